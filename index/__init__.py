@@ -1,0 +1,38 @@
+"""Durable vector collections: encrypted, exact, safe against kill -9. Knows no gRPC, no Redis, no asyncio, no pictures.
+
+How a collection lives:
+
+    tenant = TenantDirectory(DataDirectory(root).tenant(uid), key)       # key: the tenant's 32 bytes
+    shoes = tenant.create(CollectionSpec("shoes", "builtin", fingerprint, dimension=384))
+    shoes.upsert([RecordWrite("1", vector, product_id="p1", attributes={"color": "red"})])   # on disk when it returns
+    answer = shoes.search(SearchQuery(vector, k=10, filter='color = "red"'))
+    tenant.close()                                                       # snapshots what changed
+
+    tenant = TenantDirectory(...)                                        # opens the list of collections only
+    shoes = tenant.collection("shoes")                                   # loads the snapshot, replays what came after
+
+A write goes to SQLite first (group commit: concurrent writers share one fsync), then to the rows in memory, then a new
+immutable View is published; only then does the call return. A search takes the newest View and never waits. Snapshots
+are derived: where one is missing, stale or damaged, the rows are rebuilt from SQLite.
+"""
+
+from index.collection import Collection
+from index.errors import (
+    AfterimageIndexError, CollectionExists, CollectionNotFound, DigestMoved, DirectoryLocked, FilterSyntaxError,
+    InvalidInput, RecordExists, RecordNotFound, SnapshotDamaged, StoreUnavailable, UnsupportedFormat, WrongKey,
+)  # fmt: skip
+from index.layout import DataDirectory
+from index.lock import DirectoryLock
+from index.model import (
+    AttributeValue, CollectionSpec, CollectionStats, Hit, Outcome, Path, RecordPatch, RecordWrite, Region,
+    SearchAnswer, SearchQuery, StoredRecord, Vector, WriteResult,
+)  # fmt: skip
+from index.tenant import TenantDirectory
+
+__all__ = [
+    "AfterimageIndexError", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound",
+    "CollectionSpec", "CollectionStats", "DataDirectory", "DigestMoved", "DirectoryLock", "DirectoryLocked",
+    "FilterSyntaxError", "Hit", "InvalidInput", "Outcome", "Path", "RecordExists", "RecordNotFound", "RecordPatch",
+    "RecordWrite", "Region", "SearchAnswer", "SearchQuery", "SnapshotDamaged", "StoreUnavailable", "StoredRecord",
+    "TenantDirectory", "UnsupportedFormat", "Vector", "WriteResult", "WrongKey",
+]  # fmt: skip

@@ -1,0 +1,308 @@
+"""A durable collection of vectors: the store is the truth, the rows in memory answer the searches."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from pyroaring import BitMap
+
+from index.attributes import check_attribute_name, check_attributes, check_id, check_region
+from index.commit import GroupCommit
+from index.crypto import derive_key, keyed_digest
+from index.errors import AfterimageIndexError, InvalidInput
+from index.filters.evaluate import allowed_slots
+from index.filters.syntax import parse_filter
+from index.layout import CollectionLayout
+from index.model import (
+    CollectionSpec, CollectionStats, Hit, Outcome, RecordPatch, RecordWrite, Region, SearchAnswer, SearchQuery,
+    StoredRecord, Vector, WriteResult,
+)  # fmt: skip
+from index.model import Path as AnswerPath
+from index.readers import ReaderPool
+from index.rows import Rows, View
+from index.schema import MIGRATIONS
+from index.search import Found, Window, nearest, nearest_groups
+from index.snapshot import SnapshotFiles
+from index.sqlite import checkpoint, connect, migrate
+from index.store import (
+    RowChange, Transaction, creation_time_ms, forget_tombstones, read_changes, read_digests, read_page, read_records, read_rows,
+    read_sequence,
+)  # fmt: skip
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+_STALE_TRIES = 5
+_SNAPSHOT_WRITES = 1000
+_COMPACT_ROWS = 1024
+
+
+class Collection:
+    """Records of one collection. Any number of threads may call any method at once.
+
+    Open one with TenantDirectory; close it when done. Every write returns after it is on disk.
+    """
+
+    def __init__(self, layout: CollectionLayout, key: bytes, spec: CollectionSpec) -> None:
+        """Opens, or makes, the collection in `layout` with the tenant's data key (32 bytes).
+
+        Raises WrongKey, UnsupportedFormat or StoreUnavailable.
+        """
+        self.spec = spec
+        store_key = derive_key(key, "collection store")
+        self._digest_key = derive_key(key, "content digest")
+        self._connection = connect(layout.records, store_key)
+        migrate(self._connection, MIGRATIONS, "the collection database")
+        self._readers = ReaderPool(layout.records, store_key)
+        self._snapshots = SnapshotFiles(layout, key, spec)
+        self._rows = Rows(spec.dimension)
+        self._commit = GroupCommit(self._connection, spec.encoder_fingerprint, self._publish)
+        self._created_ms = creation_time_ms(self._connection)
+        self.damaged_snapshots: list[Path] = []
+        self._snapshot_sequence = self._load()
+
+    # ---- writing
+
+    def content_digest(self, picture: bytes, region: Region | None) -> bytes:
+        """A keyed digest of a picture and its region: equal for equal input, meaningless without the tenant's key."""
+        crop = b"" if region is None else struct.pack("<4f", region.left, region.top, region.right, region.bottom)
+        return keyed_digest(self._digest_key, picture, crop, self.spec.encoder_fingerprint.encode())
+
+    def digests(self, record_ids: Sequence[str]) -> dict[str, bytes]:
+        """The stored content digests of those records that have one."""
+        with self._readers.connection() as connection:
+            return read_digests(connection, record_ids)
+
+    def upsert(self, writes: Sequence[RecordWrite], *, insert_only: bool = False) -> list[WriteResult]:
+        """Inserts or replaces records, one result each, in order. A bad record fails alone.
+
+        Raises StoreUnavailable where nothing could be stored.
+        """
+        prepared = [_attempt(w.record_id, lambda w=w: self._checked(w)) for w in writes]
+
+        def body(transaction: Transaction) -> list[WriteResult]:
+            return [
+                p if isinstance(p, WriteResult) else transaction.upsert(p, insert_only=insert_only) for p in prepared
+            ]
+
+        return self._commit.run(body) if any(isinstance(p, RecordWrite) for p in prepared) else _results(prepared)
+
+    def patch(self, patches: Sequence[RecordPatch]) -> list[WriteResult]:
+        """Changes product ids and attributes, one result each, in order; RecordNotFound for ids that do not exist."""
+
+        def body(transaction: Transaction) -> list[WriteResult]:
+            return [_patch_one(transaction, p) for p in patches]
+
+        return self._commit.run(body)
+
+    def delete(self, record_ids: Sequence[str]) -> int:
+        """Deletes by id; ids that do not exist are passed over. Returns how many were deleted."""
+        return self._commit.run(lambda transaction: transaction.delete_records(record_ids))
+
+    def delete_matching(self, filter_text: str) -> int:
+        """Deletes all records that match when the call begins and are unchanged when it writes. Returns how many."""
+        view = self._rows.view
+        slots = np.array(self._allowed(view, filter_text, frozenset()), np.int64)
+        rows = list(zip(view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True))
+        return self._commit.run(lambda transaction: transaction.delete_rows(rows))
+
+    # ---- reading
+
+    def search(self, query: SearchQuery) -> SearchAnswer:
+        """The nearest records. Raises InvalidInput or FilterSyntaxError."""
+        vector = self._normalised("query", query.vector)
+        window = Window(query.k, query.offset, query.max_distance)
+        for attempt in range(_STALE_TRIES):
+            view = self._rows.view
+            allowed = self._allowed(view, query.filter, query.exclude_record_ids)
+            if query.group_by_product:
+                found = nearest_groups(view, vector, allowed, window, query.group_size)
+            else:
+                found = [[f] for f in nearest(view, vector, allowed, window)]
+            groups, stale = self._hits(view, found, query.include_vectors)
+            if not stale or attempt == _STALE_TRIES - 1:
+                break
+        path = AnswerPath.EMPTY if not allowed else AnswerPath.EXACT_FILTERED if query.filter else AnswerPath.EXACT
+        return SearchAnswer(groups, len(allowed), path, view.sequence, view.index_time_ms)
+
+    def get(self, record_ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredRecord]:
+        """Records by id; ids that do not exist are left out."""
+        with self._readers.connection() as connection:
+            return read_records(connection, record_ids, vectors=vectors)
+
+    def list(
+        self, after_row_id: int, limit: int, filter_text: str = "", *, vectors: bool = False
+    ) -> list[StoredRecord]:
+        """Up to `limit` matching records whose row id is higher than `after_row_id`, in order of row id."""
+        if not filter_text.strip():
+            with self._readers.connection() as connection:
+                return read_page(connection, after_row_id, limit, vectors=vectors)
+        view = self._rows.view
+        row_ids = view.row_ids[np.array(self._allowed(view, filter_text, frozenset()), np.int64)]
+        page = np.sort(row_ids[row_ids > after_row_id])[:limit].tolist()
+        with self._readers.connection() as connection:
+            found = read_rows(connection, page, vectors=vectors)
+        return [found[row_id] for row_id in page if row_id in found]
+
+    def count(self, filter_text: str = "") -> int:
+        """How many records match."""
+        view = self._rows.view
+        return len(self._allowed(view, filter_text, frozenset()))
+
+    def stats(self) -> CollectionStats:
+        """Counts, as searches see them."""
+        view = self._rows.view
+        return CollectionStats(
+            len(view.live), view.count - len(view.live), view.sequence, view.index_time_ms, self._created_ms,
+            self._snapshot_sequence,
+        )  # fmt: skip
+
+    # ---- upkeep
+
+    def snapshot(self) -> int:
+        """Writes a snapshot of what searches see now; returns its sequence number. Raises OSError."""
+        view = self._rows.view
+        with self._readers.connection() as connection:
+            self._snapshots.write(view, lambda row_ids: read_rows(connection, row_ids))
+        self._snapshot_sequence = view.sequence
+        with self._commit.lock:
+            forget_tombstones(self._connection, view.sequence)
+            checkpoint(self._connection)
+        return view.sequence
+
+    def compact(self) -> None:
+        """Frees the memory of deleted and replaced rows, and rewrites the snapshot without them. Writers wait."""
+        with self._commit.lock:
+            view = self._rows.view
+            path = self._snapshots.write(view, lambda row_ids: read_rows(self._connection, row_ids))
+            self._take_over(path)
+
+    def _take_over(self, path: Path) -> None:
+        loaded = self._snapshots.load(path)
+        rows = Rows(self.spec.dimension)
+        rows.load(loaded.block, loaded.rows)
+        rows.apply([], loaded.sequence)
+        self._rows, self._snapshot_sequence = rows, loaded.sequence
+        forget_tombstones(self._connection, loaded.sequence)
+        checkpoint(self._connection)
+
+    def maintain(self) -> str | None:
+        """Compacts or snapshots where it is due; returns which it did. Meant to be called every few seconds."""
+        stats = self.stats()
+        if stats.tombstones > max(_COMPACT_ROWS, stats.records // 4):
+            self.compact()
+            return "compact"
+        if stats.sequence - self._snapshot_sequence > max(_SNAPSHOT_WRITES, stats.records // 10):
+            self.snapshot()
+            return "snapshot"
+        return None
+
+    def close(self) -> None:
+        """Snapshots if anything changed, then closes. Calls that still run are waited for; later ones fail."""
+        try:
+            if self._rows.view.sequence > self._snapshot_sequence:
+                self.snapshot()
+        except (OSError, AfterimageIndexError) as error:
+            _LOG.warning("no snapshot at closing, the next start reads the store instead: %s", error)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Closes without a snapshot, for a collection whose files are about to be deleted."""
+        with self._commit.lock:
+            self._commit.close("the collection is closed")
+            self._readers.close()
+            self._connection.close()
+
+    # ---- within
+
+    def _load(self) -> int:
+        sequence = read_sequence(self._connection)
+        loaded, self.damaged_snapshots = self._snapshots.load_newest(sequence)
+        for path in self.damaged_snapshots:
+            _LOG.warning("snapshot %s failed its checks; it is set aside and rebuilt from the store", path.name)
+        if loaded is not None:
+            self._rows.load(loaded.block, loaded.rows)
+        covered = loaded.sequence if loaded else 0
+        self._rows.apply(list(read_changes(self._connection, covered)), sequence)
+        return covered
+
+    def _publish(self, changes: Sequence[RowChange], sequence: int) -> None:
+        self._rows.apply(changes, sequence)
+
+    def _allowed(self, view: View, filter_text: str, excluded: frozenset[str]) -> BitMap:
+        tree = parse_filter(filter_text)
+        live = BitMap(view.live)
+        allowed = live if tree is None else allowed_slots(tree, view.columns, view.products, live)
+        if excluded:
+            rows = np.array([r.row_id for r in self.get(sorted(excluded)).values()], np.int64)
+            allowed = allowed - BitMap(np.flatnonzero(np.isin(view.row_ids, rows)).astype(np.uint32))
+        return allowed
+
+    def _hits(
+        self, view: View, found: Sequence[Sequence[Found]], vectors: bool
+    ) -> tuple[tuple[tuple[Hit, ...], ...], bool]:
+        """Hits for slots, and whether any slot was written since the view: its record would not fit its distance."""
+        slots = [f.slot for group in found for f in group]
+        with self._readers.connection() as connection:
+            stored = read_rows(connection, view.row_ids[slots].tolist(), vectors=vectors)
+        stale, groups = False, []
+        for group in found:
+            hits = []
+            for f in group:
+                record = stored.get(int(view.row_ids[f.slot]))
+                if record is None or record.sequence != int(view.sequences[f.slot]):
+                    stale = True
+                else:
+                    hits.append(Hit(record, f.distance))
+            if hits:
+                groups.append(tuple(hits))
+        return tuple(groups), stale
+
+    def _checked(self, write: RecordWrite) -> RecordWrite:
+        check_id("record_id", write.record_id)
+        check_id("product_id", write.product_id, empty_allowed=True)
+        check_attributes(write.attributes)
+        check_region(write.region)
+        if write.vector is None:
+            return write
+        vector = self._normalised("vector", write.vector)
+        return RecordWrite(write.record_id, vector, write.product_id, write.attributes, write.region, write.digest)
+
+    def _normalised(self, field: str, vector: Vector) -> Vector:
+        if vector.shape != (self.spec.dimension,):
+            raise InvalidInput(field, f"the vector has {vector.size} numbers; the collection takes {self.spec.dimension}")
+        if not np.isfinite(vector).all():
+            raise InvalidInput(field, "the vector holds a number that is not finite")
+        norm = float(np.linalg.norm(vector.astype(np.float64)))
+        if norm < 1e-12:
+            raise InvalidInput(field, "the vector is all zero")
+        return (vector / norm).astype(np.float32)
+
+
+def _attempt(record_id: str, check: Callable[[], RecordWrite]) -> RecordWrite | WriteResult:
+    try:
+        return check()
+    except InvalidInput as error:
+        return WriteResult(record_id, Outcome.FAILED, error=error)
+
+
+def _results(prepared: Sequence[RecordWrite | WriteResult]) -> list[WriteResult]:
+    return [p for p in prepared if isinstance(p, WriteResult)]
+
+
+def _patch_one(transaction: Transaction, patch: RecordPatch) -> WriteResult:
+    try:
+        check_attributes(patch.set_attributes)
+        for name in patch.remove_attributes:
+            check_attribute_name(name)
+        if patch.product_id is not None:
+            check_id("product_id", patch.product_id, empty_allowed=True)
+        return transaction.patch(patch)
+    except InvalidInput as error:
+        return WriteResult(patch.record_id, Outcome.FAILED, error=error)
+
+

@@ -1,0 +1,121 @@
+"""Group commit: concurrent writers share one transaction, and so one wait for the disk.
+
+The first writer to arrive becomes the leader: it takes every write that waits, runs them in one transaction, commits,
+and publishes. Writers that arrive meanwhile wait for the lock and are served by the next leader, which may be any of
+them. There is no thread of its own and no timer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from index.errors import StoreUnavailable
+from index.sqlite import Connection, DatabaseError
+from index.store import RowChange, Transaction
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Write(Generic[T]):
+    body: Callable[[Transaction], T]
+    done: bool = False
+    result: T | None = None
+    error: BaseException | None = None
+    changes: list[RowChange] = field(default_factory=list)
+
+
+class GroupCommit:
+    """The single writer of a collection's database.
+
+    publish: called under the write lock after each commit, with the changes in order and the last sequence number.
+    """
+
+    MAX_GROUP = 256
+
+    def __init__(
+        self,
+        connection: Connection,
+        encoder_fingerprint: str,
+        publish: Callable[[Sequence[RowChange], int], None],
+    ) -> None:
+        self._connection = connection
+        self._fingerprint = encoder_fingerprint
+        self._publish = publish
+        self._waiting: deque[_Write[Any]] = deque()
+        self._failure: str | None = None
+        self.lock = threading.Lock()  # also taken by those who must see a still database
+
+    def run(self, body: Callable[[Transaction], T]) -> T:
+        """Runs `body` in a transaction and returns what it returned, once that is on disk and published.
+
+        Raises what `body` raised (none of its changes stay), or StoreUnavailable where the disk refused.
+        """
+        write = _Write(body)
+        self._waiting.append(write)
+        with self.lock:
+            if not write.done:
+                self._lead()
+        if write.error is not None:
+            raise write.error
+        return write.result  # type: ignore[return-value]
+
+    def close(self, why: str) -> None:
+        """Refuses all later writes. The caller holds the lock."""
+        self._failure = why
+
+    def _lead(self) -> None:
+        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self.MAX_GROUP))]
+        try:
+            if self._failure is not None:
+                raise StoreUnavailable(self._failure)
+            sequence = self._commit(group)
+        except BaseException as error:
+            for write in group:
+                write.error = error if isinstance(error, StoreUnavailable) else StoreUnavailable(str(error))
+        else:
+            self._publish([c for w in group for c in w.changes], sequence)
+        for write in group:
+            write.done = True
+
+    def _commit(self, group: Sequence[_Write[Any]]) -> int:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            transaction = Transaction(self._connection, self._fingerprint)
+            for write in group:
+                self._run_one(transaction, write)
+            transaction.finish()
+            self._connection.execute("COMMIT")
+        except DatabaseError as error:
+            self._give_up(error)
+            raise StoreUnavailable(f"the write was not stored: {error}") from error
+        return transaction.sequence
+
+    def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
+        before, transaction.changes = transaction.sequence, []
+        self._connection.execute("SAVEPOINT one_write")
+        try:
+            write.result = write.body(transaction)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            write.error = error
+            transaction.sequence, transaction.changes = before, []
+            self._connection.execute("ROLLBACK TO one_write")
+        self._connection.execute("RELEASE one_write")
+        write.changes = transaction.changes
+
+    def _give_up(self, error: Exception) -> None:
+        """After a failed transaction. A full disk is survivable; any other failure leaves the state of the file in
+        doubt (a failed fsync must not be retried), so the collection takes no more writes until it is opened again."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except DatabaseError:
+            self._failure = f"an earlier write failed: {error}"
+        if "full" not in str(error):
+            self._failure = f"an earlier write failed: {error}"

@@ -1,0 +1,79 @@
+"""Keys derived for one purpose each, and authenticated encryption of whole files.
+
+Sub-keys are HKDF-SHA256 (RFC 5869) of a 256-bit data key with the purpose as `info`. Files are AES-256-GCM in frames of
+1 MiB; each frame's nonce is a random 64-bit prefix with a 32-bit counter, and its associated data holds the file's
+purpose, the frame number and whether it is the last, so that frames cannot be swapped, dropped or appended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import struct
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from index.errors import InvalidInput, SnapshotDamaged
+
+KEY_BYTES = 32
+_MAGIC = b"AFENC001"
+_FRAME_BYTES = 1 << 20
+_TAG_BYTES = 16
+
+
+def derive_key(key: bytes, purpose: str) -> bytes:
+    """A 32-byte key for one purpose. Raises InvalidInput where `key` is not 32 bytes."""
+    if len(key) != KEY_BYTES:
+        raise InvalidInput("key", f"a data key has {KEY_BYTES} bytes, not {len(key)}")
+    return HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(key)
+
+
+def keyed_digest(key: bytes, *parts: bytes) -> bytes:
+    """HMAC-SHA256 over the parts, each preceded by its length: 32 bytes that say nothing without the key."""
+    mac = hmac.new(key, digestmod=hashlib.sha256)
+    for part in parts:
+        mac.update(struct.pack("<Q", len(part)))
+        mac.update(part)
+    return mac.digest()
+
+
+def encrypt_file(key: bytes, purpose: str, plain: bytes) -> bytes:
+    """The content of an encrypted file that only `key` and the same `purpose` open."""
+    cipher, prefix = AESGCM(key), os.urandom(8)
+    frames = [_MAGIC, prefix]
+    starts = range(0, max(len(plain), 1), _FRAME_BYTES)
+    for number, start in enumerate(starts):
+        frame = plain[start : start + _FRAME_BYTES]
+        last = start == starts[-1]
+        frames.append(cipher.encrypt(_nonce(prefix, number), frame, _associated(purpose, number, last)))
+    return b"".join(frames)
+
+
+def decrypt_file(key: bytes, purpose: str, content: bytes) -> bytes:
+    """The plain content. Raises SnapshotDamaged where a byte differs, is missing or is too many."""
+    head = len(_MAGIC) + 8
+    if content[: len(_MAGIC)] != _MAGIC or len(content) < head + _TAG_BYTES:
+        raise SnapshotDamaged("not an encrypted file of this program")
+    cipher, prefix = AESGCM(key), content[len(_MAGIC) : head]
+    step, plain = _FRAME_BYTES + _TAG_BYTES, []
+    starts = range(head, len(content), step)
+    try:
+        for number, start in enumerate(starts):
+            last = start == starts[-1]
+            frame = content[start : start + step]
+            plain.append(cipher.decrypt(_nonce(prefix, number), frame, _associated(purpose, number, last)))
+    except InvalidTag as error:
+        raise SnapshotDamaged("the file does not authenticate") from error
+    return b"".join(plain)
+
+
+def _nonce(prefix: bytes, number: int) -> bytes:
+    return prefix + struct.pack("<I", number)
+
+
+def _associated(purpose: str, number: int, last: bool) -> bytes:
+    return purpose.encode() + struct.pack("<I?", number, last)

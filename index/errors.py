@@ -1,0 +1,78 @@
+"""Errors of the index.
+
+    AfterimageIndexError
+    ├── InvalidInput              a value breaks a documented rule; `field` names it
+    │   └── FilterSyntaxError     a filter does not parse; `column` is 1-based
+    ├── RecordExists              insert-only met an id that exists
+    ├── RecordNotFound            a patch or a query names an id that does not exist
+    ├── CollectionExists
+    ├── CollectionNotFound
+    ├── DigestMoved               the record changed between look-up and write; encode and try again
+    ├── DirectoryLocked           another process owns the data directory
+    ├── WrongKey                  the key does not open the file
+    ├── UnsupportedFormat         written by a newer version
+    ├── StoreUnavailable          the disk refused a write; nothing of it was acknowledged
+    └── SnapshotDamaged           a snapshot failed its checks; it is set aside and rebuilt
+"""
+
+from __future__ import annotations
+
+
+class AfterimageIndexError(Exception):
+    """Base of all errors of the index."""
+
+
+class InvalidInput(AfterimageIndexError):
+    """A value breaks a documented rule. `field` names it, as the API does."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class FilterSyntaxError(InvalidInput):
+    """A filter does not parse. `column` counts from 1."""
+
+    def __init__(self, message: str, column: int) -> None:
+        super().__init__("filter", f"{message} (column {column})")
+        self.column = column
+
+
+class RecordExists(AfterimageIndexError):
+    """Insert-only met a record id that exists."""
+
+
+class RecordNotFound(AfterimageIndexError):
+    """No record has this id."""
+
+
+class CollectionExists(AfterimageIndexError):
+    """A collection of this name exists."""
+
+
+class CollectionNotFound(AfterimageIndexError):
+    """No collection has this name."""
+
+
+class DigestMoved(AfterimageIndexError):
+    """The record is no longer the one whose vector was to be kept: encode the picture and write again."""
+
+
+class DirectoryLocked(AfterimageIndexError):
+    """Another process owns the data directory."""
+
+
+class WrongKey(AfterimageIndexError):
+    """The key does not open the file, or the file is not a database."""
+
+
+class UnsupportedFormat(AfterimageIndexError):
+    """The file was written by a newer version of this program."""
+
+
+class StoreUnavailable(AfterimageIndexError):
+    """The disk refused a write. Nothing of that write was acknowledged."""
+
+
+class SnapshotDamaged(AfterimageIndexError):
+    """A snapshot failed its checks."""

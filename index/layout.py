@@ -1,0 +1,101 @@
+"""The one place that makes and parses the names of files in a data directory.
+
+    DATA/
+      LOCK                                    held by the process that owns the directory
+      registry.db                             tenants and API keys (encrypted)
+      redis/                                  files of the embedded Redis
+      tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
+      tenants/<tenant>/<collection>/records.db    the truth (encrypted)
+      tenants/<tenant>/<collection>/snapshot-<sequence>/    derived: manifest.json, vectors.enc, rows.enc
+      tenants/<tenant>/<collection>/damaged-<sequence>/     a snapshot that failed its checks
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+_SNAPSHOT = re.compile(r"snapshot-(\d{20})")
+_UID = re.compile(r"[0-9a-f]{32}")
+TEMPORARY_PREFIX = ".writing-"
+
+
+def new_uid() -> str:
+    """A random directory name: 128 bits in hexadecimal, which tells nothing of what it names."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True)
+class DataDirectory:
+    """Names below the data directory."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "LOCK"
+
+    @property
+    def registry(self) -> Path:
+        return self.root / "registry.db"
+
+    @property
+    def redis(self) -> Path:
+        return self.root / "redis"
+
+    @property
+    def tenants(self) -> Path:
+        return self.root / "tenants"
+
+    def tenant(self, uid: str) -> TenantLayout:
+        return TenantLayout(self.tenants / uid)
+
+
+@dataclass(frozen=True)
+class TenantLayout:
+    """Names below a tenant's directory."""
+
+    root: Path
+
+    @property
+    def collections(self) -> Path:
+        return self.root / "collections.db"
+
+    def collection(self, uid: str) -> CollectionLayout:
+        return CollectionLayout(self.root / uid)
+
+    def collection_uids(self) -> list[str]:
+        """Uids of the collection directories on disk, whether or not `collections.db` knows them."""
+        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and _UID.fullmatch(p.name))
+
+
+@dataclass(frozen=True)
+class CollectionLayout:
+    """Names below a collection's directory."""
+
+    root: Path
+
+    @property
+    def records(self) -> Path:
+        return self.root / "records.db"
+
+    def snapshot(self, sequence: int) -> Path:
+        return self.root / f"snapshot-{sequence:020d}"
+
+    def damaged(self, snapshot: Path) -> Path:
+        return snapshot.with_name(snapshot.name.replace("snapshot-", "damaged-"))
+
+    def snapshots(self) -> list[tuple[int, Path]]:
+        """Finished snapshots as (sequence, path), the newest first."""
+        found = []
+        for path in self.root.iterdir():
+            match = _SNAPSHOT.fullmatch(path.name)
+            if match and path.is_dir():
+                found.append((int(match[1]), path))
+        return sorted(found, reverse=True)
+
+    def leftovers(self) -> list[Path]:
+        """Snapshots that were being written when the process ended."""
+        return [p for p in self.root.iterdir() if p.name.startswith(TEMPORARY_PREFIX)]

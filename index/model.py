@@ -1,0 +1,160 @@
+"""Values that pass through the index's seams. All are frozen; vectors are float32 arrays of shape (dimension,)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+AttributeValue = str | float | bool | tuple[str, ...]
+Attributes = Mapping[str, AttributeValue]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle within a picture, in fractions of its sides: 0 <= left < right <= 1, 0 <= top < bottom <= 1."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """What a collection is, fixed at its creation except for the description.
+
+    name: [a-z0-9][a-z0-9_-]{0,62}, unique within the tenant.
+    encoder_id, encoder_fingerprint: the encoder that made, and will make, all its vectors.
+    dimension: numbers in a vector, 1 to 8,192. Memory grows by 2 bytes, disk by 4, for each number of each record.
+    """
+
+    name: str
+    encoder_id: str
+    encoder_fingerprint: str
+    dimension: int
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class RecordWrite:
+    """A record to insert or replace.
+
+    vector: finite and not all zero; it is normalised on the way in. None keeps the stored vector, provided that the
+        stored digest still equals `digest` (otherwise DigestMoved).
+    digest: what `Collection.content_digest` returned for the picture, or None where a vector was given.
+    """
+
+    record_id: str
+    vector: Vector | None
+    product_id: str = ""
+    attributes: Attributes = field(default_factory=dict)
+    region: Region | None = None
+    digest: bytes | None = None
+
+
+@dataclass(frozen=True)
+class RecordPatch:
+    """A change of one record's product id and attributes; never of its vector."""
+
+    record_id: str
+    product_id: str | None = None
+    set_attributes: Attributes = field(default_factory=dict)
+    remove_attributes: frozenset[str] = frozenset()
+
+
+class Outcome(Enum):
+    """What a write did to a record."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """The outcome for one record. `error` is set where it FAILED; `sequence` is 0 where nothing was written."""
+
+    record_id: str
+    outcome: Outcome
+    sequence: int = 0
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """A record as the store holds it. Times are milliseconds since 1970, UTC."""
+
+    row_id: int
+    record_id: str
+    product_id: str
+    attributes: Attributes
+    region: Region | None
+    encoder_fingerprint: str
+    sequence: int
+    created_ms: int
+    updated_ms: int
+    vector: Vector | None = None
+
+
+@dataclass(frozen=True)
+class SearchQuery:
+    """A search. `vector` is normalised on the way in.
+
+    k: hits, or groups where `group_by_product`, to return; offset: how many to leave out before the first.
+    max_distance: cosine distance, 0 to 2.
+    """
+
+    vector: Vector
+    k: int
+    offset: int = 0
+    filter: str = ""
+    group_by_product: bool = False
+    group_size: int = 1
+    max_distance: float | None = None
+    exclude_record_ids: frozenset[str] = frozenset()
+    include_vectors: bool = False
+
+
+class Path(Enum):
+    """Which way an answer was found."""
+
+    EMPTY = "empty"
+    EXACT = "exact"
+    EXACT_FILTERED = "exact_filtered"
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A record and its cosine distance to the query, 0 to 2."""
+
+    record: StoredRecord
+    distance: float
+
+
+@dataclass(frozen=True)
+class SearchAnswer:
+    """Hits, nearest first; in groups where asked for (each group nearest first, groups by their best hit)."""
+
+    groups: tuple[tuple[Hit, ...], ...]
+    allowed: int
+    path: Path
+    sequence: int
+    index_time_ms: int
+
+
+@dataclass(frozen=True)
+class CollectionStats:
+    """Counts of a collection. `tombstones` are rows in memory that no search returns any more."""
+
+    records: int
+    tombstones: int
+    sequence: int
+    index_time_ms: int
+    created_ms: int
+    snapshot_sequence: int

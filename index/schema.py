@@ -1,0 +1,27 @@
+"""The format of a collection's database, as numbered migrations. docs/formats/collection-database.md describes it.
+
+A migration that has been released is never changed; a new format is a new entry at the end.
+"""
+
+from __future__ import annotations
+
+MIGRATIONS = (
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE records (
+      row_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      record_id TEXT NOT NULL UNIQUE,
+      product_id TEXT NOT NULL,
+      attributes TEXT NOT NULL,
+      region BLOB,
+      digest BLOB,
+      encoder_fingerprint TEXT NOT NULL,
+      sequence INTEGER NOT NULL,
+      created_ms INTEGER NOT NULL,
+      updated_ms INTEGER NOT NULL,
+      vector BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX records_by_sequence ON records (sequence);
+    CREATE TABLE tombstones (sequence INTEGER PRIMARY KEY, row_id INTEGER NOT NULL)
+    """,
+)

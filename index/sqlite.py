@@ -1,0 +1,73 @@
+"""Encrypted SQLite databases: how one is opened, and how its format moves forward.
+
+Every database of a data directory is opened here, so that all have the same guarantees: SQLCipher with a raw 256-bit
+key, write-ahead log, `synchronous=FULL` (a commit is on disk when it returns), `secure_delete` (a deleted row's bytes
+are overwritten), temporary tables in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlcipher3 import dbapi2
+
+from index.errors import StoreUnavailable, UnsupportedFormat, WrongKey
+
+Connection = Any
+DatabaseError = dbapi2.DatabaseError
+BUSY_TIMEOUT_S = 10.0
+
+
+def connect(path: Path, key: bytes) -> Connection:
+    """Opens, or makes, a database. Usable from any one thread at a time.
+
+    Raises WrongKey where the key does not fit, StoreUnavailable where the file cannot be opened.
+    """
+    try:
+        connection = dbapi2.connect(
+            str(path), isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S, cached_statements=64
+        )
+    except dbapi2.Error as error:
+        raise StoreUnavailable(f"{path.name}: {error}") from error
+    try:
+        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        connection.execute("PRAGMA journal_mode = WAL")
+        for setting in ("synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "cell_size_check = ON"):
+            connection.execute(f"PRAGMA {setting}")
+    except dbapi2.DatabaseError as error:
+        connection.close()
+        if "not a database" in str(error):
+            raise WrongKey(f"{path.name} is not a database, or belongs to another key") from error
+        raise StoreUnavailable(f"{path.name}: {error}") from error
+    return connection
+
+
+def migrate(connection: Connection, migrations: Sequence[str], what: str) -> None:
+    """Brings a database to the newest format; `user_version` counts the migrations that ran.
+
+    Raises UnsupportedFormat where it is newer than this program knows.
+    """
+    newest = len(migrations)
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found > newest:
+        raise UnsupportedFormat(f"{what} has format {found}; this version knows {newest} at most")
+    for version in range(found, newest):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if connection.execute("PRAGMA user_version").fetchone()[0] <= version:
+                for statement in migrations[version].split(";"):
+                    if statement.strip():
+                        connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def checkpoint(connection: Connection) -> None:
+    """Moves the write-ahead log into the database and empties it, so that overwritten rows leave the disk."""
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
