@@ -1,0 +1,1 @@
+"""The Afterimage service: gRPC in front, pictures forgotten in the middle, the index behind."""

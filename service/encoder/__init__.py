@@ -1,0 +1,1 @@
+"""Encoders: ONNX models with a manifest each, and what feeds them."""

@@ -1,0 +1,94 @@
+"""A small builder of ONNX graphs: names are given in order of construction, so equal code makes equal bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+OPSET = 18
+_IR_VERSION = 9
+
+
+class Graph:
+    """Collects nodes and constants. Values are named by strings; [n, ...] is the batch axis."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._tensors: list[onnx.TensorProto] = []
+
+    def op(self, kind: str, inputs: list[str], *, output: str = "", **attributes: object) -> str:
+        """Adds a node with one output and returns its name."""
+        name = output or f"v{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, inputs, [name], **attributes))
+        return name
+
+    def constant(self, values: NDArray[np.generic]) -> str:
+        """A constant; equal ones are stored once."""
+        values = np.ascontiguousarray(values)
+        key = (values.dtype.str, values.shape, values.tobytes())
+        if key not in self._constants:
+            self._constants[key] = f"c{len(self._constants)}"
+            self._tensors.append(numpy_helper.from_array(values, self._constants[key]))
+        return self._constants[key]
+
+    def scalar(self, value: float) -> str:
+        """A float32 constant without a shape."""
+        return self.constant(np.array(value, np.float32))
+
+    def reshape(self, value: str, shape: list[int]) -> str:
+        """0 keeps an axis, -1 takes what is left."""
+        return self.op("Reshape", [value, self.constant(np.array(shape, np.int64))])
+
+    def flat(self, value: str) -> str:
+        """[n, ...] as [n, features]."""
+        return self.reshape(value, [0, -1])
+
+    def column(self, plane: str) -> str:
+        """[n, 1, h, w] as [n, h * w, 1]."""
+        return self.reshape(plane, [0, -1, 1])
+
+    def slice(self, value: str, *, axis: int, start: int, end: int) -> str:
+        """Part of one axis."""
+        numbers = [self.constant(np.array([n], np.int64)) for n in (start, end, axis)]
+        return self.op("Slice", [value, *numbers])
+
+    def split_batch(self, value: str) -> tuple[str, str]:
+        """The two halves of the batch axis."""
+        self._nodes.append(helper.make_node("Split", [value], ["first_half", "second_half"], axis=0, num_outputs=2))
+        return "first_half", "second_half"
+
+    def average_pool(self, value: str, factor: int) -> str:
+        """Means over squares of `factor` pixels."""
+        return self.op("AveragePool", [value], kernel_shape=[factor, factor], strides=[factor, factor])
+
+    def scaled(self, value: str, factor: float) -> str:
+        """The value times a number."""
+        return value if factor == 1.0 else self.op("Mul", [value, self.scalar(factor)])
+
+    def unit(self, value: str, output: str = "") -> str:
+        """[n, features] with each row of length 1 (or 0)."""
+        length = self.op("ReduceL2", [value, self.constant(np.array([1], np.int64))], keepdims=1)
+        return self.op("Div", [value, self.op("Add", [length, self.scalar(1e-8)])], output=output)
+
+    def signed_root(self, value: str) -> str:
+        """sign(x) * sqrt(|x|): finer bins near 0."""
+        return self.op("Mul", [self.op("Sign", [value]), self.op("Sqrt", [self.op("Abs", [value])])])
+
+    def soft_bins(self, column: str, low: float, high: float, bins: int) -> str:
+        """[n, p, 1] as [n, p, bins]: each value shared between the two bins it lies between."""
+        scaled = self.op("Mul", [self.op("Sub", [column, self.scalar(low)]), self.scalar((bins - 1) / (high - low))])
+        inside = self.op("Clip", [scaled, self.scalar(0.0), self.scalar(float(bins - 1))])
+        places = self.constant(np.arange(bins, dtype=np.float32))
+        apart = self.op("Abs", [self.op("Sub", [inside, places])])
+        return self.op("Relu", [self.op("Sub", [self.scalar(1.0), apart])])
+
+    def model(self, name: str, source: onnx.ValueInfoProto, result: onnx.ValueInfoProto) -> onnx.ModelProto:
+        """The finished, checked model."""
+        graph = helper.make_graph(self._nodes, name, [source], [result], initializer=self._tensors)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
+        model.producer_name = "afterimage"
+        onnx.checker.check_model(model, full_check=True)
+        return model

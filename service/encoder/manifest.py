@@ -1,0 +1,153 @@
+"""An encoder's manifest, `encoder.json`: what the model takes, what it gives, and where it comes from.
+
+docs/formats/encoder-manifest.md describes every field. The fingerprint covers everything that changes a vector.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from service.errors import SettingError
+
+MANIFEST_NAME = "encoder.json"
+PREPROCESSING_VERSION = 1
+Triple = tuple[float, float, float]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSpec(_Strict):
+    """What the model takes. Pixel values are first multiplied by `scale`, then (x - mean) / std by channel."""
+
+    name: str
+    size: tuple[Annotated[int, Field(ge=8, le=2048)], Annotated[int, Field(ge=8, le=2048)]]
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    color: Literal["RGB", "BGR"] = "RGB"
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    resize: Literal["stretch", "crop", "pad"] = "stretch"
+    crop_fraction: Annotated[float, Field(gt=0, le=1)] = 0.875
+    pad_value: Annotated[int, Field(ge=0, le=255)] = 255
+    scale: float = 1 / 255
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+
+    @field_validator("std")
+    @classmethod
+    def _no_zero(cls, value: Triple) -> Triple:
+        if any(v == 0 for v in value):
+            raise ValueError("std must not be 0")
+        return value
+
+
+class OutputSpec(_Strict):
+    """What the model gives, and how that becomes one vector."""
+
+    name: str
+    dimension: Annotated[int, Field(ge=1, le=8192)]
+    pooling: Literal["none", "cls", "mean_tokens", "global_average"] = "none"
+
+
+class ScoreSpec(_Strict):
+    """From cosine distance to a score of 0 to 1: a logistic curve that is 1 at distance 0 and about half at
+    `midpoint`; `width` is how gently it falls."""
+
+    midpoint: Annotated[float, Field(gt=0, le=2)] = 0.3
+    width: Annotated[float, Field(gt=0, le=1)] = 0.08
+    near_duplicate_distance: Annotated[float, Field(ge=0, le=2)] = 0.05
+
+    def score(self, distance: float) -> float:
+        """The score of a cosine distance, 0 to 1, falling."""
+        top = 1.0 + math.exp(-self.midpoint / self.width)
+        return min(1.0, top / (1.0 + math.exp((distance - self.midpoint) / self.width)))
+
+    def distance(self, score: float) -> float:
+        """The largest distance whose score is at least `score`; the inverse of `score`."""
+        if score <= 0:
+            return 2.0
+        top = 1.0 + math.exp(-self.midpoint / self.width)
+        inner = top / score - 1.0
+        return 2.0 if inner <= 0 else min(2.0, max(0.0, self.midpoint + self.width * math.log(inner)))
+
+
+class Manifest(_Strict):
+    """A checked manifest. `folder` is where it was found."""
+
+    id: str
+    version: str
+    license: str
+    model: str
+    sha256: str
+    input: InputSpec
+    output: OutputSpec
+    score: ScoreSpec = ScoreSpec()
+    description: str = ""
+
+    @field_validator("id")
+    @classmethod
+    def _plain_id(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,62}", value):
+            raise ValueError("an encoder id matches [a-z0-9][a-z0-9._-]{0,62}")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _plain_file(cls, value: str) -> str:
+        if Path(value).name != value or value in (".", ".."):
+            raise ValueError("the model is a file beside the manifest, named without a path")
+        return value
+
+    @field_validator("sha256")
+    @classmethod
+    def _hexadecimal(cls, value: str) -> str:
+        if not re.fullmatch(r"[0-9a-f]{64}", value):
+            raise ValueError("sha256 is 64 hexadecimal digits")
+        return value
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits over the model's bytes and everything that is done before and after it."""
+        parts = {
+            "model": self.sha256,
+            "input": self.input.model_dump(),
+            "output": self.output.model_dump(),
+            "preprocessing": PREPROCESSING_VERSION,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads and checks a manifest and the checksum of its model. Raises SettingError, naming the remedy."""
+    path = folder / MANIFEST_NAME
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise SettingError(f"{path}: {error.strerror}; put the manifest beside the model") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"]) or "the file"
+        raise SettingError(f"{path}: {where}: {first['msg']} (see docs/formats/encoder-manifest.md)") from error
+    found = model_digest(folder / manifest.model)
+    if found != manifest.sha256:
+        raise SettingError(
+            f"{folder / manifest.model}: its SHA-256 is {found}, the manifest says {manifest.sha256}; "
+            "the file is damaged or not the one that was described"
+        )
+    return manifest
+
+
+def model_digest(path: Path) -> str:
+    """SHA-256 of a model file, in hexadecimal. Raises SettingError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SettingError(f"{path}: {error.strerror}; put the model beside its manifest") from error

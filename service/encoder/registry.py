@@ -1,0 +1,60 @@
+"""Which encoders this server has: the built-in one, and those dropped into the encoders directory."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from service.encoder.manifest import MANIFEST_NAME, Manifest, read_manifest
+from service.encoder.session import EncoderSession
+from service.errors import Reason, ServiceError, SettingError
+
+BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+
+
+class EncoderRegistry:
+    """Manifests are read, and checksums checked, at the start; a model is loaded when it is first used."""
+
+    def __init__(self, encoders_dir: Path | None, default_id: str, threads: int) -> None:
+        """Raises SettingError where a manifest is wrong, two share an id, or the default does not exist."""
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._sessions: dict[str, EncoderSession] = {}
+        self._found: dict[str, tuple[Path, Manifest]] = {}
+        for folder in [BUILTIN_FOLDER, *_folders(encoders_dir)]:
+            manifest = read_manifest(folder)
+            if manifest.id in self._found:
+                raise SettingError(f"{folder}: another encoder has the id {manifest.id!r}; change one of them")
+            self._found[manifest.id] = (folder, manifest)
+        if default_id not in self._found:
+            raise SettingError(f"default_encoder: no encoder {default_id!r}; there are {', '.join(sorted(self._found))}")
+        self.default_id = default_id
+
+    def manifests(self) -> list[Manifest]:
+        """All manifests, ordered by id."""
+        return [manifest for _, (_, manifest) in sorted(self._found.items())]
+
+    def manifest(self, encoder_id: str) -> Manifest:
+        """The manifest of one encoder; empty means the default. Raises ServiceError (ENCODER_UNKNOWN)."""
+        found = self._found.get(encoder_id or self.default_id)
+        if found is None:
+            message = f"no encoder {encoder_id!r}; there are {', '.join(sorted(self._found))}"
+            raise ServiceError(Reason.ENCODER_UNKNOWN, message, field="encoder_id")
+        return found[1]
+
+    def session(self, encoder_id: str) -> EncoderSession:
+        """The loaded encoder; loads it on first use, once. Raises ServiceError or SettingError."""
+        manifest = self.manifest(encoder_id)
+        with self._lock:
+            if manifest.id not in self._sessions:
+                folder = self._found[manifest.id][0]
+                self._sessions[manifest.id] = EncoderSession(folder, manifest, self._threads)
+            return self._sessions[manifest.id]
+
+
+def _folders(encoders_dir: Path | None) -> list[Path]:
+    if encoders_dir is None:
+        return []
+    if not encoders_dir.is_dir():
+        raise SettingError(f"encoders_dir: {encoders_dir} is not a directory; make it or unset the setting")
+    return sorted(p for p in encoders_dir.iterdir() if (p / MANIFEST_NAME).is_file())

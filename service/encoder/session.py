@@ -1,0 +1,94 @@
+"""The only module that speaks to ONNX Runtime: a loaded model that turns tensors into vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from service.encoder.manifest import Manifest, OutputSpec
+from service.errors import SettingError
+
+ONNXRUNTIME_VERSION: str = onnxruntime.__version__
+
+
+class EncoderSession:
+    """A model in memory. `run` may be called from any number of threads."""
+
+    def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
+        """Loads the model; `threads` is how many cores one run uses. Raises SettingError where it does not load or
+        does not fit its manifest."""
+        self.manifest = manifest
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # the arena keeps the last tensors, and with them the last picture
+        options.enable_mem_pattern = False
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / manifest.model), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises a class of its own per failure
+            raise SettingError(f"encoder {manifest.id}: ONNX Runtime does not load the model: {error}") from error
+        self._fixed_batch = self._check_names()
+        self._check_dimension()
+
+    def run(self, tensors: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Encodes a batch, shape (n, ...), into L2-normalised float32 vectors, shape (n, dimension).
+
+        Raises ValueError where the model gives something that is not finite.
+        """
+        if self._fixed_batch is not None and len(tensors) != self._fixed_batch:
+            return np.concatenate([self._run(part) for part in self._padded_parts(tensors)])[: len(tensors)]
+        return self._run(tensors)
+
+    def _run(self, tensors: NDArray[np.generic]) -> NDArray[np.float32]:
+        spec = self.manifest
+        output = self._session.run([spec.output.name], {spec.input.name: tensors})[0]
+        vectors = _pool(np.asarray(output, np.float32), spec.output, spec.input.layout)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(norms).all():
+            raise ValueError(f"encoder {spec.id} gave a vector that is not finite")
+        return vectors / np.maximum(norms, 1e-12)  # type: ignore[no-any-return]
+
+    def _padded_parts(self, tensors: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+        size = self._fixed_batch or 1
+        missing = -len(tensors) % size
+        padded = np.concatenate([tensors, np.repeat(tensors[-1:], missing, axis=0)])
+        return [padded[i : i + size] for i in range(0, len(padded), size)]
+
+    def _check_names(self) -> int | None:
+        spec = self.manifest
+        inputs = {i.name: i for i in self._session.get_inputs()}
+        outputs = [o.name for o in self._session.get_outputs()]
+        if spec.input.name not in inputs:
+            raise SettingError(f"encoder {spec.id}: no input {spec.input.name!r}; the model has {sorted(inputs)}")
+        if spec.output.name not in outputs:
+            raise SettingError(f"encoder {spec.id}: no output {spec.output.name!r}; the model has {outputs}")
+        batch = inputs[spec.input.name].shape[0]
+        return batch if isinstance(batch, int) else None
+
+    def _check_dimension(self) -> None:
+        spec = self.manifest
+        height, width = spec.input.size
+        shape = (1, 3, height, width) if spec.input.layout == "NCHW" else (1, height, width, 3)
+        try:
+            found = self.run(np.ones(shape, spec.input.dtype)).shape[1]
+        except Exception as error:
+            raise SettingError(f"encoder {spec.id}: a trial run failed: {error}") from error
+        if found != spec.output.dimension:
+            raise SettingError(f"encoder {spec.id}: vectors have {found} numbers, not {spec.output.dimension}")
+
+
+def _pool(output: NDArray[np.float32], spec: OutputSpec, layout: str) -> NDArray[np.float32]:
+    if spec.pooling == "global_average" and output.ndim == 4:
+        return output.mean(axis=(2, 3) if layout == "NCHW" else (1, 2))  # type: ignore[no-any-return]
+    if spec.pooling == "cls" and output.ndim == 3:
+        return output[:, 0]
+    if spec.pooling == "mean_tokens" and output.ndim == 3:
+        return output.mean(axis=1)  # type: ignore[no-any-return]
+    return output.reshape(len(output), -1)

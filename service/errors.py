@@ -1,0 +1,83 @@
+"""Every way in which a call can fail, in one table.
+
+A ServiceError has a Reason; the Reason fixes the gRPC code. docs/errors.md lists them all (a test compares), and
+service/rpc/status.py is the one place that turns them into google.rpc.Status.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+
+
+class Code(IntEnum):
+    """Numbers of google.rpc.Code."""
+
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
+
+
+class Reason(Enum):
+    """Why a call, or one record of it, failed. The name travels as ErrorInfo.reason and never changes."""
+
+    IMAGE_EMPTY = (Code.INVALID_ARGUMENT, 1)
+    IMAGE_TOO_LARGE = (Code.INVALID_ARGUMENT, 2)
+    IMAGE_FORMAT_UNSUPPORTED = (Code.INVALID_ARGUMENT, 3)
+    IMAGE_DAMAGED = (Code.INVALID_ARGUMENT, 4)
+    IMAGE_TOO_MANY_PIXELS = (Code.INVALID_ARGUMENT, 5)
+    IMAGE_RATIO_TOO_EXTREME = (Code.INVALID_ARGUMENT, 6)
+    SOURCE_MISSING = (Code.INVALID_ARGUMENT, 7)
+    ARGUMENT_INVALID = (Code.INVALID_ARGUMENT, 8)
+    FILTER_INVALID = (Code.INVALID_ARGUMENT, 9)
+    FIELD_UNKNOWN = (Code.INVALID_ARGUMENT, 10)
+    ENCODER_UNKNOWN = (Code.INVALID_ARGUMENT, 11)
+    COLLECTION_NOT_FOUND = (Code.NOT_FOUND, 12)
+    RECORD_NOT_FOUND = (Code.NOT_FOUND, 13)
+    COLLECTION_EXISTS = (Code.ALREADY_EXISTS, 14)
+    RECORD_EXISTS = (Code.ALREADY_EXISTS, 15)
+    KEY_MISSING = (Code.UNAUTHENTICATED, 16)
+    KEY_INVALID = (Code.UNAUTHENTICATED, 17)
+    KEY_REVOKED = (Code.UNAUTHENTICATED, 18)
+    SCOPE_MISSING = (Code.PERMISSION_DENIED, 19)
+    ENCODER_MISSING = (Code.FAILED_PRECONDITION, 20)
+    OVERLOADED = (Code.RESOURCE_EXHAUSTED, 21)
+    URL_FETCH_UNAVAILABLE = (Code.UNIMPLEMENTED, 22)
+    DEADLINE = (Code.DEADLINE_EXCEEDED, 23)
+    CONFLICT = (Code.ABORTED, 24)
+    STORE_UNAVAILABLE = (Code.UNAVAILABLE, 25)
+    SHUTTING_DOWN = (Code.UNAVAILABLE, 26)
+    ENCODER_FAILED = (Code.INTERNAL, 27)
+    INTERNAL = (Code.INTERNAL, 28)
+
+    @property
+    def code(self) -> Code:
+        """The gRPC code that goes with the reason."""
+        return self.value[0]
+
+
+class ServiceError(Exception):
+    """A failure that the caller is told about.
+
+    field: the request's field at fault, where one is. retry_delay_s: wait this long before trying again, where a retry
+    can help.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, field: str = "", retry_delay_s: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.field = field
+        self.retry_delay_s = retry_delay_s
+
+
+class SettingError(Exception):
+    """A setting that cannot be used. Stops the start; `str()` names the setting and the remedy."""

@@ -1,0 +1,1 @@
+"""What happens to a picture: checked, probed, decoded, forgotten. Nothing here writes to a disk."""
