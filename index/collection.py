@@ -77,6 +77,13 @@ class Collection:
         with self._readers.connection() as connection:
             return read_digests(connection, record_ids)
 
+    def check(self, write: RecordWrite) -> None:
+        """Raises InvalidInput where a field of the record, its vector left aside, breaks a rule."""
+        check_id("record_id", write.record_id)
+        check_id("product_id", write.product_id, empty_allowed=True)
+        check_attributes(write.attributes)
+        check_region(write.region)
+
     def upsert(self, writes: Sequence[RecordWrite], *, insert_only: bool = False) -> list[WriteResult]:
         """Inserts or replaces records, one result each, in order. A bad record fails alone.
 
@@ -263,10 +270,7 @@ class Collection:
         return tuple(groups), stale
 
     def _checked(self, write: RecordWrite) -> RecordWrite:
-        check_id("record_id", write.record_id)
-        check_id("product_id", write.product_id, empty_allowed=True)
-        check_attributes(write.attributes)
-        check_region(write.region)
+        self.check(write)
         if write.vector is None:
             return write
         vector = self._normalised("vector", write.vector)

@@ -71,3 +71,13 @@ def migrate(connection: Connection, migrations: Sequence[str], what: str) -> Non
 def checkpoint(connection: Connection) -> None:
     """Moves the write-ahead log into the database and empties it, so that overwritten rows leave the disk."""
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def library_versions() -> tuple[str, str]:
+    """Versions of SQLite and SQLCipher."""
+    connection = dbapi2.connect(":memory:")
+    try:
+        cipher = connection.execute("PRAGMA cipher_version").fetchone()[0]
+        return dbapi2.sqlite_version, str(cipher)
+    finally:
+        connection.close()

@@ -29,8 +29,6 @@ class _PicturePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Picture
     PICTURE_POLICY_UNSPECIFIED: _PicturePolicy.ValueType  # 0
     PICTURE_POLICY_DISCARD: _PicturePolicy.ValueType  # 1
     """Nothing: the picture is forgotten. The default."""
-    PICTURE_POLICY_REFERENCE: _PicturePolicy.ValueType  # 2
-    """Only the address that it came from, where it came from one."""
 
 class PicturePolicy(_PicturePolicy, metaclass=_PicturePolicyEnumTypeWrapper):
     """What is kept of a picture once it is encoded."""
@@ -38,8 +36,6 @@ class PicturePolicy(_PicturePolicy, metaclass=_PicturePolicyEnumTypeWrapper):
 PICTURE_POLICY_UNSPECIFIED: PicturePolicy.ValueType  # 0
 PICTURE_POLICY_DISCARD: PicturePolicy.ValueType  # 1
 """Nothing: the picture is forgotten. The default."""
-PICTURE_POLICY_REFERENCE: PicturePolicy.ValueType  # 2
-"""Only the address that it came from, where it came from one."""
 Global___PicturePolicy: _TypeAlias = PicturePolicy  # noqa: Y015
 
 @_typing.final
@@ -62,7 +58,7 @@ class Collection(_message.Message):
     description: _builtins.str
     """At most 1,024 bytes."""
     encoder_id: _builtins.str
-    """Id of the encoder, as ListEncoders of ServerInfo gives it; empty at creation takes the server's default."""
+    """Id of an encoder that GetServerInfo lists; empty at creation takes the server's default."""
     dimension: _builtins.int
     """Numbers in a vector. Output only."""
     encoder_fingerprint: _builtins.str

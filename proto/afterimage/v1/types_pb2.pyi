@@ -183,7 +183,6 @@ class Record(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
-    SOURCE_URL_FIELD_NUMBER: _builtins.int
     record_id: _builtins.str
     """Given by the client, unique within the collection, 1 to 256 bytes of UTF-8 without control characters."""
     product_id: _builtins.str
@@ -194,8 +193,6 @@ class Record(_message.Message):
     """Fingerprint of encoder and preprocessing that made the vector."""
     sequence: _builtins.int
     """Grows with each write to the collection; the write that last changed this record."""
-    source_url: _builtins.str
-    """Where the picture came from, without its query string; only in collections that keep references."""
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, Global___AttributeValue]:
         """At most 64 attributes. Names match [a-z][a-z0-9_]{0,63}."""
@@ -220,11 +217,10 @@ class Record(_message.Message):
         sequence: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
-        source_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "region", b"region", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "create_time", b"create_time", "encoder_fingerprint", b"encoder_fingerprint", "product_id", b"product_id", "record_id", b"record_id", "region", b"region", "sequence", b"sequence", "source_url", b"source_url", "update_time", b"update_time", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "create_time", b"create_time", "encoder_fingerprint", b"encoder_fingerprint", "product_id", b"product_id", "record_id", b"record_id", "region", b"region", "sequence", b"sequence", "update_time", b"update_time", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

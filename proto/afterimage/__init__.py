@@ -1,0 +1,1 @@
+"""Afterimage: the API (`afterimage.v1`) and its client (`afterimage.client`)."""

@@ -1,0 +1,33 @@
+"""Client of the Afterimage visual-search service.
+
+    from afterimage.client import Client, NewRecord
+
+    with Client("127.0.0.1:50051", api_key="af_live_...") as client:
+        client.create_collection("shoes")
+        client.insert("shoes", [NewRecord("1", image=open("1.jpg", "rb").read(), attributes={"color": "red"})])
+        for hit in client.search("shoes", open("query.jpg", "rb").read(), k=5, filter='color = "red"').hits:
+            print(hit.record_id, hit.score)
+
+`AsyncClient` has the same methods to await. Failures are `AfterimageError`s; of a batch, each record has its own.
+"""
+
+from afterimage.client.aio import AsyncClient
+from afterimage.client.errors import (
+    Aborted, AfterimageError, AlreadyExists, DeadlineExceeded, FailedPrecondition, InternalError, InvalidArgument,
+    NotFound, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
+)  # fmt: skip
+from afterimage.client.retry import RetryPolicy
+from afterimage.client.sync import Client
+from afterimage.client.values import (
+    AttributeValue, Collection, Deletion, EncodedPicture, Encoder, Hit, HitGroup, Label, NewRecord, Patch, Picture,
+    Progress, RankedPicture, Record, RecordFailure, RecordResult, Region, SearchResult, ServerInfo, Term, unpack_vector,
+)  # fmt: skip
+
+__all__ = [
+    "Aborted", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "Client", "Collection",
+    "DeadlineExceeded", "Deletion", "EncodedPicture", "Encoder", "FailedPrecondition", "Hit", "HitGroup",
+    "InternalError", "InvalidArgument", "Label", "NewRecord", "NotFound", "Patch", "PermissionDenied", "Picture",
+    "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region", "ResourceExhausted",
+    "RetryPolicy", "SearchResult", "ServerInfo", "Term", "Unauthenticated", "Unavailable", "Unimplemented",
+    "unpack_vector",
+]  # fmt: skip

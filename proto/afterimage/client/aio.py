@@ -1,0 +1,162 @@
+"""The client for asyncio programs: the methods of `Client`, to await."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Concatenate, ParamSpec, TypeVar
+
+import grpc
+
+from afterimage.client import calls
+from afterimage.client.batches import Outbox
+from afterimage.client.calls import Call
+from afterimage.client.channel import OPTIONS, Endpoint, make_stubs
+from afterimage.client.convert import to_result
+from afterimage.client.errors import AfterimageError, from_rpc_error
+from afterimage.client.retry import RetryPolicy
+from afterimage.client.values import Collection, NewRecord, Progress, Record, RecordResult
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P], Awaitable[T]]:
+    @functools.wraps(make)
+    async def method(self: AsyncClient, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(make(*args, **kwargs))
+
+    return method
+
+
+class AsyncClient:
+    """A connection to one server, for one event loop. Use it in an `async with` statement, or await `close`."""
+
+    def __init__(
+        self,
+        target: str,
+        api_key: str = "",
+        *,
+        ca: bytes | None = None,
+        client_cert: bytes | None = None,
+        client_key: bytes | None = None,
+        timeout_s: float = 30.0,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        """The arguments are those of `Client`."""
+        self._endpoint = Endpoint(target, api_key, ca, client_cert, client_key)
+        self._timeout_s, self._retry = timeout_s, retry or RetryPolicy()
+        credentials = self._endpoint.credentials
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(target, OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(target, credentials, OPTIONS)
+        self._stubs = make_stubs(self._channel)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        await self._channel.close()
+
+    create_collection = _method(calls.create_collection)
+    get_collection = _method(calls.get_collection)
+    list_collections_page = _method(calls.list_collections_page)
+    update_collection = _method(calls.update_collection)
+    delete_collection = _method(calls.delete_collection)
+    insert = _method(calls.insert)
+    get_records = _method(calls.get_records)
+    list_records_page = _method(calls.list_records_page)
+    update_records = _method(calls.update_records)
+    delete_records = _method(calls.delete_records)
+    count_records = _method(calls.count_records)
+    search = _method(calls.search)
+    encode = _method(calls.encode)
+    classify = _method(calls.classify)
+    rank = _method(calls.rank)
+    server_info = _method(calls.server_info)
+
+    async def collections(self) -> AsyncIterator[Collection]:
+        """All collections, ordered by name."""
+        token = ""
+        while True:
+            page, token = await self.list_collections_page(token)
+            for collection in page:
+                yield collection
+            if not token:
+                return
+
+    async def records(
+        self, collection: str, *, filter: str = "", include_vectors: bool = False
+    ) -> AsyncIterator[Record]:
+        """All matching records, in the order of their first insertion."""
+        token = ""
+        while True:
+            page, token = await self.list_records_page(
+                collection, filter=filter, page_token=token, page_size=1000, include_vectors=include_vectors
+            )
+            for record in page:
+                yield record
+            if not token:
+                return
+
+    async def import_records(
+        self,
+        collection: str,
+        records: Iterable[NewRecord],
+        *,
+        insert_only: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> AsyncIterator[RecordResult]:
+        """As `Client.import_records`. `records` is read on the event loop's thread."""
+        outbox = Outbox(collection, records, insert_only=insert_only)
+        done = failed = attempt = 0
+        while True:
+            try:
+                stream = self._stubs["RecordService"].ImportRecords(
+                    outbox.requests(), metadata=self._endpoint.metadata
+                )
+                async for response in stream:
+                    outbox.answered()
+                    attempt = 0
+                    results = [to_result(m) for m in response.results]
+                    done, failed = done + len(results), failed + sum(r.error is not None for r in results)
+                    if on_progress is not None:
+                        on_progress(Progress(done, failed))
+                    for result in results:
+                        yield result
+                return
+            except grpc.RpcError as failure:
+                attempt += 1
+                await self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=not insert_only)
+
+    async def _run(self, call: Call[T]) -> T:
+        method = getattr(self._stubs[call.service], call.method)
+        deadline = time.monotonic() + (call.timeout_s or self._timeout_s)
+        attempt = 0
+        while True:
+            try:
+                left_s = max(0.001, deadline - time.monotonic())
+                return call.parse(await method(call.request, timeout=left_s, metadata=self._endpoint.metadata))
+            except grpc.RpcError as failure:
+                attempt += 1
+                await self._wait_or_raise(
+                    from_rpc_error(failure), attempt, retry_safe=call.retry_safe, deadline=deadline
+                )
+
+    async def _wait_or_raise(
+        self, error: AfterimageError, attempt: int, *, retry_safe: bool, deadline: float | None = None
+    ) -> None:
+        delay_s = self._retry.delay_s(error, attempt, retry_safe=retry_safe)
+        if delay_s is None or (deadline is not None and time.monotonic() + delay_s >= deadline):
+            raise error from None
+        await asyncio.sleep(delay_s)

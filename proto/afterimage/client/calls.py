@@ -1,0 +1,205 @@
+"""Every call as a value: which method, which request, how to read the response, whether a retry is safe.
+
+`Client` and `AsyncClient` turn these functions into methods, so that both have the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from afterimage.client import convert
+from afterimage.client.values import (
+    Collection, Deletion, EncodedPicture, Label, NewRecord, Patch, Picture, RankedPicture, Record, RecordResult,
+    SearchResult, ServerInfo,
+)  # fmt: skip
+from afterimage.v1 import collection_service_pb2 as collections_pb
+from afterimage.v1 import record_service_pb2 as records_pb
+from afterimage.v1 import search_service_pb2 as search_pb
+from afterimage.v1 import server_info_service_pb2 as info_pb
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A call that can be made. `service` and `method` are names of the API."""
+
+    service: str
+    method: str
+    request: Any
+    parse: Callable[[Any], T]
+    retry_safe: bool = True
+    timeout_s: float | None = None
+
+
+def create_collection(name: str, *, encoder_id: str = "", description: str = "") -> Call[Collection]:
+    """Makes an empty collection, pinned to one encoder (the server's default where none is named)."""
+    wanted = collections_pb.Collection(name=name, encoder_id=encoder_id, description=description)
+    request = collections_pb.CreateCollectionRequest(collection=wanted)
+    return Call("CollectionService", "CreateCollection", request, _collection, retry_safe=False)
+
+
+def get_collection(name: str) -> Call[Collection]:
+    """One collection with its counts."""
+    request = collections_pb.GetCollectionRequest(name=name)
+    return Call("CollectionService", "GetCollection", request, _collection)
+
+
+def list_collections_page(page_token: str = "", page_size: int = 0) -> Call[tuple[list[Collection], str]]:
+    """A page of collections and the token of the next page (empty: none)."""
+    request = collections_pb.ListCollectionsRequest(page_size=page_size, page_token=page_token)
+    return Call(
+        "CollectionService", "ListCollections", request,
+        lambda r: ([convert.to_collection(c) for c in r.collections], r.next_page_token),
+    )  # fmt: skip
+
+
+def update_collection(name: str, *, description: str) -> Call[Collection]:
+    """Changes the description."""
+    request = collections_pb.UpdateCollectionRequest(name=name, description=description)
+    return Call("CollectionService", "UpdateCollection", request, _collection)
+
+
+def delete_collection(name: str, *, force: bool = False) -> Call[Deletion]:
+    """Deletes a collection for good; without `force` only says what that would delete."""
+    request = collections_pb.DeleteCollectionRequest(name=name, force=force)
+    return Call(
+        "CollectionService", "DeleteCollection", request, lambda r: Deletion(r.record_count, r.deleted),
+        retry_safe=not force,
+    )  # fmt: skip
+
+
+def insert(
+    collection: str, records: Sequence[NewRecord], *, insert_only: bool = False, timeout_s: float | None = None
+) -> Call[list[RecordResult]]:
+    """Inserts or replaces up to 100 records; one result each, in order. For more, see `import_records`."""
+    request = records_pb.InsertRecordsRequest(
+        collection=collection, records=[convert.record_input(r) for r in records], insert_only=insert_only
+    )
+    return Call("RecordService", "InsertRecords", request, _results, retry_safe=not insert_only, timeout_s=timeout_s)
+
+
+def get_records(
+    collection: str, record_ids: Sequence[str], *, include_vectors: bool = False
+) -> Call[tuple[list[Record], list[str]]]:
+    """Records by id, and the ids that do not exist."""
+    request = records_pb.GetRecordsRequest(
+        collection=collection, record_ids=list(record_ids), include_vectors=include_vectors
+    )
+    return Call(
+        "RecordService", "GetRecords", request,
+        lambda r: ([convert.to_record(m) for m in r.records], list(r.missing_record_ids)),
+    )  # fmt: skip
+
+
+def list_records_page(
+    collection: str, *, filter: str = "", page_token: str = "", page_size: int = 0, include_vectors: bool = False
+) -> Call[tuple[list[Record], str]]:
+    """A page of records and the token of the next page (empty: none)."""
+    request = records_pb.ListRecordsRequest(
+        collection=collection, filter=filter, page_token=page_token, page_size=page_size,
+        include_vectors=include_vectors,
+    )  # fmt: skip
+    return Call(
+        "RecordService", "ListRecords", request,
+        lambda r: ([convert.to_record(m) for m in r.records], r.next_page_token),
+    )  # fmt: skip
+
+
+def update_records(collection: str, patches: Sequence[Patch]) -> Call[list[RecordResult]]:
+    """Changes product ids and attributes, never vectors."""
+    request = records_pb.UpdateRecordsRequest(
+        collection=collection, patches=[convert.record_patch(p) for p in patches]
+    )
+    return Call("RecordService", "UpdateRecords", request, _results)
+
+
+def delete_records(
+    collection: str, record_ids: Sequence[str] = (), *, filter: str = "", force: bool = False
+) -> Call[Deletion]:
+    """Deletes by ids or by filter; without `force` only says what that would delete."""
+    request = records_pb.DeleteRecordsRequest(
+        collection=collection, record_ids=list(record_ids), filter=filter, force=force
+    )
+    return Call(
+        "RecordService", "DeleteRecords", request,
+        lambda r: Deletion(r.record_count, r.deleted, tuple(r.sample_record_ids)),
+    )  # fmt: skip
+
+
+def count_records(collection: str, filter: str = "") -> Call[int]:
+    """How many records match."""
+    request = records_pb.CountRecordsRequest(collection=collection, filter=filter)
+    return Call("RecordService", "CountRecords", request, lambda r: int(r.record_count))
+
+
+def search(
+    collection: str,
+    query: convert.Query,
+    *,
+    k: int = 10,
+    offset: int = 0,
+    filter: str = "",
+    group_by: str = "",
+    group_size: int = 1,
+    max_distance: float | None = None,
+    min_score: float | None = None,
+    exclude_record_ids: Sequence[str] = (),
+    fields: Sequence[str] = (),
+    include_vectors: bool = False,
+    timeout_s: float | None = None,
+) -> Call[SearchResult]:
+    """The nearest records to a picture (bytes), a Term, or several weighted Terms."""
+    request = search_pb.SearchRequest(
+        collection=collection, query=convert.query_terms(query), k=k, offset=offset, filter=filter,
+        group_by=group_by, group_size=group_size, exclude_record_ids=list(exclude_record_ids), fields=list(fields),
+        include_vectors=include_vectors, max_distance=max_distance, min_score=min_score,
+    )  # fmt: skip
+    return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
+
+
+def encode(pictures: Sequence[Picture | bytes], *, encoder_id: str = "") -> Call[list[EncodedPicture]]:
+    """Vectors of pictures; nothing is stored."""
+    request = search_pb.EncodeRequest(encoder_id=encoder_id, pictures=[convert.picture_input(p) for p in pictures])
+    return Call("SearchService", "Encode", request, lambda r: [convert.to_encoded(p) for p in r.pictures])
+
+
+def classify(
+    collection: str, query: convert.Query, attribute: str, *, k: int = 0, filter: str = "",
+    min_score: float | None = None,
+) -> Call[tuple[list[Label], bool]]:  # fmt: skip
+    """Guesses an attribute by a vote of the neighbours: labels, the likeliest first, and whether it is undecided."""
+    request = search_pb.ClassifyRequest(
+        collection=collection, query=convert.query_terms(query), attribute=attribute, k=k, filter=filter,
+        min_score=min_score,
+    )  # fmt: skip
+    return Call(
+        "SearchService", "Classify", request,
+        lambda r: ([Label(m.value, m.confidence, m.votes) for m in r.labels], bool(r.undecided)),
+    )  # fmt: skip
+
+
+def rank(
+    query: Picture | bytes, pictures: Sequence[Picture | bytes], *, encoder_id: str = ""
+) -> Call[list[RankedPicture]]:
+    """Orders pictures by likeness to a query; nothing is stored."""
+    request = search_pb.RankRequest(
+        encoder_id=encoder_id, query=convert.picture_input(query),
+        pictures=[convert.picture_input(p) for p in pictures],
+    )  # fmt: skip
+    return Call("SearchService", "Rank", request, lambda r: [convert.to_ranked(m) for m in r.ranked])
+
+
+def server_info() -> Call[ServerInfo]:
+    """Version, limits, encoders and the scopes of the key."""
+    return Call("ServerInfoService", "GetServerInfo", info_pb.GetServerInfoRequest(), convert.to_server_info)
+
+
+def _collection(response: Any) -> Collection:
+    return convert.to_collection(response.collection)
+
+
+def _results(response: Any) -> list[RecordResult]:
+    return [convert.to_result(m) for m in response.results]

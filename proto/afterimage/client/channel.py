@@ -1,0 +1,54 @@
+"""How the server is reached: address, TLS, message sizes, the key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from afterimage.v1 import (
+    collection_service_pb2_grpc, record_service_pb2_grpc, search_service_pb2_grpc, server_info_service_pb2_grpc,
+)  # fmt: skip
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server and how to speak to it. All TLS material is PEM; `ca` set means TLS."""
+
+    target: str
+    api_key: str = field(repr=False)
+    ca: bytes | None = None
+    client_cert: bytes | None = None
+    client_key: bytes | None = field(default=None, repr=False)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with every call."""
+        return (("authorization", f"Bearer {self.api_key}"),) if self.api_key else ()
+
+    @property
+    def credentials(self) -> grpc.ChannelCredentials | None:
+        """TLS credentials, or None for an unencrypted connection."""
+        if self.ca is None:
+            return None
+        return grpc.ssl_channel_credentials(self.ca, self.client_key, self.client_cert)
+
+
+OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.enable_retries", 0),  # the client's own policy decides
+]
+
+
+def make_stubs(channel: Any) -> dict[str, Any]:
+    """A stub per service of the API, by the service's name."""
+    return {
+        "CollectionService": collection_service_pb2_grpc.CollectionServiceStub(channel),
+        "RecordService": record_service_pb2_grpc.RecordServiceStub(channel),
+        "SearchService": search_service_pb2_grpc.SearchServiceStub(channel),
+        "ServerInfoService": server_info_service_pb2_grpc.ServerInfoServiceStub(channel),
+    }

@@ -1,0 +1,159 @@
+"""The client for ordinary programs. Safe to share between threads."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Concatenate, ParamSpec, TypeVar
+
+import grpc
+
+from afterimage.client import calls
+from afterimage.client.batches import Outbox
+from afterimage.client.calls import Call
+from afterimage.client.channel import OPTIONS, Endpoint, make_stubs
+from afterimage.client.convert import to_result
+from afterimage.client.errors import AfterimageError, from_rpc_error
+from afterimage.client.retry import RetryPolicy
+from afterimage.client.values import Collection, NewRecord, Progress, Record, RecordResult
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
+    @functools.wraps(make)
+    def method(self: Client, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._run(make(*args, **kwargs))
+
+    return method
+
+
+class Client:
+    """A connection to one server. Use it in a `with` statement, or call `close`."""
+
+    def __init__(
+        self,
+        target: str,
+        api_key: str = "",
+        *,
+        ca: bytes | None = None,
+        client_cert: bytes | None = None,
+        client_key: bytes | None = None,
+        timeout_s: float = 30.0,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        """`ca` (PEM) makes the connection TLS, `client_cert` and `client_key` mutual TLS. `timeout_s` is the deadline
+        of a call, its retries included."""
+        self._endpoint = Endpoint(target, api_key, ca, client_cert, client_key)
+        self._timeout_s, self._retry = timeout_s, retry or RetryPolicy()
+        credentials = self._endpoint.credentials
+        if credentials is None:
+            self._channel = grpc.insecure_channel(target, OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(target, credentials, OPTIONS)
+        self._stubs = make_stubs(self._channel)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._channel.close()
+
+    create_collection = _method(calls.create_collection)
+    get_collection = _method(calls.get_collection)
+    list_collections_page = _method(calls.list_collections_page)
+    update_collection = _method(calls.update_collection)
+    delete_collection = _method(calls.delete_collection)
+    insert = _method(calls.insert)
+    get_records = _method(calls.get_records)
+    list_records_page = _method(calls.list_records_page)
+    update_records = _method(calls.update_records)
+    delete_records = _method(calls.delete_records)
+    count_records = _method(calls.count_records)
+    search = _method(calls.search)
+    encode = _method(calls.encode)
+    classify = _method(calls.classify)
+    rank = _method(calls.rank)
+    server_info = _method(calls.server_info)
+
+    def collections(self) -> Iterator[Collection]:
+        """All collections, ordered by name."""
+        token = ""
+        while True:
+            page, token = self.list_collections_page(token)
+            yield from page
+            if not token:
+                return
+
+    def records(self, collection: str, *, filter: str = "", include_vectors: bool = False) -> Iterator[Record]:
+        """All matching records, in the order of their first insertion."""
+        token = ""
+        while True:
+            page, token = self.list_records_page(
+                collection, filter=filter, page_token=token, page_size=1000, include_vectors=include_vectors
+            )
+            yield from page
+            if not token:
+                return
+
+    def import_records(
+        self,
+        collection: str,
+        records: Iterable[NewRecord],
+        *,
+        insert_only: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Iterator[RecordResult]:
+        """Inserts any number of records over one stream; yields a result per record, in order, once it is on disk.
+
+        `records` is read as the server keeps up. A broken stream is taken up again where that is safe (not with
+        `insert_only`). `on_progress` is called after each batch.
+        """
+        outbox = Outbox(collection, records, insert_only=insert_only)
+        done = failed = attempt = 0
+        while True:
+            try:
+                responses = self._stubs["RecordService"].ImportRecords(
+                    outbox.requests(), metadata=self._endpoint.metadata
+                )
+                for response in responses:
+                    outbox.answered()
+                    attempt = 0
+                    results = [to_result(m) for m in response.results]
+                    done, failed = done + len(results), failed + sum(r.error is not None for r in results)
+                    if on_progress is not None:
+                        on_progress(Progress(done, failed))
+                    yield from results
+                return
+            except grpc.RpcError as failure:
+                attempt += 1
+                self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=not insert_only)
+
+    def _run(self, call: Call[T]) -> T:
+        method = getattr(self._stubs[call.service], call.method)
+        deadline = time.monotonic() + (call.timeout_s or self._timeout_s)
+        attempt = 0
+        while True:
+            try:
+                left_s = max(0.001, deadline - time.monotonic())
+                return call.parse(method(call.request, timeout=left_s, metadata=self._endpoint.metadata))
+            except grpc.RpcError as failure:
+                attempt += 1
+                self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=call.retry_safe, deadline=deadline)
+
+    def _wait_or_raise(
+        self, error: AfterimageError, attempt: int, *, retry_safe: bool, deadline: float | None = None
+    ) -> None:
+        delay_s = self._retry.delay_s(error, attempt, retry_safe=retry_safe)
+        if delay_s is None or (deadline is not None and time.monotonic() + delay_s >= deadline):
+            raise error from None
+        time.sleep(delay_s)

@@ -1,0 +1,239 @@
+"""What goes in and what comes out: frozen values without protobuf. Vectors are little-endian float32 bytes."""
+
+from __future__ import annotations
+
+import array
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+AttributeValue = str | float | bool | Sequence[str]
+
+
+def pack_vector(vector: bytes | Sequence[float]) -> bytes:
+    """Little-endian float32 of a sequence of numbers; bytes are taken as they are."""
+    if isinstance(vector, bytes):
+        return vector
+    packed = array.array("f", vector)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def unpack_vector(content: bytes) -> list[float]:
+    """The numbers of little-endian float32 bytes."""
+    numbers = array.array("f", content)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle in fractions of a picture's sides."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class NewRecord:
+    """A record to insert, with exactly one of image, url and vector."""
+
+    record_id: str
+    image: bytes | None = field(default=None, repr=False)
+    url: str = ""
+    vector: bytes | Sequence[float] | None = field(default=None, repr=False)
+    product_id: str = ""
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    region: Region | None = None
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A change of a record. What is None stays."""
+
+    record_id: str
+    product_id: str | None = None
+    set_attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    remove_attributes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to process once."""
+
+    image: bytes = field(repr=False)
+    region: Region | None = None
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of a query, with exactly one of image, url, record_id and vector. A negative weight leads away."""
+
+    image: bytes | None = field(default=None, repr=False)
+    url: str = ""
+    record_id: str = ""
+    vector: bytes | Sequence[float] | None = field(default=None, repr=False)
+    region: Region | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class RecordFailure:
+    """Why one record of a batch failed. `code` is a google.rpc.Code number."""
+
+    code: int
+    reason: str
+    message: str
+    field: str
+    retry_delay_s: float
+
+
+@dataclass(frozen=True)
+class RecordResult:
+    """What became of one record: "created", "updated", "unchanged" or "failed" (then `error` says why)."""
+
+    record_id: str
+    outcome: str
+    sequence: int
+    error: RecordFailure | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an import is."""
+
+    done: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """A stored record. `vector` is empty unless it was asked for."""
+
+    record_id: str
+    product_id: str
+    attributes: Mapping[str, AttributeValue]
+    region: Region | None
+    vector: bytes = field(repr=False)
+    encoder_fingerprint: str
+    sequence: int
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A collection and its counts."""
+
+    name: str
+    description: str
+    encoder_id: str
+    encoder_fingerprint: str
+    dimension: int
+    record_count: int
+    tombstone_count: int
+    sequence: int
+    create_time: datetime
+    index_time: datetime
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A record that was found."""
+
+    record_id: str
+    product_id: str
+    score: float
+    distance: float
+    attributes: Mapping[str, AttributeValue]
+    vector: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class HitGroup:
+    """Hits of one product, the nearest first."""
+
+    product_id: str
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """An answer: `hits`, or `groups` where the search was grouped. `path` says how it was found."""
+
+    hits: tuple[Hit, ...]
+    groups: tuple[HitGroup, ...]
+    allowed_count: int
+    encoder_id: str
+    encoder_fingerprint: str
+    sequence: int
+    index_time: datetime
+    path: str
+    encode_ms: float
+    search_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What was deleted, or would be where `deleted` is false."""
+
+    record_count: int
+    deleted: bool
+    sample_record_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EncodedPicture:
+    """A vector, or why there is none."""
+
+    vector: bytes = field(repr=False)
+    error: RecordFailure | None
+
+
+@dataclass(frozen=True)
+class Label:
+    """A guess: its value, share of the votes and number of votes."""
+
+    value: str
+    confidence: float
+    votes: int
+
+
+@dataclass(frozen=True)
+class RankedPicture:
+    """A picture of the supplied list, by its position there."""
+
+    index: int
+    score: float
+    distance: float
+    error: RecordFailure | None
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder of the server's."""
+
+    id: str
+    version: str
+    license: str
+    dimension: int
+    fingerprint: str
+    is_default: bool
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What the server is and allows. `limits` has the fields of the proto message Limits."""
+
+    version: str
+    limits: Mapping[str, int]
+    encoders: tuple[Encoder, ...]
+    image_formats: tuple[str, ...]
+    fetches_urls: bool
+    scopes: tuple[str, ...]

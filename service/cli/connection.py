@@ -1,0 +1,32 @@
+"""The client that commands use: target and key from flags or the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from afterimage.client import Client
+from service.cli.output import CommandError, Exit
+from service.config import client_settings, read_key_file
+
+TargetOption = Annotated[str, typer.Option("--target", help="HOST:PORT of the server. [env: AFTERIMAGE_TARGET]")]
+KeyFileOption = Annotated[
+    Path | None, typer.Option("--api-key-file", help="File with the API key. [env: AFTERIMAGE_API_KEY holds the key]")
+]
+CaFileOption = Annotated[
+    Path | None, typer.Option("--ca-file", help="CA certificate, PEM; makes the connection TLS. [env: AFTERIMAGE_CA_FILE]")
+]
+
+
+def connect(target: str, api_key_file: Path | None, ca_file: Path | None) -> Client:
+    """A client. Raises CommandError where no key is given."""
+    settings = client_settings()
+    key = read_key_file(api_key_file) if api_key_file else settings.api_key
+    if not key:
+        message = "no API key: set AFTERIMAGE_API_KEY or give --api-key-file (make a key with `afterimage keys create`)"
+        raise CommandError(message, reason="KEY_MISSING", code=Exit.USAGE)
+    ca_path = ca_file or (Path(settings.ca_file) if settings.ca_file else None)
+    ca = ca_path.read_bytes() if ca_path else None
+    return Client(target or settings.target, key, ca=ca)

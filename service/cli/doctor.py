@@ -1,0 +1,184 @@
+"""`afterimage doctor`: what this installation is, and what is wrong with it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.output import CommandError, JsonFlag, console, print_json, print_table
+from service.config import LoadedSettings, Settings, load_settings
+
+_DISTRIBUTIONS = (
+    "afterimage", "afterimage-client", "grpcio", "protobuf", "onnxruntime", "faiss-cpu", "numpy",
+    "opencv-python-headless", "sqlcipher3", "redis", "pyroaring", "cryptography",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `state` is ok, warning or failed; `detail` says what to do about it."""
+
+    name: str
+    state: str
+    detail: str
+
+
+def doctor(
+    data_dir: Annotated[Path | None, typer.Option(help="The server's data directory.")] = None,
+    encoders_dir: Annotated[Path | None, typer.Option(help="Your own encoders.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show settings with their origin, versions, and checks. Exit code 1 where a check failed.
+
+    Example: afterimage doctor --data-dir data
+    """
+    loaded = load_settings({"data_dir": data_dir, "encoders_dir": encoders_dir}, config)
+    checks = run_checks(loaded)
+    versions = {"python": platform.python_version(), **{d: distribution_version(d) for d in _DISTRIBUTIONS}}
+    if json:
+        print_json({"settings": _settings(loaded), "versions": versions, "checks": [asdict(c) for c in checks]})
+    else:
+        out = console()
+        out.rule("settings", align="left")
+        print_table(["setting", "value", "origin"], [(n, s["value"], s["origin"]) for n, s in _settings(loaded).items()])
+        out.rule("versions", align="left")
+        print_table(["package", "version"], list(versions.items()))
+        out.rule("checks", align="left")
+        print_table(["check", "state", "detail"], [(c.name, c.state, c.detail) for c in checks])
+    failed = [c.name for c in checks if c.state == "failed"]
+    if failed:
+        raise CommandError(f"failed: {', '.join(failed)}", reason="CHECKS_FAILED")
+
+
+def run_checks(loaded: LoadedSettings) -> list[Check]:
+    """All checks, in order. None changes anything."""
+    settings = loaded.settings
+    looks: dict[str, Callable[[Settings], tuple[str, str]]] = {
+        "operating system": _look_at_system,
+        "data directory": _look_at_data,
+        "disk": _look_at_disk,
+        "master key": _look_at_master_key,
+        "tenant registry": _look_at_registry,
+        "encryption": _look_at_encryption,
+        "encoders": _look_at_encoders,
+        "redis": _look_at_redis,
+    }
+    checks = []
+    for name, look in looks.items():
+        try:
+            checks.append(Check(name, *look(settings)))
+        except Exception as error:
+            checks.append(Check(name, "failed", str(error)))
+    for variable in loaded.unknown_variables:
+        checks.append(Check("environment", "warning", f"{variable} is not a setting; docs/configuration.md lists them"))
+    return checks
+
+
+def _look_at_system(_: Settings) -> tuple[str, str]:
+    libc, libc_version = platform.libc_ver()
+    if platform.system() != "Linux" or libc != "glibc":
+        return "warning", f"{platform.system()} with {libc or 'an unknown libc'}: freed memory is not overwritten"
+    return "ok", f"{platform.system()} {platform.release()}, {libc} {libc_version}"
+
+
+def _look_at_data(settings: Settings) -> tuple[str, str]:
+    from index import DataDirectory, DirectoryLock, DirectoryLocked
+
+    data = DataDirectory(settings.data_dir)
+    if not data.root.exists():
+        return "ok", f"{data.root} does not exist yet; the first start makes it"
+    if data.root.stat().st_mode & 0o077:
+        return "warning", f"{data.root} is open to other users; run: chmod 700 {data.root}"
+    if not data.lock.exists():
+        return "ok", f"{data.root}, no server has run on it yet"
+    lock = DirectoryLock(data.lock)
+    try:
+        lock.acquire()
+    except DirectoryLocked as held:
+        return "ok", str(held)
+    lock.release()
+    return "ok", f"{data.root}, no server runs on it"
+
+
+def _look_at_disk(settings: Settings) -> tuple[str, str]:
+    where = next(p for p in (settings.data_dir.resolve(), *settings.data_dir.resolve().parents) if p.exists())
+    free = shutil.disk_usage(where).free
+    state = "ok" if free >= settings.min_free_disk_bytes else "failed"
+    return state, f"{free / 2**30:.1f} GiB free below {where}"
+
+
+def _look_at_master_key(settings: Settings) -> tuple[str, str]:
+    from index import DataDirectory
+    from service.tenancy.masterkey import load_master_key
+
+    if settings.master_key:
+        load_master_key(settings.key_file, settings.master_key.get_secret_value(), create=False)
+        return "ok", "from the environment"
+    if not settings.key_file.exists() and not DataDirectory(settings.data_dir).registry.exists():
+        return "ok", f"{settings.key_file} does not exist yet; the first start makes it"
+    load_master_key(settings.key_file, None, create=False)
+    return "ok", f"{settings.key_file}; keep a copy apart from the data: without it all data is lost"
+
+
+def _look_at_registry(settings: Settings) -> tuple[str, str]:
+    from index import DataDirectory
+    from service.app import open_registry
+
+    if not DataDirectory(settings.data_dir).registry.exists():
+        return "ok", "no tenant yet; make one with `afterimage tenants create`"
+    registry = open_registry(settings)
+    try:
+        return "ok", f"{len(registry.tenants())} tenants"
+    finally:
+        registry.close()
+
+
+def _look_at_encryption(_: Settings) -> tuple[str, str]:
+    from index.sqlite import library_versions
+
+    sqlite, cipher = library_versions()
+    return "ok", f"SQLite {sqlite}, SQLCipher {cipher}"
+
+
+def _look_at_encoders(settings: Settings) -> tuple[str, str]:
+    from service.app import encoders_of
+
+    registry = encoders_of(settings)
+    for manifest in registry.manifests():
+        registry.session(manifest.id)
+    return "ok", ", ".join(f"{m.id} ({m.output.dimension})" for m in registry.manifests()) + " load and run"
+
+
+def _look_at_redis(settings: Settings) -> tuple[str, str]:
+    from service.coordination.embedded import find_redis_server
+
+    if settings.redis_url:
+        import asyncio
+
+        from service.coordination.client import Coordinator
+
+        async def ask() -> str:
+            coordinator = Coordinator(settings.redis_url)
+            try:
+                return (await coordinator.check()).version
+            finally:
+                await coordinator.close()
+
+        return "ok", f"Redis {asyncio.run(ask())} at redis_url"
+    found = find_redis_server()
+    if found is None:
+        return "failed", "no redis-server to embed; install one, or set redis_url"
+    return "ok", f"embedded: {found}"
+
+
+def _settings(loaded: LoadedSettings) -> dict[str, dict[str, Any]]:
+    shown = loaded.settings.model_dump(mode="json")
+    return {n: {"value": shown[n], "origin": loaded.origins[n]} for n in Settings.model_fields}

@@ -1,0 +1,87 @@
+"""The `afterimage` command: puts the sub-commands together and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from afterimage.client import AfterimageError
+from service.cli.collections import collections
+from service.cli.doctor import doctor
+from service.cli.encoders import encoders
+from service.cli.insert import insert
+from service.cli.output import CommandError, fail
+from service.cli.records import records
+from service.cli.search import search
+from service.cli.serve import serve
+from service.cli.tenants import keys, tenants
+from service.errors import ServiceError, SettingError
+
+app = typer.Typer(
+    name="afterimage",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Self-hosted visual search that keeps no picture.\n\n"
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some records failed.",
+)
+app.command("serve")(serve)
+app.add_typer(tenants, name="tenants")
+app.add_typer(keys, name="keys")
+app.add_typer(collections, name="collections")
+app.command("insert")(insert)
+app.command("search")(search)
+app.add_typer(records, name="records")
+app.add_typer(encoders, name="encoders")
+app.command("doctor")(doctor)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as distribution_version
+
+        print(distribution_version("afterimage"))
+        raise typer.Exit
+
+
+def run() -> None:
+    """Entry point of the `afterimage` script."""
+    as_json = "--json" in sys.argv
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        failure = _as_command_error(error)
+        if failure is None:
+            raise
+        fail(failure, as_json=as_json)
+        sys.exit(failure.code)
+
+
+def _as_command_error(error: Exception) -> CommandError | None:
+    """What to say of an expected failure; None for a fault of the program."""
+    from index.errors import AfterimageIndexError
+
+    if isinstance(error, CommandError):
+        return error
+    if isinstance(error, AfterimageError):
+        hint = f" (field {error.field})" if error.field else ""
+        return CommandError(f"{error.message}{hint}", reason=error.reason or type(error).__name__.upper())
+    if isinstance(error, ServiceError):
+        return CommandError(error.message, reason=error.reason.name)
+    if isinstance(error, SettingError):
+        return CommandError(str(error), reason="SETTING_INVALID")
+    if isinstance(error, AfterimageIndexError):
+        return CommandError(str(error), reason=type(error).__name__.upper())
+    if isinstance(error, OSError):
+        return CommandError(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), reason="OS_ERROR")
+    return None
+
+
+if __name__ == "__main__":
+    sys.argv[0] = "afterimage"
+    run()

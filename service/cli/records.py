@@ -1,0 +1,142 @@
+"""`afterimage records`."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from afterimage.client import Patch, Record
+from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
+from service.cli.output import (
+    CommandError, Exit, JsonFlag, format_attributes, print_fields, print_json, print_table,
+)  # fmt: skip
+
+records = typer.Typer(no_args_is_help=True, help="Look at, change, delete and count records.")
+FilterOption = Annotated[str, typer.Option("--filter", help='For example: color = "red" AND price < 50')]
+
+
+@records.command("get")
+def get(
+    collection: str,
+    record_ids: list[str],
+    target: TargetOption = "",
+    api_key_file: KeyFileOption = None,
+    ca_file: CaFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show records by id. Example: afterimage records get shoes 1 2 3"""
+    with connect(target, api_key_file, ca_file) as client:
+        found, missing = client.get_records(collection, record_ids)
+    if json:
+        print_json({"records": [_record(r) for r in found], "missing_record_ids": missing})
+    else:
+        for record in found:
+            print_fields(_record(record) | {"attributes": format_attributes(record.attributes)})
+            print()
+    if missing:
+        raise CommandError(f"no such record: {', '.join(missing)}", reason="RECORD_NOT_FOUND", code=Exit.SOME_RECORDS_FAILED)
+
+
+@records.command("list")
+def list_(
+    collection: str,
+    filter_: FilterOption = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    target: TargetOption = "",
+    api_key_file: KeyFileOption = None,
+    ca_file: CaFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """List records. Example: afterimage records list shoes --filter 'price < 50' --limit 20"""
+    with connect(target, api_key_file, ca_file) as client:
+        found = list(itertools.islice(client.records(collection, filter=filter_), limit))
+    if json:
+        print_json({"records": [_record(r) for r in found]})
+    else:
+        rows = [(r.record_id, r.product_id, r.update_time, format_attributes(r.attributes)) for r in found]
+        print_table(["record", "product", "updated", "attributes"], rows)
+
+
+@records.command("update")
+def update(
+    collection: str,
+    record_id: str,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; numbers, true, false and a|b|c lists are seen as such, NAME:=TEXT is always text.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="Name of an attribute to remove.")] = None,
+    product_id: Annotated[str | None, typer.Option(help="New product id.")] = None,
+    target: TargetOption = "",
+    api_key_file: KeyFileOption = None,
+    ca_file: CaFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Change attributes, never the vector. Example: afterimage records update shoes 1 --set price=39.5 --remove sale"""
+    changes = dict(_assignment(text) for text in set_ or [])
+    patch = Patch(record_id, product_id, changes, tuple(remove or ()))
+    with connect(target, api_key_file, ca_file) as client:
+        result = client.update_records(collection, [patch])[0]
+    if result.error is not None:
+        raise CommandError(result.error.message, reason=result.error.reason)
+    print_json({"record_id": record_id, "outcome": result.outcome}) if json else print(f"{record_id}: {result.outcome}")
+
+
+@records.command("delete")
+def delete(
+    collection: str,
+    record_ids: Annotated[list[str] | None, typer.Argument(help="Ids; or give --filter.")] = None,
+    filter_: FilterOption = "",
+    force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say what would be.")] = False,
+    target: TargetOption = "",
+    api_key_file: KeyFileOption = None,
+    ca_file: CaFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Delete records by id or by filter. Example: afterimage records delete shoes --filter 'season = "2019"' --force"""
+    if bool(record_ids) == bool(filter_):
+        raise CommandError("give either record ids or --filter", code=Exit.USAGE)
+    with connect(target, api_key_file, ca_file) as client:
+        done = client.delete_records(collection, record_ids or (), filter=filter_, force=force)
+    if json:
+        print_json(asdict(done))
+    elif done.deleted:
+        print(f"{done.record_count} records are deleted.")
+    else:
+        sample = f" ({', '.join(done.sample_record_ids[:5])}, …)" if done.record_count else ""
+        print(f"This would delete {done.record_count} records{sample}. Nothing was done; add --force.")
+
+
+@records.command("count")
+def count(
+    collection: str,
+    filter_: FilterOption = "",
+    target: TargetOption = "",
+    api_key_file: KeyFileOption = None,
+    ca_file: CaFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Count the records that match. Example: afterimage records count shoes --filter 'color = "red"'"""
+    with connect(target, api_key_file, ca_file) as client:
+        number = client.count_records(collection, filter_)
+    print_json({"record_count": number}) if json else print(number)
+
+
+def _record(record: Record) -> dict[str, Any]:
+    fields = asdict(record)
+    fields.pop("vector")
+    return fields
+
+
+def _assignment(text: str) -> tuple[str, str | float | bool | tuple[str, ...]]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise CommandError(f"--set {text!r}: not NAME=VALUE", code=Exit.USAGE)
+    if name.endswith(":"):
+        return name[:-1], value
+    if value in ("true", "false"):
+        return name, value == "true"
+    try:
+        return name, float(value)
+    except ValueError:
+        return name, tuple(value.split("|")) if "|" in value else value

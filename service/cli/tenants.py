@@ -1,0 +1,163 @@
+"""`afterimage tenants` and `afterimage keys`: work on a data directory, whether or not a server runs on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
+from service.config import load_settings
+from service.tenancy.apikeys import Scope
+
+if TYPE_CHECKING:
+    from service.tenancy.registry import TenantRegistry
+
+DataDirOption = Annotated[Path | None, typer.Option(help="The server's data directory. [env: AFTERIMAGE_DATA_DIR]")]
+KeyFileOption = Annotated[Path | None, typer.Option("--master-key-file", help="File of the master key.")]
+
+tenants = typer.Typer(no_args_is_help=True, help="Make, list and delete tenants.")
+keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+
+
+@contextlib.contextmanager
+def _registry(data_dir: Path | None, master_key_file: Path | None) -> Iterator[TenantRegistry]:
+    from service.app import open_registry
+
+    settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
+    registry = open_registry(settings)
+    try:
+        yield registry
+    finally:
+        registry.close()
+
+
+@tenants.command("create")
+def create_tenant(
+    name: str, data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
+) -> None:
+    """Make a tenant. Example: afterimage tenants create acme --data-dir data"""
+    with _registry(data_dir, master_key_file) as registry:
+        tenant = registry.create_tenant(name)
+    if json:
+        print_json({"name": tenant.name, "uid": tenant.uid})
+    else:
+        print(f"Tenant {tenant.name} is made. Next: afterimage keys create {tenant.name} --scopes search,insert,delete")
+
+
+@tenants.command("list")
+def list_tenants(
+    data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
+) -> None:
+    """List the tenants. Example: afterimage tenants list --data-dir data --json"""
+    with _registry(data_dir, master_key_file) as registry:
+        found = registry.tenants()
+    if json:
+        print_json({"tenants": [asdict(t) for t in found]})
+    else:
+        print_table(["name", "uid", "created"], [(t.name, t.uid, _time(t.created_ms)) for t in found])
+
+
+@tenants.command("delete")
+def delete_tenant(
+    name: str,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say so.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Destroy a tenant's key and files, for good. Example: afterimage tenants delete acme --force --data-dir data"""
+    with _registry(data_dir, master_key_file) as registry:
+        tenant = registry.delete_tenant(name) if force else registry.tenant(name)
+        files_removed = force and _remove_files(data_dir, master_key_file, registry)
+    if json:
+        print_json({"name": name, "uid": tenant.uid, "deleted": force, "files_removed": files_removed})
+    elif not force:
+        print(f"This would destroy the key of tenant {name} and all its data. Nothing was done; add --force.")
+    else:
+        files = "its files are removed" if files_removed else "the running server removes its files within seconds"
+        print(f"The key of tenant {name} is destroyed; {files}.")
+
+
+def _remove_files(data_dir: Path | None, master_key_file: Path | None, registry: TenantRegistry) -> bool:
+    """Removes deleted tenants' files where no server runs; a running server does it by itself."""
+    from index import DataDirectory, DirectoryLock, DirectoryLocked
+    from service.tenancy.spaces import TenantSpaces
+
+    data = DataDirectory(load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings.data_dir)
+    lock = DirectoryLock(data.lock)
+    try:
+        lock.acquire()
+    except DirectoryLocked:
+        return False
+    try:
+        TenantSpaces(data, registry).remove_deleted()
+    finally:
+        lock.release()
+    return True
+
+
+@keys.command("create")
+def create_key(
+    tenant: str,
+    scopes: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(Scope)}.")] = "search,insert,delete",
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make an API key; it is shown once. Example: afterimage keys create acme --scopes search,insert --data-dir data"""
+    wanted = _scopes(scopes)
+    with _registry(data_dir, master_key_file) as registry:
+        key = registry.create_key(tenant, wanted)
+    print_json({"api_key": key}) if json else print(key)
+
+
+@keys.command("list")
+def list_keys(
+    tenant: str, data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
+) -> None:
+    """List a tenant's keys, without their secrets. Example: afterimage keys list acme --data-dir data"""
+    with _registry(data_dir, master_key_file) as registry:
+        found = registry.keys(tenant)
+    if json:
+        print_json({"keys": [asdict(k) for k in found]})
+        return
+    rows = [
+        (k.key_id, ",".join(sorted(k.scopes)), _time(k.created_ms), _time(k.revoked_ms) if k.revoked_ms else "live")
+        for k in found
+    ]
+    print_table(["key id", "scopes", "created", "revoked"], rows)
+
+
+@keys.command("revoke")
+def revoke_key(
+    tenant: str,
+    key_id: Annotated[str, typer.Argument(help="The id, or the whole key.")],
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make a key stop working at once. Example: afterimage keys revoke acme a1b2c3d4e5f6 --data-dir data"""
+    from service.tenancy.apikeys import parse_api_key
+
+    parsed = parse_api_key(key_id)
+    wanted = parsed.key_id if parsed else key_id
+    with _registry(data_dir, master_key_file) as registry:
+        registry.revoke_key(tenant, wanted)
+    print_json({"key_id": wanted, "revoked": True}) if json else print(f"Key {wanted} is revoked.")
+
+
+def _scopes(text: str) -> list[Scope]:
+    try:
+        return [Scope(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise CommandError(f"--scopes: {error}; there are {', '.join(Scope)}", code=Exit.USAGE) from None
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

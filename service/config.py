@@ -1,0 +1,192 @@
+"""Settings: the only module that reads the environment.
+
+A setting comes from a flag, else from `AFTERIMAGE_<NAME>` in the environment, else from the TOML file that `--config`
+or AFTERIMAGE_CONFIG names, else from its default. docs/configuration.md has one heading for each (a test compares).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.errors import SettingError
+
+_PREFIX = "AFTERIMAGE_"
+_CLIENT_VARIABLES = frozenset({"TARGET", "API_KEY", "API_KEY_FILE", "CA_FILE", "CONFIG", "STATE_DIR"})
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """All settings of a server. Units are in the names."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
+
+    data_dir: Path = Field(Path("afterimage-data"), description="Directory of all data. One server owns it at a time.")
+    listen: str = Field("127.0.0.1:50051", description="Where gRPC listens, HOST:PORT. Port 0 takes a free one.")
+    http: str = Field("", description="Where metrics and health listen over HTTP, HOST:PORT. Empty: nowhere.")
+    tls_cert: Path | None = Field(None, description="Server certificate chain, PEM. Needed off loopback.")
+    tls_key: Path | None = Field(None, description="Private key of tls_cert, PEM.")
+    client_ca: Path | None = Field(None, description="CA of client certificates, PEM. Set: clients must show one.")
+    master_key_file: Path | None = Field(None, description="File of the master key. Unset: <data_dir>.master-key.")
+    master_key: SecretStr | None = Field(None, description="The master key itself, base64, instead of a file.")
+    redis_url: str = Field("", description="redis://, rediss:// or unix:// URL. Empty: an embedded Redis.")
+    encoders_dir: Path | None = Field(None, description="Directory with one folder per encoder of your own.")
+    default_encoder: str = Field("builtin", description="Encoder of collections that name none.")
+    model_threads: int = Field(0, ge=0, description="Cores that one model run uses. 0: all.")
+    max_batch_size: Positive = Field(8, description="Pictures in one model run at most.")
+    max_queue_size: Positive = Field(512, description="Pictures that may wait for a model before calls are refused.")
+    max_image_bytes: Positive = Field(16 * 1024 * 1024, description="Size of one picture, bytes.")
+    max_image_pixels: Positive = Field(64_000_000, description="Width times height of one picture.")
+    max_image_side: Positive = Field(16_384, description="Longer side of one picture, pixels.")
+    max_image_ratio: Positive = Field(50, description="Longer side of one picture over its shorter side.")
+    max_message_bytes: Positive = Field(20 * 1024 * 1024, description="Size of one gRPC message, bytes.")
+    max_concurrent_calls: Positive = Field(256, description="Calls in progress before further ones are refused.")
+    default_deadline_s: float = Field(30.0, gt=0, description="Deadline of calls that set none, seconds.")
+    max_deadline_s: float = Field(120.0, gt=0, description="Longest deadline that is honoured, seconds.")
+    drain_timeout_s: float = Field(30.0, gt=0, description="How long running calls may finish at shutdown, seconds.")
+    min_free_disk_bytes: int = Field(64 * 1024 * 1024, ge=0, description="Free disk below which health says no.")
+    reflection: bool = Field(False, description="Serve gRPC reflection, which shows the API to anyone who connects.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least important log line.")
+    log_format: Literal["json", "console"] = Field("json", description="One JSON object per line, or for people.")
+
+    @property
+    def key_file(self) -> Path:
+        """Where the master key lies: beside the data directory, never inside."""
+        data = self.data_dir.resolve()
+        return self.master_key_file or data.with_name(data.name + ".master-key")
+
+    @property
+    def cores(self) -> int:
+        """Cores that this process may use."""
+        return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """Settings, and where each came from: "flag", "environment", "file" or "default"."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    unknown_variables: tuple[str, ...]
+
+
+def load_settings(flags: Mapping[str, object], config_file: Path | None = None) -> LoadedSettings:
+    """Collects, checks and returns the settings. Raises SettingError, naming the setting and the remedy."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    path = config_file or (Path(os.environ["AFTERIMAGE_CONFIG"]) if os.environ.get("AFTERIMAGE_CONFIG") else None)
+    from_file = _read_file(path) if path else {}
+    in_environment = {n for n in Settings.model_fields if _PREFIX + n.upper() in os.environ}
+    merged = {**{n: v for n, v in from_file.items() if n not in in_environment}, **given}
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        raise SettingError(_explain(error)) from error
+    _check(settings)
+    origins = {
+        name: "flag" if name in given else "environment" if name in in_environment else
+        "file" if name in from_file else "default"
+        for name in Settings.model_fields
+    }  # fmt: skip
+    return LoadedSettings(settings, origins, _unknown_variables())
+
+
+def process_environment() -> dict[str, str]:
+    """A copy of this process's environment, for a process that takes its place."""
+    return dict(os.environ)
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """What the commands that talk to a server take from the environment."""
+
+    target: str
+    api_key: str
+    ca_file: str
+    state_dir: Path
+
+
+def client_settings() -> ClientSettings:
+    """AFTERIMAGE_TARGET, AFTERIMAGE_API_KEY (or the file that AFTERIMAGE_API_KEY_FILE names), AFTERIMAGE_CA_FILE and
+    AFTERIMAGE_STATE_DIR."""
+    api_key, key_file = os.environ.get("AFTERIMAGE_API_KEY", ""), os.environ.get("AFTERIMAGE_API_KEY_FILE")
+    if not api_key and key_file:
+        api_key = read_key_file(Path(key_file))
+    state = os.environ.get("AFTERIMAGE_STATE_DIR") or os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return ClientSettings(
+        os.environ.get("AFTERIMAGE_TARGET", "127.0.0.1:50051"), api_key, os.environ.get("AFTERIMAGE_CA_FILE", ""),
+        Path(state).expanduser() / "afterimage",
+    )  # fmt: skip
+
+
+def read_key_file(path: Path) -> str:
+    """An API key from a file. Raises SettingError."""
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingError(f"API key file {path}: {error.strerror}") from error
+
+
+def split_address(text: str, setting: str) -> tuple[str, int]:
+    """HOST:PORT, or [IPv6]:PORT. Raises SettingError."""
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535 or not host:
+        raise SettingError(f"{setting}: {text!r} is not HOST:PORT, such as 127.0.0.1:50051")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address. A name other than localhost is taken to be reachable."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check(settings: Settings) -> None:
+    host, _ = split_address(settings.listen, "listen")
+    if settings.http:
+        split_address(settings.http, "http")
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise SettingError("tls_cert and tls_key: set both or neither")
+    if settings.client_ca is not None and settings.tls_cert is None:
+        raise SettingError("client_ca: needs tls_cert and tls_key")
+    if settings.tls_cert is None and not is_loopback(host):
+        raise SettingError(f"listen: {host} can be reached from other machines; set tls_cert and tls_key")
+    if settings.key_file.resolve().is_relative_to(settings.data_dir.resolve()):
+        raise SettingError("master_key_file: must not lie inside data_dir; a backup of the data would hold its own key")
+    for name in ("tls_cert", "tls_key", "client_ca"):
+        path = getattr(settings, name)
+        if path is not None and not path.is_file():
+            raise SettingError(f"{name}: {path} is not a file")
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingError(f"config file {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"config file {path}: {error}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_input=False)[0]
+    name = ".".join(str(p) for p in first["loc"])
+    if first["type"] == "missing":
+        return f"{name}: is not set; give --{name.replace('_', '-')} or {_PREFIX}{name.upper()}"
+    if first["type"] == "extra_forbidden":
+        return f"{name}: there is no such setting; docs/configuration.md lists them"
+    return f"{name}: {first['msg']}"
+
+
+def _unknown_variables() -> tuple[str, ...]:
+    known = {n.upper() for n in Settings.model_fields} | _CLIENT_VARIABLES
+    return tuple(sorted(v for v in os.environ if v.startswith(_PREFIX) and v.removeprefix(_PREFIX) not in known))

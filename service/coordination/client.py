@@ -1,0 +1,99 @@
+"""The only module that speaks to Redis: connection, checks at the start, and this process's presence.
+
+Writes are never re-sent automatically: redis-py's retry would repeat a command that the server had already done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from dataclasses import dataclass
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from service.coordination import keys
+from service.errors import SettingError
+
+_LOG = logging.getLogger(__name__)
+_MINIMUM_VERSION = (6, 2)
+_RENEW_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class RedisFacts:
+    """What a Redis says of itself."""
+
+    version: str
+    maxmemory_policy: str
+    append_only: bool
+
+
+class Coordinator:
+    """A connection to Redis. The service goes on serving and inserting while Redis is away."""
+
+    def __init__(self, url: str) -> None:
+        """Raises SettingError where the URL is not one of redis://, rediss:// or unix://."""
+        try:
+            self._redis = redis.asyncio.Redis.from_url(
+                url, retry=Retry(NoBackoff(), 0), socket_timeout=5.0, socket_connect_timeout=3.0, decode_responses=True
+            )
+        except ValueError as error:
+            raise SettingError(f"redis_url: {error}") from None
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def check(self) -> RedisFacts:
+        """Asks Redis what it is. Raises SettingError where it is too old, evicts keys, or does not answer."""
+        try:
+            info = await self._redis.info()
+        except (RedisError, OSError) as error:
+            raise SettingError(f"redis_url: Redis does not answer: {error}") from error
+        facts = RedisFacts(info["redis_version"], info.get("maxmemory_policy", ""), bool(info.get("aof_enabled")))
+        if tuple(int(p) for p in facts.version.split(".")[:2]) < _MINIMUM_VERSION:
+            raise SettingError(f"redis_url: Redis {facts.version} is too old; 6.2 or later is needed")
+        if facts.maxmemory_policy != "noeviction":
+            raise SettingError(f"redis_url: maxmemory-policy is {facts.maxmemory_policy}; set it to noeviction")
+        if not facts.append_only:
+            _LOG.warning("Redis keeps no append-only file: runs in flight start anew after its restart")
+        return facts
+
+    async def healthy(self) -> bool:
+        """Whether Redis answers now."""
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError):
+            return False
+        return True
+
+    async def announce(self, node_id: str, listen: str, version: str) -> None:
+        """Makes this process known, and keeps it known until `close`."""
+        facts = {"pid": os.getpid(), "listen": listen, "version": version, "started_ms": time.time_ns() // 1_000_000}
+        self._renewal = asyncio.create_task(self._renew(keys.node(node_id), facts))
+
+    async def nodes(self) -> list[dict[str, str]]:
+        """The servers that are known now. Raises SettingError where Redis does not answer."""
+        try:
+            names = [key async for key in self._redis.scan_iter(match=keys.node("*"), count=100)]
+            return [facts for key in names if (facts := await self._redis.hgetall(key))]
+        except (RedisError, OSError) as error:
+            raise SettingError(f"redis_url: Redis does not answer: {error}") from error
+
+    async def close(self) -> None:
+        """Stops the renewal and closes the connection."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
+        await self._redis.aclose()
+
+    async def _renew(self, key: str, facts: dict[str, int | str]) -> None:
+        while True:
+            try:
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    await pipe.hset(key, mapping=facts).expire(key, keys.NODE_LIFETIME_S).execute()  # type: ignore[arg-type]
+            except (RedisError, OSError) as error:
+                _LOG.warning("Redis is away: %s", error)
+            await asyncio.sleep(_RENEW_EVERY_S)

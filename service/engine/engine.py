@@ -1,0 +1,72 @@
+"""What every call needs: the tenant's collections, the encoders, threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from index import Collection, CollectionSpec, TenantDirectory
+from service.encoder.manifest import Manifest, ScoreSpec
+from service.encoder.registry import EncoderRegistry
+from service.engine.faults import as_service_error
+from service.engine.pictures import PictureEncoder
+from service.engine.workers import Workers
+from service.errors import Reason, ServiceError
+from service.tenancy.registry import Principal
+from service.tenancy.spaces import TenantSpaces
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Shared by all calls of a server."""
+
+    spaces: TenantSpaces
+    encoders: EncoderRegistry
+    pictures: PictureEncoder
+    workers: Workers
+
+    async def directory(self, principal: Principal) -> TenantDirectory:
+        """The caller's own directory. Raises ServiceError."""
+        try:
+            return await self.workers.read(self.spaces.directory, principal.tenant_uid)
+        except Exception as error:
+            raise as_service_error(error) from error
+
+    async def collection(self, principal: Principal, name: str) -> Collection:
+        """One of the caller's own collections. Raises ServiceError (COLLECTION_NOT_FOUND)."""
+        directory = await self.directory(principal)
+        try:
+            return await self.workers.read(directory.collection, name)
+        except Exception as error:
+            raise as_service_error(error) from error
+
+    async def create_collection(
+        self, principal: Principal, name: str, encoder_id: str, description: str
+    ) -> Collection:
+        """Makes a collection pinned to an encoder. Raises ServiceError."""
+        manifest = self.encoders.manifest(encoder_id)
+        spec = CollectionSpec(name, manifest.id, manifest.fingerprint, manifest.output.dimension, description)
+        directory = await self.directory(principal)
+        try:
+            return await self.workers.write(directory.create, spec)
+        except Exception as error:
+            raise as_service_error(error) from error
+
+    def encoder_of(self, collection: Collection) -> Manifest:
+        """The encoder that a collection is pinned to. Raises ServiceError (ENCODER_MISSING) where this server has none
+        that makes the same vectors: a search never mixes two encoders."""
+        spec = collection.spec
+        for manifest in self.encoders.manifests():
+            if (manifest.id, manifest.fingerprint) == (spec.encoder_id, spec.encoder_fingerprint):
+                return manifest
+        message = (
+            f"the collection is pinned to encoder {spec.encoder_id!r} with fingerprint {spec.encoder_fingerprint}, "
+            "which this server does not have; only vectors can be inserted and searched with"
+        )
+        raise ServiceError(Reason.ENCODER_MISSING, message)
+
+    def score_of(self, collection: Collection) -> ScoreSpec:
+        """The calibration of the collection's encoder; a neutral one where the encoder is missing."""
+        try:
+            return self.encoder_of(collection).score
+        except ServiceError:
+            return ScoreSpec()

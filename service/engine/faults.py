@@ -1,0 +1,38 @@
+"""From the index's errors to what the caller is told."""
+
+from __future__ import annotations
+
+from index import (
+    AfterimageIndexError, CollectionExists, CollectionNotFound, DigestMoved, FilterSyntaxError, InvalidInput,
+    RecordExists, RecordNotFound, StoreUnavailable,
+)  # fmt: skip
+from service.errors import Reason, ServiceError
+from service.tenancy.registry import TenancyError
+
+_REASONS: dict[type[Exception], Reason] = {
+    FilterSyntaxError: Reason.FILTER_INVALID,
+    InvalidInput: Reason.ARGUMENT_INVALID,
+    RecordExists: Reason.RECORD_EXISTS,
+    RecordNotFound: Reason.RECORD_NOT_FOUND,
+    CollectionExists: Reason.COLLECTION_EXISTS,
+    CollectionNotFound: Reason.COLLECTION_NOT_FOUND,
+    DigestMoved: Reason.CONFLICT,
+    StoreUnavailable: Reason.STORE_UNAVAILABLE,
+    TenancyError: Reason.KEY_INVALID,
+}
+_RETRY_DELAY_S = {Reason.CONFLICT: 0.05, Reason.STORE_UNAVAILABLE: 1.0}
+
+
+def as_service_error(error: Exception) -> ServiceError:
+    """The ServiceError for any exception. What is not expected becomes INTERNAL, without its text."""
+    if isinstance(error, ServiceError):
+        return error
+    for kind, reason in _REASONS.items():
+        if isinstance(error, kind):
+            field = error.field if isinstance(error, InvalidInput) else ""
+            if field == "filter":
+                reason = Reason.FILTER_INVALID
+            return ServiceError(reason, str(error), field=field, retry_delay_s=_RETRY_DELAY_S.get(reason))
+    if isinstance(error, AfterimageIndexError | OSError):
+        return ServiceError(Reason.STORE_UNAVAILABLE, "the store is not available", retry_delay_s=1.0)
+    return ServiceError(Reason.INTERNAL, "an internal error; the server's log has it under this request id")

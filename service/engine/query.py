@@ -1,0 +1,173 @@
+"""Searching: terms become one vector, the index answers, distances become scores."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from index import Collection, Hit, InvalidInput, Region, SearchAnswer, SearchQuery, Vector
+from service.encoder.batcher import Lane
+from service.encoder.manifest import ScoreSpec
+from service.engine.engine import Engine
+from service.engine.faults import as_service_error
+from service.engine.pictures import PictureSource
+from service.errors import Reason, ServiceError
+from service.tenancy.registry import Principal
+
+
+@dataclass(frozen=True)
+class QueryTerm:
+    """One part of a query. Exactly one of `picture`, `record_id` and `vector` is set."""
+
+    weight: float = 1.0
+    picture: PictureSource | None = None
+    record_id: str = ""
+    vector: Vector | None = None
+
+
+@dataclass(frozen=True)
+class SearchInput:
+    """A search as it was sent; limits are checked before."""
+
+    collection: str
+    terms: tuple[QueryTerm, ...]
+    k: int
+    offset: int = 0
+    filter: str = ""
+    group_by_product: bool = False
+    group_size: int = 1
+    max_distance: float | None = None
+    min_score: float | None = None
+    exclude_record_ids: frozenset[str] = frozenset()
+    include_vectors: bool = False
+
+
+@dataclass(frozen=True)
+class SearchOutput:
+    """An answer with what belongs to it."""
+
+    answer: SearchAnswer
+    score: ScoreSpec
+    encoder_id: str
+    encoder_fingerprint: str
+    regions_used: tuple[Region | None, ...]
+    encode_s: float
+    search_s: float
+
+
+class Query:
+    """Searches for any tenant."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def search(self, principal: Principal, wanted: SearchInput) -> SearchOutput:
+        """The answer. Raises ServiceError."""
+        started = time.perf_counter()
+        collection = await self._engine.collection(principal, wanted.collection)
+        vectors = await self._vectors(collection, wanted.terms)
+        encoded = time.perf_counter()
+        score = self._engine.score_of(collection)
+        query = SearchQuery(
+            vector=combine(vectors, [t.weight for t in wanted.terms]),
+            k=wanted.k,
+            offset=wanted.offset,
+            filter=wanted.filter,
+            group_by_product=wanted.group_by_product,
+            group_size=wanted.group_size,
+            max_distance=_reach(wanted, score),
+            exclude_record_ids=wanted.exclude_record_ids | {t.record_id for t in wanted.terms if t.record_id},
+            include_vectors=wanted.include_vectors,
+        )
+        try:
+            answer = await self._engine.workers.read(collection.search, query)
+        except Exception as error:
+            raise as_service_error(error) from error
+        regions = tuple(t.picture.region if t.picture else None for t in wanted.terms)
+        spec = collection.spec
+        return SearchOutput(
+            answer, score, spec.encoder_id, spec.encoder_fingerprint, regions, encoded - started,
+            time.perf_counter() - encoded,
+        )  # fmt: skip
+
+    async def classify(
+        self, principal: Principal, wanted: SearchInput, attribute: str
+    ) -> tuple[list[tuple[str, float, int]], bool]:
+        """A vote of the nearest records on an attribute, each weighted by its score: (value, share, votes), the
+        likeliest first, and whether the vote is undecided (no value has more than half). Raises ServiceError."""
+        found = await self.search(principal, wanted)
+        votes: dict[str, tuple[float, int]] = {}
+        total = 0.0
+        for hit in (h for g in found.answer.groups for h in g):
+            weight = found.score.score(hit.distance)
+            total += weight
+            for value in _labels(hit, attribute):
+                sum_, count = votes.get(value, (0.0, 0))
+                votes[value] = (sum_ + weight, count + 1)
+        shares = [(value, sum_ / total, count) for value, (sum_, count) in votes.items() if total > 0]
+        shares.sort(key=lambda s: (-s[1], s[0]))
+        return shares, not shares or shares[0][1] <= 0.5
+
+    async def _vectors(self, collection: Collection, terms: Sequence[QueryTerm]) -> list[Vector]:
+        named = [t.record_id for t in terms if t.record_id]
+        try:
+            stored = await self._engine.workers.read(collection.get, named, vectors=True) if named else {}
+        except Exception as error:
+            raise as_service_error(error) from error
+
+        async def vector(term: QueryTerm) -> Vector:
+            if term.picture is not None:
+                encoder = self._engine.encoder_of(collection)
+                return await self._engine.pictures.encode(term.picture, encoder.id, Lane.SEARCH)
+            if term.vector is not None:
+                return _checked(term.vector, collection.spec.dimension)
+            record = stored.get(term.record_id)
+            if record is None or record.vector is None:
+                raise ServiceError(Reason.RECORD_NOT_FOUND, f"no record {term.record_id!r}", field="query.record_id")
+            return record.vector
+
+        return list(await asyncio.gather(*(vector(t) for t in terms)))
+
+
+def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
+    """The weighted sum of normalised vectors, normalised. Raises ServiceError where it vanishes."""
+    total = np.zeros_like(vectors[0], np.float64)
+    for vector, weight in zip(vectors, weights, strict=True):
+        total += weight * vector / max(float(np.linalg.norm(vector)), 1e-12)
+    norm = float(np.linalg.norm(total))
+    if norm < 1e-6:
+        raise ServiceError(Reason.ARGUMENT_INVALID, "the terms of the query cancel each other out", field="query")
+    return (total / norm).astype(np.float32)
+
+
+def _checked(vector: Vector, dimension: int) -> Vector:
+    try:
+        if vector.shape != (dimension,):
+            raise InvalidInput("query.vector", f"the vector has {vector.size} numbers; the collection takes {dimension}")
+        if not np.isfinite(vector).all():
+            raise InvalidInput("query.vector", "the vector holds a number that is not finite")
+        if not vector.any():
+            raise InvalidInput("query.vector", "the vector is all zero")
+    except InvalidInput as error:
+        raise as_service_error(error) from None
+    return vector
+
+
+def _reach(wanted: SearchInput, score: ScoreSpec) -> float | None:
+    limits = [wanted.max_distance] if wanted.max_distance is not None else []
+    if wanted.min_score is not None:
+        limits.append(score.distance(wanted.min_score))
+    return min(limits) if limits else None
+
+
+def _labels(hit: Hit, attribute: str) -> list[str]:
+    value = hit.record.attributes.get(attribute)
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    return [value] if isinstance(value, str) else []

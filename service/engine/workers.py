@@ -1,0 +1,44 @@
+"""Threads by kind of work, so that one kind cannot starve another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Workers:
+    """Thread pools: `model` runs one batch at a time, `decode` uses the cores, `read` searches, `write` waits for the
+    disk (many writers share one commit)."""
+
+    def __init__(self, cores: int) -> None:
+        self.model = ThreadPoolExecutor(1, "model")
+        self._decode = ThreadPoolExecutor(cores, "decode")
+        self._read = ThreadPoolExecutor(cores + 2, "read")
+        self._write = ThreadPoolExecutor(16, "write")
+
+    async def decode(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs picture work."""
+        return await self._run(self._decode, function, *args, **kwargs)
+
+    async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a search or a look-up."""
+        return await self._run(self._read, function, *args, **kwargs)
+
+    async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a change."""
+        return await self._run(self._write, function, *args, **kwargs)
+
+    def close(self) -> None:
+        """Waits for what runs and ends the threads."""
+        for pool in (self._decode, self.model, self._read, self._write):
+            pool.shutdown(wait=True)
+
+    async def _run(
+        self, pool: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, lambda: function(*args, **kwargs))

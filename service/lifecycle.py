@@ -1,0 +1,139 @@
+"""Start, upkeep, drain and stop of a server, in that order.
+
+Health tells the truth throughout: NOT_SERVING while encoders load, SERVING while calls are accepted and the disk has
+room, NOT_SERVING again as soon as a stop is asked for, while calls that run may finish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+from dataclasses import dataclass
+
+import structlog
+
+from service.config import Settings, split_address
+from service.coordination.client import Coordinator
+from service.coordination.embedded import EmbeddedRedis
+from service.engine.engine import Engine
+from service.metrics import Metrics
+from service.rpc.guard import Gate
+from service.rpc.server import RpcServer
+from service.web.http import HttpServer
+
+_LOG = structlog.get_logger(__name__)
+_UPKEEP_EVERY_S = 2.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a running server consists of, as `service.app` puts it together."""
+
+    settings: Settings
+    version: str
+    engine: Engine
+    gate: Gate
+    metrics: Metrics
+    rpc: RpcServer
+    http: HttpServer
+    redis: EmbeddedRedis | None
+    coordinator: Coordinator
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the server listens; `http` is empty where it does not."""
+
+    grpc: str
+    http: str
+
+
+class Lifecycle:
+    """Runs one server once."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._healthy = True
+        self._upkeep: asyncio.Task[None] | None = None
+
+    async def start(self) -> Addresses:
+        """Starts everything and returns once calls are accepted. Raises SettingError."""
+        parts, settings = self._parts, self._parts.settings
+        parts.metrics.build.labels(parts.version).set(1)
+        if parts.redis is not None:
+            await parts.redis.start()
+        facts = await parts.coordinator.check()
+        await parts.rpc.start()
+        http = await self._start_http()
+        await asyncio.to_thread(parts.engine.spaces.remove_deleted)
+        await parts.engine.pictures.load(settings.default_encoder)
+        host, _ = settings.listen.rsplit(":", 1)
+        addresses = Addresses(f"{host}:{parts.rpc.port}", http)
+        await parts.coordinator.announce(secrets.token_hex(8), addresses.grpc, parts.version)
+        self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
+        parts.gate.open = True
+        await self._show_health()
+        _LOG.info("ready", listen=addresses.grpc, http=http, redis=facts.version, version=parts.version)
+        return addresses
+
+    async def stop(self) -> None:
+        """Drains, then closes everything: running calls finish, changed collections are snapshotted."""
+        parts = self._parts
+        parts.gate.open = False
+        await parts.rpc.set_serving(False)
+        _LOG.info("draining")
+        await parts.rpc.stop(parts.settings.drain_timeout_s)
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            await asyncio.gather(self._upkeep, return_exceptions=True)
+        await parts.engine.pictures.close()
+        await asyncio.to_thread(parts.engine.spaces.close)
+        await parts.http.stop()
+        await parts.coordinator.close()
+        if parts.redis is not None:
+            await parts.redis.stop()
+        parts.engine.workers.close()
+        _LOG.info("stopped")
+
+    def ready(self) -> bool:
+        """Whether calls are accepted and can be done."""
+        return self._parts.gate.open and self._healthy
+
+    async def _start_http(self) -> str:
+        if not self._parts.settings.http:
+            return ""
+        host, port = split_address(self._parts.settings.http, "http")
+        await self._parts.http.start(host, port)
+        return f"{host}:{self._parts.http.port}"
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(_UPKEEP_EVERY_S)
+            try:
+                await self._keep_up_once()
+            except Exception as error:  # upkeep must go on; the cause is in the log
+                _LOG.error("upkeep failed", exc_info=error)
+
+    async def _keep_up_once(self) -> None:
+        parts = self._parts
+        await asyncio.to_thread(parts.engine.spaces.remove_deleted)
+        await asyncio.to_thread(parts.engine.spaces.maintain)
+        free = shutil.disk_usage(parts.settings.data_dir).free
+        self._healthy = free >= parts.settings.min_free_disk_bytes
+        parts.metrics.redis_up.set(await parts.coordinator.healthy())
+        await self._show_health()
+
+    async def _show_health(self) -> None:
+        ready = self.ready()
+        self._parts.metrics.ready.set(ready)
+        await self._parts.rpc.set_serving(ready)
+
+
+def refresh_gauges(engine: Engine, metrics: Metrics) -> None:
+    """Brings the gauges that are read, not counted, up to date."""
+    stats = [c.stats() for c in engine.spaces.opened()]
+    metrics.encode_queue.set(engine.pictures.waiting())
+    metrics.collections_open.set(len(stats))
+    metrics.rows.labels("live").set(sum(s.records for s in stats))
+    metrics.rows.labels("tombstone").set(sum(s.tombstones for s in stats))

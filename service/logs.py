@@ -1,0 +1,75 @@
+"""Structured logs that can hold no picture, key or query string.
+
+Only fields of an allow-list pass; text is cut at 300 characters and bytes never pass; of an exception only its type and
+places in the code are written, not its message.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+ALLOWED_FIELDS = frozenset(
+    {
+        "event", "level", "timestamp", "logger", "request_id", "method", "code", "reason", "duration_ms", "key_id",
+        "listen", "http", "version", "encoder", "redis", "signal", "records", "exception", "places", "seconds", "pid",
+    }
+)  # fmt: skip
+_MAX_TEXT = 300
+
+
+def configure_logs(level: str, style: str) -> None:
+    """Sends all logs of the process to stderr; `style` is "json" or "console"."""
+    renderer: Any = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        keep_allowed_fields,
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def keep_allowed_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Drops fields that are not on the allow-list, shortens text, and reduces exceptions to type and places."""
+    record = event.get("_record")
+    error = event.pop("exc_info", None) or (record.exc_info if record is not None else None)
+    if error:
+        failure = error[1] if isinstance(error, tuple) else error if isinstance(error, BaseException) else sys.exc_info()[1]
+        if failure is not None:
+            event["exception"] = type(failure).__name__
+            event["places"] = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(failure.__traceback__)][-8:]
+    if record is not None:
+        record.exc_info = record.exc_text = None
+    kept = {n: _plain(v) for n, v in event.items() if n in ALLOWED_FIELDS}
+    return {**kept, **{n: v for n, v in event.items() if n in ("_record", "_from_structlog")}}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, int | float | bool) or value is None:
+        return value
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return str(value)[:_MAX_TEXT]

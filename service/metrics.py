@@ -1,0 +1,33 @@
+"""Every metric of the service. docs/operations.md lists the same names (a test compares)."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """One server's metrics. Labels never hold a tenant, a collection, an id or anything that a caller sent."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.calls = Counter("afterimage_calls", "Finished calls.", ["method", "code"], registry=self.registry)
+        self.call_seconds = Histogram(
+            "afterimage_call_seconds", "Duration of calls.", ["method"], buckets=_CALL_SECONDS, registry=self.registry
+        )
+        self.calls_in_progress = Gauge("afterimage_calls_in_progress", "Calls that run now.", registry=self.registry)
+        self.records = Counter("afterimage_records", "Records written, by outcome.", ["outcome"], registry=self.registry)
+        self.search_paths = Counter("afterimage_searches", "Answers, by the path taken.", ["path"], registry=self.registry)
+        self.encode_queue = Gauge(
+            "afterimage_encode_queue_pictures", "Pictures that wait for a model.", registry=self.registry
+        )
+        self.collections_open = Gauge("afterimage_collections_open", "Collections in memory.", registry=self.registry)
+        self.rows = Gauge("afterimage_rows", "Rows in memory, by state.", ["state"], registry=self.registry)
+        self.ready = Gauge("afterimage_ready", "1 while calls are accepted.", registry=self.registry)
+        self.redis_up = Gauge("afterimage_redis_up", "1 while Redis answers.", registry=self.registry)
+        self.build = Gauge("afterimage_build_info", "Always 1.", ["version"], registry=self.registry)
+
+    def text(self) -> bytes:
+        """All metrics in the Prometheus text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,52 @@
+"""How the server's process protects what passes through its memory.
+
+glibc reads its tunables, and OpenMP, BLAS and OpenCV their variables, before Python runs; so the server starts itself
+once more with them set. Freed memory is then overwritten, no core is dumped, and no other process of the same user may
+read the memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+
+_PR_GET_DUMPABLE = 3
+_PR_SET_DUMPABLE = 4
+_MARK = "_AFTERIMAGE_PREPARED"
+_TUNABLES = "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"
+
+
+def prepared_environment(environment: Mapping[str, str], max_image_pixels: int) -> dict[str, str] | None:
+    """The environment to start again with, or None where this process has it already."""
+    if environment.get(_MARK) == "1":
+        return None
+    present = environment.get("GLIBC_TUNABLES")
+    return {
+        **environment,
+        _MARK: "1",
+        "GLIBC_TUNABLES": f"{present}:{_TUNABLES}" if present else _TUNABLES,
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OPENCV_IO_MAX_IMAGE_PIXELS": str(max_image_pixels),
+    }
+
+
+def start_again(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Replaces this process by the same command in the given environment. Does not return."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, "-m", "service.cli.main", *arguments], dict(environment))  # noqa: S606
+
+
+def forbid_dumps() -> None:
+    """No core files, and no other process of this user may read the memory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def is_dumpable() -> bool:
+    """Whether other processes of this user may read the memory."""
+    return bool(ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))

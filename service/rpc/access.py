@@ -1,0 +1,39 @@
+"""Which scope each call needs. A call that is not listed is refused; a test compares this with the services."""
+
+from __future__ import annotations
+
+from service.tenancy.apikeys import Scope
+
+_PACKAGE = "/afterimage.v1."
+
+# None: any valid key.
+SCOPES: dict[str, Scope | None] = {
+    f"{_PACKAGE}{method}": scope
+    for method, scope in {
+        "CollectionService/CreateCollection": Scope.INSERT,
+        "CollectionService/GetCollection": None,
+        "CollectionService/ListCollections": None,
+        "CollectionService/UpdateCollection": Scope.INSERT,
+        "CollectionService/DeleteCollection": Scope.DELETE,
+        "RecordService/InsertRecords": Scope.INSERT,
+        "RecordService/ImportRecords": Scope.INSERT,
+        "RecordService/GetRecords": Scope.SEARCH,
+        "RecordService/ListRecords": Scope.SEARCH,
+        "RecordService/UpdateRecords": Scope.INSERT,
+        "RecordService/DeleteRecords": Scope.DELETE,
+        "RecordService/CountRecords": Scope.SEARCH,
+        "SearchService/Search": Scope.SEARCH,
+        "SearchService/BatchSearch": Scope.SEARCH,
+        "SearchService/FindDuplicates": Scope.SEARCH,
+        "SearchService/Encode": Scope.EXPORT,
+        "SearchService/Classify": Scope.SEARCH,
+        "SearchService/Rank": Scope.SEARCH,
+        "ServerInfoService/GetServerInfo": None,
+    }.items()
+}
+
+# Answered without a key.
+OPEN_PREFIXES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+
+# Streams that live as long as the client wishes.
+WITHOUT_DEADLINE = frozenset({f"{_PACKAGE}RecordService/ImportRecords", f"{_PACKAGE}SearchService/FindDuplicates"})

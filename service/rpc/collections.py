@@ -1,0 +1,87 @@
+"""CollectionService."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from afterimage.v1 import collection_service_pb2 as pb
+from afterimage.v1 import collection_service_pb2_grpc as pb_grpc
+from index import Collection
+from service.engine.engine import Engine
+from service.engine.faults import as_service_error
+from service.rpc.convert import invalid, page_size, timestamp
+from service.rpc.guard import principal
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class CollectionServicer(pb_grpc.CollectionServiceServicer):
+    """Documented in collection_service.proto."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def CreateCollection(self, request: pb.CreateCollectionRequest, context: Context) -> pb.CreateCollectionResponse:
+        """Makes an empty collection."""
+        wanted = request.collection
+        if wanted.picture_policy not in (pb.PICTURE_POLICY_UNSPECIFIED, pb.PICTURE_POLICY_DISCARD):
+            raise invalid("collection.picture_policy", "the picture policy is one that this version does not know")
+        made = await self._engine.create_collection(principal(), wanted.name, wanted.encoder_id, wanted.description)
+        return pb.CreateCollectionResponse(collection=_to_message(made))
+
+    async def GetCollection(self, request: pb.GetCollectionRequest, context: Context) -> pb.GetCollectionResponse:
+        """Returns one collection."""
+        found = await self._engine.collection(principal(), request.name)
+        return pb.GetCollectionResponse(collection=_to_message(found))
+
+    async def ListCollections(self, request: pb.ListCollectionsRequest, context: Context) -> pb.ListCollectionsResponse:
+        """Returns a page of collections; the token is the last name of the page before."""
+        size = page_size(request.page_size)
+        directory = await self._engine.directory(principal())
+        names = await self._engine.workers.read(directory.names, request.page_token, size + 1)
+        found = [await self._engine.collection(principal(), name) for name in names[:size]]
+        token = names[size - 1] if len(names) > size else ""
+        return pb.ListCollectionsResponse(collections=[_to_message(c) for c in found], next_page_token=token)
+
+    async def UpdateCollection(self, request: pb.UpdateCollectionRequest, context: Context) -> pb.UpdateCollectionResponse:
+        """Changes the description."""
+        if not request.HasField("description"):
+            found = await self._engine.collection(principal(), request.name)
+            return pb.UpdateCollectionResponse(collection=_to_message(found))
+        directory = await self._engine.directory(principal())
+        try:
+            found = await self._engine.workers.write(directory.describe, request.name, request.description)
+        except Exception as error:
+            raise as_service_error(error) from error
+        return pb.UpdateCollectionResponse(collection=_to_message(found))
+
+    async def DeleteCollection(self, request: pb.DeleteCollectionRequest, context: Context) -> pb.DeleteCollectionResponse:
+        """Deletes, or reports what it would delete."""
+        found = await self._engine.collection(principal(), request.name)
+        count = found.stats().records
+        if request.force:
+            directory = await self._engine.directory(principal())
+            try:
+                await self._engine.workers.write(directory.delete, request.name)
+            except Exception as error:
+                raise as_service_error(error) from error
+        return pb.DeleteCollectionResponse(record_count=count, deleted=request.force)
+
+
+def _to_message(collection: Collection) -> pb.Collection:
+    spec, stats = collection.spec, collection.stats()
+    return pb.Collection(
+        name=spec.name,
+        description=spec.description,
+        encoder_id=spec.encoder_id,
+        dimension=spec.dimension,
+        encoder_fingerprint=spec.encoder_fingerprint,
+        picture_policy=pb.PICTURE_POLICY_DISCARD,
+        record_count=stats.records,
+        tombstone_count=stats.tombstones,
+        sequence=stats.sequence,
+        create_time=timestamp(stats.created_ms),
+        index_time=timestamp(stats.index_time_ms),
+    )

@@ -1,0 +1,187 @@
+"""What surrounds every call: request id, key, scope, deadline, unknown fields, error mapping, metrics, one log line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from service.engine.faults import as_service_error
+from service.errors import Reason, ServiceError
+from service.metrics import Metrics
+from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE
+from service.rpc.status import REQUEST_ID_KEY, abort
+from service.tenancy.registry import Principal, TenantRegistry
+
+_LOG = structlog.get_logger(__name__)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_principal: contextvars.ContextVar[Principal] = contextvars.ContextVar("principal")
+Handler = Any  # grpc.RpcMethodHandler, which is generic only in its stubs
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+def principal() -> Principal:
+    """Who makes the call that is being handled."""
+    return _principal.get()
+
+
+class Gate:
+    """Whether calls are accepted: closed while loading and while draining."""
+
+    def __init__(self) -> None:
+        self.open = False
+
+    def check(self) -> None:
+        """Raises ServiceError (SHUTTING_DOWN) while closed."""
+        if not self.open:
+            raise ServiceError(Reason.SHUTTING_DOWN, "the server is starting or stopping", retry_delay_s=1.0)
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Wraps every handler but health and reflection."""
+
+    def __init__(
+        self, registry: TenantRegistry, metrics: Metrics, gate: Gate, deadlines_s: tuple[float, float]
+    ) -> None:
+        """`deadlines_s`: for calls that set none, and the longest that is honoured."""
+        self._registry, self._metrics, self._gate = registry, metrics, gate
+        self._default_deadline_s, self._max_deadline_s = deadlines_s
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """grpc's entry point."""
+        handler = await continuation(details)
+        if handler is None or details.method.startswith(OPEN_PREFIXES):
+            return handler
+        call = _Call(self, details.method, dict(details.invocation_metadata))
+        if handler.stream_stream or handler.unary_stream:
+            make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.unary_stream_rpc_method_handler
+            inner: Any = handler.stream_stream or handler.unary_stream
+            return make(call.streaming(inner), handler.request_deserializer, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(
+            call.unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
+        )
+
+    def admit(self, method: str, metadata: dict[str, Any]) -> Principal:
+        """Raises ServiceError unless the gate is open and the key may make the call."""
+        self._gate.check()
+        found = self._registry.authenticate(metadata.get("authorization"))
+        if method not in SCOPES:
+            raise ServiceError(Reason.SCOPE_MISSING, "no key may make this call")
+        scope = SCOPES[method]
+        if scope is not None:
+            found.require(scope)
+        return found
+
+    def deadline_s(self, method: str, context: Context) -> float | None:
+        """Seconds that the call may take, or None where it may last."""
+        remaining = context.time_remaining()
+        if method in WITHOUT_DEADLINE:
+            return remaining
+        return min(remaining if remaining is not None else self._default_deadline_s, self._max_deadline_s)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The server's metrics."""
+        return self._metrics
+
+
+class _Call:
+    def __init__(self, guard: Guard, method: str, metadata: dict[str, Any]) -> None:
+        self._guard, self._method, self._metadata = guard, method, metadata
+        given = metadata.get(REQUEST_ID_KEY, "")
+        self._request_id = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        self._key_id = ""
+
+    def unary(self, inner: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def handle(request: Any, context: Context) -> Any:
+            started = self._start(context)
+            try:
+                self._admit()
+                reject_unknown_fields(request)
+                async with asyncio.timeout(self._guard.deadline_s(self._method, context)):
+                    response = await inner(request, context)
+            except Exception as failure:
+                error = self._as_error(failure)
+                self._finish(started, error.reason.code.name, error.reason.name)
+                return await abort(context, error, self._request_id)
+            except BaseException:
+                self._finish(started, "CANCELLED", "")
+                raise
+            self._finish(started, "OK", "")
+            return response
+
+        return handle
+
+    def streaming(self, inner: Callable[[Any, Context], AsyncIterator[Any]]) -> Callable[[Any, Context], Any]:
+        async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
+            started = self._start(context)
+            try:
+                self._admit()
+                async with asyncio.timeout(self._guard.deadline_s(self._method, context)):
+                    async for response in inner(request, context):
+                        yield response
+            except Exception as failure:
+                error = self._as_error(failure)
+                self._finish(started, error.reason.code.name, error.reason.name)
+                await abort(context, error, self._request_id)
+            except BaseException:
+                self._finish(started, "CANCELLED", "")
+                raise
+            self._finish(started, "OK", "")
+
+        return handle
+
+    def _admit(self) -> None:
+        found = self._guard.admit(self._method, self._metadata)
+        self._key_id = found.key_id
+        _principal.set(found)
+
+    def _start(self, context: Context) -> float:
+        context.set_trailing_metadata(((REQUEST_ID_KEY, self._request_id),))
+        self._guard.metrics.calls_in_progress.inc()
+        return time.perf_counter()
+
+    def _as_error(self, failure: Exception) -> ServiceError:
+        if isinstance(failure, TimeoutError):
+            return ServiceError(Reason.DEADLINE, "the deadline passed before the call was done")
+        error = as_service_error(failure)
+        if error.reason is Reason.INTERNAL:
+            _LOG.error("call failed", method=self._method, request_id=self._request_id, exc_info=failure)
+        return error
+
+    def _finish(self, started: float, code: str, reason: str) -> None:
+        seconds = time.perf_counter() - started
+        metrics = self._guard.metrics
+        metrics.calls_in_progress.dec()
+        metrics.calls.labels(self._method, code).inc()
+        metrics.call_seconds.labels(self._method).observe(seconds)
+        _LOG.info(
+            "call", method=self._method, code=code, reason=reason, request_id=self._request_id, key_id=self._key_id,
+            duration_ms=round(seconds * 1000, 2),
+        )  # fmt: skip
+
+
+def reject_unknown_fields(message: Message) -> None:
+    """Raises ServiceError (FIELD_UNKNOWN) where a message carries a field that this version does not know: an option
+    that is silently ignored does harm later."""
+    if len(UnknownFieldSet(message)):
+        name = message.DESCRIPTOR.name
+        raise ServiceError(Reason.FIELD_UNKNOWN, f"{name} has a field that this version does not know", field=name)
+    for field, value in message.ListFields():
+        if field.message_type is None or field.message_type.GetOptions().map_entry:
+            continue
+        for part in value if isinstance(value, list) or hasattr(value, "add") else (value,):
+            reject_unknown_fields(part)

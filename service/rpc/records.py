@@ -1,0 +1,152 @@
+"""RecordService."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+
+from afterimage.v1 import record_service_pb2 as pb
+from afterimage.v1 import record_service_pb2_grpc as pb_grpc
+from index import WriteResult
+from service.engine.engine import Engine
+from service.engine.faults import as_service_error
+from service.engine.ingest import Ingest
+from service.metrics import Metrics
+from service.rpc.convert import (
+    check_count, from_record, from_results, from_token, invalid, page_size, to_patch, to_record_input, to_token,
+)  # fmt: skip
+from service.rpc.guard import principal, reject_unknown_fields
+from service.tenancy.apikeys import Scope
+
+Context = grpc.aio.ServicerContext[Any, Any]
+MAX_BATCH_RECORDS = 100
+MAX_IDS = 1000
+_DELETE_SAMPLE = 20
+_BATCHES_AHEAD = 2
+
+
+class RecordServicer(pb_grpc.RecordServiceServicer):
+    """Documented in record_service.proto."""
+
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+        self._engine, self._metrics = engine, metrics
+        self._ingest = Ingest(engine)
+
+    async def InsertRecords(self, request: pb.InsertRecordsRequest, context: Context) -> pb.InsertRecordsResponse:
+        """Inserts or replaces a batch."""
+        results = await self._insert(request.collection, request.records, request.insert_only)
+        return pb.InsertRecordsResponse(results=results)
+
+    async def ImportRecords(
+        self, request_iterator: AsyncIterator[pb.ImportRecordsRequest], context: Context
+    ) -> AsyncIterator[pb.ImportRecordsResponse]:
+        """Inserts batch after batch, a few at once; answers in order."""
+        running: asyncio.Queue[asyncio.Task[list[pb.RecordResult]] | None] = asyncio.Queue(_BATCHES_AHEAD)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._start_batches(request_iterator, running, group))
+            while (task := await running.get()) is not None:
+                yield pb.ImportRecordsResponse(results=await task)
+
+    async def _start_batches(
+        self,
+        requests: AsyncIterator[pb.ImportRecordsRequest],
+        running: asyncio.Queue[asyncio.Task[list[pb.RecordResult]] | None],
+        group: asyncio.TaskGroup,
+    ) -> None:
+        first: pb.ImportRecordsRequest | None = None
+        async for request in requests:
+            reject_unknown_fields(request)
+            first = first or request
+            if request.collection not in ("", first.collection):
+                raise invalid("collection", "a stream writes to one collection")
+            batch = self._insert(first.collection, request.records, first.insert_only)
+            await running.put(group.create_task(batch))
+        await running.put(None)
+
+    async def GetRecords(self, request: pb.GetRecordsRequest, context: Context) -> pb.GetRecordsResponse:
+        """Returns records by id."""
+        check_count("record_ids", len(request.record_ids), MAX_IDS)
+        _require_export(request.include_vectors)
+        collection = await self._engine.collection(principal(), request.collection)
+        found = await self._read(collection.get, list(request.record_ids), vectors=request.include_vectors)
+        return pb.GetRecordsResponse(
+            records=[from_record(found[i]) for i in request.record_ids if i in found],
+            missing_record_ids=[i for i in request.record_ids if i not in found],
+        )
+
+    async def ListRecords(self, request: pb.ListRecordsRequest, context: Context) -> pb.ListRecordsResponse:
+        """Returns a page of records."""
+        size = page_size(request.page_size)
+        _require_export(request.include_vectors)
+        collection = await self._engine.collection(principal(), request.collection)
+        subject = f"{request.collection}\n{request.filter}"
+        after = from_token(request.page_token, subject)
+        found = await self._read(collection.list, after, size + 1, request.filter, vectors=request.include_vectors)
+        token = to_token(found[size - 1].row_id, subject) if len(found) > size else ""
+        return pb.ListRecordsResponse(records=[from_record(r) for r in found[:size]], next_page_token=token)
+
+    async def UpdateRecords(self, request: pb.UpdateRecordsRequest, context: Context) -> pb.UpdateRecordsResponse:
+        """Changes product ids and attributes."""
+        check_count("patches", len(request.patches), MAX_IDS)
+        collection = await self._engine.collection(principal(), request.collection)
+        patches = [to_patch(p) for p in request.patches]
+        results = await self._write(collection.patch, patches)
+        self._count(results)
+        return pb.UpdateRecordsResponse(results=from_results(results, [p.record_id for p in request.patches]))
+
+    async def DeleteRecords(self, request: pb.DeleteRecordsRequest, context: Context) -> pb.DeleteRecordsResponse:
+        """Deletes by ids or by filter, or reports what it would delete."""
+        if bool(request.record_ids) == bool(request.filter.strip()):
+            raise invalid("record_ids", "give either record_ids or a filter")
+        collection = await self._engine.collection(principal(), request.collection)
+        if request.record_ids:
+            ids = list(dict.fromkeys(request.record_ids))
+            check_count("record_ids", len(ids), MAX_IDS)
+            found = await self._read(collection.get, ids)
+            sample, count = [i for i in ids if i in found][:_DELETE_SAMPLE], len(found)
+            deleted = await self._write(collection.delete, ids) if request.force else count
+        else:
+            first = await self._read(collection.list, 0, _DELETE_SAMPLE, request.filter)
+            sample, count = [r.record_id for r in first], await self._read(collection.count, request.filter)
+            deleted = await self._write(collection.delete_matching, request.filter) if request.force else count
+        if request.force:
+            self._metrics.records.labels("deleted").inc(deleted)
+        return pb.DeleteRecordsResponse(record_count=deleted, deleted=request.force, sample_record_ids=sample)
+
+    async def CountRecords(self, request: pb.CountRecordsRequest, context: Context) -> pb.CountRecordsResponse:
+        """Counts what matches."""
+        collection = await self._engine.collection(principal(), request.collection)
+        return pb.CountRecordsResponse(record_count=await self._read(collection.count, request.filter))
+
+    async def _insert(
+        self, collection: str, records: Sequence[pb.RecordInput], insert_only: bool
+    ) -> list[pb.RecordResult]:
+        check_count("records", len(records), MAX_BATCH_RECORDS)
+        inputs = [to_record_input(r) for r in records]
+        results = await self._ingest.insert(principal(), collection, inputs, insert_only=insert_only)
+        self._count(results)
+        return from_results(results, [r.record_id for r in records])
+
+    def _count(self, results: Sequence[WriteResult]) -> None:
+        for result in results:
+            self._metrics.records.labels(result.outcome.value).inc()
+
+    async def _read(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await self._engine.workers.read(function, *args, **kwargs)
+        except Exception as error:
+            raise as_service_error(error) from error
+
+    async def _write(self, function: Any, *args: Any) -> Any:
+        try:
+            return await self._engine.workers.write(function, *args)
+        except Exception as error:
+            raise as_service_error(error) from error
+
+
+def _require_export(vectors: bool) -> None:
+    if vectors:
+        principal().require(Scope.EXPORT)

@@ -1,0 +1,223 @@
+"""SearchService."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+
+from afterimage.v1 import search_service_pb2 as pb
+from afterimage.v1 import search_service_pb2_grpc as pb_grpc
+from index import Hit, Path, Vector
+from index.model import Attributes
+from service.encoder.batcher import Lane
+from service.encoder.manifest import ScoreSpec
+from service.engine.engine import Engine
+from service.engine.faults import as_service_error
+from service.engine.pictures import PictureSource
+from service.engine.query import Query, QueryTerm, SearchInput, SearchOutput
+from service.errors import ServiceError
+from service.metrics import Metrics
+from service.rpc.convert import (
+    check_count, from_attributes, from_region, from_vector, invalid, number_within, timestamp, to_region, to_vector,
+    within,
+)  # fmt: skip
+from service.rpc.guard import principal
+from service.rpc.status import to_record_error
+from service.tenancy.apikeys import Scope
+
+Context = grpc.aio.ServicerContext[Any, Any]
+MAX_K = 1000
+MAX_OFFSET = 10_000
+MAX_TERMS = 16
+MAX_BATCH_SEARCHES = 32
+MAX_PICTURES = 100
+_PATHS = {
+    Path.EMPTY: pb.SEARCH_PATH_EMPTY,
+    Path.EXACT: pb.SEARCH_PATH_EXACT,
+    Path.EXACT_FILTERED: pb.SEARCH_PATH_EXACT_FILTERED,
+}
+
+
+class SearchServicer(pb_grpc.SearchServiceServicer):
+    """Documented in search_service.proto. FindDuplicates is not offered in this version."""
+
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+        self._engine, self._metrics = engine, metrics
+        self._query = Query(engine)
+
+    async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
+        """Finds the nearest records."""
+        return await self._search(request)
+
+    async def BatchSearch(self, request: pb.BatchSearchRequest, context: Context) -> pb.BatchSearchResponse:
+        """Several searches; each fails alone."""
+        check_count("searches", len(request.searches), MAX_BATCH_SEARCHES)
+        return pb.BatchSearchResponse(results=await asyncio.gather(*(self._one(s) for s in request.searches)))
+
+    async def Encode(self, request: pb.EncodeRequest, context: Context) -> pb.EncodeResponse:
+        """Vectors of pictures; stores nothing."""
+        check_count("pictures", len(request.pictures), MAX_PICTURES)
+        principal().require(Scope.SEARCH)
+        encoder = self._engine.encoders.manifest(request.encoder_id)
+        encoded = await asyncio.gather(*(self._encode(p, encoder.id) for p in request.pictures))
+        return pb.EncodeResponse(
+            pictures=[
+                pb.EncodedPicture(error=to_record_error(e)) if isinstance(e, ServiceError)
+                else pb.EncodedPicture(vector=from_vector(e))
+                for e in encoded
+            ],
+            encoder_id=encoder.id,
+            encoder_fingerprint=encoder.fingerprint,
+            dimension=encoder.output.dimension,
+        )  # fmt: skip
+
+    async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
+        """A vote of the neighbours."""
+        if not request.attribute:
+            raise invalid("attribute", "attribute is empty")
+        wanted = SearchInput(
+            collection=request.collection,
+            terms=_terms(request.query),
+            k=within("k", request.k, 0, 100) or 10,
+            filter=request.filter,
+            min_score=_optional_number(request, "min_score", 1.0),
+        )
+        labels, undecided = await self._query.classify(principal(), wanted, request.attribute)
+        return pb.ClassifyResponse(
+            labels=[pb.ClassifyLabel(value=v, confidence=share, votes=votes) for v, share, votes in labels],
+            undecided=undecided,
+        )
+
+    async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:
+        """Orders pictures by likeness to a query."""
+        check_count("pictures", len(request.pictures), MAX_PICTURES)
+        encoder = self._engine.encoders.manifest(request.encoder_id)
+        query, *rest = await asyncio.gather(
+            *(self._encode(p, encoder.id) for p in (request.query, *request.pictures))
+        )
+        if isinstance(query, ServiceError):
+            raise query
+        ranked = [_ranked(i, query, e, encoder.score) for i, e in enumerate(rest)]
+        ranked.sort(key=lambda r: (r.HasField("error"), r.distance, r.index))
+        return pb.RankResponse(ranked=ranked)
+
+    async def _one(self, request: pb.SearchRequest) -> pb.SearchResult:
+        try:
+            return pb.SearchResult(response=await self._search(request))
+        except Exception as failure:
+            return pb.SearchResult(error=to_record_error(as_service_error(failure)))
+
+    async def _search(self, request: pb.SearchRequest) -> pb.SearchResponse:
+        started = time.perf_counter()
+        if request.include_vectors:
+            principal().require(Scope.EXPORT)
+        found = await self._query.search(principal(), _search_input(request))
+        self._metrics.search_paths.labels(found.answer.path.value).inc()
+        return _response(request, found, started)
+
+    async def _encode(self, picture: pb.PictureInput, encoder_id: str) -> Vector | ServiceError:
+        try:
+            return await self._engine.pictures.encode(_picture(picture), encoder_id, Lane.SEARCH)
+        except Exception as failure:
+            return as_service_error(failure)
+
+
+def _search_input(request: pb.SearchRequest) -> SearchInput:
+    if request.group_by not in ("", "product_id"):
+        raise invalid("group_by", "group_by is product_id or empty")
+    check_count("exclude_record_ids", len(request.exclude_record_ids) + 1, 1001)
+    return SearchInput(
+        collection=request.collection,
+        terms=_terms(request.query),
+        k=within("k", request.k, 1, MAX_K),
+        offset=within("offset", request.offset, 0, MAX_OFFSET),
+        filter=request.filter,
+        group_by_product=bool(request.group_by),
+        group_size=within("group_size", request.group_size, 0, 100) or 1,
+        max_distance=_optional_number(request, "max_distance", 2.0),
+        min_score=_optional_number(request, "min_score", 1.0),
+        exclude_record_ids=frozenset(request.exclude_record_ids),
+        include_vectors=request.include_vectors,
+    )
+
+
+def _optional_number(request: Any, field: str, high: float) -> float | None:
+    return number_within(field, getattr(request, field), 0.0, high) if request.HasField(field) else None
+
+
+def _terms(messages: Sequence[pb.QueryTerm]) -> tuple[QueryTerm, ...]:
+    check_count("query", len(messages), MAX_TERMS)
+    terms = tuple(_term(m) for m in messages)
+    if not any(t.weight > 0 for t in terms):
+        raise invalid("query.weight", "at least one term needs a positive weight")
+    return terms
+
+
+def _term(message: pb.QueryTerm) -> QueryTerm:
+    weight = number_within("query.weight", message.weight, -1000.0, 1000.0) or 1.0
+    kind = message.WhichOneof("source")
+    if kind in ("image", "url"):
+        return QueryTerm(weight, picture=_picture(message))
+    if message.HasField("region"):
+        raise invalid("query.region", "a region goes with a picture only")
+    if kind == "record_id" and message.record_id:
+        return QueryTerm(weight, record_id=message.record_id)
+    if kind == "vector":
+        return QueryTerm(weight, vector=to_vector("query.vector", message.vector))
+    raise invalid("query", "a term needs an image, a url, a record_id or a vector")
+
+
+def _picture(message: pb.QueryTerm | pb.PictureInput) -> PictureSource:
+    region = to_region(message.region) if message.HasField("region") else None
+    return PictureSource(message.image if message.WhichOneof("source") == "image" else None, message.url, region)
+
+
+def _response(request: pb.SearchRequest, found: SearchOutput, started: float) -> pb.SearchResponse:
+    answer = found.answer
+    groups = [[_hit(h, found.score, request.fields) for h in group] for group in answer.groups]
+    response = pb.SearchResponse(
+        allowed_count=answer.allowed,
+        encoder_id=found.encoder_id,
+        encoder_fingerprint=found.encoder_fingerprint,
+        sequence=answer.sequence,
+        index_time=timestamp(answer.index_time_ms),
+        path=_PATHS[answer.path],
+        regions_used=[from_region(r) if r else pb.QueryTerm().region for r in found.regions_used],
+    )
+    if request.group_by:
+        response.groups.extend(pb.HitGroup(product_id=g[0].product_id, hits=g) for g in groups)
+    else:
+        response.hits.extend(h for g in groups for h in g)
+    response.timings.encode_ms = found.encode_s * 1000
+    response.timings.search_ms = found.search_s * 1000
+    response.timings.total_ms = (time.perf_counter() - started) * 1000
+    return response
+
+
+def _hit(hit: Hit, score: ScoreSpec, fields: Sequence[str]) -> pb.Hit:
+    record = hit.record
+    message = pb.Hit(
+        record_id=record.record_id, product_id=record.product_id, distance=hit.distance, score=score.score(hit.distance)
+    )
+    from_attributes(_selected(record.attributes, fields), message.attributes)
+    if record.vector is not None:
+        message.vector = from_vector(record.vector)
+    return message
+
+
+def _selected(attributes: Attributes, fields: Sequence[str]) -> Attributes:
+    if not fields:
+        return attributes
+    return {n: v for n, v in attributes.items() if n in fields}
+
+
+def _ranked(index: int, query: Vector, vector: Vector | ServiceError, score: ScoreSpec) -> pb.RankedPicture:
+    if isinstance(vector, ServiceError):
+        return pb.RankedPicture(index=index, error=to_record_error(vector))
+    distance = max(0.0, 1.0 - float(np.dot(query, vector)))
+    return pb.RankedPicture(index=index, distance=distance, score=score.score(distance))

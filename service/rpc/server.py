@@ -1,0 +1,109 @@
+"""Puts the gRPC server together: servicers, guard, health, reflection, transport limits, TLS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from afterimage.v1 import (
+    collection_service_pb2, collection_service_pb2_grpc, record_service_pb2, record_service_pb2_grpc,
+    search_service_pb2, search_service_pb2_grpc, server_info_service_pb2, server_info_service_pb2_grpc,
+)  # fmt: skip
+from service.engine.engine import Engine
+from service.errors import SettingError
+from service.metrics import Metrics
+from service.rpc.collections import CollectionServicer
+from service.rpc.guard import Guard
+from service.rpc.records import RecordServicer
+from service.rpc.search import SearchServicer
+from service.rpc.server_info import ServerInfoServicer
+
+SERVICE_NAMES: tuple[str, ...] = tuple(
+    service.full_name
+    for module in (collection_service_pb2, record_service_pb2, search_service_pb2, server_info_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+
+
+@dataclass(frozen=True)
+class Transport:
+    """Where and how the server listens."""
+
+    address: str
+    tls_cert: Path | None
+    tls_key: Path | None
+    client_ca: Path | None
+    max_message_bytes: int
+    max_concurrent_calls: int
+    reflection: bool
+
+
+class RpcServer:
+    """A grpc.aio server with truthful health: not serving until told so."""
+
+    def __init__(self, transport: Transport, engine: Engine, guard: Guard, metrics: Metrics, version: str) -> None:
+        self._server = grpc.aio.server(
+            interceptors=[guard],
+            options=_options(transport.max_message_bytes),
+            maximum_concurrent_rpcs=transport.max_concurrent_calls,
+        )
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionServicer(engine), self._server)
+        record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(engine, metrics), self._server)
+        search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(engine, metrics), self._server)
+        info = ServerInfoServicer(engine, version, transport.max_message_bytes)
+        server_info_service_pb2_grpc.add_ServerInfoServiceServicer_to_server(info, self._server)
+        if transport.reflection:
+            reflection.enable_server_reflection(
+                (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+            )
+        self.port = self._bind(transport)
+
+    async def start(self) -> None:
+        """Begins to accept connections; health says NOT_SERVING."""
+        await self.set_serving(False)
+        await self._server.start()
+
+    async def set_serving(self, serving: bool) -> None:
+        """What health answers, for the server and for each service."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *SERVICE_NAMES):
+            await self._health.set(name, status)
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuses new calls, and lets running ones finish for so long."""
+        await self._server.stop(grace_s)
+
+    def _bind(self, transport: Transport) -> int:
+        try:
+            if transport.tls_cert is None or transport.tls_key is None:
+                return self._server.add_insecure_port(transport.address)
+            credentials = grpc.ssl_server_credentials(
+                [(transport.tls_key.read_bytes(), transport.tls_cert.read_bytes())],
+                root_certificates=transport.client_ca.read_bytes() if transport.client_ca else None,
+                require_client_auth=transport.client_ca is not None,
+            )
+            return self._server.add_secure_port(transport.address, credentials)
+        except RuntimeError:
+            message = f"listen: cannot bind {transport.address}; is the port in use, or the certificate malformed?"
+            raise SettingError(message) from None
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_metadata_size", 8 * 1024),
+        ("grpc.max_concurrent_streams", 100),
+        ("grpc.max_connection_age_ms", 30 * 60 * 1000),
+        ("grpc.max_connection_age_grace_ms", 5 * 60 * 1000),
+        ("grpc.max_connection_idle_ms", 10 * 60 * 1000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 60 * 1000),
+        ("grpc.so_reuseport", 0),
+    ]

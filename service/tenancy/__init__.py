@@ -1,0 +1,1 @@
+"""Tenants, their data keys, and the API keys that name them."""

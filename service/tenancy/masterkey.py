@@ -1,0 +1,87 @@
+"""The master key: 32 random bytes that wrap every tenant's data key.
+
+It lies in a file beside, and never inside, the data directory (a backup of the data alone opens nothing), or is given
+by the environment. `MasterKey` is the seam for a key-management service: wrap, unwrap, derive.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from index.crypto import KEY_BYTES, derive_key
+from service.errors import SettingError
+
+_NONCE_BYTES = 12
+
+
+class MasterKey:
+    """Wraps data keys with AES-256-GCM, and derives keys for other purposes with HKDF-SHA256."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._wrapping = AESGCM(derive_key(secret, "wrap data keys"))
+        self._secret = secret
+
+    def wrap(self, data_key: bytes, owner: str) -> bytes:
+        """The data key, encrypted and bound to its owner's uid."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._wrapping.encrypt(nonce, data_key, owner.encode())
+
+    def unwrap(self, wrapped: bytes, owner: str) -> bytes:
+        """The data key. Raises SettingError where this is not the master key that wrapped it."""
+        try:
+            return self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], owner.encode())
+        except InvalidTag:
+            raise SettingError("master_key_file: this master key did not wrap the tenant's data key") from None
+
+    def derive(self, purpose: str) -> bytes:
+        """A 32-byte key for one purpose."""
+        return derive_key(self._secret, purpose)
+
+
+def load_master_key(path: Path, from_environment: str | None, *, create: bool) -> MasterKey:
+    """The master key from the environment (base64) or else from the file, which is made where `create` allows it.
+
+    Raises SettingError where it is missing, malformed or readable by others.
+    """
+    if from_environment:
+        return MasterKey(_decode(from_environment, "AFTERIMAGE_MASTER_KEY"))
+    if not path.exists():
+        if not create:
+            raise SettingError(f"master_key_file: {path} does not exist, but the data directory does; restore the file")
+        _write_new(path)
+    if path.stat().st_mode & 0o077:
+        raise SettingError(f"master_key_file: {path} can be read by others; run: chmod 600 {path}")
+    return MasterKey(_decode(path.read_text().strip(), str(path)))
+
+
+def _write_new(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)  # fails where another process was first: its key is the key
+        except FileExistsError:
+            pass
+    finally:
+        temporary.unlink()
+
+
+def _decode(text: str, where: str) -> bytes:
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        secret = b""
+    if len(secret) != KEY_BYTES:
+        raise SettingError(f"{where}: a master key is {KEY_BYTES} bytes in base64")
+    return secret

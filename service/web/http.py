@@ -1,0 +1,52 @@
+"""The HTTP port: `/metrics` (Prometheus), `/healthz` (the process lives), `/readyz` (it accepts calls)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from service.errors import SettingError
+from service.metrics import Metrics
+
+_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class HttpServer:
+    """Serves three read-only pages. None holds data of a tenant."""
+
+    def __init__(self, metrics: Metrics, ready: Callable[[], bool], refresh: Callable[[], None]) -> None:
+        """`refresh` brings gauges up to date before the metrics are written."""
+        self._metrics, self._ready, self._refresh = metrics, ready, refresh
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Begins to listen. Raises SettingError where the address cannot be bound."""
+        application = web.Application()
+        application.router.add_get("/metrics", self._get_metrics)
+        application.router.add_get("/healthz", self._get_health)
+        application.router.add_get("/readyz", self._get_ready)
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise SettingError(f"http: cannot bind {host}:{port}: {error.strerror}") from error
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stops listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _get_metrics(self, _: web.Request) -> web.Response:
+        self._refresh()
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": _PROMETHEUS})
+
+    async def _get_health(self, _: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def _get_ready(self, _: web.Request) -> web.Response:
+        return web.Response(text="ready\n") if self._ready() else web.Response(text="not ready\n", status=503)
