@@ -18,15 +18,38 @@ are derived: where one is missing, stale or damaged, the rows are rebuilt from S
 
 from index.collection import Collection
 from index.errors import (
-    AfterimageIndexError, CollectionExists, CollectionNotFound, DigestMoved, DirectoryLocked, FilterSyntaxError,
-    InvalidInput, RecordExists, RecordNotFound, SnapshotDamaged, StoreUnavailable, UnsupportedFormat, WrongKey,
-)  # fmt: skip
+    AfterimageIndexError,
+    CollectionExists,
+    CollectionNotFound,
+    DigestMoved,
+    DirectoryLocked,
+    FilterSyntaxError,
+    InvalidInput,
+    RecordExists,
+    RecordNotFound,
+    SnapshotDamaged,
+    StoreUnavailable,
+    UnsupportedFormat,
+    WrongKey,
+)
 from index.layout import DataDirectory
 from index.lock import DirectoryLock
 from index.model import (
-    AttributeValue, CollectionSpec, CollectionStats, Hit, Outcome, Path, RecordPatch, RecordWrite, Region,
-    SearchAnswer, SearchQuery, StoredRecord, Vector, WriteResult,
-)  # fmt: skip
+    AttributeValue,
+    CollectionSpec,
+    CollectionStats,
+    Hit,
+    Outcome,
+    Path,
+    RecordPatch,
+    RecordWrite,
+    Region,
+    SearchAnswer,
+    SearchQuery,
+    StoredRecord,
+    Vector,
+    WriteResult,
+)
 from index.tenant import TenantDirectory
 
 __all__ = [

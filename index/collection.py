@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from pyroaring import BitMap
@@ -14,14 +13,26 @@ from pyroaring import BitMap
 from index.attributes import check_attribute_name, check_attributes, check_id, check_region
 from index.commit import GroupCommit
 from index.crypto import derive_key, keyed_digest
+from index.duplicates import duplicate_groups
 from index.errors import AfterimageIndexError, InvalidInput
 from index.filters.evaluate import allowed_slots
 from index.filters.syntax import parse_filter
 from index.layout import CollectionLayout
 from index.model import (
-    CollectionSpec, CollectionStats, Hit, Outcome, RecordPatch, RecordWrite, Region, SearchAnswer, SearchQuery,
-    StoredRecord, Vector, WriteResult,
-)  # fmt: skip
+    CollectionSpec,
+    CollectionStats,
+    DuplicateGroup,
+    Hit,
+    Outcome,
+    RecordPatch,
+    RecordWrite,
+    Region,
+    SearchAnswer,
+    SearchQuery,
+    StoredRecord,
+    Vector,
+    WriteResult,
+)
 from index.model import Path as AnswerPath
 from index.readers import ReaderPool
 from index.rows import Rows, View
@@ -30,11 +41,18 @@ from index.search import Found, Window, nearest, nearest_groups
 from index.snapshot import SnapshotFiles
 from index.sqlite import checkpoint, connect, migrate
 from index.store import (
-    RowChange, Transaction, creation_time_ms, forget_tombstones, read_changes, read_digests, read_page, read_records, read_rows,
+    RowChange,
+    Transaction,
+    creation_time_ms,
+    forget_tombstones,
+    read_changes,
+    read_digests,
+    read_page,
+    read_records,
+    read_rows,
     read_sequence,
-)  # fmt: skip
+)
 
-T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _STALE_TRIES = 5
 _SNAPSHOT_WRITES = 1000
@@ -89,7 +107,7 @@ class Collection:
 
         Raises StoreUnavailable where nothing could be stored.
         """
-        prepared = [_attempt(w.record_id, lambda w=w: self._checked(w)) for w in writes]
+        prepared = [self._attempt(w) for w in writes]
 
         def body(transaction: Transaction) -> list[WriteResult]:
             return [
@@ -167,6 +185,19 @@ class Collection:
             len(view.live), view.count - len(view.live), view.sequence, view.index_time_ms, self._created_ms,
             self._snapshot_sequence,
         )  # fmt: skip
+
+    def duplicates(self, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
+        """Groups of matching records within a cosine distance of their first. Raises InvalidInput."""
+        view = self._rows.view
+        for group in duplicate_groups(view, self._allowed(view, filter_text, frozenset()), max_distance):
+            row_ids = view.row_ids[list(group.slots)].tolist()
+            with self._readers.connection() as connection:
+                found = read_rows(connection, row_ids)
+                ids = [found[r].record_id for r in row_ids if r in found]
+                digests = read_digests(connection, ids)
+            if len(ids) > 1:
+                identical = len(digests) == len(ids) and len(set(digests.values())) == 1
+                yield DuplicateGroup(tuple(ids), group.max_distance, identical)
 
     # ---- upkeep
 
@@ -269,6 +300,12 @@ class Collection:
                 groups.append(tuple(hits))
         return tuple(groups), stale
 
+    def _attempt(self, write: RecordWrite) -> RecordWrite | WriteResult:
+        try:
+            return self._checked(write)
+        except InvalidInput as error:
+            return WriteResult(write.record_id, Outcome.FAILED, error=error)
+
     def _checked(self, write: RecordWrite) -> RecordWrite:
         self.check(write)
         if write.vector is None:
@@ -278,20 +315,15 @@ class Collection:
 
     def _normalised(self, field: str, vector: Vector) -> Vector:
         if vector.shape != (self.spec.dimension,):
-            raise InvalidInput(field, f"the vector has {vector.size} numbers; the collection takes {self.spec.dimension}")
+            raise InvalidInput(
+                field, f"the vector has {vector.size} numbers; the collection takes {self.spec.dimension}"
+            )
         if not np.isfinite(vector).all():
             raise InvalidInput(field, "the vector holds a number that is not finite")
         norm = float(np.linalg.norm(vector.astype(np.float64)))
         if norm < 1e-12:
             raise InvalidInput(field, "the vector is all zero")
         return (vector / norm).astype(np.float32)
-
-
-def _attempt(record_id: str, check: Callable[[], RecordWrite]) -> RecordWrite | WriteResult:
-    try:
-        return check()
-    except InvalidInput as error:
-        return WriteResult(record_id, Outcome.FAILED, error=error)
 
 
 def _results(prepared: Sequence[RecordWrite | WriteResult]) -> list[WriteResult]:
@@ -308,5 +340,3 @@ def _patch_one(transaction: Transaction, patch: RecordPatch) -> WriteResult:
         return transaction.patch(patch)
     except InvalidInput as error:
         return WriteResult(patch.record_id, Outcome.FAILED, error=error)
-
-

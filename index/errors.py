@@ -1,18 +1,18 @@
 """Errors of the index.
 
-    AfterimageIndexError
-    ├── InvalidInput              a value breaks a documented rule; `field` names it
-    │   └── FilterSyntaxError     a filter does not parse; `column` is 1-based
-    ├── RecordExists              insert-only met an id that exists
-    ├── RecordNotFound            a patch or a query names an id that does not exist
-    ├── CollectionExists
-    ├── CollectionNotFound
-    ├── DigestMoved               the record changed between look-up and write; encode and try again
-    ├── DirectoryLocked           another process owns the data directory
-    ├── WrongKey                  the key does not open the file
-    ├── UnsupportedFormat         written by a newer version
-    ├── StoreUnavailable          the disk refused a write; nothing of it was acknowledged
-    └── SnapshotDamaged           a snapshot failed its checks; it is set aside and rebuilt
+AfterimageIndexError
+├── InvalidInput              a value breaks a documented rule; `field` names it
+│   └── FilterSyntaxError     a filter does not parse; `column` is 1-based
+├── RecordExists              insert-only met an id that exists
+├── RecordNotFound            a patch or a query names an id that does not exist
+├── CollectionExists
+├── CollectionNotFound
+├── DigestMoved               the record changed between look-up and write; encode and try again
+├── DirectoryLocked           another process owns the data directory
+├── WrongKey                  the key does not open the file
+├── UnsupportedFormat         written by a newer version
+├── StoreUnavailable          the disk refused a write; nothing of it was acknowledged
+└── SnapshotDamaged           a snapshot failed its checks; it is set aside and rebuilt
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class FlatBlock:
         if allowed is not None:
             bits = np.frombuffer(allowed, np.uint8)
             selector = faiss.IDSelectorBitmap(len(bits) * 8, faiss.swig_ptr(bits))
-            parameters = faiss.SearchParameters(sel=selector)
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         scores, rows = self._faiss_index.search(query[None, :], min(k, self.rows), params=parameters)
         found = rows[0] >= 0
         return scores[0][found], rows[0][found]
@@ -78,4 +78,4 @@ class FlatBlock:
         """The codes in place, without a copy. The index owns the memory and outlives this view."""
         codes = self._faiss_index.codes
         flat = faiss.rev_swig_ptr(codes.data(), codes.size())
-        return flat.view(np.float16).reshape(self.rows, self.dimension)  # type: ignore[no-any-return]
+        return flat.view(np.float16).reshape(self.rows, self.dimension)

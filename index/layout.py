@@ -1,13 +1,13 @@
 """The one place that makes and parses the names of files in a data directory.
 
-    DATA/
-      LOCK                                    held by the process that owns the directory
-      registry.db                             tenants and API keys (encrypted)
-      redis/                                  files of the embedded Redis
-      tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
-      tenants/<tenant>/<collection>/records.db    the truth (encrypted)
-      tenants/<tenant>/<collection>/snapshot-<sequence>/    derived: manifest.json, vectors.enc, rows.enc
-      tenants/<tenant>/<collection>/damaged-<sequence>/     a snapshot that failed its checks
+DATA/
+  LOCK                                    held by the process that owns the directory
+  registry.db                             tenants and API keys (encrypted)
+  redis/                                  files of the embedded Redis
+  tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
+  tenants/<tenant>/<collection>/records.db    the truth (encrypted)
+  tenants/<tenant>/<collection>/snapshot-<sequence>/    derived: manifest.json, vectors.enc, rows.enc
+  tenants/<tenant>/<collection>/damaged-<sequence>/     a snapshot that failed its checks
 """
 
 from __future__ import annotations

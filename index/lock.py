@@ -1,4 +1,4 @@
-"""One process owns a data directory. The lock is the kernel's (flock): it goes when the process does, however it ends."""
+"""One process owns a data directory. The lock is the kernel's (flock): it goes when the process does."""
 
 from __future__ import annotations
 

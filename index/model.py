@@ -149,6 +149,15 @@ class SearchAnswer:
 
 
 @dataclass(frozen=True)
+class DuplicateGroup:
+    """Records that look the same, the one inserted first in front. `identical`: all are of the same picture bytes."""
+
+    record_ids: tuple[str, ...]
+    max_distance: float
+    identical: bool
+
+
+@dataclass(frozen=True)
 class CollectionStats:
     """Counts of a collection. `tombstones` are rows in memory that no search returns any more."""
 

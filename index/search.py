@@ -127,7 +127,9 @@ def _bits(allowed: BitMap, start: int, end: int) -> bytes:
     return np.packbits(mask, bitorder="little").tobytes()
 
 
-def _top(slots: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _top(
+    slots: NDArray[np.int64], scores: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     if len(slots) <= k:
         return slots, scores
     best = np.argpartition(-scores, k - 1)[:k]

@@ -76,7 +76,7 @@ class SnapshotFiles:
     def load_newest(self, store_sequence: int) -> tuple[Loaded | None, list[Path]]:
         """The newest snapshot that passes its checks, and the damaged ones that were set aside on the way. One that is
         newer than the store (whose last write is `store_sequence`) counts as damaged: it belongs to another store."""
-        damaged = []
+        damaged: list[Path] = []
         for leftover in self._layout.leftovers():
             shutil.rmtree(leftover)
         for _, path in self._layout.snapshots():

@@ -109,10 +109,9 @@ class Transaction:
         if write.vector is None and not same_picture:
             return _failed(write.record_id, DigestMoved("the record was changed meanwhile"))
         vector = old.vector if same_picture or write.vector is None else write.vector
-        assert vector is not None and old.vector is not None
-        new = replace(
-            old, product_id=write.product_id, attributes=write.attributes, region=write.region, vector=vector
-        )
+        assert vector is not None
+        assert old.vector is not None
+        new = replace(old, product_id=write.product_id, attributes=write.attributes, region=write.region, vector=vector)
         same_vector = same_picture or (write.digest == old_digest and np.array_equal(vector, old.vector))
         return self._replace(old, new, write.digest, unchanged=same_vector)
 
@@ -156,9 +155,7 @@ class Transaction:
         self.changes.append(RowChange(record.row_id, record))
         return WriteResult(write.record_id, Outcome.CREATED, self.sequence)
 
-    def _replace(
-        self, old: StoredRecord, new: StoredRecord, digest: bytes | None, *, unchanged: bool
-    ) -> WriteResult:
+    def _replace(self, old: StoredRecord, new: StoredRecord, digest: bytes | None, *, unchanged: bool) -> WriteResult:
         attributes = attributes_to_json(new.attributes)
         same_fields = (old.product_id, old.region, attributes_to_json(old.attributes)) == (
             new.product_id, new.region, attributes,

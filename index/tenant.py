@@ -63,7 +63,15 @@ class TenantDirectory:
             collection = Collection(layout, self._key, spec)
             self._database.execute(
                 "INSERT INTO collections VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (spec.name, uid, spec.description, spec.encoder_id, spec.encoder_fingerprint, spec.dimension, _now_ms()),
+                (
+                    spec.name,
+                    uid,
+                    spec.description,
+                    spec.encoder_id,
+                    spec.encoder_fingerprint,
+                    spec.dimension,
+                    _now_ms(),
+                ),
             )
             self._open[spec.name] = collection
             return collection

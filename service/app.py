@@ -93,9 +93,7 @@ def _assemble(settings: Settings, data: DataDirectory, registry: TenantRegistry)
     redis = EmbeddedRedis(data.redis) if not settings.redis_url else None
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
-    lifecycle = Lifecycle(
-        Parts(settings, version(), engine, gate, metrics, rpc, http, redis, coordinator)
-    )
+    lifecycle = Lifecycle(Parts(settings, version(), engine, gate, metrics, rpc, http, redis, coordinator))
     return lifecycle
 
 

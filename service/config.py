@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -84,7 +84,7 @@ def load_settings(flags: Mapping[str, object], config_file: Path | None = None) 
     path = config_file or (Path(os.environ["AFTERIMAGE_CONFIG"]) if os.environ.get("AFTERIMAGE_CONFIG") else None)
     from_file = _read_file(path) if path else {}
     in_environment = {n for n in Settings.model_fields if _PREFIX + n.upper() in os.environ}
-    merged = {**{n: v for n, v in from_file.items() if n not in in_environment}, **given}
+    merged: dict[str, Any] = {**{n: v for n, v in from_file.items() if n not in in_environment}, **given}
     try:
         settings = Settings(**merged)
     except ValidationError as error:

@@ -25,7 +25,9 @@ _MAX_TEXT = 300
 
 def configure_logs(level: str, style: str) -> None:
     """Sends all logs of the process to stderr; `style` is "json" or "console"."""
-    renderer: Any = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -55,7 +57,9 @@ def keep_allowed_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDic
     record = event.get("_record")
     error = event.pop("exc_info", None) or (record.exc_info if record is not None else None)
     if error:
-        failure = error[1] if isinstance(error, tuple) else error if isinstance(error, BaseException) else sys.exc_info()[1]
+        failure = (
+            error[1] if isinstance(error, tuple) else error if isinstance(error, BaseException) else sys.exc_info()[1]
+        )
         if failure is not None:
             event["exception"] = type(failure).__name__
             event["places"] = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(failure.__traceback__)][-8:]

@@ -17,8 +17,12 @@ class Metrics:
             "afterimage_call_seconds", "Duration of calls.", ["method"], buckets=_CALL_SECONDS, registry=self.registry
         )
         self.calls_in_progress = Gauge("afterimage_calls_in_progress", "Calls that run now.", registry=self.registry)
-        self.records = Counter("afterimage_records", "Records written, by outcome.", ["outcome"], registry=self.registry)
-        self.search_paths = Counter("afterimage_searches", "Answers, by the path taken.", ["path"], registry=self.registry)
+        self.records = Counter(
+            "afterimage_records", "Records written, by outcome.", ["outcome"], registry=self.registry
+        )
+        self.search_paths = Counter(
+            "afterimage_searches", "Answers, by the path taken.", ["path"], registry=self.registry
+        )
         self.encode_queue = Gauge(
             "afterimage_encode_queue_pictures", "Pictures that wait for a model.", registry=self.registry
         )

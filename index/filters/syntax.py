@@ -80,7 +80,12 @@ def parse_filter(text: str) -> Node | None:
 @cache
 def _parser() -> Lark:
     return Lark.open(
-        "grammar.lark", rel_to=__file__, parser="lalr", lexer="contextual", transformer=_ToNodes(), maybe_placeholders=True
+        "grammar.lark",
+        rel_to=__file__,
+        parser="lalr",
+        lexer="contextual",
+        transformer=_ToNodes(),
+        maybe_placeholders=True,
     )
 
 

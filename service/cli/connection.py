@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
 from afterimage.client import Client
+
 from service.cli.output import CommandError, Exit
 from service.config import client_settings, read_key_file
 
@@ -16,7 +16,8 @@ KeyFileOption = Annotated[
     Path | None, typer.Option("--api-key-file", help="File with the API key. [env: AFTERIMAGE_API_KEY holds the key]")
 ]
 CaFileOption = Annotated[
-    Path | None, typer.Option("--ca-file", help="CA certificate, PEM; makes the connection TLS. [env: AFTERIMAGE_CA_FILE]")
+    Path | None,
+    typer.Option("--ca-file", help="CA certificate, PEM; makes the connection TLS. [env: AFTERIMAGE_CA_FILE]"),
 ]
 
 

@@ -48,7 +48,9 @@ def doctor(
     else:
         out = console()
         out.rule("settings", align="left")
-        print_table(["setting", "value", "origin"], [(n, s["value"], s["origin"]) for n, s in _settings(loaded).items()])
+        print_table(
+            ["setting", "value", "origin"], [(n, s["value"], s["origin"]) for n, s in _settings(loaded).items()]
+        )
         out.rule("versions", align="left")
         print_table(["package", "version"], list(versions.items()))
         out.rule("checks", align="left")

@@ -47,7 +47,9 @@ def show(encoder_id: str, encoders_dir: DirOption = None, json: JsonFlag = False
     _, registry = _registry(encoders_dir)
     manifest = registry.manifest(encoder_id)
     facts = _facts(manifest, registry.default_id)
-    print_json({**facts, "manifest": manifest.model_dump()}) if json else print_fields({**facts, **manifest.model_dump()})
+    print_json({**facts, "manifest": manifest.model_dump()}) if json else print_fields(
+        {**facts, **manifest.model_dump()}
+    )
 
 
 @encoders.command("run")

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from afterimage.client import Client, NewRecord, RecordResult
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from afterimage.client import Client, NewRecord, RecordResult
 from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
 from service.cli.journal import Journal
 from service.cli.output import CommandError, Exit, JsonFlag, console, print_json, print_table
@@ -86,7 +86,13 @@ def _insert_all(
     client: Client, collection: str, files: Sequence[PictureFile], insert_only: bool, streams: int, journal: Journal,
     tally: _Tally,
 ) -> None:  # fmt: skip
-    columns = (TextColumn("Inserting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("Inserting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         task = progress.add_task("insert", total=len(files), speed="")
 

@@ -7,12 +7,18 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-
 from afterimage.client import Patch, Record
+
 from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
 from service.cli.output import (
-    CommandError, Exit, JsonFlag, format_attributes, print_fields, print_json, print_table,
-)  # fmt: skip
+    CommandError,
+    Exit,
+    JsonFlag,
+    format_attributes,
+    print_fields,
+    print_json,
+    print_table,
+)
 
 records = typer.Typer(no_args_is_help=True, help="Look at, change, delete and count records.")
 FilterOption = Annotated[str, typer.Option("--filter", help='For example: color = "red" AND price < 50')]
@@ -37,7 +43,9 @@ def get(
             print_fields(_record(record) | {"attributes": format_attributes(record.attributes)})
             print()
     if missing:
-        raise CommandError(f"no such record: {', '.join(missing)}", reason="RECORD_NOT_FOUND", code=Exit.SOME_RECORDS_FAILED)
+        raise CommandError(
+            f"no such record: {', '.join(missing)}", reason="RECORD_NOT_FOUND", code=Exit.SOME_RECORDS_FAILED
+        )
 
 
 @records.command("list")
@@ -64,7 +72,13 @@ def list_(
 def update(
     collection: str,
     record_id: str,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; numbers, true, false and a|b|c lists are seen as such, NAME:=TEXT is always text.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="NAME=VALUE; numbers, true, false and a|b|c lists are seen as such, NAME:=TEXT is always text.",
+        ),
+    ] = None,
     remove: Annotated[list[str] | None, typer.Option("--remove", help="Name of an attribute to remove.")] = None,
     product_id: Annotated[str | None, typer.Option(help="New product id.")] = None,
     target: TargetOption = "",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
 from afterimage.client import Hit, Region, SearchResult, Term
+
 from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
 from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_json, print_table
 from service.cli.pictures import find_files

@@ -21,7 +21,9 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate, PEM.")] = None,
     client_ca: Annotated[Path | None, typer.Option(help="CA of client certificates, PEM: mutual TLS.")] = None,
     redis_url: Annotated[str | None, typer.Option(help="Redis to use instead of the embedded one.")] = None,
-    encoders_dir: Annotated[Path | None, typer.Option(help="Directory with one folder per encoder of your own.")] = None,
+    encoders_dir: Annotated[
+        Path | None, typer.Option(help="Directory with one folder per encoder of your own.")
+    ] = None,
     default_encoder: Annotated[str | None, typer.Option(help="Encoder of collections that name none.")] = None,
     master_key_file: Annotated[Path | None, typer.Option(help="File of the master key.")] = None,
     log_format: Annotated[str | None, typer.Option(help="json, or console for people.")] = None,

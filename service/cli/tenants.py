@@ -51,9 +51,7 @@ def create_tenant(
 
 
 @tenants.command("list")
-def list_tenants(
-    data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
-) -> None:
+def list_tenants(data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False) -> None:
     """List the tenants. Example: afterimage tenants list --data-dir data --json"""
     with _registry(data_dir, master_key_file) as registry:
         found = registry.tenants()

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
@@ -71,14 +72,20 @@ class Coordinator:
 
     async def announce(self, node_id: str, listen: str, version: str) -> None:
         """Makes this process known, and keeps it known until `close`."""
-        facts = {"pid": os.getpid(), "listen": listen, "version": version, "started_ms": time.time_ns() // 1_000_000}
+        facts: dict[str, int | str] = {
+            "pid": os.getpid(),
+            "listen": listen,
+            "version": version,
+            "started_ms": time.time_ns() // 1_000_000,
+        }
         self._renewal = asyncio.create_task(self._renew(keys.node(node_id), facts))
 
     async def nodes(self) -> list[dict[str, str]]:
         """The servers that are known now. Raises SettingError where Redis does not answer."""
         try:
             names = [key async for key in self._redis.scan_iter(match=keys.node("*"), count=100)]
-            return [facts for key in names if (facts := await self._redis.hgetall(key))]
+            found: list[Any] = [await self._redis.hgetall(key) for key in names]
+            return [facts for facts in found if facts]
         except (RedisError, OSError) as error:
             raise SettingError(f"redis_url: Redis does not answer: {error}") from error
 
@@ -93,7 +100,9 @@ class Coordinator:
         while True:
             try:
                 async with self._redis.pipeline(transaction=True) as pipe:
-                    await pipe.hset(key, mapping=facts).expire(key, keys.NODE_LIFETIME_S).execute()  # type: ignore[arg-type]
+                    pipe.hset(key, mapping=facts)  # type: ignore[arg-type]
+                    pipe.expire(key, keys.NODE_LIFETIME_S)
+                    await pipe.execute()
             except (RedisError, OSError) as error:
                 _LOG.warning("Redis is away: %s", error)
             await asyncio.sleep(_RENEW_EVERY_S)

@@ -67,7 +67,7 @@ class EmbeddedRedis:
             "daemonize": "no", "logfile": str(self._folder / "redis.log"), "loglevel": "warning",
         }  # fmt: skip
         flat = [part for name, value in arguments.items() for part in (f"--{name}", value)]
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - takes a millisecond, once
             [str(self._binary), *flat], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             preexec_fn=_end_with_parent, env={"PATH": os.environ.get("PATH", "")},
         )  # fmt: skip

@@ -25,7 +25,7 @@ def to_tensor(pixels: NDArray[np.uint8], spec: InputSpec) -> Tensor:
         tensor: Tensor = fitted
     else:
         scaled = fitted.astype(np.float32) * np.float32(spec.scale)
-        tensor = ((scaled - np.float32(spec.mean)) / np.float32(spec.std)).astype(spec.dtype)
+        tensor = ((scaled - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)).astype(spec.dtype)
     return np.ascontiguousarray(tensor.transpose(2, 0, 1) if spec.layout == "NCHW" else tensor)
 
 

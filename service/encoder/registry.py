@@ -27,7 +27,9 @@ class EncoderRegistry:
                 raise SettingError(f"{folder}: another encoder has the id {manifest.id!r}; change one of them")
             self._found[manifest.id] = (folder, manifest)
         if default_id not in self._found:
-            raise SettingError(f"default_encoder: no encoder {default_id!r}; there are {', '.join(sorted(self._found))}")
+            raise SettingError(
+                f"default_encoder: no encoder {default_id!r}; there are {', '.join(sorted(self._found))}"
+            )
         self.default_id = default_id
 
     def manifests(self) -> list[Manifest]:

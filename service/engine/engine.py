@@ -39,9 +39,7 @@ class Engine:
         except Exception as error:
             raise as_service_error(error) from error
 
-    async def create_collection(
-        self, principal: Principal, name: str, encoder_id: str, description: str
-    ) -> Collection:
+    async def create_collection(self, principal: Principal, name: str, encoder_id: str, description: str) -> Collection:
         """Makes a collection pinned to an encoder. Raises ServiceError."""
         manifest = self.encoders.manifest(encoder_id)
         spec = CollectionSpec(name, manifest.id, manifest.fingerprint, manifest.output.dimension, description)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from index import (
-    AfterimageIndexError, CollectionExists, CollectionNotFound, DigestMoved, FilterSyntaxError, InvalidInput,
-    RecordExists, RecordNotFound, StoreUnavailable,
-)  # fmt: skip
+    AfterimageIndexError,
+    CollectionExists,
+    CollectionNotFound,
+    DigestMoved,
+    FilterSyntaxError,
+    InvalidInput,
+    RecordExists,
+    RecordNotFound,
+    StoreUnavailable,
+)
 from service.errors import Reason, ServiceError
 from service.tenancy.registry import TenancyError
 

@@ -37,7 +37,12 @@ class Ingest:
         self._engine = engine
 
     async def insert(
-        self, principal: Principal, collection_name: str, records: Sequence[RecordInput | ServiceError], *, insert_only: bool
+        self,
+        principal: Principal,
+        collection_name: str,
+        records: Sequence[RecordInput | ServiceError],
+        *,
+        insert_only: bool,
     ) -> list[WriteResult]:
         """One result per record, in order; a ServiceError among the records becomes its own failure.
 

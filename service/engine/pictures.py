@@ -87,7 +87,5 @@ class PictureEncoder:
             return self._batchers[wanted]
 
 
-def _picture_tensor(
-    image: bytes, limits: PictureLimits, region: Region | None, spec: InputSpec
-) -> NDArray[np.generic]:
+def _picture_tensor(image: bytes, limits: PictureLimits, region: Region | None, spec: InputSpec) -> NDArray[np.generic]:
     return to_tensor(decode(image, limits, region), spec)

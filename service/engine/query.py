@@ -147,7 +147,9 @@ def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
 def _checked(vector: Vector, dimension: int) -> Vector:
     try:
         if vector.shape != (dimension,):
-            raise InvalidInput("query.vector", f"the vector has {vector.size} numbers; the collection takes {dimension}")
+            raise InvalidInput(
+                "query.vector", f"the vector has {vector.size} numbers; the collection takes {dimension}"
+            )
         if not np.isfinite(vector).all():
             raise InvalidInput("query.vector", "the vector holds a number that is not finite")
         if not vector.any():

@@ -38,7 +38,5 @@ class Workers:
         for pool in (self._decode, self.model, self._read, self._write):
             pool.shutdown(wait=True)
 
-    async def _run(
-        self, pool: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _run(self, pool: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, lambda: function(*args, **kwargs))

@@ -7,6 +7,7 @@ the pixels as stored, alpha included; orientation and alpha are handled here, th
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,7 +52,7 @@ def crop(pixels: Pixels, region: Region | None) -> Pixels:
     return pixels[top:bottom, left:right]
 
 
-def _decode_stored(picture: bytes, header: Header) -> NDArray[np.generic]:
+def _decode_stored(picture: bytes, header: Header) -> Any:
     flags = cv2.IMREAD_UNCHANGED
     if header.format is Format.JPEG:
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -65,16 +66,16 @@ def _decode_stored(picture: bytes, header: Header) -> NDArray[np.generic]:
     return stored
 
 
-def _to_rgb(stored: NDArray[np.generic]) -> Pixels:
+def _to_rgb(stored: Any) -> Pixels:
     if stored.dtype == np.uint16:
         stored = ((stored.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     channels = 1 if stored.ndim == 2 else stored.shape[2]
-    if channels == 1:
-        return cv2.cvtColor(stored, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
-    if channels == 3:
-        return cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
-    colour, alpha = stored[..., 2::-1].astype(np.uint16), stored[..., 3:].astype(np.uint16)
-    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    if channels < 4:
+        rgb: Pixels = cv2.cvtColor(stored, cv2.COLOR_GRAY2RGB if channels == 1 else cv2.COLOR_BGR2RGB)
+    else:
+        colour, alpha = stored[..., 2::-1].astype(np.uint16), stored[..., 3:].astype(np.uint16)
+        rgb = ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return rgb
 
 
 def _turn_upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -49,7 +49,7 @@ def describe(head: bytes) -> str:
         if head.startswith(magic):
             return name
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith(b"<svg") or text.startswith(b"<?xml"):
+    if text.startswith((b"<svg", b"<?xml")):
         return "an SVG or XML document"
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<body")):
         return "an HTML page"

@@ -35,7 +35,9 @@ def probe(picture: bytes) -> Header:
     try:
         return _PROBES[kind](picture)
     except (struct.error, IndexError, ValueError):
-        raise ServiceError(Reason.IMAGE_DAMAGED, f"the {kind.value} header is cut short or invalid", field="image") from None
+        raise ServiceError(
+            Reason.IMAGE_DAMAGED, f"the {kind.value} header is cut short or invalid", field="image"
+        ) from None
 
 
 def _probe_jpeg(data: bytes) -> Header:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
-
 from afterimage.v1 import collection_service_pb2 as pb
 from afterimage.v1 import collection_service_pb2_grpc as pb_grpc
+
 from index import Collection
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
@@ -23,7 +23,9 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def CreateCollection(self, request: pb.CreateCollectionRequest, context: Context) -> pb.CreateCollectionResponse:
+    async def CreateCollection(
+        self, request: pb.CreateCollectionRequest, context: Context
+    ) -> pb.CreateCollectionResponse:
         """Makes an empty collection."""
         wanted = request.collection
         if wanted.picture_policy not in (pb.PICTURE_POLICY_UNSPECIFIED, pb.PICTURE_POLICY_DISCARD):
@@ -45,7 +47,9 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         token = names[size - 1] if len(names) > size else ""
         return pb.ListCollectionsResponse(collections=[_to_message(c) for c in found], next_page_token=token)
 
-    async def UpdateCollection(self, request: pb.UpdateCollectionRequest, context: Context) -> pb.UpdateCollectionResponse:
+    async def UpdateCollection(
+        self, request: pb.UpdateCollectionRequest, context: Context
+    ) -> pb.UpdateCollectionResponse:
         """Changes the description."""
         if not request.HasField("description"):
             found = await self._engine.collection(principal(), request.name)
@@ -57,7 +61,9 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
             raise as_service_error(error) from error
         return pb.UpdateCollectionResponse(collection=_to_message(found))
 
-    async def DeleteCollection(self, request: pb.DeleteCollectionRequest, context: Context) -> pb.DeleteCollectionResponse:
+    async def DeleteCollection(
+        self, request: pb.DeleteCollectionRequest, context: Context
+    ) -> pb.DeleteCollectionResponse:
         """Deletes, or reports what it would delete."""
         found = await self._engine.collection(principal(), request.name)
         count = found.stats().records

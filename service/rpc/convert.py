@@ -8,10 +8,10 @@ import zlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from afterimage.v1 import record_service_pb2 as records_pb
 from afterimage.v1 import types_pb2 as types_pb
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from index import Outcome, RecordPatch, Region, StoredRecord, Vector, WriteResult
 from index.model import Attributes, AttributeValue
 from service.engine.faults import as_service_error
@@ -130,9 +130,7 @@ def to_patch(message: records_pb.RecordPatch) -> RecordPatch:
     return RecordPatch(message.record_id, product_id, to_attributes(message.set_attributes), removed)
 
 
-def from_results(
-    results: Iterable[WriteResult], record_ids: Iterable[str]
-) -> list[records_pb.RecordResult]:
+def from_results(results: Iterable[WriteResult], record_ids: Iterable[str]) -> list[records_pb.RecordResult]:
     """Results with the ids as they were sent."""
     return [_from_result(result, record_id) for result, record_id in zip(results, record_ids, strict=True)]
 

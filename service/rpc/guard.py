@@ -46,7 +46,7 @@ class Gate:
             raise ServiceError(Reason.SHUTTING_DOWN, "the server is starting or stopping", retry_delay_s=1.0)
 
 
-class Guard(grpc.aio.ServerInterceptor):
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Wraps every handler but health and reflection."""
 
     def __init__(
@@ -67,7 +67,9 @@ class Guard(grpc.aio.ServerInterceptor):
             return handler
         call = _Call(self, details.method, dict(details.invocation_metadata))
         if handler.stream_stream or handler.unary_stream:
-            make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.unary_stream_rpc_method_handler
+            make = (
+                grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.unary_stream_rpc_method_handler
+            )
             inner: Any = handler.stream_stream or handler.unary_stream
             return make(call.streaming(inner), handler.request_deserializer, handler.response_serializer)
         return grpc.unary_unary_rpc_method_handler(

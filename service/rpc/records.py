@@ -7,17 +7,25 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
-
 from afterimage.v1 import record_service_pb2 as pb
 from afterimage.v1 import record_service_pb2_grpc as pb_grpc
+
 from index import WriteResult
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
 from service.engine.ingest import Ingest
 from service.metrics import Metrics
 from service.rpc.convert import (
-    check_count, from_record, from_results, from_token, invalid, page_size, to_patch, to_record_input, to_token,
-)  # fmt: skip
+    check_count,
+    from_record,
+    from_results,
+    from_token,
+    invalid,
+    page_size,
+    to_patch,
+    to_record_input,
+    to_token,
+)
 from service.rpc.guard import principal, reject_unknown_fields
 from service.tenancy.apikeys import Scope
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
 import numpy as np
-
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2_grpc as pb_grpc
+
 from index import Hit, Path, Vector
-from index.model import Attributes
+from index.model import Attributes, DuplicateGroup
 from service.encoder.batcher import Lane
 from service.encoder.manifest import ScoreSpec
 from service.engine.engine import Engine
@@ -23,10 +23,18 @@ from service.engine.query import Query, QueryTerm, SearchInput, SearchOutput
 from service.errors import ServiceError
 from service.metrics import Metrics
 from service.rpc.convert import (
-    check_count, from_attributes, from_region, from_vector, invalid, number_within, timestamp, to_region, to_vector,
+    check_count,
+    from_attributes,
+    from_region,
+    from_vector,
+    invalid,
+    number_within,
+    timestamp,
+    to_region,
+    to_vector,
     within,
-)  # fmt: skip
-from service.rpc.guard import principal
+)
+from service.rpc.guard import principal, reject_unknown_fields
 from service.rpc.status import to_record_error
 from service.tenancy.apikeys import Scope
 
@@ -44,7 +52,7 @@ _PATHS = {
 
 
 class SearchServicer(pb_grpc.SearchServiceServicer):
-    """Documented in search_service.proto. FindDuplicates is not offered in this version."""
+    """Documented in search_service.proto."""
 
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self._engine, self._metrics = engine, metrics
@@ -58,6 +66,21 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         """Several searches; each fails alone."""
         check_count("searches", len(request.searches), MAX_BATCH_SEARCHES)
         return pb.BatchSearchResponse(results=await asyncio.gather(*(self._one(s) for s in request.searches)))
+
+    async def FindDuplicates(
+        self, request: pb.FindDuplicatesRequest, context: Context
+    ) -> AsyncIterator[pb.FindDuplicatesResponse]:
+        """Groups of records that look the same, the largest first."""
+        reject_unknown_fields(request)
+        collection = await self._engine.collection(principal(), request.collection)
+        near = self._engine.score_of(collection).near_duplicate_distance
+        wanted = _optional_number(request, "max_distance", 2.0)
+        reach = near if wanted is None else wanted
+        groups = await self._engine.workers.read(lambda: list(collection.duplicates(request.filter, reach)))
+        for group in sorted(groups, key=lambda g: -len(g.record_ids)):
+            yield pb.FindDuplicatesResponse(
+                kind=_duplicate_kind(group, near), record_ids=group.record_ids, max_distance=group.max_distance
+            )
 
     async def Encode(self, request: pb.EncodeRequest, context: Context) -> pb.EncodeResponse:
         """Vectors of pictures; stores nothing."""
@@ -97,9 +120,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         """Orders pictures by likeness to a query."""
         check_count("pictures", len(request.pictures), MAX_PICTURES)
         encoder = self._engine.encoders.manifest(request.encoder_id)
-        query, *rest = await asyncio.gather(
-            *(self._encode(p, encoder.id) for p in (request.query, *request.pictures))
-        )
+        query, *rest = await asyncio.gather(*(self._encode(p, encoder.id) for p in (request.query, *request.pictures)))
         if isinstance(query, ServiceError):
             raise query
         ranked = [_ranked(i, query, e, encoder.score) for i, e in enumerate(rest)]
@@ -125,6 +146,12 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
             return await self._engine.pictures.encode(_picture(picture), encoder_id, Lane.SEARCH)
         except Exception as failure:
             return as_service_error(failure)
+
+
+def _duplicate_kind(group: DuplicateGroup, near: float) -> pb.DuplicateKind.ValueType:
+    if group.identical:
+        return pb.DUPLICATE_KIND_IDENTICAL
+    return pb.DUPLICATE_KIND_NEAR if group.max_distance <= near else pb.DUPLICATE_KIND_SIMILAR
 
 
 def _search_input(request: pb.SearchRequest) -> SearchInput:

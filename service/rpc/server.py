@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from afterimage.v1 import (
+    collection_service_pb2,
+    collection_service_pb2_grpc,
+    record_service_pb2,
+    record_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+    server_info_service_pb2,
+    server_info_service_pb2_grpc,
+)
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from afterimage.v1 import (
-    collection_service_pb2, collection_service_pb2_grpc, record_service_pb2, record_service_pb2_grpc,
-    search_service_pb2, search_service_pb2_grpc, server_info_service_pb2, server_info_service_pb2_grpc,
-)  # fmt: skip
 from service.engine.engine import Engine
 from service.errors import SettingError
 from service.metrics import Metrics
@@ -52,7 +58,7 @@ class RpcServer:
             options=_options(transport.max_message_bytes),
             maximum_concurrent_rpcs=transport.max_concurrent_calls,
         )
-        self._health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionServicer(engine), self._server)
         record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(engine, metrics), self._server)

@@ -13,21 +13,51 @@
 
 from afterimage.client.aio import AsyncClient
 from afterimage.client.errors import (
-    Aborted, AfterimageError, AlreadyExists, DeadlineExceeded, FailedPrecondition, InternalError, InvalidArgument,
-    NotFound, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
-)  # fmt: skip
+    Aborted,
+    AfterimageError,
+    AlreadyExists,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InternalError,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.sync import Client
 from afterimage.client.values import (
-    AttributeValue, Collection, Deletion, EncodedPicture, Encoder, Hit, HitGroup, Label, NewRecord, Patch, Picture,
-    Progress, RankedPicture, Record, RecordFailure, RecordResult, Region, SearchResult, ServerInfo, Term, unpack_vector,
-)  # fmt: skip
+    AttributeValue,
+    Collection,
+    Deletion,
+    EncodedPicture,
+    Encoder,
+    Hit,
+    HitGroup,
+    Label,
+    NewRecord,
+    Patch,
+    Picture,
+    Progress,
+    RankedPicture,
+    Record,
+    RecordFailure,
+    RecordResult,
+    Region,
+    SearchResult,
+    ServerInfo,
+    Term,
+    unpack_vector,
+)
 
 __all__ = [
     "Aborted", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "Client", "Collection",
-    "DeadlineExceeded", "Deletion", "EncodedPicture", "Encoder", "FailedPrecondition", "Hit", "HitGroup",
-    "InternalError", "InvalidArgument", "Label", "NewRecord", "NotFound", "Patch", "PermissionDenied", "Picture",
-    "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region", "ResourceExhausted",
+    "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture", "Encoder", "FailedPrecondition", "Hit",
+    "HitGroup", "InternalError", "InvalidArgument", "Label", "NewRecord", "NotFound", "Patch", "PermissionDenied",
+    "Picture", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region", "ResourceExhausted",
     "RetryPolicy", "SearchResult", "ServerInfo", "Term", "Unauthenticated", "Unavailable", "Unimplemented",
     "unpack_vector",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import functools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import grpc
 
@@ -15,10 +15,10 @@ from afterimage.client import calls
 from afterimage.client.batches import Outbox
 from afterimage.client.calls import Call
 from afterimage.client.channel import OPTIONS, Endpoint, make_stubs
-from afterimage.client.convert import to_result
+from afterimage.client.convert import duplicates_request, to_duplicate_group, to_result
 from afterimage.client.errors import AfterimageError, from_rpc_error
 from afterimage.client.retry import RetryPolicy
-from afterimage.client.values import Collection, NewRecord, Progress, Record, RecordResult
+from afterimage.client.values import Collection, DuplicateGroup, NewRecord, Progress, Record, RecordResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,7 +29,7 @@ def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P],
     async def method(self: AsyncClient, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(make(*args, **kwargs))
 
-    return method
+    return cast(Callable[Concatenate[AsyncClient, P], Awaitable[T]], method)
 
 
 class AsyncClient:
@@ -66,7 +66,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Ends the connection."""
-        await self._channel.close()
+        await self._channel.close(None)
 
     create_collection = _method(calls.create_collection)
     get_collection = _method(calls.get_collection)
@@ -109,6 +109,18 @@ class AsyncClient:
             if not token:
                 return
 
+    async def find_duplicates(
+        self, collection: str, *, filter: str = "", max_distance: float | None = None
+    ) -> AsyncIterator[DuplicateGroup]:
+        """Groups of records that look the same, the largest first; without a distance, near-duplicates."""
+        request = duplicates_request(collection, filter, max_distance)
+        try:
+            stream = self._stubs["SearchService"].FindDuplicates(request, metadata=self._endpoint.metadata)
+            async for message in stream:
+                yield to_duplicate_group(message)
+        except grpc.RpcError as failure:
+            raise from_rpc_error(failure) from None
+
     async def import_records(
         self,
         collection: str,
@@ -122,9 +134,7 @@ class AsyncClient:
         done = failed = attempt = 0
         while True:
             try:
-                stream = self._stubs["RecordService"].ImportRecords(
-                    outbox.requests(), metadata=self._endpoint.metadata
-                )
+                stream = self._stubs["RecordService"].ImportRecords(outbox.requests(), metadata=self._endpoint.metadata)
                 async for response in stream:
                     outbox.answered()
                     attempt = 0

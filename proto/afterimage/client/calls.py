@@ -11,9 +11,19 @@ from typing import Any, Generic, TypeVar
 
 from afterimage.client import convert
 from afterimage.client.values import (
-    Collection, Deletion, EncodedPicture, Label, NewRecord, Patch, Picture, RankedPicture, Record, RecordResult,
-    SearchResult, ServerInfo,
-)  # fmt: skip
+    Collection,
+    Deletion,
+    EncodedPicture,
+    Label,
+    NewRecord,
+    Patch,
+    Picture,
+    RankedPicture,
+    Record,
+    RecordResult,
+    SearchResult,
+    ServerInfo,
+)
 from afterimage.v1 import collection_service_pb2 as collections_pb
 from afterimage.v1 import record_service_pb2 as records_pb
 from afterimage.v1 import search_service_pb2 as search_pb
@@ -110,9 +120,7 @@ def list_records_page(
 
 def update_records(collection: str, patches: Sequence[Patch]) -> Call[list[RecordResult]]:
     """Changes product ids and attributes, never vectors."""
-    request = records_pb.UpdateRecordsRequest(
-        collection=collection, patches=[convert.record_patch(p) for p in patches]
-    )
+    request = records_pb.UpdateRecordsRequest(collection=collection, patches=[convert.record_patch(p) for p in patches])
     return Call("RecordService", "UpdateRecords", request, _results)
 
 

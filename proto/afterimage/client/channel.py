@@ -8,8 +8,11 @@ from typing import Any
 import grpc
 
 from afterimage.v1 import (
-    collection_service_pb2_grpc, record_service_pb2_grpc, search_service_pb2_grpc, server_info_service_pb2_grpc,
-)  # fmt: skip
+    collection_service_pb2_grpc,
+    record_service_pb2_grpc,
+    search_service_pb2_grpc,
+    server_info_service_pb2_grpc,
+)
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 

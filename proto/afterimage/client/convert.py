@@ -7,9 +7,26 @@ from datetime import UTC
 from typing import Any
 
 from afterimage.client.values import (
-    AttributeValue, Collection, EncodedPicture, Encoder, Hit, HitGroup, NewRecord, Patch, Picture, RankedPicture,
-    Record, RecordFailure, RecordResult, Region, SearchResult, ServerInfo, Term, pack_vector,
-)  # fmt: skip
+    AttributeValue,
+    Collection,
+    DuplicateGroup,
+    EncodedPicture,
+    Encoder,
+    Hit,
+    HitGroup,
+    NewRecord,
+    Patch,
+    Picture,
+    RankedPicture,
+    Record,
+    RecordFailure,
+    RecordResult,
+    Region,
+    SearchResult,
+    ServerInfo,
+    Term,
+    pack_vector,
+)
 from afterimage.v1 import collection_service_pb2 as collections_pb
 from afterimage.v1 import record_service_pb2 as records_pb
 from afterimage.v1 import search_service_pb2 as search_pb
@@ -122,6 +139,17 @@ def to_ranked(message: search_pb.RankedPicture) -> RankedPicture:
     """A ranked picture."""
     error = to_failure(message.error) if message.HasField("error") else None
     return RankedPicture(message.index, message.score, message.distance, error)
+
+
+def duplicates_request(collection: str, filter: str, max_distance: float | None) -> search_pb.FindDuplicatesRequest:
+    """A search for duplicates."""
+    return search_pb.FindDuplicatesRequest(collection=collection, filter=filter, max_distance=max_distance)
+
+
+def to_duplicate_group(message: search_pb.FindDuplicatesResponse) -> DuplicateGroup:
+    """Records that look the same."""
+    kind = search_pb.DuplicateKind.Name(message.kind).removeprefix("DUPLICATE_KIND_").lower()
+    return DuplicateGroup(kind, tuple(message.record_ids), message.max_distance)
 
 
 def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:

@@ -1,18 +1,18 @@
 """What can go wrong, by gRPC code.
 
-    AfterimageError
-    ├── InvalidArgument       the request breaks a rule; `field` names it
-    ├── NotFound              no such collection or record, or it is another tenant's
-    ├── AlreadyExists
-    ├── Unauthenticated       no key, or one that is wrong or revoked
-    ├── PermissionDenied      the key lacks a scope
-    ├── FailedPrecondition    the collection's encoder is not there
-    ├── ResourceExhausted     overloaded, or the message is too large; wait `retry_delay_s` where it is set
-    ├── Aborted               a concurrent change; try again
-    ├── DeadlineExceeded
-    ├── Unavailable           not reachable, starting or stopping; try again
-    ├── Unimplemented         this server does not offer it
-    └── InternalError         a fault of the server's; its log has it under `request_id`
+AfterimageError
+├── InvalidArgument       the request breaks a rule; `field` names it
+├── NotFound              no such collection or record, or it is another tenant's
+├── AlreadyExists
+├── Unauthenticated       no key, or one that is wrong or revoked
+├── PermissionDenied      the key lacks a scope
+├── FailedPrecondition    the collection's encoder is not there
+├── ResourceExhausted     overloaded, or the message is too large; wait `retry_delay_s` where it is set
+├── Aborted               a concurrent change; try again
+├── DeadlineExceeded
+├── Unavailable           not reachable, starting or stopping; try again
+├── Unimplemented         this server does not offer it
+└── InternalError         a fault of the server's; its log has it under `request_id`
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ def from_rpc_error(error: grpc.RpcError) -> AfterimageError:
     """The typed error for one of grpc's, with the details that the server sent."""
     code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
     message = (error.details() if hasattr(error, "details") else None) or code.name
-    trailing = dict(error.trailing_metadata() or ()) if hasattr(error, "trailing_metadata") else {}
+    trailing: dict[str, str | bytes] = {}
+    if hasattr(error, "trailing_metadata"):
+        trailing = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]
     found = _BY_CODE.get(code, InternalError)(message, request_id=str(trailing.get(_REQUEST_ID_KEY, "")))
     content = trailing.get(_DETAILS_KEY)
     if isinstance(content, bytes):

@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import grpc
 
@@ -14,10 +14,10 @@ from afterimage.client import calls
 from afterimage.client.batches import Outbox
 from afterimage.client.calls import Call
 from afterimage.client.channel import OPTIONS, Endpoint, make_stubs
-from afterimage.client.convert import to_result
+from afterimage.client.convert import duplicates_request, to_duplicate_group, to_result
 from afterimage.client.errors import AfterimageError, from_rpc_error
 from afterimage.client.retry import RetryPolicy
-from afterimage.client.values import Collection, NewRecord, Progress, Record, RecordResult
+from afterimage.client.values import Collection, DuplicateGroup, NewRecord, Progress, Record, RecordResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,7 +28,7 @@ def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
     def method(self: Client, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._run(make(*args, **kwargs))
 
-    return method
+    return cast(Callable[Concatenate[Client, P], T], method)
 
 
 class Client:
@@ -104,6 +104,18 @@ class Client:
             yield from page
             if not token:
                 return
+
+    def find_duplicates(
+        self, collection: str, *, filter: str = "", max_distance: float | None = None
+    ) -> Iterator[DuplicateGroup]:
+        """Groups of records that look the same, the largest first; without a distance, near-duplicates."""
+        request = duplicates_request(collection, filter, max_distance)
+        try:
+            stream = self._stubs["SearchService"].FindDuplicates(request, metadata=self._endpoint.metadata)
+            for message in stream:
+                yield to_duplicate_group(message)
+        except grpc.RpcError as failure:
+            raise from_rpc_error(failure) from None
 
     def import_records(
         self,

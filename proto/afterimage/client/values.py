@@ -189,6 +189,15 @@ class Deletion:
 
 
 @dataclass(frozen=True)
+class DuplicateGroup:
+    """Records that look the same, the one inserted first in front. `kind` is "identical", "near" or "similar"."""
+
+    kind: str
+    record_ids: tuple[str, ...]
+    max_distance: float
+
+
+@dataclass(frozen=True)
 class EncodedPicture:
     """A vector, or why there is none."""
 

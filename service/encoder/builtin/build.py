@@ -1,7 +1,7 @@
 """Builds the built-in encoder: `make encoder`. Needs the development packages (onnx).
 
-    python -m service.encoder.builtin.build            write encoder.onnx and encoder.json
-    python -m service.encoder.builtin.build --check    exit 1 where the committed files differ from what is built
+python -m service.encoder.builtin.build            write encoder.onnx and encoder.json
+python -m service.encoder.builtin.build --check    exit 1 where the committed files differ from what is built
 """
 
 from __future__ import annotations

@@ -71,14 +71,19 @@ def _lab(graph: Graph, pixels: str) -> str:
     line = graph.op("Add", [graph.op("Mul", [xyz, c(7.787)]), c(16 / 116)])
     f = graph.op("Where", [graph.op("Greater", [xyz, c(0.008856)]), root, line])
     to_lab = np.array([[0, 500, 0], [116, -500, 200], [0, 0, -200]], np.float32)
-    lab = graph.op("Add", [graph.op("MatMul", [f, graph.constant(to_lab)]), graph.constant(np.float32([-16, 0, 0]))])
+    lab = graph.op(
+        "Add", [graph.op("MatMul", [f, graph.constant(to_lab)]), graph.constant(np.array([-16, 0, 0], np.float32))]
+    )
     return graph.op("Transpose", [lab], perm=[0, 3, 1, 2])
 
 
 def _histogram(graph: Graph, planes: list[str], bins: tuple[int, int, int], weights: NDArray[np.float32]) -> str:
     """A soft joint histogram of the three planes, square-rooted and normalised: [n, product of bins]."""
     luminance = graph.soft_bins(graph.column(planes[0]), 0.0, 100.0, bins[0])
-    a, b = (graph.soft_bins(graph.signed_root(graph.column(p)), -9.0, 9.0, n) for p, n in zip(planes[1:], bins[1:], strict=True))
+    a, b = (
+        graph.soft_bins(graph.signed_root(graph.column(p)), -9.0, 9.0, n)
+        for p, n in zip(planes[1:], bins[1:], strict=True)
+    )
     pairs = graph.op("Mul", [graph.reshape(a, [0, -1, bins[1], 1]), graph.reshape(b, [0, -1, 1, bins[2]])])
     weighted = graph.op("Mul", [luminance, graph.constant(weights[None, :, None])])
     joint = graph.op("MatMul", [graph.op("Transpose", [weighted], perm=[0, 2, 1]), graph.reshape(pairs, [0, 0, -1])])
@@ -87,7 +92,9 @@ def _histogram(graph: Graph, planes: list[str], bins: tuple[int, int, int], weig
 
 def _cell_histogram(graph: Graph, planes: list[str], row: int, column: int) -> str:
     cut = [
-        graph.slice(graph.slice(p, axis=2, start=row * 16, end=row * 16 + 16), axis=3, start=column * 16, end=column * 16 + 16)
+        graph.slice(
+            graph.slice(p, axis=2, start=row * 16, end=row * 16 + 16), axis=3, start=column * 16, end=column * 16 + 16
+        )
         for p in planes
     ]
     return _histogram(graph, cut, (4, 5, 5), np.ones(16 * 16, np.float32))
@@ -123,7 +130,10 @@ def _projection(graph: Graph, features: int) -> str:
     bytes_ = graph.constant(packed.reshape(features * DIMENSION // 8, 1))
     shifted = graph.op("BitShift", [bytes_, shifts], direction="RIGHT")
     bits = graph.op("BitwiseAnd", [shifted, graph.constant(np.array([1], np.uint8))])
-    signs = graph.op("Sub", [graph.op("Mul", [graph.op("Cast", [bits], to=onnx.TensorProto.FLOAT), graph.scalar(2.0)]), graph.scalar(1.0)])
+    signs = graph.op(
+        "Sub",
+        [graph.op("Mul", [graph.op("Cast", [bits], to=onnx.TensorProto.FLOAT), graph.scalar(2.0)]), graph.scalar(1.0)],
+    )
     return graph.reshape(signs, [features, DIMENSION])
 
 

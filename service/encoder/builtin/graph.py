@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ class Graph:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._tensors: list[onnx.TensorProto] = []
 
-    def op(self, kind: str, inputs: list[str], *, output: str = "", **attributes: object) -> str:
+    def op(self, kind: str, inputs: list[str], *, output: str = "", **attributes: Any) -> str:
         """Adds a node with one output and returns its name."""
         name = output or f"v{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, inputs, [name], **attributes))
