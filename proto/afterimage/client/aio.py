@@ -29,7 +29,7 @@ def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P],
     async def method(self: AsyncClient, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(make(*args, **kwargs))
 
-    return cast(Callable[Concatenate[AsyncClient, P], Awaitable[T]], method)
+    return cast("Callable[Concatenate[AsyncClient, P], Awaitable[T]]", method)
 
 
 class AsyncClient:

@@ -28,7 +28,7 @@ def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
     def method(self: Client, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._run(make(*args, **kwargs))
 
-    return cast(Callable[Concatenate[Client, P], T], method)
+    return cast("Callable[Concatenate[Client, P], T]", method)
 
 
 class Client:
