@@ -70,7 +70,8 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
     lock.acquire()
     try:
         registry = open_registry(settings)
-        lifecycle = _assemble(settings, data, registry)
+        redis = await _start_redis(settings, data)  # before gRPC, whose threads a fork would disturb
+        lifecycle = _assemble(settings, data, registry, redis)
         try:
             on_ready(await lifecycle.start())
             await stop_asked.wait()
@@ -81,7 +82,17 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
         lock.release()
 
 
-def _assemble(settings: Settings, data: DataDirectory, registry: TenantRegistry) -> Lifecycle:
+async def _start_redis(settings: Settings, data: DataDirectory) -> EmbeddedRedis | None:
+    if settings.redis_url:
+        return None
+    redis = EmbeddedRedis(data.redis)
+    await redis.start()
+    return redis
+
+
+def _assemble(
+    settings: Settings, data: DataDirectory, registry: TenantRegistry, redis: EmbeddedRedis | None
+) -> Lifecycle:
     prepare_opencv()
     metrics, gate = Metrics(), Gate()
     workers, encoders = Workers(settings.cores), encoders_of(settings)
@@ -90,7 +101,6 @@ def _assemble(settings: Settings, data: DataDirectory, registry: TenantRegistry)
     engine = Engine(TenantSpaces(data, registry), encoders, pictures, workers)
     guard = Guard(registry, metrics, gate, (settings.default_deadline_s, settings.max_deadline_s))
     rpc = RpcServer(_transport(settings), engine, guard, metrics, version())
-    redis = EmbeddedRedis(data.redis) if not settings.redis_url else None
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
     lifecycle = Lifecycle(Parts(settings, version(), engine, gate, metrics, rpc, http, redis, coordinator))

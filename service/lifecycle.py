@@ -61,8 +61,6 @@ class Lifecycle:
         """Starts everything and returns once calls are accepted. Raises SettingError."""
         parts, settings = self._parts, self._parts.settings
         parts.metrics.build.labels(parts.version).set(1)
-        if parts.redis is not None:
-            await parts.redis.start()
         facts = await parts.coordinator.check()
         await parts.rpc.start()
         http = await self._start_http()

@@ -36,7 +36,7 @@ def find_redis_server() -> Path | None:
 def socket_path(folder: Path) -> Path:
     """Where the embedded Redis of this folder listens: in the folder, or in the temporary directory where the path
     would be too long for a socket."""
-    inside = folder.resolve() / "redis.sock"
+    inside = folder / "redis.sock"
     if len(str(inside).encode()) <= _MAX_SOCKET_PATH:
         return inside
     name = hashlib.sha256(str(inside).encode()).hexdigest()[:16]
@@ -48,12 +48,12 @@ class EmbeddedRedis:
 
     def __init__(self, folder: Path, binary: Path | None = None) -> None:
         """Raises SettingError where there is no redis-server to run."""
-        self._folder = folder
+        self._folder = folder.resolve()  # redis-server changes into it, so that relative names would lead astray
         found = binary or find_redis_server()
         if found is None:
             raise SettingError("redis_url: not set, and no redis-server found to embed; install one or set redis_url")
         self._binary = found
-        self._socket = socket_path(folder)
+        self._socket = socket_path(self._folder)
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{self._socket}"
 
