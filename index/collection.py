@@ -54,7 +54,7 @@ from index.store import (
 )
 
 _LOG = logging.getLogger(__name__)
-_STALE_TRIES = 5
+_OPTIMISTIC_TRIES = 3
 _SNAPSHOT_WRITES = 1000
 _COMPACT_ROWS = 1024
 
@@ -140,19 +140,14 @@ class Collection:
     def search(self, query: SearchQuery) -> SearchAnswer:
         """The nearest records. Raises InvalidInput or FilterSyntaxError."""
         vector = self._normalised("query", query.vector)
-        window = Window(query.k, query.offset, query.max_distance)
-        for attempt in range(_STALE_TRIES):
-            view = self._rows.view
-            allowed = self._allowed(view, query.filter, query.exclude_record_ids)
-            if query.group_by_product:
-                found = nearest_groups(view, vector, allowed, window, query.group_size)
-            else:
-                found = [[f] for f in nearest(view, vector, allowed, window)]
-            groups, stale = self._hits(view, found, query.include_vectors)
-            if not stale or attempt == _STALE_TRIES - 1:
-                break
-        path = AnswerPath.EMPTY if not allowed else AnswerPath.EXACT_FILTERED if query.filter else AnswerPath.EXACT
-        return SearchAnswer(groups, len(allowed), path, view.sequence, view.index_time_ms)
+        for _ in range(_OPTIMISTIC_TRIES):
+            answer = self._search_once(query, vector)
+            if answer is not None:
+                return answer
+        with self._commit.lock:  # writers are so busy that view and store keep drifting apart: hold them for one search
+            answer = self._search_once(query, vector)
+        assert answer is not None
+        return answer
 
     def get(self, record_ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredRecord]:
         """Records by id; ids that do not exist are left out."""
@@ -280,25 +275,36 @@ class Collection:
             allowed = allowed - BitMap(np.flatnonzero(np.isin(view.row_ids, rows)).astype(np.uint32))
         return allowed
 
-    def _hits(
-        self, view: View, found: Sequence[Sequence[Found]], vectors: bool
-    ) -> tuple[tuple[tuple[Hit, ...], ...], bool]:
-        """Hits for slots, and whether any slot was written since the view: its record would not fit its distance."""
+    def _search_once(self, query: SearchQuery, vector: Vector) -> SearchAnswer | None:
+        """The answer from the newest view, or None where the store has moved on from one of its hits."""
+        view = self._rows.view
+        allowed = self._allowed(view, query.filter, query.exclude_record_ids)
+        window = Window(query.k, query.offset, query.max_distance)
+        if query.group_by_product:
+            found = nearest_groups(view, vector, allowed, window, query.group_size)
+        else:
+            found = [[f] for f in nearest(view, vector, allowed, window)]
+        groups = self._hits(view, found, query.include_vectors)
+        if groups is None:
+            return None
+        path = AnswerPath.EMPTY if not allowed else AnswerPath.EXACT_FILTERED if query.filter else AnswerPath.EXACT
+        return SearchAnswer(groups, len(allowed), path, view.sequence, view.index_time_ms)
+
+    def _hits(self, view: View, found: Sequence[Sequence[Found]], vectors: bool) -> tuple[tuple[Hit, ...], ...] | None:
+        """Hits for slots, or None where a slot's record was written since the view: it would not fit its distance."""
         slots = [f.slot for group in found for f in group]
         with self._readers.connection() as connection:
             stored = read_rows(connection, view.row_ids[slots].tolist(), vectors=vectors)
-        stale, groups = False, []
+        groups = []
         for group in found:
             hits = []
             for f in group:
                 record = stored.get(int(view.row_ids[f.slot]))
                 if record is None or record.sequence != int(view.sequences[f.slot]):
-                    stale = True
-                else:
-                    hits.append(Hit(record, f.distance))
-            if hits:
-                groups.append(tuple(hits))
-        return tuple(groups), stale
+                    return None
+                hits.append(Hit(record, f.distance))
+            groups.append(tuple(hits))
+        return tuple(groups)
 
     def _attempt(self, write: RecordWrite) -> RecordWrite | WriteResult:
         try:

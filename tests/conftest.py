@@ -1,0 +1,62 @@
+"""Fixtures that several folders use."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from afterimage.client import Client
+
+from index import Collection
+from service.intake.decode import prepare_opencv
+from tests.support import collections
+from tests.support.server import Server, start_server
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _opencv() -> None:
+    prepare_opencv()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test depends on the settings of whoever runs it."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("AFTERIMAGE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AFTERIMAGE_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Iterator[Collection]:
+    """An empty collection of 16 dimensions."""
+    tenant = collections.directory(tmp_path)
+    yield tenant.create(collections.SPEC)
+    tenant.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real server for all tests of a process; each test has tenants of its own on it."""
+    running = start_server(tmp_path_factory.mktemp("server"))
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def tenant_name() -> str:
+    """A name that no other test uses."""
+    return f"tenant-{next(_numbers)}"
+
+
+@pytest.fixture
+def client(server: Server, tenant_name: str) -> Iterator[Client]:
+    """A client with all scopes, of a tenant of its own."""
+    with server.client(server.key(tenant_name)) as connected:
+        yield connected

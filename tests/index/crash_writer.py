@@ -1,0 +1,59 @@
+"""A process that writes until it is killed: `python -m tests.index.crash_writer FOLDER SEED`.
+
+Prints a line before each batch ("?") and one after its acknowledgement ("!"): per record its id and vector seed, or "-"
+for a deletion. Each thread writes ids of its own, one batch after the other, so that of an id all is known but for one
+batch in flight.
+"""
+
+import random
+import sys
+import threading
+from pathlib import Path
+
+from index import RecordWrite
+from tests.support.collections import SPEC, directory, vector
+
+THREADS = 4
+
+
+def write(collection, seed: int, thread: int, out_lock: threading.Lock) -> None:
+    chance = random.Random(seed * 100 + thread)
+    step = 0
+    while True:
+        step += 1
+        names = [f"t{thread}-{chance.randrange(40)}" for _ in range(chance.randrange(1, 6))]
+        names = list(dict.fromkeys(names))
+        seeds = [chance.randrange(10_000) for _ in names]
+        deletes = chance.random() < 0.2
+        batch = " ".join(f"{n}={'-' if deletes else s}" for n, s in zip(names, seeds, strict=True))
+        say(f"? {batch}", out_lock)
+        if deletes:
+            collection.delete(names)
+        else:
+            collection.upsert(
+                [RecordWrite(n, vector(s), attributes={"seed": float(s)}) for n, s in zip(names, seeds, strict=True)]
+            )
+        say(f"! {batch}", out_lock)
+        if thread == 0 and step % 15 == 0:
+            collection.snapshot() if chance.random() < 0.7 else collection.compact()
+
+
+def say(line: str, lock: threading.Lock) -> None:
+    with lock:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    folder, seed = Path(sys.argv[1]), int(sys.argv[2])
+    tenant = directory(folder)
+    collection = tenant.collection("things") if "things" in tenant.names() else tenant.create(SPEC)
+    print("begun", flush=True)
+    out_lock = threading.Lock()
+    threads = [threading.Thread(target=write, args=(collection, seed, n, out_lock)) for n in range(THREADS)]
+    for thread in threads:
+        thread.start()
+
+
+if __name__ == "__main__":
+    main()

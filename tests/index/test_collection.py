@@ -1,0 +1,211 @@
+import numpy as np
+import pytest
+
+from index import (
+    Collection,
+    DigestMoved,
+    InvalidInput,
+    Outcome,
+    Path,
+    RecordExists,
+    RecordNotFound,
+    RecordPatch,
+    RecordWrite,
+    Region,
+    SearchQuery,
+)
+from tests.support.collections import DIMENSION, directory, ids, record, vector
+
+
+def test_a_record_is_found_by_its_own_vector_at_distance_zero(collection: Collection) -> None:
+    collection.upsert([record(n) for n in range(50)])
+    hit = collection.search(SearchQuery(vector(7), k=1)).groups[0][0]
+    assert (hit.record.record_id, round(hit.distance, 3)) == ("7", 0.0)
+
+
+def test_hits_are_ordered_as_an_exact_computation_orders_them(collection: Collection) -> None:
+    collection.upsert([record(n) for n in range(300)])
+    vectors = np.stack([vector(n) for n in range(300)])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    query = vector(1000) / np.linalg.norm(vector(1000))
+    expected = np.argsort(-(vectors.astype(np.float16).astype(np.float32) @ query))[:20]
+    assert ids(collection, SearchQuery(vector(1000), k=20)) == [str(n) for n in expected]
+
+
+def test_sealed_blocks_and_the_tail_answer_as_one(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.rows.TAIL_ROWS", 128)
+    for start in range(0, 1000, 50):
+        collection.upsert([record(n, odd=bool(n % 2)) for n in range(start, start + 50)])
+    assert all(ids(collection, SearchQuery(vector(n), k=1)) == [str(n)] for n in range(0, 1000, 37))
+    odd = ids(collection, SearchQuery(vector(8), k=1000, filter="odd = true"))
+    assert len(odd) == 500
+    assert all(int(i) % 2 for i in odd)
+
+
+def test_an_upsert_replaces_the_record_and_its_old_vector_is_gone(collection: Collection) -> None:
+    collection.upsert([record(1, color="red")])
+    result = collection.upsert([RecordWrite("1", vector(2), attributes={"color": "blue"})])[0]
+    assert result.outcome is Outcome.UPDATED
+    assert collection.search(SearchQuery(vector(1), k=5)).groups[0][0].distance > 0.1
+    assert collection.count('color = "red"') == 0
+    assert collection.stats().records == 1
+
+
+def test_the_same_record_again_is_unchanged_and_not_written(collection: Collection) -> None:
+    collection.upsert([record(1, price=5)])
+    before = collection.stats().sequence
+    assert collection.upsert([record(1, price=5.0)])[0].outcome is Outcome.UNCHANGED
+    assert collection.stats().sequence == before
+
+
+def test_an_equal_digest_keeps_the_vector_without_encoding(collection: Collection) -> None:
+    digest = collection.content_digest(b"picture", None)
+    collection.upsert([RecordWrite("1", vector(1), digest=digest)])
+    assert collection.digests(["1", "2"]) == {"1": digest}
+    again = RecordWrite("1", None, attributes={"price": 3.0}, digest=digest)
+    assert collection.upsert([again])[0].outcome is Outcome.UPDATED
+    assert ids(collection, SearchQuery(vector(1), k=1, filter="price = 3")) == ["1"]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_vector_to_keep_that_is_not_there_any_more_is_reported(collection: Collection, gone: bool) -> None:
+    old = collection.content_digest(b"old", None)
+    if not gone:
+        collection.upsert([RecordWrite("1", vector(1), digest=collection.content_digest(b"new", None))])
+    result = collection.upsert([RecordWrite("1", None, digest=old)])[0]
+    assert isinstance(result.error, DigestMoved)
+
+
+def test_the_digest_depends_on_picture_region_and_tenant(collection: Collection, tmp_path_factory) -> None:
+    other = directory(tmp_path_factory.mktemp("other"), bytes(32)).create(collection.spec)
+    region = Region(0, 0, 0.5, 1)
+    digests = {
+        collection.content_digest(b"a", None), collection.content_digest(b"b", None),
+        collection.content_digest(b"a", region), other.content_digest(b"a", None),
+    }  # fmt: skip
+    assert len(digests) == 4
+
+
+def test_insert_only_refuses_an_id_that_exists_and_takes_the_others(collection: Collection) -> None:
+    collection.upsert([record(1)])
+    first, second = collection.upsert([record(1, color="x"), record(2)], insert_only=True)
+    assert isinstance(first.error, RecordExists)
+    assert second.outcome is Outcome.CREATED
+    assert collection.get(["1"])["1"].attributes == {}
+
+
+def test_a_bad_record_fails_alone(collection: Collection) -> None:
+    bad = [
+        RecordWrite("", vector(0)),
+        RecordWrite("a\nb", vector(0)),
+        RecordWrite("x" * 257, vector(0)),
+        RecordWrite("n", np.full(DIMENSION, np.nan, np.float32)),
+        RecordWrite("z", np.zeros(DIMENSION, np.float32)),
+        RecordWrite("d", np.ones(DIMENSION + 1, np.float32)),
+        RecordWrite("r", vector(0), region=Region(0.5, 0, 0.5, 1)),
+        RecordWrite("o", vector(0), region=Region(0, 0, 1.5, 1)),
+        RecordWrite("a", vector(0), attributes={"Bad Name": 1.0}),
+        RecordWrite("i", vector(0), attributes={"price": float("inf")}),
+        RecordWrite("t", vector(0), attributes={"text": "x" * 1025}),
+        RecordWrite("m", vector(0), attributes={f"a{n}": 1.0 for n in range(65)}),
+        RecordWrite("p", vector(0), attributes={"product_id": "x"}),
+    ]
+    results = collection.upsert([*bad, record(5)])
+    assert all(isinstance(r.error, InvalidInput) for r in results[:-1])
+    assert results[-1].outcome is Outcome.CREATED
+    assert collection.stats().records == 1
+
+
+def test_a_patch_sets_and_removes_attributes_and_leaves_the_vector(collection: Collection) -> None:
+    collection.upsert([record(1, color="red", price=5, tags=("a", "b"))])
+    patch = RecordPatch("1", "p9", {"price": 7.0}, frozenset({"color"}))
+    assert collection.patch([patch])[0].outcome is Outcome.UPDATED
+    stored = collection.get(["1"], vectors=True)["1"]
+    assert stored.attributes == {"price": 7.0, "tags": ("a", "b")}
+    assert stored.product_id == "p9"
+    assert ids(collection, SearchQuery(vector(1), k=1, filter='price = 7 AND tags:"b"')) == ["1"]
+    assert collection.patch([patch])[0].outcome is Outcome.UNCHANGED
+    assert isinstance(collection.patch([RecordPatch("2")])[0].error, RecordNotFound)
+
+
+def test_a_deleted_record_is_found_no_more(collection: Collection) -> None:
+    collection.upsert([record(n) for n in range(10)])
+    assert collection.delete(["3", "4", "nine"]) == 2
+    assert "3" not in ids(collection, SearchQuery(vector(3), k=10))
+    assert collection.get(["3", "5"]).keys() == {"5"}
+    assert collection.upsert([record(3)])[0].outcome is Outcome.CREATED
+
+
+def test_deletion_by_filter_takes_exactly_what_matches(collection: Collection) -> None:
+    collection.upsert([record(n, price=n) for n in range(20)])
+    assert collection.delete_matching("price < 5") == 5
+    assert sorted(int(r.record_id) for r in collection.list(0, 100)) == list(range(5, 20))
+
+
+def test_groups_are_the_nearest_products_with_their_nearest_members(collection: Collection) -> None:
+    collection.upsert([record(n, product_id=f"p{n // 4}") for n in range(200)] + [record(200)])
+    everything = ids(collection, SearchQuery(vector(999), k=201))
+    found = collection.search(SearchQuery(vector(999), k=12, group_by_product=True, group_size=3))
+    expected: dict[str, list[str]] = {}
+    for record_id in everything:
+        group = f"p{int(record_id) // 4}" if record_id != "200" else "alone"
+        expected.setdefault(group, []).append(record_id)
+    wanted = [members[:3] for members in list(expected.values())[:12]]
+    assert [[h.record.record_id for h in g] for g in found.groups] == wanted
+
+
+def test_pages_of_one_query_fit_together_even_where_distances_are_equal(collection: Collection) -> None:
+    same = vector(1)
+    collection.upsert([RecordWrite(f"{n:03d}", same) for n in range(90)])
+    paged = [i for offset in range(0, 90, 7) for i in ids(collection, SearchQuery(same, k=7, offset=offset))]
+    assert paged == [f"{n:03d}" for n in range(90)]
+
+
+def test_max_distance_leaves_out_what_is_farther(collection: Collection) -> None:
+    collection.upsert([record(n) for n in range(100)])
+    near = collection.search(SearchQuery(vector(5), k=100, max_distance=0.8)).groups
+    assert 0 < len(near) < 100
+    assert all(h.distance <= 0.8 for g in near for h in g)
+
+
+def test_excluded_records_are_not_among_the_hits_and_the_others_move_up(collection: Collection) -> None:
+    collection.upsert([record(n) for n in range(30)])
+    first, second, *_ = ids(collection, SearchQuery(vector(5), k=3))
+    assert ids(collection, SearchQuery(vector(5), k=1, exclude_record_ids=frozenset({first}))) == [second]
+
+
+def test_an_answer_says_which_path_it_took(collection: Collection) -> None:
+    collection.upsert([record(n, price=n) for n in range(5)])
+    answers = [collection.search(SearchQuery(vector(0), k=1, filter=f)) for f in ("", "price < 2", "price > 9")]
+    assert [(a.path, a.allowed) for a in answers] == [(Path.EXACT, 5), (Path.EXACT_FILTERED, 2), (Path.EMPTY, 0)]
+
+
+def test_a_list_goes_through_all_records_once_in_order(collection: Collection) -> None:
+    collection.upsert([record(n, even=n % 2 == 0) for n in range(25)])
+    for filter_text, wanted in (("", range(25)), ("even = true", range(0, 25, 2))):
+        seen, after = [], 0
+        while page := collection.list(after, 4, filter_text):
+            seen += [int(r.record_id) for r in page]
+            after = page[-1].row_id
+        assert seen == list(wanted)
+
+
+def test_compaction_frees_dead_rows_and_changes_no_answer(collection: Collection) -> None:
+    collection.upsert([record(n, product_id=f"p{n % 9}", price=n) for n in range(400)])
+    collection.delete([str(n) for n in range(0, 400, 3)])
+    queries = [
+        SearchQuery(vector(n), k=25, filter=f) for n in range(5) for f in ("", "price < 100", 'product_id = "p4"')
+    ]
+    before = [ids(collection, q) for q in queries]
+    collection.compact()
+    assert collection.stats().tombstones == 0
+    assert [ids(collection, q) for q in queries] == before
+
+
+def test_duplicates_are_grouped_around_the_first_and_told_apart(collection: Collection) -> None:
+    close = vector(1) + 0.01 * vector(2)
+    digest = collection.content_digest(b"same", None)
+    collection.upsert([RecordWrite("a", vector(1)), record(50), RecordWrite("b", close)])
+    collection.upsert([RecordWrite("c", vector(9), digest=digest), RecordWrite("d", vector(9), digest=digest)])
+    groups = {g.record_ids: g.identical for g in collection.duplicates("", 0.01)}
+    assert groups == {("a", "b"): False, ("c", "d"): True}

@@ -1,0 +1,76 @@
+"""kill -9 at random points during concurrent writes: what was acknowledged is there, and nothing is half there."""
+
+import random
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index import SearchQuery
+from tests.support.collections import directory, vector
+
+ROUNDS = 50
+
+
+@dataclass
+class Round:
+    """What a killed writer had said: the last acknowledged state of each id, and the one batch in flight that may have
+    been stored too."""
+
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    in_flight: dict[str, str] = field(default_factory=dict)
+
+    def hear(self, line: str) -> None:
+        kind, *pairs = line.split()
+        batch = dict(pair.split("=") for pair in pairs)
+        if kind == "?":
+            self.in_flight.update(batch)
+        else:
+            self.acknowledged.update(batch)
+            for record_id in batch:
+                del self.in_flight[record_id]
+
+
+def run_until_killed(folder: Path, seed: int) -> Round:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.index.crash_writer", str(folder), str(seed)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    heard, lines = Round(), random.Random(seed).randrange(1, 120)
+    for number, line in enumerate(process.stdout):
+        if number == lines:
+            process.kill()
+        if line.endswith("\n"):
+            heard.hear(line)
+    process.wait()
+    process.stdout.close()
+    return heard
+
+
+@pytest.mark.timeout(400)
+def test_acknowledged_writes_survive_kill_9_and_no_half_record_is_served(tmp_path: Path) -> None:
+    model: dict[str, str] = {}
+    for seed in range(ROUNDS):
+        heard = run_until_killed(tmp_path, seed)
+        model.update(heard.acknowledged)
+        tenant = directory(tmp_path)
+        collection = tenant.collection("things")
+        stored = {r.record_id: r for r in collection.list(0, 1000, vectors=True)}
+        state = {i: str(int(r.attributes["seed"])) for i, r in stored.items()}
+        for record_id in model.keys() | state.keys() | heard.in_flight.keys():
+            allowed = {model.get(record_id, "-"), heard.in_flight.get(record_id, model.get(record_id, "-"))}
+            assert state.get(record_id, "-") in allowed, f"round {seed}: {record_id}"
+        for record_id, record in stored.items():
+            expected = vector(int(state[record_id]))
+            assert record.vector is not None
+            assert np.allclose(record.vector, expected / np.linalg.norm(expected), atol=1e-6)
+            answer = collection.search(SearchQuery(expected, k=1))
+            assert answer.groups[0][0].distance < 1e-3
+        assert collection.stats().records == len(stored)
+        model = state
+        tenant.abandon()
+    assert len(model) > 50  # the rounds did write

@@ -1,0 +1,39 @@
+"""Collections of the index, without a service around them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from index import RecordWrite, SearchQuery
+from index.collection import Collection
+from index.layout import DataDirectory
+from index.model import Attributes, CollectionSpec, Vector
+from index.tenant import TenantDirectory
+
+DIMENSION = 16
+KEY = bytes(range(32))
+SPEC = CollectionSpec("things", "builtin", "f" * 16, DIMENSION)
+
+
+def directory(root: object, key: bytes = KEY) -> TenantDirectory:
+    """The one tenant of a test."""
+    return TenantDirectory(DataDirectory(root).tenant("a" * 32), key)  # type: ignore[arg-type]
+
+
+def vector(seed: int) -> Vector:
+    """A vector like no other seed's."""
+    return np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
+
+
+def record(number: int, product_id: str = "", **attributes: object) -> RecordWrite:
+    """Record number n, with vector n."""
+    return RecordWrite(str(number), vector(number), product_id, _attributes(attributes))
+
+
+def _attributes(given: dict[str, object]) -> Attributes:
+    return given  # type: ignore[return-value]
+
+
+def ids(collection: Collection, query: SearchQuery) -> list[str]:
+    """Ids of the hits, in order."""
+    return [h.record.record_id for g in collection.search(query).groups for h in g]

@@ -1,0 +1,34 @@
+"""Pictures made for tests, with a second library than the one under test."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+
+def noise(seed: int, width: int = 120, height: int = 90) -> Image.Image:
+    """Coloured noise in large patches: no two seeds look alike."""
+    random = np.random.default_rng(seed)
+    patches = random.integers(0, 256, (6, 8, 3), np.uint8)
+    return Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encode(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """The picture as a file's bytes."""
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
+    return out.getvalue()
+
+
+def png(seed: int) -> bytes:
+    """A PNG that looks like no other seed's."""
+    return encode(noise(seed))
+
+
+def quarters() -> Image.Image:
+    """Red, blue over green, black: any turn or mirroring shows."""
+    pixels = np.zeros((60, 80, 3), np.uint8)
+    pixels[:30, :40], pixels[:30, 40:], pixels[30:, :40] = (255, 0, 0), (0, 0, 255), (0, 255, 0)
+    return Image.fromarray(pixels)

@@ -1,0 +1,86 @@
+"""A real server in a process of its own, on free ports, and tenants on it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from afterimage.client import Client, RetryPolicy
+
+from service.app import open_registry
+from service.config import load_settings
+from service.tenancy.apikeys import Scope
+
+COMMAND = [sys.executable, "-m", "service.cli.main"]
+NO_RETRY = RetryPolicy(attempts=1)
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without settings of the service."""
+    return {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "_AFTERIMAGE"))}
+
+
+@dataclass
+class Server:
+    """A running server."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    target: str
+    http: str
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    def key(self, tenant: str, scopes: Iterable[Scope] = tuple(Scope)) -> str:
+        """A key for a tenant, which is made where it does not exist."""
+        registry = open_registry(load_settings({"data_dir": self.data_dir}).settings)
+        try:
+            if tenant not in [t.name for t in registry.tenants()]:
+                registry.create_tenant(tenant)
+            return registry.create_key(tenant, scopes)
+        finally:
+            registry.close()
+
+    def client(self, key: str) -> Client:
+        """A client that never retries, so that tests see what happened."""
+        return Client(self.target, key, retry=NO_RETRY)
+
+    def stop(self) -> int:
+        """Asks the server to stop, as an operator does; returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+
+def start_server(folder: Path, *flags: str, environment: dict[str, str] | None = None) -> Server:
+    """Starts a server on `folder`/data and waits until it is ready."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "server.log").open("a") as log:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0",
+             "--http", "127.0.0.1:0", *flags],
+            stdout=subprocess.PIPE, stderr=log, text=True, env={**clean_environment(), **(environment or {})},
+        )  # fmt: skip
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"gRPC on (\S+), HTTP on (\S+)", line)
+    if found is None:
+        process.wait()
+        raise AssertionError(f"the server did not start: {(folder / 'server.log').read_text()[-2000:]}")
+    return Server(folder, process, found[1], found[2])

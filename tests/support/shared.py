@@ -1,0 +1,59 @@
+"""Real pictures and a real model, beside the project where they are present. Never part of it.
+
+Where they are absent tests skip on a laptop and fail in CI.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(__file__).parents[3] / "shared"
+
+
+def missing(what: str) -> None:
+    """Skips, or in CI fails."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} must be there in CI")
+    pytest.skip(f"{what} is not here")
+
+
+def clothing() -> list[tuple[Path, str]]:
+    """Photographs with their labels."""
+    folder = _SHARED / "data" / "clothing"
+    if not (folder / "labels.csv").exists():
+        missing("../shared/data/clothing")
+    with (folder / "labels.csv").open(newline="") as file:
+        return [(folder / row["file"], row["label"]) for row in csv.DictReader(file)]
+
+
+def own_encoder(target: Path) -> Path:
+    """An encoders directory, made in `target`, with the real model and a manifest for it."""
+    source = _SHARED / "models" / "mobilenet_v2_224"
+    if not (source / "model.onnx").exists():
+        missing("../shared/models/mobilenet_v2_224")
+    folder = target / "mobilenet"
+    folder.mkdir(parents=True)
+    shutil.copy(source / "model.onnx", folder / "model.onnx")
+    from service.encoder.manifest import model_digest
+
+    manifest = {
+        "id": "mobilenet-v2",
+        "version": "1.0",
+        "license": "Apache-2.0",
+        "model": "model.onnx",
+        "sha256": model_digest(folder / "model.onnx"),
+        "input": {
+            "name": "image", "size": [224, 224], "layout": "NCHW", "color": "RGB", "dtype": "float32",
+            "resize": "stretch", "scale": 1 / 127.5, "mean": [1, 1, 1], "std": [1, 1, 1],
+        },
+        "output": {"name": "embedding", "dimension": 1280},
+        "score": {"midpoint": 0.25, "width": 0.05, "near_duplicate_distance": 0.05},
+    }  # fmt: skip
+    (folder / "encoder.json").write_text(json.dumps(manifest))
+    return target
