@@ -31,7 +31,10 @@ _RETRY_DELAY_S = {Reason.CONFLICT: 0.05, Reason.STORE_UNAVAILABLE: 1.0}
 
 
 def as_service_error(error: Exception) -> ServiceError:
-    """The ServiceError for any exception. What is not expected becomes INTERNAL, without its text."""
+    """The ServiceError for any exception; of a group, for its first. What is not expected becomes INTERNAL, without
+    its text."""
+    if isinstance(error, ExceptionGroup):
+        return as_service_error(error.exceptions[0])
     if isinstance(error, ServiceError):
         return error
     for kind, reason in _REASONS.items():

@@ -1,0 +1,116 @@
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from index import Region
+from service.errors import Reason, ServiceError
+from service.intake.decode import crop, decode
+from service.intake.limits import PictureLimits
+from tests.support.pictures import encode, noise, quarters
+
+LIMITS = PictureLimits()
+CORNERS = ((5, 5), (5, -5), (-5, 5), (-5, -5))
+EXPECTED = ((255, 0, 0), (0, 0, 255), (0, 255, 0), (0, 0, 0))
+
+
+def corners(pixels: np.ndarray) -> list[tuple[int, ...]]:
+    return [tuple(int(v) for v in pixels[y, x]) for y, x in CORNERS]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"),
+    [
+        ("PNG", "RGB", {}), ("PNG", "P", {}), ("PNG", "RGBA", {}), ("GIF", "RGB", {}), ("BMP", "RGB", {}),
+        ("WEBP", "RGB", {"lossless": True}), ("WEBP", "RGB", {}), ("JPEG", "RGB", {"quality": 95}),
+        ("JPEG", "RGB", {"quality": 95, "progressive": True}), ("JPEG", "CMYK", {"quality": 95}),
+    ],
+)  # fmt: skip
+def test_every_format_gives_the_same_upright_rgb_pixels(kind: str, mode: str, options: dict) -> None:
+    pixels = decode(encode(quarters().convert(mode), kind, **options), LIMITS)
+    assert (pixels.shape, pixels.dtype) == ((60, 80, 3), np.uint8)
+    assert np.abs(np.array(corners(pixels)) - np.array(EXPECTED)).max() <= 3
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone_the_same_way_in_every_format(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {}
+    content = encode(quarters(), kind, exif=exif, **options)
+    expected = np.array(ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB"))
+    pixels = decode(content, LIMITS)
+    assert pixels.shape == expected.shape
+    assert np.abs(np.array(corners(pixels)) - np.array(corners(expected))).max() <= 3
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF"])
+def test_what_is_transparent_becomes_white_and_hidden_colours_do_not_show(kind: str) -> None:
+    picture = quarters().convert("RGBA")
+    alpha = np.zeros((60, 80), np.uint8)
+    alpha[:, :40] = 255
+    picture.putalpha(Image.fromarray(alpha))
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    pixels = decode(encode(picture, kind, **options), LIMITS)
+    assert corners(pixels) == [(255, 0, 0), (255, 255, 255), (0, 255, 0), (255, 255, 255)]
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1", "I;16"])
+def test_grey_pictures_of_any_depth_become_rgb(mode: str) -> None:
+    if mode == "I;16":
+        ramp = np.linspace(0, 65535, 4800).astype(np.uint16).reshape(60, 80)
+        pixels = decode(encode(Image.fromarray(ramp)), LIMITS)
+        assert np.abs(pixels[..., 0].astype(int) - ramp // 257).max() <= 1
+    else:
+        pixels = decode(encode(quarters().convert(mode)), LIMITS)
+    assert pixels.shape == (60, 80, 3)
+    assert (pixels[..., 0] == pixels[..., 1]).all()
+    assert (pixels[..., 0] == pixels[..., 2]).all()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_of_an_animation_the_first_frame_is_taken(kind: str) -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    pixels = decode(encode(frames[0], kind, save_all=True, append_images=frames[1:]), LIMITS)
+    assert pixels[10, 10, 0] > 250
+    assert pixels[10, 10, 2] < 5
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+def test_a_picture_cut_short_anywhere_fails_with_a_typed_error(kind: str) -> None:
+    whole = encode(noise(3), kind)
+    for length in {*range(0, len(whole) - 2, max(1, len(whole) // 60)), 3, 12, 30}:
+        with pytest.raises(ServiceError) as caught:
+            decode(whole[:length], LIMITS)
+        assert caught.value.reason.name.startswith("IMAGE_")
+
+
+def test_a_picture_with_too_many_bytes_is_refused_before_anything_else() -> None:
+    with pytest.raises(ServiceError) as caught:
+        decode(b"\xff\xd8\xff" + bytes(LIMITS.max_bytes), LIMITS)
+    assert caught.value.reason is Reason.IMAGE_TOO_LARGE
+
+
+@pytest.mark.parametrize("name", ["RADIANCE", "EXR", "SVG"])
+def test_formats_with_dangerous_readers_never_reach_opencv(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, hdr = cv2.imencode(".hdr", np.ones((4, 4, 3), np.float32))
+    content = {"RADIANCE": hdr.tobytes(), "EXR": b"\x76\x2f\x31\x01" + bytes(50), "SVG": b"<svg></svg>"}[name]
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("reached OpenCV"))
+    with pytest.raises(ServiceError) as caught:
+        decode(content, LIMITS)
+    assert caught.value.reason is Reason.IMAGE_FORMAT_UNSUPPORTED
+
+
+def test_a_region_is_cut_out_of_the_upright_picture() -> None:
+    pixels = decode(encode(quarters()), LIMITS, Region(0.5, 0, 1, 0.5))
+    assert pixels.shape == (30, 40, 3)
+    assert (pixels == (0, 0, 255)).all()
+
+
+def test_the_smallest_region_is_still_a_pixel() -> None:
+    pixels = np.zeros((10, 10, 3), np.uint8)
+    assert crop(pixels, Region(0.999, 0.999, 1.0, 1.0)).shape == (1, 1, 3)
+    assert crop(pixels, Region(0.0, 0.0, 1e-9, 1e-9)).shape == (1, 1, 3)
