@@ -24,6 +24,7 @@ from service.web.http import HttpServer
 
 _LOG = structlog.get_logger(__name__)
 _UPKEEP_EVERY_S = 2.0
+_LAST_WORDS_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ class Lifecycle:
     async def stop(self) -> None:
         """Drains, then closes everything: running calls finish, changed collections are snapshotted."""
         parts = self._parts
-        parts.gate.open = False
         await parts.rpc.set_serving(False)
         _LOG.info("draining")
-        await parts.rpc.stop(parts.settings.drain_timeout_s)
+        await parts.gate.close(parts.settings.drain_timeout_s)
+        await parts.rpc.stop(_LAST_WORDS_S)  # what is open now are watchers of health, or calls past their time
         if self._upkeep is not None:
             self._upkeep.cancel()
             await asyncio.gather(self._upkeep, return_exceptions=True)
@@ -119,6 +120,8 @@ class Lifecycle:
         await asyncio.to_thread(parts.engine.spaces.maintain)
         free = shutil.disk_usage(parts.settings.data_dir).free
         self._healthy = free >= parts.settings.min_free_disk_bytes
+        if parts.redis is not None and await parts.redis.ensure_running():
+            _LOG.warning("the embedded Redis had ended and was started again")
         parts.metrics.redis_up.set(await parts.coordinator.healthy())
         await self._show_health()
 

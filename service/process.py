@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 _PR_GET_DUMPABLE = 3
 _PR_SET_DUMPABLE = 4
 _MARK = "_AFTERIMAGE_PREPARED"
-# The first two overwrite freed memory. The last two keep blocks up to 32 MiB on the heap, where ONNX Runtime, which runs
-# without its arena here, would otherwise map and unmap pages for every tensor (about twice the time per picture).
+# The first two overwrite freed memory. The last two keep blocks up to 32 MiB on the heap: ONNX Runtime, which runs here
+# without its arena, would otherwise map and unmap pages for every tensor, at about twice the time per picture.
 _TUNABLES = ":".join(
     (
         "glibc.malloc.perturb=165",

@@ -4,7 +4,6 @@ directory. It ends with the server, however that ends."""
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import hashlib
 import importlib.util
 import os
@@ -17,7 +16,9 @@ from pathlib import Path
 
 from service.errors import SettingError
 
-_PR_SET_PDEATHSIG = 1
+# Asks the kernel for SIGTERM when the server's process ends, however it ends, and becomes redis-server. A process of
+# its own does this because code between fork and exec is not safe once gRPC's threads run.
+_START_AS_CHILD = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 _MAX_SOCKET_PATH = 100  # the kernel's limit is 108 bytes
 _START_TIMEOUT_S = 15.0
 
@@ -67,15 +68,26 @@ class EmbeddedRedis:
             "daemonize": "no", "logfile": str(self._folder / "redis.log"), "loglevel": "warning",
         }  # fmt: skip
         flat = [part for name, value in arguments.items() for part in (f"--{name}", value)]
-        self._process = subprocess.Popen(  # noqa: ASYNC220 - takes a millisecond, once
-            [str(self._binary), *flat], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=_end_with_parent, env={"PATH": os.environ.get("PATH", "")},
-        )  # fmt: skip
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - takes milliseconds
+            [sys.executable, "-ISc", _START_AS_CHILD, str(self._binary), *flat],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,  # no Ctrl-C from the server's terminal
+            env={"PATH": os.environ.get("PATH", "")},
+        )
         deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
         while not self._socket.exists():
             if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise SettingError(f"redis_url: the embedded redis-server did not start; see {self._folder}/redis.log")
             await asyncio.sleep(0.01)
+
+    async def ensure_running(self) -> bool:
+        """Starts the process again where it has ended; returns whether it had to."""
+        if self._process is None or self._process.poll() is None:
+            return False
+        await self.start()
+        return True
 
     async def stop(self) -> None:
         """Ends the process; it writes its append-only file first."""
@@ -89,9 +101,3 @@ class EmbeddedRedis:
             await asyncio.to_thread(self._process.wait)
         self._socket.unlink(missing_ok=True)
         self._process = None
-
-
-def _end_with_parent() -> None:
-    """In the child, before exec: SIGTERM when the server's process ends, and no Ctrl-C from its terminal."""
-    os.setpgid(0, 0)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import re
 import secrets
@@ -35,15 +36,36 @@ def principal() -> Principal:
 
 
 class Gate:
-    """Whether calls are accepted: closed while loading and while draining."""
+    """Whether calls are accepted (not while loading and while draining), and how many run."""
 
     def __init__(self) -> None:
         self.open = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def check(self) -> None:
         """Raises ServiceError (SHUTTING_DOWN) while closed."""
         if not self.open:
             raise ServiceError(Reason.SHUTTING_DOWN, "the server is starting or stopping", retry_delay_s=1.0)
+
+    def enter(self) -> None:
+        """A call begins."""
+        self._running += 1
+        self._idle.clear()
+
+    def leave(self) -> None:
+        """A call has ended."""
+        self._running -= 1
+        if self._running == 0:
+            self._idle.set()
+
+    async def close(self, timeout_s: float) -> None:
+        """Refuses new calls and waits until those that run have ended, at most so long."""
+        self.open = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
@@ -53,7 +75,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self, registry: TenantRegistry, metrics: Metrics, gate: Gate, deadlines_s: tuple[float, float]
     ) -> None:
         """`deadlines_s`: for calls that set none, and the longest that is honoured."""
-        self._registry, self._metrics, self._gate = registry, metrics, gate
+        self._registry, self.metrics, self.gate = registry, metrics, gate
         self._default_deadline_s, self._max_deadline_s = deadlines_s
 
     async def intercept_service(
@@ -78,7 +100,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def admit(self, method: str, metadata: dict[str, Any]) -> Principal:
         """Raises ServiceError unless the gate is open and the key may make the call."""
-        self._gate.check()
+        self.gate.check()
         found = self._registry.authenticate(metadata.get("authorization"))
         if method not in SCOPES:
             raise ServiceError(Reason.SCOPE_MISSING, "no key may make this call")
@@ -93,11 +115,6 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if method in WITHOUT_DEADLINE:
             return remaining
         return min(remaining if remaining is not None else self._default_deadline_s, self._max_deadline_s)
-
-    @property
-    def metrics(self) -> Metrics:
-        """The server's metrics."""
-        return self._metrics
 
 
 class _Call:
@@ -154,6 +171,7 @@ class _Call:
     def _start(self, context: Context) -> float:
         context.set_trailing_metadata(((REQUEST_ID_KEY, self._request_id),))
         self._guard.metrics.calls_in_progress.inc()
+        self._guard.gate.enter()
         return time.perf_counter()
 
     def _as_error(self, failure: Exception) -> ServiceError:
@@ -168,6 +186,7 @@ class _Call:
         seconds = time.perf_counter() - started
         metrics = self._guard.metrics
         metrics.calls_in_progress.dec()
+        self._guard.gate.leave()
         metrics.calls.labels(self._method, code).inc()
         metrics.call_seconds.labels(self._method).observe(seconds)
         _LOG.info(

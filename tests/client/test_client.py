@@ -1,0 +1,245 @@
+import subprocess
+import sys
+import threading
+from concurrent import futures
+
+import grpc
+import pytest
+from afterimage.client import (
+    AfterimageError,
+    AsyncClient,
+    Client,
+    InvalidArgument,
+    NewRecord,
+    Patch,
+    Progress,
+    Region,
+    RetryPolicy,
+    Term,
+    Unavailable,
+    unpack_vector,
+)
+from afterimage.client.batches import MAX_BYTES, MAX_RECORDS, Outbox, cut
+from afterimage.v1 import record_service_pb2, record_service_pb2_grpc
+
+from tests.support.pictures import png
+from tests.support.server import Server
+
+FAST = RetryPolicy(attempts=4, base_s=0.001, most_s=0.002)
+
+
+def test_a_catalogue_through_the_whole_client(client: Client) -> None:
+    made = client.create_collection("shoes", description="All shoes")
+    assert (made.encoder_id, made.dimension, made.record_count) == ("builtin", 384, 0)
+    attributes = {"color": "red", "price": 39.5, "sale": True, "tags": ["new", "gift"]}
+    record = NewRecord("1", image=png(1), product_id="p1", attributes=attributes, region=Region(0, 0, 1, 0.5))
+    assert [r.outcome for r in client.insert("shoes", [record])] == ["created"]
+    assert [r.outcome for r in client.insert("shoes", [record])] == ["unchanged"]
+    stored = client.get_records("shoes", ["1", "2"], include_vectors=True)
+    assert stored[1] == ["2"]
+    assert stored[0][0].attributes == {**attributes, "tags": ("new", "gift")}
+    assert stored[0][0].region == Region(0, 0, 1, 0.5)
+    assert abs(sum(v * v for v in unpack_vector(stored[0][0].vector)) - 1) < 1e-5
+    client.insert("shoes", [NewRecord(str(n), image=png(n), product_id=f"p{n // 2}") for n in range(2, 12)])
+    found = client.search("shoes", png(5), k=3)
+    assert (found.hits[0].record_id, found.path, found.allowed_count) == ("5", "exact", 11)
+    assert found.hits[0].score == pytest.approx(1, abs=1e-3)
+    grouped = client.search("shoes", Term(record_id="5"), k=3, group_by="product_id", group_size=2)
+    assert len({g.product_id for g in grouped.groups}) == 3
+    assert all(h.record_id != "5" for g in grouped.groups for h in g.hits)
+    assert client.search("shoes", png(1), k=9, filter='tags:"gift" AND sale = true', fields=["price"]).hits[
+        0
+    ].attributes == {"price": 39.5}
+    mixed = client.search("shoes", [Term(image=png(4)), Term(image=png(5), weight=-0.5)], k=1)
+    assert mixed.hits[0].record_id == "4"
+    assert (
+        client.update_records("shoes", [Patch("1", set_attributes={"price": 1}, remove_attributes=["sale"])])[0].outcome
+        == "updated"
+    )
+    assert client.count_records("shoes", "price = 1 AND NOT sale:*") == 1
+    planned = client.delete_records("shoes", filter="price = 1")
+    assert (planned.record_count, planned.deleted, planned.sample_record_ids) == (1, False, ("1",))
+    assert client.delete_records("shoes", filter="price = 1", force=True).deleted
+    assert sorted(r.record_id for r in client.records("shoes")) == sorted(str(n) for n in range(2, 12))
+    assert client.update_collection("shoes", description="x").description == "x"
+    assert not client.delete_collection("shoes").deleted
+    assert client.delete_collection("shoes", force=True).record_count == 10
+    assert list(client.collections()) == []
+
+
+def test_one_time_calls_store_nothing(client: Client) -> None:
+    client.create_collection("c")
+    colours = ["red", "blue"]
+    client.insert("c", [NewRecord(str(n), image=png(n), attributes={"color": colours[n % 2]}) for n in range(6)])
+    encoded = client.encode([png(1), b"nonsense"])
+    assert len(encoded[0].vector) == 384 * 4
+    assert encoded[1].error is not None
+    assert client.search("c", Term(vector=encoded[0].vector), k=1).hits[0].record_id == "1"
+    ranked = client.rank(png(3), [png(9), png(3), b"nonsense"])
+    assert (next(r.index for r in ranked), ranked[0].distance < 1e-3) == (1, True)
+    assert ranked[-1].error is not None
+    labels, undecided = client.classify("c", png(3), "color", k=1)
+    assert (labels[0].value, labels[0].confidence, undecided) == ("blue", 1.0, False)
+    assert client.classify("c", png(3), "size")[1] is True
+    assert client.count_records("c") == 6
+
+
+def test_duplicates_are_told_apart(client: Client) -> None:
+    client.create_collection("c")
+    client.insert("c", [NewRecord("a", image=png(1)), NewRecord("b", image=png(2)), NewRecord("copy", image=png(1))])
+    groups = list(client.find_duplicates("c"))
+    assert [(g.kind, g.record_ids) for g in groups] == [("identical", ("a", "copy"))]
+
+
+def test_pages_cover_everything_once(client: Client) -> None:
+    client.create_collection("c")
+    vectors = [[1.0, float(n)] + [0.0] * 382 for n in range(30)]
+    client.insert("c", [NewRecord(str(n), vector=v) for n, v in enumerate(vectors)])
+    seen, token = [], ""
+    while True:
+        page, token = client.list_records_page("c", page_size=7, page_token=token)
+        seen += [r.record_id for r in page]
+        if not token:
+            break
+    assert seen == [str(n) for n in range(30)]
+
+
+def test_an_import_reports_progress_and_failures_in_order(client: Client) -> None:
+    client.create_collection("c")
+    told: list[Progress] = []
+    records = (NewRecord(str(n), image=png(n) if n != 40 else b"broken") for n in range(100))
+    results = list(client.import_records("c", records, on_progress=told.append))
+    assert [r.record_id for r in results] == [str(n) for n in range(100)]
+    assert [r.record_id for r in results if r.error] == ["40"]
+    assert told[-1] == Progress(100, 1)
+    assert len(told) == 4
+
+
+async def test_the_async_client_has_the_same_methods(server: Server, tenant_name: str) -> None:
+    async with AsyncClient(server.target, server.key(tenant_name)) as client:
+        await client.create_collection("c")
+        results = [r async for r in client.import_records("c", (NewRecord(str(n), image=png(n)) for n in range(40)))]
+        assert len(results) == 40
+        assert (await client.search("c", png(7), k=1)).hits[0].record_id == "7"
+        assert [c.name async for c in client.collections()] == ["c"]
+        assert len([r async for r in client.records("c")]) == 40
+        assert [g async for g in client.find_duplicates("c")] == []
+        with pytest.raises(InvalidArgument):
+            await client.search("c", png(1), k=0)
+    public = {n for n in dir(Client) if not n.startswith("_")}
+    assert public == {n for n in dir(AsyncClient) if not n.startswith("_")}
+
+
+def test_batches_stay_within_both_limits() -> None:
+    records = [
+        NewRecord(str(n), image=bytes(size)) for n, size in enumerate([10] * 100 + [3 * 2**20] * 3 + [6 * 2**20])
+    ]
+    batches = list(cut(records))
+    assert [r.record_id for b in batches for r in b] == [r.record_id for r in records]
+    for batch in batches:
+        size = sum(r.ByteSize() for r in batch)
+        assert len(batch) <= MAX_RECORDS
+        assert size <= MAX_BYTES or len(batch) == 1
+
+
+def test_a_new_stream_begins_with_what_was_not_answered_and_an_old_one_gets_no_more() -> None:
+    outbox = Outbox("c", (NewRecord(str(n), vector=b"1234") for n in range(MAX_RECORDS * 4)), insert_only=False)
+    first = outbox.requests()
+    sent = [next(first) for _ in range(3)]
+    outbox.answered()
+    second = outbox.requests()
+    assert [next(second), next(second)] == sent[1:]
+    assert list(first) == []
+    assert len(list(second)) == 1
+
+
+class Flaky(record_service_pb2_grpc.RecordServiceServicer):
+    """A real gRPC server that breaks at chosen points."""
+
+    def __init__(self, failures: int, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
+        self.left, self.code, self.calls, self.seen = failures, code, 0, []
+
+    def CountRecords(self, request, context):
+        self.calls += 1
+        if self.left:
+            self.left -= 1
+            context.abort(self.code, "not now")
+        return record_service_pb2.CountRecordsResponse(record_count=7)
+
+    InsertRecords = CountRecords
+
+    def ImportRecords(self, requests, context):
+        self.calls += 1
+        for number, request in enumerate(requests):
+            if self.left and number == 1:
+                self.left -= 1
+                context.abort(self.code, "broken")
+            ids = [r.record_id for r in request.records]
+            self.seen += ids
+            yield record_service_pb2.ImportRecordsResponse(
+                results=[record_service_pb2.RecordResult(record_id=i, outcome=1) for i in ids]
+            )
+
+
+@pytest.fixture
+def serve_flaky():
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    port = server.add_insecure_port("127.0.0.1:0")
+
+    def serve(servicer: Flaky) -> str:
+        record_service_pb2_grpc.add_RecordServiceServicer_to_server(servicer, server)
+        server.start()
+        return f"127.0.0.1:{port}"
+
+    yield serve
+    server.stop(None)
+
+
+def test_a_safe_call_is_tried_again_until_it_succeeds(serve_flaky) -> None:
+    flaky = Flaky(3)
+    with Client(serve_flaky(flaky), retry=FAST) as client:
+        assert client.count_records("c") == 7
+    assert flaky.calls == 4
+
+
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED]
+)
+def test_what_a_retry_cannot_mend_is_not_tried_again(serve_flaky, code: grpc.StatusCode) -> None:
+    flaky = Flaky(1, code)
+    with Client(serve_flaky(flaky), retry=FAST) as client, pytest.raises(AfterimageError):
+        client.count_records("c")
+    assert flaky.calls == 1
+
+
+def test_what_is_not_idempotent_is_not_tried_again(serve_flaky) -> None:
+    flaky = Flaky(1)
+    with Client(serve_flaky(flaky), retry=FAST) as client, pytest.raises(Unavailable):
+        client.insert("c", [NewRecord("1", vector=b"1234")], insert_only=True)
+    assert flaky.calls == 1
+
+
+def test_a_broken_import_goes_on_and_every_record_gets_one_result(serve_flaky) -> None:
+    flaky = Flaky(2)
+    with Client(serve_flaky(flaky), retry=FAST) as client:
+        results = list(client.import_records("c", (NewRecord(str(n), vector=b"1234") for n in range(MAX_RECORDS * 5))))
+    assert [r.record_id for r in results] == [str(n) for n in range(MAX_RECORDS * 5)]
+    assert flaky.calls == 3
+
+
+def test_a_deadline_ends_the_retries() -> None:
+    with Client("127.0.0.1:1", retry=RetryPolicy(attempts=1000, base_s=0.05), timeout_s=0.4) as client:
+        done = threading.Event()
+        with pytest.raises(AfterimageError):
+            client.server_info()
+        done.set()
+
+
+def test_the_client_needs_grpcio_and_protobuf_alone() -> None:
+    script = (
+        "import sys; import afterimage.client; "
+        "heavy = {'numpy', 'faiss', 'cv2', 'onnxruntime', 'redis', 'service', 'index', 'google.rpc', 'pydantic'}; "
+        "heavy &= set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stderr == ""

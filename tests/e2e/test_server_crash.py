@@ -1,0 +1,73 @@
+"""kill -9 of the whole server while clients insert pictures: what was acknowledged is there and found."""
+
+import random
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from afterimage.client import AfterimageError, Client, NewRecord
+
+from tests.support.pictures import png
+from tests.support.server import start_server
+
+ROUNDS = 6
+WRITERS = 3
+
+
+@dataclass
+class Writer:
+    """Inserts batches of three until the server is gone; knows what was acknowledged and what was in flight."""
+
+    client: Client
+    name: str
+    first_seed: int
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    in_flight: dict[str, int] = field(default_factory=dict)
+
+    def run(self, one_more: threading.Semaphore) -> None:
+        for step in range(1000):
+            self.in_flight = {f"{self.name}-{step % 7}-{n}": self.first_seed + step * 3 + n for n in range(3)}
+            try:
+                self.client.insert("c", [NewRecord(i, image=png(seed)) for i, seed in self.in_flight.items()])
+            except AfterimageError:
+                return
+            self.acknowledged.update(self.in_flight)
+            one_more.release()
+
+
+def check_all(client: Client, acknowledged: dict[str, int], in_flight: dict[str, int]) -> None:
+    """Every acknowledged record finds itself by its picture, or by the newer one that was in flight at the kill."""
+    _, missing = client.get_records("c", sorted(acknowledged))
+    assert missing == []
+    for record_id, seed in acknowledged.items():
+        candidates = [seed, in_flight[record_id]] if record_id in in_flight else [seed]
+        found = [h.record_id for s in candidates for h in client.search("c", png(s), max_distance=1e-3).hits]
+        assert record_id in found
+
+
+def test_what_the_server_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    key, acknowledged, in_flight = "", {}, {}
+    for round_number in range(ROUNDS + 1):
+        server = start_server(tmp_path)
+        key = key or server.key("acme")
+        with server.client(key) as client:
+            if round_number == 0:
+                client.create_collection("c")
+            else:
+                check_all(client, acknowledged, in_flight)
+            if round_number == ROUNDS:
+                break
+            writers = [Writer(client, f"w{n}", round_number * 100_000 + n * 10_000) for n in range(WRITERS)]
+            one_more = threading.Semaphore(0)
+            threads = [threading.Thread(target=w.run, args=(one_more,)) for w in writers]
+            for thread in threads:
+                thread.start()
+            for _ in range(random.Random(round_number).randrange(3, 20)):
+                assert one_more.acquire(timeout=20)
+            server.kill()
+            for thread in threads:
+                thread.join()
+        in_flight = {i: seed for w in writers for i, seed in w.in_flight.items() if w.acknowledged.get(i) != seed}
+        for writer in writers:
+            acknowledged.update(writer.acknowledged)
+    assert server.stop() == 0

@@ -1,0 +1,47 @@
+import ast
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+
+import index
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_no_foreign_distribution_owns_the_flat_package_names() -> None:
+    owners = packages_distributions()
+    assert set(owners.get("service", [])) <= {"afterimage"}
+    assert set(owners.get("index", [])) <= {"afterimage"}
+    assert not (ROOT / "proto" / "__init__.py").exists()
+
+
+def test_the_client_distribution_depends_on_grpcio_and_protobuf_alone() -> None:
+    assert sorted(r.split(">")[0] for r in requires("afterimage-client") or []) == ["grpcio", "protobuf"]
+
+
+def test_the_index_exports_what_it_says() -> None:
+    assert sorted(index.__all__) == index.__all__
+    for name in index.__all__:
+        assert getattr(index, name) is not None
+
+
+def test_only_config_and_process_read_the_environment() -> None:
+    for path in (ROOT / "service").rglob("*.py"):
+        if path.name in ("config.py", "process.py", "embedded.py"):
+            continue
+        names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert not {"environ", "getenv"} & names, path
+
+
+def test_every_module_and_public_name_says_what_it_is() -> None:
+    for folder in ("service", "index", "proto/afterimage/client"):
+        for path in (ROOT / folder).rglob("*.py"):
+            tree = ast.parse(path.read_text())
+            assert ast.get_docstring(tree), path
+            for node in ast.walk(tree):
+                public = isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+                assert not public or ast.get_docstring(node), f"{path}: {node.name}"
+
+
+def test_every_test_folder_is_a_package() -> None:
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        assert (path.parent / "__init__.py").exists()
