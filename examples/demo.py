@@ -17,11 +17,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from afterimage.client import AlreadyExists, Client, Hit, NewRecord, SearchResult, Term
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from afterimage.client import AlreadyExists, Client, Hit, NewRecord, SearchResult, Term
 from examples.catalogue.generate import TABLE_NAME, generate
 from service.cli.pictures import PictureFile, plan_insert
 from service.cli.search import write_sheet
@@ -107,18 +107,14 @@ def show(title: str, found: SearchResult, sheet: Path, query: Path, folder: Path
 def three_searches(client: Client, folder: Path) -> None:
     """By picture, by picture under a filter, and by stored record with one hit per product."""
     pictures = folder / "catalogue"
-    scene = pictures / "p051-1.jpg"
-    show("1. Search with a picture: a mug in a scene",
-         client.search(COLLECTION, scene.read_bytes(), k=6),
-         folder / "search-1.png", scene, pictures)  # fmt: skip
-    shirt = pictures / "p001-0.jpg"
-    show("2. The same with a filter: pattern = floral, under 80, in stock",
-         client.search(COLLECTION, shirt.read_bytes(), k=6, filter='pattern = "floral" AND price < 80 AND in_stock = true'),
-         folder / "search-2.png", shirt, pictures)  # fmt: skip
-    bag = pictures / "p041-0.jpg"
-    show("3. More like a stored record, one hit per product",
-         client.search(COLLECTION, Term(record_id="p041-0"), k=6, group_by="product_id"),
-         folder / "search-3.png", bag, pictures)  # fmt: skip
+    mug, shirt, bag = (pictures / f"{name}.jpg" for name in ("p051-1", "p001-0", "p041-0"))
+    found = client.search(COLLECTION, mug.read_bytes(), k=6)
+    show("1. Search with a picture: a mug in a scene", found, folder / "search-1.png", mug, pictures)
+    cheap = 'pattern = "floral" AND price < 80 AND in_stock = true'
+    found = client.search(COLLECTION, shirt.read_bytes(), k=6, filter=cheap)
+    show(f"2. Search under a filter: {cheap}", found, folder / "search-2.png", shirt, pictures)
+    found = client.search(COLLECTION, Term(record_id=bag.stem), k=6, group_by="product_id")
+    show("3. More like a stored record, one hit per product", found, folder / "search-3.png", bag, pictures)
 
 
 def say_how_to_go_on(folder: Path, address: str, http: str) -> None:

@@ -61,7 +61,7 @@ class Canvas:
 
     def shadow(self, points: Points, depth: float = 0.02, strength: float = 0.35) -> None:
         """A soft shadow of an outline, to the lower right."""
-        mask = self._mask(np.array(points) + (depth, depth * 1.4), smooth=True)
+        mask = self._mask(np.array(points) + np.array([depth, depth * 1.4]), smooth=True)
         small = cv2.resize(mask, None, fx=1 / _COARSE, fy=1 / _COARSE, interpolation=cv2.INTER_AREA)
         soft = cv2.resize(cv2.GaussianBlur(small, (0, 0), SIDE * _SCALE * 0.014 / _COARSE), mask.shape)
         self._pixels *= 1 - strength * soft[..., None]

@@ -80,7 +80,7 @@ def products(seed: int = SEED) -> list[Product]:
                     bool(random.random() < 0.85),
                     tags,
                     2 + int(random.random() < 0.5),
-                )  # fmt: skip
+                )
             )
     return made
 

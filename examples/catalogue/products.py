@@ -30,8 +30,26 @@ def _turned(profile: Points) -> Points:
 def shirt(canvas: Canvas, material: Material, variant: int) -> None:
     """A T-shirt; the variant sets the length of the sleeves."""
     sleeve = 0.36 + 0.1 * (variant % 3)
-    body = [(0.36, 0.14), (0.5, 0.19), (0.64, 0.14), (0.8, 0.2), (0.95, sleeve), (0.83, sleeve + 0.07), (0.73, 0.36), (0.73, 0.6),
-            (0.74, 0.87), (0.73, 0.89), (0.5, 0.9), (0.27, 0.89), (0.26, 0.87), (0.27, 0.6), (0.27, 0.36), (0.17, sleeve + 0.07), (0.05, sleeve), (0.2, 0.2)]  # fmt: skip
+    body = [
+        (0.36, 0.14),
+        (0.5, 0.19),
+        (0.64, 0.14),
+        (0.8, 0.2),
+        (0.95, sleeve),
+        (0.83, sleeve + 0.07),
+        (0.73, 0.36),
+        (0.73, 0.6),
+        (0.74, 0.87),
+        (0.73, 0.89),
+        (0.5, 0.9),
+        (0.27, 0.89),
+        (0.26, 0.87),
+        (0.27, 0.6),
+        (0.27, 0.36),
+        (0.17, sleeve + 0.07),
+        (0.05, sleeve),
+        (0.2, 0.2),
+    ]
     canvas.shadow(body)
     canvas.paint(body, material, softness=0.03)
     canvas.paint([(0.38, 0.145), (0.5, 0.19), (0.62, 0.145), (0.5, 0.25)], Material(_darker(material.colour, 0.6)))
@@ -42,8 +60,20 @@ def shirt(canvas: Canvas, material: Material, variant: int) -> None:
 def dress(canvas: Canvas, material: Material, variant: int) -> None:
     """A dress with a belt; the variant sets how wide the skirt is."""
     wide = 0.2 + 0.08 * (variant % 3)
-    outline = [(0.39, 0.06), (0.42, 0.15), (0.5, 0.19), (0.58, 0.15), (0.61, 0.06), (0.645, 0.22), (0.6, 0.4),
-               (0.5 + wide, 0.93), (0.5, 0.96), (0.5 - wide, 0.93), (0.4, 0.4), (0.355, 0.22)]  # fmt: skip
+    outline = [
+        (0.39, 0.06),
+        (0.42, 0.15),
+        (0.5, 0.19),
+        (0.58, 0.15),
+        (0.61, 0.06),
+        (0.645, 0.22),
+        (0.6, 0.4),
+        (0.5 + wide, 0.93),
+        (0.5, 0.96),
+        (0.5 - wide, 0.93),
+        (0.4, 0.4),
+        (0.355, 0.22),
+    ]
     canvas.shadow(outline)
     canvas.paint(outline, material, softness=0.03)
     for x in (-0.6, -0.2, 0.25, 0.62):
@@ -56,8 +86,18 @@ def dress(canvas: Canvas, material: Material, variant: int) -> None:
 def trousers(canvas: Canvas, material: Material, variant: int) -> None:
     """Trousers; the variant sets how wide the legs end."""
     hem = 0.1 + 0.035 * (variant % 3)
-    outline = [(0.33, 0.06), (0.67, 0.06), (0.7, 0.25), (0.66 + hem * 0.4, 0.95), (0.66 - hem * 0.8, 0.95), (0.51, 0.36),
-               (0.49, 0.36), (0.34 + hem * 0.8, 0.95), (0.34 - hem * 0.4, 0.95), (0.3, 0.25)]  # fmt: skip
+    outline = [
+        (0.33, 0.06),
+        (0.67, 0.06),
+        (0.7, 0.25),
+        (0.66 + hem * 0.4, 0.95),
+        (0.66 - hem * 0.8, 0.95),
+        (0.51, 0.36),
+        (0.49, 0.36),
+        (0.34 + hem * 0.8, 0.95),
+        (0.34 - hem * 0.4, 0.95),
+        (0.3, 0.25),
+    ]
     canvas.shadow(outline)
     canvas.paint(outline, material, softness=0.035, smooth=False)
     canvas.paint(
@@ -71,8 +111,19 @@ def trousers(canvas: Canvas, material: Material, variant: int) -> None:
 def sneaker(canvas: Canvas, material: Material, variant: int) -> None:
     """A shoe from the side, with laces; the variant sets how high it reaches."""
     top = 0.3 - 0.07 * (variant % 3)
-    upper = [(0.1, top + 0.06), (0.24, top), (0.36, top + 0.02), (0.46, 0.43), (0.66, 0.52), (0.88, 0.58), (0.94, 0.68),
-             (0.92, 0.74), (0.5, 0.75), (0.08, 0.74), (0.07, 0.55)]  # fmt: skip
+    upper = [
+        (0.1, top + 0.06),
+        (0.24, top),
+        (0.36, top + 0.02),
+        (0.46, 0.43),
+        (0.66, 0.52),
+        (0.88, 0.58),
+        (0.94, 0.68),
+        (0.92, 0.74),
+        (0.5, 0.75),
+        (0.08, 0.74),
+        (0.07, 0.55),
+    ]
     sole = [(0.06, 0.72), (0.5, 0.735), (0.94, 0.71), (0.95, 0.78), (0.9, 0.82), (0.1, 0.82), (0.05, 0.79)]
     canvas.shadow([*upper, (0.06, 0.82)], 0.015)
     canvas.paint(upper, material, softness=0.05)
@@ -90,8 +141,11 @@ def handbag(canvas: Canvas, material: Material, variant: int) -> None:
     """A handbag; the variant sets the height of its handle."""
     rise = 0.1 + 0.06 * (variant % 3)
     for inset in (0.0, 0.03):
-        canvas.line([(0.32 + inset, 0.42), (0.36 + inset, rise + inset), (0.64 - inset, rise + inset), (0.68 - inset, 0.42)],
-                    _darker(material.colour, 0.55), 0.022)  # fmt: skip
+        canvas.line(
+            [(0.32 + inset, 0.42), (0.36 + inset, rise + inset), (0.64 - inset, rise + inset), (0.68 - inset, 0.42)],
+            _darker(material.colour, 0.55),
+            0.022,
+        )
     body = [(0.17, 0.42), (0.5, 0.39), (0.83, 0.42), (0.9, 0.82), (0.85, 0.88), (0.5, 0.9), (0.15, 0.88), (0.1, 0.82)]
     canvas.shadow(body)
     canvas.paint(body, material, softness=0.05)
@@ -219,6 +273,16 @@ def cushion(canvas: Canvas, material: Material, variant: int) -> None:
 
 
 KINDS: dict[str, Callable[[Canvas, Material, int], None]] = {
-    "shirt": shirt, "dress": dress, "trousers": trousers, "sneaker": sneaker, "handbag": handbag, "mug": mug,
-    "vase": vase, "lamp": lamp, "chair": chair, "watch": watch, "backpack": backpack, "cushion": cushion,
-}  # fmt: skip
+    "shirt": shirt,
+    "dress": dress,
+    "trousers": trousers,
+    "sneaker": sneaker,
+    "handbag": handbag,
+    "mug": mug,
+    "vase": vase,
+    "lamp": lamp,
+    "chair": chair,
+    "watch": watch,
+    "backpack": backpack,
+    "cushion": cushion,
+}

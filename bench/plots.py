@@ -1,0 +1,62 @@
+"""`make bench-plots`: draws docs/images/*.svg from bench/results/*.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+from bench.environment import RESULTS
+
+mpl.use("svg")
+from matplotlib import pyplot as plt
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+_INK, _BAR = "#333333", "#4a7fb5"
+
+
+def bars(title: str, unit: str, values: dict[str, float], target: Path) -> None:
+    """Horizontal bars with their figures."""
+    figure, axes = plt.subplots(figsize=(8, 0.5 + 0.42 * len(values)))
+    names = list(values)
+    axes.barh(names, list(values.values()), color=_BAR, height=0.62)
+    for row, value in enumerate(values.values()):
+        axes.text(value, row, f" {value:,.4g}", va="center", color=_INK, fontsize=9)
+    axes.invert_yaxis()
+    axes.set_title(f"{title} ({unit})", loc="left", fontsize=11, color=_INK)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.set_xticks([])
+    axes.margins(x=0.12)
+    figure.tight_layout()
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
+
+
+def draw_smoke(result: dict[str, Any]) -> None:
+    """Throughput and latency of bench-smoke."""
+    median = result["median"]
+    flat = {n: v for n, v in median.items() if not isinstance(v, dict)}
+    bars("Bulk inserts", "per second", {_label(n): v for n, v in flat.items()}, IMAGES / "smoke-inserts.svg")
+    calls = {n: v for n, v in median.items() if isinstance(v, dict)}
+    bars("Calls", "per second", {_label(n): v["per_second"] for n, v in calls.items()}, IMAGES / "smoke-calls.svg")
+    lone = {n: v for n, v in calls.items() if n.endswith("_1_clients")}
+    bars("Latency with one client", "median, ms", {_label(n): v["p50_ms"] for n, v in lone.items()},
+         IMAGES / "smoke-latency.svg")  # fmt: skip
+
+
+def _label(name: str) -> str:
+    text = name.removesuffix("_per_second").replace("_", " ")
+    return text.replace("1 clients", "(1 client)").replace("8 clients", "(8 clients)")
+
+
+def main() -> None:
+    """Draws all plots."""
+    mpl.rcParams["svg.hashsalt"] = "afterimage"
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    draw_smoke(json.loads((RESULTS / "smoke.json").read_text()))
+
+
+if __name__ == "__main__":
+    main()

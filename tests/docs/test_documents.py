@@ -1,0 +1,100 @@
+"""Documents that stay true: what exists is documented, and links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from service.cli.main import app
+from service.config import Settings
+from service.coordination import keys
+from service.encoder.manifest import Manifest
+from service.errors import Reason
+from service.metrics import Metrics
+from service.rpc.access import SCOPES
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+MARKDOWN = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+
+
+def read(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def test_every_setting_has_its_heading_and_no_heading_is_without_setting() -> None:
+    headings = re.findall(r"^## (\w+)$", read("configuration.md"), re.MULTILINE)
+    assert headings == list(Settings.model_fields)
+    for name in Settings.model_fields:
+        assert f"`AFTERIMAGE_{name.upper()}`" in read("configuration.md")
+
+
+def test_every_reason_has_its_row_with_the_right_code() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([A-Z_]+) \|", read("errors.md"), re.MULTILINE))
+    assert rows == {r.name: r.code.name for r in Reason}
+
+
+def test_every_metric_has_its_row() -> None:
+    documented = set(re.findall(r"^\| `(afterimage_\w+)`", read("operations.md"), re.MULTILINE))
+    real = {family.name + ("_total" if family.type == "counter" else "") for family in Metrics().registry.collect()}
+    assert documented == real
+
+
+def test_every_call_is_in_the_api_table() -> None:
+    text = read("api.md")
+    for path in SCOPES:
+        assert path.rsplit("/", 1)[1] in text, path
+
+
+def test_every_command_is_in_the_reference() -> None:
+    text = read("cli.md")
+
+    def names(command: object, path: str) -> list[str]:
+        found = []
+        for name, child in command.commands.items():
+            found += names(child, f"{path} {name}") if hasattr(child, "commands") else [f"{path} {name}"]
+        return found
+
+    commands = names(typer.main.get_command(app), "afterimage")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == commands
+    for command in commands:
+        assert "Example: afterimage" in text.split(f"## {command}\n")[1].split("\n## ")[0], command
+
+
+def test_every_redis_key_has_its_row() -> None:
+    made = [value for name, value in vars(keys).items() if callable(value) and not name.startswith("_")]
+    documented = re.findall(r"^\| `(\{afterimage\}:[^`]+)`", read("redis-keys.md"), re.MULTILINE)
+    assert [make("<id>") for make in made] == documented
+
+
+def test_every_field_of_the_manifest_has_its_row() -> None:
+    text = read("formats/encoder-manifest.md")
+    for name, field in Manifest.model_fields.items():
+        inner = getattr(field.annotation, "model_fields", None)
+        for part in [f"{name}.{n}" for n in inner] if inner else [name]:
+            assert f"`{part}`" in text, part
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def test_every_decision_is_in_the_index() -> None:
+    listed = set(re.findall(r"\((\d{4}-[\w-]+\.md)\)", (DOCS / "decisions" / "README.md").read_text()))
+    assert listed == {p.name for p in (DOCS / "decisions").glob("0*.md")}
+
+
+def test_the_readme_python_example_runs(server, tenant_name, tmp_path, monkeypatch) -> None:
+    from tests.support.pictures import encode, noise
+
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert code is not None
+    (tmp_path / "1.jpg").write_bytes(encode(noise(1), "JPEG"))
+    monkeypatch.chdir(tmp_path)
+    program = code[1].replace("127.0.0.1:50051", server.target).replace("af_live_...", server.key(tenant_name))
+    program = program.replace('open("1.jpg", "rb").read()', "__import__('pathlib').Path('1.jpg').read_bytes()")
+    exec(compile(program, "README.md", "exec"), {})
