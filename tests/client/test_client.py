@@ -20,7 +20,12 @@ from afterimage.client import (
     unpack_vector,
 )
 from afterimage.client.batches import MAX_BYTES, MAX_RECORDS, Outbox, cut
-from afterimage.v1 import record_service_pb2, record_service_pb2_grpc
+from afterimage.v1 import (
+    record_service_pb2,
+    record_service_pb2_grpc,
+    server_info_service_pb2,
+    server_info_service_pb2_grpc,
+)
 
 from tests.support.pictures import png
 from tests.support.server import Server
@@ -115,6 +120,15 @@ def test_an_import_reports_progress_and_failures_in_order(client: Client) -> Non
     assert len(told) == 4
 
 
+def test_a_picture_that_is_too_large_fails_alone_and_not_the_import(client: Client) -> None:
+    client.create_collection("c")
+    huge = b"\xff\xd8\xff" + bytes(40 * 2**20)
+    results = list(client.import_records("c", [NewRecord("1", image=png(1)), NewRecord("2", image=huge)]))
+    assert [r.outcome for r in results] == ["created", "failed"]
+    assert results[1].error is not None
+    assert results[1].error.reason == "IMAGE_TOO_LARGE"
+
+
 async def test_the_async_client_has_the_same_methods(server: Server, tenant_name: str) -> None:
     async with AsyncClient(server.target, server.key(tenant_name)) as client:
         await client.create_collection("c")
@@ -134,7 +148,7 @@ def test_batches_stay_within_both_limits() -> None:
     records = [
         NewRecord(str(n), image=bytes(size)) for n, size in enumerate([10] * 100 + [3 * 2**20] * 3 + [6 * 2**20])
     ]
-    batches = list(cut(records))
+    batches = list(cut(records, 2**30))
     assert [r.record_id for b in batches for r in b] == [r.record_id for r in records]
     for batch in batches:
         size = sum(r.ByteSize() for r in batch)
@@ -143,7 +157,9 @@ def test_batches_stay_within_both_limits() -> None:
 
 
 def test_a_new_stream_begins_with_what_was_not_answered_and_an_old_one_gets_no_more() -> None:
-    outbox = Outbox("c", (NewRecord(str(n), vector=b"1234") for n in range(MAX_RECORDS * 4)), insert_only=False)
+    outbox = Outbox(
+        "c", (NewRecord(str(n), vector=b"1234") for n in range(MAX_RECORDS * 4)), insert_only=False, max_image_bytes=9
+    )
     first = outbox.requests()
     sent = [next(first) for _ in range(3)]
     outbox.answered()
@@ -153,7 +169,7 @@ def test_a_new_stream_begins_with_what_was_not_answered_and_an_old_one_gets_no_m
     assert len(list(second)) == 1
 
 
-class Flaky(record_service_pb2_grpc.RecordServiceServicer):
+class Flaky(record_service_pb2_grpc.RecordServiceServicer, server_info_service_pb2_grpc.ServerInfoServiceServicer):
     """A real gRPC server that breaks at chosen points."""
 
     def __init__(self, failures: int, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
@@ -167,6 +183,10 @@ class Flaky(record_service_pb2_grpc.RecordServiceServicer):
         return record_service_pb2.CountRecordsResponse(record_count=7)
 
     InsertRecords = CountRecords
+
+    def GetServerInfo(self, request, context):
+        limits = server_info_service_pb2.Limits(max_image_bytes=100)
+        return server_info_service_pb2.GetServerInfoResponse(limits=limits)
 
     def ImportRecords(self, requests, context):
         self.calls += 1
@@ -188,6 +208,7 @@ def serve_flaky():
 
     def serve(servicer: Flaky) -> str:
         record_service_pb2_grpc.add_RecordServiceServicer_to_server(servicer, server)
+        server_info_service_pb2_grpc.add_ServerInfoServiceServicer_to_server(servicer, server)
         server.start()
         return f"127.0.0.1:{port}"
 

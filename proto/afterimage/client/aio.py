@@ -130,7 +130,8 @@ class AsyncClient:
         on_progress: Callable[[Progress], None] | None = None,
     ) -> AsyncIterator[RecordResult]:
         """As `Client.import_records`. `records` is read on the event loop's thread."""
-        outbox = Outbox(collection, records, insert_only=insert_only)
+        limit = (await self.server_info()).limits["max_image_bytes"]
+        outbox = Outbox(collection, records, insert_only=insert_only, max_image_bytes=limit)
         done = failed = attempt = 0
         while True:
             try:

@@ -14,12 +14,18 @@ MAX_RECORDS = 32
 MAX_BYTES = 4 * 1024 * 1024
 
 
-def cut(records: Iterable[NewRecord]) -> Iterator[list[records_pb.RecordInput]]:
-    """Batches of at most MAX_RECORDS records and, but for a record that is larger by itself, MAX_BYTES bytes."""
+def cut(records: Iterable[NewRecord], max_image_bytes: int) -> Iterator[list[records_pb.RecordInput]]:
+    """Batches of at most MAX_RECORDS records and, but for a record that is larger by itself, MAX_BYTES bytes.
+
+    Of a picture that is too large for the server only one byte more than it takes is sent: it then refuses that record
+    by its size, instead of gRPC the whole stream.
+    """
     batch: list[records_pb.RecordInput] = []
     size = 0
     for record in records:
         message = record_input(record)
+        if len(message.image) > max_image_bytes:
+            message.image = message.image[: max_image_bytes + 1]
         bytes_ = message.ByteSize()
         if batch and (len(batch) == MAX_RECORDS or size + bytes_ > MAX_BYTES):
             yield batch
@@ -37,9 +43,11 @@ class Outbox:
     begins: each stream has a number, and only the newest is served.
     """
 
-    def __init__(self, collection: str, records: Iterable[NewRecord], *, insert_only: bool) -> None:
+    def __init__(
+        self, collection: str, records: Iterable[NewRecord], *, insert_only: bool, max_image_bytes: int
+    ) -> None:
         self._collection, self._insert_only = collection, insert_only
-        self._source = cut(records)
+        self._source = cut(records, max_image_bytes)
         self._waiting: deque[records_pb.ImportRecordsRequest] = deque()
         self._stream = 0
         self._sent = 0

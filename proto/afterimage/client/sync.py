@@ -130,7 +130,8 @@ class Client:
         `records` is read as the server keeps up. A broken stream is taken up again where that is safe (not with
         `insert_only`). `on_progress` is called after each batch.
         """
-        outbox = Outbox(collection, records, insert_only=insert_only)
+        limit = (self.server_info()).limits["max_image_bytes"]
+        outbox = Outbox(collection, records, insert_only=insert_only, max_image_bytes=limit)
         done = failed = attempt = 0
         while True:
             try:

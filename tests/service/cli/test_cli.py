@@ -25,7 +25,14 @@ class Shell:
         }
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env=self.environment, timeout=60)
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+        )
         assert done.returncode == code, done.stderr
         return done.stdout
 
@@ -112,8 +119,7 @@ def test_operators_commands_work_beside_a_running_server(shell: Shell, tenant_na
     assert shell.json("keys", "list", name, *shell.data)["keys"][0]["scopes"] == ["search"]
     assert shell.json("keys", "revoke", name, key, *shell.data)["revoked"]
     assert shell.json("collections", "list", code=1)["error"]["reason"] == "KEY_REVOKED"
-    assert shell.json("tenants", "delete", name, *shell.data)["deleted"] is False
-    assert shell.json("tenants", "delete", name, "--force", *shell.data)["deleted"] is True
+    assert shell.json("tenants", "delete", name, *shell.data)["deleted"] is True
     assert name not in [t["name"] for t in shell.json("tenants", "list", *shell.data)["tenants"]]
 
 
@@ -122,7 +128,7 @@ def test_operators_commands_work_without_a_server(shell: Shell, tmp_path: Path) 
     shell.run("tenants", "create", "acme", *data)
     assert shell.run("keys", "create", "acme", *data).startswith("af_live_")
     assert (tmp_path / "fresh.master-key").stat().st_mode & 0o777 == 0o600
-    assert shell.json("tenants", "delete", "acme", "--force", *data)["files_removed"] is True
+    assert shell.json("tenants", "delete", "acme", *data)["files_removed"] is True
 
 
 @pytest.mark.parametrize(

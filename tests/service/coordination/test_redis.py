@@ -1,5 +1,6 @@
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,13 +9,22 @@ from pathlib import Path
 import pytest
 
 from service.coordination.client import Coordinator
-from service.coordination.embedded import EmbeddedRedis, find_redis_server, socket_path
+from service.coordination.embedded import EmbeddedRedis, find_redis_server, packaged_redis_server, socket_path
 from service.errors import SettingError
+from tests.support.shared import missing
 
 
-@pytest.fixture
-async def embedded(tmp_path: Path):
-    redis = EmbeddedRedis(tmp_path / "redis")
+def installed(kind: str) -> Path:
+    """A redis-server of the system (7.x in CI), or the 6.2 that a package brings."""
+    found = shutil.which("redis-server") if kind == "system" else packaged_redis_server()
+    if found is None:
+        missing(f"the {kind} redis-server")
+    return Path(str(found))
+
+
+@pytest.fixture(params=["packaged", "system"])
+async def embedded(tmp_path: Path, request: pytest.FixtureRequest):
+    redis = EmbeddedRedis(tmp_path / "redis", installed(request.param))
     await redis.start()
     yield redis
     await redis.stop()
