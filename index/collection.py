@@ -8,21 +8,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from pyroaring import BitMap
 
-from index.attributes import check_attribute_name, check_attributes, check_id, check_region
+from index.attributes import check_attribute_name, check_attributes, check_id
+from index.checks import check_record, normalised
 from index.commit import GroupCommit
 from index.crypto import derive_key, keyed_digest
-from index.duplicates import duplicate_groups
 from index.errors import AfterimageIndexError, InvalidInput
-from index.filters.evaluate import allowed_slots
-from index.filters.syntax import parse_filter
 from index.layout import CollectionLayout
 from index.model import (
     CollectionSpec,
     CollectionStats,
     DuplicateGroup,
-    Hit,
     Outcome,
     RecordPatch,
     RecordWrite,
@@ -30,14 +26,12 @@ from index.model import (
     SearchAnswer,
     SearchQuery,
     StoredRecord,
-    Vector,
     WriteResult,
 )
-from index.model import Path as AnswerPath
 from index.readers import ReaderPool
-from index.rows import Rows, View
+from index.reading import Reading
+from index.rows import Rows
 from index.schema import MIGRATIONS
-from index.search import Found, Window, nearest, nearest_groups
 from index.snapshot import SnapshotFiles
 from index.sqlite import checkpoint, connect, migrate
 from index.store import (
@@ -47,7 +41,6 @@ from index.store import (
     forget_tombstones,
     read_changes,
     read_digests,
-    read_page,
     read_records,
     read_rows,
     read_sequence,
@@ -76,6 +69,7 @@ class Collection:
         self._connection = connect(layout.records, store_key)
         migrate(self._connection, MIGRATIONS, "the collection database")
         self._readers = ReaderPool(layout.records, store_key)
+        self._reading = Reading(self._readers)
         self._snapshots = SnapshotFiles(layout, key, spec)
         self._rows = Rows(spec.dimension)
         self._commit = GroupCommit(self._connection, spec.encoder_fingerprint, self._publish)
@@ -94,13 +88,6 @@ class Collection:
         """The stored content digests of those records that have one."""
         with self._readers.connection() as connection:
             return read_digests(connection, record_ids)
-
-    def check(self, write: RecordWrite) -> None:
-        """Raises InvalidInput where a field of the record, its vector left aside, breaks a rule."""
-        check_id("record_id", write.record_id)
-        check_id("product_id", write.product_id, empty_allowed=True)
-        check_attributes(write.attributes)
-        check_region(write.region)
 
     def upsert(self, writes: Sequence[RecordWrite], *, insert_only: bool = False) -> list[WriteResult]:
         """Inserts or replaces records, one result each, in order. A bad record fails alone.
@@ -131,7 +118,7 @@ class Collection:
     def delete_matching(self, filter_text: str) -> int:
         """Deletes all records that match when the call begins and are unchanged when it writes. Returns how many."""
         view = self._rows.view
-        slots = np.array(self._allowed(view, filter_text, frozenset()), np.int64)
+        slots = np.array(self._reading.allowed(view, filter_text), np.int64)
         rows = list(zip(view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True))
         return self._commit.run(lambda transaction: transaction.delete_rows(rows))
 
@@ -139,13 +126,13 @@ class Collection:
 
     def search(self, query: SearchQuery) -> SearchAnswer:
         """The nearest records. Raises InvalidInput or FilterSyntaxError."""
-        vector = self._normalised("query", query.vector)
+        vector = normalised("query", query.vector, self.spec.dimension)
         for _ in range(_OPTIMISTIC_TRIES):
-            answer = self._search_once(query, vector)
+            answer = self._reading.search(self._rows.view, query, vector)
             if answer is not None:
                 return answer
         with self._commit.lock:  # writers are so busy that view and store keep drifting apart: hold them for one search
-            answer = self._search_once(query, vector)
+            answer = self._reading.search(self._rows.view, query, vector)
         assert answer is not None
         return answer
 
@@ -158,20 +145,12 @@ class Collection:
         self, after_row_id: int, limit: int, filter_text: str = "", *, vectors: bool = False
     ) -> list[StoredRecord]:
         """Up to `limit` matching records whose row id is higher than `after_row_id`, in order of row id."""
-        if not filter_text.strip():
-            with self._readers.connection() as connection:
-                return read_page(connection, after_row_id, limit, vectors=vectors)
-        view = self._rows.view
-        row_ids = view.row_ids[np.array(self._allowed(view, filter_text, frozenset()), np.int64)]
-        page = np.sort(row_ids[row_ids > after_row_id])[:limit].tolist()
-        with self._readers.connection() as connection:
-            found = read_rows(connection, page, vectors=vectors)
-        return [found[row_id] for row_id in page if row_id in found]
+        return self._reading.page(self._rows.view, after_row_id, limit, filter_text, vectors=vectors)
 
     def count(self, filter_text: str = "") -> int:
         """How many records match."""
         view = self._rows.view
-        return len(self._allowed(view, filter_text, frozenset()))
+        return len(self._reading.allowed(view, filter_text))
 
     def stats(self) -> CollectionStats:
         """Counts, as searches see them."""
@@ -183,16 +162,7 @@ class Collection:
 
     def duplicates(self, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
         """Groups of matching records within a cosine distance of their first. Raises InvalidInput."""
-        view = self._rows.view
-        for group in duplicate_groups(view, self._allowed(view, filter_text, frozenset()), max_distance):
-            row_ids = view.row_ids[list(group.slots)].tolist()
-            with self._readers.connection() as connection:
-                found = read_rows(connection, row_ids)
-                ids = [found[r].record_id for r in row_ids if r in found]
-                digests = read_digests(connection, ids)
-            if len(ids) > 1:
-                identical = len(digests) == len(ids) and len(set(digests.values())) == 1
-                yield DuplicateGroup(tuple(ids), group.max_distance, identical)
+        return self._reading.duplicates(self._rows.view, filter_text, max_distance)
 
     # ---- upkeep
 
@@ -266,46 +236,6 @@ class Collection:
     def _publish(self, changes: Sequence[RowChange], sequence: int) -> None:
         self._rows.apply(changes, sequence)
 
-    def _allowed(self, view: View, filter_text: str, excluded: frozenset[str]) -> BitMap:
-        tree = parse_filter(filter_text)
-        live = BitMap(view.live)
-        allowed = live if tree is None else allowed_slots(tree, view.columns, view.products, live)
-        if excluded:
-            rows = np.array([r.row_id for r in self.get(sorted(excluded)).values()], np.int64)
-            allowed = allowed - BitMap(np.flatnonzero(np.isin(view.row_ids, rows)).astype(np.uint32))
-        return allowed
-
-    def _search_once(self, query: SearchQuery, vector: Vector) -> SearchAnswer | None:
-        """The answer from the newest view, or None where the store has moved on from one of its hits."""
-        view = self._rows.view
-        allowed = self._allowed(view, query.filter, query.exclude_record_ids)
-        window = Window(query.k, query.offset, query.max_distance)
-        if query.group_by_product:
-            found = nearest_groups(view, vector, allowed, window, query.group_size)
-        else:
-            found = [[f] for f in nearest(view, vector, allowed, window)]
-        groups = self._hits(view, found, query.include_vectors)
-        if groups is None:
-            return None
-        path = AnswerPath.EMPTY if not allowed else AnswerPath.EXACT_FILTERED if query.filter else AnswerPath.EXACT
-        return SearchAnswer(groups, len(allowed), path, view.sequence, view.index_time_ms)
-
-    def _hits(self, view: View, found: Sequence[Sequence[Found]], vectors: bool) -> tuple[tuple[Hit, ...], ...] | None:
-        """Hits for slots, or None where a slot's record was written since the view: it would not fit its distance."""
-        slots = [f.slot for group in found for f in group]
-        with self._readers.connection() as connection:
-            stored = read_rows(connection, view.row_ids[slots].tolist(), vectors=vectors)
-        groups = []
-        for group in found:
-            hits = []
-            for f in group:
-                record = stored.get(int(view.row_ids[f.slot]))
-                if record is None or record.sequence != int(view.sequences[f.slot]):
-                    return None
-                hits.append(Hit(record, f.distance))
-            groups.append(tuple(hits))
-        return tuple(groups)
-
     def _attempt(self, write: RecordWrite) -> RecordWrite | WriteResult:
         try:
             return self._checked(write)
@@ -313,23 +243,11 @@ class Collection:
             return WriteResult(write.record_id, Outcome.FAILED, error=error)
 
     def _checked(self, write: RecordWrite) -> RecordWrite:
-        self.check(write)
+        check_record(write)
         if write.vector is None:
             return write
-        vector = self._normalised("vector", write.vector)
+        vector = normalised("vector", write.vector, self.spec.dimension)
         return RecordWrite(write.record_id, vector, write.product_id, write.attributes, write.region, write.digest)
-
-    def _normalised(self, field: str, vector: Vector) -> Vector:
-        if vector.shape != (self.spec.dimension,):
-            raise InvalidInput(
-                field, f"the vector has {vector.size} numbers; the collection takes {self.spec.dimension}"
-            )
-        if not np.isfinite(vector).all():
-            raise InvalidInput(field, "the vector holds a number that is not finite")
-        norm = float(np.linalg.norm(vector.astype(np.float64)))
-        if norm < 1e-12:
-            raise InvalidInput(field, "the vector is all zero")
-        return (vector / norm).astype(np.float32)
 
 
 def _results(prepared: Sequence[RecordWrite | WriteResult]) -> list[WriteResult]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from index import Collection, DigestMoved, Outcome, RecordWrite, Vector, WriteResult
+from index.checks import check_record
 from index.model import Attributes
 from service.encoder.batcher import Lane
 from service.engine.engine import Engine
@@ -76,7 +77,7 @@ class Ingest:
             return record
         write = RecordWrite(record.record_id, record.vector, record.product_id, record.attributes)
         try:
-            collection.check(write)
+            check_record(write)
             if record.picture is None:
                 return write
             return await self._with_picture(collection, write, record.picture, known)

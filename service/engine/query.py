@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from index import Collection, Hit, InvalidInput, Region, SearchAnswer, SearchQuery, Vector
+from index.checks import normalised
 from service.encoder.batcher import Lane
 from service.encoder.manifest import ScoreSpec
 from service.engine.engine import Engine
@@ -124,7 +125,10 @@ class Query:
                 encoder = self._engine.encoder_of(collection)
                 return await self._engine.pictures.encode(term.picture, encoder.id, Lane.SEARCH)
             if term.vector is not None:
-                return _checked(term.vector, collection.spec.dimension)
+                try:
+                    return normalised("query.vector", term.vector, collection.spec.dimension)
+                except InvalidInput as error:
+                    raise as_service_error(error) from None
             record = stored.get(term.record_id)
             if record is None or record.vector is None:
                 raise ServiceError(Reason.RECORD_NOT_FOUND, f"no record {term.record_id!r}", field="query.record_id")
@@ -142,21 +146,6 @@ def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
     if norm < 1e-6:
         raise ServiceError(Reason.ARGUMENT_INVALID, "the terms of the query cancel each other out", field="query")
     return (total / norm).astype(np.float32)
-
-
-def _checked(vector: Vector, dimension: int) -> Vector:
-    try:
-        if vector.shape != (dimension,):
-            raise InvalidInput(
-                "query.vector", f"the vector has {vector.size} numbers; the collection takes {dimension}"
-            )
-        if not np.isfinite(vector).all():
-            raise InvalidInput("query.vector", "the vector holds a number that is not finite")
-        if not vector.any():
-            raise InvalidInput("query.vector", "the vector is all zero")
-    except InvalidInput as error:
-        raise as_service_error(error) from None
-    return vector
 
 
 def _reach(wanted: SearchInput, score: ScoreSpec) -> float | None:
