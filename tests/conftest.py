@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from afterimage.client import Client
 from index import Collection
 from service.intake.decode import prepare_opencv
 from tests.support import collections
-from tests.support.server import Server, start_server
+from tests.support.server import Server, kill_leftovers, start_server
 
 _numbers = itertools.count()
+_shared: dict[str, subprocess.Popen[str]] = {}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -45,8 +47,15 @@ def collection(tmp_path: Path) -> Iterator[Collection]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for all tests of a process; each test has tenants of its own on it."""
     running = start_server(tmp_path_factory.mktemp("server"))
+    _shared["server"] = running.process
     yield running
     assert running.stop() == 0
+
+
+@pytest.fixture(autouse=True)
+def _no_leftover_servers() -> Iterator[None]:
+    yield
+    kill_leftovers(keep=_shared.get("server"))
 
 
 @pytest.fixture

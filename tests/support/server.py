@@ -26,6 +26,22 @@ def clean_environment() -> dict[str, str]:
     return {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "_AFTERIMAGE"))}
 
 
+_running: list[subprocess.Popen[str]] = []
+
+
+def kill_leftovers(keep: subprocess.Popen[str] | None) -> None:
+    """Ends servers that a failed test left running; `keep` is the one that tests share."""
+    for process in list(_running):
+        if process is keep:
+            continue
+        _running.remove(process)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
 @dataclass
 class Server:
     """A running server."""
@@ -77,6 +93,7 @@ def start_server(folder: Path, *flags: str, environment: dict[str, str] | None =
              "--http", "127.0.0.1:0", *flags],
             stdout=subprocess.PIPE, stderr=log, text=True, env={**clean_environment(), **(environment or {})},
         )  # fmt: skip
+    _running.append(process)
     assert process.stdout is not None
     line = process.stdout.readline()
     found = re.search(r"gRPC on (\S+), HTTP on (\S+)", line)
