@@ -1,6 +1,10 @@
 import ast
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
+from types import ModuleType
+
+import afterimage.client
+import pytest
 
 import index
 
@@ -18,10 +22,13 @@ def test_the_client_distribution_depends_on_grpcio_and_protobuf_alone() -> None:
     assert sorted(r.split(">")[0] for r in requires("afterimage-client") or []) == ["grpcio", "protobuf"]
 
 
-def test_the_index_exports_what_it_says() -> None:
-    assert sorted(index.__all__) == index.__all__
-    for name in index.__all__:
-        assert getattr(index, name) is not None
+@pytest.mark.parametrize("module", [index, afterimage.client], ids=lambda m: m.__name__)
+def test_a_package_exports_what_it_says_and_says_what_it_exports(module: ModuleType) -> None:
+    assert sorted(module.__all__) == module.__all__
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    imported = {n for n, v in vars(module).items() if not n.startswith("_") and not isinstance(v, ModuleType)}
+    assert imported == set(module.__all__)
 
 
 def test_only_config_and_process_read_the_environment() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from index import Collection, CollectionSpec, TenantDirectory
 from service.encoder.manifest import Manifest, ScoreSpec
 from service.encoder.registry import EncoderRegistry
-from service.engine.faults import as_service_error
+from service.engine.faults import translated_errors
 from service.engine.pictures import PictureEncoder
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
@@ -26,28 +26,22 @@ class Engine:
 
     async def directory(self, principal: Principal) -> TenantDirectory:
         """The caller's own directory. Raises ServiceError."""
-        try:
+        with translated_errors():
             return await self.workers.read(self.spaces.directory, principal.tenant_uid)
-        except Exception as error:
-            raise as_service_error(error) from error
 
     async def collection(self, principal: Principal, name: str) -> Collection:
         """One of the caller's own collections. Raises ServiceError (COLLECTION_NOT_FOUND)."""
         directory = await self.directory(principal)
-        try:
+        with translated_errors():
             return await self.workers.read(directory.collection, name)
-        except Exception as error:
-            raise as_service_error(error) from error
 
     async def create_collection(self, principal: Principal, name: str, encoder_id: str, description: str) -> Collection:
         """Makes a collection pinned to an encoder. Raises ServiceError."""
         manifest = self.encoders.manifest(encoder_id)
         spec = CollectionSpec(name, manifest.id, manifest.fingerprint, manifest.output.dimension, description)
         directory = await self.directory(principal)
-        try:
+        with translated_errors():
             return await self.workers.write(directory.create, spec)
-        except Exception as error:
-            raise as_service_error(error) from error
 
     def encoder_of(self, collection: Collection) -> Manifest:
         """The encoder that a collection is pinned to. Raises ServiceError (ENCODER_MISSING) where this server has none

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from index import (
     AfterimageIndexError,
     CollectionExists,
@@ -46,3 +49,15 @@ def as_service_error(error: Exception) -> ServiceError:
     if isinstance(error, AfterimageIndexError | OSError):
         return ServiceError(Reason.STORE_UNAVAILABLE, "the store is not available", retry_delay_s=1.0)
     return ServiceError(Reason.INTERNAL, "an internal error; the server's log has it under this request id")
+
+
+@contextlib.contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turns whatever is raised inside into a ServiceError. A ServiceError passes as it is: raised from itself it
+    would be a cycle, and keep the frames of the call, and a picture in them, until the garbage collector comes by."""
+    try:
+        yield
+    except ServiceError:
+        raise
+    except Exception as error:
+        raise as_service_error(error) from error

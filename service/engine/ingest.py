@@ -11,7 +11,7 @@ from index.checks import check_record
 from index.model import Attributes
 from service.encoder.batcher import Lane
 from service.engine.engine import Engine
-from service.engine.faults import as_service_error
+from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
 from service.tenancy.registry import Principal
@@ -65,10 +65,8 @@ class Ingest:
         self, collection: Collection, records: Sequence[RecordInput | ServiceError]
     ) -> dict[str, bytes]:
         ids = [r.record_id for r in records if isinstance(r, RecordInput) and r.picture is not None]
-        try:
+        with translated_errors():
             return await self._engine.workers.read(collection.digests, ids) if ids else {}
-        except Exception as error:
-            raise as_service_error(error) from error
 
     async def _prepare(
         self, collection: Collection, record: RecordInput | ServiceError, known: dict[str, bytes]
@@ -105,10 +103,8 @@ class Ingest:
         insert_only: bool,
     ) -> list[WriteResult]:
         writes = [p for p in prepared if isinstance(p, RecordWrite)]
-        try:
+        with translated_errors():
             stored = iter(await self._engine.workers.write(collection.upsert, writes, insert_only=insert_only))
-        except Exception as error:
-            raise as_service_error(error) from error
         results = []
         for record, item in zip(records, prepared, strict=True):
             if isinstance(item, RecordWrite):

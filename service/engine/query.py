@@ -14,7 +14,7 @@ from index.checks import normalised
 from service.encoder.batcher import Lane
 from service.encoder.manifest import ScoreSpec
 from service.engine.engine import Engine
-from service.engine.faults import as_service_error
+from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
 from service.tenancy.registry import Principal
@@ -84,10 +84,8 @@ class Query:
             exclude_record_ids=wanted.exclude_record_ids | {t.record_id for t in wanted.terms if t.record_id},
             include_vectors=wanted.include_vectors,
         )
-        try:
+        with translated_errors():
             answer = await self._engine.workers.read(collection.search, query)
-        except Exception as error:
-            raise as_service_error(error) from error
         regions = tuple(t.picture.region if t.picture else None for t in wanted.terms)
         spec = collection.spec
         return SearchOutput(
@@ -115,10 +113,8 @@ class Query:
 
     async def _vectors(self, collection: Collection, terms: Sequence[QueryTerm]) -> list[Vector]:
         named = [t.record_id for t in terms if t.record_id]
-        try:
+        with translated_errors():
             stored = await self._engine.workers.read(collection.get, named, vectors=True) if named else {}
-        except Exception as error:
-            raise as_service_error(error) from error
 
         async def vector(term: QueryTerm) -> Vector:
             if term.picture is not None:

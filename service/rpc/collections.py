@@ -10,7 +10,7 @@ from afterimage.v1 import collection_service_pb2_grpc as pb_grpc
 
 from index import Collection
 from service.engine.engine import Engine
-from service.engine.faults import as_service_error
+from service.engine.faults import translated_errors
 from service.rpc.convert import invalid, page_size, timestamp
 from service.rpc.guard import principal
 
@@ -55,10 +55,8 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
             found = await self._engine.collection(principal(), request.name)
             return pb.UpdateCollectionResponse(collection=_to_message(found))
         directory = await self._engine.directory(principal())
-        try:
+        with translated_errors():
             found = await self._engine.workers.write(directory.describe, request.name, request.description)
-        except Exception as error:
-            raise as_service_error(error) from error
         return pb.UpdateCollectionResponse(collection=_to_message(found))
 
     async def DeleteCollection(
@@ -69,10 +67,8 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         count = found.stats().records
         if request.force:
             directory = await self._engine.directory(principal())
-            try:
+            with translated_errors():
                 await self._engine.workers.write(directory.delete, request.name)
-            except Exception as error:
-                raise as_service_error(error) from error
         return pb.DeleteCollectionResponse(record_count=count, deleted=request.force)
 
 

@@ -20,7 +20,7 @@ from service.engine.faults import as_service_error
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
 from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE
-from service.rpc.status import REQUEST_ID_KEY, abort
+from service.rpc.status import REQUEST_ID_KEY, set_status
 from service.tenancy.registry import Principal, TenantRegistry
 
 _LOG = structlog.get_logger(__name__)
@@ -133,9 +133,7 @@ class _Call:
                 async with asyncio.timeout(self._guard.deadline_s(self._method, context)):
                     response = await inner(request, context)
             except Exception as failure:
-                error = self._as_error(failure)
-                self._finish(started, error.reason.code.name, error.reason.name)
-                return await abort(context, error, self._request_id)
+                return self._refuse(context, started, failure)
             except BaseException:
                 self._finish(started, "CANCELLED", "")
                 raise
@@ -153,9 +151,8 @@ class _Call:
                     async for response in inner(request, context):
                         yield response
             except Exception as failure:
-                error = self._as_error(failure)
-                self._finish(started, error.reason.code.name, error.reason.name)
-                await abort(context, error, self._request_id)
+                self._refuse(context, started, failure)
+                return
             except BaseException:
                 self._finish(started, "CANCELLED", "")
                 raise
@@ -173,6 +170,11 @@ class _Call:
         self._guard.metrics.calls_in_progress.inc()
         self._guard.gate.enter()
         return time.perf_counter()
+
+    def _refuse(self, context: Context, started: float, failure: Exception) -> None:
+        error = self._as_error(failure)
+        self._finish(started, error.reason.code.name, error.reason.name)
+        set_status(context, error, self._request_id)
 
     def _as_error(self, failure: Exception) -> ServiceError:
         if isinstance(failure, TimeoutError):

@@ -12,7 +12,7 @@ from afterimage.v1 import record_service_pb2_grpc as pb_grpc
 
 from index import WriteResult
 from service.engine.engine import Engine
-from service.engine.faults import as_service_error
+from service.engine.faults import translated_errors
 from service.engine.ingest import Ingest
 from service.metrics import Metrics
 from service.rpc.convert import (
@@ -143,16 +143,12 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
             self._metrics.records.labels(result.outcome.value).inc()
 
     async def _read(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
+        with translated_errors():
             return await self._engine.workers.read(function, *args, **kwargs)
-        except Exception as error:
-            raise as_service_error(error) from error
 
     async def _write(self, function: Any, *args: Any) -> Any:
-        try:
+        with translated_errors():
             return await self._engine.workers.write(function, *args)
-        except Exception as error:
-            raise as_service_error(error) from error
 
 
 def _require_export(vectors: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from afterimage.v1 import types_pb2
@@ -46,13 +46,19 @@ def to_status(error: ServiceError, request_id: str) -> status_pb2.Status:
     return status
 
 
-async def abort(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError, request_id: str) -> NoReturn:
-    """Ends the call with the error."""
+def set_status(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError, request_id: str) -> None:
+    """Makes the call end with the error once its handler returns.
+
+    Not `context.abort`: the exception that it raises stays in a cycle with the frames of the call, and so keeps the
+    request, and a picture in it, until the garbage collector comes by.
+    """
     trailing = (
         (DETAILS_KEY, to_status(error, request_id).SerializeToString()),
         (REQUEST_ID_KEY, request_id),
     )
-    await context.abort(grpc_code(error.reason.code), error.message, trailing)
+    context.set_trailing_metadata(trailing)
+    context.set_code(grpc_code(error.reason.code))
+    context.set_details(error.message)
 
 
 def to_record_error(error: ServiceError) -> types_pb2.RecordError:

@@ -33,6 +33,7 @@ from afterimage.client.values import (
     AttributeValue,
     Collection,
     Deletion,
+    DuplicateGroup,
     EncodedPicture,
     Encoder,
     Hit,
