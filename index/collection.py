@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -50,6 +51,7 @@ _LOG = logging.getLogger(__name__)
 _OPTIMISTIC_TRIES = 3
 _SNAPSHOT_WRITES = 1000
 _COMPACT_ROWS = 1024
+ERASE_AFTER_S = 600.0  # a deleted or replaced vector leaves memory, log and snapshot within this, and one upkeep
 
 
 class Collection:
@@ -196,7 +198,8 @@ class Collection:
     def maintain(self) -> str | None:
         """Compacts or snapshots where it is due; returns which it did. Meant to be called every few seconds."""
         stats = self.stats()
-        if stats.tombstones > max(_COMPACT_ROWS, stats.records // 4):
+        overdue = self._rows.dead_since is not None and time.monotonic() - self._rows.dead_since > ERASE_AFTER_S
+        if overdue or stats.tombstones > max(_COMPACT_ROWS, stats.records // 4):
             self.compact()
             return "compact"
         if stats.sequence - self._snapshot_sequence > max(_SNAPSHOT_WRITES, stats.records // 10):

@@ -65,6 +65,7 @@ class Rows:
         self._sequences = GrowingArray(np.int64)
         self._products = GrowingArray(np.int32)
         self._slot_of_row: dict[int, int] = {}
+        self.dead_since: float | None = None  # when the oldest dead row died, by the monotonic clock
         self.view = self._make_view(0)
 
     def load(self, block: FlatBlock, changes: Sequence[RowChange]) -> None:
@@ -80,6 +81,7 @@ class Rows:
             old = self._slot_of_row.pop(change.row_id, None)
             if old is not None:
                 self._live.discard(old)
+                self.dead_since = self.dead_since or time.monotonic()
             if change.record is not None:
                 assert change.record.vector is not None
                 self._append_vector(change.record.vector)

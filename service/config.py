@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     max_image_side: Positive = Field(16_384, description="Longer side of one picture, pixels.")
     max_image_ratio: Positive = Field(50, description="Longer side of one picture over its shorter side.")
     max_message_bytes: Positive = Field(20 * 1024 * 1024, description="Size of one gRPC message, bytes.")
-    max_concurrent_calls: Positive = Field(256, description="Calls in progress before further ones are refused.")
+    max_concurrent_calls: Positive = Field(128, description="Calls in progress before further ones are refused.")
     default_deadline_s: float = Field(30.0, gt=0, description="Deadline of calls that set none, seconds.")
     max_deadline_s: float = Field(120.0, gt=0, description="Longest deadline that is honoured, seconds.")
     drain_timeout_s: float = Field(30.0, gt=0, description="How long running calls may finish at shutdown, seconds.")

@@ -6,7 +6,7 @@ import sys
 from typing import Annotated
 
 import typer
-from afterimage.client import AfterimageError
+from afterimage.client import AfterimageError, Unavailable
 
 from service.cli.collections import collections
 from service.cli.doctor import doctor
@@ -68,6 +68,10 @@ def _as_command_error(error: Exception) -> CommandError | None:
 
     if isinstance(error, CommandError):
         return error
+    if isinstance(error, Unavailable) and not error.reason:
+        return CommandError(
+            f"{error.message} (is the server running, and AFTERIMAGE_TARGET right?)", reason="UNAVAILABLE"
+        )
     if isinstance(error, AfterimageError):
         hint = f" (field {error.field})" if error.field else ""
         return CommandError(f"{error.message}{hint}", reason=error.reason or type(error).__name__.upper())

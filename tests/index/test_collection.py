@@ -202,6 +202,22 @@ def test_compaction_frees_dead_rows_and_changes_no_answer(collection: Collection
     assert [ids(collection, q) for q in queries] == before
 
 
+def test_upkeep_compacts_where_many_rows_are_dead_or_one_is_dead_for_long(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.upsert([record(n) for n in range(1500)])
+    assert collection.maintain() == "snapshot"
+    collection.delete(["1"])
+    assert collection.maintain() is None
+    monkeypatch.setattr("index.collection.ERASE_AFTER_S", 0.0)
+    assert collection.maintain() == "compact"
+    assert (collection.stats().tombstones, collection.maintain()) == (0, None)
+    monkeypatch.undo()
+    collection.delete([str(n) for n in range(2, 1100)])
+    assert collection.maintain() == "compact"
+    assert collection.stats().records == 401
+
+
 def test_duplicates_are_grouped_around_the_first_and_told_apart(collection: Collection) -> None:
     close = vector(1) + 0.01 * vector(2)
     digest = collection.content_digest(b"same", None)

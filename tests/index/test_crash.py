@@ -13,6 +13,7 @@ from index import SearchQuery
 from tests.support.collections import directory, vector
 
 ROUNDS = 50
+LONG_ROUNDS = 1000
 
 
 @dataclass
@@ -53,11 +54,21 @@ def run_until_killed(folder: Path, seed: int) -> Round:
 
 @pytest.mark.timeout(400)
 def test_acknowledged_writes_survive_kill_9_and_no_half_record_is_served(tmp_path: Path) -> None:
+    check_rounds(tmp_path, range(ROUNDS))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_the_same_over_a_thousand_rounds(tmp_path: Path) -> None:
+    check_rounds(tmp_path, range(1000, 1000 + LONG_ROUNDS))
+
+
+def check_rounds(folder: Path, seeds: range) -> None:
     model: dict[str, str] = {}
-    for seed in range(ROUNDS):
-        heard = run_until_killed(tmp_path, seed)
+    for seed in seeds:
+        heard = run_until_killed(folder, seed)
         model.update(heard.acknowledged)
-        tenant = directory(tmp_path)
+        tenant = directory(folder)
         collection = tenant.collection("things")
         stored = {r.record_id: r for r in collection.list(0, 1000, vectors=True)}
         state = {i: str(int(r.attributes["seed"])) for i, r in stored.items()}
