@@ -30,7 +30,7 @@ def bars(title: str, unit: str, values: dict[str, float], target: Path) -> None:
     axes.set_xticks([])
     axes.margins(x=0.12)
     figure.tight_layout()
-    figure.savefig(target, metadata={"Date": None})
+    figure.savefig(target, metadata={"Date": None, "Creator": None})
     plt.close(figure)
 
 

@@ -88,6 +88,10 @@ class TenantDirectory:
             self._open[name] = Collection(self._layout.collection(uid), self._key, spec)
             return self._open[name]
 
+    def opened_collection(self, name: str) -> Collection | None:
+        """The collection if it is open already. Never waits, so an event loop may call it."""
+        return self._open.get(name)
+
     def names(self, after: str = "", limit: int = 1000) -> list[str]:
         """Names higher than `after`, in order, at most `limit`."""
         with self._lock:

@@ -29,6 +29,10 @@ class TenantSpaces:
                 found = self._open[tenant_uid] = TenantDirectory(self._data.tenant(tenant_uid), key)
             return found
 
+    def opened_directory(self, tenant_uid: str) -> TenantDirectory | None:
+        """The tenant's directory if it is open already. Never waits, so an event loop may call it."""
+        return self._open.get(tenant_uid)
+
     def remove_deleted(self) -> int:
         """Closes deleted tenants and removes their files; returns how many. Meant to be called every few seconds."""
         removed = 0
