@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -74,6 +75,7 @@ class Collection:
         self._reading = Reading(self._readers)
         self._snapshots = SnapshotFiles(layout, key, spec)
         self._rows = Rows(spec.dimension)
+        self._upkeep = threading.Lock()  # one snapshot or compaction at a time
         self._commit = GroupCommit(self._connection, spec.encoder_fingerprint, self._publish)
         self._created_ms = creation_time_ms(self._connection)
         self.damaged_snapshots: list[Path] = []
@@ -170,18 +172,19 @@ class Collection:
 
     def snapshot(self) -> int:
         """Writes a snapshot of what searches see now; returns its sequence number. Raises OSError."""
-        view = self._rows.view
-        with self._readers.connection() as connection:
-            self._snapshots.write(view, lambda row_ids: read_rows(connection, row_ids))
-        self._snapshot_sequence = view.sequence
-        with self._commit.lock:
-            forget_tombstones(self._connection, view.sequence)
-            checkpoint(self._connection)
-        return view.sequence
+        with self._upkeep:
+            view = self._rows.view
+            with self._readers.connection() as connection:
+                self._snapshots.write(view, lambda row_ids: read_rows(connection, row_ids))
+            self._snapshot_sequence = view.sequence
+            with self._commit.lock:
+                forget_tombstones(self._connection, view.sequence)
+                checkpoint(self._connection)
+            return view.sequence
 
     def compact(self) -> None:
         """Frees the memory of deleted and replaced rows, and rewrites the snapshot without them. Writers wait."""
-        with self._commit.lock:
+        with self._upkeep, self._commit.lock:
             view = self._rows.view
             path = self._snapshots.write(view, lambda row_ids: read_rows(self._connection, row_ids))
             self._take_over(path)
@@ -218,7 +221,7 @@ class Collection:
 
     def abandon(self) -> None:
         """Closes without a snapshot, for a collection whose files are about to be deleted."""
-        with self._commit.lock:
+        with self._upkeep, self._commit.lock:
             self._commit.close("the collection is closed")
             self._readers.close()
             self._connection.close()

@@ -90,10 +90,22 @@ class Batcher:
         while not (self._closed and self.waiting == 0):
             await self._wake.wait()
             self._wake.clear()
-            while batch := self._take():
-                await self._run_batch(batch)
+            try:
+                while batch := self._take():
+                    await self._run_batch(batch)
+            except BaseException:  # the loop is going down, or a fault of this class: nobody may hang
+                self._fail_all()
+                raise
             if self._closed:
                 self._wake.set()
+
+    def _fail_all(self) -> None:
+        self._closed = True
+        for queue in self._lanes.values():
+            for item in queue:
+                if not item.future.done():
+                    item.future.set_exception(ServiceError(Reason.ENCODER_FAILED, "the queue of the encoder died"))
+            queue.clear()
 
     def _take(self) -> list[_Item]:
         self._batches += 1
@@ -113,12 +125,14 @@ class Batcher:
         try:
             tensors = np.stack([item.tensor for item in batch])
             vectors = await loop.run_in_executor(self._executor, self._run, tensors)
-        except Exception as error:
+        except BaseException as error:
             _LOG.exception("a batch of %d failed", len(batch))
-            failure = ServiceError(Reason.ENCODER_FAILED, f"the encoder failed: {type(error).__name__}")
             for item in batch:
                 if not item.future.done():
-                    item.future.set_exception(failure)
+                    reason = f"the encoder failed: {type(error).__name__}"
+                    item.future.set_exception(ServiceError(Reason.ENCODER_FAILED, reason))
+            if not isinstance(error, Exception):
+                raise
             return
         self._seconds_per_item = 0.8 * self._seconds_per_item + 0.2 * (time.monotonic() - started) / len(batch)
         for item, vector in zip(batch, vectors, strict=True):

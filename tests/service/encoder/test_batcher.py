@@ -147,6 +147,19 @@ async def test_tensors_that_do_not_fit_together_fail_without_stopping_the_batche
     assert float((await batcher.encode(tensor(3), Lane.SEARCH))[0]) == 6
 
 
+async def test_when_the_queue_itself_dies_nobody_hangs(model: Model) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        batcher = Batcher(model.run, pool, BatcherLimits(max_batch_size=1))
+        first = asyncio.create_task(batcher.encode(tensor(0), Lane.INSERT))
+        await started(model)
+        waiting = [asyncio.create_task(batcher.encode(tensor(n), Lane.INSERT)) for n in range(3)]
+        await asyncio.sleep(0)
+        batcher._worker.cancel()
+        model.go.release()
+        failures = await asyncio.wait_for(asyncio.gather(first, *waiting, return_exceptions=True), 5)
+        assert all(isinstance(f, ServiceError) for f in failures)
+
+
 async def test_closing_finishes_what_waits_and_refuses_what_comes(model: Model) -> None:
     with ThreadPoolExecutor(1) as pool:
         batcher = Batcher(model.run, pool, BatcherLimits())
