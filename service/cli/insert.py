@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from afterimage.client import Client, NewRecord, RecordResult
+from afterimage.client import AfterimageError, Client, NewRecord, RecordResult
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
@@ -67,7 +67,12 @@ def insert(
         journal = _journal(target, collection, paths or [], records)
         waiting = [f for f in planned if not (resume and journal.has(f))]
         tally = _Tally(Counter({"skipped": len(planned) - len(waiting)}))
-        _insert_all(client, collection, waiting, insert_only, streams, journal, tally)
+        try:
+            _insert_all(client, collection, waiting, insert_only, streams, journal, tally)
+        except AfterimageError as error:
+            stored = sum(tally.outcomes[n] for n in ("created", "updated", "unchanged", "skipped"))
+            message = f"{error.message}; {stored} of {len(planned)} are stored, run the same command again to go on"
+            raise CommandError(message, reason=error.reason or "INTERRUPTED") from error
     if not tally.failures:
         journal.clear()
     _report(len(planned), tally, time.monotonic() - started, as_json=json)
