@@ -46,6 +46,11 @@ class SearchInput:
     exclude_record_ids: frozenset[str] = frozenset()
     include_vectors: bool = False
 
+    @property
+    def most_hits(self) -> int:
+        """How many hits the answer may hold."""
+        return self.k * (self.group_size if self.group_by_product else 1)
+
 
 @dataclass(frozen=True)
 class SearchOutput:

@@ -20,6 +20,7 @@ from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
 from service.rpc.status import to_record_error
 
+_MAX_VECTOR_BYTES = 16 * 1024 * 1024  # of a message; clients commonly receive 20 MiB
 _OUTCOMES = {
     Outcome.CREATED: records_pb.WRITE_OUTCOME_CREATED,
     Outcome.UPDATED: records_pb.WRITE_OUTCOME_UPDATED,
@@ -165,6 +166,11 @@ def timestamp(milliseconds: int) -> Timestamp:
     message = Timestamp()
     message.FromMilliseconds(milliseconds)
     return message
+
+
+def most_vectors(dimension: int) -> int:
+    """How many vectors fit into one answer."""
+    return max(1, _MAX_VECTOR_BYTES // (4 * dimension))
 
 
 def page_size(requested: int) -> int:

@@ -21,6 +21,7 @@ from service.rpc.convert import (
     from_results,
     from_token,
     invalid,
+    most_vectors,
     page_size,
     to_patch,
     to_record_input,
@@ -64,14 +65,16 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         running: asyncio.Queue[asyncio.Task[list[pb.RecordResult]] | None],
         group: asyncio.TaskGroup,
     ) -> None:
-        first: pb.ImportRecordsRequest | None = None
-        async for request in requests:
+        collection, insert_only = "", False
+        while (request := await anext(requests, None)) is not None:
             reject_unknown_fields(request)
-            first = first or request
-            if request.collection not in ("", first.collection):
+            if not collection:
+                collection, insert_only = request.collection, request.insert_only
+            if request.collection not in ("", collection):
                 raise invalid("collection", "a stream writes to one collection")
-            batch = self._insert(first.collection, request.records, first.insert_only)
-            await running.put(group.create_task(batch))
+            task = group.create_task(self._insert(collection, request.records, insert_only))
+            del request  # a stream that idles keeps no picture
+            await running.put(task)
         await running.put(None)
 
     async def GetRecords(self, request: pb.GetRecordsRequest, context: Context) -> pb.GetRecordsResponse:
@@ -79,6 +82,8 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         check_count("record_ids", len(request.record_ids), MAX_IDS)
         _require_export(request.include_vectors)
         collection = await self._engine.collection(principal(), request.collection)
+        if request.include_vectors:
+            check_count("record_ids", len(request.record_ids), most_vectors(collection.spec.dimension))
         found = await self._read(collection.get, list(request.record_ids), vectors=request.include_vectors)
         return pb.GetRecordsResponse(
             records=[from_record(found[i]) for i in request.record_ids if i in found],
@@ -90,6 +95,8 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         size = page_size(request.page_size)
         _require_export(request.include_vectors)
         collection = await self._engine.collection(principal(), request.collection)
+        if request.include_vectors:
+            size = min(size, most_vectors(collection.spec.dimension))
         subject = f"{request.collection}\n{request.filter}"
         after = from_token(request.page_token, subject)
         found = await self._read(collection.list, after, size + 1, request.filter, vectors=request.include_vectors)

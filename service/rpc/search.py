@@ -28,6 +28,7 @@ from service.rpc.convert import (
     from_region,
     from_vector,
     invalid,
+    most_vectors,
     number_within,
     timestamp,
     to_region,
@@ -41,6 +42,7 @@ from service.tenancy.apikeys import Scope
 Context = grpc.aio.ServicerContext[Any, Any]
 MAX_K = 1000
 MAX_OFFSET = 10_000
+MAX_HITS = 10_000
 MAX_TERMS = 16
 MAX_BATCH_SEARCHES = 32
 MAX_PICTURES = 100
@@ -135,9 +137,12 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
 
     async def _search(self, request: pb.SearchRequest) -> pb.SearchResponse:
         started = time.perf_counter()
+        wanted = _search_input(request)
         if request.include_vectors:
             principal().require(Scope.EXPORT)
-        found = await self._query.search(principal(), _search_input(request))
+            collection = await self._engine.collection(principal(), request.collection)
+            within("k", wanted.most_hits, 1, most_vectors(collection.spec.dimension))
+        found = await self._query.search(principal(), wanted)
         self._metrics.search_paths.labels(found.answer.path.value).inc()
         return _response(request, found, started)
 
@@ -158,6 +163,8 @@ def _search_input(request: pb.SearchRequest) -> SearchInput:
     if request.group_by not in ("", "product_id"):
         raise invalid("group_by", "group_by is product_id or empty")
     check_count("exclude_record_ids", len(request.exclude_record_ids) + 1, 1001)
+    if request.group_by and request.k * request.group_size > MAX_HITS:
+        raise invalid("group_size", f"k times group_size is more than {MAX_HITS}")
     return SearchInput(
         collection=request.collection,
         terms=_terms(request.query),

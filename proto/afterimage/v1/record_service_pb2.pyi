@@ -261,7 +261,7 @@ class GetRecordsRequest(_message.Message):
     INCLUDE_VECTORS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     include_vectors: _builtins.bool
-    """Needs the `export` scope."""
+    """Needs the `export` scope. Vectors of one answer may take 16 MiB."""
     @_builtins.property
     def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to 1,000."""
@@ -324,7 +324,7 @@ class ListRecordsRequest(_message.Message):
     filter: _builtins.str
     """See docs/filters.md. Must be the same on every page."""
     include_vectors: _builtins.bool
-    """Needs the `export` scope."""
+    """Needs the `export` scope. A page then holds at most 16 MiB of vectors."""
     def __init__(
         self,
         *,

@@ -144,13 +144,13 @@ class SearchRequest(_message.Message):
     group_by: _builtins.str
     """`product_id`, or empty for no grouping. Records without a product id form a group each."""
     group_size: _builtins.int
-    """Hits per group: 1 to 100; 0 means 1."""
+    """Hits per group: 1 to 100; 0 means 1. With `k` at most 10,000 hits."""
     max_distance: _builtins.float
     """Leaves out hits farther than this cosine distance (0 to 2)."""
     min_score: _builtins.float
     """Leaves out hits with a lower score (0 to 1)."""
     include_vectors: _builtins.bool
-    """Needs the `export` scope."""
+    """Needs the `export` scope. Vectors of one answer may take 16 MiB."""
     exact: _builtins.bool
     """Demands an exact answer. In this version every answer is exact."""
     @_builtins.property

@@ -121,6 +121,7 @@ BAD_CALLS = [
     (search(filter="x" * 9000), InvalidArgument, "FILTER_INVALID", "filter"),
     (search(filter="record_id = x"), InvalidArgument, "FILTER_INVALID", "filter"),
     (search(group_by="color"), *INVALID, "group_by"),
+    (search(group_by="product_id", k=1000, group_size=11), *INVALID, "group_size"),
     (search(group_by="product_id", group_size=101), *INVALID, "group_size"),
     (search(max_distance=-0.1), *INVALID, "max_distance"),
     (search(max_distance=NAN), *INVALID, "max_distance"),
@@ -159,6 +160,29 @@ def test_a_bad_call_is_refused_with_its_reason(
     assert (caught.value.reason, caught.value.field) == (reason, field)
     assert caught.value.request_id
     assert shop.count_records("c") == 1
+
+
+def test_vectors_of_one_answer_stay_within_a_message(tmp_path) -> None:
+    from tests.support.server import start_server
+    from tests.support.shared import own_encoder
+
+    server = start_server(tmp_path, "--encoders-dir", str(own_encoder(tmp_path / "encoders")))
+    with server.client(server.key("t")) as client:
+        client.create_collection("wide", encoder_id="mobilenet-v2")
+        vectors = ([1.0, float(n)] + [0.0] * 1278 for n in range(4000))
+        assert not any(r.error for r in client.import_records("wide", _numbered(vectors)))
+        page, token = client.list_records_page("wide", page_size=1000, include_vectors=True)
+        assert (len(page), bool(token)) == (1000, True)
+        with pytest.raises(InvalidArgument, match=r"not within 1\.\.3276"):
+            client.search(
+                "wide", Term(record_id="1"), k=1000, group_by="product_id", group_size=4, include_vectors=True
+            )
+        assert len(list(client.records("wide", include_vectors=True))) == 4000
+    assert server.stop() == 0
+
+
+def _numbered(vectors):
+    return (NewRecord(str(n), vector=v) for n, v in enumerate(vectors))
 
 
 def test_a_filter_error_names_the_column(shop: Client) -> None:
