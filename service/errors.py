@@ -6,6 +6,7 @@ service/rpc/status.py is the one place that turns them into google.rpc.Status.
 
 from __future__ import annotations
 
+import traceback
 from enum import Enum, IntEnum
 
 
@@ -81,3 +82,17 @@ class ServiceError(Exception):
 
 class SettingError(Exception):
     """A setting that cannot be used. Stops the start; `str()` names the setting and the remedy."""
+
+
+def release_frames(error: BaseException) -> None:
+    """Lets go of what the frames of an error that has been dealt with still hold, its causes included.
+
+    A traceback keeps every local of every frame it went through, and where the error is one of them that is a cycle:
+    the request, and a picture in it, would stay until the garbage collector comes by.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        cause = link.__cause__ or link.__context__
+        link.__traceback__ = link.__cause__ = link.__context__ = None
+        link = cause

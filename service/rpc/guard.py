@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from service.engine.faults import as_service_error
-from service.errors import Reason, ServiceError
+from service.errors import Reason, ServiceError, release_frames
 from service.metrics import Metrics
 from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE
 from service.rpc.status import REQUEST_ID_KEY, set_status
@@ -175,6 +175,7 @@ class _Call:
         error = self._as_error(failure)
         self._finish(started, error.reason.code.name, error.reason.name)
         set_status(context, error, self._request_id)
+        release_frames(failure)
 
     def _as_error(self, failure: Exception) -> ServiceError:
         if isinstance(failure, TimeoutError):

@@ -20,7 +20,7 @@ from service.engine.engine import Engine
 from service.engine.faults import as_service_error
 from service.engine.pictures import PictureSource
 from service.engine.query import Query, QueryTerm, SearchInput, SearchOutput
-from service.errors import ServiceError
+from service.errors import ServiceError, release_frames
 from service.metrics import Metrics
 from service.rpc.convert import (
     check_count,
@@ -133,7 +133,9 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         try:
             return pb.SearchResult(response=await self._search(request))
         except Exception as failure:
-            return pb.SearchResult(error=to_record_error(as_service_error(failure)))
+            error = to_record_error(as_service_error(failure))
+            release_frames(failure)
+            return pb.SearchResult(error=error)
 
     async def _search(self, request: pb.SearchRequest) -> pb.SearchResponse:
         started = time.perf_counter()
