@@ -72,8 +72,11 @@ docs-check: $(STAMP) ## Check that the generated documents are current
 
 lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv==0.13.9
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
-		--no-emit-package afterimage-client --group dev pyproject.toml -o requirements.lock
+	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
+		print(*[d for d in p["project"]["dependencies"] if not d.startswith("afterimage-client")], \
+		*p["dependency-groups"]["dev"], sep="\n")' | \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate - \
+		-o requirements.lock
 
 bench-smoke: $(STAMP) ## Measure inserts and searches per second through gRPC; writes JSON
 	@$(BIN)/python -m bench.smoke
