@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from afterimage.client import Client, NewRecord, Term
 from rich.console import Console
 from rich.table import Table
 
+from afterimage.client import Client, NewRecord, Term
 from bench.environment import write_result
 from examples.catalogue.generate import TABLE_NAME, generate
 from examples.demo import demo_key, running_server

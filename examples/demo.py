@@ -17,11 +17,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from afterimage.client import AlreadyExists, Client, Hit, NewRecord, SearchResult, Term
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from afterimage.client import AlreadyExists, Client, Hit, NewRecord, SearchResult, Term
 from examples.catalogue.generate import TABLE_NAME, generate
 from service.cli.pictures import PictureFile, plan_insert
 from service.cli.search import write_sheet

@@ -13,7 +13,6 @@ import resource
 import sys
 from collections.abc import Mapping, Sequence
 
-_PR_GET_DUMPABLE = 3
 _PR_SET_DUMPABLE = 4
 _MARK = "_AFTERIMAGE_PREPARED"
 # The first two overwrite freed memory. The last two keep blocks up to 32 MiB on the heap: ONNX Runtime, which runs here
@@ -54,8 +53,3 @@ def forbid_dumps() -> None:
     """No core files, and no other process of this user may read the memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-def is_dumpable() -> bool:
-    """Whether other processes of this user may read the memory."""
-    return bool(ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))

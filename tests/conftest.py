@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from afterimage.client import Client
 
+from afterimage.client import Client
 from index import Collection
 from service.intake.decode import prepare_opencv
 from tests.support import collections

@@ -3,9 +3,9 @@ from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from types import ModuleType
 
-import afterimage.client
 import pytest
 
+import afterimage.client
 import index
 
 ROOT = Path(__file__).parents[1]

@@ -7,25 +7,24 @@ from typing import Annotated
 
 import typer
 
-from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
+from afterimage.client import Client
+from service.cli.connection import with_client
 from service.cli.output import JsonFlag, print_fields, print_json, print_table
 
 collections = typer.Typer(no_args_is_help=True, help="Make, look at and delete collections.")
 
 
 @collections.command("create")
+@with_client
 def create(
+    client: Client,
     name: str,
     encoder: Annotated[str, typer.Option(help="Encoder id; see `afterimage encoders list`.")] = "",
     description: Annotated[str, typer.Option(help="For people.")] = "",
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Make a collection. Example: afterimage collections create shoes"""
-    with connect(target, api_key_file, ca_file) as client:
-        made = client.create_collection(name, encoder_id=encoder, description=description)
+    made = client.create_collection(name, encoder_id=encoder, description=description)
     if json:
         print_json(asdict(made))
     else:
@@ -33,29 +32,25 @@ def create(
 
 
 @collections.command("get")
+@with_client
 def get(
+    client: Client,
     name: str,
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Show one collection. Example: afterimage collections get shoes --json"""
-    with connect(target, api_key_file, ca_file) as client:
-        found = asdict(client.get_collection(name))
+    found = asdict(client.get_collection(name))
     print_json(found) if json else print_fields(found)
 
 
 @collections.command("list")
+@with_client
 def list_(
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
+    client: Client,
     json: JsonFlag = False,
 ) -> None:
     """List the collections. Example: afterimage collections list"""
-    with connect(target, api_key_file, ca_file) as client:
-        found = list(client.collections())
+    found = list(client.collections())
     if json:
         print_json({"collections": [asdict(c) for c in found]})
     else:
@@ -64,32 +59,28 @@ def list_(
 
 
 @collections.command("update")
+@with_client
 def update(
+    client: Client,
     name: str,
     description: Annotated[str, typer.Option(help="For people.")],
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Change the description. Example: afterimage collections update shoes --description "All shoes" """
-    with connect(target, api_key_file, ca_file) as client:
-        found = client.update_collection(name, description=description)
+    found = client.update_collection(name, description=description)
     print_json(asdict(found)) if json else print(f"Collection {name} is updated.")
 
 
 @collections.command("delete")
+@with_client
 def delete(
+    client: Client,
     name: str,
     force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say what would be.")] = False,
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Delete a collection for good. Example: afterimage collections delete shoes --force"""
-    with connect(target, api_key_file, ca_file) as client:
-        done = client.delete_collection(name, force=force)
+    done = client.delete_collection(name, force=force)
     if json:
         print_json({"name": name, "record_count": done.record_count, "deleted": done.deleted})
     elif done.deleted:

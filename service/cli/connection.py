@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from afterimage.client import Client
 
+from afterimage.client import Client
 from service.cli.output import CommandError, Exit
 from service.config import client_settings, read_key_file
 
@@ -31,3 +34,31 @@ def connect(target: str, api_key_file: Path | None, ca_file: Path | None) -> Cli
     ca_path = ca_file or (Path(settings.ca_file) if settings.ca_file else None)
     ca = ca_path.read_bytes() if ca_path else None
     return Client(target or settings.target, key, ca=ca)
+
+
+def with_client(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the connected client as its first argument, and --target, --api-key-file and --ca-file as options
+    of their own before --json."""
+
+    @functools.wraps(command)
+    def connected(*args: Any, target: str, api_key_file: Path | None, ca_file: Path | None, **kwargs: Any) -> None:
+        with connect(target, api_key_file, ca_file) as client:
+            command(client, *args, **kwargs)
+
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    options = [
+        _option(n, a, d)
+        for n, a, d in (
+            ("target", TargetOption, ""),
+            ("api_key_file", KeyFileOption, None),
+            ("ca_file", CaFileOption, None),
+        )
+    ]
+    parameters = [*own[:-1], *options, own[-1]]
+    connected.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    connected.__annotations__ = {p.name: p.annotation for p in parameters}
+    return connected
+
+
+def _option(name: str, annotation: Any, default: str | None) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)

@@ -167,14 +167,15 @@ def _look_at_redis(settings: Settings) -> tuple[str, str]:
 
         from service.coordination.client import Coordinator
 
-        async def ask() -> str:
+        async def ask() -> tuple[str, int]:
             coordinator = Coordinator(settings.redis_url)
             try:
-                return (await coordinator.check()).version
+                return (await coordinator.check()).version, len(await coordinator.nodes())
             finally:
                 await coordinator.close()
 
-        return "ok", f"Redis {asyncio.run(ask())} at redis_url"
+        version, servers = asyncio.run(ask())
+        return "ok", f"Redis {version} at redis_url; servers that use it now: {servers}"
     found = find_redis_server()
     if found is None:
         return "failed", "no redis-server to embed; install one, or set redis_url"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from afterimage.client import AfterimageError, Client, NewRecord, RecordResult
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from afterimage.client import AfterimageError, Client, NewRecord, RecordResult
 from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
 from service.cli.journal import Journal
 from service.cli.output import CommandError, Exit, JsonFlag, console, print_json, print_table

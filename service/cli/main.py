@@ -6,8 +6,8 @@ import sys
 from typing import Annotated
 
 import typer
-from afterimage.client import AfterimageError, Unavailable
 
+from afterimage.client import AfterimageError, Unavailable
 from service.cli.collections import collections
 from service.cli.doctor import doctor
 from service.cli.encoders import encoders

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from afterimage.client import Patch, Record
 
-from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
+from afterimage.client import Client, Patch, Record
+from service.cli.connection import with_client
 from service.cli.output import (
     CommandError,
     Exit,
@@ -25,17 +25,15 @@ FilterOption = Annotated[str, typer.Option("--filter", help='For example: color 
 
 
 @records.command("get")
+@with_client
 def get(
+    client: Client,
     collection: str,
     record_ids: list[str],
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Show records by id. Example: afterimage records get shoes 1 2 3"""
-    with connect(target, api_key_file, ca_file) as client:
-        found, missing = client.get_records(collection, record_ids)
+    found, missing = client.get_records(collection, record_ids)
     if json:
         print_json({"records": [_record(r) for r in found], "missing_record_ids": missing})
     else:
@@ -49,18 +47,16 @@ def get(
 
 
 @records.command("list")
+@with_client
 def list_(
+    client: Client,
     collection: str,
     filter_: FilterOption = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """List records. Example: afterimage records list shoes --filter 'price < 50' --limit 20"""
-    with connect(target, api_key_file, ca_file) as client:
-        found = list(itertools.islice(client.records(collection, filter=filter_), limit))
+    found = list(itertools.islice(client.records(collection, filter=filter_), limit))
     if json:
         print_json({"records": [_record(r) for r in found]})
     else:
@@ -69,7 +65,9 @@ def list_(
 
 
 @records.command("update")
+@with_client
 def update(
+    client: Client,
     collection: str,
     record_id: str,
     set_: Annotated[
@@ -81,37 +79,31 @@ def update(
     ] = None,
     remove: Annotated[list[str] | None, typer.Option("--remove", help="Name of an attribute to remove.")] = None,
     product_id: Annotated[str | None, typer.Option(help="New product id.")] = None,
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Change attributes, never the vector. Example: afterimage records update shoes 1 --set price=39.5 --remove sale"""
     changes = dict(_assignment(text) for text in set_ or [])
     patch = Patch(record_id, product_id, changes, tuple(remove or ()))
-    with connect(target, api_key_file, ca_file) as client:
-        result = client.update_records(collection, [patch])[0]
+    result = client.update_records(collection, [patch])[0]
     if result.error is not None:
         raise CommandError(result.error.message, reason=result.error.reason)
     print_json({"record_id": record_id, "outcome": result.outcome}) if json else print(f"{record_id}: {result.outcome}")
 
 
 @records.command("delete")
+@with_client
 def delete(
+    client: Client,
     collection: str,
     record_ids: Annotated[list[str] | None, typer.Argument(help="Ids; or give --filter.")] = None,
     filter_: FilterOption = "",
     force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say what would be.")] = False,
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Delete records by id or by filter. Example: afterimage records delete shoes --filter 'season = "2019"' --force"""
     if bool(record_ids) == bool(filter_):
         raise CommandError("give either record ids or --filter", code=Exit.USAGE)
-    with connect(target, api_key_file, ca_file) as client:
-        done = client.delete_records(collection, record_ids or (), filter=filter_, force=force)
+    done = client.delete_records(collection, record_ids or (), filter=filter_, force=force)
     if json:
         print_json(asdict(done))
     elif done.deleted:
@@ -122,17 +114,15 @@ def delete(
 
 
 @records.command("count")
+@with_client
 def count(
+    client: Client,
     collection: str,
     filter_: FilterOption = "",
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Count the records that match. Example: afterimage records count shoes --filter 'color = "red"'"""
-    with connect(target, api_key_file, ca_file) as client:
-        number = client.count_records(collection, filter_)
+    number = client.count_records(collection, filter_)
     print_json({"record_count": number}) if json else print(number)
 
 

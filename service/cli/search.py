@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from afterimage.client import Hit, Region, SearchResult, Term
 
-from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
+from afterimage.client import Client, Hit, Region, SearchResult, Term
+from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_json, print_table
 from service.cli.pictures import find_files
 
 
+@with_client
 def search(
+    client: Client,
     collection: str,
     picture: Annotated[Path | None, typer.Argument(help="Picture to search with; or give --id.")] = None,
     record_id: Annotated[str, typer.Option("--id", help="Search with a stored record.")] = "",
@@ -31,9 +33,6 @@ def search(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder with the hits' pictures, named by record id, for --sheet.")
     ] = None,
-    target: TargetOption = "",
-    api_key_file: KeyFileOption = None,
-    ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Find the records nearest to a picture.
@@ -43,11 +42,10 @@ def search(
     if (picture is None) == (not record_id):
         raise CommandError("give either a picture or --id", code=Exit.USAGE)
     term = Term(record_id=record_id) if picture is None else Term(image=_read(picture), region=_region(region))
-    with connect(target, api_key_file, ca_file) as client:
-        found = client.search(
-            collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
-            max_distance=max_distance, min_score=min_score,
-        )  # fmt: skip
+    found = client.search(
+        collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
+        max_distance=max_distance, min_score=min_score,
+    )  # fmt: skip
     hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
     if sheet is not None:
         write_sheet(sheet, picture, hits, pictures or (picture.parent if picture else None))

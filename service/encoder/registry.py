@@ -21,11 +21,13 @@ class EncoderRegistry:
         self._lock = threading.Lock()
         self._sessions: dict[str, EncoderSession] = {}
         self._found: dict[str, tuple[Path, Manifest]] = {}
+        self._by_fingerprint: dict[tuple[str, str], Manifest] = {}
         for folder in [BUILTIN_FOLDER, *_folders(encoders_dir)]:
             manifest = read_manifest(folder)
             if manifest.id in self._found:
                 raise SettingError(f"{folder}: another encoder has the id {manifest.id!r}; change one of them")
             self._found[manifest.id] = (folder, manifest)
+            self._by_fingerprint[manifest.id, manifest.fingerprint] = manifest
         if default_id not in self._found:
             raise SettingError(
                 f"default_encoder: no encoder {default_id!r}; there are {', '.join(sorted(self._found))}"
@@ -43,6 +45,10 @@ class EncoderRegistry:
             message = f"no encoder {encoder_id!r}; there are {', '.join(sorted(self._found))}"
             raise ServiceError(Reason.ENCODER_UNKNOWN, message, field="encoder_id")
         return found[1]
+
+    def pinned(self, encoder_id: str, fingerprint: str) -> Manifest | None:
+        """The manifest of the encoder that makes exactly these vectors, where there is one."""
+        return self._by_fingerprint.get((encoder_id, fingerprint))
 
     def session(self, encoder_id: str) -> EncoderSession:
         """The loaded encoder; loads it on first use, once. Raises ServiceError or SettingError."""

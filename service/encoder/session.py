@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from service.encoder.manifest import Manifest, OutputSpec
 from service.errors import SettingError
 
-ONNXRUNTIME_VERSION: str = onnxruntime.__version__
-
 
 class EncoderSession:
     """A model in memory. `run` may be called from any number of threads."""

@@ -51,9 +51,9 @@ class Engine:
         """The encoder that a collection is pinned to. Raises ServiceError (ENCODER_MISSING) where this server has none
         that makes the same vectors: a search never mixes two encoders."""
         spec = collection.spec
-        for manifest in self.encoders.manifests():
-            if (manifest.id, manifest.fingerprint) == (spec.encoder_id, spec.encoder_fingerprint):
-                return manifest
+        manifest = self.encoders.pinned(spec.encoder_id, spec.encoder_fingerprint)
+        if manifest is not None:
+            return manifest
         message = (
             f"the collection is pinned to encoder {spec.encoder_id!r} with fingerprint {spec.encoder_fingerprint}, "
             "which this server does not have; only vectors can be inserted and searched with"
@@ -62,7 +62,5 @@ class Engine:
 
     def score_of(self, collection: Collection) -> ScoreSpec:
         """The calibration of the collection's encoder; a neutral one where the encoder is missing."""
-        try:
-            return self.encoder_of(collection).score
-        except ServiceError:
-            return ScoreSpec()
+        manifest = self.encoders.pinned(collection.spec.encoder_id, collection.spec.encoder_fingerprint)
+        return manifest.score if manifest is not None else ScoreSpec()

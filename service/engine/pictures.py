@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index import InvalidInput, Region, Vector
+from index import Region, Vector
 from index.attributes import check_region
 from service.encoder.batcher import Batcher, BatcherLimits, Lane
 from service.encoder.manifest import InputSpec
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
-from service.engine.faults import as_service_error
+from service.engine.faults import translated_errors
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
 from service.intake.decode import decode
@@ -59,10 +59,8 @@ class PictureEncoder:
 
     async def encode(self, source: PictureSource, encoder_id: str, lane: Lane) -> Vector:
         """The vector, L2-normalised, shape (dimension,). Raises ServiceError."""
-        try:
+        with translated_errors():
             check_region(source.region)
-        except InvalidInput as error:
-            raise as_service_error(error) from None
         image = await self.image_bytes(source)
         spec = self._encoders.manifest(encoder_id).input
         batcher = await self._batcher(encoder_id)

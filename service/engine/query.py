@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index import Collection, Hit, InvalidInput, Region, SearchAnswer, SearchQuery, Vector
+from index import Collection, Hit, Region, SearchAnswer, SearchQuery, Vector
 from index.checks import normalised
 from service.encoder.batcher import Lane
 from service.encoder.manifest import ScoreSpec
 from service.engine.engine import Engine
-from service.engine.faults import as_service_error, translated_errors
+from service.engine.faults import translated_errors
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
 from service.tenancy.registry import Principal
@@ -126,10 +126,8 @@ class Query:
                 encoder = self._engine.encoder_of(collection)
                 return await self._engine.pictures.encode(term.picture, encoder.id, Lane.SEARCH)
             if term.vector is not None:
-                try:
+                with translated_errors():
                     return normalised("query.vector", term.vector, collection.spec.dimension)
-                except InvalidInput as error:
-                    raise as_service_error(error) from None
             record = stored.get(term.record_id)
             if record is None or record.vector is None:
                 raise ServiceError(Reason.RECORD_NOT_FOUND, f"no record {term.record_id!r}", field="query.record_id")

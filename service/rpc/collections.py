@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
+
 from afterimage.v1 import collection_service_pb2 as pb
 from afterimage.v1 import collection_service_pb2_grpc as pb_grpc
-
 from index import Collection
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors

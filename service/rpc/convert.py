@@ -8,10 +8,10 @@ import zlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from afterimage.v1 import record_service_pb2 as records_pb
-from afterimage.v1 import types_pb2 as types_pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from afterimage.v1 import record_service_pb2 as records_pb
+from afterimage.v1 import types_pb2 as types_pb
 from index import Outcome, RecordPatch, Region, StoredRecord, Vector, WriteResult
 from index.model import Attributes, AttributeValue
 from service.engine.faults import as_service_error

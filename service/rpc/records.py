@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
+
 from afterimage.v1 import record_service_pb2 as pb
 from afterimage.v1 import record_service_pb2_grpc as pb_grpc
-
 from index import WriteResult
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors

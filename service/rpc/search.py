@@ -9,9 +9,9 @@ from typing import Any
 
 import grpc
 import numpy as np
+
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2_grpc as pb_grpc
-
 from index import Hit, Path, Vector
 from index.model import Attributes, DuplicateGroup
 from service.encoder.batcher import Lane

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
 from afterimage.v1 import (
     collection_service_pb2,
     collection_service_pb2_grpc,
@@ -17,9 +20,6 @@ from afterimage.v1 import (
     server_info_service_pb2,
     server_info_service_pb2_grpc,
 )
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-
 from service.engine.engine import Engine
 from service.errors import SettingError
 from service.metrics import Metrics

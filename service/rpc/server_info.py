@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
+
 from afterimage.v1 import server_info_service_pb2 as pb
 from afterimage.v1 import server_info_service_pb2_grpc as pb_grpc
-
 from index.attributes import MAX_ATTRIBUTES, MAX_ID_BYTES
 from index.filters.syntax import MAX_FILTER_BYTES
 from service.engine.engine import Engine

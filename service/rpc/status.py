@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
-from afterimage.v1 import types_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
+from afterimage.v1 import types_pb2
 from service.errors import Code, Reason, ServiceError
 
 DOMAIN = "afterimage"
 DETAILS_KEY = "grpc-status-details-bin"
 REQUEST_ID_KEY = "x-request-id"
-Metadata = tuple[tuple[str, str | bytes], ...]
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 

@@ -5,6 +5,7 @@ from concurrent import futures
 
 import grpc
 import pytest
+
 from afterimage.client import (
     AfterimageError,
     AsyncClient,
@@ -26,7 +27,6 @@ from afterimage.v1 import (
     server_info_service_pb2,
     server_info_service_pb2_grpc,
 )
-
 from tests.support.pictures import png
 from tests.support.server import Server
 

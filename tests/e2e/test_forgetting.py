@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from afterimage.client import AfterimageError, Client, NewRecord, Region
 from PIL import Image
 
+from afterimage.client import AfterimageError, Client, NewRecord, Region
 from tests.support.files import all_bytes
 from tests.support.pictures import encode, noise
 from tests.support.server import start_server

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from afterimage.client import Client, NewRecord, Unavailable
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from afterimage.client import Client, NewRecord, Unavailable
 from service.rpc.server import SERVICE_NAMES
 from tests.support.pictures import png
 from tests.support.server import COMMAND, NO_RETRY, Server, clean_environment, start_server

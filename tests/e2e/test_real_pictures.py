@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from afterimage.client import Client, NewRecord
 
+from afterimage.client import Client, NewRecord
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
 from service.intake.decode import decode

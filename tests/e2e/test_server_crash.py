@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from afterimage.client import AfterimageError, Client, NewRecord
-
 from tests.support.pictures import png
 from tests.support.server import start_server
 

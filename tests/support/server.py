@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afterimage.client import Client, RetryPolicy
-
 from service.app import open_registry
 from service.config import load_settings
 from service.tenancy.apikeys import Scope

@@ -1,5 +1,6 @@
 import grpc
 import pytest
+
 from afterimage.client import Client, NotFound, PermissionDenied, Term, Unauthenticated
 from afterimage.v1 import (
     collection_service_pb2,
@@ -7,7 +8,6 @@ from afterimage.v1 import (
     search_service_pb2,
     server_info_service_pb2,
 )
-
 from service.rpc.access import SCOPES
 from service.rpc.server import SERVICE_NAMES
 from service.tenancy.apikeys import Scope

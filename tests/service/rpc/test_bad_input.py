@@ -6,6 +6,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
+
 from afterimage.client import (
     AfterimageError,
     AlreadyExists,
@@ -20,7 +21,6 @@ from afterimage.client import (
     Unimplemented,
 )
 from afterimage.v1 import search_service_pb2, search_service_pb2_grpc
-
 from tests.support.pictures import encode, noise, png
 from tests.support.server import Server
 
