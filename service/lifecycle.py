@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from service.background import end_task
 from service.config import Settings, split_address
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -84,8 +85,7 @@ class Lifecycle:
         await parts.gate.close(parts.settings.drain_timeout_s)
         await parts.rpc.stop(_LAST_WORDS_S)  # what is open now are watchers of health, or calls past their time
         if self._upkeep is not None:
-            self._upkeep.cancel()
-            await asyncio.gather(self._upkeep, return_exceptions=True)
+            await end_task(self._upkeep)
         await parts.engine.pictures.close()
         await asyncio.to_thread(parts.engine.spaces.close)
         await parts.http.stop()

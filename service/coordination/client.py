@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from service.background import end_task
 from service.coordination import keys
 from service.errors import SettingError
 
@@ -92,8 +93,7 @@ class Coordinator:
     async def close(self) -> None:
         """Stops the renewal and closes the connection."""
         if self._renewal is not None:
-            self._renewal.cancel()
-            await asyncio.gather(self._renewal, return_exceptions=True)
+            await end_task(self._renewal)
         await self._redis.aclose()
 
     async def _renew(self, key: str, facts: dict[str, int | str]) -> None:
