@@ -155,7 +155,7 @@ def _look_at_encoders(settings: Settings) -> tuple[str, str]:
 
     registry = encoders_of(settings)
     for manifest in registry.manifests():
-        registry.session(manifest.id)
+        registry.session(manifest)
     return "ok", ", ".join(f"{m.id} ({m.output.dimension})" for m in registry.manifests()) + " load and run"
 
 

@@ -69,7 +69,7 @@ def run(
     settings, registry = _registry(encoders_dir)
     manifest = registry.manifest(encoder)
     vectors = np.full((len(pictures), manifest.output.dimension), np.nan, np.float32)
-    failures = _embed(settings, registry, manifest.id, pictures, vectors)
+    failures = _embed(settings, registry, manifest, pictures, vectors)
     with out.open("wb") as file:
         np.save(file, vectors)
     done = {"pictures": len(pictures), "failed": len(failures), "dimension": manifest.output.dimension,
@@ -84,7 +84,7 @@ def run(
 
 
 def _embed(
-    settings: Settings, registry: EncoderRegistry, encoder_id: str, pictures: Sequence[Path], vectors: Any
+    settings: Settings, registry: EncoderRegistry, manifest: Manifest, pictures: Sequence[Path], vectors: Any
 ) -> list[dict[str, str]]:
     import numpy as np
 
@@ -94,13 +94,13 @@ def _embed(
     from service.intake.decode import decode, prepare_opencv
 
     prepare_opencv()
-    session, limits, failures = registry.session(encoder_id), limits_of(settings), []
+    session, limits, failures = registry.session(manifest), limits_of(settings), []
     starts = range(0, len(pictures), _BATCH)
     for start in track(starts, "Embedding", console=console(stderr=True), transient=True):
         rows, tensors = [], []
         for row, path in enumerate(pictures[start : start + _BATCH], start):
             try:
-                tensors.append(to_tensor(decode(path.read_bytes(), limits), session.manifest.input))
+                tensors.append(to_tensor(decode(path.read_bytes(), limits), manifest.input))
                 rows.append(row)
             except ServiceError as error:
                 failures.append({"file": str(path), "reason": error.reason.name, "message": error.message})

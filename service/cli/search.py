@@ -28,6 +28,9 @@ def search(
     group_size: Annotated[int, typer.Option(help="Hits per group.")] = 1,
     max_distance: Annotated[float | None, typer.Option(help="Leave out what is farther (0 to 2).")] = None,
     min_score: Annotated[float | None, typer.Option(help="Leave out what scores lower (0 to 1).")] = None,
+    emphasis: Annotated[
+        list[str] | None, typer.Option(help="BLOCK=WEIGHT, 0 to 100; may be repeated. Blocks not named count 1.")
+    ] = None,
     region: Annotated[str, typer.Option(help="LEFT,TOP,RIGHT,BOTTOM of the picture, each 0 to 1.")] = "",
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) of the hits.")] = None,
     pictures: Annotated[
@@ -38,13 +41,15 @@ def search(
     """Find the records nearest to a picture.
 
     Example: afterimage search shoes query.jpg -k 5 --filter 'price < 50' --group-by product_id
+
+    Colour before shape: afterimage search shoes query.jpg --emphasis colour=4
     """
     if (picture is None) == (not record_id):
         raise CommandError("give either a picture or --id", code=Exit.USAGE)
     term = Term(record_id=record_id) if picture is None else Term(image=_read(picture), region=_region(region))
     found = client.search(
         collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
-        max_distance=max_distance, min_score=min_score,
+        max_distance=max_distance, min_score=min_score, emphasis=_emphasis(emphasis or []),
     )  # fmt: skip
     hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
     if sheet is not None:
@@ -101,6 +106,17 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}", code=Exit.USAGE) from error
+
+
+def _emphasis(options: Sequence[str]) -> dict[str, float]:
+    weights = {}
+    for option in options:
+        name, _, weight = option.partition("=")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            raise CommandError(f"--emphasis {option!r}: not BLOCK=WEIGHT", code=Exit.USAGE) from None
+    return weights
 
 
 def _region(text: str) -> Region | None:

@@ -9,16 +9,18 @@ import hashlib
 import json
 import math
 import re
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from service.errors import SettingError
 
 MANIFEST_NAME = "encoder.json"
 PREPROCESSING_VERSION = 1
 Triple = tuple[float, float, float]
+_ADDED_LATER = {("trim", "none")}  # fields that older fingerprints do not know, with the value that changes nothing
 
 
 class _Strict(BaseModel):
@@ -33,6 +35,7 @@ class InputSpec(_Strict):
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     color: Literal["RGB", "BGR"] = "RGB"
     dtype: Literal["float32", "float16", "uint8"] = "float32"
+    trim: Literal["none", "frame"] = "none"
     resize: Literal["stretch", "crop", "pad"] = "stretch"
     crop_fraction: Annotated[float, Field(gt=0, le=1)] = 0.875
     pad_value: Annotated[int, Field(ge=0, le=255)] = 255
@@ -48,12 +51,36 @@ class InputSpec(_Strict):
         return value
 
 
+class BlockSpec(_Strict):
+    """A named part of the vector that a search may weigh. Blocks follow each other in the vector.
+
+    `share`: the squared length of this part of every vector, which must be the same for all pictures.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    size: Annotated[int, Field(ge=1, le=8192)]
+    share: Annotated[float, Field(gt=0, le=1)]
+
+
 class OutputSpec(_Strict):
     """What the model gives, and how that becomes one vector."""
 
     name: str
     dimension: Annotated[int, Field(ge=1, le=8192)]
     pooling: Literal["none", "cls", "mean_tokens", "global_average"] = "none"
+    blocks: tuple[BlockSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.blocks:
+            return self
+        if sum(b.size for b in self.blocks) != self.dimension:
+            raise ValueError("the sizes of the blocks must add up to the dimension")
+        if abs(sum(b.share for b in self.blocks) - 1) > 1e-3:
+            raise ValueError("the shares of the blocks must add up to 1")
+        if len({b.name for b in self.blocks}) < len(self.blocks):
+            raise ValueError("every block needs a name of its own")
+        return self
 
 
 class ScoreSpec(_Strict):
@@ -112,13 +139,13 @@ class Manifest(_Strict):
             raise ValueError("sha256 is 64 hexadecimal digits")
         return value
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits over the model's bytes and everything that is done before and after it."""
         parts = {
             "model": self.sha256,
-            "input": self.input.model_dump(),
-            "output": self.output.model_dump(),
+            "input": {k: v for k, v in self.input.model_dump().items() if (k, v) not in _ADDED_LATER},
+            "output": self.output.model_dump(exclude={"blocks"}),  # names for parts of the same numbers
             "preprocessing": PREPROCESSING_VERSION,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from service.encoder.manifest import InputSpec
 
 Tensor = NDArray[np.generic]
+_TRIM_SIDE, _TRIM_TOLERANCE, _TRIM_SHARE, _TRIM_MOST = 160, 14, 0.98, 0.35
 
 
 def to_tensor(pixels: NDArray[np.uint8], spec: InputSpec) -> Tensor:
@@ -18,6 +19,8 @@ def to_tensor(pixels: NDArray[np.uint8], spec: InputSpec) -> Tensor:
     Result: dtype and layout of `spec`, (3, h, w) or (h, w, 3).
     """
     height, width = spec.size
+    if spec.trim == "frame":
+        pixels = trimmed(pixels)
     fitted = _fit(pixels, height, width, spec)
     if spec.color == "BGR":
         fitted = fitted[:, :, ::-1]
@@ -27,6 +30,39 @@ def to_tensor(pixels: NDArray[np.uint8], spec: InputSpec) -> Tensor:
         scaled = fitted.astype(np.float32) * np.float32(spec.scale)
         tensor = ((scaled - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)).astype(spec.dtype)
     return np.ascontiguousarray(tensor.transpose(2, 0, 1) if spec.layout == "NCHW" else tensor)
+
+
+def trimmed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Without a plain frame around the picture, where there is one; a view of `pixels`.
+
+    The ground of a product is no frame: the cut is kept only where the picture within does not end in the same colour.
+    """
+    step = max(1, max(pixels.shape[:2]) // _TRIM_SIDE)
+    small = pixels[::step, ::step]
+    ring = np.concatenate([small[0], small[-1], small[1:-1, 0], small[1:-1, -1]])
+    near = np.abs(small.astype(np.int16) - np.median(ring, axis=0)).max(axis=-1) <= _TRIM_TOLERANCE
+    rows, columns = near.mean(axis=1) >= _TRIM_SHARE, near.mean(axis=0) >= _TRIM_SHARE
+    top, bottom, left, right = (_leading(line) for line in (rows, rows[::-1], columns, columns[::-1]))
+    inner = near[top : len(rows) - bottom, left : len(columns) - right]
+    if top + bottom + left + right == 0 or _ends_alike(inner):
+        return pixels
+    height, width = pixels.shape[:2]
+    return pixels[top * step : height - bottom * step, left * step : width - right * step]
+
+
+def _leading(line: NDArray[np.bool_]) -> int:
+    """How many of the first entries are true, at most _TRIM_MOST of all."""
+    most = int(_TRIM_MOST * len(line))
+    return most if line[:most].all() else int(line[:most].argmin())
+
+
+def _ends_alike(near: NDArray[np.bool_]) -> bool:
+    """Whether half of the outer ring is still in the colour of the frame, or nothing is left within."""
+    edge = max(1, max(near.shape) // 40)
+    if min(near.shape) <= 2 * edge:
+        return True
+    inside = near[edge:-edge, edge:-edge]
+    return bool((near.sum() - inside.sum()) * 2 >= near.size - inside.size)
 
 
 def _fit(pixels: NDArray[np.uint8], height: int, width: int, spec: InputSpec) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from service.encoder.session import EncoderSession
 from service.errors import Reason, ServiceError, SettingError
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+_EARLIER_FOLDER = Path(__file__).parent / "earlier"
 
 
 class EncoderRegistry:
@@ -19,15 +20,17 @@ class EncoderRegistry:
         """Raises SettingError where a manifest is wrong, two share an id, or the default does not exist."""
         self._threads = threads
         self._lock = threading.Lock()
-        self._sessions: dict[str, EncoderSession] = {}
+        self._sessions: dict[tuple[str, str], EncoderSession] = {}
         self._found: dict[str, tuple[Path, Manifest]] = {}
-        self._by_fingerprint: dict[tuple[str, str], Manifest] = {}
+        self._pinned: dict[tuple[str, str], tuple[Path, Manifest]] = {}
+        for folder in _folders(_EARLIER_FOLDER):
+            self._remember(folder, read_manifest(folder))
         for folder in [BUILTIN_FOLDER, *_folders(encoders_dir)]:
             manifest = read_manifest(folder)
             if manifest.id in self._found:
                 raise SettingError(f"{folder}: another encoder has the id {manifest.id!r}; change one of them")
             self._found[manifest.id] = (folder, manifest)
-            self._by_fingerprint[manifest.id, manifest.fingerprint] = manifest
+            self._remember(folder, manifest)
         if default_id not in self._found:
             raise SettingError(
                 f"default_encoder: no encoder {default_id!r}; there are {', '.join(sorted(self._found))}"
@@ -47,17 +50,21 @@ class EncoderRegistry:
         return found[1]
 
     def pinned(self, encoder_id: str, fingerprint: str) -> Manifest | None:
-        """The manifest of the encoder that makes exactly these vectors, where there is one."""
-        return self._by_fingerprint.get((encoder_id, fingerprint))
+        """The manifest of the encoder that makes exactly these vectors, where there is one: earlier versions of the
+        built-in encoder are kept, so that collections made with them go on working."""
+        found = self._pinned.get((encoder_id, fingerprint))
+        return found[1] if found else None
 
-    def session(self, encoder_id: str) -> EncoderSession:
-        """The loaded encoder; loads it on first use, once. Raises ServiceError or SettingError."""
-        manifest = self.manifest(encoder_id)
+    def session(self, manifest: Manifest) -> EncoderSession:
+        """The loaded encoder of one of the registry's manifests; loads it on first use, once. Raises SettingError."""
+        key = (manifest.id, manifest.fingerprint)
         with self._lock:
-            if manifest.id not in self._sessions:
-                folder = self._found[manifest.id][0]
-                self._sessions[manifest.id] = EncoderSession(folder, manifest, self._threads)
-            return self._sessions[manifest.id]
+            if key not in self._sessions:
+                self._sessions[key] = EncoderSession(*self._pinned[key], self._threads)
+            return self._sessions[key]
+
+    def _remember(self, folder: Path, manifest: Manifest) -> None:
+        self._pinned[manifest.id, manifest.fingerprint] = (folder, manifest)
 
 
 def _folders(encoders_dir: Path | None) -> list[Path]:

@@ -12,6 +12,19 @@ from service.encoder.manifest import Manifest, OutputSpec
 from service.errors import SettingError
 
 
+def load_model(model: str | bytes, threads: int) -> onnxruntime.InferenceSession:
+    """A model from a path or from memory, on the CPU, under the settings that every model here runs with: no arena,
+    because it keeps the last tensors and with them the last picture. Raises what ONNX Runtime raises."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 class EncoderSession:
     """A model in memory. `run` may be called from any number of threads."""
 
@@ -19,17 +32,8 @@ class EncoderSession:
         """Loads the model; `threads` is how many cores one run uses. Raises SettingError where it does not load or
         does not fit its manifest."""
         self.manifest = manifest
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # the arena keeps the last tensors, and with them the last picture
-        options.enable_mem_pattern = False
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(folder / manifest.model), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = load_model(str(folder / manifest.model), threads)
         except Exception as error:  # ONNX Runtime raises a class of its own per failure
             raise SettingError(f"encoder {manifest.id}: ONNX Runtime does not load the model: {error}") from error
         self._fixed_batch = self._check_names()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from index import Collection, CollectionSpec, TenantDirectory
-from service.encoder.manifest import Manifest, ScoreSpec
+from service.encoder.manifest import BlockSpec, Manifest, ScoreSpec
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
 from service.engine.pictures import PictureEncoder
@@ -59,6 +59,11 @@ class Engine:
             "which this server does not have; only vectors can be inserted and searched with"
         )
         raise ServiceError(Reason.ENCODER_MISSING, message)
+
+    def blocks_of(self, collection: Collection) -> tuple[BlockSpec, ...]:
+        """The named blocks of the collection's vectors; none where the encoder is missing or names none."""
+        manifest = self.encoders.pinned(collection.spec.encoder_id, collection.spec.encoder_fingerprint)
+        return manifest.output.blocks if manifest is not None else ()
 
     def score_of(self, collection: Collection) -> ScoreSpec:
         """The calibration of the collection's encoder; a neutral one where the encoder is missing."""

@@ -92,7 +92,7 @@ class Ingest:
         write = replace(write, region=picture.region, digest=digest)
         if known.get(write.record_id) == digest:
             return write  # the same picture: the stored vector stays
-        vector = await engine.pictures.encode(picture, encoder.id, Lane.INSERT)
+        vector = await engine.pictures.encode(picture, encoder, Lane.INSERT)
         return replace(write, vector=vector)
 
     async def _write(

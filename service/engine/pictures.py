@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from index import Region, Vector
 from index.attributes import check_region
 from service.encoder.batcher import Batcher, BatcherLimits, Lane
-from service.encoder.manifest import InputSpec
+from service.encoder.manifest import InputSpec, Manifest
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
@@ -42,12 +42,12 @@ class PictureEncoder:
     ) -> None:
         self.limits = limits
         self._encoders, self._workers, self._batching = encoders, workers, batching
-        self._batchers: dict[str, Batcher] = {}
+        self._batchers: dict[tuple[str, str], Batcher] = {}
         self._loading = asyncio.Lock()
 
     async def load(self, encoder_id: str) -> None:
         """Loads an encoder before its first use. Raises SettingError where the model does not load."""
-        await self._batcher(encoder_id)
+        await self._batcher(self._encoders.manifest(encoder_id))
 
     async def image_bytes(self, source: PictureSource) -> bytes:
         """The bytes of the picture. Raises ServiceError (SOURCE_MISSING, URL_FETCH_UNAVAILABLE)."""
@@ -57,14 +57,13 @@ class PictureEncoder:
             raise ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server takes pictures as bytes only", field="url")
         raise ServiceError(Reason.SOURCE_MISSING, "give the picture as `image`", field="image")
 
-    async def encode(self, source: PictureSource, encoder_id: str, lane: Lane) -> Vector:
+    async def encode(self, source: PictureSource, encoder: Manifest, lane: Lane) -> Vector:
         """The vector, L2-normalised, shape (dimension,). Raises ServiceError."""
         with translated_errors():
             check_region(source.region)
         image = await self.image_bytes(source)
-        spec = self._encoders.manifest(encoder_id).input
-        batcher = await self._batcher(encoder_id)
-        tensor = await self._workers.decode(_picture_tensor, image, self.limits, source.region, spec)
+        batcher = await self._batcher(encoder)
+        tensor = await self._workers.decode(_picture_tensor, image, self.limits, source.region, encoder.input)
         return await batcher.encode(tensor, lane)
 
     def waiting(self) -> int:
@@ -76,11 +75,11 @@ class PictureEncoder:
         for batcher in self._batchers.values():
             await batcher.close()
 
-    async def _batcher(self, encoder_id: str) -> Batcher:
-        wanted = self._encoders.manifest(encoder_id).id
+    async def _batcher(self, encoder: Manifest) -> Batcher:
+        wanted = (encoder.id, encoder.fingerprint)
         async with self._loading:
             if wanted not in self._batchers:
-                session = await self._workers.read(self._encoders.session, wanted)
+                session = await self._workers.read(self._encoders.session, encoder)
                 self._batchers[wanted] = Batcher(session.run, self._workers.model, self._batching)
             return self._batchers[wanted]
 

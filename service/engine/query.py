@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from index import Collection, Hit, Region, SearchAnswer, SearchQuery, Vector
 from index.checks import normalised
 from service.encoder.batcher import Lane
 from service.encoder.manifest import ScoreSpec
+from service.engine.emphasis import EmphasisedQuery, emphasised
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.pictures import PictureSource
@@ -45,6 +46,7 @@ class SearchInput:
     min_score: float | None = None
     exclude_record_ids: frozenset[str] = frozenset()
     include_vectors: bool = False
+    emphasis: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def most_hits(self) -> int:
@@ -78,14 +80,16 @@ class Query:
         vectors = await self._vectors(collection, wanted.terms)
         encoded = time.perf_counter()
         score = self._engine.score_of(collection)
+        combined = combine(vectors, [t.weight for t in wanted.terms])
+        asked = emphasised(combined, self._engine.blocks_of(collection), wanted.emphasis)
         query = SearchQuery(
-            vector=combine(vectors, [t.weight for t in wanted.terms]),
+            vector=asked.vector,
             k=wanted.k,
             offset=wanted.offset,
             filter=wanted.filter,
             group_by_product=wanted.group_by_product,
             group_size=wanted.group_size,
-            max_distance=_reach(wanted, score),
+            max_distance=asked.reach(_reach(wanted, score)),
             exclude_record_ids=wanted.exclude_record_ids | {t.record_id for t in wanted.terms if t.record_id},
             include_vectors=wanted.include_vectors,
         )
@@ -94,7 +98,7 @@ class Query:
         regions = tuple(t.picture.region if t.picture else None for t in wanted.terms)
         spec = collection.spec
         return SearchOutput(
-            answer, score, spec.encoder_id, spec.encoder_fingerprint, regions, encoded - started,
+            _rescaled(answer, asked), score, spec.encoder_id, spec.encoder_fingerprint, regions, encoded - started,
             time.perf_counter() - encoded,
         )  # fmt: skip
 
@@ -124,7 +128,7 @@ class Query:
         async def vector(term: QueryTerm) -> Vector:
             if term.picture is not None:
                 encoder = self._engine.encoder_of(collection)
-                return await self._engine.pictures.encode(term.picture, encoder.id, Lane.SEARCH)
+                return await self._engine.pictures.encode(term.picture, encoder, Lane.SEARCH)
             if term.vector is not None:
                 with translated_errors():
                     return normalised("query.vector", term.vector, collection.spec.dimension)
@@ -145,6 +149,13 @@ def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
     if norm < 1e-6:
         raise ServiceError(Reason.ARGUMENT_INVALID, "the terms of the query cancel each other out", field="query")
     return (total / norm).astype(np.float32)
+
+
+def _rescaled(answer: SearchAnswer, asked: EmphasisedQuery) -> SearchAnswer:
+    if asked.scale == 1.0:
+        return answer
+    groups = tuple(tuple(replace(h, distance=asked.distance(h.distance)) for h in group) for group in answer.groups)
+    return replace(answer, groups=groups)
 
 
 def _reach(wanted: SearchInput, score: ScoreSpec) -> float | None:

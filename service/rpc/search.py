@@ -15,7 +15,7 @@ from afterimage.v1 import search_service_pb2_grpc as pb_grpc
 from index import Hit, Path, Vector
 from index.model import Attributes, DuplicateGroup
 from service.encoder.batcher import Lane
-from service.encoder.manifest import ScoreSpec
+from service.encoder.manifest import Manifest, ScoreSpec
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
 from service.engine.pictures import PictureSource
@@ -89,7 +89,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         check_count("pictures", len(request.pictures), MAX_PICTURES)
         principal().require(Scope.SEARCH)
         encoder = self._engine.encoders.manifest(request.encoder_id)
-        encoded = await asyncio.gather(*(self._encode(p, encoder.id) for p in request.pictures))
+        encoded = await asyncio.gather(*(self._encode(p, encoder) for p in request.pictures))
         return pb.EncodeResponse(
             pictures=[
                 pb.EncodedPicture(error=to_record_error(e)) if isinstance(e, ServiceError)
@@ -122,7 +122,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         """Orders pictures by likeness to a query."""
         check_count("pictures", len(request.pictures), MAX_PICTURES)
         encoder = self._engine.encoders.manifest(request.encoder_id)
-        query, *rest = await asyncio.gather(*(self._encode(p, encoder.id) for p in (request.query, *request.pictures)))
+        query, *rest = await asyncio.gather(*(self._encode(p, encoder) for p in (request.query, *request.pictures)))
         if isinstance(query, ServiceError):
             raise query
         ranked = [_ranked(i, query, e, encoder.score) for i, e in enumerate(rest)]
@@ -148,9 +148,9 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         self._metrics.search_paths.labels(found.answer.path.value).inc()
         return _response(request, found, started)
 
-    async def _encode(self, picture: pb.PictureInput, encoder_id: str) -> Vector | ServiceError:
+    async def _encode(self, picture: pb.PictureInput, encoder: Manifest) -> Vector | ServiceError:
         try:
-            return await self._engine.pictures.encode(_picture(picture), encoder_id, Lane.SEARCH)
+            return await self._engine.pictures.encode(_picture(picture), encoder, Lane.SEARCH)
         except Exception as failure:
             return as_service_error(failure)
 
@@ -179,6 +179,7 @@ def _search_input(request: pb.SearchRequest) -> SearchInput:
         min_score=_optional_number(request, "min_score", 1.0),
         exclude_record_ids=frozenset(request.exclude_record_ids),
         include_vectors=request.include_vectors,
+        emphasis=dict(request.emphasis),
     )
 
 

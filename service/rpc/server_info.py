@@ -49,6 +49,7 @@ class ServerInfoServicer(pb_grpc.ServerInfoServiceServicer):
                 pb.Encoder(
                     id=m.id, version=m.version, license=m.license, dimension=m.output.dimension,
                     fingerprint=m.fingerprint, is_default=m.id == encoders.default_id,
+                    blocks=[b.name for b in m.output.blocks],
                 )
                 for m in encoders.manifests()
             ],

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -157,13 +157,19 @@ def search(
     exclude_record_ids: Sequence[str] = (),
     fields: Sequence[str] = (),
     include_vectors: bool = False,
+    emphasis: Mapping[str, float] | None = None,
     timeout_s: float | None = None,
 ) -> Call[SearchResult]:
-    """The nearest records to a picture (bytes), a Term, or several weighted Terms."""
+    """The nearest records to a picture (bytes), a Term, or several weighted Terms.
+
+    emphasis: how much each named block of the encoder's vector counts, 0 to 100 by name, such as {"colour": 3}; blocks
+    that are not named count 1.
+    """
     request = search_pb.SearchRequest(
         collection=collection, query=convert.query_terms(query), k=k, offset=offset, filter=filter,
         group_by=group_by, group_size=group_size, exclude_record_ids=list(exclude_record_ids), fields=list(fields),
         include_vectors=include_vectors, max_distance=max_distance, min_score=min_score,
+        emphasis=emphasis or {},
     )  # fmt: skip
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
 

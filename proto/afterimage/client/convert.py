@@ -156,7 +156,8 @@ def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:
     """What the server is."""
     limits = {f.name: getattr(message.limits, f.name) for f in message.limits.DESCRIPTOR.fields}
     encoders = tuple(
-        Encoder(e.id, e.version, e.license, e.dimension, e.fingerprint, e.is_default) for e in message.encoders
+        Encoder(e.id, e.version, e.license, e.dimension, e.fingerprint, e.is_default, tuple(e.blocks))
+        for e in message.encoders
     )
     return ServerInfo(
         message.version, limits, encoders, tuple(message.image_formats), message.fetches_urls, tuple(message.scopes)

@@ -234,6 +234,7 @@ class Encoder:
     dimension: int
     fingerprint: str
     is_default: bool
+    blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

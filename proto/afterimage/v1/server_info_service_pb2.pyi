@@ -99,6 +99,7 @@ class Encoder(_message.Message):
     DIMENSION_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.str
     license: _builtins.str
@@ -106,6 +107,10 @@ class Encoder(_message.Message):
     fingerprint: _builtins.str
     is_default: _builtins.bool
     """Taken where a collection names no encoder."""
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of the vector that `emphasis` of a search may weigh; empty where the encoder names none."""
+
     def __init__(
         self,
         *,
@@ -115,10 +120,11 @@ class Encoder(_message.Message):
         dimension: _builtins.int = ...,
         fingerprint: _builtins.str = ...,
         is_default: _builtins.bool = ...,
+        blocks: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "fingerprint", b"fingerprint", "id", b"id", "is_default", b"is_default", "license", b"license", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "dimension", b"dimension", "fingerprint", b"fingerprint", "id", b"id", "is_default", b"is_default", "license", b"license", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

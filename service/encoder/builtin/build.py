@@ -1,7 +1,9 @@
-"""Builds the built-in encoder: `make encoder`. Needs the development packages (onnx).
+"""Builds the built-in encoder: `make encoder`. Needs the development packages (onnx), no PyTorch.
 
-python -m service.encoder.builtin.build            write encoder.onnx and encoder.json
-python -m service.encoder.builtin.build --check    exit 1 where the committed files differ from what is built
+python -m service.encoder.builtin.build              draw pairs, fit the projections, write everything (minutes)
+python -m service.encoder.builtin.build --assemble   write encoder.onnx and encoder.json from the weights as they are
+python -m service.encoder.builtin.build --check      exit 1 where the files are not what the code makes of the weights
+python -m service.encoder.builtin.build --verify     fit again and compare the vectors with those of the committed file
 """
 
 from __future__ import annotations
@@ -9,50 +11,96 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from service.encoder.builtin.descriptor import DIMENSION, SIDE, build_model
-from service.encoder.manifest import MANIFEST_NAME, Manifest
+import numpy as np
 
-_FOLDER = Path(__file__).parent
-_MODEL_NAME = "encoder.onnx"
+from service.encoder.builtin.assemble import OUTPUT, Shares, encoder_model
+from service.encoder.builtin.fit import closed_form
+from service.encoder.builtin.formula import INPUT, prepared
+from service.encoder.builtin.generator.pairs import draw_pair
+from service.encoder.builtin.graph import Precision
+from service.encoder.builtin.weights import Weights, read_weights, write_closed_form
+from service.encoder.manifest import MANIFEST_NAME, Manifest, ScoreSpec
+from service.encoder.session import load_model
+
+VERSION = "2"
+MODEL_NAME = "encoder.onnx"
+SHARES = Shares(colour=0.11, shape=0.445, head=0.445)
+SCORE = ScoreSpec(midpoint=0.3, width=0.06, near_duplicate_distance=0.1)
+PRECISION: Precision = "int8"
+TOLERANCE = 0.01  # largest difference of a cosine between this build and another
+FOLDER = Path(__file__).parent
+_VERIFY_FROM = 1 << 41  # numbers of the pictures that builds are compared on
 
 
-def build_files() -> dict[str, bytes]:
+def build_files(weights: Weights, precision: Precision = PRECISION) -> dict[str, bytes]:
     """The files of the encoder by name."""
-    model = build_model().SerializeToString(deterministic=True)
+    model = encoder_model(weights, SHARES, precision).SerializeToString(deterministic=True)
+    colour, shape = weights.block_sizes
     manifest = Manifest.model_validate(
         {
             "id": "builtin",
-            "version": "1",
+            "version": VERSION,
             "license": "Apache-2.0",
-            "description": "Colour and oriented gradients by formula; nothing learnt, no photograph seen.",
-            "model": _MODEL_NAME,
+            "description": "Learnt from drawn pictures alone; no photograph seen.",
+            "model": MODEL_NAME,
             "sha256": hashlib.sha256(model).hexdigest(),
-            "input": {
-                "name": "pixels", "size": [SIDE, SIDE], "layout": "NHWC", "color": "RGB", "dtype": "uint8",
-                "resize": "stretch",
+            "input": INPUT.model_dump(),
+            "output": {
+                "name": OUTPUT,
+                "dimension": colour + shape,
+                "blocks": [
+                    {"name": "colour", "size": colour, "share": SHARES.colour},
+                    {"name": "shape", "size": shape, "share": round(SHARES.shape + SHARES.head, 6)},
+                ],
             },
-            "output": {"name": "embedding", "dimension": DIMENSION},
-            "score": {"midpoint": 0.12, "width": 0.03, "near_duplicate_distance": 0.03},
+            "score": SCORE.model_dump(),
         }
-    )  # fmt: skip
+    )
     text = json.dumps(manifest.model_dump(), indent=2) + "\n"
-    return {_MODEL_NAME: model, MANIFEST_NAME: text.encode()}
+    return {MODEL_NAME: model, MANIFEST_NAME: text.encode()}
+
+
+def stale_files() -> list[str]:
+    """Which committed files are not, byte for byte, what the code makes of the committed weights."""
+    return [name for name, content in build_files(read_weights()).items() if (FOLDER / name).read_bytes() != content]
+
+
+def largest_difference(model: bytes, other: bytes, pictures: int = 200) -> float:
+    """How far the cosines between drawn pictures differ between two models."""
+    drawn = [draw_pair(number, "object") for number in range(_VERIFY_FROM, _VERIFY_FROM + pictures // 2)]
+    pixels = np.stack([prepared(p) for pair in drawn for p in (pair.first, pair.second)])
+    vectors = [load_model(m, threads=2).run([OUTPUT], {INPUT.name: pixels})[0] for m in (model, other)]
+    cosines = [v @ v.T for v in vectors]
+    return float(np.abs(cosines[0] - cosines[1]).max())
 
 
 def main(arguments: list[str]) -> int:
-    """Writes or checks the files; returns the exit code."""
-    files = build_files()
+    """Writes, checks or verifies the files; returns the exit code."""
     if "--check" in arguments:
-        stale = [name for name, content in files.items() if (_FOLDER / name).read_bytes() != content]
+        stale = stale_files()
         if stale:
-            print(f"not what the script builds: {', '.join(stale)}; run `make encoder`", file=sys.stderr)
+            print(f"not what the code builds: {', '.join(stale)}; run `make encoder`", file=sys.stderr)
         return 1 if stale else 0
-    for name, content in files.items():
-        (_FOLDER / name).write_bytes(content)
+    if "--verify" in arguments:
+        return _verify()
+    if "--assemble" not in arguments:
+        write_closed_form(*closed_form())
+    for name, content in build_files(read_weights()).items():
+        (FOLDER / name).write_bytes(content)
         print(f"{name}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
     return 0
+
+
+def _verify() -> int:
+    committed = (FOLDER / MODEL_NAME).read_bytes()
+    colour, shape = (p.rounded() for p in closed_form())
+    built = build_files(replace(read_weights(), colour=colour, shape=shape))[MODEL_NAME]
+    difference = largest_difference(committed, built)
+    print(f"same bytes: {committed == built}; largest difference of a cosine: {difference:.5f} (allowed: {TOLERANCE})")
+    return 0 if difference <= TOLERANCE else 1
 
 
 if __name__ == "__main__":

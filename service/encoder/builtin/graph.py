@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+Precision = Literal["float32", "float16", "int8"]
 OPSET = 18
 _IR_VERSION = 9
 
@@ -16,7 +17,9 @@ _IR_VERSION = 9
 class Graph:
     """Collects nodes and constants. Values are named by strings; [n, ...] is the batch axis."""
 
-    def __init__(self) -> None:
+    def __init__(self, precision: Precision = "float32") -> None:
+        """`precision`: how learnt weights are kept in the file; the arithmetic is float32 always."""
+        self._precision = precision
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._tensors: list[onnx.TensorProto] = []
@@ -27,18 +30,32 @@ class Graph:
         self._nodes.append(helper.make_node(kind, inputs, [name], **attributes))
         return name
 
-    def constant(self, values: NDArray[np.generic]) -> str:
+    def constant(self, values: NDArray[np.generic], name: str = "") -> str:
         """A constant; equal ones are stored once."""
         values = np.ascontiguousarray(values)
         key = (values.dtype.str, values.shape, values.tobytes())
         if key not in self._constants:
-            self._constants[key] = f"c{len(self._constants)}"
+            self._constants[key] = name or f"c{len(self._constants)}"
             self._tensors.append(numpy_helper.from_array(values, self._constants[key]))
         return self._constants[key]
 
     def scalar(self, value: float) -> str:
         """A float32 constant without a shape."""
         return self.constant(np.array(value, np.float32))
+
+    def weights(self, values: NDArray[np.float32], name: str) -> str:
+        """A learnt matrix or kernel, kept in the precision of this graph. Matrices [in, out] and kernels [out, in, h, w]
+        are scaled per output where they are kept as whole numbers."""
+        if self._precision == "float32":
+            return self.constant(values, name)
+        if self._precision == "float16":
+            return self.op("Cast", [self.constant(values.astype(np.float16), name)], to=onnx.TensorProto.FLOAT)
+        axis = 1 if values.ndim == 2 else 0
+        others = tuple(i for i in range(values.ndim) if i != axis)
+        scale = np.maximum(np.abs(values).max(axis=others), 1e-12).astype(np.float32) / np.float32(127)
+        shaped = scale.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+        whole = np.clip(np.rint(values / shaped), -127, 127).astype(np.int8)
+        return self.op("DequantizeLinear", [self.constant(whole, name), self.constant(scale, f"{name}_scale")], axis=axis)
 
     def reshape(self, value: str, shape: list[int]) -> str:
         """0 keeps an axis, -1 takes what is left."""
@@ -87,9 +104,15 @@ class Graph:
         apart = self.op("Abs", [self.op("Sub", [inside, places])])
         return self.op("Relu", [self.op("Sub", [self.scalar(1.0), apart])])
 
-    def model(self, name: str, source: onnx.ValueInfoProto, result: onnx.ValueInfoProto) -> onnx.ModelProto:
-        """The finished, checked model."""
-        graph = helper.make_graph(self._nodes, name, [source], [result], initializer=self._tensors)
+    def model(
+        self, name: str, source: onnx.ValueInfoProto, outputs: dict[str, tuple[str, list[int]]]
+    ) -> onnx.ModelProto:
+        """The finished, checked model. `outputs`: by name, the value and its shape without the batch axis."""
+        results = []
+        for output, (value, shape) in outputs.items():
+            self.op("Identity", [value], output=output)
+            results.append(helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, ["n", *shape]))
+        graph = helper.make_graph(self._nodes, name, [source], results, initializer=self._tensors)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
         model.producer_name = "afterimage"
         onnx.checker.check_model(model, full_check=True)

@@ -4,9 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.encoder.builtin.build import build_files
 from service.encoder.manifest import InputSpec, ScoreSpec, read_manifest
-from service.encoder.preprocess import to_tensor
+from service.encoder.preprocess import to_tensor, trimmed
 from service.encoder.registry import BUILTIN_FOLDER, EncoderRegistry
 from service.errors import ServiceError, SettingError
 from service.intake.decode import decode
@@ -16,18 +15,13 @@ from tests.support.shared import clothing, own_encoder
 
 
 def embed(registry: EncoderRegistry, encoder_id: str, pictures: list[bytes]) -> np.ndarray:
-    session = registry.session(encoder_id)
-    spec = session.manifest.input
+    manifest = registry.manifest(encoder_id)
+    session, spec = registry.session(manifest), manifest.input
     return session.run(np.stack([to_tensor(decode(p, PictureLimits()), spec) for p in pictures]))
 
 
 def builtin() -> EncoderRegistry:
     return EncoderRegistry(None, "builtin", 2)
-
-
-def test_the_built_in_encoder_is_byte_for_byte_what_its_script_builds() -> None:
-    for name, content in build_files().items():
-        assert (BUILTIN_FOLDER / name).read_bytes() == content
 
 
 def test_vectors_are_normalised_and_do_not_depend_on_the_batch() -> None:
@@ -76,6 +70,10 @@ def test_an_encoder_of_ones_own_is_found_loaded_and_agrees_with_onnxruntime_alon
         assert float(vector @ expected) / np.linalg.norm(expected) > 0.99999
 
 
+def block(name: str, size: int, share: float) -> dict[str, object]:
+    return {"name": name, "size": size, "share": share}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -87,6 +85,13 @@ def test_an_encoder_of_ones_own_is_found_loaded_and_agrees_with_onnxruntime_alon
         ({"extra": 1}, "extra"),
         ({"input": {"name": "pixels", "size": [1, 1]}}, "input.size.0"),
         ({"output": {"name": "embedding", "dimension": 7}}, "not 7"),
+        ({"output": {"name": "embedding", "dimension": 9, "blocks": [block("a", 5, 1.0)]}}, "sizes of the blocks"),
+        ({"output": {"name": "embedding", "dimension": 5, "blocks": [block("a", 5, 0.5)]}}, "shares of the blocks"),
+        (
+            {"output": {"name": "embedding", "dimension": 6, "blocks": [block("a", 3, 0.5), block("a", 3, 0.5)]}},
+            "a name of its own",
+        ),
+        ({"output": {"name": "embedding", "dimension": 5, "blocks": [block("A b", 5, 1.0)]}}, "output.blocks.0.name"),
         ({"output": {"name": "nothing", "dimension": 384}}, "no output 'nothing'"),
         ({"input": {"name": "wrong", "size": [96, 96]}}, "no input 'wrong'"),
     ],
@@ -98,7 +103,8 @@ def test_a_manifest_that_does_not_fit_stops_with_its_remedy(tmp_path: Path, chan
     manifest = {**json.loads((BUILTIN_FOLDER / "encoder.json").read_text()), "id": "mine", **change}
     (folder / "encoder.json").write_text(json.dumps(manifest))
     with pytest.raises(SettingError, match=said):
-        EncoderRegistry(tmp_path, "mine", 1).session("mine")
+        registry = EncoderRegistry(tmp_path, "mine", 1)
+        registry.session(registry.manifest("mine"))
 
 
 def test_two_encoders_of_one_id_are_refused(tmp_path: Path) -> None:
@@ -120,7 +126,8 @@ def test_a_model_that_is_no_model_stops_with_its_name(tmp_path: Path) -> None:
     manifest.update(id="broken", sha256=hashlib.sha256(b"not a model").hexdigest())
     (folder / "encoder.json").write_text(json.dumps(manifest))
     with pytest.raises(SettingError, match="encoder broken"):
-        EncoderRegistry(tmp_path, "builtin", 1).session("broken")
+        registry = EncoderRegistry(tmp_path, "builtin", 1)
+        registry.session(registry.manifest("broken"))
 
 
 def test_an_unknown_encoder_is_named_with_those_that_exist() -> None:
@@ -136,6 +143,35 @@ def test_the_fingerprint_changes_with_whatever_changes_a_vector() -> None:
     described = manifest.model_copy(update={"description": "other words"})
     assert resized.fingerprint != manifest.fingerprint
     assert described.fingerprint == manifest.fingerprint
+
+
+def test_naming_blocks_of_the_same_numbers_keeps_the_fingerprint() -> None:
+    manifest = read_manifest(BUILTIN_FOLDER)
+    unnamed = manifest.model_copy(update={"output": manifest.output.model_copy(update={"blocks": ()})})
+    assert unnamed.fingerprint == manifest.fingerprint
+
+
+def framed(inner: np.ndarray, edge: int, colour: int) -> np.ndarray:
+    return np.pad(inner, ((edge, edge), (edge, edge), (0, 0)), constant_values=colour)
+
+
+def test_a_plain_frame_is_cut_off_and_the_ground_of_a_product_is_not() -> None:
+    busy = np.asarray(noise(3, 200, 120))
+    assert trimmed(framed(busy, 30, 250)).shape == busy.shape
+    ellipse = np.full((200, 200, 3), 250, np.uint8)
+    y, x = np.mgrid[:200, :200]
+    inside = ((x - 100) / 70) ** 2 + ((y - 100) / 60) ** 2 < 1
+    ellipse[inside] = np.asarray(noise(5, 200, 200))[inside]
+    assert trimmed(ellipse).shape == ellipse.shape
+
+
+def test_at_most_a_third_and_a_little_is_cut_from_each_side() -> None:
+    busy = np.asarray(noise(6, 60, 60))
+    assert trimmed(framed(busy, 200, 255)).shape == framed(busy, 200, 255).shape
+    plain = np.full((90, 70, 3), 12, np.uint8)
+    assert trimmed(plain).shape == plain.shape
+    for tiny in ((1, 1), (2, 5), (50, 1)):
+        assert trimmed(np.zeros((*tiny, 3), np.uint8)).shape[:2] == tiny
 
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])

@@ -1,66 +1,30 @@
-"""The built-in encoder's graph: joint colour histograms and a pyramid of oriented gradients, as ONNX operators.
+"""Colour and gradients, by formula: CIE Lab, soft colour histograms and a pyramid of oriented gradients.
 
-Input uint8 [n, 96, 96, 3] (RGB), output float32 [n, DIMENSION], L2-normalised. Nothing in it is learnt. Colour is CIE
-Lab (D65). Histograms are soft (each pixel shared between neighbouring bins), finer near grey, and taken over the whole
-picture, weighted to its centre, and on 3 x 3 cells; gradients are binned by orientation (Dalal and Triggs, "Histograms
-of Oriented Gradients for Human Detection", CVPR 2005) on five grids. Every block is square-rooted (the Hellinger
-kernel: Arandjelovic and Zisserman, CVPR 2012). The picture and its mirror image are averaged. A fixed matrix of random
-signs brings the result to DIMENSION numbers (Achlioptas, "Database-friendly random projections", JCSS 2003).
+Histograms are joint and soft (each pixel shared between neighbouring bins), finer near grey, and taken over the whole
+picture, weighted to its centre, and on 3 x 3 cells; gradients are binned by orientation (Dalal and Triggs, "Histograms of
+Oriented Gradients for Human Detection", CVPR 2005) on five grids. Every block is square-rooted (the Hellinger kernel:
+Arandjelovic and Zisserman, CVPR 2012).
 """
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from service.encoder.builtin.graph import Graph
+from service.encoder.builtin.symmetry import ORIENTATIONS, mirrored_orientations
 
 SIDE = 96
-DIMENSION = 384
-_SEED = b"afterimage built-in encoder, projection"
 _RGB_TO_XYZ = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]], np.float32
 ) / np.array([[0.950456], [1.0], [1.088754]], np.float32)
-_ORIENTATIONS = 8
+_BINS, _CELL_BINS = (5, 8, 8), (4, 5, 5)
 _GRADIENT_GRIDS = ((96, 8), (96, 4), (48, 4), (24, 3), (24, 1))
 
 
-def build_model() -> onnx.ModelProto:
-    """The whole encoder as one graph."""
-    graph = Graph()
-    both = graph.op("Concat", ["pixels", _mirrored(graph)], axis=0)
-    lab = _lab(graph, both)
-    luminance, chroma_a, chroma_b = (graph.slice(lab, axis=1, start=c, end=c + 1) for c in range(3))
-    half = [graph.average_pool(plane, 2) for plane in (luminance, chroma_a, chroma_b)]
-    blocks = [
-        graph.scaled(_histogram(graph, half, (5, 8, 8), _centre_weights()), 1.0),
-        graph.scaled(_histogram(graph, half, (5, 8, 8), np.ones(48 * 48, np.float32)), 0.5),
-        *(graph.scaled(_cell_histogram(graph, half, y, x), 0.35) for y in range(3) for x in range(3)),
-        graph.scaled(graph.unit(graph.flat(graph.average_pool(lab, 16))), 0.5),
-        *(graph.scaled(_gradients(graph, luminance, side, cells), 0.6) for side, cells in _GRADIENT_GRIDS),
-    ]
-    features = graph.op("Concat", blocks, axis=1)
-    straight, mirrored = graph.split_batch(features)
-    projected = graph.op("MatMul", [graph.op("Add", [straight, mirrored]), _projection(graph, 2496)])
-    graph.unit(projected, output="embedding")
-    return graph.model(
-        "afterimage builtin",
-        helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, ["n", SIDE, SIDE, 3]),
-        helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, ["n", DIMENSION]),
-    )
-
-
-def _mirrored(graph: Graph) -> str:
-    columns = graph.constant(np.arange(SIDE - 1, -1, -1, dtype=np.int64))
-    return graph.op("Gather", ["pixels", columns], axis=2)
-
-
-def _lab(graph: Graph, pixels: str) -> str:
-    """CIE Lab, float32 [n, 3, 96, 96]; L in 0..100."""
+def lab(graph: Graph, pixels: str) -> str:
+    """uint8 RGB [n, 96, 96, 3] as CIE Lab (D65), float32 [n, 3, 96, 96]; L in 0..100."""
     c = graph.scalar
     srgb = graph.op("Mul", [graph.op("Cast", [pixels], to=onnx.TensorProto.FLOAT), c(1 / 255)])
     gamma = graph.op("Pow", [graph.op("Mul", [graph.op("Add", [srgb, c(0.055)]), c(1 / 1.055)]), c(2.4)])
@@ -71,10 +35,36 @@ def _lab(graph: Graph, pixels: str) -> str:
     line = graph.op("Add", [graph.op("Mul", [xyz, c(7.787)]), c(16 / 116)])
     f = graph.op("Where", [graph.op("Greater", [xyz, c(0.008856)]), root, line])
     to_lab = np.array([[0, 500, 0], [116, -500, 200], [0, 0, -200]], np.float32)
-    lab = graph.op(
-        "Add", [graph.op("MatMul", [f, graph.constant(to_lab)]), graph.constant(np.array([-16, 0, 0], np.float32))]
+    offset = graph.constant(np.array([-16, 0, 0], np.float32))
+    return graph.op(
+        "Transpose", [graph.op("Add", [graph.op("MatMul", [f, graph.constant(to_lab)]), offset])], perm=[0, 3, 1, 2]
     )
-    return graph.op("Transpose", [lab], perm=[0, 3, 1, 2])
+
+
+def colour_features(graph: Graph, lab_planes: str) -> str:
+    """All blocks side by side, [n, 2496]."""
+    luminance, chroma_a, chroma_b = (graph.slice(lab_planes, axis=1, start=c, end=c + 1) for c in range(3))
+    half = [graph.average_pool(plane, 2) for plane in (luminance, chroma_a, chroma_b)]
+    blocks = [
+        graph.scaled(_histogram(graph, half, _BINS, _centre_weights()), 1.0),
+        graph.scaled(_histogram(graph, half, _BINS, np.ones(48 * 48, np.float32)), 0.5),
+        *(graph.scaled(_cell_histogram(graph, half, y, x), 0.35) for y in range(3) for x in range(3)),
+        graph.scaled(graph.unit(graph.flat(graph.average_pool(lab_planes, 16))), 0.5),
+        *(graph.scaled(_gradients(graph, luminance, side, cells), 0.6) for side, cells in _GRADIENT_GRIDS),
+    ]
+    return graph.op("Concat", blocks, axis=1)
+
+
+def colour_mirror() -> NDArray[np.int64]:
+    """Where each of the features stands in the mirror image."""
+    bins, cell_bins = int(np.prod(_BINS)), int(np.prod(_CELL_BINS))
+    places = [np.arange(bins), np.arange(bins), np.arange(9 * cell_bins).reshape(3, 3, -1)[:, ::-1]]
+    places.append(np.arange(108).reshape(3, 6, 6)[..., ::-1])
+    for _, cells in _GRADIENT_GRIDS:
+        grid = np.arange(ORIENTATIONS * cells * cells).reshape(ORIENTATIONS, cells, cells)
+        places.append(grid[mirrored_orientations()][..., ::-1])
+    starts = np.cumsum([0] + [p.size for p in places])
+    return np.concatenate([p.ravel() + start for p, start in zip(places, starts, strict=False)])
 
 
 def _histogram(graph: Graph, planes: list[str], bins: tuple[int, int, int], weights: NDArray[np.float32]) -> str:
@@ -97,7 +87,7 @@ def _cell_histogram(graph: Graph, planes: list[str], row: int, column: int) -> s
         )
         for p in planes
     ]
-    return _histogram(graph, cut, (4, 5, 5), np.ones(16 * 16, np.float32))
+    return _histogram(graph, cut, _CELL_BINS, np.ones(16 * 16, np.float32))
 
 
 def _gradients(graph: Graph, luminance: str, side: int, cells: int) -> str:
@@ -111,30 +101,16 @@ def _gradients(graph: Graph, luminance: str, side: int, cells: int) -> str:
     magnitude = graph.op("Sqrt", [energy])
     flat_x = graph.op("Less", [graph.op("Abs", [dx]), c(1e-6)])
     angle = graph.op("Atan", [graph.op("Div", [dy, graph.op("Where", [flat_x, c(1e-6), dx])])])
-    turns = graph.op("Mul", [graph.op("Add", [angle, c(np.pi)]), c(_ORIENTATIONS / np.pi)])  # 4..12 for 8 bins
-    bins = graph.constant((np.arange(_ORIENTATIONS, dtype=np.float32) + _ORIENTATIONS)[None, :, None, None])
+    turns = graph.op("Mul", [graph.op("Add", [angle, c(np.pi)]), c(ORIENTATIONS / np.pi)])  # 4..12 for 8 bins
+    bins = graph.constant((np.arange(ORIENTATIONS, dtype=np.float32) + ORIENTATIONS)[None, :, None, None])
     apart = graph.op("Abs", [graph.op("Sub", [turns, bins])])
-    around = graph.op("Min", [apart, graph.op("Abs", [graph.op("Sub", [apart, c(_ORIENTATIONS)])])])
+    around = graph.op("Min", [apart, graph.op("Abs", [graph.op("Sub", [apart, c(ORIENTATIONS)])])])
     share = graph.op("Relu", [graph.op("Sub", [c(1.0), around])])
     pooled = graph.average_pool(graph.op("Mul", [share, magnitude]), side // cells)
     norms = graph.op("ReduceL2", [pooled, graph.constant(np.array([1], np.int64))], keepdims=1)
     mean = graph.op("ReduceMean", [norms, graph.constant(np.array([2, 3], np.int64))], keepdims=1)
     relative = graph.op("Div", [pooled, graph.op("Add", [mean, c(1e-6)])])
     return graph.unit(graph.op("Sqrt", [graph.flat(relative)]))
-
-
-def _projection(graph: Graph, features: int) -> str:
-    """A matrix of +-1, stored as bits: [features, DIMENSION]."""
-    packed = np.frombuffer(hashlib.shake_256(_SEED).digest(features * DIMENSION // 8), np.uint8)
-    shifts = graph.constant(np.arange(8, dtype=np.uint8))
-    bytes_ = graph.constant(packed.reshape(features * DIMENSION // 8, 1))
-    shifted = graph.op("BitShift", [bytes_, shifts], direction="RIGHT")
-    bits = graph.op("BitwiseAnd", [shifted, graph.constant(np.array([1], np.uint8))])
-    signs = graph.op(
-        "Sub",
-        [graph.op("Mul", [graph.op("Cast", [bits], to=onnx.TensorProto.FLOAT), graph.scalar(2.0)]), graph.scalar(1.0)],
-    )
-    return graph.reshape(signs, [features, DIMENSION])
 
 
 def _centre_weights() -> NDArray[np.float32]:

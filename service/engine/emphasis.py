@@ -1,0 +1,74 @@
+"""Emphasis: how much each named block of the vector counts in one search, as a change of the query alone.
+
+With weights w, a query q and a stored vector x are compared by the weighted cosine
+
+    sum_b w_b <q_b, x_b>  /  ( |q|_w |x|_w ),     |v|_w = sqrt( sum_b w_b |v_b|^2 ).
+
+Every block of a stored vector has a fixed length (its `share` in the manifest), so that |x|_w is one number for the whole
+collection: searching with the vector w_b q_b gives the same order, and a fixed factor turns its cosine into this one. The
+index needs to know nothing of it, and a picture stays at distance 0 from itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from index import Vector
+from service.encoder.manifest import BlockSpec
+from service.errors import Reason, ServiceError
+
+MAX_EMPHASIS = 100.0
+
+
+@dataclass(frozen=True)
+class EmphasisedQuery:
+    """What to search with. `scale`: the weighted cosine is this many times the cosine that the index finds."""
+
+    vector: Vector
+    scale: float = 1.0
+
+    def distance(self, found: float) -> float:
+        """The weighted cosine distance for a distance that the index gives."""
+        return found if self.scale == 1.0 else min(2.0, max(0.0, 1.0 - self.scale * (1.0 - found)))
+
+    def reach(self, distance: float | None) -> float | None:
+        """The distance in the index for a weighted cosine distance."""
+        if distance is None or self.scale == 1.0:
+            return distance
+        return 1.0 - (1.0 - distance) / self.scale + 1e-6
+
+
+def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> EmphasisedQuery:
+    """The query for weights by block name; blocks that are not named count 1. Raises ServiceError (ARGUMENT_INVALID)
+    for an unknown block, a weight out of range, or where nothing of the query is left."""
+    if not emphasis:
+        return EmphasisedQuery(vector)
+    _check(blocks, emphasis)
+    weights = np.repeat([emphasis.get(b.name, 1.0) for b in blocks], [b.size for b in blocks])
+    query = np.asarray(vector, np.float64)
+    own = math.sqrt(float((weights * query * query).sum()))
+    stored = math.sqrt(sum(emphasis.get(b.name, 1.0) * b.share for b in blocks))
+    weighted = weights * query
+    length = float(np.linalg.norm(weighted))
+    if min(own, stored, length) < 1e-6:
+        raise ServiceError(Reason.ARGUMENT_INVALID, "with these weights nothing of the query is left", field="emphasis")
+    return EmphasisedQuery((weighted / length).astype(np.float32), length / (own * stored))
+
+
+def _check(blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> None:
+    names = [b.name for b in blocks]
+    if not names:
+        raise ServiceError(
+            Reason.ARGUMENT_INVALID, "this collection's encoder has no named blocks to weigh", field="emphasis"
+        )
+    for name, weight in emphasis.items():
+        if name not in names:
+            message = f"no block {name!r}; this collection's encoder has {', '.join(names)}"
+            raise ServiceError(Reason.ARGUMENT_INVALID, message, field="emphasis")
+        if not 0 <= weight <= MAX_EMPHASIS:
+            message = f"the weight of {name!r} must be 0 to {MAX_EMPHASIS:g}"
+            raise ServiceError(Reason.ARGUMENT_INVALID, message, field="emphasis")

@@ -1,0 +1,72 @@
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from index import CollectionSpec, DataDirectory
+from service.app import open_registry
+from service.config import Settings, load_settings
+from service.encoder.batcher import BatcherLimits
+from service.encoder.registry import EncoderRegistry
+from service.engine.engine import Engine
+from service.engine.ingest import Ingest, RecordInput
+from service.engine.pictures import PictureEncoder, PictureSource
+from service.engine.query import Query, QueryTerm, SearchInput
+from service.engine.workers import Workers
+from service.errors import ServiceError
+from service.intake.limits import PictureLimits
+from service.tenancy.apikeys import Scope
+from service.tenancy.registry import Principal
+from service.tenancy.spaces import TenantSpaces
+from tests.support.pictures import png
+
+FIRST_VERSION = ("builtin", "b34be06d846129d6", 384)
+
+
+def settings_in(folder: Path) -> Settings:
+    return load_settings({"data_dir": folder / "data", "master_key_file": folder / "master.key"}).settings
+
+
+async def in_a_collection_of_the_first_version(folder: Path, emphasis: dict[str, float]) -> list[str]:
+    """Inserts five pictures into a collection made before the built-in encoder changed, and searches with the third."""
+    settings = settings_in(folder)
+    registry, workers = open_registry(settings), Workers(2)
+    encoders = EncoderRegistry(None, "builtin", 1)
+    pictures = PictureEncoder(encoders, workers, PictureLimits(), BatcherLimits())
+    spaces = TenantSpaces(DataDirectory(settings.data_dir), registry)
+    engine = Engine(spaces, encoders, pictures, workers)
+    owner = Principal(registry.create_tenant("shop").uid, "key", frozenset(Scope))
+    try:
+        (await engine.directory(owner)).create(CollectionSpec("old", *FIRST_VERSION))
+        records = [RecordInput(str(n), picture=PictureSource(image=png(n))) for n in range(5)]
+        await Ingest(engine).insert(owner, "old", records, insert_only=False)
+        term = QueryTerm(picture=PictureSource(image=png(3)))
+        found = await Query(engine).search(owner, SearchInput("old", (term,), k=2, emphasis=emphasis))
+        return [hit.record.record_id for group in found.answer.groups for hit in group]
+    finally:
+        await pictures.close()
+        spaces.close()
+        registry.close()
+        workers.close()
+
+
+def test_a_collection_of_the_first_built_in_encoder_goes_on_taking_pictures(tmp_path: Path) -> None:
+    assert os.listdir(tmp_path) == []
+    assert asyncio.run(in_a_collection_of_the_first_version(tmp_path, {}))[0] == "3"
+
+
+def test_its_vectors_have_no_blocks_to_weigh_and_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="no named blocks"):
+        asyncio.run(in_a_collection_of_the_first_version(tmp_path, {"colour": 2.0}))
+
+
+def test_new_collections_get_the_present_version_and_both_are_never_mixed() -> None:
+    encoders = EncoderRegistry(None, "builtin", 1)
+    present, earlier = encoders.manifest(""), encoders.pinned(*FIRST_VERSION[:2])
+    assert earlier is not None
+    assert earlier.version == "1"
+    assert present.version != earlier.version
+    assert present.fingerprint != earlier.fingerprint
+    assert [m.id for m in encoders.manifests()] == ["builtin"]
+    assert encoders.pinned("builtin", "0" * 16) is None

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from service.encoder.manifest import BlockSpec
+from service.engine.emphasis import emphasised
+from service.errors import ServiceError
+
+BLOCKS = (BlockSpec(name="colour", size=4, share=0.2), BlockSpec(name="shape", size=12, share=0.8))
+
+
+def vectors(seed: int, count: int) -> np.ndarray:
+    """Vectors whose blocks have the lengths that BLOCKS states."""
+    rng = np.random.default_rng(seed)
+    parts = [rng.normal(size=(count, b.size)) for b in BLOCKS]
+    scaled = [p / np.linalg.norm(p, axis=1, keepdims=True) * b.share**0.5 for p, b in zip(parts, BLOCKS, strict=True)]
+    return np.concatenate(scaled, axis=1).astype(np.float32)
+
+
+def weighted_distances(query: np.ndarray, stored: np.ndarray, colour: float, shape: float) -> np.ndarray:
+    """The definition: cosine distance after every number is multiplied by the root of its weight."""
+    root = np.sqrt(np.repeat([colour, shape], [4, 12]))
+    q, x = query * root, stored * root
+    return 1 - (x @ q) / np.linalg.norm(q) / np.linalg.norm(x, axis=1)
+
+
+@pytest.mark.parametrize(("colour", "shape"), [(1, 1), (4, 1), (1, 0), (0, 1), (0.5, 3), (100, 0.01)])
+def test_the_distance_is_that_of_the_weighted_cosine(colour: float, shape: float) -> None:
+    stored, query = vectors(1, 200), vectors(2, 1)[0]
+    asked = emphasised(query, BLOCKS, {"colour": colour, "shape": shape})
+    assert np.linalg.norm(asked.vector) == pytest.approx(1, abs=1e-6)
+    found = [asked.distance(float(1 - x @ asked.vector)) for x in stored]
+    assert np.allclose(found, weighted_distances(query, stored, colour, shape), atol=1e-5)
+
+
+def test_a_query_that_is_a_sum_of_vectors_is_weighed_like_any_other() -> None:
+    stored, terms = vectors(3, 100), vectors(4, 2)
+    query = terms[0] - 0.3 * terms[1]
+    query /= np.linalg.norm(query)
+    asked = emphasised(query, BLOCKS, {"colour": 5})
+    found = [asked.distance(float(1 - x @ asked.vector)) for x in stored]
+    assert np.allclose(found, weighted_distances(query, stored, 5, 1), atol=1e-5)
+
+
+def test_a_picture_stays_at_distance_zero_from_itself() -> None:
+    own = vectors(5, 1)[0]
+    for emphasis in ({"colour": 9.0}, {"shape": 0.0}, {"colour": 0.0}):
+        asked = emphasised(own, BLOCKS, emphasis)
+        assert asked.distance(float(1 - own @ asked.vector)) == pytest.approx(0, abs=1e-5)
+
+
+def test_without_emphasis_the_query_is_left_as_it_is() -> None:
+    own = vectors(6, 1)[0]
+    asked = emphasised(own, (), {})
+    assert asked.vector is own
+    assert asked.distance(0.25) == 0.25
+    assert asked.reach(0.25) == 0.25
+
+
+def test_reach_turns_a_weighted_distance_into_the_one_of_the_index() -> None:
+    asked = emphasised(vectors(7, 1)[0], BLOCKS, {"colour": 4})
+    reach = asked.reach(0.3)
+    assert reach is not None
+    assert asked.distance(reach) == pytest.approx(0.3, abs=1e-4)
+    assert asked.reach(None) is None
+
+
+@pytest.mark.parametrize(
+    ("blocks", "emphasis", "message"),
+    [
+        (BLOCKS, {"color": 1.0}, "no block 'color'; this collection's encoder has colour, shape"),
+        (BLOCKS, {"colour": -1.0}, "0 to 100"),
+        (BLOCKS, {"colour": 101.0}, "0 to 100"),
+        (BLOCKS, {"colour": float("nan")}, "0 to 100"),
+        (BLOCKS, {"colour": 0.0, "shape": 0.0}, "nothing of the query is left"),
+        ((), {"colour": 1.0}, "no named blocks"),
+    ],
+)
+def test_a_wrong_emphasis_is_refused_with_the_reason(blocks, emphasis: dict[str, float], message: str) -> None:
+    with pytest.raises(ServiceError, match=message) as caught:
+        emphasised(vectors(8, 1)[0], blocks, emphasis)
+    assert caught.value.field == "emphasis"
