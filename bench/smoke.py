@@ -27,7 +27,7 @@ from service.cli.pictures import plan_insert
 
 ROUNDS = 3
 VECTORS = 20_000
-DIMENSION = 384
+DIMENSION = 448
 
 
 def per_second(count: int, work: Callable[[], object]) -> float:

@@ -5,6 +5,7 @@ from concurrent import futures
 
 import grpc
 import pytest
+from PIL import Image, ImageDraw
 
 from afterimage.client import (
     AfterimageError,
@@ -27,15 +28,47 @@ from afterimage.v1 import (
     server_info_service_pb2,
     server_info_service_pb2_grpc,
 )
-from tests.support.pictures import png
+from tests.support.pictures import encode, png
 from tests.support.server import Server
 
 FAST = RetryPolicy(attempts=4, base_s=0.001, most_s=0.002)
 
 
+def drawn(outline: str, colour: str) -> bytes:
+    """A plain form on white."""
+    picture = Image.new("RGB", (200, 200), "white")
+    pen = ImageDraw.Draw(picture)
+    {"disc": pen.ellipse, "bar": pen.rectangle}[outline](
+        (30, 30, 170, 170) if outline == "disc" else (80, 20, 120, 180), colour
+    )
+    return encode(picture)
+
+
+def test_emphasis_slides_a_search_between_colour_and_shape(client: Client) -> None:
+    client.create_collection("forms")
+    forms = {f"{c}-{o}": drawn(o, c) for c in ("red", "blue", "green") for o in ("disc", "bar")}
+    client.insert("forms", [NewRecord(name, image=picture) for name, picture in forms.items()])
+    assert {"colour", "shape"} <= set(client.server_info().encoders[0].blocks)
+
+    def nearest(emphasis: dict[str, float] | None) -> list[str]:
+        hits = client.search("forms", forms["red-disc"], k=6, emphasis=emphasis).hits
+        assert hits[0].record_id == "red-disc"
+        assert hits[0].distance == pytest.approx(0, abs=2e-3)
+        assert [h.distance for h in hits] == sorted(h.distance for h in hits)
+        return [h.record_id for h in hits[1:]]
+
+    assert nearest({"shape": 0})[0] == "red-bar"
+    assert {name.split("-")[1] for name in nearest({"colour": 0})[:2]} == {"disc"}
+    assert nearest({"colour": 1, "shape": 1}) == nearest(None)
+    everything = client.search("forms", forms["red-disc"], k=6, emphasis={"shape": 0}).hits
+    cut = everything[2].distance
+    within = client.search("forms", forms["red-disc"], k=6, emphasis={"shape": 0}, max_distance=cut).hits
+    assert [h.record_id for h in within] == [h.record_id for h in everything[:3]]
+
+
 def test_a_catalogue_through_the_whole_client(client: Client) -> None:
     made = client.create_collection("shoes", description="All shoes")
-    assert (made.encoder_id, made.dimension, made.record_count) == ("builtin", 384, 0)
+    assert (made.encoder_id, made.dimension, made.record_count) == ("builtin", 448, 0)
     attributes = {"color": "red", "price": 39.5, "sale": True, "tags": ["new", "gift"]}
     record = NewRecord("1", image=png(1), product_id="p1", attributes=attributes, region=Region(0, 0, 1, 0.5))
     assert [r.outcome for r in client.insert("shoes", [record])] == ["created"]
@@ -77,7 +110,7 @@ def test_one_time_calls_store_nothing(client: Client) -> None:
     colours = ["red", "blue"]
     client.insert("c", [NewRecord(str(n), image=png(n), attributes={"color": colours[n % 2]}) for n in range(6)])
     encoded = client.encode([png(1), b"nonsense"])
-    assert len(encoded[0].vector) == 384 * 4
+    assert len(encoded[0].vector) == 448 * 4
     assert encoded[1].error is not None
     assert client.search("c", Term(vector=encoded[0].vector), k=1).hits[0].record_id == "1"
     ranked = client.rank(png(3), [png(9), png(3), b"nonsense"])

@@ -1,5 +1,6 @@
 """Documents that stay true: what exists is documented, and links lead somewhere."""
 
+import json
 import re
 from pathlib import Path
 
@@ -74,6 +75,14 @@ def test_every_field_of_the_manifest_has_its_row() -> None:
         inner = getattr(field.annotation, "model_fields", None)
         for part in [f"{name}.{n}" for n in inner] if inner else [name]:
             assert f"`{part}`" in text, part
+
+
+def test_the_manifests_for_other_encoders_are_right() -> None:
+    rest = {"version": "1", "license": "of its makers", "model": "model.onnx", "sha256": "0" * 64}
+    manifests = re.findall(r"```json\n(.*?)```", read("encoder.md"), re.DOTALL)
+    assert len(manifests) >= 3
+    for text in manifests:
+        Manifest.model_validate({**rest, **json.loads(text)})
 
 
 @pytest.mark.parametrize("path", MARKDOWN, ids=lambda p: str(p.relative_to(ROOT)))

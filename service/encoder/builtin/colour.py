@@ -1,9 +1,9 @@
 """Colour and gradients, by formula: CIE Lab, soft colour histograms and a pyramid of oriented gradients.
 
 Histograms are joint and soft (each pixel shared between neighbouring bins), finer near grey, and taken over the whole
-picture, weighted to its centre, and on 3 x 3 cells; gradients are binned by orientation (Dalal and Triggs, "Histograms of
-Oriented Gradients for Human Detection", CVPR 2005) on five grids. Every block is square-rooted (the Hellinger kernel:
-Arandjelovic and Zisserman, CVPR 2012).
+picture, weighted to its centre, and on 3 x 3 cells; gradients are binned by orientation (Dalal and Triggs,
+"Histograms of Oriented Gradients for Human Detection", CVPR 2005) on five grids. Every block is square-rooted (the
+Hellinger kernel: Arandjelovic and Zisserman, CVPR 2012).
 """
 
 from __future__ import annotations

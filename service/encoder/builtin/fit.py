@@ -32,7 +32,7 @@ def closed_form(
     with ProcessPoolExecutor() as pool:
         parts = list(track(pool.map(chunk_features, chunks), "Drawing pairs", total=len(chunks)))
     colour, shape = (np.concatenate([p[block] for p in parts], axis=1) for block in (0, 1))
-    return fit_whitening(*colour, dimensions[0]), fit_whitening(*shape, dimensions[1])
+    return fit_whitening(colour[0], colour[1], dimensions[0]), fit_whitening(shape[0], shape[1], dimensions[1])
 
 
 def chunk_features(chunk: tuple[Relation, int]) -> tuple[Floats, Floats]:

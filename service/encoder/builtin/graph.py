@@ -44,18 +44,19 @@ class Graph:
         return self.constant(np.array(value, np.float32))
 
     def weights(self, values: NDArray[np.float32], name: str) -> str:
-        """A learnt matrix or kernel, kept in the precision of this graph. Matrices [in, out] and kernels [out, in, h, w]
-        are scaled per output where they are kept as whole numbers."""
+        """A learnt matrix or kernel, kept in the precision of this graph. Matrices [in, out] and kernels
+        [out, in, h, w] are scaled per output where they are kept as whole numbers."""
         if self._precision == "float32":
             return self.constant(values, name)
         if self._precision == "float16":
             return self.op("Cast", [self.constant(values.astype(np.float16), name)], to=onnx.TensorProto.FLOAT)
-        axis = 1 if values.ndim == 2 else 0
-        others = tuple(i for i in range(values.ndim) if i != axis)
-        scale = np.maximum(np.abs(values).max(axis=others), 1e-12).astype(np.float32) / np.float32(127)
-        shaped = scale.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-        whole = np.clip(np.rint(values / shaped), -127, 127).astype(np.int8)
-        return self.op("DequantizeLinear", [self.constant(whole, name), self.constant(scale, f"{name}_scale")], axis=axis)
+        others = 0 if values.ndim == 2 else tuple(range(1, values.ndim))
+        scale = np.maximum(np.abs(values).max(axis=others, keepdims=True), 1e-12).astype(np.float32) / np.float32(127)
+        whole = self.constant(np.clip(np.rint(values / scale), -127, 127).astype(np.int8), name)
+        # plain arithmetic, which the runtime works out once at loading, unlike DequantizeLinear
+        return self.op(
+            "Mul", [self.op("Cast", [whole], to=onnx.TensorProto.FLOAT), self.constant(scale, f"{name}_scale")]
+        )
 
     def reshape(self, value: str, shape: list[int]) -> str:
         """0 keeps an axis, -1 takes what is left."""

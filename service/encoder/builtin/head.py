@@ -64,10 +64,14 @@ def head(graph: Graph, fine: str, coarse: str, weights: HeadWeights) -> str:
     pooled = graph.op("Concat", [graph.flat(graph.average_pool(deep, n)) for n in (2, 3)], axis=1)
     straight, mirrored = graph.split_batch(pooled)
     mean = graph.op("Mul", [graph.op("Add", [straight, mirrored]), graph.scalar(0.5)])
-    return graph.op("Add", [graph.op("MatMul", [mean, graph.weights(weights.out, "head_out")]), graph.constant(weights.out_bias)])
+    return graph.op(
+        "Add", [graph.op("MatMul", [mean, graph.weights(weights.out, "head_out")]), graph.constant(weights.out_bias)]
+    )
 
 
-def _both_ways(graph: Graph, name: str, maps: str, kernel: Weights, bias: Weights, mirror: NDArray[np.int64], side: int) -> str:
+def _both_ways(
+    graph: Graph, name: str, maps: str, kernel: Weights, bias: Weights, mirror: NDArray[np.int64], side: int
+) -> str:
     """A 1 x 1 convolution of the maps and of their mirror image, one after the other on the batch axis."""
     channels = len(bias)
     once = graph.weights(kernel[:, :, None, None], name)

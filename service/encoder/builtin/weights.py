@@ -41,6 +41,11 @@ def read_weights() -> Weights:
 
 def write_closed_form(colour: Projection, shape: Projection) -> None:
     """Rounds the projections to half precision and keeps them."""
-    named = {"colour_mean": colour.mean, "colour_matrix": colour.matrix, "shape_mean": shape.mean, "shape_matrix": shape.matrix}
+    named = {
+        "colour_mean": colour.mean,
+        "colour_matrix": colour.matrix,
+        "shape_mean": shape.mean,
+        "shape_matrix": shape.matrix,
+    }
     FOLDER.mkdir(exist_ok=True)
-    np.savez_compressed(CLOSED_FORM, **{name: values.astype(np.float16) for name, values in named.items()})
+    np.savez_compressed(CLOSED_FORM, **{n: v.astype(np.float16) for n, v in named.items()})  # type: ignore[arg-type]

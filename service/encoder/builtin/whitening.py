@@ -1,8 +1,8 @@
 """Learned whitening: a projection in which two views of one thing lie close and different things far apart.
 
 With S the covariance of the differences within pairs and C that of the pair means: whiten by S, take the principal
-directions of C there, and divide by the square root of their variance (Mikolajczyk and Matas, "Improving descriptors for
-fast tree matching by optimal linear projection", ICCV 2007). Closed form, deterministic.
+directions of C there, and divide by the square root of their variance (Mikolajczyk and Matas, "Improving descriptors
+for fast tree matching by optimal linear projection", ICCV 2007). Closed form, deterministic.
 """
 
 from __future__ import annotations

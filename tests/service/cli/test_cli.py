@@ -72,6 +72,10 @@ def test_a_shop_from_first_command_to_last(shell: Shell, photos: Path, tmp_path:
     assert found["hits"][0].keys() == {"record_id", "product_id", "score", "distance", "attributes"}
     assert (found["hits"][0]["record_id"], found["hits"][0]["distance"] < 1e-3) == ("a", True)
     assert Image.open(sheet).size[0] > 400
+    by_colour = shell.json(
+        "search", "shop", str(photos / "img0.jpg"), "--emphasis", "colour=5", "--emphasis", "shape=0"
+    )
+    assert by_colour["hits"][0]["distance"] < 0.01
     filtered = shell.json("search", "shop", "--id", "a", "-k", "5", "--filter", "price < 50")
     assert [h["record_id"] for h in filtered["hits"]] == ["img1"]
     grouped = shell.json("search", "shop", str(photos / "img1.jpg"), "--group-by", "product_id")
@@ -141,6 +145,7 @@ def test_operators_commands_work_without_a_server(shell: Shell, tmp_path: Path) 
         (["records", "delete", "nowhere"], 2),
         (["no-such-command"], 2),
         (["search", "c", "--region", "1,2", "/dev/null"], 2),
+        (["search", "c", "--emphasis", "colour", "/dev/null"], 2),
         (["tenants", "create", "Bad Name", "--data-dir", "d"], 1),
         (["keys", "create", "nobody", "--scopes", "fly", "--data-dir", "d"], 2),
         (["serve", "--listen", "0.0.0.0:1", "--data-dir", "d"], 1),
@@ -167,7 +172,7 @@ def test_encoders_are_listed_shown_and_run_without_a_server(shell: Shell, photos
     files = [str(photos / "img1.jpg"), str(photos / "notes.txt"), str(photos / "img0.jpg"), str(photos / "img1.jpg")]
     facts = shell.json("encoders", "run", *files, "--out", str(out), code=3)
     vectors = np.load(out)
-    assert (facts["failed"], vectors.shape, vectors.dtype) == (1, (4, 384), np.float32)
+    assert (facts["failed"], vectors.shape, vectors.dtype) == (1, (4, 448), np.float32)
     assert np.isnan(vectors[1]).all()
     assert np.allclose(vectors[0], vectors[3], atol=1e-5)
     assert float(vectors[0] @ vectors[2]) < 0.99

@@ -28,7 +28,7 @@ def test_vectors_are_normalised_and_do_not_depend_on_the_batch() -> None:
     pictures = [encode(noise(n)) for n in range(9)]
     together = embed(builtin(), "builtin", pictures)
     alone = np.concatenate([embed(builtin(), "builtin", [p]) for p in pictures[:3]])
-    assert together.shape == (9, 384)
+    assert together.shape == (9, 448)
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     assert np.allclose(together[:3], alone, atol=1e-5)
 
@@ -70,6 +70,11 @@ def test_an_encoder_of_ones_own_is_found_loaded_and_agrees_with_onnxruntime_alon
         assert float(vector @ expected) / np.linalg.norm(expected) > 0.99999
 
 
+def load(encoders: Path, encoder_id: str) -> None:
+    registry = EncoderRegistry(encoders, encoder_id, 1)
+    registry.session(registry.manifest(encoder_id))
+
+
 def block(name: str, size: int, share: float) -> dict[str, object]:
     return {"name": name, "size": size, "share": share}
 
@@ -92,7 +97,7 @@ def block(name: str, size: int, share: float) -> dict[str, object]:
             "a name of its own",
         ),
         ({"output": {"name": "embedding", "dimension": 5, "blocks": [block("A b", 5, 1.0)]}}, "output.blocks.0.name"),
-        ({"output": {"name": "nothing", "dimension": 384}}, "no output 'nothing'"),
+        ({"output": {"name": "nothing", "dimension": 448}}, "no output 'nothing'"),
         ({"input": {"name": "wrong", "size": [96, 96]}}, "no input 'wrong'"),
     ],
 )
@@ -103,8 +108,7 @@ def test_a_manifest_that_does_not_fit_stops_with_its_remedy(tmp_path: Path, chan
     manifest = {**json.loads((BUILTIN_FOLDER / "encoder.json").read_text()), "id": "mine", **change}
     (folder / "encoder.json").write_text(json.dumps(manifest))
     with pytest.raises(SettingError, match=said):
-        registry = EncoderRegistry(tmp_path, "mine", 1)
-        registry.session(registry.manifest("mine"))
+        load(tmp_path, "mine")
 
 
 def test_two_encoders_of_one_id_are_refused(tmp_path: Path) -> None:
@@ -126,8 +130,7 @@ def test_a_model_that_is_no_model_stops_with_its_name(tmp_path: Path) -> None:
     manifest.update(id="broken", sha256=hashlib.sha256(b"not a model").hexdigest())
     (folder / "encoder.json").write_text(json.dumps(manifest))
     with pytest.raises(SettingError, match="encoder broken"):
-        registry = EncoderRegistry(tmp_path, "builtin", 1)
-        registry.session(registry.manifest("broken"))
+        load(tmp_path, "broken")
 
 
 def test_an_unknown_encoder_is_named_with_those_that_exist() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ def spread(field: Field) -> Field:
     return (field - np.float32(low)) / np.float32(max(high - low, 1e-6))
 
 
-def wave(phase: Field, sharpness: float) -> Field:
+def wave(phase: NDArray[Any], sharpness: float) -> Field:
     """A wave of period 1 in `phase`, from a sine (0) towards a square (1)."""
     sine = np.sin(2 * np.pi * phase)
     return np.clip(0.5 + 0.5 * sine * np.float32(1 + 12 * sharpness), 0, 1)
@@ -73,7 +74,7 @@ def checks(rng: Rng, side: int) -> Field:
     kind = rng.integers(3)
     if kind == 0:
         return np.abs(a - b)
-    return (a + b) / 2 if kind == 1 else np.maximum(a * 0.6, b)
+    return np.asarray((a + b) / 2 if kind == 1 else np.maximum(a * 0.6, b), np.float32)
 
 
 def dots(rng: Rng, side: int) -> Field:
@@ -195,14 +196,14 @@ def sines(rng: Rng, side: int) -> Field:
 
 
 PATTERNS: tuple[Callable[[Rng, int], Field], ...] = (
-    stripes, stripes, checks, checks, dots, dots, rings, rays, zigzag, bricks, cells, marble, wood, clouds, clouds, weave,
-    network, network, sines,
+    stripes, stripes, checks, checks, dots, dots, rings, rays, zigzag, bricks, cells, marble, wood, clouds, clouds,
+    weave, network, network, sines,
 )  # fmt: skip
 
 
 def pattern(rng: Rng, side: int) -> Field:
     """Any of the patterns; now and then one bent by another."""
-    field = PATTERNS[rng.integers(len(PATTERNS))](rng, side)
+    field: NDArray[Any] = PATTERNS[rng.integers(len(PATTERNS))](rng, side)
     if rng.random() < 0.2:
         other = PATTERNS[rng.integers(len(PATTERNS))](rng, side)
         field = (field + other) / 2 if rng.random() < 0.5 else np.where(other > 0.5, field, 1 - field)

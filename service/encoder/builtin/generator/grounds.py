@@ -33,7 +33,7 @@ def room(rng: Rng, side: int) -> Picture:
     floor = texture(rng, side) if rng.random() < 0.6 else plain(rng, side)
     corners = np.array([(0, 0), (side, 0), (side, side), (0, side)], np.float32)
     away = corners + np.array([(0.35, 0), (-0.35, 0), (0.3, 0), (-0.3, 0)], np.float32) * side
-    floor = cv2.warpPerspective(
+    floor = cv2.warpPerspective(  # type: ignore[assignment]
         floor, cv2.getPerspectiveTransform(corners, away), (side, side), borderMode=cv2.BORDER_REFLECT
     )
     edge = int(side * rng.uniform(0.35, 0.9))

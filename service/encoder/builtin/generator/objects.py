@@ -8,14 +8,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.encoder.builtin.generator import gadgets, garments, household
+from service.encoder.builtin.generator import (
+    accessories,
+    electronics,
+    furniture,
+    garments,
+    kitchen,
+    packages,
+    toys,
+)
 from service.encoder.builtin.generator.fields import smooth_noise
 from service.encoder.builtin.generator.materials import Picture, add_print, materials
 from service.encoder.builtin.generator.outlines import Outline, any_outline
 from service.encoder.builtin.generator.parts import Kind, Part, Role, Span
 
 Rng = np.random.Generator
-KINDS: tuple[Kind, ...] = (*garments.KINDS, *household.KINDS, *gadgets.KINDS)
+KINDS: tuple[Kind, ...] = (
+    *garments.KINDS, *accessories.KINDS, *kitchen.KINDS, *furniture.KINDS, *electronics.KINDS, *packages.KINDS,
+    *toys.KINDS,
+)  # fmt: skip
 LAYER_SIDE = 160
 _REACH = 0.94  # outlines end this near to the edge of the layer
 
@@ -146,7 +157,7 @@ def _light(rng: Rng, opacity: NDArray[np.float32]) -> NDArray[np.float32]:
     if rng.random() < 0.6:
         folds = smooth_noise(rng, side, int(rng.integers(3, 12)))
         if rng.random() < 0.5:
-            folds = cv2.resize(folds[:, : side // 4], (side, side))
+            folds = cv2.resize(folds[:, : side // 4], (side, side))  # type: ignore[assignment]
         light += np.float32(rng.uniform(0.1, 0.7)) * (folds - 0.5)
     ramp = np.linspace(-1, 1, side, dtype=np.float32) * np.float32(rng.normal(0, 0.12))
     return np.clip(light + (ramp if rng.random() < 0.5 else ramp[:, None]), 0.15, 1.6)

@@ -46,7 +46,7 @@ def box(left: float, top: float, right: float, bottom: float, corner: float = 0.
 def ellipse(
     x: float, y: float, width: float, height: float | None = None, *, start: float = 0, end: float = 1
 ) -> Outline:
-    """An ellipse of half-axes `width` and `height`, or the part of it between two turns (0..1, from the right, down)."""
+    """An ellipse of half-axes `width` and `height`, or a part between two turns (0..1, from the right, down)."""
     turn = 2 * np.pi * np.linspace(start, end, 33)
     return np.stack([x + width * np.cos(turn), y + (width if height is None else height) * np.sin(turn)], 1)
 

@@ -22,7 +22,8 @@ def compose(rng: Rng, layer: Picture, ground: Picture, *, hard: bool) -> Picture
     under = ground
     if rng.random() < 0.35:
         offset = rng.normal(0, side * 0.03, 2)
-        moved = cv2.warpAffine(placed[..., 3], np.float32([[1, 0, offset[0]], [0, 1, offset[1]]]), (side, side))  # type: ignore[arg-type]
+        shift = np.array([[1, 0, offset[0]], [0, 1, offset[1]]], np.float32)
+        moved = cv2.warpAffine(placed[..., 3], shift, (side, side))
         blurred = cv2.GaussianBlur(moved, (0, 0), float(rng.uniform(1, side * 0.06)))
         under = ground * (1 - np.float32(rng.uniform(0.1, 0.6)) * blurred[..., None])
     return under * (1 - opacity) + placed[..., :3] * opacity
@@ -41,7 +42,7 @@ def _pose(rng: Rng, side: int, hard: bool) -> NDArray[np.float64]:
     centre = 1 + rng.normal(0, 0.10 if hard else 0.04, 2)
     return cv2.getPerspectiveTransform(
         ((unit + 1) * LAYER_SIDE / 2).astype(np.float32), ((turned + centre) * side / 2).astype(np.float32)
-    )
+    )  # type: ignore[return-value]
 
 
 def photographed(rng: Rng, picture: Picture, *, colour_change: float) -> Pixels:
@@ -104,7 +105,7 @@ def _cover(rng: Rng, pixels: Pixels) -> None:
         outline = any_outline(rng) * rng.uniform(0.08, 0.25) * side + (x, y)
         cv2.fillPoly(pixels, [np.round(outline * 16).astype(np.int32)], ink, cv2.LINE_AA, 4)
     if kind > 0.4:
-        add_text(rng, pixels, (x * 0.6, y + 0.1 * side), side / 190, ink)  # type: ignore[arg-type]
+        add_text(rng, pixels, (x * 0.6, y + 0.1 * side), side / 190, ink)
 
 
 def _resized(pixels: Pixels, side: int) -> Pixels:

@@ -34,23 +34,32 @@ class Recipe:
     seed: int = 0
 
 
-def train(
-    objects: MapPairs, families: MapPairs, reduction: Reduction, recipe: Recipe, checkpoint: Path, bar: Progress
-) -> Head:
-    """Trains on the GPU where there is one, and goes on from the checkpoint where it exists."""
+@dataclass(frozen=True)
+class Training:
+    """Pairs of objects and scenes, pairs of families, the reduction of their maps, and the recipe."""
+
+    objects: MapPairs
+    families: MapPairs
+    reduction: Reduction
+    recipe: Recipe
+
+
+def train(training: Training, checkpoint: Path, stop_after: int, bar: Progress) -> Head | None:
+    """Trains on the GPU where there is one, from the checkpoint where it exists. None where it stopped early."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    recipe = training.recipe
     torch.manual_seed(recipe.seed)
     head = Head(recipe.channels, recipe.dimension).to(device)
     optimiser = torch.optim.AdamW(head.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    per_epoch = max(1, len(objects.kinds) // recipe.objects_per_step)
+    per_epoch = max(1, len(training.objects.kinds) // recipe.objects_per_step)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=recipe.epochs * per_epoch + 1, pct_start=0.15
     )
     parts = {"head": head, "optimiser": optimiser, "schedule": schedule}
     done = _restored(checkpoint, parts, recipe)
     task = bar.add_task(f"training on {device}", total=recipe.epochs * per_epoch, completed=done * per_epoch)
-    batches = Batches(objects, families, reduction, recipe, device)
-    for epoch in range(done, recipe.epochs):
+    batches = Batches(training, device)
+    for epoch in range(done, min(stop_after, recipe.epochs)):
         losses = []
         head.train()
         for fine, coarse, kinds in batches.epoch(epoch, per_epoch):
@@ -63,19 +72,17 @@ def train(
             bar.advance(task)
         bar.console.print(f"epoch {epoch + 1}: loss {np.mean(losses):.3f}")
         _keep(checkpoint, parts, recipe, epoch + 1)
-    return head
+    return head if stop_after >= recipe.epochs else None
 
 
 class Batches:
     """Random batches on a device: object pairs, then family pairs; mirrored and covered at random."""
 
-    def __init__(
-        self, objects: MapPairs, families: MapPairs, reduction: Reduction, recipe: Recipe, device: torch.device
-    ) -> None:
-        self._objects, self._families, self._recipe, self._device = objects, families, recipe, device
-        self._parities = [
-            torch.tensor(c.parity, device=device)[:, None, None] for c in (reduction.fine, reduction.coarse)
-        ]
+    def __init__(self, training: Training, device: torch.device) -> None:
+        self._objects, self._families, self._recipe = training.objects, training.families, training.recipe
+        self._device = device
+        parts = (training.reduction.fine, training.reduction.coarse)
+        self._parities = [torch.tensor(c.parity, device=device)[:, None, None] for c in parts]
 
     def epoch(self, epoch: int, steps: int):  # type: ignore[no-untyped-def]
         """Yields (fine, coarse, kinds of the family pairs); rows: first objects, second ones, first family members,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -47,11 +47,7 @@ def write_shards(folder: Path, relation: Relation, pairs: int, reduction: Reduct
     missing = [start for start in wanted if not _shard(folder, relation, start).exists()]
     yield SHARD * (len(wanted) - len(missing))
     with ProcessPoolExecutor() as pool:
-        for _ in (
-            pool.map(_write_shard, *zip(*((folder, relation, s, reduction) for s in missing), strict=True))
-            if missing
-            else ()
-        ):
+        for _ in pool.map(partial(_write_shard, folder, relation, reduction), missing):
             yield SHARD
 
 
@@ -64,17 +60,17 @@ def read_shards(folder: Path, relation: Relation, pairs: int) -> MapPairs:
     return MapPairs(*(np.concatenate([p[i] for p in parts]) for i in range(3)))
 
 
-def _write_shard(folder: Path, relation: Relation, start: int, reduction: Reduction) -> None:
+def _write_shard(folder: Path, relation: Relation, reduction: Reduction, start: int) -> None:
     fine, coarse, kinds = raw_maps(relation, start, SHARD)
     reduced = [
         np.stack(np.split(maps, 2), 1).astype(np.float16)
         for maps in (reduction.fine.apply(fine), reduction.coarse.apply(coarse))
     ]
     path = _shard(folder, relation, start)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    unfinished = path.with_suffix(".partial")
+    with unfinished.open("wb") as file:
         np.savez(file, fine=reduced[0], coarse=reduced[1], kinds=np.array(kinds))
-    os.replace(partial, path)
+    os.replace(unfinished, path)
 
 
 def _shard(folder: Path, relation: Relation, start: int) -> Path:

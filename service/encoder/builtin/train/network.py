@@ -79,7 +79,8 @@ def folded(head: Head, reduction: Reduction) -> HeadWeights:
 
 def _norm(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Weights, Weights]:
     """A batch normalisation at rest as gain and shift."""
-    assert norm.running_var is not None and norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
     gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
     return gain, _array(norm.bias) - gain * _array(norm.running_mean)
 
