@@ -38,9 +38,10 @@ def trimmed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     The ground of a product is no frame: the cut is kept only where the picture within does not end in the same colour.
     """
     step = max(1, max(pixels.shape[:2]) // _TRIM_SIDE)
-    small = pixels[::step, ::step]
+    small = np.ascontiguousarray(pixels[::step, ::step])
     ring = np.concatenate([small[0], small[-1], small[1:-1, 0], small[1:-1, -1]])
-    near = np.abs(small.astype(np.int16) - np.median(ring, axis=0)).max(axis=-1) <= _TRIM_TOLERANCE
+    ground = np.median(ring, axis=0)
+    near = cv2.inRange(small, np.ceil(ground - _TRIM_TOLERANCE), np.floor(ground + _TRIM_TOLERANCE)) > 0
     rows, columns = near.mean(axis=1) >= _TRIM_SHARE, near.mean(axis=0) >= _TRIM_SHARE
     top, bottom, left, right = (_leading(line) for line in (rows, rows[::-1], columns, columns[::-1]))
     inner = near[top : len(rows) - bottom, left : len(columns) - right]

@@ -20,7 +20,7 @@ _RGB_TO_XYZ = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]], np.float32
 ) / np.array([[0.950456], [1.0], [1.088754]], np.float32)
 _BINS, _CELL_BINS = (5, 8, 8), (4, 5, 5)
-_GRADIENT_GRIDS = ((96, 8), (96, 4), (48, 4), (24, 3), (24, 1))
+_GRADIENT_GRIDS = ((96, (8, 4)), (48, (4,)), (24, (3, 1)))  # pixels of a side, cells of a side
 
 
 def lab(graph: Graph, pixels: str) -> str:
@@ -43,14 +43,14 @@ def lab(graph: Graph, pixels: str) -> str:
 
 def colour_features(graph: Graph, lab_planes: str) -> str:
     """All blocks side by side, [n, 2496]."""
-    luminance, chroma_a, chroma_b = (graph.slice(lab_planes, axis=1, start=c, end=c + 1) for c in range(3))
-    half = [graph.average_pool(plane, 2) for plane in (luminance, chroma_a, chroma_b)]
+    half = graph.average_pool(lab_planes, 2)
+    luminance = graph.slice(lab_planes, axis=1, start=0, end=1)
+    even = np.ones(48 * 48, np.float32)
     blocks = [
-        graph.scaled(_histogram(graph, half, _BINS, _centre_weights()), 1.0),
-        graph.scaled(_histogram(graph, half, _BINS, np.ones(48 * 48, np.float32)), 0.5),
-        *(graph.scaled(_cell_histogram(graph, half, y, x), 0.35) for y in range(3) for x in range(3)),
+        _histograms(graph, graph.reshape(half, [-1, 3, 48 * 48]), _BINS, {1.0: _centre_weights(), 0.5: even}),
+        graph.reshape(_histograms(graph, _cells(graph, half), _CELL_BINS, {0.35: even[: 16 * 16]}), [-1, 900]),
         graph.scaled(graph.unit(graph.flat(graph.average_pool(lab_planes, 16))), 0.5),
-        *(graph.scaled(_gradients(graph, luminance, side, cells), 0.6) for side, cells in _GRADIENT_GRIDS),
+        *(block for side, grids in _GRADIENT_GRIDS for block in _gradients(graph, luminance, side, grids)),
     ]
     return graph.op("Concat", blocks, axis=1)
 
@@ -60,38 +60,39 @@ def colour_mirror() -> NDArray[np.int64]:
     bins, cell_bins = int(np.prod(_BINS)), int(np.prod(_CELL_BINS))
     places = [np.arange(bins), np.arange(bins), np.arange(9 * cell_bins).reshape(3, 3, -1)[:, ::-1]]
     places.append(np.arange(108).reshape(3, 6, 6)[..., ::-1])
-    for _, cells in _GRADIENT_GRIDS:
+    for cells in (cells for _, grids in _GRADIENT_GRIDS for cells in grids):
         grid = np.arange(ORIENTATIONS * cells * cells).reshape(ORIENTATIONS, cells, cells)
         places.append(grid[mirrored_orientations()][..., ::-1])
     starts = np.cumsum([0] + [p.size for p in places])
     return np.concatenate([p.ravel() + start for p, start in zip(places, starts, strict=False)])
 
 
-def _histogram(graph: Graph, planes: list[str], bins: tuple[int, int, int], weights: NDArray[np.float32]) -> str:
-    """A soft joint histogram of the three planes, square-rooted and normalised: [n, product of bins]."""
-    luminance = graph.soft_bins(graph.column(planes[0]), 0.0, 100.0, bins[0])
-    a, b = (
-        graph.soft_bins(graph.signed_root(graph.column(p)), -9.0, 9.0, n)
-        for p, n in zip(planes[1:], bins[1:], strict=True)
-    )
+def _histograms(
+    graph: Graph, pixels: str, bins: tuple[int, int, int], weightings: dict[float, NDArray[np.float32]]
+) -> str:
+    """Soft joint histograms of Lab pixels [n, 3, p], one per weighting (by the length that it gets), square-rooted:
+    [n, weightings * product of bins]."""
+    planes = [graph.column(graph.slice(pixels, axis=1, start=c, end=c + 1)) for c in range(3)]
+    luminance = graph.soft_bins(planes[0], 0.0, 100.0, bins[0])
+    a, b = (graph.soft_bins(graph.signed_root(p), -9.0, 9.0, n) for p, n in zip(planes[1:], bins[1:], strict=True))
     pairs = graph.op("Mul", [graph.reshape(a, [0, -1, bins[1], 1]), graph.reshape(b, [0, -1, 1, bins[2]])])
-    weighted = graph.op("Mul", [luminance, graph.constant(weights[None, :, None])])
-    joint = graph.op("MatMul", [graph.op("Transpose", [weighted], perm=[0, 2, 1]), graph.reshape(pairs, [0, 0, -1])])
-    return graph.unit(graph.op("Sqrt", [graph.flat(joint)]))
+    shares = [graph.op("Mul", [luminance, graph.constant(w[None, :, None])]) for w in weightings.values()]
+    weighted = graph.op("Transpose", [graph.op("Concat", shares, axis=2)], perm=[0, 2, 1])
+    joint = graph.op("MatMul", [weighted, graph.reshape(pairs, [0, 0, -1])])
+    size = int(np.prod(bins))
+    alone = graph.unit(graph.op("Sqrt", [graph.reshape(joint, [-1, size])]))
+    lengths = np.repeat(np.array(list(weightings), np.float32), size)
+    return graph.op("Mul", [graph.reshape(alone, [-1, len(lengths)]), graph.constant(lengths)])
 
 
-def _cell_histogram(graph: Graph, planes: list[str], row: int, column: int) -> str:
-    cut = [
-        graph.slice(
-            graph.slice(p, axis=2, start=row * 16, end=row * 16 + 16), axis=3, start=column * 16, end=column * 16 + 16
-        )
-        for p in planes
-    ]
-    return _histogram(graph, cut, _CELL_BINS, np.ones(16 * 16, np.float32))
+def _cells(graph: Graph, half: str) -> str:
+    """[n, 3, 48, 48] as nine pictures of their own, [n * 9, 3, 256], row by row."""
+    split = graph.reshape(half, [-1, 3, 3, 16, 3, 16])
+    return graph.reshape(graph.op("Transpose", [split], perm=[0, 2, 4, 1, 3, 5]), [-1, 3, 256])
 
 
-def _gradients(graph: Graph, luminance: str, side: int, cells: int) -> str:
-    """Gradient energy by orientation (0..pi, soft) and cell, square-rooted and normalised."""
+def _gradients(graph: Graph, luminance: str, side: int, grids: tuple[int, ...]) -> list[str]:
+    """Gradient energy by orientation (0..pi, soft) and cell, square-rooted and normalised, on each of the grids."""
     c = graph.scalar
     plane = luminance if side == SIDE else graph.average_pool(luminance, SIDE // side)
     padded = graph.op("Pad", [plane, graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64))], mode="reflect")
@@ -106,10 +107,14 @@ def _gradients(graph: Graph, luminance: str, side: int, cells: int) -> str:
     apart = graph.op("Abs", [graph.op("Sub", [turns, bins])])
     around = graph.op("Min", [apart, graph.op("Abs", [graph.op("Sub", [apart, c(ORIENTATIONS)])])])
     share = graph.op("Relu", [graph.op("Sub", [c(1.0), around])])
-    pooled = graph.average_pool(graph.op("Mul", [share, magnitude]), side // cells)
+    oriented = graph.op("Mul", [share, magnitude])
+    return [graph.scaled(_relative(graph, graph.average_pool(oriented, side // cells)), 0.6) for cells in grids]
+
+
+def _relative(graph: Graph, pooled: str) -> str:
     norms = graph.op("ReduceL2", [pooled, graph.constant(np.array([1], np.int64))], keepdims=1)
     mean = graph.op("ReduceMean", [norms, graph.constant(np.array([2, 3], np.int64))], keepdims=1)
-    relative = graph.op("Div", [pooled, graph.op("Add", [mean, c(1e-6)])])
+    relative = graph.op("Div", [pooled, graph.op("Add", [mean, graph.scalar(1e-6)])])
     return graph.unit(graph.op("Sqrt", [graph.flat(relative)]))
 
 
