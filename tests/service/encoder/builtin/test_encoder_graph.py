@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from service.encoder.builtin import build
+from service.encoder.builtin import build, calibration
 from service.encoder.builtin.colour import lab
 from service.encoder.builtin.fit import closed_form
 from service.encoder.builtin.formula import INPUT, feature_model, map_model, pixel_input, prepared
@@ -72,3 +72,11 @@ def test_fitting_twice_gives_the_same_projections() -> None:
 @pytest.mark.long
 def test_building_the_encoder_again_gives_the_same_vectors_within_the_stated_tolerance() -> None:
     assert build.main(["--verify"]) == 0
+
+
+def test_the_score_is_what_the_calibration_measures() -> None:
+    copies, strangers = calibration.measured(5)
+    found = calibration.score_of(strangers)
+    assert found.midpoint == pytest.approx(build.SCORE.midpoint, abs=0.06)
+    assert found.width == pytest.approx(build.SCORE.width, abs=0.03)
+    assert np.median(copies) < build.SCORE.midpoint / 2 < np.median(strangers)
