@@ -1,7 +1,8 @@
 """`make bench-encoder`: what the built-in encoder finds, how fast and how large, beside what it is compared with.
 
 Needs the photographs and the model in ../shared (not part of the project). One run measures all contenders on the same
-pictures and the same core; latency is the median of LATENCY_ROUNDS calls.
+pictures and the same cores; latency is the median of COST_ROUNDS medians of LATENCY_ROUNDS calls, the contenders taking
+turns.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from service.encoder.session import EncoderSession
 
 SHARED = Path(__file__).parents[2] / "shared"
 EARLIER_FOLDER = BUILTIN_FOLDER.parent / "earlier" / "builtin-1"
-LATENCY_ROUNDS, BATCHES, THREADS = 40, (1, 8, 16), (1, 2)
+COST_ROUNDS, LATENCY_ROUNDS, BATCHES, THREADS = 3, 30, (1, 8), (1, 2)
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 EMPHASES = ({"colour": 0.0}, {"colour": 4.0}, {"colour": 20.0}, {"shape": 0.0})
 
@@ -63,7 +64,8 @@ def main() -> None:
         made = {c.name: _vectors(c, pictures, copies) for c in contenders}
         made |= parts_of_builtin(made["built-in"])
         quality = {name: scores(*vectors, labels, chosen) for name, vectors in made.items()}
-        cost = {name: costs(path) for name, path in models.items()}
+        rounds = [{name: costs(path) for name, path in models.items()} for _ in range(COST_ROUNDS)]
+        cost = {name: _median_of([r[name] for r in rounds]) for name in models}
     result = {"pictures": len(pictures), "quality": quality, "cost": cost, "emphasis": emphasis(made["built-in"][0])}
     _print(quality, cost)
     print(write_result("encoder", result))
@@ -184,6 +186,10 @@ def costs(folder: Path) -> dict[str, Any]:
             taken = _median_ms(lambda s=session, t=tensors: s.run(t))  # type: ignore[misc]
             found[f"threads_{threads}_batch_{batch}_ms"] = round(taken / batch, 2)
     return found
+
+
+def _median_of(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: round(statistics.median(r[name] for r in rounds), 2) for name in rounds[0]}
 
 
 def emphasis(vectors: Vectors) -> list[dict[str, Any]]:

@@ -131,7 +131,7 @@ def test_duplicates_are_told_apart(client: Client) -> None:
 
 def test_pages_cover_everything_once(client: Client) -> None:
     client.create_collection("c")
-    vectors = [[1.0, float(n)] + [0.0] * 382 for n in range(30)]
+    vectors = [[1.0, float(n)] + [0.0] * 446 for n in range(30)]
     client.insert("c", [NewRecord(str(n), vector=v) for n, v in enumerate(vectors)])
     seen, token = [], ""
     while True:
