@@ -39,6 +39,7 @@ from index.model import (
     CollectionSpec,
     CollectionStats,
     Hit,
+    Origin,
     Outcome,
     Path,
     RecordPatch,
@@ -55,7 +56,7 @@ from index.tenant import TenantDirectory
 __all__ = [
     "AfterimageIndexError", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound",
     "CollectionSpec", "CollectionStats", "DataDirectory", "DigestMoved", "DirectoryLock", "DirectoryLocked",
-    "FilterSyntaxError", "Hit", "InvalidInput", "Outcome", "Path", "RecordExists", "RecordNotFound", "RecordPatch",
-    "RecordWrite", "Region", "SearchAnswer", "SearchQuery", "SnapshotDamaged", "StoreUnavailable", "StoredRecord",
-    "TenantDirectory", "UnsupportedFormat", "Vector", "WriteResult", "WrongKey",
+    "FilterSyntaxError", "Hit", "InvalidInput", "Origin", "Outcome", "Path", "RecordExists", "RecordNotFound",
+    "RecordPatch", "RecordWrite", "Region", "SearchAnswer", "SearchQuery", "SnapshotDamaged", "StoreUnavailable",
+    "StoredRecord", "TenantDirectory", "UnsupportedFormat", "Vector", "WriteResult", "WrongKey",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from index.model import (
     CollectionSpec,
     CollectionStats,
     DuplicateGroup,
+    Origin,
     Outcome,
     RecordPatch,
     RecordWrite,
@@ -43,6 +45,7 @@ from index.store import (
     forget_tombstones,
     read_changes,
     read_digests,
+    read_origins,
     read_records,
     read_rows,
     read_sequence,
@@ -92,6 +95,11 @@ class Collection:
         """The stored content digests of those records that have one."""
         with self._readers.connection() as connection:
             return read_digests(connection, record_ids)
+
+    def origins(self, record_ids: Sequence[str]) -> dict[str, Origin]:
+        """Where the pictures of those records that were fetched came from."""
+        with self._readers.connection() as connection:
+            return read_origins(connection, record_ids)
 
     def upsert(self, writes: Sequence[RecordWrite], *, insert_only: bool = False) -> list[WriteResult]:
         """Inserts or replaces records, one result each, in order. A bad record fails alone.
@@ -253,7 +261,7 @@ class Collection:
         if write.vector is None:
             return write
         vector = normalised("vector", write.vector, self.spec.dimension)
-        return RecordWrite(write.record_id, vector, write.product_id, write.attributes, write.region, write.digest)
+        return replace(write, vector=vector)
 
 
 def _results(prepared: Sequence[RecordWrite | WriteResult]) -> list[WriteResult]:

@@ -41,12 +41,23 @@ class CollectionSpec:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a record's picture was fetched from, as far as it is kept: a keyed digest of the URL, and what the host
+    said of the version (ETag and Last-Modified), for asking next time whether it has changed."""
+
+    url_digest: bytes
+    etag: str = ""
+    last_modified: str = ""
+
+
+@dataclass(frozen=True)
 class RecordWrite:
     """A record to insert or replace.
 
     vector: finite and not all zero; it is normalised on the way in. None keeps the stored vector, provided that the
         stored digest still equals `digest` (otherwise DigestMoved).
     digest: what `Collection.content_digest` returned for the picture, or None where a vector was given.
+    origin: where the picture was fetched from, or None where it was not.
     """
 
     record_id: str
@@ -55,6 +66,7 @@ class RecordWrite:
     attributes: Attributes = field(default_factory=dict)
     region: Region | None = None
     digest: bytes | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)

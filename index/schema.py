@@ -24,4 +24,9 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX records_by_sequence ON records (sequence);
     CREATE TABLE tombstones (sequence INTEGER PRIMARY KEY, row_id INTEGER NOT NULL)
     """,
+    """
+    ALTER TABLE records ADD COLUMN url_digest BLOB;
+    ALTER TABLE records ADD COLUMN etag TEXT;
+    ALTER TABLE records ADD COLUMN last_modified TEXT
+    """,
 )

@@ -11,7 +11,7 @@ import numpy as np
 
 from index.attributes import attributes_from_json, attributes_to_json, check_attributes
 from index.errors import DigestMoved, RecordExists, RecordNotFound
-from index.model import Outcome, RecordPatch, RecordWrite, Region, StoredRecord, Vector, WriteResult
+from index.model import Origin, Outcome, RecordPatch, RecordWrite, Region, StoredRecord, Vector, WriteResult
 from index.sqlite import Connection
 
 _COLUMNS = "row_id, record_id, product_id, attributes, region, encoder_fingerprint, sequence, created_ms, updated_ms"
@@ -67,6 +67,18 @@ def read_digests(connection: Connection, record_ids: Sequence[str]) -> dict[str,
     return found
 
 
+def read_origins(connection: Connection, record_ids: Sequence[str]) -> dict[str, Origin]:
+    """Origins by record id; records whose picture was not fetched are left out."""
+    found = {}
+    for block in _blocks(record_ids):
+        query = (
+            "SELECT record_id, url_digest, etag, last_modified FROM records"  # noqa: S608
+            f" WHERE url_digest IS NOT NULL AND record_id IN ({_marks(block)})"
+        )
+        found.update({r[0]: Origin(bytes(r[1]), r[2], r[3]) for r in connection.execute(query, block)})
+    return found
+
+
 def read_page(connection: Connection, after_row_id: int, limit: int, *, vectors: bool) -> list[StoredRecord]:
     """Up to `limit` records with a higher row id, in order of row id."""
     query = f"SELECT {_columns(vectors)} FROM records WHERE row_id > ? ORDER BY row_id LIMIT ?"  # noqa: S608
@@ -113,6 +125,7 @@ class Transaction:
         assert old.vector is not None
         new = replace(old, product_id=write.product_id, attributes=write.attributes, region=write.region, vector=vector)
         same_vector = same_picture or (write.digest == old_digest and np.array_equal(vector, old.vector))
+        self._note_origin(old.row_id, write.origin)
         return self._replace(old, new, write.digest, unchanged=same_vector)
 
     def patch(self, patch: RecordPatch) -> WriteResult:
@@ -152,6 +165,8 @@ class Transaction:
             cursor.lastrowid, write.record_id, write.product_id, attributes_from_json(attributes), write.region,
             self._fingerprint, self.sequence, self._now_ms, self._now_ms, vector,
         )  # fmt: skip
+        if write.origin is not None:
+            self._note_origin(record.row_id, write.origin)
         self.changes.append(RowChange(record.row_id, record))
         return WriteResult(write.record_id, Outcome.CREATED, self.sequence)
 
@@ -178,6 +193,13 @@ class Transaction:
         )  # fmt: skip
         self.changes.append(RowChange(old.row_id, record))
         return WriteResult(old.record_id, Outcome.UPDATED, self.sequence)
+
+    def _note_origin(self, row_id: int, origin: Origin | None) -> None:
+        """Not a change of the record: it gets no sequence number."""
+        values = (None, None, None) if origin is None else (origin.url_digest, origin.etag, origin.last_modified)
+        self._connection.execute(
+            "UPDATE records SET url_digest = ?, etag = ?, last_modified = ? WHERE row_id = ?", (*values, row_id)
+        )
 
     def _delete(self, row_id: int) -> int:
         self.sequence += 1

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import signal
 from collections.abc import Callable
 from importlib.metadata import version as distribution_version
 
 from index import DataDirectory, DirectoryLock
-from service.config import Settings
+from service.config import Settings, process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
-from service.encoder.batcher import BatcherLimits
+from service.encoder.admission import Admission, AdmissionLimits
+from service.encoder.decoding import Decoders, DecodingLimits
+from service.encoder.execution import Hardware
 from service.encoder.registry import EncoderRegistry
 from service.engine.engine import Engine
 from service.engine.pictures import PictureEncoder
+from service.engine.sources import Sources
 from service.engine.workers import Workers
-from service.intake.decode import prepare_opencv
+from service.intake.fetch import Fetcher, FetchLimits
+from service.intake.hosts import HostLimits
 from service.intake.limits import PictureLimits
 from service.lifecycle import Addresses, Lifecycle, Parts, refresh_gauges
 from service.metrics import Metrics
+from service.process import decoder_environment
 from service.rpc.guard import Gate, Guard
 from service.rpc.server import RpcServer, Transport
 from service.tenancy.masterkey import MasterKey, load_master_key
@@ -49,7 +55,8 @@ def open_registry(settings: Settings) -> TenantRegistry:
 
 def encoders_of(settings: Settings) -> EncoderRegistry:
     """The encoders that the settings name. Raises SettingError."""
-    return EncoderRegistry(settings.encoders_dir, settings.default_encoder, settings.model_threads or settings.cores)
+    hardware = Hardware(settings.cores, settings.model_provider, settings.model_threads, settings.max_batch_size)
+    return EncoderRegistry(settings.encoders_dir, settings.default_encoder, hardware)
 
 
 def limits_of(settings: Settings) -> PictureLimits:
@@ -57,6 +64,13 @@ def limits_of(settings: Settings) -> PictureLimits:
     return PictureLimits(
         settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side, settings.max_image_ratio
     )
+
+
+def decoders_of(settings: Settings) -> Decoders:
+    """The sandboxed decoders, not yet started."""
+    processes = settings.decode_processes or settings.cores
+    environment = decoder_environment(process_environment())
+    return Decoders(DecodingLimits(processes, settings.decode_timeout_s, environment), limits_of(settings))
 
 
 async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> None:
@@ -71,7 +85,7 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
     try:
         registry = open_registry(settings)
         redis = await _start_redis(settings, data)  # before gRPC, whose threads a fork would disturb
-        lifecycle = _assemble(settings, data, registry, redis)
+        lifecycle = _assemble(settings, registry, redis)
         try:
             on_ready(await lifecycle.start())
             await stop_asked.wait()
@@ -90,21 +104,41 @@ async def _start_redis(settings: Settings, data: DataDirectory) -> EmbeddedRedis
     return redis
 
 
-def _assemble(
-    settings: Settings, data: DataDirectory, registry: TenantRegistry, redis: EmbeddedRedis | None
-) -> Lifecycle:
-    prepare_opencv()
+def engine_of(settings: Settings, registry: TenantRegistry, metrics: Metrics) -> Engine:
+    """What does the work of all calls; its pictures are to be started, and its parts closed, by the caller."""
+    encoders, workers = encoders_of(settings), Workers(settings.cores)
+    admission = Admission(_admission_limits(settings))
+    pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics)
+    spaces = TenantSpaces(DataDirectory(settings.data_dir), registry)
+    return Engine(spaces, encoders, pictures, Sources(_fetcher(settings), registry, workers, metrics), workers, metrics)
+
+
+def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
     metrics, gate = Metrics(), Gate()
-    workers, encoders = Workers(settings.cores), encoders_of(settings)
-    batching = BatcherLimits(settings.max_batch_size, settings.max_queue_size)
-    pictures = PictureEncoder(encoders, workers, limits_of(settings), batching)
-    engine = Engine(TenantSpaces(data, registry), encoders, pictures, workers)
+    engine = engine_of(settings, registry, metrics)
     guard = Guard(registry, metrics, gate, (settings.default_deadline_s, settings.max_deadline_s))
     rpc = RpcServer(_transport(settings), engine, guard, metrics, version())
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
     lifecycle = Lifecycle(Parts(settings, version(), engine, gate, metrics, rpc, http, redis, coordinator))
     return lifecycle
+
+
+def _admission_limits(settings: Settings) -> AdmissionLimits:
+    return AdmissionLimits(
+        settings.max_queue_size, settings.max_queue_bytes, settings.max_search_wait_s,
+        places=(settings.decode_processes or settings.cores) + 4 * settings.cores,
+    )  # fmt: skip
+
+
+def _fetcher(settings: Settings) -> Fetcher | None:
+    if not settings.fetch_urls:
+        return None
+    exempt = tuple(ipaddress.ip_network(n) for n in settings.fetch_networks)
+    limits = FetchLimits(
+        max_bytes=settings.max_image_bytes, total_s=settings.fetch_timeout_s, http=settings.fetch_http, exempt=exempt
+    )
+    return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host))
 
 
 def _transport(settings: Settings) -> Transport:

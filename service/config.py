@@ -40,19 +40,31 @@ class Settings(BaseSettings):
     redis_url: str = Field("", description="redis://, rediss:// or unix:// URL. Empty: an embedded Redis.")
     encoders_dir: Path | None = Field(None, description="Directory with one folder per encoder of your own.")
     default_encoder: str = Field("builtin", description="Encoder of collections that name none.")
-    model_threads: int = Field(0, ge=0, description="Cores that one model run uses. 0: all.")
-    max_batch_size: Positive = Field(8, description="Pictures in one model run at most.")
-    max_queue_size: Positive = Field(512, description="Pictures that may wait for a model before calls are refused.")
+    model_provider: Literal["cpu", "cuda", "tensorrt", "openvino"] = Field("cpu", description="What models run on.")
+    model_threads: int = Field(0, ge=0, description="Cores that one model run uses. 0: measured at the start.")
+    max_batch_size: int = Field(0, ge=0, description="Pictures in one model run at most. 0: measured at the start.")
+    max_queue_size: Positive = Field(512, description="Pictures that may be inside before further ones are refused.")
+    max_queue_bytes: Positive = Field(256 * 1024 * 1024, description="Size of all pictures inside, bytes.")
+    max_search_wait_s: float = Field(1.0, gt=0, description="A search that would wait longer is refused, seconds.")
+    decode_processes: int = Field(0, ge=0, description="Sandboxed decoders. 0: one for each core.")
+    decode_timeout_s: float = Field(10.0, gt=0, description="Time for decoding one picture, seconds.")
     max_image_bytes: Positive = Field(16 * 1024 * 1024, description="Size of one picture, bytes.")
     max_image_pixels: Positive = Field(64_000_000, description="Width times height of one picture.")
     max_image_side: Positive = Field(16_384, description="Longer side of one picture, pixels.")
     max_image_ratio: Positive = Field(50, description="Longer side of one picture over its shorter side.")
+    fetch_urls: bool = Field(True, description="Fetch pictures that are given as a URL.")
+    fetch_http: bool = Field(False, description="Fetch over plain http too.")
+    fetch_networks: tuple[str, ...] = Field((), description="Networks, CIDR, to fetch from although not public.")
+    fetch_timeout_s: float = Field(15.0, gt=0, description="Time for fetching one picture, seconds.")
+    fetch_per_host: Positive = Field(4, description="Pictures fetched from one host at a time.")
+    fetch_rate_per_host: float = Field(10.0, gt=0, description="Pictures fetched from one host per second.")
     max_message_bytes: Positive = Field(20 * 1024 * 1024, description="Size of one gRPC message, bytes.")
     max_concurrent_calls: Positive = Field(128, description="Calls in progress before further ones are refused.")
     default_deadline_s: float = Field(30.0, gt=0, description="Deadline of calls that set none, seconds.")
     max_deadline_s: float = Field(120.0, gt=0, description="Longest deadline that is honoured, seconds.")
     drain_timeout_s: float = Field(30.0, gt=0, description="How long running calls may finish at shutdown, seconds.")
     min_free_disk_bytes: int = Field(64 * 1024 * 1024, ge=0, description="Free disk below which health says no.")
+    strict_forgetting: bool = Field(False, description="Do not start where freed memory is not overwritten.")
     reflection: bool = Field(False, description="Serve gRPC reflection, which shows the API to anyone who connects.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least important log line.")
     log_format: Literal["json", "console"] = Field("json", description="One JSON object per line, or for people.")
@@ -162,6 +174,11 @@ def _check(settings: Settings) -> None:
         raise SettingError(f"listen: {host} can be reached from other machines; set tls_cert and tls_key")
     if settings.key_file.resolve().is_relative_to(settings.data_dir.resolve()):
         raise SettingError("master_key_file: must not lie inside data_dir; a backup of the data would hold its own key")
+    for network in settings.fetch_networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise SettingError(f"fetch_networks: {error}; give networks such as 10.1.0.0/16") from None
     for name in ("tls_cert", "tls_key", "client_ca"):
         path = getattr(settings, name)
         if path is not None and not path.is_file():

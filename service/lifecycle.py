@@ -67,7 +67,7 @@ class Lifecycle:
         await parts.rpc.start()
         http = await self._start_http()
         await asyncio.to_thread(parts.engine.spaces.remove_deleted)
-        await parts.engine.pictures.load(settings.default_encoder)
+        await parts.engine.pictures.start(settings.default_encoder)
         host, _ = settings.listen.rsplit(":", 1)
         addresses = Addresses(f"{host}:{parts.rpc.port}", http)
         await parts.coordinator.announce(secrets.token_hex(8), addresses.grpc, parts.version)
@@ -86,6 +86,7 @@ class Lifecycle:
         await parts.rpc.stop(_LAST_WORDS_S)  # what is open now are watchers of health, or calls past their time
         if self._upkeep is not None:
             await end_task(self._upkeep)
+        await parts.engine.sources.close()
         await parts.engine.pictures.close()
         await asyncio.to_thread(parts.engine.spaces.close)
         await parts.http.stop()

@@ -23,6 +23,16 @@ class Metrics:
         self.search_paths = Counter(
             "afterimage_searches", "Answers, by the path taken.", ["path"], registry=self.registry
         )
+        self.picture_seconds = Histogram(
+            "afterimage_picture_seconds",
+            "Time of one picture in each stage.",
+            ["stage"],
+            buckets=_CALL_SECONDS,
+            registry=self.registry,
+        )
+        self.pictures_refused = Counter(
+            "afterimage_pictures_refused", "Pictures refused at the door.", registry=self.registry
+        )
         self.encode_queue = Gauge(
             "afterimage_encode_queue_pictures", "Pictures that wait for a model.", registry=self.registry
         )

@@ -42,6 +42,21 @@ def prepared_environment(environment: Mapping[str, str], max_image_pixels: int) 
     }
 
 
+_FOR_DECODERS = (
+    "PATH",
+    "LANG",
+    "GLIBC_TUNABLES",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OPENCV_IO_MAX_IMAGE_PIXELS",
+)
+
+
+def decoder_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What sandboxed decoders see of the environment: no setting, and so no key."""
+    return {name: environment[name] for name in _FOR_DECODERS if name in environment}
+
+
 def start_again(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """Replaces this process by the same command in the given environment. Does not return."""
     sys.stdout.flush()

@@ -36,14 +36,16 @@ class _Tally:
         with self.lock:
             self.outcomes[outcome] += 1
             if outcome == "failed":
-                facts = {"record_id": file.record_id, "file": str(file.path), "reason": reason, "message": message}
+                facts = {"record_id": file.record_id, "file": str(file), "reason": reason, "message": message}
                 self.failures.append(facts)
 
 
 def insert(
     collection: str,
     paths: Annotated[list[Path] | None, typer.Argument(help="Picture files and folders.")] = None,
-    records: Annotated[Path | None, typer.Option(help="CSV: file, record_id, product_id and attributes.")] = None,
+    records: Annotated[
+        Path | None, typer.Option(help="CSV: file or url, record_id, product_id and attributes.")
+    ] = None,
     insert_only: Annotated[bool, typer.Option("--insert-only", help="Refuse ids that exist.")] = False,
     streams: Annotated[int, typer.Option(min=1, max=16, help="Streams to insert over at once.")] = 2,
     resume: Annotated[bool, typer.Option(help="Skip what an interrupted run of this command had done.")] = True,
@@ -124,12 +126,16 @@ class _Readable:
 
     def records(self) -> Iterator[NewRecord]:
         for file in self._files:
+            self.sent[file.record_id] = file
+            if file.url:
+                yield NewRecord(file.record_id, url=file.url, product_id=file.product_id, attributes=file.attributes)
+                continue
             try:
                 image = file.path.read_bytes()
             except OSError as error:
+                del self.sent[file.record_id]
                 self._tally.add(file, "failed", "FILE_UNREADABLE", str(error.strerror))
                 continue
-            self.sent[file.record_id] = file
             yield NewRecord(file.record_id, image=image, product_id=file.product_id, attributes=file.attributes)
 
 

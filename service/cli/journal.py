@@ -41,6 +41,6 @@ class Journal:
 
 
 def _mark(file: PictureFile) -> str:
-    facts = file.path.stat()
-    said = (str(file.path.resolve()), facts.st_size, facts.st_mtime_ns, file.record_id, file.product_id)
+    size, changed_ns = (0, 0) if file.url else (file.path.stat().st_size, file.path.stat().st_mtime_ns)
+    said = (file.url or str(file.path.resolve()), size, changed_ns, file.record_id, file.product_id)
     return hashlib.sha256(repr((said, sorted(file.attributes.items()))).encode()).hexdigest()[:32]

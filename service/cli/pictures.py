@@ -12,18 +12,22 @@ from service.cli.output import CommandError, Exit
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp"})
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_OWN_COLUMNS = frozenset({"file", "record_id", "product_id"})
+_OWN_COLUMNS = frozenset({"file", "url", "record_id", "product_id"})
 AttributeValue = str | float | bool | tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A file to insert, and what goes with it."""
+    """A file to insert, or, where `url` is set, a picture that the server fetches, and what goes with it."""
 
     path: Path
     record_id: str
     product_id: str = ""
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    url: str = ""
+
+    def __str__(self) -> str:
+        return self.url or str(self.path)
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -46,38 +50,39 @@ def plan_insert(paths: Sequence[Path], table: Path | None) -> list[PictureFile]:
     """
     rows = read_table(table) if table else {}
     if table and not paths:
-        files = [table.parent / name for name in rows]
-        missing = next((f for f in files if not f.is_file()), None)
+        planned = [row if row.url else _plan(table.parent / name, row) for name, row in rows.items()]
+        missing = next((f for f in planned if not f.url and not f.path.is_file()), None)
         if missing is not None:
             raise CommandError(f"{table}: {missing} does not exist", code=Exit.USAGE)
     else:
-        files = find_files(paths)
-    planned = [_plan(f, _row_of(f, rows, table)) for f in files]
+        planned = [_plan(f, _row_of(f, rows, table)) for f in find_files(paths)]
     _check_unique(planned)
     return planned
 
 
 def read_table(path: Path) -> dict[str, PictureFile]:
-    """Rows of a CSV by the text of their `file` column. Columns: file, record_id, product_id; every other one is an
-    attribute. A column of numbers is numeric, one of true and false is boolean, one whose name ends in `[]` holds
+    """Rows of a CSV by the text of their `file` or `url` column. Columns: file or url, record_id, product_id; every
+    other one is an attribute. A column of numbers is numeric, one of true and false is boolean, one whose name ends in `[]` holds
     lists separated by `|`; an empty cell is no attribute. Raises CommandError."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CommandError(f"{path}: {error}", code=Exit.USAGE) from error
-    if not rows or "file" not in rows[0]:
-        raise CommandError(f"{path}: needs a header with a column `file`, and rows", code=Exit.USAGE)
+    if not rows or not {"file", "url"} & set(rows[0]):
+        raise CommandError(f"{path}: needs a header with a column `file` or `url`, and rows", code=Exit.USAGE)
     names = [n for n in rows[0] if n is not None and n not in _OWN_COLUMNS]
     kinds = {n: _kind(n, [r.get(n) or "" for r in rows]) for n in names}
     return {
-        row["file"]: PictureFile(
-            Path(row["file"]),
-            row.get("record_id") or Path(row["file"]).stem,
+        source: PictureFile(
+            Path(source),
+            row.get("record_id") or Path(source).stem,
             row.get("product_id") or "",
             {n.removesuffix("[]"): _value(kinds[n], row[n]) for n in names if row.get(n)},
+            url="" if row.get("file") else source,
         )
         for row in rows
+        if (source := row.get("file") or row.get("url") or "")
     }
 
 
@@ -95,11 +100,11 @@ def _plan(path: Path, row: PictureFile | None) -> PictureFile:
 
 
 def _check_unique(planned: Iterable[PictureFile]) -> None:
-    seen: dict[str, Path] = {}
+    seen: dict[str, str] = {}
     for file in planned:
-        other = seen.setdefault(file.record_id, file.path)
-        if other != file.path:
-            message = f"{other} and {file.path} have the same record id {file.record_id!r}; give ids with --records"
+        other = seen.setdefault(file.record_id, str(file))
+        if other != str(file):
+            message = f"{other} and {file} have the same record id {file.record_id!r}; give ids with --records"
             raise CommandError(message, code=Exit.USAGE)
 
 

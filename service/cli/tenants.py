@@ -62,6 +62,38 @@ def list_tenants(data_dir: DataDirOption = None, master_key_file: KeyFileOption 
         print_table(["name", "uid", "created"], [(t.name, t.uid, _time(t.created_ms)) for t in found])
 
 
+@tenants.command("fetch-hosts")
+def fetch_hosts(
+    name: str,
+    hosts: Annotated[list[str] | None, typer.Argument(help="shop.example, or *.shop.example for all below.")] = None,
+    any_host: Annotated[bool, typer.Option("--any", help="Any public host again.")] = False,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Say from which hosts pictures of a tenant may be fetched, or show it.
+
+    Example: afterimage tenants fetch-hosts acme cdn.acme.example "*.acme.example"
+    """
+    from service.intake.links import check_host_pattern
+
+    if hosts and any_host:
+        raise CommandError("give hosts or --any, not both", code=Exit.USAGE)
+    try:
+        wanted = [check_host_pattern(h) for h in hosts or []]
+    except ValueError as error:
+        raise CommandError(str(error), code=Exit.USAGE) from None
+    with _registry(data_dir, master_key_file) as registry:
+        if wanted or any_host:
+            registry.set_fetch_hosts(name, None if any_host else wanted)
+        found = registry.fetch_hosts(registry.tenant(name).uid)
+    shown = None if found is None else sorted(found)
+    if json:
+        print_json({"name": name, "fetch_hosts": shown})
+    else:
+        print(f"Pictures of {name} are fetched from " + ("any public host" if shown is None else ", ".join(shown)))
+
+
 @tenants.command("delete")
 def delete_tenant(
     name: str,

@@ -20,7 +20,10 @@ from service.errors import SettingError
 MANIFEST_NAME = "encoder.json"
 PREPROCESSING_VERSION = 1
 Triple = tuple[float, float, float]
-_ADDED_LATER = {("trim", "none")}  # fields that older fingerprints do not know, with the value that changes nothing
+_ADDED_LATER = {
+    ("trim", "none"),
+    ("decode", "full"),
+}  # fields that older fingerprints do not know, with the value that changes nothing
 
 
 class _Strict(BaseModel):
@@ -35,6 +38,7 @@ class InputSpec(_Strict):
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     color: Literal["RGB", "BGR"] = "RGB"
     dtype: Literal["float32", "float16", "uint8"] = "float32"
+    decode: Literal["full", "scaled"] = "full"
     trim: Literal["none", "frame"] = "none"
     resize: Literal["stretch", "crop", "pad"] = "stretch"
     crop_fraction: Annotated[float, Field(gt=0, le=1)] = 0.875

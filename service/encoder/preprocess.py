@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from service.encoder.manifest import InputSpec
 
 Tensor = NDArray[np.generic]
+# How many times the model's side the decoded picture keeps at least; more where a frame may be cut off.
+_ENOUGH, _ENOUGH_TO_TRIM = 2, 3
 _TRIM_SIDE, _TRIM_TOLERANCE, _TRIM_SHARE, _TRIM_MOST = 160, 14, 0.98, 0.35
 
 
@@ -30,6 +32,19 @@ def to_tensor(pixels: NDArray[np.uint8], spec: InputSpec) -> Tensor:
         scaled = fitted.astype(np.float32) * np.float32(spec.scale)
         tensor = ((scaled - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)).astype(spec.dtype)
     return np.ascontiguousarray(tensor.transpose(2, 0, 1) if spec.layout == "NCHW" else tensor)
+
+
+def enough_pixels(spec: InputSpec) -> int:
+    """The shorter side below which a picture is not decoded smaller than it is; 0: decode at full size."""
+    if spec.decode == "full":
+        return 0
+    return max(spec.size) * (_ENOUGH_TO_TRIM if spec.trim == "frame" else _ENOUGH)
+
+
+def tensor_shape(spec: InputSpec) -> tuple[int, int, int]:
+    """Shape of one tensor, without the batch axis."""
+    height, width = spec.size
+    return (3, height, width) if spec.layout == "NCHW" else (height, width, 3)
 
 
 def trimmed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from service.encoder.execution import Hardware, LoadedEncoder, load_encoder
 from service.encoder.manifest import MANIFEST_NAME, Manifest, read_manifest
-from service.encoder.session import EncoderSession
+from service.encoder.session import EncoderSession, check_provider
 from service.errors import Reason, ServiceError, SettingError
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
@@ -16,11 +17,13 @@ _EARLIER_FOLDER = Path(__file__).parent / "earlier"
 class EncoderRegistry:
     """Manifests are read, and checksums checked, at the start; a model is loaded when it is first used."""
 
-    def __init__(self, encoders_dir: Path | None, default_id: str, threads: int) -> None:
-        """Raises SettingError where a manifest is wrong, two share an id, or the default does not exist."""
-        self._threads = threads
+    def __init__(self, encoders_dir: Path | None, default_id: str, hardware: Hardware) -> None:
+        """Raises SettingError where a manifest is wrong, two share an id, the default does not exist, or ONNX Runtime
+        lacks the provider."""
+        check_provider(hardware.provider)
+        self._hardware = hardware
         self._lock = threading.Lock()
-        self._sessions: dict[tuple[str, str], EncoderSession] = {}
+        self._loaded: dict[tuple[str, str], LoadedEncoder] = {}
         self._found: dict[str, tuple[Path, Manifest]] = {}
         self._pinned: dict[tuple[str, str], tuple[Path, Manifest]] = {}
         for folder in _folders(_EARLIER_FOLDER):
@@ -55,13 +58,21 @@ class EncoderRegistry:
         found = self._pinned.get((encoder_id, fingerprint))
         return found[1] if found else None
 
-    def session(self, manifest: Manifest) -> EncoderSession:
-        """The loaded encoder of one of the registry's manifests; loads it on first use, once. Raises SettingError."""
+    def load(self, manifest: Manifest) -> LoadedEncoder:
+        """One of the registry's encoders in memory, with how it runs best here; loads and measures it on first use,
+        once. Raises SettingError."""
         key = (manifest.id, manifest.fingerprint)
         with self._lock:
-            if key not in self._sessions:
-                self._sessions[key] = EncoderSession(*self._pinned[key], self._threads)
-            return self._sessions[key]
+            if key not in self._loaded:
+                folder, found = self._pinned[key]
+                self._loaded[key] = load_encoder(
+                    lambda threads: EncoderSession(folder, found, threads, self._hardware.provider), self._hardware
+                )
+            return self._loaded[key]
+
+    def session(self, manifest: Manifest) -> EncoderSession:
+        """As `load`, where only vectors are wanted."""
+        return self.load(manifest).session
 
     def _remember(self, folder: Path, manifest: Manifest) -> None:
         self._pinned[manifest.id, manifest.fingerprint] = (folder, manifest)

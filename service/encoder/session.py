@@ -9,12 +9,31 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from service.encoder.manifest import Manifest, OutputSpec
+from service.encoder.preprocess import tensor_shape
 from service.errors import SettingError
 
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "tensorrt": ("TensorrtExecutionProvider", "onnxruntime-gpu and TensorRT"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+}
 
-def load_model(model: str | bytes, threads: int) -> onnxruntime.InferenceSession:
-    """A model from a path or from memory, on the CPU, under the settings that every model here runs with: no arena,
-    because it keeps the last tensors and with them the last picture. Raises what ONNX Runtime raises."""
+
+def check_provider(provider: str) -> None:
+    """Raises SettingError where this installation of ONNX Runtime has no such execution provider."""
+    name, package = _PROVIDERS[provider]
+    offered = onnxruntime.get_available_providers()
+    if name not in offered:
+        here = ", ".join(p for p, (n, _) in _PROVIDERS.items() if n in offered)
+        raise SettingError(
+            f"model_provider: {provider} needs {package} in this environment instead of onnxruntime; here are: {here}"
+        )
+
+
+def load_model(model: str | bytes, threads: int, provider: str = "cpu") -> onnxruntime.InferenceSession:
+    """A model from a path or from memory, under the settings that every model here runs with: no arena, because it
+    keeps the last tensors and with them the last picture. Raises what ONNX Runtime raises."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -22,18 +41,19 @@ def load_model(model: str | bytes, threads: int) -> onnxruntime.InferenceSession
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    providers = [_PROVIDERS[provider][0]] + (["CPUExecutionProvider"] if provider != "cpu" else [])
+    return onnxruntime.InferenceSession(model, options, providers=providers)
 
 
 class EncoderSession:
     """A model in memory. `run` may be called from any number of threads."""
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, threads: int, provider: str = "cpu") -> None:
         """Loads the model; `threads` is how many cores one run uses. Raises SettingError where it does not load or
         does not fit its manifest."""
         self.manifest = manifest
         try:
-            self._session = load_model(str(folder / manifest.model), threads)
+            self._session = load_model(str(folder / manifest.model), threads, provider)
         except Exception as error:  # ONNX Runtime raises a class of its own per failure
             raise SettingError(f"encoder {manifest.id}: ONNX Runtime does not load the model: {error}") from error
         self._fixed_batch = self._check_names()
@@ -74,12 +94,15 @@ class EncoderSession:
         batch = inputs[spec.input.name].shape[0]
         return batch if isinstance(batch, int) else None
 
+    def trial(self, batch: int) -> NDArray[np.generic]:
+        """Tensors of the shape and dtype that the model takes, for a run whose result does not matter."""
+        spec = self.manifest.input
+        return np.ones((batch, *tensor_shape(spec)), spec.dtype)
+
     def _check_dimension(self) -> None:
         spec = self.manifest
-        height, width = spec.input.size
-        shape = (1, 3, height, width) if spec.input.layout == "NCHW" else (1, height, width, 3)
         try:
-            found = self.run(np.ones(shape, spec.input.dtype)).shape[1]
+            found = self.run(self.trial(1)).shape[1]
         except Exception as error:
             raise SettingError(f"encoder {spec.id}: a trial run failed: {error}") from error
         if found != spec.output.dimension:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from index import Collection, CollectionSpec, TenantDirectory
+from index import Collection, CollectionSpec, TenantDirectory, Vector
+from service.encoder.fair_queue import Lane
 from service.encoder.manifest import BlockSpec, Manifest, ScoreSpec
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
-from service.engine.pictures import PictureEncoder
+from service.engine.pictures import PictureEncoder, PictureSource, Purpose
+from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
+from service.metrics import Metrics
 from service.tenancy.registry import Principal
 from service.tenancy.spaces import TenantSpaces
 
@@ -22,7 +25,9 @@ class Engine:
     spaces: TenantSpaces
     encoders: EncoderRegistry
     pictures: PictureEncoder
+    sources: Sources
     workers: Workers
+    metrics: Metrics
 
     async def directory(self, principal: Principal) -> TenantDirectory:
         """The caller's own directory. Raises ServiceError."""
@@ -46,6 +51,11 @@ class Engine:
         directory = await self.directory(principal)
         with translated_errors():
             return await self.workers.write(directory.create, spec)
+
+    async def vector(self, principal: Principal, source: PictureSource, encoder: Manifest) -> Vector:
+        """The vector of a picture that someone searches with. Raises ServiceError."""
+        resolved = await self.sources.resolved(source, principal.tenant_uid)
+        return await self.pictures.encode(resolved, encoder, Purpose(principal.tenant_uid, Lane.SEARCH))
 
     def encoder_of(self, collection: Collection) -> Manifest:
         """The encoder that a collection is pinned to. Raises ServiceError (ENCODER_MISSING) where this server has none

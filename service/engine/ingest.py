@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from index import Collection, DigestMoved, Outcome, RecordWrite, Vector, WriteResult
+from index import Collection, DigestMoved, Origin, Outcome, RecordWrite, Vector, WriteResult
 from index.checks import check_record
 from index.model import Attributes
-from service.encoder.batcher import Lane
+from service.encoder.fair_queue import Lane
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
-from service.engine.pictures import PictureSource
+from service.engine.pictures import PictureSource, Purpose
 from service.errors import Reason, ServiceError
 from service.tenancy.registry import Principal
 
@@ -28,7 +28,16 @@ class RecordInput:
     vector: Vector | None = None
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What the collection holds of the records of a call: content digests and origins, by record id."""
+
+    digests: Mapping[str, bytes]
+    origins: Mapping[str, Origin]
+
+
 Prepared = RecordWrite | ServiceError
+_AT_ONCE = 16  # pictures of one call that are worked on at a time, so that a call cannot fill the queue by itself
 
 
 class Ingest:
@@ -50,26 +59,42 @@ class Ingest:
         Raises ServiceError where the collection does not exist or nothing could be stored.
         """
         collection = await self._engine.collection(principal, collection_name)
-        known = await self._known_digests(collection, records)
-        prepared = await asyncio.gather(*(self._prepare(collection, r, known) for r in records))
+        known = await self._known(collection, records)
+        tenant = principal.tenant_uid
+        prepared = await self._prepare_all(tenant, collection, records, known)
         results = await self._write(collection, records, prepared, insert_only)
         moved = [i for i, r in enumerate(results) if isinstance(r.error, DigestMoved)]
         if moved:
-            again = await asyncio.gather(*(self._prepare(collection, records[i], {}) for i in moved))
-            retried = await self._write(collection, [records[i] for i in moved], again, insert_only)
+            repeated = [records[i] for i in moved]
+            again = await self._prepare_all(tenant, collection, repeated, _Known({}, {}))
+            retried = await self._write(collection, repeated, again, insert_only)
             for i, result in zip(moved, retried, strict=True):
                 results[i] = result
         return results
 
-    async def _known_digests(
-        self, collection: Collection, records: Sequence[RecordInput | ServiceError]
-    ) -> dict[str, bytes]:
-        ids = [r.record_id for r in records if isinstance(r, RecordInput) and r.picture is not None]
+    async def _known(self, collection: Collection, records: Sequence[RecordInput | ServiceError]) -> _Known:
+        pictures = [(r.record_id, r.picture) for r in records if isinstance(r, RecordInput) and r.picture is not None]
+        ids, fetched = [i for i, _ in pictures], [i for i, p in pictures if p.image is None]
+        read = self._engine.workers.read
         with translated_errors():
-            return await self._engine.workers.read(collection.digests, ids) if ids else {}
+            return _Known(
+                await read(collection.digests, ids) if ids else {},
+                await read(collection.origins, fetched) if fetched else {},
+            )
+
+    async def _prepare_all(
+        self, tenant: str, collection: Collection, records: Sequence[RecordInput | ServiceError], known: _Known
+    ) -> list[Prepared]:
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(record: RecordInput | ServiceError) -> Prepared:
+            async with places:
+                return await self._prepare(tenant, collection, record, known)
+
+        return list(await asyncio.gather(*(one(r) for r in records)))
 
     async def _prepare(
-        self, collection: Collection, record: RecordInput | ServiceError, known: dict[str, bytes]
+        self, tenant: str, collection: Collection, record: RecordInput | ServiceError, known: _Known
     ) -> Prepared:
         if isinstance(record, ServiceError):
             return record
@@ -78,21 +103,25 @@ class Ingest:
             check_record(write)
             if record.picture is None:
                 return write
-            return await self._with_picture(collection, write, record.picture, known)
+            return await self._with_picture(tenant, collection, write, record.picture, known)
         except Exception as error:
             return as_service_error(error)
 
     async def _with_picture(
-        self, collection: Collection, write: RecordWrite, picture: PictureSource, known: dict[str, bytes]
+        self, tenant: str, collection: Collection, write: RecordWrite, picture: PictureSource, known: _Known
     ) -> RecordWrite:
-        engine = self._engine
+        engine, record_id = self._engine, write.record_id
         encoder = engine.encoder_of(collection)
-        image = await engine.pictures.image_bytes(picture)
-        digest = await engine.workers.decode(collection.content_digest, image, picture.region)
-        write = replace(write, region=picture.region, digest=digest)
-        if known.get(write.record_id) == digest:
+        stored, origin = known.digests.get(record_id), known.origins.get(record_id)
+        fetched = await engine.sources.for_record(picture, tenant, collection, origin if stored else None)
+        write = replace(write, region=picture.region, origin=fetched.origin)
+        if fetched.source is None or fetched.source.image is None:
+            return replace(write, digest=stored)  # its host says that it is the same: the stored vector stays
+        digest = await engine.workers.hash(collection.content_digest, fetched.source.image, picture.region)
+        write = replace(write, digest=digest)
+        if stored == digest:
             return write  # the same picture: the stored vector stays
-        vector = await engine.pictures.encode(picture, encoder, Lane.INSERT)
+        vector = await engine.pictures.encode(fetched.source, encoder, Purpose(tenant, Lane.INSERT))
         return replace(write, vector=vector)
 
     async def _write(
@@ -103,7 +132,7 @@ class Ingest:
         insert_only: bool,
     ) -> list[WriteResult]:
         writes = [p for p in prepared if isinstance(p, RecordWrite)]
-        with translated_errors():
+        with translated_errors(), self._engine.metrics.picture_seconds.labels("store").time():
             stored = iter(await self._engine.workers.write(collection.upsert, writes, insert_only=insert_only))
         results = []
         for record, item in zip(records, prepared, strict=True):

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from index import Region, Vector
 from index.attributes import check_region
-from service.encoder.batcher import Batcher, BatcherLimits, Lane
-from service.encoder.manifest import InputSpec, Manifest
-from service.encoder.preprocess import to_tensor
+from service.encoder.admission import Admission, Visit
+from service.encoder.batcher import Batcher, BatcherLimits
+from service.encoder.decoding import Decoders
+from service.encoder.fair_queue import Lane
+from service.encoder.inflight import Inflight
+from service.encoder.manifest import Manifest
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
-from service.intake.decode import decode
-from service.intake.limits import PictureLimits
+from service.metrics import Metrics
+
+_DIGEST_IN_LINE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -34,55 +39,83 @@ class PictureSource:
         return f"PictureSource({size} bytes, region={self.region})"
 
 
+@dataclass(frozen=True)
+class Purpose:
+    """For whom and why a picture is encoded: which queue it waits in, and whose turn it takes."""
+
+    tenant: str
+    lane: Lane
+
+
 class PictureEncoder:
-    """Decodes in threads, batches by encoder. Made, used and closed on one event loop."""
+    """Admits, decodes in sandboxed processes, batches by encoder. Made, used and closed on one event loop."""
 
     def __init__(
-        self, encoders: EncoderRegistry, workers: Workers, limits: PictureLimits, batching: BatcherLimits
+        self, encoders: EncoderRegistry, workers: Workers, decoders: Decoders, admission: Admission, metrics: Metrics
     ) -> None:
-        self.limits = limits
-        self._encoders, self._workers, self._batching = encoders, workers, batching
+        self.decoders, self.admission = decoders, admission
+        self._encoders, self._workers, self._metrics = encoders, workers, metrics
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._loading = asyncio.Lock()
+        self._inflight: Inflight[Vector] = Inflight()
 
-    async def load(self, encoder_id: str) -> None:
-        """Loads an encoder before its first use. Raises SettingError where the model does not load."""
-        await self._batcher(self._encoders.manifest(encoder_id))
+    async def start(self, encoder_id: str) -> None:
+        """Starts the decoders and loads an encoder before its first use. Raises SettingError."""
+        await asyncio.gather(self.decoders.start(), self._batcher(self._encoders.manifest(encoder_id)))
 
-    async def image_bytes(self, source: PictureSource) -> bytes:
-        """The bytes of the picture. Raises ServiceError (SOURCE_MISSING, URL_FETCH_UNAVAILABLE)."""
-        if source.image is not None:
-            return source.image
-        if source.url:
-            raise ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server takes pictures as bytes only", field="url")
-        raise ServiceError(Reason.SOURCE_MISSING, "give the picture as `image`", field="image")
+    async def encode(self, source: PictureSource, encoder: Manifest, purpose: Purpose) -> Vector:
+        """The vector, L2-normalised, shape (dimension,). Raises ServiceError.
 
-    async def encode(self, source: PictureSource, encoder: Manifest, lane: Lane) -> Vector:
-        """The vector, L2-normalised, shape (dimension,). Raises ServiceError."""
+        A picture that the same tenant is having encoded at the moment, in the same lane, is not encoded again.
+        """
         with translated_errors():
             check_region(source.region)
-        image = await self.image_bytes(source)
-        batcher = await self._batcher(encoder)
-        tensor = await self._workers.decode(_picture_tensor, image, self.limits, source.region, encoder.input)
-        return await batcher.encode(tensor, lane)
+        if source.image is None:
+            raise ServiceError(Reason.SOURCE_MISSING, "give the picture as `image` or `url`", field="image")
+        image = source.image
+        key = (purpose, encoder.fingerprint, source.region, len(image), await self._digest(image))
+        return await self._inflight.once(key, lambda: self._encode(image, source.region, encoder, purpose))
 
     def waiting(self) -> int:
-        """How many pictures wait for a model."""
-        return sum(b.waiting for b in self._batchers.values())
+        """How many pictures are being decoded or encoded, or wait for it."""
+        return self.admission.inside
 
     async def close(self) -> None:
         """Finishes what waits."""
         for batcher in self._batchers.values():
             await batcher.close()
+        await self.decoders.close()
+
+    async def _encode(self, image: bytes, region: Region | None, encoder: Manifest, purpose: Purpose) -> Vector:
+        lane, tenant = purpose.lane, purpose.tenant
+        batcher = await self._batcher(encoder)
+        times = [time.perf_counter()]
+        try:
+            async with self.admission.visit(Visit(tenant, lane, len(image))):
+                times.append(time.perf_counter())
+                tensor = await self.decoders.decode(image, region, encoder.input, lane, tenant)
+                times.append(time.perf_counter())
+                vector = await batcher.encode(tensor, lane, tenant)
+                times.append(time.perf_counter())
+                return vector
+        except ServiceError as error:
+            if error.reason is Reason.OVERLOADED:
+                self._metrics.pictures_refused.inc()
+            raise
+        finally:
+            for stage, seconds in zip(("queue", "decode", "model"), np.diff(times), strict=False):
+                self._metrics.picture_seconds.labels(stage).observe(seconds)
+
+    async def _digest(self, image: bytes) -> bytes:
+        if len(image) <= _DIGEST_IN_LINE_BYTES:
+            return hashlib.sha256(image).digest()
+        return await self._workers.hash(lambda: hashlib.sha256(image).digest())
 
     async def _batcher(self, encoder: Manifest) -> Batcher:
         wanted = (encoder.id, encoder.fingerprint)
         async with self._loading:
             if wanted not in self._batchers:
-                session = await self._workers.read(self._encoders.session, encoder)
-                self._batchers[wanted] = Batcher(session.run, self._workers.model, self._batching)
+                loaded = await self._workers.read(self._encoders.load, encoder)
+                limits = BatcherLimits(loaded.execution.batch, loaded.execution.runs)
+                self._batchers[wanted] = Batcher(loaded.session.run, self._workers.model, limits)
             return self._batchers[wanted]
-
-
-def _picture_tensor(image: bytes, limits: PictureLimits, region: Region | None, spec: InputSpec) -> NDArray[np.generic]:
-    return to_tensor(decode(image, limits, region), spec)

@@ -11,7 +11,6 @@ import numpy as np
 
 from index import Collection, Hit, Region, SearchAnswer, SearchQuery, Vector
 from index.checks import normalised
-from service.encoder.batcher import Lane
 from service.encoder.manifest import ScoreSpec
 from service.engine.emphasis import EmphasisedQuery, emphasised
 from service.engine.engine import Engine
@@ -77,7 +76,7 @@ class Query:
         """The answer. Raises ServiceError."""
         started = time.perf_counter()
         collection = await self._engine.collection(principal, wanted.collection)
-        vectors = await self._vectors(collection, wanted.terms)
+        vectors = await self._vectors(principal, collection, wanted.terms)
         encoded = time.perf_counter()
         score = self._engine.score_of(collection)
         combined = combine(vectors, [t.weight for t in wanted.terms])
@@ -120,7 +119,7 @@ class Query:
         shares.sort(key=lambda s: (-s[1], s[0]))
         return shares, not shares or shares[0][1] <= 0.5
 
-    async def _vectors(self, collection: Collection, terms: Sequence[QueryTerm]) -> list[Vector]:
+    async def _vectors(self, principal: Principal, collection: Collection, terms: Sequence[QueryTerm]) -> list[Vector]:
         named = [t.record_id for t in terms if t.record_id]
         with translated_errors():
             stored = await self._engine.workers.read(collection.get, named, vectors=True) if named else {}
@@ -128,7 +127,7 @@ class Query:
         async def vector(term: QueryTerm) -> Vector:
             if term.picture is not None:
                 encoder = self._engine.encoder_of(collection)
-                return await self._engine.pictures.encode(term.picture, encoder, Lane.SEARCH)
+                return await self._engine.vector(principal, term.picture, encoder)
             if term.vector is not None:
                 with translated_errors():
                     return normalised("query.vector", term.vector, collection.spec.dimension)

@@ -12,18 +12,18 @@ T = TypeVar("T")
 
 
 class Workers:
-    """Thread pools: `model` runs one batch at a time, `decode` uses the cores, `read` searches, `write` waits for the
-    disk (many writers share one commit)."""
+    """Thread pools: `model` runs models, `hash` digests large pictures, `read` searches, `write` waits for the disk
+    (many writers share one commit)."""
 
     def __init__(self, cores: int) -> None:
-        self.model = ThreadPoolExecutor(1, "model")
-        self._decode = ThreadPoolExecutor(cores, "decode")
+        self.model = ThreadPoolExecutor(cores, "model")
+        self._hash = ThreadPoolExecutor(cores, "hash")
         self._read = ThreadPoolExecutor(cores + 2, "read")
         self._write = ThreadPoolExecutor(16, "write")
 
-    async def decode(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs picture work."""
-        return await self._run(self._decode, function, *args, **kwargs)
+    async def hash(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a digest."""
+        return await self._run(self._hash, function, *args, **kwargs)
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a search or a look-up."""
@@ -35,7 +35,7 @@ class Workers:
 
     def close(self) -> None:
         """Waits for what runs and ends the threads."""
-        for pool in (self._decode, self.model, self._read, self._write):
+        for pool in (self._hash, self.model, self._read, self._write):
             pool.shutdown(wait=True)
 
     async def _run(self, pool: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -16,6 +16,7 @@ import structlog
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from service.deadline import set_deadline
 from service.engine.faults import as_service_error
 from service.errors import Reason, ServiceError, release_frames
 from service.metrics import Metrics
@@ -130,7 +131,9 @@ class _Call:
             try:
                 self._admit()
                 reject_unknown_fields(request)
-                async with asyncio.timeout(self._guard.deadline_s(self._method, context)):
+                seconds = self._guard.deadline_s(self._method, context)
+                set_deadline(seconds)
+                async with asyncio.timeout(seconds):
                     response = await inner(request, context)
             except Exception as failure:
                 return self._refuse(context, started, failure)

@@ -14,7 +14,6 @@ from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2_grpc as pb_grpc
 from index import Hit, Path, Vector
 from index.model import Attributes, DuplicateGroup
-from service.encoder.batcher import Lane
 from service.encoder.manifest import Manifest, ScoreSpec
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
@@ -150,7 +149,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
 
     async def _encode(self, picture: pb.PictureInput, encoder: Manifest) -> Vector | ServiceError:
         try:
-            return await self._engine.pictures.encode(_picture(picture), encoder, Lane.SEARCH)
+            return await self._engine.vector(principal(), _picture(picture), encoder)
         except Exception as failure:
             return as_service_error(failure)
 

@@ -27,7 +27,7 @@ class ServerInfoServicer(pb_grpc.ServerInfoServiceServicer):
         self, request: pb.GetServerInfoRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.GetServerInfoResponse:
         """Version, limits, encoders."""
-        limits, encoders = self._engine.pictures.limits, self._engine.encoders
+        limits, encoders = self._engine.pictures.decoders.picture_limits, self._engine.encoders
         return pb.GetServerInfoResponse(
             version=self._version,
             limits=pb.Limits(
@@ -54,6 +54,6 @@ class ServerInfoServicer(pb_grpc.ServerInfoServiceServicer):
                 for m in encoders.manifests()
             ],
             image_formats=[f.value for f in Format],
-            fetches_urls=False,
+            fetches_urls=self._engine.sources.fetches,
             scopes=sorted(principal().scopes),
         )  # fmt: skip

@@ -42,6 +42,9 @@ _MIGRATIONS = (
       revoked_ms INTEGER
     )
     """,
+    """
+    ALTER TABLE tenants ADD COLUMN fetch_hosts TEXT
+    """,
 )
 
 
@@ -111,7 +114,10 @@ class TenantRegistry:
         with self._lock:
             if self._database.execute("SELECT 1 FROM tenants WHERE name = ?", (name,)).fetchone():
                 raise TenancyError(f"tenant {name!r} exists")
-            self._database.execute("INSERT INTO tenants VALUES (?, ?, ?, ?, NULL)", (uid, name, wrapped, created_ms))
+            self._database.execute(
+                "INSERT INTO tenants (uid, name, wrapped_key, created_ms) VALUES (?, ?, ?, ?)",
+                (uid, name, wrapped, created_ms),
+            )
         return Tenant(uid, name, created_ms)
 
     def tenants(self) -> list[Tenant]:
@@ -126,6 +132,20 @@ class TenantRegistry:
         if not found:
             raise TenancyError(f"no tenant {name!r}")
         return found[0]
+
+    def set_fetch_hosts(self, name: str, hosts: Iterable[str] | None) -> None:
+        """The hosts that pictures of this tenant may be fetched from, as `shop.example` or `*.shop.example`; None: any
+        public one. Raises TenancyError."""
+        tenant = self.tenant(name)
+        stored = None if hosts is None else "\n".join(sorted(set(hosts)))
+        with self._lock:
+            self._database.execute("UPDATE tenants SET fetch_hosts = ? WHERE uid = ?", (stored, tenant.uid))
+
+    def fetch_hosts(self, uid: str) -> frozenset[str] | None:
+        """What `set_fetch_hosts` set, by the tenant's uid."""
+        with self._lock:
+            row = self._database.execute("SELECT fetch_hosts FROM tenants WHERE uid = ?", (uid,)).fetchone()
+        return None if row is None or row[0] is None else frozenset(row[0].split())
 
     def delete_tenant(self, name: str) -> Tenant:
         """Destroys the tenant's data key, and with it what copies and backups hold; its keys stop working at once.

@@ -11,6 +11,7 @@ from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
 from service.intake.decode import decode
 from service.intake.limits import PictureLimits
+from tests.support.encoders import ONE_CORE
 from tests.support.server import Server, start_server
 from tests.support.shared import clothing, own_encoder
 
@@ -62,7 +63,7 @@ def test_every_photograph_is_found_first_and_quality_equals_an_offline_evaluatio
     client.create_collection("clothing")
     served = retrieval(through_the_service(client, "clothing", paths), labels)
     offline = retrieval(
-        offline_neighbours(offline_vectors(EncoderRegistry(None, "builtin", 2), "builtin", paths)), labels
+        offline_neighbours(offline_vectors(EncoderRegistry(None, "builtin", ONE_CORE), "builtin", paths)), labels
     )
     assert served == pytest.approx(offline, abs=0.003)
     assert served[0] > 0.69
@@ -77,7 +78,7 @@ def test_the_same_holds_for_an_encoder_of_ones_own(tmp_path: Path) -> None:
         client.create_collection("clothing", encoder_id="mobilenet-v2")
         served = retrieval(through_the_service(client, "clothing", paths), labels)
     assert server.stop() == 0
-    registry = EncoderRegistry(encoders, "mobilenet-v2", 2)
+    registry = EncoderRegistry(encoders, "mobilenet-v2", ONE_CORE)
     offline = retrieval(offline_neighbours(offline_vectors(registry, "mobilenet-v2", paths)), labels)
     assert served == pytest.approx(offline, abs=0.003)
     assert served[0] > 0.55

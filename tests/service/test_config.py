@@ -24,7 +24,7 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"max_batch_size": 0}, "max_batch_size"),
+        ({"max_batch_size": -1}, "max_batch_size"),
         ({"max_batch_size": "many"}, "max_batch_size"),
         ({"no_such": 1}, "no_such: there is no such setting"),
         ({"listen": "nonsense"}, "listen: 'nonsense' is not HOST:PORT"),

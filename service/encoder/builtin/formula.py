@@ -24,7 +24,14 @@ from service.encoder.manifest import InputSpec
 from service.encoder.preprocess import to_tensor
 
 INPUT = InputSpec(
-    name="pixels", size=(SIDE, SIDE), layout="NHWC", color="RGB", dtype="uint8", trim="frame", resize="stretch"
+    name="pixels",
+    size=(SIDE, SIDE),
+    layout="NHWC",
+    color="RGB",
+    dtype="uint8",
+    decode="scaled",
+    trim="frame",
+    resize="stretch",
 )
 
 

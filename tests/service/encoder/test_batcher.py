@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from service.encoder.batcher import Batcher, BatcherLimits, Lane
+from service.encoder.batcher import Batcher, BatcherLimits
+from service.encoder.fair_queue import Lane
 from service.errors import Reason, ServiceError
 
 
@@ -39,7 +40,7 @@ async def model() -> Model:
 @pytest.fixture
 async def batcher(model: Model):
     with ThreadPoolExecutor(1) as pool:
-        made = Batcher(model.run, pool, BatcherLimits(max_batch_size=4, max_queue_size=10))
+        made = Batcher(model.run, pool, BatcherLimits(max_batch_size=4))
         yield made
         for _ in range(100):
             model.go.release()
@@ -91,20 +92,6 @@ async def test_inserts_are_not_starved_by_searches(batcher: Batcher, model: Mode
     await asyncio.gather(insert, *tasks)
 
 
-async def test_a_full_queue_refuses_at_the_door_with_a_delay(batcher: Batcher, model: Model) -> None:
-    tasks = [asyncio.create_task(batcher.encode(tensor(0), Lane.INSERT))]
-    await started(model)
-    tasks += [asyncio.create_task(batcher.encode(tensor(n), Lane.INSERT)) for n in range(10)]
-    await asyncio.sleep(0)
-    with pytest.raises(ServiceError) as caught:
-        await batcher.encode(tensor(11), Lane.SEARCH)
-    assert caught.value.reason is Reason.OVERLOADED
-    assert caught.value.retry_delay_s is not None
-    for _ in range(10):
-        model.go.release()
-    await asyncio.gather(*tasks)
-
-
 async def test_callers_that_are_gone_are_dropped_when_the_batch_is_made(batcher: Batcher, model: Model) -> None:
     first = asyncio.create_task(batcher.encode(tensor(0), Lane.INSERT))
     await started(model)
@@ -147,17 +134,34 @@ async def test_tensors_that_do_not_fit_together_fail_without_stopping_the_batche
     assert float((await batcher.encode(tensor(3), Lane.SEARCH))[0]) == 6
 
 
-async def test_when_the_queue_itself_dies_nobody_hangs(model: Model) -> None:
-    with ThreadPoolExecutor(1) as pool:
+async def test_when_a_worker_dies_nobody_hangs_and_another_takes_its_place(model: Model) -> None:
+    with ThreadPoolExecutor(2) as pool:
         batcher = Batcher(model.run, pool, BatcherLimits(max_batch_size=1))
         first = asyncio.create_task(batcher.encode(tensor(0), Lane.INSERT))
         await started(model)
         waiting = [asyncio.create_task(batcher.encode(tensor(n), Lane.INSERT)) for n in range(3)]
         await asyncio.sleep(0)
-        batcher._worker.cancel()
-        model.go.release()
+        next(iter(batcher._workers)).cancel()
         failures = await asyncio.wait_for(asyncio.gather(first, *waiting, return_exceptions=True), 5)
         assert all(isinstance(f, ServiceError) for f in failures)
+        again = asyncio.create_task(batcher.encode(tensor(5), Lane.INSERT))
+        model.go.release()
+        model.go.release()
+        assert float((await asyncio.wait_for(again, 5))[0]) == 10
+        await batcher.close()
+
+
+async def test_runs_go_side_by_side_as_many_as_the_limits_say(model: Model) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        batcher = Batcher(model.run, pool, BatcherLimits(max_batch_size=1, runs=2))
+        waiting = [asyncio.create_task(batcher.encode(tensor(n), Lane.INSERT)) for n in range(3)]
+        await started(model)
+        await started(model)
+        assert sorted(model.batches) == [[0], [1]]  # both run, and neither has been let go
+        for _ in range(3):
+            model.go.release()
+        assert sorted(float(v[0]) for v in await asyncio.gather(*waiting)) == [0, 2, 4]
+        await batcher.close()
 
 
 async def test_closing_finishes_what_waits_and_refuses_what_comes(model: Model) -> None:

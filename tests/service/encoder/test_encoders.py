@@ -10,6 +10,7 @@ from service.encoder.registry import BUILTIN_FOLDER, EncoderRegistry
 from service.errors import ServiceError, SettingError
 from service.intake.decode import decode
 from service.intake.limits import PictureLimits
+from tests.support.encoders import ONE_CORE
 from tests.support.pictures import encode, noise
 from tests.support.shared import clothing, own_encoder
 
@@ -21,7 +22,7 @@ def embed(registry: EncoderRegistry, encoder_id: str, pictures: list[bytes]) -> 
 
 
 def builtin() -> EncoderRegistry:
-    return EncoderRegistry(None, "builtin", 2)
+    return EncoderRegistry(None, "builtin", ONE_CORE)
 
 
 def test_vectors_are_normalised_and_do_not_depend_on_the_batch() -> None:
@@ -59,7 +60,7 @@ def test_an_encoder_of_ones_own_is_found_loaded_and_agrees_with_onnxruntime_alon
     import cv2
     import onnxruntime
 
-    registry = EncoderRegistry(own_encoder(tmp_path), "mobilenet-v2", 2)
+    registry = EncoderRegistry(own_encoder(tmp_path), "mobilenet-v2", ONE_CORE)
     paths = [p for p, _ in clothing()[:6]]
     found = embed(registry, "mobilenet-v2", [p.read_bytes() for p in paths])
     session = onnxruntime.InferenceSession(str(tmp_path / "mobilenet" / "model.onnx"))
@@ -71,7 +72,7 @@ def test_an_encoder_of_ones_own_is_found_loaded_and_agrees_with_onnxruntime_alon
 
 
 def load(encoders: Path, encoder_id: str) -> None:
-    registry = EncoderRegistry(encoders, encoder_id, 1)
+    registry = EncoderRegistry(encoders, encoder_id, ONE_CORE)
     registry.session(registry.manifest(encoder_id))
 
 
@@ -117,7 +118,7 @@ def test_two_encoders_of_one_id_are_refused(tmp_path: Path) -> None:
     for name in ("encoder.onnx", "encoder.json"):
         (folder / name).write_bytes((BUILTIN_FOLDER / name).read_bytes())
     with pytest.raises(SettingError, match="another encoder has the id"):
-        EncoderRegistry(tmp_path, "builtin", 1)
+        EncoderRegistry(tmp_path, "builtin", ONE_CORE)
 
 
 def test_a_model_that_is_no_model_stops_with_its_name(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_an_unknown_encoder_is_named_with_those_that_exist() -> None:
     with pytest.raises(ServiceError, match="there are builtin"):
         builtin().manifest("clip")
     with pytest.raises(SettingError, match="default_encoder"):
-        EncoderRegistry(None, "clip", 1)
+        EncoderRegistry(None, "clip", ONE_CORE)
 
 
 def test_the_fingerprint_changes_with_whatever_changes_a_vector() -> None:

@@ -4,38 +4,34 @@ from pathlib import Path
 
 import pytest
 
-from index import CollectionSpec, DataDirectory
-from service.app import open_registry
+from index import CollectionSpec
+from service.app import engine_of, open_registry
 from service.config import Settings, load_settings
-from service.encoder.batcher import BatcherLimits
 from service.encoder.registry import EncoderRegistry
-from service.engine.engine import Engine
 from service.engine.ingest import Ingest, RecordInput
-from service.engine.pictures import PictureEncoder, PictureSource
+from service.engine.pictures import PictureSource
 from service.engine.query import Query, QueryTerm, SearchInput
-from service.engine.workers import Workers
 from service.errors import ServiceError
-from service.intake.limits import PictureLimits
+from service.metrics import Metrics
 from service.tenancy.apikeys import Scope
 from service.tenancy.registry import Principal
-from service.tenancy.spaces import TenantSpaces
+from tests.support.encoders import ONE_CORE
 from tests.support.pictures import png
 
 FIRST_VERSION = ("builtin", "b34be06d846129d6", 384)
 
 
 def settings_in(folder: Path) -> Settings:
-    return load_settings({"data_dir": folder / "data", "master_key_file": folder / "master.key"}).settings
+    given = {"data_dir": folder / "data", "master_key_file": folder / "master.key", "max_batch_size": 8}
+    return load_settings({**given, "model_threads": 1}).settings
 
 
 async def in_a_collection_of_the_first_version(folder: Path, emphasis: dict[str, float]) -> list[str]:
     """Inserts five pictures into a collection made before the built-in encoder changed, and searches with the third."""
     settings = settings_in(folder)
-    registry, workers = open_registry(settings), Workers(2)
-    encoders = EncoderRegistry(None, "builtin", 1)
-    pictures = PictureEncoder(encoders, workers, PictureLimits(), BatcherLimits())
-    spaces = TenantSpaces(DataDirectory(settings.data_dir), registry)
-    engine = Engine(spaces, encoders, pictures, workers)
+    registry = open_registry(settings)
+    engine = engine_of(settings, registry, Metrics())
+    await engine.pictures.start("")
     owner = Principal(registry.create_tenant("shop").uid, "key", frozenset(Scope))
     try:
         (await engine.directory(owner)).create(CollectionSpec("old", *FIRST_VERSION))
@@ -45,10 +41,10 @@ async def in_a_collection_of_the_first_version(folder: Path, emphasis: dict[str,
         found = await Query(engine).search(owner, SearchInput("old", (term,), k=2, emphasis=emphasis))
         return [hit.record.record_id for group in found.answer.groups for hit in group]
     finally:
-        await pictures.close()
-        spaces.close()
+        await engine.pictures.close()
+        engine.spaces.close()
         registry.close()
-        workers.close()
+        engine.workers.close()
 
 
 def test_a_collection_of_the_first_built_in_encoder_goes_on_taking_pictures(tmp_path: Path) -> None:
@@ -62,7 +58,7 @@ def test_its_vectors_have_no_blocks_to_weigh_and_that_is_said(tmp_path: Path) ->
 
 
 def test_new_collections_get_the_present_version_and_both_are_never_mixed() -> None:
-    encoders = EncoderRegistry(None, "builtin", 1)
+    encoders = EncoderRegistry(None, "builtin", ONE_CORE)
     present, earlier = encoders.manifest(""), encoders.pinned(*FIRST_VERSION[:2])
     assert earlier is not None
     assert earlier.version == "1"

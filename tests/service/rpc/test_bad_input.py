@@ -16,9 +16,9 @@ from afterimage.client import (
     NewRecord,
     NotFound,
     Patch,
+    PermissionDenied,
     Region,
     Term,
-    Unimplemented,
 )
 from afterimage.v1 import search_service_pb2, search_service_pb2_grpc
 from tests.support.pictures import encode, noise, png
@@ -66,7 +66,8 @@ BAD_RECORDS = [
     (NewRecord("x", vector=b"123"), "ARGUMENT_INVALID", "vector"),
     (NewRecord("x", vector=VECTOR, region=Region(0, 0, 1, 1)), "ARGUMENT_INVALID", "region"),
     (NewRecord("x"), "SOURCE_MISSING", "image"),
-    (NewRecord("x", url="https://example.org/1.jpg"), "URL_FETCH_UNAVAILABLE", "url"),
+    (NewRecord("x", url="https://10.0.0.1/1.jpg"), "URL_FORBIDDEN", "url"),
+    (NewRecord("x", url="ftp://example.org/1.jpg"), "URL_INVALID", "url"),
     (NewRecord("", image=GOOD), "ARGUMENT_INVALID", "record_id"),
     (NewRecord("i" * 257, image=GOOD), "ARGUMENT_INVALID", "record_id"),
     (NewRecord("a\x00b", image=GOOD), "ARGUMENT_INVALID", "record_id"),
@@ -114,7 +115,7 @@ BAD_CALLS = [
     (search(query=Term(vector=[NAN] * 448)), *INVALID, "query.vector"),
     (search(query=Term(vector=[1.0] * 5)), *INVALID, "query.vector"),
     (search(query=Term(record_id="gone")), NotFound, "RECORD_NOT_FOUND", ""),
-    (search(query=Term(url="https://example.org/x.jpg")), Unimplemented, "URL_FETCH_UNAVAILABLE", ""),
+    (search(query=Term(url="https://127.0.0.1/x.jpg")), PermissionDenied, "URL_FORBIDDEN", ""),
     (search(query=b"not a picture"), InvalidArgument, "IMAGE_FORMAT_UNSUPPORTED", "image"),
     (search(query=Term(image=GOOD, region=Region(0, 0, 2, 1))), *INVALID, "region.right"),
     (search(emphasis={"taste": 1}), *INVALID, "emphasis"),

@@ -1,0 +1,84 @@
+"""The program of a sandboxed decoder: pictures in, tensors out. Started by `service.encoder.decoding`.
+
+Everything that needs a file is loaded first; then the process is confined, and only then it says that it is ready.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import resource
+import socket
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+
+from service.encoder.manifest import InputSpec
+from service.encoder.preprocess import enough_pixels, to_tensor
+from service.errors import ServiceError
+from service.intake.confinement import confine
+from service.intake.decode import decode, prepare_opencv
+from service.intake.limits import PictureLimits
+
+_MAX_MESSAGE = 16 * 1024
+_BASE_BYTES, _BYTES_PER_PIXEL = 1 << 30, 32
+
+
+@dataclass(frozen=True)
+class _Area:
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def main() -> None:
+    """Answers jobs until the server closes the socket."""
+    channel, memory, payload_bytes, result_bytes = (int(a) for a in sys.argv[1:])
+    shared = mmap.mmap(memory, payload_bytes + result_bytes)
+    payload, result = memoryview(shared)[:payload_bytes], memoryview(shared)[payload_bytes:]
+    prepare_opencv()
+    _warm_up()
+    with socket.socket(fileno=channel) as server:
+        limits = PictureLimits(**json.loads(server.recv(_MAX_MESSAGE)))
+        with open(os.devnull, "wb") as nowhere:  # codecs write warnings, which nobody reads from here on
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())
+        holds = confine(_BASE_BYTES + _BYTES_PER_PIXEL * limits.max_pixels)
+        server.send(json.dumps(holds).encode())
+        while message := server.recv(_MAX_MESSAGE):
+            server.send(json.dumps(_answer(json.loads(message), limits, payload, result)).encode())
+
+
+def _answer(job: dict[str, Any], limits: PictureLimits, payload: memoryview, result: memoryview) -> dict[str, Any]:
+    try:
+        spec = _spec(job["spec"])
+        region = _Area(*job["region"]) if job["region"] else None
+        pixels = decode(bytes(payload[: job["size"]]), limits, region, enough_pixels(spec))
+        tensor = to_tensor(pixels, spec)
+        np.frombuffer(result, np.uint8)[: tensor.nbytes] = tensor.reshape(-1).view(np.uint8)
+    except ServiceError as error:
+        return {"reason": error.reason.name, "message": error.message}
+    except MemoryError:
+        return {"reason": "DECODER_FAILED", "message": "the picture needs more memory than a decoder may use"}
+    return {"processor_s": resource.getrusage(resource.RUSAGE_SELF).ru_utime}
+
+
+@lru_cache(64)
+def _spec(manifest_input: str) -> InputSpec:
+    return InputSpec.model_validate_json(manifest_input)
+
+
+def _warm_up() -> None:
+    """Has every codec load what it loads on first use."""
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    for suffix in (".jpg", ".png", ".webp", ".gif", ".bmp"):
+        cv2.imdecode(cv2.imencode(suffix, pixels)[1], cv2.IMREAD_UNCHANGED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Manners towards the hosts that pictures are fetched from: few at once, not too fast, and not at all while one asks
+for a pause or has failed many times in a row. Kept per host name, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from service.errors import Reason, ServiceError
+
+_MOST_HOSTS = 10_000
+_MOST_PAUSE_S = 600.0
+
+
+@dataclass(frozen=True)
+class HostLimits:
+    """at_once, per_second: requests to one host. failures: in a row that stop all requests to it for pause_s.
+    patience_s: how long a request may wait for its turn."""
+
+    at_once: int = 4
+    per_second: float = 10.0
+    failures: int = 20
+    pause_s: float = 300.0
+    patience_s: float = 10.0
+
+
+@dataclass
+class _Host:
+    slots: asyncio.Semaphore
+    next_at: float = 0.0
+    paused_until: float = 0.0
+    failures: int = 0
+    users: int = field(default=0)
+
+
+class Hosts:
+    """For one event loop."""
+
+    def __init__(self, limits: HostLimits) -> None:
+        self._limits = limits
+        self._hosts: OrderedDict[str, _Host] = OrderedDict()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, name: str) -> AsyncIterator[None]:
+        """Waits for this host's turn. Raises ServiceError (HOST_BUSY, with a delay)."""
+        host = self._host(name)
+        host.users += 1
+        try:
+            await self._wait(host)
+            try:
+                yield
+            finally:
+                host.slots.release()
+        finally:
+            host.users -= 1
+
+    def succeeded(self, name: str) -> None:
+        """The host answered as it should."""
+        self._host(name).failures = 0
+
+    def failed(self, name: str) -> None:
+        """The host did not answer, or with an error of its own."""
+        host = self._host(name)
+        host.failures += 1
+        if host.failures >= self._limits.failures:
+            host.failures = 0
+            self.pause(name, self._limits.pause_s)
+
+    def pause(self, name: str, seconds: float) -> None:
+        """No request to this host for so long, at most ten minutes."""
+        host = self._host(name)
+        host.paused_until = max(host.paused_until, time.monotonic() + min(seconds, _MOST_PAUSE_S))
+
+    async def _wait(self, host: _Host) -> None:
+        self._check_pause(host)
+        now = time.monotonic()
+        start = max(now, host.next_at)
+        if start - now > self._limits.patience_s:
+            raise _busy(start - now)
+        host.next_at = start + 1 / self._limits.per_second
+        try:
+            async with asyncio.timeout(self._limits.patience_s):
+                await asyncio.sleep(start - now)
+                await host.slots.acquire()
+        except TimeoutError:
+            raise _busy(self._limits.patience_s) from None
+        try:
+            self._check_pause(host)
+        except ServiceError:
+            host.slots.release()
+            raise
+
+    def _check_pause(self, host: _Host) -> None:
+        left = host.paused_until - time.monotonic()
+        if left > 0:
+            raise _busy(left)
+
+    def _host(self, name: str) -> _Host:
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = _Host(asyncio.Semaphore(self._limits.at_once))
+            self._forget_idle()
+        self._hosts.move_to_end(name)
+        return host
+
+    def _forget_idle(self) -> None:
+        now = time.monotonic()
+        for name in list(self._hosts)[: max(0, len(self._hosts) - _MOST_HOSTS)]:
+            host = self._hosts[name]
+            if not host.users and host.paused_until < now:
+                del self._hosts[name]
+
+
+def _busy(seconds: float) -> ServiceError:
+    message = "the host of the URL is asked too often, asks for a pause, or has failed too often"
+    return ServiceError(Reason.HOST_BUSY, message, field="url", retry_delay_s=max(0.1, seconds))
