@@ -62,8 +62,8 @@ def plan_insert(paths: Sequence[Path], table: Path | None) -> list[PictureFile]:
 
 def read_table(path: Path) -> dict[str, PictureFile]:
     """Rows of a CSV by the text of their `file` or `url` column. Columns: file or url, record_id, product_id; every
-    other one is an attribute. A column of numbers is numeric, one of true and false is boolean, one whose name ends in `[]` holds
-    lists separated by `|`; an empty cell is no attribute. Raises CommandError."""
+    other one is an attribute. A column of numbers is numeric, one of true and false is boolean, one whose name ends in
+    `[]` holds lists separated by `|`; an empty cell is no attribute. Raises CommandError."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))

@@ -2,7 +2,7 @@ from service.encoder.fair_queue import FairQueue, Lane
 
 
 def drained(queue: FairQueue[str]) -> list[str]:
-    return [item for item in iter(queue.take, None)]
+    return list(iter(queue.take, None))
 
 
 def test_tenants_take_turns_however_many_pictures_one_has_sent() -> None:

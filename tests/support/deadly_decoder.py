@@ -1,0 +1,50 @@
+"""The sandboxed decoder with faults on demand: a picture that holds DIE kills it, HANG keeps it busy for ever, ESCAPE
+makes it report what it can still do."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from service.encoder import decode_worker
+
+_answer = decode_worker._answer
+
+
+def answer(job: dict[str, Any], limits: Any, payload: memoryview, result: memoryview) -> dict[str, Any]:
+    content = bytes(payload[: job["size"]])
+    if b"DIE" in content:
+        os.abort()
+    while b"HANG" in content:
+        pass
+    if b"ESCAPE" in content:
+        return {"reason": "IMAGE_DAMAGED", "message": ",".join(possible())}
+    return _answer(job, limits, payload, result)
+
+
+def possible() -> list[str]:
+    attempts = {
+        "read a file": lambda: Path("/etc/passwd").read_bytes(),
+        "write a file": lambda: Path("/tmp/afterimage-escape").write_bytes(b"x"),
+        "list a folder": lambda: os.listdir("/"),
+        "open a socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close(),
+        "start a program": lambda: subprocess.run(["/bin/true"], check=True),
+        "fork": os.fork,
+        "signal the server": lambda: os.kill(os.getppid(), 0),
+        "take four gigabytes": lambda: bytes(4 << 30),
+        "see settings": lambda: os.environ["AFTERIMAGE_MASTER_KEY"],
+    }
+    done = []
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+        except (OSError, MemoryError, KeyError, ValueError):
+            continue
+        done.append(name)
+    return done
+
+
+if __name__ == "__main__":
+    decode_worker._answer = answer
+    decode_worker.main()
