@@ -14,6 +14,7 @@ from tests.service.intake.hostile_urls import hostile_urls
 
 SHOP = "127.0.0.2"  # stands for the outside: the only address that the fetchers of these tests may reach
 EXEMPT = (ipaddress.ip_network(f"{SHOP}/32"),)
+JUNE = "Mon, 01 Jun 2026 00:00:00 GMT"
 PUBLIC = "93.184.215.14"
 FAST = HostLimits(at_once=4, per_second=1e6)
 
@@ -128,7 +129,7 @@ async def test_a_picture_that_has_not_changed_is_not_transferred() -> None:
             Validators("", "Mon, 01 Jun 2026 00:00:00 GMT"),
         ):
             assert await made.fetch(url, known=known) == Fetched(None, known)
-        assert asked == [('"7"', ""), ("", "Mon, 01 Jun 2026 00:00:00 GMT")]
+        assert asked == [('"7"', ""), ("", JUNE)]
         assert (await failure(made, url)).reason is Reason.URL_REFUSED  # nobody asked whether it had changed
 
 
@@ -225,8 +226,9 @@ async def test_size_is_counted_while_reading_whatever_the_header_says() -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", b"\x00\xff" * 50, b"HTTP/1.1 200 OK\r\nX: " + b"a" * 40_000,
-     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", b"\x00\xff" * 50,
+     b"HTTP/1.1 200 OK\r\nX: " + b"a" * 40_000,
+         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
 )  # fmt: skip
 async def test_an_answer_that_is_none_is_a_failure_of_the_host(said: bytes) -> None:
     async def talk(writer: asyncio.StreamWriter) -> None:
