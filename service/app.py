@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import signal
 from collections.abc import Callable
 from importlib.metadata import version as distribution_version
@@ -20,18 +21,21 @@ from service.engine.engine import Engine
 from service.engine.pictures import PictureEncoder
 from service.engine.sources import Sources
 from service.engine.workers import Workers
+from service.errors import SettingError
 from service.intake.fetch import Fetcher, FetchLimits
 from service.intake.hosts import HostLimits
 from service.intake.limits import PictureLimits
 from service.lifecycle import Addresses, Lifecycle, Parts, refresh_gauges
 from service.metrics import Metrics
-from service.process import decoder_environment
+from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten
 from service.rpc.guard import Gate, Guard
 from service.rpc.server import RpcServer, Transport
 from service.tenancy.masterkey import MasterKey, load_master_key
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.spaces import TenantSpaces
 from service.web.http import HttpServer
+
+_LOG = logging.getLogger(__name__)
 
 
 def version() -> str:
@@ -78,6 +82,7 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
     stop_asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop_asked.set)
+    _check_forgetting(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     data = DataDirectory(settings.data_dir)
     lock = DirectoryLock(data.lock)
@@ -94,6 +99,15 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
             registry.close()
     finally:
         lock.release()
+
+
+def _check_forgetting(settings: Settings) -> None:
+    if freed_memory_is_overwritten() and dumps_forbidden():
+        return
+    message = "freed memory is not overwritten, or memory may be dumped; `afterimage doctor --privacy` shows which"
+    if settings.strict_forgetting:
+        raise SettingError(f"strict_forgetting: {message}")
+    _LOG.warning(message)
 
 
 async def _start_redis(settings: Settings, data: DataDirectory) -> EmbeddedRedis | None:

@@ -13,7 +13,7 @@ import resource
 import sys
 from collections.abc import Mapping, Sequence
 
-_PR_SET_DUMPABLE = 4
+_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _MARK = "_AFTERIMAGE_PREPARED"
 # The first two overwrite freed memory. The last two keep blocks up to 32 MiB on the heap: ONNX Runtime, which runs here
 # without its arena, would otherwise map and unmap pages for every tensor, at about twice the time per picture.
@@ -68,3 +68,32 @@ def forbid_dumps() -> None:
     """No core files, and no other process of this user may read the memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def dumps_forbidden() -> bool:
+    """Whether `forbid_dumps` holds in this process."""
+    no_core = resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+    return no_core and ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 0
+
+
+def freed_memory_is_overwritten() -> bool:
+    """Allocates, fills, frees and looks, in sizes from that of a small string to that of a buffer.
+
+    Blocks stay far below the size from which the allocator gives memory back to the kernel, and another block follows
+    each, so that looking at one that was freed reads memory that is still there.
+    """
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    return all(_is_overwritten(libc, size) for size in (200, 1000, 5000, 60_000) for _ in range(3))
+
+
+def _is_overwritten(libc: ctypes.CDLL, size: int) -> bool:
+    mark = b"afterimage"
+    block, guard = libc.malloc(size), libc.malloc(64)
+    content = mark * (size // len(mark))
+    ctypes.memmove(block, content, len(content))
+    libc.free(block)
+    left = ctypes.string_at(block, len(content)).count(mark)
+    libc.free(guard)
+    return left == 0

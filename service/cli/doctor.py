@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import platform
 import shutil
+import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from service.cli.output import CommandError, JsonFlag, console, print_json, print_table
-from service.config import LoadedSettings, Settings, load_settings
+from service.cli.output import Check, CommandError, JsonFlag, console, print_json, print_table
+from service.config import LoadedSettings, Settings, load_settings, process_environment
+from service.process import forbid_dumps, prepared_environment, start_again
 
 _DISTRIBUTIONS = (
     "afterimage", "afterimage-client", "grpcio", "protobuf", "onnxruntime", "faiss-cpu", "numpy",
@@ -21,19 +23,13 @@ _DISTRIBUTIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at. `state` is ok, warning or failed; `detail` says what to do about it."""
-
-    name: str
-    state: str
-    detail: str
-
-
 def doctor(
     data_dir: Annotated[Path | None, typer.Option(help="The server's data directory.")] = None,
     encoders_dir: Annotated[Path | None, typer.Option(help="Your own encoders.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    privacy: Annotated[bool, typer.Option("--privacy", help="Only what protects pictures, and whether it holds.")] = (
+        False
+    ),
     json: JsonFlag = False,
 ) -> None:
     """Show settings with their origin, versions, and checks. Exit code 1 where a check failed.
@@ -41,6 +37,9 @@ def doctor(
     Example: afterimage doctor --data-dir data
     """
     loaded = load_settings({"data_dir": data_dir, "encoders_dir": encoders_dir}, config)
+    if privacy:
+        _show_privacy(loaded.settings, as_json=json)
+        return
     checks = run_checks(loaded)
     versions = {"python": platform.python_version(), **{d: distribution_version(d) for d in _DISTRIBUTIONS}}
     if json:
@@ -55,6 +54,25 @@ def doctor(
         print_table(["package", "version"], list(versions.items()))
         out.rule("checks", align="left")
         print_table(["check", "state", "detail"], [(c.name, c.state, c.detail) for c in checks])
+    _fail_where(checks)
+
+
+def _show_privacy(settings: Settings, *, as_json: bool) -> None:
+    environment = prepared_environment(process_environment(), settings.max_image_pixels)
+    if environment is not None:
+        start_again(sys.argv[1:], environment)
+    forbid_dumps()
+    from service.cli.privacy import privacy_checks
+
+    checks = privacy_checks(settings)
+    if as_json:
+        print_json({"checks": [asdict(c) for c in checks]})
+    else:
+        print_table(["protection", "state", "detail"], [(c.name, c.state, c.detail) for c in checks])
+    _fail_where(checks)
+
+
+def _fail_where(checks: list[Check]) -> None:
     failed = [c.name for c in checks if c.state == "failed"]
     if failed:
         raise CommandError(f"failed: {', '.join(failed)}", reason="CHECKS_FAILED")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Annotated, Any
@@ -23,6 +24,15 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     SOME_RECORDS_FAILED = 3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `state` is ok, warning or failed; `detail` says what to do about it."""
+
+    name: str
+    state: str
+    detail: str
 
 
 class CommandError(Exception):
