@@ -26,7 +26,8 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.environment import write_result
-from bench.retrieval import EDITS, Picture, Vectors, class_scores, edited_pictures, found_again
+from bench.retrieval import Vectors, class_scores, edited_pictures, found_again
+from service.encoder.alterations import ALTERATIONS, Picture
 from service.encoder.builtin.build import build_files
 from service.encoder.builtin.graph import Precision
 from service.encoder.builtin.weights import read_weights
@@ -166,7 +167,7 @@ def scores(
 ) -> dict[str, Any]:
     """Class retrieval, every edit, and the mean of R@1, mAP@10 and the mean edit."""
     by_class = class_scores(originals, labels)
-    edits = {edit: found_again(copies[edit], originals, chosen) for edit in EDITS}
+    edits = {edit: found_again(copies[edit], originals, chosen) for edit in ALTERATIONS}
     near = statistics.fmean(edits.values())
     mean = (by_class["R@1"] + by_class["mAP@10"] + near) / 3
     figures = {**by_class, "near_duplicates": near, "mean": mean}

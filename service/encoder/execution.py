@@ -52,10 +52,20 @@ class LoadedEncoder:
 
 def load_encoder(load: Callable[[int], EncoderSession], hardware: Hardware) -> LoadedEncoder:
     """Loads a model with the number of threads that does most; `load` takes that number. Raises what `load` raises."""
-    tried = [_best(load(threads), threads, hardware) for threads in _thread_counts(hardware)]
+    counts = (
+        [min(hardware.threads, hardware.cores)]
+        if hardware.threads
+        else thread_counts(hardware.cores, hardware.provider)
+    )
+    tried = [_best(load(threads), threads, hardware) for threads in counts]
     found = max(tried, key=lambda t: t.execution.pictures_per_second)
     _LOG.info("encoder %s runs as %s", found.session.manifest.id, found.execution)
     return found
+
+
+def thread_counts(cores: int, provider: str) -> list[int]:
+    """The numbers of threads per run that are worth comparing."""
+    return [cores] if provider != "cpu" or cores == 1 else [1, cores]
 
 
 def pictures_per_second(session: EncoderSession, batch: int, runs: int, rounds: int = _ROUNDS) -> float:
@@ -70,14 +80,6 @@ def _timed(pool: ThreadPoolExecutor, session: EncoderSession, batches: list) -> 
     started = time.perf_counter()
     list(pool.map(session.run, batches))
     return sum(len(b) for b in batches) / (time.perf_counter() - started)
-
-
-def _thread_counts(hardware: Hardware) -> list[int]:
-    if hardware.threads:
-        return [min(hardware.threads, hardware.cores)]
-    if hardware.provider != "cpu" or hardware.cores == 1:
-        return [hardware.cores]
-    return [1, hardware.cores]
 
 
 def _best(session: EncoderSession, threads: int, hardware: Hardware) -> LoadedEncoder:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
 from service.encoder.execution import Hardware, LoadedEncoder, load_encoder
-from service.encoder.manifest import MANIFEST_NAME, Manifest, read_manifest
+from service.encoder.manifest import MANIFEST_NAME, Manifest, ScoreSpec, read_manifest
 from service.encoder.session import EncoderSession, check_provider
 from service.errors import Reason, ServiceError, SettingError
 
@@ -73,6 +74,25 @@ class EncoderRegistry:
     def session(self, manifest: Manifest) -> EncoderSession:
         """As `load`, where only vectors are wanted."""
         return self.load(manifest).session
+
+    def session_with(self, manifest: Manifest, threads: int) -> EncoderSession:
+        """A session of its own, with so many threads. Raises SettingError."""
+        folder, found = self._pinned[manifest.id, manifest.fingerprint]
+        return EncoderSession(folder, found, threads, self._hardware.provider)
+
+    def write_score(self, manifest: Manifest, score: ScoreSpec) -> None:
+        """Puts a calibration into an encoder's manifest file. Servers that run see it at their next start.
+
+        Raises SettingError for the built-in encoder, whose manifest belongs to the package.
+        """
+        folder, _ = self._pinned[manifest.id, manifest.fingerprint]
+        if folder == BUILTIN_FOLDER:
+            raise SettingError("the built-in encoder ships calibrated; its manifest is not changed")
+        path = folder / MANIFEST_NAME
+        content = {**json.loads(path.read_bytes()), "score": score.model_dump()}
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.replace(path)
 
     def _remember(self, folder: Path, manifest: Manifest) -> None:
         self._pinned[manifest.id, manifest.fingerprint] = (folder, manifest)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.retrieval import EDITS, class_scores, edited_pictures, found_again
+from bench.retrieval import class_scores, edited_pictures, found_again
+from service.encoder.alterations import ALTERATIONS
 from tests.support.shared import clothing, missing
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "tools" / "eval_encoder.py"
@@ -54,7 +55,7 @@ def test_copies_are_those_of_the_measuring_script_in_the_same_order() -> None:
     chosen, copies = edited_pictures([p[:, :, ::-1] for p in originals])
     rng = np.random.default_rng(7)
     assert np.array_equal(chosen, rng.permutation(len(originals))[:250])
-    assert list(EDITS) == list(module.EDITS)
+    assert list(ALTERATIONS) == list(module.EDITS)
     for name, edit in module.EDITS.items():
         for index, copy in zip(chosen, copies[name], strict=True):
             assert np.array_equal(copy[:, :, ::-1], edit(originals[index], rng)), name

@@ -15,12 +15,12 @@ from service.encoder.builtin.generator.grounds import any_ground
 from service.encoder.builtin.generator.objects import KINDS, Thing, draw
 from service.encoder.builtin.generator.pairs import PICTURE_SIDE
 from service.encoder.builtin.generator.views import Pixels, compose, edited, photographed
-from service.encoder.manifest import ScoreSpec, read_manifest
+from service.encoder.calibration import score_of
+from service.encoder.manifest import read_manifest
 from service.encoder.registry import BUILTIN_FOLDER
 from service.encoder.session import load_model
 
 _FIRST = 1 << 43
-_NEAR_SHARE, _STRANGER_QUANTILE = 0.4, 0.001
 Floats = NDArray[np.float32]
 
 
@@ -39,18 +39,6 @@ def measured(per_kind: int) -> tuple[Floats, Floats]:
     apart = 1 - kinds @ kinds.transpose(0, 2, 1)
     upper = np.triu_indices(per_kind, 1)
     return np.sort(1 - (originals * copies).sum(1)), np.sort(apart[:, *upper].ravel())
-
-
-def score_of(strangers: Floats) -> ScoreSpec:
-    """Half the score where one stranger in a thousand is as near, a tenth where one in fifty is; near-duplicates well
-    within."""
-    midpoint, low = (float(np.quantile(strangers, q)) for q in (_STRANGER_QUANTILE, 0.02))
-    near = _NEAR_SHARE * midpoint
-    return ScoreSpec(
-        midpoint=round(midpoint, 2),
-        width=round((low - midpoint) / np.log(9), 2),
-        near_duplicate_distance=round(near, 2),
-    )
 
 
 def _with_copy(kind: int, number: int) -> tuple[Pixels, Pixels]:
