@@ -104,6 +104,9 @@ class Batcher:
             self._wake.clear()
             await self._wake.wait()
 
+    def _run_stacked(self, tensors: list[Tensors]) -> Vector:
+        return self._run(tensors[0][None] if len(tensors) == 1 else np.stack(tensors))
+
     def _take(self) -> list[_Item]:
         batch: list[_Item] = []
         while len(batch) < self._limits.max_batch_size and (item := self._queue.take()) is not None:
@@ -113,8 +116,8 @@ class Batcher:
 
     async def _run_batch(self, batch: list[_Item]) -> None:
         try:
-            tensors = np.stack([item.tensor for item in batch])
-            vectors = await asyncio.get_running_loop().run_in_executor(self._executor, self._run, tensors)
+            tensors = [item.tensor for item in batch]
+            vectors = await asyncio.get_running_loop().run_in_executor(self._executor, self._run_stacked, tensors)
         except BaseException as error:
             _LOG.exception("a batch of %d failed", len(batch))
             for item in batch:

@@ -53,24 +53,24 @@ def main() -> None:
         holds = confine(_BASE_BYTES + _BYTES_PER_PIXEL * limits.max_pixels)
         server.send(json.dumps(holds).encode())
         while message := server.recv(_MAX_MESSAGE):
-            job, kind = json.loads(message), sniff(bytes(payload[:SNIFF_BYTES]))
-            answer = _answer(job, limits, payload, result)
-            server.send(json.dumps(answer).encode())
-            _rinse(kind, answer.get("shape"), limits, job["spec"])
+            kind = sniff(bytes(payload[:SNIFF_BYTES]))
+            server.send(json.dumps(_answer(json.loads(message), limits, payload, result)).encode())
+            if kind is not None:
+                _rinse(kind)
 
 
 def _answer(job: dict[str, Any], limits: PictureLimits, payload: memoryview, result: memoryview) -> dict[str, Any]:
     try:
         spec = _spec(job["spec"])
         region = _Area(*job["region"]) if job["region"] else None
-        pixels = decode(bytes(payload[: job["size"]]), limits, region, enough_pixels(spec))
+        pixels = decode(payload[: job["size"]], limits, region, enough_pixels(spec))
         tensor = to_tensor(pixels, spec)
         np.frombuffer(result, np.uint8)[: tensor.nbytes] = tensor.reshape(-1).view(np.uint8)
     except ServiceError as error:
         return {"reason": error.reason.name, "message": error.message}
     except MemoryError:
         return {"reason": "DECODER_FAILED", "message": "the picture needs more memory than a decoder may use"}
-    return {"shape": pixels.shape, "processor_s": resource.getrusage(resource.RUSAGE_SELF).ru_utime}
+    return {"processor_s": resource.getrusage(resource.RUSAGE_SELF).ru_utime}
 
 
 @lru_cache(64)
@@ -78,12 +78,10 @@ def _spec(manifest_input: str) -> InputSpec:
     return InputSpec.model_validate_json(manifest_input)
 
 
-def _rinse(kind: Format | None, shape: tuple[int, int, int] | None, limits: PictureLimits, manifest_input: str) -> None:
-    """Takes a blank picture the same way as the last one, which overwrites what no allocator does: codecs keep short
-    rows on the stack, and numpy keeps arrays below 1,024 bytes by their size."""
-    if kind is not None:
-        blank = decode(_blank(kind), limits)
-        to_tensor(blank if shape is None else np.full(shape, 255, np.uint8), _spec(manifest_input))
+def _rinse(kind: Format) -> None:
+    """Decodes a blank picture in the way of the last one: codecs keep short rows on the stack, which nothing else
+    overwrites."""
+    cv2.imdecode(np.frombuffer(_blank(kind), np.uint8), cv2.IMREAD_UNCHANGED)
 
 
 @lru_cache
@@ -96,7 +94,7 @@ def _blank(kind: Format) -> bytes:
 def _warm_up() -> None:
     """Has every codec load what it loads on first use."""
     for kind in Format:
-        cv2.imdecode(np.frombuffer(_blank(kind), np.uint8), cv2.IMREAD_UNCHANGED)
+        _rinse(kind)
 
 
 if __name__ == "__main__":

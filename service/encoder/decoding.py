@@ -12,6 +12,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +149,7 @@ class Decoders:
         message = {
             "size": len(job.picture),
             "region": [region.left, region.top, region.right, region.bottom] if region else None,
-            "spec": job.spec.model_dump_json(),
+            "spec": _as_json(job.spec),
         }
         answer, result = await process.call(
             json.dumps(message).encode(), job.picture, math.prod(shape) * dtype.itemsize, self._limits.timeout_s
@@ -175,6 +176,11 @@ class Decoders:
             except (ProcessDied, ProcessTimedOut) as error:
                 _LOG.error("a decoder did not start: %s %s", type(error).__name__, str(error)[-500:])
         return None
+
+
+@lru_cache(64)
+def _as_json(spec: InputSpec) -> str:
+    return spec.model_dump_json()
 
 
 def _fail(job: _Job, error: ServiceError) -> None:

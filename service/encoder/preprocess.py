@@ -29,8 +29,11 @@ def to_tensor(pixels: NDArray[np.uint8], spec: InputSpec) -> Tensor:
     if spec.dtype == "uint8":
         tensor: Tensor = fitted
     else:
-        scaled = fitted.astype(np.float32) * np.float32(spec.scale)
-        tensor = ((scaled - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)).astype(spec.dtype)
+        scaled = fitted.astype(np.float32)
+        scaled *= np.float32(spec.scale)
+        scaled -= np.array(spec.mean, np.float32)
+        scaled /= np.array(spec.std, np.float32)
+        tensor = scaled.astype(spec.dtype, copy=False)
     return np.ascontiguousarray(tensor.transpose(2, 0, 1) if spec.layout == "NCHW" else tensor)
 
 
@@ -55,7 +58,8 @@ def trimmed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     step = max(1, max(pixels.shape[:2]) // _TRIM_SIDE)
     small = np.ascontiguousarray(pixels[::step, ::step])
     ring = np.concatenate([small[0], small[-1], small[1:-1, 0], small[1:-1, -1]])
-    ground = np.median(ring, axis=0)
+    ground = np.median(ring, axis=0, overwrite_input=True)
+    ring[:] = 0  # numpy keeps arrays as small as this one, with what is in them
     near = cv2.inRange(small, np.ceil(ground - _TRIM_TOLERANCE), np.floor(ground + _TRIM_TOLERANCE)) > 0
     rows, columns = near.mean(axis=1) >= _TRIM_SHARE, near.mean(axis=0) >= _TRIM_SHARE
     top, bottom, left, right = (_leading(line) for line in (rows, rows[::-1], columns, columns[::-1]))

@@ -117,11 +117,12 @@ class Ingest:
         write = replace(write, region=picture.region, origin=fetched.origin)
         if fetched.source is None or fetched.source.image is None:
             return replace(write, digest=stored)  # its host says that it is the same: the stored vector stays
-        digest = await engine.workers.hash(collection.content_digest, fetched.source.image, picture.region)
+        image = fetched.source.image
+        digest = await engine.workers.hash(len(image), collection.content_digest, image, picture.region)
         write = replace(write, digest=digest)
         if stored == digest:
             return write  # the same picture: the stored vector stays
-        vector = await engine.pictures.encode(fetched.source, encoder, Purpose(tenant, Lane.INSERT))
+        vector = await engine.pictures.encode(fetched.source, encoder, Purpose(tenant, Lane.INSERT), digest)
         return replace(write, vector=vector)
 
     async def _write(

@@ -23,8 +23,6 @@ from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
 
-_DIGEST_IN_LINE_BYTES = 64 * 1024
-
 
 @dataclass(frozen=True)
 class PictureSource:
@@ -63,17 +61,20 @@ class PictureEncoder:
         """Starts the decoders and loads an encoder before its first use. Raises SettingError."""
         await asyncio.gather(self.decoders.start(), self._batcher(self._encoders.manifest(encoder_id)))
 
-    async def encode(self, source: PictureSource, encoder: Manifest, purpose: Purpose) -> Vector:
+    async def encode(
+        self, source: PictureSource, encoder: Manifest, purpose: Purpose, digest: bytes | None = None
+    ) -> Vector:
         """The vector, L2-normalised, shape (dimension,). Raises ServiceError.
 
         A picture that the same tenant is having encoded at the moment, in the same lane, is not encoded again.
+        `digest`: of the picture, where the caller has one.
         """
         with translated_errors():
             check_region(source.region)
         if source.image is None:
             raise ServiceError(Reason.SOURCE_MISSING, "give the picture as `image` or `url`", field="image")
         image = source.image
-        key = (purpose, encoder.fingerprint, source.region, len(image), await self._digest(image))
+        key = (purpose, encoder.fingerprint, source.region, len(image), digest or await self._digest(image))
         return await self._inflight.once(key, lambda: self._encode(image, source.region, encoder, purpose))
 
     def waiting(self) -> int:
@@ -107,9 +108,7 @@ class PictureEncoder:
                 self._metrics.picture_seconds.labels(stage).observe(seconds)
 
     async def _digest(self, image: bytes) -> bytes:
-        if len(image) <= _DIGEST_IN_LINE_BYTES:
-            return hashlib.sha256(image).digest()
-        return await self._workers.hash(lambda: hashlib.sha256(image).digest())
+        return await self._workers.hash(len(image), lambda: hashlib.sha256(image).digest())
 
     async def _batcher(self, encoder: Manifest) -> Batcher:
         wanted = (encoder.id, encoder.fingerprint)

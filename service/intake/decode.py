@@ -43,7 +43,7 @@ def prepare_opencv() -> None:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-def decode(picture: bytes, limits: PictureLimits, region: Area | None = None, enough: int = 0) -> Pixels:
+def decode(picture: bytes | memoryview, limits: PictureLimits, region: Area | None = None, enough: int = 0) -> Pixels:
     """The pixels of a picture, or of a region of it: uint8, shape (height, width, 3), RGB.
 
     `enough`: where the result keeps at least so many pixels on its shorter side, a JPEG may be decoded smaller than it
@@ -79,7 +79,7 @@ def _reduction(header: Header, region: Area | None, enough: int) -> int:
     return max((factor for factor in _REDUCED if shorter >= factor * enough), default=1)
 
 
-def _decode_stored(picture: bytes, header: Header, reduction: int) -> Any:
+def _decode_stored(picture: bytes | memoryview, header: Header, reduction: int) -> Any:
     flags = cv2.IMREAD_UNCHANGED
     if header.format is Format.JPEG:
         flags = _REDUCED.get(reduction, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from service.errors import Reason, ServiceError
 from service.intake.formats import SNIFF_BYTES, Format, describe, sniff
 
+Bytes = bytes | memoryview
 _MAX_SEGMENTS = 4096
 _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ORIENTATION_TAG = 0x0112
@@ -26,11 +27,11 @@ class Header:
     orientation: int = 1
 
 
-def probe(picture: bytes) -> Header:
+def probe(picture: Bytes) -> Header:
     """Reads the header. Raises ServiceError (IMAGE_FORMAT_UNSUPPORTED, IMAGE_DAMAGED)."""
-    kind = sniff(picture[:SNIFF_BYTES])
+    kind = sniff(bytes(picture[:SNIFF_BYTES]))
     if kind is None:
-        message = f"this is {describe(picture[:64])}; accepted are {', '.join(f.value for f in Format)}"
+        message = f"this is {describe(bytes(picture[:64]))}; accepted are {', '.join(f.value for f in Format)}"
         raise ServiceError(Reason.IMAGE_FORMAT_UNSUPPORTED, message, field="image")
     try:
         return _PROBES[kind](picture)
@@ -40,7 +41,7 @@ def probe(picture: bytes) -> Header:
         ) from None
 
 
-def _probe_jpeg(data: bytes) -> Header:
+def _probe_jpeg(data: Bytes) -> Header:
     at, orientation = 2, 1
     for _ in range(_MAX_SEGMENTS):
         while data[at] == 0xFF and data[at + 1] == 0xFF:
@@ -63,7 +64,7 @@ def _probe_jpeg(data: bytes) -> Header:
     raise ValueError
 
 
-def _probe_png(data: bytes) -> Header:
+def _probe_png(data: Bytes) -> Header:
     if data[12:16] != b"IHDR":
         raise ValueError
     width, height = struct.unpack_from(">II", data, 16)
@@ -80,7 +81,7 @@ def _probe_png(data: bytes) -> Header:
     return Header(Format.PNG, width, height, orientation)
 
 
-def _probe_webp(data: bytes) -> Header:
+def _probe_webp(data: Bytes) -> Header:
     kind = data[12:16]
     if kind == b"VP8X":
         flags = data[20]
@@ -100,7 +101,7 @@ def _probe_webp(data: bytes) -> Header:
     raise ValueError
 
 
-def _webp_orientation(data: bytes) -> int:
+def _webp_orientation(data: Bytes) -> int:
     at = 12
     for _ in range(_MAX_SEGMENTS):
         if at + 8 > len(data):
@@ -108,17 +109,17 @@ def _webp_orientation(data: bytes) -> int:
         kind, length = struct.unpack_from("<4sI", data, at)
         if kind == b"EXIF":
             block = data[at + 8 : at + 8 + length]
-            return _orientation(block[6:] if block.startswith(b"Exif\0\0") else block)
+            return _orientation(block[6:] if block[:6] == b"Exif\0\0" else block)
         at += 8 + length + (length & 1)
     return 1
 
 
-def _probe_gif(data: bytes) -> Header:
+def _probe_gif(data: Bytes) -> Header:
     width, height = struct.unpack_from("<HH", data, 6)
     return Header(Format.GIF, width, height)
 
 
-def _probe_bmp(data: bytes) -> Header:
+def _probe_bmp(data: Bytes) -> Header:
     (header_bytes,) = struct.unpack_from("<I", data, 14)
     if header_bytes == 12:
         width, height = struct.unpack_from("<HH", data, 18)
@@ -129,9 +130,9 @@ def _probe_bmp(data: bytes) -> Header:
     return Header(Format.BMP, width, abs(height))  # a negative height means that the top row comes first
 
 
-def _orientation(tiff: bytes) -> int:
+def _orientation(tiff: Bytes) -> int:
     """EXIF orientation from a TIFF block; 1 where it is absent or makes no sense."""
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    order = {b"II": "<", b"MM": ">"}.get(bytes(tiff[:2]))
     if order is None:
         return 1
     try:
@@ -146,7 +147,7 @@ def _orientation(tiff: bytes) -> int:
     return 1
 
 
-def _exactly(data: bytes, at: int, count: int) -> bytes:
+def _exactly(data: Bytes, at: int, count: int) -> Bytes:
     part = data[at : at + count]
     if len(part) < count:
         raise ValueError

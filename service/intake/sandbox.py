@@ -54,6 +54,7 @@ class SandboxedProcess:
                 env=dict(environment),
             )
         os.close(memory)
+        self._ended = False
 
     @property
     def pid(self) -> int:
@@ -62,8 +63,8 @@ class SandboxedProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.poll() is None
+        """Whether it was not ended from here; one that died is noticed by the next call."""
+        return not self._ended
 
     async def call(
         self, message: bytes, payload: bytes, result_bytes: int, timeout_s: float
@@ -83,8 +84,8 @@ class SandboxedProcess:
 
     async def end(self) -> str:
         """Kills the process; returns what it wrote to stderr, where there is anything left to read."""
-        if self._process.poll() is None:
-            self._process.kill()
+        self._ended = True
+        self._process.kill()
         await asyncio.to_thread(self._process.wait)
         self._socket.close()
         stderr = self._process.stderr
