@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo test test-long canary check format proto proto-check encoder encoder-assemble encoder-check \
-	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder \
+	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder bench-pictures \
 	bench-plots clean
 
 help: ## List the targets
@@ -103,6 +103,9 @@ bench-smoke: $(STAMP) ## Measure inserts and searches per second through gRPC; w
 
 bench-encoder: $(STAMP) ## Measure what the built-in encoder finds, its speed and size, beside others; writes JSON
 	@$(BIN)/python -m bench.encoder
+
+bench-pictures: $(STAMP) ## Measure serving against a bare loop, latency under overload, the price of forgetting; JSON
+	@$(BIN)/python -m bench.pictures
 
 encoder-examples: $(STAMP) ## Draw what the built-in encoder finds in the demo catalogue, for docs/encoder.md
 	@$(BIN)/python -m bench.encoder_examples

@@ -91,10 +91,10 @@ def model_folders(folder: Path) -> dict[str, Path]:
         for name, content in build_files(read_weights(), precision).items():
             (target / name).write_bytes(content)
         found[f"built-in, weights in {precision}"] = target
-    return found | {"MobileNetV2 (ImageNet)": _mobilenet(folder)}
+    return found | {"MobileNetV2 (ImageNet)": mobilenet_folder(folder)}
 
 
-def _mobilenet(folder: Path) -> Path:
+def mobilenet_folder(folder: Path) -> Path:
     source = SHARED / "models" / "mobilenet_v2_224"
     stated = json.loads((source / "manifest.json").read_text())
     manifest = {
