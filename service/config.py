@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     max_batch_size: int = Field(0, ge=0, description="Pictures in one model run at most. 0: measured at the start.")
     max_queue_size: Positive = Field(512, description="Pictures that may be inside before further ones are refused.")
     max_queue_bytes: Positive = Field(256 * 1024 * 1024, description="Size of all pictures inside, bytes.")
-    max_search_wait_s: float = Field(1.0, gt=0, description="A search that would wait longer is refused, seconds.")
+    max_search_wait_s: float = Field(0.25, gt=0, description="A search that would wait longer is refused, seconds.")
     decode_processes: int = Field(0, ge=0, description="Sandboxed decoders. 0: one for each core.")
     decode_timeout_s: float = Field(10.0, gt=0, description="Time for decoding one picture, seconds.")
     max_image_bytes: Positive = Field(16 * 1024 * 1024, description="Size of one picture, bytes.")

@@ -30,7 +30,7 @@ class AdmissionLimits:
 
     max_pictures: int = 512
     max_bytes: int = 256 * 1024 * 1024
-    search_wait_s: float = 1.0
+    search_wait_s: float = 0.25
     places: int = 16
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from index import Collection, DigestMoved, Origin, Outcome, RecordWrite, Vector, WriteResult
 from index.checks import check_record
 from index.model import Attributes
+from service.concurrency import few_at_a_time
 from service.encoder.fair_queue import Lane
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
@@ -37,7 +37,7 @@ class _Known:
 
 
 Prepared = RecordWrite | ServiceError
-_AT_ONCE = 16  # pictures of one call that are worked on at a time, so that a call cannot fill the queue by itself
+_AT_ONCE = 16  # pictures of one call that are worked on at a time
 
 
 class Ingest:
@@ -85,13 +85,7 @@ class Ingest:
     async def _prepare_all(
         self, tenant: str, collection: Collection, records: Sequence[RecordInput | ServiceError], known: _Known
     ) -> list[Prepared]:
-        places = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(record: RecordInput | ServiceError) -> Prepared:
-            async with places:
-                return await self._prepare(tenant, collection, record, known)
-
-        return list(await asyncio.gather(*(one(r) for r in records)))
+        return await few_at_a_time((self._prepare(tenant, collection, r, known) for r in records), _AT_ONCE)
 
     async def _prepare(
         self, tenant: str, collection: Collection, record: RecordInput | ServiceError, known: _Known

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2_grpc as pb_grpc
 from index import Hit, Path, Vector
 from index.model import Attributes, DuplicateGroup
+from service.concurrency import few_at_a_time
 from service.encoder.manifest import Manifest, ScoreSpec
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
@@ -45,6 +45,7 @@ MAX_HITS = 10_000
 MAX_TERMS = 16
 MAX_BATCH_SEARCHES = 32
 MAX_PICTURES = 100
+_AT_ONCE = 8  # searches or pictures of one call that are worked on at a time
 _PATHS = {
     Path.EMPTY: pb.SEARCH_PATH_EMPTY,
     Path.EXACT: pb.SEARCH_PATH_EXACT,
@@ -66,7 +67,8 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
     async def BatchSearch(self, request: pb.BatchSearchRequest, context: Context) -> pb.BatchSearchResponse:
         """Several searches; each fails alone."""
         check_count("searches", len(request.searches), MAX_BATCH_SEARCHES)
-        return pb.BatchSearchResponse(results=await asyncio.gather(*(self._one(s) for s in request.searches)))
+        results = await few_at_a_time((self._one(s) for s in request.searches), _AT_ONCE)
+        return pb.BatchSearchResponse(results=results)
 
     async def FindDuplicates(
         self, request: pb.FindDuplicatesRequest, context: Context
@@ -88,7 +90,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         check_count("pictures", len(request.pictures), MAX_PICTURES)
         principal().require(Scope.SEARCH)
         encoder = self._engine.encoders.manifest(request.encoder_id)
-        encoded = await asyncio.gather(*(self._encode(p, encoder) for p in request.pictures))
+        encoded = await few_at_a_time((self._encode(p, encoder) for p in request.pictures), _AT_ONCE)
         return pb.EncodeResponse(
             pictures=[
                 pb.EncodedPicture(error=to_record_error(e)) if isinstance(e, ServiceError)
@@ -121,7 +123,8 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         """Orders pictures by likeness to a query."""
         check_count("pictures", len(request.pictures), MAX_PICTURES)
         encoder = self._engine.encoders.manifest(request.encoder_id)
-        query, *rest = await asyncio.gather(*(self._encode(p, encoder) for p in (request.query, *request.pictures)))
+        pictures = (request.query, *request.pictures)
+        query, *rest = await few_at_a_time((self._encode(p, encoder) for p in pictures), _AT_ONCE)
         if isinstance(query, ServiceError):
             raise query
         ranked = [_ranked(i, query, e, encoder.score) for i, e in enumerate(rest)]

@@ -1,0 +1,127 @@
+"""Pictures by URL through a real server: fetched, found, fetched again only when they changed."""
+
+import contextlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from afterimage.client import NewRecord, Term
+from tests.support.files import all_bytes
+from tests.support.pictures import png
+from tests.support.server import Server, start_server
+
+
+class Shop:
+    """A web server whose pictures may change; `requests` are (path, If-None-Match)."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[str, bytes] = {}
+        self.etags = True
+        self.requests: list[tuple[str, str]] = []
+        self.address = ""
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        shop = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                shop.requests.append((self.path, self.headers.get("If-None-Match", "")))
+                body = shop.pictures.get(self.path, b"")
+                etag = f'"{hash(body)}"' if shop.etags else ""
+                status = 404 if not body else 304 if etag and self.headers.get("If-None-Match") == etag else 200
+                self.send_response(status)
+                if etag:
+                    self.send_header("ETag", etag)
+                self.send_header("Content-Length", str(len(body) if status == 200 else 0))
+                self.end_headers()
+                if status == 200:
+                    self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            self.address = f"http://127.0.0.1:{server.server_port}"
+            yield
+            server.shutdown()
+
+
+@pytest.fixture
+def fetching(tmp_path: Path) -> Iterator[Server]:
+    server = start_server(
+        tmp_path,
+        environment={"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"},
+    )
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    made = Shop()
+    with made.running():
+        yield made
+
+
+def outcomes(results: list) -> list[str]:
+    return [r.error.reason if r.error else r.outcome for r in results]
+
+
+def test_records_by_url_are_fetched_and_found_and_asked_for_again_only_with_their_version(
+    fetching: Server, shop: Shop, tenant_name: str
+) -> None:
+    shop.pictures = {f"/secret-path/{n}.png": png(n) for n in range(4)}
+    urls = [shop.address + path for path in shop.pictures]
+    with fetching.client(fetching.key(tenant_name)) as client:
+        client.create_collection("c")
+        records = [NewRecord(str(n), url=url) for n, url in enumerate([*urls, shop.address + "/none.png"])]
+        assert outcomes(client.insert("c", records)) == ["created"] * 4 + ["URL_NOT_FOUND"]
+        assert client.search("c", Term(url=urls[2]), k=1).hits[0].record_id == "2"
+        assert client.search("c", png(1), k=1).hits[0].record_id == "1"
+        shop.requests.clear()
+        shop.pictures["/secret-path/3.png"] = png(33)
+        again = client.insert("c", [NewRecord(r.record_id, url=r.url) for r in records[:4]])
+        assert outcomes(again) == ["unchanged"] * 3 + ["updated"]
+        assert all(etag for _, etag in shop.requests)
+        shop.etags = False
+        assert outcomes(client.insert("c", records[:4])) == ["unchanged"] * 4  # by digest: no host has to help
+    stored = all_bytes(fetching.folder)
+    assert b"secret-path" not in stored
+    assert png(1)[40:80] not in stored
+
+
+def test_a_picture_that_came_by_url_and_then_as_bytes_has_no_version_any_more(
+    fetching: Server, shop: Shop, tenant_name: str
+) -> None:
+    shop.pictures = {"/1.png": png(1)}
+    with fetching.client(fetching.key(tenant_name)) as client:
+        client.create_collection("c")
+        by_url = [NewRecord("1", url=shop.address + "/1.png")]
+        for records in (by_url, [NewRecord("1", image=png(2))], by_url):
+            client.insert("c", records)
+        assert [etag for _, etag in shop.requests] == ["", ""]
+        assert client.search("c", png(1), k=1).hits[0].distance < 1e-3
+
+
+def test_a_tenant_may_be_limited_to_hosts_while_the_server_runs(fetching: Server, shop: Shop, tenant_name: str) -> None:
+    from service.app import open_registry
+    from service.config import load_settings
+
+    shop.pictures = {"/1.png": png(1)}
+    record = [NewRecord("1", url=shop.address + "/1.png")]
+    with fetching.client(fetching.key(tenant_name)) as client:
+        client.create_collection("c")
+        registry = open_registry(load_settings({"data_dir": fetching.data_dir}).settings)
+        try:
+            registry.set_fetch_hosts(tenant_name, ["cdn.shop.example"])
+            assert outcomes(client.insert("c", record)) == ["URL_FORBIDDEN"]
+            registry.set_fetch_hosts(tenant_name, None)
+            assert outcomes(client.insert("c", record)) == ["created"]
+        finally:
+            registry.close()
+    assert len(shop.requests) == 1

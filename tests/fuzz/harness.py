@@ -1,0 +1,55 @@
+"""`make fuzz`: coverage-guided fuzzing of the header probe and of the decoder, with atheris, until it is stopped.
+
+What it finds lies in build/fuzz; a finding becomes a case in the tests. Arguments after the target go to libFuzzer.
+
+python -m tests.fuzz.harness probe -max_total_time=600
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.fuzz.mutations import seeds
+
+CORPUS = Path("build/fuzz")
+
+
+def main() -> None:
+    """Fuzzes the target that the first argument names."""
+    try:
+        import atheris
+    except ImportError:
+        raise SystemExit("atheris is not installed: .venv/bin/pip install atheris") from None
+    with atheris.instrument_imports():
+        from service.errors import ServiceError
+        from service.intake.decode import decode, prepare_opencv
+        from service.intake.limits import PictureLimits
+        from service.intake.probe import probe
+
+    prepare_opencv()
+    limits = PictureLimits(max_pixels=1_000_000)
+    targets: dict[str, Callable[[bytes], object]] = {
+        "probe": probe,
+        "decode": lambda content: decode(content, limits),
+        "scaled": lambda content: decode(content, limits, None, 32),
+    }
+    target = targets[sys.argv[1]]
+
+    def once(content: bytes) -> None:
+        try:
+            target(content)
+        except ServiceError:
+            pass
+
+    folder = CORPUS / sys.argv[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(seeds()):
+        (folder / f"seed-{number}").write_bytes(picture)
+    atheris.Setup([sys.argv[0], str(folder), f"-artifact_prefix={folder}/", *sys.argv[2:]], once)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Seeded damage to real pictures: flipped bits, cut and repeated parts, changed lengths, parts of other pictures."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from tests.support.pictures import encode, noise
+
+_INTERESTING = (b"\x00\x00", b"\xff\xff", b"\x7f\xff", b"\x80\x00", b"\xff\xd8", b"\xff\xda", b"IDAT", b"\xff" * 8)
+
+
+def seeds() -> list[bytes]:
+    """Small pictures of every format and of the kinds that codecs treat apart."""
+    rgba, grey, palette = noise(2).convert("RGBA"), noise(3).convert("L"), noise(4).convert("P")
+    return [
+        encode(noise(0), "JPEG"), encode(noise(1), "JPEG", progressive=True), encode(grey, "JPEG"),
+        encode(noise(5).convert("CMYK"), "JPEG"), encode(noise(1), "PNG"), encode(rgba, "PNG"), encode(grey, "PNG"),
+        encode(palette, "PNG"), encode(noise(6), "PNG", interlace=1), encode(noise(1), "WEBP"),
+        encode(rgba, "WEBP", lossless=True), encode(palette, "GIF"),
+        encode(palette, "GIF", save_all=True, append_images=[noise(7).convert("P")]), encode(noise(1), "BMP"),
+        encode(palette, "BMP"), encode(noise(8).convert("1"), "BMP"),
+    ]  # fmt: skip
+
+
+def mutated(count: int, seed: int) -> Iterator[bytes]:
+    """So many damaged pictures; the same seed gives the same."""
+    rng, pictures = random.Random(seed), seeds()
+    for _ in range(count):
+        yield _mutate(rng, rng.choice(pictures), pictures)
+
+
+def _mutate(rng: random.Random, picture: bytes, others: Sequence[bytes]) -> bytes:
+    content = bytearray(picture)
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        at = rng.randrange(min(len(content), rng.choice((64, 512, 1 << 30))))
+        kind = rng.randrange(7)
+        if kind == 0:
+            content[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            content[at] = rng.randrange(256)
+        elif kind == 2:
+            part = rng.choice(_INTERESTING)
+            content[at : at + len(part)] = part
+        elif kind == 3:
+            del content[at : at + rng.choice((1, 4, 100, 1 << 20))]
+        elif kind == 4:
+            content[at:at] = content[at : at + rng.choice((1, 16, 500))]
+        elif kind == 5:
+            content[at : at + 4] = rng.randrange(1 << 32).to_bytes(4, rng.choice(("big", "little")))
+        else:
+            other = rng.choice(others)
+            start = rng.randrange(len(other))
+            content[at : at + 200] = other[start : start + 200]
+        if not content:
+            return b""
+    return bytes(content)
