@@ -13,6 +13,7 @@ from service.intake.formats import SNIFF_BYTES, Format, describe, sniff
 
 Bytes = bytes | memoryview
 _MAX_SEGMENTS = 4096
+_MAX_CHUNKS = 65_536  # of a PNG; many programs cut the pixels into chunks of a few kilobytes
 _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ORIENTATION_TAG = 0x0112
 
@@ -69,15 +70,19 @@ def _probe_png(data: Bytes) -> Header:
         raise ValueError
     width, height = struct.unpack_from(">II", data, 16)
     at, orientation = 8, 1
-    for _ in range(_MAX_SEGMENTS):
+    for _ in range(_MAX_CHUNKS):
         if at + 8 > len(data):
             break
         length, kind = struct.unpack_from(">I4s", data, at)
+        if at + 8 + length > len(data):
+            raise ValueError  # the codec would make room for what the chunk claims, up to four gigabytes
         if kind == b"eXIf":
             orientation = _orientation(data[at + 8 : at + 8 + length])
-        if kind in (b"eXIf", b"IEND"):
+        if kind == b"IEND":
             break
         at += 12 + length
+    else:
+        raise ValueError
     return Header(Format.PNG, width, height, orientation)
 
 

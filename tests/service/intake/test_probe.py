@@ -101,3 +101,21 @@ def test_sides_at_the_bounds_are_taken() -> None:
 def test_only_the_first_bytes_decide_the_format() -> None:
     assert sniff(b"BM" + bytes(14)) is Format.BMP
     assert sniff(b"") is None
+
+
+@pytest.mark.parametrize("chunk", [b"PLTE", b"IDAT", b"eXIf", b"tEXt"])
+def test_a_png_chunk_that_claims_more_than_there_is_never_reaches_the_codec(chunk: bytes) -> None:
+    picture = encode(noise(1).convert("P"), "PNG")
+    at = picture.index(b"IDAT") - 4
+    claiming = picture[:at] + b"\xff\xff\xff\x00" + chunk + picture[at:]
+    with pytest.raises(ServiceError) as caught:
+        probe(claiming)
+    assert caught.value.reason is Reason.IMAGE_DAMAGED
+
+
+def test_the_orientation_of_a_png_is_found_wherever_its_chunk_stands() -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert probe(encode(noise(1), "PNG", exif=exif)).orientation == 6
