@@ -214,7 +214,7 @@ def under_load(folder: Path, rounds: int) -> dict[str, Any]:
             list(client.import_records("searched", (NewRecord(str(i), image=p) for i, p in enumerate(pictures))))
         for _ in range(rounds):
             idle = asyncio.run(_closed_loop(running, pictures, 1, LOAD_S / 2))
-            highest = asyncio.run(_closed_loop(running, pictures, 16, LOAD_S))
+            highest = asyncio.run(_closed_loop(running, pictures, 8, LOAD_S))
             rate = highest["per_second"]
             row: dict[str, Any] = {"idle": idle, "highest": highest}
             for share in LOADS:

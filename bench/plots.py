@@ -59,6 +59,17 @@ def draw_encoder(result: dict[str, Any]) -> None:
     bars("One picture, one thread", "median, ms", times, IMAGES / "encoder-latency.svg")
 
 
+def draw_pictures(result: dict[str, Any]) -> None:
+    """Throughput against the bare loop, and latency under load, of bench-pictures."""
+    rows = {n: r for n, r in result["throughput"].items() if n != "stages"}
+    ways = {"bare loop": "bare", "bare loop, full decode": "bare_full_decode", "served": "served"}
+    bars("Pictures, bytes in", "per second", {f"{n}: {w}": r[k] for n, r in rows.items() for w, k in ways.items()},
+         IMAGES / "pictures-throughput.svg")  # fmt: skip
+    load = {n: r for n, r in result["load"].items() if n != "highest"}
+    bars("Search by picture by load, 99 of 100 within", "ms", {n: r["p99_ms"] for n, r in load.items()},
+         IMAGES / "pictures-latency.svg")  # fmt: skip
+
+
 def _label(name: str) -> str:
     text = name.removesuffix("_per_second").replace("_", " ")
     return text.replace("1 clients", "(1 client)").replace("8 clients", "(8 clients)")
@@ -70,6 +81,7 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     draw_smoke(json.loads((RESULTS / "smoke.json").read_text()))
     draw_encoder(json.loads((RESULTS / "encoder.json").read_text()))
+    draw_pictures(json.loads((RESULTS / "pictures.json").read_text()))
 
 
 if __name__ == "__main__":

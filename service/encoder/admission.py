@@ -54,7 +54,7 @@ class Admission:
         self._by_tenant: Counter[str] = Counter()
         self._by_lane: Counter[Lane] = Counter()
         self._seconds_per_picture = 0.0
-        self._busy_since = 0.0
+        self._last_done = 0.0
 
     @property
     def inside(self) -> int:
@@ -63,7 +63,7 @@ class Admission:
 
     @property
     def seconds_per_picture(self) -> float:
-        """Seconds from one finished picture to the next while there is work; 0 before the first."""
+        """Seconds from one finished picture to the next while more wait than can be done; 0 before that happened."""
         return self._seconds_per_picture
 
     @contextlib.asynccontextmanager
@@ -101,7 +101,7 @@ class Admission:
 
     def _count(self, visit: Visit, sign: int) -> None:
         if self._pictures == 0:
-            self._busy_since = time.monotonic()
+            self._last_done = time.monotonic()
         self._pictures += sign
         self._bytes += sign * visit.bytes_
         self._by_lane[visit.lane] += sign
@@ -124,9 +124,10 @@ class Admission:
 
     def _leave_place(self) -> None:
         now = time.monotonic()
-        took, self._busy_since = now - self._busy_since, now
-        weight = _SMOOTHING if self._seconds_per_picture else 1.0
-        self._seconds_per_picture += weight * (took - self._seconds_per_picture)
+        took, self._last_done = now - self._last_done, now
+        if len(self._queue):  # only when all places are taken does the time between two say how fast it goes
+            weight = _SMOOTHING if self._seconds_per_picture else 1.0
+            self._seconds_per_picture += weight * (took - self._seconds_per_picture)
         self._pass_on()
 
     def _pass_on(self) -> None:

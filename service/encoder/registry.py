@@ -75,6 +75,10 @@ class EncoderRegistry:
         """As `load`, where only vectors are wanted."""
         return self.load(manifest).session
 
+    def folder(self, manifest: Manifest) -> Path:
+        """Where the encoder lies."""
+        return self._pinned[manifest.id, manifest.fingerprint][0]
+
     def session_with(self, manifest: Manifest, threads: int) -> EncoderSession:
         """A session of its own, with so many threads. Raises SettingError."""
         folder, found = self._pinned[manifest.id, manifest.fingerprint]

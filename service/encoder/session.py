@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,44 @@ def _pool(output: NDArray[np.float32], spec: OutputSpec, layout: str) -> NDArray
     if spec.pooling == "mean_tokens" and output.ndim == 3:
         return output.mean(axis=1)  # type: ignore[no-any-return]
     return output.reshape(len(output), -1)
+
+
+def quantized_model(model: Path, precision: str, calibration: list[dict[str, NDArray[np.generic]]]) -> bytes:
+    """The model with weights and arithmetic in `fp16`, or in `int8` with ranges from the calibration inputs.
+
+    Inputs and outputs keep their types. Raises SettingError where the package onnx is missing or the model cannot be
+    converted.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise SettingError("this needs the package onnx: pip install onnx, beside afterimage") from None
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            if precision == "fp16":
+                from onnxruntime.transformers.float16 import convert_float_to_float16
+
+                return bytes(convert_float_to_float16(onnx.load(model), keep_io_types=True).SerializeToString())
+            return _int8(model, Path(folder), calibration)
+    except Exception as error:  # the converters raise whatever they stumble over
+        raise SettingError(f"{model.name} cannot be converted to {precision}: {error}") from error
+
+
+def _int8(model: Path, folder: Path, calibration: list[dict[str, NDArray[np.generic]]]) -> bytes:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Inputs(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter(calibration)
+
+        def get_next(self) -> dict[str, NDArray[np.generic]] | None:
+            return next(self._left, None)
+
+    prepared, done = folder / "prepared.onnx", folder / "done.onnx"
+    quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
+    quantize_static(
+        str(prepared), str(done), Inputs(), quant_format=QuantFormat.QDQ, per_channel=True,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=True,
+    )  # fmt: skip
+    return done.read_bytes()

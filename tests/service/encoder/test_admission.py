@@ -106,9 +106,10 @@ async def test_a_picture_that_cannot_be_done_before_its_deadline_is_refused_at_o
     visitors = Visitors(Admission(limits()))
     await visitors.send("slow")
     await asyncio.to_thread(asyncio.run, asyncio.sleep(0.05))
+    assert visitors.admission.seconds_per_picture == 0
+    await visitors.send("ahead")
     await visitors.let_go("slow")
     assert visitors.admission.seconds_per_picture >= 0.05
-    await visitors.send("ahead")
     set_deadline(0.01)
     with refused("beyond the deadline"):
         async with visitors.admission.visit(Visit("a", Lane.INSERT, 1)):
@@ -119,9 +120,9 @@ async def test_a_picture_that_cannot_be_done_before_its_deadline_is_refused_at_o
 async def test_a_search_that_would_wait_too_long_is_refused_while_inserts_may_queue() -> None:
     visitors = Visitors(Admission(limits(search_wait_s=0.001)))
     await visitors.send("slow")
+    await visitors.send("ahead", lane=Lane.SEARCH)
     await asyncio.to_thread(asyncio.run, asyncio.sleep(0.05))
     await visitors.let_go("slow")
-    await visitors.send("ahead", lane=Lane.SEARCH)
     with refused("a search would wait"):
         async with visitors.admission.visit(Visit("a", Lane.SEARCH, 1)):
             pass

@@ -1,0 +1,88 @@
+"""Smaller or faster forms of an encoder of one's own: weights and arithmetic in half precision or in eight bits.
+
+A variant is another encoder: its vectors differ, so it has an id and a fingerprint of its own. Whether it is worth it
+depends on the processor and is measured, with what it changes. Needs the package `onnx`, which the server does not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.encoder.execution import Hardware, load_encoder
+from service.encoder.manifest import MANIFEST_NAME, Manifest, model_digest, read_manifest
+from service.encoder.session import EncoderSession, quantized_model
+from service.errors import SettingError
+
+LEAST_PICTURES = 32
+_WORTH = 1.1
+_CALIBRATION = 64
+Tensors = Sequence[NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A form of an encoder and what it does here. drift: median cosine distance of its vectors from those of the
+    original. same_nearest: share of the pictures whose nearest other picture is the same."""
+
+    name: str
+    megabytes: float
+    pictures_per_second: float
+    drift: float
+    same_nearest: float
+
+    def helps(self, original: Variant) -> bool:
+        """Whether it does at least a tenth more pictures a second."""
+        return self.pictures_per_second >= _WORTH * original.pictures_per_second
+
+
+def build_variant(folder: Path, precision: str, tensors: Tensors, target: Path) -> Manifest:
+    """Writes a variant of the encoder in `folder` into `target`, with its manifest; int8 is calibrated on `tensors`.
+
+    Raises SettingError where `onnx` is missing, the model cannot be converted, or `target` exists.
+    """
+    manifest = read_manifest(folder)
+    if target.exists():
+        raise SettingError(f"{target} exists; remove it to make the variant anew")
+    calibration = [{manifest.input.name: t[None]} for t in tensors[:_CALIBRATION]]
+    content = quantized_model(folder / manifest.model, precision, calibration)
+    target.mkdir(parents=True)
+    (target / manifest.model).write_bytes(content)
+    stated: dict[str, Any] = json.loads((folder / MANIFEST_NAME).read_text())
+    stated |= {"id": f"{manifest.id}-{precision}", "sha256": model_digest(target / manifest.model)}
+    (target / MANIFEST_NAME).write_text(json.dumps(stated, indent=2) + "\n")
+    return read_manifest(target)
+
+
+def measure_variants(folders: Sequence[Path], tensors: Tensors, hardware: Hardware) -> list[Variant]:
+    """The encoders in the folders on this machine, each against the first. Raises SettingError, ValueError."""
+    if len(tensors) < LEAST_PICTURES:
+        raise ValueError(f"{len(tensors)} pictures are too few to measure by; give {LEAST_PICTURES} or more")
+    found, base = [], None
+    for folder in folders:
+        manifest = read_manifest(folder)
+        loaded = load_encoder(_loader(folder, manifest, hardware.provider), hardware)
+        vectors = np.concatenate([loaded.session.run(t[None]) for t in tensors])
+        base = vectors if base is None else base
+        size = (folder / manifest.model).stat().st_size / 1e6
+        drift = float(np.median(1 - (vectors * base).sum(1)))
+        same = float((_nearest(vectors) == _nearest(base)).mean())
+        found.append(Variant(manifest.id, size, loaded.execution.pictures_per_second, max(0.0, drift), same))
+    return found
+
+
+def _loader(folder: Path, manifest: Manifest, provider: str) -> Any:
+    return lambda threads: EncoderSession(folder, manifest, threads, provider)
+
+
+def _nearest(vectors: NDArray[np.float32]) -> NDArray[np.intp]:
+    likeness = vectors @ vectors.T
+    np.fill_diagonal(likeness, -2)
+    nearest: NDArray[np.intp] = likeness.argmax(1)
+    return nearest

@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from service.encoder.execution import Execution, Hardware, load_encoder, thread_counts
+from service.encoder.preprocess import to_tensor
+from service.encoder.registry import EncoderRegistry
+from service.encoder.session import check_provider
+from service.encoder.variants import build_variant, measure_variants
+from service.errors import SettingError
+from service.intake.decode import decode
+from service.intake.limits import PictureLimits
+from tests.support.encoders import ONE_CORE
+from tests.support.shared import clothing, own_encoder
+
+
+def test_what_is_fixed_is_not_measured() -> None:
+    registry = EncoderRegistry(None, "builtin", Hardware(4, threads=2, batch=3))
+    assert registry.load(registry.manifest("")).execution == Execution(threads=2, runs=2, batch=3)
+
+
+def test_what_is_not_fixed_is_measured_and_the_best_of_it_is_used() -> None:
+    registry = EncoderRegistry(None, "builtin", ONE_CORE)
+    manifest = registry.manifest("")
+    asked: list[int] = []
+
+    def load(threads: int) -> object:
+        asked.append(threads)
+        return registry.session_with(manifest, threads)
+
+    found = load_encoder(load, Hardware(2, batch=1)).execution
+    assert asked == thread_counts(2, "cpu") == [1, 2]
+    assert found.pictures_per_second > 0
+    assert found.threads * found.runs == 2
+
+
+def test_a_provider_that_is_not_there_stops_the_start_and_names_the_package() -> None:
+    check_provider("cpu")
+    with pytest.raises(SettingError, match=r"model_provider: cuda needs onnxruntime-gpu .* here are: cpu"):
+        EncoderRegistry(None, "builtin", Hardware(1, "cuda"))
+
+
+def test_variants_are_encoders_of_their_own_whose_gain_and_drift_are_measured(tmp_path: Path) -> None:
+    encoders = own_encoder(tmp_path)
+    folder = next(p.parent for p in encoders.glob("*/encoder.json"))
+    spec = EncoderRegistry(encoders, "builtin", ONE_CORE).manifest("mobilenet-v2").input
+    tensors = [to_tensor(decode(p.read_bytes(), PictureLimits()), spec) for p, _ in clothing()[::50]]
+    for precision in ("fp16", "int8"):
+        build_variant(folder, precision, tensors, encoders / f"mine-{precision}")
+    registry = EncoderRegistry(encoders, "builtin", ONE_CORE)
+    ids = ["mobilenet-v2", "mobilenet-v2-fp16", "mobilenet-v2-int8"]
+    assert len({registry.manifest(i).fingerprint for i in ids}) == 3
+    folders = [folder, encoders / "mine-fp16", encoders / "mine-int8"]
+    original, half, eight = measure_variants(folders, tensors, Hardware(1, threads=1))
+    assert (original.drift, original.same_nearest) == (pytest.approx(0, abs=1e-6), 1)
+    assert half.drift < 0.001
+    assert eight.drift < 0.1
+    assert half.megabytes < 0.6 * original.megabytes
+    assert eight.megabytes < 0.4 * original.megabytes
+    with pytest.raises(SettingError, match="exists"):
+        build_variant(folder, "fp16", tensors, encoders / "mine-fp16")
+    assert json.loads((encoders / "mine-int8" / "encoder.json").read_text())["id"] == "mobilenet-v2-int8"
+
+
+def test_too_few_pictures_to_measure_by_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="too few"):
+        measure_variants([tmp_path], [], ONE_CORE)
