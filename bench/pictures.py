@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -17,65 +16,33 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import psutil
 from rich.console import Console
 from rich.table import Table
 
-from afterimage.client import AfterimageError, Client, NewRecord, RetryPolicy
-from afterimage.client.aio import AsyncClient
+from afterimage.client import Client, NewRecord
 from bench.encoder import SHARED, mobilenet_folder
 from bench.environment import write_result
-from examples.demo import demo_key, running_server
+from bench.picture_load import COLLECTION, Running, closed_loop, open_loop, peak_memory, server_with
 from service.encoder.registry import BUILTIN_FOLDER
 
 SMALL, LARGE, ROUNDS = 800, 40, 3
 LOADS = (0.25, 0.5, 0.75, 0.95)
 OVERLOAD, LOAD_S = 10, 8.0
 STREAMS = 3
-NO_RETRY = RetryPolicy(attempts=1)
 # The allocator keeps its speed, but does not overwrite what is freed.
 UNPROTECTED = {
     "_AFTERIMAGE_PREPARED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     "GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=268435456",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Running:
-    """A server, by its process, its addresses and a key."""
-
-    process: subprocess.Popen[str]
-    address: str
-    metrics_url: str
-    key: str
-
-
-@contextlib.contextmanager
-def server_with(folder: Path, settings: dict[str, str]) -> Iterator[Running]:
-    """A server on fresh data with settings given by their variables."""
-    folder.mkdir()
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        with running_server(folder, "127.0.0.1:0", "127.0.0.1:0") as (address, process):
-            log = (folder / "server.log").read_text()
-            http = re.search(r'"http": ?"([^"]+)"', log)
-            assert http is not None
-            yield Running(process, address, f"http://{http[1]}/metrics", demo_key(folder))
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def picture_folders(folder: Path) -> dict[str, Path]:
@@ -158,51 +125,6 @@ def stages(running: Running) -> dict[str, float]:
     return found
 
 
-async def _closed_loop(running: Running, pictures: Sequence[bytes], clients: int, seconds: float) -> dict[str, float]:
-    taken: list[float] = []
-    async with AsyncClient(running.address, running.key, retry=NO_RETRY) as client:
-        ends = time.perf_counter() + seconds
-
-        async def one(start: int) -> None:
-            number = start
-            while time.perf_counter() < ends:
-                started = time.perf_counter()
-                await client.search("searched", pictures[number % len(pictures)], k=10)
-                taken.append(time.perf_counter() - started)
-                number += clients
-
-        await asyncio.gather(*(one(n) for n in range(clients)))
-    return _latency(taken, seconds)
-
-
-async def _open_loop(running: Running, pictures: Sequence[bytes], rate: float, seconds: float) -> dict[str, float]:
-    """Searches that begin at random moments, `rate` a second on average, whether or not earlier ones have ended."""
-    rng = np.random.default_rng(1)
-    taken: list[float] = []
-    refused: list[float] = []
-    async with AsyncClient(running.address, running.key, retry=NO_RETRY) as client:
-
-        async def one(number: int) -> None:
-            started = time.perf_counter()
-            try:
-                await client.search("searched", pictures[number % len(pictures)], k=10)
-                taken.append(time.perf_counter() - started)
-            except AfterimageError:
-                refused.append(time.perf_counter() - started)
-
-        tasks, at, begun = [], 0.0, time.perf_counter()
-        while at < seconds:
-            at += float(rng.exponential(1 / rate))
-            await asyncio.sleep(max(0.0, at - (time.perf_counter() - begun)))
-            tasks.append(asyncio.create_task(one(len(tasks))))
-        await asyncio.gather(*tasks)
-        took = time.perf_counter() - begun
-    found = _latency(taken, took)
-    if refused:
-        found |= {"refused_per_second": len(refused) / took, "refused_p50_ms": 1000 * float(np.median(refused))}
-    return found | {"offered_per_second": len(tasks) / took}
-
-
 def under_load(folder: Path, rounds: int) -> dict[str, Any]:
     """Latency of a search by picture at shares of the highest rate, and at ten times it, with the memory used."""
     found = sorted((SHARED / "data" / "clothing" / "images").glob("*.jpg"))
@@ -210,17 +132,17 @@ def under_load(folder: Path, rounds: int) -> dict[str, Any]:
     measured: list[dict[str, Any]] = []
     with server_with(folder / "load", {}) as running:
         with Client(running.address, running.key) as client:
-            client.create_collection("searched")
-            list(client.import_records("searched", (NewRecord(str(i), image=p) for i, p in enumerate(pictures))))
+            client.create_collection(COLLECTION)
+            list(client.import_records(COLLECTION, (NewRecord(str(i), image=p) for i, p in enumerate(pictures))))
         for _ in range(rounds):
-            idle = asyncio.run(_closed_loop(running, pictures, 1, LOAD_S / 2))
-            highest = asyncio.run(_closed_loop(running, pictures, 8, LOAD_S))
+            idle = asyncio.run(closed_loop(running, pictures, 1, LOAD_S / 2))
+            highest = asyncio.run(closed_loop(running, pictures, 8, LOAD_S))
             rate = highest["per_second"]
             row: dict[str, Any] = {"idle": idle, "highest": highest}
             for share in LOADS:
-                row[f"{share:.0%}"] = asyncio.run(_open_loop(running, pictures, share * rate, LOAD_S))
-            with _peak_memory(running.process.pid) as memory:
-                row["overload"] = asyncio.run(_open_loop(running, pictures, OVERLOAD * rate, LOAD_S))
+                row[f"{share:.0%}"] = asyncio.run(open_loop(running, pictures, share * rate, LOAD_S))
+            with peak_memory(running.process.pid) as memory:
+                row["overload"] = asyncio.run(open_loop(running, pictures, OVERLOAD * rate, LOAD_S))
             row["overload"] |= {"admitted_p99_over_idle_p99": row["overload"]["p99_ms"] / idle["p99_ms"], **memory}
             measured.append(row)
     return {name: _medians([m[name] for m in measured]) for name in measured[0]}
@@ -239,35 +161,6 @@ def forgetting(folder: Path, rounds: int) -> dict[str, float]:
                 row[name] = served(running, "builtin", content, "c")
         measured.append(row | {"ratio": row["protected"] / row["unprotected"]})
     return _medians(measured)
-
-
-@contextlib.contextmanager
-def _peak_memory(pid: int) -> Iterator[dict[str, float]]:
-    """The most that the process and its children held, MiB, sampled."""
-    found = {"rss_before_mib": _memory(pid), "rss_peak_mib": 0.0}
-    ended = threading.Event()
-
-    def sample() -> None:
-        while not ended.wait(0.1):
-            found["rss_peak_mib"] = max(found["rss_peak_mib"], _memory(pid))
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
-        yield found
-    finally:
-        ended.set()
-        sampler.join()
-
-
-def _memory(pid: int) -> float:
-    process = psutil.Process(pid)
-    return sum(p.memory_info().rss for p in (process, *process.children(recursive=True))) / 2**20
-
-
-def _latency(taken: Sequence[float], seconds: float) -> dict[str, float]:
-    p50, p99 = np.percentile(taken, [50, 99]) if taken else (0.0, 0.0)
-    return {"per_second": len(taken) / seconds, "p50_ms": 1000 * float(p50), "p99_ms": 1000 * float(p99)}
 
 
 def _medians(rows: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import email.utils
 import ipaddress
-import socket
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from service.errors import Reason, ServiceError
 from service.intake.addresses import Address, Network, is_exempt, is_forbidden
 from service.intake.hosts import HostLimits, Hosts
 from service.intake.links import Link, host_allowed, parse_link
+from service.intake.resolver import PinnedResolver, Resolve, pin, system_resolve
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOST_OVERLOADED = frozenset({429, 430, 503})
 _WORTH_A_RETRY = frozenset({408, 425, 500, 502, 504})
 _CHUNK = 64 * 1024
 _GRACE_S = 3.0
-_pinned: contextvars.ContextVar[tuple[Address, ...]] = contextvars.ContextVar("pinned")
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class Fetcher:
     def __init__(self, limits: FetchLimits, hosts: HostLimits, resolve: Resolve | None = None) -> None:
         """`resolve` gives the addresses of a host name, as text; the system's resolver where it is left out."""
         self._limits, self._hosts = limits, Hosts(hosts)
-        self._resolve = resolve or _system_resolve
+        self._resolve = resolve or system_resolve
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(
@@ -114,7 +109,7 @@ class Fetcher:
             raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not on this tenant's list")
         addresses = await self._checked_addresses(link)
         async with self._hosts.turn(link.host):
-            _pinned.set(addresses)
+            pin(addresses)
             try:
                 async with self._connected().get(link.url, headers=_headers(known), allow_redirects=False) as response:
                     self._check_peer(response)
@@ -202,7 +197,7 @@ class Fetcher:
             limits = self._limits
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    resolver=_PinnedResolver(), use_dns_cache=False, limit=limits.connections, limit_per_host=8
+                    resolver=PinnedResolver(), use_dns_cache=False, limit=limits.connections, limit_per_host=8
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s, sock_read=limits.silence_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -213,27 +208,6 @@ class Fetcher:
                 headers={"User-Agent": "Afterimage", "Accept": "image/*", "Accept-Encoding": "identity"},
             )
         return self._session
-
-
-class _PinnedResolver(AbstractResolver):
-    """Gives the addresses that were checked for the request in whose context it runs."""
-
-    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host, host=str(a), port=port, proto=0, flags=socket.AI_NUMERICHOST,
-                family=socket.AF_INET if a.version == 4 else socket.AF_INET6,
-            )
-            for a in _pinned.get()
-        ]  # fmt: skip
-
-    async def close(self) -> None:
-        return None
-
-
-async def _system_resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
 
 
 def _headers(known: Validators) -> dict[str, str]:
