@@ -146,6 +146,8 @@ def _int8(model: Path, folder: Path, calibration: list[dict[str, NDArray[np.gene
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Inputs(CalibrationDataReader):  # type: ignore[misc]
+        """The calibration inputs, one after the other."""
+
         def __init__(self) -> None:
             self._left = iter(calibration)
 

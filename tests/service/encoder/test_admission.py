@@ -84,6 +84,7 @@ async def test_beyond_the_number_and_beyond_the_bytes_callers_are_refused_with_a
     with refused("memory"):
         async with visitors.admission.visit(Visit("b", Lane.SEARCH, 99)):
             pass
+    assert visitors.admission.inside == 3  # who was refused left nothing behind
 
 
 async def test_one_tenant_cannot_fill_what_others_need(visitors: Visitors) -> None:
@@ -127,8 +128,10 @@ async def test_a_search_that_would_wait_too_long_is_refused_while_inserts_may_qu
         async with visitors.admission.visit(Visit("a", Lane.SEARCH, 1)):
             pass
     await visitors.send("insert")
+    assert visitors.admission.inside == 2
     await visitors.let_go("ahead")
     await visitors.let_go("insert")
+    assert visitors.entered[-1] == "insert"
 
 
 async def test_who_leaves_while_waiting_gives_the_place_to_the_next(visitors: Visitors) -> None:

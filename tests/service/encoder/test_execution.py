@@ -7,7 +7,7 @@ from service.encoder.execution import Execution, Hardware, load_encoder, thread_
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
 from service.encoder.session import check_provider
-from service.encoder.variants import build_variant, measure_variants
+from service.encoder.variants import Variant, build_variant, measure_variants
 from service.errors import SettingError
 from service.intake.decode import decode
 from service.intake.limits import PictureLimits
@@ -55,6 +55,9 @@ def test_variants_are_encoders_of_their_own_whose_gain_and_drift_are_measured(tm
     original, half, eight = measure_variants(folders, tensors, Hardware(1, threads=1))
     assert (original.drift, original.same_nearest) == (pytest.approx(0, abs=1e-6), 1)
     assert half.drift < 0.001
+    assert not Variant("slow", 1, 10, 0, 1).helps(Variant("original", 1, 10, 0, 1))
+    assert not Variant("other", 1, 20, 0.1, 0.6).helps(Variant("original", 1, 10, 0, 1))
+    assert Variant("good", 1, 20, 0.001, 0.97).helps(Variant("original", 1, 10, 0, 1))
     assert eight.drift < 0.1
     assert half.megabytes < 0.6 * original.megabytes
     assert eight.megabytes < 0.4 * original.megabytes
