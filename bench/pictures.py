@@ -30,7 +30,7 @@ from rich.table import Table
 
 from afterimage.client import Client, NewRecord
 from bench.encoder import SHARED, mobilenet_folder
-from bench.environment import write_result
+from bench.environment import RESULTS, write_result
 from bench.picture_load import COLLECTION, Running, closed_loop, open_loop, peak_memory, server_with
 from service.encoder.registry import BUILTIN_FOLDER
 
@@ -71,9 +71,9 @@ def encoder_folders(folder: Path) -> dict[str, Path]:
     return {"builtin": BUILTIN_FOLDER, "mobilenet-v2": other}
 
 
-def bare(encoder: Path, pictures: Path, how: str) -> float:
-    """Pictures per second of the bare loop."""
-    command = [sys.executable, "-m", "bench.bare_loop", str(encoder), str(pictures), how]
+def bare(encoder: Path, pictures: Path, how: str, loops: str) -> float:
+    """Pictures per second of a bare loop."""
+    command = [sys.executable, "-m", "bench.bare_loop", str(encoder), str(pictures), how, loops]
     said = subprocess.run(
         command, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -103,10 +103,13 @@ def throughput(folder: Path, rounds: int) -> dict[str, Any]:
                 content = [p.read_bytes() for p in sorted(pictures.iterdir())]
                 measured = []
                 for number in range(rounds):
-                    same, full = bare(encoder, pictures, "scaled"), bare(encoder, pictures, "full")
+                    one, full = bare(encoder, pictures, "scaled", "one"), bare(encoder, pictures, "full", "one")
+                    many = bare(encoder, pictures, "scaled", "many")
                     ours = served(running, encoder_id, content, f"{encoder_id}-{len(content)}-{number}")
-                    measured.append({"bare": same, "bare_full_decode": full, "served": ours,
-                                     "ratio": ours / same, "ratio_to_full_decode": ours / full})  # fmt: skip
+                    measured.append({
+                        "bare_loop": one, "bare_loop_full_decode": full, "bare_loops_in_threads": many, "served": ours,
+                        "ratio": ours / one, "ratio_to_full_decode": ours / full, "ratio_to_threads": ours / many,
+                    })  # fmt: skip
                 result[f"{encoder_id}, {size}"] = _medians(measured)
         result["stages"] = stages(running)
     return result
@@ -192,8 +195,10 @@ def main() -> None:
             if arguments.part is None or name in arguments.part
         }
     _print(result)
-    if arguments.part is None:
-        print(f"written to {write_result('pictures', result)}")
+    stored = RESULTS / "pictures.json"
+    before = json.loads(stored.read_text()) if arguments.part and stored.exists() else {}
+    before.pop("machine", None)
+    print(f"written to {write_result('pictures', {**before, **result})}")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,10 @@ def draw_encoder(result: dict[str, Any]) -> None:
 def draw_pictures(result: dict[str, Any]) -> None:
     """Throughput against the bare loop, and latency under load, of bench-pictures."""
     rows = {n: r for n, r in result["throughput"].items() if n != "stages"}
-    ways = {"bare loop": "bare", "bare loop, full decode": "bare_full_decode", "served": "served"}
+    ways = {
+        "bare loop, full decode": "bare_loop_full_decode", "bare loop": "bare_loop",
+        "bare loops in threads": "bare_loops_in_threads", "served": "served",
+    }  # fmt: skip
     bars("Pictures, bytes in", "per second", {f"{n}: {w}": r[k] for n, r in rows.items() for w, k in ways.items()},
          IMAGES / "pictures-throughput.svg")  # fmt: skip
     load = {n: r for n, r in result["load"].items() if n != "highest"}
