@@ -64,6 +64,13 @@ def start_again(arguments: Sequence[str], environment: Mapping[str, str]) -> Non
     os.execve(sys.executable, [sys.executable, "-m", "service.cli.main", *arguments], dict(environment))  # noqa: S606
 
 
+def become_prepared(arguments: Sequence[str], environment: Mapping[str, str], max_image_pixels: int) -> None:
+    """Returns where this process has the environment of a server; else starts the command again with it."""
+    wanted = prepared_environment(environment, max_image_pixels)
+    if wanted is not None:
+        start_again(arguments, wanted)
+
+
 def forbid_dumps() -> None:
     """No core files, and no other process of this user may read the memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -15,7 +15,7 @@ import typer
 
 from service.cli.output import Check, CommandError, JsonFlag, console, print_json, print_table
 from service.config import LoadedSettings, Settings, load_settings, process_environment
-from service.process import forbid_dumps, prepared_environment, start_again
+from service.process import become_prepared, forbid_dumps
 
 _DISTRIBUTIONS = (
     "afterimage", "afterimage-client", "grpcio", "protobuf", "onnxruntime", "faiss-cpu", "numpy",
@@ -58,9 +58,7 @@ def doctor(
 
 
 def _show_privacy(settings: Settings, *, as_json: bool) -> None:
-    environment = prepared_environment(process_environment(), settings.max_image_pixels)
-    if environment is not None:
-        start_again(sys.argv[1:], environment)
+    become_prepared(sys.argv[1:], process_environment(), settings.max_image_pixels)
     forbid_dumps()
     from service.cli.privacy import privacy_checks
 

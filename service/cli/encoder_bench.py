@@ -15,7 +15,7 @@ from rich.progress import track
 
 from service.cli.output import CommandError, Exit, JsonFlag, console, print_fields, print_json, print_table
 from service.config import load_settings, process_environment
-from service.process import prepared_environment, start_again
+from service.process import become_prepared
 
 if TYPE_CHECKING:
     from service.config import Settings
@@ -36,6 +36,13 @@ def registry_of(encoders_dir: Path | None) -> tuple[Settings, EncoderRegistry]:
     return settings, encoders_of(settings)
 
 
+def _run_as_a_server(encoders_dir: Path | None) -> Settings:
+    """The settings, in a process under the allocator's settings that a server has: they change the figures."""
+    settings = load_settings({"encoders_dir": encoders_dir}).settings
+    become_prepared(sys.argv[1:], process_environment(), settings.max_image_pixels)
+    return settings
+
+
 def bench(
     encoder: Annotated[str, typer.Argument(help="Encoder id; empty means the default.")] = "",
     encoders_dir: DirOption = None,
@@ -45,18 +52,15 @@ def bench(
 
     Example: afterimage encoders bench builtin
     """
-    settings = load_settings({"encoders_dir": encoders_dir}).settings
-    environment = prepared_environment(process_environment(), settings.max_image_pixels)
-    if environment is not None:
-        start_again(sys.argv[1:], environment)  # the allocator's settings, which the server has, change the figures
-    from service.encoder.execution import pictures_per_second, thread_counts
+    _run_as_a_server(encoders_dir)
+    from service.encoder.execution import pictures_per_second, runs_at_a_time, thread_counts
 
     settings, registry = registry_of(encoders_dir)
     manifest = registry.manifest(encoder)
     cores, provider, rows = settings.cores, settings.model_provider, []
     tried = [(threads, batch) for threads in thread_counts(settings.cores, provider) for batch in _BENCH_BATCHES]
     for threads, batch in track(tried, "Measuring", console=console(stderr=True), transient=True):
-        runs = max(1, cores // threads) if provider == "cpu" else 1
+        runs = runs_at_a_time(cores, threads, provider)
         speed = pictures_per_second(registry.session_with(manifest, threads), batch, runs, rounds=5)
         rows.append({"threads": threads, "runs": runs, "batch": batch, "pictures_per_second": round(speed, 1),
                      "run_ms": round(1000 * batch * runs / speed, 1)})  # fmt: skip
@@ -81,10 +85,7 @@ def variants(
 
     Example: afterimage encoders variants clip photos/ --encoders-dir encoders --write
     """
-    settings = load_settings({"encoders_dir": encoders_dir}).settings
-    environment = prepared_environment(process_environment(), settings.max_image_pixels)
-    if environment is not None:
-        start_again(sys.argv[1:], environment)
+    settings = _run_as_a_server(encoders_dir)
     wanted = precision or list(_PRECISIONS)
     if settings.encoders_dir is None or set(wanted) - set(_PRECISIONS):
         raise CommandError(f"give --encoders-dir, and --precision {' or '.join(_PRECISIONS)}", code=Exit.USAGE)

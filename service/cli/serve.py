@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from service.config import load_settings, process_environment
-from service.process import forbid_dumps, prepared_environment, start_again
+from service.process import become_prepared, forbid_dumps
 
 
 def serve(
@@ -36,9 +36,7 @@ def serve(
     flags = dict(locals())
     flags.pop("config")
     loaded = load_settings(flags, config)
-    environment = prepared_environment(process_environment(), loaded.settings.max_image_pixels)
-    if environment is not None:
-        start_again(sys.argv[1:], environment)
+    become_prepared(sys.argv[1:], process_environment(), loaded.settings.max_image_pixels)
     forbid_dumps()
 
     from service import app  # only now: FAISS and OpenCV read their variables when they load

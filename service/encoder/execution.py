@@ -68,6 +68,11 @@ def thread_counts(cores: int, provider: str) -> list[int]:
     return [cores] if provider != "cpu" or cores == 1 else [1, cores]
 
 
+def runs_at_a_time(cores: int, threads: int, provider: str) -> int:
+    """How many runs of so many threads fill the cores; an accelerator does one after the other."""
+    return max(1, cores // threads) if provider == "cpu" else 1
+
+
 def pictures_per_second(session: EncoderSession, batch: int, runs: int, rounds: int = _ROUNDS) -> float:
     """The best of a few rounds, in each of which every one of `runs` threads runs twice."""
     tensors = session.trial(batch)
@@ -83,7 +88,7 @@ def _timed(pool: ThreadPoolExecutor, session: EncoderSession, batches: list) -> 
 
 
 def _best(session: EncoderSession, threads: int, hardware: Hardware) -> LoadedEncoder:
-    runs = max(1, hardware.cores // threads) if hardware.provider == "cpu" else 1
+    runs = runs_at_a_time(hardware.cores, threads, hardware.provider)
     if hardware.batch and hardware.threads:
         return LoadedEncoder(session, Execution(threads, runs, hardware.batch))
     sizes = [hardware.batch] if hardware.batch else [2**n for n in range(_LARGEST_BATCH.bit_length())]

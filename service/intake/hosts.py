@@ -8,7 +8,7 @@ import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from service.errors import Reason, ServiceError
 
@@ -34,7 +34,7 @@ class _Host:
     next_at: float = 0.0
     paused_until: float = 0.0
     failures: int = 0
-    users: int = field(default=0)
+    users: int = 0
 
 
 class Hosts:

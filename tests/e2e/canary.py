@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -60,7 +60,7 @@ class Sender:
     client: Client
     stranger: Client
     key: str
-    sent: int = field(default=0)
+    sent: int = 0
 
     def next(self) -> bytes:
         """Another marked picture."""
