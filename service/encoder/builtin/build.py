@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from service.encoder.builtin.assemble import OUTPUT, Shares, encoder_model
 from service.encoder.builtin.fit import closed_form
@@ -64,8 +65,26 @@ def build_files(weights: Weights, precision: Precision = PRECISION) -> dict[str,
 
 
 def stale_files() -> list[str]:
-    """Which committed files are not, byte for byte, what the code makes of the committed weights."""
-    return [name for name, content in build_files(read_weights()).items() if (FOLDER / name).read_bytes() != content]
+    """Which committed files are not what the code makes of the committed weights, but for what processors differ in when
+    they compute a sine: the last digit of a constant, and with it the digest of the model in the manifest."""
+    model, manifest = (FOLDER / MODEL_NAME).read_bytes(), (FOLDER / MANIFEST_NAME).read_text()
+    built = build_files(read_weights())
+    stale = [] if same_graph(model, built[MODEL_NAME]) else [MODEL_NAME]
+    here, there = (hashlib.sha256(m).hexdigest() for m in (built[MODEL_NAME], model))
+    if built[MANIFEST_NAME].decode().replace(here, there) != manifest:
+        stale.append(MANIFEST_NAME)
+    return stale
+
+
+def same_graph(model: bytes, other: bytes) -> bool:
+    """Whether two models are the same but for the last digits of their constants."""
+    graphs = [onnx.load_from_string(m).graph for m in (model, other)]
+    constants = [[onnx.numpy_helper.to_array(t) for t in g.initializer] for g in graphs]
+    for graph in graphs:
+        for constant in graph.initializer:
+            constant.ClearField("raw_data")
+    rest = [g.SerializeToString(deterministic=True) for g in graphs]
+    return rest[0] == rest[1] and all(np.allclose(a, b, rtol=1e-4, atol=1e-10) for a, b in zip(*constants, strict=True))
 
 
 def largest_difference(model: bytes, other: bytes, pictures: int = 200) -> float:

@@ -1,4 +1,5 @@
 import numpy as np
+import onnx
 import pytest
 
 from service.encoder.builtin import build, calibration
@@ -49,6 +50,17 @@ def test_maps_of_a_mirror_image_are_the_maps_reversed_with_channels_exchanged() 
 
 def test_the_committed_graph_is_what_the_code_builds_around_the_committed_weights() -> None:
     assert build.stale_files() == []
+
+
+def test_a_model_with_one_other_weight_is_noticed() -> None:
+    content = (BUILTIN_FOLDER / "encoder.onnx").read_bytes()
+    model = onnx.load_from_string(content)
+    assert build.same_graph(content, model.SerializeToString())
+    weight = max(model.graph.initializer, key=lambda t: len(t.raw_data))
+    changed = bytearray(weight.raw_data)
+    changed[0] ^= 0x40
+    weight.raw_data = bytes(changed)
+    assert not build.same_graph(content, model.SerializeToString())
 
 
 def test_the_embedding_of_a_mirror_image_is_the_same_and_each_block_has_its_share() -> None:
