@@ -25,19 +25,24 @@ from index.errors import (
     DirectoryLocked,
     FilterSyntaxError,
     InvalidInput,
+    QuotaExceeded,
     RecordExists,
     RecordNotFound,
     SnapshotDamaged,
+    SnapshotNotFound,
     StoreUnavailable,
     UnsupportedFormat,
     WrongKey,
 )
+from index.hot import HotCollections
+from index.kept import KeptSnapshot
 from index.layout import DataDirectory
 from index.lock import DirectoryLock
 from index.model import (
     AttributeValue,
     CollectionSpec,
     CollectionStats,
+    Facet,
     Hit,
     Origin,
     Outcome,
@@ -51,12 +56,14 @@ from index.model import (
     Vector,
     WriteResult,
 )
+from index.quota import Quota, Usage
 from index.tenant import TenantDirectory
 
 __all__ = [
     "AfterimageIndexError", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound",
-    "CollectionSpec", "CollectionStats", "DataDirectory", "DigestMoved", "DirectoryLock", "DirectoryLocked",
-    "FilterSyntaxError", "Hit", "InvalidInput", "Origin", "Outcome", "Path", "RecordExists", "RecordNotFound",
-    "RecordPatch", "RecordWrite", "Region", "SearchAnswer", "SearchQuery", "SnapshotDamaged", "StoreUnavailable",
-    "StoredRecord", "TenantDirectory", "UnsupportedFormat", "Vector", "WriteResult", "WrongKey",
+    "CollectionSpec", "CollectionStats", "DataDirectory", "DigestMoved", "DirectoryLock", "DirectoryLocked", "Facet",
+    "FilterSyntaxError", "Hit", "HotCollections", "InvalidInput", "KeptSnapshot", "Origin", "Outcome", "Path",
+    "Quota", "QuotaExceeded", "RecordExists", "RecordNotFound", "RecordPatch", "RecordWrite", "Region",
+    "SearchAnswer", "SearchQuery", "SnapshotDamaged", "SnapshotNotFound", "StoreUnavailable", "StoredRecord",
+    "TenantDirectory", "UnsupportedFormat", "Usage", "Vector", "WriteResult", "WrongKey",
 ]  # fmt: skip

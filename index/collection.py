@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+import builtins
 import struct
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from index.attributes import check_attribute_name, check_attributes, check_id
-from index.checks import check_record, normalised
-from index.commit import GroupCommit
+from index.checks import normalised
 from index.crypto import derive_key, keyed_digest
-from index.errors import AfterimageIndexError, InvalidInput
-from index.layout import CollectionLayout
+from index.errors import InvalidInput
+from index.hot import Hot, HotCollections
+from index.kept import KeptSnapshot, KeptSnapshots
 from index.model import (
     CollectionSpec,
     CollectionStats,
     DuplicateGroup,
+    Facet,
     Origin,
     Outcome,
     RecordPatch,
@@ -32,57 +31,36 @@ from index.model import (
     StoredRecord,
     WriteResult,
 )
-from index.readers import ReaderPool
-from index.reading import Reading
-from index.rows import Rows
-from index.schema import MIGRATIONS
-from index.snapshot import SnapshotFiles
-from index.sqlite import checkpoint, connect, migrate
-from index.store import (
-    RowChange,
-    Transaction,
-    creation_time_ms,
-    forget_tombstones,
-    read_changes,
-    read_digests,
-    read_origins,
-    read_records,
-    read_rows,
-    read_sequence,
-)
-
-_LOG = logging.getLogger(__name__)
-_OPTIMISTIC_TRIES = 3
-_SNAPSHOT_WRITES = 1000
-_COMPACT_ROWS = 1024
-ERASE_AFTER_S = 600.0  # a deleted or replaced vector leaves memory, log and snapshot within this, and one upkeep
+from index.place import Place
+from index.preparing import prepare
+from index.quota import Usage
+from index.reading import facet_of
+from index.sqlite import connect
+from index.store import Normalised, creation_time_ms, read_digests, read_origins, read_sequence, read_usage
+from index.transaction import Transaction
+from index.verify import collection_problems
 
 
 class Collection:
     """Records of one collection. Any number of threads may call any method at once.
 
-    Open one with TenantDirectory; close it when done. Every write returns after it is on disk.
+    TenantDirectory makes one. It is brought into memory by its first use; every write returns after it is on disk. All
+    methods raise StoreUnavailable where the files cannot be read or written, or once the collection is closed.
     """
 
-    def __init__(self, layout: CollectionLayout, key: bytes, spec: CollectionSpec) -> None:
-        """Opens, or makes, the collection in `layout` with the tenant's data key (32 bytes).
+    def __init__(self, place: Place, shelf: HotCollections) -> None:
+        self._place = place
+        self.hot = Hot(place, shelf)
+        self._digest_key = derive_key(place.key, "content digest")
 
-        Raises WrongKey, UnsupportedFormat or StoreUnavailable.
-        """
-        self.spec = spec
-        store_key = derive_key(key, "collection store")
-        self._digest_key = derive_key(key, "content digest")
-        self._connection = connect(layout.records, store_key)
-        migrate(self._connection, MIGRATIONS, "the collection database")
-        self._readers = ReaderPool(layout.records, store_key)
-        self._reading = Reading(self._readers)
-        self._snapshots = SnapshotFiles(layout, key, spec)
-        self._rows = Rows(spec.dimension)
-        self._upkeep = threading.Lock()  # one snapshot or compaction at a time
-        self._commit = GroupCommit(self._connection, spec.encoder_fingerprint, self._publish)
-        self._created_ms = creation_time_ms(self._connection)
-        self.damaged_snapshots: list[Path] = []
-        self._snapshot_sequence = self._load()
+    @property
+    def spec(self) -> CollectionSpec:
+        """What the collection is."""
+        return self._place.spec
+
+    def describe(self, description: str) -> None:
+        """Takes over a changed description."""
+        self._place = self.hot.place = replace(self._place, spec=replace(self.spec, description=description))
 
     # ---- writing
 
@@ -93,179 +71,156 @@ class Collection:
 
     def digests(self, record_ids: Sequence[str]) -> dict[str, bytes]:
         """The stored content digests of those records that have one."""
-        with self._readers.connection() as connection:
+        with self.hot as loaded, loaded.readers.connection() as connection:
             return read_digests(connection, record_ids)
 
     def origins(self, record_ids: Sequence[str]) -> dict[str, Origin]:
         """Where the pictures of those records that were fetched came from."""
-        with self._readers.connection() as connection:
+        with self.hot as loaded, loaded.readers.connection() as connection:
             return read_origins(connection, record_ids)
 
     def upsert(self, writes: Sequence[RecordWrite], *, insert_only: bool = False) -> list[WriteResult]:
-        """Inserts or replaces records, one result each, in order. A bad record fails alone.
-
-        Raises StoreUnavailable where nothing could be stored.
-        """
-        prepared = [self._attempt(w) for w in writes]
-
-        def body(transaction: Transaction) -> list[WriteResult]:
-            return [
-                p if isinstance(p, WriteResult) else transaction.upsert(p, insert_only=insert_only) for p in prepared
-            ]
-
-        return self._commit.run(body) if any(isinstance(p, RecordWrite) for p in prepared) else _results(prepared)
+        """Inserts or replaces records, one result each, in order. A bad record fails alone."""
+        prepared = prepare(writes, self.spec.dimension)
+        if not any(isinstance(p, Normalised) for p in prepared):
+            return [p for p in prepared if isinstance(p, WriteResult)]
+        with self.hot as loaded:
+            return loaded.commit.run(lambda transaction: transaction.upsert(prepared, insert_only=insert_only))
 
     def patch(self, patches: Sequence[RecordPatch]) -> list[WriteResult]:
         """Changes product ids and attributes, one result each, in order; RecordNotFound for ids that do not exist."""
-
-        def body(transaction: Transaction) -> list[WriteResult]:
-            return [_patch_one(transaction, p) for p in patches]
-
-        return self._commit.run(body)
+        with self.hot as loaded:
+            return loaded.commit.run(lambda transaction: [_patch_one(transaction, p) for p in patches])
 
     def delete(self, record_ids: Sequence[str]) -> int:
         """Deletes by id; ids that do not exist are passed over. Returns how many were deleted."""
-        return self._commit.run(lambda transaction: transaction.delete_records(record_ids))
+        with self.hot as loaded:
+            return loaded.commit.run(lambda transaction: transaction.delete_records(record_ids))
 
     def delete_matching(self, filter_text: str) -> int:
         """Deletes all records that match when the call begins and are unchanged when it writes. Returns how many."""
-        view = self._rows.view
-        slots = np.array(self._reading.allowed(view, filter_text), np.int64)
-        rows = list(zip(view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True))
-        return self._commit.run(lambda transaction: transaction.delete_rows(rows))
+        with self.hot as loaded:
+            view = loaded.view
+            slots = np.array(loaded.reading.allowed(view, filter_text).rows, np.int64)
+            rows = list(zip(view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True))
+            return loaded.commit.run(lambda transaction: transaction.delete_rows(rows))
 
     # ---- reading
 
     def search(self, query: SearchQuery) -> SearchAnswer:
         """The nearest records. Raises InvalidInput or FilterSyntaxError."""
         vector = normalised("query", query.vector, self.spec.dimension)
-        for _ in range(_OPTIMISTIC_TRIES):
-            answer = self._reading.search(self._rows.view, query, vector)
-            if answer is not None:
-                return answer
-        with self._commit.lock:  # writers are so busy that view and store keep drifting apart: hold them for one search
-            answer = self._reading.search(self._rows.view, query, vector)
-        assert answer is not None
-        return answer
+        with self.hot as loaded:
+            return loaded.reading.search(loaded.view, query, vector, loaded.upkeep.recall)
 
     def get(self, record_ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredRecord]:
         """Records by id; ids that do not exist are left out."""
-        with self._readers.connection() as connection:
-            return read_records(connection, record_ids, vectors=vectors)
-
-    def list(
-        self, after_row_id: int, limit: int, filter_text: str = "", *, vectors: bool = False
-    ) -> list[StoredRecord]:
-        """Up to `limit` matching records whose row id is higher than `after_row_id`, in order of row id."""
-        return self._reading.page(self._rows.view, after_row_id, limit, filter_text, vectors=vectors)
+        with self.hot as loaded:
+            return loaded.reading.get(record_ids, vectors=vectors)
 
     def count(self, filter_text: str = "") -> int:
         """How many records match."""
-        view = self._rows.view
-        return len(self._reading.allowed(view, filter_text))
+        with self.hot as loaded:
+            return loaded.reading.allowed(loaded.view, filter_text).count
 
-    def stats(self) -> CollectionStats:
-        """Counts, as searches see them."""
-        view = self._rows.view
-        return CollectionStats(
-            len(view.live), view.count - len(view.live), view.sequence, view.index_time_ms, self._created_ms,
-            self._snapshot_sequence,
-        )  # fmt: skip
+    def facets(self, attributes: Sequence[str], filter_text: str = "") -> list[Facet]:
+        """How many matching records have each value of these attributes."""
+        with self.hot as loaded:
+            allowed = loaded.reading.allowed(loaded.view, filter_text)
+            return [facet_of(allowed, name) for name in attributes]
+
+    def list(
+        self, after_row_id: int, limit: int, filter_text: str = "", *, vectors: bool = False
+    ) -> builtins.list[StoredRecord]:
+        """Up to `limit` matching records whose row id is higher than `after_row_id`, in order of row id."""
+        with self.hot as loaded:
+            return loaded.reading.page(loaded.view, after_row_id, limit, filter_text, vectors=vectors)
 
     def duplicates(self, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
         """Groups of matching records within a cosine distance of their first. Raises InvalidInput."""
-        return self._reading.duplicates(self._rows.view, filter_text, max_distance)
+        with self.hot as loaded:
+            yield from loaded.reading.duplicates(loaded.view, filter_text, max_distance)
+
+    def stats(self) -> CollectionStats:
+        """Counts, as searches see them; what is not known without loading is left out of a cold collection's."""
+        loaded = self.hot.loaded
+        if loaded is not None:
+            return loaded.stats()
+        connection = connect(self._place.layout.records, self._place.store_key)
+        try:
+            created_ms, sequence = creation_time_ms(connection), read_sequence(connection)
+            return CollectionStats(read_usage(connection).records, 0, sequence, created_ms, created_ms, 0)
+        finally:
+            connection.close()
+
+    def loaded_stats(self) -> CollectionStats:
+        """As `stats`, with all that is known once the collection is in memory."""
+        with self.hot as loaded:
+            return loaded.stats()
+
+    def usage(self) -> Usage:
+        """How much is stored."""
+        connection = connect(self._place.layout.records, self._place.store_key)
+        try:
+            return read_usage(connection)
+        finally:
+            connection.close()
 
     # ---- upkeep
 
+    @property
+    def damaged_snapshots(self) -> builtins.list[Path]:
+        """Snapshots that were set aside when the collection was loaded."""
+        with self.hot as loaded:
+            return loaded.damaged_snapshots
+
     def snapshot(self) -> int:
         """Writes a snapshot of what searches see now; returns its sequence number. Raises OSError."""
-        with self._upkeep:
-            view = self._rows.view
-            with self._readers.connection() as connection:
-                self._snapshots.write(view, lambda row_ids: read_rows(connection, row_ids))
-            self._snapshot_sequence = view.sequence
-            with self._commit.lock:
-                forget_tombstones(self._connection, view.sequence)
-                checkpoint(self._connection)
-            return view.sequence
+        with self.hot as loaded:
+            return loaded.upkeep.snapshot()
 
     def compact(self) -> None:
-        """Frees the memory of deleted and replaced rows, and rewrites the snapshot without them. Writers wait."""
-        with self._upkeep, self._commit.lock:
-            view = self._rows.view
-            path = self._snapshots.write(view, lambda row_ids: read_rows(self._connection, row_ids))
-            self._take_over(path)
+        """Frees the memory of deleted and replaced rows, and rewrites the snapshot without them; nobody waits for it.
 
-    def _take_over(self, path: Path) -> None:
-        loaded = self._snapshots.load(path)
-        rows = Rows(self.spec.dimension)
-        rows.load(loaded.block, loaded.rows)
-        rows.apply([], loaded.sequence)
-        self._rows, self._snapshot_sequence = rows, loaded.sequence
-        forget_tombstones(self._connection, loaded.sequence)
-        checkpoint(self._connection)
+        Raises OSError, or BaseNotBuilt."""
+        with self.hot as loaded:
+            loaded.upkeep.compact()
+
+    def build_base(self, *, anew: bool = False) -> bool:
+        """Makes searches fast that would compare every row; False where there are too few. Raises BaseNotBuilt."""
+        with self.hot as loaded:
+            return loaded.upkeep.build_base(anew=anew)
 
     def maintain(self) -> str | None:
-        """Compacts or snapshots where it is due; returns which it did. Meant to be called every few seconds."""
-        stats = self.stats()
-        overdue = self._rows.dead_since is not None and time.monotonic() - self._rows.dead_since > ERASE_AFTER_S
-        if overdue or stats.tombstones > max(_COMPACT_ROWS, stats.records // 4):
-            self.compact()
-            return "compact"
-        if stats.sequence - self._snapshot_sequence > max(_SNAPSHOT_WRITES, stats.records // 10):
-            self.snapshot()
-            return "snapshot"
-        return None
+        """Does, or begins, what is due; returns what. Meant to be called every few seconds."""
+        with self.hot as loaded:
+            done = loaded.upkeep.maintain()
+            self.hot.weigh()
+            return done
+
+    def keep_snapshot(self) -> KeptSnapshot:
+        """Copies the collection as it is now; reading and writing go on. Raises OSError."""
+        with self.hot as loaded, loaded.readers.connection() as connection:
+            read_sequence(connection)  # from here on the connection sees this state
+            return loaded.files.kept.create(connection)
+
+    @property
+    def kept(self) -> KeptSnapshots:
+        """The snapshots that were asked for."""
+        return KeptSnapshots(self._place)
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the store, the memory and the files, a line each; nothing where all is well."""
+        with self.hot as loaded:
+            yield from collection_problems(loaded)
 
     def close(self) -> None:
         """Snapshots if anything changed, then closes. Calls that still run are waited for; later ones fail."""
-        try:
-            if self._rows.view.sequence > self._snapshot_sequence:
-                self.snapshot()
-        except (OSError, AfterimageIndexError) as error:
-            _LOG.warning("no snapshot at closing, the next start reads the store instead: %s", error)
-        self.abandon()
+        self.hot.close(snapshot=True)
 
     def abandon(self) -> None:
         """Closes without a snapshot, for a collection whose files are about to be deleted."""
-        with self._upkeep, self._commit.lock:
-            self._commit.close("the collection is closed")
-            self._readers.close()
-            self._connection.close()
-
-    # ---- within
-
-    def _load(self) -> int:
-        sequence = read_sequence(self._connection)
-        loaded, self.damaged_snapshots = self._snapshots.load_newest(sequence)
-        for path in self.damaged_snapshots:
-            _LOG.warning("snapshot %s failed its checks; it is set aside and rebuilt from the store", path.name)
-        if loaded is not None:
-            self._rows.load(loaded.block, loaded.rows)
-        covered = loaded.sequence if loaded else 0
-        self._rows.apply(list(read_changes(self._connection, covered)), sequence)
-        return covered
-
-    def _publish(self, changes: Sequence[RowChange], sequence: int) -> None:
-        self._rows.apply(changes, sequence)
-
-    def _attempt(self, write: RecordWrite) -> RecordWrite | WriteResult:
-        try:
-            return self._checked(write)
-        except InvalidInput as error:
-            return WriteResult(write.record_id, Outcome.FAILED, error=error)
-
-    def _checked(self, write: RecordWrite) -> RecordWrite:
-        check_record(write)
-        if write.vector is None:
-            return write
-        vector = normalised("vector", write.vector, self.spec.dimension)
-        return replace(write, vector=vector)
-
-
-def _results(prepared: Sequence[RecordWrite | WriteResult]) -> list[WriteResult]:
-    return [p for p in prepared if isinstance(p, WriteResult)]
+        self.hot.close(snapshot=False)
 
 
 def _patch_one(transaction: Transaction, patch: RecordPatch) -> WriteResult:

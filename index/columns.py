@@ -1,32 +1,33 @@
 """Attributes of the rows in memory, arranged by value, so that a filter becomes a set of rows.
 
-Columns only grow: a row's attributes are entered once, under a slot (the row's place in memory) that is never used
-again; a changed record gets a new slot. So readers share the columns with the writer without a lock. What they read
-may hold slots newer than their view; they intersect it with their view's live slots.
+Columns only grow, but for what is erased: a row's attributes are entered once, under a slot (the row's place in memory)
+that is never used again; a changed record gets a new slot. So readers share the columns with the writer without a lock.
+What they read may hold slots newer than their view; they intersect it with their view's live slots.
 """
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from pyroaring import BitMap
+from pyroaring import AbstractBitMap, BitMap
 
-from index.growing import GrowingArray
 from index.model import Attributes
+from index.numbers import Numbers
+from index.postings import Postings, SlotMap, moved_bitmap
+from index.products import Products
 
-Numbers = NDArray[np.float64]
+_LENGTH = struct.Struct("<I")
 
 
 class _Column:
     def __init__(self) -> None:
-        self.present = BitMap()
-        self.strings: dict[str, BitMap] = {}
-        self.members: dict[str, BitMap] = {}
-        self.booleans = {True: BitMap(), False: BitMap()}
-        self.number_slots = GrowingArray(np.uint32)
-        self.numbers = GrowingArray(np.float64)
+        self.present, self.true, self.false = BitMap(), BitMap(), BitMap()
+        self.strings, self.members = Postings(), Postings()
+        self.numbers = Numbers()
 
 
 class Columns:
@@ -34,8 +35,7 @@ class Columns:
 
     def __init__(self) -> None:
         self._columns: dict[str, _Column] = {}
-        self._product_codes: dict[str, int] = {"": 0}
-        self.product_names: list[str] = [""]
+        self.products = Products()
 
     def add(self, slot: int, attributes: Attributes) -> None:
         """Enters the attributes of a new slot."""
@@ -45,28 +45,14 @@ class Columns:
                 column = self._columns[name] = _Column()
             column.present.add(slot)
             if isinstance(value, bool):
-                column.booleans[value].add(slot)
+                (column.true if value else column.false).add(slot)
             elif isinstance(value, str):
-                column.strings.setdefault(value, BitMap()).add(slot)
+                column.strings.add(value, slot)
             elif isinstance(value, tuple):
                 for member in value:
-                    column.members.setdefault(member, BitMap()).add(slot)
+                    column.members.add(member, slot)
             else:
-                column.numbers.append(value)  # before the slot, whose length readers go by
-                column.number_slots.append(slot)
-
-    def product_code(self, product_id: str) -> int:
-        """A number for a product id, the same for the same id; 0 for the empty id."""
-        code = self._product_codes.get(product_id)
-        if code is None:
-            code = len(self.product_names)
-            self.product_names.append(product_id)
-            self._product_codes[product_id] = code
-        return code
-
-    def find_product_codes(self, matches: Callable[[str], bool]) -> list[int]:
-        """Codes of the product ids, the empty one left out, that match."""
-        return [code for name, code in list(self._product_codes.items()) if name and matches(name)]
+                column.numbers.add(slot, value)
 
     def present(self, name: str) -> BitMap:
         """Slots that have the attribute."""
@@ -76,38 +62,99 @@ class Columns:
     def strings(self, name: str, matches: Callable[[str], bool]) -> BitMap:
         """Slots whose string value matches."""
         column = self._columns.get(name)
-        return _union(column.strings, matches) if column else BitMap()
+        return column.strings.matching(matches) if column else BitMap()
 
     def string(self, name: str, value: str) -> BitMap:
         """Slots whose string value equals `value`."""
         column = self._columns.get(name)
-        return BitMap(column.strings.get(value, ())) if column else BitMap()
+        return column.strings.equal(value) if column else BitMap()
 
     def members(self, name: str, matches: Callable[[str], bool]) -> BitMap:
         """Slots whose list value has a member that matches."""
         column = self._columns.get(name)
-        return _union(column.members, matches) if column else BitMap()
+        return column.members.matching(matches) if column else BitMap()
 
     def member(self, name: str, value: str) -> BitMap:
         """Slots whose list value contains `value`."""
         column = self._columns.get(name)
-        return BitMap(column.members.get(value, ())) if column else BitMap()
+        return column.members.equal(value) if column else BitMap()
 
     def boolean(self, name: str, value: bool) -> BitMap:
         """Slots whose boolean value equals `value`."""
         column = self._columns.get(name)
-        return BitMap(column.booleans[value]) if column else BitMap()
+        return BitMap(column.true if value else column.false) if column else BitMap()
 
-    def numbers(self, name: str, matches: Callable[[Numbers], NDArray[np.bool_]]) -> BitMap:
-        """Slots whose number matches; `matches` maps an array of numbers to an array of truth values."""
+    def numbers(self, name: str, compare: str, value: float) -> BitMap:
+        """Slots whose number compares so with `value`; `compare` is one of = != < <= > >=."""
+        column = self._columns.get(name)
+        return column.numbers.matching(compare, value) if column else BitMap()
+
+    def facet(self, name: str, allowed: AbstractBitMap) -> list[tuple[str | bool, int]]:
+        """Strings, members of lists and booleans of the attribute, with how many of the allowed slots have them."""
         column = self._columns.get(name)
         if column is None:
-            return BitMap()
-        length = column.number_slots.length
-        slots, values = column.number_slots.data[:length], column.numbers.data[:length]
-        return BitMap(slots[matches(values)])
+            return []
+        counts: dict[str | bool, int] = dict(column.strings.counts(allowed))
+        for value, count in column.members.counts(allowed):
+            counts[value] = counts.get(value, 0) + count
+        for truth, bitmap in ((True, column.true), (False, column.false)):
+            if count := bitmap.intersection_cardinality(allowed):
+                counts[truth] = count
+        return list(counts.items())
 
+    def keep(self, live: AbstractBitMap, products: NDArray[np.int32]) -> None:
+        """Forgets what only rows had that are not live. The writer calls it."""
+        for column in self._columns.values():
+            for bitmap in (column.present, column.true, column.false):
+                bitmap &= live
+            column.strings.keep(live)
+            column.members.keep(live)
+            column.numbers.keep(live)
+        self.products.keep(np.unique(products[np.array(live, np.int64)]))
 
-def _union(postings: dict[str, BitMap], matches: Callable[[str], bool]) -> BitMap:
-    found = [bitmap for value, bitmap in list(postings.items()) if matches(value)]
-    return BitMap.union(*found) if found else BitMap()
+    def moved(self, places: SlotMap) -> Columns:
+        """A copy with slot s as places[s]; slots with a place below 0 are left out."""
+        copy = Columns()
+        copy.products = self.products
+        for name, column in list(self._columns.items()):
+            other = copy._columns[name] = _Column()
+            other.present, other.true, other.false = (
+                moved_bitmap(b, places) for b in (column.present, column.true, column.false)
+            )
+            other.strings, other.members = column.strings.moved(places), column.members.moved(places)
+            other.numbers = column.numbers.moved(places)
+        return copy
+
+    def to_bytes(self, live: AbstractBitMap) -> bytes:
+        """What the live rows have: the size of the head (uint32), the head (JSON: names and sizes), and the parts."""
+        parts, head = [self.products.to_bytes()], []
+        for name, column in list(self._columns.items()):
+            bitmaps = [(b & live).serialize() for b in (column.present, column.true, column.false)]
+            slots, values = column.numbers.entries()
+            kept = np.isin(slots, np.array(live, np.uint32))
+            packed = [column.strings.to_bytes(live), column.members.to_bytes(live), slots[kept].tobytes(),
+                      values[kept].tobytes()]  # fmt: skip
+            head.append([name, [len(p) for p in bitmaps + packed]])
+            parts += bitmaps + packed
+        names = json.dumps([len(parts[0]), head]).encode()
+        return b"".join((_LENGTH.pack(len(names)), names, *parts))
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Columns:
+        """The columns that `to_bytes` wrote. Raises ValueError or struct.error where it did not."""
+        columns = cls()
+        (size,) = _LENGTH.unpack_from(content)
+        at = _LENGTH.size + size
+        products_bytes, head = json.loads(content[_LENGTH.size : at])
+        columns.products = Products(content[at : at + products_bytes])
+        at += products_bytes
+        for name, sizes in head:
+            parts = []
+            for length in sizes:
+                parts.append(content[at : at + length])
+                at += length
+            column = columns._columns[name] = _Column()
+            column.present, column.true, column.false = (BitMap.deserialize(p) for p in parts[:3])
+            column.strings, column.members = Postings(parts[3]), Postings(parts[4])
+            column.numbers = Numbers(np.frombuffer(parts[5], np.uint32), np.frombuffer(parts[6], np.float64))
+        return columns

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from index.errors import StoreUnavailable
+from index.quota import Allowance
 from index.sqlite import Connection, DatabaseError
-from index.store import RowChange, Transaction
+from index.store import RowChange
+from index.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -42,8 +44,9 @@ class GroupCommit:
         connection: Connection,
         encoder_fingerprint: str,
         publish: Callable[[Sequence[RowChange], int], None],
+        allowance: Allowance | None = None,
     ) -> None:
-        self._connection = connection
+        self._connection, self._allowance = connection, allowance
         self._fingerprint = encoder_fingerprint
         self._publish = publish
         self._waiting: deque[_Write[Any]] = deque()
@@ -85,18 +88,20 @@ class GroupCommit:
     def _commit(self, group: Sequence[_Write[Any]]) -> int:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            transaction = Transaction(self._connection, self._fingerprint)
+            transaction = Transaction(self._connection, self._fingerprint, self._allowance)
             for write in group:
                 self._run_one(transaction, write)
             transaction.finish()
             self._connection.execute("COMMIT")
+            if self._allowance is not None:
+                self._allowance.add(transaction.growth)
         except DatabaseError as error:
             self._give_up(error)
             raise StoreUnavailable(f"the write was not stored: {error}") from error
         return transaction.sequence
 
     def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
-        before, transaction.changes = transaction.sequence, []
+        before, growth, transaction.changes = transaction.sequence, transaction.growth, []
         self._connection.execute("SAVEPOINT one_write")
         try:
             write.result = write.body(transaction)
@@ -104,7 +109,7 @@ class GroupCommit:
             raise
         except Exception as error:
             write.error = error
-            transaction.sequence, transaction.changes = before, []
+            transaction.sequence, transaction.growth, transaction.changes = before, growth, []
             self._connection.execute("ROLLBACK TO one_write")
         self._connection.execute("RELEASE one_write")
         write.changes = transaction.changes

@@ -23,6 +23,7 @@ KEY_BYTES = 32
 _MAGIC = b"AFENC001"
 _FRAME_BYTES = 1 << 20
 _TAG_BYTES = 16
+PREFIX_BYTES = len(_MAGIC) + 8
 
 
 def derive_key(key: bytes, purpose: str) -> bytes:
@@ -53,22 +54,34 @@ def encrypt_file(key: bytes, purpose: str, plain: bytes) -> bytes:
     return b"".join(frames)
 
 
+def plain_size(encrypted_size: int) -> int:
+    """How long the plain content of an encrypted file is."""
+    frames = -(-(encrypted_size - PREFIX_BYTES) // (_FRAME_BYTES + _TAG_BYTES))
+    return max(0, encrypted_size - PREFIX_BYTES - frames * _TAG_BYTES)
+
+
 def decrypt_file(key: bytes, purpose: str, content: bytes) -> bytes:
     """The plain content. Raises SnapshotDamaged where a byte differs, is missing or is too many."""
-    head = len(_MAGIC) + 8
-    if content[: len(_MAGIC)] != _MAGIC or len(content) < head + _TAG_BYTES:
+    plain = bytearray(plain_size(len(content)))
+    decrypt_into(key, purpose, content, memoryview(plain))
+    return bytes(plain)
+
+
+def decrypt_into(key: bytes, purpose: str, content: bytes, plain: memoryview) -> None:
+    """Writes the plain content, `plain_size` bytes, into `plain`. Raises SnapshotDamaged as `decrypt_file` does."""
+    if content[: len(_MAGIC)] != _MAGIC or len(content) < PREFIX_BYTES + _TAG_BYTES:
         raise SnapshotDamaged("not an encrypted file of this program")
-    cipher, prefix = AESGCM(key), content[len(_MAGIC) : head]
-    step, plain = _FRAME_BYTES + _TAG_BYTES, []
-    starts = range(head, len(content), step)
+    cipher, prefix, whole = AESGCM(key), content[len(_MAGIC) : PREFIX_BYTES], memoryview(content)
+    step = _FRAME_BYTES + _TAG_BYTES
+    starts = range(PREFIX_BYTES, len(content), step)
     try:
         for number, start in enumerate(starts):
             last = start == starts[-1]
-            frame = content[start : start + step]
-            plain.append(cipher.decrypt(_nonce(prefix, number), frame, _associated(purpose, number, last)))
-    except InvalidTag as error:
+            frame = whole[start : start + step]
+            into = plain[number * _FRAME_BYTES : number * _FRAME_BYTES + len(frame) - _TAG_BYTES]
+            cipher.decrypt_into(_nonce(prefix, number), frame, _associated(purpose, number, last), into)
+    except (InvalidTag, ValueError) as error:
         raise SnapshotDamaged("the file does not authenticate") from error
-    return b"".join(plain)
 
 
 def _nonce(prefix: bytes, number: int) -> bytes:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from pyroaring import BitMap
+from pyroaring import AbstractBitMap
 
 from index.errors import InvalidInput
 from index.rows import View, gather
@@ -29,13 +28,13 @@ class SlotGroup:
     max_distance: float
 
 
-def duplicate_groups(view: View, allowed: BitMap, max_distance: float) -> Iterator[SlotGroup]:
+def duplicate_groups(view: View, allowed: AbstractBitMap, max_distance: float) -> Iterator[SlotGroup]:
     """Groups of two or more allowed slots. Raises InvalidInput where too many rows are allowed."""
     if len(allowed) > MAX_ROWS:
         raise InvalidInput("filter", f"{len(allowed)} records are more than {MAX_ROWS}; narrow them with a filter")
     slots = np.array(allowed, np.int64)
     slots = slots[np.argsort(view.row_ids[slots], kind="stable")]
-    vectors = _vectors_in_order(view, slots)
+    vectors = gather(view, slots).astype(np.float32)
     free = np.ones(len(slots), bool)
     for start in range(0, len(slots), _LEADERS_AT_ONCE):
         block = slice(start, start + _LEADERS_AT_ONCE)
@@ -50,11 +49,3 @@ def duplicate_groups(view: View, allowed: BitMap, max_distance: float) -> Iterat
                 free[members + start] = False
                 joined = (leader, *(members + start).tolist())
                 yield SlotGroup(tuple(int(slots[i]) for i in joined), float(distances[members].max()))
-
-
-def _vectors_in_order(view: View, slots: NDArray[np.int64]) -> NDArray[np.float32]:
-    order = np.argsort(slots)
-    gathered = gather(view, slots[order])
-    vectors = np.empty_like(gathered)
-    vectors[order] = gathered
-    return vectors

@@ -7,12 +7,14 @@ AfterimageIndexError
 ├── RecordNotFound            a patch or a query names an id that does not exist
 ├── CollectionExists
 ├── CollectionNotFound
+├── QuotaExceeded             the tenant may not store more; `what` is records or bytes
 ├── DigestMoved               the record changed between look-up and write; encode and try again
 ├── DirectoryLocked           another process owns the data directory
 ├── WrongKey                  the key does not open the file
 ├── UnsupportedFormat         written by a newer version
 ├── StoreUnavailable          the disk refused a write; nothing of it was acknowledged
-└── SnapshotDamaged           a snapshot failed its checks; it is set aside and rebuilt
+├── SnapshotNotFound          no kept snapshot has this id
+└── SnapshotDamaged           a snapshot failed its checks; a derived one is set aside and rebuilt
 """
 
 from __future__ import annotations
@@ -54,6 +56,14 @@ class CollectionNotFound(AfterimageIndexError):
     """No collection has this name."""
 
 
+class QuotaExceeded(AfterimageIndexError):
+    """The tenant may not store more. `what` says of what: records or bytes."""
+
+    def __init__(self, what: str, message: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
 class DigestMoved(AfterimageIndexError):
     """The record is no longer the one whose vector was to be kept: encode the picture and write again."""
 
@@ -72,6 +82,10 @@ class UnsupportedFormat(AfterimageIndexError):
 
 class StoreUnavailable(AfterimageIndexError):
     """The disk refused a write. Nothing of that write was acknowledged."""
+
+
+class SnapshotNotFound(AfterimageIndexError):
+    """No kept snapshot has this id."""
 
 
 class SnapshotDamaged(AfterimageIndexError):

@@ -6,7 +6,8 @@ DATA/
   redis/                                  files of the embedded Redis
   tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
   tenants/<tenant>/<collection>/records.db    the truth (encrypted)
-  tenants/<tenant>/<collection>/snapshot-<sequence>/    derived: manifest.json, vectors.enc, rows.enc
+  tenants/<tenant>/<collection>/snapshot-<sequence>/    derived: what is in memory
+  tenants/<tenant>/<collection>/kept-<id>/              a copy that somebody asked for: manifest.json, records.db
   tenants/<tenant>/<collection>/damaged-<sequence>/     a snapshot that failed its checks
 """
 
@@ -95,6 +96,14 @@ class CollectionLayout:
             if match and path.is_dir():
                 found.append((int(match[1]), path))
         return sorted(found, reverse=True)
+
+    def kept(self, snapshot_id: str) -> Path:
+        """A snapshot that somebody asked for."""
+        return self.root / f"kept-{snapshot_id}"
+
+    def kept_snapshots(self) -> list[Path]:
+        """Directories of snapshots that somebody asked for."""
+        return sorted(p for p in self.root.iterdir() if p.name.startswith("kept-") and p.is_dir())
 
     def leftovers(self) -> list[Path]:
         """Snapshots that were being written when the process ended."""

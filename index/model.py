@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,8 +89,7 @@ class Outcome(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class WriteResult:
+class WriteResult(NamedTuple):
     """The outcome for one record. `error` is set where it FAILED; `sequence` is 0 where nothing was written."""
 
     record_id: str
@@ -98,8 +98,7 @@ class WriteResult:
     error: Exception | None = None
 
 
-@dataclass(frozen=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """A record as the store holds it. Times are milliseconds since 1970, UTC."""
 
     row_id: int
@@ -119,7 +118,8 @@ class SearchQuery:
     """A search. `vector` is normalised on the way in.
 
     k: hits, or groups where `group_by_product`, to return; offset: how many to leave out before the first.
-    max_distance: cosine distance, 0 to 2.
+    max_distance: cosine distance, 0 to 2. exact: compare every allowed record, whatever it takes.
+    facets: attributes whose values are to be counted over the allowed records.
     """
 
     vector: Vector
@@ -131,22 +131,39 @@ class SearchQuery:
     max_distance: float | None = None
     exclude_record_ids: frozenset[str] = frozenset()
     include_vectors: bool = False
+    exact: bool = False
+    facets: tuple[str, ...] = ()
 
 
 class Path(Enum):
-    """Which way an answer was found."""
+    """Which way an answer was found: by comparing every allowed record, along the graph, or within the clusters that
+    are nearest to the query."""
 
     EMPTY = "empty"
     EXACT = "exact"
     EXACT_FILTERED = "exact_filtered"
+    GRAPH = "graph"
+    GRAPH_FILTERED = "graph_filtered"
+    CLUSTERS_FILTERED = "clusters_filtered"
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """A record and its cosine distance to the query, 0 to 2."""
 
     record: StoredRecord
     distance: float
+
+
+@dataclass(frozen=True)
+class Facet:
+    """How many of the allowed records have each value of an attribute, the most frequent first.
+
+    A record counts once for each member of a list. Numbers are not counted. `values`: how many there are in all.
+    """
+
+    attribute: str
+    counts: tuple[tuple[str | bool, int], ...]
+    values: int
 
 
 @dataclass(frozen=True)
@@ -158,6 +175,7 @@ class SearchAnswer:
     path: Path
     sequence: int
     index_time_ms: int
+    facets: tuple[Facet, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,7 +189,10 @@ class DuplicateGroup:
 
 @dataclass(frozen=True)
 class CollectionStats:
-    """Counts of a collection. `tombstones` are rows in memory that no search returns any more."""
+    """Counts of a collection. `tombstones` are rows in memory that no search returns any more; `base_rows` are covered
+    by the base, later ones are compared one by one; `recall` is recall@10 of `recall_sample` real searches, once
+    there were any, and what the base's building measured before; `search_effort`: candidates that a search through the
+    graph keeps. Of a collection that is not in memory only counts and times are known."""
 
     records: int
     tombstones: int
@@ -179,3 +200,8 @@ class CollectionStats:
     index_time_ms: int
     created_ms: int
     snapshot_sequence: int
+    base_rows: int = 0
+    memory_bytes: int = 0
+    recall: float | None = None
+    recall_sample: int = 0
+    search_effort: int = 0

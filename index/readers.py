@@ -29,8 +29,7 @@ class ReaderPool:
     def connection(self) -> Iterator[Connection]:
         """A connection within one read transaction. Raises StoreUnavailable once the pool is closed."""
         with self._permits:
-            if self._closed:
-                raise StoreUnavailable("the collection is closed")
+            self.check_open()
             connection = self._idle.pop() if self._idle else connect(self._path, self._key)
             try:
                 connection.execute("BEGIN")
@@ -42,6 +41,11 @@ class ReaderPool:
                     connection.close()
                 else:
                     self._idle.append(connection)
+
+    def check_open(self) -> None:
+        """Raises StoreUnavailable once the pool is closed."""
+        if self._closed:
+            raise StoreUnavailable("the collection is closed")
 
     def close(self) -> None:
         """Waits for readers to finish and closes their connections."""

@@ -1,4 +1,4 @@
-"""Answers from a view, with the records that belong to them from the store."""
+"""Answers from a view."""
 
 from __future__ import annotations
 
@@ -7,54 +7,66 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from pyroaring import BitMap
 
+from index.allowed import Allowed
 from index.duplicates import duplicate_groups
 from index.filters.evaluate import allowed_slots
 from index.filters.syntax import parse_filter
-from index.model import DuplicateGroup, Hit, Path, SearchAnswer, SearchQuery, StoredRecord, Vector
+from index.model import DuplicateGroup, Facet, Hit, SearchAnswer, SearchQuery, StoredRecord, Vector
+from index.payloads import unpack_record
 from index.readers import ReaderPool
-from index.rows import View
-from index.search import Found, Window, nearest, nearest_groups
+from index.recall import RecallCheck
+from index.rows import View, gather
+from index.search import THROUGH_BASE, Asked, Found, Window, nearest, nearest_groups
 from index.store import read_digests, read_page, read_records, read_rows
+
+MOST_FACET_VALUES = 100
+_MOST_DROPPED = 16
 
 
 class Reading:
     """The reading side of a collection. Any number of threads may call any method at once."""
 
-    def __init__(self, readers: ReaderPool) -> None:
-        self._readers = readers
+    def __init__(self, readers: ReaderPool, encoder_fingerprint: str) -> None:
+        self._readers, self._fingerprint = readers, encoder_fingerprint
 
-    def allowed(self, view: View, filter_text: str, excluded: frozenset[str] = frozenset()) -> BitMap:
-        """The live slots that the filter allows, without the excluded records. Raises FilterSyntaxError."""
-        tree = parse_filter(filter_text)
-        live = BitMap(view.live)
-        found = live if tree is None else allowed_slots(tree, view.columns, view.products, live)
-        if excluded:
-            with self._readers.connection() as connection:
-                named = read_records(connection, sorted(excluded), vectors=False)
-            rows = np.array([r.row_id for r in named.values()], np.int64)
-            found = found - BitMap(np.flatnonzero(np.isin(view.row_ids, rows)).astype(np.uint32))
-        return found
+    def allowed(self, view: View, filter_text: str) -> Allowed:
+        """The live rows that the filter allows. Raises FilterSyntaxError."""
+        return view.filters.get(filter_text, lambda: _allowed(view, filter_text))
 
-    def search(self, view: View, query: SearchQuery, vector: Vector) -> SearchAnswer | None:
-        """The answer, or None where the store has moved on from one of its hits since the view."""
-        allowed = self.allowed(view, query.filter, query.exclude_record_ids)
+    def search(self, view: View, query: SearchQuery, vector: Vector, check: RecallCheck) -> SearchAnswer:
+        """The answer. Raises FilterSyntaxError or InvalidInput."""
+        allowed = self.allowed(view, query.filter)
+        dropped: tuple[int, ...] = ()
+        if query.exclude_record_ids:
+            excluded = [s for s in view.slots_of(self._row_ids(query.exclude_record_ids)) if s in allowed.rows]
+            if len(excluded) > _MOST_DROPPED:
+                allowed = allowed.without(excluded)
+            else:
+                dropped = tuple(excluded)
+        asked = Asked(vector, allowed, dropped, query.exact, check.effort)
         window = Window(query.k, query.offset, query.max_distance)
         if query.group_by_product:
-            found = nearest_groups(view, vector, allowed, window, query.group_size)
+            found, path = nearest_groups(asked, window, query.group_size)
         else:
-            found = [[f] for f in nearest(view, vector, allowed, window)]
+            alone, path = nearest(asked, window)
+            if path in THROUGH_BASE and check.wants_sample and not query.offset and query.max_distance is None:
+                check.offer(asked, [f.slot for f in alone])
+            found = [[f] for f in alone]
         groups = self._hits(view, found, query.include_vectors)
-        if groups is None:
-            return None
-        path = Path.EMPTY if not allowed else Path.EXACT_FILTERED if query.filter else Path.EXACT
-        return SearchAnswer(groups, len(allowed), path, view.sequence, view.index_time_ms)
+        facets = tuple(facet_of(allowed, name) for name in query.facets)
+        return SearchAnswer(groups, allowed.count - len(dropped), path, view.sequence, view.index_time_ms, facets)
+
+    def get(self, record_ids: Sequence[str], *, vectors: bool) -> dict[str, StoredRecord]:
+        """Records by id; ids that do not exist are left out."""
+        with self._readers.connection() as connection:
+            return read_records(connection, record_ids, vectors=vectors)
 
     def page(self, view: View, after_row_id: int, limit: int, filter_text: str, *, vectors: bool) -> list[StoredRecord]:
         """Up to `limit` matching records whose row id is higher than `after_row_id`, in order of row id."""
         if not filter_text.strip():
             with self._readers.connection() as connection:
                 return read_page(connection, after_row_id, limit, vectors=vectors)
-        row_ids = view.row_ids[np.array(self.allowed(view, filter_text), np.int64)]
+        row_ids = view.row_ids[np.array(self.allowed(view, filter_text).rows, np.int64)]
         page = np.sort(row_ids[row_ids > after_row_id])[:limit].tolist()
         with self._readers.connection() as connection:
             found = read_rows(connection, page, vectors=vectors)
@@ -62,7 +74,7 @@ class Reading:
 
     def duplicates(self, view: View, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
         """Groups of matching records within a cosine distance of their first."""
-        for group in duplicate_groups(view, self.allowed(view, filter_text), max_distance):
+        for group in duplicate_groups(view, self.allowed(view, filter_text).rows, max_distance):
             row_ids = view.row_ids[list(group.slots)].tolist()
             with self._readers.connection() as connection:
                 found = read_rows(connection, row_ids)
@@ -72,18 +84,45 @@ class Reading:
                 identical = len(digests) == len(ids) and len(set(digests.values())) == 1
                 yield DuplicateGroup(tuple(ids), group.max_distance, identical)
 
-    def _hits(self, view: View, found: Sequence[Sequence[Found]], vectors: bool) -> tuple[tuple[Hit, ...], ...] | None:
-        """Hits for slots, or None where a slot's record was written since the view: it would not fit its distance."""
-        slots = [f.slot for group in found for f in group]
+    def _row_ids(self, record_ids: frozenset[str]) -> frozenset[int]:
+        if not record_ids:
+            return frozenset()
         with self._readers.connection() as connection:
-            stored = read_rows(connection, view.row_ids[slots].tolist(), vectors=vectors)
-        groups = []
-        for group in found:
-            hits = []
-            for f in group:
-                record = stored.get(int(view.row_ids[f.slot]))
-                if record is None or record.sequence != int(view.sequences[f.slot]):
-                    return None
-                hits.append(Hit(record, f.distance))
-            groups.append(tuple(hits))
-        return tuple(groups)
+            return frozenset(r.row_id for r in read_records(connection, sorted(record_ids), vectors=False).values())
+
+    def _hits(self, view: View, found: Sequence[Sequence[Found]], vectors: bool) -> tuple[tuple[Hit, ...], ...]:
+        slots = np.array([f.slot for group in found for f in group], np.int64)
+        stored = self._vectors(view, slots.tolist()) if vectors else {}
+        numbers = zip(slots.tolist(), view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True)
+        record, fingerprint = view.payloads.record, self._fingerprint
+        records = (unpack_record(record(s), row_id, sequence, fingerprint) for s, row_id, sequence in numbers)
+        if vectors:
+            records = (r._replace(vector=stored[s]) for r, s in zip(records, slots.tolist(), strict=True))
+        return tuple([tuple([Hit(next(records), f.distance) for f in group]) for group in found])
+
+    def _vectors(self, view: View, slots: list[int]) -> dict[int, Vector]:
+        """The vectors as they were given; in half precision for a row that was written anew since the view."""
+        with self._readers.connection() as connection:
+            stored = read_rows(connection, view.row_ids[slots].tolist(), vectors=True)
+        vectors = {}
+        for slot in slots:
+            record = stored.get(int(view.row_ids[slot]))
+            if record is not None and record.vector is not None and record.sequence == int(view.sequences[slot]):
+                vectors[slot] = record.vector
+            else:
+                vectors[slot] = gather(view, np.array([slot]))[0].astype(np.float32)
+        return vectors
+
+
+def _allowed(view: View, filter_text: str) -> Allowed:
+    tree = parse_filter(filter_text)
+    if tree is None:
+        return Allowed(view, view.live, True)
+    return Allowed(view, allowed_slots(tree, view.columns, view.products, BitMap(view.live)), False)
+
+
+def facet_of(allowed: Allowed, attribute: str) -> Facet:
+    """How many of the allowed rows have each value of an attribute."""
+    counts = allowed.view.columns.facet(attribute, allowed.rows)
+    counts.sort(key=lambda entry: (-entry[1], str(entry[0])))
+    return Facet(attribute, tuple(counts[:MOST_FACET_VALUES]), len(counts))

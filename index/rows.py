@@ -1,39 +1,34 @@
-"""Rows of a collection in memory: vectors in blocks, and what belongs to each slot.
+"""Rows of a collection in memory: half-precision vectors in one matrix, and what belongs to each slot.
 
-A slot is a row's place; it is given once and never used again. New vectors go to a buffer (the tail) that is scanned
-with numpy; when it is full it becomes a sealed FAISS block and a new tail begins. The writer publishes a View after
-each commit; readers take the newest View and never wait.
+A slot is a row's place; it is given once and never used again, until the rows are compacted into new ones. The writer
+publishes a View after each commit; readers take the newest View and never wait. Rows below the base's end are searched
+through the base, later ones (the delta) exactly.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap, FrozenBitMap
 
+from index.allowed import AllowedByFilter
+from index.attributes import attributes_to_json
+from index.base import Base
+from index.bits import bitmap_bits
 from index.columns import Columns
-from index.faiss_flat import FlatBlock
-from index.growing import GrowingArray
+from index.faiss_index import Bits, FlatView
+from index.growing import GrowingArray, SlotTable
+from index.halves import HalfMatrix, Halves
+from index.payloads import Payloads, pack_record
 from index.store import RowChange
 
-TAIL_ROWS = 4096
-_FIRST_TAIL_ROWS = 64
-
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive slots from `start` on: a sealed FAISS block, or the used part of the tail."""
-
-    start: int
-    vectors: FlatBlock | NDArray[np.float32]
-
-    @property
-    def rows(self) -> int:
-        return self.vectors.rows if isinstance(self.vectors, FlatBlock) else len(self.vectors)
+_COPIED_ROWS = 16_384
 
 
 @dataclass(frozen=True)
@@ -42,91 +37,189 @@ class View:
 
     count: int
     live: FrozenBitMap
-    blocks: tuple[Block, ...]
+    halves: Halves
+    base: Base | None
     columns: Columns
+    payloads: Payloads
     row_ids: NDArray[np.int64]
     sequences: NDArray[np.int64]
     products: NDArray[np.int32]
     sequence: int
     index_time_ms: int
+    slot_of_row: SlotTable
+
+    def slots_of(self, row_ids: Iterable[int]) -> list[int]:
+        """The live slots of those rows that have one."""
+        found = []
+        for row_id in row_ids:
+            slot = self.slot_of_row.find(row_id)
+            if not 0 <= slot < self.count or self.row_ids[slot] != row_id:  # written anew or deleted since the view
+                slot = next((s for s in np.flatnonzero(self.row_ids == row_id).tolist() if s in self.live), -1)
+            if slot >= 0 and slot in self.live:
+                found.append(slot)
+        return found
+
+    @property
+    def base_rows(self) -> int:
+        """Where the delta begins."""
+        return self.base.rows if self.base is not None else 0
+
+    @cached_property
+    def filters(self) -> AllowedByFilter:
+        """What was worked out for filters that this view was asked with."""
+        return AllowedByFilter(self.halves.nbytes)
+
+    @cached_property
+    def records(self) -> int:
+        """How many rows are live."""
+        return len(self.live)
+
+    @cached_property
+    def all_rows(self) -> FlatView:
+        """An exact scan over all rows."""
+        return FlatView(self.halves)
+
+    @cached_property
+    def delta(self) -> FlatView:
+        """An exact scan over the rows that the base does not cover."""
+        return FlatView(self.halves[self.base_rows :]) if self.base_rows else self.all_rows
+
+    @cached_property
+    def live_bits(self) -> Bits | None:
+        """The live rows as bits; None where all are."""
+        return None if self.records == self.count else bitmap_bits(self.live, self.count)
+
+
+@dataclass
+class _Dying:
+    """Slots that died, until they are erased: those of this turn, and those of the turn before."""
+
+    recent: BitMap
+    earlier: BitMap
+    turned: float
 
 
 class Rows:
     """The writer's side. All methods but `view` are called by one thread at a time."""
 
-    def __init__(self, dimension: int) -> None:
-        self._dimension = dimension
-        self._sealed: list[Block] = []
-        self._tail_start = 0
-        self._tail = np.zeros((_FIRST_TAIL_ROWS, dimension), np.float32)
+    def __init__(self, dimension: int, capacity: int = 64) -> None:
+        self.matrix = HalfMatrix(dimension, capacity)
+        self.base: Base | None = None
         self._live = BitMap()
-        self._columns = Columns()
-        self._row_ids = GrowingArray(np.int64)
-        self._sequences = GrowingArray(np.int64)
+        self._columns, self._payloads = Columns(), Payloads()
+        self._row_ids, self._sequences = GrowingArray(np.int64), GrowingArray(np.int64)
         self._products = GrowingArray(np.int32)
-        self._slot_of_row: dict[int, int] = {}
-        self.dead_since: float | None = None  # when the oldest dead row died, by the monotonic clock
+        self._slot_of_row = SlotTable()
+        self._dying = _Dying(BitMap(), BitMap(), time.monotonic())
         self.view = self._make_view(0)
 
-    def load(self, block: FlatBlock, changes: Sequence[RowChange]) -> None:
-        """Fills empty rows from a snapshot: its block, and a change without a vector for each of its rows."""
-        self._sealed = [Block(0, block)]
-        self._tail_start = block.rows
-        for slot, change in enumerate(changes):
-            self._enter(slot, change)
+    @classmethod
+    def of(cls, view: View, matrix: HalfMatrix) -> Rows:
+        """Rows that begin as `view`, whose vectors are in `matrix`. Nobody else may write to the view's parts."""
+        rows = cls(matrix.dimension, 1)
+        rows.matrix, rows.base = matrix, view.base
+        rows._live, rows._columns, rows._payloads = BitMap(view.live), view.columns, view.payloads
+        rows._row_ids, rows._sequences = GrowingArray(np.int64, view.row_ids), GrowingArray(np.int64, view.sequences)
+        rows._products = GrowingArray(np.int32, view.products)
+        live = np.array(view.live, np.int64)
+        rows._slot_of_row.fill(view.row_ids[live], live)
+        rows._dying.earlier = BitMap(range(view.count)) - view.live
+        rows.view = rows._make_view(view.sequence)
+        return rows
 
     def apply(self, changes: Sequence[RowChange], sequence: int) -> None:
         """Takes over the changes of a commit and publishes a new view."""
+        self._enter([c for c in changes if c.record is not None])
+        slot = self.view.count
         for change in changes:
-            old = self._slot_of_row.pop(change.row_id, None)
+            old = self._slot_of_row.pop(change.row_id)
             if old is not None:
                 self._live.discard(old)
-                self.dead_since = self.dead_since or time.monotonic()
+                self._dying.recent.add(old)
             if change.record is not None:
-                assert change.record.vector is not None
-                self._append_vector(change.record.vector)
-                self._enter(self._row_ids.length, change)
+                self._slot_of_row.put(change.row_id, slot)
+                self._live.add(slot)
+                slot += 1
         self.view = self._make_view(sequence)
 
-    def _enter(self, slot: int, change: RowChange) -> None:
-        record = change.record
-        assert record is not None
-        self._columns.add(slot, record.attributes)
-        self._row_ids.append(record.row_id)
-        self._sequences.append(record.sequence)
-        self._products.append(self._columns.product_code(record.product_id))
-        self._slot_of_row[record.row_id] = slot
-        self._live.add(slot)
+    def set_base(self, base: Base | None) -> None:
+        """Publishes a view with this base."""
+        self.base = base
+        self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
-    def _append_vector(self, vector: NDArray[np.float32]) -> None:
-        used = self._row_ids.length - self._tail_start
-        if used == TAIL_ROWS:
-            self._sealed.append(Block(self._tail_start, FlatBlock.from_vectors(self._tail)))
-            self._tail_start, used = self._row_ids.length, 0
-            self._tail = np.zeros((_FIRST_TAIL_ROWS, self._dimension), np.float32)
-        elif used == len(self._tail):
-            larger = np.zeros((min(used * 4, TAIL_ROWS), self._dimension), np.float32)
-            larger[:used] = self._tail
-            self._tail = larger
-        self._tail[used] = vector.astype(np.float16)  # as a sealed block will hold it: scores do not jump
+    @property
+    def erasures_wait(self) -> bool:
+        """Whether rows died that are not erased yet."""
+        return bool(self._dying.recent or self._dying.earlier)
 
-    def _make_view(self, sequence: int) -> View:
-        count = self._row_ids.length
-        tail = Block(self._tail_start, self._tail[: count - self._tail_start])
-        blocks = (*self._sealed, tail) if tail.rows else tuple(self._sealed)
+    def erase_dead(self, turn_s: float) -> int:
+        """Overwrites rows that died at least `turn_s` ago, so that no search still uses them; returns how many.
+
+        A row is erased at the second call after its death, calls within `turn_s` of the last one doing nothing.
+        """
+        now = time.monotonic()
+        if now - self._dying.turned < turn_s:
+            return 0
+        gone = np.array(self._dying.earlier, np.int64)
+        self._dying = _Dying(BitMap(), self._dying.recent, now)
+        if len(gone):
+            self.matrix.erase(gone)
+            self._payloads.erase(gone)
+            self._columns.keep(self._live, self.view.products)
+        return len(gone)
+
+    def _enter(self, changes: Sequence[RowChange]) -> None:
+        """Fills the next slots, which no view shows yet."""
+        records = [c.record for c in changes if c.record is not None]
+        if not records:
+            return
+        self.matrix.append(np.stack([r.vector for r in records]))  # type: ignore[misc]
+        for slot, record, change in zip(count(self._row_ids.length), records, changes, strict=False):
+            self._columns.add(slot, record.attributes)
+            self._payloads.append(pack_record(record, change.attributes_json or attributes_to_json(record.attributes)))
+        self._sequences.extend([r.sequence for r in records])
+        self._products.extend([self._columns.products.code(r.product_id) for r in records])
+        self._row_ids.extend([r.row_id for r in records])
+
+    def _make_view(self, sequence: int, index_time_ms: int | None = None) -> View:
+        rows = self._row_ids.length
         return View(
-            count, FrozenBitMap(self._live), blocks, self._columns, self._row_ids.data[:count],
-            self._sequences.data[:count], self._products.data[:count], sequence, time.time_ns() // 1_000_000,
+            rows, FrozenBitMap(self._live), self.matrix.view(0, rows), self.base, self._columns, self._payloads,
+            self._row_ids.data[:rows], self._sequences.data[:rows], self._products.data[:rows], sequence,
+            time.time_ns() // 1_000_000 if index_time_ms is None else index_time_ms, self._slot_of_row,
         )  # fmt: skip
 
 
-def gather(view: View, slots: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The vectors of ascending slots as float32, shape (n, dimension)."""
-    parts = []
-    for block in view.blocks:
-        low, high = np.searchsorted(slots, (block.start, block.start + block.rows))
-        if low == high:
-            continue
-        rows = slots[low:high] - block.start
-        parts.append(block.vectors.vectors(rows) if isinstance(block.vectors, FlatBlock) else block.vectors[rows])
-    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+def compacted(view: View) -> Rows:
+    """New rows with the live ones of `view` alone, without a base. Needs memory for a second copy of them."""
+    live = np.array(view.live, np.int64)
+    places = np.full(view.count, -1, np.int64)
+    places[live] = np.arange(len(live))
+    matrix = HalfMatrix(view.halves.shape[1], max(64, len(live)))
+    payloads = Payloads()
+    for start in range(0, len(live), _COPIED_ROWS):
+        slots = live[start : start + _COPIED_ROWS]
+        matrix.append(view.halves[slots])
+        for slot in slots.tolist():
+            payloads.append(view.payloads.record(slot))
+    alone = replace(
+        view, count=len(live), live=FrozenBitMap(range(len(live))), halves=matrix.view(0, len(live)), base=None,
+        columns=view.columns.moved(places), payloads=payloads, row_ids=view.row_ids[live],
+        sequences=view.sequences[live], products=view.products[live],
+    )  # fmt: skip
+    return Rows.of(alone, matrix)
+
+
+def memory_of(view: View) -> int:
+    """About how many bytes the rows of a view take: vectors, records, row numbers and the base."""
+    base = (
+        0
+        if view.base is None
+        else 2 * len(view.base.content) + view.base.clusters.centroids.nbytes + 12 * view.base_rows
+    )
+    return view.halves.nbytes + view.payloads.bytes + 28 * view.count + base + view.filters.bytes
+
+
+def gather(view: View, slots: NDArray[np.int64]) -> Halves:
+    """The vectors of some slots, shape (n, dimension), in half precision."""
+    return np.take(view.halves, slots, axis=0)

@@ -29,4 +29,10 @@ MIGRATIONS = (
     ALTER TABLE records ADD COLUMN etag TEXT;
     ALTER TABLE records ADD COLUMN last_modified TEXT
     """,
+    """
+    INSERT INTO meta SELECT 'records', count(*) FROM records;
+    INSERT INTO meta SELECT 'bytes', coalesce(sum(length(vector) + length(CAST(record_id AS BLOB))
+      + length(CAST(product_id AS BLOB)) + length(CAST(attributes AS BLOB))), 0) FROM records;
+    CREATE TABLE learnt (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
+    """,
 )

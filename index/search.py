@@ -1,23 +1,27 @@
-"""Search in a view: which slots are nearest, alone or by product. Exact: every allowed row is compared."""
+"""Search in a view: which slots are nearest, alone or by product."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from index.faiss_flat import FlatBlock
-from index.model import Vector
-from index.rows import Block, View, gather
+from index.allowed import Allowed
+from index.faiss_index import Bits, FlatView, RowNumbers, Scores
+from index.model import Path, Vector
+from index.planner import MOST_REACH, Plan, exact_way, plan
+from index.rows import gather
 
-_GATHER_SHARE = 16  # gather the allowed rows where they are fewer than 1 in this many, else scan under a bitmap
 _TIE_MARGIN = 16
+_STEPS = (32, 128, 512, MOST_REACH)  # results that are looked for at once, so that pages of one query fit together
 
 
-@dataclass(frozen=True)
-class Found:
+THROUGH_BASE = frozenset({Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})
+
+
+class Found(NamedTuple):
     """A slot and its cosine distance."""
 
     slot: int
@@ -37,32 +41,44 @@ class Window:
         return self.offset + self.k
 
 
-def nearest(view: View, query: Vector, allowed: BitMap, window: Window) -> list[Found]:
-    """The allowed slots of the window, nearest first; equal distances in order of insertion."""
-    slots, distances = _ordered(view, query, allowed, window.end)
-    found = [Found(int(s), float(d)) for s, d in zip(slots, distances, strict=True)]
-    return _within(found, window.max_distance)[window.offset : window.end]
+@dataclass(frozen=True)
+class Asked:
+    """A query over allowed rows. exact: compare each; effort: multiplies what the base's measurement asks for; dropped:
+    allowed slots that are left out of what is found, cheaper for a few than not allowing them."""
+
+    vector: Vector
+    allowed: Allowed
+    dropped: tuple[int, ...] = ()
+    exact: bool = False
+    effort: float = 1.0
 
 
-def nearest_groups(view: View, query: Vector, allowed: BitMap, window: Window, size: int) -> list[list[Found]]:
+def nearest(asked: Asked, window: Window) -> tuple[list[Found], Path]:
+    """The allowed slots of the window, nearest first, equal distances in order of insertion; and the way taken."""
+    slots, distances, path = _ordered(asked, window.end)
+    found = list(map(Found, slots[window.offset :].tolist(), distances[window.offset :].tolist()))
+    return _within(found, window.max_distance), path
+
+
+def nearest_groups(asked: Asked, window: Window, size: int) -> tuple[list[list[Found]], Path]:
     """The groups of the window, by their nearest member, each with up to `size` members; slots without a product are
-    groups of one. Exact: the nearest groups of all, not the groups of the nearest hits."""
+    groups of one. The nearest groups of all, not the groups of the nearest hits."""
     reach = window.end * 4
     while True:
-        slots, distances = _ordered(view, query, allowed, reach)
-        complete = len(slots) >= len(allowed)
-        leaders = _leaders(view, slots, distances, window)
+        slots, distances, path = _ordered(asked, reach)
+        complete = len(slots) + len(asked.dropped) >= asked.allowed.count
+        leaders = _leaders(asked, slots, distances, window)
         if complete or len(leaders) >= window.end or _beyond(distances, window.max_distance):
             break
         reach *= 4
-    return [_members(view, query, allowed, leader, window, size) for leader in leaders[window.offset : window.end]]
+    return [_members(asked, leader, window, size) for leader in leaders[window.offset : window.end]], path
 
 
-def _leaders(view: View, slots: NDArray[np.int64], distances: NDArray[np.float32], window: Window) -> list[Found]:
+def _leaders(asked: Asked, slots: RowNumbers, distances: Scores, window: Window) -> list[Found]:
     seen: set[int] = set()
     leaders = []
-    for slot, distance in zip(slots.tolist(), distances.tolist(), strict=True):
-        code = int(view.products[slot])
+    codes = asked.allowed.view.products[slots].tolist()
+    for slot, distance, code in zip(slots.tolist(), distances.tolist(), codes, strict=True):
         if code and code in seen:
             continue
         seen.add(code)
@@ -70,75 +86,78 @@ def _leaders(view: View, slots: NDArray[np.int64], distances: NDArray[np.float32
     return _within(leaders, window.max_distance)
 
 
-def _members(view: View, query: Vector, allowed: BitMap, leader: Found, window: Window, size: int) -> list[Found]:
+def _members(asked: Asked, leader: Found, window: Window, size: int) -> list[Found]:
+    view = asked.allowed.view
     code = int(view.products[leader.slot])
     if code == 0 or size == 1:
         return [leader]
     product = BitMap(np.flatnonzero(view.products == code).astype(np.uint32))
-    return nearest(view, query, product & allowed, Window(size, 0, window.max_distance))
+    within = Allowed(view, product & asked.allowed.rows, False)
+    return nearest(replace(asked, allowed=within, exact=True), Window(size, 0, window.max_distance))[0]
 
 
-def _ordered(view: View, query: Vector, allowed: BitMap, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _ordered(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:
     """The `k` nearest slots in a stable order. Ties at the cut are resolved by looking further, so that pages of one
     query fit together."""
-    reach = k + _TIE_MARGIN
+    k += len(asked.dropped)
+    reach = next((s for s in _STEPS if s >= k + _TIE_MARGIN), k + _TIE_MARGIN)
+    count = asked.allowed.count
     while True:
-        slots, scores = _scan(view, query, allowed, reach)
+        way = Plan(Path.EXACT) if asked.exact else plan(asked.allowed, asked.vector, reach, effort=asked.effort)
+        slots, scores = _along(way, asked, reach)
+        if way.path in THROUGH_BASE and len(slots) < min(k, count):  # some are left that the way missed
+            way = Plan(Path.EXACT_FILTERED)
+            slots, scores = _exactly(asked, reach, keep=False)
         order = np.lexsort((slots, -scores))
         slots, scores = slots[order], scores[order]
-        exhausted = len(slots) < reach or len(slots) >= len(allowed)
-        if exhausted or scores[reach - 1] < scores[k - 1]:
-            return slots[:k], np.maximum(1.0 - scores[:k], 0.0)
+        if len(slots) < reach or len(slots) >= count or scores[reach - 1] < scores[k - 1]:
+            return *_kept(asked, slots[:k], np.maximum(1.0 - scores[:k], 0.0)), way.path
         reach *= 2
 
 
-def _scan(view: View, query: Vector, allowed: BitMap, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    if len(allowed) * _GATHER_SHARE < view.count or len(allowed) <= k:
-        slots = np.array(allowed, np.int64)
-        scores = gather(view, slots) @ query if len(slots) else np.zeros(0, np.float32)
-        return _top(slots, scores, k)
-    parts = [_scan_block(block, query, allowed, k) for block in view.blocks]
-    return _top(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), k)
+def _kept(asked: Asked, slots: RowNumbers, distances: Scores) -> tuple[RowNumbers, Scores]:
+    if not asked.dropped:
+        return slots, distances
+    keep = ~np.isin(slots, asked.dropped)
+    return slots[keep], distances[keep]
 
 
-def _scan_block(block: Block, query: Vector, allowed: BitMap, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    end = block.start + block.rows
-    count = allowed.range_cardinality(block.start, end)
-    if count == 0:
+def _along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+    if way.path is Path.EMPTY:
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
-    if isinstance(block.vectors, FlatBlock):
-        bits = None if count == block.rows else _bits(allowed, block.start, end)
-        scores, rows = block.vectors.search(query, k, bits)
-        return rows + block.start, scores
-    scores = block.vectors @ query
-    slots = np.arange(block.start, end)
-    if count < block.rows:
-        inside = np.unpackbits(np.frombuffer(_bits(allowed, block.start, end), np.uint8), bitorder="little")
-        keep = inside[: block.rows].astype(bool)
-        slots, scores = slots[keep], scores[keep]
-    return _top(slots, scores, k)
-
-
-def _bits(allowed: BitMap, start: int, end: int) -> bytes:
-    """A bitmap of the slots start..end, least significant bit first."""
-    mask = np.zeros(end - start, np.uint8)
-    within = allowed & BitMap(range(start, end))
-    mask[np.array(within, np.int64) - start] = 1
-    return np.packbits(mask, bitorder="little").tobytes()
-
-
-def _top(
-    slots: NDArray[np.int64], scores: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    if len(slots) <= k:
+    if way.path not in THROUGH_BASE:
+        return _exactly(asked, reach, keep=way.keep)
+    view, bits = asked.allowed.view, asked.allowed.bits
+    assert view.base is not None
+    if way.rows is not None:
+        scores, rows = FlatView(gather(view, way.rows)).search(asked.vector, reach)
+        slots = way.rows[rows]
+    else:
+        scores, slots = view.base.graph.search(asked.vector, reach, max(way.candidates, reach), bits)
+    if view.count == view.base_rows:
         return slots, scores
-    best = np.argpartition(-scores, k - 1)[:k]
-    return slots[best], scores[best]
+    later, rows = view.delta.search(asked.vector, reach, _tail_bits(bits, view.base_rows))
+    return np.concatenate([slots, rows + view.base_rows]), np.concatenate([scores, later])
+
+
+def _exactly(asked: Asked, reach: int, *, keep: bool) -> tuple[RowNumbers, Scores]:
+    allowed = asked.allowed
+    if exact_way(allowed).gathers:
+        gathered = allowed.gathered(keep=keep)
+        scores, rows = gathered.flat.search(asked.vector, reach)
+        return gathered.slots[rows], scores
+    scores, slots = allowed.view.all_rows.search(asked.vector, reach, allowed.bits)
+    return slots, scores
+
+
+def _tail_bits(bits: Bits | None, start: int) -> Bits | None:
+    """The bits from row `start` on, which is a multiple of eight: a base covers whole bytes."""
+    return None if bits is None else bits[start // 8 :]
 
 
 def _within(found: list[Found], max_distance: float | None) -> list[Found]:
     return found if max_distance is None else [f for f in found if f.distance <= max_distance]
 
 
-def _beyond(distances: NDArray[np.float32], max_distance: float | None) -> bool:
+def _beyond(distances: Scores, max_distance: float | None) -> bool:
     return max_distance is not None and len(distances) > 0 and float(distances[-1]) > max_distance

@@ -1,51 +1,54 @@
 """Snapshots: the rows in memory, written to disk so that a start need not read the whole store.
 
-A snapshot is derived and disposable. It is a directory of two encrypted files and a manifest, written under another
-name, fsynced, renamed, and the parent fsynced. The manifest carries the sequence number that it covers and the SHA-256
-of each file, under a MAC; all is checked before FAISS reads a byte. docs/formats/snapshot.md describes it.
+A snapshot is derived and disposable. It is a directory of encrypted files and a manifest, written under another name,
+fsynced, renamed, and the parent fsynced. The manifest carries the sequence number that it covers and, of each file,
+the SHA-256 and the random prefix of its encryption, under a MAC. Chunks of rows that an earlier snapshot holds
+unchanged are linked, not written again. docs/formats/snapshot.md describes it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import io
 import json
 import os
+import secrets
 import shutil
-import struct
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from index.attributes import attributes_from_json, attributes_to_json
-from index.crypto import decrypt_file, derive_key, encrypt_file
+from index.base import Base
+from index.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypt_file, plain_size
 from index.errors import SnapshotDamaged
-from index.faiss_flat import FAISS_VERSION, FlatBlock
-from index.layout import TEMPORARY_PREFIX, CollectionLayout
-from index.model import CollectionSpec, StoredRecord
-from index.rows import View, gather
-from index.store import RowChange
+from index.faiss_index import FAISS_VERSION
+from index.layout import CollectionLayout
+from index.model import CollectionSpec
+from index.payloads import CHUNK_ROWS
+from index.rows import Rows, View
+from index.snapshot_parts import load_rows, pack_chunk, pack_columns, pack_rows, pack_vectors
+from index.synced import replace_directory, write_synced
 
-FORMAT = 1
-_VECTORS, _ROWS, _MANIFEST = "vectors.enc", "rows.enc", "manifest.json"
-_ROW = struct.Struct("<qqII")
-ReadRows = Callable[[list[int]], dict[int, StoredRecord]]
+FORMAT = 2
+MANIFEST = "manifest.json"
+_ROWS, _COLUMNS, _BASE = "rows.enc", "columns.enc", "base.enc"
+_DECRYPTED_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A snapshot in memory: the block, and per row of it what the rows need to know."""
+    """A snapshot in memory. `without_base`: why its base could not be used; empty where it could, or had none."""
 
     sequence: int
-    block: FlatBlock
-    rows: list[RowChange]
+    rows: Rows
+    lineage: str
+    without_base: str = ""
 
 
 class SnapshotFiles:
-    """Writes and loads the snapshots of one collection."""
+    """Writes, checks and loads the snapshots of one collection."""
 
     def __init__(self, layout: CollectionLayout, key: bytes, spec: CollectionSpec) -> None:
         self._layout = layout
@@ -53,21 +56,25 @@ class SnapshotFiles:
         self._mac_key = derive_key(key, "snapshot manifest")
         self._spec = spec
 
-    def write(self, view: View, read_rows: ReadRows) -> Path:
-        """Writes a snapshot of the live rows of `view`, whose attributes come from `read_rows`; deletes older ones.
-
-        Rows that the store changed since are left out: the replay brings them. Raises OSError where the disk refuses;
-        an earlier snapshot is then still there.
-        """
-        slots, records = _unchanged_rows(view, read_rows)
-        vectors = gather(view, slots) if len(slots) else np.zeros((0, self._spec.dimension), np.float32)
-        contents = {
-            _VECTORS: encrypt_file(self._key, self._purpose(_VECTORS), FlatBlock.from_vectors(vectors).to_bytes()),
-            _ROWS: encrypt_file(self._key, self._purpose(_ROWS), _pack_rows(records)),
-        }
-        contents[_MANIFEST] = self._manifest(view.sequence, len(records), contents)
+    def write(self, view: View, lineage: str) -> Path:
+        """Writes a snapshot of `view`, erased rows as zeros; deletes older ones. `lineage`: random, the same as long as
+        a slot means the same row. Raises OSError where the disk refuses; an earlier snapshot is then still there."""
         final = self._layout.snapshot(view.sequence)
-        _write_directory(final, contents)
+        earlier = next((path for _, path in self._layout.snapshots()), None)
+        known = self._believed(earlier) if earlier is not None else {}
+        manifest = self._head(view, lineage)
+        same = known.get("lineage") == lineage
+        with replace_directory(final) as folder:
+            for name, content, stamp in self._parts(view):
+                old = known.get("files", {}).get(name) if same else None
+                if old is not None and old["stamp"] == stamp and earlier is not None:
+                    os.link(earlier / name, folder / name)
+                    manifest["files"][name] = old
+                else:
+                    encrypted = encrypt_file(self._key, _purpose(name), content())
+                    write_synced(folder / name, encrypted)
+                    manifest["files"][name] = _described(encrypted, stamp)
+            write_synced(folder / MANIFEST, json.dumps({**manifest, "mac": self._mac(manifest)}, indent=1).encode())
         for _, older in self._layout.snapshots():
             if older != final:
                 shutil.rmtree(older)
@@ -94,129 +101,126 @@ class SnapshotFiles:
 
     def load(self, path: Path) -> Loaded:
         """Checks a snapshot and loads it. Raises SnapshotDamaged."""
+        manifest = self._manifest(path)
+        names = [n for n in manifest["files"] if n != _BASE]
+        rows = load_rows(manifest, self._spec.dimension)
+        with ThreadPoolExecutor(_DECRYPTED_AT_ONCE) as threads:
+            read = {n: threads.submit(self._decrypted, path, n, manifest, rows.destination(n)) for n in names}
+            base = threads.submit(self._decrypted, path, _BASE, manifest, None) if _BASE in manifest["files"] else None
+            loaded = rows.finished({n: future.result() for n, future in read.items()})
+        why = ""
+        if base is not None:
+            try:
+                if manifest["faiss_version"] != FAISS_VERSION:
+                    raise SnapshotDamaged(f"{path.name}: its base is of another version of FAISS")
+                loaded.set_base(Base.from_bytes(base.result(), loaded.view.halves))
+            except SnapshotDamaged as error:
+                why = str(error)
+        return Loaded(manifest["sequence"], loaded, manifest["lineage"], why)
+
+    def all_problems(self) -> Iterator[str]:
+        """What is wrong with any snapshot that is there."""
+        for _, path in self._layout.snapshots():
+            yield from self.problems(path)
+
+    def problems(self, path: Path) -> Iterator[str]:
+        """What is wrong with a snapshot, a line for each file; nothing where it is whole."""
         try:
-            manifest = json.loads((path / _MANIFEST).read_bytes())
-            contents = {name: (path / name).read_bytes() for name in (_VECTORS, _ROWS)}
+            manifest = self._manifest(path)
+        except SnapshotDamaged as error:
+            yield str(error)
+            return
+        for name, said in manifest["files"].items():
+            try:
+                content = (path / name).read_bytes()
+                if hashlib.sha256(content).hexdigest() != said["sha256"]:
+                    raise SnapshotDamaged(f"{name}: its SHA-256 is not the manifest's")
+                self._decrypted(path, name, manifest, None)
+            except (OSError, SnapshotDamaged) as error:
+                yield f"{path.name}: {error}"
+        unknown = {p.name for p in path.iterdir()} - {*manifest["files"], MANIFEST}
+        yield from (f"{path.name}: {name} does not belong to it" for name in sorted(unknown))
+
+    def _parts(self, view: View) -> Iterator[tuple[str, Any, list[Any]]]:
+        """Name, content when asked for, and a stamp: within a lineage an equal stamp means equal content."""
+        for number, start in enumerate(range(0, view.count, CHUNK_ROWS)):
+            end = min(start + CHUNK_ROWS, view.count)
+            stamp = [end - start, view.live.range_cardinality(start, end)]
+            yield f"vectors-{number:05d}.enc", lambda s=start, e=end: pack_vectors(view, s, e), stamp
+            yield f"records-{number:05d}.enc", lambda s=start, e=end: pack_chunk(view, s, e), stamp
+        yield _ROWS, lambda: pack_rows(view), [view.sequence]
+        yield _COLUMNS, lambda: pack_columns(view), [view.sequence]
+        base = view.base
+        if base is not None:
+            yield _BASE, base.to_bytes, [base.uid]
+
+    def _head(self, view: View, lineage: str) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "sequence": view.sequence,
+            "rows": view.count,
+            "records": view.records,
+            "dimension": self._spec.dimension,
+            "encoder_fingerprint": self._spec.encoder_fingerprint,
+            "faiss_version": FAISS_VERSION,
+            "lineage": lineage,
+            "files": {},
+        }
+
+    def _believed(self, path: Path) -> dict[str, Any]:
+        try:
+            return self._manifest(path)
+        except SnapshotDamaged:
+            return {}
+
+    def _manifest(self, path: Path) -> dict[str, Any]:
+        try:
+            manifest = json.loads((path / MANIFEST).read_bytes())
         except (OSError, ValueError) as error:
             raise SnapshotDamaged(f"{path.name}: {error}") from error
-        self._check(path, manifest, contents)
-        plain = {name: decrypt_file(self._key, self._purpose(name), content) for name, content in contents.items()}
-        block = FlatBlock.from_bytes(plain[_VECTORS], self._spec.dimension)
-        rows = _unpack_rows(plain[_ROWS], self._spec.encoder_fingerprint)
-        if len(rows) != block.rows:
-            raise SnapshotDamaged(f"{path.name}: {len(rows)} rows but {block.rows} vectors")
-        return Loaded(manifest["sequence"], block, rows)
-
-    def _check(self, path: Path, manifest: object, contents: dict[str, bytes]) -> None:
         if not isinstance(manifest, dict) or not isinstance(manifest.get("mac"), str):
             raise SnapshotDamaged(f"{path.name}: the manifest has no MAC")
         if not hmac.compare_digest(manifest["mac"].encode(), self._mac(manifest).encode()):
             raise SnapshotDamaged(f"{path.name}: the manifest was changed")
-        expected = {
-            "format": FORMAT,
-            "faiss_version": FAISS_VERSION,
-            "encoder_fingerprint": self._spec.encoder_fingerprint,
-            "files": _checksums(contents),
-        }
-        for name, value in expected.items():
+        for name, value in (("format", FORMAT), ("encoder_fingerprint", self._spec.encoder_fingerprint)):
             if manifest.get(name) != value:
                 raise SnapshotDamaged(f"{path.name}: {name} is not what it must be")
+        return manifest
 
-    def _manifest(self, sequence: int, rows: int, contents: dict[str, bytes]) -> bytes:
-        manifest: dict[str, object] = {
-            "format": FORMAT,
-            "sequence": sequence,
-            "rows": rows,
-            "dimension": self._spec.dimension,
-            "encoder_fingerprint": self._spec.encoder_fingerprint,
-            "faiss_version": FAISS_VERSION,
-            "files": _checksums(contents),
-        }
-        return json.dumps({**manifest, "mac": self._mac(manifest)}, indent=1).encode()
+    def _decrypted(
+        self, path: Path, name: str, manifest: dict[str, Any], into: memoryview | None
+    ) -> bytes | memoryview:
+        """The plain content, in `into` where it is given: what the manifest speaks of, or SnapshotDamaged. AES-GCM
+        vouches for each byte; the prefix says that it is this writing of the file and no other."""
+        try:
+            content = (path / name).read_bytes()
+        except OSError as error:
+            raise SnapshotDamaged(f"{path.name}: {error}") from error
+        said = manifest["files"][name]
+        if len(content) != said["bytes"] or content[:PREFIX_BYTES].hex() != said["prefix"]:
+            raise SnapshotDamaged(f"{path.name}: {name} is not the file that the manifest speaks of")
+        size = plain_size(len(content))
+        target = memoryview(bytearray(size)) if into is None else into
+        if len(target) != size:
+            raise SnapshotDamaged(f"{path.name}: {name} has another size than its rows")
+        decrypt_into(self._key, _purpose(name), content, target)
+        return target
 
-    def _mac(self, manifest: dict[str, object]) -> str:
+    def _mac(self, manifest: dict[str, Any]) -> str:
         body = {name: value for name, value in manifest.items() if name != "mac"}
         canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
         return hmac.new(self._mac_key, canonical, hashlib.sha256).hexdigest()
 
-    def _purpose(self, name: str) -> str:
-        return f"snapshot/{FORMAT}/{name}"
+
+def new_lineage() -> str:
+    """A name for rows that nobody else has."""
+    return secrets.token_hex(8)
 
 
-def _unchanged_rows(view: View, read_rows: ReadRows) -> tuple[np.ndarray, list[StoredRecord]]:
-    slots = np.array(view.live, np.int64)
-    stored = read_rows(view.row_ids[slots].tolist())
-    keep, records = [], []
-    for slot, row_id, sequence in zip(slots, view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True):
-        record = stored.get(row_id)
-        if record is not None and record.sequence == sequence:
-            keep.append(slot)
-            records.append(record)
-    return np.array(keep, np.int64), records
+def _purpose(name: str) -> str:
+    return f"snapshot/{FORMAT}/{name}"
 
 
-def _checksums(contents: dict[str, bytes]) -> dict[str, dict[str, object]]:
-    return {
-        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        for name, content in sorted(contents.items())
-        if name != _MANIFEST
-    }
-
-
-def _pack_rows(records: list[StoredRecord]) -> bytes:
-    out = io.BytesIO()
-    for record in records:
-        product, attributes = record.product_id.encode(), attributes_to_json(record.attributes).encode()
-        out.write(_ROW.pack(record.row_id, record.sequence, len(product), len(attributes)))
-        out.write(product)
-        out.write(attributes)
-    return out.getvalue()
-
-
-def _unpack_rows(content: bytes, fingerprint: str) -> list[RowChange]:
-    rows, at = [], 0
-    try:
-        while at < len(content):
-            row_id, sequence, product_bytes, attribute_bytes = _ROW.unpack_from(content, at)
-            at += _ROW.size
-            product = content[at : at + product_bytes].decode()
-            at += product_bytes
-            attributes = attributes_from_json(content[at : at + attribute_bytes].decode())
-            at += attribute_bytes
-            record = StoredRecord(row_id, "", product, attributes, None, fingerprint, sequence, 0, 0)
-            rows.append(RowChange(row_id, record))
-    except (struct.error, ValueError) as error:
-        raise SnapshotDamaged(f"the rows do not parse: {error}") from error
-    return rows
-
-
-def _write_directory(final: Path, contents: dict[str, bytes]) -> None:
-    temporary = final.with_name(TEMPORARY_PREFIX + final.name)
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir()
-        for name, content in contents.items():
-            _write_synced(temporary / name, content)
-        _sync_directory(temporary)
-        if final.exists():
-            shutil.rmtree(final)
-        temporary.rename(final)
-        _sync_directory(final.parent)
-    except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _described(encrypted: bytes, stamp: list[Any]) -> dict[str, Any]:
+    digest = hashlib.sha256(encrypted).hexdigest()
+    return {"bytes": len(encrypted), "sha256": digest, "prefix": encrypted[:PREFIX_BYTES].hex(), "stamp": stamp}

@@ -7,7 +7,7 @@ are overwritten), temporary tables in memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,15 @@ def migrate(connection: Connection, migrations: Sequence[str], what: str) -> Non
 def checkpoint(connection: Connection) -> None:
     """Moves the write-ahead log into the database and empties it, so that overwritten rows leave the disk."""
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def integrity_problems(connection: Connection) -> Iterator[str]:
+    """What is wrong with a database: pages whose MAC does not fit, and what SQLite itself finds."""
+    try:
+        yield from (str(row[0]) for row in connection.execute("PRAGMA cipher_integrity_check"))
+        yield from (str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok")
+    except DatabaseError as error:
+        yield f"the database cannot be read: {error}"
 
 
 def library_versions() -> tuple[str, str]:

@@ -10,15 +10,21 @@ import re
 import shutil
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from index.attributes import check_id
 from index.collection import Collection
 from index.crypto import derive_key
 from index.errors import CollectionExists, CollectionNotFound, InvalidInput
+from index.hot import HotCollections
+from index.kept import check_files, copy_database, move_kept, spec_of
 from index.layout import TenantLayout, new_uid
 from index.model import CollectionSpec
-from index.sqlite import checkpoint, connect, migrate
+from index.place import Place
+from index.quota import Allowance, Usage
+from index.sqlite import Connection, checkpoint, connect, migrate
 
 MAX_DIMENSION = 8192
 MAX_DESCRIPTION_BYTES = 1024
@@ -39,125 +45,167 @@ _MIGRATIONS = (
 
 
 class TenantDirectory:
-    """The collections of one tenant. Any number of threads may call any method at once."""
+    """The collections of one tenant. Any number of threads may call any method at once. Holds no file open itself."""
 
-    def __init__(self, layout: TenantLayout, key: bytes) -> None:
-        """Opens, or makes, the tenant's directory. `key` is the tenant's data key, 32 bytes. Raises WrongKey."""
-        self._layout, self._key = layout, key
-        layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._database = connect(layout.collections, derive_key(key, "tenant collections"))
-        migrate(self._database, _MIGRATIONS, "the list of collections")
+    def __init__(self, layout: TenantLayout, key: bytes, shelf: HotCollections | None = None) -> None:
+        """Opens, or makes, the tenant's directory. `key` is the tenant's data key, 32 bytes; `shelf`: what keeps the
+        collections of a process within their memory. Raises WrongKey."""
+        self._layout, self._key, self._shelf = layout, key, shelf or HotCollections()
+        self.allowance = Allowance(self._measure)
         self._lock = threading.RLock()
-        self._open: dict[str, Collection] = {}
+        layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._database() as database:
+            migrate(database, _MIGRATIONS, "the list of collections")
+            rows = database.execute(
+                "SELECT uid, name, encoder_id, encoder_fingerprint, dimension, description FROM collections"
+            ).fetchall()
+        self._uids = {row[1]: row[0] for row in rows}
+        self._collections = {row[1]: self._collection_of(row[0], CollectionSpec(*row[1:])) for row in rows}
         self._remove_orphans()
 
     def create(self, spec: CollectionSpec) -> Collection:
         """Makes a collection. Raises InvalidInput or CollectionExists."""
-        _check_spec(spec)
+        check_spec(spec)
         with self._lock:
-            if self._uid(spec.name) is not None:
+            if spec.name in self._collections:
                 raise CollectionExists(f"collection {spec.name!r} exists")
             uid = new_uid()
             layout = self._layout.collection(uid)
             layout.root.mkdir(mode=0o700)
-            collection = Collection(layout, self._key, spec)
-            self._database.execute(
-                "INSERT INTO collections VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    spec.name,
-                    uid,
-                    spec.description,
-                    spec.encoder_id,
-                    spec.encoder_fingerprint,
-                    spec.dimension,
-                    _now_ms(),
-                ),
-            )
-            self._open[spec.name] = collection
-            return collection
+            return self._adopt(uid, spec)
 
     def collection(self, name: str) -> Collection:
-        """An open collection. Raises CollectionNotFound."""
-        with self._lock:
-            found = self._open.get(name)
-            if found is not None:
-                return found
-            uid, spec = self._uid(name), self._spec(name)
-            if uid is None or spec is None:
-                raise CollectionNotFound(f"no collection {name!r}")
-            self._open[name] = Collection(self._layout.collection(uid), self._key, spec)
-            return self._open[name]
-
-    def opened_collection(self, name: str) -> Collection | None:
-        """The collection if it is open already. Never waits, so an event loop may call it."""
-        return self._open.get(name)
+        """A collection. Raises CollectionNotFound."""
+        found = self._collections.get(name)
+        if found is None:
+            raise CollectionNotFound(f"no collection {name!r}")
+        return found
 
     def names(self, after: str = "", limit: int = 1000) -> list[str]:
         """Names higher than `after`, in order, at most `limit`."""
-        with self._lock:
-            query = "SELECT name FROM collections WHERE name > ? ORDER BY name LIMIT ?"
-            return [row[0] for row in self._database.execute(query, (after, limit))]
+        return sorted(name for name in list(self._collections) if name > after)[:limit]
 
     def describe(self, name: str, description: str) -> Collection:
         """Changes a collection's description. Raises InvalidInput or CollectionNotFound."""
         _check_description(description)
-        with self._lock:
+        with self._lock, self._database() as database:
             collection = self.collection(name)
-            self._database.execute("UPDATE collections SET description = ? WHERE name = ?", (description, name))
-            collection.spec = replace(collection.spec, description=description)
+            database.execute("UPDATE collections SET description = ? WHERE name = ?", (description, name))
+            collection.describe(description)
             return collection
 
     def delete(self, name: str) -> None:
         """Deletes a collection and all its files, for good. Raises CollectionNotFound."""
         with self._lock:
-            uid = self._uid(name)
-            if uid is None:
-                raise CollectionNotFound(f"no collection {name!r}")
-            self._database.execute("DELETE FROM collections WHERE name = ?", (name,))
-            checkpoint(self._database)
-            opened = self._open.pop(name, None)
-            if opened is not None:
-                opened.abandon()
+            collection = self.collection(name)
+            with self._database() as database:
+                database.execute("DELETE FROM collections WHERE name = ?", (name,))
+                checkpoint(database)
+            del self._collections[name]
+            uid = self._uids.pop(name)
+            collection.abandon()
             shutil.rmtree(self._layout.collection(uid).root)
+            self.allowance.forget()
 
-    def opened(self) -> list[Collection]:
-        """The collections that are open now."""
+    def restore(self, name: str, snapshot_id: str, target: str, *, replace: bool = False) -> Collection:
+        """Makes the collection `target` of a snapshot of collection `name`. With `replace` it takes the place of the
+        collection of that name, whose snapshots it takes over.
+
+        Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged, CollectionExists, InvalidInput or OSError.
+        """
+        snapshot, database = self.collection(name).kept.checked(snapshot_id)
+        return self.adopt_copy(database, spec_of(snapshot, target), replace=replace)
+
+    def adopt_snapshot(self, folder: Path, key: bytes, target: str) -> Collection:
+        """Makes a collection of a snapshot that is of another tenant, or from another machine: `key` is that tenant's
+        data key. Raises as `restore` does."""
+        snapshot, database = check_files(folder, key)
+        return self.adopt_copy(database, spec_of(snapshot, target), key=key)
+
+    def adopt_copy(
+        self, database: Path, spec: CollectionSpec, *, key: bytes | None = None, replace: bool = False
+    ) -> Collection:
+        """Makes a collection of a copy of a database. key: the data key of the tenant that the copy is of; None: this
+        tenant's. Raises CollectionExists, InvalidInput, WrongKey or OSError."""
+        check_spec(spec)
         with self._lock:
-            return list(self._open.values())
+            if spec.name in self._collections and not replace:
+                raise CollectionExists(f"collection {spec.name!r} exists")
+            uid = new_uid()
+            layout = self._layout.collection(uid)
+            layout.root.mkdir(mode=0o700)
+            copy_database(database, key or self._key, layout.records, self._key)
+            old = self._collections.pop(spec.name, None)
+            made = self._adopt(uid, spec, replaced=old)
+            self.allowance.forget()
+            return made
+
+    def hot(self) -> list[Collection]:
+        """The collections that are in memory now."""
+        return [c for c in list(self._collections.values()) if c.hot.loaded is not None]
 
     def close(self) -> None:
         """Closes all collections, each with a snapshot where it changed."""
         with self._lock:
-            for collection in self._open.values():
+            for collection in self._collections.values():
                 collection.close()
-            self._open.clear()
-            self._database.close()
 
     def abandon(self) -> None:
         """Closes without snapshots, for a tenant whose files are about to be deleted."""
         with self._lock:
-            for collection in self._open.values():
+            for collection in self._collections.values():
                 collection.abandon()
-            self._open.clear()
-            self._database.close()
 
-    def _uid(self, name: str) -> str | None:
-        row = self._database.execute("SELECT uid FROM collections WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+    def _adopt(self, uid: str, spec: CollectionSpec, replaced: Collection | None = None) -> Collection:
+        """Enters a collection whose directory is there, in the place of another. The caller holds the lock."""
+        collection = self._collection_of(uid, spec)
+        with collection.hot:  # makes its database
+            pass
+        values = (
+            spec.name,
+            uid,
+            spec.description,
+            spec.encoder_id,
+            spec.encoder_fingerprint,
+            spec.dimension,
+            _now_ms(),
+        )
+        with self._database() as database:
+            database.execute("INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        before = self._uids.get(spec.name)
+        self._uids[spec.name], self._collections[spec.name] = uid, collection
+        if replaced is not None and before is not None:
+            replaced.abandon()
+            move_kept(self._layout.collection(before), self._layout.collection(uid))
+            shutil.rmtree(self._layout.collection(before).root)
+        return collection
 
-    def _spec(self, name: str) -> CollectionSpec | None:
-        query = "SELECT name, encoder_id, encoder_fingerprint, dimension, description FROM collections WHERE name = ?"
-        row = self._database.execute(query, (name,)).fetchone()
-        return None if row is None else CollectionSpec(*row)
+    def _collection_of(self, uid: str, spec: CollectionSpec) -> Collection:
+        return Collection(Place(self._layout.collection(uid), self._key, spec, self.allowance), self._shelf)
+
+    def _measure(self) -> Usage:
+        used = Usage()
+        for collection in list(self._collections.values()):
+            used = used.plus(collection.usage())
+        return used
+
+    @contextmanager
+    def _database(self) -> Iterator[Connection]:
+        connection = connect(self._layout.collections, derive_key(self._key, "tenant collections"))
+        try:
+            yield connection
+        finally:
+            connection.close()
 
     def _remove_orphans(self) -> None:
-        known = {row[0] for row in self._database.execute("SELECT uid FROM collections")}
+        known = set(self._uids.values())
         for uid in self._layout.collection_uids():
             if uid not in known:
                 shutil.rmtree(self._layout.collection(uid).root)
 
 
-def _check_spec(spec: CollectionSpec) -> None:
+def check_spec(spec: CollectionSpec) -> None:
+    """Raises InvalidInput unless a collection may be like this."""
     if not _NAME.fullmatch(spec.name):
         raise InvalidInput("collection.name", f"{spec.name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}")
     if not 1 <= spec.dimension <= MAX_DIMENSION:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
+from pathlib import Path
 
-from index import DataDirectory, DirectoryLock
+from index import DataDirectory, DirectoryLock, HotCollections, TenantDirectory
 from service.config import Settings, process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -30,8 +33,8 @@ from service.metrics import Metrics
 from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten
 from service.rpc.guard import Gate, Guard
 from service.rpc.server import RpcServer, Transport
-from service.tenancy.masterkey import MasterKey, load_master_key
-from service.tenancy.registry import TenantRegistry
+from service.tenancy.masterkey import MasterKey, load_master_key, read_exported_key
+from service.tenancy.registry import TenancyError, TenantRegistry
 from service.tenancy.spaces import TenantSpaces
 from service.web.http import HttpServer
 
@@ -123,7 +126,7 @@ def engine_of(settings: Settings, registry: TenantRegistry, metrics: Metrics) ->
     encoders, workers = encoders_of(settings), Workers(settings.cores)
     admission = Admission(_admission_limits(settings))
     pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics)
-    spaces = TenantSpaces(DataDirectory(settings.data_dir), registry)
+    spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, HotCollections(settings.index_bytes))
     return Engine(spaces, encoders, pictures, Sources(_fetcher(settings), registry, workers, metrics), workers, metrics)
 
 
@@ -136,6 +139,37 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
     lifecycle = Lifecycle(Parts(settings, version(), engine, gate, metrics, rpc, http, redis, coordinator))
     return lifecycle
+
+
+@dataclass(frozen=True)
+class ForeignSnapshot:
+    """A snapshot that another machine took: its directory, the tenant's wrapped key from there (`afterimage tenants
+    export-key`), and that machine's master key, where it is another one."""
+
+    folder: Path
+    tenant_key_file: Path
+    master_key_file: Path | None = None
+
+
+def adopt_snapshot(settings: Settings, given: ForeignSnapshot, tenant_name: str, target: str) -> tuple[str, int]:
+    """Makes a collection of a snapshot that another machine took; its name and how many records it has.
+
+    Raises DirectoryLocked where a server runs on the data directory, TenancyError where the snapshot is of a tenant
+    that was deleted here, SnapshotDamaged, CollectionExists, SettingError.
+    """
+    data = DataDirectory(settings.data_dir)
+    with contextlib.closing(open_registry(settings)) as registry, DirectoryLock(data.lock):
+        tenant = registry.tenant(tenant_name)
+        there = load_master_key(given.master_key_file, None, create=False) if given.master_key_file else None
+        uid, wrapped = read_exported_key(given.tenant_key_file)
+        if uid in registry.deleted_uids():
+            raise TenancyError("the snapshot is of a tenant that was deleted here; it does not come back")
+        source_key = (there or master_key_of(settings)).unwrap(wrapped, uid)
+        directory = TenantDirectory(data.tenant(tenant.uid), registry.data_key(tenant.uid))
+        made = directory.adopt_snapshot(given.folder, source_key, target)
+        records = made.stats().records
+        directory.close()
+        return made.spec.name, records
 
 
 def _admission_limits(settings: Settings) -> AdmissionLimits:

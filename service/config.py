@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     fetch_timeout_s: float = Field(15.0, gt=0, description="Time for fetching one picture, seconds.")
     fetch_per_host: Positive = Field(4, description="Pictures fetched from one host at a time.")
     fetch_rate_per_host: float = Field(10.0, gt=0, description="Pictures fetched from one host per second.")
+    max_index_bytes: int = Field(0, ge=0, description="Memory for collections, bytes. 0: half of what there is.")
     max_message_bytes: Positive = Field(20 * 1024 * 1024, description="Size of one gRPC message, bytes.")
     max_concurrent_calls: Positive = Field(128, description="Calls in progress before further ones are refused.")
     default_deadline_s: float = Field(30.0, gt=0, description="Deadline of calls that set none, seconds.")
@@ -76,9 +77,24 @@ class Settings(BaseSettings):
         return self.master_key_file or data.with_name(data.name + ".master-key")
 
     @property
+    def index_bytes(self) -> int:
+        """Memory for collections: as set, or half of what the machine or the control group has."""
+        return self.max_index_bytes or memory_bytes() // 2
+
+    @property
     def cores(self) -> int:
         """Cores that this process may use."""
         return len(os.sched_getaffinity(0))
+
+
+def memory_bytes() -> int:
+    """The memory that this process may use, bytes."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return physical
+    return min(physical, int(limit)) if limit.isdigit() else physical
 
 
 @dataclass(frozen=True)

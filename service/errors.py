@@ -67,6 +67,9 @@ class Reason(Enum):
     URL_UNREACHABLE = (Code.UNAVAILABLE, 35)
     URL_TOO_SLOW = (Code.UNAVAILABLE, 36)
     HOST_BUSY = (Code.UNAVAILABLE, 37)
+    QUOTA_EXCEEDED = (Code.RESOURCE_EXHAUSTED, 38)
+    SNAPSHOT_NOT_FOUND = (Code.NOT_FOUND, 39)
+    SNAPSHOT_DAMAGED = (Code.FAILED_PRECONDITION, 40)
 
     @property
     def code(self) -> Code:

@@ -134,8 +134,11 @@ class Lifecycle:
 
 def refresh_gauges(engine: Engine, metrics: Metrics) -> None:
     """Brings the gauges that are read, not counted, up to date."""
-    stats = [c.stats() for c in engine.spaces.opened()]
+    stats = [c.stats() for c in engine.spaces.hot()]
     metrics.encode_queue.set(engine.pictures.waiting())
     metrics.collections_open.set(len(stats))
     metrics.rows.labels("live").set(sum(s.records for s in stats))
     metrics.rows.labels("tombstone").set(sum(s.tombstones for s in stats))
+    metrics.index_bytes.set(engine.spaces.shelf.bytes())
+    metrics.index_loads.set(engine.spaces.shelf.loads)
+    metrics.recall_lowest.set(min((s.recall for s in stats if s.recall is not None), default=1.0))

@@ -38,6 +38,17 @@ class Metrics:
         )
         self.collections_open = Gauge("afterimage_collections_open", "Collections in memory.", registry=self.registry)
         self.rows = Gauge("afterimage_rows", "Rows in memory, by state.", ["state"], registry=self.registry)
+        self.index_bytes = Gauge(
+            "afterimage_index_bytes", "Memory of the collections in memory.", registry=self.registry
+        )
+        self.index_loads = Gauge(
+            "afterimage_index_loads", "Collections brought into memory since the start.", registry=self.registry
+        )
+        self.recall_lowest = Gauge(
+            "afterimage_recall_lowest",
+            "Lowest recall@10 of the collections in memory, against exact searches.",
+            registry=self.registry,
+        )
         self.ready = Gauge("afterimage_ready", "1 while calls are accepted.", registry=self.registry)
         self.redis_up = Gauge("afterimage_redis_up", "1 while Redis answers.", registry=self.registry)
         self.build = Gauge("afterimage_build_info", "Always 1.", ["version"], registry=self.registry)

@@ -43,14 +43,14 @@ def allowed_slots(tree: Node, columns: Columns, products: NDArray[np.int32], liv
 
 
 def _compare(node: Comparison, columns: Columns) -> BitMap:
-    compare, value = _COMPARE[node.operator], node.value
+    value = node.value
     if isinstance(value, bool):
         return columns.boolean(node.name, value if node.operator == "=" else not value)
     if isinstance(value, Text):
         if node.operator == "=" and not value.prefix:
             return columns.string(node.name, value.value)
         return columns.strings(node.name, _text_matcher(node.operator, value))
-    return columns.numbers(node.name, lambda numbers: compare(numbers, value))
+    return columns.numbers(node.name, node.operator, value)
 
 
 def _has(node: Has, columns: Columns) -> BitMap:
@@ -64,7 +64,7 @@ def _has(node: Has, columns: Columns) -> BitMap:
             return columns.member(node.name, value.value) | columns.string(node.name, value.value)
         matches = _text_matcher("=", value)
         return columns.members(node.name, matches) | columns.strings(node.name, matches)
-    return columns.numbers(node.name, lambda numbers: numbers == value)
+    return columns.numbers(node.name, "=", value)
 
 
 def _product_slots(node: Comparison | Has, columns: Columns, products: NDArray[np.int32]) -> BitMap:
@@ -73,7 +73,7 @@ def _product_slots(node: Comparison | Has, columns: Columns, products: NDArray[n
     if not isinstance(node.value, Text):
         return BitMap()
     matches = _text_matcher("=" if isinstance(node, Has) else node.operator, node.value)
-    codes = columns.find_product_codes(matches)
+    codes = columns.products.matching(matches)
     return BitMap(np.flatnonzero(np.isin(products, codes)).astype(np.uint32))
 
 

@@ -16,6 +16,7 @@ from service.cli.output import CommandError, fail
 from service.cli.records import records
 from service.cli.search import search
 from service.cli.serve import serve
+from service.cli.snapshots import index, snapshots
 from service.cli.tenants import keys, tenants
 from service.errors import ServiceError, SettingError
 
@@ -34,6 +35,8 @@ app.add_typer(collections, name="collections")
 app.command("insert")(insert)
 app.command("search")(search)
 app.add_typer(records, name="records")
+app.add_typer(snapshots, name="snapshots")
+app.add_typer(index, name="index")
 app.add_typer(encoders, name="encoders")
 app.command("doctor")(doctor)
 

@@ -94,6 +94,54 @@ def fetch_hosts(
         print(f"Pictures of {name} are fetched from " + ("any public host" if shown is None else ", ".join(shown)))
 
 
+@tenants.command("quota")
+def quota(
+    name: str,
+    records: Annotated[int | None, typer.Option(min=0, help="Records over all collections; 0: no limit.")] = None,
+    size: Annotated[int | None, typer.Option("--bytes", min=0, help="Bytes of vectors, ids and attributes.")] = None,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Limit what a tenant may store, or show the limits. Example: afterimage tenants quota acme --records 100000"""
+    from index import Quota
+
+    with _registry(data_dir, master_key_file) as registry:
+        before = registry.quotas().get(registry.tenant(name).uid, Quota())
+        wanted = Quota(before.records if records is None else records, before.bytes if size is None else size)
+        registry.set_quota(name, wanted)
+    if json:
+        print_json({"name": name, "max_records": wanted.records, "max_bytes": wanted.bytes})
+    else:
+        limits = [
+            f"{value:,} {unit}" for value, unit in ((wanted.records, "records"), (wanted.bytes, "bytes")) if value
+        ]
+        print(f"{name} may store " + (" and ".join(limits) or "as much as there is room for") + ".")
+
+
+@tenants.command("export-key")
+def export_key(
+    name: str,
+    file: Annotated[Path, typer.Argument(help="File to write.")],
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Write a tenant's wrapped key, with which another machine can take over its snapshots.
+
+    Whoever has this file and the master key can read every copy of the tenant's data, even after the tenant is deleted
+    here: delete it after use. Example: afterimage tenants export-key acme acme.key
+    """
+    from service.tenancy.masterkey import exported_key
+
+    with _registry(data_dir, master_key_file) as registry:
+        tenant = registry.tenant(name)
+        content = exported_key(tenant.uid, registry.wrapped_key(tenant.uid))
+    file.touch(0o600)
+    file.write_text(content)
+    print_json({"name": name, "file": str(file)}) if json else print(f"The wrapped key of {name} is in {file}.")
+
+
 @tenants.command("delete")
 def delete_tenant(
     name: str,

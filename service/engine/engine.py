@@ -36,13 +36,9 @@ class Engine:
 
     async def collection(self, principal: Principal, name: str) -> Collection:
         """One of the caller's own collections. Raises ServiceError (COLLECTION_NOT_FOUND)."""
-        opened = self.spaces.opened_directory(principal.tenant_uid)
-        found = opened.opened_collection(name) if opened is not None else None
-        if found is not None:
-            return found
-        directory = await self.directory(principal)
+        directory = self.spaces.opened_directory(principal.tenant_uid) or await self.directory(principal)
         with translated_errors():
-            return await self.workers.read(directory.collection, name)
+            return directory.collection(name)
 
     async def create_collection(self, principal: Principal, name: str, encoder_id: str, description: str) -> Collection:
         """Makes a collection pinned to an encoder. Raises ServiceError."""

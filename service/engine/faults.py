@@ -12,8 +12,11 @@ from index import (
     DigestMoved,
     FilterSyntaxError,
     InvalidInput,
+    QuotaExceeded,
     RecordExists,
     RecordNotFound,
+    SnapshotDamaged,
+    SnapshotNotFound,
     StoreUnavailable,
 )
 from service.errors import Reason, ServiceError
@@ -27,7 +30,10 @@ _REASONS: dict[type[Exception], Reason] = {
     CollectionExists: Reason.COLLECTION_EXISTS,
     CollectionNotFound: Reason.COLLECTION_NOT_FOUND,
     DigestMoved: Reason.CONFLICT,
+    QuotaExceeded: Reason.QUOTA_EXCEEDED,
     StoreUnavailable: Reason.STORE_UNAVAILABLE,
+    SnapshotNotFound: Reason.SNAPSHOT_NOT_FOUND,
+    SnapshotDamaged: Reason.SNAPSHOT_DAMAGED,
     TenancyError: Reason.KEY_INVALID,
 }
 _RETRY_DELAY_S = {Reason.CONFLICT: 0.05, Reason.STORE_UNAVAILABLE: 1.0}

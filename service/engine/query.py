@@ -46,6 +46,8 @@ class SearchInput:
     exclude_record_ids: frozenset[str] = frozenset()
     include_vectors: bool = False
     emphasis: Mapping[str, float] = field(default_factory=dict)
+    exact: bool = False
+    facets: tuple[str, ...] = ()
 
     @property
     def most_hits(self) -> int:
@@ -91,6 +93,8 @@ class Query:
             max_distance=asked.reach(_reach(wanted, score)),
             exclude_record_ids=wanted.exclude_record_ids | {t.record_id for t in wanted.terms if t.record_id},
             include_vectors=wanted.include_vectors,
+            exact=wanted.exact,
+            facets=wanted.facets,
         )
         with translated_errors():
             answer = await self._engine.workers.read(collection.search, query)
@@ -153,7 +157,7 @@ def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
 def _rescaled(answer: SearchAnswer, asked: EmphasisedQuery) -> SearchAnswer:
     if asked.scale == 1.0:
         return answer
-    groups = tuple(tuple(replace(h, distance=asked.distance(h.distance)) for h in group) for group in answer.groups)
+    groups = tuple(tuple(h._replace(distance=asked.distance(h.distance)) for h in group) for group in answer.groups)
     return replace(answer, groups=groups)
 
 

@@ -29,11 +29,31 @@ SCOPES: dict[str, Scope | None] = {
         "SearchService/Classify": Scope.SEARCH,
         "SearchService/Rank": Scope.SEARCH,
         "ServerInfoService/GetServerInfo": None,
+        "AdminService/CreateSnapshot": Scope.ADMIN,
+        "AdminService/ListSnapshots": Scope.ADMIN,
+        "AdminService/RestoreSnapshot": Scope.ADMIN,
+        "AdminService/VerifySnapshot": Scope.ADMIN,
+        "AdminService/DeleteSnapshot": Scope.ADMIN,
+        "AdminService/GetIndexStats": Scope.ADMIN,
+        "AdminService/RebuildIndex": Scope.ADMIN,
+        "AdminService/VerifyIndex": Scope.ADMIN,
+        "AdminService/GetUsage": Scope.ADMIN,
     }.items()
 }
 
 # Answered without a key.
 OPEN_PREFIXES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
-# Streams that live as long as the client wishes.
-WITHOUT_DEADLINE = frozenset({f"{_PACKAGE}RecordService/ImportRecords", f"{_PACKAGE}SearchService/FindDuplicates"})
+# Streams that live as long as the client wishes, and work that grows with a collection.
+WITHOUT_DEADLINE = frozenset(
+    f"{_PACKAGE}{method}"
+    for method in (
+        "RecordService/ImportRecords",
+        "SearchService/FindDuplicates",
+        "AdminService/CreateSnapshot",
+        "AdminService/RestoreSnapshot",
+        "AdminService/VerifySnapshot",
+        "AdminService/RebuildIndex",
+        "AdminService/VerifyIndex",
+    )
+)

@@ -8,7 +8,7 @@ import grpc
 
 from afterimage.v1 import collection_service_pb2 as pb
 from afterimage.v1 import collection_service_pb2_grpc as pb_grpc
-from index import Collection
+from index import Collection, CollectionSpec, CollectionStats
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.rpc.convert import invalid, page_size, timestamp
@@ -31,21 +31,21 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         if wanted.picture_policy not in (pb.PICTURE_POLICY_UNSPECIFIED, pb.PICTURE_POLICY_DISCARD):
             raise invalid("collection.picture_policy", "the picture policy is one that this version does not know")
         made = await self._engine.create_collection(principal(), wanted.name, wanted.encoder_id, wanted.description)
-        return pb.CreateCollectionResponse(collection=_to_message(made))
+        return pb.CreateCollectionResponse(collection=await self._message(made))
 
     async def GetCollection(self, request: pb.GetCollectionRequest, context: Context) -> pb.GetCollectionResponse:
         """Returns one collection."""
         found = await self._engine.collection(principal(), request.name)
-        return pb.GetCollectionResponse(collection=_to_message(found))
+        return pb.GetCollectionResponse(collection=await self._message(found))
 
     async def ListCollections(self, request: pb.ListCollectionsRequest, context: Context) -> pb.ListCollectionsResponse:
         """Returns a page of collections; the token is the last name of the page before."""
         size = page_size(request.page_size)
         directory = await self._engine.directory(principal())
-        names = await self._engine.workers.read(directory.names, request.page_token, size + 1)
+        names = directory.names(request.page_token, size + 1)
         found = [await self._engine.collection(principal(), name) for name in names[:size]]
         token = names[size - 1] if len(names) > size else ""
-        return pb.ListCollectionsResponse(collections=[_to_message(c) for c in found], next_page_token=token)
+        return pb.ListCollectionsResponse(collections=[await self._message(c) for c in found], next_page_token=token)
 
     async def UpdateCollection(
         self, request: pb.UpdateCollectionRequest, context: Context
@@ -53,27 +53,34 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         """Changes the description."""
         if not request.HasField("description"):
             found = await self._engine.collection(principal(), request.name)
-            return pb.UpdateCollectionResponse(collection=_to_message(found))
+            return pb.UpdateCollectionResponse(collection=await self._message(found))
         directory = await self._engine.directory(principal())
         with translated_errors():
             found = await self._engine.workers.write(directory.describe, request.name, request.description)
-        return pb.UpdateCollectionResponse(collection=_to_message(found))
+        return pb.UpdateCollectionResponse(collection=await self._message(found))
 
     async def DeleteCollection(
         self, request: pb.DeleteCollectionRequest, context: Context
     ) -> pb.DeleteCollectionResponse:
         """Deletes, or reports what it would delete."""
         found = await self._engine.collection(principal(), request.name)
-        count = found.stats().records
+        count = (await self._stats(found)).records
         if request.force:
             directory = await self._engine.directory(principal())
             with translated_errors():
                 await self._engine.workers.write(directory.delete, request.name)
         return pb.DeleteCollectionResponse(record_count=count, deleted=request.force)
 
+    async def _message(self, collection: Collection) -> pb.Collection:
+        return _to_message(collection.spec, await self._stats(collection))
 
-def _to_message(collection: Collection) -> pb.Collection:
-    spec, stats = collection.spec, collection.stats()
+    async def _stats(self, collection: Collection) -> CollectionStats:
+        """Of a collection that is not in memory they come from its file."""
+        with translated_errors():
+            return await self._engine.workers.read(collection.stats)
+
+
+def _to_message(spec: CollectionSpec, stats: CollectionStats) -> pb.Collection:
     return pb.Collection(
         name=spec.name,
         description=spec.description,

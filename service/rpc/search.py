@@ -11,7 +11,7 @@ import numpy as np
 
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2_grpc as pb_grpc
-from index import Hit, Path, Vector
+from index import Facet, Hit, Path, Vector
 from index.model import Attributes, DuplicateGroup
 from service.concurrency import few_at_a_time
 from service.encoder.manifest import Manifest, ScoreSpec
@@ -43,6 +43,7 @@ MAX_K = 1000
 MAX_OFFSET = 10_000
 MAX_HITS = 10_000
 MAX_TERMS = 16
+MAX_FACETS = 16
 MAX_BATCH_SEARCHES = 32
 MAX_PICTURES = 100
 _AT_ONCE = 8  # searches or pictures of one call that are worked on at a time
@@ -50,6 +51,9 @@ _PATHS = {
     Path.EMPTY: pb.SEARCH_PATH_EMPTY,
     Path.EXACT: pb.SEARCH_PATH_EXACT,
     Path.EXACT_FILTERED: pb.SEARCH_PATH_EXACT_FILTERED,
+    Path.GRAPH: pb.SEARCH_PATH_GRAPH,
+    Path.GRAPH_FILTERED: pb.SEARCH_PATH_GRAPH_FILTERED,
+    Path.CLUSTERS_FILTERED: pb.SEARCH_PATH_CLUSTERS_FILTERED,
 }
 
 
@@ -167,6 +171,7 @@ def _search_input(request: pb.SearchRequest) -> SearchInput:
     if request.group_by not in ("", "product_id"):
         raise invalid("group_by", "group_by is product_id or empty")
     check_count("exclude_record_ids", len(request.exclude_record_ids) + 1, 1001)
+    check_count("facets", len(request.facets) + 1, MAX_FACETS + 1)
     if request.group_by and request.k * request.group_size > MAX_HITS:
         raise invalid("group_size", f"k times group_size is more than {MAX_HITS}")
     return SearchInput(
@@ -182,6 +187,8 @@ def _search_input(request: pb.SearchRequest) -> SearchInput:
         exclude_record_ids=frozenset(request.exclude_record_ids),
         include_vectors=request.include_vectors,
         emphasis=dict(request.emphasis),
+        exact=request.exact,
+        facets=tuple(request.facets),
     )
 
 
@@ -227,6 +234,7 @@ def _response(request: pb.SearchRequest, found: SearchOutput, started: float) ->
         index_time=timestamp(answer.index_time_ms),
         path=_PATHS[answer.path],
         regions_used=[from_region(r) if r else pb.QueryTerm().region for r in found.regions_used],
+        facets=[_facet(f) for f in answer.facets],
     )
     if request.group_by:
         response.groups.extend(pb.HitGroup(product_id=g[0].product_id, hits=g) for g in groups)
@@ -236,6 +244,16 @@ def _response(request: pb.SearchRequest, found: SearchOutput, started: float) ->
     response.timings.search_ms = found.search_s * 1000
     response.timings.total_ms = (time.perf_counter() - started) * 1000
     return response
+
+
+def _facet(facet: Facet) -> pb.Facet:
+    counts = [
+        pb.FacetCount(bool_value=value, count=count)
+        if isinstance(value, bool)
+        else pb.FacetCount(string_value=value, count=count)
+        for value, count in facet.counts
+    ]
+    return pb.Facet(attribute=facet.attribute, counts=counts, value_count=facet.values)
 
 
 def _hit(hit: Hit, score: ScoreSpec, fields: Sequence[str]) -> pb.Hit:

@@ -11,6 +11,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from afterimage.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     collection_service_pb2,
     collection_service_pb2_grpc,
     record_service_pb2,
@@ -23,6 +25,7 @@ from afterimage.v1 import (
 from service.engine.engine import Engine
 from service.errors import SettingError
 from service.metrics import Metrics
+from service.rpc.admin import AdminServicer
 from service.rpc.collections import CollectionServicer
 from service.rpc.guard import Guard
 from service.rpc.records import RecordServicer
@@ -31,7 +34,13 @@ from service.rpc.server_info import ServerInfoServicer
 
 SERVICE_NAMES: tuple[str, ...] = tuple(
     service.full_name
-    for module in (collection_service_pb2, record_service_pb2, search_service_pb2, server_info_service_pb2)
+    for module in (
+        collection_service_pb2,
+        record_service_pb2,
+        search_service_pb2,
+        server_info_service_pb2,
+        admin_service_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 
@@ -63,6 +72,7 @@ class RpcServer:
         collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionServicer(engine), self._server)
         record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(engine, metrics), self._server)
         search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(engine, metrics), self._server)
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(engine), self._server)
         info = ServerInfoServicer(engine, version, transport.max_message_bytes)
         server_info_service_pb2_grpc.add_ServerInfoServiceServicer_to_server(info, self._server)
         if transport.reflection:

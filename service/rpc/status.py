@@ -15,6 +15,7 @@ from service.errors import Code, Reason, ServiceError
 DOMAIN = "afterimage"
 DETAILS_KEY = "grpc-status-details-bin"
 REQUEST_ID_KEY = "x-request-id"
+_QUOTA_SUBJECTS = {Reason.OVERLOADED: "server", Reason.QUOTA_EXCEEDED: "tenant"}
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -34,8 +35,9 @@ def to_status(error: ServiceError, request_id: str) -> status_pb2.Status:
         delay = Duration()
         delay.FromMilliseconds(int(error.retry_delay_s * 1000))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    if error.reason is Reason.OVERLOADED:
-        violation_ = error_details_pb2.QuotaFailure.Violation(subject="server", description=error.message)
+    if error.reason in _QUOTA_SUBJECTS:
+        subject = _QUOTA_SUBJECTS[error.reason]
+        violation_ = error_details_pb2.QuotaFailure.Violation(subject=subject, description=error.message)
         details.append(error_details_pb2.QuotaFailure(violations=[violation_]))
     status = status_pb2.Status(code=int(error.reason.code), message=error.message)
     for detail in details:

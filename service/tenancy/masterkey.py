@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import os
 from pathlib import Path
 
@@ -58,6 +59,20 @@ def load_master_key(path: Path, from_environment: str | None, *, create: bool) -
     if path.stat().st_mode & 0o077:
         raise SettingError(f"master_key_file: {path} can be read by others; run: chmod 600 {path}")
     return MasterKey(_decode(path.read_text().strip(), str(path)))
+
+
+def exported_key(tenant_uid: str, wrapped: bytes) -> str:
+    """A tenant's wrapped key as a file for another machine has it: of no use without the master key."""
+    return json.dumps({"tenant_uid": tenant_uid, "wrapped_key": base64.b64encode(wrapped).decode()}) + "\n"
+
+
+def read_exported_key(path: Path) -> tuple[str, bytes]:
+    """The tenant's uid and wrapped key that `exported_key` wrote. Raises SettingError."""
+    try:
+        said = json.loads(path.read_bytes())
+        return str(said["tenant_uid"]), base64.b64decode(said["wrapped_key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SettingError(f"{path} is not a file of `afterimage tenants export-key`") from None
 
 
 def _write_new(path: Path) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from index import Quota
 from index.crypto import KEY_BYTES
 from index.errors import AfterimageIndexError
 from index.layout import new_uid
@@ -44,6 +45,10 @@ _MIGRATIONS = (
     """,
     """
     ALTER TABLE tenants ADD COLUMN fetch_hosts TEXT
+    """,
+    """
+    ALTER TABLE tenants ADD COLUMN max_records INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE tenants ADD COLUMN max_bytes INTEGER NOT NULL DEFAULT 0
     """,
 )
 
@@ -147,6 +152,22 @@ class TenantRegistry:
             row = self._database.execute("SELECT fetch_hosts FROM tenants WHERE uid = ?", (uid,)).fetchone()
         return None if row is None or row[0] is None else frozenset(row[0].split())
 
+    def set_quota(self, name: str, quota: Quota) -> None:
+        """The most that a tenant may store; 0 for no limit. A running server takes it over within seconds. Raises
+        TenancyError."""
+        tenant = self.tenant(name)
+        with self._lock:
+            self._database.execute(
+                "UPDATE tenants SET max_records = ?, max_bytes = ? WHERE uid = ?",
+                (quota.records, quota.bytes, tenant.uid),
+            )
+
+    def quotas(self) -> dict[str, Quota]:
+        """The quotas of those tenants that have one, by uid."""
+        query = "SELECT uid, max_records, max_bytes FROM tenants WHERE max_records > 0 OR max_bytes > 0"
+        with self._lock:
+            return {uid: Quota(records, size) for uid, records, size in self._database.execute(query)}
+
     def delete_tenant(self, name: str) -> Tenant:
         """Destroys the tenant's data key, and with it what copies and backups hold; its keys stop working at once.
         The files are removed by whoever holds the data directory. Raises TenancyError."""
@@ -169,11 +190,15 @@ class TenantRegistry:
 
     def data_key(self, uid: str) -> bytes:
         """A tenant's data key, 32 bytes. Raises TenancyError where the tenant is gone."""
+        return self._master_key.unwrap(self.wrapped_key(uid), uid)
+
+    def wrapped_key(self, uid: str) -> bytes:
+        """A tenant's data key as the master key wraps it. Raises TenancyError where the tenant is gone."""
         with self._lock:
             row = self._database.execute("SELECT wrapped_key FROM tenants WHERE uid = ?", (uid,)).fetchone()
         if row is None or row[0] is None:
             raise TenancyError("the tenant does not exist any more")
-        return self._master_key.unwrap(row[0], uid)
+        return bytes(row[0])
 
     # ---- API keys
 

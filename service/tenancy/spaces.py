@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 
-from index import AfterimageIndexError, Collection, DataDirectory, TenantDirectory
+from index import AfterimageIndexError, Collection, DataDirectory, HotCollections, Quota, TenantDirectory
 from service.tenancy.registry import TenantRegistry
 
 _LOG = logging.getLogger(__name__)
@@ -15,8 +15,9 @@ _LOG = logging.getLogger(__name__)
 class TenantSpaces:
     """Any number of threads may call any method at once."""
 
-    def __init__(self, data: DataDirectory, registry: TenantRegistry) -> None:
-        self._data, self._registry = data, registry
+    def __init__(self, data: DataDirectory, registry: TenantRegistry, shelf: HotCollections | None = None) -> None:
+        """`shelf`: keeps the collections of all tenants within their memory."""
+        self._data, self._registry, self.shelf = data, registry, shelf or HotCollections()
         self._lock = threading.Lock()
         self._open: dict[str, TenantDirectory] = {}
 
@@ -26,7 +27,9 @@ class TenantSpaces:
             found = self._open.get(tenant_uid)
             if found is None:
                 key = self._registry.data_key(tenant_uid)
-                found = self._open[tenant_uid] = TenantDirectory(self._data.tenant(tenant_uid), key)
+                found = TenantDirectory(self._data.tenant(tenant_uid), key, self.shelf)
+                found.allowance.quota = self._registry.quotas().get(tenant_uid, Quota())
+                self._open[tenant_uid] = found
             return found
 
     def opened_directory(self, tenant_uid: str) -> TenantDirectory | None:
@@ -48,23 +51,30 @@ class TenantSpaces:
         return removed
 
     def maintain(self) -> None:
-        """Snapshots and compacts where it is due. Failures are logged; the store stays the truth."""
-        for collection in self.opened():
+        """Does what is due for the collections in memory, keeps them within their budget, takes over changed quotas.
+        Failures are logged; the store stays the truth."""
+        quotas = self._registry.quotas()
+        with self._lock:
+            for uid, directory in self._open.items():
+                directory.allowance.quota = quotas.get(uid, Quota())
+        for collection in self.hot():
             try:
                 done = collection.maintain()
                 if done:
                     _LOG.info("%s of a collection with %d records", done, collection.stats().records)
             except (OSError, AfterimageIndexError) as error:
                 _LOG.warning("upkeep of a collection failed: %s", error)
+        self.shelf.make_room()
 
-    def opened(self) -> list[Collection]:
-        """All collections that are open now."""
+    def hot(self) -> list[Collection]:
+        """All collections that are in memory now."""
         with self._lock:
             directories = list(self._open.values())
-        return [c for d in directories for c in d.opened()]
+        return [c for d in directories for c in d.hot()]
 
     def close(self) -> None:
-        """Closes all, with snapshots."""
+        """Closes all, with snapshots; what is being built is given up."""
+        self.shelf.close()
         with self._lock:
             for directory in self._open.values():
                 directory.close()

@@ -14,7 +14,7 @@ from index import (
     Region,
     SearchQuery,
 )
-from tests.support.collections import DIMENSION, directory, ids, record, vector
+from tests.support.collections import DIMENSION, directory, ids, loaded, record, vector
 
 
 def test_a_record_is_found_by_its_own_vector_at_distance_zero(collection: Collection) -> None:
@@ -32,8 +32,7 @@ def test_hits_are_ordered_as_an_exact_computation_orders_them(collection: Collec
     assert ids(collection, SearchQuery(vector(1000), k=20)) == [str(n) for n in expected]
 
 
-def test_sealed_blocks_and_the_tail_answer_as_one(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("index.rows.TAIL_ROWS", 128)
+def test_rows_written_in_many_batches_answer_as_one(collection: Collection) -> None:
     for start in range(0, 1000, 50):
         collection.upsert([record(n, odd=bool(n % 2)) for n in range(start, start + 50)])
     assert all(ids(collection, SearchQuery(vector(n), k=1)) == [str(n)] for n in range(0, 1000, 37))
@@ -202,20 +201,27 @@ def test_compaction_frees_dead_rows_and_changes_no_answer(collection: Collection
     assert [ids(collection, q) for q in queries] == before
 
 
-def test_upkeep_compacts_where_many_rows_are_dead_or_one_is_dead_for_long(
-    collection: Collection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upkeep_snapshots_after_many_writes_and_compacts_where_many_rows_are_dead(collection: Collection) -> None:
     collection.upsert([record(n) for n in range(1500)])
     assert collection.maintain() == "snapshot"
     collection.delete(["1"])
     assert collection.maintain() is None
-    monkeypatch.setattr("index.collection.ERASE_AFTER_S", 0.0)
-    assert collection.maintain() == "compact"
-    assert (collection.stats().tombstones, collection.maintain()) == (0, None)
-    monkeypatch.undo()
     collection.delete([str(n) for n in range(2, 1100)])
     assert collection.maintain() == "compact"
-    assert collection.stats().records == 401
+    assert (collection.stats().records, collection.stats().tombstones, collection.maintain()) == (401, 0, None)
+
+
+def test_upkeep_erases_a_dead_row_at_the_second_turn_and_snapshots_without_it(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.upsert([record(n) for n in range(20)])
+    collection.delete(["7"])
+    monkeypatch.setattr("index.upkeep.ERASE_TURN_S", 0.0)
+    assert [collection.maintain() for _ in range(3)] == [None, "erase", None]
+    assert not loaded(collection).view.halves[7].any()
+    assert set(loaded(collection).view.payloads.record(7)) == {0}
+    assert collection.stats().snapshot_sequence == 21
+    assert "7" not in ids(collection, SearchQuery(vector(7), k=20))
 
 
 def test_duplicates_are_grouped_around_the_first_and_told_apart(collection: Collection) -> None:

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from index import Collection, Outcome, SearchQuery, StoreUnavailable
-from tests.support.collections import directory, ids, record, vector
+from index.store import Normalised
+from tests.support.collections import SPEC, directory, ids, loaded, record, vector
 
 
 def test_concurrent_writers_all_get_their_own_result_and_numbers(collection: Collection) -> None:
@@ -17,12 +18,13 @@ def test_concurrent_writers_all_get_their_own_result_and_numbers(collection: Col
 
 def test_writers_that_wait_share_one_commit(collection: Collection) -> None:
     commits: list[int] = []
-    publish = collection._commit._publish
-    collection._commit._publish = lambda changes, sequence: (commits.append(len(changes)), publish(changes, sequence))
+    commit = loaded(collection).commit
+    publish = commit._publish
+    commit._publish = lambda changes, sequence: (commits.append(len(changes)), publish(changes, sequence))
     with ThreadPoolExecutor(16) as pool:
-        with collection._commit.lock:  # the disk is busy; meanwhile writers line up
+        with commit.lock:  # the disk is busy; meanwhile writers line up
             waiting = [pool.submit(collection.upsert, [record(n)]) for n in range(12)]
-            while len(collection._commit._waiting) < 12:
+            while len(commit._waiting) < 12:
                 threading.Event().wait(0.001)
         assert all(w.result()[0].outcome is Outcome.CREATED for w in waiting)
     assert commits == [12]
@@ -30,15 +32,15 @@ def test_writers_that_wait_share_one_commit(collection: Collection) -> None:
 
 def test_a_write_that_raises_takes_nothing_of_its_group_with_it(collection: Collection) -> None:
     def fails_late(transaction: object) -> None:
-        transaction.upsert(record(1), insert_only=False)
+        transaction.upsert([Normalised(record(1), vector(1))], insert_only=False)
         raise RuntimeError("on purpose")
 
-    with ThreadPoolExecutor(4) as pool, collection._commit.lock:
-        bad = pool.submit(collection._commit.run, fails_late)
+    with ThreadPoolExecutor(4) as pool, loaded(collection).commit.lock:
+        bad = pool.submit(loaded(collection).commit.run, fails_late)
         good = pool.submit(collection.upsert, [record(2)])
-        while len(collection._commit._waiting) < 2:
+        while len(loaded(collection).commit._waiting) < 2:
             threading.Event().wait(0.001)
-        collection._commit._lead()
+        loaded(collection).commit._lead()
     with pytest.raises(RuntimeError, match="on purpose"):
         bad.result()
     assert good.result()[0].outcome is Outcome.CREATED
@@ -68,26 +70,20 @@ def test_a_search_during_writes_never_shows_half_a_record(collection: Collection
 
 def test_a_full_disk_refuses_the_write_and_the_next_one_may_succeed(collection: Collection) -> None:
     collection.upsert([record(1)])
-    pages = collection._connection.execute("PRAGMA page_count").fetchone()[0]
-    collection._connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = loaded(collection).connection.execute("PRAGMA page_count").fetchone()[0]
+    loaded(collection).connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreUnavailable, match="full"):
         collection.upsert([record(n) for n in range(2, 400)])
     assert ids(collection, SearchQuery(vector(1), k=10)) == ["1"]
-    collection._connection.execute("PRAGMA max_page_count = 1000000")
+    loaded(collection).connection.execute("PRAGMA max_page_count = 1000000")
     assert collection.upsert([record(2)])[0].outcome is Outcome.CREATED
 
 
 def test_a_closed_collection_refuses_instead_of_losing(tmp_path) -> None:
     tenant = directory(tmp_path)
-    collection = tenant.create(collection_spec())
+    collection = tenant.create(SPEC)
     tenant.close()
     with pytest.raises(StoreUnavailable):
         collection.upsert([record(1)])
     with pytest.raises(StoreUnavailable):
         collection.search(SearchQuery(vector(1), k=1))
-
-
-def collection_spec():
-    from tests.support.collections import SPEC
-
-    return SPEC

@@ -26,7 +26,7 @@ def matching(text: str) -> list[int]:
     columns, codes = Columns(), []
     for slot, (attributes, product) in enumerate(zip(ROWS, PRODUCTS, strict=True)):
         columns.add(slot, attributes)
-        codes.append(columns.product_code(product))
+        codes.append(columns.products.code(product))
     live = BitMap(range(len(ROWS)))
     tree = parse_filter(text)
     return list(live if tree is None else allowed_slots(tree, columns, np.array(codes, np.int32), live))

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from index import Collection, SearchQuery
-from tests.support.collections import SPEC, directory, ids, record, vector
+from tests.support.collections import SPEC, directory, ids, loaded, record, vector
 from tests.support.files import all_bytes, flip_byte, shorten
+
+VECTORS, RECORDS = "vectors-00000.enc", "records-00000.enc"
 
 
 def filled(root: Path) -> tuple[Path, int]:
@@ -38,10 +40,9 @@ def test_a_start_loads_the_snapshot_and_replays_what_came_after(tmp_path: Path) 
     collection = tenant.collection("things")
     collection.upsert([record(100), record(7, price=1000)])
     collection.delete(["8"])
-    for opened in tenant.opened():
-        opened.abandon()  # as after kill -9: no new snapshot
+    tenant.abandon()  # as after kill -9: no new snapshot
     again = reopened(tmp_path)
-    assert again.stats().snapshot_sequence == 61
+    assert loaded(again).state.snapshot_sequence == 61
     assert again.stats().records == 59
     assert again.count("price = 1000") == 1
     assert ids(again, SearchQuery(vector(100), k=1)) == ["100"]
@@ -59,13 +60,18 @@ def _edit_manifest(path: Path, name: str, value: object) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda p: flip_byte(p / "vectors.enc", 100),
-        lambda p: flip_byte(p / "vectors.enc", -1),
+        lambda p: flip_byte(p / VECTORS, 100),
+        lambda p: flip_byte(p / VECTORS, -1),
+        lambda p: flip_byte(p / RECORDS, 30),
+        lambda p: flip_byte(p / "columns.enc", 40),
         lambda p: flip_byte(p / "rows.enc", 60),
-        lambda p: shorten(p / "vectors.enc", 1),
+        lambda p: shorten(p / VECTORS, 1),
+        lambda p: shorten(p / RECORDS, 1),
         lambda p: shorten(p / "rows.enc", 40),
-        lambda p: (p / "vectors.enc").write_bytes(b""),
+        lambda p: (p / VECTORS).write_bytes(b""),
+        lambda p: (p / VECTORS).unlink(),
         lambda p: (p / "rows.enc").unlink(),
+        lambda p: (p / "columns.enc").unlink(),
         lambda p: (p / "manifest.json").unlink(),
         lambda p: flip_byte(p / "manifest.json", 30),
         lambda p: (p / "manifest.json").write_text("{}"),
@@ -74,7 +80,7 @@ def _edit_manifest(path: Path, name: str, value: object) -> None:
         lambda p: _edit_manifest(p, "encoder_fingerprint", "0" * 16),
         lambda p: _edit_manifest(p, "faiss_version", "0.0.1"),
         lambda p: _edit_manifest(p, "mac", "0" * 64),
-        lambda p: os.replace(p / "rows.enc", p / "vectors.enc"),
+        lambda p: os.replace(p / "rows.enc", p / VECTORS),
     ],
 )
 def test_a_damaged_snapshot_is_set_aside_and_rebuilt_from_the_store(tmp_path: Path, damage: Damage) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from index import RecordWrite, SearchQuery
 from index.collection import Collection
 from index.layout import DataDirectory
+from index.loaded import LoadedCollection
 from index.model import Attributes, CollectionSpec, Vector
 from index.tenant import TenantDirectory
 
@@ -18,6 +19,12 @@ SPEC = CollectionSpec("things", "builtin", "f" * 16, DIMENSION)
 def directory(root: object, key: bytes = KEY) -> TenantDirectory:
     """The one tenant of a test."""
     return TenantDirectory(DataDirectory(root).tenant("a" * 32), key)  # type: ignore[arg-type]
+
+
+def loaded(collection: Collection) -> LoadedCollection:
+    """What a collection consists of while it is in memory."""
+    with collection.hot as parts:
+        return parts
 
 
 def vector(seed: int) -> Vector:

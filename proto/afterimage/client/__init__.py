@@ -36,8 +36,10 @@ from afterimage.client.values import (
     DuplicateGroup,
     EncodedPicture,
     Encoder,
+    Facet,
     Hit,
     HitGroup,
+    IndexStats,
     Label,
     NewRecord,
     Patch,
@@ -50,15 +52,17 @@ from afterimage.client.values import (
     Region,
     SearchResult,
     ServerInfo,
+    Snapshot,
     Term,
+    Usage,
     unpack_vector,
 )
 
 __all__ = [
     "Aborted", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "Client", "Collection",
-    "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture", "Encoder", "FailedPrecondition", "Hit",
-    "HitGroup", "InternalError", "InvalidArgument", "Label", "NewRecord", "NotFound", "Patch", "PermissionDenied",
-    "Picture", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region", "ResourceExhausted",
-    "RetryPolicy", "SearchResult", "ServerInfo", "Term", "Unauthenticated", "Unavailable", "Unimplemented",
-    "unpack_vector",
+    "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture", "Encoder", "Facet", "FailedPrecondition",
+    "Hit", "HitGroup", "IndexStats", "InternalError", "InvalidArgument", "Label", "NewRecord", "NotFound", "Patch",
+    "PermissionDenied", "Picture", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region",
+    "ResourceExhausted", "RetryPolicy", "SearchResult", "ServerInfo", "Snapshot", "Term", "Unauthenticated",
+    "Unavailable", "Unimplemented", "Usage", "unpack_vector",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import grpc
 
-from afterimage.client import calls
+from afterimage.client import admin, calls
 from afterimage.client.batches import Outbox
 from afterimage.client.calls import Call
 from afterimage.client.channel import OPTIONS, Endpoint, make_stubs
@@ -84,6 +84,15 @@ class AsyncClient:
     classify = _method(calls.classify)
     rank = _method(calls.rank)
     server_info = _method(calls.server_info)
+    create_snapshot = _method(admin.create_snapshot)
+    list_snapshots = _method(admin.list_snapshots)
+    restore_snapshot = _method(admin.restore_snapshot)
+    verify_snapshot = _method(admin.verify_snapshot)
+    delete_snapshot = _method(admin.delete_snapshot)
+    index_stats = _method(admin.index_stats)
+    rebuild_index = _method(admin.rebuild_index)
+    verify_index = _method(admin.verify_index)
+    usage = _method(admin.usage)
 
     async def collections(self) -> AsyncIterator[Collection]:
         """All collections, ordered by name."""

@@ -66,9 +66,11 @@ def list_collections_page(page_token: str = "", page_size: int = 0) -> Call[tupl
     )  # fmt: skip
 
 
-def update_collection(name: str, *, description: str) -> Call[Collection]:
-    """Changes the description."""
-    request = collections_pb.UpdateCollectionRequest(name=name, description=description)
+def update_collection(name: str, *, description: str | None = None, learning: str = "") -> Call[Collection]:
+    """Changes the description, or whether the collection learns ("auto" or "off")."""
+    request = collections_pb.UpdateCollectionRequest(
+        name=name, description=description, learning=convert.learning(learning)
+    )
     return Call("CollectionService", "UpdateCollection", request, _collection)
 
 
@@ -158,9 +160,13 @@ def search(
     fields: Sequence[str] = (),
     include_vectors: bool = False,
     emphasis: Mapping[str, float] | None = None,
+    facets: Sequence[str] = (),
+    exact: bool = False,
     timeout_s: float | None = None,
 ) -> Call[SearchResult]:
     """The nearest records to a picture (bytes), a Term, or several weighted Terms.
+
+    facets: attributes whose values to count over the records that the filter allows. exact: compare each of them.
 
     emphasis: how much each named block of the encoder's vector counts, 0 to 100 by name, such as {"colour": 3}; blocks
     that are not named count 1.
@@ -169,7 +175,7 @@ def search(
         collection=collection, query=convert.query_terms(query), k=k, offset=offset, filter=filter,
         group_by=group_by, group_size=group_size, exclude_record_ids=list(exclude_record_ids), fields=list(fields),
         include_vectors=include_vectors, max_distance=max_distance, min_score=min_score,
-        emphasis=emphasis or {},
+        emphasis=emphasis or {}, facets=list(facets), exact=exact,
     )  # fmt: skip
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
 

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from afterimage.v1 import (
+    admin_service_pb2_grpc,
     collection_service_pb2_grpc,
     record_service_pb2_grpc,
     search_service_pb2_grpc,
@@ -53,5 +54,6 @@ def make_stubs(channel: Any) -> dict[str, Any]:
         "CollectionService": collection_service_pb2_grpc.CollectionServiceStub(channel),
         "RecordService": record_service_pb2_grpc.RecordServiceStub(channel),
         "SearchService": search_service_pb2_grpc.SearchServiceStub(channel),
+        "AdminService": admin_service_pb2_grpc.AdminServiceStub(channel),
         "ServerInfoService": server_info_service_pb2_grpc.ServerInfoServiceStub(channel),
     }

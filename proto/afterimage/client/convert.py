@@ -12,6 +12,7 @@ from afterimage.client.values import (
     DuplicateGroup,
     EncodedPicture,
     Encoder,
+    Facet,
     Hit,
     HitGroup,
     NewRecord,
@@ -97,6 +98,11 @@ def to_record(message: types_pb.Record) -> Record:
     )
 
 
+def learning(name: str) -> collections_pb.Learning.ValueType:
+    """ "auto" or "off" as a message has it; empty: unspecified. Raises ValueError."""
+    return collections_pb.Learning.Value(f"LEARNING_{name.upper() or 'UNSPECIFIED'}")
+
+
 def to_collection(message: collections_pb.Collection) -> Collection:
     """A collection."""
     return Collection(
@@ -110,6 +116,8 @@ def to_collection(message: collections_pb.Collection) -> Collection:
         message.sequence,
         message.create_time.ToDatetime(UTC),
         message.index_time.ToDatetime(UTC),
+        collections_pb.Learning.Name(message.learning).removeprefix("LEARNING_").lower(),
+        message.learned,
     )
 
 
@@ -127,6 +135,8 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         message.timings.encode_ms,
         message.timings.search_ms,
         message.timings.total_ms,
+        tuple(_facet(f) for f in message.facets),
+        message.learned_order,
     )
 
 
@@ -210,6 +220,11 @@ def _attributes(source: Mapping[str, types_pb.AttributeValue]) -> dict[str, Attr
         elif kind is not None:
             result[name] = getattr(value, kind)
     return result
+
+
+def _facet(message: search_pb.Facet) -> Facet:
+    counts = {c.bool_value if c.HasField("bool_value") else c.string_value: c.count for c in message.counts}
+    return Facet(message.attribute, counts, message.value_count)
 
 
 def _hit(message: search_pb.Hit) -> Hit:

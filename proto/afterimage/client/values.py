@@ -140,6 +140,8 @@ class Collection:
     sequence: int
     create_time: datetime
     index_time: datetime
+    learning: str
+    learned: bool
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,59 @@ class SearchResult:
     encode_ms: float
     search_ms: float
     total_ms: float
+    facets: tuple[Facet, ...] = ()
+    learned_order: bool = False
+
+
+@dataclass(frozen=True)
+class Facet:
+    """How many of the records that a filter allows have each value of an attribute, the most frequent first; at most
+    100 of the `value_count` values."""
+
+    attribute: str
+    counts: Mapping[str | bool, int]
+    value_count: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of a collection that the server keeps."""
+
+    snapshot_id: str
+    collection: str
+    create_time: datetime
+    sequence: int
+    record_count: int
+    size_bytes: int
+    encoder_id: str
+    encoder_fingerprint: str
+
+
+@dataclass(frozen=True)
+class IndexStats:
+    """What the index of a collection consists of; the fields are those of GetIndexStatsResponse."""
+
+    record_count: int
+    tombstone_count: int
+    base_rows: int
+    memory_bytes: int
+    sequence: int
+    saved_sequence: int
+    recall: float | None
+    recall_sample: int
+    search_effort: int
+    learning_gain: float | None
+    learned: bool
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a tenant stores, and the most that it may; 0: no limit."""
+
+    record_count: int
+    stored_bytes: int
+    max_records: int
+    max_stored_bytes: int
 
 
 @dataclass(frozen=True)

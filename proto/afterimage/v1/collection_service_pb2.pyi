@@ -38,6 +38,30 @@ PICTURE_POLICY_DISCARD: PicturePolicy.ValueType  # 1
 """Nothing: the picture is forgotten. The default."""
 Global___PicturePolicy: _TypeAlias = PicturePolicy  # noqa: Y015
 
+class _Learning:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LearningEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Learning.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEARNING_UNSPECIFIED: _Learning.ValueType  # 0
+    LEARNING_AUTO: _Learning.ValueType  # 1
+    """Where a check that needs no labels says that it finds more. The default."""
+    LEARNING_OFF: _Learning.ValueType  # 2
+    """Never: hits are in the order of their distance."""
+
+class Learning(_Learning, metaclass=_LearningEnumTypeWrapper):
+    """Whether a collection learns from its own vectors, and from no other tenant's: where the catalogue lies as a whole, and
+    where its queries do.
+    """
+
+LEARNING_UNSPECIFIED: Learning.ValueType  # 0
+LEARNING_AUTO: Learning.ValueType  # 1
+"""Where a check that needs no labels says that it finds more. The default."""
+LEARNING_OFF: Learning.ValueType  # 2
+"""Never: hits are in the order of their distance."""
+Global___Learning: _TypeAlias = Learning  # noqa: Y015
+
 @_typing.final
 class Collection(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -53,6 +77,8 @@ class Collection(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     INDEX_TIME_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
+    LEARNED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Matches [a-z0-9][a-z0-9_-]{0,62}; unique within the tenant."""
     description: _builtins.str
@@ -71,6 +97,10 @@ class Collection(_message.Message):
     """Rows that were deleted or replaced and still wait for compaction. Output only."""
     sequence: _builtins.int
     """The last write that searches see. Output only."""
+    learning: Global___Learning.ValueType
+    """Unspecified at creation means AUTO."""
+    learned: _builtins.bool
+    """Whether searches use what was learnt now. Output only."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -91,10 +121,12 @@ class Collection(_message.Message):
         sequence: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         index_time: _timestamp_pb2.Timestamp | None = ...,
+        learning: Global___Learning.ValueType = ...,
+        learned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index_time", b"index_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "index_time", b"index_time", "name", b"name", "picture_policy", b"picture_policy", "record_count", b"record_count", "sequence", b"sequence", "tombstone_count", b"tombstone_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "index_time", b"index_time", "learned", b"learned", "learning", b"learning", "name", b"name", "picture_policy", b"picture_policy", "record_count", b"record_count", "sequence", b"sequence", "tombstone_count", b"tombstone_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -235,18 +267,22 @@ class UpdateCollectionRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     description: _builtins.str
     """Absent leaves the description as it is."""
+    learning: Global___Learning.ValueType
+    """Unspecified leaves it as it is."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         description: _builtins.str | None = ...,
+        learning: Global___Learning.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "description", b"description"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "description", b"description", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "description", b"description", "learning", b"learning", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
     _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015

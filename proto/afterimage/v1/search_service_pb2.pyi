@@ -34,6 +34,12 @@ class _SearchPathEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchPath
     """Every record was compared."""
     SEARCH_PATH_EXACT_FILTERED: _SearchPath.ValueType  # 3
     """Every record that the filter allows was compared."""
+    SEARCH_PATH_GRAPH: _SearchPath.ValueType  # 4
+    """Along a graph of near neighbours; the newest records were compared one by one."""
+    SEARCH_PATH_GRAPH_FILTERED: _SearchPath.ValueType  # 5
+    """The same, records that the filter leaves out being passed over."""
+    SEARCH_PATH_CLUSTERS_FILTERED: _SearchPath.ValueType  # 6
+    """Allowed records of the clusters nearest to the query were compared."""
 
 class SearchPath(_SearchPath, metaclass=_SearchPathEnumTypeWrapper):
     """Which way the answer was found."""
@@ -45,6 +51,12 @@ SEARCH_PATH_EXACT: SearchPath.ValueType  # 2
 """Every record was compared."""
 SEARCH_PATH_EXACT_FILTERED: SearchPath.ValueType  # 3
 """Every record that the filter allows was compared."""
+SEARCH_PATH_GRAPH: SearchPath.ValueType  # 4
+"""Along a graph of near neighbours; the newest records were compared one by one."""
+SEARCH_PATH_GRAPH_FILTERED: SearchPath.ValueType  # 5
+"""The same, records that the filter leaves out being passed over."""
+SEARCH_PATH_CLUSTERS_FILTERED: SearchPath.ValueType  # 6
+"""Allowed records of the clusters nearest to the query were compared."""
 Global___SearchPath: _TypeAlias = SearchPath  # noqa: Y015
 
 class _DuplicateKind:
@@ -155,6 +167,7 @@ class SearchRequest(_message.Message):
     INCLUDE_VECTORS_FIELD_NUMBER: _builtins.int
     EXACT_FIELD_NUMBER: _builtins.int
     EMPHASIS_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     k: _builtins.int
     """Hits, or groups where `group_by` is set, to return: 1 to 1,000."""
@@ -173,7 +186,9 @@ class SearchRequest(_message.Message):
     include_vectors: _builtins.bool
     """Needs the `export` scope. Vectors of one answer may take 16 MiB."""
     exact: _builtins.bool
-    """Demands an exact answer. In this version every answer is exact."""
+    """Compares every allowed record, whatever it takes. Otherwise a large collection is searched along a graph that finds
+    at least 99 of 100 of the nearest; `path` says which way was taken.
+    """
     @_builtins.property
     def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryTerm]:
         """1 to 16 terms, of which at least one has a positive weight."""
@@ -192,6 +207,10 @@ class SearchRequest(_message.Message):
         are not named count 1. Distances and scores are those of the weighted cosine. The names are in GetServerInfo.
         """
 
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 16 attributes whose values are to be counted over all records that the filter allows, near or not."""
+
     def __init__(
         self,
         *,
@@ -209,10 +228,11 @@ class SearchRequest(_message.Message):
         include_vectors: _builtins.bool = ...,
         exact: _builtins.bool = ...,
         emphasis: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        facets: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "max_distance", b"max_distance", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "collection", b"collection", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "collection", b"collection", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facets", b"facets", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
@@ -224,6 +244,68 @@ class SearchRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min_score) -> _WhichOneofReturnType__min_score | None: ...
 
 Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
+
+@_typing.final
+class FacetCount(_message.Message):
+    """One value of an attribute, and how many of the allowed records have it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRING_VALUE_FIELD_NUMBER: _builtins.int
+    BOOL_VALUE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    string_value: _builtins.str
+    bool_value: _builtins.bool
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        string_value: _builtins.str = ...,
+        bool_value: _builtins.bool = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "count", b"count", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["string_value", "bool_value"]  # noqa: Y015
+    _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
+
+Global___FacetCount: _TypeAlias = FacetCount  # noqa: Y015
+
+@_typing.final
+class Facet(_message.Message):
+    """The values of one attribute over the allowed records. A record counts once for each member of a list; numbers are not
+    counted.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    VALUE_COUNT_FIELD_NUMBER: _builtins.int
+    attribute: _builtins.str
+    value_count: _builtins.int
+    """How many values there are in all."""
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetCount]:
+        """The 100 most frequent, the most frequent first."""
+
+    def __init__(
+        self,
+        *,
+        attribute: _builtins.str = ...,
+        counts: _abc.Iterable[Global___FacetCount] | None = ...,
+        value_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "counts", b"counts", "value_count", b"value_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Facet: _TypeAlias = Facet  # noqa: Y015
 
 @_typing.final
 class Hit(_message.Message):
@@ -350,6 +432,8 @@ class SearchResponse(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     REGIONS_USED_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    LEARNED_ORDER_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
     """Records that live and filter allow."""
     encoder_id: _builtins.str
@@ -357,6 +441,10 @@ class SearchResponse(_message.Message):
     sequence: _builtins.int
     """The last write that this search saw."""
     path: Global___SearchPath.ValueType
+    learned_order: _builtins.bool
+    """True where the hits are in the order of a likeness that this collection has learnt from its own vectors (see
+    Collection.learning); `distance` and `score` are the encoder's all the same, and may then differ in order a little.
+    """
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """The nearest first; empty where `group_by` is set."""
@@ -373,6 +461,10 @@ class SearchResponse(_message.Message):
     def regions_used(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Region]:
         """Per query term, in order: the region that was encoded."""
 
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:
+        """In the order of the request."""
+
     def __init__(
         self,
         *,
@@ -386,10 +478,12 @@ class SearchResponse(_message.Message):
         path: Global___SearchPath.ValueType = ...,
         timings: Global___SearchTimings | None = ...,
         regions_used: _abc.Iterable[_types_pb2.Region] | None = ...,
+        facets: _abc.Iterable[Global___Facet] | None = ...,
+        learned_order: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["index_time", b"index_time", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

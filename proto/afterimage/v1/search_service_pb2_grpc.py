@@ -88,7 +88,7 @@ class SearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FindDuplicates(self, request, context):
-        """Streams groups of records that look the same, the largest first.
+        """Streams groups of records that look the same, as they are found, in order of insertion.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

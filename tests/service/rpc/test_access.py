@@ -3,6 +3,7 @@ import pytest
 
 from afterimage.client import Client, NotFound, PermissionDenied, Term, Unauthenticated
 from afterimage.v1 import (
+    admin_service_pb2,
     collection_service_pb2,
     record_service_pb2,
     search_service_pb2,
@@ -15,7 +16,7 @@ from service.tenancy.registry import parse_api_key
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
 
-MODULES = (collection_service_pb2, record_service_pb2, search_service_pb2, server_info_service_pb2)
+MODULES = (admin_service_pb2, collection_service_pb2, record_service_pb2, search_service_pb2, server_info_service_pb2)
 CALLS = [
     (f"/{service.full_name}/{method.name}", method)
     for module in MODULES
@@ -90,7 +91,7 @@ def test_no_call_is_answered_without_its_scope(server: Server, tenant_name: str,
 
 FOREIGN = [
     c for c in CALLS
-    if c[1].name not in ("CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo")
+    if c[1].name not in ("CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo", "GetUsage")
 ]  # fmt: skip
 
 

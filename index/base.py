@@ -1,0 +1,101 @@
+"""What makes a large collection fast: a graph over its first rows, and the same rows by cluster.
+
+The graph answers searches that may return most of what is near. The clusters answer those under a filter: their lists
+are walked by distance until enough allowed rows have been seen, whatever the filter has to do with the query. Both hold
+row numbers and centroids only, no copy of a vector, so that a row that is erased from the matrix is erased here.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import SnapshotDamaged
+from index.faiss_index import Graph, Scores
+from index.halves import Halves
+
+_HEAD = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a search must spend for the recall that was measured when the base was built.
+
+    candidates: how many the graph keeps on its way (efSearch) for the ten nearest; visited: how many allowed rows the
+    clusters must offer for the ten nearest; recall: recall@10 that this reached on the collection's own vectors.
+    trained_rows: how many rows there were when the centroids were made.
+    """
+
+    candidates: int
+    visited: int
+    recall: float
+    trained_rows: int
+
+
+class Clusters:
+    """Row numbers by their nearest centroid."""
+
+    def __init__(self, centroids: NDArray[np.float32], lists: NDArray[np.int32]) -> None:
+        """centroids: shape (lists, dimension); lists: for each row the number of its list."""
+        self.centroids, self.lists = centroids, lists
+        self._order = np.argsort(lists, kind="stable").astype(np.int32)
+        self._starts = np.searchsorted(lists[self._order], np.arange(len(centroids) + 1)).astype(np.int64)
+
+    def by_distance(self, query: Scores) -> NDArray[np.int64]:
+        """The numbers of the lists, the nearest first."""
+        return np.argsort(-(self.centroids @ query))
+
+    def sizes(self, lists: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many rows each of the lists has."""
+        return self._starts[lists + 1] - self._starts[lists]
+
+    def rows(self, lists: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The row numbers of the lists, one list after another."""
+        parts = [self._order[self._starts[i] : self._starts[i + 1]] for i in lists.tolist()]
+        return np.concatenate(parts) if parts else self._order[:0]
+
+
+@dataclass(frozen=True)
+class Base:
+    """Complete when it is made; covers the rows below `rows`."""
+
+    rows: int
+    graph: Graph
+    clusters: Clusters
+    effort: Effort
+    content: bytes  # of the graph, for snapshots and extensions
+    uid: str  # random, told to snapshots, so that they know it again
+
+    def to_bytes(self) -> bytes:
+        """Everything but the rows themselves."""
+        return packed(self.content, self.clusters.centroids, self.clusters.lists, self.effort, self.uid)
+
+    @classmethod
+    def from_bytes(cls, content: bytes | memoryview, halves: Halves) -> Base:
+        """What `to_bytes` wrote, over rows of which the first belong to it. Raises SnapshotDamaged."""
+        try:
+            (size,) = _HEAD.unpack_from(content)
+            head = json.loads(bytes(content[_HEAD.size : _HEAD.size + size]))
+            effort, rows, uid = Effort(**head["effort"]), head["rows"], head["uid"]
+            at = _HEAD.size + size
+            centroids = np.frombuffer(content, np.float32, head["centroids"] * halves.shape[1], at)
+            at += centroids.nbytes
+            lists = np.frombuffer(content, np.int32, rows, at)
+            graph = bytes(content[at + lists.nbytes :])
+        except (struct.error, ValueError, KeyError, TypeError) as error:
+            raise SnapshotDamaged(f"the base does not parse: {error}") from error
+        if rows > len(halves):
+            raise SnapshotDamaged(f"the base covers {rows} rows of {len(halves)}")
+        clusters = Clusters(centroids.reshape(-1, halves.shape[1]).copy(), lists.copy())
+        return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, effort, graph, uid)
+
+
+def packed(graph: bytes, centroids: NDArray[np.float32], lists: NDArray[np.int32], effort: Effort, uid: str) -> bytes:
+    """A base as bytes: length of the head (uint32), head (JSON), centroids (float32), lists (int32), graph (FAISS)."""
+    told = {"uid": uid, "rows": len(lists), "centroids": len(centroids), "effort": asdict(effort)}
+    head = json.dumps(told).encode()
+    return b"".join((_HEAD.pack(len(head)), head, centroids.tobytes(), lists.tobytes(), graph))

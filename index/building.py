@@ -1,0 +1,97 @@
+"""Having a base built by a process of its own, so that neither its work nor its failure is felt by searches."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from index.base import Base
+from index.base_builder import Job
+from index.errors import AfterimageIndexError
+from index.halves import HalfMatrix
+
+
+class BaseNotBuilt(AfterimageIndexError):
+    """The process that builds a base failed. The collection goes on as it was."""
+
+
+class Builders:
+    """How many bases are built at once in this process. Any number of threads may call any method at once."""
+
+    def __init__(self, at_once: int = 1) -> None:
+        self._turns = threading.BoundedSemaphore(at_once)
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether another build would have to wait."""
+        free = self._turns.acquire(blocking=False)
+        if free:
+            self._turns.release()
+        return not free
+
+    def build(self, matrix: HalfMatrix, rows: int, previous: Base | None = None) -> Base:
+        """A base over the first `rows` rows, a multiple of eight; extends `previous`. Raises BaseNotBuilt."""
+        with self._turns, _anonymous_file() as output:
+            size = 0
+            if previous is not None:
+                size = _write(output, previous.to_bytes())
+            job = Job(matrix.fileno(), output, rows, matrix.dimension, size)
+            said = self._run(json.dumps(asdict(job)).encode(), (matrix.fileno(), output))
+            return Base.from_bytes(_read(output, said["bytes"]), matrix.view(0, rows))
+
+    def close(self) -> None:
+        """Ends what is being built, and begins nothing more."""
+        self._closed = True
+        for process in list(self._running):
+            process.kill()
+
+    def _run(self, job: bytes, descriptors: tuple[int, ...]) -> dict[str, int]:
+        environment = {**os.environ, "OMP_NUM_THREADS": str(os.cpu_count() or 1), "OMP_WAIT_POLICY": "PASSIVE"}
+        command = [sys.executable, "-m", "index.base_builder"]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+            pass_fds=descriptors, start_new_session=True,
+        )  # fmt: skip
+        self._running.add(process)
+        try:
+            if self._closed:
+                process.kill()
+            output, complaint = process.communicate(job)
+        finally:
+            self._running.discard(process)
+        if process.returncode != 0:
+            last = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            raise BaseNotBuilt(f"the process that builds a base ended with {process.returncode}: {last[0][:200]}")
+        return dict(json.loads(output))
+
+
+@contextmanager
+def _anonymous_file() -> Iterator[int]:
+    descriptor = os.memfd_create("base", os.MFD_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, content: bytes) -> int:
+    written = 0
+    while written < len(content):
+        written += os.pwrite(descriptor, content[written : written + (1 << 30)], written)
+    return written
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    content = bytearray(size)
+    at = 0
+    while at < size:
+        at += os.preadv(descriptor, [memoryview(content)[at : at + (1 << 30)]], at)
+    return bytes(content)

@@ -1,0 +1,103 @@
+"""A collection that is in memory: its database, its rows, and what keeps both in order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from index.building import Builders
+from index.commit import GroupCommit
+from index.errors import AfterimageIndexError
+from index.kept import KeptSnapshots
+from index.model import CollectionStats
+from index.place import Place
+from index.readers import ReaderPool
+from index.reading import Reading
+from index.rows import Rows, View, memory_of
+from index.schema import MIGRATIONS
+from index.snapshot import SnapshotFiles, new_lineage
+from index.sqlite import connect, migrate
+from index.store import RowChange, creation_time_ms, read_sequence
+from index.upkeep import Files, State, Upkeep, replay
+
+_LOG = logging.getLogger(__name__)
+OPEN_BYTES = 1_500_000  # about what connections and empty tables of one collection take
+_REPLAYED_SOON = 1000  # as many writes are replayed at a start in no time
+
+
+class LoadedCollection:
+    """Any number of threads may use the parts at once."""
+
+    def __init__(self, place: Place, builders: Builders) -> None:
+        """Opens, or makes, the collection. Raises WrongKey, UnsupportedFormat or StoreUnavailable."""
+        spec = place.spec
+        self.connection = connect(place.layout.records, place.store_key)
+        migrate(self.connection, MIGRATIONS, "the collection database")
+        self.readers = ReaderPool(place.layout.records, place.store_key)
+        self.reading = Reading(self.readers, spec.encoder_fingerprint)
+        snapshots = SnapshotFiles(place.layout, place.key, spec)
+        self._created_ms = creation_time_ms(self.connection)
+        self.damaged_snapshots: list[Path] = []
+        self.state = self._load(snapshots, spec.dimension)
+        self.commit = GroupCommit(self.connection, spec.encoder_fingerprint, self._publish, place.allowance)
+        self.files = Files(snapshots, KeptSnapshots(place))
+        self.upkeep = Upkeep(self.state, self.commit, self.files, self.connection, builders)
+
+    @property
+    def view(self) -> View:
+        """What searches see now."""
+        return self.state.rows.view
+
+    @property
+    def memory_bytes(self) -> int:
+        """About how much memory this takes."""
+        return memory_of(self.view) + OPEN_BYTES
+
+    def stats(self) -> CollectionStats:
+        """Counts, as searches see them."""
+        view, check = self.view, self.upkeep.recall
+        effort = view.base.effort if view.base is not None else None
+        built = effort.recall if effort is not None else None
+        return CollectionStats(
+            view.records, view.count - view.records, view.sequence, view.index_time_ms, self._created_ms,
+            self.state.snapshot_sequence, view.base_rows, self.memory_bytes,
+            check.measured if check.comparisons else built, check.comparisons,
+            0 if effort is None else int(effort.candidates * check.effort),
+        )  # fmt: skip
+
+    def close(self, *, soon_again: bool = False) -> None:
+        """Snapshots if anything changed, then closes; calls that still run are waited for, later ones fail.
+        `soon_again`: leaves a few new rows to be replayed from the store at the next opening, but none that died."""
+        view = self.view
+        unsaved = view.sequence - self.state.snapshot_sequence
+        replayed = soon_again and unsaved <= _REPLAYED_SOON and view.count == view.records
+        try:
+            if unsaved > 0 and not replayed:
+                self.upkeep.snapshot()
+        except (OSError, AfterimageIndexError) as error:
+            _LOG.warning("no snapshot at closing, the next start reads the store instead: %s", error)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Closes without a snapshot, for a collection whose files are about to be deleted."""
+        with self.upkeep.lock, self.commit.lock:
+            self.commit.close("the collection is closed")
+            self.readers.close()
+            self.connection.close()
+
+    def _load(self, snapshots: SnapshotFiles, dimension: int) -> State:
+        loaded, self.damaged_snapshots = snapshots.load_newest(read_sequence(self.connection))
+        for path in self.damaged_snapshots:
+            _LOG.warning("snapshot %s failed its checks; it is set aside and rebuilt from the store", path.name)
+        if loaded is None:
+            state = State(Rows(dimension), new_lineage(), 0)
+        else:
+            state = State(loaded.rows, loaded.lineage, loaded.sequence)
+            if loaded.without_base:
+                _LOG.warning("a snapshot's base cannot be used and is built anew: %s", loaded.without_base)
+        replay(state.rows, self.connection, state.snapshot_sequence)
+        return state
+
+    def _publish(self, changes: Sequence[RowChange], sequence: int) -> None:
+        self.state.rows.apply(changes, sequence)

@@ -1,0 +1,26 @@
+"""Where a collection lies, and what opens it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from index.crypto import derive_key
+from index.layout import CollectionLayout
+from index.model import CollectionSpec
+from index.quota import Allowance
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a collection lies and what opens it. key: the tenant's data key, 32 bytes; allowance: what the tenant may
+    store, None without a limit."""
+
+    layout: CollectionLayout
+    key: bytes
+    spec: CollectionSpec
+    allowance: Allowance | None = None
+
+    @property
+    def store_key(self) -> bytes:
+        """Opens the database."""
+        return derive_key(self.key, "collection store")

@@ -1,0 +1,47 @@
+"""Files and directories that are on disk when the call returns, or were never there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from index.layout import TEMPORARY_PREFIX
+
+
+@contextmanager
+def replace_directory(final: Path) -> Iterator[Path]:
+    """A new directory to fill, which becomes `final` at the end, in the place of what is there. What fails leaves
+    nothing of it. Raises OSError."""
+    temporary = final.with_name(TEMPORARY_PREFIX + final.name)
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(mode=0o700)
+        yield temporary
+        sync_directory(temporary)
+        if final.exists():
+            shutil.rmtree(final)
+        temporary.rename(final)
+        sync_directory(final.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Writes a file and waits for the disk. Raises OSError."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Waits until the directory's names are on disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

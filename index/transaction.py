@@ -1,0 +1,188 @@
+"""Changing records of a collection's database within one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from index.attributes import attributes_to_json, canonical, check_attributes
+from index.errors import DigestMoved, QuotaExceeded, RecordExists, RecordNotFound
+from index.model import Origin, Outcome, RecordPatch, RecordWrite, StoredRecord, Vector, WriteResult
+from index.quota import Allowance, Usage
+from index.sqlite import Connection
+from index.store import Normalised, RowChange, pack_region, read_existing, read_sequence, read_usage, read_with_digest
+
+
+class Transaction:
+    """Changes within one open transaction. `changes` is what the index must take over once it is committed."""
+
+    def __init__(self, connection: Connection, encoder_fingerprint: str, allowance: Allowance | None = None) -> None:
+        self._connection = connection
+        self._fingerprint = encoder_fingerprint
+        self._allowance = allowance
+        self._now_ms = time.time_ns() // 1_000_000
+        self.sequence = read_sequence(connection)
+        self.changes: list[RowChange] = []
+        self.growth = Usage()
+
+    def finish(self) -> None:
+        """Notes the last sequence number and the counts; the caller commits."""
+        usage = read_usage(self._connection).plus(self.growth)
+        values = [("sequence", self.sequence), ("records", usage.records), ("bytes", usage.bytes)]
+        self._connection.executemany(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            [(name, str(value)) for name, value in values],
+        )
+
+    def upsert(self, writes: Sequence[Normalised | WriteResult], *, insert_only: bool) -> list[WriteResult]:
+        """Inserts or replaces records, a result for each. Failures are in the results, and leave their records as they
+        were; what is a result already stays as it is."""
+        ids = [w.write.record_id for w in writes if isinstance(w, Normalised)]
+        existing = read_existing(self._connection, ids)
+        results = []
+        for write in writes:
+            if isinstance(write, Normalised):
+                results.append(self._upsert(*write, existing, insert_only=insert_only))
+                existing.add(write.write.record_id)
+            else:
+                results.append(write)
+        return results
+
+    def _upsert(
+        self, write: RecordWrite, given: Vector | None, existing: set[str], *, insert_only: bool
+    ) -> WriteResult:
+        found = read_with_digest(self._connection, write.record_id) if write.record_id in existing else None
+        if found is not None and insert_only:
+            return _failed(write.record_id, RecordExists(f"record {write.record_id!r} exists"))
+        if found is None:
+            if given is None:
+                return _failed(write.record_id, DigestMoved("the record was deleted meanwhile"))
+            return self._insert(write, given)
+        old, old_digest = found
+        same_picture = write.digest is not None and write.digest == old_digest
+        if given is None and not same_picture:
+            return _failed(write.record_id, DigestMoved("the record was changed meanwhile"))
+        vector = old.vector if same_picture or given is None else given
+        assert vector is not None
+        assert old.vector is not None
+        new = old._replace(product_id=write.product_id, attributes=write.attributes, region=write.region, vector=vector)
+        same_vector = same_picture or (write.digest == old_digest and np.array_equal(vector, old.vector))
+        self._note_origin(old.row_id, write.origin)
+        return self._replace(old, new, write.digest, unchanged=same_vector)
+
+    def patch(self, patch: RecordPatch) -> WriteResult:
+        """Changes product id and attributes of one record. Failures are in the result."""
+        found = read_with_digest(self._connection, patch.record_id)
+        if found is None:
+            return _failed(patch.record_id, RecordNotFound(f"no record {patch.record_id!r}"))
+        old, digest = found
+        kept = {n: v for n, v in old.attributes.items() if n not in patch.remove_attributes}
+        attributes = {**kept, **patch.set_attributes}
+        check_attributes(attributes)
+        product_id = old.product_id if patch.product_id is None else patch.product_id
+        new = old._replace(attributes=attributes, product_id=product_id)
+        return self._replace(old, new, digest, unchanged=True)
+
+    def delete_records(self, record_ids: Sequence[str]) -> int:
+        """Deletes by id; ids that do not exist are passed over. Returns how many were deleted."""
+        rows = [r for i in record_ids if (r := self._one("SELECT row_id FROM records WHERE record_id = ?", i))]
+        return sum(self._delete(row[0]) for row in rows)
+
+    def delete_rows(self, rows: Sequence[tuple[int, int]]) -> int:
+        """Deletes (row id, sequence) pairs, passing over rows that were written since. Returns how many."""
+        query = "SELECT row_id FROM records WHERE row_id = ? AND sequence = ?"
+        return sum(self._delete(row_id) for row_id, sequence in rows if self._one(query, row_id, sequence))
+
+    def _insert(self, write: RecordWrite, vector: Vector) -> WriteResult:
+        attributes = attributes_to_json(write.attributes)
+        growth = self.growth.plus(Usage(1, _size(write.record_id, write.product_id, attributes, vector)))
+        if (refused := self._refused(growth)) is not None:
+            return _failed(write.record_id, refused)
+        self.growth = growth
+        self.sequence += 1
+        cursor = self._connection.execute(
+            "INSERT INTO records (record_id, product_id, attributes, region, digest, encoder_fingerprint, sequence,"
+            " created_ms, updated_ms, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                write.record_id, write.product_id, attributes, pack_region(write.region), write.digest,
+                self._fingerprint, self.sequence, self._now_ms, self._now_ms, vector.tobytes(),
+            ),
+        )  # fmt: skip
+        record = StoredRecord(
+            cursor.lastrowid, write.record_id, write.product_id, canonical(write.attributes), write.region,
+            self._fingerprint, self.sequence, self._now_ms, self._now_ms, vector,
+        )  # fmt: skip
+        if write.origin is not None:
+            self._note_origin(record.row_id, write.origin)
+        self.changes.append(RowChange(record.row_id, record, attributes))
+        return WriteResult(write.record_id, Outcome.CREATED, self.sequence)
+
+    def _replace(self, old: StoredRecord, new: StoredRecord, digest: bytes | None, *, unchanged: bool) -> WriteResult:
+        attributes = attributes_to_json(new.attributes)
+        same_fields = (old.product_id, old.region, attributes_to_json(old.attributes)) == (
+            new.product_id, new.region, attributes,
+        )  # fmt: skip
+        if unchanged and same_fields:
+            return WriteResult(old.record_id, Outcome.UNCHANGED)
+        assert new.vector is not None
+        before = _size(old.record_id, old.product_id, attributes_to_json(old.attributes), new.vector)
+        after = _size(old.record_id, new.product_id, attributes, new.vector)
+        growth = self.growth.plus(Usage(0, after - before))
+        if after > before and (refused := self._refused(growth)) is not None:
+            return _failed(old.record_id, refused)
+        self.growth = growth
+        self.sequence += 1
+        self._connection.execute(
+            "UPDATE records SET product_id = ?, attributes = ?, region = ?, digest = ?, encoder_fingerprint = ?,"
+            " sequence = ?, updated_ms = ?, vector = ? WHERE row_id = ?",
+            (
+                new.product_id, attributes, pack_region(new.region), digest, self._fingerprint, self.sequence,
+                self._now_ms, new.vector.tobytes(), old.row_id,
+            ),
+        )  # fmt: skip
+        record = new._replace(
+            attributes=canonical(new.attributes), sequence=self.sequence, updated_ms=self._now_ms,
+            encoder_fingerprint=self._fingerprint,
+        )  # fmt: skip
+        self.changes.append(RowChange(old.row_id, record, attributes))
+        return WriteResult(old.record_id, Outcome.UPDATED, self.sequence)
+
+    def _note_origin(self, row_id: int, origin: Origin | None) -> None:
+        """Not a change of the record: it gets no sequence number."""
+        values = (None, None, None) if origin is None else (origin.url_digest, origin.etag, origin.last_modified)
+        self._connection.execute(
+            "UPDATE records SET url_digest = ?, etag = ?, last_modified = ? WHERE row_id = ?", (*values, row_id)
+        )
+
+    def _delete(self, row_id: int) -> int:
+        self.sequence += 1
+        query = "SELECT record_id, product_id, attributes, vector FROM records WHERE row_id = ?"
+        self.growth = self.growth.plus(Usage(-1, -_size(*self._one(query, row_id))))  # type: ignore[misc]
+        self._connection.execute("DELETE FROM records WHERE row_id = ?", (row_id,))
+        self._connection.execute("INSERT INTO tombstones VALUES (?, ?)", (self.sequence, row_id))
+        self.changes.append(RowChange(row_id, None))
+        return 1
+
+    def _refused(self, growth: Usage) -> QuotaExceeded | None:
+        if self._allowance is None:
+            return None
+        try:
+            self._allowance.check(growth)
+        except QuotaExceeded as error:
+            return error
+        return None
+
+    def _one(self, query: str, *values: object) -> tuple | None:  # type: ignore[type-arg]
+        row: tuple | None = self._connection.execute(query, values).fetchone()  # type: ignore[type-arg]
+        return row
+
+
+def _size(record_id: str, product_id: str, attributes: str, vector: Vector | bytes) -> int:
+    size = len(vector) if isinstance(vector, bytes) else vector.nbytes
+    return len(record_id.encode()) + len(product_id.encode()) + len(attributes.encode()) + size
+
+
+def _failed(record_id: str, error: Exception) -> WriteResult:
+    return WriteResult(record_id, Outcome.FAILED, error=error)

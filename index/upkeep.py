@@ -1,0 +1,183 @@
+"""What a collection does beside its calls: snapshots, bases, erasing, compaction. Searches never wait for any of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+from index.building import Builders
+from index.commit import GroupCommit
+from index.kept import KeptSnapshots
+from index.recall import RecallCheck
+from index.rows import Rows, compacted
+from index.snapshot import SnapshotFiles, new_lineage
+from index.sqlite import Connection, checkpoint
+from index.store import forget_tombstones, read_changes, read_sequence, read_tombstones
+
+_LOG = logging.getLogger(__name__)
+_SNAPSHOT_WRITES = 1000
+_COMPACT_ROWS = 1024
+ERASE_TURN_S = 200.0  # a row is erased at the second turn after its death
+ERASE_AFTER_S = 600.0  # within this a deleted or replaced vector has left memory, log and snapshot
+SMALLEST_BASE = 6_000_000  # numbers (rows times dimension) below which every row is compared
+_SMALLEST_DELTA, _DELTA_SHARE = 8192, 16
+_RETRAIN_GROWTH = 4
+_REPLAYED_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Files:
+    """The snapshots of a collection: derived ones, and those that somebody asked for."""
+
+    snapshots: SnapshotFiles
+    kept: KeptSnapshots
+
+
+@dataclass
+class State:
+    """What of a collection is replaced as a whole. Changed under the commit lock."""
+
+    rows: Rows
+    lineage: str
+    snapshot_sequence: int
+
+
+class Upkeep:
+    """Of one collection. Any number of threads may call any method at once."""
+
+    def __init__(self, state: State, commit: GroupCommit, files: Files, connection: Connection,
+                 builders: Builders) -> None:  # fmt: skip
+        self._state, self._commit, self._files = state, commit, files
+        self._connection, self._builders = connection, builders
+        self.lock = threading.Lock()  # one snapshot at a time
+        self._building = threading.Lock()  # one compaction or base at a time
+        self._replay_from: int | None = None  # tombstones after this are still needed by a compaction
+        self.recall = RecallCheck()
+        self._background: threading.Thread | None = None
+
+    def snapshot(self) -> int:
+        """Writes a snapshot of what searches see now; returns its sequence number. Raises OSError."""
+        with self.lock:
+            return self._snapshot()
+
+    def compact(self) -> None:
+        """New rows without the dead ones, with a base where there was one, and a snapshot of them. Raises OSError,
+        BaseNotBuilt."""
+        with self._building:
+            with self._commit.lock:
+                before = self._state.rows.view
+                self._replay_from = before.sequence
+            try:
+                rows = compacted(before)
+                if before.base is not None and (covered := _covered(rows)):
+                    rows.set_base(self._builders.build(rows.matrix, covered))
+                with self.lock:
+                    with self._commit.lock:
+                        replay(rows, self._connection, before.sequence)
+                        self._state.rows, self._state.lineage = rows, new_lineage()
+                    self._snapshot()
+            finally:
+                self._replay_from = None
+
+    def build_base(self, *, anew: bool = False) -> bool:
+        """Extends the base over all rows, or builds it anew; False where there is nothing to build over. Raises
+        BaseNotBuilt."""
+        with self._building:
+            rows = self._state.rows
+            previous = None if anew else rows.view.base
+            covered = _covered(rows)
+            if not covered or (previous is not None and previous.rows >= covered):
+                return False
+            base = self._builders.build(rows.matrix, covered, previous)
+            with self._commit.lock:
+                rows.set_base(base)
+            self.recall.restart()
+            _LOG.info("a base over %d rows: recall@10 %.4f with %d candidates", covered, base.effort.recall,
+                      base.effort.candidates)  # fmt: skip
+            return True
+
+    def due(self) -> str:
+        """What is to be done: compact, base, rebuild, snapshot or nothing (empty)."""
+        view = self._state.rows.view
+        numbers = view.count * view.halves.shape[1]
+        if view.count - view.records > max(_COMPACT_ROWS, view.records // 4):
+            return "compact"
+        if self.recall.below_floor:
+            return "rebuild"
+        if view.base is None and numbers >= SMALLEST_BASE:
+            return "base"
+        if view.base is not None and view.count - view.base_rows > max(_SMALLEST_DELTA, view.base_rows // _DELTA_SHARE):
+            return "rebuild" if view.count > _RETRAIN_GROWTH * view.base.effort.trained_rows else "base"
+        if view.sequence - self._state.snapshot_sequence > max(_SNAPSHOT_WRITES, view.records // 10):
+            return "snapshot"
+        return ""
+
+    def maintain(self) -> str | None:
+        """Does what is due, in a thread of its own where it takes long; returns what it did or began."""
+        rows = self._state.rows
+        self.recall.run(rows.view)
+        if rows.erasures_wait:
+            with self._commit.lock:
+                erased = rows.erase_dead(ERASE_TURN_S)
+            if erased:
+                self.snapshot()
+                return "erase"
+        due = self.due()
+        if due == "snapshot":
+            self.snapshot()
+        elif due == "compact" and rows.view.base is None:
+            self.compact()
+        elif due and not self._begin(due):
+            return None
+        return due or None
+
+    def join(self) -> None:
+        """Waits for what was begun."""
+        if self._background is not None:
+            self._background.join()
+
+    def _begin(self, due: str) -> bool:
+        if self._builders.busy or (self._background is not None and self._background.is_alive()):
+            return False
+        work: dict[str, Callable[[], object]] = {
+            "compact": self.compact, "base": self.build_base, "rebuild": lambda: self.build_base(anew=True),
+        }  # fmt: skip
+        self._background = threading.Thread(target=self._guarded, args=(work[due],), name="upkeep", daemon=True)
+        self._background.start()
+        return True
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:  # nobody waits for this thread; the collection serves as before
+            _LOG.warning("upkeep of a collection failed, it is tried again later: %s", error)
+
+    def _snapshot(self) -> int:
+        view, lineage = self._state.rows.view, self._state.lineage
+        self._files.snapshots.write(view, lineage)
+        self._state.snapshot_sequence = view.sequence
+        with self._commit.lock:
+            needed = view.sequence if self._replay_from is None else min(view.sequence, self._replay_from)
+            deleted = read_tombstones(self._connection, needed)
+        self._files.kept.erase(deleted)
+        with self._commit.lock:
+            forget_tombstones(self._connection, needed)
+            checkpoint(self._connection)
+        return view.sequence
+
+
+def replay(rows: Rows, connection: Connection, after: int) -> None:
+    """Applies all that the store has after a sequence number, a block at a time."""
+    sequence = read_sequence(connection)
+    changes = iter(read_changes(connection, after))
+    while block := list(islice(changes, _REPLAYED_AT_ONCE)):
+        rows.apply(block, sequence)
+    if rows.view.sequence != sequence:
+        rows.apply([], sequence)
+
+
+def _covered(rows: Rows) -> int:
+    return rows.view.count // 8 * 8

@@ -1,0 +1,91 @@
+"""Calls for operations scripts: snapshots, the index of a collection, what a tenant stores. See `calls`."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+from afterimage.client.calls import Call
+from afterimage.client.values import IndexStats, Snapshot, Usage
+from afterimage.v1 import admin_service_pb2 as pb
+
+_PATIENCE_S = 3600.0  # work that grows with a collection
+
+
+def create_snapshot(collection: str) -> Call[Snapshot]:
+    """Copies a collection as it is now; reading and writing go on."""
+    request = pb.CreateSnapshotRequest(collection=collection)
+    return Call(
+        "AdminService", "CreateSnapshot", request, lambda r: _snapshot(r.snapshot), retry_safe=False,
+        timeout_s=_PATIENCE_S,
+    )  # fmt: skip
+
+
+def list_snapshots(collection: str) -> Call[list[Snapshot]]:
+    """The snapshots of a collection, the newest first."""
+    request = pb.ListSnapshotsRequest(collection=collection)
+    return Call("AdminService", "ListSnapshots", request, lambda r: [_snapshot(s) for s in r.snapshots])
+
+
+def restore_snapshot(
+    collection: str, snapshot_id: str, *, target: str = "", replace: bool = False
+) -> Call[tuple[str, int]]:
+    """Makes the collection `target` of a snapshot (with `replace`, in the place of the one of that name); its name and
+    how many records it has."""
+    request = pb.RestoreSnapshotRequest(collection=collection, snapshot_id=snapshot_id, target=target, replace=replace)
+    return Call(
+        "AdminService", "RestoreSnapshot", request, lambda r: (r.collection, int(r.record_count)), retry_safe=False,
+        timeout_s=_PATIENCE_S,
+    )  # fmt: skip
+
+
+def verify_snapshot(collection: str, snapshot_id: str) -> Call[list[str]]:
+    """What is wrong with a snapshot, a line each; nothing where it is whole."""
+    request = pb.VerifySnapshotRequest(collection=collection, snapshot_id=snapshot_id)
+    return Call("AdminService", "VerifySnapshot", request, lambda r: list(r.problems), timeout_s=_PATIENCE_S)
+
+
+def delete_snapshot(collection: str, snapshot_id: str) -> Call[None]:
+    """Deletes a snapshot for good."""
+    request = pb.DeleteSnapshotRequest(collection=collection, snapshot_id=snapshot_id)
+    return Call("AdminService", "DeleteSnapshot", request, lambda _: None, retry_safe=False)
+
+
+def index_stats(collection: str) -> Call[IndexStats]:
+    """What the index of a collection consists of, and what it was measured to find."""
+    return Call("AdminService", "GetIndexStats", pb.GetIndexStatsRequest(collection=collection), _index_stats)
+
+
+def rebuild_index(collection: str) -> Call[bool]:
+    """Builds the index anew while searches go on; False where the collection is too small for one."""
+    request = pb.RebuildIndexRequest(collection=collection)
+    return Call("AdminService", "RebuildIndex", request, lambda r: bool(r.built), timeout_s=_PATIENCE_S)
+
+
+def verify_index(collection: str) -> Call[list[str]]:
+    """Compares store, memory and files; what is wrong, a line each."""
+    request = pb.VerifyIndexRequest(collection=collection)
+    return Call("AdminService", "VerifyIndex", request, lambda r: list(r.problems), timeout_s=_PATIENCE_S)
+
+
+def usage() -> Call[Usage]:
+    """What the tenant stores, and may store (0: no limit)."""
+    return Call(
+        "AdminService", "GetUsage", pb.GetUsageRequest(),
+        lambda r: Usage(r.record_count, r.stored_bytes, r.max_records, r.max_stored_bytes),
+    )  # fmt: skip
+
+
+def _snapshot(message: Any) -> Snapshot:
+    return Snapshot(
+        message.snapshot_id, message.collection, message.create_time.ToDatetime(UTC), message.sequence,
+        message.record_count, message.size_bytes, message.encoder_id, message.encoder_fingerprint,
+    )  # fmt: skip
+
+
+def _index_stats(message: Any) -> IndexStats:
+    return IndexStats(
+        message.record_count, message.tombstone_count, message.base_rows, message.memory_bytes, message.sequence,
+        message.saved_sequence, message.recall if message.HasField("recall") else None, message.recall_sample,
+        message.search_effort, message.learning_gain if message.HasField("learning_gain") else None, message.learned,
+    )  # fmt: skip

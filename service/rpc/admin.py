@@ -1,0 +1,117 @@
+"""AdminService."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import grpc
+
+from afterimage.v1 import admin_service_pb2 as pb
+from afterimage.v1 import admin_service_pb2_grpc as pb_grpc
+from index import KeptSnapshot
+from service.engine.engine import Engine
+from service.engine.faults import translated_errors
+from service.rpc.convert import timestamp
+from service.rpc.guard import principal
+
+Context = grpc.aio.ServicerContext[Any, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AdminServicer(pb_grpc.AdminServiceServicer):
+    """Documented in admin_service.proto."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def CreateSnapshot(self, request: pb.CreateSnapshotRequest, context: Context) -> pb.CreateSnapshotResponse:
+        """Copies a collection as it is now."""
+        collection = await self._engine.collection(principal(), request.collection)
+        made = await self._run(collection.keep_snapshot)
+        return pb.CreateSnapshotResponse(snapshot=_to_message(made))
+
+    async def ListSnapshots(self, request: pb.ListSnapshotsRequest, context: Context) -> pb.ListSnapshotsResponse:
+        """The snapshots of a collection."""
+        collection = await self._engine.collection(principal(), request.collection)
+        found = await self._run(collection.kept.list)
+        return pb.ListSnapshotsResponse(snapshots=[_to_message(s) for s in found])
+
+    async def RestoreSnapshot(self, request: pb.RestoreSnapshotRequest, context: Context) -> pb.RestoreSnapshotResponse:
+        """Makes a collection of a snapshot."""
+        directory = await self._engine.directory(principal())
+        target = request.target or request.collection
+        made = await self._run(
+            directory.restore, request.collection, request.snapshot_id, target, replace=request.replace
+        )
+        stats = await self._run(made.stats)
+        return pb.RestoreSnapshotResponse(collection=made.spec.name, record_count=stats.records)
+
+    async def VerifySnapshot(self, request: pb.VerifySnapshotRequest, context: Context) -> pb.VerifySnapshotResponse:
+        """What is wrong with a snapshot."""
+        collection = await self._engine.collection(principal(), request.collection)
+        problems = await self._run(lambda: list(collection.kept.problems(request.snapshot_id)))
+        return pb.VerifySnapshotResponse(problems=problems)
+
+    async def DeleteSnapshot(self, request: pb.DeleteSnapshotRequest, context: Context) -> pb.DeleteSnapshotResponse:
+        """Deletes a snapshot."""
+        collection = await self._engine.collection(principal(), request.collection)
+        await self._run(collection.kept.delete, request.snapshot_id)
+        return pb.DeleteSnapshotResponse()
+
+    async def GetIndexStats(self, request: pb.GetIndexStatsRequest, context: Context) -> pb.GetIndexStatsResponse:
+        """What the index of a collection consists of."""
+        collection = await self._engine.collection(principal(), request.collection)
+        stats = await self._run(collection.loaded_stats)
+        return pb.GetIndexStatsResponse(
+            record_count=stats.records,
+            tombstone_count=stats.tombstones,
+            base_rows=stats.base_rows,
+            memory_bytes=stats.memory_bytes,
+            sequence=stats.sequence,
+            saved_sequence=stats.snapshot_sequence,
+            recall=stats.recall,
+            recall_sample=stats.recall_sample,
+            search_effort=stats.search_effort,
+        )
+
+    async def RebuildIndex(self, request: pb.RebuildIndexRequest, context: Context) -> pb.RebuildIndexResponse:
+        """Builds the index anew."""
+        collection = await self._engine.collection(principal(), request.collection)
+        built = await self._run(collection.build_base, anew=True)
+        return pb.RebuildIndexResponse(built=built)
+
+    async def VerifyIndex(self, request: pb.VerifyIndexRequest, context: Context) -> pb.VerifyIndexResponse:
+        """What is wrong with a collection."""
+        collection = await self._engine.collection(principal(), request.collection)
+        problems = await self._run(lambda: list(collection.problems()))
+        return pb.VerifyIndexResponse(problems=problems)
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        """What the tenant stores and may store."""
+        directory = await self._engine.directory(principal())
+        used, quota = await self._run(directory.allowance.used), directory.allowance.quota
+        return pb.GetUsageResponse(
+            record_count=used.records,
+            stored_bytes=used.bytes,
+            max_records=quota.records,
+            max_stored_bytes=quota.bytes,
+        )
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with translated_errors():
+            return await self._engine.workers.upkeep(function, *args, **kwargs)
+
+
+def _to_message(snapshot: KeptSnapshot) -> pb.Snapshot:
+    return pb.Snapshot(
+        snapshot_id=snapshot.snapshot_id,
+        collection=snapshot.spec.name,
+        create_time=timestamp(snapshot.created_ms),
+        sequence=snapshot.sequence,
+        record_count=snapshot.records,
+        size_bytes=snapshot.bytes,
+        encoder_id=snapshot.spec.encoder_id,
+        encoder_fingerprint=snapshot.spec.encoder_fingerprint,
+    )
