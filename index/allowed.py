@@ -88,13 +88,18 @@ class Allowed:
         return Allowed(self.view, self.rows - BitMap(slots), False)
 
 
-class AllowedByFilter:
-    """What a view remembers of the filters it was asked with. Any number of threads may call any method at once."""
+def copied_budget(view: View) -> int:
+    """How many bytes of a view's vectors may be held as copies."""
+    return max(_LEAST_COPIED_BYTES, view.halves.nbytes // _COPIED_SHARE)
 
-    def __init__(self, matrix_bytes: int) -> None:
+
+class AllowedByFilter:
+    """What is remembered of the filters that a view was asked with. Any number of threads may call it at once."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
         self._held: OrderedDict[str, Allowed] = OrderedDict()
         self._lock = threading.Lock()
-        self.budget_bytes = max(_LEAST_COPIED_BYTES, matrix_bytes // _COPIED_SHARE)
 
     def get(self, filter_text: str, make: Callable[[], Allowed]) -> Allowed:
         """The rows for a filter, worked out where they are not remembered. Raises what `make` raises."""
@@ -109,7 +114,7 @@ class AllowedByFilter:
         with self._lock:
             self._held[filter_text] = made
             while len(self._held) > _FILTERS or (
-                len(self._held) > 1 and sum(a.copied_bytes for a in self._held.values()) > self.budget_bytes
+                len(self._held) > 1 and sum(a.copied_bytes for a in self._held.values()) > copied_budget(self.view)
             ):
                 self._held.popitem(last=False)
         return made

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from index.base import Base
 from index.base_builder import Job
 from index.errors import AfterimageIndexError
-from index.halves import HalfMatrix
+from index.halves import Halves, handed_over
 
 
 class BaseNotBuilt(AfterimageIndexError):
@@ -37,15 +37,15 @@ class Builders:
             self._turns.release()
         return not free
 
-    def build(self, matrix: HalfMatrix, rows: int, previous: Base | None = None) -> Base:
-        """A base over the first `rows` rows, a multiple of eight; extends `previous`. Raises BaseNotBuilt."""
-        with self._turns, _anonymous_file() as output:
+    def build(self, halves: Halves, previous: Base | None = None) -> Base:
+        """A base over the rows, as many as a multiple of eight; extends `previous`. Raises BaseNotBuilt."""
+        with self._turns, handed_over(halves) as rows, _anonymous_file() as output:
             size = 0
             if previous is not None:
                 size = _write(output, previous.to_bytes())
-            job = Job(matrix.fileno(), output, rows, matrix.dimension, size)
-            said = self._run(json.dumps(asdict(job)).encode(), (matrix.fileno(), output))
-            return Base.from_bytes(_read(output, said["bytes"]), matrix.view(0, rows))
+            job = Job(rows, output, len(halves), halves.shape[1], size)
+            said = self._run(json.dumps(asdict(job)).encode(), (rows, output))
+            return Base.from_bytes(_read(output, said["bytes"]), halves)
 
     def close(self) -> None:
         """Ends what is being built, and begins nothing more."""

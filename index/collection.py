@@ -58,9 +58,11 @@ class Collection:
         """What the collection is."""
         return self._place.spec
 
-    def describe(self, description: str) -> None:
-        """Takes over a changed description."""
-        self._place = self.hot.place = replace(self._place, spec=replace(self.spec, description=description))
+    def take_over(self, spec: CollectionSpec) -> None:
+        """Takes over a changed description, or whether to learn."""
+        self._place = self.hot.place = replace(self._place, spec=spec)
+        if self.hot.loaded is not None:
+            self.hot.loaded.upkeep.learning.allowed = spec.learning
 
     # ---- writing
 

@@ -67,11 +67,11 @@ def decrypt_file(key: bytes, purpose: str, content: bytes) -> bytes:
     return bytes(plain)
 
 
-def decrypt_into(key: bytes, purpose: str, content: bytes, plain: memoryview) -> None:
+def decrypt_into(key: bytes, purpose: str, content: bytes | memoryview, plain: memoryview) -> None:
     """Writes the plain content, `plain_size` bytes, into `plain`. Raises SnapshotDamaged as `decrypt_file` does."""
     if content[: len(_MAGIC)] != _MAGIC or len(content) < PREFIX_BYTES + _TAG_BYTES:
         raise SnapshotDamaged("not an encrypted file of this program")
-    cipher, prefix, whole = AESGCM(key), content[len(_MAGIC) : PREFIX_BYTES], memoryview(content)
+    cipher, prefix, whole = AESGCM(key), bytes(content[len(_MAGIC) : PREFIX_BYTES]), memoryview(content)
     step = _FRAME_BYTES + _TAG_BYTES
     starts = range(PREFIX_BYTES, len(content), step)
     try:

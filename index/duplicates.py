@@ -2,22 +2,34 @@
 
 Leaders, not chains: rows are taken in order of insertion; a row without a group leads one, and every later row without
 a group that lies within the distance joins it. So each member is near the first, and a chain of small steps cannot join
-what is far apart. Exact; the cost grows with the square of the rows, hence MAX_ROWS.
+what is far apart.
+
+Few rows are compared each with each. Many are looked up in the base's graph, block by block, so that the cost grows
+with the rows and not with their square; a pair that the graph does not find is missed (less than one in a hundred).
+Rows that the base does not cover yet are looked up there too, and compared with each other.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from pyroaring import AbstractBitMap
+from numpy.typing import NDArray
 
+from index.allowed import Allowed
+from index.base import Base
 from index.errors import InvalidInput
-from index.rows import View, gather
+from index.rows import View
 
-MAX_ROWS = 100_000
-_LEADERS_AT_ONCE = 256
+COMPARED_ROWS = 20_000
+MAX_ROWS = 100_000  # without a base
+_BLOCK = 1024
+_NEIGHBOURS, _MOST_NEIGHBOURS = 16, 1024
+_GRAPH_EFFORT = 64
+
+Pairs = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
@@ -28,24 +40,86 @@ class SlotGroup:
     max_distance: float
 
 
-def duplicate_groups(view: View, allowed: AbstractBitMap, max_distance: float) -> Iterator[SlotGroup]:
-    """Groups of two or more allowed slots. Raises InvalidInput where too many rows are allowed."""
-    if len(allowed) > MAX_ROWS:
-        raise InvalidInput("filter", f"{len(allowed)} records are more than {MAX_ROWS}; narrow them with a filter")
-    slots = np.array(allowed, np.int64)
+def duplicate_groups(allowed: Allowed, max_distance: float) -> Iterator[SlotGroup]:
+    """Groups of two or more allowed slots, as they are found. Raises InvalidInput where too many rows are allowed of a
+    collection that has no base yet."""
+    view = allowed.view
+    slots = np.array(allowed.rows, np.int64)
     slots = slots[np.argsort(view.row_ids[slots], kind="stable")]
-    vectors = gather(view, slots).astype(np.float32)
-    free = np.ones(len(slots), bool)
-    for start in range(0, len(slots), _LEADERS_AT_ONCE):
-        block = slice(start, start + _LEADERS_AT_ONCE)
-        near = np.maximum(1.0 - vectors[block] @ vectors[start:].T, 0.0)
-        for offset, distances in enumerate(near):
-            leader = start + offset
-            if not free[leader]:
-                continue
-            free[leader] = False
-            members = np.flatnonzero((distances <= max_distance) & free[start:])
-            if len(members):
-                free[members + start] = False
-                joined = (leader, *(members + start).tolist())
-                yield SlotGroup(tuple(int(slots[i]) for i in joined), float(distances[members].max()))
+    if len(slots) <= COMPARED_ROWS or view.base is None:
+        if len(slots) > MAX_ROWS:
+            message = f"{len(slots)} records are more than {MAX_ROWS}, and the index is not built yet; narrow them"
+            raise InvalidInput("filter", f"{message} with a filter")
+        near = _compared(view, slots, max_distance)
+    else:
+        near = _looked_up(allowed, view.base, slots, max_distance)
+    yield from _led(near)
+
+
+def _led(near: Iterator[tuple[int, Pairs]]) -> Iterator[SlotGroup]:
+    """Leaders and their members. `near`: each slot in order of insertion, with later or earlier ones that are near."""
+    taken: set[int] = set()
+    for slot, neighbours in near:
+        if slot in taken:
+            continue
+        members = [(other, distance) for other, distance in neighbours if other not in taken and other != slot]
+        taken.add(slot)
+        if members:
+            taken.update(other for other, _ in members)
+            yield SlotGroup((slot, *(other for other, _ in members)), max(distance for _, distance in members))
+
+
+def _compared(view: View, slots: NDArray[np.int64], max_distance: float) -> Iterator[tuple[int, Pairs]]:
+    """Each slot with all later ones within the distance."""
+    vectors = view.originals(slots)
+    for start in range(0, len(slots), _BLOCK):
+        distances = np.maximum(1.0 - vectors[start : start + _BLOCK] @ vectors[start:].T, 0.0)
+        for offset, row in enumerate(distances):
+            near = np.flatnonzero(row[offset + 1 :] <= max_distance) + offset + 1
+            yield int(slots[start + offset]), [(int(slots[start + i]), float(row[i])) for i in near]
+
+
+def _looked_up(
+    allowed: Allowed, base: Base, slots: NDArray[np.int64], max_distance: float
+) -> Iterator[tuple[int, Pairs]]:
+    """Each slot with those within the distance that the graph finds, and those that the base does not cover."""
+    later = slots[slots >= base.rows]
+    from_later: dict[int, Pairs] = defaultdict(list)
+    for slot, neighbours in _compared(allowed.view, later, max_distance):
+        from_later[slot] += neighbours
+    for slot, neighbours in _through_graph(allowed, base, later, max_distance):
+        for other, distance in neighbours:
+            from_later[other].append((slot, distance))
+            from_later[slot].append((other, distance))
+    order = {int(slot): place for place, slot in enumerate(slots)} if len(later) else {}
+    for slot, neighbours in _through_graph(allowed, base, slots[slots < base.rows], max_distance):
+        yield slot, sorted(neighbours + from_later.pop(slot, []), key=lambda n: order.get(n[0], n[0]))
+    for slot in later.tolist():
+        yield slot, from_later.pop(slot, [])
+
+
+def _through_graph(
+    allowed: Allowed, base: Base, slots: NDArray[np.int64], max_distance: float
+) -> Iterator[tuple[int, Pairs]]:
+    view, bits = allowed.view, allowed.bits
+    for start in range(0, len(slots), _BLOCK):
+        block = slots[start : start + _BLOCK]
+        compared, originals = view.halves[block].astype(np.float32), view.originals(block)
+        neighbours, wanted = _NEIGHBOURS, np.arange(len(block))
+        found: dict[int, Pairs] = {}
+        while len(wanted):
+            rows = base.graph.search_many(compared[wanted], neighbours, max(_GRAPH_EFFORT, neighbours), bits)
+            near = [_within(view, originals[i], rows[n], max_distance) for n, i in enumerate(wanted)]
+            found.update(zip(wanted.tolist(), near, strict=True))
+            full = [len(pairs) >= neighbours for pairs in near]
+            wanted = wanted[np.array(full, bool)] if neighbours < _MOST_NEIGHBOURS else wanted[:0]
+            neighbours *= 4
+        for i, slot in enumerate(block.tolist()):
+            yield slot, found[i]
+
+
+def _within(view: View, query: NDArray[np.float32], rows: NDArray[np.int64], max_distance: float) -> Pairs:
+    rows = rows[rows >= 0]
+    distances = view.distances(query, rows)
+    near = distances <= max_distance
+    return list(zip(rows[near].tolist(), distances[near].tolist(), strict=True))

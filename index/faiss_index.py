@@ -100,6 +100,11 @@ class Graph:
             parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=_selector(allowed))
         return _one(self._index, query, k, parameters)
 
+    def search_many(self, queries: Scores, k: int, effort: int, allowed: Bits | None = None) -> RowNumbers:
+        """As `search` for queries of shape (n, dimension): row numbers of shape (n, k), missing ones -1."""
+        parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=None if allowed is None else _selector(allowed))
+        return np.asarray(self._index.search(np.ascontiguousarray(queries), k, params=parameters)[1], np.int64)
+
 
 def cluster(sample: NDArray[np.float32], lists: int) -> NDArray[np.float32]:
     """Centroids of length 1, shape (lists, dimension), by spherical k-means over the sample."""

@@ -28,7 +28,7 @@ class GrowingArray:
         self.data[self.length] = value
         self.length += 1
 
-    def extend(self, values: Sequence[Any]) -> None:
+    def extend(self, values: Sequence[Any] | NDArray[Any]) -> None:
         """Adds entries."""
         self._make_room(len(values))
         self.data[self.length : self.length + len(values)] = values

@@ -1,20 +1,27 @@
-"""Vectors in half precision: one matrix that grows at the end, in anonymous memory that another process can be handed.
+"""Vectors in half precision: one matrix that grows at the end.
 
-The memory is a memfd: it has no name and reaches no disk, growing it copies nothing (a larger mapping of the same pages
-takes over, readers keep the one they hold), and a process that builds a base from it is given the file descriptor.
+The memory is mapped, private and anonymous: it reaches no disk, is zero at first, and costs nothing until it is
+written. So a matrix reserves more than it holds, and is copied only each time it has grown eightfold; readers keep the
+mapping that they hold. Large ones ask for huge pages: a walk through a graph touches rows all over, and small pages
+make every step wait for an address, too. A process that builds a base is handed a copy under a file descriptor without
+a name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
-import weakref
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 Halves = NDArray[np.float16]
-_FIRST_ROWS = 64
+_FIRST_ROWS, _RESERVED = 64, 8
+_NO_RESERVE = 0x4000  # MAP_NORESERVE, which the module mmap names from Python 3.13 on
+_HUGE_BYTES = 8 << 20
+_WRITTEN_AT_ONCE = 1 << 30
 
 
 class HalfMatrix:
@@ -24,25 +31,23 @@ class HalfMatrix:
     def __init__(self, dimension: int, capacity: int = _FIRST_ROWS) -> None:
         self.dimension = dimension
         self.rows = 0
-        self._descriptor = os.memfd_create("vectors", os.MFD_CLOEXEC)
-        weakref.finalize(self, os.close, self._descriptor)
         self._memory = self._mapped(max(capacity, 1))
 
     def append(self, vectors: NDArray[np.floating]) -> None:
         """Adds rows, shape (n, dimension)."""
         needed = self.rows + len(vectors)
         if needed > len(self._memory):
-            self._memory = self._mapped(max(needed, len(self._memory) * 2))
+            larger = self._mapped(needed * _RESERVED)
+            larger[: self.rows] = self._memory[: self.rows]
+            self._memory = larger
         self._memory[self.rows : needed] = vectors
         self.rows = needed
 
     def room_for(self, rows: int) -> memoryview:
-        """The bytes of `rows` further rows, to be filled by the caller before anybody reads them."""
-        needed = self.rows + rows
-        if needed > len(self._memory):
-            self._memory = self._mapped(needed)
-        start, self.rows = self.rows, needed
-        return self._memory[start:needed].view(np.uint8).reshape(-1).data
+        """The bytes of `rows` further rows, to be filled by the caller before anybody reads them; there must be
+        capacity for them."""
+        start, self.rows = self.rows, self.rows + rows
+        return self._memory[start : self.rows].view(np.uint8).reshape(-1).data
 
     def view(self, start: int, end: int) -> Halves:
         """Rows start..end in place; they stay valid as long as somebody holds them."""
@@ -52,16 +57,28 @@ class HalfMatrix:
         """Overwrites rows with zeros."""
         self._memory[rows] = 0
 
-    def fileno(self) -> int:
-        """The descriptor of the memory."""
-        return self._descriptor
-
     def _mapped(self, capacity: int) -> Halves:
         size = capacity * self.dimension * 2
-        os.ftruncate(self._descriptor, size)
-        return mapped_halves(self._descriptor, size, self.dimension)
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE)
+        if size >= _HUGE_BYTES:
+            with contextlib.suppress(OSError):  # a kernel without huge pages
+                memory.madvise(mmap.MADV_HUGEPAGE)
+        return np.frombuffer(memory, np.float16).reshape(-1, self.dimension)
+
+
+@contextlib.contextmanager
+def handed_over(halves: Halves) -> Iterator[int]:
+    """A file descriptor of a copy of the rows, for another process to map; the copy goes with the last to hold it."""
+    descriptor = os.memfd_create("vectors", os.MFD_CLOEXEC)
+    try:
+        content, at = halves.view(np.uint8).reshape(-1).data, 0
+        while at < len(content):
+            at += os.pwrite(descriptor, content[at : at + _WRITTEN_AT_ONCE], at)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def mapped_halves(descriptor: int, size: int, dimension: int) -> Halves:
-    """`size` bytes of a matrix's memory as rows, shared with all who map them."""
+    """`size` bytes of a handed-over copy as rows."""
     return np.frombuffer(mmap.mmap(descriptor, size), np.float16).reshape(-1, dimension)

@@ -10,6 +10,7 @@ from index.building import Builders
 from index.commit import GroupCommit
 from index.errors import AfterimageIndexError
 from index.kept import KeptSnapshots
+from index.learning import Frame, QueryMean
 from index.model import CollectionStats
 from index.place import Place
 from index.readers import ReaderPool
@@ -18,8 +19,8 @@ from index.rows import Rows, View, memory_of
 from index.schema import MIGRATIONS
 from index.snapshot import SnapshotFiles, new_lineage
 from index.sqlite import connect, migrate
-from index.store import RowChange, creation_time_ms, read_sequence
-from index.upkeep import Files, State, Upkeep, replay
+from index.store import RowChange, creation_time_ms, read_learnt, read_sequence
+from index.upkeep import Files, State, Stored, Upkeep, replay
 
 _LOG = logging.getLogger(__name__)
 OPEN_BYTES = 1_500_000  # about what connections and empty tables of one collection take
@@ -35,14 +36,17 @@ class LoadedCollection:
         self.connection = connect(place.layout.records, place.store_key)
         migrate(self.connection, MIGRATIONS, "the collection database")
         self.readers = ReaderPool(place.layout.records, place.store_key)
-        self.reading = Reading(self.readers, spec.encoder_fingerprint)
+        queries = QueryMean(spec.dimension, read_learnt(self.connection, "queries"))
+        self.reading = Reading(self.readers, spec.encoder_fingerprint, queries)
         snapshots = SnapshotFiles(place.layout, place.key, spec)
         self._created_ms = creation_time_ms(self.connection)
         self.damaged_snapshots: list[Path] = []
         self.state = self._load(snapshots, spec.dimension)
         self.commit = GroupCommit(self.connection, spec.encoder_fingerprint, self._publish, place.allowance)
         self.files = Files(snapshots, KeptSnapshots(place))
-        self.upkeep = Upkeep(self.state, self.commit, self.files, self.connection, builders)
+        stored = Stored(self.connection, self.commit, self.readers)
+        self.upkeep = Upkeep(self.state, stored, self.files, builders, queries)
+        self.upkeep.learning.allowed = spec.learning
 
     @property
     def view(self) -> View:
@@ -52,7 +56,7 @@ class LoadedCollection:
     @property
     def memory_bytes(self) -> int:
         """About how much memory this takes."""
-        return memory_of(self.view) + OPEN_BYTES
+        return memory_of(self.view) + self.reading.copied_bytes + OPEN_BYTES
 
     def stats(self) -> CollectionStats:
         """Counts, as searches see them."""
@@ -63,7 +67,8 @@ class LoadedCollection:
             view.records, view.count - view.records, view.sequence, view.index_time_ms, self._created_ms,
             self.state.snapshot_sequence, view.base_rows, self.memory_bytes,
             check.measured if check.comparisons else built, check.comparisons,
-            0 if effort is None else int(effort.candidates * check.effort),
+            0 if effort is None else int(effort.candidates * check.effort), self.upkeep.learning.gain,
+            view.frame is not None,
         )  # fmt: skip
 
     def close(self, *, soon_again: bool = False) -> None:
@@ -87,11 +92,12 @@ class LoadedCollection:
             self.connection.close()
 
     def _load(self, snapshots: SnapshotFiles, dimension: int) -> State:
-        loaded, self.damaged_snapshots = snapshots.load_newest(read_sequence(self.connection))
+        frame = Frame.from_bytes(read_learnt(self.connection, "frame"))
+        loaded, self.damaged_snapshots = snapshots.load_newest(read_sequence(self.connection), frame)
         for path in self.damaged_snapshots:
             _LOG.warning("snapshot %s failed its checks; it is set aside and rebuilt from the store", path.name)
         if loaded is None:
-            state = State(Rows(dimension), new_lineage(), 0)
+            state = State(Rows(dimension, frame=frame), new_lineage(), 0)
         else:
             state = State(loaded.rows, loaded.lineage, loaded.sequence)
             if loaded.without_base:

@@ -32,6 +32,8 @@ class CollectionSpec:
     name: [a-z0-9][a-z0-9_-]{0,62}, unique within the tenant.
     encoder_id, encoder_fingerprint: the encoder that made, and will make, all its vectors.
     dimension: numbers in a vector, 1 to 8,192. Memory grows by 2 bytes, disk by 4, for each number of each record.
+    learning: compare by what the collection learns from its own vectors, where a check without labels says that this
+        finds more (see index/learning.py); changeable.
     """
 
     name: str
@@ -39,6 +41,7 @@ class CollectionSpec:
     encoder_fingerprint: str
     dimension: int
     description: str = ""
+    learning: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,8 @@ class SearchQuery:
     k: hits, or groups where `group_by_product`, to return; offset: how many to leave out before the first.
     max_distance: cosine distance, 0 to 2. exact: compare every allowed record, whatever it takes.
     facets: attributes whose values are to be counted over the allowed records.
+    own_record: the vector is that of one of the collection's records, not of a picture from elsewhere.
+    by_distance: in the order of distance, whatever the collection has learnt.
     """
 
     vector: Vector
@@ -133,6 +138,8 @@ class SearchQuery:
     include_vectors: bool = False
     exact: bool = False
     facets: tuple[str, ...] = ()
+    own_record: bool = False
+    by_distance: bool = False
 
 
 class Path(Enum):
@@ -168,7 +175,8 @@ class Facet:
 
 @dataclass(frozen=True)
 class SearchAnswer:
-    """Hits, nearest first; in groups where asked for (each group nearest first, groups by their best hit)."""
+    """Hits, nearest first; in groups where asked for (each group nearest first, groups by their best hit). learned: in
+    the order of the likeness that the collection has learnt; distances are the encoder's all the same."""
 
     groups: tuple[tuple[Hit, ...], ...]
     allowed: int
@@ -176,6 +184,7 @@ class SearchAnswer:
     sequence: int
     index_time_ms: int
     facets: tuple[Facet, ...] = ()
+    learned: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,10 +198,13 @@ class DuplicateGroup:
 
 @dataclass(frozen=True)
 class CollectionStats:
-    """Counts of a collection. `tombstones` are rows in memory that no search returns any more; `base_rows` are covered
-    by the base, later ones are compared one by one; `recall` is recall@10 of `recall_sample` real searches, once
-    there were any, and what the base's building measured before; `search_effort`: candidates that a search through the
-    graph keeps. Of a collection that is not in memory only counts and times are known."""
+    """Counts of a collection. Of one that is not in memory only records, sequence and creation are known.
+
+    tombstones: rows in memory that no search returns any more. base_rows: rows that the base covers; later ones are
+    compared one by one. recall: recall@10 of `recall_sample` real searches, once there were any, and what the base's
+    building measured before. search_effort: candidates that a search through the graph keeps. learning_gain: what the
+    check of learning says, once it was made; learned: whether searches use what was learnt.
+    """
 
     records: int
     tombstones: int
@@ -205,3 +217,5 @@ class CollectionStats:
     recall: float | None = None
     recall_sample: int = 0
     search_effort: int = 0
+    learning_gain: float | None = None
+    learned: bool = False

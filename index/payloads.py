@@ -47,6 +47,11 @@ class PackedChunk:
     offsets: NDArray[np.uint32]
     content: bytearray
 
+    @property
+    def count(self) -> int:
+        """How many records."""
+        return len(self.offsets) - 1
+
     @classmethod
     def of(cls, records: Sequence[bytes]) -> PackedChunk:
         """A chunk of these."""
@@ -70,41 +75,44 @@ class Payloads:
 
     def __init__(self) -> None:
         self._chunks: list[PackedChunk] = []
-        self._tail: list[bytes] = []
+        # The last chunk: what was loaded of it, and what came after. Replaced as one, so that readers see both.
+        self._last: tuple[PackedChunk, list[bytes]] = (PackedChunk.of([]), [])
 
     def append(self, packed: bytes | bytearray) -> None:
         """Adds the record of the next slot."""
-        if len(self._tail) == CHUNK_ROWS:
-            self._chunks.append(PackedChunk.of(self._tail))
-            self._tail = []
-        self._tail.append(bytes(packed))
+        loaded, tail = self._last
+        if loaded.count + len(tail) == CHUNK_ROWS:
+            self._chunks.append(_joined(loaded, tail, CHUNK_ROWS))
+            loaded, tail = self._last = (PackedChunk.of([]), [])
+        tail.append(bytes(packed))
 
     def append_chunk(self, chunk: PackedChunk) -> None:
         """Adds the records of the next slots at once; only after full chunks."""
-        if len(chunk.offsets) == CHUNK_ROWS + 1:
+        if chunk.count == CHUNK_ROWS:
             self._chunks.append(chunk)
         else:
-            self._tail = [bytes(chunk.record(i)) for i in range(len(chunk.offsets) - 1)]
+            self._last = (chunk, [])
 
     def record(self, slot: int) -> bytes | bytearray:
         """One packed record."""
         number, within = divmod(slot, CHUNK_ROWS)
-        tail = self._tail  # before the chunks are looked at: a tail that was sealed meanwhile still holds its records
+        loaded, tail = self._last  # before the chunks are looked at: what was sealed meanwhile still holds its records
         if number < len(self._chunks):
             return self._chunks[number].record(within)
-        return tail[within]
+        return loaded.record(within) if within < loaded.count else tail[within - loaded.count]
 
     def chunk(self, number: int, rows: int) -> PackedChunk:
         """The first `rows` records of chunk `number`, not to be written to."""
-        tail = self._tail
+        loaded, tail = self._last
         if number < len(self._chunks):
             return self._chunks[number]
-        return PackedChunk.of(tail[:rows])
+        return _joined(loaded, tail, rows)
 
     @property
     def bytes(self) -> int:
         """About how many bytes there are."""
-        return sum(len(c.content) + c.offsets.nbytes for c in self._chunks) + 160 * len(self._tail)
+        loaded, tail = self._last
+        return sum(len(c.content) + c.offsets.nbytes for c in (*self._chunks, loaded)) + 160 * len(tail)
 
     def erase(self, slots: NDArray[np.int64]) -> None:
         """Overwrites records with zeros."""
@@ -112,9 +120,19 @@ class Payloads:
             within = slots[slots // CHUNK_ROWS == number] - number * CHUNK_ROWS
             if number < len(self._chunks):
                 _erase(self._chunks[number].content, self._chunks[number].offsets, within)
-            else:
-                for i in within.tolist():
-                    self._tail[i] = bytes(len(self._tail[i]))
+                continue
+            loaded, tail = self._last
+            _erase(loaded.content, loaded.offsets, within[within < loaded.count])
+            for i in (within[within >= loaded.count] - loaded.count).tolist():
+                tail[i] = bytes(len(tail[i]))
+
+
+def _joined(loaded: PackedChunk, tail: list[bytes], rows: int) -> PackedChunk:
+    if rows <= loaded.count:
+        return loaded
+    later = PackedChunk.of(tail[: rows - loaded.count])
+    offsets = np.concatenate([loaded.offsets, later.offsets[1:] + loaded.offsets[-1]])
+    return PackedChunk(offsets, loaded.content + later.content)
 
 
 def _erase(content: bytearray, offsets: NDArray[np.uint32], records: NDArray[np.int64]) -> None:

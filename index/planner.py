@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.allowed import Allowed
+from index.allowed import Allowed, copied_budget
 from index.base import Base
 from index.faiss_index import Bits, Scores
 from index.model import Path
@@ -70,7 +70,7 @@ def exact_way(allowed: Allowed) -> ExactWay:
     count, dimension = allowed.count, allowed.view.halves.shape[1]
     if allowed.everything and count == allowed.view.count:
         return ExactWay(count * dimension * _SCAN, False, False)
-    room = count * dimension * 2 <= allowed.view.filters.budget_bytes // 2
+    room = count * dimension * 2 <= copied_budget(allowed.view) // 2
     keep = allowed.is_gathered or (allowed.asked > 1 and not allowed.everything and room)
     gather_ns = count * dimension * (_TOGETHER if keep else _GATHER)
     scan_ns = allowed.view.count * _SKIP_NS + count * dimension * _SCAN

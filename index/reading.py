@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from pyroaring import BitMap
 
-from index.allowed import Allowed
+from index.allowed import Allowed, AllowedByFilter
 from index.duplicates import duplicate_groups
 from index.filters.evaluate import allowed_slots
 from index.filters.syntax import parse_filter
+from index.learning import QueryMean
 from index.model import DuplicateGroup, Facet, Hit, SearchAnswer, SearchQuery, StoredRecord, Vector
 from index.payloads import unpack_record
 from index.readers import ReaderPool
 from index.recall import RecallCheck
-from index.rows import View, gather
+from index.rows import View
 from index.search import THROUGH_BASE, Asked, Found, Window, nearest, nearest_groups
 from index.store import read_digests, read_page, read_records, read_rows
 
@@ -26,15 +27,28 @@ _MOST_DROPPED = 16
 class Reading:
     """The reading side of a collection. Any number of threads may call any method at once."""
 
-    def __init__(self, readers: ReaderPool, encoder_fingerprint: str) -> None:
-        self._readers, self._fingerprint = readers, encoder_fingerprint
+    def __init__(self, readers: ReaderPool, encoder_fingerprint: str, queries: QueryMean) -> None:
+        """`queries`: takes note of what is searched with."""
+        self._readers, self._fingerprint, self.queries = readers, encoder_fingerprint, queries
+        self._filters: AllowedByFilter | None = None
 
     def allowed(self, view: View, filter_text: str) -> Allowed:
         """The live rows that the filter allows. Raises FilterSyntaxError."""
-        return view.filters.get(filter_text, lambda: _allowed(view, filter_text))
+        filters = self._filters
+        if filters is None or filters.view is not view:
+            filters = self._filters = AllowedByFilter(view)
+        return filters.get(filter_text, lambda: _allowed(view, filter_text))
+
+    @property
+    def copied_bytes(self) -> int:
+        """How much memory copies for filters take."""
+        return 0 if self._filters is None else self._filters.bytes
 
     def search(self, view: View, query: SearchQuery, vector: Vector, check: RecallCheck) -> SearchAnswer:
         """The answer. Raises FilterSyntaxError or InvalidInput."""
+        frame, learned = view.frame, view.frame is not None and not query.by_distance
+        if not query.own_record and not query.by_distance:
+            self.queries.add(vector)
         allowed = self.allowed(view, query.filter)
         dropped: tuple[int, ...] = ()
         if query.exclude_record_ids:
@@ -43,7 +57,8 @@ class Reading:
                 allowed = allowed.without(excluded)
             else:
                 dropped = tuple(excluded)
-        asked = Asked(vector, allowed, dropped, query.exact, check.effort)
+        compared = frame.query(vector, own_record=query.own_record) if frame is not None and learned else vector
+        asked = Asked(compared, vector, allowed, dropped, query.exact, check.effort, query.by_distance)
         window = Window(query.k, query.offset, query.max_distance)
         if query.group_by_product:
             found, path = nearest_groups(asked, window, query.group_size)
@@ -54,7 +69,8 @@ class Reading:
             found = [[f] for f in alone]
         groups = self._hits(view, found, query.include_vectors)
         facets = tuple(facet_of(allowed, name) for name in query.facets)
-        return SearchAnswer(groups, allowed.count - len(dropped), path, view.sequence, view.index_time_ms, facets)
+        count = allowed.count - len(dropped)
+        return SearchAnswer(groups, count, path, view.sequence, view.index_time_ms, facets, learned)
 
     def get(self, record_ids: Sequence[str], *, vectors: bool) -> dict[str, StoredRecord]:
         """Records by id; ids that do not exist are left out."""
@@ -74,7 +90,7 @@ class Reading:
 
     def duplicates(self, view: View, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
         """Groups of matching records within a cosine distance of their first."""
-        for group in duplicate_groups(view, self.allowed(view, filter_text).rows, max_distance):
+        for group in duplicate_groups(self.allowed(view, filter_text), max_distance):
             row_ids = view.row_ids[list(group.slots)].tolist()
             with self._readers.connection() as connection:
                 found = read_rows(connection, row_ids)
@@ -110,7 +126,7 @@ class Reading:
             if record is not None and record.vector is not None and record.sequence == int(view.sequences[slot]):
                 vectors[slot] = record.vector
             else:
-                vectors[slot] = gather(view, np.array([slot]))[0].astype(np.float32)
+                vectors[slot] = view.originals(np.array([slot]))[0]
         return vectors
 
 

@@ -17,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap, FrozenBitMap
 
-from index.allowed import AllowedByFilter
 from index.attributes import attributes_to_json
 from index.base import Base
 from index.bits import bitmap_bits
 from index.columns import Columns
-from index.faiss_index import Bits, FlatView
+from index.faiss_index import Bits, FlatView, RowNumbers, Scores
 from index.growing import GrowingArray, SlotTable
 from index.halves import HalfMatrix, Halves
+from index.learning import Frame
+from index.model import Vector
 from index.payloads import Payloads, pack_record
 from index.store import RowChange
 
@@ -47,6 +48,24 @@ class View:
     sequence: int
     index_time_ms: int
     slot_of_row: SlotTable
+    frame: Frame | None
+    lengths: NDArray[np.float32]  # only where there is a frame
+
+    def distances(self, query: Vector, slots: RowNumbers) -> Scores:
+        """Cosine distances, by the encoder's own vectors, of a query of length 1."""
+        halves = gather(self, slots)
+        if self.frame is None:
+            cosines = halves.astype(np.float32) @ query
+        else:
+            cosines = self.frame.cosines(query, halves, self.lengths[slots])
+        return np.asarray(np.maximum(1.0 - cosines, 0.0), np.float32)
+
+    def originals(self, slots: RowNumbers) -> NDArray[np.float32]:
+        """Vectors as the encoder made them, shape (n, dimension), as exact as half precision is."""
+        halves = gather(self, slots)
+        if self.frame is None:
+            return halves.astype(np.float32)
+        return self.frame.originals(halves, self.lengths[slots])
 
     def slots_of(self, row_ids: Iterable[int]) -> list[int]:
         """The live slots of those rows that have one."""
@@ -63,11 +82,6 @@ class View:
     def base_rows(self) -> int:
         """Where the delta begins."""
         return self.base.rows if self.base is not None else 0
-
-    @cached_property
-    def filters(self) -> AllowedByFilter:
-        """What was worked out for filters that this view was asked with."""
-        return AllowedByFilter(self.halves.nbytes)
 
     @cached_property
     def records(self) -> int:
@@ -102,8 +116,11 @@ class _Dying:
 class Rows:
     """The writer's side. All methods but `view` are called by one thread at a time."""
 
-    def __init__(self, dimension: int, capacity: int = 64) -> None:
+    def __init__(self, dimension: int, capacity: int = 64, frame: Frame | None = None) -> None:
+        """`frame`: how the vectors are compared; None: as they are."""
         self.matrix = HalfMatrix(dimension, capacity)
+        self.frame = frame
+        self._lengths = GrowingArray(np.float32)
         self.base: Base | None = None
         self._live = BitMap()
         self._columns, self._payloads = Columns(), Payloads()
@@ -116,7 +133,8 @@ class Rows:
     @classmethod
     def of(cls, view: View, matrix: HalfMatrix) -> Rows:
         """Rows that begin as `view`, whose vectors are in `matrix`. Nobody else may write to the view's parts."""
-        rows = cls(matrix.dimension, 1)
+        rows = cls(matrix.dimension, 1, view.frame)
+        rows._lengths = GrowingArray(np.float32, view.lengths)
         rows.matrix, rows.base = matrix, view.base
         rows._live, rows._columns, rows._payloads = BitMap(view.live), view.columns, view.payloads
         rows._row_ids, rows._sequences = GrowingArray(np.int64, view.row_ids), GrowingArray(np.int64, view.sequences)
@@ -141,6 +159,12 @@ class Rows:
                 self._live.add(slot)
                 slot += 1
         self.view = self._make_view(sequence)
+
+    def set_query_mean(self, query_mean: Vector) -> None:
+        """Publishes a view whose queries are centred so; the rows stay as they are."""
+        if self.frame is not None:
+            self.frame = replace(self.frame, query_mean=query_mean)
+            self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
     def set_base(self, base: Base | None) -> None:
         """Publishes a view with this base."""
@@ -173,7 +197,11 @@ class Rows:
         records = [c.record for c in changes if c.record is not None]
         if not records:
             return
-        self.matrix.append(np.stack([r.vector for r in records]))  # type: ignore[misc]
+        vectors = np.stack([r.vector for r in records])  # type: ignore[misc]
+        if self.frame is not None:
+            vectors, lengths = self.frame.rows(vectors)
+            self._lengths.extend(lengths)
+        self.matrix.append(vectors)
         for slot, record, change in zip(count(self._row_ids.length), records, changes, strict=False):
             self._columns.add(slot, record.attributes)
             self._payloads.append(pack_record(record, change.attributes_json or attributes_to_json(record.attributes)))
@@ -187,6 +215,7 @@ class Rows:
             rows, FrozenBitMap(self._live), self.matrix.view(0, rows), self.base, self._columns, self._payloads,
             self._row_ids.data[:rows], self._sequences.data[:rows], self._products.data[:rows], sequence,
             time.time_ns() // 1_000_000 if index_time_ms is None else index_time_ms, self._slot_of_row,
+            self.frame, self._lengths.data[: self._lengths.length],
         )  # fmt: skip
 
 
@@ -206,6 +235,7 @@ def compacted(view: View) -> Rows:
         view, count=len(live), live=FrozenBitMap(range(len(live))), halves=matrix.view(0, len(live)), base=None,
         columns=view.columns.moved(places), payloads=payloads, row_ids=view.row_ids[live],
         sequences=view.sequences[live], products=view.products[live],
+        lengths=view.lengths[live] if view.frame is not None else view.lengths,
     )  # fmt: skip
     return Rows.of(alone, matrix)
 
@@ -217,7 +247,7 @@ def memory_of(view: View) -> int:
         if view.base is None
         else 2 * len(view.base.content) + view.base.clusters.centroids.nbytes + 12 * view.base_rows
     )
-    return view.halves.nbytes + view.payloads.bytes + 28 * view.count + base + view.filters.bytes
+    return view.halves.nbytes + view.payloads.bytes + 28 * view.count + base
 
 
 def gather(view: View, slots: NDArray[np.int64]) -> Halves:

@@ -14,7 +14,8 @@ from index.model import Path, Vector
 from index.planner import MOST_REACH, Plan, exact_way, plan
 from index.rows import gather
 
-_TIE_MARGIN = 16
+_TIE_MARGIN, _BEYOND = 16, 16
+_CANDIDATES, _LEAST_CANDIDATES = 4, 128  # for an order by distance where rows are compared otherwise
 _STEPS = (32, 128, 512, MOST_REACH)  # results that are looked for at once, so that pages of one query fit together
 
 
@@ -43,14 +44,20 @@ class Window:
 
 @dataclass(frozen=True)
 class Asked:
-    """A query over allowed rows. exact: compare each; effort: multiplies what the base's measurement asks for; dropped:
-    allowed slots that are left out of what is found, cheaper for a few than not allowing them."""
+    """A query over allowed rows.
+
+    vector: as rows are compared with it; original: as the encoder made it. dropped: allowed slots that are left out of
+    what is found, cheaper for a few than not allowing them. exact: compare each row. effort: multiplies what the base's
+    measurement asks for. by_distance: in the order of the encoder's own distances although rows are compared otherwise.
+    """
 
     vector: Vector
+    original: Vector
     allowed: Allowed
     dropped: tuple[int, ...] = ()
     exact: bool = False
     effort: float = 1.0
+    by_distance: bool = False
 
 
 def nearest(asked: Asked, window: Window) -> tuple[list[Found], Path]:
@@ -99,6 +106,8 @@ def _members(asked: Asked, leader: Found, window: Window, size: int) -> list[Fou
 def _ordered(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:
     """The `k` nearest slots in a stable order. Ties at the cut are resolved by looking further, so that pages of one
     query fit together."""
+    if asked.by_distance and asked.allowed.view.frame is not None:
+        return _by_distance(asked, k)
     k += len(asked.dropped)
     reach = next((s for s in _STEPS if s >= k + _TIE_MARGIN), k + _TIE_MARGIN)
     count = asked.allowed.count
@@ -111,8 +120,22 @@ def _ordered(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:
         order = np.lexsort((slots, -scores))
         slots, scores = slots[order], scores[order]
         if len(slots) < reach or len(slots) >= count or scores[reach - 1] < scores[k - 1]:
-            return *_kept(asked, slots[:k], np.maximum(1.0 - scores[:k], 0.0)), way.path
+            return *_kept(asked, slots[:k], _distances(asked, slots[:k], scores[:k])), way.path
         reach *= 2
+
+
+def _by_distance(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:
+    """Candidates by the learnt likeness, ordered anew."""
+    slots, distances, path = _ordered(replace(asked, by_distance=False), max(k * _CANDIDATES, _LEAST_CANDIDATES))
+    order = np.lexsort((slots, distances))[:k]
+    return slots[order], distances[order], path
+
+
+def _distances(asked: Asked, slots: RowNumbers, scores: Scores) -> Scores:
+    view = asked.allowed.view
+    if view.frame is None:
+        return np.asarray(np.maximum(1.0 - scores, 0.0), np.float32)
+    return view.distances(asked.original, slots)
 
 
 def _kept(asked: Asked, slots: RowNumbers, distances: Scores) -> tuple[RowNumbers, Scores]:
@@ -160,4 +183,5 @@ def _within(found: list[Found], max_distance: float | None) -> list[Found]:
 
 
 def _beyond(distances: Scores, max_distance: float | None) -> bool:
-    return max_distance is not None and len(distances) > 0 and float(distances[-1]) > max_distance
+    """Whether all that comes later is too far: the last few are, whose order may be another than that of distances."""
+    return max_distance is not None and len(distances) > 0 and float(distances[-_BEYOND:].min()) > max_distance

@@ -25,11 +25,12 @@ from index.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypt_file, p
 from index.errors import SnapshotDamaged
 from index.faiss_index import FAISS_VERSION
 from index.layout import CollectionLayout
+from index.learning import Frame
 from index.model import CollectionSpec
 from index.payloads import CHUNK_ROWS
 from index.rows import Rows, View
 from index.snapshot_parts import load_rows, pack_chunk, pack_columns, pack_rows, pack_vectors
-from index.synced import replace_directory, write_synced
+from index.synced import mapped_file, replace_directory, write_synced
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -80,15 +81,18 @@ class SnapshotFiles:
                 shutil.rmtree(older)
         return final
 
-    def load_newest(self, store_sequence: int) -> tuple[Loaded | None, list[Path]]:
+    def load_newest(self, store_sequence: int, frame: Frame | None) -> tuple[Loaded | None, list[Path]]:
         """The newest snapshot that passes its checks, and the damaged ones that were set aside on the way. One that is
-        newer than the store (whose last write is `store_sequence`) counts as damaged: it belongs to another store."""
+        newer than the store (whose last write is `store_sequence`) counts as damaged: it belongs to another store.
+        One whose rows are not seen from `frame` was overtaken by a crash, and is passed over."""
         damaged: list[Path] = []
         for leftover in self._layout.leftovers():
             shutil.rmtree(leftover)
         for _, path in self._layout.snapshots():
             try:
-                loaded = self.load(path)
+                loaded = self.load(path, frame)
+                if loaded is None:
+                    continue
                 if loaded.sequence > store_sequence:
                     raise SnapshotDamaged(f"{path.name} is newer than the store")
                 return loaded, damaged
@@ -99,11 +103,13 @@ class SnapshotFiles:
                 damaged.append(aside)
         return None, damaged
 
-    def load(self, path: Path) -> Loaded:
-        """Checks a snapshot and loads it. Raises SnapshotDamaged."""
+    def load(self, path: Path, frame: Frame | None) -> Loaded | None:
+        """Checks a snapshot and loads it; None where its rows are seen from another frame. Raises SnapshotDamaged."""
         manifest = self._manifest(path)
+        if manifest["frame"] != _frame_uid(frame):
+            return None
         names = [n for n in manifest["files"] if n != _BASE]
-        rows = load_rows(manifest, self._spec.dimension)
+        rows = load_rows(manifest, self._spec.dimension, frame)
         with ThreadPoolExecutor(_DECRYPTED_AT_ONCE) as threads:
             read = {n: threads.submit(self._decrypted, path, n, manifest, rows.destination(n)) for n in names}
             base = threads.submit(self._decrypted, path, _BASE, manifest, None) if _BASE in manifest["files"] else None
@@ -164,6 +170,7 @@ class SnapshotFiles:
             "encoder_fingerprint": self._spec.encoder_fingerprint,
             "faiss_version": FAISS_VERSION,
             "lineage": lineage,
+            "frame": _frame_uid(view.frame),
             "files": {},
         }
 
@@ -192,12 +199,12 @@ class SnapshotFiles:
     ) -> bytes | memoryview:
         """The plain content, in `into` where it is given: what the manifest speaks of, or SnapshotDamaged. AES-GCM
         vouches for each byte; the prefix says that it is this writing of the file and no other."""
-        try:
-            content = (path / name).read_bytes()
-        except OSError as error:
-            raise SnapshotDamaged(f"{path.name}: {error}") from error
         said = manifest["files"][name]
-        if len(content) != said["bytes"] or content[:PREFIX_BYTES].hex() != said["prefix"]:
+        try:
+            content = mapped_file(path / name)
+        except (OSError, ValueError) as error:  # an empty file cannot be mapped
+            raise SnapshotDamaged(f"{path.name}: {error}") from error
+        if len(content) != said["bytes"] or bytes(content[:PREFIX_BYTES]).hex() != said["prefix"]:
             raise SnapshotDamaged(f"{path.name}: {name} is not the file that the manifest speaks of")
         size = plain_size(len(content))
         target = memoryview(bytearray(size)) if into is None else into
@@ -215,6 +222,10 @@ class SnapshotFiles:
 def new_lineage() -> str:
     """A name for rows that nobody else has."""
     return secrets.token_hex(8)
+
+
+def _frame_uid(frame: Frame | None) -> str:
+    return "" if frame is None else frame.uid
 
 
 def _purpose(name: str) -> str:

@@ -14,6 +14,7 @@ from index.columns import Columns
 from index.errors import SnapshotDamaged
 from index.growing import SlotTable
 from index.halves import HalfMatrix
+from index.learning import Frame
 from index.payloads import CHUNK_ROWS, PackedChunk, Payloads
 from index.rows import Rows, View
 
@@ -36,10 +37,10 @@ def pack_chunk(view: View, start: int, end: int) -> bytes:
 
 
 def pack_rows(view: View) -> bytes:
-    """Row ids and sequence numbers (int64), product numbers (int32), and the live rows as a Roaring bitmap."""
-    return b"".join(
-        (view.row_ids.tobytes(), view.sequences.tobytes(), view.products.tobytes(), BitMap(view.live).serialize())
-    )
+    """Row ids and sequence numbers (int64), product numbers (int32), the lengths that rows had before they were seen
+    from a frame (float32, only where there is one), and the live rows as a Roaring bitmap."""
+    arrays = (view.row_ids, view.sequences, view.products, view.lengths[: view.count])
+    return b"".join((*(a.tobytes() for a in arrays), BitMap(view.live).serialize()))
 
 
 def pack_columns(view: View) -> bytes:
@@ -50,8 +51,8 @@ def pack_columns(view: View) -> bytes:
 class LoadingRows:
     """Rows that are being loaded: vectors go straight to where they will lie."""
 
-    def __init__(self, count: int, dimension: int) -> None:
-        self._count = count
+    def __init__(self, count: int, dimension: int, frame: Frame | None) -> None:
+        self._count, self._frame = count, frame
         self._matrix = HalfMatrix(dimension, max(count, 64))
         starts = range(0, count, CHUNK_ROWS)
         rooms = [self._matrix.room_for(min(CHUNK_ROWS, count - s)) for s in starts]
@@ -75,7 +76,8 @@ class LoadingRows:
         count, packed = self._count, contents["rows.enc"]
         row_ids, sequences = _array(packed, np.int64, count, 0), _array(packed, np.int64, count, 8 * count)
         products = _array(packed, np.int32, count, 16 * count)
-        live = FrozenBitMap(BitMap.deserialize(bytes(packed[20 * count :])))
+        lengths = _array(packed, np.float32, count if self._frame is not None else 0, 20 * count)
+        live = FrozenBitMap(BitMap.deserialize(bytes(packed[20 * count + lengths.nbytes :])))
         if live and live.max() >= count:
             raise ValueError("a live row is not there")
         payloads = Payloads()
@@ -86,15 +88,15 @@ class LoadingRows:
         columns = Columns.from_bytes(bytes(contents["columns.enc"]))
         return View(
             count, live, self._matrix.view(0, count), None, columns, payloads, row_ids, sequences, products, 0, 0,
-            SlotTable(),
+            SlotTable(), self._frame, lengths,
         )  # fmt: skip
 
 
-def load_rows(manifest: Mapping[str, Any], dimension: int) -> LoadingRows:
-    """Room for what the manifest speaks of. Raises SnapshotDamaged."""
+def load_rows(manifest: Mapping[str, Any], dimension: int, frame: Frame | None) -> LoadingRows:
+    """Room for what the manifest speaks of, rows that are seen from `frame`. Raises SnapshotDamaged."""
     if manifest["dimension"] != dimension:
         raise SnapshotDamaged("the vectors have another dimension than the collection")
-    return LoadingRows(manifest["rows"], dimension)
+    return LoadingRows(manifest["rows"], dimension, frame)
 
 
 def _dead(view: View, start: int, end: int) -> NDArray[np.int64]:

@@ -121,6 +121,19 @@ def read_tombstones(connection: Connection, up_to: int) -> list[int]:
     return [row[0] for row in rows]
 
 
+def read_learnt(connection: Connection, name: str) -> bytes:
+    """What was learnt under a name; empty where nothing was."""
+    row = connection.execute("SELECT value FROM learnt WHERE name = ?", (name,)).fetchone()
+    return b"" if row is None else bytes(row[0])
+
+
+def write_learnt(connection: Connection, name: str, value: bytes) -> None:
+    """Notes what was learnt under a name."""
+    connection.execute(
+        "INSERT INTO learnt VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
+    )
+
+
 def forget_tombstones(connection: Connection, up_to: int) -> None:
     """Drops tombstones that no kept snapshot needs any more."""
     connection.execute("DELETE FROM tombstones WHERE sequence <= ?", (up_to,))

@@ -1,7 +1,8 @@
-"""Files and directories that are on disk when the call returns, or were never there."""
+"""Files and directories that are on disk when the call returns, or were never there; and reading them in place."""
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 from collections.abc import Iterator
@@ -28,6 +29,12 @@ def replace_directory(final: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def mapped_file(path: Path) -> memoryview:
+    """The content of a file, without a copy. Raises OSError, or ValueError where it is empty."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
 
 
 def write_synced(path: Path, content: bytes) -> None:

@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from index.attributes import check_id
 from index.collection import Collection
@@ -41,6 +43,9 @@ _MIGRATIONS = (
       created_ms INTEGER NOT NULL
     ) WITHOUT ROWID
     """,
+    """
+    ALTER TABLE collections ADD COLUMN learning INTEGER NOT NULL DEFAULT 1
+    """,
 )
 
 
@@ -57,10 +62,10 @@ class TenantDirectory:
         with self._database() as database:
             migrate(database, _MIGRATIONS, "the list of collections")
             rows = database.execute(
-                "SELECT uid, name, encoder_id, encoder_fingerprint, dimension, description FROM collections"
+                "SELECT uid, name, encoder_id, encoder_fingerprint, dimension, description, learning FROM collections"
             ).fetchall()
         self._uids = {row[1]: row[0] for row in rows}
-        self._collections = {row[1]: self._collection_of(row[0], CollectionSpec(*row[1:])) for row in rows}
+        self._collections = {row[1]: self._collection_of(row[0], _spec(row)) for row in rows}
         self._remove_orphans()
 
     def create(self, spec: CollectionSpec) -> Collection:
@@ -85,13 +90,21 @@ class TenantDirectory:
         """Names higher than `after`, in order, at most `limit`."""
         return sorted(name for name in list(self._collections) if name > after)[:limit]
 
-    def describe(self, name: str, description: str) -> Collection:
-        """Changes a collection's description. Raises InvalidInput or CollectionNotFound."""
-        _check_description(description)
+    def change(self, name: str, *, description: str | None = None, learning: bool | None = None) -> Collection:
+        """Changes a collection's description, and whether it learns. Raises InvalidInput or CollectionNotFound."""
+        if description is not None:
+            _check_description(description)
         with self._lock, self._database() as database:
             collection = self.collection(name)
-            database.execute("UPDATE collections SET description = ? WHERE name = ?", (description, name))
-            collection.describe(description)
+            before = collection.spec
+            spec = replace(
+                before,
+                description=before.description if description is None else description,
+                learning=before.learning if learning is None else learning,
+            )
+            changed = (spec.description, int(spec.learning), name)
+            database.execute("UPDATE collections SET description = ?, learning = ? WHERE name = ?", changed)
+            collection.take_over(spec)
             return collection
 
     def delete(self, name: str) -> None:
@@ -107,14 +120,14 @@ class TenantDirectory:
             shutil.rmtree(self._layout.collection(uid).root)
             self.allowance.forget()
 
-    def restore(self, name: str, snapshot_id: str, target: str, *, replace: bool = False) -> Collection:
-        """Makes the collection `target` of a snapshot of collection `name`. With `replace` it takes the place of the
+    def restore(self, name: str, snapshot_id: str, target: str, *, replacing: bool = False) -> Collection:
+        """Makes the collection `target` of a snapshot of collection `name`. With `replacing` it takes the place of the
         collection of that name, whose snapshots it takes over.
 
         Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged, CollectionExists, InvalidInput or OSError.
         """
         snapshot, database = self.collection(name).kept.checked(snapshot_id)
-        return self.adopt_copy(database, spec_of(snapshot, target), replace=replace)
+        return self.adopt_copy(database, spec_of(snapshot, target), replacing=replacing)
 
     def adopt_snapshot(self, folder: Path, key: bytes, target: str) -> Collection:
         """Makes a collection of a snapshot that is of another tenant, or from another machine: `key` is that tenant's
@@ -123,13 +136,13 @@ class TenantDirectory:
         return self.adopt_copy(database, spec_of(snapshot, target), key=key)
 
     def adopt_copy(
-        self, database: Path, spec: CollectionSpec, *, key: bytes | None = None, replace: bool = False
+        self, database: Path, spec: CollectionSpec, *, key: bytes | None = None, replacing: bool = False
     ) -> Collection:
         """Makes a collection of a copy of a database. key: the data key of the tenant that the copy is of; None: this
         tenant's. Raises CollectionExists, InvalidInput, WrongKey or OSError."""
         check_spec(spec)
         with self._lock:
-            if spec.name in self._collections and not replace:
+            if spec.name in self._collections and not replacing:
                 raise CollectionExists(f"collection {spec.name!r} exists")
             uid = new_uid()
             layout = self._layout.collection(uid)
@@ -169,9 +182,10 @@ class TenantDirectory:
             spec.encoder_fingerprint,
             spec.dimension,
             _now_ms(),
+            int(spec.learning),
         )
         with self._database() as database:
-            database.execute("INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            database.execute("INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         before = self._uids.get(spec.name)
         self._uids[spec.name], self._collections[spec.name] = uid, collection
         if replaced is not None and before is not None:
@@ -212,6 +226,11 @@ def check_spec(spec: CollectionSpec) -> None:
         raise InvalidInput("dimension", f"dimension {spec.dimension} is not within 1..{MAX_DIMENSION}")
     check_id("encoder_id", spec.encoder_id)
     _check_description(spec.description)
+
+
+def _spec(row: Any) -> CollectionSpec:
+    _, name, encoder_id, fingerprint, dimension, description, learning = row
+    return CollectionSpec(name, encoder_id, fingerprint, dimension, description, bool(learning))
 
 
 def _check_description(description: str) -> None:

@@ -11,11 +11,14 @@ from itertools import islice
 from index.building import Builders
 from index.commit import GroupCommit
 from index.kept import KeptSnapshots
+from index.learner import Learner
+from index.learning import Frame, QueryMean
+from index.readers import ReaderPool
 from index.recall import RecallCheck
-from index.rows import Rows, compacted
+from index.rows import Rows, View, compacted
 from index.snapshot import SnapshotFiles, new_lineage
 from index.sqlite import Connection, checkpoint
-from index.store import forget_tombstones, read_changes, read_sequence, read_tombstones
+from index.store import forget_tombstones, read_changes, read_sequence, read_tombstones, write_learnt
 
 _LOG = logging.getLogger(__name__)
 _SNAPSHOT_WRITES = 1000
@@ -36,6 +39,15 @@ class Files:
     kept: KeptSnapshots
 
 
+@dataclass(frozen=True)
+class Stored:
+    """The collection's database: the writer's connection, what orders the writes, and connections for readers."""
+
+    connection: Connection
+    commit: GroupCommit
+    readers: ReaderPool
+
+
 @dataclass
 class State:
     """What of a collection is replaced as a whole. Changed under the commit lock."""
@@ -48,14 +60,14 @@ class State:
 class Upkeep:
     """Of one collection. Any number of threads may call any method at once."""
 
-    def __init__(self, state: State, commit: GroupCommit, files: Files, connection: Connection,
-                 builders: Builders) -> None:  # fmt: skip
-        self._state, self._commit, self._files = state, commit, files
-        self._connection, self._builders = connection, builders
+    def __init__(self, state: State, stored: Stored, files: Files, builders: Builders, queries: QueryMean) -> None:
+        self._state, self._files, self._builders = state, files, builders
+        self._connection, self._commit, self._readers = stored.connection, stored.commit, stored.readers
         self.lock = threading.Lock()  # one snapshot at a time
         self._building = threading.Lock()  # one compaction or base at a time
         self._replay_from: int | None = None  # tombstones after this are still needed by a compaction
         self.recall = RecallCheck()
+        self.learning = Learner(queries)
         self._background: threading.Thread | None = None
 
     def snapshot(self) -> int:
@@ -66,19 +78,39 @@ class Upkeep:
     def compact(self) -> None:
         """New rows without the dead ones, with a base where there was one, and a snapshot of them. Raises OSError,
         BaseNotBuilt."""
+        self._replace_rows(compacted)
+
+    def learn(self, frame: Frame | None) -> None:
+        """New rows, seen from another frame, made of the vectors in the store; searches go on meanwhile. Raises
+        OSError, BaseNotBuilt."""
+
+        def made(before: View) -> Rows:
+            rows = Rows(before.halves.shape[1], max(64, before.records), frame)
+            with self._readers.connection() as connection:
+                replay(rows, connection, 0)
+            return rows
+
+        self._replace_rows(made, frame)
+        _LOG.info("searches are %s", "centred" if frame is not None else "no longer centred")
+
+    def _replace_rows(self, make: Callable[[View], Rows], frame: Frame | None = None) -> None:
         with self._building:
             with self._commit.lock:
                 before = self._state.rows.view
                 self._replay_from = before.sequence
             try:
-                rows = compacted(before)
+                rows = make(before)
                 if before.base is not None and (covered := _covered(rows)):
-                    rows.set_base(self._builders.build(rows.matrix, covered))
+                    rows.set_base(self._builders.build(rows.matrix.view(0, covered)))
                 with self.lock:
                     with self._commit.lock:
-                        replay(rows, self._connection, before.sequence)
+                        replay(rows, self._connection, rows.view.sequence)
+                        if rows.frame is not before.frame:
+                            content = b"" if frame is None else frame.to_bytes()
+                            write_learnt(self._connection, "frame", content)
                         self._state.rows, self._state.lineage = rows, new_lineage()
                     self._snapshot()
+                self.recall.restart()
             finally:
                 self._replay_from = None
 
@@ -91,7 +123,7 @@ class Upkeep:
             covered = _covered(rows)
             if not covered or (previous is not None and previous.rows >= covered):
                 return False
-            base = self._builders.build(rows.matrix, covered, previous)
+            base = self._builders.build(rows.matrix.view(0, covered), previous)
             with self._commit.lock:
                 rows.set_base(base)
             self.recall.restart()
@@ -109,6 +141,8 @@ class Upkeep:
             return "rebuild"
         if view.base is None and numbers >= SMALLEST_BASE:
             return "base"
+        if self.learning.changes(view):
+            return "learn"
         if view.base is not None and view.count - view.base_rows > max(_SMALLEST_DELTA, view.base_rows // _DELTA_SHARE):
             return "rebuild" if view.count > _RETRAIN_GROWTH * view.base.effort.trained_rows else "base"
         if view.sequence - self._state.snapshot_sequence > max(_SNAPSHOT_WRITES, view.records // 10):
@@ -119,6 +153,9 @@ class Upkeep:
         """Does what is due, in a thread of its own where it takes long; returns what it did or began."""
         rows = self._state.rows
         self.recall.run(rows.view)
+        if self.learning.moves_queries(rows.view):
+            with self._commit.lock:
+                rows.set_query_mean(self.learning.queries.mean())
         if rows.erasures_wait:
             with self._commit.lock:
                 erased = rows.erase_dead(ERASE_TURN_S)
@@ -128,8 +165,8 @@ class Upkeep:
         due = self.due()
         if due == "snapshot":
             self.snapshot()
-        elif due == "compact" and rows.view.base is None:
-            self.compact()
+        elif due in ("compact", "learn") and rows.view.base is None:
+            self._work()[due]()
         elif due and not self._begin(due):
             return None
         return due or None
@@ -142,12 +179,15 @@ class Upkeep:
     def _begin(self, due: str) -> bool:
         if self._builders.busy or (self._background is not None and self._background.is_alive()):
             return False
-        work: dict[str, Callable[[], object]] = {
-            "compact": self.compact, "base": self.build_base, "rebuild": lambda: self.build_base(anew=True),
-        }  # fmt: skip
-        self._background = threading.Thread(target=self._guarded, args=(work[due],), name="upkeep", daemon=True)
+        self._background = threading.Thread(target=self._guarded, args=(self._work()[due],), name="upkeep", daemon=True)
         self._background.start()
         return True
+
+    def _work(self) -> dict[str, Callable[[], object]]:
+        return {
+            "compact": self.compact, "base": self.build_base, "rebuild": lambda: self.build_base(anew=True),
+            "learn": lambda: self.learn(self.learning.wanted),
+        }  # fmt: skip
 
     def _guarded(self, work: Callable[[], object]) -> None:
         try:
@@ -165,6 +205,7 @@ class Upkeep:
         self._files.kept.erase(deleted)
         with self._commit.lock:
             forget_tombstones(self._connection, needed)
+            write_learnt(self._connection, "queries", self.learning.queries.to_bytes())
             checkpoint(self._connection)
         return view.sequence
 

@@ -44,7 +44,8 @@ def _differences(view: View, connection: Connection) -> Iterator[str]:
                 continue
             found += 1
             assert record.vector is not None
-            if not np.array_equal(record.vector.astype(np.float16), view.halves[slots[0]]):
+            vector = record.vector[None, :] if view.frame is None else view.frame.rows(record.vector[None, :])[0]
+            if not np.array_equal(vector[0].astype(np.float16), view.halves[slots[0]]):
                 yield f"memory: the vector of row {record.row_id} is not the stored one"
             if bytes(view.payloads.record(slots[0])) != pack_record(record, attributes_to_json(record.attributes)):
                 yield f"memory: what is shown of row {record.row_id} is not what is stored"

@@ -9,7 +9,7 @@ import typer
 
 from afterimage.client import Client
 from service.cli.connection import with_client
-from service.cli.output import JsonFlag, print_fields, print_json, print_table
+from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 
 collections = typer.Typer(no_args_is_help=True, help="Make, look at and delete collections.")
 
@@ -63,11 +63,17 @@ def list_(
 def update(
     client: Client,
     name: str,
-    description: Annotated[str, typer.Option(help="For people.")],
+    description: Annotated[str | None, typer.Option(help="For people.")] = None,
+    learning: Annotated[str, typer.Option(help="auto or off: order hits by what the collection learns.")] = "",
     json: JsonFlag = False,
 ) -> None:
-    """Change the description. Example: afterimage collections update shoes --description "All shoes" """
-    found = client.update_collection(name, description=description)
+    """Change the description, or whether the collection learns.
+
+    Example: afterimage collections update shoes --description "All shoes" --learning off
+    """
+    if learning not in ("", "auto", "off"):
+        raise CommandError("--learning is auto or off", code=Exit.USAGE)
+    found = client.update_collection(name, description=description, learning=learning)
     print_json(asdict(found)) if json else print(f"Collection {name} is updated.")
 
 

@@ -11,6 +11,7 @@ from afterimage.client import AfterimageError, Unavailable
 from service.cli.collections import collections
 from service.cli.doctor import doctor
 from service.cli.encoders import encoders
+from service.cli.exchange import export, import_
 from service.cli.insert import insert
 from service.cli.output import CommandError, fail
 from service.cli.records import records
@@ -34,6 +35,8 @@ app.add_typer(keys, name="keys")
 app.add_typer(collections, name="collections")
 app.command("insert")(insert)
 app.command("search")(search)
+app.command("export")(export)
+app.command("import")(import_)
 app.add_typer(records, name="records")
 app.add_typer(snapshots, name="snapshots")
 app.add_typer(index, name="index")

@@ -19,6 +19,16 @@ from service.tenancy.spaces import TenantSpaces
 
 
 @dataclass(frozen=True)
+class NewCollection:
+    """A collection to make. encoder_id: empty takes the server's default."""
+
+    name: str
+    encoder_id: str = ""
+    description: str = ""
+    learning: bool = True
+
+
+@dataclass(frozen=True)
 class Engine:
     """Shared by all calls of a server."""
 
@@ -40,10 +50,13 @@ class Engine:
         with translated_errors():
             return directory.collection(name)
 
-    async def create_collection(self, principal: Principal, name: str, encoder_id: str, description: str) -> Collection:
+    async def create_collection(self, principal: Principal, wanted: NewCollection) -> Collection:
         """Makes a collection pinned to an encoder. Raises ServiceError."""
-        manifest = self.encoders.manifest(encoder_id)
-        spec = CollectionSpec(name, manifest.id, manifest.fingerprint, manifest.output.dimension, description)
+        manifest = self.encoders.manifest(wanted.encoder_id)
+        dimension = manifest.output.dimension
+        spec = CollectionSpec(
+            wanted.name, manifest.id, manifest.fingerprint, dimension, wanted.description, wanted.learning
+        )
         directory = await self.directory(principal)
         with translated_errors():
             return await self.workers.write(directory.create, spec)

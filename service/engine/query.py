@@ -95,6 +95,8 @@ class Query:
             include_vectors=wanted.include_vectors,
             exact=wanted.exact,
             facets=wanted.facets,
+            own_record=all(t.record_id for t in wanted.terms),
+            by_distance=bool(wanted.emphasis),
         )
         with translated_errors():
             answer = await self._engine.workers.read(collection.search, query)

@@ -43,7 +43,7 @@ class AdminServicer(pb_grpc.AdminServiceServicer):
         directory = await self._engine.directory(principal())
         target = request.target or request.collection
         made = await self._run(
-            directory.restore, request.collection, request.snapshot_id, target, replace=request.replace
+            directory.restore, request.collection, request.snapshot_id, target, replacing=request.replace
         )
         stats = await self._run(made.stats)
         return pb.RestoreSnapshotResponse(collection=made.spec.name, record_count=stats.records)
@@ -74,6 +74,8 @@ class AdminServicer(pb_grpc.AdminServiceServicer):
             recall=stats.recall,
             recall_sample=stats.recall_sample,
             search_effort=stats.search_effort,
+            learning_gain=stats.learning_gain,
+            learned=stats.learned,
         )
 
     async def RebuildIndex(self, request: pb.RebuildIndexRequest, context: Context) -> pb.RebuildIndexResponse:

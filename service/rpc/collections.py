@@ -9,11 +9,12 @@ import grpc
 from afterimage.v1 import collection_service_pb2 as pb
 from afterimage.v1 import collection_service_pb2_grpc as pb_grpc
 from index import Collection, CollectionSpec, CollectionStats
-from service.engine.engine import Engine
+from service.engine.engine import Engine, NewCollection
 from service.engine.faults import translated_errors
 from service.rpc.convert import invalid, page_size, timestamp
 from service.rpc.guard import principal
 
+_LEARNING = {pb.LEARNING_UNSPECIFIED: None, pb.LEARNING_AUTO: True, pb.LEARNING_OFF: False}
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -30,7 +31,10 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         wanted = request.collection
         if wanted.picture_policy not in (pb.PICTURE_POLICY_UNSPECIFIED, pb.PICTURE_POLICY_DISCARD):
             raise invalid("collection.picture_policy", "the picture policy is one that this version does not know")
-        made = await self._engine.create_collection(principal(), wanted.name, wanted.encoder_id, wanted.description)
+        learning = _LEARNING[wanted.learning] is not False
+        made = await self._engine.create_collection(
+            principal(), NewCollection(wanted.name, wanted.encoder_id, wanted.description, learning)
+        )
         return pb.CreateCollectionResponse(collection=await self._message(made))
 
     async def GetCollection(self, request: pb.GetCollectionRequest, context: Context) -> pb.GetCollectionResponse:
@@ -50,13 +54,14 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
     async def UpdateCollection(
         self, request: pb.UpdateCollectionRequest, context: Context
     ) -> pb.UpdateCollectionResponse:
-        """Changes the description."""
-        if not request.HasField("description"):
-            found = await self._engine.collection(principal(), request.name)
-            return pb.UpdateCollectionResponse(collection=await self._message(found))
+        """Changes the description, or whether it learns."""
+        description = request.description if request.HasField("description") else None
+        learning = _LEARNING[request.learning]
         directory = await self._engine.directory(principal())
         with translated_errors():
-            found = await self._engine.workers.write(directory.describe, request.name, request.description)
+            found = await self._engine.workers.write(
+                lambda: directory.change(request.name, description=description, learning=learning)
+            )
         return pb.UpdateCollectionResponse(collection=await self._message(found))
 
     async def DeleteCollection(
@@ -88,6 +93,8 @@ def _to_message(spec: CollectionSpec, stats: CollectionStats) -> pb.Collection:
         dimension=spec.dimension,
         encoder_fingerprint=spec.encoder_fingerprint,
         picture_policy=pb.PICTURE_POLICY_DISCARD,
+        learning=pb.LEARNING_AUTO if spec.learning else pb.LEARNING_OFF,
+        learned=stats.learned,
         record_count=stats.records,
         tombstone_count=stats.tombstones,
         sequence=stats.sequence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -16,7 +16,7 @@ from index.model import Attributes, DuplicateGroup
 from service.concurrency import few_at_a_time
 from service.encoder.manifest import Manifest, ScoreSpec
 from service.engine.engine import Engine
-from service.engine.faults import as_service_error
+from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import PictureSource
 from service.engine.query import Query, QueryTerm, SearchInput, SearchOutput
 from service.errors import ServiceError, release_frames
@@ -77,17 +77,21 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
     async def FindDuplicates(
         self, request: pb.FindDuplicatesRequest, context: Context
     ) -> AsyncIterator[pb.FindDuplicatesResponse]:
-        """Groups of records that look the same, the largest first."""
+        """Groups of records that look the same, as they are found."""
         reject_unknown_fields(request)
         collection = await self._engine.collection(principal(), request.collection)
         near = self._engine.score_of(collection).near_duplicate_distance
         wanted = _optional_number(request, "max_distance", 2.0)
         reach = near if wanted is None else wanted
-        groups = await self._engine.workers.read(lambda: list(collection.duplicates(request.filter, reach)))
-        for group in sorted(groups, key=lambda g: -len(g.record_ids)):
+        groups = collection.duplicates(request.filter, reach)
+        while (group := await self._next_group(groups)) is not None:
             yield pb.FindDuplicatesResponse(
                 kind=_duplicate_kind(group, near), record_ids=group.record_ids, max_distance=group.max_distance
             )
+
+    async def _next_group(self, groups: Iterator[DuplicateGroup]) -> DuplicateGroup | None:
+        with translated_errors():
+            return await self._engine.workers.read(next, groups, None)
 
     async def Encode(self, request: pb.EncodeRequest, context: Context) -> pb.EncodeResponse:
         """Vectors of pictures; stores nothing."""
@@ -235,6 +239,7 @@ def _response(request: pb.SearchRequest, found: SearchOutput, started: float) ->
         path=_PATHS[answer.path],
         regions_used=[from_region(r) if r else pb.QueryTerm().region for r in found.regions_used],
         facets=[_facet(f) for f in answer.facets],
+        learned_order=answer.learned,
     )
     if request.group_by:
         response.groups.extend(pb.HitGroup(product_id=g[0].product_id, hits=g) for g in groups)

@@ -61,6 +61,7 @@ def offline_neighbours(vectors: np.ndarray) -> list[list[int]]:
 def test_every_photograph_is_found_first_and_quality_equals_an_offline_evaluation(client: Client) -> None:
     paths, labels = map(list, zip(*clothing(), strict=True))
     client.create_collection("clothing")
+    client.update_collection("clothing", learning="off")  # as the offline figure
     served = retrieval(through_the_service(client, "clothing", paths), labels)
     offline = retrieval(
         offline_neighbours(offline_vectors(EncoderRegistry(None, "builtin", ONE_CORE), "builtin", paths)), labels
@@ -76,6 +77,7 @@ def test_the_same_holds_for_an_encoder_of_ones_own(tmp_path: Path) -> None:
     server: Server = start_server(tmp_path / "s", "--encoders-dir", str(encoders))
     with server.client(server.key("acme")) as client:
         client.create_collection("clothing", encoder_id="mobilenet-v2")
+        client.update_collection("clothing", learning="off")  # as the offline figure
         served = retrieval(through_the_service(client, "clothing", paths), labels)
     assert server.stop() == 0
     registry = EncoderRegistry(encoders, "mobilenet-v2", ONE_CORE)

@@ -121,7 +121,7 @@ class AsyncClient:
     async def find_duplicates(
         self, collection: str, *, filter: str = "", max_distance: float | None = None
     ) -> AsyncIterator[DuplicateGroup]:
-        """Groups of records that look the same, the largest first; without a distance, near-duplicates."""
+        """Groups of records that look the same, as they are found; without a distance, near-duplicates."""
         request = duplicates_request(collection, filter, max_distance)
         try:
             stream = self._stubs["SearchService"].FindDuplicates(request, metadata=self._endpoint.metadata)

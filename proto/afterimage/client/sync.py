@@ -117,7 +117,7 @@ class Client:
     def find_duplicates(
         self, collection: str, *, filter: str = "", max_distance: float | None = None
     ) -> Iterator[DuplicateGroup]:
-        """Groups of records that look the same, the largest first; without a distance, near-duplicates."""
+        """Groups of records that look the same, as they are found; without a distance, near-duplicates."""
         request = duplicates_request(collection, filter, max_distance)
         try:
             stream = self._stubs["SearchService"].FindDuplicates(request, metadata=self._endpoint.metadata)

@@ -65,8 +65,8 @@ def build_files(weights: Weights, precision: Precision = PRECISION) -> dict[str,
 
 
 def stale_files() -> list[str]:
-    """Which committed files are not what the code makes of the committed weights, but for what processors differ in when
-    they compute a sine: the last digit of a constant, and with it the digest of the model in the manifest."""
+    """Which committed files are not what the code makes of the committed weights, but for what processors differ in
+    when they compute a sine: the last digit of a constant, and with it the digest of the model in the manifest."""
     model, manifest = (FOLDER / MODEL_NAME).read_bytes(), (FOLDER / MANIFEST_NAME).read_text()
     built = build_files(read_weights())
     stale = [] if same_graph(model, built[MODEL_NAME]) else [MODEL_NAME]

@@ -1,0 +1,111 @@
+"""`afterimage export` and `afterimage import`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from afterimage.client import Client, NotFound
+from service.cli.connection import with_client
+from service.cli.output import CommandError, Exit, JsonFlag, console, print_json, print_table
+
+_SHOWN_FAILURES = 20
+
+
+@with_client
+def export(
+    client: Client,
+    collection: str,
+    file: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    filter: Annotated[str, typer.Option(help="Only records that match.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file where it exists.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Write a collection to a Parquet file: ids, vectors, attributes, and what made the vectors.
+
+    The key needs the scopes search and export. Example: afterimage export shoes shoes.parquet
+    """
+    from service.cli.parquet import EncoderCard, ParquetExport
+
+    if file.exists() and not force:
+        raise CommandError(f"{file} exists; --force replaces it", code=Exit.USAGE)
+    found = client.get_collection(collection)
+    encoder = next((e for e in client.server_info().encoders if e.fingerprint == found.encoder_fingerprint), None)
+    card = EncoderCard(
+        collection, found.encoder_id, found.encoder_fingerprint, found.dimension,
+        encoder.version if encoder else "", encoder.license if encoder else "",
+    )  # fmt: skip
+    done, token = 0, ""
+    with _progress("Exporting") as progress, ParquetExport(file, card).open() as target:
+        task = progress.add_task("export", total=client.count_records(collection, filter))
+        while True:
+            page, token = client.list_records_page(
+                collection, filter=filter, page_token=token, page_size=1000, include_vectors=True
+            )
+            if page:
+                target.write(page)
+            done += len(page)
+            progress.update(task, completed=done)
+            if not token:
+                break
+    if json:
+        print_json({"collection": collection, "file": str(file), "records": done, "bytes": file.stat().st_size})
+    else:
+        print(f"{done} records are in {file} ({file.stat().st_size / 1e6:.1f} MB).")
+
+
+@with_client
+def import_(
+    client: Client,
+    collection: str,
+    file: Annotated[Path, typer.Argument(help="Parquet file that `afterimage export` wrote, or one like it.")],
+    insert_only: Annotated[bool, typer.Option("--insert-only", help="Refuse ids that exist.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Insert the records of a Parquet file; makes the collection where it does not exist.
+
+    Run again after an interruption: what is there already is unchanged. Example: afterimage import shoes shoes.parquet
+    """
+    from service.cli.parquet import ParquetImport
+
+    source = ParquetImport(file)
+    card = source.card
+    try:
+        found = client.get_collection(collection)
+    except NotFound:
+        found = client.create_collection(collection, encoder_id=card.encoder_id if card else "")
+    if card is not None and card.encoder_fingerprint != found.encoder_fingerprint:
+        raise CommandError(
+            f"the vectors of {file} are of encoder {card.encoder_id!r} with fingerprint {card.encoder_fingerprint}, "
+            f"those of the collection of {found.encoder_id!r} with {found.encoder_fingerprint}: they do not compare",
+            reason="ENCODER_DIFFERS",
+        )
+    outcomes: Counter[str] = Counter()
+    failures: list[dict[str, str]] = []
+    with _progress("Importing") as progress:
+        task = progress.add_task("import", total=source.count)
+        for result in client.import_records(collection, source.records(), insert_only=insert_only):
+            outcomes[result.outcome] += 1
+            if result.error is not None:
+                failures.append(
+                    {"record_id": result.record_id, "reason": result.error.reason, "message": result.error.message}
+                )
+            progress.advance(task)
+    if json:
+        print_json({"total": source.count, **outcomes, "failures": failures})
+    else:
+        print(", ".join([f"total {source.count}", *(f"{n} {c}" for n, c in sorted(outcomes.items()))]))
+        rows = [tuple(f.values()) for f in failures[:_SHOWN_FAILURES]]
+        if rows:
+            print_table(["record", "reason", "message"], rows)
+    if failures:
+        raise typer.Exit(Exit.SOME_RECORDS_FAILED)
+
+
+def _progress(what: str) -> Progress:
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console(stderr=True), transient=True)

@@ -1,0 +1,130 @@
+"""A collection as a Parquet file, a batch of rows at a time; docs/formats/collection-parquet.md has the columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from afterimage.client import NewRecord, Record
+from service.cli.output import CommandError
+
+FORMAT = 1
+CARD_KEY = b"afterimage"
+_REGION = pa.struct([(side, pa.float32()) for side in ("left", "top", "right", "bottom")])
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """What made the vectors of a file, and what it is of."""
+
+    collection: str
+    encoder_id: str
+    encoder_fingerprint: str
+    dimension: int
+    encoder_version: str = ""
+    encoder_license: str = ""
+    format: int = FORMAT
+
+
+def schema(card: EncoderCard) -> pa.Schema:
+    """The columns, with the card in the file's metadata."""
+    columns = [
+        pa.field("record_id", pa.string(), nullable=False),
+        pa.field("product_id", pa.string(), nullable=False),
+        pa.field("vector", pa.list_(pa.float32(), card.dimension), nullable=False),
+        pa.field("attributes", pa.string(), nullable=False),
+        pa.field("region", _REGION),
+        pa.field("create_time", pa.timestamp("ms", "UTC"), nullable=False),
+        pa.field("update_time", pa.timestamp("ms", "UTC"), nullable=False),
+    ]
+    return pa.schema(columns, {CARD_KEY: json.dumps(asdict(card)).encode()})
+
+
+class ParquetExport:
+    """Writes batches of records; the file has its name only once it is whole."""
+
+    def __init__(self, path: Path, card: EncoderCard) -> None:
+        self._path, self._schema = path, schema(card)
+        self._part = path.with_name(path.name + ".part")
+
+    @contextmanager
+    def open(self) -> Iterator[ParquetExport]:
+        """Raises OSError; what was written until then is removed."""
+        self._part.touch(0o600)
+        self._writer = pq.ParquetWriter(self._part, self._schema, compression="zstd")
+        try:
+            yield self
+            self._writer.close()
+            self._part.rename(self._path)
+        except BaseException:
+            self._writer.close()
+            self._part.unlink(missing_ok=True)
+            raise
+
+    def write(self, records: list[Record]) -> None:
+        """One batch."""
+        vectors = pa.FixedSizeListArray.from_arrays(
+            pa.Array.from_buffers(
+                pa.float32(), len(records) * self._schema.field("vector").type.list_size,
+                [None, pa.py_buffer(b"".join(r.vector for r in records))],
+            ),
+            self._schema.field("vector").type.list_size,
+        )  # fmt: skip
+        columns: list[Any] = [
+            [r.record_id for r in records],
+            [r.product_id for r in records],
+            vectors,
+            [json.dumps(dict(r.attributes), ensure_ascii=False, sort_keys=True) for r in records],
+            [asdict(r.region) if r.region else None for r in records],
+            [r.create_time for r in records],
+            [r.update_time for r in records],
+        ]
+        fields = zip(columns, self._schema, strict=True)
+        arrays = [c if isinstance(c, pa.Array) else pa.array(c, f.type) for c, f in fields]
+        self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+
+
+class ParquetImport:
+    """Reads a file of `ParquetExport`'s, or one that has its columns record_id and vector."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises CommandError where it is not such a file."""
+        try:
+            self._file = pq.ParquetFile(path)
+        except pa.ArrowInvalid as error:
+            raise CommandError(f"{path} is not a Parquet file: {error}", reason="FILE_INVALID") from None
+        names = self._file.schema_arrow.names
+        if missing := {"record_id", "vector"} - set(names):
+            raise CommandError(f"{path} has no column {', '.join(sorted(missing))}", reason="FILE_INVALID")
+        self._columns = [n for n in ("record_id", "product_id", "vector", "attributes") if n in names]
+        self.count: int = self._file.metadata.num_rows
+
+    @property
+    def card(self) -> EncoderCard | None:
+        """What made the vectors; None where the file does not say."""
+        held = (self._file.schema_arrow.metadata or {}).get(CARD_KEY)
+        if held is None:
+            return None
+        said = json.loads(held)
+        if said.get("format") != FORMAT:
+            message = f"the file has format {said.get('format')}; this version knows {FORMAT}"
+            raise CommandError(message, reason="FILE_INVALID")
+        return EncoderCard(**said)
+
+    def records(self) -> Iterator[NewRecord]:
+        """The records, in the file's order."""
+        for batch in self._file.iter_batches(1000, self._columns):
+            for row in batch.to_pylist():
+                yield NewRecord(
+                    row["record_id"],
+                    vector=row["vector"],
+                    product_id=row.get("product_id") or "",
+                    attributes=json.loads(row.get("attributes") or "{}"),
+                )
