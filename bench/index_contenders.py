@@ -246,7 +246,7 @@ class Voyager:
 
     def build(self) -> None:
         for start in range(0, self._work.rows, 50_000):
-            self._index.add_items(np.asarray(self._work.vectors[start : start + 50_000]), num_threads=2)
+            self._index.add_items(np.array(self._work.vectors[start : start + 50_000]), num_threads=2)
 
     def search(self, query: Vectors, effort: int, condition: Condition | None) -> list[int]:
         return self._index.query(query, K, num_threads=1, query_ef=effort or 64)[0].tolist()

@@ -8,6 +8,7 @@ another takes a quarter of the time that it takes to find them among all.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from index.faiss_index import Bits, FlatView
 if TYPE_CHECKING:
     from index.rows import View
 
-_FILTERS = 32
+_FILTERS = 256
 _LEAST_COPIED_BYTES, _COPIED_SHARE = 16 << 20, 8
 
 
@@ -48,6 +49,7 @@ class Allowed:
     rows: AbstractBitMap
     everything: bool
     asked: int = 0
+    held_by: weakref.ref[AllowedByFilter] | None = field(default=None, repr=False)
     _gathered: Gathered | None = field(default=None, repr=False)
 
     @cached_property
@@ -71,6 +73,11 @@ class Allowed:
     def is_gathered(self) -> bool:
         """Whether the vectors lie together."""
         return self._gathered is not None
+
+    def has_room(self) -> bool:
+        """Whether the vectors may be copied together for good."""
+        holder = self.held_by() if self.held_by is not None else None
+        return holder is not None and holder.has_room_for(self.count * self.view.halves.shape[1] * 2)
 
     def gathered(self, *, keep: bool) -> Gathered:
         """The vectors copied together; `keep` holds on to them for the next time."""
@@ -110,14 +117,17 @@ class AllowedByFilter:
                 held.asked += 1
                 return held
         made = make()
-        made.asked = 1
+        made.asked, made.held_by = 1, weakref.ref(self)
         with self._lock:
             self._held[filter_text] = made
-            while len(self._held) > _FILTERS or (
-                len(self._held) > 1 and sum(a.copied_bytes for a in self._held.values()) > copied_budget(self.view)
-            ):
+            if len(self._held) > _FILTERS:
                 self._held.popitem(last=False)
         return made
+
+    def has_room_for(self, more_bytes: int) -> bool:
+        """Whether copies of so many further bytes are within the budget. The filters that come first take it, and keep
+        it until they are forgotten."""
+        return self.bytes + more_bytes <= copied_budget(self.view)
 
     @property
     def bytes(self) -> int:

@@ -62,7 +62,8 @@ class Collection:
         """Takes over a changed description, or whether to learn."""
         self._place = self.hot.place = replace(self._place, spec=spec)
         if self.hot.loaded is not None:
-            self.hot.loaded.upkeep.learning.allowed = spec.learning
+            learning = self.hot.loaded.upkeep.learning
+            learning.allowed = learning.queries.wanted = spec.learning
 
     # ---- writing
 

@@ -151,7 +151,11 @@ def check_files(path: Path, key: bytes) -> tuple[KeptSnapshot, Path]:
     """A snapshot in a directory and its database, every byte of which is as it was written under the tenant's data key.
     Raises SnapshotDamaged."""
     snapshot, digest = _read_manifest(path, key)
-    if _digest(path / "records.db") != digest:
+    try:
+        found = _digest(path / "records.db")
+    except OSError as error:
+        raise SnapshotDamaged(f"{path.name}: {error.strerror}: records.db") from error
+    if found != digest:
         raise SnapshotDamaged(f"{path.name}: records.db is not the file that the manifest speaks of")
     return snapshot, path / "records.db"
 

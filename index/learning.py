@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,10 +83,13 @@ class QueryMean:
         numbers = np.frombuffer(stored, np.float64)
         self._sum = numbers[1:].copy() if len(numbers) == dimension + 1 else np.zeros(dimension)
         self.count = int(numbers[0]) if len(numbers) == dimension + 1 else 0
+        self.wanted = True
         self._lock = threading.Lock()
 
     def add(self, vector: Vector) -> None:
-        """Notes a query of length 1; the query itself is not kept."""
+        """Notes a query of length 1, where that is wanted; the query itself is not kept."""
+        if not self.wanted:
+            return
         with self._lock:
             self._sum += vector
             self.count += 1
@@ -102,32 +106,37 @@ class QueryMean:
 
 
 def gain(vectors: NDArray[np.float32]) -> float:
-    """By how much centring raises the agreement of a sample's two halves; vectors: shape (n, dimension), length 1."""
-    plain, centred = [], []
+    """By how much centring raises the agreement of a sample's halves; vectors: shape (n, dimension), length 1."""
+    return agreement(vectors, lambda half: half - half.mean(0)) - agreement(vectors, lambda half: half)
+
+
+def agreement(vectors: NDArray[np.float32], change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> float:
+    """How far the two halves of vectors, shape (n, dimension), mixed by a random rotation, agree on what is near: the
+    share of each row's _NEAREST nearest by one half, changed, that are among its _NEAR nearest by the other, centred.
+    The mean of _SPLITS rotations."""
+    shares = []
     for split in range(_SPLITS):
         turn = np.linalg.qr(np.random.default_rng(split).standard_normal((vectors.shape[1],) * 2))[0]
         turned = vectors @ turn.astype(np.float32)
         half = vectors.shape[1] // 2
         one, other = turned[:, :half], _unit(turned[:, half:] - turned[:, half:].mean(0))
-        near = _rank_threshold(other)
-        plain.append(_agreement(_unit(one), other, near))
-        centred.append(_agreement(_unit(one - one.mean(0)), other, near))
-    return float(np.mean(centred) - np.mean(plain))
-
-
-def _agreement(one: NDArray[np.float32], other: NDArray[np.float32], near: NDArray[np.float32]) -> float:
-    """The share of each row's _NEAREST nearest by `one` that are among its _NEAR nearest by `other`."""
-    likeness = one @ one.T
-    np.fill_diagonal(likeness, -9)
-    nearest = np.argpartition(-likeness, _NEAREST, axis=1)[:, :_NEAREST]
-    return float((np.einsum("nd,nkd->nk", other, other[nearest]) >= near[:, None]).mean())
+        likeness = _likeness(_unit(change(_unit(one))))
+        nearest = np.argpartition(-likeness, _NEAREST, axis=1)[:, :_NEAREST]
+        near = np.einsum("nd,nkd->nk", other, other[nearest]) >= _rank_threshold(other)[:, None]
+        shares.append(float(near.mean()))
+    return float(np.mean(shares))
 
 
 def _rank_threshold(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """The likeness of each row with its _NEAR-th nearest."""
+    return np.asarray(-np.partition(-_likeness(vectors), _NEAR - 1, axis=1)[:, _NEAR - 1], np.float32)
+
+
+def _likeness(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cosine of each row with each other, and with itself so low that it is never near."""
     likeness = vectors @ vectors.T
     np.fill_diagonal(likeness, -9)
-    return np.asarray(-np.partition(-likeness, _NEAR - 1, axis=1)[:, _NEAR - 1], np.float32)
+    return np.asarray(likeness, np.float32)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

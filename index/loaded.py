@@ -46,7 +46,7 @@ class LoadedCollection:
         self.files = Files(snapshots, KeptSnapshots(place))
         stored = Stored(self.connection, self.commit, self.readers)
         self.upkeep = Upkeep(self.state, stored, self.files, builders, queries)
-        self.upkeep.learning.allowed = spec.learning
+        self.upkeep.learning.allowed = queries.wanted = spec.learning
 
     @property
     def view(self) -> View:

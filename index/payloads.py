@@ -95,11 +95,25 @@ class Payloads:
 
     def record(self, slot: int) -> bytes | bytearray:
         """One packed record."""
-        number, within = divmod(slot, CHUNK_ROWS)
+        return self.records([slot])[0]
+
+    def records(self, slots: Sequence[int]) -> list[bytes | bytearray]:
+        """Packed records, in the order of the slots."""
         loaded, tail = self._last  # before the chunks are looked at: what was sealed meanwhile still holds its records
-        if number < len(self._chunks):
-            return self._chunks[number].record(within)
-        return loaded.record(within) if within < loaded.count else tail[within - loaded.count]
+        chunks, first = self._chunks, len(loaded.offsets) - 1
+        found: list[bytes | bytearray] = []
+        for slot in slots:
+            number, within = divmod(slot, CHUNK_ROWS)
+            if number < len(chunks):
+                chunk = chunks[number]
+            elif within < first:
+                chunk = loaded
+            else:
+                found.append(tail[within - first])
+                continue
+            start, end = chunk.offsets[within : within + 2].tolist()
+            found.append(chunk.content[start:end])
+        return found
 
     def chunk(self, number: int, rows: int) -> PackedChunk:
         """The first `rows` records of chunk `number`, not to be written to."""

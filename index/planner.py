@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.allowed import Allowed, copied_budget
+from index.allowed import Allowed
 from index.base import Base
 from index.faiss_index import Bits, Scores
 from index.model import Path
 
-_TOGETHER, _GATHER, _SCAN, _GRAPH = 0.12, 0.45, 0.2, 7.0  # rows that lie together, are copied, are scanned; a step
-_SKIP_NS, _MEMBER_NS = 1.5, 12.0  # per row that a scan passes over, per row that is looked up in the bits
+_TOGETHER, _GATHER, _SCAN, _GRAPH = 0.12, 0.3, 0.45, 7.0  # rows that lie together, are copied, are scanned; a step
+_ALL = 0.16  # each row of all
+_SKIP_NS, _MEMBER_NS = 2.0, 12.0  # per row that a scan passes over, per row that is looked up in the bits
 _LOCAL_ROWS, _LEAST_LOCAL, _MOST_CANDIDATES = 2048, 0.05, 1024
 _FREE_REACH = 32  # as many results cost no more than ten
 MOST_REACH = 2048  # for more results than this every row is compared
@@ -69,9 +70,8 @@ def exact_way(allowed: Allowed) -> ExactWay:
     has room for them."""
     count, dimension = allowed.count, allowed.view.halves.shape[1]
     if allowed.everything and count == allowed.view.count:
-        return ExactWay(count * dimension * _SCAN, False, False)
-    room = count * dimension * 2 <= copied_budget(allowed.view) // 2
-    keep = allowed.is_gathered or (allowed.asked > 1 and not allowed.everything and room)
+        return ExactWay(count * dimension * _ALL, False, False)
+    keep = allowed.is_gathered or (allowed.asked > 1 and not allowed.everything and allowed.has_room())
     gather_ns = count * dimension * (_TOGETHER if keep else _GATHER)
     scan_ns = allowed.view.count * _SKIP_NS + count * dimension * _SCAN
     return ExactWay(min(gather_ns, scan_ns), gather_ns < scan_ns, keep)

@@ -107,14 +107,16 @@ class Reading:
             return frozenset(r.row_id for r in read_records(connection, sorted(record_ids), vectors=False).values())
 
     def _hits(self, view: View, found: Sequence[Sequence[Found]], vectors: bool) -> tuple[tuple[Hit, ...], ...]:
-        slots = np.array([f.slot for group in found for f in group], np.int64)
-        stored = self._vectors(view, slots.tolist()) if vectors else {}
-        numbers = zip(slots.tolist(), view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True)
-        record, fingerprint = view.payloads.record, self._fingerprint
-        records = (unpack_record(record(s), row_id, sequence, fingerprint) for s, row_id, sequence in numbers)
+        slots = [f.slot for group in found for f in group]
+        at = np.array(slots, np.int64)
+        row_ids, sequences = view.row_ids[at].tolist(), view.sequences[at].tolist()
+        packed, fingerprint = view.payloads.records(slots), self._fingerprint
+        records = [unpack_record(p, r, s, fingerprint) for p, r, s in zip(packed, row_ids, sequences, strict=True)]
         if vectors:
-            records = (r._replace(vector=stored[s]) for r, s in zip(records, slots.tolist(), strict=True))
-        return tuple([tuple([Hit(next(records), f.distance) for f in group]) for group in found])
+            stored = self._vectors(view, slots)
+            records = [r._replace(vector=stored[s]) for r, s in zip(records, slots, strict=True)]
+        following = iter(records)
+        return tuple([tuple([Hit(next(following), f.distance) for f in group]) for group in found])
 
     def _vectors(self, view: View, slots: list[int]) -> dict[int, Vector]:
         """The vectors as they were given; in half precision for a row that was written anew since the view."""

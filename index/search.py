@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -64,6 +65,8 @@ def nearest(asked: Asked, window: Window) -> tuple[list[Found], Path]:
     """The allowed slots of the window, nearest first, equal distances in order of insertion; and the way taken."""
     slots, distances, path = _ordered(asked, window.end)
     found = list(map(Found, slots[window.offset :].tolist(), distances[window.offset :].tolist()))
+    if window.end > _STEPS[0] - _TIE_MARGIN and asked.allowed.view.frame is None:
+        found.sort(key=lambda f: (f.distance, f.slot))
     return _within(found, window.max_distance), path
 
 
@@ -104,13 +107,26 @@ def _members(asked: Asked, leader: Found, window: Window, size: int) -> list[Fou
 
 
 def _ordered(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:
-    """The `k` nearest slots in a stable order. Ties at the cut are resolved by looking further, so that pages of one
-    query fit together."""
+    """The `k` nearest slots in a stable order: whatever `k`, the first ones are the same, so that pages of one query
+    fit together. What only a deeper look finds comes after what a shallow one had found."""
     if asked.by_distance and asked.allowed.view.frame is not None:
         return _by_distance(asked, k)
-    k += len(asked.dropped)
-    reach = next((s for s in _STEPS if s >= k + _TIE_MARGIN), k + _TIE_MARGIN)
+    reach = _reach(asked, k)
+    slots, distances, path = _looked_up(asked, k, reach)
+    if reach == _STEPS[0] or asked.exact or asked.allowed.view.base is None:
+        return slots, distances, path
+    shallower = max(s for s in _STEPS if s < reach) - _TIE_MARGIN - len(asked.dropped)
+    if shallower <= 0:
+        return slots, distances, path
+    first, first_distances, _ = _ordered(asked, shallower)
+    rest = ~np.isin(slots, first)
+    return np.concatenate([first, slots[rest]])[:k], np.concatenate([first_distances, distances[rest]])[:k], path
+
+
+def _looked_up(asked: Asked, k: int, reach: int) -> tuple[RowNumbers, Scores, Path]:
+    """The `k` nearest slots, equal distances in order of insertion: ties at the cut are resolved by looking further."""
     count = asked.allowed.count
+    k += len(asked.dropped)
     while True:
         way = Plan(Path.EXACT) if asked.exact else plan(asked.allowed, asked.vector, reach, effort=asked.effort)
         slots, scores = _along(way, asked, reach)
@@ -122,6 +138,13 @@ def _ordered(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:
         if len(slots) < reach or len(slots) >= count or scores[reach - 1] < scores[k - 1]:
             return *_kept(asked, slots[:k], _distances(asked, slots[:k], scores[:k])), way.path
         reach *= 2
+
+
+def _reach(asked: Asked, k: int) -> int:
+    """How many results to look for at once."""
+    wanted = k + len(asked.dropped) + _TIE_MARGIN
+    place = bisect_left(_STEPS, wanted)
+    return _STEPS[place] if place < len(_STEPS) else wanted
 
 
 def _by_distance(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:

@@ -1,0 +1,208 @@
+"""Searches through a base: the graph, the clusters, and what is newer than they are."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index import Collection, SearchQuery
+from index import Path as Way
+from index.building import BaseNotBuilt
+from tests.support.collections import SPEC, directory, ids, loaded, record, vector
+from tests.support.files import flip_byte
+
+ROWS = 4000
+
+
+@pytest.fixture(scope="module")
+def based(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    """ROWS records with a base over them; no test changes them."""
+    tenant = directory(tmp_path_factory.mktemp("based"))
+    collection = filled(tenant.create(SPEC))
+    assert collection.build_base()
+    yield collection
+    tenant.close()
+
+
+def filled(collection: Collection) -> Collection:
+    rows = [record(n, f"p{n // 5}", price=n, kind=f"k{n % 7}", left=bool(vector(n)[0] < 0)) for n in range(ROWS)]
+    for start in range(0, ROWS, 500):
+        collection.upsert(rows[start : start + 500])
+    return collection
+
+
+def recall(collection: Collection, queries: range, filter_text: str = "", k: int = 10) -> tuple[float, set[Way]]:
+    """Share of the exact answer that is found, and the ways that were taken."""
+    shares, ways = [], set()
+    for n in queries:
+        query = vector(100_000 + n)
+        answer = collection.search(SearchQuery(query, k, filter=filter_text))
+        found = {h.record.record_id for g in answer.groups for h in g}
+        exact = set(ids(collection, SearchQuery(query, k, filter=filter_text, exact=True)))
+        assert len(found) == len(exact)
+        shares.append(len(found & exact) / max(1, len(exact)))
+        ways.add(answer.path)
+    return float(np.mean(shares)), ways
+
+
+@pytest.fixture
+def _prefers_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows are compared one by one, since that is faster; here the base must answer."""
+    monkeypatch.setattr("index.planner._GRAPH", 0.01)
+    monkeypatch.setattr("index.planner._FEW_NS", 0.0)
+
+
+@pytest.mark.usefixtures("_prefers_the_base")
+def test_the_graph_finds_what_an_exact_search_finds(based: Collection) -> None:
+    found, ways = recall(based, range(200))
+    assert ways == {Way.GRAPH}
+    assert found >= 0.98
+    assert (based.stats().recall or 0) >= 0.99
+
+
+@pytest.mark.usefixtures("_prefers_the_base")
+@pytest.mark.parametrize("filter_text", ["price < 2000", 'kind = "k1" OR kind = "k2" OR kind = "k3"', "left = true"])
+def test_a_filter_that_lets_much_through_goes_along_the_graph_and_keeps_the_recall(
+    based: Collection, filter_text: str
+) -> None:
+    found, ways = recall(based, range(100), filter_text)
+    assert Way.GRAPH_FILTERED in ways
+    assert found >= 0.98
+
+
+def test_a_filter_against_the_query_is_answered_from_the_clusters_or_exactly(
+    based: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.planner._FEW_NS", 0.0)
+    monkeypatch.setattr("index.planner._GATHER", 50.0)
+    monkeypatch.setattr("index.planner._TOGETHER", 50.0)
+    monkeypatch.setattr("index.planner._SCAN", 50.0)
+    monkeypatch.setattr("index.planner._LEAST_LOCAL", 2.0)  # the graph is no way
+    found, ways = recall(based, range(60), "price < 3990")
+    assert Way.CLUSTERS_FILTERED in ways
+    assert found >= 0.97
+
+
+def test_few_allowed_rows_are_compared_exactly(based: Collection) -> None:
+    assert recall(based, range(30), "price < 40") == (1.0, {Way.EXACT_FILTERED})
+    assert recall(based, range(3), "price < 0") == (0.0, {Way.EMPTY})
+
+
+@pytest.mark.usefixtures("_prefers_the_base")
+def test_what_is_newer_than_the_base_is_found_and_what_is_deleted_is_not(tmp_path: Path) -> None:
+    collection = filled(directory(tmp_path).create(SPEC))
+    collection.build_base()
+    collection.upsert([record(ROWS + n) for n in range(50)])
+    collection.delete([str(n) for n in range(200)])
+    collection.upsert([record(300 + n).__class__(str(300 + n), vector(9000 + n)) for n in range(20)])
+    assert collection.search(SearchQuery(vector(1), 1)).path is Way.GRAPH
+    for n in range(50):
+        assert ids(collection, SearchQuery(vector(ROWS + n), 1)) == [str(ROWS + n)]
+    assert not {str(n) for n in range(200)} & {
+        i for n in range(40) for i in ids(collection, SearchQuery(vector(n), 10))
+    }
+    assert ids(collection, SearchQuery(vector(9003), 1)) == ["303"]
+    assert loaded(collection).view.base_rows == ROWS
+    assert collection.build_base()
+    assert loaded(collection).view.base_rows == (ROWS + 70) // 8 * 8
+    assert recall(collection, range(50))[0] >= 0.98
+
+
+def test_groups_and_pages_through_a_base_fit_together(based: Collection) -> None:
+    query = vector(77_777)
+    paged = [i for o in range(0, 60, 10) for i in ids(based, SearchQuery(query, 10, offset=o))]
+    assert len(set(paged)) == 60
+    assert set(paged) == set(ids(based, SearchQuery(query, 60)))
+    groups = based.search(SearchQuery(query, 20, group_by_product=True, group_size=2, exact=True)).groups
+    through = based.search(SearchQuery(query, 20, group_by_product=True, group_size=2)).groups
+    first = [[g[0].record.product_id for g in found] for found in (groups, through)]
+    assert len(set(first[1])) == 20
+    assert len(set(first[0]) & set(first[1])) >= 19
+
+
+def test_recall_after_a_restart_is_as_before_and_the_base_is_not_built_again(tmp_path: Path) -> None:
+    tenant = directory(tmp_path)
+    collection = filled(tenant.create(SPEC))
+    collection.build_base()
+    queries = [SearchQuery(vector(50_000 + n), 10) for n in range(50)]
+    before = [ids(collection, q) for q in queries]
+    tenant.close()
+    again = directory(tmp_path).collection("things")
+    assert [ids(again, q) for q in queries] == before
+    assert loaded(again).view.base_rows == ROWS
+    assert again.damaged_snapshots == []
+
+
+def test_a_damaged_base_is_done_without_and_built_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tenant = directory(tmp_path)
+    filled(tenant.create(SPEC)).build_base()
+    tenant.close()
+    flip_byte(next(tmp_path.rglob("base.enc")), 5000)
+    collection = directory(tmp_path).collection("things")
+    assert ids(collection, SearchQuery(vector(5), 1)) == ["5"]
+    assert "base cannot be used" in caplog.text
+    assert loaded(collection).view.base_rows == 0
+    assert collection.build_base()
+
+
+def test_a_builder_that_dies_leaves_the_collection_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collection = filled(directory(tmp_path).create(SPEC))
+    builders = loaded(collection).upkeep._builders
+    started = threading.Event()
+    run = builders._run
+
+    def killed(job: bytes, descriptors: tuple[int, ...]) -> dict[str, int]:
+        started.set()
+        return run(job, descriptors)
+
+    monkeypatch.setattr(builders, "_run", killed)
+    with ThreadPoolExecutor(1) as pool:
+        building = pool.submit(collection.build_base)
+        started.wait()
+        while not building.done():
+            for process in list(builders._running):
+                os.kill(process.pid, signal.SIGKILL)
+            threading.Event().wait(0.001)
+        with pytest.raises(BaseNotBuilt, match="-9"):
+            building.result()
+    assert ids(collection, SearchQuery(vector(5), 1)) == ["5"]
+    monkeypatch.undo()
+    assert collection.build_base()
+
+
+def test_searches_and_writes_go_on_while_a_base_is_built_and_rows_are_compacted(tmp_path: Path) -> None:
+    collection = filled(directory(tmp_path).create(SPEC))
+    collection.delete([str(n) for n in range(0, ROWS, 4)])
+    done = threading.Event()
+
+    def read(seed: int) -> int:
+        count, n = 0, seed
+        while not done.is_set():
+            n = (n + 997) % ROWS
+            answer = collection.search(SearchQuery(vector(n), 5, filter="" if n % 2 else "price < 3000"))
+            hits = [h for g in answer.groups for h in g]
+            assert all(int(h.record.record_id) % 4 for h in hits if int(h.record.record_id) < ROWS)
+            assert [h.distance for h in hits] == sorted(h.distance for h in hits)
+            count += 1
+        return count
+
+    def write() -> None:
+        for n in range(200):
+            collection.upsert([record(ROWS + n, price=1.0)])
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(read, seed) for seed in (1, 2)]
+        writer = pool.submit(write)
+        assert collection.build_base()
+        collection.compact()
+        writer.result()
+        done.set()
+        assert all(r.result() > 0 for r in readers)
+    assert collection.count() == ROWS * 3 // 4 + 200
+    assert collection.stats().tombstones == 0
+    assert list(collection.problems()) == []

@@ -1,0 +1,171 @@
+"""Snapshots that people ask for."""
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index import Collection, CollectionExists, SearchQuery, SnapshotDamaged, SnapshotNotFound, TenantDirectory
+from tests.support.collections import KEY, SPEC, directory, ids, record, vector
+from tests.support.files import all_bytes, flip_byte, shorten
+
+
+def filled(root: Path) -> tuple[TenantDirectory, Collection]:
+    tenant = directory(root)
+    collection = tenant.create(SPEC)
+    collection.upsert([record(n, f"p{n % 7}", price=n, tags=("a",)) for n in range(60)])
+    return tenant, collection
+
+
+def test_a_snapshot_is_of_one_moment_while_writing_goes_on(tmp_path: Path) -> None:
+    tenant, collection = filled(tmp_path)
+    stop = threading.Event()
+
+    def write() -> None:
+        n = 0
+        while not stop.is_set():
+            collection.upsert([record(1000 + n), record(2000 + n)])  # together or not at all
+            n += 1
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        kept = [collection.keep_snapshot() for _ in range(5)]
+        stop.set()
+        writing.result()
+    for snapshot in kept:
+        restored = tenant.restore("things", snapshot.snapshot_id, f"r{kept.index(snapshot)}")
+        found = {int(r.record_id) for r in restored.list(0, 100_000)}
+        assert len(found) == snapshot.records == snapshot.sequence
+        assert {n - 1000 for n in found if 1000 <= n < 2000} == {n - 2000 for n in found if n >= 2000}
+
+
+def test_a_restore_brings_back_what_was_changed_and_not_what_was_deleted(tmp_path: Path) -> None:
+    tenant, collection = filled(tmp_path)
+    snapshot = collection.keep_snapshot()
+    collection.upsert([record(1, color="changed"), record(99)])
+    collection.delete(["5", "6"])
+    collection.snapshot()  # as upkeep does within minutes
+    again = tenant.restore("things", snapshot.snapshot_id, "again")
+    assert again.get(["1"])["1"].attributes == {"price": 1.0, "tags": ("a",)}
+    assert again.get(["5", "6", "99"]) == {}
+    assert again.count() == 58
+    assert ids(again, SearchQuery(vector(7), 1)) == ["7"]
+    assert list(collection.kept.problems(snapshot.snapshot_id)) == []
+    with pytest.raises(CollectionExists):
+        tenant.restore("things", snapshot.snapshot_id, "things")
+
+
+def test_a_restore_in_place_takes_the_snapshots_over_and_survives_a_restart(tmp_path: Path) -> None:
+    tenant, collection = filled(tmp_path)
+    snapshot = collection.keep_snapshot()
+    collection.delete_matching("price >= 0")
+    collection.upsert([record(500)])
+    made = tenant.restore("things", snapshot.snapshot_id, "things", replacing=True)
+    assert (made.count(), [s.snapshot_id for s in made.kept.list()]) == (60, [snapshot.snapshot_id])
+    tenant.close()
+    again = directory(tmp_path).collection("things")
+    assert again.count() == 60
+    assert len(directory(tmp_path).names()) == 1
+
+
+def test_deleted_records_leave_every_kept_snapshot_and_no_byte_of_them_stays(tmp_path: Path) -> None:
+    tenant, collection = filled(tmp_path)
+    first, second = collection.keep_snapshot(), collection.keep_snapshot()
+    collection.delete(["7"])
+    collection.compact()
+    for snapshot in (first, second):
+        _, database = collection.kept.checked(snapshot.snapshot_id)
+        assert tenant.restore("things", snapshot.snapshot_id, f"r-{snapshot.snapshot_id[-8:]}").count() == 59
+        assert database.exists()
+    assert [s.records for s in collection.kept.list()] == [59, 59]
+
+
+Damage = Callable[[Path], None]
+
+
+def edit(path: Path, name: str, value: object) -> None:
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({**manifest, name: value}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda p: flip_byte(p / "records.db", 5000),
+        lambda p: flip_byte(p / "records.db", -10),
+        lambda p: shorten(p / "records.db", 4096),
+        lambda p: (p / "records.db").unlink(),
+        lambda p: (p / "records.db").write_bytes(b""),
+        lambda p: (p / "manifest.json").unlink(),
+        lambda p: (p / "manifest.json").write_text("not json"),
+        lambda p: edit(p, "records", 3),
+        lambda p: edit(p, "mac", "0" * 64),
+        lambda p: edit(p, "sha256", "0" * 64),
+    ],
+)
+def test_each_kind_of_damage_is_told_and_nothing_is_restored_from_it(tmp_path: Path, damage: Damage) -> None:
+    tenant, collection = filled(tmp_path)
+    snapshot = collection.keep_snapshot()
+    path = next(tmp_path.rglob("kept-*"))
+    assert list(collection.kept.problems(snapshot.snapshot_id)) == []
+    damage(path)
+    assert len(list(collection.kept.problems(snapshot.snapshot_id))) == 1
+    with pytest.raises(SnapshotDamaged):
+        tenant.restore("things", snapshot.snapshot_id, "again")
+    assert tenant.names() == ["things"]
+    assert collection.count() == 60
+
+
+def test_an_unknown_snapshot_is_not_found_and_a_name_leads_nowhere_else(tmp_path: Path) -> None:
+    _, collection = filled(tmp_path)
+    for name in ("20260101T000000-00000000", "../..", ""):
+        with pytest.raises(SnapshotNotFound):
+            collection.kept.delete(name)
+
+
+def test_a_snapshot_moves_to_another_tenant_on_another_machine_under_its_key(tmp_path: Path) -> None:
+    _, collection = filled(tmp_path / "one")
+    digest = collection.content_digest(b"picture", None)
+    collection.upsert([record(700).__class__("pictured", vector(700), digest=digest)])
+    collection.keep_snapshot()
+    folder = next((tmp_path / "one").rglob("kept-*"))
+    other_key = bytes(reversed(KEY))
+    other = directory(tmp_path / "two", other_key)
+    with pytest.raises(SnapshotDamaged):
+        other.adopt_snapshot(folder, other_key, "")
+    made = other.adopt_snapshot(folder, KEY, "moved")
+    assert made.count() == 61
+    original, moved = (c.get(["4"], vectors=True)["4"] for c in (collection, made))
+    assert np.array_equal(original.vector, moved.vector)
+    assert moved.attributes == original.attributes
+    assert made.digests(["pictured"]) == {}  # keyed by the other tenant's key
+    other.close()
+    assert directory(tmp_path / "two", other_key).collection("moved").count() == 61
+
+
+def test_a_copy_that_the_disk_refuses_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, collection = filled(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        with pytest.raises(OSError, match="No space"):
+            collection.keep_snapshot()
+    assert not [p for p in tmp_path.rglob("*") if p.name.startswith((".writing", "kept"))]
+    assert collection.keep_snapshot().records == 60
+
+
+def test_a_kept_snapshot_holds_nothing_in_the_clear(tmp_path: Path) -> None:
+    tenant, collection = filled(tmp_path)
+    collection.upsert([record(424242, product_id="PRODUCTMARK", note="ATTRIBUTEMARK")])
+    collection.keep_snapshot()
+    tenant.close()
+    content = all_bytes(next(tmp_path.rglob("kept-*")))
+    for mark in (b"424242", b"PRODUCTMARK", b"ATTRIBUTEMARK"):
+        assert mark not in content
