@@ -92,10 +92,32 @@ def _looked_up(
             from_later[other].append((slot, distance))
             from_later[slot].append((other, distance))
     order = {int(slot): place for place, slot in enumerate(slots)} if len(later) else {}
+    alike = _Alike(allowed.view, slots)
     for slot, neighbours in _through_graph(allowed, base, slots[slots < base.rows], max_distance):
-        yield slot, sorted(neighbours + from_later.pop(slot, []), key=lambda n: order.get(n[0], n[0]))
+        whole = alike.completed(slot, neighbours + from_later.pop(slot, []))
+        yield slot, sorted(whole, key=lambda n: order.get(n[0], n[0]))
     for slot in later.tolist():
         yield slot, from_later.pop(slot, [])
+
+
+class _Alike:
+    """Slots whose vectors are the same to the last bit. A graph leads to a few of very many equal rows only."""
+
+    def __init__(self, view: View, slots: NDArray[np.int64]) -> None:
+        self._view = view
+        by_hash: dict[int, list[int]] = defaultdict(list)
+        for slot in slots.tolist():
+            by_hash[hash(view.halves[slot].tobytes())].append(slot)
+        self._of = {slot: alike for alike in by_hash.values() if len(alike) > 1 for slot in alike}
+
+    def completed(self, slot: int, pairs: Pairs) -> Pairs:
+        """The neighbours of a slot, and those that equal it or one of them."""
+        found = dict(pairs)
+        for other, distance in [(slot, 0.0), *pairs]:
+            for same in self._of.get(other, ()):
+                if same != slot:
+                    found.setdefault(same, distance)
+        return list(found.items())
 
 
 def _through_graph(

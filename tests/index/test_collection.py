@@ -179,6 +179,37 @@ def test_an_answer_says_which_path_it_took(collection: Collection) -> None:
     assert [(a.path, a.allowed) for a in answers] == [(Path.EXACT, 5), (Path.EXACT_FILTERED, 2), (Path.EMPTY, 0)]
 
 
+def test_facets_count_the_values_of_all_allowed_records(collection: Collection) -> None:
+    collection.upsert(
+        [record(n, color="red" if n % 3 else "blue", tags=("a", f"t{n % 2}"), sale=n < 5) for n in range(30)]
+    )
+    collection.upsert([record(30)])
+    answer = collection.search(
+        SearchQuery(vector(1), 1, filter='color = "red"', facets=("color", "tags", "sale", "no"))
+    )
+    counts = {f.attribute: (f.counts, f.values) for f in answer.facets}
+    assert counts["color"] == ((("red", 20),), 1)
+    assert counts["tags"] == ((("a", 20), ("t0", 10), ("t1", 10)), 3)
+    assert counts["sale"] == (((False, 17), (True, 3)), 2)
+    assert counts["no"] == ((), 0)
+    assert collection.facets(["color"])[0].counts == (("red", 20), ("blue", 10))
+
+
+def test_a_filter_that_is_asked_again_is_not_worked_out_again_until_something_is_written(
+    collection: Collection,
+) -> None:
+    collection.upsert([record(n, price=n) for n in range(100)])
+    query = SearchQuery(vector(5), 3, filter="price < 50")
+    before = [ids(collection, query) for _ in range(3)]
+    assert before[0] == before[1] == before[2]
+    parts = loaded(collection)
+    assert parts.reading.allowed(parts.view, query.filter).asked == 4
+    collection.upsert([RecordWrite("near", vector(5), attributes={"price": 1.0})])
+    assert "near" in ids(collection, query)[:2]
+    collection.delete(["5"])
+    assert "5" not in ids(collection, query)
+
+
 def test_a_list_goes_through_all_records_once_in_order(collection: Collection) -> None:
     collection.upsert([record(n, even=n % 2 == 0) for n in range(25)])
     for filter_text, wanted in (("", range(25)), ("even = true", range(0, 25, 2))):
