@@ -120,7 +120,7 @@ class ParquetImport:
 
     def records(self) -> Iterator[NewRecord]:
         """The records, in the file's order."""
-        for batch in self._file.iter_batches(1000, self._columns):
+        for batch in self._file.iter_batches(1000, columns=self._columns):
             for row in batch.to_pylist():
                 yield NewRecord(
                     row["record_id"],

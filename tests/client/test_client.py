@@ -129,6 +129,24 @@ def test_duplicates_are_told_apart(client: Client) -> None:
     assert [(g.kind, g.record_ids) for g in groups] == [("identical", ("a", "copy"))]
 
 
+def test_facets_and_the_way_of_a_search_are_told(client: Client) -> None:
+    client.create_collection("things")
+    client.insert(
+        "things", [NewRecord(str(n), image=png(n), attributes={"color": "red", "new": n < 2}) for n in range(4)]
+    )
+    found = client.search("things", png(1), k=1, facets=["color", "new"], exact=True)
+    counts = {f.attribute: dict(f.counts) for f in found.facets}
+    assert counts == {"color": {"red": 4}, "new": {True: 2, False: 2}}
+    assert (found.path, found.learned_order) == ("exact", False)
+
+
+def test_a_collection_says_whether_it_may_learn(client: Client) -> None:
+    assert client.create_collection("things").learning == "auto"
+    changed = client.update_collection("things", learning="off")
+    assert (changed.learning, changed.learned, changed.description) == ("off", False, "")
+    assert client.update_collection("things", description="x").learning == "off"
+
+
 def test_pages_cover_everything_once(client: Client) -> None:
     client.create_collection("c")
     vectors = [[1.0, float(n)] + [0.0] * 446 for n in range(30)]

@@ -1,5 +1,4 @@
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,40 +8,7 @@ from PIL import Image
 from service.cli.output import CommandError
 from service.cli.pictures import find_files, plan_insert
 from tests.support.pictures import encode, noise
-from tests.support.server import COMMAND, Server, clean_environment
-
-
-class Shell:
-    """The real command, in a process of its own."""
-
-    def __init__(self, server: Server, tenant: str, state: Path) -> None:
-        self.data = ["--data-dir", str(server.data_dir)]
-        self.environment = {
-            **clean_environment(),
-            "AFTERIMAGE_TARGET": server.target,
-            "AFTERIMAGE_API_KEY": server.key(tenant),
-            "AFTERIMAGE_STATE_DIR": str(state),
-        }
-
-    def run(self, *arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout
-
-    def json(self, *arguments: str, code: int = 0) -> dict:
-        return json.loads(self.run(*arguments, "--json", code=code).splitlines()[0])
-
-
-@pytest.fixture
-def shell(server: Server, tenant_name: str, tmp_path: Path) -> Shell:
-    return Shell(server, tenant_name, tmp_path / "state")
+from tests.support.shell import Shell
 
 
 @pytest.fixture

@@ -1,0 +1,15 @@
+"""Fixtures of the tests of commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server
+from tests.support.shell import Shell
+
+
+@pytest.fixture
+def shell(server: Server, tenant_name: str, tmp_path: Path) -> Shell:
+    return Shell(server, tenant_name, tmp_path / "state")
