@@ -73,6 +73,32 @@ def draw_pictures(result: dict[str, Any]) -> None:
          IMAGES / "pictures-latency.svg")  # fmt: skip
 
 
+def draw_index(result: dict[str, Any]) -> None:
+    """Recall against speed, by size, of bench-index."""
+    sizes = result["sizes"]
+    figure, panels = plt.subplots(1, len(sizes), figsize=(4.2 * len(sizes), 4), squeeze=False)
+    for axes, (rows, engines) in zip(panels[0], sorted(sizes.items(), key=lambda s: int(s[0])), strict=True):
+        for name, found in engines.items():
+            points = sorted((p["recall"], p["per_second"]) for p in found.get("curve", []))
+            width = 2.6 if name == "this index" else 1.2
+            if points:
+                recall, speed = zip(*points, strict=True)
+                axes.plot(recall, speed, marker="o", markersize=3, linewidth=width, label=name)
+        axes.set(title=f"{int(rows):,} rows", xlabel="recall@10", xlim=(0.94, 1.001), yscale="log")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.2)
+    panels[0][0].set_ylabel("searches per second, one caller")
+    panels[0][-1].legend(fontsize=8, frameon=False)
+    figure.tight_layout()
+    figure.savefig(IMAGES / "index-recall.svg", metadata={"Date": None, "Creator": None})
+    plt.close(figure)
+    largest = sizes[max(sizes, key=int)]
+    both = {n: f["filters"] for n, f in largest.items() if n in ("this index", "qdrant-edge") and "filters" in f}
+    values = {f"{case}: {n}": f[case]["per_second"] for case in next(iter(both.values())) for n, f in both.items()}
+    title = f"Searches under filters, {int(max(sizes, key=int)):,} rows"
+    bars(title, "per second", values, IMAGES / "index-filters.svg")
+
+
 def _label(name: str) -> str:
     text = name.removesuffix("_per_second").replace("_", " ")
     return text.replace("1 clients", "(1 client)").replace("8 clients", "(8 clients)")
@@ -84,6 +110,7 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     draw_smoke(json.loads((RESULTS / "smoke.json").read_text()))
     draw_encoder(json.loads((RESULTS / "encoder.json").read_text()))
+    draw_index(json.loads((RESULTS / "index.json").read_text()))
     draw_pictures(json.loads((RESULTS / "pictures.json").read_text()))
 
 

@@ -82,6 +82,11 @@ class CollectionLayout:
     def records(self) -> Path:
         return self.root / "records.db"
 
+    @property
+    def write_ahead_log(self) -> Path:
+        """SQLite's; it is gone once the database was closed."""
+        return self.root / "records.db-wal"
+
     def snapshot(self, sequence: int) -> Path:
         return self.root / f"snapshot-{sequence:020d}"
 

@@ -153,6 +153,11 @@ class TenantDirectory:
             self.allowance.forget()
             return made
 
+    def unsettled(self) -> list[Collection]:
+        """Collections that a crash left open: rows that died may still be in their files."""
+        logs = {name: self._layout.collection(uid).write_ahead_log for name, uid in list(self._uids.items())}
+        return [self._collections[n] for n, log in logs.items() if log.exists() and log.stat().st_size]
+
     def hot(self) -> list[Collection]:
         """The collections that are in memory now."""
         return [c for c in list(self._collections.values()) if c.hot.loaded is not None]

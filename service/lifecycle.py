@@ -108,6 +108,7 @@ class Lifecycle:
         return f"{host}:{self._parts.http.port}"
 
     async def _keep_up(self) -> None:
+        await asyncio.to_thread(self._parts.engine.spaces.settle)
         while True:
             await asyncio.sleep(_UPKEEP_EVERY_S)
             try:

@@ -124,6 +124,15 @@ def test_one_that_cannot_be_loaded_says_so_each_time_and_harms_no_other(
     assert bad.count() == 20
 
 
+def test_a_collection_that_a_crash_left_open_is_known_and_one_that_was_closed_is_not(tmp_path: Path) -> None:
+    first, second = several(tmp_path, HotCollections(), 2)
+    first.close()
+    crashed = tenant(tmp_path, HotCollections())  # while the other is still open, as after kill -9
+    assert [c.spec.name for c in crashed.unsettled()] == [second.spec.name]
+    second.close()
+    assert crashed.unsettled() == []
+
+
 def test_a_closed_collection_does_not_come_back(tmp_path: Path) -> None:
     (only,) = several(tmp_path, HotCollections(), 1)
     only.close()
