@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.environment import write_result
+from bench.environment import RESULTS, commit, write_result
 from bench.index_contenders import NAMES, Contender, MilvusLite, open_contender
 from bench.index_workload import FILTERED_QUERIES, Condition, Workload
 
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=SIZES)
     parser.add_argument("--only", nargs="*", default=NAMES, help="contenders")
     parser.add_argument("--work", type=Path, help="folder for vectors and engines; else a temporary one")
+    parser.add_argument("--keep", action="store_true", help="keep the results of sizes that are not measured now")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
@@ -50,10 +51,13 @@ def main() -> None:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         described = prepare(work, options.rows)
-        results: dict[str, dict[str, Any]] = {}
+        before = json.loads((RESULTS / "index.json").read_text()) if options.keep else {}
+        results: dict[str, dict[str, Any]] = before.get("sizes", {})
+        described = {**before.get("vectors", {}), **described}
         for rows in options.rows:
+            results[str(rows)] = {}
             for name in (n for n in options.only if rows <= MOST_ROWS.get(n, rows)):
-                results.setdefault(str(rows), {})[name] = in_own_process(name, rows, work)
+                results[str(rows)][name] = in_own_process(name, rows, work)
                 write_result("index", {"vectors": described, "rounds": ROUNDS, "sizes": results})
             show(rows, results[str(rows)])
 
@@ -102,6 +106,7 @@ def measured(name: str, rows: int, work: Path) -> dict[str, Any]:
     inserted, built = seconds(contender.insert), seconds(contender.build)
     result: dict[str, Any] = {
         "note": contender.note,
+        "commit": commit(),
         "insert_s": round(inserted, 2),
         "rows_per_s": round(rows / inserted) if inserted > 0.1 else None,
         "build_s": round(built, 2),
