@@ -198,6 +198,7 @@ class Collection:
         """Does, or begins, what is due; returns what. Meant to be called every few seconds."""
         with self.hot as loaded:
             done = loaded.upkeep.maintain()
+            loaded.reading.forget_earlier(loaded.view)
             self.hot.weigh()
             return done
 

@@ -39,6 +39,11 @@ class Reading:
             filters = self._filters = AllowedByFilter(view)
         return filters.get(filter_text, lambda: _allowed(view, filter_text))
 
+    def forget_earlier(self, view: View) -> None:
+        """Lets go of what is remembered of an earlier view: copies there may hold rows that were deleted since."""
+        if self._filters is not None and self._filters.view is not view:
+            self._filters = None
+
     @property
     def copied_bytes(self) -> int:
         """How much memory copies for filters take."""

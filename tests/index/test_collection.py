@@ -210,6 +210,18 @@ def test_a_filter_that_is_asked_again_is_not_worked_out_again_until_something_is
     assert "5" not in ids(collection, query)
 
 
+def test_copies_for_a_filter_do_not_outlive_what_was_deleted(collection: Collection) -> None:
+    collection.upsert([record(n, price=n) for n in range(100)])
+    for _ in range(3):
+        ids(collection, SearchQuery(vector(5), 3, filter="price < 50"))
+    reading = loaded(collection).reading
+    collection.maintain()
+    assert reading.copied_bytes > 0
+    collection.delete(["5"])
+    collection.maintain()
+    assert reading.copied_bytes == 0
+
+
 def test_a_list_goes_through_all_records_once_in_order(collection: Collection) -> None:
     collection.upsert([record(n, even=n % 2 == 0) for n in range(25)])
     for filter_text, wanted in (("", range(25)), ("even = true", range(0, 25, 2))):
