@@ -113,7 +113,7 @@ class Columns:
         self.products.keep(np.unique(products[np.array(live, np.int64)]))
 
     def moved(self, places: SlotMap) -> Columns:
-        """A copy with slot s as places[s]; slots with a place below 0 are left out."""
+        """A copy with slot s as places[s]; slots without a place are left out."""
         copy = Columns()
         copy.products = self.products
         for name, column in list(self._columns.items()):

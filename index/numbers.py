@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyroaring import AbstractBitMap, BitMap
 
 from index.growing import GrowingArray
-from index.postings import SlotMap
+from index.postings import SlotMap, moved_slots
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -88,10 +88,10 @@ class Numbers:
         self._parts = (_Sorted(slots[kept], values[kept]), GrowingArray(np.uint32), GrowingArray(np.float64))
 
     def moved(self, places: SlotMap) -> Numbers:
-        """A copy with slot s as places[s]; slots with a place below 0 are left out."""
+        """A copy with slot s as places[s]; slots without a place are left out."""
         slots, values = self.entries()
-        moved = places[slots]
-        return Numbers(moved[moved >= 0].astype(np.uint32), values[moved >= 0])
+        moved, known = moved_slots(slots, places)
+        return Numbers(moved.astype(np.uint32), values[known])
 
     def _unsorted(self) -> tuple[NDArray[np.uint32], NDArray[np.float64], _Sorted]:
         ordered, slots, values = self._parts

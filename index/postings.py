@@ -6,6 +6,7 @@ import json
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,11 +66,11 @@ class Postings:
                     del slots[value]
 
     def moved(self, places: SlotMap) -> Postings:
-        """A copy with slot s as places[s]; slots with a place below 0 are left out."""
+        """A copy with slot s as places[s]; slots without a place are left out."""
         copy = Postings()
         for value, held in list(self._unpacked().items()):
             if isinstance(held, int):
-                if places[held] >= 0:
+                if held < len(places) and places[held] >= 0:
                     copy._slots[value] = int(places[held])
             elif left := moved_bitmap(held, places):
                 copy._slots[value] = left
@@ -101,9 +102,17 @@ class Postings:
 
 
 def moved_bitmap(bitmap: AbstractBitMap, places: SlotMap) -> BitMap:
-    """The bitmap with slot s as places[s], in the same order; slots with a place below 0 are left out."""
-    moved = places[np.array(bitmap, np.int64)]
-    return BitMap(moved[moved >= 0].astype(np.uint32))
+    """The bitmap with slot s as places[s], in the same order; slots without a place are left out. The writer may go on:
+    what is looked at is a copy, and what it adds has no place yet."""
+    slots = np.array(BitMap(bitmap), np.int64)
+    return BitMap(moved_slots(slots, places)[0].astype(np.uint32))
+
+
+def moved_slots(slots: NDArray[Any], places: SlotMap) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The new places of the slots that have one, and which of them have. Slots newer than `places` have none."""
+    known = slots < len(places)
+    known[known] = places[slots[known]] >= 0
+    return places[slots[known]], known
 
 
 def _unpack(packed: bytes) -> dict[str, int | BitMap]:

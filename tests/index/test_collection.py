@@ -13,6 +13,7 @@ from index import (
     RecordWrite,
     Region,
     SearchQuery,
+    upkeep,
 )
 from tests.support.collections import DIMENSION, directory, ids, loaded, record, vector
 
@@ -242,6 +243,25 @@ def test_compaction_frees_dead_rows_and_changes_no_answer(collection: Collection
     collection.compact()
     assert collection.stats().tombstones == 0
     assert [ids(collection, q) for q in queries] == before
+
+
+def test_what_is_written_while_rows_are_compacted_is_no_part_of_the_copy_and_is_not_lost(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.upsert([record(n, price=n, color="red", tags=("a",), new=False) for n in range(200)])
+    collection.delete([str(n) for n in range(0, 200, 2)])
+    plain = upkeep.compacted
+
+    def meanwhile(view):
+        collection.upsert([record(1000 + n, price=n, color=f"c{n}", tags=("a", "b"), new=True) for n in range(50)])
+        return plain(view)
+
+    monkeypatch.setattr(upkeep, "compacted", meanwhile)
+    collection.compact()
+    assert collection.count('tags:"a"') == 150
+    assert collection.count("new = true AND price < 10") == 10
+    assert ids(collection, SearchQuery(vector(1003), 1, filter='color = "c3"')) == ["1003"]
+    assert list(collection.problems()) == []
 
 
 def test_upkeep_snapshots_after_many_writes_and_compacts_where_many_rows_are_dead(collection: Collection) -> None:
