@@ -30,6 +30,7 @@ from index.errors import (
     RecordNotFound,
     SnapshotDamaged,
     SnapshotNotFound,
+    StaleEpoch,
     StoreUnavailable,
     UnsupportedFormat,
     WrongKey,
@@ -52,18 +53,22 @@ from index.model import (
     Region,
     SearchAnswer,
     SearchQuery,
+    SourceMark,
     StoredRecord,
     Vector,
     WriteResult,
 )
 from index.quota import Quota, Usage
+from index.source_batch import Failure, Mark, SourceBatch
+from index.source_records import SourceRecords
 from index.tenant import TenantDirectory
 
 __all__ = [
-    "AfterimageIndexError", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound",
-    "CollectionSpec", "CollectionStats", "DataDirectory", "DigestMoved", "DirectoryLock", "DirectoryLocked", "Facet",
-    "FilterSyntaxError", "Hit", "HotCollections", "InvalidInput", "KeptSnapshot", "Origin", "Outcome", "Path",
-    "Quota", "QuotaExceeded", "RecordExists", "RecordNotFound", "RecordPatch", "RecordWrite", "Region",
-    "SearchAnswer", "SearchQuery", "SnapshotDamaged", "SnapshotNotFound", "StoreUnavailable", "StoredRecord",
-    "TenantDirectory", "UnsupportedFormat", "Usage", "Vector", "WriteResult", "WrongKey",
+    "AfterimageIndexError", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound", "CollectionSpec",
+    "CollectionStats", "DataDirectory", "DigestMoved", "DirectoryLock", "DirectoryLocked", "Facet", "Failure",
+    "FilterSyntaxError", "Hit", "HotCollections", "InvalidInput", "KeptSnapshot", "Mark", "Origin", "Outcome", "Path",
+    "Quota", "QuotaExceeded", "RecordExists", "RecordNotFound", "RecordPatch", "RecordWrite", "Region", "SearchAnswer",
+    "SearchQuery", "SnapshotDamaged", "SnapshotNotFound", "SourceBatch", "SourceMark", "SourceRecords", "StaleEpoch",
+    "StoreUnavailable", "StoredRecord", "TenantDirectory", "UnsupportedFormat", "Usage", "Vector", "WriteResult",
+    "WrongKey",
 ]  # fmt: skip

@@ -35,6 +35,7 @@ from index.place import Place
 from index.preparing import prepare
 from index.quota import Usage
 from index.reading import facet_of
+from index.source_records import SourceRecords
 from index.sqlite import connect
 from index.store import Normalised, creation_time_ms, read_digests, read_origins, read_sequence, read_usage
 from index.transaction import Transaction
@@ -168,6 +169,11 @@ class Collection:
             return read_usage(connection)
         finally:
             connection.close()
+
+    @property
+    def sourced(self) -> SourceRecords:
+        """The records that follow a source, for catalogue synchronisation."""
+        return SourceRecords(self.hot, self.spec.dimension)
 
     # ---- upkeep
 

@@ -68,6 +68,10 @@ class DigestMoved(AfterimageIndexError):
     """The record is no longer the one whose vector was to be kept: encode the picture and write again."""
 
 
+class StaleEpoch(AfterimageIndexError):
+    """A later run has taken over the collection: this one must not write any more."""
+
+
 class DirectoryLocked(AfterimageIndexError):
     """Another process owns the data directory."""
 

@@ -206,12 +206,15 @@ def _copy_rows(source: Connection, target: Connection) -> None:
     migrate(source, MIGRATIONS, "the snapshot")
     migrate(target, MIGRATIONS, "the collection database")
     target.execute("BEGIN IMMEDIATE")
-    for table in ("meta", "records", "tombstones", "learnt"):
+    for table in ("meta", "records", "tombstones", "learnt"):  # what sources withdrew or failed at stays where it is
         target.execute(f"DELETE FROM {table}")  # noqa: S608
         rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608
         marks = ",".join("?" * len(rows.description))
         target.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
-    target.execute("UPDATE records SET digest = NULL, url_digest = NULL, etag = NULL, last_modified = NULL")
+    target.execute(
+        "UPDATE records SET digest = NULL, url_digest = NULL, etag = NULL, last_modified = NULL, source = NULL,"
+        " item_digest = NULL"
+    )
     target.execute("COMMIT")
 
 

@@ -55,6 +55,15 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class SourceMark:
+    """Which source a record follows, and a digest of what the source's feed says of it besides the picture: equal
+    digests mean that nothing is to be done."""
+
+    source: str
+    item_digest: bytes
+
+
+@dataclass(frozen=True)
 class RecordWrite:
     """A record to insert or replace.
 
@@ -62,6 +71,7 @@ class RecordWrite:
         stored digest still equals `digest` (otherwise DigestMoved).
     digest: what `Collection.content_digest` returned for the picture, or None where a vector was given.
     origin: where the picture was fetched from, or None where it was not.
+    mark: the source that the record follows; None takes it out of any source's hands.
     """
 
     record_id: str
@@ -71,6 +81,7 @@ class RecordWrite:
     region: Region | None = None
     digest: bytes | None = None
     origin: Origin | None = None
+    mark: SourceMark | None = None
 
 
 @dataclass(frozen=True)

@@ -35,4 +35,44 @@ MIGRATIONS = (
       + length(CAST(product_id AS BLOB)) + length(CAST(attributes AS BLOB))), 0) FROM records;
     CREATE TABLE learnt (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
     """,
+    """
+    ALTER TABLE records ADD COLUMN source TEXT;
+    ALTER TABLE records ADD COLUMN item_digest BLOB;
+    CREATE INDEX records_by_source ON records (source, record_id, item_digest, url_digest) WHERE source IS NOT NULL;
+    CREATE TABLE withdrawn (
+      record_id TEXT PRIMARY KEY,
+      row_id INTEGER NOT NULL UNIQUE,
+      source TEXT NOT NULL,
+      run TEXT NOT NULL,
+      withdrawn_ms INTEGER NOT NULL,
+      product_id TEXT NOT NULL,
+      attributes TEXT NOT NULL,
+      region BLOB,
+      digest BLOB,
+      encoder_fingerprint TEXT NOT NULL,
+      created_ms INTEGER NOT NULL,
+      url_digest BLOB,
+      etag TEXT,
+      last_modified TEXT,
+      item_digest BLOB,
+      vector BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX withdrawn_by_time ON withdrawn (withdrawn_ms);
+    CREATE TABLE former_rows (former INTEGER PRIMARY KEY, row_id INTEGER NOT NULL);
+    CREATE INDEX former_rows_by_row ON former_rows (row_id);
+    CREATE TABLE failures (
+      source TEXT NOT NULL,
+      record_id TEXT NOT NULL,
+      url_digest BLOB NOT NULL,
+      reason TEXT NOT NULL,
+      message TEXT NOT NULL,
+      lasting INTEGER NOT NULL,
+      tries INTEGER NOT NULL,
+      first_ms INTEGER NOT NULL,
+      last_ms INTEGER NOT NULL,
+      line INTEGER NOT NULL,
+      PRIMARY KEY (source, record_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE run_counts (run TEXT PRIMARY KEY, counts TEXT NOT NULL) WITHOUT ROWID
+    """,
 )

@@ -116,8 +116,10 @@ def read_page(connection: Connection, after_row_id: int, limit: int, *, vectors:
 
 
 def read_tombstones(connection: Connection, up_to: int) -> list[int]:
-    """Row ids of the deletions that are remembered up to a sequence number."""
-    rows = connection.execute("SELECT row_id FROM tombstones WHERE sequence <= ?", (up_to,))
+    """Row ids of the deletions that are remembered up to a sequence number, those of withdrawn records left out."""
+    rows = connection.execute(
+        "SELECT row_id FROM tombstones WHERE sequence <= ? AND row_id NOT IN (SELECT row_id FROM withdrawn)", (up_to,)
+    )
     return [row[0] for row in rows]
 
 
@@ -167,7 +169,7 @@ def _record(row: Sequence) -> StoredRecord:  # type: ignore[type-arg]
         record_id=row[1],
         product_id=row[2],
         attributes=attributes_from_json(row[3]),
-        region=Region(*struct.unpack("<4f", row[4])) if row[4] is not None else None,
+        region=unpack_region(row[4]),
         encoder_fingerprint=row[5],
         sequence=row[6],
         created_ms=row[7],
@@ -179,3 +181,8 @@ def _record(row: Sequence) -> StoredRecord:  # type: ignore[type-arg]
 def pack_region(region: Region | None) -> bytes | None:
     """As a record's region is stored."""
     return None if region is None else struct.pack("<4f", region.left, region.top, region.right, region.bottom)
+
+
+def unpack_region(stored: bytes | None) -> Region | None:
+    """What `pack_region` packed."""
+    return None if stored is None else Region(*struct.unpack("<4f", stored))

@@ -9,7 +9,7 @@ import numpy as np
 
 from index.attributes import attributes_to_json, canonical, check_attributes
 from index.errors import DigestMoved, QuotaExceeded, RecordExists, RecordNotFound
-from index.model import Origin, Outcome, RecordPatch, RecordWrite, StoredRecord, Vector, WriteResult
+from index.model import Outcome, RecordPatch, RecordWrite, StoredRecord, Vector, WriteResult
 from index.quota import Allowance, Usage
 from index.sqlite import Connection
 from index.store import Normalised, RowChange, pack_region, read_existing, read_sequence, read_usage, read_with_digest
@@ -19,7 +19,7 @@ class Transaction:
     """Changes within one open transaction. `changes` is what the index must take over once it is committed."""
 
     def __init__(self, connection: Connection, encoder_fingerprint: str, allowance: Allowance | None = None) -> None:
-        self._connection = connection
+        self.connection = connection
         self._fingerprint = encoder_fingerprint
         self._allowance = allowance
         self._now_ms = time.time_ns() // 1_000_000
@@ -29,9 +29,9 @@ class Transaction:
 
     def finish(self) -> None:
         """Notes the last sequence number and the counts; the caller commits."""
-        usage = read_usage(self._connection).plus(self.growth)
+        usage = read_usage(self.connection).plus(self.growth)
         values = [("sequence", self.sequence), ("records", usage.records), ("bytes", usage.bytes)]
-        self._connection.executemany(
+        self.connection.executemany(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             [(name, str(value)) for name, value in values],
         )
@@ -40,7 +40,7 @@ class Transaction:
         """Inserts or replaces records, a result for each. Failures are in the results, and leave their records as they
         were; what is a result already stays as it is."""
         ids = [w.write.record_id for w in writes if isinstance(w, Normalised)]
-        existing = read_existing(self._connection, ids)
+        existing = read_existing(self.connection, ids)
         results = []
         for write in writes:
             if isinstance(write, Normalised):
@@ -53,7 +53,7 @@ class Transaction:
     def _upsert(
         self, write: RecordWrite, given: Vector | None, existing: set[str], *, insert_only: bool
     ) -> WriteResult:
-        found = read_with_digest(self._connection, write.record_id) if write.record_id in existing else None
+        found = read_with_digest(self.connection, write.record_id) if write.record_id in existing else None
         if found is not None and insert_only:
             return _failed(write.record_id, RecordExists(f"record {write.record_id!r} exists"))
         if found is None:
@@ -69,12 +69,12 @@ class Transaction:
         assert old.vector is not None
         new = old._replace(product_id=write.product_id, attributes=write.attributes, region=write.region, vector=vector)
         same_vector = same_picture or (write.digest == old_digest and np.array_equal(vector, old.vector))
-        self._note_origin(old.row_id, write.origin)
+        self._note_whence(old.row_id, write)
         return self._replace(old, new, write.digest, unchanged=same_vector)
 
     def patch(self, patch: RecordPatch) -> WriteResult:
         """Changes product id and attributes of one record. Failures are in the result."""
-        found = read_with_digest(self._connection, patch.record_id)
+        found = read_with_digest(self.connection, patch.record_id)
         if found is None:
             return _failed(patch.record_id, RecordNotFound(f"no record {patch.record_id!r}"))
         old, digest = found
@@ -83,26 +83,30 @@ class Transaction:
         check_attributes(attributes)
         product_id = old.product_id if patch.product_id is None else patch.product_id
         new = old._replace(attributes=attributes, product_id=product_id)
-        return self._replace(old, new, digest, unchanged=True)
+        done = self._replace(old, new, digest, unchanged=True)
+        if done.outcome is Outcome.UPDATED:  # no longer what its source says: the next sync sets it right
+            self.connection.execute("UPDATE records SET item_digest = NULL WHERE row_id = ?", (old.row_id,))
+        return done
 
     def delete_records(self, record_ids: Sequence[str]) -> int:
         """Deletes by id; ids that do not exist are passed over. Returns how many were deleted."""
         rows = [r for i in record_ids if (r := self._one("SELECT row_id FROM records WHERE record_id = ?", i))]
-        return sum(self._delete(row[0]) for row in rows)
+        deleted = sum(self.delete_row(row[0]) for row in rows)
+        return deleted + sum(self.forget_withdrawn(i) for i in record_ids)
 
     def delete_rows(self, rows: Sequence[tuple[int, int]]) -> int:
         """Deletes (row id, sequence) pairs, passing over rows that were written since. Returns how many."""
         query = "SELECT row_id FROM records WHERE row_id = ? AND sequence = ?"
-        return sum(self._delete(row_id) for row_id, sequence in rows if self._one(query, row_id, sequence))
+        return sum(self.delete_row(row_id) for row_id, sequence in rows if self._one(query, row_id, sequence))
 
     def _insert(self, write: RecordWrite, vector: Vector) -> WriteResult:
         attributes = attributes_to_json(write.attributes)
-        growth = self.growth.plus(Usage(1, _size(write.record_id, write.product_id, attributes, vector)))
+        growth = self.growth.plus(Usage(1, record_size(write.record_id, write.product_id, attributes, vector)))
         if (refused := self._refused(growth)) is not None:
             return _failed(write.record_id, refused)
         self.growth = growth
         self.sequence += 1
-        cursor = self._connection.execute(
+        cursor = self.connection.execute(
             "INSERT INTO records (record_id, product_id, attributes, region, digest, encoder_fingerprint, sequence,"
             " created_ms, updated_ms, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -114,8 +118,8 @@ class Transaction:
             cursor.lastrowid, write.record_id, write.product_id, canonical(write.attributes), write.region,
             self._fingerprint, self.sequence, self._now_ms, self._now_ms, vector,
         )  # fmt: skip
-        if write.origin is not None:
-            self._note_origin(record.row_id, write.origin)
+        if write.origin is not None or write.mark is not None:
+            self._note_whence(record.row_id, write)
         self.changes.append(RowChange(record.row_id, record, attributes))
         return WriteResult(write.record_id, Outcome.CREATED, self.sequence)
 
@@ -127,14 +131,14 @@ class Transaction:
         if unchanged and same_fields:
             return WriteResult(old.record_id, Outcome.UNCHANGED)
         assert new.vector is not None
-        before = _size(old.record_id, old.product_id, attributes_to_json(old.attributes), new.vector)
-        after = _size(old.record_id, new.product_id, attributes, new.vector)
+        before = record_size(old.record_id, old.product_id, attributes_to_json(old.attributes), new.vector)
+        after = record_size(old.record_id, new.product_id, attributes, new.vector)
         growth = self.growth.plus(Usage(0, after - before))
         if after > before and (refused := self._refused(growth)) is not None:
             return _failed(old.record_id, refused)
         self.growth = growth
         self.sequence += 1
-        self._connection.execute(
+        self.connection.execute(
             "UPDATE records SET product_id = ?, attributes = ?, region = ?, digest = ?, encoder_fingerprint = ?,"
             " sequence = ?, updated_ms = ?, vector = ? WHERE row_id = ?",
             (
@@ -149,21 +153,57 @@ class Transaction:
         self.changes.append(RowChange(old.row_id, record, attributes))
         return WriteResult(old.record_id, Outcome.UPDATED, self.sequence)
 
-    def _note_origin(self, row_id: int, origin: Origin | None) -> None:
+    def _note_whence(self, row_id: int, write: RecordWrite) -> None:
         """Not a change of the record: it gets no sequence number."""
-        values = (None, None, None) if origin is None else (origin.url_digest, origin.etag, origin.last_modified)
-        self._connection.execute(
-            "UPDATE records SET url_digest = ?, etag = ?, last_modified = ? WHERE row_id = ?", (*values, row_id)
-        )
+        origin, mark = write.origin, write.mark
+        self.connection.execute(
+            "UPDATE records SET url_digest = ?, etag = ?, last_modified = ?, source = ?, item_digest = ?"
+            " WHERE row_id = ?",
+            (
+                *((None, None, None) if origin is None else (origin.url_digest, origin.etag, origin.last_modified)),
+                *((None, None) if mark is None else (mark.source, mark.item_digest)), row_id,
+            ),
+        )  # fmt: skip
 
-    def _delete(self, row_id: int) -> int:
-        self.sequence += 1
+    def delete_row(self, row_id: int, *, kept_snapshots_too: bool = True) -> int:
+        """Deletes the row of a record. `kept_snapshots_too`: its copies in kept snapshots as well, in time."""
         query = "SELECT record_id, product_id, attributes, vector FROM records WHERE row_id = ?"
-        self.growth = self.growth.plus(Usage(-1, -_size(*self._one(query, row_id))))  # type: ignore[misc]
-        self._connection.execute("DELETE FROM records WHERE row_id = ?", (row_id,))
-        self._connection.execute("INSERT INTO tombstones VALUES (?, ?)", (self.sequence, row_id))
-        self.changes.append(RowChange(row_id, None))
+        self.growth = self.growth.plus(Usage(-1, -record_size(*self._one(query, row_id))))  # type: ignore[misc]
+        self.connection.execute("DELETE FROM records WHERE row_id = ?", (row_id,))
+        self._bury(row_id)
+        if kept_snapshots_too:
+            self._bury_former(row_id)
         return 1
+
+    def forget_withdrawn(self, record_id: str) -> int:
+        """Erases a withdrawn record, kept snapshots included; returns whether there was one."""
+        row = self._one("SELECT row_id FROM withdrawn WHERE record_id = ?", record_id)
+        if row is None:
+            return 0
+        self.connection.execute("DELETE FROM withdrawn WHERE record_id = ?", (record_id,))
+        self._bury(row[0])
+        self._bury_former(row[0])
+        return 1
+
+    def _bury(self, row_id: int) -> None:
+        self.sequence += 1
+        self.connection.execute("INSERT INTO tombstones VALUES (?, ?)", (self.sequence, row_id))
+        self.changes.append(RowChange(row_id, None))
+
+    def _bury_former(self, row_id: int) -> None:
+        """Rows that the record had before it was withdrawn and came back may still be in kept snapshots."""
+        rows = self.connection.execute("SELECT former FROM former_rows WHERE row_id = ?", (row_id,)).fetchall()
+        for (former,) in rows:
+            self._bury(former)
+        if rows:
+            self.connection.execute("DELETE FROM former_rows WHERE row_id = ?", (row_id,))
+
+    def grow(self, by: Usage) -> None:
+        """Counts what is about to be stored. Raises QuotaExceeded."""
+        growth = self.growth.plus(by)
+        if self._allowance is not None:
+            self._allowance.check(growth)
+        self.growth = growth
 
     def _refused(self, growth: Usage) -> QuotaExceeded | None:
         if self._allowance is None:
@@ -175,11 +215,12 @@ class Transaction:
         return None
 
     def _one(self, query: str, *values: object) -> tuple | None:  # type: ignore[type-arg]
-        row: tuple | None = self._connection.execute(query, values).fetchone()  # type: ignore[type-arg]
+        row: tuple | None = self.connection.execute(query, values).fetchone()  # type: ignore[type-arg]
         return row
 
 
-def _size(record_id: str, product_id: str, attributes: str, vector: Vector | bytes) -> int:
+def record_size(record_id: str, product_id: str, attributes: str, vector: Vector | bytes) -> int:
+    """What a record counts towards a quota, bytes."""
     size = len(vector) if isinstance(vector, bytes) else vector.nbytes
     return len(record_id.encode()) + len(product_id.encode()) + len(attributes.encode()) + size
 

@@ -22,3 +22,16 @@ def test_a_collection_of_format_1_opens_answers_and_takes_writes(tmp_path: Path)
     assert collection.content_digest(b"picture", Region(0, 0, 0.5, 1)) == same.digest
     assert collection.upsert([same, record(9)])[0].outcome.value == "unchanged"
     assert collection.stats().records == 4
+
+
+def test_a_collection_of_format_3_opens_with_its_digests_and_its_kept_snapshot(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "collection-v3", tmp_path, dirs_exist_ok=True)
+    collection = directory(tmp_path).collection("things")
+    assert collection.get(["a", "2", "3", "4"]).keys() == {"a", "2", "3"}
+    assert collection.digests(["a"])["a"] == collection.content_digest(b"picture", Region(0, 0, 0.5, 1))
+    assert collection.origins(["a"])["a"].etag == '"v1"'
+    assert list(collection.sourced.marks("any")) == []
+    (kept,) = collection.kept.list()
+    assert list(collection.kept.problems(kept.snapshot_id)) == []
+    assert collection.upsert([record(9)])[0].outcome.value == "created"
+    assert collection.stats().records == 4

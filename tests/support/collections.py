@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from index import RecordWrite, SearchQuery
@@ -44,3 +46,8 @@ def _attributes(given: dict[str, object]) -> Attributes:
 def ids(collection: Collection, query: SearchQuery) -> list[str]:
     """Ids of the hits, in order."""
     return [h.record.record_id for g in collection.search(query).groups for h in g]
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
