@@ -1,0 +1,1 @@
+"""Catalogue synchronisation: a feed is fetched, planned, and applied, so that a collection follows it."""

@@ -1,0 +1,65 @@
+"""Feeds that are compressed: gzip, and zip with one file, with limits on what they become."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+import zlib
+from typing import Any, BinaryIO
+
+from service.sync.feeds.model import FeedError
+
+MAX_FEED_BYTES = 4 << 30
+_MAX_RATIO = 100
+_ALWAYS_ALLOWED = 16 << 20
+
+
+def inflated(raw: BinaryIO, size: int) -> io.BufferedReader:
+    """The feed behind `raw`, which can seek and has so many bytes. Raises FeedError; so do later reads."""
+    raw.seek(0)
+    head = raw.read(4)
+    raw.seek(0)
+    limit = min(MAX_FEED_BYTES, max(_ALWAYS_ALLOWED, size * _MAX_RATIO))
+    if head[:2] == b"\x1f\x8b":
+        return io.BufferedReader(_Guarded(gzip.GzipFile(fileobj=raw), limit), 1 << 16)
+    if head == b"PK\x03\x04":
+        return io.BufferedReader(_Guarded(_only_member(raw), limit), 1 << 16)
+    return io.BufferedReader(_Guarded(raw, MAX_FEED_BYTES), 1 << 16)
+
+
+def _only_member(raw: BinaryIO) -> BinaryIO:
+    try:
+        archive = zipfile.ZipFile(raw)
+        names = [i for i in archive.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
+        if len(names) != 1:
+            raise FeedError("FEED_DAMAGED", f"the zip archive holds {len(names)} files; a feed is one")
+        if names[0].flag_bits & 1:
+            raise FeedError("FEED_DAMAGED", "the zip archive is encrypted")
+        return archive.open(names[0])  # type: ignore[return-value]
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        raise FeedError("FEED_TRUNCATED", f"the zip archive is damaged or cut short: {error}") from None
+
+
+class _Guarded(io.RawIOBase):
+    """Counts what comes out, and says in a feed's terms what goes wrong."""
+
+    def __init__(self, source: BinaryIO | gzip.GzipFile, limit: int) -> None:
+        self._source, self._left = source, limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        try:
+            part = self._source.read(len(view))
+        except EOFError:
+            raise FeedError("FEED_TRUNCATED", "the compressed feed is cut short") from None
+        except (zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+            raise FeedError("FEED_DAMAGED", f"the compressed feed is damaged: {error}") from None
+        self._left -= len(part)
+        if self._left < 0:
+            raise FeedError("FEED_TOO_LARGE", "the feed is larger than 4 GiB, or grows more than a hundredfold")
+        view[: len(part)] = part
+        return len(part)
