@@ -9,7 +9,7 @@ from index.model import Origin
 from service.engine.pictures import PictureSource
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
-from service.intake.fetch import Fetcher, Validators
+from service.intake.fetch import Fetcher, FetchRequest, Validators
 from service.metrics import Metrics
 from service.tenancy.registry import TenantRegistry
 
@@ -61,7 +61,7 @@ class Sources:
             raise ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server takes pictures as bytes only", field="url")
         hosts = await self._workers.read(self._registry.fetch_hosts, tenant_uid)
         with self._metrics.picture_seconds.labels("fetch").time():
-            fetched = await self._fetcher.fetch(source.url, hosts, known)
+            fetched = await self._fetcher.fetch(FetchRequest(source.url, hosts, known))
         origin = Origin(b"", fetched.validators.etag, fetched.validators.last_modified)
         return FetchedPicture(None if fetched.body is None else replace(source, image=fetched.body, url=""), origin)
 

@@ -1,7 +1,8 @@
-"""Fetches a picture from a URL that a caller gave, without letting the caller choose where the server connects.
+"""Fetches a picture, or a catalogue feed, from a URL that a caller gave, without letting the caller choose where the server connects.
 
 The host is resolved once, every address is checked, and the connection goes to a checked address; the same for each
-redirect. Nothing of the server goes along: no proxy, no cookie, no credentials. Sizes are counted while reading.
+redirect. Nothing of the server goes along: no proxy, no cookie. Credentials go to the origin that they were given for,
+and nowhere else. Sizes are counted while reading.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import contextlib
 import email.utils
 import ipaddress
 import time
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 from yarl import URL
@@ -34,7 +35,8 @@ _GRACE_S = 3.0
 class FetchLimits:
     """max_bytes: of one body. total_s, connect_s, silence_s: time for all, for connecting, between two parts.
     least_rate: bytes per second, after three seconds. http: whether plain http may be used at all. exempt: networks
-    that are not public and may be fetched from, on any port and by http. connections: open at a time."""
+    that are not public and may be fetched from, on any port and by http. connections: open at a time. what: is
+    fetched; accept: media types to ask for."""
 
     max_bytes: int = 16 * 1024 * 1024
     total_s: float = 15.0
@@ -45,6 +47,8 @@ class FetchLimits:
     http: bool = False
     exempt: tuple[Network, ...] = ()
     connections: int = 64
+    what: str = "picture"
+    accept: str = "image/*"
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,18 @@ class Fetched:
         return f"Fetched({'unchanged' if self.body is None else len(self.body)})"
 
 
+@dataclass(frozen=True)
+class FetchRequest:
+    """What to ask for. allowed_hosts None: any that is public. authorization: the header of that name. take: gets the
+    parts of the body as they come; None keeps them all."""
+
+    url: str
+    allowed_hosts: Collection[str] | None = None
+    known: Validators = Validators()
+    authorization: str = field(default="", repr=False)
+    take: Callable[[bytes], object] | None = None
+
+
 class Fetcher:
     """Made, used and closed on one event loop."""
 
@@ -75,18 +91,17 @@ class Fetcher:
         self._resolve = resolve or system_resolve
         self._session: aiohttp.ClientSession | None = None
 
-    async def fetch(
-        self, url: str, allowed_hosts: Collection[str] | None = None, known: Validators | None = None
-    ) -> Fetched:
-        """The picture behind a URL; `allowed_hosts` None allows any host that is public.
+    async def fetch(self, request: FetchRequest) -> Fetched:
+        """What is behind a URL; an empty body where `take` got it.
 
-        Raises ServiceError (URL_..., HOST_BUSY, IMAGE_TOO_LARGE, IMAGE_EMPTY).
+        Raises ServiceError (URL_..., HOST_BUSY, IMAGE_TOO_LARGE, IMAGE_EMPTY), and what `take` raises.
         """
-        link = parse_link(url)
+        first = link = parse_link(request.url)
         try:
             async with asyncio.timeout(self._limits.total_s):
                 for _ in range(self._limits.redirects + 1):
-                    found = await self._hop(link, allowed_hosts, known or Validators())
+                    asked = request if link.url.origin() == first.url.origin() else replace(request, authorization="")
+                    found = await self._hop(link, asked)
                     if isinstance(found, Fetched):
                         return found
                     if link.url.scheme == "https" and found.url.scheme == "http" and not self._limits.http:
@@ -104,16 +119,17 @@ class Fetcher:
         if self._session is not None:
             await self._session.close()
 
-    async def _hop(self, link: Link, allowed_hosts: Collection[str] | None, known: Validators) -> Fetched | Link:
-        if not host_allowed(link.host, allowed_hosts):
+    async def _hop(self, link: Link, request: FetchRequest) -> Fetched | Link:
+        if not host_allowed(link.host, request.allowed_hosts):
             raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not on this tenant's list")
         addresses = await self._checked_addresses(link)
         async with self._hosts.turn(link.host):
             pin(addresses)
             try:
-                async with self._connected().get(link.url, headers=_headers(known), allow_redirects=False) as response:
+                headers = _headers(request)
+                async with self._connected().get(link.url, headers=headers, allow_redirects=False) as response:
                     self._check_peer(response)
-                    return await self._read(link, response, known)
+                    return await self._read(link, response, request)
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 self._hosts.failed(link.host)
                 what = "in time" if isinstance(error, TimeoutError) else f"properly ({_kind(error)})"
@@ -149,21 +165,24 @@ class Fetcher:
             response.close()
             raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not a public one")
 
-    async def _read(self, link: Link, response: aiohttp.ClientResponse, known: Validators) -> Fetched | Link:
+    async def _read(self, link: Link, response: aiohttp.ClientResponse, request: FetchRequest) -> Fetched | Link:
         status = response.status
-        if status == 304 and known != Validators():
+        if status == 304 and request.known != Validators():
             self._hosts.succeeded(link.host)
-            return Fetched(None, known)
+            return Fetched(None, request.known)
         if status in _REDIRECTS:
             self._hosts.succeeded(link.host)
             return _target(link, response.headers.get("Location", ""))
         if status != 200:
             raise self._refusal(link, response)
         if response.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
-            raise _error(Reason.URL_REFUSED, "the host sends the picture compressed although it was asked not to")
-        body = await self._body(response)
+            raise _error(
+                Reason.URL_REFUSED, f"the host sends the {self._limits.what} encoded although it was asked not to"
+            )
+        parts: list[bytes] = []
+        await self._body(response, request.take or parts.append)
         self._hosts.succeeded(link.host)
-        return Fetched(body, Validators(*(_header(response, name) for name in ("ETag", "Last-Modified"))))
+        return Fetched(b"".join(parts), Validators(*(_header(response, name) for name in ("ETag", "Last-Modified"))))
 
     def _refusal(self, link: Link, response: aiohttp.ClientResponse) -> ServiceError:
         status = response.status
@@ -178,19 +197,21 @@ class Fetcher:
         reason = Reason.URL_NOT_FOUND if status in (404, 410) else Reason.URL_REFUSED
         return _error(reason, f"the host of the URL answers with status {status}")
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        limit, started, parts, size = self._limits.max_bytes, time.monotonic(), [], 0
+    async def _body(self, response: aiohttp.ClientResponse, take: Callable[[bytes], object]) -> None:
+        limit, started, size = self._limits.max_bytes, time.monotonic(), 0
         if (response.content_length or 0) > limit:
-            raise _too_large(limit)
+            raise self._too_large()
         async for part in response.content.iter_chunked(_CHUNK):
-            parts.append(part)
             size += len(part)
             if size > limit:
-                raise _too_large(limit)
+                raise self._too_large()
+            take(part)
             seconds = time.monotonic() - started
             if seconds > _GRACE_S and size < self._limits.least_rate * seconds:
                 raise TimeoutError
-        return b"".join(parts)
+
+    def _too_large(self) -> ServiceError:
+        return _error(Reason.IMAGE_TOO_LARGE, f"the {self._limits.what} has more than {self._limits.max_bytes} bytes")
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -205,13 +226,17 @@ class Fetcher:
                 auto_decompress=False,
                 max_line_size=8190,
                 max_field_size=8190,
-                headers={"User-Agent": "Afterimage", "Accept": "image/*", "Accept-Encoding": "identity"},
+                headers={"User-Agent": "Afterimage", "Accept": limits.accept, "Accept-Encoding": "identity"},
             )
         return self._session
 
 
-def _headers(known: Validators) -> dict[str, str]:
-    sent = {"If-None-Match": known.etag, "If-Modified-Since": "" if known.etag else known.last_modified}
+def _headers(request: FetchRequest) -> dict[str, str]:
+    known = request.known
+    sent = {
+        "If-None-Match": known.etag, "If-Modified-Since": "" if known.etag else known.last_modified,
+        "Authorization": request.authorization,
+    }  # fmt: skip
     return {name: value for name, value in sent.items() if value}
 
 
@@ -245,10 +270,6 @@ def _kind(error: Exception) -> str:
         (aiohttp.ClientResponseError, "the answer is no HTTP"),
     )  # fmt: skip
     return next((name for kind, name in kinds if isinstance(error, kind)), "no connection")
-
-
-def _too_large(limit: int) -> ServiceError:
-    return _error(Reason.IMAGE_TOO_LARGE, f"the picture has more than {limit} bytes")
 
 
 def _error(reason: Reason, message: str, retry_delay_s: float | None = None) -> ServiceError:

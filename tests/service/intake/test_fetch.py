@@ -8,7 +8,7 @@ from aiohttp import web
 
 from service.errors import Reason, ServiceError
 from service.intake.addresses import is_forbidden
-from service.intake.fetch import Fetched, Fetcher, FetchLimits, Validators
+from service.intake.fetch import Fetched, Fetcher, FetchLimits, FetchRequest, Validators
 from service.intake.hosts import HostLimits
 from tests.service.intake.hostile_urls import hostile_urls
 
@@ -83,7 +83,7 @@ async def picture(request: web.Request) -> web.Response:
 
 async def failure(made: Fetcher, url: str, **arguments: object) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
-        await made.fetch(url, **arguments)
+        await made.fetch(FetchRequest(url, **arguments))
     return caught.value
 
 
@@ -111,7 +111,7 @@ async def test_no_hostile_url_makes_a_connection(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_picture_is_fetched_with_what_its_host_says_of_the_version() -> None:
     async with http_server(picture) as port, fetcher() as made:
-        found = await made.fetch(f"http://shop.example:{port}/1.jpg?size=l#top")
+        found = await made.fetch(FetchRequest(f"http://shop.example:{port}/1.jpg?size=l#top"))
         assert found == Fetched(b"picture of /1.jpg", Validators('"1"', ""))
 
 
@@ -128,7 +128,7 @@ async def test_a_picture_that_has_not_changed_is_not_transferred() -> None:
             Validators('"7"', "Mon, 01 Jun 2026 00:00:00 GMT"),
             Validators("", "Mon, 01 Jun 2026 00:00:00 GMT"),
         ):
-            assert await made.fetch(url, known=known) == Fetched(None, known)
+            assert await made.fetch(FetchRequest(url, known=known)) == Fetched(None, known)
         assert asked == [('"7"', ""), ("", JUNE)]
         assert (await failure(made, url)).reason is Reason.URL_REFUSED  # nobody asked whether it had changed
 
@@ -144,7 +144,7 @@ async def test_a_name_that_changes_its_address_after_the_check_gains_nothing() -
         names = Names({"rebinding.example": [[SHOP], ["127.0.0.1"]]})
         async with fetcher(names) as made:
             url = f"http://rebinding.example:{port}/x"
-            assert (await made.fetch(url)).body == b"picture of /x"
+            assert (await made.fetch(FetchRequest(url))).body == b"picture of /x"
             assert names.asked == ["rebinding.example"]  # once: what was checked is what was used
             assert (await failure(made, url)).reason is Reason.URL_FORBIDDEN
     assert inside == []
@@ -189,7 +189,7 @@ async def test_redirects_are_followed_three_times() -> None:
         return web.Response(status=301, headers={"Location": f"/{left - 1}"}) if left else await picture(request)
 
     async with http_server(shop) as port, fetcher() as made:
-        assert (await made.fetch(f"http://shop.example:{port}/3")).body == b"picture of /0"
+        assert (await made.fetch(FetchRequest(f"http://shop.example:{port}/3"))).body == b"picture of /0"
         assert (await failure(made, f"http://shop.example:{port}/4")).reason is Reason.URL_REFUSED
 
 
@@ -201,7 +201,7 @@ async def test_a_tenant_with_a_list_of_hosts_reaches_no_other_not_even_by_a_redi
     async with http_server(picture) as port, http_server(shop) as leading_away, fetcher(names) as made:
         url = f"http://cdn.shop.example:{port}/x"
         for allowed in (None, {"cdn.shop.example"}, {"*.shop.example"}):
-            assert (await made.fetch(url, allowed)).body == b"picture of /x"
+            assert (await made.fetch(FetchRequest(url, allowed))).body == b"picture of /x"
         for allowed in (set(), {"shop.example"}, {"*.cdn.shop.example"}, {"dn.shop.example"}):
             assert (await failure(made, url, allowed_hosts=allowed)).reason is Reason.URL_FORBIDDEN
         away = await failure(made, f"http://cdn.shop.example:{leading_away}/", allowed_hosts={"*.shop.example"})
@@ -268,7 +268,7 @@ async def test_nothing_of_the_server_goes_along(monkeypatch: pytest.MonkeyPatch)
 
     async with http_server(shop) as port, fetcher() as made:
         for _ in range(2):
-            await made.fetch(f"http://shop.example:{port}/")
+            await made.fetch(FetchRequest(f"http://shop.example:{port}/"))
     assert all(set(h) == {"Host", "User-Agent", "Accept", "Accept-Encoding"} for h in seen)
     assert seen[0]["Accept-Encoding"] == "identity"
 
@@ -312,7 +312,7 @@ async def test_a_host_that_asks_for_a_pause_gets_it_and_other_hosts_do_not_suffe
             error = await failure(made, f"http://busy.example:{port}/")
             assert error.reason is Reason.HOST_BUSY
             assert 25 < (error.retry_delay_s or 0) <= 30
-        await made.fetch(f"http://shop.example:{port}/")
+        await made.fetch(FetchRequest(f"http://shop.example:{port}/"))
     assert asked == ["busy.example", "shop.example"]
 
 
@@ -345,14 +345,14 @@ async def test_no_more_requests_at_once_than_a_host_is_given() -> None:
         return web.Response(body=b"x")
 
     async with http_server(shop) as port, fetcher(hosts=HostLimits(at_once=3, per_second=1e6)) as made:
-        await asyncio.gather(*(made.fetch(f"http://shop.example:{port}/{n}") for n in range(12)))
+        await asyncio.gather(*(made.fetch(FetchRequest(f"http://shop.example:{port}/{n}")) for n in range(12)))
     assert most == 3
 
 
 async def test_requests_beyond_the_rate_that_would_wait_too_long_are_refused() -> None:
     async with http_server(picture) as port, fetcher(hosts=HostLimits(per_second=0.1, patience_s=5)) as made:
         url = f"http://shop.example:{port}/"
-        await made.fetch(url)
+        await made.fetch(FetchRequest(url))
         error = await failure(made, url)
         assert error.reason is Reason.HOST_BUSY
         assert (error.retry_delay_s or 0) > 5
@@ -361,3 +361,36 @@ async def test_requests_beyond_the_rate_that_would_wait_too_long_are_refused() -
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "93.184.215.14", "2606:2800:21f::1", "64:ff9b::808:808"])
 def test_public_addresses_are_allowed(address: str) -> None:
     assert not is_forbidden(ipaddress.ip_address(address))
+
+
+async def test_credentials_go_to_the_origin_that_they_are_for_and_nowhere_else() -> None:
+    sent: list[tuple[str, str]] = []
+
+    async def other(request: web.Request) -> web.Response:
+        sent.append(("other", request.headers.get("Authorization", "")))
+        return web.Response(body=b"feed")
+
+    async with http_server(other) as other_port:
+
+        async def shop(request: web.Request) -> web.Response:
+            sent.append((request.path, request.headers.get("Authorization", "")))
+            target = "/moved" if request.path == "/feed" else f"http://shop.example:{other_port}/"
+            return web.Response(status=302, headers={"Location": target})
+
+        async with http_server(shop) as port, fetcher() as made:
+            request = FetchRequest(f"http://shop.example:{port}/feed", authorization="Bearer s3cret")
+            assert (await made.fetch(request)).body == b"feed"
+            assert "s3cret" not in repr(request)
+    assert sent == [("/feed", "Bearer s3cret"), ("/moved", "Bearer s3cret"), ("other", "")]
+
+
+async def test_a_long_body_goes_where_the_caller_wants_it() -> None:
+    async def shop(_: web.Request) -> web.Response:
+        return web.Response(body=b"x" * 200_000)
+
+    parts: list[bytes] = []
+    async with http_server(shop) as port, fetcher() as made:
+        found = await made.fetch(FetchRequest(f"http://shop.example:{port}/feed", take=parts.append))
+    assert found.body == b""
+    assert sum(map(len, parts)) == 200_000
+    assert len(parts) > 1
