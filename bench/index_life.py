@@ -93,12 +93,11 @@ def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
     stop = threading.Event()
 
     def imports() -> None:
-        number = 0
         while not stop.is_set():
             for batch in own.batches():
-                renamed = [RecordWrite(f"new-{number}-{w.record_id}", w.vector) for w in batch]
+                # As many ids again as there are; a later round replaces them, so that the collection stops growing.
+                renamed = [RecordWrite(f"new-{w.record_id}", w.vector) for w in batch]
                 collection.upsert(renamed)
-                number += 1
                 if stop.is_set():
                     return
 
