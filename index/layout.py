@@ -5,6 +5,8 @@ DATA/
   registry.db                             tenants and API keys (encrypted)
   redis/                                  files of the embedded Redis
   tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
+  tenants/<tenant>/sync.db                sources of catalogues and their runs (encrypted)
+  tenants/<tenant>/staging/<run>.db       what a feed says, while a run applies it (encrypted)
   tenants/<tenant>/<collection>/records.db    the truth (encrypted)
   tenants/<tenant>/<collection>/snapshot-<sequence>/    derived: what is in memory
   tenants/<tenant>/<collection>/kept-<id>/              a copy that somebody asked for: manifest.json, records.db
@@ -63,6 +65,14 @@ class TenantLayout:
     @property
     def collections(self) -> Path:
         return self.root / "collections.db"
+
+    @property
+    def sync(self) -> Path:
+        return self.root / "sync.db"
+
+    @property
+    def staging(self) -> Path:
+        return self.root / "staging"
 
     def collection(self, uid: str) -> CollectionLayout:
         return CollectionLayout(self.root / uid)

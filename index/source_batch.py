@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from index.sqlite import Connection
 from index.store import Normalised, RowChange, unpack_region
 from index.transaction import Transaction, record_size
 
+MAX_FAILURES = 10_000  # of a source that are kept
 _PAGE = 5000
 _KEPT = "product_id, attributes, region, digest, encoder_fingerprint, created_ms, url_digest, etag, last_modified,"
 _KEPT += " item_digest, vector"
@@ -55,7 +57,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class SourceBatch:
-    """Writes and failures of one run, to be stored at once. counts: how far the run is, kept under its id."""
+    """Writes and failures of one run, to be stored at once. The store counts what came of them under the run's id;
+    counts: what it cannot see, to be added."""
 
     epoch: int
     source: str
@@ -88,7 +91,8 @@ def apply_batch(transaction: Transaction, batch: SourceBatch) -> list[WriteResul
     done = [(batch.source, r.record_id) for r in results if r.outcome is not Outcome.FAILED]
     transaction.connection.executemany("DELETE FROM failures WHERE source = ? AND record_id = ?", done)
     _note_failures(transaction.connection, batch.source, batch.failures)
-    _note_counts(transaction.connection, batch)
+    counted = Counter(r.outcome.value for r in results if r.outcome is not Outcome.FAILED)
+    _note_counts(transaction.connection, batch, counted + Counter(failed=len(batch.failures)))
     return results
 
 
@@ -111,7 +115,7 @@ def withdraw(transaction: Transaction, batch: SourceBatch, record_ids: Sequence[
         )
         count += transaction.delete_row(row[0], kept_snapshots_too=False)
         connection.execute("DELETE FROM failures WHERE source = ? AND record_id = ?", (batch.source, record_id))
-    _note_counts(connection, batch)
+    _note_counts(connection, batch, Counter(deleted=count))
     return count
 
 
@@ -195,21 +199,33 @@ def _check_epoch(transaction: Transaction, epoch: int) -> None:
 
 
 def _note_failures(connection: Connection, source: str, failures: Sequence[Failure]) -> None:
+    if not failures:
+        return
     now_ms = time.time_ns() // 1_000_000
-    connection.executemany(
-        "INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT (source, record_id) DO UPDATE SET"
-        " url_digest = excluded.url_digest, reason = excluded.reason, message = excluded.message,"
-        " lasting = excluded.lasting, tries = tries + 1, last_ms = excluded.last_ms, line = excluded.line",
-        [(source, f.record_id, f.url_digest, f.reason, f.message, f.lasting, now_ms, now_ms, f.line) for f in failures],
-    )
-
-
-def _note_counts(connection: Connection, batch: SourceBatch) -> None:
-    if batch.counts:
+    (held,) = connection.execute("SELECT count(*) FROM failures WHERE source = ?", (source,)).fetchone()
+    known = "SELECT 1 FROM failures WHERE source = ? AND record_id = ?"
+    for failure in failures:
+        is_known = connection.execute(known, (source, failure.record_id)).fetchone() is not None
+        if held >= MAX_FAILURES and not is_known:
+            continue
+        held += not is_known
         connection.execute(
-            "INSERT INTO run_counts VALUES (?, ?) ON CONFLICT (run) DO UPDATE SET counts = excluded.counts",
-            (batch.run, json.dumps(batch.counts)),
-        )
+            "INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT (source, record_id) DO UPDATE SET"
+            " url_digest = excluded.url_digest, reason = excluded.reason, message = excluded.message,"
+            " lasting = excluded.lasting, tries = tries + 1, last_ms = excluded.last_ms, line = excluded.line",
+            (
+                source, failure.record_id, failure.url_digest, failure.reason, failure.message, failure.lasting, now_ms,
+                now_ms, failure.line,
+            ),
+        )  # fmt: skip
+
+
+def _note_counts(connection: Connection, batch: SourceBatch, counted: Counter[str]) -> None:
+    total = Counter(read_counts(connection, batch.run)) + counted + Counter(batch.counts)
+    connection.execute(
+        "INSERT INTO run_counts VALUES (?, ?) ON CONFLICT (run) DO UPDATE SET counts = excluded.counts",
+        (batch.run, json.dumps(total)),
+    )
 
 
 def _bring_back(transaction: Transaction, record_id: str, source: str, row: tuple) -> None:  # type: ignore[type-arg]

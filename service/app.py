@@ -32,7 +32,12 @@ from service.lifecycle import Addresses, Lifecycle, Parts, refresh_gauges
 from service.metrics import Metrics
 from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten
 from service.rpc.guard import Gate, Guard
-from service.rpc.server import RpcServer, Transport
+from service.rpc.server import RpcServer, Served, Transport
+from service.sync.feeds.inflate import MAX_FEED_BYTES
+from service.sync.fetching import FeedFetcher
+from service.sync.ledgers import Ledgers
+from service.sync.sync import Sync
+from service.sync.worker import SyncParts
 from service.tenancy.masterkey import MasterKey, load_master_key, read_exported_key
 from service.tenancy.registry import TenancyError, TenantRegistry
 from service.tenancy.spaces import TenantSpaces
@@ -134,11 +139,19 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     metrics, gate = Metrics(), Gate()
     engine = engine_of(settings, registry, metrics)
     guard = Guard(registry, metrics, gate, (settings.default_deadline_s, settings.max_deadline_s))
-    rpc = RpcServer(_transport(settings), engine, guard, metrics, version())
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
+    sync = _sync_of(settings, registry, engine, coordinator)
+    rpc = RpcServer(_transport(settings), Served(engine, sync.calls), guard, version())
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
-    lifecycle = Lifecycle(Parts(settings, version(), engine, gate, metrics, rpc, http, redis, coordinator))
+    lifecycle = Lifecycle(Parts(settings, version(), engine, gate, metrics, rpc, http, redis, coordinator, sync))
     return lifecycle
+
+
+def _sync_of(settings: Settings, registry: TenantRegistry, engine: Engine, coordinator: Coordinator) -> Sync:
+    ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
+    fetcher = FeedFetcher(_feed_fetcher(settings))
+    parts = SyncParts(engine, ledgers, coordinator.board, fetcher, engine.metrics, settings.sync_runs)
+    return Sync(parts)
 
 
 @dataclass(frozen=True)
@@ -186,6 +199,17 @@ def _fetcher(settings: Settings) -> Fetcher | None:
     limits = FetchLimits(
         max_bytes=settings.max_image_bytes, total_s=settings.fetch_timeout_s, http=settings.fetch_http, exempt=exempt
     )
+    return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host))
+
+
+def _feed_fetcher(settings: Settings) -> Fetcher | None:
+    if not settings.fetch_urls:
+        return None
+    exempt = tuple(ipaddress.ip_network(n) for n in settings.fetch_networks)
+    limits = FetchLimits(
+        max_bytes=MAX_FEED_BYTES, total_s=settings.feed_timeout_s, silence_s=30.0, http=settings.fetch_http,
+        exempt=exempt, what="feed", accept="*/*",
+    )  # fmt: skip
     return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host))
 
 

@@ -21,6 +21,7 @@ from service.engine.engine import Engine
 from service.metrics import Metrics
 from service.rpc.guard import Gate
 from service.rpc.server import RpcServer
+from service.sync.sync import Sync
 from service.web.http import HttpServer
 
 _LOG = structlog.get_logger(__name__)
@@ -41,6 +42,7 @@ class Parts:
     http: HttpServer
     redis: EmbeddedRedis | None
     coordinator: Coordinator
+    sync: Sync
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Lifecycle:
         await parts.coordinator.announce(secrets.token_hex(8), addresses.grpc, parts.version)
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
         parts.gate.open = True
+        parts.sync.start()
         await self._show_health()
         _LOG.info("ready", listen=addresses.grpc, http=http, redis=facts.version, version=parts.version)
         return addresses
@@ -86,6 +89,7 @@ class Lifecycle:
         await parts.rpc.stop(_LAST_WORDS_S)  # what is open now are watchers of health, or calls past their time
         if self._upkeep is not None:
             await end_task(self._upkeep)
+        await parts.sync.stop()
         await parts.engine.sources.close()
         await parts.engine.pictures.close()
         await asyncio.to_thread(parts.engine.spaces.close)

@@ -49,6 +49,12 @@ class Metrics:
             "Lowest recall@10 of the collections in memory, against exact searches.",
             registry=self.registry,
         )
+        self.sync_runs = Counter("afterimage_sync_runs", "Runs that ended.", ["state"], registry=self.registry)
+        self.sync_runs_working = Gauge("afterimage_sync_runs_working", "Runs worked on now.", registry=self.registry)
+        self.sync_oldest_success_s = Gauge(
+            "afterimage_sync_oldest_success_seconds",
+            "Age of the last success of the scheduled source that has waited longest.", registry=self.registry,
+        )  # fmt: skip
         self.ready = Gauge("afterimage_ready", "1 while calls are accepted.", registry=self.registry)
         self.redis_up = Gauge("afterimage_redis_up", "1 while Redis answers.", registry=self.registry)
         self.build = Gauge("afterimage_build_info", "Always 1.", ["version"], registry=self.registry)

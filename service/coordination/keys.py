@@ -7,8 +7,38 @@ from __future__ import annotations
 
 PREFIX = "{afterimage}"
 NODE_LIFETIME_S = 30
+LEASE_MS = 30_000
+RUN_LIFETIME_S = 7 * 86_400
+EVENTS_KEPT = 1000
+
+# ZSET source by the time, in milliseconds, at which its next run is due.
+DUE = f"{PREFIX}:due"
+# ZSET run by the time, in milliseconds, from which it may be taken.
+QUEUE = f"{PREFIX}:queue"
+# ZSET run by the time, in milliseconds, at which its worker's lease ends.
+RUNNING = f"{PREFIX}:running"
 
 
 def node(node_id: str) -> str:
     """HASH pid, listen, version, started_ms: a running server. Renewed every 10 s, expires after NODE_LIFETIME_S."""
     return f"{PREFIX}:node:{node_id}"
+
+
+def lease(collection: str) -> str:
+    """STRING worker that alone may apply a feed to a collection. Expires after LEASE_MS unless renewed."""
+    return f"{PREFIX}:lease:{collection}"
+
+
+def fence(collection: str) -> str:
+    """STRING last fencing epoch of a collection. Stays; the store's own epoch is the floor where it is lost."""
+    return f"{PREFIX}:fence:{collection}"
+
+
+def run(run_id: str) -> str:
+    """HASH worker, epoch, heartbeat_ms, progress: of a run that is worked on. Expires after RUN_LIFETIME_S."""
+    return f"{PREFIX}:run:{run_id}"
+
+
+def events(run_id: str) -> str:
+    """LIST what happened in a run, JSON, the last EVENTS_KEPT. Expires after RUN_LIFETIME_S."""
+    return f"{PREFIX}:events:{run_id}"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from index import Collection, DigestMoved, Origin, Outcome, RecordWrite, Vector, WriteResult
+from index import Collection, DigestMoved, Outcome, RecordWrite, Vector, WriteResult
 from index.checks import check_record
 from index.model import Attributes
 from service.concurrency import few_at_a_time
-from service.encoder.fair_queue import Lane
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
-from service.engine.pictures import PictureSource, Purpose
+from service.engine.pictures import PictureSource
+from service.engine.renewal import Known, Renewal
 from service.errors import Reason, ServiceError
 from service.tenancy.registry import Principal
 
@@ -28,14 +28,6 @@ class RecordInput:
     vector: Vector | None = None
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What the collection holds of the records of a call: content digests and origins, by record id."""
-
-    digests: Mapping[str, bytes]
-    origins: Mapping[str, Origin]
-
-
 Prepared = RecordWrite | ServiceError
 _AT_ONCE = 16  # pictures of one call that are worked on at a time
 
@@ -44,7 +36,7 @@ class Ingest:
     """Inserts for any tenant."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self._renewal = engine, Renewal(engine)
 
     async def insert(
         self,
@@ -66,29 +58,24 @@ class Ingest:
         moved = [i for i, r in enumerate(results) if isinstance(r.error, DigestMoved)]
         if moved:
             repeated = [records[i] for i in moved]
-            again = await self._prepare_all(tenant, collection, repeated, _Known({}, {}))
+            again = await self._prepare_all(tenant, collection, repeated, Known())
             retried = await self._write(collection, repeated, again, insert_only)
             for i, result in zip(moved, retried, strict=True):
                 results[i] = result
         return results
 
-    async def _known(self, collection: Collection, records: Sequence[RecordInput | ServiceError]) -> _Known:
+    async def _known(self, collection: Collection, records: Sequence[RecordInput | ServiceError]) -> Known:
         pictures = [(r.record_id, r.picture) for r in records if isinstance(r, RecordInput) and r.picture is not None]
         ids, fetched = [i for i, _ in pictures], [i for i, p in pictures if p.image is None]
-        read = self._engine.workers.read
-        with translated_errors():
-            return _Known(
-                await read(collection.digests, ids) if ids else {},
-                await read(collection.origins, fetched) if fetched else {},
-            )
+        return await self._renewal.known(collection, ids, fetched)
 
     async def _prepare_all(
-        self, tenant: str, collection: Collection, records: Sequence[RecordInput | ServiceError], known: _Known
+        self, tenant: str, collection: Collection, records: Sequence[RecordInput | ServiceError], known: Known
     ) -> list[Prepared]:
         return await few_at_a_time((self._prepare(tenant, collection, r, known) for r in records), _AT_ONCE)
 
     async def _prepare(
-        self, tenant: str, collection: Collection, record: RecordInput | ServiceError, known: _Known
+        self, tenant: str, collection: Collection, record: RecordInput | ServiceError, known: Known
     ) -> Prepared:
         if isinstance(record, ServiceError):
             return record
@@ -97,27 +84,9 @@ class Ingest:
             check_record(write)
             if record.picture is None:
                 return write
-            return await self._with_picture(tenant, collection, write, record.picture, known)
+            return await self._renewal.with_picture(tenant, collection, write, record.picture, known)
         except Exception as error:
             return as_service_error(error)
-
-    async def _with_picture(
-        self, tenant: str, collection: Collection, write: RecordWrite, picture: PictureSource, known: _Known
-    ) -> RecordWrite:
-        engine, record_id = self._engine, write.record_id
-        encoder = engine.encoder_of(collection)
-        stored, origin = known.digests.get(record_id), known.origins.get(record_id)
-        fetched = await engine.sources.for_record(picture, tenant, collection, origin if stored else None)
-        write = replace(write, region=picture.region, origin=fetched.origin)
-        if fetched.source is None or fetched.source.image is None:
-            return replace(write, digest=stored)  # its host says that it is the same: the stored vector stays
-        image = fetched.source.image
-        digest = await engine.workers.hash(len(image), collection.content_digest, image, picture.region)
-        write = replace(write, digest=digest)
-        if stored == digest:
-            return write  # the same picture: the stored vector stays
-        vector = await engine.pictures.encode(fetched.source, encoder, Purpose(tenant, Lane.INSERT), digest)
-        return replace(write, vector=vector)
 
     async def _write(
         self,

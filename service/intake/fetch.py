@@ -1,4 +1,5 @@
-"""Fetches a picture, or a catalogue feed, from a URL that a caller gave, without letting the caller choose where the server connects.
+"""Fetches a picture, or a catalogue feed, from a URL that a caller gave, without letting the caller choose where the
+server connects.
 
 The host is resolved once, every address is checked, and the connection goes to a checked address; the same for each
 redirect. Nothing of the server goes along: no proxy, no cookie. Credentials go to the origin that they were given for,

@@ -29,6 +29,26 @@ SCOPES: dict[str, Scope | None] = {
         "SearchService/Classify": Scope.SEARCH,
         "SearchService/Rank": Scope.SEARCH,
         "ServerInfoService/GetServerInfo": None,
+        **{
+            f"SyncService/{name}": Scope.SYNC
+            for name in (
+                "CreateSource",
+                "GetSource",
+                "ListSources",
+                "UpdateSource",
+                "DeleteSource",
+                "PreviewFeed",
+                "StartRun",
+                "GetRun",
+                "ListRuns",
+                "WatchRun",
+                "ApproveRun",
+                "CancelRun",
+                "UndoDeletions",
+                "ListFailures",
+                "RetryFailures",
+            )
+        },
         "AdminService/CreateSnapshot": Scope.ADMIN,
         "AdminService/ListSnapshots": Scope.ADMIN,
         "AdminService/RestoreSnapshot": Scope.ADMIN,
@@ -50,6 +70,7 @@ WITHOUT_DEADLINE = frozenset(
     for method in (
         "RecordService/ImportRecords",
         "SearchService/FindDuplicates",
+        "SyncService/WatchRun",
         "AdminService/CreateSnapshot",
         "AdminService/RestoreSnapshot",
         "AdminService/VerifySnapshot",

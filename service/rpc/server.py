@@ -21,16 +21,19 @@ from afterimage.v1 import (
     search_service_pb2_grpc,
     server_info_service_pb2,
     server_info_service_pb2_grpc,
+    sync_service_pb2,
+    sync_service_pb2_grpc,
 )
 from service.engine.engine import Engine
 from service.errors import SettingError
-from service.metrics import Metrics
 from service.rpc.admin import AdminServicer
 from service.rpc.collections import CollectionServicer
 from service.rpc.guard import Guard
 from service.rpc.records import RecordServicer
 from service.rpc.search import SearchServicer
 from service.rpc.server_info import ServerInfoServicer
+from service.rpc.sync import SyncServicer
+from service.sync.synchronisation import Synchronisation
 
 SERVICE_NAMES: tuple[str, ...] = tuple(
     service.full_name
@@ -40,6 +43,7 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
         search_service_pb2,
         server_info_service_pb2,
         admin_service_pb2,
+        sync_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -58,10 +62,19 @@ class Transport:
     reflection: bool
 
 
+@dataclass(frozen=True)
+class Served:
+    """What the calls are answered with."""
+
+    engine: Engine
+    sync: Synchronisation
+
+
 class RpcServer:
     """A grpc.aio server with truthful health: not serving until told so."""
 
-    def __init__(self, transport: Transport, engine: Engine, guard: Guard, metrics: Metrics, version: str) -> None:
+    def __init__(self, transport: Transport, served: Served, guard: Guard, version: str) -> None:
+        engine, metrics = served.engine, served.engine.metrics
         self._server = grpc.aio.server(
             interceptors=[guard],
             options=_options(transport.max_message_bytes),
@@ -73,6 +86,7 @@ class RpcServer:
         record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(engine, metrics), self._server)
         search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(engine, metrics), self._server)
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(engine), self._server)
+        sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(served.sync), self._server)
         info = ServerInfoServicer(engine, version, transport.max_message_bytes)
         server_info_service_pb2_grpc.add_ServerInfoServiceServicer_to_server(info, self._server)
         if transport.reflection:

@@ -139,11 +139,14 @@ def test_failures_are_counted_and_cleared_by_success(collection: Collection) -> 
     begun(collection, [])
     failure = Failure("1", b"u1", "URL_NOT_FOUND", "status 404", lasting=True, line=7)
     collection.sourced.apply(replace(BATCH, failures=[failure]), [])
-    collection.sourced.apply(replace(BATCH, failures=[failure], counts={"failed": 2}), [])
+    collection.sourced.apply(replace(BATCH, failures=[failure], counts={"encoded": 2}), [])
     (found,) = collection.sourced.failures("feed")
     assert (found.tries, found.reason, found.lasting, found.line) == (2, "URL_NOT_FOUND", True, 7)
-    assert collection.sourced.counts("run-1") == {"failed": 2}
+    assert collection.sourced.counts("run-1") == {"failed": 2, "encoded": 2}
     collection.sourced.apply(BATCH, [followed(1)])
+    collection.sourced.apply(BATCH, [followed(1)])
+    collection.sourced.withdraw(BATCH, ["1", "2"])
+    assert collection.sourced.counts("run-1") == {"created": 1, "unchanged": 1, "deleted": 1, "failed": 2, "encoded": 2}
     assert collection.sourced.failures("feed") == []
     collection.sourced.forget_counts("run-1")
     assert collection.sourced.counts("run-1") == {}

@@ -12,6 +12,19 @@
 """
 
 from afterimage.client.aio import AsyncClient
+from afterimage.client.catalogue_values import (
+    FeedItem,
+    FeedOptions,
+    FeedPreview,
+    FeedProblem,
+    NewSource,
+    Plan,
+    PlannedRecord,
+    Run,
+    RunProgress,
+    Source,
+    SyncFailure,
+)
 from afterimage.client.errors import (
     Aborted,
     AfterimageError,
@@ -61,8 +74,9 @@ from afterimage.client.values import (
 __all__ = [
     "Aborted", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "Client", "Collection",
     "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture", "Encoder", "Facet", "FailedPrecondition",
-    "Hit", "HitGroup", "IndexStats", "InternalError", "InvalidArgument", "Label", "NewRecord", "NotFound", "Patch",
-    "PermissionDenied", "Picture", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region",
-    "ResourceExhausted", "RetryPolicy", "SearchResult", "ServerInfo", "Snapshot", "Term", "Unauthenticated",
-    "Unavailable", "Unimplemented", "Usage", "unpack_vector",
+    "FeedItem", "FeedOptions", "FeedPreview", "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError",
+    "InvalidArgument", "Label", "NewRecord", "NewSource", "NotFound", "Patch", "PermissionDenied", "Picture", "Plan",
+    "PlannedRecord", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region",
+    "ResourceExhausted", "RetryPolicy", "Run", "RunProgress", "SearchResult", "ServerInfo", "Snapshot", "Source",
+    "SyncFailure", "Term", "Unauthenticated", "Unavailable", "Unimplemented", "Usage", "unpack_vector",
 ]  # fmt: skip

@@ -11,9 +11,10 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import grpc
 
-from afterimage.client import admin, calls
+from afterimage.client import admin, calls, catalogues
 from afterimage.client.batches import Outbox
 from afterimage.client.calls import Call
+from afterimage.client.catalogue_values import Run
 from afterimage.client.channel import OPTIONS, Endpoint, make_stubs
 from afterimage.client.convert import duplicates_request, to_duplicate_group, to_result
 from afterimage.client.errors import AfterimageError, from_rpc_error
@@ -93,6 +94,20 @@ class AsyncClient:
     rebuild_index = _method(admin.rebuild_index)
     verify_index = _method(admin.verify_index)
     usage = _method(admin.usage)
+    create_source = _method(catalogues.create_source)
+    get_source = _method(catalogues.get_source)
+    list_sources = _method(catalogues.list_sources)
+    update_source = _method(catalogues.update_source)
+    delete_source = _method(catalogues.delete_source)
+    preview_feed = _method(catalogues.preview_feed)
+    start_run = _method(catalogues.start_run)
+    get_run = _method(catalogues.get_run)
+    list_runs = _method(catalogues.list_runs)
+    approve_run = _method(catalogues.approve_run)
+    cancel_run = _method(catalogues.cancel_run)
+    undo_deletions = _method(catalogues.undo_deletions)
+    list_failures_page = _method(catalogues.list_failures_page)
+    retry_failures = _method(catalogues.retry_failures)
 
     async def collections(self) -> AsyncIterator[Collection]:
         """All collections, ordered by name."""
@@ -128,6 +143,17 @@ class AsyncClient:
             async for message in stream:
                 yield to_duplicate_group(message)
         except grpc.RpcError as failure:
+            raise from_rpc_error(failure) from None
+
+    async def watch_run(self, run_id: str) -> AsyncIterator[Run]:
+        """A run whenever something of it has changed, until it has ended or waits for approval."""
+        try:
+            stream = self._stubs["SyncService"].WatchRun(
+                catalogues.watch_request(run_id), metadata=self._endpoint.metadata
+            )
+            async for message in stream:
+                yield catalogues.to_run(message.run)
+        except grpc.aio.AioRpcError as failure:
             raise from_rpc_error(failure) from None
 
     async def import_records(

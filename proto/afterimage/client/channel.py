@@ -13,6 +13,7 @@ from afterimage.v1 import (
     record_service_pb2_grpc,
     search_service_pb2_grpc,
     server_info_service_pb2_grpc,
+    sync_service_pb2_grpc,
 )
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -55,5 +56,6 @@ def make_stubs(channel: Any) -> dict[str, Any]:
         "RecordService": record_service_pb2_grpc.RecordServiceStub(channel),
         "SearchService": search_service_pb2_grpc.SearchServiceStub(channel),
         "AdminService": admin_service_pb2_grpc.AdminServiceStub(channel),
+        "SyncService": sync_service_pb2_grpc.SyncServiceStub(channel),
         "ServerInfoService": server_info_service_pb2_grpc.ServerInfoServiceStub(channel),
     }

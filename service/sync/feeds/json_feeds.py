@@ -34,12 +34,30 @@ def jsonl_rows(stream: io.BufferedReader, *, encoding: str = "") -> Iterator[Row
 
 
 def shopify_rows(stream: io.BufferedReader) -> Iterator[Row]:
-    """The products of /products.json; `line` counts products. Raises FeedError."""
-    content = stream.read(MAX_DOCUMENT_BYTES + 1)
-    if len(content) > MAX_DOCUMENT_BYTES:
-        raise FeedError("FEED_TOO_LARGE", "products.json has more than 64 MiB; use its pages, or JSON lines")
-    for number, product in enumerate(products_of(content), 1):
-        yield Row(number, _product_fields(product))
+    """The products of /products.json, or of several such documents with a line for each; `line` counts products. Raises
+    FeedError."""
+    number = 0
+    for content in _documents(stream):
+        for product in products_of(content):
+            number += 1
+            yield Row(number, _product_fields(product))
+
+
+def _documents(stream: io.BufferedReader) -> Iterator[bytes]:
+    first = stream.readline(MAX_DOCUMENT_BYTES)
+    try:
+        orjson.loads(first)
+    except orjson.JSONDecodeError:  # one document over many lines
+        content = first + stream.read(MAX_DOCUMENT_BYTES + 1)
+        if len(content) > MAX_DOCUMENT_BYTES:
+            message = "products.json has more than 64 MiB; give the shop's URL without a page, or JSON lines"
+            raise FeedError("FEED_TOO_LARGE", message) from None
+        yield content
+        return
+    yield first
+    while line := stream.readline(MAX_DOCUMENT_BYTES):
+        if line.strip():
+            yield line
 
 
 def products_of(content: bytes) -> list[Mapping[str, Any]]:

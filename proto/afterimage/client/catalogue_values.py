@@ -1,0 +1,185 @@
+"""Values of catalogue synchronisation: frozen, without protobuf."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class FeedOptions:
+    """How to read a feed; what is empty is found out. record_id, product_id, pictures: names of the feed's fields;
+    attributes: by the attribute's name the field and its type (text, number, boolean or list), such as
+    {"price": ("cost", "number")}."""
+
+    format: str = ""
+    encoding: str = ""
+    delimiter: str = ""
+    record_id: str = ""
+    product_id: str = ""
+    pictures: Sequence[str] = ()
+    attributes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewSource:
+    """A feed that a collection is to follow. Shares are of 1; what is None or empty is the server's choice.
+
+    authorization, webhook_secret: empty in an update leaves what is there.
+    """
+
+    name: str
+    collection: str
+    url: str
+    mode: str = "replace"
+    options: FeedOptions = field(default_factory=FeedOptions)
+    cron: str = ""
+    time_zone: str = "UTC"
+    max_delete_share: float | None = None
+    max_deletes: int | None = None
+    max_problem_share: float | None = None
+    min_items_share: float | None = None
+    picture_check: str = "changed"
+    authorization: str = field(default="", repr=False)
+    webhook_url: str = ""
+    webhook_secret: str = field(default="", repr=False)
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """A feed that a collection follows. `said`: what was said of it, without secrets."""
+
+    source_id: str
+    said: NewSource
+    create_time: datetime
+    success_time: datetime | None
+    found_format: str
+    has_authorization: bool
+
+
+@dataclass(frozen=True)
+class FeedItem:
+    """An item as a preview shows it. attributes: JSON."""
+
+    line: int
+    item_id: str
+    product_id: str
+    pictures: tuple[str, ...]
+    attributes: str
+    deleted: bool
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FeedProblem:
+    """An item that cannot be used."""
+
+    line: int
+    item_id: str
+    message: str
+
+
+@dataclass(frozen=True)
+class FeedPreview:
+    """The beginning of a feed."""
+
+    format: str
+    items: tuple[FeedItem, ...]
+    problems: tuple[FeedProblem, ...]
+
+
+@dataclass(frozen=True)
+class PlannedRecord:
+    """A record of a plan, and what is to be done about it."""
+
+    action: str
+    record_id: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do; counts are of records, those of items, problems and duplicates of the feed."""
+
+    digest: str
+    item_count: int
+    problem_count: int
+    duplicate_count: int
+    create_count: int
+    update_picture_count: int
+    update_attributes_count: int
+    check_picture_count: int
+    unchanged_count: int
+    delete_count: int
+    kept_count: int
+    failed_before_count: int
+    estimated_seconds: float
+    concerns: tuple[str, ...]
+    samples: tuple[PlannedRecord, ...]
+    problems: tuple[FeedProblem, ...]
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is."""
+
+    items_read: int
+    total_count: int
+    done_count: int
+    failed_count: int
+    per_second: float
+    remaining_seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a sync."""
+
+    run_id: str
+    source_id: str
+    collection: str
+    state: str
+    dry_run: bool
+    trigger: str
+    reason: str
+    message: str
+    plan: Plan
+    created_count: int
+    updated_count: int
+    unchanged_count: int
+    deleted_count: int
+    failed_count: int
+    encoded_count: int
+    create_time: datetime
+    start_time: datetime | None
+    end_time: datetime | None
+    progress: RunProgress | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens."""
+        return self.state in ENDED
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended as it should, failed records aside."""
+        return self.state in ("succeeded", "succeeded_with_errors", "planned")
+
+
+ENDED = frozenset({"succeeded", "succeeded_with_errors", "planned", "failed", "blocked", "cancelled", "superseded"})
+
+
+@dataclass(frozen=True)
+class SyncFailure:
+    """A record that could not be brought in step. lasting: trying again soon will not help."""
+
+    record_id: str
+    reason: str
+    message: str
+    lasting: bool
+    line: int
+    tries: int
+    first_time: datetime
+    last_time: datetime

@@ -1,0 +1,197 @@
+"""Calls for catalogue synchronisation. See `calls`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from afterimage.client import catalogue_values as values
+from afterimage.client.calls import Call
+from afterimage.v1 import sync_service_pb2 as pb
+
+_FEED_S = 300.0  # a preview fetches a whole feed
+
+
+def create_source(source: values.NewSource) -> Call[values.Source]:
+    """Registers a feed that a collection follows from now on."""
+    request = pb.CreateSourceRequest(source=_to_source(source))
+    return Call("SyncService", "CreateSource", request, lambda r: _source(r.source), retry_safe=False)
+
+
+def get_source(source: str) -> Call[values.Source]:
+    """One source, by name or id."""
+    return Call("SyncService", "GetSource", pb.GetSourceRequest(source=source), lambda r: _source(r.source))
+
+
+def list_sources() -> Call[list[values.Source]]:
+    """All sources, ordered by name."""
+    return Call("SyncService", "ListSources", pb.ListSourcesRequest(), lambda r: [_source(s) for s in r.sources])
+
+
+def update_source(source: values.NewSource) -> Call[values.Source]:
+    """Replaces what was said of a source, all but its name, its collection and the secrets that are not given."""
+    request = pb.UpdateSourceRequest(source=_to_source(source))
+    return Call("SyncService", "UpdateSource", request, lambda r: _source(r.source))
+
+
+def delete_source(source: str) -> Call[int]:
+    """Forgets a source; its records stay. Returns how many those are."""
+    request = pb.DeleteSourceRequest(source=source)
+    return Call("SyncService", "DeleteSource", request, lambda r: int(r.record_count), retry_safe=False)
+
+
+def preview_feed(
+    url: str, options: values.FeedOptions | None = None, *, authorization: str = ""
+) -> Call[values.FeedPreview]:
+    """The beginning of a feed, and what is made of it."""
+    request = pb.PreviewFeedRequest(
+        url=url, options=_to_options(options or values.FeedOptions()), authorization=authorization
+    )
+    return Call("SyncService", "PreviewFeed", request, _preview, timeout_s=_FEED_S)
+
+
+def start_run(source: str, *, dry_run: bool = False, full: bool = False) -> Call[values.Run]:
+    """Queues a run; with `dry_run` it only plans, with `full` it compares although the feed has not changed."""
+    request = pb.StartRunRequest(source=source, dry_run=dry_run, full=full)
+    return Call("SyncService", "StartRun", request, lambda r: to_run(r.run), retry_safe=False)
+
+
+def get_run(run_id: str) -> Call[values.Run]:
+    """One run."""
+    return Call("SyncService", "GetRun", pb.GetRunRequest(run_id=run_id), lambda r: to_run(r.run))
+
+
+def list_runs(source: str = "", *, limit: int = 50) -> Call[list[values.Run]]:
+    """The newest runs, of one source where that is named."""
+    request = pb.ListRunsRequest(source=source, page_size=limit)
+    return Call("SyncService", "ListRuns", request, lambda r: [to_run(m) for m in r.runs])
+
+
+def approve_run(run_id: str, plan_digest: str) -> Call[values.Run]:
+    """Lets a run apply the plan with this digest."""
+    request = pb.ApproveRunRequest(run_id=run_id, plan_digest=plan_digest)
+    return Call("SyncService", "ApproveRun", request, lambda r: to_run(r.run), retry_safe=False)
+
+
+def cancel_run(run_id: str) -> Call[values.Run]:
+    """Ends a run within a second."""
+    return Call("SyncService", "CancelRun", pb.CancelRunRequest(run_id=run_id), lambda r: to_run(r.run))
+
+
+def undo_deletions(run_id: str) -> Call[int]:
+    """Brings back what a run deleted; how many records."""
+    request = pb.UndoDeletionsRequest(run_id=run_id)
+    return Call("SyncService", "UndoDeletions", request, lambda r: int(r.record_count), timeout_s=_FEED_S)
+
+
+def list_failures_page(
+    source: str, page_token: str = "", page_size: int = 0
+) -> Call[tuple[list[values.SyncFailure], str]]:
+    """A page of what could not be brought in step, and the token of the next page (empty: none)."""
+    request = pb.ListFailuresRequest(source=source, page_token=page_token, page_size=page_size)
+    return Call(
+        "SyncService", "ListFailures", request, lambda r: ([_failure(f) for f in r.failures], r.next_page_token)
+    )
+
+
+def retry_failures(source: str, record_ids: Sequence[str] = ()) -> Call[tuple[int, values.Run]]:
+    """Forgets failures, all where no ids are given, and starts a run that tries them again."""
+    request = pb.RetryFailuresRequest(source=source, record_ids=record_ids)
+    return Call(
+        "SyncService", "RetryFailures", request, lambda r: (int(r.failure_count), to_run(r.run)), retry_safe=False
+    )
+
+
+def watch_request(run_id: str) -> pb.WatchRunRequest:
+    """What `watch_run` sends."""
+    return pb.WatchRunRequest(run_id=run_id)
+
+
+def to_run(message: pb.Run) -> values.Run:
+    """A run."""
+    progress = message.progress
+    return values.Run(
+        message.run_id, message.source_id, message.collection, message.state, message.dry_run, message.trigger,
+        message.reason, message.message, _plan(message.plan), message.created_count, message.updated_count,
+        message.unchanged_count, message.deleted_count, message.failed_count, message.encoded_count,
+        message.create_time.ToDatetime(UTC), _time(message, "start_time"), _time(message, "end_time"),
+        values.RunProgress(
+            progress.items_read, progress.total_count, progress.done_count, progress.failed_count,
+            progress.per_second, progress.remaining_seconds,
+        ) if message.HasField("progress") else None,
+    )  # fmt: skip
+
+
+def _to_source(source: values.NewSource) -> pb.Source:
+    guards = pb.Guards(
+        max_delete_share=source.max_delete_share, max_deletes=source.max_deletes,
+        max_problem_share=source.max_problem_share, min_items_share=source.min_items_share,
+    )  # fmt: skip
+    return pb.Source(
+        name=source.name, collection=source.collection, url=source.url, mode=source.mode,
+        options=_to_options(source.options), cron=source.cron, time_zone=source.time_zone, guards=guards,
+        picture_check=source.picture_check, authorization=source.authorization, webhook_url=source.webhook_url,
+        webhook_secret=source.webhook_secret, paused=source.paused,
+    )  # fmt: skip
+
+
+def _to_options(options: values.FeedOptions) -> pb.FeedOptions:
+    mapping = pb.FieldMapping(
+        record_id=options.record_id, product_id=options.product_id, pictures=options.pictures,
+        attributes={n: pb.AttributeField(column=c, type=t) for n, (c, t) in options.attributes.items()},
+    )  # fmt: skip
+    return pb.FeedOptions(
+        format=options.format, encoding=options.encoding, delimiter=options.delimiter, mapping=mapping
+    )
+
+
+def _source(message: pb.Source) -> values.Source:
+    options, mapping, guards = message.options, message.options.mapping, message.guards
+    read = values.FeedOptions(
+        options.format, options.encoding, options.delimiter, mapping.record_id, mapping.product_id,
+        tuple(mapping.pictures), {n: (f.column, f.type) for n, f in mapping.attributes.items()},
+    )  # fmt: skip
+    said = values.NewSource(
+        message.name, message.collection, message.url, message.mode, read, message.cron, message.time_zone,
+        guards.max_delete_share, guards.max_deletes, guards.max_problem_share, guards.min_items_share,
+        message.picture_check, webhook_url=message.webhook_url, paused=message.paused,
+    )  # fmt: skip
+    return values.Source(
+        message.source_id, said, message.create_time.ToDatetime(UTC), _time(message, "success_time"),
+        message.found_format, message.has_authorization,
+    )  # fmt: skip
+
+
+def _preview(message: pb.PreviewFeedResponse) -> values.FeedPreview:
+    items = tuple(
+        values.FeedItem(
+            i.line, i.item_id, i.product_id, tuple(i.pictures), i.attributes, i.deleted, tuple(i.left_out)
+        )
+        for i in message.items
+    )  # fmt: skip
+    return values.FeedPreview(message.format, items, tuple(_problem(p) for p in message.problems))
+
+
+def _plan(m: pb.Plan) -> values.Plan:
+    samples = tuple(values.PlannedRecord(s.action, s.record_id, s.line) for s in m.samples)
+    return values.Plan(
+        m.digest, m.item_count, m.problem_count, m.duplicate_count, m.create_count, m.update_picture_count,
+        m.update_attributes_count, m.check_picture_count, m.unchanged_count, m.delete_count, m.kept_count,
+        m.failed_before_count, m.estimated_seconds, tuple(m.concerns), samples, tuple(_problem(p) for p in m.problems),
+    )  # fmt: skip
+
+
+def _problem(message: pb.FeedProblem) -> values.FeedProblem:
+    return values.FeedProblem(message.line, message.item_id, message.message)
+
+
+def _failure(m: pb.Failure) -> values.SyncFailure:
+    return values.SyncFailure(
+        m.record_id, m.reason, m.message, m.lasting, m.line, m.tries, m.first_time.ToDatetime(UTC),
+        m.last_time.ToDatetime(UTC),
+    )  # fmt: skip
+
+
+def _time(message: Any, field: str) -> datetime | None:
+    return getattr(message, field).ToDatetime(UTC) if message.HasField(field) else None

@@ -1,0 +1,197 @@
+"""Who works on which run: a queue, a lease for each collection, a fencing epoch, progress. All of it may be lost; what
+must not be is in the tenants' ledgers.
+
+Every change is one Lua script that can be sent twice without harm, and every time in it is Redis's own. An error of any
+kind while a lease is taken means that it was not taken.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from service.coordination import keys
+
+_NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+
+# The first run in the queue whose collection nobody works on: KEYS queue, running; ARGV worker, lease ms, prefix.
+_TAKE = (
+    _NOW
+    + """
+for _, ref in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 100)) do
+  local collection = string.match(ref, '^(.*)/[^/]*$')
+  local lease = ARGV[3] .. ':lease:' .. collection
+  if redis.call('SET', lease, ARGV[1], 'NX', 'PX', ARGV[2]) then
+    redis.call('ZREM', KEYS[1], ref)
+    redis.call('ZADD', KEYS[2], now + ARGV[2], ref)
+    return {ref, redis.call('INCR', ARGV[3] .. ':fence:' .. collection)}
+  end
+end
+return nil
+"""
+)
+# Lifts the epoch above what the store has seen: KEYS fence; ARGV floor.
+_RAISE = """
+local epoch = tonumber(redis.call('GET', KEYS[1]) or '0')
+if epoch <= tonumber(ARGV[1]) then epoch = tonumber(ARGV[1]) + 1; redis.call('SET', KEYS[1], epoch) end
+return epoch
+"""
+# KEYS lease, running, run; ARGV worker, lease ms, ref, lifetime s, field, value, ...
+_RENEW = (
+    _NOW
+    + """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[3])
+redis.call('HSET', KEYS[3], 'worker', ARGV[1], 'heartbeat_ms', now, unpack(ARGV, 5))
+redis.call('EXPIRE', KEYS[3], ARGV[4])
+return 1
+"""
+)
+# KEYS lease, running; ARGV worker, ref.
+_RELEASE = """
+redis.call('ZREM', KEYS[2], ARGV[2])
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+# Runs whose worker has gone return to the queue: KEYS running, queue.
+_REAP = (
+    _NOW
+    + """
+local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)
+for _, ref in ipairs(gone) do redis.call('ZREM', KEYS[1], ref); redis.call('ZADD', KEYS[2], now, ref) end
+return gone
+"""
+)
+# A run is waited for, unless it is worked on: KEYS queue, running; ARGV ref, delay ms.
+_SUBMIT = (
+    _NOW
+    + """
+if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
+return redis.call('ZADD', KEYS[1], 'NX', now + ARGV[2], ARGV[1])
+"""
+)
+# Sources that are due, the first ARGV[1]: KEYS due.
+_DUE = (
+    _NOW
+    + """
+return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+"""
+)
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """A run as Redis knows it. collection: its name, unique within the tenant."""
+
+    tenant_uid: str
+    collection: str
+    run_id: str
+
+    @property
+    def place(self) -> str:
+        """The collection among those of all tenants."""
+        return f"{self.tenant_uid}/{self.collection}"
+
+    def __str__(self) -> str:
+        return f"{self.place}/{self.run_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> RunRef:
+        """What `str` wrote."""
+        return cls(*text.split("/"))
+
+
+class BoardAway(Exception):
+    """Redis did not answer, or refused; nothing is known of what was asked for."""
+
+
+class RunBoard:
+    """For one event loop. All methods raise BoardAway."""
+
+    def __init__(self, connection: Redis) -> None:
+        self._redis: Any = connection
+        scripts = {"take": _TAKE, "raise": _RAISE, "renew": _RENEW, "release": _RELEASE, "reap": _REAP}
+        scripts |= {"submit": _SUBMIT, "due": _DUE}
+        self._scripts = {name: connection.register_script(text) for name, text in scripts.items()}
+
+    async def submit(self, ref: RunRef, delay_s: float = 0.0) -> None:
+        """Queues a run, unless it is queued or worked on already."""
+        await self._run("submit", [keys.QUEUE, keys.RUNNING], [str(ref), int(delay_s * 1000)])
+
+    async def take(self, worker: str) -> tuple[RunRef, int] | None:
+        """Takes a run and its collection's lease; with the epoch. None where there is nothing to do."""
+        arguments = [worker, keys.LEASE_MS, keys.PREFIX]
+        found = await self._run("take", [keys.QUEUE, keys.RUNNING], arguments)
+        return (RunRef.parse(found[0]), int(found[1])) if found else None
+
+    async def raise_epoch(self, ref: RunRef, floor: int) -> int:
+        """An epoch of the collection that is above `floor`, which the store has seen."""
+        return int(await self._run("raise", [keys.fence(ref.place)], [floor]))
+
+    async def renew(self, ref: RunRef, worker: str, progress: dict[str, object]) -> bool:
+        """Keeps the lease and shows progress; False where it is somebody else's, or nobody's."""
+        arguments: list[object] = [worker, keys.LEASE_MS, str(ref), keys.RUN_LIFETIME_S]
+        arguments += ["progress", json.dumps(progress)]
+        names = [keys.lease(ref.place), keys.RUNNING, keys.run(ref.run_id)]
+        return bool(await self._run("renew", names, arguments))
+
+    async def release(self, ref: RunRef, worker: str) -> None:
+        """Gives the lease back."""
+        await self._run("release", [keys.lease(ref.place), keys.RUNNING], [worker, str(ref)])
+
+    async def reap(self) -> list[RunRef]:
+        """Returns the runs of workers that have gone to the queue; which they were."""
+        return [RunRef.parse(r) for r in await self._run("reap", [keys.RUNNING, keys.QUEUE], [])]
+
+    async def forget(self, ref: RunRef) -> None:
+        """Takes a run that has ended out of the queue."""
+        await self._call("zrem", keys.QUEUE, str(ref))
+
+    async def progress(self, run_id: str) -> dict[str, Any]:
+        """What the worker of a run last said; empty where none did."""
+        found = await self._call("hget", keys.run(run_id), "progress")
+        return dict(json.loads(found)) if found else {}
+
+    async def tell(self, run_id: str, event: dict[str, object]) -> None:
+        """Adds to what happened in a run."""
+        name = keys.events(run_id)
+        try:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.rpush(name, json.dumps(event))
+                pipe.ltrim(name, -keys.EVENTS_KEPT, -1)
+                pipe.expire(name, keys.RUN_LIFETIME_S)
+                await pipe.execute()
+        except (RedisError, OSError) as error:
+            raise BoardAway(str(error)) from error
+
+    async def set_due(self, source: str, due_ms: int) -> None:
+        """When the next run of a source begins; 0: not by itself."""
+        if due_ms:
+            await self._call("zadd", keys.DUE, {source: due_ms})
+        else:
+            await self._call("zrem", keys.DUE, source)
+
+    async def due(self, most: int = 100) -> list[str]:
+        """Sources whose time has come."""
+        return list(await self._run("due", [keys.DUE], [most]))
+
+    async def due_times(self) -> dict[str, int]:
+        """When the next run of each source begins, milliseconds since 1970."""
+        return {name: int(score) for name, score in await self._call("zrange", keys.DUE, 0, -1, withscores=True)}
+
+    async def _run(self, name: str, names: list[str], arguments: list[Any]) -> Any:
+        try:
+            return await self._scripts[name](keys=names, args=arguments)
+        except (RedisError, OSError) as error:
+            raise BoardAway(str(error)) from error
+
+    async def _call(self, name: str, *arguments: object, **options: object) -> Any:
+        try:
+            return await getattr(self._redis, name)(*arguments, **options)
+        except (RedisError, OSError) as error:
+            raise BoardAway(str(error)) from error

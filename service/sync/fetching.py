@@ -1,0 +1,118 @@
+"""From a source's URL to a spool: over HTTP as pictures are fetched, page by page where a shop has pages, or from the
+disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+from yarl import URL
+
+from service.errors import Reason, ServiceError
+from service.intake.fetch import Fetched, Fetcher, FetchRequest, Validators
+from service.sync.feed_files import PREFIX, FeedFiles
+from service.sync.feeds.json_feeds import MAX_DOCUMENT_BYTES, products_of
+from service.sync.feeds.model import FeedError
+from service.sync.model import SourceConfig, SourceState
+from service.sync.spool import Spool
+
+_PAGE_SIZE = 250
+_MOST_PAGES = 10_000
+_DISK_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class FetchedFeed:
+    """A feed in a spool, to be closed by whoever reads it; None where its host says that it has not changed."""
+
+    spool: Spool | None
+    digest: str = ""
+    validators: Validators = field(default_factory=Validators)
+
+
+@dataclass(frozen=True)
+class FeedPlace:
+    """Where feeds of one tenant may come from, and where they lie meanwhile."""
+
+    spool_folder: Path
+    files: FeedFiles
+    allowed_hosts: Collection[str] | None = None
+
+
+class FeedFetcher:
+    """For one event loop. `fetcher` None: this server fetches nothing over the network."""
+
+    def __init__(self, fetcher: Fetcher | None) -> None:
+        self._fetcher = fetcher
+
+    async def fetch(self, config: SourceConfig, state: SourceState, place: FeedPlace) -> FetchedFeed:
+        """The feed as it is now. `state` without validators asks for it unconditionally. Raises ServiceError, FeedError
+        or OSError."""
+        spool = Spool(place.spool_folder)
+        try:
+            if config.url.startswith(PREFIX):
+                path = place.files.path(config.url)
+                await asyncio.to_thread(_copy, path, spool.take)
+                return FetchedFeed(spool, spool.finish())
+            if is_paged(config.url):
+                await self._pages(config, place, spool)
+                return FetchedFeed(spool, spool.finish())
+            known = Validators(state.etag, state.last_modified)
+            request = FetchRequest(config.url, place.allowed_hosts, known, config.authorization, spool.take)
+            found = await self._fetch(request)
+        except BaseException:
+            spool.close()
+            raise
+        if found.body is None:
+            spool.close()
+            return FetchedFeed(None)
+        return FetchedFeed(spool, spool.finish(), found.validators)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        if self._fetcher is not None:
+            await self._fetcher.close()
+
+    async def _fetch(self, request: FetchRequest) -> Fetched:
+        if self._fetcher is None:
+            raise ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server fetches nothing (fetch_urls)", field="url")
+        return await self._fetcher.fetch(request)
+
+    async def _pages(self, config: SourceConfig, place: FeedPlace, spool: Spool) -> None:
+        """Shopify's pages, one product a line, until one is empty."""
+        for number in range(1, _MOST_PAGES + 1):
+            page = _Page()
+            url = str(URL(config.url).update_query(limit=str(_PAGE_SIZE), page=str(number)))
+            await self._fetch(FetchRequest(url, place.allowed_hosts, Validators(), config.authorization, page.take))
+            products = products_of(bytes(page.content))
+            if not products:
+                return
+            spool.take(b"".join(orjson.dumps({"products": [p]}) + b"\n" for p in products))
+        raise FeedError("FEED_TOO_LARGE", f"the shop has more than {_MOST_PAGES} pages")
+
+
+def is_paged(url: str) -> bool:
+    """Whether the feed is read page by page."""
+    parts = URL(url)
+    return parts.path.endswith("/products.json") and "page" not in parts.query
+
+
+class _Page:
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def take(self, part: bytes) -> None:
+        self.content += part
+        if len(self.content) > MAX_DOCUMENT_BYTES:
+            raise FeedError("FEED_TOO_LARGE", "a page of products.json has more than 64 MiB")
+
+
+def _copy(path: Path, take: Callable[[bytes], object]) -> None:
+    if path.is_dir():
+        return  # its items are listed when they are read
+    with path.open("rb") as file:
+        while part := file.read(_DISK_BLOCK):
+            take(part)

@@ -1,0 +1,126 @@
+"""Keeps board and ledgers in step: starts what is due, brings back what was lost, lets go of what is too old."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+import structlog
+
+from index import AfterimageIndexError
+from service.background import end_task
+from service.coordination.run_board import BoardAway, RunRef
+from service.errors import Reason, ServiceError
+from service.sync.ledger import Ledger, now_ms
+from service.sync.model import RunState, Source
+from service.sync.running import staging_path
+from service.sync.staging import remove
+from service.sync.synchronisation import APPROVAL_MS, Synchronisation, WantedRun, cancelled
+from service.sync.worker import SyncParts, SyncWorker
+
+_LOG = structlog.get_logger(__name__)
+_DUE_EVERY_S = 1.0
+_COMPARE_EVERY_S = 5.0
+_PURGE_EVERY_S = 3600.0
+
+
+class Keeper:
+    """For one event loop."""
+
+    def __init__(self, parts: SyncParts, synchronisation: Synchronisation, worker: SyncWorker) -> None:
+        self._parts, self._synchronisation, self._worker = parts, synchronisation, worker
+        self._loop: asyncio.Task[None] | None = None
+        self._compared = self._purged = -_PURGE_EVERY_S
+
+    def start(self) -> None:
+        """Begins."""
+        self._loop = asyncio.create_task(self._keep(), name="sync keeper")
+
+    async def stop(self) -> None:
+        """Ends."""
+        if self._loop is not None:
+            await end_task(self._loop)
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except BoardAway:
+                pass  # the worker says so
+            except Exception as error:  # the loop must go on; the cause is in the log
+                _LOG.error("keeping syncs in step failed", exc_info=error)
+            await asyncio.sleep(_DUE_EVERY_S)
+
+    async def look(self) -> None:
+        """Does what is to be done now. Raises BoardAway."""
+        await self._parts.board.reap()
+        for name in await self._parts.board.due():
+            await self._start(*name.split("/"))
+        if time.monotonic() - self._compared >= _COMPARE_EVERY_S:
+            self._compared = time.monotonic()
+            await self._compare()
+
+    async def _start(self, tenant_uid: str, source_id: str) -> None:
+        try:
+            ledger = await asyncio.to_thread(self._parts.ledgers.of, tenant_uid)
+            source = await asyncio.to_thread(ledger.source, source_id)
+        except (ServiceError, AfterimageIndexError):  # the source, or its tenant, is gone
+            await self._parts.board.set_due(f"{tenant_uid}/{source_id}", 0)
+            return
+        await self._synchronisation.schedule(tenant_uid, source)  # the next one first: missed ones become one
+        try:
+            await self._synchronisation.begin(tenant_uid, WantedRun(source_id, trigger="schedule"))
+        except ServiceError as error:
+            if error.reason is not Reason.RUN_ACTIVE:
+                raise
+            _LOG.info("a scheduled run was skipped, the last one has not ended", source_id=source_id)
+
+    async def _compare(self) -> None:
+        """Tells the board what the ledgers know and it does not: after it was wiped, or had been away."""
+        known = await self._parts.board.due_times()
+        purge = time.monotonic() - self._purged >= _PURGE_EVERY_S
+        oldest = 0
+        for tenant_uid, ledger in await asyncio.to_thread(self._parts.ledgers.existing):
+            for source in await asyncio.to_thread(ledger.sources):
+                scheduled = bool(source.config.schedule.cron) and not source.config.paused
+                if scheduled and f"{tenant_uid}/{source.source_id}" not in known:
+                    await self._synchronisation.schedule(tenant_uid, source)
+                if scheduled:
+                    oldest = max(oldest, now_ms() - (source.state.success_ms or source.created_ms))
+                if purge:
+                    await asyncio.to_thread(self._purge, tenant_uid, source)
+            for run in await asyncio.to_thread(ledger.live_runs):
+                if run.run_id not in self._worker.working:
+                    ref = RunRef(tenant_uid, run.collection, run.run_id)
+                    await self._bring_back(ledger, ref, run.state)
+            await asyncio.to_thread(self._expire, tenant_uid, ledger)
+        if purge:
+            self._purged = time.monotonic()
+        self._parts.metrics.sync_oldest_success_s.set(oldest / 1000)
+        self._parts.metrics.sync_runs_working.set(len(self._worker.working))
+
+    async def _bring_back(self, ledger: Ledger, ref: RunRef, state: RunState) -> None:
+        if state is RunState.CANCELLING:  # nobody works on it any more
+            await asyncio.to_thread(ledger.move, ref.run_id, {RunState.CANCELLING}, cancelled)
+            place = await asyncio.to_thread(self._parts.ledgers.place, ref.tenant_uid)
+            await asyncio.to_thread(remove, staging_path(place, ref.run_id))
+        else:
+            await self._parts.board.submit(ref)
+
+    def _expire(self, tenant_uid: str, ledger: Ledger) -> None:
+        for run in ledger.runs():
+            waited_since = run.started_ms or run.created_ms
+            if run.state is RunState.AWAITING_APPROVAL and now_ms() - waited_since > APPROVAL_MS:
+                ended = now_ms()
+                message = "nobody approved the plan within a day"
+                expired = replace(run, state=RunState.BLOCKED, reason="NOT_APPROVED", message=message, ended_ms=ended)
+                ledger.move(run.run_id, {RunState.AWAITING_APPROVAL}, lambda _, new=expired: new)  # type: ignore[misc]
+                remove(staging_path(self._parts.ledgers.place(tenant_uid), run.run_id))
+
+    def _purge(self, tenant_uid: str, source: Source) -> None:
+        try:
+            directory = self._parts.engine.spaces.directory(tenant_uid)
+            directory.collection(source.config.collection).sourced.purge()
+        except (AfterimageIndexError, OSError) as error:
+            _LOG.warning("withdrawn records could not be erased yet", error=str(error))

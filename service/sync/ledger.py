@@ -1,0 +1,186 @@
+"""A tenant's sources and runs, in `sync.db`, encrypted under the tenant's data key. This is the truth; Redis only says
+who works on what at the moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+
+from index.crypto import derive_key
+from index.layout import new_uid
+from index.sqlite import connect, migrate
+from service.errors import Reason, ServiceError
+from service.sync.model import CONFIG, ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
+
+RUNS_KEPT = 200
+_MIGRATIONS = (
+    """
+    CREATE TABLE sources (
+      source_id TEXT PRIMARY KEY,
+      name TEXT NOT NULL UNIQUE,
+      config TEXT NOT NULL,
+      state TEXT NOT NULL,
+      created_ms INTEGER NOT NULL,
+      updated_ms INTEGER NOT NULL
+    );
+    CREATE TABLE runs (
+      number INTEGER PRIMARY KEY AUTOINCREMENT,
+      run_id TEXT NOT NULL UNIQUE,
+      source_id TEXT NOT NULL,
+      state TEXT NOT NULL,
+      told TEXT NOT NULL
+    );
+    CREATE INDEX runs_by_source ON runs (source_id, number)
+    """,
+)
+
+
+class Ledger:
+    """Any number of threads may call any method at once."""
+
+    def __init__(self, path: Path, data_key: bytes) -> None:
+        """Opens, or makes, the database. Raises WrongKey or StoreUnavailable."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._database = connect(path, derive_key(data_key, "sync ledger"))
+        migrate(self._database, _MIGRATIONS, "the sync ledger")
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Closes the database."""
+        with self._lock:
+            self._database.close()
+
+    # ---- sources
+
+    def add_source(self, config: SourceConfig) -> Source:
+        """Registers a source. Raises ServiceError (SOURCE_EXISTS)."""
+        now = now_ms()
+        source = Source(new_uid(), config, SourceState(), now, now)
+        with self._lock:
+            if self._database.execute("SELECT 1 FROM sources WHERE name = ?", (config.name,)).fetchone():
+                raise ServiceError(Reason.SOURCE_EXISTS, f"source {config.name!r} exists", field="source.name")
+            self._database.execute(
+                "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?)",
+                (source.source_id, config.name, _json(CONFIG, config), _json(STATE, source.state), now, now),
+            )
+        return source
+
+    def sources(self) -> list[Source]:
+        """All sources, ordered by name."""
+        query = "SELECT source_id, config, state, created_ms, updated_ms FROM sources ORDER BY name"
+        with self._lock:
+            rows = self._database.execute(query).fetchall()
+        return [Source(r[0], CONFIG.validate_json(r[1]), STATE.validate_json(r[2]), r[3], r[4]) for r in rows]
+
+    def source(self, name_or_id: str) -> Source:
+        """One source, by its name or its id. Raises ServiceError (SOURCE_NOT_FOUND)."""
+        found = [s for s in self.sources() if name_or_id in (s.config.name, s.source_id)]
+        if not found:
+            raise ServiceError(Reason.SOURCE_NOT_FOUND, f"no source {name_or_id[:80]!r}", field="source")
+        return found[0]
+
+    def change_source(self, source_id: str, config: SourceConfig) -> Source:
+        """Replaces what the tenant says of a source; its name stays. Raises ServiceError."""
+        self.source(source_id)
+        with self._lock:
+            self._database.execute(
+                "UPDATE sources SET config = ?, updated_ms = ? WHERE source_id = ?",
+                (_json(CONFIG, config), now_ms(), source_id),
+            )
+        return self.source(source_id)
+
+    def note_state(self, source_id: str, state: SourceState) -> None:
+        """Notes what a run left."""
+        with self._lock:
+            self._database.execute("UPDATE sources SET state = ? WHERE source_id = ?", (_json(STATE, state), source_id))
+
+    def delete_source(self, source_id: str) -> None:
+        """Forgets a source and its runs."""
+        with self._lock:
+            self._database.execute("DELETE FROM runs WHERE source_id = ?", (source_id,))
+            self._database.execute("DELETE FROM sources WHERE source_id = ?", (source_id,))
+
+    # ---- runs
+
+    def add_run(self, run: Run) -> Run:
+        """Adds a run that is queued; the oldest that ended are forgotten. Raises ServiceError (RUN_ACTIVE) where one of
+        the same source has not ended."""
+        made = replace(run, run_id=run.run_id or new_uid(), created_ms=now_ms())
+        with self._lock:
+            live = self._database.execute(
+                f"SELECT run_id FROM runs WHERE source_id = ? AND state NOT IN ({_names(_NOT_LIVE)})",  # noqa: S608
+                (run.source_id,),
+            ).fetchone()
+            if live:
+                message = f"run {live[0]} of this source has not ended; wait for it or cancel it"
+                raise ServiceError(Reason.RUN_ACTIVE, message, field="source")
+            self._insert(made)
+            self._database.execute(
+                f"DELETE FROM runs WHERE source_id = ? AND state IN ({_names(ENDED)}) AND number <= (SELECT number FROM"  # noqa: S608
+                " runs WHERE source_id = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                (run.source_id, run.source_id, RUNS_KEPT),
+            )
+        return made
+
+    def run(self, run_id: str) -> Run:
+        """One run. Raises ServiceError (RUN_NOT_FOUND)."""
+        with self._lock:
+            row = self._database.execute("SELECT told FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if row is None:
+            raise ServiceError(Reason.RUN_NOT_FOUND, f"no run {run_id[:80]!r}", field="run_id")
+        return RUN.validate_json(row[0])
+
+    def runs(self, source_id: str = "", *, limit: int = 100) -> list[Run]:
+        """The newest first; of all sources where none is named."""
+        query = "SELECT told FROM runs WHERE ? IN ('', source_id) ORDER BY number DESC LIMIT ?"
+        with self._lock:
+            return [RUN.validate_json(r[0]) for r in self._database.execute(query, (source_id, limit))]
+
+    def live_runs(self) -> list[Run]:
+        """Runs that somebody must work on."""
+        query = f"SELECT told FROM runs WHERE state NOT IN ({_names(_NOT_LIVE)}) ORDER BY number"  # noqa: S608
+        with self._lock:
+            return [RUN.validate_json(r[0]) for r in self._database.execute(query)]
+
+    def move(self, run_id: str, expected: Collection[RunState], change: Callable[[Run], Run]) -> Run | None:
+        """Changes a run if it is in one of the expected states, in one step; None where it is not."""
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                row = self._database.execute("SELECT told FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+                run = RUN.validate_json(row[0]) if row else None
+                if run is None or run.state not in expected:
+                    return None
+                changed = change(run)
+                self._database.execute(
+                    "UPDATE runs SET state = ?, told = ? WHERE run_id = ?",
+                    (changed.state, _json(RUN, changed), run_id),
+                )
+                return changed
+            finally:
+                self._database.execute("COMMIT")
+
+    def _insert(self, run: Run) -> None:
+        self._database.execute(
+            "INSERT INTO runs (run_id, source_id, state, told) VALUES (?, ?, ?, ?)",
+            (run.run_id, run.source_id, run.state, _json(RUN, run)),
+        )
+
+
+_NOT_LIVE = ENDED | {RunState.AWAITING_APPROVAL}
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def _names(states: Collection[RunState]) -> str:
+    return ",".join(f"'{s}'" for s in sorted(states))
+
+
+def _json(adapter: object, value: object) -> str:
+    return adapter.dump_json(value).decode()  # type: ignore[attr-defined, no-any-return]

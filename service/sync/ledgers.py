@@ -1,0 +1,59 @@
+"""The ledgers of all tenants that have one, opened when they are needed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from index import DataDirectory
+from service.sync.feed_files import FeedFiles
+from service.sync.fetching import FeedPlace
+from service.sync.ledger import Ledger
+from service.tenancy.registry import TenantRegistry
+
+
+class Ledgers:
+    """Any number of threads may call any method at once."""
+
+    def __init__(
+        self, data: DataDirectory, registry: TenantRegistry, feeds_dir: Path | None, max_picture_bytes: int
+    ) -> None:
+        self._data, self._registry = data, registry
+        self._feeds_dir, self._max_picture_bytes = feeds_dir, max_picture_bytes
+        self._lock = threading.Lock()
+        self._open: dict[str, Ledger] = {}
+
+    def of(self, tenant_uid: str) -> Ledger:
+        """The tenant's ledger, made where there is none. Raises TenancyError where the tenant is gone."""
+        with self._lock:
+            found = self._open.get(tenant_uid)
+            if found is None:
+                found = Ledger(self._data.tenant(tenant_uid).sync, self.data_key(tenant_uid))
+                self._open[tenant_uid] = found
+            return found
+
+    def existing(self) -> list[tuple[str, Ledger]]:
+        """Those of all tenants that have one; those of deleted tenants are closed."""
+        uids = [t.uid for t in self._registry.tenants()]
+        with self._lock:
+            for gone in self._open.keys() - set(uids):
+                self._open.pop(gone).close()
+        return [(uid, self.of(uid)) for uid in uids if self._data.tenant(uid).sync.exists()]
+
+    def data_key(self, tenant_uid: str) -> bytes:
+        """The tenant's data key. Raises TenancyError."""
+        return self._registry.data_key(tenant_uid)
+
+    def place(self, tenant_uid: str) -> FeedPlace:
+        """Where the tenant's feeds may come from, and where they lie meanwhile. Raises TenancyError."""
+        name = next((t.name for t in self._registry.tenants() if t.uid == tenant_uid), "")
+        root = self._feeds_dir / name if self._feeds_dir is not None and name else None
+        files = FeedFiles(root, self._max_picture_bytes)
+        return FeedPlace(self._data.tenant(tenant_uid).staging, files, self._registry.fetch_hosts(tenant_uid))
+
+    def close(self) -> None:
+        """Closes all."""
+        with self._lock:
+            for ledger in self._open.values():
+                ledger.close()
+            self._open.clear()

@@ -1,0 +1,51 @@
+"""When a source's next run begins."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+from service.errors import Reason, ServiceError
+from service.sync.model import Schedule
+
+SHORTEST = timedelta(minutes=5)
+_LOOKED_AT = 50
+_JITTER = 0.1
+
+
+def check_schedule(schedule: Schedule) -> None:
+    """Raises ServiceError (ARGUMENT_INVALID) unless the schedule makes sense and is not too dense."""
+    times = _times(schedule, datetime.now(UTC))
+    if any(later - earlier < SHORTEST for earlier, later in pairwise(islice(times, _LOOKED_AT))):
+        message = "the schedule asks for runs less than five minutes apart"
+        raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.schedule.cron")
+
+
+def next_due_ms(schedule: Schedule, source_id: str, now_ms: int) -> int:
+    """The next time after now, milliseconds since 1970, later by up to a tenth of the period: always as much for the
+    same source, so that not all shops are asked at the full hour. 0 where the source has no schedule."""
+    if not schedule.cron:
+        return 0
+    times = list(islice(_times(schedule, datetime.fromtimestamp(now_ms / 1000, UTC)), 2))
+    if not times:
+        return 0
+    period = (times[1] - times[0]).total_seconds() if len(times) > 1 else 0.0
+    share = int.from_bytes(hashlib.sha256(source_id.encode()).digest()[:4], "big") / 2**32
+    return int((times[0].timestamp() + share * _JITTER * min(period, 86_400)) * 1000)
+
+
+def _times(schedule: Schedule, after: datetime) -> CronSim | list[datetime]:
+    if not schedule.cron:
+        return []
+    try:
+        return CronSim(schedule.cron, after.astimezone(ZoneInfo(schedule.time_zone or "UTC")))
+    except CronSimError as error:
+        message = f"{schedule.cron[:80]!r} is not in cron syntax, such as `15 * * * *`: {error}"
+        raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.schedule.cron") from None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        message = f"no time zone is called {schedule.time_zone[:80]!r}; give one such as Europe/Berlin"
+        raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.schedule.time_zone") from None

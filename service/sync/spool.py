@@ -1,0 +1,95 @@
+"""Where a feed lies between fetching and reading: a file without a name, encrypted under a key that only this process
+has, so that nothing of a feed can be read from the disk, whatever happens."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_BLOCK = 1 << 20
+_TAG = 16
+
+
+class Spool(io.RawIOBase):
+    """Written once, from the start to `finish`; then read, with seeking. Raises OSError where the disk is full."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by `close`
+        self._cipher = AESGCM(os.urandom(32))
+        self._digest = hashlib.sha256()
+        self._tail = bytearray()
+        self._blocks = self.size = self._at = 0
+        self._last = b""
+        self._cached: tuple[int, bytes] = (-1, b"")
+
+    def take(self, part: bytes) -> None:
+        """Adds to the end."""
+        self._digest.update(part)
+        self._tail += part
+        self.size += len(part)
+        while len(self._tail) >= _BLOCK:
+            self._put(bytes(self._tail[:_BLOCK]))
+            del self._tail[:_BLOCK]
+        self._last = part[-1:] or self._last
+
+    def finish(self) -> str:
+        """Ends the writing; returns the SHA-256 of all, in hexadecimal."""
+        if self._tail:
+            self._put(bytes(self._tail))
+            self._tail.clear()
+        return self._digest.hexdigest()
+
+    @property
+    def ends_in_newline(self) -> bool:
+        """Whether the last byte ends a line."""
+        return self._last in (b"\n", b"\r")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        number, offset = divmod(self._at, _BLOCK)
+        if self._at >= self.size:
+            return 0
+        part = self._get(number)[offset : offset + len(view)]
+        view[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def close(self) -> None:
+        """Gives the disk's space back."""
+        self._file.close()
+        super().close()
+
+    def _put(self, block: bytes) -> None:
+        sealed = self._cipher.encrypt(self._blocks.to_bytes(12, "big"), block, None)
+        at = self._blocks * (_BLOCK + _TAG)
+        while sealed:
+            written = os.pwrite(self._file.fileno(), sealed, at)
+            sealed, at = sealed[written:], at + written
+        self._blocks += 1
+
+    def _get(self, number: int) -> bytes:
+        if self._cached[0] != number:
+            sealed = os.pread(self._file.fileno(), _BLOCK + _TAG, number * (_BLOCK + _TAG))
+            self._cached = (number, self._cipher.decrypt(number.to_bytes(12, "big"), sealed, None))
+        return self._cached[1]

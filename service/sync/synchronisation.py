@@ -1,0 +1,265 @@
+"""What tenants can ask for: sources, previews, runs, approvals, failures, undo."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import ParamSpec, TypeVar
+
+from index import Failure
+from service.coordination.run_board import BoardAway, RunRef
+from service.engine.faults import translated_errors
+from service.errors import Reason, ServiceError
+from service.sync.checks import check_config, check_options, check_place
+from service.sync.feed_files import PREFIX
+from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
+from service.sync.feeds.reader import Preview, preview
+from service.sync.ledger import Ledger, now_ms
+from service.sync.model import ENDED, Run, RunState, Source, SourceConfig, SourceState
+from service.sync.running import LIVE, staging_path
+from service.sync.schedule import next_due_ms
+from service.sync.staging import remove
+from service.sync.worker import SyncParts, SyncWorker
+from service.tenancy.registry import Principal
+
+P = ParamSpec("P")
+T = TypeVar("T")
+APPROVAL_MS = 86_400_000
+_WATCH_EVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run with how far it is, where somebody works on it."""
+
+    run: Run
+    progress: dict[str, object]
+
+
+@dataclass(frozen=True)
+class WantedRun:
+    """dry_run: only plan; full: although the feed has not changed."""
+
+    source: str
+    dry_run: bool = False
+    full: bool = False
+    trigger: str = "request"
+
+
+class Synchronisation:
+    """For one event loop. All methods raise ServiceError."""
+
+    def __init__(self, parts: SyncParts, worker: SyncWorker) -> None:
+        self._parts, self._worker = parts, worker
+
+    # ---- sources
+
+    async def create_source(self, principal: Principal, config: SourceConfig) -> Source:
+        """Registers a source of an existing collection."""
+        check_config(config)
+        await self._parts.engine.collection(principal, config.collection)
+        ledger = await self._ledger(principal.tenant_uid)
+        source = await self._write(ledger.add_source, config)
+        await self.schedule(principal.tenant_uid, source)
+        return source
+
+    async def sources(self, principal: Principal) -> list[Source]:
+        """The tenant's sources."""
+        ledger = await self._ledger(principal.tenant_uid)
+        return await self._read(ledger.sources)
+
+    async def source(self, principal: Principal, name: str) -> Source:
+        """One source, by name or id."""
+        ledger = await self._ledger(principal.tenant_uid)
+        return await self._read(ledger.source, name)
+
+    async def update_source(
+        self, principal: Principal, name: str, change: Callable[[SourceConfig], SourceConfig]
+    ) -> Source:
+        """Changes a source; its name and collection stay."""
+        ledger = await self._ledger(principal.tenant_uid)
+        source = await self._read(ledger.source, name)
+        config = change(source.config)
+        if (config.name, config.collection) != (source.config.name, source.config.collection):
+            message = "a source keeps its name and its collection; delete it and make another"
+            raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.collection")
+        check_config(config)
+        changed = await self._write(ledger.change_source, source.source_id, config)
+        await self.schedule(principal.tenant_uid, changed)
+        return changed
+
+    async def delete_source(self, principal: Principal, name: str) -> int:
+        """Forgets a source; its records stay, and are nobody's. Returns how many those are."""
+        ledger = await self._ledger(principal.tenant_uid)
+        source = await self._read(ledger.source, name)
+        live = [r for r in await self._read(ledger.runs, source.source_id) if r.state not in ENDED]
+        if any(r.state is not RunState.AWAITING_APPROVAL for r in live):
+            raise ServiceError(Reason.RUN_ACTIVE, "a run of this source has not ended; cancel it first", field="source")
+        for run in live:
+            await self.cancel(principal, run.run_id)
+        released = 0
+        try:
+            collection = await self._parts.engine.collection(principal, source.config.collection)
+            released = await self._write(collection.sourced.release, source.source_id)
+        except ServiceError as error:
+            if error.reason is not Reason.COLLECTION_NOT_FOUND:
+                raise
+        await self._write(ledger.delete_source, source.source_id)
+        await self._quietly(self._parts.board.set_due(f"{principal.tenant_uid}/{source.source_id}", 0))
+        return released
+
+    async def preview(self, principal: Principal, url: str, options: FeedOptions, authorization: str) -> Preview:
+        """The first items of a feed, without registering anything."""
+        check_place(url)
+        check_options(options)
+        config = SourceConfig("preview", "", url, options=options, authorization=authorization)
+        place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
+        try:
+            if url.startswith(PREFIX) and (await self._read(place.files.path, url)).is_dir():
+                items = await self._read(lambda: tuple(place.files.items(url))[:20])
+                return Preview(FeedFormat.FOLDER, items, ())
+            fetched = await self._parts.fetcher.fetch(config, SourceState(), place)
+            assert fetched.spool is not None
+            with closing(fetched.spool) as spool:
+                return await self._read(preview, spool, spool.size, options)  # type: ignore[arg-type]
+        except FeedError as error:
+            raise ServiceError(Reason.FEED_UNUSABLE, f"{error.reason}: {error}", field="url") from None
+
+    # ---- runs
+
+    async def start(self, principal: Principal, wanted: WantedRun) -> Run:
+        """Queues a run. RUN_ACTIVE where one of the source has not ended."""
+        return await self.begin(principal.tenant_uid, wanted)
+
+    async def begin(self, tenant_uid: str, wanted: WantedRun) -> Run:
+        """As `start`, for whoever may."""
+        ledger = await self._ledger(tenant_uid)
+        source = await self._read(ledger.source, wanted.source)
+        run = Run("", source.source_id, source.config.collection, wanted.dry_run, wanted.full, wanted.trigger)
+        made = await self._write(ledger.add_run, run)
+        await self._submit(tenant_uid, made)
+        return made
+
+    async def run(self, principal: Principal, run_id: str) -> RunView:
+        """One run and how far it is."""
+        ledger = await self._ledger(principal.tenant_uid)
+        run = await self._read(ledger.run, run_id)
+        working = self._worker.working.get(run_id)
+        return RunView(run, working.facts() if working is not None else {})
+
+    async def runs(self, principal: Principal, source: str, limit: int) -> list[Run]:
+        """The newest runs, of one source where that is named."""
+        ledger = await self._ledger(principal.tenant_uid)
+        source_id = (await self._read(ledger.source, source)).source_id if source else ""
+        return await self._read(lambda: ledger.runs(source_id, limit=limit))
+
+    async def watch(self, principal: Principal, run_id: str) -> AsyncIterator[RunView]:
+        """A run whenever something of it has changed, until it has ended or waits for approval."""
+        seen: RunView | None = None
+        while True:
+            view = await self.run(principal, run_id)
+            if view != seen:
+                yield view
+            if view.run.state in ENDED or view.run.state is RunState.AWAITING_APPROVAL:
+                return
+            seen = view
+            await asyncio.sleep(_WATCH_EVERY_S)
+
+    async def approve(self, principal: Principal, run_id: str, plan_digest: str) -> Run:
+        """Lets a run apply the plan that was shown. RUN_NOT_WAITING or PLAN_MOVED."""
+        ledger = await self._ledger(principal.tenant_uid)
+        run = await self._read(ledger.run, run_id)
+        if run.state is not RunState.AWAITING_APPROVAL:
+            raise ServiceError(Reason.RUN_NOT_WAITING, f"the run is {run.state}, not waiting for approval")
+        if run.plan.digest != plan_digest:
+            raise ServiceError(Reason.PLAN_MOVED, "the plan is another one than was approved; look at it again")
+        approved = await self._write(
+            ledger.move, run_id, {RunState.AWAITING_APPROVAL},
+            lambda r: replace(
+                r, state=RunState.QUEUED, approved=plan_digest, approved_deletes=r.plan.delete, reason="", message=""
+            ),
+        )  # fmt: skip
+        if approved is None:
+            raise ServiceError(Reason.RUN_NOT_WAITING, "the run does not wait any more")
+        await self._submit(principal.tenant_uid, approved)
+        return approved
+
+    async def cancel(self, principal: Principal, run_id: str) -> Run:
+        """Ends a run within a second; what it has stored stays, and nothing is deleted any more."""
+        ledger = await self._ledger(principal.tenant_uid)
+        run = await self._read(ledger.run, run_id)
+        ref = RunRef(principal.tenant_uid, run.collection, run_id)
+        idle = {RunState.AWAITING_APPROVAL}
+        if run_id not in self._worker.working:
+            idle.add(RunState.QUEUED)
+        done = await self._write(ledger.move, run_id, idle, cancelled)
+        if done is not None:
+            await self._quietly(self._parts.board.forget(ref))
+            place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
+            await self._write(remove, staging_path(place, run_id))
+            return done
+        asked = await self._write(ledger.move, run_id, LIVE, lambda r: replace(r, state=RunState.CANCELLING))
+        if asked is None and run.state not in (RunState.CANCELLING, RunState.CANCELLED):
+            raise ServiceError(Reason.RUN_NOT_WAITING, f"the run has ended: {run.state}")
+        return await self._read(ledger.run, run_id)
+
+    async def undo(self, principal: Principal, run_id: str) -> int:
+        """Brings back what a run deleted; returns how many records."""
+        ledger = await self._ledger(principal.tenant_uid)
+        run = await self._read(ledger.run, run_id)
+        if run.state not in ENDED:
+            raise ServiceError(Reason.RUN_ACTIVE, "the run has not ended; cancel it first", field="run_id")
+        collection = await self._parts.engine.collection(principal, run.collection)
+        return await self._write(collection.sourced.undo, run.source_id, run_id)
+
+    # ---- failures
+
+    async def failures(self, principal: Principal, source: str, after: str, limit: int) -> list[Failure]:
+        """What could not be brought in step, in order of record ids."""
+        found = await self.source(principal, source)
+        collection = await self._parts.engine.collection(principal, found.config.collection)
+        return await self._read(collection.sourced.failures, found.source_id, after, limit)
+
+    async def retry_failures(self, principal: Principal, source: str, ids: Sequence[str]) -> tuple[int, Run]:
+        """Forgets failures, all where no ids are given, and starts a run that tries them again."""
+        found = await self.source(principal, source)
+        collection = await self._parts.engine.collection(principal, found.config.collection)
+        forgotten = await self._write(collection.sourced.forget_failures, found.source_id, list(ids) or None)
+        return forgotten, await self.start(principal, WantedRun(source, full=True, trigger="retry"))
+
+    # ---- the board
+
+    async def schedule(self, tenant_uid: str, source: Source) -> None:
+        """Notes when the next run of a source begins; where Redis is away that is done when it is back."""
+        config = source.config
+        due = 0 if config.paused else next_due_ms(config.schedule, source.source_id, now_ms())
+        await self._quietly(self._parts.board.set_due(f"{tenant_uid}/{source.source_id}", due))
+
+    async def _submit(self, tenant_uid: str, run: Run) -> None:
+        await self._quietly(self._parts.board.submit(RunRef(tenant_uid, run.collection, run.run_id)))
+        self._worker.wake.set()
+
+    async def _quietly(self, work: object) -> None:
+        """The ledger is the truth; what the board missed is told it again."""
+        try:
+            await work  # type: ignore[misc]
+        except BoardAway:
+            pass
+
+    async def _ledger(self, tenant_uid: str) -> Ledger:
+        return await self._read(self._parts.ledgers.of, tenant_uid)
+
+    async def _read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with translated_errors():
+            return await self._parts.engine.workers.read(function, *args, **kwargs)
+
+    async def _write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with translated_errors():
+            return await self._parts.engine.workers.write(function, *args, **kwargs)
+
+
+def cancelled(run: Run) -> Run:
+    """The run as it is once it was cancelled on request."""
+    return replace(run, state=RunState.CANCELLED, reason="CANCELLED", message="on request", ended_ms=now_ms())
