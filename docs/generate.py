@@ -24,6 +24,7 @@ With `--json` a failure prints `{"error": {"reason", "message"}}` on standard ou
 | 1 | failed; the message says why |
 | 2 | wrong usage |
 | 3 | done, but some records failed; they are listed |
+| 4 | a sync waits for approval |
 """
 
 

@@ -18,6 +18,7 @@ from service.cli.records import records
 from service.cli.search import search
 from service.cli.serve import serve
 from service.cli.snapshots import index, snapshots
+from service.cli.sync import sync
 from service.cli.tenants import keys, tenants
 from service.errors import ServiceError, SettingError
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Self-hosted visual search that keeps no picture.\n\n"
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some records failed.",
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some records failed, 4 waits for approval.",
 )
 app.command("serve")(serve)
 app.add_typer(tenants, name="tenants")
@@ -40,6 +41,7 @@ app.command("import")(import_)
 app.add_typer(records, name="records")
 app.add_typer(snapshots, name="snapshots")
 app.add_typer(index, name="index")
+app.add_typer(sync, name="sync")
 app.add_typer(encoders, name="encoders")
 app.command("doctor")(doctor)
 

@@ -24,6 +24,7 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     SOME_RECORDS_FAILED = 3
+    WAITS_FOR_APPROVAL = 4
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,25 @@ LEASE_MS = 30_000
 RUN_LIFETIME_S = 7 * 86_400
 EVENTS_KEPT = 1000
 
-# ZSET source by the time, in milliseconds, at which its next run is due.
-DUE = f"{PREFIX}:due"
-# ZSET run by the time, in milliseconds, from which it may be taken.
-QUEUE = f"{PREFIX}:queue"
-# ZSET run by the time, in milliseconds, at which its worker's lease ends.
-RUNNING = f"{PREFIX}:running"
-
 
 def node(node_id: str) -> str:
     """HASH pid, listen, version, started_ms: a running server. Renewed every 10 s, expires after NODE_LIFETIME_S."""
     return f"{PREFIX}:node:{node_id}"
+
+
+def due() -> str:
+    """ZSET tenant/source by the time, in milliseconds, at which its next run begins. Stays."""
+    return f"{PREFIX}:due"
+
+
+def queue() -> str:
+    """ZSET tenant/collection/run by the time, in milliseconds, from which it may be taken. Stays."""
+    return f"{PREFIX}:queue"
+
+
+def running() -> str:
+    """ZSET tenant/collection/run by the time, in milliseconds, at which its worker's lease ends. Stays."""
+    return f"{PREFIX}:running"
 
 
 def lease(collection: str) -> str:

@@ -121,12 +121,12 @@ class RunBoard:
 
     async def submit(self, ref: RunRef, delay_s: float = 0.0) -> None:
         """Queues a run, unless it is queued or worked on already."""
-        await self._run("submit", [keys.QUEUE, keys.RUNNING], [str(ref), int(delay_s * 1000)])
+        await self._run("submit", [keys.queue(), keys.running()], [str(ref), int(delay_s * 1000)])
 
     async def take(self, worker: str) -> tuple[RunRef, int] | None:
         """Takes a run and its collection's lease; with the epoch. None where there is nothing to do."""
         arguments = [worker, keys.LEASE_MS, keys.PREFIX]
-        found = await self._run("take", [keys.QUEUE, keys.RUNNING], arguments)
+        found = await self._run("take", [keys.queue(), keys.running()], arguments)
         return (RunRef.parse(found[0]), int(found[1])) if found else None
 
     async def raise_epoch(self, ref: RunRef, floor: int) -> int:
@@ -137,20 +137,20 @@ class RunBoard:
         """Keeps the lease and shows progress; False where it is somebody else's, or nobody's."""
         arguments: list[object] = [worker, keys.LEASE_MS, str(ref), keys.RUN_LIFETIME_S]
         arguments += ["progress", json.dumps(progress)]
-        names = [keys.lease(ref.place), keys.RUNNING, keys.run(ref.run_id)]
+        names = [keys.lease(ref.place), keys.running(), keys.run(ref.run_id)]
         return bool(await self._run("renew", names, arguments))
 
     async def release(self, ref: RunRef, worker: str) -> None:
         """Gives the lease back."""
-        await self._run("release", [keys.lease(ref.place), keys.RUNNING], [worker, str(ref)])
+        await self._run("release", [keys.lease(ref.place), keys.running()], [worker, str(ref)])
 
     async def reap(self) -> list[RunRef]:
         """Returns the runs of workers that have gone to the queue; which they were."""
-        return [RunRef.parse(r) for r in await self._run("reap", [keys.RUNNING, keys.QUEUE], [])]
+        return [RunRef.parse(r) for r in await self._run("reap", [keys.running(), keys.queue()], [])]
 
     async def forget(self, ref: RunRef) -> None:
         """Takes a run that has ended out of the queue."""
-        await self._call("zrem", keys.QUEUE, str(ref))
+        await self._call("zrem", keys.queue(), str(ref))
 
     async def progress(self, run_id: str) -> dict[str, Any]:
         """What the worker of a run last said; empty where none did."""
@@ -172,17 +172,17 @@ class RunBoard:
     async def set_due(self, source: str, due_ms: int) -> None:
         """When the next run of a source begins; 0: not by itself."""
         if due_ms:
-            await self._call("zadd", keys.DUE, {source: due_ms})
+            await self._call("zadd", keys.due(), {source: due_ms})
         else:
-            await self._call("zrem", keys.DUE, source)
+            await self._call("zrem", keys.due(), source)
 
     async def due(self, most: int = 100) -> list[str]:
         """Sources whose time has come."""
-        return list(await self._run("due", [keys.DUE], [most]))
+        return list(await self._run("due", [keys.due()], [most]))
 
     async def due_times(self) -> dict[str, int]:
         """When the next run of each source begins, milliseconds since 1970."""
-        return {name: int(score) for name, score in await self._call("zrange", keys.DUE, 0, -1, withscores=True)}
+        return {name: int(score) for name, score in await self._call("zrange", keys.due(), 0, -1, withscores=True)}
 
     async def _run(self, name: str, names: list[str], arguments: list[Any]) -> Any:
         try:

@@ -74,13 +74,20 @@ class Fetched:
 @dataclass(frozen=True)
 class FetchRequest:
     """What to ask for. allowed_hosts None: any that is public. authorization: the header of that name. take: gets the
-    parts of the body as they come; None keeps them all."""
+    parts of the body as they come; None keeps them all. body: JSON to send, by POST, and signature: its header."""
 
     url: str
     allowed_hosts: Collection[str] | None = None
     known: Validators = Validators()
     authorization: str = field(default="", repr=False)
     take: Callable[[bytes], object] | None = None
+    body: bytes | None = None
+    signature: str = field(default="", repr=False)
+
+    @property
+    def method(self) -> str:
+        """POST where something is sent."""
+        return "GET" if self.body is None else "POST"
 
 
 class Fetcher:
@@ -128,7 +135,10 @@ class Fetcher:
             pin(addresses)
             try:
                 headers = _headers(request)
-                async with self._connected().get(link.url, headers=headers, allow_redirects=False) as response:
+                session = self._connected()
+                async with session.request(
+                    request.method, link.url, headers=headers, data=request.body, allow_redirects=False
+                ) as response:
                     self._check_peer(response)
                     return await self._read(link, response, request)
             except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -171,7 +181,10 @@ class Fetcher:
         if status == 304 and request.known != Validators():
             self._hosts.succeeded(link.host)
             return Fetched(None, request.known)
-        if status in _REDIRECTS:
+        if request.body is not None and 200 <= status < 300:
+            self._hosts.succeeded(link.host)
+            return Fetched(b"", Validators())
+        if status in _REDIRECTS and request.body is None:
             self._hosts.succeeded(link.host)
             return _target(link, response.headers.get("Location", ""))
         if status != 200:
@@ -236,7 +249,8 @@ def _headers(request: FetchRequest) -> dict[str, str]:
     known = request.known
     sent = {
         "If-None-Match": known.etag, "If-Modified-Since": "" if known.etag else known.last_modified,
-        "Authorization": request.authorization,
+        "Authorization": request.authorization, "Afterimage-Signature": request.signature,
+        "Content-Type": "" if request.body is None else "application/json",
     }  # fmt: skip
     return {name: value for name, value in sent.items() if value}
 

@@ -71,6 +71,10 @@ class FeedFetcher:
             return FetchedFeed(None)
         return FetchedFeed(spool, spool.finish(), found.validators)
 
+    async def tell(self, request: FetchRequest) -> None:
+        """Sends something. Raises ServiceError."""
+        await self._fetch(request)
+
     async def close(self) -> None:
         """Closes the connections."""
         if self._fetcher is not None:

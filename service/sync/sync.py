@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from index import AfterimageIndexError
+from service.background import end_task
+from service.errors import ServiceError
 from service.sync.keeper import Keeper
 from service.sync.model import Run
 from service.sync.synchronisation import Synchronisation
+from service.sync.webhook import tell
 from service.sync.worker import SyncParts, SyncWorker
 
 
@@ -16,6 +22,7 @@ class Sync:
         self._worker = SyncWorker(parts, self._ended)
         self.calls = Synchronisation(parts, self._worker)
         self._keeper = Keeper(parts, self.calls, self._worker)
+        self._telling: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begins to take runs, where this server may."""
@@ -27,8 +34,21 @@ class Sync:
         """Lets go of all runs; they go on after the next start."""
         await self._keeper.stop()
         await self._worker.stop()
+        for task in list(self._telling):
+            await end_task(task)
         await self._parts.fetcher.close()
         self._parts.ledgers.close()
 
     async def _ended(self, tenant_uid: str, run: Run) -> None:
-        """Tells whoever wants to know."""
+        """Tells the source's webhook, if it has one and the run did something or waits."""
+        if run.dry_run or run.reason == "UNCHANGED":
+            return
+        try:
+            source = await asyncio.to_thread(self._parts.ledgers.of(tenant_uid).source, run.source_id)
+            hosts = (await asyncio.to_thread(self._parts.ledgers.place, tenant_uid)).allowed_hosts
+        except (ServiceError, AfterimageIndexError):
+            return  # the source is gone
+        if source.config.webhook.url:
+            task = asyncio.create_task(tell(self._parts.fetcher, source, run, hosts))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)

@@ -123,7 +123,8 @@ class Synchronisation:
             fetched = await self._parts.fetcher.fetch(config, SourceState(), place)
             assert fetched.spool is not None
             with closing(fetched.spool) as spool:
-                return await self._read(preview, spool, spool.size, options)  # type: ignore[arg-type]
+                read = self._parts.engine.workers.read
+                return await read(preview, spool, spool.size, options)  # type: ignore[arg-type]
         except FeedError as error:
             raise ServiceError(Reason.FEED_UNUSABLE, f"{error.reason}: {error}", field="url") from None
 

@@ -66,7 +66,7 @@ def test_every_command_is_in_the_reference() -> None:
 def test_every_redis_key_has_its_row() -> None:
     made = [value for name, value in vars(keys).items() if callable(value) and not name.startswith("_")]
     documented = re.findall(r"^\| `(\{afterimage\}:[^`]+)`", read("redis-keys.md"), re.MULTILINE)
-    assert [make("<id>") for make in made] == documented
+    assert [make("<id>") if make.__code__.co_argcount else make() for make in made] == documented
 
 
 def test_every_field_of_the_manifest_has_its_row() -> None:

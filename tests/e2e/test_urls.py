@@ -1,8 +1,5 @@
 """Pictures by URL through a real server: fetched, found, fetched again only when they changed."""
 
-import contextlib
-import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,43 +9,7 @@ from afterimage.client import NewRecord, Term
 from tests.support.files import all_bytes
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
-
-
-class Shop:
-    """A web server whose pictures may change; `requests` are (path, If-None-Match)."""
-
-    def __init__(self) -> None:
-        self.pictures: dict[str, bytes] = {}
-        self.etags = True
-        self.requests: list[tuple[str, str]] = []
-        self.address = ""
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        shop = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                shop.requests.append((self.path, self.headers.get("If-None-Match", "")))
-                body = shop.pictures.get(self.path, b"")
-                etag = f'"{hash(body)}"' if shop.etags else ""
-                status = 404 if not body else 304 if etag and self.headers.get("If-None-Match") == etag else 200
-                self.send_response(status)
-                if etag:
-                    self.send_header("ETag", etag)
-                self.send_header("Content-Length", str(len(body) if status == 200 else 0))
-                self.end_headers()
-                if status == 200:
-                    self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            self.address = f"http://127.0.0.1:{server.server_port}"
-            yield
-            server.shutdown()
+from tests.support.shop import Shop
 
 
 @pytest.fixture

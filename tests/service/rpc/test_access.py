@@ -1,13 +1,14 @@
 import grpc
 import pytest
 
-from afterimage.client import Client, NotFound, PermissionDenied, Term, Unauthenticated
+from afterimage.client import Client, NewSource, NotFound, PermissionDenied, Term, Unauthenticated
 from afterimage.v1 import (
     admin_service_pb2,
     collection_service_pb2,
     record_service_pb2,
     search_service_pb2,
     server_info_service_pb2,
+    sync_service_pb2,
 )
 from service.rpc.access import SCOPES
 from service.rpc.server import SERVICE_NAMES
@@ -16,7 +17,10 @@ from service.tenancy.registry import parse_api_key
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
 
-MODULES = (admin_service_pb2, collection_service_pb2, record_service_pb2, search_service_pb2, server_info_service_pb2)
+MODULES = (
+    admin_service_pb2, collection_service_pb2, record_service_pb2, search_service_pb2, server_info_service_pb2,
+    sync_service_pb2,
+)  # fmt: skip
 CALLS = [
     (f"/{service.full_name}/{method.name}", method)
     for module in MODULES
@@ -25,7 +29,7 @@ CALLS = [
 ]
 
 
-def invoke(server: Server, path: str, method, key: str, collection: str) -> grpc.StatusCode:
+def invoke(server: Server, path: str, method, key: str, collection: str, run_id: str = "r") -> grpc.StatusCode:
     """Makes a call with little in it; returns the status code."""
     from google.protobuf.message_factory import GetMessageClass
 
@@ -33,6 +37,14 @@ def invoke(server: Server, path: str, method, key: str, collection: str) -> grpc
     for field in ("collection", "name"):
         if field in method.input_type.fields_by_name and method.input_type.fields_by_name[field].message_type is None:
             setattr(request, field, collection)
+    fields = method.input_type.fields_by_name
+    if "run_id" in fields:
+        request.run_id = run_id
+    if method.name in ("CreateSource", "UpdateSource"):
+        request.source.name, request.source.collection = "feed", collection
+        request.source.url = "https://shop.example/feed"
+    elif "source" in fields:
+        request.source = "feed"
     if method.name in ("InsertRecords", "ImportRecords"):
         request.records.add(record_id="1", image=png(1))
     elif method.name == "UpdateRecords":
@@ -91,7 +103,10 @@ def test_no_call_is_answered_without_its_scope(server: Server, tenant_name: str,
 
 FOREIGN = [
     c for c in CALLS
-    if c[1].name not in ("CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo", "GetUsage")
+    if c[1].name not in (
+        "CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo", "GetUsage", "ListSources",
+        "PreviewFeed",
+    )
 ]  # fmt: skip
 
 
@@ -99,8 +114,10 @@ FOREIGN = [
 def test_what_belongs_to_another_tenant_does_not_exist(server: Server, client: Client, path: str, method) -> None:
     client.create_collection("private")
     client.insert("private", [_record()])
+    client.create_source(NewSource("feed", "private", "https://shop.example/feed", paused=True))
+    run = client.start_run("feed", dry_run=True)
     stranger = server.key("stranger")
-    assert invoke(server, path, method, stranger, "private") is grpc.StatusCode.NOT_FOUND
+    assert invoke(server, path, method, stranger, "private", run.run_id) is grpc.StatusCode.NOT_FOUND
     assert client.count_records("private") == 1
 
 

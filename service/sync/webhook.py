@@ -1,0 +1,59 @@
+"""Telling a shop of a run that has ended or waits, signed so that the shop can tell it from anybody else's.
+
+The header `Afterimage-Signature: t=<seconds since 1970>,v1=<hexadecimal>` holds HMAC-SHA256 over `<seconds>.<body>`
+under the source's secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Collection
+from dataclasses import asdict
+
+import orjson
+import structlog
+
+from service.errors import Code, ServiceError
+from service.intake.fetch import FetchRequest
+from service.sync.fetching import FeedFetcher
+from service.sync.model import Run, Source
+
+_LOG = structlog.get_logger(__name__)
+_PAUSES_S = (1.0, 10.0, 60.0)
+
+
+def payload(source: Source, run: Run) -> bytes:
+    """What is told: JSON, without anything of the records."""
+    plan = run.plan
+    return orjson.dumps(
+        {
+            "event": "run." + str(run.state), "source": source.config.name, "collection": run.collection,
+            "run_id": run.run_id, "state": str(run.state), "reason": run.reason, "message": run.message,
+            "counts": asdict(run.counts), "plan_digest": plan.digest, "concerns": list(plan.concerns),
+            "ended_ms": run.ended_ms,
+        }
+    )  # fmt: skip
+
+
+def signature(secret: str, body: bytes, seconds: int) -> str:
+    """The header's value."""
+    signed = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={seconds},v1={signed}"
+
+
+async def tell(fetcher: FeedFetcher, source: Source, run: Run, hosts: Collection[str] | None) -> None:
+    """Sends what happened to the source's webhook, again where that may help; a failure is logged."""
+    hook, body = source.config.webhook, payload(source, run)
+    for pause_s in (*_PAUSES_S, None):
+        signed = signature(hook.secret, body, int(time.time()))
+        try:
+            await fetcher.tell(FetchRequest(hook.url, hosts, body=body, signature=signed))
+            return
+        except ServiceError as error:
+            if pause_s is None or error.reason.code is not Code.UNAVAILABLE:
+                _LOG.warning("a webhook could not be told", run_id=run.run_id, reason=error.reason.name)
+                return
+            await asyncio.sleep(max(pause_s, min(error.retry_delay_s or 0.0, 600.0)))

@@ -1,0 +1,71 @@
+"""A shop's web server."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import queue
+import threading
+from collections.abc import Iterator
+
+
+class Shop:
+    """A web server whose files may change; `requests` are (path, If-None-Match).
+
+    statuses: what a path is answered with instead. open: pictures wait until it is set. authorization: what the header
+    of that name must be for the feed.
+    """
+
+    def __init__(self) -> None:
+        self.pictures: dict[str, bytes] = {}
+        self.etags = True
+        self.requests: list[tuple[str, str]] = []
+        self.address = ""
+        self.statuses: dict[str, int] = {}
+        self.authorization = ""
+        self.told: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self.open = threading.Event()
+        self.open.set()
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        shop = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                shop.requests.append((self.path, self.headers.get("If-None-Match", "")))
+                if self.path.endswith(".png"):
+                    shop.open.wait(60)
+                known, body = self.path in shop.pictures, shop.pictures.get(self.path, b"")
+                etag = f'"{hash(body)}"' if shop.etags else ""
+                status = 404 if not known else 304 if etag and self.headers.get("If-None-Match") == etag else 200
+                status = shop.statuses.get(self.path, status)
+                if shop.authorization and self.path.startswith("/feed"):
+                    status = status if self.headers.get("Authorization") == shop.authorization else 401
+                self.send_response(status)
+                if etag:
+                    self.send_header("ETag", etag)
+                self.send_header("Content-Length", str(len(body) if status == 200 else 0))
+                self.end_headers()
+                if status == 200:
+                    self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                shop.told.put((self.headers["Afterimage-Signature"], body))
+                self.send_response(shop.statuses.pop("POST", 204))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            self.address = f"http://127.0.0.1:{server.server_port}"
+            yield
+            server.shutdown()
+
+    def asked(self, suffix: str = ".png") -> list[str]:
+        """Paths that were asked for and not answered from a version, in order."""
+        return [path for path, version in self.requests if path.endswith(suffix) and not version]
