@@ -2,6 +2,7 @@
 
 DATA/
   LOCK                                    held by the process that owns the directory
+  NODE                                    random name of the server that owns the directory
   registry.db                             tenants and API keys (encrypted)
   redis/                                  files of the embedded Redis
   tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
@@ -39,6 +40,10 @@ class DataDirectory:
     @property
     def lock(self) -> Path:
         return self.root / "LOCK"
+
+    @property
+    def node(self) -> Path:
+        return self.root / "NODE"
 
     @property
     def registry(self) -> Path:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import secrets
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from importlib.metadata import version as distribution_version
 from pathlib import Path
 
 from index import DataDirectory, DirectoryLock, HotCollections, TenantDirectory
+from index.synced import write_synced
 from service.config import Settings, process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -150,8 +152,16 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
 def _sync_of(settings: Settings, registry: TenantRegistry, engine: Engine, coordinator: Coordinator) -> Sync:
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     fetcher = FeedFetcher(_feed_fetcher(settings))
-    parts = SyncParts(engine, ledgers, coordinator.board, fetcher, engine.metrics, settings.sync_runs)
+    worker = _node_name(DataDirectory(settings.data_dir))
+    parts = SyncParts(engine, ledgers, coordinator.board, fetcher, engine.metrics, worker, settings.sync_runs)
     return Sync(parts)
+
+
+def _node_name(data: DataDirectory) -> str:
+    """The server's name, made with the data directory."""
+    if not data.node.exists():
+        write_synced(data.node, secrets.token_hex(8).encode())
+    return data.node.read_text().strip()
 
 
 @dataclass(frozen=True)

@@ -40,14 +40,15 @@ local epoch = tonumber(redis.call('GET', KEYS[1]) or '0')
 if epoch <= tonumber(ARGV[1]) then epoch = tonumber(ARGV[1]) + 1; redis.call('SET', KEYS[1], epoch) end
 return epoch
 """
-# KEYS lease, running, run; ARGV worker, lease ms, ref, lifetime s, field, value, ...
+# Where memory is full the lease is renewed all the same: KEYS lease, running, run; ARGV worker, lease ms, ref,
+# lifetime s, field, value, ...
 _RENEW = (
     _NOW
     + """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[3])
-redis.call('HSET', KEYS[3], 'worker', ARGV[1], 'heartbeat_ms', now, unpack(ARGV, 5))
+redis.pcall('ZADD', KEYS[2], now + ARGV[2], ARGV[3])
+redis.pcall('HSET', KEYS[3], 'worker', ARGV[1], 'heartbeat_ms', now, unpack(ARGV, 5))
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 return 1
 """
@@ -65,6 +66,21 @@ _REAP = (
 local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)
 for _, ref in ipairs(gone) do redis.call('ZREM', KEYS[1], ref); redis.call('ZADD', KEYS[2], now, ref) end
 return gone
+"""
+)
+# What a worker left behind when it was killed returns to the queue: KEYS running, queue; ARGV worker, prefix.
+_RETURN = (
+    _NOW
+    + """
+local returned = {}
+for _, ref in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local lease = ARGV[2] .. ':lease:' .. string.match(ref, '^(.*)/[^/]*$')
+  if redis.call('GET', lease) == ARGV[1] then
+    redis.call('DEL', lease); redis.call('ZREM', KEYS[1], ref); redis.call('ZADD', KEYS[2], now, ref)
+    table.insert(returned, ref)
+  end
+end
+return returned
 """
 )
 # A run is waited for, unless it is worked on: KEYS queue, running; ARGV ref, delay ms.
@@ -116,7 +132,7 @@ class RunBoard:
     def __init__(self, connection: Redis) -> None:
         self._redis: Any = connection
         scripts = {"take": _TAKE, "raise": _RAISE, "renew": _RENEW, "release": _RELEASE, "reap": _REAP}
-        scripts |= {"submit": _SUBMIT, "due": _DUE}
+        scripts |= {"submit": _SUBMIT, "due": _DUE, "return": _RETURN}
         self._scripts = {name: connection.register_script(text) for name, text in scripts.items()}
 
     async def submit(self, ref: RunRef, delay_s: float = 0.0) -> None:
@@ -147,6 +163,11 @@ class RunBoard:
     async def reap(self) -> list[RunRef]:
         """Returns the runs of workers that have gone to the queue; which they were."""
         return [RunRef.parse(r) for r in await self._run("reap", [keys.running(), keys.queue()], [])]
+
+    async def return_all(self, worker: str) -> list[RunRef]:
+        """Returns all runs of a worker to the queue, for its process has ended; which they were."""
+        found = await self._run("return", [keys.running(), keys.queue()], [worker, keys.PREFIX])
+        return [RunRef.parse(r) for r in found]
 
     async def forget(self, ref: RunRef) -> None:
         """Takes a run that has ended out of the queue."""

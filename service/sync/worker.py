@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -56,13 +55,15 @@ class _Lease:
 
 @dataclass(frozen=True)
 class SyncParts:
-    """What synchronisation needs of the rest of the service."""
+    """What synchronisation needs of the rest of the service. worker: this server's name, which no other has, and which
+    stays over its restarts; at_once: runs that it works on at a time."""
 
     engine: Engine
     ledgers: Ledgers
     board: RunBoard
     fetcher: FeedFetcher
     metrics: Metrics
+    worker: str
     at_once: int
 
 
@@ -72,7 +73,7 @@ class SyncWorker:
     def __init__(self, parts: SyncParts, ended: Callable[[str, Run], Coroutine[Any, Any, None]]) -> None:
         """`ended` is told of each run that has ended or waits, with the tenant's uid."""
         self._parts, self._ended = parts, ended
-        self._name = secrets.token_hex(8)
+        self._name = parts.worker
         self.working: dict[str, Progress] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
@@ -90,8 +91,12 @@ class SyncWorker:
             await end_task(task)
 
     async def _take_runs(self) -> None:
+        returned = False
         while True:
             try:
+                if not returned:  # what an earlier process of this server held, it cannot hold any more
+                    await self._parts.board.return_all(self._name)
+                    returned = True
                 while len(self._tasks) < self._parts.at_once and (found := await self._parts.board.take(self._name)):
                     self._begin(*found)
             except BoardAway as error:
@@ -130,7 +135,8 @@ class SyncWorker:
         except AfterimageIndexError as error:
             _LOG.warning("a run's ledger cannot be used", run_id=ref.run_id, error=str(error))
         finally:
-            self.working.pop(ref.run_id, None)
+            if self.working.get(ref.run_id) is progress:
+                del self.working[ref.run_id]
             try:
                 await self._parts.board.release(ref, self._name)
             except BoardAway:

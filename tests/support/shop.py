@@ -24,6 +24,7 @@ class Shop:
         self.statuses: dict[str, int] = {}
         self.authorization = ""
         self.told: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self._counting, self._left, self._alarm = threading.Lock(), 0, threading.Event()
         self.open = threading.Event()
         self.open.set()
 
@@ -36,6 +37,7 @@ class Shop:
                 shop.requests.append((self.path, self.headers.get("If-None-Match", "")))
                 if self.path.endswith(".png"):
                     shop.open.wait(60)
+                    shop.count_down()
                 known, body = self.path in shop.pictures, shop.pictures.get(self.path, b"")
                 etag = f'"{hash(body)}"' if shop.etags else ""
                 status = 404 if not known else 304 if etag and self.headers.get("If-None-Match") == etag else 200
@@ -65,6 +67,19 @@ class Shop:
             self.address = f"http://127.0.0.1:{server.server_port}"
             yield
             server.shutdown()
+
+    def alarm(self, pictures: int) -> threading.Event:
+        """An event that is set once so many more pictures were asked for."""
+        with self._counting:
+            self._left, self._alarm = pictures, threading.Event()
+        return self._alarm
+
+    def count_down(self) -> None:
+        """A picture was asked for."""
+        with self._counting:
+            self._left -= 1
+            if self._left <= 0:
+                self._alarm.set()
 
     def asked(self, suffix: str = ".png") -> list[str]:
         """Paths that were asked for and not answered from a version, in order."""

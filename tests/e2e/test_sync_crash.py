@@ -1,0 +1,150 @@
+"""A sync that is cut off at any point, again and again: the collection ends as an undisturbed run would leave it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from afterimage.client import AfterimageError, Client, NewSource, Run
+from service.coordination.embedded import socket_path
+from tests.support.feeds import jsonl
+from tests.support.pictures import png
+from tests.support.server import Server, start_server
+from tests.support.shop import Shop
+
+ITEMS = 60
+ENVIRONMENT = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"}
+KINDS = ("kill the server", "kill the server", "kill the server", "kill Redis", "wipe Redis", "stop the server")
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    made = Shop()
+    with made.running():
+        yield made
+
+
+class Catalogue:
+    """What the shop sells: record ids with the seeds of their pictures and a title."""
+
+    def __init__(self, shop: Shop, chance: random.Random) -> None:
+        self._shop, self._chance = shop, chance
+        self.items: dict[str, tuple[int, str]] = {}
+
+    def change(self) -> None:
+        """Some items go, some come, some change their picture or their title."""
+        for number in range(ITEMS):
+            record_id, roll = str(number), self._chance.random()
+            if roll < 0.1:
+                self.items.pop(record_id, None)
+            elif roll < 0.5 or record_id not in self.items:
+                self.items[record_id] = (self._chance.randrange(10_000), f"title {number}")
+            elif roll < 0.7:
+                self.items[record_id] = (self.items[record_id][0], f"title {self._chance.random()}")
+        for seed, _ in self.items.values():
+            self._shop.pictures.setdefault(f"/{seed}.png", png(seed))
+        self._shop.pictures["/feed"] = jsonl(
+            [
+                {"id": i, "title": title, "image_link": f"{self._shop.address}/{seed}.png"}
+                for i, (seed, title) in self.items.items()
+            ]
+        )
+
+    def check(self, client: Client) -> None:
+        """Fails unless the collection is what the feed says, record by record."""
+        found = {r.record_id: r.attributes["title"] for r in client.records("c")}
+        assert found == {i: title for i, (_, title) in self.items.items()}
+        for record_id in self._chance.sample(sorted(self.items), 5):
+            near = client.search("c", png(self.items[record_id][0]), k=20, max_distance=1e-3)
+            assert record_id in [h.record_id for h in near.hits]
+
+
+def disturb(kind: str, server: Server) -> None:
+    """Does one kind of harm. Where the server ends with it, another is to be started."""
+    if kind == "kill the server":
+        server.kill()
+    elif kind == "stop the server":
+        assert server.stop() == 0
+    elif kind == "kill Redis":
+        children = psutil.Process(server.process.pid).children()
+        os.kill(next(c.pid for c in children if "redis-server" in c.name()), signal.SIGKILL)
+    else:
+        with redis.Redis(unix_socket_path=str(socket_path((server.data_dir / "redis").resolve()))) as connection:
+            connection.flushall()
+
+
+def ended(client: Client, run_id: str) -> Run:
+    """The run at its end."""
+    *_, last = client.watch_run(run_id)
+    return last
+
+
+def undergo(folder: Path, shop: Shop, rounds: int, seed: int) -> None:
+    chance = random.Random(seed)
+    catalogue = Catalogue(shop, chance)
+    server = start_server(folder, environment=ENVIRONMENT)
+    key = server.key("acme")
+    with server.client(key) as client:
+        client.create_collection("c")
+    catalogue.change()
+    with server.client(key) as client:
+        client.create_source(NewSource("feed", "c", f"{shop.address}/feed", max_delete_share=1.0))
+    for number in range(rounds):
+        catalogue.change()
+        shop.requests.clear()
+        kind = KINDS[number % len(KINDS)]
+        with server.client(key) as client:
+            alarm = shop.alarm(chance.randrange(40))
+            run_id = client.start_run("feed").run_id
+            while not alarm.wait(0.05) and not client.get_run(run_id).ended:
+                pass
+            disturb(kind, server)
+        if server.process.poll() is not None:
+            server = start_server(folder, environment=ENVIRONMENT)
+        with server.client(key) as client:
+            run = ended(client, run_id)
+            assert run.state == "succeeded", (kind, run)
+            catalogue.check(client)
+        asked = Counter(shop.asked())
+        assert max(asked.values(), default=0) <= 2 * _uses(catalogue), (kind, asked)
+    assert server.stop() == 0
+
+
+def _uses(catalogue: Catalogue) -> int:
+    """How many records show the same picture at most."""
+    return max(Counter(seed for seed, _ in catalogue.items.values()).values())
+
+
+def test_a_sync_that_is_cut_off_ends_as_an_undisturbed_one(tmp_path: Path, shop: Shop) -> None:
+    undergo(tmp_path, shop, rounds=6, seed=1)
+
+
+@pytest.mark.long
+def test_a_sync_that_is_cut_off_two_hundred_times_ends_as_an_undisturbed_one(tmp_path: Path, shop: Shop) -> None:
+    undergo(tmp_path, shop, rounds=200, seed=2)
+
+
+def test_while_redis_is_away_the_service_serves_and_inserts_and_a_run_waits(tmp_path: Path, shop: Shop) -> None:
+    catalogue = Catalogue(shop, random.Random(3))
+    server = start_server(tmp_path, environment=ENVIRONMENT)
+    with server.client(server.key("acme")) as client:
+        client.create_collection("c")
+        catalogue.change()
+        client.create_source(NewSource("feed", "c", f"{shop.address}/feed"))
+        disturb("kill Redis", server)
+        run_id = client.start_run("feed").run_id  # is in the ledger, whatever Redis does
+        try:
+            client.search("c", png(1))
+        except AfterimageError as error:
+            pytest.fail(f"a search failed while Redis was away: {error}")
+        assert ended(client, run_id).state == "succeeded"
+        catalogue.check(client)
+    assert server.stop() == 0
