@@ -9,7 +9,6 @@ PREFIX = "{afterimage}"
 NODE_LIFETIME_S = 30
 LEASE_MS = 30_000
 RUN_LIFETIME_S = 7 * 86_400
-EVENTS_KEPT = 1000
 
 
 def node(node_id: str) -> str:
@@ -43,10 +42,5 @@ def fence(collection: str) -> str:
 
 
 def run(run_id: str) -> str:
-    """HASH worker, epoch, heartbeat_ms, progress: of a run that is worked on. Expires after RUN_LIFETIME_S."""
+    """HASH worker, heartbeat_ms, progress: of a run that is worked on. Expires after RUN_LIFETIME_S."""
     return f"{PREFIX}:run:{run_id}"
-
-
-def events(run_id: str) -> str:
-    """LIST what happened in a run, JSON, the last EVENTS_KEPT. Expires after RUN_LIFETIME_S."""
-    return f"{PREFIX}:events:{run_id}"

@@ -178,18 +178,6 @@ class RunBoard:
         found = await self._call("hget", keys.run(run_id), "progress")
         return dict(json.loads(found)) if found else {}
 
-    async def tell(self, run_id: str, event: dict[str, object]) -> None:
-        """Adds to what happened in a run."""
-        name = keys.events(run_id)
-        try:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.rpush(name, json.dumps(event))
-                pipe.ltrim(name, -keys.EVENTS_KEPT, -1)
-                pipe.expire(name, keys.RUN_LIFETIME_S)
-                await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise BoardAway(str(error)) from error
-
     async def set_due(self, source: str, due_ms: int) -> None:
         """When the next run of a source begins; 0: not by itself."""
         if due_ms:

@@ -13,7 +13,7 @@ from service.background import end_task
 from service.coordination.run_board import BoardAway, RunRef
 from service.errors import Reason, ServiceError
 from service.sync.ledger import Ledger, now_ms
-from service.sync.model import RunState, Source
+from service.sync.model import ENDED, RunState, Source
 from service.sync.running import staging_path
 from service.sync.staging import remove
 from service.sync.synchronisation import APPROVAL_MS, Synchronisation, WantedRun, cancelled
@@ -95,6 +95,8 @@ class Keeper:
                     ref = RunRef(tenant_uid, run.collection, run.run_id)
                     await self._bring_back(ledger, ref, run.state)
             await asyncio.to_thread(self._expire, tenant_uid, ledger)
+            if purge:
+                await asyncio.to_thread(self._sweep, tenant_uid, ledger)
         if purge:
             self._purged = time.monotonic()
         self._parts.metrics.sync_oldest_success_s.set(oldest / 1000)
@@ -117,6 +119,14 @@ class Keeper:
                 expired = replace(run, state=RunState.BLOCKED, reason="NOT_APPROVED", message=message, ended_ms=ended)
                 ledger.move(run.run_id, {RunState.AWAITING_APPROVAL}, lambda _, new=expired: new)  # type: ignore[misc]
                 remove(staging_path(self._parts.ledgers.place(tenant_uid), run.run_id))
+
+    def _sweep(self, tenant_uid: str, ledger: Ledger) -> None:
+        """Deletes staging databases that no run needs any more: a crash may leave one."""
+        folder = self._parts.ledgers.place(tenant_uid).spool_folder
+        waiting = {r.run_id for r in ledger.runs(limit=1000) if r.state not in ENDED}
+        for path in folder.glob("*.db") if folder.is_dir() else ():
+            if path.stem not in waiting:
+                remove(path)
 
     def _purge(self, tenant_uid: str, source: Source) -> None:
         try:

@@ -126,7 +126,7 @@ class Runner:
         assert spool is not None
         if config.url.startswith(PREFIX) and files.path(config.url).is_dir():
             return FeedFormat.FOLDER, iter(files.items(config.url))
-        return read_feed(spool, spool.size, config.options)  # type: ignore[arg-type]
+        return read_feed(spool.reader(), spool.size, config.options)
 
     def _heard(self, items: int) -> None:
         self.progress.read = items

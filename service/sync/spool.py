@@ -51,6 +51,11 @@ class Spool(io.RawIOBase):
         """Whether the last byte ends a line."""
         return self._last in (b"\n", b"\r")
 
+    def reader(self) -> io.BufferedReader:
+        """The whole from its start, for whoever reads until all that was asked for is there. Closing it closes this."""
+        self.seek(0)
+        return io.BufferedReader(self, 1 << 16)
+
     def readable(self) -> bool:
         return True
 

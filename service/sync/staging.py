@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from index.attributes import MAX_ID_BYTES, attributes_to_json
 from index.crypto import derive_key
+from index.errors import StoreUnavailable, WrongKey
 from index.sqlite import Connection, DatabaseError, connect
 from service.sync.feeds.model import Item, Problem
 from service.sync.model import Sample, SourceState
@@ -68,18 +69,14 @@ class Staging:
         """Opens what an interrupted run left, or makes an empty one. Raises WrongKey or StoreUnavailable."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path, self._item_key = path, derive_key(data_key, "item digest")
-        try:
-            self._database = _opened(path, data_key)
-        except DatabaseError:  # a kill while it was filled
+        found = _whole(path, data_key) if path.exists() else None
+        if found is None:  # a kill while it was filled
             remove(path)
-            self._database = _opened(path, data_key)
+        self._database = found or _opened(path, data_key)
 
     def told(self) -> Told | None:
         """What was said of the feed; None where it was not read to its end."""
-        row = self._database.execute("SELECT value FROM told WHERE name = 'feed'").fetchone()
-        if row is None:
-            return None
-        return TOLD.validate_json(row[0])
+        return _told(self._database)
 
     def fill(
         self, items: Iterable[Item | Problem], after: SourceState, digest_url: Callable[[str], bytes],
@@ -157,3 +154,23 @@ def _opened(path: Path, data_key: bytes) -> Connection:
     for statement in _SCHEMA.split(";"):
         database.execute(statement)
     return database
+
+
+def _whole(path: Path, data_key: bytes) -> Connection | None:
+    """The database, if the feed was read to its end."""
+    try:
+        found = _opened(path, data_key)
+    except (DatabaseError, WrongKey, StoreUnavailable):
+        return None
+    try:
+        if _told(found) is not None:
+            return found
+    except DatabaseError:
+        pass
+    found.close()
+    return None
+
+
+def _told(database: Connection) -> Told | None:
+    row = database.execute("SELECT value FROM told WHERE name = 'feed'").fetchone()
+    return None if row is None else TOLD.validate_json(row[0])

@@ -17,7 +17,7 @@ from service.sync.feed_files import PREFIX
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
 from service.sync.feeds.reader import Preview, preview
 from service.sync.ledger import Ledger, now_ms
-from service.sync.model import ENDED, Run, RunState, Source, SourceConfig, SourceState
+from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConfig, SourceState
 from service.sync.running import LIVE, staging_path
 from service.sync.schedule import next_due_ms
 from service.sync.staging import remove
@@ -124,7 +124,7 @@ class Synchronisation:
             assert fetched.spool is not None
             with closing(fetched.spool) as spool:
                 read = self._parts.engine.workers.read
-                return await read(preview, spool, spool.size, options)  # type: ignore[arg-type]
+                return await read(preview, spool.reader(), spool.size, options)
         except FeedError as error:
             raise ServiceError(Reason.FEED_UNUSABLE, f"{error.reason}: {error}", field="url") from None
 
@@ -148,7 +148,16 @@ class Synchronisation:
         ledger = await self._ledger(principal.tenant_uid)
         run = await self._read(ledger.run, run_id)
         working = self._worker.working.get(run_id)
-        return RunView(run, working.facts() if working is not None else {})
+        if working is not None:
+            return RunView(run, working.facts())
+        return RunView(run, await self._progress(run_id) if run.state in WORKING else {})
+
+    async def _progress(self, run_id: str) -> dict[str, object]:
+        """What the worker of a run last said, where that is another server."""
+        try:
+            return await self._parts.board.progress(run_id)
+        except BoardAway:
+            return {}
 
     async def runs(self, principal: Principal, source: str, limit: int) -> list[Run]:
         """The newest runs, of one source where that is named."""
