@@ -15,7 +15,7 @@ PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 mil
 .DEFAULT_GOAL := help
 .PHONY: help install run demo test test-long canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
 	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder bench-pictures \
-	bench-index bench-index-life bench-learning peers bench-plots clean
+	bench-index bench-sync bench-index-life bench-learning peers bench-plots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -120,6 +120,9 @@ bench-index: peers ## Measure the index beside bare FAISS and other engines (an 
 
 bench-index-life: $(STAMP) ## Measure writes, latency while it is rebuilt, cold starts, many tenants; writes JSON
 	@$(BIN)/python -m bench.index_life
+
+bench-sync: $(STAMP) ## Measure what a catalogue sync costs; writes JSON
+	@$(BIN)/python -m bench.sync
 
 bench-learning: $(STAMP) ## Measure what a collection can learn from its own vectors; writes JSON
 	@$(BIN)/python -m bench.learning

@@ -23,6 +23,7 @@ KEY_BYTES = 32
 _MAGIC = b"AFENC001"
 _FRAME_BYTES = 1 << 20
 _TAG_BYTES = 16
+_COPIED_BYTES = 2048
 PREFIX_BYTES = len(_MAGIC) + 8
 
 
@@ -35,6 +36,8 @@ def derive_key(key: bytes, purpose: str) -> bytes:
 
 def keyed_digest(key: bytes, *parts: bytes) -> bytes:
     """HMAC-SHA256 over the parts, each preceded by its length: 32 bytes that say nothing without the key."""
+    if sum(map(len, parts)) <= _COPIED_BYTES:  # one call, three times as fast
+        return hmac.digest(key, b"".join(piece for p in parts for piece in (struct.pack("<Q", len(p)), p)), "sha256")
     mac = hmac.new(key, digestmod=hashlib.sha256)
     for part in parts:
         mac.update(struct.pack("<Q", len(part)))

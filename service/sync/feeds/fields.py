@@ -26,6 +26,7 @@ _NOT_USUAL = frozenset(
 _NUMBER = re.compile(r"[-+]?\d[\d\s.,']*")
 _BLANKS = re.compile(r"[\s'\u00a0\u202f]")
 _MOST_SHAPES = 1000
+_SURELY_SHORT = MAX_STRING_BYTES // 4  # characters
 _TRUE, _FALSE = frozenset({"true", "yes", "1", "y"}), frozenset({"false", "no", "0", "n"})
 
 
@@ -72,6 +73,9 @@ class ItemReader:
         left_out: tuple[str, ...] = ()
         for name, column, kind in shape.attributes:
             given = fields[column]
+            if kind is FieldType.TEXT and type(given) is str and given and len(given) <= _SURELY_SHORT:
+                values[name] = given
+                continue
             value = attribute_value(given, kind)
             if value is not None:
                 values[name] = value
@@ -192,7 +196,7 @@ def _text(given: object) -> str:
 
 
 def _cut(text: str) -> str:
-    if len(text) * 4 <= MAX_STRING_BYTES:
+    if len(text) <= _SURELY_SHORT:
         return text
     raw = text.encode("utf-8", "replace")
     return raw.decode() if len(raw) <= MAX_STRING_BYTES else raw[:MAX_STRING_BYTES].decode("utf-8", "ignore")
