@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,11 +75,16 @@ def disturb(kind: str, server: Server) -> None:
     elif kind == "stop the server":
         assert server.stop() == 0
     elif kind == "kill Redis":
-        children = psutil.Process(server.process.pid).children()
-        os.kill(next(c.pid for c in children if "redis-server" in c.name()), signal.SIGKILL)
+        os.kill(redis_of(server), signal.SIGKILL)
     else:
         with redis.Redis(unix_socket_path=str(socket_path((server.data_dir / "redis").resolve()))) as connection:
             connection.flushall()
+
+
+def redis_of(server: Server) -> int:
+    """Process id of a server's own Redis."""
+    children = psutil.Process(server.process.pid).children()
+    return next(c.pid for c in children if "redis-server" in c.name())
 
 
 def ended(client: Client, run_id: str) -> Run:
@@ -130,6 +136,29 @@ def test_a_sync_that_is_cut_off_ends_as_an_undisturbed_one(tmp_path: Path, shop:
 @pytest.mark.long
 def test_a_sync_that_is_cut_off_two_hundred_times_ends_as_an_undisturbed_one(tmp_path: Path, shop: Shop) -> None:
     undergo(tmp_path, shop, rounds=200, seed=2)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("who", "seconds"), [("the server", 40.0), ("Redis", 8.0)])
+def test_a_process_that_stands_still_for_longer_than_its_time_does_no_harm(
+    tmp_path: Path, shop: Shop, who: str, seconds: float
+) -> None:
+    """The server for longer than its lease, Redis for longer than its clients wait."""
+    catalogue = Catalogue(shop, random.Random(4))
+    server = start_server(tmp_path, environment=ENVIRONMENT)
+    stopped = server.process.pid if who == "the server" else redis_of(server)
+    with server.client(server.key("acme")) as client:
+        client.create_collection("c")
+        catalogue.change()
+        client.create_source(NewSource("feed", "c", f"{shop.address}/feed"))
+        alarm = shop.alarm(20)
+        run_id = client.start_run("feed").run_id
+        assert alarm.wait(30)
+        os.kill(stopped, signal.SIGSTOP)
+        threading.Timer(seconds, os.kill, (stopped, signal.SIGCONT)).start()
+        assert ended(client, run_id).state == "succeeded"
+        catalogue.check(client)
+    assert server.stop() == 0
 
 
 def test_while_redis_is_away_the_service_serves_and_inserts_and_a_run_waits(tmp_path: Path, shop: Shop) -> None:
