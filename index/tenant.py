@@ -153,6 +153,24 @@ class TenantDirectory:
             self.allowance.forget()
             return made
 
+    def exchange(self, one: str, other: str) -> None:
+        """Gives each of two collections the name of the other, in one step. Raises CollectionNotFound or
+        InvalidInput."""
+        if one == other:
+            raise InvalidInput("other", "a collection cannot be exchanged with itself")
+        with self._lock:
+            first, second = self.collection(one), self.collection(other)
+            uids = self._uids[one], self._uids[other]
+            with self._database() as database:
+                database.execute("BEGIN IMMEDIATE")
+                for name, uid in ((f"{one} {other}", uids[0]), (one, uids[1]), (other, uids[0])):
+                    database.execute("UPDATE collections SET name = ? WHERE uid = ?", (name, uid))
+                database.execute("COMMIT")
+            self._uids[one], self._uids[other] = uids[1], uids[0]
+            self._collections = {**self._collections, one: second, other: first}
+            first.take_over(replace(first.spec, name=other))
+            second.take_over(replace(second.spec, name=one))
+
     def unsettled(self) -> list[Collection]:
         """Collections that a crash left open: rows that died may still be in their files."""
         logs = {name: self._layout.collection(uid).write_ahead_log for name, uid in list(self._uids.items())}

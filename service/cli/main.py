@@ -13,6 +13,7 @@ from service.cli.doctor import doctor
 from service.cli.encoders import encoders
 from service.cli.exchange import export, import_
 from service.cli.insert import insert
+from service.cli.migrate import exchange, migrate
 from service.cli.output import CommandError, fail
 from service.cli.records import records
 from service.cli.search import search
@@ -33,6 +34,8 @@ app = typer.Typer(
 app.command("serve")(serve)
 app.add_typer(tenants, name="tenants")
 app.add_typer(keys, name="keys")
+collections.command("migrate")(migrate)
+collections.command("exchange")(exchange)
 app.add_typer(collections, name="collections")
 app.command("insert")(insert)
 app.command("search")(search)

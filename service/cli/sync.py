@@ -71,7 +71,7 @@ def preview(
 @with_client
 def plan(client: Client, source: str, json: JsonFlag = False) -> None:
     """Show what a run would do, without doing it. Example: afterimage sync plan spring"""
-    run = _followed(client, client.start_run(source, dry_run=True), as_json=json)
+    run = followed(client, client.start_run(source, dry_run=True), as_json=json)
     if not json and run.state == "planned":
         _show_plan(run)
     _report(run, as_json=json)
@@ -89,7 +89,7 @@ def start(
     """Bring a collection in step with its feed now. Example: afterimage sync start spring"""
     run = client.start_run(source, full=full)
     if wait:
-        run = _followed(client, run, as_json=json)
+        run = followed(client, run, as_json=json)
     _report(run, as_json=json)
 
 
@@ -97,7 +97,7 @@ def start(
 @with_client
 def watch(client: Client, run_id: str, json: JsonFlag = False) -> None:
     """Follow a run to its end; with --json, a line for each change. Example: afterimage sync watch 4f0c..."""
-    _report(_followed(client, client.get_run(run_id), as_json=json, lines=json), as_json=json)
+    _report(followed(client, client.get_run(run_id), as_json=json, lines=json), as_json=json)
 
 
 @sync.command("show")
@@ -124,7 +124,7 @@ def approve(
     """Let a run apply the plan that you looked at. Example: afterimage sync approve 4f0c... 91ab..."""
     run = client.approve_run(run_id, plan_digest)
     if wait:
-        run = _followed(client, run, as_json=json)
+        run = followed(client, run, as_json=json)
     _report(run, as_json=json)
 
 
@@ -134,7 +134,7 @@ def cancel(client: Client, run_id: str, json: JsonFlag = False) -> None:
     """End a run; what it has stored stays. Example: afterimage sync cancel 4f0c..."""
     run = client.cancel_run(run_id)
     if not run.ended:
-        run = _followed(client, run, as_json=json)
+        run = followed(client, run, as_json=json)
     print_json(asdict(run)) if json else print(_sentence(run))
 
 
@@ -200,11 +200,11 @@ def retry(
     """Try failed records again. Example: afterimage sync retry spring --record-id 1042"""
     _, run = client.retry_failures(source, record_id or ())
     if wait:
-        run = _followed(client, run, as_json=json)
+        run = followed(client, run, as_json=json)
     _report(run, as_json=json)
 
 
-def _followed(client: Client, run: Run, *, as_json: bool, lines: bool = False) -> Run:
+def followed(client: Client, run: Run, *, as_json: bool, lines: bool = False) -> Run:
     """The run at its end, or where it waits; a bar shows how far it is."""
     columns = (
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),

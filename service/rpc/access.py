@@ -57,6 +57,7 @@ SCOPES: dict[str, Scope | None] = {
         "AdminService/GetIndexStats": Scope.ADMIN,
         "AdminService/RebuildIndex": Scope.ADMIN,
         "AdminService/VerifyIndex": Scope.ADMIN,
+        "AdminService/ExchangeCollections": Scope.ADMIN,
         "AdminService/GetUsage": Scope.ADMIN,
     }.items()
 }

@@ -14,6 +14,7 @@ from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.rpc.convert import timestamp
 from service.rpc.guard import principal
+from service.sync.synchronisation import Synchronisation
 
 Context = grpc.aio.ServicerContext[Any, Any]
 P = ParamSpec("P")
@@ -23,8 +24,8 @@ T = TypeVar("T")
 class AdminServicer(pb_grpc.AdminServiceServicer):
     """Documented in admin_service.proto."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, sync: Synchronisation) -> None:
+        self._engine, self._sync = engine, sync
 
     async def CreateSnapshot(self, request: pb.CreateSnapshotRequest, context: Context) -> pb.CreateSnapshotResponse:
         """Copies a collection as it is now."""
@@ -89,6 +90,13 @@ class AdminServicer(pb_grpc.AdminServiceServicer):
         collection = await self._engine.collection(principal(), request.collection)
         problems = await self._run(lambda: list(collection.problems()))
         return pb.VerifyIndexResponse(problems=problems)
+
+    async def ExchangeCollections(
+        self, request: pb.ExchangeCollectionsRequest, context: Context
+    ) -> pb.ExchangeCollectionsResponse:
+        """Gives two collections each other's name."""
+        await self._sync.exchange(principal(), request.collection, request.other)
+        return pb.ExchangeCollectionsResponse()
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
         """What the tenant stores and may store."""

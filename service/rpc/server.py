@@ -85,7 +85,7 @@ class RpcServer:
         collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionServicer(engine), self._server)
         record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(engine, metrics), self._server)
         search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(engine, metrics), self._server)
-        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(engine), self._server)
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(engine, served.sync), self._server)
         sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(served.sync), self._server)
         info = ServerInfoServicer(engine, version, transport.max_message_bytes)
         server_info_service_pb2_grpc.add_ServerInfoServiceServicer_to_server(info, self._server)

@@ -79,7 +79,7 @@ class SyncServicer(pb_grpc.SyncServiceServicer):
 
     async def StartRun(self, request: pb.StartRunRequest, context: Context) -> pb.StartRunResponse:
         """Queues a run."""
-        wanted = WantedRun(request.source, request.dry_run, request.full or request.dry_run)
+        wanted = WantedRun(request.source, request.dry_run, request.full or request.dry_run, into=request.into)
         return pb.StartRunResponse(run=to_run(await self._sync.start(principal(), wanted)))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:

@@ -18,7 +18,7 @@ from service.sync.feeds.model import FeedError, FeedFormat, Item, Problem
 from service.sync.feeds.reader import read_feed
 from service.sync.fetching import FeedFetcher, FeedPlace, FetchedFeed
 from service.sync.ledger import Ledger, now_ms
-from service.sync.model import CONFIG, WORKING, Counts, Plan, Run, RunState, Source
+from service.sync.model import CONFIG, WORKING, Counts, Plan, Run, RunState, Source, SourceState
 from service.sync.planning import Difference, Step, make_plan
 from service.sync.staging import Staging, Told
 
@@ -76,6 +76,7 @@ class Runner:
     def __init__(self, parts: RunParts, source: Source, run: Run, job: Job, progress: Progress) -> None:
         self._parts, self._source, self._job, self.progress = parts, source, job, progress
         self._workers = parts.engine.workers
+        self._elsewhere = run.collection != source.config.collection  # the source's state is not about that collection
         self.run = run
 
     async def go(self) -> None:
@@ -97,7 +98,7 @@ class Runner:
         await self._move(RunState.FETCHING)
         config, state = self._source.config, self._source.state
         config_digest = hashlib.sha256(CONFIG.dump_json(config)).hexdigest()
-        comparable = state.config_digest == config_digest and not self.run.full
+        comparable = state.config_digest == config_digest and not self.run.full and not self._elsewhere
         known = state if comparable else replace(state, feed_digest="", etag="", last_modified="")
         fetched = await self._parts.fetcher.fetch(config, known, self._parts.place)
         if fetched.spool is None:
@@ -139,7 +140,7 @@ class Runner:
             raise RunEnd(RunState.BLOCKED, "FEED_EMPTY", f"the feed has no items{what}; nothing was changed")
         await self._move(RunState.PLANNING)
         steps = self._steps(staging, await self._workers.upkeep(self._failures))
-        config, state = self._source.config, self._source.state
+        config, state = self._source.config, SourceState() if self._elsewhere else self._source.state
         before = self.run.plan
         plan = await self._workers.upkeep(make_plan, steps, told, config, state)
         await self._change(lambda r: replace(r, plan=plan))
@@ -194,7 +195,8 @@ class Runner:
         if counts.failed or plan.failed_before:  # the same feed is to be looked at again
             after = replace(after, feed_digest="", etag="", last_modified="")
         after = replace(after, success_ms=now_ms(), pictures_per_s=round(speed, 2))
-        await self._workers.write(self._parts.ledger.note_state, self._source.source_id, after)
+        if not self._elsewhere:
+            await self._workers.write(self._parts.ledger.note_state, self._source.source_id, after)
         if counts.failed:
             raise RunEnd(RunState.SUCCEEDED_WITH_ERRORS, "RECORDS_FAILED", f"{counts.failed} records failed")
         raise RunEnd(RunState.SUCCEEDED)

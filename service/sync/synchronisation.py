@@ -40,12 +40,13 @@ class RunView:
 
 @dataclass(frozen=True)
 class WantedRun:
-    """dry_run: only plan; full: although the feed has not changed."""
+    """dry_run: only plan; full: although the feed has not changed; into: another collection than the source's."""
 
     source: str
     dry_run: bool = False
     full: bool = False
     trigger: str = "request"
+    into: str = ""
 
 
 class Synchronisation:
@@ -132,13 +133,16 @@ class Synchronisation:
 
     async def start(self, principal: Principal, wanted: WantedRun) -> Run:
         """Queues a run. RUN_ACTIVE where one of the source has not ended."""
+        if wanted.into:
+            await self._parts.engine.collection(principal, wanted.into)
         return await self.begin(principal.tenant_uid, wanted)
 
     async def begin(self, tenant_uid: str, wanted: WantedRun) -> Run:
         """As `start`, for whoever may."""
         ledger = await self._ledger(tenant_uid)
         source = await self._read(ledger.source, wanted.source)
-        run = Run("", source.source_id, source.config.collection, wanted.dry_run, wanted.full, wanted.trigger)
+        collection = wanted.into or source.config.collection
+        run = Run("", source.source_id, collection, wanted.dry_run, wanted.full, wanted.trigger)
         made = await self._write(ledger.add_run, run)
         await self._submit(tenant_uid, made)
         return made
@@ -223,6 +227,21 @@ class Synchronisation:
             raise ServiceError(Reason.RUN_ACTIVE, "the run has not ended; cancel it first", field="run_id")
         collection = await self._parts.engine.collection(principal, run.collection)
         return await self._write(collection.sourced.undo, run.source_id, run_id)
+
+    async def exchange(self, principal: Principal, one: str, other: str) -> None:
+        """Gives two collections each other's name. RUN_ACTIVE while a run works on one of them."""
+        for name in (one, other):
+            await self._parts.engine.collection(principal, name)
+        ledger = await self._ledger(principal.tenant_uid)
+        if any(r.collection in (one, other) for r in await self._read(ledger.live_runs)):
+            message = "a run of one of the collections has not ended; wait for it or cancel it"
+            raise ServiceError(Reason.RUN_ACTIVE, message, field="collection")
+        directory = await self._parts.engine.directory(principal)
+        await self._write(directory.exchange, one, other)
+        for source in await self._read(ledger.sources):  # what it said of the feed was about the other collection
+            if source.config.collection in (one, other):
+                state = replace(source.state, feed_digest="", etag="", last_modified="")
+                await self._write(ledger.note_state, source.source_id, state)
 
     # ---- failures
 

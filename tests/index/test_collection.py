@@ -15,7 +15,7 @@ from index import (
     SearchQuery,
     upkeep,
 )
-from tests.support.collections import DIMENSION, directory, ids, loaded, record, vector
+from tests.support.collections import DIMENSION, SPEC, directory, ids, loaded, record, vector
 
 
 def test_a_record_is_found_by_its_own_vector_at_distance_zero(collection: Collection) -> None:
@@ -294,3 +294,22 @@ def test_duplicates_are_grouped_around_the_first_and_told_apart(collection: Coll
     collection.upsert([RecordWrite("c", vector(9), digest=digest), RecordWrite("d", vector(9), digest=digest)])
     groups = {g.record_ids: g.identical for g in collection.duplicates("", 0.01)}
     assert groups == {("a", "b"): False, ("c", "d"): True}
+
+
+def test_two_collections_exchange_their_names_for_good(tmp_path: Path) -> None:
+    tenant = directory(tmp_path)
+    one, two = tenant.create(SPEC), tenant.create(replace(SPEC, name="others", description="second"))
+    one.upsert([record(1)])
+    two.upsert([record(2), record(3)])
+    tenant.exchange("things", "others")
+    assert tenant.collection("things") is two
+    assert (two.spec.name, one.spec.name, two.spec.description) == ("things", "others", "second")
+    with pytest.raises(InvalidInput):
+        tenant.exchange("things", "things")
+    with pytest.raises(CollectionNotFound):
+        tenant.exchange("things", "missing")
+    tenant.close()
+    again = directory(tmp_path)
+    assert again.collection("things").get(["2", "3"]).keys() == {"2", "3"}
+    assert again.collection("others").get(["1"]).keys() == {"1"}
+    again.close()

@@ -68,6 +68,12 @@ def verify_index(collection: str) -> Call[list[str]]:
     return Call("AdminService", "VerifyIndex", request, lambda r: list(r.problems), timeout_s=_PATIENCE_S)
 
 
+def exchange_collections(collection: str, other: str) -> Call[None]:
+    """Gives each of two collections the name of the other, in one step."""
+    request = pb.ExchangeCollectionsRequest(collection=collection, other=other)
+    return Call("AdminService", "ExchangeCollections", request, lambda _: None, retry_safe=False)
+
+
 def usage() -> Call[Usage]:
     """What the tenant stores, and may store (0: no limit)."""
     return Call(

@@ -93,6 +93,7 @@ class AsyncClient:
     index_stats = _method(admin.index_stats)
     rebuild_index = _method(admin.rebuild_index)
     verify_index = _method(admin.verify_index)
+    exchange_collections = _method(admin.exchange_collections)
     usage = _method(admin.usage)
     create_source = _method(catalogues.create_source)
     get_source = _method(catalogues.get_source)

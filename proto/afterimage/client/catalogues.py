@@ -51,9 +51,10 @@ def preview_feed(
     return Call("SyncService", "PreviewFeed", request, _preview, timeout_s=_FEED_S)
 
 
-def start_run(source: str, *, dry_run: bool = False, full: bool = False) -> Call[values.Run]:
-    """Queues a run; with `dry_run` it only plans, with `full` it compares although the feed has not changed."""
-    request = pb.StartRunRequest(source=source, dry_run=dry_run, full=full)
+def start_run(source: str, *, dry_run: bool = False, full: bool = False, into: str = "") -> Call[values.Run]:
+    """Queues a run; with `dry_run` it only plans, with `full` it compares although the feed has not changed, with
+    `into` it fills another collection than the source's."""
+    request = pb.StartRunRequest(source=source, dry_run=dry_run, full=full, into=into)
     return Call("SyncService", "StartRun", request, lambda r: to_run(r.run), retry_safe=False)
 
 

@@ -75,6 +75,11 @@ class AdminServiceStub:
                 request_serializer=afterimage_dot_v1_dot_admin__service__pb2.VerifyIndexRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_admin__service__pb2.VerifyIndexResponse.FromString,
                 _registered_method=True)
+        self.ExchangeCollections = channel.unary_unary(
+                '/afterimage.v1.AdminService/ExchangeCollections',
+                request_serializer=afterimage_dot_v1_dot_admin__service__pb2.ExchangeCollectionsRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_admin__service__pb2.ExchangeCollectionsResponse.FromString,
+                _registered_method=True)
         self.GetUsage = channel.unary_unary(
                 '/afterimage.v1.AdminService/GetUsage',
                 request_serializer=afterimage_dot_v1_dot_admin__service__pb2.GetUsageRequest.SerializeToString,
@@ -142,6 +147,14 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExchangeCollections(self, request, context):
+        """Gives each of two collections the name of the other, in one step: what is asked of a name is answered by the other
+        from then on. Not idempotent: a second call exchanges them back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetUsage(self, request, context):
         """Returns what the tenant may store and what it does. Safe to retry.
         """
@@ -191,6 +204,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.VerifyIndex,
                     request_deserializer=afterimage_dot_v1_dot_admin__service__pb2.VerifyIndexRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_admin__service__pb2.VerifyIndexResponse.SerializeToString,
+            ),
+            'ExchangeCollections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExchangeCollections,
+                    request_deserializer=afterimage_dot_v1_dot_admin__service__pb2.ExchangeCollectionsRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_admin__service__pb2.ExchangeCollectionsResponse.SerializeToString,
             ),
             'GetUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUsage,
@@ -415,6 +433,33 @@ class AdminService:
             '/afterimage.v1.AdminService/VerifyIndex',
             afterimage_dot_v1_dot_admin__service__pb2.VerifyIndexRequest.SerializeToString,
             afterimage_dot_v1_dot_admin__service__pb2.VerifyIndexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExchangeCollections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/afterimage.v1.AdminService/ExchangeCollections',
+            afterimage_dot_v1_dot_admin__service__pb2.ExchangeCollectionsRequest.SerializeToString,
+            afterimage_dot_v1_dot_admin__service__pb2.ExchangeCollectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

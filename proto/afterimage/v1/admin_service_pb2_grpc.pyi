@@ -49,6 +49,10 @@ class AdminServiceStub:
     """Builds the index anew from the stored vectors; searches go on meanwhile. Idempotent."""
     VerifyIndex: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyIndexRequest, _admin_service_pb2.VerifyIndexResponse]
     """Compares store, memory and files of a collection and says exactly what is damaged. Safe to retry."""
+    ExchangeCollections: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ExchangeCollectionsRequest, _admin_service_pb2.ExchangeCollectionsResponse]
+    """Gives each of two collections the name of the other, in one step: what is asked of a name is answered by the other
+    from then on. Not idempotent: a second call exchanges them back.
+    """
     GetUsage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetUsageRequest, _admin_service_pb2.GetUsageResponse]
     """Returns what the tenant may store and what it does. Safe to retry."""
 
@@ -73,6 +77,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Builds the index anew from the stored vectors; searches go on meanwhile. Idempotent."""
     VerifyIndex: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyIndexRequest, _admin_service_pb2.VerifyIndexResponse]  # type: ignore[assignment]
     """Compares store, memory and files of a collection and says exactly what is damaged. Safe to retry."""
+    ExchangeCollections: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ExchangeCollectionsRequest, _admin_service_pb2.ExchangeCollectionsResponse]  # type: ignore[assignment]
+    """Gives each of two collections the name of the other, in one step: what is asked of a name is answered by the other
+    from then on. Not idempotent: a second call exchanges them back.
+    """
     GetUsage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetUsageRequest, _admin_service_pb2.GetUsageResponse]  # type: ignore[assignment]
     """Returns what the tenant may store and what it does. Safe to retry."""
 
@@ -142,6 +150,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.VerifyIndexResponse, _abc.Awaitable[_admin_service_pb2.VerifyIndexResponse]]:
         """Compares store, memory and files of a collection and says exactly what is damaged. Safe to retry."""
+
+    @_abc_1.abstractmethod
+    def ExchangeCollections(
+        self,
+        request: _admin_service_pb2.ExchangeCollectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ExchangeCollectionsResponse, _abc.Awaitable[_admin_service_pb2.ExchangeCollectionsResponse]]:
+        """Gives each of two collections the name of the other, in one step: what is asked of a name is answered by the other
+        from then on. Not idempotent: a second call exchanges them back.
+        """
 
     @_abc_1.abstractmethod
     def GetUsage(

@@ -815,22 +815,28 @@ class StartRunRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     FULL_FIELD_NUMBER: _builtins.int
+    INTO_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Name or id."""
     dry_run: _builtins.bool
     """Only plans; nothing is changed."""
     full: _builtins.bool
     """Compares everything although the feed has not changed since the last run."""
+    into: _builtins.str
+    """Fills another collection than the source's, such as one with another encoder; the source's own state stays as it
+    is. Empty: the source's.
+    """
     def __init__(
         self,
         *,
         source: _builtins.str = ...,
         dry_run: _builtins.bool = ...,
         full: _builtins.bool = ...,
+        into: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "full", b"full", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "full", b"full", "into", b"into", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
