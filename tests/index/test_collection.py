@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from index import (
     Collection,
+    CollectionNotFound,
     DigestMoved,
     InvalidInput,
     Outcome,
@@ -296,7 +299,7 @@ def test_duplicates_are_grouped_around_the_first_and_told_apart(collection: Coll
     assert groups == {("a", "b"): False, ("c", "d"): True}
 
 
-def test_two_collections_exchange_their_names_for_good(tmp_path: Path) -> None:
+def test_two_collections_exchange_their_names_for_good(tmp_path: object) -> None:
     tenant = directory(tmp_path)
     one, two = tenant.create(SPEC), tenant.create(replace(SPEC, name="others", description="second"))
     one.upsert([record(1)])
