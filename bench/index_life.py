@@ -90,7 +90,7 @@ def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
     own.build()
     collection, found = own.collection, {}
     search_all(collection, load.queries)
-    stop = threading.Event()
+    stop, over = threading.Event(), threading.Event()
 
     def imports() -> None:
         while not stop.is_set():
@@ -114,6 +114,8 @@ def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
         "snapshots": lasting(lambda: collection.keep_snapshot() and collection.snapshot()),
         "an import": imports,
     }
+    upkeep = threading.Thread(target=lambda: keep_up(collection, over))  # as the server does it
+    upkeep.start()
     for name, work in cases.items():
         stop.clear()
         thread = threading.Thread(target=work) if work is not None else None
@@ -124,10 +126,18 @@ def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
         if thread is not None:
             thread.join()
         found[name] = percentiles(taken)
+    over.set()
+    upkeep.join()
     collection.delete_matching("NOT u < 2")  # what the import brought
     collection.compact()
     own.close()
     return found
+
+
+def keep_up(collection: Collection, over: threading.Event) -> None:
+    """Upkeep every two seconds."""
+    while not over.wait(2.0):
+        collection.maintain()
 
 
 def cold(load: Workload, folder: Path, rows: int) -> dict[str, Any]:

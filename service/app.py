@@ -33,7 +33,7 @@ from service.intake.limits import PictureLimits
 from service.lifecycle import Addresses, Lifecycle, Parts, refresh_gauges
 from service.metrics import Metrics
 from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten
-from service.rpc.guard import Gate, Guard
+from service.rpc.guard import Admitting, Gate, Guard
 from service.rpc.server import RpcServer, Served, Transport
 from service.sync.feeds.inflate import MAX_FEED_BYTES
 from service.sync.fetching import FeedFetcher
@@ -140,8 +140,9 @@ def engine_of(settings: Settings, registry: TenantRegistry, metrics: Metrics) ->
 def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
     metrics, gate = Metrics(), Gate()
     engine = engine_of(settings, registry, metrics)
-    guard = Guard(registry, metrics, gate, (settings.default_deadline_s, settings.max_deadline_s))
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
+    deadlines_s = (settings.default_deadline_s, settings.max_deadline_s)
+    guard = Guard(Admitting(registry, coordinator.rates), metrics, gate, deadlines_s)
     sync = _sync_of(settings, registry, engine, coordinator)
     rpc = RpcServer(_transport(settings), Served(engine, sync.calls), guard, version())
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))

@@ -77,6 +77,7 @@ class Reason(Enum):
     RUN_NOT_WAITING = (Code.FAILED_PRECONDITION, 45)
     PLAN_MOVED = (Code.FAILED_PRECONDITION, 46)
     FEED_UNUSABLE = (Code.FAILED_PRECONDITION, 47)
+    RATE_EXCEEDED = (Code.RESOURCE_EXHAUSTED, 48)
 
     @property
     def code(self) -> Code:

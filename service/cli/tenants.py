@@ -119,6 +119,31 @@ def quota(
         print(f"{name} may store " + (" and ".join(limits) or "as much as there is room for") + ".")
 
 
+@tenants.command("rate")
+def rate(
+    name: str,
+    requests: Annotated[
+        float | None, typer.Option("--requests-per-second", min=0, help="And as many at once; 0: no limit.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Limit how often a tenant may call, or show the limit.
+
+    It holds over all servers that share a Redis, from the next call on.
+    Example: afterimage tenants rate acme --requests-per-second 50
+    """
+    with _registry(data_dir, master_key_file) as registry:
+        if requests is not None:
+            registry.set_rate(name, requests)
+        found = registry.rate(name)
+    if json:
+        print_json({"name": name, "max_requests_per_second": found})
+    else:
+        print(f"{name} may make {f'{found:g} requests a second' if found else 'as many requests as it likes'}.")
+
+
 @tenants.command("export-key")
 def export_key(
     name: str,

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from service.background import end_task
 from service.coordination import keys
+from service.coordination.rates import Rates
 from service.coordination.run_board import RunBoard
 from service.errors import SettingError
 
@@ -49,6 +50,7 @@ class Coordinator:
             raise SettingError(f"redis_url: {error}") from None
         self._renewal: asyncio.Task[None] | None = None
         self.board = RunBoard(self._redis)
+        self.rates = Rates(self._redis)
 
     async def check(self) -> RedisFacts:
         """Asks Redis what it is. Raises SettingError where it is too old, evicts keys, or does not answer."""

@@ -44,3 +44,8 @@ def fence(collection: str) -> str:
 def run(run_id: str) -> str:
     """HASH worker, heartbeat_ms, progress: of a run that is worked on. Expires after RUN_LIFETIME_S."""
     return f"{PREFIX}:run:{run_id}"
+
+
+def rate(tenant_uid: str) -> str:
+    """STRING time, in microseconds, at which a tenant has made up for its requests. Expires when it has."""
+    return f"{PREFIX}:rate:{tenant_uid}"

@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ import structlog
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from service.coordination.rates import Rates
 from service.deadline import set_deadline
 from service.engine.faults import as_service_error
 from service.errors import Reason, ServiceError, release_frames
@@ -69,14 +71,21 @@ class Gate:
                 await self._idle.wait()
 
 
+@dataclass(frozen=True)
+class Admitting:
+    """What says who may call, and how often."""
+
+    registry: TenantRegistry
+    rates: Rates
+
+
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Wraps every handler but health and reflection."""
 
-    def __init__(
-        self, registry: TenantRegistry, metrics: Metrics, gate: Gate, deadlines_s: tuple[float, float]
-    ) -> None:
+    def __init__(self, admitting: Admitting, metrics: Metrics, gate: Gate, deadlines_s: tuple[float, float]) -> None:
         """`deadlines_s`: for calls that set none, and the longest that is honoured."""
-        self._registry, self.metrics, self.gate = registry, metrics, gate
+        self._registry, self._rates = admitting.registry, admitting.rates
+        self.metrics, self.gate = metrics, gate
         self._default_deadline_s, self._max_deadline_s = deadlines_s
 
     async def intercept_service(
@@ -99,8 +108,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             call.unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
         )
 
-    def admit(self, method: str, metadata: dict[str, Any]) -> Principal:
-        """Raises ServiceError unless the gate is open and the key may make the call."""
+    async def admit(self, method: str, metadata: dict[str, Any]) -> Principal:
+        """Raises ServiceError unless the gate is open, the key may make the call, and its tenant has not made too
+        many."""
         self.gate.check()
         found = self._registry.authenticate(metadata.get("authorization"))
         if method not in SCOPES:
@@ -108,6 +118,11 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         scope = SCOPES[method]
         if scope is not None:
             found.require(scope)
+        if found.max_requests_per_s:
+            wait_s = await self._rates.wait_s(found.tenant_uid, found.max_requests_per_s)
+            if wait_s > 0:
+                message = f"this tenant may make {found.max_requests_per_s:g} requests a second"
+                raise ServiceError(Reason.RATE_EXCEEDED, message, retry_delay_s=wait_s)
         return found
 
     def deadline_s(self, method: str, context: Context) -> float | None:
@@ -129,7 +144,7 @@ class _Call:
         async def handle(request: Any, context: Context) -> Any:
             started = self._start(context)
             try:
-                self._admit()
+                await self._admit()
                 reject_unknown_fields(request)
                 seconds = self._guard.deadline_s(self._method, context)
                 set_deadline(seconds)
@@ -149,7 +164,7 @@ class _Call:
         async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
             started = self._start(context)
             try:
-                self._admit()
+                await self._admit()
                 async with asyncio.timeout(self._guard.deadline_s(self._method, context)):
                     async for response in inner(request, context):
                         yield response
@@ -163,8 +178,8 @@ class _Call:
 
         return handle
 
-    def _admit(self) -> None:
-        found = self._guard.admit(self._method, self._metadata)
+    async def _admit(self) -> None:
+        found = await self._guard.admit(self._method, self._metadata)
         self._key_id = found.key_id
         _principal.set(found)
 

@@ -15,7 +15,7 @@ from service.errors import Code, Reason, ServiceError
 DOMAIN = "afterimage"
 DETAILS_KEY = "grpc-status-details-bin"
 REQUEST_ID_KEY = "x-request-id"
-_QUOTA_SUBJECTS = {Reason.OVERLOADED: "server", Reason.QUOTA_EXCEEDED: "tenant"}
+_QUOTA_SUBJECTS = {Reason.OVERLOADED: "server", Reason.QUOTA_EXCEEDED: "tenant", Reason.RATE_EXCEEDED: "tenant"}
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 

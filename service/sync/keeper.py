@@ -13,7 +13,7 @@ from service.background import end_task
 from service.coordination.run_board import BoardAway, RunRef
 from service.errors import Reason, ServiceError
 from service.sync.ledger import Ledger, now_ms
-from service.sync.model import ENDED, RunState, Source
+from service.sync.model import RunState, Source
 from service.sync.running import staging_path
 from service.sync.staging import remove
 from service.sync.synchronisation import APPROVAL_MS, Synchronisation, WantedRun, cancelled
@@ -111,9 +111,8 @@ class Keeper:
             await self._parts.board.submit(ref)
 
     def _expire(self, tenant_uid: str, ledger: Ledger) -> None:
-        for run in ledger.runs():
-            waited_since = run.started_ms or run.created_ms
-            if run.state is RunState.AWAITING_APPROVAL and now_ms() - waited_since > APPROVAL_MS:
+        for run in ledger.waiting_runs():
+            if now_ms() - (run.started_ms or run.created_ms) > APPROVAL_MS:
                 ended = now_ms()
                 message = "nobody approved the plan within a day"
                 expired = replace(run, state=RunState.BLOCKED, reason="NOT_APPROVED", message=message, ended_ms=ended)
@@ -123,9 +122,9 @@ class Keeper:
     def _sweep(self, tenant_uid: str, ledger: Ledger) -> None:
         """Deletes staging databases that no run needs any more: a crash may leave one."""
         folder = self._parts.ledgers.place(tenant_uid).spool_folder
-        waiting = {r.run_id for r in ledger.runs(limit=1000) if r.state not in ENDED}
+        needed = {r.run_id for r in (*ledger.live_runs(), *ledger.waiting_runs())}
         for path in folder.glob("*.db") if folder.is_dir() else ():
-            if path.stem not in waiting:
+            if path.stem not in needed:
                 remove(path)
 
     def _purge(self, tenant_uid: str, source: Source) -> None:

@@ -145,6 +145,12 @@ class Ledger:
         with self._lock:
             return [RUN.validate_json(r[0]) for r in self._database.execute(query)]
 
+    def waiting_runs(self) -> list[Run]:
+        """Runs that wait for approval."""
+        query = "SELECT told FROM runs WHERE state = ? ORDER BY number"
+        with self._lock:
+            return [RUN.validate_json(r[0]) for r in self._database.execute(query, (RunState.AWAITING_APPROVAL,))]
+
     def move(self, run_id: str, expected: Collection[RunState], change: Callable[[Run], Run]) -> Run | None:
         """Changes a run if it is in one of the expected states, in one step; None where it is not."""
         with self._lock:

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from index import AfterimageIndexError, QuotaExceeded, StaleEpoch
+from index import AfterimageIndexError, Collection, QuotaExceeded, StaleEpoch
 from index.errors import CollectionNotFound
 from service.background import end_task
 from service.coordination.run_board import BoardAway, RunBoard, RunRef
@@ -32,6 +32,7 @@ from service.sync.staging import remove
 _LOG = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 0.5
 _RENEW_EVERY_S = 10.0
+_ASK_AGAIN_S = 1.0
 _STOP_AFTER_S = 20.0  # without a renewal; the lease lasts longer than that
 _MAX_ATTEMPTS = 5
 _LONGEST_WAIT_S = 600.0
@@ -91,7 +92,7 @@ class SyncWorker:
             await end_task(task)
 
     async def _take_runs(self) -> None:
-        returned = False
+        returned = away = False
         while True:
             try:
                 if not returned:  # what an earlier process of this server held, it cannot hold any more
@@ -99,12 +100,15 @@ class SyncWorker:
                     returned = True
                 while len(self._tasks) < self._parts.at_once and (found := await self._parts.board.take(self._name)):
                     self._begin(*found)
-            except BoardAway as error:
-                _LOG.warning("no runs are taken while Redis is away", error=str(error))
-                await asyncio.sleep(1.0)
+                away = False
+            except BoardAway:
+                if not away:
+                    _LOG.warning("no runs are taken while Redis is away")
+                away = True
+                await asyncio.sleep(_ASK_AGAIN_S)
             except Exception as error:  # the loop must go on; the cause is in the log
                 _LOG.error("taking runs failed", exc_info=error)
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(_ASK_AGAIN_S)
             self.wake.clear()
             try:
                 async with asyncio.timeout(_LOOK_EVERY_S):
@@ -144,17 +148,17 @@ class SyncWorker:
 
     async def _watch(self, lease: _Lease, ledger: Ledger, progress: Progress, work: asyncio.Task[None]) -> None:
         """Keeps the lease while the work goes on; returns where it is over, or must stop."""
-        shown = time.monotonic() - _RENEW_EVERY_S
+        next_renewal = time.monotonic()
         while not work.done():
-            if time.monotonic() - shown >= (_RENEW_EVERY_S if shown > lease.renewed - 1 else 1.0):
-                shown = time.monotonic()
+            now = time.monotonic()
+            if now >= next_renewal:
                 try:
                     if not await self._parts.board.renew(lease.ref, self._name, progress.facts()):
                         return
-                    lease.renewed = shown
+                    lease.renewed, next_renewal = now, now + _RENEW_EVERY_S
                 except BoardAway:
-                    shown -= _RENEW_EVERY_S - 1.0  # again in a second
-            if time.monotonic() - lease.renewed > _STOP_AFTER_S:
+                    next_renewal = now + _ASK_AGAIN_S
+            if now - lease.renewed > _STOP_AFTER_S:
                 return
             run = await asyncio.to_thread(ledger.run, lease.ref.run_id)
             if run.state is RunState.CANCELLING:
@@ -170,13 +174,13 @@ class SyncWorker:
         )  # fmt: skip
         if run is None:
             raise LeaseLost
-        if run.attempts > _MAX_ATTEMPTS:
-            raise RunEnd(RunState.FAILED, "ATTEMPTS", f"given up after {_MAX_ATTEMPTS} attempts; {run.message}")
         source = await engine.workers.read(ledger.source, run.source_id)
         place = await engine.workers.read(self._parts.ledgers.place, ref.tenant_uid)
         data_key = await engine.workers.read(self._parts.ledgers.data_key, ref.tenant_uid)
         directory = await engine.workers.read(engine.spaces.directory, ref.tenant_uid)
         collection = directory.collection(run.collection)
+        engine.encoder_of(collection)  # without it no picture can be encoded: say so at once
+        run = await self._count_attempt(ledger, run, collection)
         epoch = await engine.workers.upkeep(collection.sourced.epoch)
         if epoch >= lease.epoch:
             lease.epoch = await self._parts.board.raise_epoch(ref, epoch)
@@ -187,6 +191,20 @@ class SyncWorker:
         )
         parts = RunParts(engine, self._parts.fetcher, ledger, place, data_key)
         await Runner(parts, source, run, job, progress).go()
+
+    async def _count_attempt(self, ledger: Ledger, run: Run, collection: Collection) -> Run:
+        """Attempts count from the last one that got anything done. Raises RunEnd after too many."""
+        counts = Counts(**await self._parts.engine.workers.upkeep(collection.sourced.counts, run.run_id))
+        if counts.done > run.counts.done:
+            moved = await self._parts.engine.workers.write(
+                ledger.move, run.run_id, LIVE, lambda r: replace(r, attempts=1, counts=counts)
+            )
+            if moved is None:
+                raise LeaseLost
+            return moved
+        if run.attempts > _MAX_ATTEMPTS:
+            raise RunEnd(RunState.FAILED, "ATTEMPTS", f"given up after {_MAX_ATTEMPTS} attempts; {run.message}")
+        return run
 
     async def _settle(self, ref: RunRef, ledger: Ledger, work: asyncio.Task[None]) -> None:
         """Brings the run into the state that it ended in."""
@@ -240,8 +258,8 @@ class SyncWorker:
 
 def _supersede(ledger: Ledger, folder: Any, run: Run) -> None:
     """What waited for approval is out of date once a newer run has looked at the feed."""
-    for old in ledger.runs(run.source_id):
-        if old.run_id != run.run_id and old.state is RunState.AWAITING_APPROVAL:
+    for old in ledger.waiting_runs():
+        if old.run_id != run.run_id and (old.source_id, old.collection) == (run.source_id, run.collection):
             ended = now_ms()
             superseded = replace(old, state=RunState.SUPERSEDED, ended_ms=ended, message=f"by run {run.run_id}")
             ledger.move(old.run_id, {RunState.AWAITING_APPROVAL}, lambda _, new=superseded: new)  # type: ignore[misc]

@@ -50,6 +50,9 @@ _MIGRATIONS = (
     ALTER TABLE tenants ADD COLUMN max_records INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE tenants ADD COLUMN max_bytes INTEGER NOT NULL DEFAULT 0
     """,
+    """
+    ALTER TABLE tenants ADD COLUMN max_requests_per_s REAL NOT NULL DEFAULT 0
+    """,
 )
 
 
@@ -78,11 +81,13 @@ class KeyInfo:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is calling: the tenant, the key's id, and what the key may do."""
+    """Who is calling: the tenant, the key's id, and what the key may do. max_requests_per_s: of the tenant; 0: no
+    limit."""
 
     tenant_uid: str
     key_id: str
     scopes: frozenset[Scope]
+    max_requests_per_s: float = 0.0
 
     def require(self, scope: Scope) -> None:
         """Raises ServiceError (SCOPE_MISSING) unless the key has the scope."""
@@ -167,6 +172,20 @@ class TenantRegistry:
         query = "SELECT uid, max_records, max_bytes FROM tenants WHERE max_records > 0 OR max_bytes > 0"
         with self._lock:
             return {uid: Quota(records, size) for uid, records, size in self._database.execute(query)}
+
+    def set_rate(self, name: str, per_second: float) -> None:
+        """Requests a second that a tenant may make, and as many at once, over all servers; 0: no limit. Seen at the
+        next call. Raises TenancyError."""
+        tenant = self.tenant(name)
+        with self._lock:
+            self._database.execute("UPDATE tenants SET max_requests_per_s = ? WHERE uid = ?", (per_second, tenant.uid))
+
+    def rate(self, name: str) -> float:
+        """What `set_rate` set. Raises TenancyError."""
+        tenant = self.tenant(name)
+        with self._lock:
+            query = "SELECT max_requests_per_s FROM tenants WHERE uid = ?"
+            return float(self._database.execute(query, (tenant.uid,)).fetchone()[0])
 
     def delete_tenant(self, name: str) -> Tenant:
         """Destroys the tenant's data key, and with it what copies and backups hold; its keys stop working at once.
@@ -253,11 +272,14 @@ class TenantRegistry:
                 self._seen_version = version
             found = self._principals.get(key_id)
             if found is None:
-                query = "SELECT digest, tenant_uid, scopes, revoked_ms FROM api_keys WHERE key_id = ?"
+                query = (
+                    "SELECT digest, tenant_uid, scopes, revoked_ms, max_requests_per_s FROM api_keys"
+                    " JOIN tenants ON uid = tenant_uid WHERE key_id = ?"
+                )
                 row = self._database.execute(query, (key_id,)).fetchone()
                 if row is None:
                     return None
-                found = (bytes(row[0]), Principal(row[1], key_id, _scopes(row[2])), row[3] is not None)
+                found = (bytes(row[0]), Principal(row[1], key_id, _scopes(row[2]), row[4]), row[3] is not None)
                 self._principals[key_id] = found
             return found
 
