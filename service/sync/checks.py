@@ -27,10 +27,7 @@ def check_config(config: SourceConfig) -> None:
     if not _NAME.fullmatch(config.name):
         raise _invalid("name", f"the name {config.name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}")
     check_place(config.url)
-    if config.authorization and not _HEADER.fullmatch(config.authorization):
-        raise _invalid("authorization", "the credentials are not a header's value of at most 1,024 characters")
-    if config.authorization and URL(config.url).scheme != "https":
-        raise _invalid("authorization", "credentials are sent over https alone")
+    check_authorization(config.url, config.authorization)
     check_options(config.options)
     check_schedule(config.schedule)
     _check_guards(config.guards)
@@ -38,6 +35,17 @@ def check_config(config: SourceConfig) -> None:
         parse_link(config.webhook.url)
         if len(config.webhook.secret) < _SECRET_MIN:
             raise _invalid("webhook.secret", f"the secret that signs has fewer than {_SECRET_MIN} characters")
+
+
+def check_authorization(url: str, authorization: str, field: str = "source.authorization") -> None:
+    """Raises ServiceError unless the credentials can be sent, and only over https."""
+    if not authorization:
+        return
+    if not _HEADER.fullmatch(authorization):
+        message = "the credentials are not a header's value of at most 1,024 characters"
+        raise ServiceError(Reason.ARGUMENT_INVALID, message, field=field)
+    if URL(url).scheme != "https":
+        raise ServiceError(Reason.ARGUMENT_INVALID, "credentials are sent over https alone", field=field)
 
 
 def check_place(url: str) -> None:

@@ -22,6 +22,7 @@ from service.sync.spool import Spool
 _PAGE_SIZE = 250
 _MOST_PAGES = 10_000
 _DISK_BLOCK = 1 << 20
+_BEGINNING = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,23 @@ class FeedFetcher:
 
     def __init__(self, fetcher: Fetcher | None) -> None:
         self._fetcher = fetcher
+
+    async def beginning(self, config: SourceConfig, place: FeedPlace) -> FetchedFeed:
+        """The first megabytes of a feed; all of one that is a zip archive. Raises as `fetch` does."""
+        head = _Head(Spool(place.spool_folder))
+        try:
+            if config.url.startswith(PREFIX):
+                await asyncio.to_thread(_copy, place.files.path(config.url), head.take)
+            else:
+                await self._fetch(
+                    FetchRequest(config.url, place.allowed_hosts, Validators(), config.authorization, head.take)
+                )
+        except _Enough:
+            pass
+        except BaseException:
+            head.spool.close()
+            raise
+        return FetchedFeed(head.spool, head.spool.finish())
 
     async def fetch(self, config: SourceConfig, state: SourceState, place: FeedPlace) -> FetchedFeed:
         """The feed as it is now. `state` without validators asks for it unconditionally. Raises ServiceError, FeedError
@@ -102,6 +120,22 @@ def is_paged(url: str) -> bool:
     """Whether the feed is read page by page."""
     parts = URL(url)
     return parts.path.endswith("/products.json") and "page" not in parts.query
+
+
+class _Enough(Exception):
+    """The beginning is there."""
+
+
+class _Head:
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self._first = b""
+
+    def take(self, part: bytes) -> None:
+        self._first = (self._first + part)[:2] if len(self._first) < 2 else self._first
+        self.spool.take(part)
+        if self.spool.size >= _BEGINNING and self._first != b"PK":
+            raise _Enough
 
 
 class _Page:

@@ -12,12 +12,12 @@ from index import Failure
 from service.coordination.run_board import BoardAway, RunRef
 from service.engine.faults import translated_errors
 from service.errors import Reason, ServiceError
-from service.sync.checks import check_config, check_options, check_place
+from service.sync.checks import check_authorization, check_config, check_options, check_place
 from service.sync.feed_files import PREFIX
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
 from service.sync.feeds.reader import Preview, preview
 from service.sync.ledger import Ledger, now_ms
-from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConfig, SourceState
+from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConfig
 from service.sync.running import LIVE, staging_path
 from service.sync.schedule import next_due_ms
 from service.sync.staging import remove
@@ -28,6 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 APPROVAL_MS = 86_400_000
 _WATCH_EVERY_S = 0.5
+_PREVIEWS = 4  # feeds that are fetched for looking at, at a time
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Synchronisation:
 
     def __init__(self, parts: SyncParts, worker: SyncWorker) -> None:
         self._parts, self._worker = parts, worker
+        self._previews = asyncio.Semaphore(_PREVIEWS)
 
     # ---- sources
 
@@ -114,6 +116,7 @@ class Synchronisation:
     async def preview(self, principal: Principal, url: str, options: FeedOptions, authorization: str) -> Preview:
         """The first items of a feed, without registering anything."""
         check_place(url)
+        check_authorization(url, authorization, "authorization")
         check_options(options)
         config = SourceConfig("preview", "", url, options=options, authorization=authorization)
         place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
@@ -121,7 +124,8 @@ class Synchronisation:
             if url.startswith(PREFIX) and (await self._read(place.files.path, url)).is_dir():
                 items = await self._read(lambda: tuple(place.files.items(url))[:20])
                 return Preview(FeedFormat.FOLDER, items, ())
-            fetched = await self._parts.fetcher.fetch(config, SourceState(), place)
+            async with self._previews:
+                fetched = await self._parts.fetcher.beginning(config, place)
             assert fetched.spool is not None
             with closing(fetched.spool) as spool:
                 read = self._parts.engine.workers.read

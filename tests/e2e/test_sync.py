@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import hmac
 import json
@@ -320,6 +321,20 @@ def test_a_preview_shows_the_first_items(client: Client, shop: Shop) -> None:
     publish(shop, b"<html></html>")
     with pytest.raises(FailedPrecondition, match="web page"):
         client.preview_feed(f"{shop.address}/feed")
+
+
+def test_of_a_large_feed_only_the_beginning_is_fetched_for_a_preview(client: Client, shop: Shop) -> None:
+    rows = items(shop, [1]) * 60_000
+    publish(shop, gzip.compress(rss([*rows, *rows]), 1))
+    assert len(shop.pictures["/feed"]) < 4 << 20
+    assert len(client.preview_feed(f"{shop.address}/feed").items) == 20
+    publish(shop, jsonl(rows))
+    assert len(shop.pictures["/feed"]) > 4 << 20
+    assert len(client.preview_feed(f"{shop.address}/feed").items) == 20
+    publish(shop, jsonl(rows)[: (4 << 20) + 10_000])  # cut short, but not at its beginning
+    assert len(client.preview_feed(f"{shop.address}/feed").items) == 20
+    with pytest.raises(InvalidArgument, match="https"):
+        client.preview_feed(f"{shop.address}/feed", authorization="Bearer x")
 
 
 def test_pages_of_products_are_read_until_one_is_empty(client: Client, shop: Shop) -> None:

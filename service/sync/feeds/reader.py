@@ -46,9 +46,16 @@ def read_feed(raw: BinaryIO, size: int, options: FeedOptions) -> tuple[FeedForma
 
 
 def preview(raw: BinaryIO, size: int, options: FeedOptions, count: int = 20) -> Preview:
-    """The first items and problems of a feed. Raises FeedError where it does not even begin well."""
+    """The first items and problems of a feed, of which only the beginning need be there. Raises FeedError where it does
+    not even begin well."""
     found, items = read_feed(raw, size, options)
-    first = list(islice(items, count))
+    first: list[Item | Problem] = []
+    try:
+        for item in islice(items, count):
+            first.append(item)  # what there is before an error counts
+    except FeedError as error:
+        if not first or error.reason != "FEED_TRUNCATED":
+            raise
     return Preview(
         found, tuple(i for i in first if isinstance(i, Item)), tuple(p for p in first if isinstance(p, Problem))
     )
