@@ -41,7 +41,7 @@ class Sync:
 
     async def _ended(self, tenant_uid: str, run: Run) -> None:
         """Tells the source's webhook, if it has one and the run did something or waits."""
-        if run.dry_run or run.reason == "UNCHANGED":
+        if run.dry_run or run.reason in ("UNCHANGED", "SAME_PLAN"):
             return
         try:
             source = await asyncio.to_thread(self._parts.ledgers.of(tenant_uid).source, run.source_id)

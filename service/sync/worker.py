@@ -36,6 +36,8 @@ _ASK_AGAIN_S = 1.0
 _STOP_AFTER_S = 20.0  # without a renewal; the lease lasts longer than that
 _MAX_ATTEMPTS = 5
 _LONGEST_WAIT_S = 600.0
+# Ends of a run after which an older plan is out of date.
+_NEWER = frozenset({RunState.SUCCEEDED, RunState.SUCCEEDED_WITH_ERRORS, RunState.AWAITING_APPROVAL})
 
 
 class LeaseLost(Exception):
@@ -228,6 +230,8 @@ class SyncWorker:
 
     async def _end(self, ref: RunRef, ledger: Ledger, end: RunEnd) -> None:
         counts = await asyncio.to_thread(self._last_counts, ref)
+        if end.state is RunState.AWAITING_APPROVAL:
+            end = await asyncio.to_thread(_unless_the_same_waits, ledger, ref.run_id, end)
         ended = now_ms() if end.state in ENDED else 0
         run = await asyncio.to_thread(
             ledger.move, ref.run_id, LIVE | {RunState.CANCELLING},
@@ -241,7 +245,7 @@ class SyncWorker:
         if ended:
             await asyncio.to_thread(remove, staging_path(place, ref.run_id))
             self._parts.metrics.sync_runs.labels(str(end.state)).inc()
-        if end.state not in (RunState.CANCELLED, RunState.FAILED):
+        if end.state in _NEWER:
             await asyncio.to_thread(_supersede, ledger, place.spool_folder, run)
         _LOG.info("run ended", run_id=ref.run_id, state=str(end.state), reason=end.reason)
         await self._ended(ref.tenant_uid, run)
@@ -264,6 +268,15 @@ def _supersede(ledger: Ledger, folder: Any, run: Run) -> None:
             superseded = replace(old, state=RunState.SUPERSEDED, ended_ms=ended, message=f"by run {run.run_id}")
             ledger.move(old.run_id, {RunState.AWAITING_APPROVAL}, lambda _, new=superseded: new)  # type: ignore[misc]
             remove(folder / f"{old.run_id}.db")
+
+
+def _unless_the_same_waits(ledger: Ledger, run_id: str, end: RunEnd) -> RunEnd:
+    """A plan that waits already need not wait twice: people approve the run that they were told of."""
+    run = ledger.run(run_id)
+    for old in ledger.waiting_runs():
+        if (old.source_id, old.collection, old.plan.digest) == (run.source_id, run.collection, run.plan.digest):
+            return RunEnd(RunState.SUPERSEDED, "SAME_PLAN", f"run {old.run_id} waits with the same plan")
+    return end
 
 
 def _queued(run: Run, message: str) -> Run:

@@ -151,6 +151,11 @@ def test_a_newer_run_takes_the_place_of_one_that_waits(client: Client, shop: Sho
     synced(client)
     publish(shop, jsonl(items(shop, range(10))))
     waiting = synced(client)
+    again = synced(client)
+    assert (again.state, again.reason) == ("superseded", "SAME_PLAN")
+    assert waiting.run_id in again.message
+    assert synced(client, dry_run=True).state == "planned"
+    assert client.get_run(waiting.run_id).state == "awaiting_approval"
     publish(shop, jsonl(items(shop, range(20))))
     assert synced(client, full=True).state == "succeeded"
     assert client.get_run(waiting.run_id).state == "superseded"
