@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -11,15 +10,14 @@ from typing import Any
 
 import structlog
 
-from index import AfterimageIndexError, Collection, QuotaExceeded, StaleEpoch
-from index.errors import CollectionNotFound
+from index import AfterimageIndexError, Collection, StaleEpoch
 from service.background import end_task
 from service.coordination.run_board import BoardAway, RunBoard, RunRef
 from service.engine.engine import Engine
-from service.engine.faults import as_service_error
-from service.errors import Code, Reason, ServiceError
+from service.errors import ServiceError
 from service.metrics import Metrics
 from service.sync.applying import Job
+from service.sync.ends import MAX_ATTEMPTS, failure, queued, retry_delay_s, supersede, unless_the_same_waits
 from service.sync.feed_files import PREFIX
 from service.sync.feeds.model import FeedError
 from service.sync.fetching import FeedFetcher
@@ -34,8 +32,6 @@ _LOOK_EVERY_S = 0.5
 _RENEW_EVERY_S = 10.0
 _ASK_AGAIN_S = 1.0
 _STOP_AFTER_S = 20.0  # without a renewal; the lease lasts longer than that
-_MAX_ATTEMPTS = 5
-_LONGEST_WAIT_S = 600.0
 # Ends of a run after which an older plan is out of date.
 _NEWER = frozenset({RunState.SUCCEEDED, RunState.SUCCEEDED_WITH_ERRORS, RunState.AWAITING_APPROVAL})
 
@@ -204,8 +200,8 @@ class SyncWorker:
             if moved is None:
                 raise LeaseLost
             return moved
-        if run.attempts > _MAX_ATTEMPTS:
-            raise RunEnd(RunState.FAILED, "ATTEMPTS", f"given up after {_MAX_ATTEMPTS} attempts; {run.message}")
+        if run.attempts > MAX_ATTEMPTS:
+            raise RunEnd(RunState.FAILED, "ATTEMPTS", f"given up after {MAX_ATTEMPTS} attempts; {run.message}")
         return run
 
     async def _settle(self, ref: RunRef, ledger: Ledger, work: asyncio.Task[None]) -> None:
@@ -218,20 +214,20 @@ class SyncWorker:
             await self._end(ref, ledger, error)
         elif error is None or isinstance(error, LeaseLost | StaleEpoch | BoardAway):
             _LOG.info("a run was let go", run_id=ref.run_id)
-        elif (delay := _retry_delay_s(error, run.attempts)) is not None:
+        elif (delay := retry_delay_s(error, run.attempts)) is not None:
             message = str(error)
-            await asyncio.to_thread(ledger.move, ref.run_id, LIVE, lambda r: _queued(r, message))
+            await asyncio.to_thread(ledger.move, ref.run_id, LIVE, lambda r: queued(r, message))
             await self._parts.board.release(ref, self._name)
             await self._parts.board.submit(ref, delay)
         else:
             if not isinstance(error, FeedError | ServiceError | AfterimageIndexError | OSError):
                 _LOG.error("a run failed", run_id=ref.run_id, exc_info=error)
-            await self._end(ref, ledger, _failure(error))
+            await self._end(ref, ledger, failure(error))
 
     async def _end(self, ref: RunRef, ledger: Ledger, end: RunEnd) -> None:
         counts = await asyncio.to_thread(self._last_counts, ref)
         if end.state is RunState.AWAITING_APPROVAL:
-            end = await asyncio.to_thread(_unless_the_same_waits, ledger, ref.run_id, end)
+            end = await asyncio.to_thread(unless_the_same_waits, ledger, ref.run_id, end)
         ended = now_ms() if end.state in ENDED else 0
         run = await asyncio.to_thread(
             ledger.move, ref.run_id, LIVE | {RunState.CANCELLING},
@@ -246,7 +242,7 @@ class SyncWorker:
             await asyncio.to_thread(remove, staging_path(place, ref.run_id))
             self._parts.metrics.sync_runs.labels(str(end.state)).inc()
         if end.state in _NEWER:
-            await asyncio.to_thread(_supersede, ledger, place.spool_folder, run)
+            await asyncio.to_thread(supersede, ledger, place.spool_folder, run)
         _LOG.info("run ended", run_id=ref.run_id, state=str(end.state), reason=end.reason)
         await self._ended(ref.tenant_uid, run)
 
@@ -258,45 +254,3 @@ class SyncWorker:
         except AfterimageIndexError:
             return Counts()
         return counts
-
-
-def _supersede(ledger: Ledger, folder: Any, run: Run) -> None:
-    """What waited for approval is out of date once a newer run has looked at the feed."""
-    for old in ledger.waiting_runs():
-        if old.run_id != run.run_id and (old.source_id, old.collection) == (run.source_id, run.collection):
-            ended = now_ms()
-            superseded = replace(old, state=RunState.SUPERSEDED, ended_ms=ended, message=f"by run {run.run_id}")
-            ledger.move(old.run_id, {RunState.AWAITING_APPROVAL}, lambda _, new=superseded: new)  # type: ignore[misc]
-            remove(folder / f"{old.run_id}.db")
-
-
-def _unless_the_same_waits(ledger: Ledger, run_id: str, end: RunEnd) -> RunEnd:
-    """A plan that waits already need not wait twice: people approve the run that they were told of."""
-    run = ledger.run(run_id)
-    for old in ledger.waiting_runs():
-        if (old.source_id, old.collection, old.plan.digest) == (run.source_id, run.collection, run.plan.digest):
-            return RunEnd(RunState.SUPERSEDED, "SAME_PLAN", f"run {old.run_id} waits with the same plan")
-    return end
-
-
-def _queued(run: Run, message: str) -> Run:
-    return replace(run, state=RunState.QUEUED, message=message)
-
-
-def _retry_delay_s(error: BaseException, attempts: int) -> float | None:
-    """How long to wait before a run is tried again; None where that does not help."""
-    if not isinstance(error, ServiceError) or error.reason.code is not Code.UNAVAILABLE or attempts >= _MAX_ATTEMPTS:
-        return None
-    jitter = random.uniform(0, min(_LONGEST_WAIT_S, 2.0**attempts * 5))  # noqa: S311 - spreads load
-    return min(_LONGEST_WAIT_S, max(error.retry_delay_s or 0.0, jitter))
-
-
-def _failure(error: BaseException) -> RunEnd:
-    if isinstance(error, FeedError):
-        return RunEnd(RunState.BLOCKED, error.reason, f"{error}; nothing was changed")
-    if isinstance(error, CollectionNotFound):
-        return RunEnd(RunState.FAILED, Reason.COLLECTION_NOT_FOUND.name, str(error))
-    if isinstance(error, QuotaExceeded):
-        return RunEnd(RunState.FAILED, Reason.QUOTA_EXCEEDED.name, str(error))
-    known = as_service_error(error) if isinstance(error, Exception) else ServiceError(Reason.INTERNAL, "cancelled")
-    return RunEnd(RunState.FAILED, known.reason.name, known.message)
