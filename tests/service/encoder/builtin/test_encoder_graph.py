@@ -76,7 +76,7 @@ def test_the_embedding_of_a_mirror_image_is_the_same_and_each_block_has_its_shar
         start += block.size
 
 
-@pytest.mark.timeout(300)  # 46 s alone on two cores, more beside others
+@pytest.mark.long  # 46 s alone on two cores, more beside others
 def test_fitting_twice_gives_the_same_projections() -> None:
     once, again = (closed_form(objects=300, scenes=0, dimensions=(16, 32)) for _ in range(2))
     for one, other in zip(once, again, strict=True):
