@@ -124,9 +124,12 @@ def withdrawn_by(connection: Connection, run: str) -> list[str]:
     return [r[0] for r in connection.execute("SELECT record_id FROM withdrawn WHERE run = ? ORDER BY 1", (run,))]
 
 
-def reinstate(transaction: Transaction, source: str, record_ids: Sequence[str]) -> list[str]:
+def reinstate(transaction: Transaction, source: str, record_ids: Sequence[str], epoch: int | None = None) -> list[str]:
     """Brings withdrawn records of a source back as they were; those whose id has been taken since stay away. Returns
-    the ids that came back. Raises QuotaExceeded."""
+    the ids that came back. `epoch`: of the run that does it; None: somebody else does. Raises QuotaExceeded or
+    StaleEpoch."""
+    if epoch is not None:
+        _check_epoch(transaction, epoch)
     connection, back = transaction.connection, []
     for record_id in record_ids:
         row = connection.execute(

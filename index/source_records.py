@@ -55,9 +55,10 @@ class SourceRecords:
         there were. Raises StaleEpoch."""
         return self._write(lambda t: source_batch.withdraw(t, batch, record_ids))
 
-    def reinstate(self, source: str, record_ids: Sequence[str]) -> list[str]:
-        """Brings withdrawn records back; returns the ids of those that came. Raises QuotaExceeded."""
-        return self._write(lambda t: source_batch.reinstate(t, source, record_ids))
+    def reinstate(self, source: str, record_ids: Sequence[str], epoch: int | None = None) -> list[str]:
+        """Brings withdrawn records back; returns the ids of those that came. `epoch`: of the run that does it; None:
+        somebody else does. Raises QuotaExceeded or StaleEpoch."""
+        return self._write(lambda t: source_batch.reinstate(t, source, record_ids, epoch))
 
     def undo(self, source: str, run: str) -> int:
         """Brings back all that a run withdrew; returns how many. Raises QuotaExceeded."""

@@ -14,6 +14,7 @@ from index import Collection
 from service.intake.decode import prepare_opencv
 from tests.support import collections
 from tests.support.server import Server, kill_leftovers, start_server
+from tests.support.shop import Shop
 
 _numbers = itertools.count()
 _shared: dict[str, subprocess.Popen[str]] = {}
@@ -69,3 +70,11 @@ def client(server: Server, tenant_name: str) -> Iterator[Client]:
     """A client with all scopes, of a tenant of its own."""
     with server.client(server.key(tenant_name)) as connected:
         yield connected
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    """A shop's web server, of this test alone."""
+    made = Shop()
+    with made.running():
+        yield made

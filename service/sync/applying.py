@@ -114,7 +114,7 @@ class Applier:
         job, ids = self._job, [s.record_id for s in chunk]
         new = [s.record_id for s in chunk if s.action is Action.CREATE]
         if new:  # what was withdrawn in the last days comes back with its vector
-            await self._engine.workers.write(job.collection.sourced.reinstate, job.source_id, new)
+            await self._engine.workers.write(job.collection.sourced.reinstate, job.source_id, new, job.epoch)
         return await self._renewal.known(job.collection, ids, ids)
 
     async def _one(self, step: Step, known: Known) -> _Outcome:

@@ -16,6 +16,7 @@ from service.errors import Reason, ServiceError
 from service.sync.model import CONFIG, ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
 
 RUNS_KEPT = 200
+_SOURCES = "SELECT source_id, config, state, created_ms, updated_ms FROM sources"
 _MIGRATIONS = (
     """
     CREATE TABLE sources (
@@ -70,17 +71,17 @@ class Ledger:
 
     def sources(self) -> list[Source]:
         """All sources, ordered by name."""
-        query = "SELECT source_id, config, state, created_ms, updated_ms FROM sources ORDER BY name"
         with self._lock:
-            rows = self._database.execute(query).fetchall()
-        return [Source(r[0], CONFIG.validate_json(r[1]), STATE.validate_json(r[2]), r[3], r[4]) for r in rows]
+            return [_source(r) for r in self._database.execute(f"{_SOURCES} ORDER BY name").fetchall()]
 
     def source(self, name_or_id: str) -> Source:
         """One source, by its name or its id. Raises ServiceError (SOURCE_NOT_FOUND)."""
-        found = [s for s in self.sources() if name_or_id in (s.config.name, s.source_id)]
-        if not found:
+        with self._lock:
+            query = f"{_SOURCES} WHERE ? IN (name, source_id)"
+            row = self._database.execute(query, (name_or_id,)).fetchone()
+        if row is None:
             raise ServiceError(Reason.SOURCE_NOT_FOUND, f"no source {name_or_id[:80]!r}", field="source")
-        return found[0]
+        return _source(row)
 
     def change_source(self, source_id: str, config: SourceConfig) -> Source:
         """Replaces what the tenant says of a source; its name stays. Raises ServiceError."""
@@ -182,6 +183,10 @@ _NOT_LIVE = ENDED | {RunState.AWAITING_APPROVAL}
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+def _source(row: tuple) -> Source:  # type: ignore[type-arg]
+    return Source(row[0], CONFIG.validate_json(row[1]), STATE.validate_json(row[2]), row[3], row[4])
 
 
 def _names(states: Collection[RunState]) -> str:

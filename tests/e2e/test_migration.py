@@ -13,14 +13,7 @@ from tests.support.pictures import png
 from tests.support.server import Server, start_server
 from tests.support.shared import own_encoder
 from tests.support.shell import Shell
-from tests.support.shop import Shop
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    made = Shop()
-    with made.running():
-        yield made
+from tests.support.shop import FETCHING, Shop
 
 
 @pytest.fixture
@@ -28,7 +21,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     encoders = own_encoder(tmp_path / "encoders")
     running = start_server(
         tmp_path, "--encoders-dir", str(encoders),
-        environment={"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"},
+        environment=FETCHING,
     )  # fmt: skip
     yield running
     assert running.stop() == 0

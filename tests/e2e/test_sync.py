@@ -14,15 +14,13 @@ from afterimage.client import Client, FailedPrecondition, InvalidArgument, NewRe
 from tests.support.feeds import jsonl, rss, table
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
-from tests.support.shop import Shop
-
-ENVIRONMENT = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"}
+from tests.support.shop import FETCHING, Shop
 
 
 @pytest.fixture(scope="module")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("fetching")
-    server = start_server(folder, environment={**ENVIRONMENT, "AFTERIMAGE_FEEDS_DIR": str(folder / "feeds")})
+    server = start_server(folder, environment={**FETCHING, "AFTERIMAGE_FEEDS_DIR": str(folder / "feeds")})
     yield server
     assert server.stop() == 0
 
@@ -30,13 +28,6 @@ def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def _no_leftover_servers() -> None:
     """This module's server lives as long as the module."""
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    made = Shop()
-    with made.running():
-        yield made
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import random
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,18 +18,10 @@ from service.coordination.embedded import socket_path
 from tests.support.feeds import jsonl
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
-from tests.support.shop import Shop
+from tests.support.shop import FETCHING, Shop
 
 ITEMS = 60
-ENVIRONMENT = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"}
 KINDS = ("kill the server", "kill Redis", "kill the server", "wipe Redis", "kill the server", "stop the server")
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    made = Shop()
-    with made.running():
-        yield made
 
 
 class Catalogue:
@@ -96,7 +87,7 @@ def ended(client: Client, run_id: str) -> Run:
 def undergo(folder: Path, shop: Shop, rounds: int, seed: int) -> None:
     chance = random.Random(seed)
     catalogue = Catalogue(shop, chance)
-    server = start_server(folder, environment=ENVIRONMENT)
+    server = start_server(folder, environment=FETCHING)
     key = server.key("acme")
     with server.client(key) as client:
         client.create_collection("c")
@@ -114,7 +105,7 @@ def undergo(folder: Path, shop: Shop, rounds: int, seed: int) -> None:
                 pass
             disturb(kind, server)
         if server.process.poll() is not None:
-            server = start_server(folder, environment=ENVIRONMENT)
+            server = start_server(folder, environment=FETCHING)
         with server.client(key) as client:
             run = ended(client, run_id)
             assert run.state == "succeeded", (kind, run)
@@ -145,7 +136,7 @@ def test_a_process_that_stands_still_for_longer_than_its_time_does_no_harm(
 ) -> None:
     """The server for longer than its lease, Redis for longer than its clients wait."""
     catalogue = Catalogue(shop, random.Random(4))
-    server = start_server(tmp_path, environment=ENVIRONMENT)
+    server = start_server(tmp_path, environment=FETCHING)
     stopped = server.process.pid if who == "the server" else redis_of(server)
     with server.client(server.key("acme")) as client:
         client.create_collection("c")
@@ -163,7 +154,7 @@ def test_a_process_that_stands_still_for_longer_than_its_time_does_no_harm(
 
 def test_while_redis_is_away_the_service_serves_and_inserts_and_a_run_waits(tmp_path: Path, shop: Shop) -> None:
     catalogue = Catalogue(shop, random.Random(3))
-    server = start_server(tmp_path, environment=ENVIRONMENT)
+    server = start_server(tmp_path, environment=FETCHING)
     with server.client(server.key("acme")) as client:
         client.create_collection("c")
         catalogue.change()

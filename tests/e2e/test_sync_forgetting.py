@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from afterimage.client import NewSource
 from tests.support.feeds import jsonl
 from tests.support.files import all_bytes
 from tests.support.pictures import png
 from tests.support.server import start_server
-from tests.support.shop import Shop
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    made = Shop()
-    with made.running():
-        yield made
+from tests.support.shop import FETCHING, Shop
 
 
 def test_feed_pictures_and_urls_are_in_no_file_log_or_redis(tmp_path: Path, shop: Shop) -> None:
     server = start_server(
         tmp_path,
-        environment={"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"},
+        environment=FETCHING,
     )
     shop.pictures = {f"/secret-path-{n}.png": png(n) for n in range(8)}
     shop.statuses["/secret-path-3.png"] = 404

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from afterimage.client import NewSource
 from tests.support.feeds import rss
 from tests.support.server import start_server
 from tests.support.shared import clothing
-from tests.support.shop import Shop
+from tests.support.shop import FETCHING, Shop
 
 PHOTOGRAPHS = 60
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    made = Shop()
-    with made.running():
-        yield made
 
 
 def test_a_real_catalogue_is_what_its_feed_says_record_by_record(tmp_path: Path, shop: Shop) -> None:
@@ -37,7 +27,7 @@ def test_a_real_catalogue_is_what_its_feed_says_record_by_record(tmp_path: Path,
     }  # fmt: skip
     server = start_server(
         tmp_path,
-        environment={"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"},
+        environment=FETCHING,
     )
     with server.client(server.key("acme")) as client:
         client.create_collection("clothing")

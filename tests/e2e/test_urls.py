@@ -9,24 +9,17 @@ from afterimage.client import NewRecord, Term
 from tests.support.files import all_bytes
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
-from tests.support.shop import Shop
+from tests.support.shop import FETCHING, Shop
 
 
 @pytest.fixture
 def fetching(tmp_path: Path) -> Iterator[Server]:
     server = start_server(
         tmp_path,
-        environment={"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"},
+        environment=FETCHING,
     )
     yield server
     assert server.stop() == 0
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    made = Shop()
-    with made.running():
-        yield made
 
 
 def outcomes(results: list) -> list[str]:

@@ -52,6 +52,8 @@ def test_a_run_that_another_has_followed_writes_nothing_any_more(collection: Col
     with pytest.raises(StaleEpoch):
         collection.sourced.withdraw(BATCH, ["1"])
     with pytest.raises(StaleEpoch):
+        collection.sourced.reinstate("feed", ["1"], BATCH.epoch)
+    with pytest.raises(StaleEpoch):
         collection.sourced.claim(1)
     assert collection.get(["1", "2"]).keys() == {"1"}
     assert collection.sourced.epoch() == 2

@@ -8,6 +8,8 @@ import queue
 import threading
 from collections.abc import Iterator
 
+FETCHING = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"}  # of a server
+
 
 class Shop:
     """A web server whose files may change; `requests` are (path, If-None-Match).

@@ -12,14 +12,14 @@ from tests.support.feeds import table
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
 from tests.support.shell import Shell
-from tests.support.shop import Shop
+from tests.support.shop import FETCHING, Shop
 
 
 @pytest.fixture(scope="module")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_server(
         tmp_path_factory.mktemp("fetching"),
-        environment={"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"},
+        environment=FETCHING,
     )
     yield server
     assert server.stop() == 0
@@ -33,13 +33,6 @@ def _no_leftover_servers() -> None:
 @pytest.fixture
 def shell(fetching: Server, tenant_name: str, tmp_path: Path) -> Shell:
     return Shell(fetching, tenant_name, tmp_path / "state")
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    made = Shop()
-    with made.running():
-        yield made
 
 
 def publish(shop: Shop, numbers: range) -> str:
