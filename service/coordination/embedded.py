@@ -62,7 +62,7 @@ class EmbeddedRedis:
         self.url = f"unix://{self._socket}"
 
     async def start(self) -> None:
-        """Starts the process and waits until it listens. Raises SettingError with its last words where it does not."""
+        """Starts the process and waits until it answers, its file read. Raises SettingError where it does not."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._socket.unlink(missing_ok=True)
         arguments = {
@@ -80,10 +80,24 @@ class EmbeddedRedis:
             env={"PATH": os.environ.get("PATH", "")},
         )
         deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
-        while not self._socket.exists():
+        while not (answer := await self._ask()).startswith(b"+PONG"):
+            if answer.startswith(b"-LOADING"):  # it lives, and a long file takes its time
+                deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
             if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise SettingError(f"redis_url: the embedded redis-server did not start; see {self._folder}/redis.log")
             await asyncio.sleep(0.01)
+
+    async def _ask(self) -> bytes:
+        """What the process answers to a ping; empty where it does not."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(self._socket))
+            try:
+                writer.write(b"PING\r\n")
+                return await asyncio.wait_for(reader.readline(), 1.0)
+            finally:
+                writer.close()
+        except (OSError, TimeoutError):
+            return b""
 
     async def ensure_running(self) -> bool:
         """Starts the process again where it has ended; returns whether it had to."""
