@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from index.attributes import check_attribute_name, check_attributes, check_id
 from index.checks import normalised
-from index.crypto import derive_key, keyed_digest
+from index.crypto import derive_key
 from index.errors import InvalidInput
 from index.hot import Hot, HotCollections
 from index.kept import KeptSnapshot, KeptSnapshots
@@ -31,6 +30,7 @@ from index.model import (
     StoredRecord,
     WriteResult,
 )
+from index.picture_digests import PictureDigests
 from index.place import Place
 from index.preparing import prepare
 from index.quota import Usage
@@ -70,8 +70,12 @@ class Collection:
 
     def content_digest(self, picture: bytes, region: Region | None) -> bytes:
         """A keyed digest of a picture and its region: equal for equal input, meaningless without the tenant's key."""
-        crop = b"" if region is None else struct.pack("<4f", region.left, region.top, region.right, region.bottom)
-        return keyed_digest(self._digest_key, picture, crop, self.spec.encoder_fingerprint.encode())
+        return self.picture_digests.of(picture, region)
+
+    @property
+    def picture_digests(self) -> PictureDigests:
+        """What makes the digests of this collection's pictures."""
+        return PictureDigests(self._digest_key, self.spec.encoder_fingerprint)
 
     def digests(self, record_ids: Sequence[str]) -> dict[str, bytes]:
         """The stored content digests of those records that have one."""

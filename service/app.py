@@ -35,11 +35,11 @@ from service.metrics import Metrics
 from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten
 from service.rpc.guard import Admitting, Gate, Guard
 from service.rpc.server import RpcServer, Served, Transport
+from service.sync.attempts import SyncParts
 from service.sync.feeds.inflate import MAX_FEED_BYTES
 from service.sync.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers
 from service.sync.sync import Sync
-from service.sync.worker import SyncParts
 from service.tenancy.masterkey import MasterKey, load_master_key, read_exported_key
 from service.tenancy.registry import TenancyError, TenantRegistry
 from service.tenancy.spaces import TenantSpaces
@@ -131,10 +131,11 @@ async def _start_redis(settings: Settings, data: DataDirectory) -> EmbeddedRedis
 def engine_of(settings: Settings, registry: TenantRegistry, metrics: Metrics) -> Engine:
     """What does the work of all calls; its pictures are to be started, and its parts closed, by the caller."""
     encoders, workers = encoders_of(settings), Workers(settings.cores)
-    admission = Admission(_admission_limits(settings))
+    admission = Admission(admission_of(settings))
     pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics)
     spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, HotCollections(settings.index_bytes))
-    return Engine(spaces, encoders, pictures, Sources(_fetcher(settings), registry, workers, metrics), workers, metrics)
+    sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)
+    return Engine(spaces, encoders, pictures, sources, workers, metrics)
 
 
 def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
@@ -142,9 +143,10 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     engine = engine_of(settings, registry, metrics)
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
     deadlines_s = (settings.default_deadline_s, settings.max_deadline_s)
-    guard = Guard(Admitting(registry, coordinator.rates), metrics, gate, deadlines_s)
+    secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
+    guard = Guard(Admitting(registry, coordinator.rates, secret), metrics, gate, deadlines_s)
     sync = _sync_of(settings, registry, engine, coordinator)
-    rpc = RpcServer(_transport(settings), Served(engine, sync.calls), guard, version())
+    rpc = RpcServer(_transport(settings), Served(engine, sync.calls, sync.elsewhere), guard, version())
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
     lifecycle = Lifecycle(Parts(settings, version(), engine, gate, metrics, rpc, http, redis, coordinator, sync))
     return lifecycle
@@ -153,8 +155,9 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
 def _sync_of(settings: Settings, registry: TenantRegistry, engine: Engine, coordinator: Coordinator) -> Sync:
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     fetcher = FeedFetcher(_feed_fetcher(settings))
-    worker = _node_name(DataDirectory(settings.data_dir))
-    parts = SyncParts(engine, ledgers, coordinator.board, fetcher, engine.metrics, worker, settings.sync_runs)
+    server = _node_name(DataDirectory(settings.data_dir))
+    board = coordinator.board(server)
+    parts = SyncParts(engine, ledgers, board, fetcher, engine.metrics, server, settings.sync_runs)
     return Sync(parts)
 
 
@@ -196,14 +199,16 @@ def adopt_snapshot(settings: Settings, given: ForeignSnapshot, tenant_name: str,
         return made.spec.name, records
 
 
-def _admission_limits(settings: Settings) -> AdmissionLimits:
+def admission_of(settings: Settings) -> AdmissionLimits:
+    """How many pictures may be inside at a time."""
     return AdmissionLimits(
         settings.max_queue_size, settings.max_queue_bytes, settings.max_search_wait_s,
         places=(settings.decode_processes or settings.cores) + 4 * settings.cores,
     )  # fmt: skip
 
 
-def _fetcher(settings: Settings) -> Fetcher | None:
+def picture_fetcher(settings: Settings) -> Fetcher | None:
+    """What fetches pictures by URL; None where the settings say that none are fetched."""
     if not settings.fetch_urls:
         return None
     exempt = tuple(ipaddress.ip_network(n) for n in settings.fetch_networks)

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     feeds_dir: Path | None = Field(None, description="Directory with a folder per tenant whose files may be sources.")
     feed_timeout_s: float = Field(1800.0, gt=0, description="Time for fetching one catalogue feed, seconds.")
     sync_runs: int = Field(2, ge=0, description="Catalogue syncs that run at a time. 0: none on this server.")
+    worker_secret: SecretStr | None = Field(None, description="What workers on other machines show. Unset: none may.")
     max_index_bytes: int = Field(0, ge=0, description="Memory for collections, bytes. 0: half of what there is.")
     max_message_bytes: Positive = Field(20 * 1024 * 1024, description="Size of one gRPC message, bytes.")
     max_concurrent_calls: Positive = Field(128, description="Calls in progress before further ones are refused.")
@@ -198,6 +199,9 @@ def _check(settings: Settings) -> None:
             ipaddress.ip_network(network)
         except ValueError as error:
             raise SettingError(f"fetch_networks: {error}; give networks such as 10.1.0.0/16") from None
+    secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
+    if settings.worker_secret is not None and len(secret) < 32:
+        raise SettingError("worker_secret: needs at least 32 characters, such as `openssl rand -hex 32` gives")
     for name in ("tls_cert", "tls_key", "client_ca"):
         path = getattr(settings, name)
         if path is not None and not path.is_file():

@@ -85,6 +85,8 @@ class Lifecycle:
         parts = self._parts
         await parts.rpc.set_serving(False)
         _LOG.info("draining")
+        parts.gate.open = False
+        await parts.sync.let_go()
         await parts.gate.close(parts.settings.drain_timeout_s)
         await parts.rpc.stop(_LAST_WORDS_S)  # what is open now are watchers of health, or calls past their time
         if self._upkeep is not None:

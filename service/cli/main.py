@@ -21,6 +21,7 @@ from service.cli.serve import serve
 from service.cli.snapshots import index, snapshots
 from service.cli.sync import sync
 from service.cli.tenants import keys, tenants
+from service.cli.worker import worker
 from service.errors import ServiceError, SettingError
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some records failed, 4 waits for approval.",
 )
 app.command("serve")(serve)
+app.command("worker")(worker)
 app.add_typer(tenants, name="tenants")
 app.add_typer(keys, name="keys")
 collections.command("migrate")(migrate)

@@ -12,13 +12,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from service.background import end_task
 from service.coordination import keys
+from service.coordination.connect import connect, disconnect
 from service.coordination.rates import Rates
 from service.coordination.run_board import RunBoard
 from service.errors import SettingError
@@ -41,16 +39,14 @@ class Coordinator:
     """A connection to Redis. The service goes on serving and inserting while Redis is away."""
 
     def __init__(self, url: str) -> None:
-        """Raises SettingError where the URL is not one of redis://, rediss:// or unix://."""
-        try:
-            self._redis = redis.asyncio.Redis.from_url(
-                url, retry=Retry(NoBackoff(), 0), socket_timeout=5.0, socket_connect_timeout=3.0, decode_responses=True
-            )
-        except ValueError as error:
-            raise SettingError(f"redis_url: {error}") from None
+        """Raises SettingError where the URL is not one of redis://, rediss://, unix:// or sentinel://."""
+        self._redis = connect(url)
         self._renewal: asyncio.Task[None] | None = None
-        self.board = RunBoard(self._redis)
         self.rates = Rates(self._redis)
+
+    def board(self, server: str) -> RunBoard:
+        """The runs of the server of that name."""
+        return RunBoard(self._redis, server)
 
     async def check(self) -> RedisFacts:
         """Asks Redis what it is. Raises SettingError where it is too old, evicts keys, or does not answer."""
@@ -98,7 +94,7 @@ class Coordinator:
         """Stops the renewal and closes the connection."""
         if self._renewal is not None:
             await end_task(self._renewal)
-        await self._redis.aclose()
+        await disconnect(self._redis)
 
     async def _renew(self, key: str, facts: dict[str, int | str]) -> None:
         while True:

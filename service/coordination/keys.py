@@ -16,19 +16,20 @@ def node(node_id: str) -> str:
     return f"{PREFIX}:node:{node_id}"
 
 
-def due() -> str:
-    """ZSET tenant/source by the time, in milliseconds, at which its next run begins. Stays."""
-    return f"{PREFIX}:due"
+def due(server: str) -> str:
+    """ZSET tenant/source by the time, in milliseconds, at which its next run begins: of a server's tenants. Stays."""
+    return f"{PREFIX}:due:{server}"
 
 
-def queue() -> str:
-    """ZSET tenant/collection/run by the time, in milliseconds, from which it may be taken. Stays."""
-    return f"{PREFIX}:queue"
+def queue(server: str) -> str:
+    """ZSET tenant/collection/run by the time, in milliseconds, from which it may be taken: of a server's. Stays."""
+    return f"{PREFIX}:queue:{server}"
 
 
-def running() -> str:
-    """ZSET tenant/collection/run by the time, in milliseconds, at which its worker's lease ends. Stays."""
-    return f"{PREFIX}:running"
+def running(server: str) -> str:
+    """ZSET tenant/collection/run by the time, in milliseconds, at which its worker's lease ends: of a server's.
+    Stays."""
+    return f"{PREFIX}:running:{server}"
 
 
 def lease(collection: str) -> str:

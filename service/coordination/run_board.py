@@ -127,22 +127,23 @@ class BoardAway(Exception):
 
 
 class RunBoard:
-    """For one event loop. All methods raise BoardAway."""
+    """The runs of one server, by its name. For one event loop. All methods raise BoardAway."""
 
-    def __init__(self, connection: Redis) -> None:
+    def __init__(self, connection: Redis, server: str) -> None:
         self._redis: Any = connection
+        self._queue, self._running, self._due = keys.queue(server), keys.running(server), keys.due(server)
         scripts = {"take": _TAKE, "raise": _RAISE, "renew": _RENEW, "release": _RELEASE, "reap": _REAP}
         scripts |= {"submit": _SUBMIT, "due": _DUE, "return": _RETURN}
         self._scripts = {name: connection.register_script(text) for name, text in scripts.items()}
 
     async def submit(self, ref: RunRef, delay_s: float = 0.0) -> None:
         """Queues a run, unless it is queued or worked on already."""
-        await self._run("submit", [keys.queue(), keys.running()], [str(ref), int(delay_s * 1000)])
+        await self._run("submit", [self._queue, self._running], [str(ref), int(delay_s * 1000)])
 
     async def take(self, worker: str) -> tuple[RunRef, int] | None:
         """Takes a run and its collection's lease; with the epoch. None where there is nothing to do."""
         arguments = [worker, keys.LEASE_MS, keys.PREFIX]
-        found = await self._run("take", [keys.queue(), keys.running()], arguments)
+        found = await self._run("take", [self._queue, self._running], arguments)
         return (RunRef.parse(found[0]), int(found[1])) if found else None
 
     async def raise_epoch(self, ref: RunRef, floor: int) -> int:
@@ -153,25 +154,25 @@ class RunBoard:
         """Keeps the lease and shows progress; False where it is somebody else's, or nobody's."""
         arguments: list[object] = [worker, keys.LEASE_MS, str(ref), keys.RUN_LIFETIME_S]
         arguments += ["progress", json.dumps(progress)]
-        names = [keys.lease(ref.place), keys.running(), keys.run(ref.run_id)]
+        names = [keys.lease(ref.place), self._running, keys.run(ref.run_id)]
         return bool(await self._run("renew", names, arguments))
 
     async def release(self, ref: RunRef, worker: str) -> None:
         """Gives the lease back."""
-        await self._run("release", [keys.lease(ref.place), keys.running()], [worker, str(ref)])
+        await self._run("release", [keys.lease(ref.place), self._running], [worker, str(ref)])
 
     async def reap(self) -> list[RunRef]:
         """Returns the runs of workers that have gone to the queue; which they were."""
-        return [RunRef.parse(r) for r in await self._run("reap", [keys.running(), keys.queue()], [])]
+        return [RunRef.parse(r) for r in await self._run("reap", [self._running, self._queue], [])]
 
     async def return_all(self, worker: str) -> list[RunRef]:
         """Returns all runs of a worker to the queue, for its process has ended; which they were."""
-        found = await self._run("return", [keys.running(), keys.queue()], [worker, keys.PREFIX])
+        found = await self._run("return", [self._running, self._queue], [worker, keys.PREFIX])
         return [RunRef.parse(r) for r in found]
 
     async def forget(self, ref: RunRef) -> None:
         """Takes a run that has ended out of the queue."""
-        await self._call("zrem", keys.queue(), str(ref))
+        await self._call("zrem", self._queue, str(ref))
 
     async def progress(self, run_id: str) -> dict[str, Any]:
         """What the worker of a run last said; empty where none did."""
@@ -181,17 +182,17 @@ class RunBoard:
     async def set_due(self, source: str, due_ms: int) -> None:
         """When the next run of a source begins; 0: not by itself."""
         if due_ms:
-            await self._call("zadd", keys.due(), {source: due_ms})
+            await self._call("zadd", self._due, {source: due_ms})
         else:
-            await self._call("zrem", keys.due(), source)
+            await self._call("zrem", self._due, source)
 
     async def due(self, most: int = 100) -> list[str]:
         """Sources whose time has come."""
-        return list(await self._run("due", [keys.due()], [most]))
+        return list(await self._run("due", [self._due], [most]))
 
     async def due_times(self) -> dict[str, int]:
         """When the next run of each source begins, milliseconds since 1970."""
-        return {name: int(score) for name, score in await self._call("zrange", keys.due(), 0, -1, withscores=True)}
+        return {name: int(score) for name, score in await self._call("zrange", self._due, 0, -1, withscores=True)}
 
     async def _run(self, name: str, names: list[str], arguments: list[Any]) -> Any:
         try:

@@ -59,6 +59,11 @@ class EncoderRegistry:
         found = self._pinned.get((encoder_id, fingerprint))
         return found[1] if found else None
 
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Of all encoders that are here."""
+        return frozenset(fingerprint for _, fingerprint in self._pinned)
+
     def load(self, manifest: Manifest) -> LoadedEncoder:
         """One of the registry's encoders in memory, with how it runs best here; loads and measures it on first use,
         once. Raises SettingError."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from index import Collection, Origin, RecordWrite
-from service.encoder.fair_queue import Lane
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
-from service.engine.pictures import PictureSource, Purpose
+from service.engine.looking import Look, Looking, LookingHere, Viewer
+from service.engine.pictures import PictureSource
+from service.intake.fetch import Validators
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,11 @@ class Known:
 
 
 class Renewal:
-    """For any tenant."""
+    """For any tenant. `looking`: who looks at the pictures; this process unless said otherwise."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, looking: Looking | None = None) -> None:
         self._engine = engine
+        self._looking = looking or LookingHere(engine.sources, engine.pictures, engine.workers)
 
     async def known(self, collection: Collection, ids: Sequence[str], fetched: Sequence[str]) -> Known:
         """What is stored of records by id; origins of those whose picture is to be fetched. Raises ServiceError."""
@@ -40,17 +42,16 @@ class Renewal:
     ) -> RecordWrite:
         """The write with its picture's digest and origin, and its vector where that is not stored already. Raises
         ServiceError."""
-        engine, record_id = self._engine, write.record_id
-        encoder = engine.encoder_of(collection)
-        stored, origin = known.digests.get(record_id), known.origins.get(record_id)
-        fetched = await engine.sources.for_record(picture, tenant, collection, origin if stored else None)
-        write = replace(write, region=picture.region, origin=fetched.origin)
-        if fetched.source is None or fetched.source.image is None:
-            return replace(write, digest=stored)  # its host says that it is the same: the stored vector stays
-        image = fetched.source.image
-        digest = await engine.workers.hash(len(image), collection.content_digest, image, picture.region)
-        write = replace(write, digest=digest)
-        if stored == digest:
-            return write  # the same picture: the stored vector stays
-        vector = await engine.pictures.encode(fetched.source, encoder, Purpose(tenant, Lane.INSERT), digest)
-        return replace(write, vector=vector)
+        stored, origin = known.digests.get(write.record_id), known.origins.get(write.record_id)
+        digests, url_digest = collection.picture_digests, b""
+        validators = Validators()
+        if picture.image is None and picture.url:
+            url_digest = digests.of(b"url\0" + picture.url.encode(), picture.region)
+            if stored and origin is not None and origin.url_digest == url_digest:
+                validators = Validators(origin.etag, origin.last_modified)
+        viewer = Viewer(tenant, self._engine.encoder_of(collection), digests)
+        seen = await self._looking.look(viewer, Look(picture, stored, validators))
+        write = replace(write, region=picture.region, digest=seen.digest, vector=seen.vector)
+        if seen.validators is None:
+            return write
+        return replace(write, origin=Origin(url_digest, seen.validators.etag, seen.validators.last_modified))

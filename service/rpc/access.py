@@ -62,6 +62,9 @@ SCOPES: dict[str, Scope | None] = {
     }.items()
 }
 
+# Made by workers on other machines, with the secret that they share with the server. No API key may.
+WORKER_CALLS = frozenset(f"{_PACKAGE}WorkerService/{name}" for name in ("GetQueue", "WorkOnRun"))
+
 # Answered without a key.
 OPEN_PREFIXES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
@@ -72,6 +75,7 @@ WITHOUT_DEADLINE = frozenset(
         "RecordService/ImportRecords",
         "SearchService/FindDuplicates",
         "SyncService/WatchRun",
+        "WorkerService/WorkOnRun",
         "AdminService/CreateSnapshot",
         "AdminService/RestoreSnapshot",
         "AdminService/VerifySnapshot",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import hmac
 import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -22,7 +23,7 @@ from service.deadline import set_deadline
 from service.engine.faults import as_service_error
 from service.errors import Reason, ServiceError, release_frames
 from service.metrics import Metrics
-from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE
+from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
 from service.rpc.status import REQUEST_ID_KEY, set_status
 from service.tenancy.registry import Principal, TenantRegistry
 
@@ -73,10 +74,12 @@ class Gate:
 
 @dataclass(frozen=True)
 class Admitting:
-    """What says who may call, and how often."""
+    """What says who may call, and how often. worker_secret: what workers on other machines show; empty: there are
+    none."""
 
     registry: TenantRegistry
     rates: Rates
+    worker_secret: str = field(default="", repr=False)
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
@@ -85,6 +88,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def __init__(self, admitting: Admitting, metrics: Metrics, gate: Gate, deadlines_s: tuple[float, float]) -> None:
         """`deadlines_s`: for calls that set none, and the longest that is honoured."""
         self._registry, self._rates = admitting.registry, admitting.rates
+        self._worker_secret = admitting.worker_secret
         self.metrics, self.gate = metrics, gate
         self._default_deadline_s, self._max_deadline_s = deadlines_s
 
@@ -112,6 +116,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         """Raises ServiceError unless the gate is open, the key may make the call, and its tenant has not made too
         many."""
         self.gate.check()
+        if method in WORKER_CALLS:
+            return self._worker(metadata.get("authorization") or "")
         found = self._registry.authenticate(metadata.get("authorization"))
         if method not in SCOPES:
             raise ServiceError(Reason.SCOPE_MISSING, "no key may make this call")
@@ -124,6 +130,17 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 message = f"this tenant may make {found.max_requests_per_s:g} requests a second"
                 raise ServiceError(Reason.RATE_EXCEEDED, message, retry_delay_s=wait_s)
         return found
+
+    def _worker(self, header: str) -> Principal:
+        """A worker acts for no tenant of its own: it can only work on runs whose lease it holds."""
+        if not header:
+            raise ServiceError(Reason.KEY_MISSING, "send `authorization: Worker <worker_secret>`")
+        scheme, _, secret = header.partition(" ")
+        if scheme.lower() != "worker":
+            raise ServiceError(Reason.SCOPE_MISSING, "no API key may make this call; workers show worker_secret")
+        if not self._worker_secret or not hmac.compare_digest(secret.strip().encode(), self._worker_secret.encode()):
+            raise ServiceError(Reason.KEY_INVALID, "this is not the server's worker_secret")
+        return Principal("", "worker", frozenset())
 
     def deadline_s(self, method: str, context: Context) -> float | None:
         """Seconds that the call may take, or None where it may last."""
@@ -222,8 +239,8 @@ def reject_unknown_fields(message: Message) -> None:
     if len(UnknownFieldSet(message)):
         name = message.DESCRIPTOR.name
         raise ServiceError(Reason.FIELD_UNKNOWN, f"{name} has a field that this version does not know", field=name)
-    for field, value in message.ListFields():
-        if field.message_type is None or field.message_type.GetOptions().map_entry:
+    for known, value in message.ListFields():
+        if known.message_type is None or known.message_type.GetOptions().map_entry:
             continue
         for part in value if isinstance(value, list) or hasattr(value, "add") else (value,):
             reject_unknown_fields(part)

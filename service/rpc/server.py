@@ -23,6 +23,8 @@ from afterimage.v1 import (
     server_info_service_pb2_grpc,
     sync_service_pb2,
     sync_service_pb2_grpc,
+    worker_service_pb2,
+    worker_service_pb2_grpc,
 )
 from service.engine.engine import Engine
 from service.errors import SettingError
@@ -33,6 +35,8 @@ from service.rpc.records import RecordServicer
 from service.rpc.search import SearchServicer
 from service.rpc.server_info import ServerInfoServicer
 from service.rpc.sync import SyncServicer
+from service.rpc.workers import WorkerServicer
+from service.sync.elsewhere import WorkElsewhere
 from service.sync.synchronisation import Synchronisation
 
 SERVICE_NAMES: tuple[str, ...] = tuple(
@@ -44,6 +48,7 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
         server_info_service_pb2,
         admin_service_pb2,
         sync_service_pb2,
+        worker_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -68,6 +73,7 @@ class Served:
 
     engine: Engine
     sync: Synchronisation
+    elsewhere: WorkElsewhere
 
 
 class RpcServer:
@@ -87,6 +93,8 @@ class RpcServer:
         search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(engine, metrics), self._server)
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(engine, served.sync), self._server)
         sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(served.sync), self._server)
+        workers = WorkerServicer(served.elsewhere, version)
+        worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(workers, self._server)
         info = ServerInfoServicer(engine, version, transport.max_message_bytes)
         server_info_service_pb2_grpc.add_ServerInfoServiceServicer_to_server(info, self._server)
         if transport.reflection:

@@ -23,6 +23,7 @@ from index import (
 from index.attributes import attributes_from_json
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
+from service.engine.looking import Looking
 from service.engine.pictures import PictureSource
 from service.engine.renewal import Known, Renewal
 from service.errors import Code, Reason, ServiceError, release_frames
@@ -31,7 +32,7 @@ from service.sync.model import Counts
 from service.sync.planning import IDLE, Action, Step
 from service.sync.staging import Staged
 
-AT_ONCE = 32
+_AT_ONCE = 32
 _CHUNK = 200
 _BATCH = 500
 _BATCH_S = 5.0
@@ -72,9 +73,10 @@ class _Outcome:
 class Applier:
     """Of one run. `counts` is how far it is."""
 
-    def __init__(self, engine: Engine, job: Job, at_once: int = AT_ONCE) -> None:
-        self._engine, self._renewal, self._job = engine, Renewal(engine), job
-        self._at_once = at_once
+    def __init__(self, engine: Engine, job: Job, looking: Looking) -> None:
+        """`looking`: who looks at the pictures, but for the operator's files, which only this machine has."""
+        self._engine, self._job = engine, job
+        self._here, self._renewal = Renewal(engine), Renewal(engine, looking)
         self.counts = Counts(**job.collection.sourced.counts(job.run_id))
         self._tasks: set[asyncio.Task[_Outcome]] = set()
         self._ready: list[_Outcome] = []
@@ -86,7 +88,7 @@ class Applier:
             async for chunk in self._chunks(steps, lambda s: s.action not in IDLE and s.action is not Action.DELETE):
                 known = await self._known(chunk)
                 for step in chunk:
-                    while len(self._tasks) >= self._at_once:
+                    while len(self._tasks) >= _AT_ONCE:
                         await self._collect()
                     self._tasks.add(asyncio.create_task(self._one(step, known)))
             while self._tasks:
@@ -146,7 +148,8 @@ class Applier:
         on_disk = job.from_disk and is_file(row.url)
         if on_disk:
             source = PictureSource(image=await self._engine.workers.read(job.files.picture, row.url))
-        found = await self._renewal.with_picture(job.tenant_uid, job.collection, write, source, known)
+        renewal = self._here if on_disk else self._renewal
+        found = await renewal.with_picture(job.tenant_uid, job.collection, write, source, known)
         return replace(found, origin=Origin(row.url_digest)) if on_disk else found
 
     async def _collect(self) -> None:

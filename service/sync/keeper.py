@@ -12,12 +12,12 @@ from index import AfterimageIndexError
 from service.background import end_task
 from service.coordination.run_board import BoardAway, RunRef
 from service.errors import Reason, ServiceError
+from service.sync.attempts import Attempts, SyncParts
 from service.sync.ledger import Ledger, now_ms
 from service.sync.model import RunState, Source
 from service.sync.running import staging_path
 from service.sync.staging import remove
 from service.sync.synchronisation import APPROVAL_MS, Synchronisation, WantedRun, cancelled
-from service.sync.worker import SyncParts, SyncWorker
 
 _LOG = structlog.get_logger(__name__)
 _DUE_EVERY_S = 1.0
@@ -28,8 +28,8 @@ _PURGE_EVERY_S = 3600.0
 class Keeper:
     """For one event loop."""
 
-    def __init__(self, parts: SyncParts, synchronisation: Synchronisation, worker: SyncWorker) -> None:
-        self._parts, self._synchronisation, self._worker = parts, synchronisation, worker
+    def __init__(self, parts: SyncParts, synchronisation: Synchronisation, attempts: Attempts) -> None:
+        self._parts, self._synchronisation, self._attempts = parts, synchronisation, attempts
         self._loop: asyncio.Task[None] | None = None
         self._compared = self._purged = -_PURGE_EVERY_S
 
@@ -54,6 +54,7 @@ class Keeper:
 
     async def look(self) -> None:
         """Does what is to be done now. Raises BoardAway."""
+        await self._attempts.give_back()
         await self._parts.board.reap()
         for name in await self._parts.board.due():
             await self._start(*name.split("/"))
@@ -91,7 +92,7 @@ class Keeper:
                 if purge:
                     await asyncio.to_thread(self._purge, tenant_uid, source)
             for run in await asyncio.to_thread(ledger.live_runs):
-                if run.run_id not in self._worker.working:
+                if run.run_id not in self._attempts.working:
                     ref = RunRef(tenant_uid, run.collection, run.run_id)
                     await self._bring_back(ledger, ref, run.state)
             await asyncio.to_thread(self._expire, tenant_uid, ledger)
@@ -100,7 +101,7 @@ class Keeper:
         if purge:
             self._purged = time.monotonic()
         self._parts.metrics.sync_oldest_success_s.set(oldest / 1000)
-        self._parts.metrics.sync_runs_working.set(len(self._worker.working))
+        self._parts.metrics.sync_runs_working.set(len(self._attempts.working))
 
     async def _bring_back(self, ledger: Ledger, ref: RunRef, state: RunState) -> None:
         if state is RunState.CANCELLING:  # nobody works on it any more

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from index import Failure
 from service.engine.engine import Engine
+from service.engine.looking import Looking
 from service.sync.applying import Applier, Job
 from service.sync.feed_files import PREFIX
 from service.sync.feeds.model import FeedError, FeedFormat, Item, Problem
@@ -64,6 +65,7 @@ class RunParts:
     """What the runs of a tenant work with."""
 
     engine: Engine
+    looking: Looking
     fetcher: FeedFetcher
     ledger: Ledger
     place: FeedPlace
@@ -173,7 +175,7 @@ class Runner:
 
     async def _apply(self, staging: Staging, plan: Plan) -> Counts:
         await self._move(RunState.APPLYING)
-        applier = await self._workers.upkeep(Applier, self._parts.engine, self._job)
+        applier = await self._workers.upkeep(Applier, self._parts.engine, self._job, self._parts.looking)
         progress, done = self.progress, applier.counts.done
         progress.total, progress.started = plan.changes + done, time.monotonic()
         progress.before = done

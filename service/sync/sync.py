@@ -7,21 +7,25 @@ import asyncio
 from index import AfterimageIndexError
 from service.background import end_task
 from service.errors import ServiceError
+from service.sync.attempts import Attempts, SyncParts
+from service.sync.elsewhere import WorkElsewhere
 from service.sync.keeper import Keeper
 from service.sync.model import Run
 from service.sync.synchronisation import Synchronisation
 from service.sync.webhook import tell
-from service.sync.worker import SyncParts, SyncWorker
+from service.sync.worker import SyncWorker
 
 
 class Sync:
-    """For one event loop. `calls`: what tenants can ask for."""
+    """For one event loop. `calls`: what tenants can ask for; `elsewhere`: what workers on other machines can."""
 
     def __init__(self, parts: SyncParts) -> None:
         self._parts = parts
-        self._worker = SyncWorker(parts, self._ended)
-        self.calls = Synchronisation(parts, self._worker)
-        self._keeper = Keeper(parts, self.calls, self._worker)
+        self.attempts = Attempts(parts, self._ended)
+        self.elsewhere = WorkElsewhere(parts, self.attempts)
+        self._worker = SyncWorker(parts, self.attempts)
+        self.calls = Synchronisation(parts, self.attempts, self._worker.wake)
+        self._keeper = Keeper(parts, self.calls, self.attempts)
         self._telling: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -29,6 +33,11 @@ class Sync:
         if self._parts.at_once:
             self._worker.start()
         self._keeper.start()
+
+    async def let_go(self) -> None:
+        """Ends the calls that last as long as a run does; the server is about to stop."""
+        self.calls.closing.set()
+        await self.elsewhere.stop()
 
     async def stop(self) -> None:
         """Lets go of all runs; they go on after the next start."""

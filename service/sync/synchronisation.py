@@ -12,6 +12,7 @@ from index import Failure
 from service.coordination.run_board import BoardAway, RunRef
 from service.engine.faults import translated_errors
 from service.errors import Reason, ServiceError
+from service.sync.attempts import Attempts, SyncParts
 from service.sync.checks import check_authorization, check_config, check_options, check_place
 from service.sync.feed_files import PREFIX
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
@@ -21,7 +22,6 @@ from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConf
 from service.sync.running import LIVE, staging_path
 from service.sync.schedule import next_due_ms
 from service.sync.staging import remove
-from service.sync.worker import SyncParts, SyncWorker
 from service.tenancy.registry import Principal
 
 P = ParamSpec("P")
@@ -53,8 +53,10 @@ class WantedRun:
 class Synchronisation:
     """For one event loop. All methods raise ServiceError."""
 
-    def __init__(self, parts: SyncParts, worker: SyncWorker) -> None:
-        self._parts, self._worker = parts, worker
+    def __init__(self, parts: SyncParts, attempts: Attempts, wake: asyncio.Event) -> None:
+        """`wake` is set where there is a run to take."""
+        self._parts, self._attempts, self._wake = parts, attempts, wake
+        self.closing = asyncio.Event()
         self._previews = asyncio.Semaphore(_PREVIEWS)
 
     # ---- sources
@@ -155,7 +157,7 @@ class Synchronisation:
         """One run and how far it is."""
         ledger = await self._ledger(principal.tenant_uid)
         run = await self._read(ledger.run, run_id)
-        working = self._worker.working.get(run_id)
+        working = self._attempts.working.get(run_id)
         if working is not None:
             return RunView(run, working.facts())
         return RunView(run, await self._progress(run_id) if run.state in WORKING else {})
@@ -174,7 +176,8 @@ class Synchronisation:
         return await self._read(lambda: ledger.runs(source_id, limit=limit))
 
     async def watch(self, principal: Principal, run_id: str) -> AsyncIterator[RunView]:
-        """A run whenever something of it has changed, until it has ended or waits for approval."""
+        """A run whenever something of it has changed, until it has ended or waits for approval. SHUTTING_DOWN once the
+        server is about to stop."""
         seen: RunView | None = None
         while True:
             view = await self.run(principal, run_id)
@@ -183,6 +186,8 @@ class Synchronisation:
             if view.run.state in ENDED or view.run.state is RunState.AWAITING_APPROVAL:
                 return
             seen = view
+            if self.closing.is_set():
+                raise ServiceError(Reason.SHUTTING_DOWN, "the server is stopping; watch again", retry_delay_s=1.0)
             await asyncio.sleep(_WATCH_EVERY_S)
 
     async def approve(self, principal: Principal, run_id: str, plan_digest: str) -> Run:
@@ -210,7 +215,7 @@ class Synchronisation:
         run = await self._read(ledger.run, run_id)
         ref = RunRef(principal.tenant_uid, run.collection, run_id)
         idle = {RunState.AWAITING_APPROVAL}
-        if run_id not in self._worker.working:
+        if run_id not in self._attempts.working:
             idle.add(RunState.QUEUED)
         done = await self._write(ledger.move, run_id, idle, cancelled)
         if done is not None:
@@ -272,7 +277,7 @@ class Synchronisation:
 
     async def _submit(self, tenant_uid: str, run: Run) -> None:
         await self._quietly(self._parts.board.submit(RunRef(tenant_uid, run.collection, run.run_id)))
-        self._worker.wake.set()
+        self._wake.set()
 
     async def _quietly(self, work: object) -> None:
         """The ledger is the truth; what the board missed is told it again."""

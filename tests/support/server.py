@@ -28,6 +28,11 @@ def clean_environment() -> dict[str, str]:
 _running: list[subprocess.Popen[str]] = []
 
 
+def adopt(process: subprocess.Popen[str]) -> None:
+    """Has a process ended with the test, however that ends."""
+    _running.append(process)
+
+
 def kill_leftovers(keep: subprocess.Popen[str] | None) -> None:
     """Ends servers that a failed test left running; `keep` is the one that tests share."""
     for process in list(_running):
@@ -92,7 +97,7 @@ def start_server(folder: Path, *flags: str, environment: dict[str, str] | None =
              "--http", "127.0.0.1:0", *flags],
             stdout=subprocess.PIPE, stderr=log, text=True, env={**clean_environment(), **(environment or {})},
         )  # fmt: skip
-    _running.append(process)
+    adopt(process)
     assert process.stdout is not None
     line = process.stdout.readline()
     found = re.search(r"gRPC on (\S+), HTTP on (\S+)", line)

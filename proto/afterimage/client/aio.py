@@ -147,15 +147,17 @@ class AsyncClient:
             raise from_rpc_error(failure) from None
 
     async def watch_run(self, run_id: str) -> AsyncIterator[Run]:
-        """A run whenever something of it has changed, until it has ended or waits for approval."""
-        try:
-            stream = self._stubs["SyncService"].WatchRun(
-                catalogues.watch_request(run_id), metadata=self._endpoint.metadata
-            )
-            async for message in stream:
-                yield catalogues.to_run(message.run)
-        except grpc.aio.AioRpcError as failure:
-            raise from_rpc_error(failure) from None
+        """As `Client.watch_run`."""
+        request, attempt = catalogues.watch_request(run_id), 0
+        while True:
+            try:
+                async for message in self._stubs["SyncService"].WatchRun(request, metadata=self._endpoint.metadata):
+                    attempt = 0
+                    yield catalogues.to_run(message.run)
+                return
+            except grpc.RpcError as failure:
+                attempt += 1
+                await self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=True)
 
     async def import_records(
         self,

@@ -143,15 +143,18 @@ class Client:
             raise from_rpc_error(failure) from None
 
     def watch_run(self, run_id: str) -> Iterator[Run]:
-        """A run whenever something of it has changed, until it has ended or waits for approval."""
-        try:
-            stream = self._stubs["SyncService"].WatchRun(
-                catalogues.watch_request(run_id), metadata=self._endpoint.metadata
-            )
-            for message in stream:
-                yield catalogues.to_run(message.run)
-        except grpc.RpcError as failure:
-            raise from_rpc_error(failure) from None
+        """A run whenever something of it has changed, until it has ended or waits for approval. A broken stream is
+        taken up again."""
+        request, attempt = catalogues.watch_request(run_id), 0
+        while True:
+            try:
+                for message in self._stubs["SyncService"].WatchRun(request, metadata=self._endpoint.metadata):
+                    attempt = 0
+                    yield catalogues.to_run(message.run)
+                return
+            except grpc.RpcError as failure:
+                attempt += 1
+                self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=True)
 
     def import_records(
         self,

@@ -26,7 +26,7 @@ async def coordinator(embedded: EmbeddedRedis) -> AsyncIterator[Coordinator]:  #
 
 @pytest.fixture
 def board(coordinator: Coordinator) -> RunBoard:
-    return coordinator.board
+    return coordinator.board("server")
 
 
 async def test_runs_of_one_collection_are_worked_on_one_at_a_time(board: RunBoard) -> None:

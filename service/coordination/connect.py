@@ -1,0 +1,64 @@
+"""From the setting redis_url to a connection: one Redis, or whichever Redis the sentinels call the master.
+
+`sentinel://HOST:PORT,HOST:PORT/NAME` names sentinels and the master that they watch; what redis-py takes after `?` in a
+redis:// URL, and a user and password before `@`, hold for the master, and `sentinel+tls://` speaks TLS to all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from service.errors import SettingError
+
+_SENTINEL_PORT = 26379
+_SCHEMES = ("sentinel", "sentinel+tls")
+
+
+def connect(url: str) -> redis.asyncio.Redis:
+    """A client that never sends a command twice. Raises SettingError where the URL cannot be used."""
+    options: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 3.0, "decode_responses": True}
+    retry = Retry(NoBackoff(), 0)
+    try:
+        if urlsplit(url).scheme in _SCHEMES:
+            return _through_sentinels(url, retry, options)
+        return redis.asyncio.Redis.from_url(url, retry=retry, **options)
+    except ValueError as error:
+        raise SettingError(f"redis_url: {error}") from None
+
+
+async def disconnect(connection: redis.asyncio.Redis) -> None:
+    """Closes a client, and what it asks sentinels with."""
+    await connection.aclose()
+    manager = getattr(connection.connection_pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager is not None else ():
+        await sentinel.aclose()
+
+
+def _through_sentinels(url: str, retry: Retry, options: dict[str, Any]) -> redis.asyncio.Redis:
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    name, _, database = parts.path.lstrip("/").partition("/")
+    if not hosts or not name:
+        raise ValueError("give sentinels and their master, such as sentinel://one:26379,two:26379/afterimage")
+    places = [_place(host) for host in hosts.split(",")]
+    more: dict[str, Any] = dict(parse_qsl(parts.query))
+    if parts.scheme == "sentinel+tls":
+        more["ssl"] = True
+    user, _, password = login.partition(":")
+    credentials = {"username": unquote(user) or None, "password": unquote(password) or None} if login else {}
+    sentinel: Any = Sentinel(places, sentinel_kwargs={**options, **more})  # type: ignore[no-untyped-call]
+    found: redis.asyncio.Redis = sentinel.master_for(
+        name, retry=retry, db=int(database or 0), **credentials, **options, **more
+    )
+    return found
+
+
+def _place(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return (host.strip("[]"), int(port)) if host else (text, _SENTINEL_PORT)

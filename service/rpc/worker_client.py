@@ -1,0 +1,165 @@
+"""The worker's side of WorkerService: a server whose runs it works on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from afterimage.v1 import worker_service_pb2 as pb
+from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
+from index.picture_digests import PictureDigests
+from service.background import end_task
+from service.encoder.registry import EncoderRegistry
+from service.engine.faults import as_service_error
+from service.engine.looking import Look, Looking, Viewer
+from service.engine.pictures import PictureSource
+from service.errors import Reason, ServiceError, SettingError, release_frames
+from service.intake.fetch import Validators
+from service.rpc.workers import failed_of, seen_of
+from service.sync.elsewhere import Taken
+
+_ALIVE_EVERY_S = 5.0
+_ANSWER_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True)
+class ServerPlace:
+    """Where a server is. secret: its worker_secret. ca: PEM, set where it speaks TLS; client_cert, client_key: PEM,
+    where it asks for a certificate."""
+
+    target: str
+    secret: str = field(repr=False)
+    ca: bytes | None = None
+    client_cert: bytes | None = None
+    client_key: bytes | None = field(default=None, repr=False)
+
+
+class Hosts:
+    """Which hosts the pictures of a tenant may come from, as the server said."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, frozenset[str] | None] = {}
+
+    def of(self, tenant_uid: str) -> frozenset[str] | None:
+        """None: any public one. No host at all for a tenant that no server spoke of."""
+        return self._hosts.get(tenant_uid, frozenset())
+
+    def set(self, tenant_uid: str, hosts: frozenset[str] | None) -> None:
+        """Takes over what a server said."""
+        self._hosts[tenant_uid] = hosts
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """What a worker looks at pictures with."""
+
+    looking: Looking
+    encoders: EncoderRegistry
+    hosts: Hosts
+
+
+class RunServer:
+    """For one event loop."""
+
+    def __init__(self, place: ServerPlace) -> None:
+        self._place = place
+        if place.ca is None:
+            self._channel = grpc.aio.insecure_channel(place.target)
+        else:
+            credentials = grpc.ssl_channel_credentials(place.ca, place.client_key, place.client_cert)
+            self._channel = grpc.aio.secure_channel(place.target, credentials)
+        self._stub: Any = pb_grpc.WorkerServiceStub(self._channel)
+        self._metadata = (("authorization", f"Worker {place.secret}"),)
+
+    async def queue(self) -> str:
+        """The name that its runs are queued under. Raises SettingError where it does not let this worker in, and
+        ServiceError (SHUTTING_DOWN) while it is away."""
+        try:
+            answer = await self._stub.GetQueue(
+                pb.GetQueueRequest(), metadata=self._metadata, timeout=_ANSWER_WITHIN_S, wait_for_ready=True
+            )
+        except grpc.aio.AioRpcError as error:
+            message = f"{self._place.target}: {error.details()}"
+            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                raise ServiceError(Reason.SHUTTING_DOWN, message, retry_delay_s=1.0) from None
+            raise SettingError(f"server: {message}") from None
+        return str(answer.server)
+
+    async def work_on(self, taken: Taken, eyes: Eyes) -> None:
+        """Looks at the pictures of a run until the server says that it is over, or is gone. Raises ServiceError
+        (SHUTTING_DOWN) where it is gone."""
+        call = self._stub.WorkOnRun(metadata=self._metadata)
+        session = _Session(call, taken, eyes)
+        try:
+            await session.go()
+        except grpc.aio.AioRpcError as error:
+            raise ServiceError(Reason.SHUTTING_DOWN, f"{self._place.target}: {error.details()}") from None
+        finally:
+            await session.end()
+            call.cancel()
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._channel.close(None)
+
+
+class _Session:
+    def __init__(self, call: Any, taken: Taken, eyes: Eyes) -> None:
+        self._call, self._taken, self._eyes = call, taken, eyes
+        self._outgoing: asyncio.Queue[pb.WorkOnRunRequest] = asyncio.Queue()
+        self._viewer: Viewer | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writing: asyncio.Task[None] | None = None
+
+    async def go(self) -> None:
+        taken = self._taken
+        first = pb.TakenRun(
+            worker=taken.worker, tenant_uid=taken.ref.tenant_uid, collection=taken.ref.collection,
+            run_id=taken.ref.run_id, epoch=taken.epoch, encoder_fingerprints=sorted(taken.encoders),
+        )  # fmt: skip
+        await self._call.write(pb.WorkOnRunRequest(taken=first))
+        self._writing = asyncio.create_task(self._write())
+        responses: AsyncIterator[pb.WorkOnRunResponse] = self._call
+        async for response in responses:
+            if response.HasField("collection"):
+                self._viewer = self._introduced(response.collection)
+            elif response.HasField("picture"):
+                task = asyncio.create_task(self._look(response.picture))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def end(self) -> None:
+        for task in (*self._tasks, *((self._writing,) if self._writing else ())):
+            await end_task(task)
+
+    async def _write(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_ALIVE_EVERY_S):
+                    message = await self._outgoing.get()
+            except TimeoutError:
+                message = pb.WorkOnRunRequest(alive=pb.Alive())
+            await self._call.write(message)
+
+    def _introduced(self, message: pb.CollectionToServe) -> Viewer:
+        tenant = self._taken.ref.tenant_uid
+        self._eyes.hosts.set(tenant, None if message.any_host else frozenset(message.allowed_hosts))
+        encoder = self._eyes.encoders.pinned(message.encoder_id, message.encoder_fingerprint)
+        if encoder is None:  # the server was told which ones are here
+            raise ServiceError(Reason.ENCODER_MISSING, f"no encoder {message.encoder_id!r} here")
+        return Viewer(tenant, encoder, PictureDigests(message.digest_key, message.encoder_fingerprint))
+
+    async def _look(self, asked: pb.PictureToSee) -> None:
+        assert self._viewer is not None
+        validators = Validators(asked.etag, asked.last_modified)
+        look = Look(PictureSource(url=asked.url), asked.stored_digest or None, validators)
+        try:
+            answer = seen_of(asked.number, await self._eyes.looking.look(self._viewer, look))
+        except Exception as error:
+            answer = failed_of(asked.number, as_service_error(error))
+            release_frames(error)
+        self._outgoing.put_nowait(answer)
