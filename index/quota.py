@@ -27,6 +27,7 @@ class Quota:
 
     records: int = 0
     bytes: int = 0
+    collections: int = 0
 
 
 class Allowance:
@@ -37,8 +38,9 @@ class Allowance:
     """
 
     def __init__(self, measure: Callable[[], Usage]) -> None:
-        """`measure`: adds up what the tenant stores; called once, when it is first asked for."""
-        self.quota = Quota()
+        """`measure`: adds up what the tenant stores; called once, when it is first asked for. `quota`, to be set: gives
+        the quota as it is now."""
+        self.quota: Callable[[], Quota] = Quota
         self._measure = measure
         self._used: Usage | None = None
         self._lock = threading.Lock()
@@ -52,7 +54,7 @@ class Allowance:
 
     def check(self, growth: Usage) -> None:
         """Raises QuotaExceeded where the quota has no room for so much more."""
-        quota = self.quota
+        quota = self.quota()
         if not quota.records and not quota.bytes:
             return
         after = self.used().plus(growth)
@@ -60,6 +62,12 @@ class Allowance:
             raise QuotaExceeded("records", f"the quota of {quota.records} records is used up")
         if quota.bytes and growth.bytes > 0 and after.bytes > quota.bytes:
             raise QuotaExceeded("bytes", f"the quota of {quota.bytes} bytes is used up")
+
+    def check_collections(self, after: int) -> None:
+        """Raises QuotaExceeded where there may not be so many collections."""
+        most = self.quota().collections
+        if most and after > most:
+            raise QuotaExceeded("collections", f"the quota of {most} collections is used up")
 
     def add(self, growth: Usage) -> None:
         """Notes what a commit stored, or freed."""

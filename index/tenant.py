@@ -69,11 +69,12 @@ class TenantDirectory:
         self._remove_orphans()
 
     def create(self, spec: CollectionSpec) -> Collection:
-        """Makes a collection. Raises InvalidInput or CollectionExists."""
+        """Makes a collection. Raises InvalidInput, CollectionExists or QuotaExceeded."""
         check_spec(spec)
         with self._lock:
             if spec.name in self._collections:
                 raise CollectionExists(f"collection {spec.name!r} exists")
+            self.allowance.check_collections(len(self._collections) + 1)
             uid = new_uid()
             layout = self._layout.collection(uid)
             layout.root.mkdir(mode=0o700)
@@ -85,6 +86,11 @@ class TenantDirectory:
         if found is None:
             raise CollectionNotFound(f"no collection {name!r}")
         return found
+
+    @property
+    def collection_count(self) -> int:
+        """How many collections there are."""
+        return len(self._collections)
 
     def names(self, after: str = "", limit: int = 1000) -> list[str]:
         """Names higher than `after`, in order, at most `limit`."""
@@ -139,11 +145,12 @@ class TenantDirectory:
         self, database: Path, spec: CollectionSpec, *, key: bytes | None = None, replacing: bool = False
     ) -> Collection:
         """Makes a collection of a copy of a database. key: the data key of the tenant that the copy is of; None: this
-        tenant's. Raises CollectionExists, InvalidInput, WrongKey or OSError."""
+        tenant's. Raises CollectionExists, QuotaExceeded, InvalidInput, WrongKey or OSError."""
         check_spec(spec)
         with self._lock:
             if spec.name in self._collections and not replacing:
                 raise CollectionExists(f"collection {spec.name!r} exists")
+            self.allowance.check_collections(len(self._collections.keys() | {spec.name}))
             uid = new_uid()
             layout = self._layout.collection(uid)
             layout.root.mkdir(mode=0o700)

@@ -40,8 +40,10 @@ from service.sync.feeds.inflate import MAX_FEED_BYTES
 from service.sync.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers
 from service.sync.sync import Sync
+from service.tenancy.allowances import Allowances
+from service.tenancy.database import TenancyError
 from service.tenancy.masterkey import MasterKey, load_master_key, read_exported_key
-from service.tenancy.registry import TenancyError, TenantRegistry
+from service.tenancy.registry import TenantRegistry
 from service.tenancy.spaces import TenantSpaces
 from service.web.http import HttpServer
 
@@ -128,27 +130,29 @@ async def _start_redis(settings: Settings, data: DataDirectory) -> EmbeddedRedis
     return redis
 
 
-def engine_of(settings: Settings, registry: TenantRegistry, metrics: Metrics) -> Engine:
+def engine_of(settings: Settings, registry: TenantRegistry, metrics: Metrics, allowances: Allowances) -> Engine:
     """What does the work of all calls; its pictures are to be started, and its parts closed, by the caller."""
     encoders, workers = encoders_of(settings), Workers(settings.cores)
     admission = Admission(admission_of(settings))
-    pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics)
+    pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
     spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, HotCollections(settings.index_bytes))
     sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)
-    return Engine(spaces, encoders, pictures, sources, workers, metrics)
+    return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances)
 
 
 def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
     metrics, gate = Metrics(), Gate()
-    engine = engine_of(settings, registry, metrics)
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
+    allowances = Allowances(registry.limits, coordinator.rates)
+    engine = engine_of(settings, registry, metrics, allowances)
     deadlines_s = (settings.default_deadline_s, settings.max_deadline_s)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
-    guard = Guard(Admitting(registry, coordinator.rates, secret), metrics, gate, deadlines_s)
+    guard = Guard(Admitting(registry.api_keys, allowances, secret), metrics, gate, deadlines_s)
     sync = _sync_of(settings, registry, engine, coordinator)
     rpc = RpcServer(_transport(settings), Served(engine, sync.calls, sync.elsewhere), guard, version())
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
-    lifecycle = Lifecycle(Parts(settings, version(), engine, gate, metrics, rpc, http, redis, coordinator, sync))
+    parts = Parts(settings, version(), engine, registry, gate, metrics, rpc, http, redis, coordinator, sync)
+    lifecycle = Lifecycle(parts)
     return lifecycle
 
 

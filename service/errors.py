@@ -78,6 +78,7 @@ class Reason(Enum):
     PLAN_MOVED = (Code.FAILED_PRECONDITION, 46)
     FEED_UNUSABLE = (Code.FAILED_PRECONDITION, 47)
     RATE_EXCEEDED = (Code.RESOURCE_EXHAUSTED, 48)
+    KEY_EXPIRED = (Code.UNAUTHENTICATED, 49)
 
     @property
     def code(self) -> Code:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -22,11 +23,13 @@ from service.metrics import Metrics
 from service.rpc.guard import Gate
 from service.rpc.server import RpcServer
 from service.sync.sync import Sync
+from service.tenancy.registry import TenantRegistry
 from service.web.http import HttpServer
 
 _LOG = structlog.get_logger(__name__)
 _UPKEEP_EVERY_S = 2.0
 _LAST_WORDS_S = 0.5
+_NOTE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Parts:
     settings: Settings
     version: str
     engine: Engine
+    registry: TenantRegistry
     gate: Gate
     metrics: Metrics
     rpc: RpcServer
@@ -58,7 +62,7 @@ class Lifecycle:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._healthy = True
+        self._healthy, self._noted = True, time.monotonic()
         self._upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> Addresses:
@@ -126,6 +130,9 @@ class Lifecycle:
         parts = self._parts
         await asyncio.to_thread(parts.engine.spaces.remove_deleted)
         await asyncio.to_thread(parts.engine.spaces.maintain)
+        if time.monotonic() - self._noted >= _NOTE_EVERY_S:
+            self._noted = time.monotonic()
+            await asyncio.to_thread(parts.registry.api_keys.note_uses)
         free = shutil.disk_usage(parts.settings.data_dir).free
         self._healthy = free >= parts.settings.min_free_disk_bytes
         if parts.redis is not None and await parts.redis.ensure_running():

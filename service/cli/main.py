@@ -13,6 +13,7 @@ from service.cli.doctor import doctor
 from service.cli.encoders import encoders
 from service.cli.exchange import export, import_
 from service.cli.insert import insert
+from service.cli.keys import keys
 from service.cli.migrate import exchange, migrate
 from service.cli.output import CommandError, fail
 from service.cli.records import records
@@ -20,7 +21,7 @@ from service.cli.search import search
 from service.cli.serve import serve
 from service.cli.snapshots import index, snapshots
 from service.cli.sync import sync
-from service.cli.tenants import keys, tenants
+from service.cli.tenants import tenants
 from service.cli.worker import worker
 from service.errors import ServiceError, SettingError
 

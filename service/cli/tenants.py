@@ -1,20 +1,19 @@
-"""`afterimage tenants` and `afterimage keys`: work on a data directory, whether or not a server runs on it."""
+"""`afterimage tenants`: works on a data directory, whether or not a server runs on it."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
 from service.config import load_settings
-from service.tenancy.apikeys import Scope
 
 if TYPE_CHECKING:
     from service.tenancy.registry import TenantRegistry
@@ -23,11 +22,11 @@ DataDirOption = Annotated[Path | None, typer.Option(help="The server's data dire
 KeyFileOption = Annotated[Path | None, typer.Option("--master-key-file", help="File of the master key.")]
 
 tenants = typer.Typer(no_args_is_help=True, help="Make, list and delete tenants.")
-keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 
 
 @contextlib.contextmanager
-def _registry(data_dir: Path | None, master_key_file: Path | None) -> Iterator[TenantRegistry]:
+def opened_registry(data_dir: Path | None, master_key_file: Path | None) -> Iterator[TenantRegistry]:
+    """The registry of a data directory, made where it is new."""
     from service.app import open_registry
 
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
@@ -43,7 +42,7 @@ def create_tenant(
     name: str, data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
 ) -> None:
     """Make a tenant. Example: afterimage tenants create acme --data-dir data"""
-    with _registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as registry:
         tenant = registry.create_tenant(name)
     if json:
         print_json({"name": tenant.name, "uid": tenant.uid})
@@ -54,12 +53,12 @@ def create_tenant(
 @tenants.command("list")
 def list_tenants(data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False) -> None:
     """List the tenants. Example: afterimage tenants list --data-dir data --json"""
-    with _registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as registry:
         found = registry.tenants()
     if json:
         print_json({"tenants": [asdict(t) for t in found]})
     else:
-        print_table(["name", "uid", "created"], [(t.name, t.uid, _time(t.created_ms)) for t in found])
+        print_table(["name", "uid", "created"], [(t.name, t.uid, at(t.created_ms)) for t in found])
 
 
 @tenants.command("fetch-hosts")
@@ -83,7 +82,7 @@ def fetch_hosts(
         wanted = [check_host_pattern(h) for h in hosts or []]
     except ValueError as error:
         raise CommandError(str(error), code=Exit.USAGE) from None
-    with _registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as registry:
         if wanted or any_host:
             registry.set_fetch_hosts(name, None if any_host else wanted)
         found = registry.fetch_hosts(registry.tenant(name).uid)
@@ -94,54 +93,40 @@ def fetch_hosts(
         print(f"Pictures of {name} are fetched from " + ("any public host" if shown is None else ", ".join(shown)))
 
 
-@tenants.command("quota")
-def quota(
+@tenants.command("limits")
+def limits(
     name: str,
-    records: Annotated[int | None, typer.Option(min=0, help="Records over all collections; 0: no limit.")] = None,
+    records: Annotated[int | None, typer.Option(min=0, help="Records over all collections.")] = None,
     size: Annotated[int | None, typer.Option("--bytes", min=0, help="Bytes of vectors, ids and attributes.")] = None,
-    data_dir: DataDirOption = None,
-    master_key_file: KeyFileOption = None,
-    json: JsonFlag = False,
-) -> None:
-    """Limit what a tenant may store, or show the limits. Example: afterimage tenants quota acme --records 100000"""
-    from index import Quota
-
-    with _registry(data_dir, master_key_file) as registry:
-        before = registry.quotas().get(registry.tenant(name).uid, Quota())
-        wanted = Quota(before.records if records is None else records, before.bytes if size is None else size)
-        registry.set_quota(name, wanted)
-    if json:
-        print_json({"name": name, "max_records": wanted.records, "max_bytes": wanted.bytes})
-    else:
-        limits = [
-            f"{value:,} {unit}" for value, unit in ((wanted.records, "records"), (wanted.bytes, "bytes")) if value
-        ]
-        print(f"{name} may store " + (" and ".join(limits) or "as much as there is room for") + ".")
-
-
-@tenants.command("rate")
-def rate(
-    name: str,
+    collections: Annotated[int | None, typer.Option(min=0, help="Collections.")] = None,
+    pictures: Annotated[int | None, typer.Option("--pictures-per-day", min=0, help="Encoded, from 00:00 UTC.")] = None,
+    runs: Annotated[int | None, typer.Option(min=0, help="Catalogue syncs at a time.")] = None,
     requests: Annotated[
-        float | None, typer.Option("--requests-per-second", min=0, help="And as many at once; 0: no limit.")
+        float | None, typer.Option("--requests-per-second", min=0, help="Calls of all keys, and as many at once.")
     ] = None,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Limit how often a tenant may call, or show the limit.
+    """Limit what a tenant may store and ask for, or show the limits. 0 takes one away; what is not given stays.
 
-    It holds over all servers that share a Redis, from the next call on.
-    Example: afterimage tenants rate acme --requests-per-second 50
+    They hold from the next call on; rates and pictures over all servers that share a Redis.
+    Example: afterimage tenants limits acme --records 100000 --pictures-per-day 5000
     """
-    with _registry(data_dir, master_key_file) as registry:
-        if requests is not None:
-            registry.set_rate(name, requests)
-        found = registry.rate(name)
+    given: dict[str, Any] = {
+        "records": records, "bytes": size, "collections": collections, "pictures_per_day": pictures, "runs": runs,
+        "requests_per_s": requests,
+    }  # fmt: skip
+    with opened_registry(data_dir, master_key_file) as registry:
+        uid = registry.tenant(name).uid
+        wanted = replace(registry.limits.of(uid), **{n: v for n, v in given.items() if v is not None})
+        registry.limits.set(uid, wanted)
     if json:
-        print_json({"name": name, "max_requests_per_second": found})
+        print_json({"name": name, **asdict(wanted)})
     else:
-        print(f"{name} may make {f'{found:g} requests a second' if found else 'as many requests as it likes'}.")
+        print_table(
+            ["limit", "value"], [(n.replace("_", " "), f"{v:,}" if v else "none") for n, v in asdict(wanted).items()]
+        )
 
 
 @tenants.command("export-key")
@@ -159,7 +144,7 @@ def export_key(
     """
     from service.tenancy.masterkey import exported_key
 
-    with _registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as registry:
         tenant = registry.tenant(name)
         content = exported_key(tenant.uid, registry.wrapped_key(tenant.uid))
     file.touch(0o600)
@@ -179,7 +164,7 @@ def delete_tenant(
 
     Example: afterimage tenants delete acme --data-dir data
     """
-    with _registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as registry:
         tenant = registry.tenant(name)
         if sys.stdin.isatty() and not force:
             typed = typer.prompt(f"This destroys the key of tenant {name} and all its data. Type its name to go on")
@@ -212,62 +197,6 @@ def _remove_files(data_dir: Path | None, master_key_file: Path | None, registry:
     return True
 
 
-@keys.command("create")
-def create_key(
-    tenant: str,
-    scopes: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(Scope)}.")] = "search,insert,delete",
-    data_dir: DataDirOption = None,
-    master_key_file: KeyFileOption = None,
-    json: JsonFlag = False,
-) -> None:
-    """Make an API key; it is shown once. Example: afterimage keys create acme --scopes search,insert --data-dir data"""
-    wanted = _scopes(scopes)
-    with _registry(data_dir, master_key_file) as registry:
-        key = registry.create_key(tenant, wanted)
-    print_json({"api_key": key}) if json else print(key)
-
-
-@keys.command("list")
-def list_keys(
-    tenant: str, data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
-) -> None:
-    """List a tenant's keys, without their secrets. Example: afterimage keys list acme --data-dir data"""
-    with _registry(data_dir, master_key_file) as registry:
-        found = registry.keys(tenant)
-    if json:
-        print_json({"keys": [asdict(k) for k in found]})
-        return
-    rows = [
-        (k.key_id, ",".join(sorted(k.scopes)), _time(k.created_ms), _time(k.revoked_ms) if k.revoked_ms else "live")
-        for k in found
-    ]
-    print_table(["key id", "scopes", "created", "revoked"], rows)
-
-
-@keys.command("revoke")
-def revoke_key(
-    tenant: str,
-    key_id: Annotated[str, typer.Argument(help="The id, or the whole key.")],
-    data_dir: DataDirOption = None,
-    master_key_file: KeyFileOption = None,
-    json: JsonFlag = False,
-) -> None:
-    """Make a key stop working at once. Example: afterimage keys revoke acme a1b2c3d4e5f6 --data-dir data"""
-    from service.tenancy.apikeys import parse_api_key
-
-    parsed = parse_api_key(key_id)
-    wanted = parsed.key_id if parsed else key_id
-    with _registry(data_dir, master_key_file) as registry:
-        registry.revoke_key(tenant, wanted)
-    print_json({"key_id": wanted, "revoked": True}) if json else print(f"Key {wanted} is revoked.")
-
-
-def _scopes(text: str) -> list[Scope]:
-    try:
-        return [Scope(part.strip()) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise CommandError(f"--scopes: {error}; there are {', '.join(Scope)}", code=Exit.USAGE) from None
-
-
-def _time(milliseconds: int) -> datetime:
+def at(milliseconds: int) -> datetime:
+    """A time as it is shown."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -47,6 +47,12 @@ def run(run_id: str) -> str:
     return f"{PREFIX}:run:{run_id}"
 
 
-def rate(tenant_uid: str) -> str:
-    """STRING time, in microseconds, at which a tenant has made up for its requests. Expires when it has."""
-    return f"{PREFIX}:rate:{tenant_uid}"
+def rate(who: str) -> str:
+    """STRING time, in microseconds, at which a tenant or a key has made up for its requests. Expires when it has."""
+    return f"{PREFIX}:rate:{who}"
+
+
+def today(tenant_uid: str) -> str:
+    """STRING pictures that were encoded for a tenant, for each day since 1970 (`:<day>` follows). Expires after two
+    days."""
+    return f"{PREFIX}:today:{tenant_uid}"

@@ -14,7 +14,8 @@ from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
-from service.tenancy.registry import Principal
+from service.tenancy.allowances import Allowances
+from service.tenancy.keyring import Principal
 from service.tenancy.spaces import TenantSpaces
 
 
@@ -38,6 +39,7 @@ class Engine:
     sources: Sources
     workers: Workers
     metrics: Metrics
+    allowances: Allowances
 
     async def directory(self, principal: Principal) -> TenantDirectory:
         """The caller's own directory. Raises ServiceError."""

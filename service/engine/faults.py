@@ -20,7 +20,7 @@ from index import (
     StoreUnavailable,
 )
 from service.errors import Reason, ServiceError
-from service.tenancy.registry import TenancyError
+from service.tenancy.database import TenancyError
 
 _REASONS: dict[type[Exception], Reason] = {
     FilterSyntaxError: Reason.FILTER_INVALID,

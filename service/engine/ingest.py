@@ -14,7 +14,7 @@ from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import PictureSource
 from service.engine.renewal import Known, Renewal
 from service.errors import Reason, ServiceError
-from service.tenancy.registry import Principal
+from service.tenancy.keyring import Principal
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,9 +50,12 @@ class PictureEncoder:
     """Admits, decodes in sandboxed processes, batches by encoder. Made, used and closed on one event loop."""
 
     def __init__(
-        self, encoders: EncoderRegistry, workers: Workers, decoders: Decoders, admission: Admission, metrics: Metrics
-    ) -> None:
+        self, encoders: EncoderRegistry, workers: Workers, decoders: Decoders, admission: Admission, metrics: Metrics,
+        allow: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
+        """`allow`: raises ServiceError where a tenant may have no more pictures encoded; None: they all may."""
         self.decoders, self.admission = decoders, admission
+        self._allow = allow
         self._encoders, self._workers, self._metrics = encoders, workers, metrics
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._loading = asyncio.Lock()
@@ -89,6 +93,8 @@ class PictureEncoder:
 
     async def _encode(self, image: bytes, region: Region | None, encoder: Manifest, purpose: Purpose) -> Vector:
         lane, tenant = purpose.lane, purpose.tenant
+        if self._allow is not None:
+            await self._allow(tenant)
         batcher = await self._batcher(encoder)
         times = [time.perf_counter()]
         try:

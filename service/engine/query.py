@@ -17,7 +17,7 @@ from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
-from service.tenancy.registry import Principal
+from service.tenancy.keyring import Principal
 
 
 @dataclass(frozen=True)

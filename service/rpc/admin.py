@@ -101,13 +101,15 @@ class AdminServicer(pb_grpc.AdminServiceServicer):
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
         """What the tenant stores and may store."""
         directory = await self._engine.directory(principal())
-        used, quota = await self._run(directory.allowance.used), directory.allowance.quota
+        caller, used = principal(), await self._run(directory.allowance.used)
+        limits = await self._run(self._engine.spaces.limits, caller.tenant_uid)
+        today = await self._engine.allowances.pictures_today(caller.tenant_uid)
         return pb.GetUsageResponse(
-            record_count=used.records,
-            stored_bytes=used.bytes,
-            max_records=quota.records,
-            max_stored_bytes=quota.bytes,
-        )
+            record_count=used.records, stored_bytes=used.bytes, collection_count=directory.collection_count,
+            pictures_today=today, max_records=limits.records, max_stored_bytes=limits.bytes,
+            max_collections=limits.collections, max_pictures_per_day=limits.pictures_per_day, max_runs=limits.runs,
+            max_requests_per_second=limits.requests_per_s, key_max_requests_per_second=caller.key_requests_per_s,
+        )  # fmt: skip
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         with translated_errors():

@@ -18,17 +18,18 @@ import structlog
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from service.coordination.rates import Rates
 from service.deadline import set_deadline
 from service.engine.faults import as_service_error
 from service.errors import Reason, ServiceError, release_frames
 from service.metrics import Metrics
 from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
 from service.rpc.status import REQUEST_ID_KEY, set_status
-from service.tenancy.registry import Principal, TenantRegistry
+from service.tenancy.allowances import Allowances
+from service.tenancy.keyring import KeyRing, Principal
 
 _LOG = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LOOK_AT_KEY_EVERY_S = 2.0
 _principal: contextvars.ContextVar[Principal] = contextvars.ContextVar("principal")
 Handler = Any  # grpc.RpcMethodHandler, which is generic only in its stubs
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -77,8 +78,8 @@ class Admitting:
     """What says who may call, and how often. worker_secret: what workers on other machines show; empty: there are
     none."""
 
-    registry: TenantRegistry
-    rates: Rates
+    api_keys: KeyRing
+    allowances: Allowances
     worker_secret: str = field(default="", repr=False)
 
 
@@ -87,7 +88,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def __init__(self, admitting: Admitting, metrics: Metrics, gate: Gate, deadlines_s: tuple[float, float]) -> None:
         """`deadlines_s`: for calls that set none, and the longest that is honoured."""
-        self._registry, self._rates = admitting.registry, admitting.rates
+        self._api_keys, self._allowances = admitting.api_keys, admitting.allowances
         self._worker_secret = admitting.worker_secret
         self.metrics, self.gate = metrics, gate
         self._default_deadline_s, self._max_deadline_s = deadlines_s
@@ -113,22 +114,23 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         )
 
     async def admit(self, method: str, metadata: dict[str, Any]) -> Principal:
-        """Raises ServiceError unless the gate is open, the key may make the call, and its tenant has not made too
-        many."""
+        """Raises ServiceError unless the gate is open, the key may make the call, and neither it nor its tenant has
+        made too many."""
         self.gate.check()
+        found = self.recognise(method, metadata)
+        await self._allowances.request(found)
+        return found
+
+    def recognise(self, method: str, metadata: dict[str, Any]) -> Principal:
+        """Who makes a call. Raises ServiceError unless the key is good and may make it."""
         if method in WORKER_CALLS:
             return self._worker(metadata.get("authorization") or "")
-        found = self._registry.authenticate(metadata.get("authorization"))
+        found = self._api_keys.authenticate(metadata.get("authorization"))
         if method not in SCOPES:
             raise ServiceError(Reason.SCOPE_MISSING, "no key may make this call")
         scope = SCOPES[method]
         if scope is not None:
             found.require(scope)
-        if found.max_requests_per_s:
-            wait_s = await self._rates.wait_s(found.tenant_uid, found.max_requests_per_s)
-            if wait_s > 0:
-                message = f"this tenant may make {found.max_requests_per_s:g} requests a second"
-                raise ServiceError(Reason.RATE_EXCEEDED, message, retry_delay_s=wait_s)
         return found
 
     def _worker(self, header: str) -> Principal:
@@ -156,6 +158,7 @@ class _Call:
         given = metadata.get(REQUEST_ID_KEY, "")
         self._request_id = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         self._key_id = ""
+        self._ended: ServiceError | None = None
 
     def unary(self, inner: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
         async def handle(request: Any, context: Context) -> Any:
@@ -182,11 +185,15 @@ class _Call:
             started = self._start(context)
             try:
                 await self._admit()
-                async with asyncio.timeout(self._guard.deadline_s(self._method, context)):
-                    async for response in inner(request, context):
-                        yield response
+                async with asyncio.timeout(self._guard.deadline_s(self._method, context)) as limit:
+                    watching = asyncio.create_task(self._watch_key(limit))
+                    try:
+                        async for response in inner(request, context):
+                            yield response
+                    finally:
+                        watching.cancel()
             except Exception as failure:
-                self._refuse(context, started, failure)
+                self._refuse(context, started, self._ended or failure)
                 return
             except BaseException:
                 self._finish(started, "CANCELLED", "")
@@ -199,6 +206,17 @@ class _Call:
         found = await self._guard.admit(self._method, self._metadata)
         self._key_id = found.key_id
         _principal.set(found)
+
+    async def _watch_key(self, limit: asyncio.Timeout) -> None:
+        """Ends a stream whose key does not work any more."""
+        while True:
+            await asyncio.sleep(_LOOK_AT_KEY_EVERY_S)
+            try:
+                self._guard.recognise(self._method, self._metadata)
+            except ServiceError as error:
+                self._ended = error
+                limit.reschedule(asyncio.get_running_loop().time())
+                return
 
     def _start(self, context: Context) -> float:
         context.set_trailing_metadata(((REQUEST_ID_KEY, self._request_id),))

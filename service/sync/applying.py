@@ -137,6 +137,8 @@ class Applier:
             except Exception as error:
                 failure = as_service_error(error)
                 release_frames(error)
+            if failure.reason is Reason.QUOTA_EXCEEDED:
+                raise failure  # the run is over: no other picture would do better
             tried += failure.reason is not Reason.OVERLOADED  # that is this server's own business
             if failure.reason.code not in _TRY_AGAIN or tried >= _TRIES:
                 return _Outcome(row, None, failure)

@@ -34,6 +34,7 @@ _LOG = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 0.5
 _RENEW_EVERY_S = 10.0
 _ASK_AGAIN_S = 1.0
+_TURN_EVERY_S = 2.0
 _STOP_AFTER_S = 20.0  # without a renewal; the lease lasts longer than that
 # Ends of a run after which an older plan is out of date.
 _NEWER = frozenset({RunState.SUCCEEDED, RunState.SUCCEEDED_WITH_ERRORS, RunState.AWAITING_APPROVAL})
@@ -92,6 +93,9 @@ class Attempts:
         self.working[ref.run_id] = progress
         self._held.add((ref, lease.worker))
         try:
+            if self._too_many(ref):
+                await self._wait_its_turn(lease)
+                return
             if not await self._parts.board.renew(ref, lease.worker, progress.facts()):
                 return  # it was taken long ago
             lease.renewed = time.monotonic()
@@ -122,6 +126,15 @@ class Attempts:
             if not any((ref.place, worker) == (held.place, by) for held, by in self._held):
                 await self._parts.board.release(ref, worker)
             self._left.discard((ref, worker))
+
+    def _too_many(self, ref: RunRef) -> bool:
+        """Whether the tenant has more runs at work than it may have."""
+        most = self._parts.ledgers.limits(ref.tenant_uid).runs
+        return bool(most) and sum(held.tenant_uid == ref.tenant_uid for held, _ in self._held) > most
+
+    async def _wait_its_turn(self, lease: Lease) -> None:
+        await self._parts.board.release(lease.ref, lease.worker)
+        await self._parts.board.submit(lease.ref, _TURN_EVERY_S)
 
     async def _watch(self, lease: Lease, ledger: Ledger, progress: Progress, work: asyncio.Task[None]) -> None:
         """Keeps the lease while the work goes on; returns where it is over, or must stop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 import structlog
@@ -14,6 +14,7 @@ from service.background import end_task
 from service.coordination.run_board import BoardAway, RunRef
 from service.encoder.manifest import Manifest
 from service.engine.looking import Look, Seen, Viewer
+from service.engine.sources import HostsOf
 from service.errors import Reason, ServiceError
 from service.sync.attempts import Attempts, Lease, SyncParts
 
@@ -51,8 +52,9 @@ class Asked:
 class WorkerElsewhere:
     """One worker, for one run. `outgoing`: what is to be sent to it, in order; None at the end."""
 
-    def __init__(self, taken: Taken, hosts_of: Callable[[str], Collection[str] | None]) -> None:
-        self._taken, self._hosts_of = taken, hosts_of
+    def __init__(self, taken: Taken, hosts_of: HostsOf, allow: Callable[[str], Awaitable[None]]) -> None:
+        """`allow`: raises ServiceError where a tenant may have no more pictures encoded."""
+        self._taken, self._hosts_of, self._allow = taken, hosts_of, allow
         self.outgoing: asyncio.Queue[Introduction | Asked | None] = asyncio.Queue()
         self._waiting: dict[int, asyncio.Future[Seen]] = {}
         self._heard, self._introduced, self._number = time.monotonic(), False, 0
@@ -74,9 +76,12 @@ class WorkerElsewhere:
         self._waiting[number] = answer
         self.outgoing.put_nowait(Asked(number, wanted))
         try:
-            return await answer
+            seen = await answer
         finally:
             del self._waiting[number]
+        if seen.vector is not None:
+            await self._allow(viewer.tenant_uid)
+        return seen
 
     def alive(self) -> bool:
         """Whether something was heard of it lately."""
@@ -108,7 +113,8 @@ class WorkElsewhere:
 
     def begin(self, taken: Taken) -> tuple[WorkerElsewhere, asyncio.Task[None]]:
         """Starts to work on a run with the worker that took it; cancelling the task lets the run go."""
-        worker = WorkerElsewhere(taken, lambda uid: self._parts.ledgers.place(uid).allowed_hosts)
+        allow = self._parts.engine.allowances.picture
+        worker = WorkerElsewhere(taken, lambda uid: self._parts.ledgers.place(uid).allowed_hosts, allow)
         task = asyncio.create_task(self._work(taken, worker), name=f"run {taken.ref.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -9,6 +9,7 @@ from index import DataDirectory
 from service.sync.feed_files import FeedFiles
 from service.sync.fetching import FeedPlace
 from service.sync.ledger import Ledger
+from service.tenancy.limits import Limits
 from service.tenancy.registry import TenantRegistry
 
 
@@ -43,6 +44,10 @@ class Ledgers:
     def data_key(self, tenant_uid: str) -> bytes:
         """The tenant's data key. Raises TenancyError."""
         return self._registry.data_key(tenant_uid)
+
+    def limits(self, tenant_uid: str) -> Limits:
+        """What the tenant may do."""
+        return self._registry.limits.of(tenant_uid)
 
     def place(self, tenant_uid: str) -> FeedPlace:
         """Where the tenant's feeds may come from, and where they lie meanwhile. Raises TenancyError."""

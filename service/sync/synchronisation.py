@@ -22,7 +22,7 @@ from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConf
 from service.sync.running import LIVE, staging_path
 from service.sync.schedule import next_due_ms
 from service.sync.staging import remove
-from service.tenancy.registry import Principal
+from service.tenancy.keyring import Principal
 
 P = ParamSpec("P")
 T = TypeVar("T")

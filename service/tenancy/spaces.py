@@ -6,7 +6,8 @@ import logging
 import shutil
 import threading
 
-from index import AfterimageIndexError, Collection, DataDirectory, HotCollections, Quota, TenantDirectory
+from index import AfterimageIndexError, Collection, DataDirectory, HotCollections, TenantDirectory
+from service.tenancy.limits import Limits
 from service.tenancy.registry import TenantRegistry
 
 _LOG = logging.getLogger(__name__)
@@ -28,13 +29,17 @@ class TenantSpaces:
             if found is None:
                 key = self._registry.data_key(tenant_uid)
                 found = TenantDirectory(self._data.tenant(tenant_uid), key, self.shelf)
-                found.allowance.quota = self._registry.quotas().get(tenant_uid, Quota())
+                found.allowance.quota = lambda: self._registry.limits.of(tenant_uid).quota
                 self._open[tenant_uid] = found
             return found
 
     def opened_directory(self, tenant_uid: str) -> TenantDirectory | None:
         """The tenant's directory if it is open already. Never waits, so an event loop may call it."""
         return self._open.get(tenant_uid)
+
+    def limits(self, tenant_uid: str) -> Limits:
+        """What the tenant may store and ask for."""
+        return self._registry.limits.of(tenant_uid)
 
     def remove_deleted(self) -> int:
         """Closes deleted tenants and removes their files; returns how many. Meant to be called every few seconds."""
@@ -64,12 +69,8 @@ class TenantSpaces:
         return found
 
     def maintain(self) -> None:
-        """Does what is due for the collections in memory, keeps them within their budget, takes over changed quotas.
-        Failures are logged; the store stays the truth."""
-        quotas = self._registry.quotas()
-        with self._lock:
-            for uid, directory in self._open.items():
-                directory.allowance.quota = quotas.get(uid, Quota())
+        """Does what is due for the collections in memory, and keeps them within their budget. Failures are logged; the
+        store stays the truth."""
         for collection in self.hot():
             try:
                 done = collection.maintain()

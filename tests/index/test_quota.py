@@ -7,7 +7,7 @@ from tests.support.collections import SPEC, directory, record
 
 def limited(root: Path, quota: Quota) -> TenantDirectory:
     tenant = directory(root)
-    tenant.allowance.quota = quota
+    tenant.allowance.quota = lambda: quota
     return tenant
 
 

@@ -130,7 +130,7 @@ def test_kept_snapshots_keep_what_was_withdrawn_until_it_is_erased(collection: C
 def test_what_comes_back_counts_towards_the_quota(collection: Collection) -> None:
     begun(collection, [followed(1)])
     collection.sourced.withdraw(BATCH, ["1"])
-    collections.loaded(collection).commit._allowance.quota = Quota(records=1)  # type: ignore[union-attr]
+    collections.loaded(collection).commit._allowance.quota = lambda: Quota(records=1)  # type: ignore[union-attr]
     collection.upsert([record(5)])
     with pytest.raises(QuotaExceeded):
         collection.sourced.undo("feed", "run-1")

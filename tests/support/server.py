@@ -15,6 +15,7 @@ from afterimage.client import Client, RetryPolicy
 from service.app import open_registry
 from service.config import load_settings
 from service.tenancy.apikeys import Scope
+from service.tenancy.keyring import NewKey
 
 COMMAND = [sys.executable, "-m", "service.cli.main"]
 NO_RETRY = RetryPolicy(attempts=1)
@@ -69,7 +70,7 @@ class Server:
         try:
             if tenant not in [t.name for t in registry.tenants()]:
                 registry.create_tenant(tenant)
-            return registry.create_key(tenant, scopes)
+            return registry.api_keys.create(registry.tenant(tenant).uid, NewKey(frozenset(scopes)))
         finally:
             registry.close()
 

@@ -78,7 +78,11 @@ def usage() -> Call[Usage]:
     """What the tenant stores, and may store (0: no limit)."""
     return Call(
         "AdminService", "GetUsage", pb.GetUsageRequest(),
-        lambda r: Usage(r.record_count, r.stored_bytes, r.max_records, r.max_stored_bytes),
+        lambda r: Usage(
+            r.record_count, r.stored_bytes, r.max_records, r.max_stored_bytes, r.collection_count, r.max_collections,
+            r.pictures_today, r.max_pictures_per_day, r.max_runs, r.max_requests_per_second,
+            r.key_max_requests_per_second,
+        ),
     )  # fmt: skip
 
 

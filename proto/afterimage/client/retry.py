@@ -11,11 +11,12 @@ from afterimage.client.errors import Aborted, AfterimageError, ResourceExhausted
 @dataclass(frozen=True)
 class RetryPolicy:
     """attempts: tries in all (1: never again). Waits are random up to base_s * 2^n, at most most_s; a delay that the
-    server asks for is waited at least."""
+    server asks for is waited at least, unless it is longer than longest_s: then the call fails at once."""
 
     attempts: int = 5
     base_s: float = 0.1
     most_s: float = 5.0
+    longest_s: float = 60.0
 
     def delay_s(self, error: AfterimageError, attempt: int, *, retry_safe: bool) -> float | None:
         """Seconds to wait before try number `attempt` + 1 (the first is 1), or None to give up."""
@@ -23,6 +24,8 @@ class RetryPolicy:
             return None
         overloaded = isinstance(error, ResourceExhausted) and error.retry_delay_s is not None
         if not (overloaded or isinstance(error, Unavailable | Aborted)):
+            return None
+        if (error.retry_delay_s or 0.0) > self.longest_s:
             return None
         jitter = random.uniform(0, min(self.most_s, self.base_s * 2**attempt))  # noqa: S311
         return max(jitter, error.retry_delay_s or 0.0)

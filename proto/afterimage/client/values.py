@@ -226,12 +226,20 @@ class IndexStats:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a tenant stores, and the most that it may; 0: no limit."""
+    """What a tenant stores and asks for, and the most that it may; 0: no limit. Pictures are counted from midnight UTC,
+    and only while there is a limit."""
 
     record_count: int
     stored_bytes: int
     max_records: int
     max_stored_bytes: int
+    collection_count: int
+    max_collections: int
+    pictures_today: int
+    max_pictures_per_day: int
+    max_runs: int
+    max_requests_per_second: float
+    key_max_requests_per_second: float
 
 
 @dataclass(frozen=True)

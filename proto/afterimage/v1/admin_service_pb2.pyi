@@ -461,12 +461,29 @@ class GetUsageResponse(_message.Message):
     STORED_BYTES_FIELD_NUMBER: _builtins.int
     MAX_RECORDS_FIELD_NUMBER: _builtins.int
     MAX_STORED_BYTES_FIELD_NUMBER: _builtins.int
+    COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
+    MAX_COLLECTIONS_FIELD_NUMBER: _builtins.int
+    PICTURES_TODAY_FIELD_NUMBER: _builtins.int
+    MAX_PICTURES_PER_DAY_FIELD_NUMBER: _builtins.int
+    MAX_RUNS_FIELD_NUMBER: _builtins.int
+    MAX_REQUESTS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    KEY_MAX_REQUESTS_PER_SECOND_FIELD_NUMBER: _builtins.int
     record_count: _builtins.int
     stored_bytes: _builtins.int
     """Bytes of vectors, ids and attributes."""
     max_records: _builtins.int
     """0: no limit."""
     max_stored_bytes: _builtins.int
+    collection_count: _builtins.int
+    max_collections: _builtins.int
+    pictures_today: _builtins.int
+    """Encoded since midnight UTC, over all servers; counted only while there is a limit."""
+    max_pictures_per_day: _builtins.int
+    max_runs: _builtins.int
+    """Catalogue syncs at a time."""
+    max_requests_per_second: _builtins.float
+    """Of the tenant, over all its keys and all servers; and of the key that asks. 0: no limit."""
+    key_max_requests_per_second: _builtins.float
     def __init__(
         self,
         *,
@@ -474,10 +491,17 @@ class GetUsageResponse(_message.Message):
         stored_bytes: _builtins.int = ...,
         max_records: _builtins.int = ...,
         max_stored_bytes: _builtins.int = ...,
+        collection_count: _builtins.int = ...,
+        max_collections: _builtins.int = ...,
+        pictures_today: _builtins.int = ...,
+        max_pictures_per_day: _builtins.int = ...,
+        max_runs: _builtins.int = ...,
+        max_requests_per_second: _builtins.float = ...,
+        key_max_requests_per_second: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_records", b"max_records", "max_stored_bytes", b"max_stored_bytes", "record_count", b"record_count", "stored_bytes", b"stored_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "key_max_requests_per_second", b"key_max_requests_per_second", "max_collections", b"max_collections", "max_pictures_per_day", b"max_pictures_per_day", "max_records", b"max_records", "max_requests_per_second", b"max_requests_per_second", "max_runs", b"max_runs", "max_stored_bytes", b"max_stored_bytes", "pictures_today", b"pictures_today", "record_count", b"record_count", "stored_bytes", b"stored_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -53,3 +53,23 @@ async def test_without_redis_a_server_counts_for_itself(
     waits = [await server.rates.wait_s("acme", 0.5) for server in (one, one, other)]
     assert (waits[0], waits[2]) == (0, 0)
     assert 1.5 < waits[1] <= 2.0
+
+
+async def test_what_is_counted_for_a_day_is_counted_by_all_servers(servers: tuple[Coordinator, Coordinator]) -> None:
+    one, other = servers
+    waits = [await server.rates.count_today("acme", 2) for server in (one, other, one, other)]
+    assert waits[:2] == [0, 0]
+    assert all(0 < wait <= 86_400 for wait in waits[2:])
+    assert await other.rates.counted_today("acme") == 2
+    assert await other.rates.count_today("another", 2) == 0
+    key = (await one._redis.keys("*today*"))[0]
+    assert 86_400 < await one._redis.ttl(key) <= 172_800
+
+
+async def test_without_redis_a_server_counts_the_day_for_itself(embedded: EmbeddedRedis) -> None:  # noqa: F811
+    alone = Coordinator("unix:///none.sock")
+    waits = [await alone.rates.count_today("acme", 2) for _ in range(3)]
+    assert waits[:2] == [0, 0]
+    assert 0 < waits[2] <= 86_400
+    assert await alone.rates.counted_today("acme") == 2
+    await alone.close()

@@ -7,14 +7,16 @@ import pytest
 from index import CollectionSpec
 from service.app import engine_of, open_registry
 from service.config import Settings, load_settings
+from service.coordination.client import Coordinator
 from service.encoder.registry import EncoderRegistry
 from service.engine.ingest import Ingest, RecordInput
 from service.engine.pictures import PictureSource
 from service.engine.query import Query, QueryTerm, SearchInput
 from service.errors import ServiceError
 from service.metrics import Metrics
+from service.tenancy.allowances import Allowances
 from service.tenancy.apikeys import Scope
-from service.tenancy.registry import Principal
+from service.tenancy.keyring import Principal
 from tests.support.encoders import ONE_CORE
 from tests.support.pictures import png
 
@@ -30,7 +32,7 @@ async def in_a_collection_of_the_first_version(folder: Path, emphasis: dict[str,
     """Inserts five pictures into a collection made before the built-in encoder changed, and searches with the third."""
     settings = settings_in(folder)
     registry = open_registry(settings)
-    engine = engine_of(settings, registry, Metrics())
+    engine = engine_of(settings, registry, Metrics(), Allowances(registry.limits, Coordinator("unix:///none").rates))
     await engine.pictures.start("")
     owner = Principal(registry.create_tenant("shop").uid, "key", frozenset(Scope))
     try:

@@ -13,8 +13,7 @@ from afterimage.v1 import (
 )
 from service.rpc.access import SCOPES, WORKER_CALLS
 from service.rpc.server import SERVICE_NAMES
-from service.tenancy.apikeys import Scope
-from service.tenancy.registry import parse_api_key
+from service.tenancy.apikeys import Scope, parse_api_key
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
 
@@ -152,7 +151,7 @@ def test_a_revoked_key_stops_at_once_and_the_other_key_goes_on(server: Server, t
     with server.client(old) as first, server.client(new) as second:
         first.server_info()
         registry = open_registry(load_settings({"data_dir": server.data_dir}).settings)
-        registry.revoke_key(tenant_name, parse_api_key(old).key_id)
+        registry.api_keys.revoke(registry.tenant(tenant_name).uid, parse_api_key(old).key_id)
         registry.close()
         with pytest.raises(Unauthenticated) as caught:
             first.server_info()

@@ -8,8 +8,10 @@ from index import DataDirectory, WrongKey
 from index.tenant import TenantDirectory
 from service.errors import Reason, ServiceError, SettingError
 from service.tenancy.apikeys import Scope, new_api_key, parse_api_key
+from service.tenancy.database import TenancyError
+from service.tenancy.keyring import NewKey
 from service.tenancy.masterkey import MasterKey, load_master_key
-from service.tenancy.registry import TenancyError, TenantRegistry
+from service.tenancy.registry import TenantRegistry
 from service.tenancy.spaces import TenantSpaces
 from tests.support.collections import SPEC, record
 from tests.support.files import all_bytes
@@ -24,16 +26,20 @@ def registry(tmp_path: Path):
     opened.close()
 
 
+def new_key(registry: TenantRegistry, tenant: str, *scopes: Scope, **more: object) -> str:
+    return registry.api_keys.create(registry.tenant(tenant).uid, NewKey(frozenset(scopes), **more))
+
+
 def reason_of(registry: TenantRegistry, header: str | None) -> Reason:
     with pytest.raises(ServiceError) as caught:
-        registry.authenticate(header)
+        registry.api_keys.authenticate(header)
     return caught.value.reason
 
 
 def test_a_key_names_its_tenant_and_scopes(registry: TenantRegistry) -> None:
     tenant = registry.create_tenant("acme")
-    key = registry.create_key("acme", [Scope.SEARCH, Scope.INSERT])
-    found = registry.authenticate(f"Bearer {key}")
+    key = new_key(registry, "acme", Scope.SEARCH, Scope.INSERT)
+    found = registry.api_keys.authenticate(f"Bearer {key}")
     assert (found.tenant_uid, found.scopes) == (tenant.uid, {Scope.SEARCH, Scope.INSERT})
     found.require(Scope.SEARCH)
     with pytest.raises(ServiceError, match="`delete`"):
@@ -42,7 +48,7 @@ def test_a_key_names_its_tenant_and_scopes(registry: TenantRegistry) -> None:
 
 def test_keys_that_are_missing_wrong_or_revoked_are_told_apart(registry: TenantRegistry) -> None:
     registry.create_tenant("acme")
-    key = registry.create_key("acme", [Scope.SEARCH])
+    key = new_key(registry, "acme", Scope.SEARCH)
     other = str(new_api_key())
     forged = other.replace(other.split("_")[2], key.split("_")[2])
     assert reason_of(registry, None) is Reason.KEY_MISSING
@@ -55,23 +61,23 @@ def test_keys_that_are_missing_wrong_or_revoked_are_told_apart(registry: TenantR
         key,
     ):
         assert reason_of(registry, header) is Reason.KEY_INVALID
-    registry.revoke_key("acme", parse_api_key(key).key_id)
+    registry.api_keys.revoke(registry.tenant("acme").uid, parse_api_key(key).key_id)
     assert reason_of(registry, f"Bearer {key}") is Reason.KEY_REVOKED
 
 
 def test_another_process_sees_a_revocation_at_its_next_call(tmp_path: Path, registry: TenantRegistry) -> None:
     registry.create_tenant("acme")
-    key = registry.create_key("acme", [Scope.SEARCH])
+    key = new_key(registry, "acme", Scope.SEARCH)
     beside = TenantRegistry(tmp_path / "registry.db", MASTER)
-    assert beside.authenticate(f"Bearer {key}").key_id == parse_api_key(key).key_id
-    registry.revoke_key("acme", parse_api_key(key).key_id)
+    assert beside.api_keys.authenticate(f"Bearer {key}").key_id == parse_api_key(key).key_id
+    registry.api_keys.revoke(registry.tenant("acme").uid, parse_api_key(key).key_id)
     assert reason_of(beside, f"Bearer {key}") is Reason.KEY_REVOKED
     beside.close()
 
 
 def test_a_key_has_a_checksum_and_its_secret_is_not_stored(tmp_path: Path, registry: TenantRegistry) -> None:
     registry.create_tenant("acme")
-    key = registry.create_key("acme", [Scope.SEARCH])
+    key = new_key(registry, "acme", Scope.SEARCH)
     assert key.startswith("af_live_")
     for position in range(len(key)):
         changed = key[:position] + ("a" if key[position] != "a" else "b") + key[position + 1 :]
@@ -94,9 +100,9 @@ def test_names_are_unique_and_unknown_ones_are_said_so(registry: TenantRegistry)
     for attempt in (
         lambda: registry.create_tenant("acme"),
         lambda: registry.delete_tenant("other"),
-        lambda: registry.create_key("other", [Scope.SEARCH]),
-        lambda: registry.create_key("acme", []),
-        lambda: registry.revoke_key("acme", "nokey"),
+        lambda: new_key(registry, "other", Scope.SEARCH),
+        lambda: new_key(registry, "acme"),
+        lambda: registry.api_keys.revoke(registry.tenant("acme").uid, "nokey"),
     ):
         with pytest.raises(TenancyError):
             attempt()
@@ -108,7 +114,7 @@ def test_deleting_a_tenant_destroys_its_key_and_files_and_frees_its_name(
     data = DataDirectory(tmp_path / "data")
     spaces = TenantSpaces(data, registry)
     tenant = registry.create_tenant("acme")
-    key = registry.create_key("acme", [Scope.SEARCH])
+    key = new_key(registry, "acme", Scope.SEARCH)
     spaces.directory(tenant.uid).create(SPEC).upsert([record(1)])
     registry.delete_tenant("acme")
     assert reason_of(registry, f"Bearer {key}") is Reason.KEY_INVALID

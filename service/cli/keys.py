@@ -1,0 +1,119 @@
+"""`afterimage keys`: works on a data directory, whether or not a server runs on it."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
+from service.cli.tenants import DataDirOption, KeyFileOption, at, opened_registry
+from service.tenancy.apikeys import Scope
+
+_UNITS = {"m": 60, "h": 3600, "d": 86_400}
+
+keys = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
+KeyArgument = Annotated[str, typer.Argument(help="The id, or the whole key.")]
+
+
+@keys.command("create")
+def create_key(
+    tenant: str,
+    scopes: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(Scope)}.")] = "search,insert,delete",
+    expires_in: Annotated[str, typer.Option(help="Such as 90d, 12h, 30m; empty: never.")] = "",
+    requests: Annotated[
+        float, typer.Option("--requests-per-second", min=0, help="And as many at once; 0: the tenant's limit alone.")
+    ] = 0.0,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make an API key; it is shown once.
+
+    Example: afterimage keys create acme --scopes search,insert --expires-in 90d --data-dir data
+    """
+    from service.tenancy.keyring import NewKey
+
+    wanted = NewKey(frozenset(_scopes(scopes)), _after(expires_in) if expires_in else None, requests)
+    with opened_registry(data_dir, master_key_file) as registry:
+        key = registry.api_keys.create(registry.tenant(tenant).uid, wanted)
+    print_json({"api_key": key, "expires_ms": wanted.expires_ms}) if json else print(key)
+
+
+@keys.command("list")
+def list_keys(
+    tenant: str, data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
+) -> None:
+    """List a tenant's keys, without their secrets. Example: afterimage keys list acme --data-dir data"""
+    with opened_registry(data_dir, master_key_file) as registry:
+        found = registry.api_keys.of(registry.tenant(tenant).uid)
+    if json:
+        print_json({"keys": [{**asdict(k), "state": k.state} for k in found]})
+        return
+    rows = [
+        (
+            k.key_id, ",".join(sorted(k.scopes)), k.state, at(k.created_ms), at(k.used_ms) if k.used_ms else "never",
+            at(k.expires_ms) if k.expires_ms else "never",
+        )
+        for k in found
+    ]  # fmt: skip
+    print_table(["key id", "scopes", "state", "created", "last used", "expires"], rows)
+
+
+@keys.command("rotate")
+def rotate_key(
+    tenant: str,
+    key_id: KeyArgument,
+    grace: Annotated[str, typer.Option(help="How long the old key goes on working, such as 7d or 12h.")] = "7d",
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make a key that may do the same; the old one works until the grace is over.
+
+    Example: afterimage keys rotate acme a1b2c3d4e5f6 --grace 24h
+    """
+    with opened_registry(data_dir, master_key_file) as registry:
+        uid, until_ms = registry.tenant(tenant).uid, _after(grace)
+        key = registry.api_keys.rotate(uid, _id_of(key_id), until_ms)
+    print_json({"api_key": key, "old_key_expires_ms": until_ms}) if json else print(key)
+
+
+@keys.command("revoke")
+def revoke_key(
+    tenant: str,
+    key_id: KeyArgument,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make a key stop working at once. Example: afterimage keys revoke acme a1b2c3d4e5f6 --data-dir data"""
+    wanted = _id_of(key_id)
+    with opened_registry(data_dir, master_key_file) as registry:
+        registry.api_keys.revoke(registry.tenant(tenant).uid, wanted)
+    print_json({"key_id": wanted, "revoked": True}) if json else print(f"Key {wanted} is revoked.")
+
+
+def _id_of(text: str) -> str:
+    from service.tenancy.apikeys import parse_api_key
+
+    parsed = parse_api_key(text)
+    return parsed.key_id if parsed else text
+
+
+def _after(duration: str) -> int:
+    """That long from now, milliseconds since 1970."""
+    found = re.fullmatch(r"(\d{1,6})([mhd])", duration)
+    if found is None:
+        raise CommandError(f"{duration!r} is not a duration such as 90d, 12h or 30m", code=Exit.USAGE)
+    return int((time.time() + int(found[1]) * _UNITS[found[2]]) * 1000)
+
+
+def _scopes(text: str) -> list[Scope]:
+    try:
+        return [Scope(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise CommandError(f"--scopes: {error}; there are {', '.join(Scope)}", code=Exit.USAGE) from None

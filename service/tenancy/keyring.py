@@ -1,0 +1,172 @@
+"""The API keys of tenants: made, told, found by what a caller sends, revoked."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+from dataclasses import dataclass
+
+from service.errors import Reason, ServiceError
+from service.tenancy.apikeys import Scope, new_api_key, parse_api_key
+from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key to make. expires_ms: when it stops working, milliseconds since 1970; None: never. max_requests_per_s: and
+    as many at once; 0: no limit but the tenant's."""
+
+    scopes: frozenset[Scope]
+    expires_ms: int | None = None
+    max_requests_per_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class KeyInfo:
+    """What is known of a key: everything but its secret. used_ms: when it was last used, give or take a minute; None:
+    never."""
+
+    key_id: str
+    scopes: frozenset[Scope]
+    created_ms: int
+    revoked_ms: int | None
+    expires_ms: int | None
+    max_requests_per_s: float
+    used_ms: int | None
+
+    @property
+    def state(self) -> str:
+        """live, expired or revoked."""
+        if self.revoked_ms is not None:
+            return "revoked"
+        return "expired" if self.expires_ms is not None and self.expires_ms <= now_ms() else "live"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who is calling: the tenant, the key's id, and what the key may do. max_requests_per_s: of the tenant;
+    key_requests_per_s: of the key; 0: no limit."""
+
+    tenant_uid: str
+    key_id: str
+    scopes: frozenset[Scope]
+    max_requests_per_s: float = 0.0
+    key_requests_per_s: float = 0.0
+
+    def require(self, scope: Scope) -> None:
+        """Raises ServiceError (SCOPE_MISSING) unless the key has the scope."""
+        if scope not in self.scopes:
+            raise ServiceError(Reason.SCOPE_MISSING, f"this call needs a key with the scope `{scope}`")
+
+
+@dataclass(frozen=True)
+class _Found:
+    digest: bytes
+    principal: Principal
+    revoked: bool
+    expires_ms: int | None
+
+
+class KeyRing:
+    """Any number of threads may call any method at once."""
+
+    def __init__(self, database: RegistryDatabase, pepper: bytes) -> None:
+        """`pepper`: key of the digests that are stored of the keys' secrets."""
+        self._database, self._pepper = database, pepper
+        self._lock = threading.Lock()
+        self._version: tuple[int, int] | None = None
+        self._cached: dict[str, _Found] = {}
+        self._used: dict[str, int] = {}
+
+    def create(self, tenant_uid: str, wanted: NewKey) -> str:
+        """Makes a key and returns it in the clear, for the only time. Raises TenancyError."""
+        if not wanted.scopes:
+            raise TenancyError("a key needs at least one scope")
+        key = new_api_key()
+        self._database.change(
+            "INSERT INTO api_keys (key_id, tenant_uid, digest, scopes, created_ms, expires_ms, max_requests_per_s)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                key.key_id, tenant_uid, key.digest(self._pepper), ",".join(sorted(wanted.scopes)), now_ms(),
+                wanted.expires_ms, wanted.max_requests_per_s,
+            ),
+        )  # fmt: skip
+        return str(key)
+
+    def of(self, tenant_uid: str) -> list[KeyInfo]:
+        """The tenant's keys, the oldest first."""
+        query = (
+            "SELECT key_id, scopes, created_ms, revoked_ms, expires_ms, max_requests_per_s, used_ms FROM api_keys"
+            " WHERE tenant_uid = ? ORDER BY created_ms"
+        )
+        return [KeyInfo(r[0], _scopes(r[1]), *r[2:]) for r in self._database.rows(query, (tenant_uid,))]
+
+    def revoke(self, tenant_uid: str, key_id: str) -> None:
+        """Makes a key stop working, in every process, at its next call. Raises TenancyError."""
+        self._change_key("revoked_ms = coalesce(revoked_ms, ?)", now_ms(), tenant_uid, key_id)
+
+    def rotate(self, tenant_uid: str, key_id: str, until_ms: int) -> str:
+        """Makes a key that may do the same, and lets the old one work until then. Returns the new key in the clear.
+        Raises TenancyError where the old one does not work any more."""
+        old = next((k for k in self.of(tenant_uid) if k.key_id == key_id), None)
+        if old is None or old.state != "live":
+            raise TenancyError(f"key {key_id[:80]!r} is {old.state if old else 'not one of this tenant'}")
+        with self._database.transaction():
+            expires_ms = min(until_ms, old.expires_ms or until_ms)
+            self._change_key("expires_ms = ?", expires_ms, tenant_uid, key_id)
+            return self.create(tenant_uid, NewKey(old.scopes, None, old.max_requests_per_s))
+
+    def authenticate(self, header: str | None) -> Principal:
+        """Who sent this `authorization` header. Raises ServiceError (KEY_MISSING, KEY_INVALID, KEY_REVOKED,
+        KEY_EXPIRED)."""
+        if not header:
+            raise ServiceError(Reason.KEY_MISSING, "send `authorization: Bearer <API key>`")
+        scheme, _, text = header.partition(" ")
+        key = parse_api_key(text.strip()) if scheme.lower() == "bearer" else None
+        found = self._look_up(key.key_id) if key is not None else None
+        if key is None or found is None or not hmac.compare_digest(found.digest, key.digest(self._pepper)):
+            raise ServiceError(Reason.KEY_INVALID, "the API key is not valid")
+        if found.revoked:
+            raise ServiceError(Reason.KEY_REVOKED, "the API key was revoked")
+        now = now_ms()
+        if found.expires_ms is not None and found.expires_ms <= now:
+            raise ServiceError(Reason.KEY_EXPIRED, "the API key has expired")
+        self._used[key.key_id] = now
+        return found.principal
+
+    def note_uses(self) -> None:
+        """Writes down which keys were used since the last time. Meant to be called every minute."""
+        used, self._used = self._used, {}
+        if used:
+            with self._database.transaction():
+                for key_id, at_ms in used.items():
+                    self._database.change("UPDATE api_keys SET used_ms = ? WHERE key_id = ?", (at_ms, key_id))
+
+    def _change_key(self, change: str, value: int, tenant_uid: str, key_id: str) -> None:
+        statement = f"UPDATE api_keys SET {change} WHERE key_id = ? AND tenant_uid = ?"  # noqa: S608 - no input
+        if not self._database.change(statement, (value, key_id, tenant_uid)):
+            raise TenancyError(f"the tenant has no key {key_id[:80]!r}")
+
+    def _look_up(self, key_id: str) -> _Found | None:
+        with self._lock:
+            version = self._database.version()
+            if version != self._version:  # this or another process wrote something
+                self._cached.clear()
+                self._version = version
+            found = self._cached.get(key_id)
+            if found is None:
+                query = (
+                    "SELECT digest, tenant_uid, scopes, revoked_ms, expires_ms, tenants.max_requests_per_s,"
+                    " api_keys.max_requests_per_s FROM api_keys JOIN tenants ON uid = tenant_uid WHERE key_id = ?"
+                )
+                row = self._database.row(query, (key_id,))
+                if row is None:
+                    return None
+                principal = Principal(row[1], key_id, _scopes(row[2]), row[5], row[6])
+                found = _Found(bytes(row[0]), principal, row[3] is not None, row[4])
+                self._cached[key_id] = found
+            return found
+
+
+def _scopes(text: str) -> frozenset[Scope]:
+    return frozenset(Scope(s) for s in text.split(","))

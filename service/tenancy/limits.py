@@ -1,0 +1,58 @@
+"""What a tenant may store, and how much it may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from index import Quota
+from service.tenancy.database import RegistryDatabase
+
+_COLUMNS = "max_records, max_bytes, max_collections, max_pictures_per_day, max_runs, max_requests_per_s"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one tenant; 0: no limit. records, bytes: over all collections, bytes of vectors, ids and attributes.
+    pictures_per_day: that are encoded, from midnight UTC. runs: catalogue syncs at a time. requests_per_s: and as many
+    at once, over all servers."""
+
+    records: int = 0
+    bytes: int = 0
+    collections: int = 0
+    pictures_per_day: int = 0
+    runs: int = 0
+    requests_per_s: float = 0.0
+
+    @property
+    def quota(self) -> Quota:
+        """What the index looks after."""
+        return Quota(self.records, self.bytes, self.collections)
+
+
+class LimitsTable:
+    """Any number of threads may call any method at once. Every process sees a change at its next call."""
+
+    def __init__(self, database: RegistryDatabase) -> None:
+        self._database = database
+        self._version: tuple[int, int] | None = None
+        self._cached: dict[str, Limits] = {}
+
+    def set(self, uid: str, limits: Limits) -> None:
+        """Replaces all limits of a tenant."""
+        self._database.change(
+            "UPDATE tenants SET max_records = ?, max_bytes = ?, max_collections = ?, max_pictures_per_day = ?,"
+            " max_runs = ?, max_requests_per_s = ? WHERE uid = ?",
+            (
+                limits.records, limits.bytes, limits.collections, limits.pictures_per_day, limits.runs,
+                limits.requests_per_s, uid,
+            ),
+        )  # fmt: skip
+
+    def of(self, uid: str) -> Limits:
+        """Those of a tenant; none where it is gone."""
+        version = self._database.version()
+        if version != self._version:
+            query = f"SELECT uid, {_COLUMNS} FROM tenants WHERE deleted_ms IS NULL"  # noqa: S608 - no input
+            self._cached = {row[0]: Limits(*row[1:]) for row in self._database.rows(query)}
+            self._version = version
+        return self._cached.get(uid, Limits())
