@@ -152,15 +152,18 @@ def memory_mb(name: str) -> float:
 
 
 @contextmanager
-def shop(folder: Path) -> Iterator[str]:
-    """A web server on a folder; gives its address."""
+def shop(folder: Path, delay_s: float = 0.0) -> Iterator[str]:
+    """A web server on a folder, which takes so long for each answer; gives its address."""
     code = (
-        "import http.server as h, functools, sys\n"
+        "import http.server as h, functools, sys, time\n"
         "class Q(h.SimpleHTTPRequestHandler):\n protocol_version='HTTP/1.1'\n def log_message(*a): pass\n"
+        " def do_GET(self): time.sleep(float(sys.argv[2])); super().do_GET()\n"
         "s = h.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Q, directory=sys.argv[1]))\n"
         "print(s.server_port, flush=True)\ns.serve_forever()\n"
     )
-    server = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), str(delay_s)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert server.stdout is not None
         yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
