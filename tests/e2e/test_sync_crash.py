@@ -14,10 +14,11 @@ import pytest
 import redis
 
 from afterimage.client import AfterimageError, Client, NewSource, Run
-from service.coordination.embedded import socket_path
+from service.coordination.embedded import packaged_redis_server, socket_path
 from tests.support.feeds import jsonl
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
+from tests.support.shared import missing
 from tests.support.shop import FETCHING, Shop
 
 ITEMS = 60
@@ -84,10 +85,10 @@ def ended(client: Client, run_id: str) -> Run:
     return last
 
 
-def undergo(folder: Path, shop: Shop, rounds: int, seed: int) -> None:
-    chance = random.Random(seed)
+def undergo(folder: Path, shop: Shop, rounds: int, seed: int, more: dict[str, str] | None = None) -> None:
+    chance, environment = random.Random(seed), {**FETCHING, **(more or {})}
     catalogue = Catalogue(shop, chance)
-    server = start_server(folder, environment=FETCHING)
+    server = start_server(folder, environment=environment)
     key = server.key("acme")
     with server.client(key) as client:
         client.create_collection("c")
@@ -105,7 +106,7 @@ def undergo(folder: Path, shop: Shop, rounds: int, seed: int) -> None:
                 pass
             disturb(kind, server)
         if server.process.poll() is not None:
-            server = start_server(folder, environment=FETCHING)
+            server = start_server(folder, environment=environment)
         with server.client(key) as client:
             run = ended(client, run_id)
             assert run.state == "succeeded", (kind, run)
@@ -122,6 +123,13 @@ def _uses(catalogue: Catalogue) -> int:
 
 def test_a_sync_that_is_cut_off_ends_as_an_undisturbed_one(tmp_path: Path, shop: Shop) -> None:
     undergo(tmp_path, shop, rounds=4, seed=1)
+
+
+def test_the_same_holds_for_the_redis_that_a_package_brings(tmp_path: Path, shop: Shop) -> None:
+    """6.2, where the system's is 7."""
+    if packaged_redis_server() is None:
+        missing("the packaged redis-server")
+    undergo(tmp_path, shop, rounds=2, seed=6, more={"PATH": str(tmp_path)})
 
 
 @pytest.mark.long
