@@ -7,6 +7,7 @@ DATA/
   redis/                                  files of the embedded Redis
   tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
   tenants/<tenant>/sync.db                sources of catalogues and their runs (encrypted)
+  tenants/<tenant>/audit.db               what was done with the tenant (encrypted)
   tenants/<tenant>/staging/<run>.db       what a feed says, while a run applies it (encrypted)
   tenants/<tenant>/<collection>/records.db    the truth (encrypted)
   tenants/<tenant>/<collection>/snapshot-<sequence>/    derived: what is in memory
@@ -74,6 +75,10 @@ class TenantLayout:
     @property
     def sync(self) -> Path:
         return self.root / "sync.db"
+
+    @property
+    def audit(self) -> Path:
+        return self.root / "audit.db"
 
     @property
     def staging(self) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from index import DataDirectory, DirectoryLock, HotCollections, TenantDirectory
 from index.synced import write_synced
+from service.audit.logs import AuditLogs
 from service.config import Settings, process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -146,22 +147,25 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     allowances = Allowances(registry.limits, coordinator.rates)
     engine = engine_of(settings, registry, metrics, allowances)
     deadlines_s = (settings.default_deadline_s, settings.max_deadline_s)
+    audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
-    guard = Guard(Admitting(registry.api_keys, allowances, secret), metrics, gate, deadlines_s)
-    sync = _sync_of(settings, registry, engine, coordinator)
-    rpc = RpcServer(_transport(settings), Served(engine, sync.calls, sync.elsewhere), guard, version())
+    guard = Guard(Admitting(registry.api_keys, allowances, secret, audit), metrics, gate, deadlines_s)
+    sync = _sync_of(settings, registry, engine, coordinator, audit)
+    rpc = RpcServer(_transport(settings), Served(engine, sync.calls, sync.elsewhere, audit), guard, version())
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
-    parts = Parts(settings, version(), engine, registry, gate, metrics, rpc, http, redis, coordinator, sync)
+    parts = Parts(settings, version(), engine, registry, audit, gate, metrics, rpc, http, redis, coordinator, sync)
     lifecycle = Lifecycle(parts)
     return lifecycle
 
 
-def _sync_of(settings: Settings, registry: TenantRegistry, engine: Engine, coordinator: Coordinator) -> Sync:
+def _sync_of(
+    settings: Settings, registry: TenantRegistry, engine: Engine, coordinator: Coordinator, audit: AuditLogs
+) -> Sync:
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     fetcher = FeedFetcher(_feed_fetcher(settings))
     server = _node_name(DataDirectory(settings.data_dir))
     board = coordinator.board(server)
-    parts = SyncParts(engine, ledgers, board, fetcher, engine.metrics, server, settings.sync_runs)
+    parts = SyncParts(engine, ledgers, board, fetcher, engine.metrics, server, settings.sync_runs, audit)
     return Sync(parts)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from service.audit.logs import AuditLogs
 from service.background import end_task
 from service.config import Settings, split_address
 from service.coordination.client import Coordinator
@@ -40,6 +41,7 @@ class Parts:
     version: str
     engine: Engine
     registry: TenantRegistry
+    audit: AuditLogs
     gate: Gate
     metrics: Metrics
     rpc: RpcServer
@@ -99,6 +101,7 @@ class Lifecycle:
         await parts.engine.sources.close()
         await parts.engine.pictures.close()
         await asyncio.to_thread(parts.engine.spaces.close)
+        parts.audit.close()
         await parts.http.stop()
         await parts.coordinator.close()
         if parts.redis is not None:
@@ -128,6 +131,7 @@ class Lifecycle:
 
     async def _keep_up_once(self) -> None:
         parts = self._parts
+        await asyncio.to_thread(parts.audit.forget, set(parts.registry.deleted_uids()))
         await asyncio.to_thread(parts.engine.spaces.remove_deleted)
         await asyncio.to_thread(parts.engine.spaces.maintain)
         if time.monotonic() - self._noted >= _NOTE_EVERY_S:

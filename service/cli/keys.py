@@ -38,8 +38,10 @@ def create_key(
     from service.tenancy.keyring import NewKey
 
     wanted = NewKey(frozenset(_scopes(scopes)), _after(expires_in) if expires_in else None, requests)
-    with opened_registry(data_dir, master_key_file) as registry:
-        key = registry.api_keys.create(registry.tenant(tenant).uid, wanted)
+    with opened_registry(data_dir, master_key_file) as (registry, note):
+        uid = registry.tenant(tenant).uid
+        key = registry.api_keys.create(uid, wanted)
+        note(uid, "key.create", {"key": _id_of(key), "scopes": ",".join(sorted(wanted.scopes))})
     print_json({"api_key": key, "expires_ms": wanted.expires_ms}) if json else print(key)
 
 
@@ -48,7 +50,7 @@ def list_keys(
     tenant: str, data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
 ) -> None:
     """List a tenant's keys, without their secrets. Example: afterimage keys list acme --data-dir data"""
-    with opened_registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as (registry, _):
         found = registry.api_keys.of(registry.tenant(tenant).uid)
     if json:
         print_json({"keys": [{**asdict(k), "state": k.state} for k in found]})
@@ -76,9 +78,10 @@ def rotate_key(
 
     Example: afterimage keys rotate acme a1b2c3d4e5f6 --grace 24h
     """
-    with opened_registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as (registry, note):
         uid, until_ms = registry.tenant(tenant).uid, _after(grace)
         key = registry.api_keys.rotate(uid, _id_of(key_id), until_ms)
+        note(uid, "key.rotate", {"key": _id_of(key_id), "new_key": _id_of(key)})
     print_json({"api_key": key, "old_key_expires_ms": until_ms}) if json else print(key)
 
 
@@ -92,8 +95,10 @@ def revoke_key(
 ) -> None:
     """Make a key stop working at once. Example: afterimage keys revoke acme a1b2c3d4e5f6 --data-dir data"""
     wanted = _id_of(key_id)
-    with opened_registry(data_dir, master_key_file) as registry:
-        registry.api_keys.revoke(registry.tenant(tenant).uid, wanted)
+    with opened_registry(data_dir, master_key_file) as (registry, note):
+        uid = registry.tenant(tenant).uid
+        registry.api_keys.revoke(uid, wanted)
+        note(uid, "key.revoke", {"key": wanted})
     print_json({"key_id": wanted, "revoked": True}) if json else print(f"Key {wanted} is revoked.")
 
 

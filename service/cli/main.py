@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from afterimage.client import AfterimageError, Unavailable
+from service.cli.audit import audit
 from service.cli.collections import collections
 from service.cli.doctor import doctor
 from service.cli.encoders import encoders
@@ -48,6 +49,7 @@ app.add_typer(records, name="records")
 app.add_typer(snapshots, name="snapshots")
 app.add_typer(index, name="index")
 app.add_typer(sync, name="sync")
+app.add_typer(audit, name="audit")
 app.add_typer(encoders, name="encoders")
 app.command("doctor")(doctor)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_t
 from service.config import load_settings
 
 if TYPE_CHECKING:
+    from service.audit.chain import Details
     from service.tenancy.registry import TenantRegistry
 
 DataDirOption = Annotated[Path | None, typer.Option(help="The server's data directory. [env: AFTERIMAGE_DATA_DIR]")]
@@ -25,15 +26,22 @@ tenants = typer.Typer(no_args_is_help=True, help="Make, list and delete tenants.
 
 
 @contextlib.contextmanager
-def opened_registry(data_dir: Path | None, master_key_file: Path | None) -> Iterator[TenantRegistry]:
-    """The registry of a data directory, made where it is new."""
+def opened_registry(
+    data_dir: Path | None, master_key_file: Path | None
+) -> Iterator[tuple[TenantRegistry, Callable[[str, str, Details], None]]]:
+    """The registry of a data directory, made where it is new, and what adds to a tenant's audit log: uid, action,
+    details."""
+    from index import DataDirectory
     from service.app import open_registry
+    from service.audit.logs import AuditLogs
 
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
     registry = open_registry(settings)
+    audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     try:
-        yield registry
+        yield registry, lambda uid, action, details: audit.add(uid, "operator", action, details)
     finally:
+        audit.close()
         registry.close()
 
 
@@ -42,8 +50,9 @@ def create_tenant(
     name: str, data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
 ) -> None:
     """Make a tenant. Example: afterimage tenants create acme --data-dir data"""
-    with opened_registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as (registry, note):
         tenant = registry.create_tenant(name)
+        note(tenant.uid, "tenant.create", {"name": name})
     if json:
         print_json({"name": tenant.name, "uid": tenant.uid})
     else:
@@ -53,7 +62,7 @@ def create_tenant(
 @tenants.command("list")
 def list_tenants(data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False) -> None:
     """List the tenants. Example: afterimage tenants list --data-dir data --json"""
-    with opened_registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as (registry, _):
         found = registry.tenants()
     if json:
         print_json({"tenants": [asdict(t) for t in found]})
@@ -82,9 +91,10 @@ def fetch_hosts(
         wanted = [check_host_pattern(h) for h in hosts or []]
     except ValueError as error:
         raise CommandError(str(error), code=Exit.USAGE) from None
-    with opened_registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as (registry, note):
         if wanted or any_host:
             registry.set_fetch_hosts(name, None if any_host else wanted)
+            note(registry.tenant(name).uid, "tenant.fetch_hosts", {"hosts": len(wanted), "any": any_host})
         found = registry.fetch_hosts(registry.tenant(name).uid)
     shown = None if found is None else sorted(found)
     if json:
@@ -117,10 +127,12 @@ def limits(
         "records": records, "bytes": size, "collections": collections, "pictures_per_day": pictures, "runs": runs,
         "requests_per_s": requests,
     }  # fmt: skip
-    with opened_registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as (registry, note):
         uid = registry.tenant(name).uid
         wanted = replace(registry.limits.of(uid), **{n: v for n, v in given.items() if v is not None})
-        registry.limits.set(uid, wanted)
+        if wanted != registry.limits.of(uid):
+            registry.limits.set(uid, wanted)
+            note(uid, "tenant.limits", {n: str(v) for n, v in asdict(wanted).items()})
     if json:
         print_json({"name": name, **asdict(wanted)})
     else:
@@ -144,9 +156,10 @@ def export_key(
     """
     from service.tenancy.masterkey import exported_key
 
-    with opened_registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as (registry, note):
         tenant = registry.tenant(name)
         content = exported_key(tenant.uid, registry.wrapped_key(tenant.uid))
+        note(tenant.uid, "tenant.export_key", {})
     file.touch(0o600)
     file.write_text(content)
     print_json({"name": name, "file": str(file)}) if json else print(f"The wrapped key of {name} is in {file}.")
@@ -164,7 +177,7 @@ def delete_tenant(
 
     Example: afterimage tenants delete acme --data-dir data
     """
-    with opened_registry(data_dir, master_key_file) as registry:
+    with opened_registry(data_dir, master_key_file) as (registry, _):
         tenant = registry.tenant(name)
         if sys.stdin.isatty() and not force:
             typed = typer.prompt(f"This destroys the key of tenant {name} and all its data. Type its name to go on")

@@ -59,6 +59,8 @@ SCOPES: dict[str, Scope | None] = {
         "AdminService/VerifyIndex": Scope.ADMIN,
         "AdminService/ExchangeCollections": Scope.ADMIN,
         "AdminService/GetUsage": Scope.ADMIN,
+        "AuditService/ListAuditEntries": Scope.AUDIT,
+        "AuditService/GetAuditHead": Scope.AUDIT,
     }.items()
 }
 

@@ -18,11 +18,13 @@ import structlog
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from service.audit.logs import AuditLogs
 from service.deadline import set_deadline
-from service.engine.faults import as_service_error
+from service.engine.faults import as_service_error, translated_errors
 from service.errors import Reason, ServiceError, release_frames
 from service.metrics import Metrics
 from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
+from service.rpc.audited import AUDITED
 from service.rpc.status import REQUEST_ID_KEY, set_status
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import KeyRing, Principal
@@ -75,12 +77,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class Admitting:
-    """What says who may call, and how often. worker_secret: what workers on other machines show; empty: there are
-    none."""
+    """What says who may call, and how often, and remembers what was done. worker_secret: what workers on other machines
+    show; empty: there are none."""
 
     api_keys: KeyRing
     allowances: Allowances
     worker_secret: str = field(default="", repr=False)
+    audit: AuditLogs | None = None
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
@@ -89,7 +92,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def __init__(self, admitting: Admitting, metrics: Metrics, gate: Gate, deadlines_s: tuple[float, float]) -> None:
         """`deadlines_s`: for calls that set none, and the longest that is honoured."""
         self._api_keys, self._allowances = admitting.api_keys, admitting.allowances
-        self._worker_secret = admitting.worker_secret
+        self._worker_secret, self._audit = admitting.worker_secret, admitting.audit
         self.metrics, self.gate = metrics, gate
         self._default_deadline_s, self._max_deadline_s = deadlines_s
 
@@ -144,6 +147,17 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             raise ServiceError(Reason.KEY_INVALID, "this is not the server's worker_secret")
         return Principal("", "worker", frozenset())
 
+    async def remember(self, method: str, request: Any, response: Any) -> None:
+        """Adds what a call did to its tenant's audit log. Raises ServiceError (STORE_UNAVAILABLE) where that cannot be:
+        nothing is acknowledged that is not in the log."""
+        action, told = AUDITED.get(method, ("", None))
+        details = told(request, response) if told is not None else None
+        if details is None or self._audit is None:
+            return
+        caller = principal()
+        with translated_errors():
+            await asyncio.to_thread(self._audit.add, caller.tenant_uid, caller.actor, action, details)
+
     def deadline_s(self, method: str, context: Context) -> float | None:
         """Seconds that the call may take, or None where it may last."""
         remaining = context.time_remaining()
@@ -170,6 +184,7 @@ class _Call:
                 set_deadline(seconds)
                 async with asyncio.timeout(seconds):
                     response = await inner(request, context)
+                    await self._guard.remember(self._method, request, response)
             except Exception as failure:
                 return self._refuse(context, started, failure)
             except BaseException:

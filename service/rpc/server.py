@@ -13,6 +13,8 @@ from grpc_reflection.v1alpha import reflection
 from afterimage.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     collection_service_pb2,
     collection_service_pb2_grpc,
     record_service_pb2,
@@ -26,9 +28,11 @@ from afterimage.v1 import (
     worker_service_pb2,
     worker_service_pb2_grpc,
 )
+from service.audit.logs import AuditLogs
 from service.engine.engine import Engine
 from service.errors import SettingError
 from service.rpc.admin import AdminServicer
+from service.rpc.audit import AuditServicer
 from service.rpc.collections import CollectionServicer
 from service.rpc.guard import Guard
 from service.rpc.records import RecordServicer
@@ -49,6 +53,7 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
         admin_service_pb2,
         sync_service_pb2,
         worker_service_pb2,
+        audit_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -74,6 +79,7 @@ class Served:
     engine: Engine
     sync: Synchronisation
     elsewhere: WorkElsewhere
+    audit: AuditLogs
 
 
 class RpcServer:
@@ -93,6 +99,8 @@ class RpcServer:
         search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(engine, metrics), self._server)
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(engine, served.sync), self._server)
         sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(served.sync), self._server)
+        audit = AuditServicer(served.audit, engine.workers)
+        audit_service_pb2_grpc.add_AuditServiceServicer_to_server(audit, self._server)
         workers = WorkerServicer(served.elsewhere, version)
         worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(workers, self._server)
         info = ServerInfoServicer(engine, version, transport.max_message_bytes)

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from index import AfterimageIndexError, Collection, StaleEpoch
+from service.audit.logs import AuditLogs
 from service.background import end_task
 from service.coordination.run_board import BoardAway, RunBoard, RunRef
 from service.engine.engine import Engine
@@ -72,6 +73,7 @@ class SyncParts:
     metrics: Metrics
     server: str
     at_once: int
+    audit: AuditLogs
 
 
 class Attempts:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from index import AfterimageIndexError
+from service.audit.chain import Details
 from service.background import end_task
 from service.errors import ServiceError
 from service.sync.attempts import Attempts, SyncParts
@@ -14,6 +17,8 @@ from service.sync.model import Run
 from service.sync.synchronisation import Synchronisation
 from service.sync.webhook import tell
 from service.sync.worker import SyncWorker
+
+_LOG = structlog.get_logger(__name__)
 
 
 class Sync:
@@ -48,10 +53,22 @@ class Sync:
         await self._parts.fetcher.close()
         self._parts.ledgers.close()
 
+    async def _remember(self, tenant_uid: str, run: Run) -> None:
+        counts = run.counts
+        told: Details = {
+            "run": run.run_id, "collection": run.collection, "state": str(run.state), "created": counts.created,
+            "updated": counts.updated, "deleted": counts.deleted, "failed": counts.failed,
+        }  # fmt: skip
+        try:
+            await asyncio.to_thread(self._parts.audit.add, tenant_uid, "server", "run.end", told)
+        except AfterimageIndexError as error:
+            _LOG.error("a run's end could not be added to the audit log", exc_info=error)
+
     async def _ended(self, tenant_uid: str, run: Run) -> None:
         """Tells the source's webhook, if it has one and the run did something or waits."""
         if run.dry_run or run.reason in ("UNCHANGED", "SAME_PLAN"):
             return
+        await self._remember(tenant_uid, run)
         try:
             source = await asyncio.to_thread(self._parts.ledgers.of(tenant_uid).source, run.source_id)
             hosts = (await asyncio.to_thread(self._parts.ledgers.place, tenant_uid)).allowed_hosts

@@ -29,6 +29,7 @@ class Scope(StrEnum):
     EXPORT = "export"
     SYNC = "sync"
     ADMIN = "admin"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True)

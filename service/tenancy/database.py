@@ -53,6 +53,9 @@ _MIGRATIONS = (
     ALTER TABLE api_keys ADD COLUMN max_requests_per_s REAL NOT NULL DEFAULT 0;
     ALTER TABLE api_keys ADD COLUMN used_ms INTEGER
     """,
+    """
+    CREATE TABLE secrets (name TEXT PRIMARY KEY, wrapped BLOB NOT NULL)
+    """,
 )
 
 

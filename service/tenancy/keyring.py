@@ -53,6 +53,11 @@ class Principal:
     max_requests_per_s: float = 0.0
     key_requests_per_s: float = 0.0
 
+    @property
+    def actor(self) -> str:
+        """As the audit log names it."""
+        return f"key:{self.key_id}"
+
     def require(self, scope: Scope) -> None:
         """Raises ServiceError (SCOPE_MISSING) unless the key has the scope."""
         if scope not in self.scopes:

@@ -15,6 +15,7 @@ from service.tenancy.keyring import KeyRing
 from service.tenancy.limits import LimitsTable
 from service.tenancy.masterkey import MasterKey
 
+_PEPPER, _SECRET_OWNER = "api key digests", "secret: "
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -35,8 +36,27 @@ class TenantRegistry:
         """Opens, or makes, the registry. Raises WrongKey where the master key is another one."""
         self._master_key = master_key
         self._database = RegistryDatabase(path, master_key)
-        self.api_keys = KeyRing(self._database, master_key.derive("api key digests"))
+        self.api_keys = KeyRing(self._database, self._pepper())
         self.limits = LimitsTable(self._database)
+
+    def secret(self, name: str) -> bytes:
+        """A random secret of this deployment, 32 bytes, made when it is first asked for; a change of the master key
+        leaves it as it is."""
+        return self._secret(name, os.urandom(KEY_BYTES))
+
+    def _pepper(self) -> bytes:
+        """Registries made before secrets were kept derived it from the master key."""
+        keys = self._database.row("SELECT 1 FROM api_keys")
+        return self._secret(_PEPPER, self._master_key.derive("api key digests") if keys else os.urandom(KEY_BYTES))
+
+    def _secret(self, name: str, fresh: bytes) -> bytes:
+        with self._database.transaction():
+            row = self._database.row("SELECT wrapped FROM secrets WHERE name = ?", (name,))
+            if row is None:
+                wrapped = self._master_key.wrap(fresh, _SECRET_OWNER + name)
+                self._database.change("INSERT INTO secrets VALUES (?, ?)", (name, wrapped))
+                return fresh
+        return self._master_key.unwrap(bytes(row[0]), _SECRET_OWNER + name)
 
     def close(self) -> None:
         """Writes down what is to be kept, and closes the database."""

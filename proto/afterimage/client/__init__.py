@@ -40,6 +40,7 @@ from afterimage.client.errors import (
     Unavailable,
     Unimplemented,
 )
+from afterimage.client.oversight import AuditEntry, AuditHead
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.sync import Client
 from afterimage.client.values import (
@@ -72,7 +73,8 @@ from afterimage.client.values import (
 )
 
 __all__ = [
-    "Aborted", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "Client", "Collection",
+    "Aborted", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "AuditEntry", "AuditHead", "Client",
+    "Collection",
     "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture", "Encoder", "Facet", "FailedPrecondition",
     "FeedItem", "FeedOptions", "FeedPreview", "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError",
     "InvalidArgument", "Label", "NewRecord", "NewSource", "NotFound", "Patch", "PermissionDenied", "Picture", "Plan",

@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import grpc
 
-from afterimage.client import admin, calls, catalogues
+from afterimage.client import admin, calls, catalogues, oversight
 from afterimage.client.batches import Outbox
 from afterimage.client.calls import Call
 from afterimage.client.catalogue_values import Run
@@ -95,6 +95,8 @@ class AsyncClient:
     verify_index = _method(admin.verify_index)
     exchange_collections = _method(admin.exchange_collections)
     usage = _method(admin.usage)
+    list_audit_entries = _method(oversight.list_audit_entries)
+    audit_head = _method(oversight.audit_head)
     create_source = _method(catalogues.create_source)
     get_source = _method(catalogues.get_source)
     list_sources = _method(catalogues.list_sources)

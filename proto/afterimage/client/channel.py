@@ -9,6 +9,7 @@ import grpc
 
 from afterimage.v1 import (
     admin_service_pb2_grpc,
+    audit_service_pb2_grpc,
     collection_service_pb2_grpc,
     record_service_pb2_grpc,
     search_service_pb2_grpc,
@@ -56,6 +57,7 @@ def make_stubs(channel: Any) -> dict[str, Any]:
         "RecordService": record_service_pb2_grpc.RecordServiceStub(channel),
         "SearchService": search_service_pb2_grpc.SearchServiceStub(channel),
         "AdminService": admin_service_pb2_grpc.AdminServiceStub(channel),
+        "AuditService": audit_service_pb2_grpc.AuditServiceStub(channel),
         "SyncService": sync_service_pb2_grpc.SyncServiceStub(channel),
         "ServerInfoService": server_info_service_pb2_grpc.ServerInfoServiceStub(channel),
     }

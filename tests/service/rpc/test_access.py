@@ -4,6 +4,7 @@ import pytest
 from afterimage.client import Client, NewSource, NotFound, PermissionDenied, Term, Unauthenticated
 from afterimage.v1 import (
     admin_service_pb2,
+    audit_service_pb2,
     collection_service_pb2,
     record_service_pb2,
     search_service_pb2,
@@ -18,8 +19,8 @@ from tests.support.pictures import png
 from tests.support.server import Server, start_server
 
 MODULES = (
-    admin_service_pb2, collection_service_pb2, record_service_pb2, search_service_pb2, server_info_service_pb2,
-    sync_service_pb2, worker_service_pb2,
+    admin_service_pb2, audit_service_pb2, collection_service_pb2, record_service_pb2, search_service_pb2,
+    server_info_service_pb2, sync_service_pb2, worker_service_pb2,
 )  # fmt: skip
 CALLS = [
     (f"/{service.full_name}/{method.name}", method)
@@ -105,7 +106,7 @@ FOREIGN = [
     c for c in CALLS
     if c[0] in SCOPES and c[1].name not in (
         "CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo", "GetUsage", "ListSources",
-        "PreviewFeed",
+        "PreviewFeed", "ListAuditEntries", "GetAuditHead",
     )
 ]  # fmt: skip
 

@@ -1,0 +1,49 @@
+"""The audit logs of all tenants, opened when they are needed."""
+
+from __future__ import annotations
+
+import threading
+
+from index import DataDirectory
+from service.audit.chain import Details, Signer
+from service.audit.log import AuditLog
+from service.tenancy.registry import TenantRegistry
+
+SIGNING_KEY = "audit signing key"
+
+
+class AuditLogs:
+    """Any number of threads may call any method at once."""
+
+    def __init__(self, data: DataDirectory, registry: TenantRegistry) -> None:
+        self._data, self._registry = data, registry
+        self.signer = Signer(registry.secret(SIGNING_KEY))
+        self._lock = threading.Lock()
+        self._open: dict[str, AuditLog] = {}
+
+    def of(self, tenant_uid: str) -> AuditLog:
+        """A tenant's log, made where there is none. Raises TenancyError where the tenant is gone."""
+        with self._lock:
+            found = self._open.get(tenant_uid)
+            if found is None:
+                key = self._registry.data_key(tenant_uid)
+                found = AuditLog(self._data.tenant(tenant_uid).audit, tenant_uid, key, self.signer)
+                self._open[tenant_uid] = found
+            return found
+
+    def add(self, tenant_uid: str, actor: str, action: str, details: Details) -> None:
+        """Adds to a tenant's log. Raises TenancyError or StoreUnavailable."""
+        self.of(tenant_uid).add(actor, action, details)
+
+    def forget(self, tenant_uids: set[str]) -> None:
+        """Closes the logs of tenants that were deleted."""
+        with self._lock:
+            for gone in self._open.keys() & tenant_uids:
+                self._open.pop(gone).close()
+
+    def close(self) -> None:
+        """Closes all."""
+        with self._lock:
+            for log in self._open.values():
+                log.close()
+            self._open.clear()
