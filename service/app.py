@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 
-from index import DataDirectory, DirectoryLock, HotCollections, TenantDirectory
+from index import DataDirectory, DirectoryLock, HotCollections, TenantDirectory, WrongKey
 from index.synced import write_synced
 from service.audit.logs import AuditLogs
 from service.config import Settings, process_environment
@@ -43,8 +43,9 @@ from service.sync.ledgers import Ledgers
 from service.sync.sync import Sync
 from service.tenancy.allowances import Allowances
 from service.tenancy.database import TenancyError
-from service.tenancy.masterkey import MasterKey, load_master_key, read_exported_key
+from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key, read_exported_key
 from service.tenancy.registry import TenantRegistry
+from service.tenancy.rewrap import finish
 from service.tenancy.spaces import TenantSpaces
 from service.web.http import HttpServer
 
@@ -59,6 +60,8 @@ def version() -> str:
 def master_key_of(settings: Settings) -> MasterKey:
     """The master key, made where the data directory is new. Raises SettingError."""
     secret = settings.master_key.get_secret_value() if settings.master_key else None
+    if settings.master_key_command:
+        secret = printed_master_key(settings.master_key_command)
     fresh = not DataDirectory(settings.data_dir).registry.exists()
     return load_master_key(settings.key_file, secret, create=fresh)
 
@@ -67,7 +70,13 @@ def open_registry(settings: Settings) -> TenantRegistry:
     """The registry of tenants in the data directory, made where it is new. Several processes may have it open."""
     data = DataDirectory(settings.data_dir)
     data.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return TenantRegistry(data.registry, master_key_of(settings))
+    try:
+        return TenantRegistry(data.registry, master_key_of(settings))
+    except WrongKey:
+        if not finish(data.registry, settings.key_file):
+            raise
+        _LOG.warning("a change of the master key that was cut off is finished")
+        return TenantRegistry(data.registry, master_key_of(settings))
 
 
 def encoders_of(settings: Settings) -> EncoderRegistry:

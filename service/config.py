@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     client_ca: Path | None = Field(None, description="CA of client certificates, PEM. Set: clients must show one.")
     master_key_file: Path | None = Field(None, description="File of the master key. Unset: <data_dir>.master-key.")
     master_key: SecretStr | None = Field(None, description="The master key itself, base64, instead of a file.")
+    master_key_command: str = Field("", description="Command that prints the master key, base64, instead of a file.")
     redis_url: str = Field("", description="redis://, rediss:// or unix:// URL. Empty: an embedded Redis.")
     encoders_dir: Path | None = Field(None, description="Directory with one folder per encoder of your own.")
     default_encoder: str = Field("builtin", description="Encoder of collections that name none.")
@@ -199,6 +200,8 @@ def _check(settings: Settings) -> None:
             ipaddress.ip_network(network)
         except ValueError as error:
             raise SettingError(f"fetch_networks: {error}; give networks such as 10.1.0.0/16") from None
+    if settings.master_key and settings.master_key_command:
+        raise SettingError("master_key and master_key_command: set one of them")
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     if settings.worker_secret is not None and len(secret) < 32:
         raise SettingError("worker_secret: needs at least 32 characters, such as `openssl rand -hex 32` gives")

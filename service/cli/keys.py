@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
 from service.cli.tenants import DataDirOption, KeyFileOption, at, opened_registry
+from service.config import load_settings
 from service.tenancy.apikeys import Scope
 
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
@@ -100,6 +102,45 @@ def revoke_key(
         registry.api_keys.revoke(uid, wanted)
         note(uid, "key.revoke", {"key": wanted})
     print_json({"key_id": wanted, "revoked": True}) if json else print(f"Key {wanted} is revoked.")
+
+
+@keys.command("rewrap")
+def rewrap_keys(
+    new_key_file: Annotated[
+        Path | None, typer.Option(help="The new master key, where the present one does not come from a file.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Put a data directory under a new master key, while no server runs on it; tenants' data is not touched.
+
+    Without --new-key-file a random key takes the place of the one in the file. Copies of the registry that were made
+    before still open with the old key: destroy it once none is needed any more. Example: afterimage keys rewrap
+    """
+    from index import DataDirectory, DirectoryLock
+    from service.app import master_key_of, open_registry
+    from service.tenancy.masterkey import load_master_key
+    from service.tenancy.rewrap import rewrap, rewrap_with_file
+
+    settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
+    data, elsewhere = DataDirectory(settings.data_dir), bool(settings.master_key or settings.master_key_command)
+    if elsewhere and new_key_file is None:
+        message = "the master key does not come from a file: give the new one with --new-key-file"
+        raise CommandError(message, code=Exit.USAGE)
+    if not data.registry.exists():
+        raise CommandError(f"{data.root} is not a data directory", reason="SETTING_INVALID")
+    with DirectoryLock(data.lock):
+        open_registry(settings).close()  # brought to the newest format; a change that was cut off is finished
+        old = master_key_of(settings)
+        if new_key_file is not None:
+            count = rewrap(data.registry, old, load_master_key(new_key_file, None, create=False))
+        else:
+            count = rewrap_with_file(data.registry, settings.key_file, old)
+    if json:
+        print_json({"keys": count, "master_key_file": str(new_key_file or settings.key_file)})
+    else:
+        print(f"{count} keys are wrapped by the new master key in {new_key_file or settings.key_file}.")
 
 
 def _id_of(text: str) -> str:

@@ -1,7 +1,7 @@
 """The master key: 32 random bytes that wrap every tenant's data key.
 
 It lies in a file beside, and never inside, the data directory (a backup of the data alone opens nothing), or is given
-by the environment. `MasterKey` is the seam for a key-management service: wrap, unwrap, derive.
+by the environment, or by a command, such as that of a key-management service.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import base64
 import binascii
 import json
 import os
+import shlex
+import subprocess
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -19,6 +21,7 @@ from index.crypto import KEY_BYTES, derive_key
 from service.errors import SettingError
 
 _NONCE_BYTES = 12
+_COMMAND_S = 30.0
 
 
 class MasterKey:
@@ -59,6 +62,18 @@ def load_master_key(path: Path, from_environment: str | None, *, create: bool) -
     if path.stat().st_mode & 0o077:
         raise SettingError(f"master_key_file: {path} can be read by others; run: chmod 600 {path}")
     return MasterKey(_decode(path.read_text().strip(), str(path)))
+
+
+def printed_master_key(command: str) -> str:
+    """What a command prints, such as that of a key-management service. Raises SettingError where it fails."""
+    try:
+        done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=_COMMAND_S, check=False)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise SettingError(f"master_key_command: {type(error).__name__}: {error}") from None
+    if done.returncode or not done.stdout.strip():
+        said = done.stderr.strip()[:200]
+        raise SettingError(f"master_key_command: ended with {done.returncode} and no key; {said}")
+    return done.stdout.strip()
 
 
 def exported_key(tenant_uid: str, wrapped: bytes) -> str:

@@ -15,7 +15,8 @@ from service.tenancy.keyring import KeyRing
 from service.tenancy.limits import LimitsTable
 from service.tenancy.masterkey import MasterKey
 
-_PEPPER, _SECRET_OWNER = "api key digests", "secret: "
+SECRET_OWNER = "secret: "  # noqa: S105 - what a wrapped secret is bound to
+_PEPPER = "api key digests"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -53,10 +54,10 @@ class TenantRegistry:
         with self._database.transaction():
             row = self._database.row("SELECT wrapped FROM secrets WHERE name = ?", (name,))
             if row is None:
-                wrapped = self._master_key.wrap(fresh, _SECRET_OWNER + name)
+                wrapped = self._master_key.wrap(fresh, SECRET_OWNER + name)
                 self._database.change("INSERT INTO secrets VALUES (?, ?)", (name, wrapped))
                 return fresh
-        return self._master_key.unwrap(bytes(row[0]), _SECRET_OWNER + name)
+        return self._master_key.unwrap(bytes(row[0]), SECRET_OWNER + name)
 
     def close(self) -> None:
         """Writes down what is to be kept, and closes the database."""

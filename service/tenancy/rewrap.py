@@ -1,0 +1,109 @@
+"""A new master key for a data directory: the registry is written anew under it, and takes the old one's place in one
+step. Data keys stay as they are, so that no tenant's data is touched."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+from index.crypto import KEY_BYTES
+from index.errors import WrongKey
+from index.sqlite import checkpoint, connect, integrity_problems
+from index.synced import sync_directory, write_synced
+from service.errors import SettingError
+from service.tenancy.masterkey import MasterKey, load_master_key
+from service.tenancy.registry import SECRET_OWNER, TenantRegistry
+
+_TABLES = (("tenants", "uid", "wrapped_key", ""), ("secrets", "name", "wrapped", SECRET_OWNER))
+
+
+def new_key_text() -> str:
+    """A random master key as its file holds it."""
+    return base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n"
+
+
+def next_file(path: Path) -> Path:
+    """Where a new file waits to take another's place."""
+    return path.with_name(path.name + ".next")
+
+
+def rewrap(registry: Path, old: MasterKey, new: MasterKey) -> int:
+    """Puts a registry under another master key; returns how many keys were wrapped anew. Nobody else may have it open.
+    Raises WrongKey where `old` does not open it, StoreUnavailable, or SettingError where the copy is not whole."""
+    copy = next_file(registry)
+    copy.unlink(missing_ok=True)
+    holding = connect(registry, old.derive("tenant registry"))
+    try:
+        checkpoint(holding)
+        holding.execute("BEGIN IMMEDIATE")  # nobody writes what the copy would not have
+        _copy_under(registry, old, copy, new)
+        count = _wrap_anew(copy, old, new)
+        os.replace(copy, registry)
+        sync_directory(registry.parent)
+    finally:
+        holding.close()
+    return count
+
+
+def rewrap_with_file(registry: Path, key_file: Path, old: MasterKey) -> int:
+    """The same with a new random key, which takes the place of the one in the file. Whatever moment it is cut off at,
+    `finish` or another call brings it to its end."""
+    waiting, text = next_file(key_file), new_key_text()
+    waiting.unlink(missing_ok=True)
+    waiting.touch(0o600)
+    write_synced(waiting, text.encode())
+    count = rewrap(registry, old, MasterKey(base64.b64decode(text)))
+    os.replace(waiting, key_file)
+    sync_directory(key_file.parent)
+    return count
+
+
+def finish(registry: Path, key_file: Path) -> bool:
+    """Where a change was cut off after the registry was under the new key and before that key was in its place, puts it
+    there; returns whether it was so."""
+    waiting = next_file(key_file)
+    if not waiting.exists():
+        return False
+    try:
+        TenantRegistry(registry, load_master_key(waiting, None, create=False)).close()
+    except (WrongKey, SettingError):
+        return False
+    os.replace(waiting, key_file)
+    sync_directory(key_file.parent)
+    return True
+
+
+def _copy_under(registry: Path, old: MasterKey, copy: Path, new: MasterKey) -> None:
+    database = connect(registry, old.derive("tenant registry"))
+    try:
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        key = new.derive("tenant registry").hex()
+        database.execute(f"ATTACH DATABASE ? AS next KEY \"x'{key}'\"", (str(copy),))
+        database.execute("SELECT sqlcipher_export('next')").fetchall()
+        database.execute(f"PRAGMA next.user_version = {version}")
+        database.execute("DETACH DATABASE next")
+    finally:
+        database.close()
+
+
+def _wrap_anew(copy: Path, old: MasterKey, new: MasterKey) -> int:
+    database = connect(copy, new.derive("tenant registry"))
+    count = 0
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        for table, name, column, owner in _TABLES:
+            query = f"SELECT {name}, {column} FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608 - no input
+            for key, wrapped in database.execute(query).fetchall():
+                again = new.wrap(old.unwrap(bytes(wrapped), owner + key), owner + key)
+                database.execute(f"UPDATE {table} SET {column} = ? WHERE {name} = ?", (again, key))  # noqa: S608
+                count += 1
+        database.execute("COMMIT")
+        problems = list(integrity_problems(database))
+        if problems:
+            raise SettingError(f"the copy of the registry is damaged, nothing was changed: {problems[0]}")
+        checkpoint(database)
+        database.execute("PRAGMA journal_mode = DELETE").fetchall()
+    finally:
+        database.close()
+    return count

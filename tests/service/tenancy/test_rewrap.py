@@ -1,0 +1,104 @@
+"""A new master key: nothing is lost, whenever it is cut off, and the old key opens nothing."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+
+from index import WrongKey
+from service.errors import SettingError
+from service.tenancy import rewrap as module
+from service.tenancy.apikeys import Scope
+from service.tenancy.keyring import NewKey
+from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key
+from service.tenancy.registry import TenantRegistry
+from service.tenancy.rewrap import finish, next_file, rewrap_with_file
+
+
+class Place:
+    """A registry and the file of its master key."""
+
+    def __init__(self, folder: Path) -> None:
+        self.registry, self.key_file = folder / "registry.db", folder / "master-key"
+        load_master_key(self.key_file, None, create=True)
+        self.old = self.key()
+        opened = TenantRegistry(self.registry, self.old)
+        self.uids = [opened.create_tenant(f"t{n}").uid for n in range(3)]
+        opened.delete_tenant("t2")
+        self.keys = [opened.data_key(uid) for uid in self.uids[:2]]
+        self.api_key = opened.api_keys.create(self.uids[0], NewKey(frozenset({Scope.SEARCH})))
+        self.secret = opened.secret("audit signing key")
+        opened.close()
+
+    def key(self) -> MasterKey:
+        return load_master_key(self.key_file, None, create=False)
+
+    def check(self) -> None:
+        """Everything is as it was, under the key in the file."""
+        opened = TenantRegistry(self.registry, self.key())
+        assert [opened.data_key(uid) for uid in self.uids[:2]] == self.keys
+        assert opened.deleted_uids() == self.uids[2:]
+        assert opened.api_keys.authenticate(f"Bearer {self.api_key}").tenant_uid == self.uids[0]
+        assert opened.secret("audit signing key") == self.secret
+        opened.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_everything_is_there_under_the_new_key_and_nothing_opens_with_the_old(place: Place, tmp_path: Path) -> None:
+    before = place.key_file.read_text()
+    assert rewrap_with_file(place.registry, place.key_file, place.old) == 4  # two tenants, two secrets
+    assert place.key_file.read_text() != before
+    assert place.key_file.stat().st_mode & 0o777 == 0o600
+    place.check()
+    with pytest.raises(WrongKey):
+        TenantRegistry(place.registry, place.old)
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".next")] == []
+
+
+@pytest.mark.parametrize("call", range(1, 3))
+def test_a_change_that_is_cut_off_between_two_files_is_finished(
+    place: Place, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """The first replacement is that of the registry, the second that of the key."""
+    calls = 0
+
+    def cut_off(source: Path, target: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise KeyboardInterrupt
+        os.rename(source, target)
+
+    monkeypatch.setattr(module.os, "replace", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        rewrap_with_file(place.registry, place.key_file, place.old)
+    monkeypatch.undo()
+    assert finish(place.registry, place.key_file) == (call == 2)
+    place.check()
+    rewrap_with_file(place.registry, place.key_file, place.key())
+    place.check()
+
+
+def test_a_key_that_waits_but_opens_nothing_is_left_alone(place: Place) -> None:
+    next_file(place.key_file).touch(0o600)
+    next_file(place.key_file).write_text(base64.b64encode(bytes(32)).decode())
+    assert not finish(place.registry, place.key_file)
+    next_file(place.key_file).write_text("nonsense")
+    assert not finish(place.registry, place.key_file)
+    place.check()
+
+
+def test_a_command_gives_the_key_or_says_why_not(tmp_path: Path) -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    (tmp_path / "key").write_text(key + "\n")
+    assert printed_master_key(f"cat '{tmp_path}/key'") == key
+    for command in ("false", "true", f"cat {tmp_path}/none", "no-such-command", "'unclosed"):
+        with pytest.raises(SettingError, match="master_key_command"):
+            printed_master_key(command)
