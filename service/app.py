@@ -34,7 +34,8 @@ from service.intake.limits import PictureLimits
 from service.lifecycle import Addresses, Lifecycle, Parts, refresh_gauges
 from service.metrics import Metrics
 from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten
-from service.rpc.guard import Admitting, Gate, Guard
+from service.rpc.gate import Gate
+from service.rpc.guard import Admitting, Guard
 from service.rpc.server import RpcServer, Served, Transport
 from service.sync.attempts import SyncParts
 from service.sync.feeds.inflate import MAX_FEED_BYTES
@@ -160,7 +161,9 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     guard = Guard(Admitting(registry.api_keys, allowances, secret, audit), metrics, gate, deadlines_s)
     sync = _sync_of(settings, registry, engine, coordinator, audit)
-    rpc = RpcServer(_transport(settings), Served(engine, sync.calls, sync.elsewhere, audit), guard, version())
+    rpc = RpcServer(
+        _transport(settings), Served(engine, sync.calls, sync.elsewhere, audit, registry.access), guard, version()
+    )
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
     parts = Parts(settings, version(), engine, registry, audit, gate, metrics, rpc, http, redis, coordinator, sync)
     lifecycle = Lifecycle(parts)

@@ -79,6 +79,8 @@ class Reason(Enum):
     FEED_UNUSABLE = (Code.FAILED_PRECONDITION, 47)
     RATE_EXCEEDED = (Code.RESOURCE_EXHAUSTED, 48)
     KEY_EXPIRED = (Code.UNAUTHENTICATED, 49)
+    ACCESS_NOT_FOUND = (Code.NOT_FOUND, 50)
+    ACCESS_NOT_WAITING = (Code.FAILED_PRECONDITION, 51)
 
     @property
     def code(self) -> Code:

@@ -21,7 +21,7 @@ from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.engine.engine import Engine
 from service.metrics import Metrics
-from service.rpc.guard import Gate
+from service.rpc.gate import Gate
 from service.rpc.server import RpcServer
 from service.sync.sync import Sync
 from service.tenancy.registry import TenantRegistry

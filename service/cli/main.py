@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from afterimage.client import AfterimageError, Unavailable
+from service.cli.access import access
 from service.cli.audit import audit
 from service.cli.collections import collections
 from service.cli.doctor import doctor
@@ -50,6 +51,7 @@ app.add_typer(snapshots, name="snapshots")
 app.add_typer(index, name="index")
 app.add_typer(sync, name="sync")
 app.add_typer(audit, name="audit")
+app.add_typer(access, name="access")
 app.add_typer(encoders, name="encoders")
 app.command("doctor")(doctor)
 

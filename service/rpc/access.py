@@ -59,6 +59,10 @@ SCOPES: dict[str, Scope | None] = {
         "AdminService/VerifyIndex": Scope.ADMIN,
         "AdminService/ExchangeCollections": Scope.ADMIN,
         "AdminService/GetUsage": Scope.ADMIN,
+        "AccessService/ListAccessRequests": Scope.ADMIN,
+        "AccessService/ApproveAccess": Scope.ADMIN,
+        "AccessService/DeclineAccess": Scope.ADMIN,
+        "AccessService/RevokeAccess": Scope.ADMIN,
         "AuditService/ListAuditEntries": Scope.AUDIT,
         "AuditService/GetAuditHead": Scope.AUDIT,
     }.items()

@@ -70,4 +70,8 @@ _ACTIONS: dict[str, tuple[str, Told]] = {
     "SyncService/ApproveRun": ("run.approve", lambda q, _: {"run": q.run_id}),
     "SyncService/UndoDeletions": ("run.undo", lambda q, r: {"run": q.run_id, "records": r.record_count}),
 }
+_ACTIONS |= {
+    f"AccessService/{method}Access": (f"access.{method.lower()}", lambda q, _: {"request": q.request_id})
+    for method in ("Approve", "Decline", "Revoke")
+}
 AUDITED = {_PACKAGE + name: told for name, told in _ACTIONS.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import hmac
 import re
@@ -15,8 +14,6 @@ from typing import Any
 
 import grpc
 import structlog
-from google.protobuf.message import Message
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from service.audit.logs import AuditLogs
 from service.deadline import set_deadline
@@ -25,7 +22,9 @@ from service.errors import Reason, ServiceError, release_frames
 from service.metrics import Metrics
 from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
 from service.rpc.audited import AUDITED
+from service.rpc.gate import Gate
 from service.rpc.status import REQUEST_ID_KEY, set_status
+from service.rpc.unknown_fields import reject_unknown_fields
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import KeyRing, Principal
 
@@ -40,39 +39,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 def principal() -> Principal:
     """Who makes the call that is being handled."""
     return _principal.get()
-
-
-class Gate:
-    """Whether calls are accepted (not while loading and while draining), and how many run."""
-
-    def __init__(self) -> None:
-        self.open = False
-        self._running = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    def check(self) -> None:
-        """Raises ServiceError (SHUTTING_DOWN) while closed."""
-        if not self.open:
-            raise ServiceError(Reason.SHUTTING_DOWN, "the server is starting or stopping", retry_delay_s=1.0)
-
-    def enter(self) -> None:
-        """A call begins."""
-        self._running += 1
-        self._idle.clear()
-
-    def leave(self) -> None:
-        """A call has ended."""
-        self._running -= 1
-        if self._running == 0:
-            self._idle.set()
-
-    async def close(self, timeout_s: float) -> None:
-        """Refuses new calls and waits until those that run have ended, at most so long."""
-        self.open = False
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
 
 
 @dataclass(frozen=True)
@@ -158,6 +124,13 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         with translated_errors():
             await asyncio.to_thread(self._audit.add, caller.tenant_uid, caller.actor, action, details)
 
+    async def remember_access(self, method: str, caller: Principal) -> None:
+        """Adds a call of the operator, who was granted access, to the tenant's audit log, before it is made."""
+        if caller.access_id and self._audit is not None:
+            with translated_errors():
+                told = {"method": method.removeprefix("/afterimage.v1.")}
+                await asyncio.to_thread(self._audit.add, caller.tenant_uid, caller.actor, "access.use", told)
+
     def deadline_s(self, method: str, context: Context) -> float | None:
         """Seconds that the call may take, or None where it may last."""
         remaining = context.time_remaining()
@@ -219,6 +192,7 @@ class _Call:
 
     async def _admit(self) -> None:
         found = await self._guard.admit(self._method, self._metadata)
+        await self._guard.remember_access(self._method, found)
         self._key_id = found.key_id
         _principal.set(found)
 
@@ -264,16 +238,3 @@ class _Call:
             "call", method=self._method, code=code, reason=reason, request_id=self._request_id, key_id=self._key_id,
             duration_ms=round(seconds * 1000, 2),
         )  # fmt: skip
-
-
-def reject_unknown_fields(message: Message) -> None:
-    """Raises ServiceError (FIELD_UNKNOWN) where a message carries a field that this version does not know: an option
-    that is silently ignored does harm later."""
-    if len(UnknownFieldSet(message)):
-        name = message.DESCRIPTOR.name
-        raise ServiceError(Reason.FIELD_UNKNOWN, f"{name} has a field that this version does not know", field=name)
-    for known, value in message.ListFields():
-        if known.message_type is None or known.message_type.GetOptions().map_entry:
-            continue
-        for part in value if isinstance(value, list) or hasattr(value, "add") else (value,):
-            reject_unknown_fields(part)

@@ -27,7 +27,8 @@ from service.rpc.convert import (
     to_record_input,
     to_token,
 )
-from service.rpc.guard import principal, reject_unknown_fields
+from service.rpc.guard import principal
+from service.rpc.unknown_fields import reject_unknown_fields
 from service.tenancy.apikeys import Scope
 
 Context = grpc.aio.ServicerContext[Any, Any]

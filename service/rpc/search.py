@@ -34,8 +34,9 @@ from service.rpc.convert import (
     to_vector,
     within,
 )
-from service.rpc.guard import principal, reject_unknown_fields
+from service.rpc.guard import principal
 from service.rpc.status import to_record_error
+from service.rpc.unknown_fields import reject_unknown_fields
 from service.tenancy.apikeys import Scope
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -11,6 +11,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from afterimage.v1 import (
+    access_service_pb2,
+    access_service_pb2_grpc,
     admin_service_pb2,
     admin_service_pb2_grpc,
     audit_service_pb2,
@@ -31,6 +33,7 @@ from afterimage.v1 import (
 from service.audit.logs import AuditLogs
 from service.engine.engine import Engine
 from service.errors import SettingError
+from service.rpc.access_requests import AccessServicer
 from service.rpc.admin import AdminServicer
 from service.rpc.audit import AuditServicer
 from service.rpc.collections import CollectionServicer
@@ -42,6 +45,7 @@ from service.rpc.sync import SyncServicer
 from service.rpc.workers import WorkerServicer
 from service.sync.elsewhere import WorkElsewhere
 from service.sync.synchronisation import Synchronisation
+from service.tenancy.access import AccessRequests
 
 SERVICE_NAMES: tuple[str, ...] = tuple(
     service.full_name
@@ -54,6 +58,7 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
         sync_service_pb2,
         worker_service_pb2,
         audit_service_pb2,
+        access_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -80,6 +85,7 @@ class Served:
     sync: Synchronisation
     elsewhere: WorkElsewhere
     audit: AuditLogs
+    access: AccessRequests
 
 
 class RpcServer:
@@ -101,6 +107,8 @@ class RpcServer:
         sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(served.sync), self._server)
         audit = AuditServicer(served.audit, engine.workers)
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(audit, self._server)
+        access = AccessServicer(served.access, engine.workers)
+        access_service_pb2_grpc.add_AccessServiceServicer_to_server(access, self._server)
         workers = WorkerServicer(served.elsewhere, version)
         worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(workers, self._server)
         info = ServerInfoServicer(engine, version, transport.max_message_bytes)

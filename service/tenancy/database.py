@@ -56,6 +56,20 @@ _MIGRATIONS = (
     """
     CREATE TABLE secrets (name TEXT PRIMARY KEY, wrapped BLOB NOT NULL)
     """,
+    """
+    CREATE TABLE access_requests (
+      request_id TEXT PRIMARY KEY,
+      tenant_uid TEXT NOT NULL REFERENCES tenants (uid),
+      reason TEXT NOT NULL,
+      scopes TEXT NOT NULL,
+      minutes INTEGER NOT NULL,
+      state TEXT NOT NULL,
+      requested_ms INTEGER NOT NULL,
+      decided_ms INTEGER NOT NULL,
+      key_id TEXT NOT NULL
+    );
+    ALTER TABLE api_keys ADD COLUMN access_id TEXT NOT NULL DEFAULT ''
+    """,
 )
 
 

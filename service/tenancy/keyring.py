@@ -14,11 +14,12 @@ from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
 @dataclass(frozen=True)
 class NewKey:
     """A key to make. expires_ms: when it stops working, milliseconds since 1970; None: never. max_requests_per_s: and
-    as many at once; 0: no limit but the tenant's."""
+    as many at once; 0: no limit but the tenant's. access_id: of the access of the operator."""
 
     scopes: frozenset[Scope]
     expires_ms: int | None = None
     max_requests_per_s: float = 0.0
+    access_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,19 @@ class KeyInfo:
 @dataclass(frozen=True)
 class Principal:
     """Who is calling: the tenant, the key's id, and what the key may do. max_requests_per_s: of the tenant;
-    key_requests_per_s: of the key; 0: no limit."""
+    key_requests_per_s: of the key; 0: no limit. access_id: of the access that the tenant granted the operator."""
 
     tenant_uid: str
     key_id: str
     scopes: frozenset[Scope]
     max_requests_per_s: float = 0.0
     key_requests_per_s: float = 0.0
+    access_id: str = ""
 
     @property
     def actor(self) -> str:
         """As the audit log names it."""
-        return f"key:{self.key_id}"
+        return f"access:{self.access_id}" if self.access_id else f"key:{self.key_id}"
 
     def require(self, scope: Scope) -> None:
         """Raises ServiceError (SCOPE_MISSING) unless the key has the scope."""
@@ -89,11 +91,11 @@ class KeyRing:
             raise TenancyError("a key needs at least one scope")
         key = new_api_key()
         self._database.change(
-            "INSERT INTO api_keys (key_id, tenant_uid, digest, scopes, created_ms, expires_ms, max_requests_per_s)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO api_keys (key_id, tenant_uid, digest, scopes, created_ms, expires_ms, max_requests_per_s,"
+            " access_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 key.key_id, tenant_uid, key.digest(self._pepper), ",".join(sorted(wanted.scopes)), now_ms(),
-                wanted.expires_ms, wanted.max_requests_per_s,
+                wanted.expires_ms, wanted.max_requests_per_s, wanted.access_id,
             ),
         )  # fmt: skip
         return str(key)
@@ -162,12 +164,13 @@ class KeyRing:
             if found is None:
                 query = (
                     "SELECT digest, tenant_uid, scopes, revoked_ms, expires_ms, tenants.max_requests_per_s,"
-                    " api_keys.max_requests_per_s FROM api_keys JOIN tenants ON uid = tenant_uid WHERE key_id = ?"
+                    " api_keys.max_requests_per_s, access_id FROM api_keys JOIN tenants ON uid = tenant_uid"
+                    " WHERE key_id = ?"
                 )
                 row = self._database.row(query, (key_id,))
                 if row is None:
                     return None
-                principal = Principal(row[1], key_id, _scopes(row[2]), row[5], row[6])
+                principal = Principal(row[1], key_id, _scopes(row[2]), row[5], row[6], row[7])
                 found = _Found(bytes(row[0]), principal, row[3] is not None, row[4])
                 self._cached[key_id] = found
             return found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from index.crypto import KEY_BYTES
 from index.layout import new_uid
+from service.tenancy.access import AccessRequests
 from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
 from service.tenancy.keyring import KeyRing
 from service.tenancy.limits import LimitsTable
@@ -31,7 +32,7 @@ class Tenant:
 
 class TenantRegistry:
     """Any number of threads may call any method at once. `api_keys`: those of all tenants; `limits`: what each may
-    do."""
+    do; `access`: what the operator asked of them."""
 
     def __init__(self, path: Path, master_key: MasterKey) -> None:
         """Opens, or makes, the registry. Raises WrongKey where the master key is another one."""
@@ -39,6 +40,7 @@ class TenantRegistry:
         self._database = RegistryDatabase(path, master_key)
         self.api_keys = KeyRing(self._database, self._pepper())
         self.limits = LimitsTable(self._database)
+        self.access = AccessRequests(self._database, self.api_keys)
 
     def secret(self, name: str) -> bytes:
         """A random secret of this deployment, 32 bytes, made when it is first asked for; a change of the master key
@@ -107,7 +109,8 @@ class TenantRegistry:
         The files are removed by whoever holds the data directory. Raises TenancyError."""
         tenant = self.tenant(name)
         with self._database.transaction():
-            self._database.change("DELETE FROM api_keys WHERE tenant_uid = ?", (tenant.uid,))
+            for table in ("api_keys", "access_requests"):
+                self._database.change(f"DELETE FROM {table} WHERE tenant_uid = ?", (tenant.uid,))  # noqa: S608
             self._database.change(
                 "UPDATE tenants SET name = NULL, wrapped_key = NULL, deleted_ms = ? WHERE uid = ?",
                 (now_ms(), tenant.uid),

@@ -40,7 +40,7 @@ from afterimage.client.errors import (
     Unavailable,
     Unimplemented,
 )
-from afterimage.client.oversight import AuditEntry, AuditHead
+from afterimage.client.oversight import AccessRequest, AuditEntry, AuditHead
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.sync import Client
 from afterimage.client.values import (
@@ -73,8 +73,8 @@ from afterimage.client.values import (
 )
 
 __all__ = [
-    "Aborted", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "AuditEntry", "AuditHead", "Client",
-    "Collection",
+    "Aborted", "AccessRequest", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue",
+    "AuditEntry", "AuditHead", "Client", "Collection",
     "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture", "Encoder", "Facet", "FailedPrecondition",
     "FeedItem", "FeedOptions", "FeedPreview", "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError",
     "InvalidArgument", "Label", "NewRecord", "NewSource", "NotFound", "Patch", "PermissionDenied", "Picture", "Plan",

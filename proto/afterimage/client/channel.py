@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from afterimage.v1 import (
+    access_service_pb2_grpc,
     admin_service_pb2_grpc,
     audit_service_pb2_grpc,
     collection_service_pb2_grpc,
@@ -57,6 +58,7 @@ def make_stubs(channel: Any) -> dict[str, Any]:
         "RecordService": record_service_pb2_grpc.RecordServiceStub(channel),
         "SearchService": search_service_pb2_grpc.SearchServiceStub(channel),
         "AdminService": admin_service_pb2_grpc.AdminServiceStub(channel),
+        "AccessService": access_service_pb2_grpc.AccessServiceStub(channel),
         "AuditService": audit_service_pb2_grpc.AuditServiceStub(channel),
         "SyncService": sync_service_pb2_grpc.SyncServiceStub(channel),
         "ServerInfoService": server_info_service_pb2_grpc.ServerInfoServiceStub(channel),

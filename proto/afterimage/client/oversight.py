@@ -1,4 +1,4 @@
-"""Calls for whoever watches over a tenant's data: the audit log. See `calls`."""
+"""Calls for whoever watches over a tenant's data: the audit log, and who was let in. See `calls`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from afterimage.client.calls import Call
+from afterimage.v1 import access_service_pb2 as access_pb
 from afterimage.v1 import audit_service_pb2 as pb
 
 
@@ -45,6 +46,51 @@ def list_audit_entries(after: int = 0, page_size: int = 0) -> Call[list[AuditEnt
 def audit_head() -> Call[AuditHead]:
     """The signed head, to keep: a log that was cut or rewritten later does not fit it."""
     return Call("AuditService", "GetAuditHead", pb.GetAuditHeadRequest(), _head)
+
+
+@dataclass(frozen=True)
+class AccessRequest:
+    """The operator's request for access. state: pending, approved, declined, revoked, over or lapsed. Times are
+    milliseconds since 1970, 0 before they come."""
+
+    request_id: str
+    reason: str
+    scopes: tuple[str, ...]
+    minutes: int
+    state: str
+    requested_ms: int
+    decided_ms: int
+    ends_ms: int
+
+
+def list_access_requests() -> Call[list[AccessRequest]]:
+    """All requests of the server's operator, the newest first."""
+    request = access_pb.ListAccessRequestsRequest()
+    return Call("AccessService", "ListAccessRequests", request, lambda r: [_request(m) for m in r.requests])
+
+
+def approve_access(request_id: str) -> Call[AccessRequest]:
+    """Lets the operator in for the time that was asked for, from now on."""
+    request = access_pb.ApproveAccessRequest(request_id=request_id)
+    return Call("AccessService", "ApproveAccess", request, lambda r: _request(r.request), retry_safe=False)
+
+
+def decline_access(request_id: str) -> Call[AccessRequest]:
+    """Refuses a request."""
+    request = access_pb.DeclineAccessRequest(request_id=request_id)
+    return Call("AccessService", "DeclineAccess", request, lambda r: _request(r.request), retry_safe=False)
+
+
+def revoke_access(request_id: str) -> Call[AccessRequest]:
+    """Ends an access before its time."""
+    request = access_pb.RevokeAccessRequest(request_id=request_id)
+    return Call("AccessService", "RevokeAccess", request, lambda r: _request(r.request), retry_safe=False)
+
+
+def _request(m: access_pb.AccessRequest) -> AccessRequest:
+    return AccessRequest(
+        m.request_id, m.reason, tuple(m.scopes), m.minutes, m.state, m.requested_ms, m.decided_ms, m.ends_ms
+    )
 
 
 def _entry(m: pb.AuditEntry) -> AuditEntry:

@@ -3,6 +3,7 @@ import pytest
 
 from afterimage.client import Client, NewSource, NotFound, PermissionDenied, Term, Unauthenticated
 from afterimage.v1 import (
+    access_service_pb2,
     admin_service_pb2,
     audit_service_pb2,
     collection_service_pb2,
@@ -19,8 +20,8 @@ from tests.support.pictures import png
 from tests.support.server import Server, start_server
 
 MODULES = (
-    admin_service_pb2, audit_service_pb2, collection_service_pb2, record_service_pb2, search_service_pb2,
-    server_info_service_pb2, sync_service_pb2, worker_service_pb2,
+    access_service_pb2, admin_service_pb2, audit_service_pb2, collection_service_pb2, record_service_pb2,
+    search_service_pb2, server_info_service_pb2, sync_service_pb2, worker_service_pb2,
 )  # fmt: skip
 CALLS = [
     (f"/{service.full_name}/{method.name}", method)
@@ -107,6 +108,7 @@ FOREIGN = [
     if c[0] in SCOPES and c[1].name not in (
         "CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo", "GetUsage", "ListSources",
         "PreviewFeed", "ListAuditEntries", "GetAuditHead",
+        "ListAccessRequests",
     )
 ]  # fmt: skip
 

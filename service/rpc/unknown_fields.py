@@ -1,0 +1,21 @@
+"""Fields that a message carries and this version does not know."""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from service.errors import Reason, ServiceError
+
+
+def reject_unknown_fields(message: Message) -> None:
+    """Raises ServiceError (FIELD_UNKNOWN) where a message carries a field that this version does not know: an option
+    that is silently ignored does harm later."""
+    if len(UnknownFieldSet(message)):
+        name = message.DESCRIPTOR.name
+        raise ServiceError(Reason.FIELD_UNKNOWN, f"{name} has a field that this version does not know", field=name)
+    for known, value in message.ListFields():
+        if known.message_type is None or known.message_type.GetOptions().map_entry:
+            continue
+        for part in value if isinstance(value, list) or hasattr(value, "add") else (value,):
+            reject_unknown_fields(part)

@@ -1,0 +1,135 @@
+"""Access of the operator to a tenant's data: asked for with a reason, granted by the tenant, over after hours.
+
+pending → approved → over (by itself, at most four hours later) or revoked; pending → declined, or lapsed after a week.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from service.errors import Reason, ServiceError
+from service.tenancy.apikeys import Scope
+from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
+from service.tenancy.keyring import KeyRing, NewKey
+
+MOST_MINUTES = 240
+LAPSES_MS = 7 * 86_400_000
+# Never `admin`: with it an operator could approve the next request.
+GRANTABLE = frozenset(Scope) - {Scope.ADMIN}
+_COLUMNS = "request_id, tenant_uid, reason, scopes, minutes, state, requested_ms, decided_ms, key_id"
+
+
+@dataclass(frozen=True)
+class WantedAccess:
+    """What an operator asks for. minutes: 1 to 240, from the moment of approval."""
+
+    reason: str
+    scopes: frozenset[Scope]
+    minutes: int
+
+
+@dataclass(frozen=True)
+class AccessRequest:
+    """A request as it stands. Times are milliseconds since 1970, 0 before they come. key_id: of the token, once it was
+    fetched."""
+
+    request_id: str
+    tenant_uid: str
+    reason: str
+    scopes: frozenset[Scope]
+    minutes: int
+    stored_state: str
+    requested_ms: int
+    decided_ms: int
+    key_id: str
+
+    @property
+    def ends_ms(self) -> int:
+        """When an approved access is over."""
+        return self.decided_ms + self.minutes * 60_000 if self.decided_ms else 0
+
+    @property
+    def state(self) -> str:
+        """pending, approved, declined, revoked, over or lapsed."""
+        if self.stored_state == "approved" and self.ends_ms <= now_ms():
+            return "over"
+        if self.stored_state == "pending" and self.requested_ms + LAPSES_MS <= now_ms():
+            return "lapsed"
+        return self.stored_state
+
+
+class AccessRequests:
+    """Any number of threads may call any method at once."""
+
+    def __init__(self, database: RegistryDatabase, keys: KeyRing) -> None:
+        self._database, self._keys = database, keys
+
+    def ask(self, tenant_uid: str, wanted: WantedAccess) -> AccessRequest:
+        """Asks a tenant for access. Raises TenancyError where that could never be granted."""
+        if not wanted.reason.strip() or len(wanted.reason) > 500:
+            raise TenancyError("say why, in up to 500 characters")
+        if not wanted.scopes or not wanted.scopes <= GRANTABLE:
+            raise TenancyError(f"ask for some of {', '.join(sorted(GRANTABLE))}")
+        if not 1 <= wanted.minutes <= MOST_MINUTES:
+            raise TenancyError(f"ask for 1 to {MOST_MINUTES} minutes")
+        request_id = secrets.token_hex(8)
+        self._database.change(
+            "INSERT INTO access_requests VALUES (?, ?, ?, ?, ?, 'pending', ?, 0, '')",
+            (request_id, tenant_uid, wanted.reason, ",".join(sorted(wanted.scopes)), wanted.minutes, now_ms()),
+        )
+        return self.one(tenant_uid, request_id)
+
+    def of(self, tenant_uid: str) -> list[AccessRequest]:
+        """All requests to a tenant, the newest first."""
+        query = f"SELECT {_COLUMNS} FROM access_requests WHERE tenant_uid = ? ORDER BY requested_ms DESC, rowid DESC"  # noqa: S608
+        return [_request(row) for row in self._database.rows(query, (tenant_uid,))]
+
+    def one(self, tenant_uid: str, request_id: str) -> AccessRequest:
+        """One request to this tenant. Raises ServiceError (ACCESS_NOT_FOUND)."""
+        found = next((r for r in self.of(tenant_uid) if r.request_id == request_id), None)
+        if found is None:
+            raise ServiceError(Reason.ACCESS_NOT_FOUND, f"no access request {request_id[:80]!r}", field="request_id")
+        return found
+
+    def decide(self, tenant_uid: str, request_id: str, *, approved: bool) -> AccessRequest:
+        """The tenant's answer. Raises ServiceError (ACCESS_NOT_FOUND, ACCESS_NOT_WAITING)."""
+        with self._database.transaction():
+            self._expect(tenant_uid, request_id, "pending")
+            self._database.change(
+                "UPDATE access_requests SET state = ?, decided_ms = ? WHERE request_id = ?",
+                ("approved" if approved else "declined", now_ms(), request_id),
+            )
+        return self.one(tenant_uid, request_id)
+
+    def revoke(self, tenant_uid: str, request_id: str) -> AccessRequest:
+        """Ends an access that was approved; its token stops working at its next call. Raises ServiceError."""
+        with self._database.transaction():
+            found = self._expect(tenant_uid, request_id, "approved")
+            self._database.change("UPDATE access_requests SET state = 'revoked' WHERE request_id = ?", (request_id,))
+            if found.key_id:
+                self._keys.revoke(tenant_uid, found.key_id)
+        return self.one(tenant_uid, request_id)
+
+    def token(self, tenant_uid: str, request_id: str) -> str:
+        """A key for an approved access, in the clear, for the only time. Raises ServiceError."""
+        with self._database.transaction():
+            found = self._expect(tenant_uid, request_id, "approved")
+            if found.key_id:
+                raise ServiceError(Reason.ACCESS_NOT_WAITING, "the token of this access was fetched already")
+            wanted = NewKey(found.scopes, found.ends_ms, access_id=request_id)
+            key = self._keys.create(tenant_uid, wanted)
+            key_id = self._keys.of(tenant_uid)[-1].key_id
+            self._database.change("UPDATE access_requests SET key_id = ? WHERE request_id = ?", (key_id, request_id))
+        return key
+
+    def _expect(self, tenant_uid: str, request_id: str, state: str) -> AccessRequest:
+        found = self.one(tenant_uid, request_id)
+        if found.state != state:
+            raise ServiceError(Reason.ACCESS_NOT_WAITING, f"the access is {found.state}, not {state}")
+        return found
+
+
+def _request(row: tuple[object, ...]) -> AccessRequest:
+    scopes = frozenset(Scope(s) for s in str(row[3]).split(","))
+    return AccessRequest(str(row[0]), str(row[1]), str(row[2]), scopes, *row[4:])  # type: ignore[arg-type]
