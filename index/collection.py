@@ -19,6 +19,7 @@ from index.model import (
     CollectionSpec,
     CollectionStats,
     DuplicateGroup,
+    Erasure,
     Facet,
     Origin,
     Outcome,
@@ -112,6 +113,22 @@ class Collection:
             slots = np.array(loaded.reading.allowed(view, filter_text).rows, np.int64)
             rows = list(zip(view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True))
             return loaded.commit.run(lambda transaction: transaction.delete_rows(rows))
+
+    def erase(self, record_ids: Sequence[str], product_ids: Sequence[str] = ()) -> Erasure:
+        """Deletes records by id and by product, withdrawn ones too, and returns once nothing of them is left in the
+        store, its log, the memory and all snapshots. Raises OSError."""
+        with self.hot as loaded:
+            view = loaded.view
+            slots = [s for p in product_ids for s in view.slots_of_product(p)]
+            rows = list(zip(view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True))
+
+            def delete(transaction: Transaction) -> int:
+                withdrawn = sum(transaction.forget_product(p) for p in product_ids)
+                return withdrawn + transaction.delete_rows(rows) + transaction.delete_records(record_ids)
+
+            records = loaded.commit.run(delete)
+            sequence = loaded.upkeep.erase()
+            return Erasure(records, sequence, tuple(loaded.files.kept.ids()))
 
     # ---- reading
 

@@ -208,6 +208,16 @@ class DuplicateGroup:
 
 
 @dataclass(frozen=True)
+class Erasure:
+    """What was erased. sequence: of the last write that the index and the snapshots on disk hold, all of them written
+    without the records; kept_snapshots: ids of those that somebody asked for, and that hold nothing of them either."""
+
+    records: int
+    sequence: int
+    kept_snapshots: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class CollectionStats:
     """Counts of a collection. Of one that is not in memory only records, sequence and creation are known.
 

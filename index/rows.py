@@ -78,6 +78,12 @@ class View:
                 found.append(slot)
         return found
 
+    def slots_of_product(self, product_id: str) -> list[int]:
+        """The live slots of a product's records."""
+        code = self.columns.products.find(product_id)
+        slots = [] if code is None else np.flatnonzero(self.products[: self.count] == code).tolist()
+        return [s for s in slots if s in self.live]
+
     @property
     def base_rows(self) -> int:
         """Where the delta begins."""

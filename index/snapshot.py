@@ -72,7 +72,7 @@ class SnapshotFiles:
                     os.link(earlier / name, folder / name)
                     manifest["files"][name] = old
                 else:
-                    encrypted = encrypt_file(self._key, _purpose(name), content())
+                    encrypted = encrypt_file(self._key, purpose_of(name), content())
                     write_synced(folder / name, encrypted)
                     manifest["files"][name] = _described(encrypted, stamp)
             write_synced(folder / MANIFEST, json.dumps({**manifest, "mac": self._mac(manifest)}, indent=1).encode())
@@ -210,7 +210,7 @@ class SnapshotFiles:
         target = memoryview(bytearray(size)) if into is None else into
         if len(target) != size:
             raise SnapshotDamaged(f"{path.name}: {name} has another size than its rows")
-        decrypt_into(self._key, _purpose(name), content, target)
+        decrypt_into(self._key, purpose_of(name), content, target)
         return target
 
     def _mac(self, manifest: dict[str, Any]) -> str:
@@ -228,7 +228,8 @@ def _frame_uid(frame: Frame | None) -> str:
     return "" if frame is None else frame.uid
 
 
-def _purpose(name: str) -> str:
+def purpose_of(name: str) -> str:
+    """What the encryption of a snapshot file is bound to."""
     return f"snapshot/{FORMAT}/{name}"
 
 

@@ -92,12 +92,19 @@ class Transaction:
         """Deletes by id; ids that do not exist are passed over. Returns how many were deleted."""
         rows = [r for i in record_ids if (r := self._one("SELECT row_id FROM records WHERE record_id = ?", i))]
         deleted = sum(self.delete_row(row[0]) for row in rows)
+        self.connection.executemany("DELETE FROM failures WHERE record_id = ?", [(i,) for i in record_ids])
         return deleted + sum(self.forget_withdrawn(i) for i in record_ids)
 
     def delete_rows(self, rows: Sequence[tuple[int, int]]) -> int:
         """Deletes (row id, sequence) pairs, passing over rows that were written since. Returns how many."""
         query = "SELECT row_id FROM records WHERE row_id = ? AND sequence = ?"
         return sum(self.delete_row(row_id) for row_id, sequence in rows if self._one(query, row_id, sequence))
+
+    def forget_product(self, product_id: str) -> int:
+        """Erases withdrawn records of a product, kept snapshots included; returns how many."""
+        query = "SELECT record_id FROM withdrawn WHERE product_id = ?"
+        ids = [row[0] for row in self.connection.execute(query, (product_id,)).fetchall()]
+        return sum(self.forget_withdrawn(i) for i in ids)
 
     def _insert(self, write: RecordWrite, vector: Vector) -> WriteResult:
         attributes = attributes_to_json(write.attributes)

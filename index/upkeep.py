@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -26,6 +27,7 @@ _COMPACT_ROWS = 1024
 ERASE_TURN_S = 200.0  # a row is erased at the second turn after its death
 ERASE_AFTER_S = 600.0  # within this a deleted or replaced vector has left memory, log and snapshot
 SMALLEST_BASE = 6_000_000  # numbers (rows times dimension) below which every row is compared
+_SEARCHES_END_S = 1.0  # a search that still looks at the dead rows has ended by then
 _SMALLEST_DELTA, _DELTA_SHARE = 8192, 16
 _RETRAIN_GROWTH = 4
 _REPLAYED_AT_ONCE = 4096
@@ -79,6 +81,16 @@ class Upkeep:
         """New rows without the dead ones, with a base where there was one, and a snapshot of them. Raises OSError,
         BaseNotBuilt."""
         self._replace_rows(compacted)
+
+    def erase(self) -> int:
+        """Erases at once what was deleted: from memory, log and every snapshot; returns the sequence number that holds
+        for. Waits for what is being built. Raises OSError."""
+        with self._building:
+            for pause_s in (_SEARCHES_END_S, 0.0):  # a row is erased at the second turn after its death
+                with self._commit.lock:
+                    self._state.rows.erase_dead(0.0)
+                time.sleep(pause_s)
+            return self.snapshot()
 
     def learn(self, frame: Frame | None) -> None:
         """New rows, seen from another frame, made of the vectors in the store; searches go on meanwhile. Raises

@@ -27,6 +27,7 @@ from service.engine.engine import Engine
 from service.engine.pictures import PictureEncoder
 from service.engine.sources import Sources
 from service.engine.workers import Workers
+from service.erasure.erasing import Erasing, ErasingParts
 from service.errors import SettingError
 from service.intake.fetch import Fetcher, FetchLimits
 from service.intake.hosts import HostLimits
@@ -160,20 +161,18 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     guard = Guard(Admitting(registry.api_keys, allowances, secret, audit), metrics, gate, deadlines_s)
-    sync = _sync_of(settings, registry, engine, coordinator, audit)
-    rpc = RpcServer(
-        _transport(settings), Served(engine, sync.calls, sync.elsewhere, audit, registry.access), guard, version()
-    )
+    ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
+    sync = _sync_of(settings, ledgers, engine, coordinator, audit)
+    erasing = Erasing(ErasingParts(engine, ledgers, audit))
+    served = Served(engine, sync.calls, sync.elsewhere, audit, registry.access, erasing)
+    rpc = RpcServer(_transport(settings), served, guard, version())
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
     parts = Parts(settings, version(), engine, registry, audit, gate, metrics, rpc, http, redis, coordinator, sync)
     lifecycle = Lifecycle(parts)
     return lifecycle
 
 
-def _sync_of(
-    settings: Settings, registry: TenantRegistry, engine: Engine, coordinator: Coordinator, audit: AuditLogs
-) -> Sync:
-    ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
+def _sync_of(settings: Settings, ledgers: Ledgers, engine: Engine, coordinator: Coordinator, audit: AuditLogs) -> Sync:
     fetcher = FeedFetcher(_feed_fetcher(settings))
     server = _node_name(DataDirectory(settings.data_dir))
     board = coordinator.board(server)

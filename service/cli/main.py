@@ -13,6 +13,7 @@ from service.cli.audit import audit
 from service.cli.collections import collections
 from service.cli.doctor import doctor
 from service.cli.encoders import encoders
+from service.cli.erase import erase
 from service.cli.exchange import export, import_
 from service.cli.insert import insert
 from service.cli.keys import keys
@@ -51,6 +52,7 @@ app.add_typer(snapshots, name="snapshots")
 app.add_typer(index, name="index")
 app.add_typer(sync, name="sync")
 app.add_typer(audit, name="audit")
+app.add_typer(erase, name="erase")
 app.add_typer(access, name="access")
 app.add_typer(encoders, name="encoders")
 app.command("doctor")(doctor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json as jsonlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -171,11 +172,13 @@ def delete_tenant(
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     force: Annotated[bool, typer.Option("--force", help="Do not ask, not even at a terminal.")] = False,
+    receipt: Annotated[Path | None, typer.Option(help="File to write a signed receipt to.")] = None,
     json: JsonFlag = False,
 ) -> None:
     """Destroy a tenant's key and files, for good; at a terminal it asks for the name first.
 
-    Example: afterimage tenants delete acme --data-dir data
+    Copies and backups cannot be read any more, wherever they are.
+    Example: afterimage tenants delete acme --data-dir data --receipt acme.json
     """
     with opened_registry(data_dir, master_key_file) as (registry, _):
         tenant = registry.tenant(name)
@@ -185,11 +188,25 @@ def delete_tenant(
                 raise CommandError("nothing was deleted", code=Exit.USAGE)
         registry.delete_tenant(name)
         files_removed = _remove_files(data_dir, master_key_file, registry)
+        certified = _certified(registry, tenant.uid)
+    if receipt is not None:
+        receipt.write_text(jsonlib.dumps(certified, indent=1) + "\n")
     if json:
-        print_json({"name": name, "uid": tenant.uid, "deleted": True, "files_removed": files_removed})
+        print_json(
+            {"name": name, "uid": tenant.uid, "deleted": True, "files_removed": files_removed, "receipt": certified}
+        )
     else:
         files = "its files are removed" if files_removed else "the running server removes its files within seconds"
         print(f"The key of tenant {name} is destroyed; {files}.")
+
+
+def _certified(registry: TenantRegistry, uid: str) -> dict[str, object]:
+    from service.audit.chain import Signer
+    from service.audit.logs import SIGNING_KEY
+    from service.erasure.receipts import Erased, certify
+    from service.tenancy.database import now_ms
+
+    return asdict(certify(Erased(uid, "tenant", "", 0, now_ms()), Signer(registry.secret(SIGNING_KEY))))
 
 
 def _remove_files(data_dir: Path | None, master_key_file: Path | None, registry: TenantRegistry) -> bool:

@@ -19,6 +19,8 @@ from afterimage.v1 import (
     audit_service_pb2_grpc,
     collection_service_pb2,
     collection_service_pb2_grpc,
+    erasure_service_pb2,
+    erasure_service_pb2_grpc,
     record_service_pb2,
     record_service_pb2_grpc,
     search_service_pb2,
@@ -32,11 +34,13 @@ from afterimage.v1 import (
 )
 from service.audit.logs import AuditLogs
 from service.engine.engine import Engine
+from service.erasure.erasing import Erasing
 from service.errors import SettingError
 from service.rpc.access_requests import AccessServicer
 from service.rpc.admin import AdminServicer
 from service.rpc.audit import AuditServicer
 from service.rpc.collections import CollectionServicer
+from service.rpc.erasure import ErasureServicer
 from service.rpc.guard import Guard
 from service.rpc.records import RecordServicer
 from service.rpc.search import SearchServicer
@@ -59,6 +63,7 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
         worker_service_pb2,
         audit_service_pb2,
         access_service_pb2,
+        erasure_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -86,6 +91,7 @@ class Served:
     elsewhere: WorkElsewhere
     audit: AuditLogs
     access: AccessRequests
+    erasing: Erasing
 
 
 class RpcServer:
@@ -109,6 +115,7 @@ class RpcServer:
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(audit, self._server)
         access = AccessServicer(served.access, engine.workers)
         access_service_pb2_grpc.add_AccessServiceServicer_to_server(access, self._server)
+        erasure_service_pb2_grpc.add_ErasureServiceServicer_to_server(ErasureServicer(served.erasing), self._server)
         workers = WorkerServicer(served.elsewhere, version)
         worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(workers, self._server)
         info = ServerInfoServicer(engine, version, transport.max_message_bytes)

@@ -6,12 +6,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
 from index.crypto import derive_key
 from index.layout import new_uid
-from index.sqlite import connect, migrate
+from index.sqlite import checkpoint, connect, migrate
 from service.errors import Reason, ServiceError
 from service.sync.model import CONFIG, ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
 
@@ -169,6 +170,24 @@ class Ledger:
                 return changed
             finally:
                 self._database.execute("COMMIT")
+
+    def forget_records(self, ids: AbstractSet[str]) -> None:
+        """Takes records out of what plans show, by record or item id, for they were erased."""
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                for run_id, told in self._database.execute("SELECT run_id, told FROM runs").fetchall():
+                    run = RUN.validate_json(told)
+                    samples, lines = (
+                        tuple(s for s in shown if s.record_id not in ids and s.record_id.split("#")[0] not in ids)
+                        for shown in (run.plan.samples, run.plan.problem_lines)
+                    )
+                    if (samples, lines) != (run.plan.samples, run.plan.problem_lines):
+                        run = replace(run, plan=replace(run.plan, samples=samples, problem_lines=lines))
+                        self._database.execute("UPDATE runs SET told = ? WHERE run_id = ?", (_json(RUN, run), run_id))
+            finally:
+                self._database.execute("COMMIT")
+            checkpoint(self._database)
 
     def _insert(self, run: Run) -> None:
         self._database.execute(

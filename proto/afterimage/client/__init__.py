@@ -40,7 +40,7 @@ from afterimage.client.errors import (
     Unavailable,
     Unimplemented,
 )
-from afterimage.client.oversight import AccessRequest, AuditEntry, AuditHead
+from afterimage.client.oversight import AccessRequest, AuditEntry, AuditHead, ErasureReceipt
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.sync import Client
 from afterimage.client.values import (
@@ -73,12 +73,12 @@ from afterimage.client.values import (
 )
 
 __all__ = [
-    "Aborted", "AccessRequest", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue",
-    "AuditEntry", "AuditHead", "Client", "Collection",
-    "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture", "Encoder", "Facet", "FailedPrecondition",
-    "FeedItem", "FeedOptions", "FeedPreview", "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError",
-    "InvalidArgument", "Label", "NewRecord", "NewSource", "NotFound", "Patch", "PermissionDenied", "Picture", "Plan",
-    "PlannedRecord", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region",
-    "ResourceExhausted", "RetryPolicy", "Run", "RunProgress", "SearchResult", "ServerInfo", "Snapshot", "Source",
-    "SyncFailure", "Term", "Unauthenticated", "Unavailable", "Unimplemented", "Usage", "unpack_vector",
+    "Aborted", "AccessRequest", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "AuditEntry",
+    "AuditHead", "Client", "Collection", "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture",
+    "Encoder", "ErasureReceipt", "Facet", "FailedPrecondition", "FeedItem", "FeedOptions", "FeedPreview",
+    "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError", "InvalidArgument", "Label", "NewRecord",
+    "NewSource", "NotFound", "Patch", "PermissionDenied", "Picture", "Plan", "PlannedRecord", "Progress",
+    "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region", "ResourceExhausted", "RetryPolicy", "Run",
+    "RunProgress", "SearchResult", "ServerInfo", "Snapshot", "Source", "SyncFailure", "Term", "Unauthenticated",
+    "Unavailable", "Unimplemented", "Usage", "unpack_vector",
 ]  # fmt: skip

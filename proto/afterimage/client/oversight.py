@@ -1,14 +1,18 @@
-"""Calls for whoever watches over a tenant's data: the audit log, and who was let in. See `calls`."""
+"""Calls for whoever watches over a tenant's data: the audit log, who was let in, what was erased. See `calls`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from afterimage.client.calls import Call
 from afterimage.v1 import access_service_pb2 as access_pb
 from afterimage.v1 import audit_service_pb2 as pb
+from afterimage.v1 import erasure_service_pb2 as erasure_pb
+
+_PATIENCE_S = 3600.0  # work that grows with a collection
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,45 @@ def _request(m: access_pb.AccessRequest) -> AccessRequest:
     return AccessRequest(
         m.request_id, m.reason, tuple(m.scopes), m.minutes, m.state, m.requested_ms, m.decided_ms, m.ends_ms
     )
+
+
+@dataclass(frozen=True)
+class ErasureReceipt:
+    """What the server certifies once something is erased; docs/formats/erasure-receipt.md says what is signed."""
+
+    receipt_id: str
+    tenant_uid: str
+    what: str
+    collection: str
+    records: int
+    subjects: str
+    nonce: str
+    sequence: int
+    snapshots: tuple[str, ...]
+    time_ms: int
+    public_key: str
+    signature: str
+
+
+def erase_records(
+    collection: str, *, record_ids: Sequence[str] = (), product_ids: Sequence[str] = ()
+) -> Call[ErasureReceipt]:
+    """Erases records by id and by product; returns once nothing of them is left anywhere."""
+    request = erasure_pb.EraseRecordsRequest(collection=collection, record_ids=record_ids, product_ids=product_ids)
+    return Call("ErasureService", "EraseRecords", request, lambda r: _receipt(r.receipt), timeout_s=_PATIENCE_S)
+
+
+def erase_collection(name: str) -> Call[ErasureReceipt]:
+    """Erases a collection with all its files and snapshots."""
+    request = erasure_pb.EraseCollectionRequest(name=name)
+    return Call("ErasureService", "EraseCollection", request, lambda r: _receipt(r.receipt), retry_safe=False)
+
+
+def _receipt(m: erasure_pb.ErasureReceipt) -> ErasureReceipt:
+    return ErasureReceipt(
+        m.receipt_id, m.tenant_uid, m.what, m.collection, m.records, m.subjects, m.nonce, m.sequence,
+        tuple(m.snapshots), m.time_ms, m.public_key, m.signature,
+    )  # fmt: skip
 
 
 def _entry(m: pb.AuditEntry) -> AuditEntry:

@@ -99,6 +99,8 @@ class Client:
     approve_access = _method(oversight.approve_access)
     decline_access = _method(oversight.decline_access)
     revoke_access = _method(oversight.revoke_access)
+    erase_records = _method(oversight.erase_records)
+    erase_collection = _method(oversight.erase_collection)
     list_audit_entries = _method(oversight.list_audit_entries)
     audit_head = _method(oversight.audit_head)
     create_source = _method(catalogues.create_source)

@@ -7,6 +7,7 @@ from afterimage.v1 import (
     admin_service_pb2,
     audit_service_pb2,
     collection_service_pb2,
+    erasure_service_pb2,
     record_service_pb2,
     search_service_pb2,
     server_info_service_pb2,
@@ -20,8 +21,8 @@ from tests.support.pictures import png
 from tests.support.server import Server, start_server
 
 MODULES = (
-    access_service_pb2, admin_service_pb2, audit_service_pb2, collection_service_pb2, record_service_pb2,
-    search_service_pb2, server_info_service_pb2, sync_service_pb2, worker_service_pb2,
+    access_service_pb2, admin_service_pb2, audit_service_pb2, collection_service_pb2, erasure_service_pb2,
+    record_service_pb2,     search_service_pb2, server_info_service_pb2, sync_service_pb2, worker_service_pb2,
 )  # fmt: skip
 CALLS = [
     (f"/{service.full_name}/{method.name}", method)
@@ -51,7 +52,7 @@ def invoke(server: Server, path: str, method, key: str, collection: str, run_id:
         request.records.add(record_id="1", image=png(1))
     elif method.name == "UpdateRecords":
         request.patches.add(record_id="1")
-    elif method.name in ("GetRecords", "DeleteRecords"):
+    elif method.name in ("GetRecords", "DeleteRecords", "EraseRecords"):
         request.record_ids.append("1")
     elif method.name in ("Search", "Classify"):
         request.query.add(record_id="1")

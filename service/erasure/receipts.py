@@ -1,0 +1,74 @@
+"""What the server certifies once something is erased."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from service.audit.chain import Signer, canonical, is_signed
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Signed with the deployment's Ed25519 key over the canonical bytes of everything but `signature`.
+
+    what: records, collection or tenant. records: how many were erased. subjects: SHA-256 over `nonce` and the ids that
+    were asked for, so that whoever knows them can tell what the receipt is about, and nobody else. sequence: of the
+    last write that the index and its snapshots hold, all written without the records. snapshots: ids of the kept ones
+    that hold nothing of them either. time_ms: when nothing was left, milliseconds since 1970.
+    """
+
+    receipt_id: str
+    tenant_uid: str
+    what: str
+    collection: str
+    records: int
+    subjects: str
+    nonce: str
+    sequence: int
+    snapshots: tuple[str, ...]
+    time_ms: int
+    public_key: str
+    signature: str = ""
+
+    def told(self) -> dict[str, object]:
+        """What the signature is over."""
+        said = {name: value for name, value in asdict(self).items() if name != "signature"}
+        return {**said, "snapshots": list(self.snapshots)}
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was erased, before it is certified. ids: of the records or products that were asked for; empty: all."""
+
+    tenant_uid: str
+    what: str
+    collection: str
+    records: int
+    time_ms: int
+    ids: tuple[str, ...] = ()
+    sequence: int = 0
+    snapshots: tuple[str, ...] = ()
+
+
+def certify(erased: Erased, signer: Signer) -> Receipt:
+    """A signed receipt."""
+    nonce = secrets.token_hex(16)
+    receipt = Receipt(
+        secrets.token_hex(8), erased.tenant_uid, erased.what, erased.collection, erased.records,
+        subjects_digest(nonce, erased.ids), nonce, erased.sequence, erased.snapshots, erased.time_ms, signer.public_key,
+    )  # fmt: skip
+    return Receipt(**{**asdict(receipt), "snapshots": receipt.snapshots, "signature": signer.sign(receipt.told())})
+
+
+def subjects_digest(nonce: str, ids: Iterable[str]) -> str:
+    """SHA-256, hexadecimal, over the canonical bytes of the nonce and the sorted ids."""
+    return hashlib.sha256(canonical([nonce, sorted(ids)])).hexdigest()
+
+
+def is_genuine(receipt: Receipt, ids: Iterable[str] | None = None) -> bool:
+    """Whether the receipt's own key signed it, and, where ids are given, whether it is about these."""
+    about = ids is None or subjects_digest(receipt.nonce, ids) == receipt.subjects
+    return about and is_signed(receipt.told(), receipt.signature, receipt.public_key)

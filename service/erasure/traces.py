@@ -1,0 +1,126 @@
+"""Looking for traces of erased records in everything that is on the disk, decrypted with the tenant's key: databases
+page by page, pages that no table uses any more included, write-ahead logs, snapshots, and all other files as they
+are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from index.crypto import decrypt_file, derive_key
+from index.errors import SnapshotDamaged
+from index.layout import TenantLayout
+from index.learning import Frame
+from index.raw_pages import plain_pages
+from index.snapshot import purpose_of
+from index.sqlite import connect
+from index.store import read_learnt
+
+_KEYS = {
+    "records.db": "collection store", "collections.db": "tenant collections", "sync.db": "sync ledger",
+    "audit.db": "audit log",
+}  # fmt: skip
+_SHORTEST = 6  # bytes of an id; shorter ones are found everywhere
+_PIECE = 32  # bytes of a vector that are looked for together
+_BLOCK_PAGES = 256
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What must not be found any more. vectors: float32, shape (n, dimension); strings: ids and links."""
+
+    strings: Sequence[str]
+    vectors: np.ndarray
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Something that was found. file: its name below the tenant's directory."""
+
+    file: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was searched, and what was found. too_short: ids that cannot be told from other bytes."""
+
+    traces: tuple[Trace, ...]
+    files: int
+    bytes: int
+    too_short: int
+
+
+def search(layout: TenantLayout, data_key: bytes, evidence: Evidence) -> Found:
+    """Looks through all files of a tenant. Raises OSError."""
+    strings = [s for s in dict.fromkeys(evidence.strings) if len(s.encode()) >= _SHORTEST]
+    needles = [(s.encode(), f"id or link of {len(s)} characters") for s in strings]
+    needles += [(piece, "a stored vector") for piece in _pieces(evidence.vectors.astype("<f4"))]
+    halves = {framed for frame in [None, *_frames(layout, data_key)] for framed in _halves(evidence.vectors, frame)}
+    needles += [(piece, "a vector in half precision") for piece in halves]
+    traces: list[Trace] = []
+    files = size = 0
+    for path in sorted(p for p in layout.root.rglob("*") if p.is_file()):
+        files += 1
+        for block in _plain(path, data_key):
+            size += len(block)
+            traces += [Trace(str(path.relative_to(layout.root)), what) for needle, what in needles if needle in block]
+    return Found(tuple(traces), files, size, len(set(evidence.strings)) - len(strings))
+
+
+def _plain(path: Path, data_key: bytes) -> Iterator[bytes]:
+    """The content of a file in blocks, decrypted where it is encrypted."""
+    if path.name.endswith(("-wal", "-shm")):
+        return  # the log is read with its database; the other holds page numbers alone
+    purpose = "sync staging" if path.parent.name == "staging" else _KEYS.get(path.name)
+    if purpose is not None:
+        yield from _joined(plain_pages(path, derive_key(data_key, purpose)))
+    elif path.suffix == ".enc":
+        try:
+            yield decrypt_file(derive_key(data_key, "snapshot"), purpose_of(path.name), path.read_bytes())
+        except SnapshotDamaged:
+            yield path.read_bytes()
+    else:
+        yield path.read_bytes()
+
+
+def _joined(pages: Iterable[bytes]) -> Iterator[bytes]:
+    block: list[bytes] = []
+    for page in pages:
+        block.append(page)
+        if len(block) == _BLOCK_PAGES:
+            yield b"".join(block)
+            block = []
+    yield b"".join(block)
+
+
+def _frames(layout: TenantLayout, data_key: bytes) -> Iterator[Frame]:
+    """From where the tenant's collections look at their vectors, kept snapshots included."""
+    for path in layout.root.rglob("records.db"):
+        connection = connect(path, derive_key(data_key, "collection store"))
+        try:
+            frame = Frame.from_bytes(read_learnt(connection, "frame"))
+        finally:
+            connection.close()
+        if frame is not None:
+            yield frame
+
+
+def _halves(vectors: np.ndarray, frame: Frame | None) -> Iterator[bytes]:
+    if not len(vectors) or (frame is not None and frame.catalogue_mean.shape[0] != vectors.shape[1]):
+        return
+    rows = vectors if frame is None else frame.rows(vectors)[0]
+    yield from _pieces(rows.astype("<f2"))
+
+
+def _pieces(rows: np.ndarray) -> Iterator[bytes]:
+    """Parts of each row: a row may be spread over pages, its parts are not all."""
+    for row in rows:
+        content = row.tobytes()
+        for start in range(0, len(content) - _PIECE + 1, max(_PIECE, len(content) // 6)):
+            piece = content[start : start + _PIECE]
+            if any(piece):
+                yield piece
