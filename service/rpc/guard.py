@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import hmac
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,13 +25,13 @@ from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_C
 from service.rpc.audited import AUDITED
 from service.rpc.gate import Gate
 from service.rpc.status import REQUEST_ID_KEY, set_status
+from service.rpc.streams import limited
 from service.rpc.unknown_fields import reject_unknown_fields
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import KeyRing, Principal
 
 _LOG = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_LOOK_AT_KEY_EVERY_S = 2.0
 _principal: contextvars.ContextVar[Principal] = contextvars.ContextVar("principal")
 Handler = Any  # grpc.RpcMethodHandler, which is generic only in its stubs
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -145,7 +146,6 @@ class _Call:
         given = metadata.get(REQUEST_ID_KEY, "")
         self._request_id = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         self._key_id = ""
-        self._ended: ServiceError | None = None
 
     def unary(self, inner: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
         async def handle(request: Any, context: Context) -> Any:
@@ -168,20 +168,17 @@ class _Call:
 
         return handle
 
-    def streaming(self, inner: Callable[[Any, Context], AsyncIterator[Any]]) -> Callable[[Any, Context], Any]:
+    def streaming(self, inner: Callable[[Any, Context], AsyncGenerator[Any, None]]) -> Callable[[Any, Context], Any]:
         async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
             started = self._start(context)
             try:
                 await self._admit()
-                async with asyncio.timeout(self._guard.deadline_s(self._method, context)) as limit:
-                    watching = asyncio.create_task(self._watch_key(limit))
-                    try:
-                        async for response in inner(request, context):
-                            yield response
-                    finally:
-                        watching.cancel()
+                seconds = self._guard.deadline_s(self._method, context)
+                check = functools.partial(self._guard.recognise, self._method, self._metadata)
+                async for response in limited(inner(request, context), check, seconds):
+                    yield response
             except Exception as failure:
-                self._refuse(context, started, self._ended or failure)
+                self._refuse(context, started, failure)
                 return
             except BaseException:
                 self._finish(started, "CANCELLED", "")
@@ -195,17 +192,6 @@ class _Call:
         await self._guard.remember_access(self._method, found)
         self._key_id = found.key_id
         _principal.set(found)
-
-    async def _watch_key(self, limit: asyncio.Timeout) -> None:
-        """Ends a stream whose key does not work any more."""
-        while True:
-            await asyncio.sleep(_LOOK_AT_KEY_EVERY_S)
-            try:
-                self._guard.recognise(self._method, self._metadata)
-            except ServiceError as error:
-                self._ended = error
-                limit.reschedule(asyncio.get_running_loop().time())
-                return
 
     def _start(self, context: Context) -> float:
         context.set_trailing_metadata(((REQUEST_ID_KEY, self._request_id),))

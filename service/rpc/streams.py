@@ -1,0 +1,78 @@
+"""A stream of answers that can be ended from outside: by a deadline, or because its key does not work any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from service.background import end_task
+
+LOOK_EVERY_S = 2.0
+
+
+@dataclass(frozen=True)
+class _End:
+    """Of the answers; error: why, where it came early."""
+
+    error: Exception | None = None
+
+
+async def limited(
+    answers: AsyncGenerator[Any, None], check: Callable[[], object], seconds: float | None
+) -> AsyncIterator[Any]:
+    """The same answers, until `check`, which is called every two seconds, raises something, or the time is over
+    (TimeoutError).
+
+    They are made in a task of their own. Whoever sends them may be cancelled at any of its waits, of which this
+    generator would hear nothing; the task is cancelled where it waits itself, and so ends in order.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = None if seconds is None else loop.time() + seconds
+    queue: asyncio.Queue[Any] = asyncio.Queue(1)
+    making = asyncio.create_task(_make(answers, queue))
+    look_at = loop.time() + LOOK_EVERY_S
+    try:
+        while True:
+            getting = asyncio.ensure_future(queue.get())
+            try:
+                while not getting.done():
+                    now = loop.time()
+                    if deadline is not None and now >= deadline:
+                        raise TimeoutError
+                    if now >= look_at:
+                        check()
+                        look_at = now + LOOK_EVERY_S
+                    until = look_at if deadline is None else min(look_at, deadline)
+                    await asyncio.wait({getting}, timeout=until - now)
+            finally:
+                getting.cancel()
+            answer = getting.result()
+            if isinstance(answer, _End):
+                if answer.error is not None:
+                    raise answer.error
+                return
+            yield answer
+            del answer
+            if loop.time() >= look_at:
+                check()
+                look_at = loop.time() + LOOK_EVERY_S
+    finally:
+        await end_task(making)
+
+
+async def _make(answers: AsyncGenerator[Any, None], queue: asyncio.Queue[Any]) -> None:
+    try:
+        async for answer in answers:
+            await queue.put(answer)
+    except asyncio.CancelledError:
+        # Where the cancellation came while an answer waited to be read, the source has not heard of it.
+        with suppress(asyncio.CancelledError, StopAsyncIteration):
+            await answers.athrow(asyncio.CancelledError())
+        raise
+    except Exception as error:  # handed on to whoever reads
+        await queue.put(_End(error))
+    else:
+        await queue.put(_End())
