@@ -30,6 +30,7 @@ def doctor(
     privacy: Annotated[bool, typer.Option("--privacy", help="Only what protects pictures, and whether it holds.")] = (
         False
     ),
+    egress: Annotated[bool, typer.Option("--egress", help="Only which connections the service can open.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Show settings with their origin, versions, and checks. Exit code 1 where a check failed.
@@ -39,6 +40,9 @@ def doctor(
     loaded = load_settings({"data_dir": data_dir, "encoders_dir": encoders_dir}, config)
     if privacy:
         _show_privacy(loaded.settings, as_json=json)
+        return
+    if egress:
+        _show_egress(loaded.settings, as_json=json)
         return
     checks = run_checks(loaded)
     versions = {"python": platform.python_version(), **{d: distribution_version(d) for d in _DISTRIBUTIONS}}
@@ -68,6 +72,17 @@ def _show_privacy(settings: Settings, *, as_json: bool) -> None:
     else:
         print_table(["protection", "state", "detail"], [(c.name, c.state, c.detail) for c in checks])
     _fail_where(checks)
+
+
+def _show_egress(settings: Settings, *, as_json: bool) -> None:
+    from service.egress import connections
+
+    found = connections(settings)
+    if as_json:
+        print_json({"connections": [asdict(c) for c in found]})
+    else:
+        rows = [(c.name, "open" if c.open else "off", c.to, c.why, c.off) for c in found]
+        print_table(["connection", "state", "to", "why", "how to turn it off"], rows)
 
 
 def _fail_where(checks: list[Check]) -> None:
