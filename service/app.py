@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import logging
 import secrets
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
-from pathlib import Path
 
-from index import DataDirectory, DirectoryLock, HotCollections, TenantDirectory, WrongKey
+from index import DataDirectory, DirectoryLock, HotCollections, WrongKey
 from index.synced import write_synced
 from service.audit.logs import AuditLogs
 from service.config import Settings, process_environment
@@ -44,8 +41,7 @@ from service.sync.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers
 from service.sync.sync import Sync
 from service.tenancy.allowances import Allowances
-from service.tenancy.database import TenancyError
-from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key, read_exported_key
+from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.rewrap import finish
 from service.tenancy.spaces import TenantSpaces
@@ -147,7 +143,9 @@ def engine_of(settings: Settings, registry: TenantRegistry, metrics: Metrics, al
     encoders, workers = encoders_of(settings), Workers(settings.cores)
     admission = Admission(admission_of(settings))
     pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
-    spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, HotCollections(settings.index_bytes))
+    spaces = TenantSpaces(
+        DataDirectory(settings.data_dir), registry, HotCollections(settings.index_bytes), settings.region
+    )
     sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)
     return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances)
 
@@ -160,7 +158,7 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     deadlines_s = (settings.default_deadline_s, settings.max_deadline_s)
     audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
-    guard = Guard(Admitting(registry.api_keys, allowances, secret, audit), metrics, gate, deadlines_s)
+    guard = Guard(Admitting(registry.api_keys, allowances, secret, audit, settings.region), metrics, gate, deadlines_s)
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     sync = _sync_of(settings, ledgers, engine, coordinator, audit)
     erasing = Erasing(ErasingParts(engine, ledgers, audit))
@@ -185,37 +183,6 @@ def _node_name(data: DataDirectory) -> str:
     if not data.node.exists():
         write_synced(data.node, secrets.token_hex(8).encode())
     return data.node.read_text().strip()
-
-
-@dataclass(frozen=True)
-class ForeignSnapshot:
-    """A snapshot that another machine took: its directory, the tenant's wrapped key from there (`afterimage tenants
-    export-key`), and that machine's master key, where it is another one."""
-
-    folder: Path
-    tenant_key_file: Path
-    master_key_file: Path | None = None
-
-
-def adopt_snapshot(settings: Settings, given: ForeignSnapshot, tenant_name: str, target: str) -> tuple[str, int]:
-    """Makes a collection of a snapshot that another machine took; its name and how many records it has.
-
-    Raises DirectoryLocked where a server runs on the data directory, TenancyError where the snapshot is of a tenant
-    that was deleted here, SnapshotDamaged, CollectionExists, SettingError.
-    """
-    data = DataDirectory(settings.data_dir)
-    with contextlib.closing(open_registry(settings)) as registry, DirectoryLock(data.lock):
-        tenant = registry.tenant(tenant_name)
-        there = load_master_key(given.master_key_file, None, create=False) if given.master_key_file else None
-        uid, wrapped = read_exported_key(given.tenant_key_file)
-        if uid in registry.deleted_uids():
-            raise TenancyError("the snapshot is of a tenant that was deleted here; it does not come back")
-        source_key = (there or master_key_of(settings)).unwrap(wrapped, uid)
-        directory = TenantDirectory(data.tenant(tenant.uid), registry.data_key(tenant.uid))
-        made = directory.adopt_snapshot(given.folder, source_key, target)
-        records = made.stats().records
-        directory.close()
-        return made.spec.name, records
 
 
 def admission_of(settings: Settings) -> AdmissionLimits:

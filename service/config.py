@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
 
     data_dir: Path = Field(Path("afterimage-data"), description="Directory of all data. One server owns it at a time.")
+    region: str = Field("", pattern="^[a-z0-9-]{0,32}$", description="Where this data lies. Stamped on new tenants.")
     listen: str = Field("127.0.0.1:50051", description="Where gRPC listens, HOST:PORT. Port 0 takes a free one.")
     http: str = Field("", description="Where metrics and health listen over HTTP, HOST:PORT. Empty: nowhere.")
     tls_cert: Path | None = Field(None, description="Server certificate chain, PEM. Needed off loopback.")

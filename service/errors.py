@@ -81,6 +81,7 @@ class Reason(Enum):
     KEY_EXPIRED = (Code.UNAUTHENTICATED, 49)
     ACCESS_NOT_FOUND = (Code.NOT_FOUND, 50)
     ACCESS_NOT_WAITING = (Code.FAILED_PRECONDITION, 51)
+    REGION_MISMATCH = (Code.FAILED_PRECONDITION, 52)
 
     @property
     def code(self) -> Code:

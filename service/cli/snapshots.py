@@ -97,7 +97,7 @@ def adopt(
 
     Example: afterimage snapshots adopt kept-20260102T030405-1a2b3c4d --tenant acme --tenant-key-file acme.key
     """
-    from service.app import ForeignSnapshot, adopt_snapshot
+    from service.adoption import ForeignSnapshot, adopt_snapshot
     from service.config import load_settings
 
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings

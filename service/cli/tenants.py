@@ -48,14 +48,19 @@ def opened_registry(
 
 @tenants.command("create")
 def create_tenant(
-    name: str, data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
+    name: str,
+    region: Annotated[str | None, typer.Option(help="Bind it to this region; else to that of the settings.")] = None,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
 ) -> None:
-    """Make a tenant. Example: afterimage tenants create acme --data-dir data"""
+    """Make a tenant; servers of another region refuse it. Example: afterimage tenants create acme --region eu-1"""
+    bound_to = load_settings({"region": region}).settings.region
     with opened_registry(data_dir, master_key_file) as (registry, note):
-        tenant = registry.create_tenant(name)
-        note(tenant.uid, "tenant.create", {"name": name})
+        tenant = registry.create_tenant(name, bound_to)
+        note(tenant.uid, "tenant.create", {"name": name, "region": bound_to})
     if json:
-        print_json({"name": tenant.name, "uid": tenant.uid})
+        print_json({"name": tenant.name, "uid": tenant.uid, "region": tenant.region})
     else:
         print(f"Tenant {tenant.name} is made. Next: afterimage keys create {tenant.name} --scopes search,insert,delete")
 
@@ -68,7 +73,8 @@ def list_tenants(data_dir: DataDirOption = None, master_key_file: KeyFileOption 
     if json:
         print_json({"tenants": [asdict(t) for t in found]})
     else:
-        print_table(["name", "uid", "created"], [(t.name, t.uid, at(t.created_ms)) for t in found])
+        rows = [(t.name, t.uid, at(t.created_ms), t.region or "any") for t in found]
+        print_table(["name", "uid", "created", "region"], rows)
 
 
 @tenants.command("fetch-hosts")
@@ -159,7 +165,7 @@ def export_key(
 
     with opened_registry(data_dir, master_key_file) as (registry, note):
         tenant = registry.tenant(name)
-        content = exported_key(tenant.uid, registry.wrapped_key(tenant.uid))
+        content = exported_key(tenant.uid, registry.wrapped_key(tenant.uid), tenant.region)
         note(tenant.uid, "tenant.export_key", {})
     file.touch(0o600)
     file.write_text(content)

@@ -29,6 +29,7 @@ from service.rpc.streams import limited
 from service.rpc.unknown_fields import reject_unknown_fields
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import KeyRing, Principal
+from service.tenancy.spaces import check_region
 
 _LOG = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -45,12 +46,13 @@ def principal() -> Principal:
 @dataclass(frozen=True)
 class Admitting:
     """What says who may call, and how often, and remembers what was done. worker_secret: what workers on other machines
-    show; empty: there are none."""
+    show; empty: there are none. region: where this server is."""
 
     api_keys: KeyRing
     allowances: Allowances
     worker_secret: str = field(default="", repr=False)
     audit: AuditLogs | None = None
+    region: str = ""
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
@@ -60,6 +62,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         """`deadlines_s`: for calls that set none, and the longest that is honoured."""
         self._api_keys, self._allowances = admitting.api_keys, admitting.allowances
         self._worker_secret, self._audit = admitting.worker_secret, admitting.audit
+        self._region = admitting.region
         self.metrics, self.gate = metrics, gate
         self._default_deadline_s, self._max_deadline_s = deadlines_s
 
@@ -98,6 +101,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         found = self._api_keys.authenticate(metadata.get("authorization"))
         if method not in SCOPES:
             raise ServiceError(Reason.SCOPE_MISSING, "no key may make this call")
+        check_region(found.region, self._region)
         scope = SCOPES[method]
         if scope is not None:
             found.require(scope)

@@ -70,6 +70,9 @@ _MIGRATIONS = (
     );
     ALTER TABLE api_keys ADD COLUMN access_id TEXT NOT NULL DEFAULT ''
     """,
+    """
+    ALTER TABLE tenants ADD COLUMN region TEXT NOT NULL DEFAULT ''
+    """,
 )
 
 

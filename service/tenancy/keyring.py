@@ -46,7 +46,8 @@ class KeyInfo:
 @dataclass(frozen=True)
 class Principal:
     """Who is calling: the tenant, the key's id, and what the key may do. max_requests_per_s: of the tenant;
-    key_requests_per_s: of the key; 0: no limit. access_id: of the access that the tenant granted the operator."""
+    key_requests_per_s: of the key; 0: no limit. access_id: of the access that the tenant granted the operator.
+    region: where the tenant's data must lie; empty: anywhere."""
 
     tenant_uid: str
     key_id: str
@@ -54,6 +55,7 @@ class Principal:
     max_requests_per_s: float = 0.0
     key_requests_per_s: float = 0.0
     access_id: str = ""
+    region: str = ""
 
     @property
     def actor(self) -> str:
@@ -164,13 +166,13 @@ class KeyRing:
             if found is None:
                 query = (
                     "SELECT digest, tenant_uid, scopes, revoked_ms, expires_ms, tenants.max_requests_per_s,"
-                    " api_keys.max_requests_per_s, access_id FROM api_keys JOIN tenants ON uid = tenant_uid"
+                    " api_keys.max_requests_per_s, access_id, region FROM api_keys JOIN tenants ON uid = tenant_uid"
                     " WHERE key_id = ?"
                 )
                 row = self._database.row(query, (key_id,))
                 if row is None:
                     return None
-                principal = Principal(row[1], key_id, _scopes(row[2]), row[5], row[6], row[7])
+                principal = Principal(row[1], key_id, _scopes(row[2]), row[5], row[6], row[7], row[8])
                 found = _Found(bytes(row[0]), principal, row[3] is not None, row[4])
                 self._cached[key_id] = found
             return found

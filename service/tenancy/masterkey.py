@@ -76,16 +76,18 @@ def printed_master_key(command: str) -> str:
     return done.stdout.strip()
 
 
-def exported_key(tenant_uid: str, wrapped: bytes) -> str:
-    """A tenant's wrapped key as a file for another machine has it: of no use without the master key."""
-    return json.dumps({"tenant_uid": tenant_uid, "wrapped_key": base64.b64encode(wrapped).decode()}) + "\n"
+def exported_key(tenant_uid: str, wrapped: bytes, region: str = "") -> str:
+    """A tenant's wrapped key as a file for another machine has it: of no use without the master key. `region`: where
+    the tenant's data must lie."""
+    said = {"tenant_uid": tenant_uid, "wrapped_key": base64.b64encode(wrapped).decode(), "region": region}
+    return json.dumps(said) + "\n"
 
 
-def read_exported_key(path: Path) -> tuple[str, bytes]:
-    """The tenant's uid and wrapped key that `exported_key` wrote. Raises SettingError."""
+def read_exported_key(path: Path) -> tuple[str, bytes, str]:
+    """The tenant's uid, wrapped key and region that `exported_key` wrote. Raises SettingError."""
     try:
         said = json.loads(path.read_bytes())
-        return str(said["tenant_uid"]), base64.b64decode(said["wrapped_key"])
+        return str(said["tenant_uid"]), base64.b64decode(said["wrapped_key"]), str(said.get("region", ""))
     except (OSError, ValueError, KeyError, TypeError):
         raise SettingError(f"{path} is not a file of `afterimage tenants export-key`") from None
 

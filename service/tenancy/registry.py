@@ -23,11 +23,13 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 @dataclass(frozen=True)
 class Tenant:
-    """A tenant. `uid` names its directory; the name is for people and may be used again after deletion."""
+    """A tenant. `uid` names its directory; the name is for people and may be used again after deletion. region: where
+    its data must lie; empty: anywhere."""
 
     uid: str
     name: str
     created_ms: int
+    region: str = ""
 
 
 class TenantRegistry:
@@ -66,8 +68,9 @@ class TenantRegistry:
         self.api_keys.note_uses()
         self._database.close()
 
-    def create_tenant(self, name: str) -> Tenant:
-        """Makes a tenant with a data key of its own. Raises TenancyError."""
+    def create_tenant(self, name: str, region: str = "") -> Tenant:
+        """Makes a tenant with a data key of its own. `region`: the only one whose servers may serve it. Raises
+        TenancyError."""
         if not _NAME.fullmatch(name):
             raise TenancyError(f"tenant name {name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}")
         uid, created_ms = new_uid(), now_ms()
@@ -76,22 +79,27 @@ class TenantRegistry:
             if self._database.row("SELECT 1 FROM tenants WHERE name = ?", (name,)):
                 raise TenancyError(f"tenant {name!r} exists")
             self._database.change(
-                "INSERT INTO tenants (uid, name, wrapped_key, created_ms) VALUES (?, ?, ?, ?)",
-                (uid, name, wrapped, created_ms),
+                "INSERT INTO tenants (uid, name, wrapped_key, created_ms, region) VALUES (?, ?, ?, ?, ?)",
+                (uid, name, wrapped, created_ms, region),
             )
-        return Tenant(uid, name, created_ms)
+        return Tenant(uid, name, created_ms, region)
 
     def tenants(self) -> list[Tenant]:
         """All tenants, ordered by name."""
-        query = "SELECT uid, name, created_ms FROM tenants WHERE deleted_ms IS NULL ORDER BY name"
+        query = "SELECT uid, name, created_ms, region FROM tenants WHERE deleted_ms IS NULL ORDER BY name"
         return [Tenant(*row) for row in self._database.rows(query)]
 
     def tenant(self, name: str) -> Tenant:
         """One tenant. Raises TenancyError."""
-        row = self._database.row("SELECT uid, name, created_ms FROM tenants WHERE name = ?", (name,))
+        row = self._database.row("SELECT uid, name, created_ms, region FROM tenants WHERE name = ?", (name,))
         if row is None:
             raise TenancyError(f"no tenant {name!r}")
         return Tenant(*row)
+
+    def region(self, uid: str) -> str:
+        """Where a tenant's data must lie; empty: anywhere."""
+        row = self._database.row("SELECT region FROM tenants WHERE uid = ?", (uid,))
+        return str(row[0]) if row else ""
 
     def set_fetch_hosts(self, name: str, hosts: Iterable[str] | None) -> None:
         """The hosts that pictures of this tenant may be fetched from, as `shop.example` or `*.shop.example`; None: any

@@ -7,26 +7,39 @@ import shutil
 import threading
 
 from index import AfterimageIndexError, Collection, DataDirectory, HotCollections, TenantDirectory
+from service.errors import Reason, ServiceError
 from service.tenancy.limits import Limits
 from service.tenancy.registry import TenantRegistry
 
 _LOG = logging.getLogger(__name__)
 
 
+def check_region(bound_to: str, here: str) -> None:
+    """Raises ServiceError (REGION_MISMATCH) where a tenant that is bound to a region is asked for in another."""
+    if bound_to and bound_to != here:
+        message = f"the tenant is bound to region {bound_to!r}; this server is in {here or 'none'!r}"
+        raise ServiceError(Reason.REGION_MISMATCH, message)
+
+
 class TenantSpaces:
     """Any number of threads may call any method at once."""
 
-    def __init__(self, data: DataDirectory, registry: TenantRegistry, shelf: HotCollections | None = None) -> None:
-        """`shelf`: keeps the collections of all tenants within their memory."""
+    def __init__(
+        self, data: DataDirectory, registry: TenantRegistry, shelf: HotCollections | None = None, region: str = ""
+    ) -> None:
+        """`shelf`: keeps the collections of all tenants within their memory. `region`: where this server is."""
+        self._region = region
         self._data, self._registry, self.shelf = data, registry, shelf or HotCollections()
         self._lock = threading.Lock()
         self._open: dict[str, TenantDirectory] = {}
 
     def directory(self, tenant_uid: str) -> TenantDirectory:
-        """The tenant's directory; opens it on first use. Raises TenancyError where the tenant is gone."""
+        """The tenant's directory; opens it on first use. Raises TenancyError where the tenant is gone, ServiceError
+        (REGION_MISMATCH) where its data must lie elsewhere."""
         with self._lock:
             found = self._open.get(tenant_uid)
             if found is None:
+                check_region(self._registry.region(tenant_uid), self._region)
                 key = self._registry.data_key(tenant_uid)
                 found = TenantDirectory(self._data.tenant(tenant_uid), key, self.shelf)
                 found.allowance.quota = lambda: self._registry.limits.of(tenant_uid).quota

@@ -1,0 +1,46 @@
+"""Taking over a snapshot that another machine took."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from index import DataDirectory, DirectoryLock, TenantDirectory
+from service.app import master_key_of, open_registry
+from service.config import Settings
+from service.tenancy.database import TenancyError
+from service.tenancy.masterkey import load_master_key, read_exported_key
+from service.tenancy.spaces import check_region
+
+
+@dataclass(frozen=True)
+class ForeignSnapshot:
+    """A snapshot that another machine took: its directory, the tenant's wrapped key from there (`afterimage tenants
+    export-key`), and that machine's master key, where it is another one."""
+
+    folder: Path
+    tenant_key_file: Path
+    master_key_file: Path | None = None
+
+
+def adopt_snapshot(settings: Settings, given: ForeignSnapshot, tenant_name: str, target: str) -> tuple[str, int]:
+    """Makes a collection of a snapshot that another machine took; its name and how many records it has.
+
+    Raises DirectoryLocked where a server runs on the data directory, TenancyError where the snapshot is of a tenant
+    that was deleted here, SnapshotDamaged, CollectionExists, SettingError.
+    """
+    data = DataDirectory(settings.data_dir)
+    with contextlib.closing(open_registry(settings)) as registry, DirectoryLock(data.lock):
+        tenant = registry.tenant(tenant_name)
+        there = load_master_key(given.master_key_file, None, create=False) if given.master_key_file else None
+        uid, wrapped, bound_to = read_exported_key(given.tenant_key_file)
+        check_region(bound_to, settings.region)
+        if uid in registry.deleted_uids():
+            raise TenancyError("the snapshot is of a tenant that was deleted here; it does not come back")
+        source_key = (there or master_key_of(settings)).unwrap(wrapped, uid)
+        directory = TenantDirectory(data.tenant(tenant.uid), registry.data_key(tenant.uid))
+        made = directory.adopt_snapshot(given.folder, source_key, target)
+        records = made.stats().records
+        directory.close()
+        return made.spec.name, records

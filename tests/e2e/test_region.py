@@ -1,0 +1,54 @@
+"""A tenant that is bound to a region is served there, and nowhere else."""
+
+from pathlib import Path
+
+import pytest
+
+from afterimage.client import FailedPrecondition, NewSource
+from tests.support.server import start_server
+from tests.support.shell import Shell
+
+
+def test_a_tenant_is_served_in_its_region_alone(tmp_path: Path) -> None:
+    here = {"AFTERIMAGE_REGION": "eu-1"}
+    server = start_server(tmp_path, environment=here)
+    shell = Shell(server, "free", tmp_path / "state")
+    assert shell.json("tenants", "create", "bound", "--region", "eu-1", *shell.data)["region"] == "eu-1"
+    assert shell.json("tenants", "create", "wrong", "--region", "EU 1", *shell.data, code=1)["error"]
+    bound, free = server.key("bound"), server.key("free")
+    with server.client(bound) as client:
+        client.create_collection("c")
+        client.create_source(NewSource("feed", "c", "https://shop.example/feed", paused=True))
+    snapshot = snapshot_of(server, bound)
+    assert server.stop() == 0
+    for elsewhere in ({"AFTERIMAGE_REGION": "us-1"}, {}):
+        other = start_server(tmp_path, environment=elsewhere)
+        with other.client(bound) as refused, other.client(free) as served:
+            for attempt in (refused.server_info, lambda: refused.get_collection("c"), refused.audit_head):
+                with pytest.raises(FailedPrecondition, match="eu-1") as caught:
+                    attempt()
+                assert caught.value.reason == "REGION_MISMATCH"
+            served.server_info()
+        assert other.stop() == 0
+    shell.run("tenants", "export-key", "bound", str(tmp_path / "key"), *shell.data)
+    adopt = [
+        "snapshots",
+        "adopt",
+        str(snapshot),
+        "--tenant-key-file",
+        str(tmp_path / "key"),
+        "--tenant",
+        "free",
+        "--as",
+        "x",
+    ]
+    shell.environment["AFTERIMAGE_REGION"] = "us-1"
+    assert shell.json(*adopt, *shell.data, code=1)["error"]["reason"] == "REGION_MISMATCH"
+    shell.environment["AFTERIMAGE_REGION"] = "eu-1"
+    shell.json(*adopt, *shell.data)
+
+
+def snapshot_of(server, key: str) -> Path:
+    with server.client(key) as client:
+        made = client.create_snapshot("c")
+    return next(server.data_dir.rglob(f"kept-{made.snapshot_id}"))
