@@ -10,19 +10,14 @@ from pathlib import Path
 
 from afterimage.client import NewSource
 from tests.e2e.test_sync_crash import Catalogue, ended
-from tests.support.redis_server import running_redis, watched
+from tests.support.redis_server import watched_pair
 from tests.support.server import start_server
 from tests.support.shop import FETCHING, Shop
 
 
 def test_a_fail_over_to_a_replica_that_lags_costs_nothing_but_time(tmp_path: Path, shop: Shop) -> None:
     catalogue = Catalogue(shop, random.Random(5))
-    with (
-        running_redis(tmp_path / "one") as master,
-        running_redis(tmp_path / "two", f"replicaof 127.0.0.1 {master.port}") as replica,
-        running_redis(tmp_path / "sentinel", *watched(master), sentinel=True) as sentinel,
-    ):
-        url = f"sentinel://127.0.0.1:{sentinel.port}/catalogue"
+    with watched_pair(tmp_path) as (master, replica, url):
         server = start_server(tmp_path, "--redis-url", url, environment=FETCHING)
         with server.client(server.key("acme")) as client:
             client.create_collection("c")

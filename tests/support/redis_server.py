@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,7 @@ def start_redis(folder: Path, *lines: str, sentinel: bool = False, port: int = 0
             return made
         except (redis.ConnectionError, redis.BusyLoadingError):
             assert process.poll() is None, (folder / "redis.log").read_text()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.05)
+            threading.Event().wait(0.02)
 
 
 @contextlib.contextmanager
@@ -91,3 +91,18 @@ def watched(master: RedisServer) -> tuple[str, ...]:
         f"sentinel monitor catalogue 127.0.0.1 {master.port} 1", "sentinel down-after-milliseconds catalogue 500",
         "sentinel failover-timeout catalogue 3000",
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def watched_pair(folder: Path) -> Iterator[tuple[RedisServer, RedisServer, str]]:
+    """A master, a replica, and the URL of a sentinel that knows both."""
+    with (
+        running_redis(folder / "one") as master,
+        running_redis(folder / "two", f"replicaof 127.0.0.1 {master.port}") as replica,
+    ):
+        while replica.connection().info("replication")["master_link_status"] != "up":
+            threading.Event().wait(0.02)
+        with running_redis(folder / "sentinel", *watched(master), sentinel=True) as sentinel:
+            while not sentinel.connection().sentinel_master("catalogue")["num-slaves"]:
+                threading.Event().wait(0.05)
+            yield master, replica, f"sentinel://127.0.0.1:{sentinel.port}/catalogue"

@@ -12,7 +12,7 @@ import pytest
 from service.coordination.client import Coordinator
 from service.coordination.connect import connect, disconnect
 from service.errors import SettingError
-from tests.support.redis_server import RedisServer, running_redis, watched
+from tests.support.redis_server import RedisServer, watched_pair
 
 
 @dataclass
@@ -26,12 +26,8 @@ class Watched:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Watched]:
-    with (
-        running_redis(tmp_path / "one") as master,
-        running_redis(tmp_path / "two", f"replicaof 127.0.0.1 {master.port}") as replica,
-        running_redis(tmp_path / "sentinel", *watched(master), sentinel=True) as sentinel,
-    ):
-        yield Watched(master, replica, f"sentinel://127.0.0.1:{sentinel.port}/catalogue")
+    with watched_pair(tmp_path) as (master, replica, url):
+        yield Watched(master, replica, url)
 
 
 async def test_the_master_is_followed_to_where_it_moves(pair: Watched) -> None:
