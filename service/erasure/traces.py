@@ -26,6 +26,7 @@ _KEYS = {
 _SHORTEST = 6  # bytes of an id; shorter ones are found everywhere
 _PIECE = 32  # bytes of a vector that are looked for together
 _BLOCK_PAGES = 256
+_WINDOW = 8  # bytes that are compared at once
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,46 @@ class Found:
 def search(layout: TenantLayout, data_key: bytes, evidence: Evidence) -> Found:
     """Looks through all files of a tenant. Raises OSError."""
     strings = [s for s in dict.fromkeys(evidence.strings) if len(s.encode()) >= _SHORTEST]
-    needles = [(s.encode(), f"id or link of {len(s)} characters") for s in strings]
-    needles += [(piece, "a stored vector") for piece in _pieces(evidence.vectors.astype("<f4"))]
-    halves = {framed for frame in [None, *_frames(layout, data_key)] for framed in _halves(evidence.vectors, frame)}
-    needles += [(piece, "a vector in half precision") for piece in halves]
-    traces: list[Trace] = []
+    needles = {s.encode(): f"id or link of {len(s)} characters" for s in strings}
+    needles |= dict.fromkeys(_pieces(evidence.vectors.astype("<f4")), "a stored vector")
+    for frame in [None, *_frames(layout, data_key)]:
+        needles |= dict.fromkeys(_halves(evidence.vectors, frame), "a vector in half precision")
+    sought, traces = _Needles(needles), []
     files = size = 0
     for path in sorted(p for p in layout.root.rglob("*") if p.is_file()):
         files += 1
         for block in _plain(path, data_key):
             size += len(block)
-            traces += [Trace(str(path.relative_to(layout.root)), what) for needle, what in needles if needle in block]
+            traces += [Trace(str(path.relative_to(layout.root)), what) for what in sought.found_in(block)]
     return Found(tuple(traces), files, size, len(set(evidence.strings)) - len(strings))
+
+
+class _Needles:
+    """Many byte strings, looked for at once: eight bytes at every offset are compared with the beginnings of all of
+    them, and what fits is compared whole."""
+
+    def __init__(self, needles: dict[bytes, str]) -> None:
+        self._short = {n: what for n, what in needles.items() if len(n) < _WINDOW}
+        self._long: dict[int, list[tuple[bytes, str]]] = {}
+        for needle, what in needles.items():
+            if len(needle) >= _WINDOW:
+                self._long.setdefault(int.from_bytes(needle[:_WINDOW], "little"), []).append((needle, what))
+        self._beginnings = np.array(sorted(self._long), np.uint64)
+
+    def found_in(self, block: bytes) -> Iterator[str]:
+        """What each needle is that is in the block, once for each place."""
+        yield from (what for needle, what in self._short.items() if needle in block)
+        if not len(self._beginnings):
+            return
+        for shift in range(_WINDOW):
+            count = (len(block) - shift) // _WINDOW
+            windows = np.frombuffer(block, "<u8", count, shift) if count > 0 else np.empty(0, np.uint64)
+            at = np.minimum(np.searchsorted(self._beginnings, windows), len(self._beginnings) - 1)
+            for place in np.flatnonzero(self._beginnings[at] == windows).tolist():
+                start = shift + place * _WINDOW
+                for needle, what in self._long[int(windows[place])]:
+                    if block.startswith(needle, start):
+                        yield what
 
 
 def _plain(path: Path, data_key: bytes) -> Iterator[bytes]:

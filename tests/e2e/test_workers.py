@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from afterimage.v1 import worker_service_pb2 as pb
 from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
 from service.app import open_registry
 from service.config import load_settings
+from tests.e2e.test_sync_crash import Catalogue
 from tests.support.feeds import jsonl
 from tests.support.pictures import png
 from tests.support.redis_server import RedisServer, free_port, running_redis, start_redis, tls_lines
@@ -120,6 +122,28 @@ def test_whoever_is_killed_the_run_goes_on_from_where_it_was(
         assert sorted(r.record_id for r in again.records("c")) == sorted(str(n) for n in range(ITEMS))
     assert max(Counter(shop.asked()).values()) <= 2
     assert server.stop() == 0
+
+
+@pytest.mark.long
+def test_a_worker_that_is_killed_at_fifty_points_leaves_what_an_undisturbed_run_would(
+    owner: Server, client: Client, coordinated: RedisServer, shop: Shop
+) -> None:
+    chance = random.Random(8)
+    catalogue = Catalogue(shop, chance)
+    catalogue.change()
+    client.create_source(NewSource("feed", "c", f"{shop.address}/feed", max_delete_share=1.0))
+    worker = start_worker(owner, coordinated.url)
+    for _ in range(50):
+        catalogue.change()
+        shop.requests.clear()
+        alarm = shop.alarm(chance.randrange(40))
+        run_id = client.start_run("feed").run_id
+        while not alarm.wait(0.05) and not client.get_run(run_id).ended:
+            pass
+        worker.kill()
+        worker = start_worker(owner, coordinated.url)
+        assert ended(client, run_id).state == "succeeded"
+        catalogue.check(client)
 
 
 @pytest.mark.long

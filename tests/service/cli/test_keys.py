@@ -49,18 +49,20 @@ def test_a_data_directory_gets_a_new_master_key(tmp_path: Path) -> None:
 
 
 def test_a_master_key_from_a_command_is_exchanged_for_one_that_is_given(tmp_path: Path) -> None:
-    kept = tmp_path / "kms"
+    kept, data = tmp_path / "kms", ["--data-dir", str(tmp_path / "data")]
     kept.write_text(base64.b64encode(bytes(range(32))).decode())
-    command = {"AFTERIMAGE_MASTER_KEY_COMMAND": shlex.join(["cat", str(kept)])}
-    server = start_server(tmp_path, environment=command)
+    environment = {**clean_environment(), "AFTERIMAGE_MASTER_KEY_COMMAND": shlex.join(["cat", str(kept)])}
+
+    def code(*arguments: str) -> int:
+        return subprocess.run([*COMMAND, *arguments, *data], env=environment, capture_output=True).returncode
+
+    assert code("tenants", "create", "acme") == 0
     assert not (tmp_path / "data.master-key").exists()
-    assert server.stop() == 0
     fresh = tmp_path / "fresh"
     fresh.write_text(base64.b64encode(bytes(range(1, 33))).decode())
     fresh.chmod(0o600)
-    call = [*COMMAND, "keys", "rewrap", "--data-dir", str(tmp_path / "data")]
-    environment = {**clean_environment(), **command}
-    assert subprocess.run(call, env=environment, capture_output=True).returncode == 2  # which key, it asks
-    subprocess.run([*call, "--new-key-file", str(fresh)], env=environment, check=True)
+    assert code("keys", "rewrap") == 2  # which key, it asks
+    assert code("keys", "rewrap", "--new-key-file", str(fresh)) == 0
+    assert code("keys", "create", "acme") == 1  # the command still prints the old key
     kept.write_text(fresh.read_text())
-    assert start_server(tmp_path, environment=command).stop() == 0
+    assert code("keys", "create", "acme") == 0
