@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from service.background import end_task
+from service.errors import release_frames
 
 LOOK_EVERY_S = 2.0
 
@@ -67,11 +67,15 @@ async def _make(answers: AsyncGenerator[Any, None], queue: asyncio.Queue[Any]) -
     try:
         async for answer in answers:
             await queue.put(answer)
-    except asyncio.CancelledError:
-        # Where the cancellation came while an answer waited to be read, the source has not heard of it.
-        with suppress(asyncio.CancelledError, StopAsyncIteration):
+    except asyncio.CancelledError as cancelled:
+        # Where the cancellation came while an answer waited to be read, the source has not heard of it. What it held,
+        # requests with pictures among it, would stay in a cycle of this task, its error and the frames of that error,
+        # so the error ends here.
+        try:
             await answers.athrow(asyncio.CancelledError())
-        raise
+        except (asyncio.CancelledError, StopAsyncIteration) as ended:
+            release_frames(ended)
+        release_frames(cancelled)
     except Exception as error:  # handed on to whoever reads
         await queue.put(_End(error))
     else:
