@@ -90,7 +90,7 @@ def staged(folder: Path, items: int, collection: Any) -> Staging:
     staging = Staging(folder / "staging.db", KEY)
     _, found = read_feed(spool.reader(), spool.size, FeedOptions())
     after = SourceState(feed_digest=digest)
-    staging.fill(found, after, lambda url: collection.content_digest(b"url\0" + url.encode(), None), lambda _: None)
+    staging.fill(found, after, collection.picture_digests.of_url, lambda _: None)
     return staging
 
 

@@ -158,7 +158,7 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     deadlines_s = (settings.default_deadline_s, settings.max_deadline_s)
     audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
-    guard = Guard(Admitting(registry.api_keys, allowances, secret, audit, settings.region), metrics, gate, deadlines_s)
+    guard = Guard(Admitting(registry.api_keys, allowances, audit, settings.region, secret), metrics, gate, deadlines_s)
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     sync = _sync_of(settings, ledgers, engine, coordinator, audit)
     erasing = Erasing(ErasingParts(engine, ledgers, audit))

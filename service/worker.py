@@ -8,7 +8,9 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -16,7 +18,7 @@ from service.app import admission_of, decoders_of, encoders_of, picture_fetcher
 from service.background import end_task
 from service.config import Settings
 from service.coordination.client import Coordinator
-from service.coordination.run_board import BoardAway, RunBoard, RunRef
+from service.coordination.run_board import BoardAway, RunRef
 from service.encoder.admission import Admission
 from service.engine.looking import LookingHere
 from service.engine.pictures import PictureEncoder
@@ -26,9 +28,9 @@ from service.errors import ServiceError, SettingError
 from service.metrics import Metrics
 from service.rpc.worker_client import Eyes, Hosts, RunServer, ServerPlace
 from service.sync.elsewhere import Taken
+from service.sync.worker import SyncWorker
 
 _LOG = structlog.get_logger(__name__)
-_LOOK_EVERY_S = 0.5
 _ASK_AGAIN_S = 1.0
 
 
@@ -43,11 +45,23 @@ async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str],
         raise SettingError("sync_runs: 0, so that this worker has nothing to do")
     worker = Worker(settings, place)
     try:
-        await worker.start()
-        on_ready(worker.name)
-        await stop_asked.wait()
+        if await _before(stop_asked, worker.start()):
+            on_ready(worker.name)
+            await stop_asked.wait()
     finally:
         await worker.stop()
+
+
+async def _before(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Does some work unless an event comes first; returns whether it was done. Raises what the work raises."""
+    working, waiting = asyncio.create_task(work), asyncio.create_task(event.wait())
+    await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await end_task(waiting)
+    if not working.done():
+        await end_task(working)
+        return False
+    await working
+    return True
 
 
 class Worker:
@@ -55,7 +69,7 @@ class Worker:
 
     def __init__(self, settings: Settings, place: ServerPlace) -> None:
         """Raises SettingError."""
-        self._settings, self._server = settings, RunServer(place)
+        self._default_encoder, self._server = settings.default_encoder, RunServer(place)
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._coordinator = Coordinator(settings.redis_url)
         metrics, self._workers, encoders, hosts = Metrics(), Workers(settings.cores), encoders_of(settings), Hosts()
@@ -65,71 +79,50 @@ class Worker:
         self._sources = Sources(picture_fetcher(settings), hosts.of, self._workers, metrics)
         looking = LookingHere(self._sources, self._pictures, self._workers)
         self._eyes = Eyes(looking, encoders, hosts)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.Task[None] | None = None
+        self._taking = SyncWorker(self.name, settings.sync_runs, self._work)
 
     async def start(self) -> None:
-        """Begins to take runs. Raises SettingError."""
+        """Begins to take runs, once the server answers. Raises SettingError."""
         await self._coordinator.check()
-        await self._pictures.start(self._settings.default_encoder)
-        self._loop = asyncio.create_task(self._take_runs(await self._board()), name="worker")
+        await self._pictures.start(self._default_encoder)
+        self._board = self._coordinator.board(await self._queue())
+        self._taking.start(self._board)
 
     async def stop(self) -> None:
         """Lets go of what it works on; others go on from there."""
-        if self._loop is not None:
-            await end_task(self._loop)
-        for task in list(self._tasks):
-            await end_task(task)
+        await self._taking.stop()
         await self._server.close()
         await self._sources.close()
         await self._pictures.close()
         await self._coordinator.close()
         self._workers.close()
 
-    async def _board(self) -> RunBoard:
-        """The board of the server, once that answers."""
+    async def _queue(self) -> str:
+        """The name that the server's runs are queued under, once it answers."""
         told = False
         while True:
             try:
-                return self._coordinator.board(await self._server.queue())
+                return await self._server.queue()
             except ServiceError as error:
                 if not told:
-                    _LOG.warning("the server is away", error=error.message)
+                    _LOG.warning("the server is away", reason=error.reason.name)
                 told = True
                 await asyncio.sleep(_ASK_AGAIN_S)
 
-    async def _take_runs(self, board: RunBoard) -> None:
-        while True:
-            try:
-                while len(self._tasks) < self._settings.sync_runs and (found := await board.take(self.name)):
-                    task = asyncio.create_task(self._work(board, *found), name=f"run {found[0].run_id}")
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
-            except BoardAway as error:
-                _LOG.warning("no runs are taken while Redis is away", error=str(error))
-                await asyncio.sleep(_ASK_AGAIN_S)
-            except Exception as error:  # the loop must go on; the cause is in the log
-                _LOG.error("taking runs failed", exc_info=error)
-                await asyncio.sleep(_ASK_AGAIN_S)
-            await asyncio.sleep(_LOOK_EVERY_S)
-
-    async def _work(self, board: RunBoard, ref: RunRef, epoch: int) -> None:
-        fingerprints = self._eyes.encoders.fingerprints
+    async def _work(self, ref: RunRef, epoch: int) -> None:
         _LOG.info("took a run", run_id=ref.run_id)
         try:
-            await self._server.work_on(Taken(self.name, ref, epoch, fingerprints), self._eyes)
+            await self._server.work_on(Taken(self.name, ref, epoch, self._eyes.encoders.fingerprints), self._eyes)
         except ServiceError as error:
-            _LOG.warning("a run was let go", run_id=ref.run_id, error=error.message)
+            _LOG.warning("a run was let go", run_id=ref.run_id, reason=error.reason.name)
             await asyncio.sleep(_ASK_AGAIN_S)
-            await self._give_back(board, ref)
+            await self._give_back(ref)
         except asyncio.CancelledError:
-            await self._give_back(board, ref)
+            await self._give_back(ref)
             raise
 
-    async def _give_back(self, board: RunBoard, ref: RunRef) -> None:
+    async def _give_back(self, ref: RunRef) -> None:
         """The server does so too, where it lives."""
-        try:
-            await board.release(ref, self.name)
-            await board.submit(ref)
-        except BoardAway:
-            pass  # the lease ends by itself
+        with suppress(BoardAway):  # else the lease ends by itself
+            await self._board.release(ref, self.name)
+            await self._board.submit(ref)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 from index.crypto import derive_key
 from index.errors import StoreUnavailable
 from index.sqlite import DatabaseError, connect, migrate
-from service.audit.chain import Details, Entry, Head, Signer, genesis, problems
+from service.audit.chain import Details, Entry, Head, Signer, genesis
 from service.tenancy.database import now_ms
 
-_AT_ONCE = 1000
 _MIGRATIONS = (
     """
     CREATE TABLE entries (number INTEGER PRIMARY KEY, told TEXT NOT NULL, digest TEXT NOT NULL);
@@ -62,7 +60,7 @@ class AuditLog:
         except DatabaseError as error:
             raise StoreUnavailable(f"the audit log: {error}") from error
 
-    def entries(self, after: int = 0, limit: int = _AT_ONCE) -> list[tuple[Entry, str]]:
+    def entries(self, after: int = 0, limit: int = 1000) -> list[tuple[Entry, str]]:
         """A page of entries whose numbers are above `after`, with their stored digests."""
         query = "SELECT told, digest FROM entries WHERE number > ? ORDER BY number LIMIT ?"
         with self._lock:
@@ -74,16 +72,6 @@ class AuditLog:
         with self._lock:
             row = self._database.execute("SELECT number, digest, time_ms, signature FROM head").fetchone()
         return None if row is None else Head(self._uid, *row)
-
-    def problems(self) -> list[str]:
-        """What is wrong with the log; empty where nothing is."""
-        return list(problems(self._uid, self._all(), self.head(), self._signer.public_key))
-
-    def _all(self) -> Iterator[tuple[Entry, str]]:
-        after = 0
-        while page := self.entries(after):
-            yield from page
-            after = page[-1][0].number
 
     def _add(self, actor: str, action: str, details: Details) -> Entry:
         row = self._database.execute("SELECT number, digest FROM entries ORDER BY number DESC LIMIT 1").fetchone()

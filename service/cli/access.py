@@ -4,16 +4,15 @@ the API."""
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from afterimage.client import AccessRequest, Client
 from service.cli.connection import with_client
-from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
-from service.cli.tenants import DataDirOption, KeyFileOption, opened_registry
-from service.tenancy.apikeys import Scope
+from service.cli.keys import to_scopes
+from service.cli.output import JsonFlag, print_json, print_table
+from service.cli.tenants import DataDirOption, KeyFileOption, at, opened_registry
 
 access = typer.Typer(no_args_is_help=True, help="Ask a tenant for access to its data; grant, refuse and end it.")
 
@@ -31,10 +30,7 @@ def request_access(
     """Ask for access, as the operator. Example: afterimage access request acme --reason "ticket 4711" --minutes 30"""
     from service.tenancy.access import WantedAccess
 
-    try:
-        wanted = WantedAccess(reason, frozenset(Scope(s.strip()) for s in scopes.split(",")), minutes)
-    except ValueError as error:
-        raise CommandError(f"--scopes: {error}; there are {', '.join(Scope)}", code=Exit.USAGE) from None
+    wanted = WantedAccess(reason, to_scopes(scopes), minutes)
     with opened_registry(data_dir, master_key_file) as (registry, note):
         made = registry.access.ask(registry.tenant(tenant).uid, wanted)
         names = ",".join(sorted(made.scopes))
@@ -72,7 +68,10 @@ def list_(client: Client, json: JsonFlag = False) -> None:
     if json:
         print_json({"requests": [asdict(r) for r in found]})
         return
-    rows = [(r.request_id, r.state, ",".join(r.scopes), r.minutes, _at(r.ends_ms), r.reason) for r in found]
+    rows = [
+        (r.request_id, r.state, ",".join(r.scopes), r.minutes, at(r.ends_ms) if r.ends_ms else "", r.reason)
+        for r in found
+    ]
     print_table(["request", "state", "scopes", "minutes", "ends", "reason"], rows)
 
 
@@ -101,9 +100,5 @@ def _say(request: AccessRequest, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(request))
     else:
-        until = f" until {_at(request.ends_ms):%H:%M} UTC" if request.state == "approved" else ""
+        until = f" until {at(request.ends_ms):%H:%M} UTC" if request.state == "approved" else ""
         print(f"Request {request.request_id} is {request.state}{until}.")
-
-
-def _at(milliseconds: int) -> Any:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else ""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json as jsonlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from afterimage.client import AuditEntry, AuditHead, Client
 from service.cli.connection import with_client
-from service.cli.output import CommandError, JsonFlag, print_json, print_table
+from service.cli.output import CommandError, JsonFlag, end_failed, print_json, print_table
+from service.cli.tenants import at
 
 _PAGE = 1000
 audit = typer.Typer(no_args_is_help=True, help="Read, export and verify the audit log.")
@@ -33,7 +33,7 @@ def list_(
         return
     rows = [
         (
-            e.number, datetime.fromtimestamp(e.time_ms / 1000, UTC), e.actor, e.action,
+            e.number, at(e.time_ms), e.actor, e.action,
             ", ".join(f"{n} {v}" for n, v in e.details.items()),
         )
         for e in found
@@ -48,19 +48,15 @@ def export(client: Client, file: Path, json: JsonFlag = False) -> None:
 
     Example: afterimage audit export audit-2026-11.jsonl
     """
-    count = 0
     head = client.audit_head()
+    entries = _up_to(client, head)
     with file.open("w") as out:
-        for entry in _entries(client, 0):
-            if entry.number > head.number:
-                break  # came after the head
-            out.write(jsonlib.dumps(asdict(entry), sort_keys=True) + "\n")
-            count += 1
-        out.write(jsonlib.dumps({"head": asdict(head)}, sort_keys=True) + "\n")
+        for line in (*map(asdict, entries), {"head": asdict(head)}):
+            out.write(jsonlib.dumps(line, sort_keys=True) + "\n")
     if json:
-        print_json({"file": str(file), "entries": count, "head": asdict(head)})
+        print_json({"file": str(file), "entries": len(entries), "head": asdict(head)})
     else:
-        print(f"{count} entries are in {file}.")
+        print(f"{len(entries)} entries are in {file}.")
 
 
 @audit.command("verify")
@@ -77,11 +73,9 @@ def verify(
     Against an earlier export it also finds a log that was cut or written anew, even by the server's operator.
     Example: afterimage audit verify --kept audit-2026-11.jsonl
     """
-    from service.audit.chain import problems
-
     head = client.audit_head()
-    entries = [e for e in _entries(client, 0) if e.number <= head.number or not head.number]
-    found = list(problems(head.tenant_uid, _chained(entries), _signed(head) if head.number else None, head.public_key))
+    entries = _up_to(client, head)
+    found = _problems(entries, head)
     if kept is not None:
         found += _differences(entries, head, *_read(kept))
     _report(len(entries), found, as_json=json)
@@ -93,11 +87,8 @@ def check(file: Path, json: JsonFlag = False) -> None:
 
     Example: afterimage audit check audit-2026-11.jsonl
     """
-    from service.audit.chain import problems
-
     entries, head = _read(file)
-    found = list(problems(head.tenant_uid, _chained(entries), _signed(head) if head.number else None, head.public_key))
-    _report(len(entries), found, as_json=json)
+    _report(len(entries), _problems(entries, head), as_json=json)
 
 
 def _entries(client: Client, after: int) -> Iterator[AuditEntry]:
@@ -106,17 +97,17 @@ def _entries(client: Client, after: int) -> Iterator[AuditEntry]:
         after = page[-1].number
 
 
-def _chained(entries: Iterable[AuditEntry]) -> Iterator[tuple[Any, str]]:
-    from service.audit.chain import Entry
-
-    for e in entries:
-        yield Entry(e.number, e.time_ms, e.actor, e.action, e.details, e.previous), e.digest
+def _up_to(client: Client, head: AuditHead) -> list[AuditEntry]:
+    """What the head covers; later entries came after it was asked for."""
+    return [e for e in _entries(client, 0) if e.number <= head.number]
 
 
-def _signed(head: AuditHead) -> Any:
-    from service.audit.chain import Head
+def _problems(entries: Iterable[AuditEntry], head: AuditHead) -> list[str]:
+    from service.audit.chain import Entry, Head, problems
 
-    return Head(head.tenant_uid, head.number, head.digest, head.time_ms, head.signature)
+    chained = ((Entry(e.number, e.time_ms, e.actor, e.action, e.details, e.previous), e.digest) for e in entries)
+    signed = Head(head.tenant_uid, head.number, head.digest, head.time_ms, head.signature) if head.number else None
+    return list(problems(head.tenant_uid, chained, signed, head.public_key))
 
 
 def _read(file: Path) -> tuple[list[AuditEntry], AuditHead]:
@@ -145,7 +136,5 @@ def _report(count: int, problems: list[str], *, as_json: bool) -> None:
         print_json({"entries": count, "problems": problems})
     elif not problems:
         print(f"{count} entries: every one is as it was written, and the head is signed.")
-    if problems and not as_json:
-        raise CommandError("; ".join(problems[:5]), reason="AUDIT_LOG_DAMAGED")
     if problems:
-        raise typer.Exit(1)
+        end_failed(CommandError("; ".join(problems[:5]), reason="AUDIT_LOG_DAMAGED"), as_json=as_json)

@@ -11,7 +11,7 @@ import typer
 
 from afterimage.client import Client, ErasureReceipt
 from service.cli.connection import with_client
-from service.cli.output import CommandError, Exit, JsonFlag, console, print_json, print_table
+from service.cli.output import CommandError, Exit, JsonFlag, console, end_failed, print_json, print_table
 from service.cli.tenants import DataDirOption, KeyFileOption, opened_registry
 
 erase = typer.Typer(no_args_is_help=True, help="Erase for good, with a receipt, and verify it.")
@@ -75,10 +75,9 @@ def check(
         print_json({"genuine": genuine, **asdict(found)})
     elif genuine:
         print(f"Genuine: {found.records} records of {found.what} erased.")
-    if not genuine and not json:
-        raise CommandError("the receipt was changed, or is about other ids", reason="RECEIPT_INVALID")
     if not genuine:
-        raise typer.Exit(Exit.FAILED)
+        error = CommandError("the receipt was changed, or is about other ids", reason="RECEIPT_INVALID")
+        end_failed(error, as_json=json)
 
 
 @erase.command("verify")
@@ -120,10 +119,8 @@ def verify(
         print(f"Nothing found in {found.files} files, {found.bytes / 1e6:.1f} MB decrypted.")
     if found.too_short and not json:
         print(f"{found.too_short} ids are too short to be told from other bytes.")
-    if found.traces and not json:
-        raise CommandError(f"{len(found.traces)} traces were found", reason="TRACES_FOUND")
     if found.traces:
-        raise typer.Exit(Exit.FAILED)
+        end_failed(CommandError(f"{len(found.traces)} traces were found", reason="TRACES_FOUND"), as_json=json)
 
 
 def _write_evidence(client: Client, collection: str, ids: list[str], products: list[str], file: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
 from service.cli.tenants import DataDirOption, KeyFileOption, at, opened_registry
 from service.config import load_settings
-from service.tenancy.apikeys import Scope
+from service.tenancy.apikeys import Scope, key_id_of
 
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
 
@@ -39,11 +39,11 @@ def create_key(
     """
     from service.tenancy.keyring import NewKey
 
-    wanted = NewKey(frozenset(_scopes(scopes)), _after(expires_in) if expires_in else None, requests)
+    wanted = NewKey(to_scopes(scopes), _after(expires_in) if expires_in else None, requests)
     with opened_registry(data_dir, master_key_file) as (registry, note):
         uid = registry.tenant(tenant).uid
         key = registry.api_keys.create(uid, wanted)
-        note(uid, "key.create", {"key": _id_of(key), "scopes": ",".join(sorted(wanted.scopes))})
+        note(uid, "key.create", {"key": key_id_of(key), "scopes": ",".join(sorted(wanted.scopes))})
     print_json({"api_key": key, "expires_ms": wanted.expires_ms}) if json else print(key)
 
 
@@ -82,8 +82,8 @@ def rotate_key(
     """
     with opened_registry(data_dir, master_key_file) as (registry, note):
         uid, until_ms = registry.tenant(tenant).uid, _after(grace)
-        key = registry.api_keys.rotate(uid, _id_of(key_id), until_ms)
-        note(uid, "key.rotate", {"key": _id_of(key_id), "new_key": _id_of(key)})
+        key = registry.api_keys.rotate(uid, key_id_of(key_id), until_ms)
+        note(uid, "key.rotate", {"key": key_id_of(key_id), "new_key": key_id_of(key)})
     print_json({"api_key": key, "old_key_expires_ms": until_ms}) if json else print(key)
 
 
@@ -96,7 +96,7 @@ def revoke_key(
     json: JsonFlag = False,
 ) -> None:
     """Make a key stop working at once. Example: afterimage keys revoke acme a1b2c3d4e5f6 --data-dir data"""
-    wanted = _id_of(key_id)
+    wanted = key_id_of(key_id)
     with opened_registry(data_dir, master_key_file) as (registry, note):
         uid = registry.tenant(tenant).uid
         registry.api_keys.revoke(uid, wanted)
@@ -143,13 +143,6 @@ def rewrap_keys(
         print(f"{count} keys are wrapped by the new master key in {new_key_file or settings.key_file}.")
 
 
-def _id_of(text: str) -> str:
-    from service.tenancy.apikeys import parse_api_key
-
-    parsed = parse_api_key(text)
-    return parsed.key_id if parsed else text
-
-
 def _after(duration: str) -> int:
     """That long from now, milliseconds since 1970."""
     found = re.fullmatch(r"(\d{1,6})([mhd])", duration)
@@ -158,8 +151,9 @@ def _after(duration: str) -> int:
     return int((time.time() + int(found[1]) * _UNITS[found[2]]) * 1000)
 
 
-def _scopes(text: str) -> list[Scope]:
+def to_scopes(text: str) -> frozenset[Scope]:
+    """Comma-separated scopes. Raises CommandError."""
     try:
-        return [Scope(part.strip()) for part in text.split(",") if part.strip()]
+        return frozenset(Scope(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise CommandError(f"--scopes: {error}; there are {', '.join(Scope)}", code=Exit.USAGE) from None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -81,6 +81,13 @@ def fail(error: CommandError, *, as_json: bool) -> None:
     if as_json:
         print_json({"error": {"reason": error.reason, "message": str(error)}})
     print(f"error: {error}", file=sys.stderr)
+
+
+def end_failed(error: CommandError, *, as_json: bool) -> NoReturn:
+    """Ends a command whose result is a failure and was printed: for scripts by the exit code alone."""
+    if as_json:
+        raise typer.Exit(error.code)
+    raise error
 
 
 def format_attributes(attributes: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from afterimage.client import Client, Run
 from service.cli.connection import with_client
-from service.cli.output import CommandError, Exit, JsonFlag, console, print_fields, print_json, print_table
+from service.cli.output import CommandError, Exit, JsonFlag, console, end_failed, print_fields, print_json, print_table
 from service.cli.sync_sources import (
     AuthorizationOption,
     DelimiterOption,
@@ -243,9 +243,8 @@ def _report(run: Run, *, as_json: bool) -> None:
             print(f"Approve it with: afterimage sync approve {run.run_id} {run.plan.digest}")
         raise typer.Exit(Exit.WAITS_FOR_APPROVAL)
     if run.ended and not run.succeeded:
-        if as_json:
-            raise typer.Exit(Exit.FAILED)
-        raise CommandError(f"run {run.run_id} {run.state}: {run.message}", reason=run.reason or run.state.upper())
+        message = f"run {run.run_id} {run.state}: {run.message}"
+        end_failed(CommandError(message, reason=run.reason or run.state.upper()), as_json=as_json)
 
 
 def _sentence(run: Run) -> str:

@@ -46,7 +46,7 @@ class Renewal:
         digests, url_digest = collection.picture_digests, b""
         validators = Validators()
         if picture.image is None and picture.url:
-            url_digest = digests.of(b"url\0" + picture.url.encode(), picture.region)
+            url_digest = digests.of_url(picture.url, picture.region)
             if stored and origin is not None and origin.url_digest == url_digest:
                 validators = Validators(origin.etag, origin.last_modified)
         viewer = Viewer(tenant, self._engine.encoder_of(collection), digests)

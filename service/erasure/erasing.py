@@ -57,9 +57,9 @@ class Erasing:
         return await self._certified(caller, Erased(caller.tenant_uid, "collection", name, records, now_ms()))
 
     def _forget_in_runs(self, tenant_uid: str, ids: set[str]) -> None:
-        for uid, ledger in self._parts.ledgers.existing():
-            if uid == tenant_uid:
-                ledger.forget_records(ids)
+        ledger = self._parts.ledgers.of_if_any(tenant_uid)
+        if ledger is not None:
+            ledger.forget_records(ids)
 
     async def _certified(self, caller: Principal, erased: Erased) -> Receipt:
         receipt = certify(erased, self._parts.audit.signer)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from index.crypto import decrypt_file, derive_key
-from index.errors import SnapshotDamaged
+from index.errors import SnapshotDamaged, UnsupportedFormat
 from index.layout import TenantLayout
 from index.learning import Frame
 from index.raw_pages import plain_pages
@@ -56,7 +56,7 @@ class Found:
 
 
 def search(layout: TenantLayout, data_key: bytes, evidence: Evidence) -> Found:
-    """Looks through all files of a tenant. Raises OSError."""
+    """Looks through all files of a tenant. Raises OSError, or UnsupportedFormat where one cannot be decrypted."""
     strings = [s for s in dict.fromkeys(evidence.strings) if len(s.encode()) >= _SHORTEST]
     needles = {s.encode(): f"id or link of {len(s)} characters" for s in strings}
     needles |= dict.fromkeys(_pieces(evidence.vectors.astype("<f4")), "a stored vector")
@@ -112,6 +112,10 @@ def _plain(path: Path, data_key: bytes) -> Iterator[bytes]:
             yield decrypt_file(derive_key(data_key, "snapshot"), purpose_of(path.name), path.read_bytes())
         except SnapshotDamaged:
             yield path.read_bytes()
+    elif path.suffix == ".db":
+        raise UnsupportedFormat(
+            f"{path.name}: this version does not know how it is encrypted, so it cannot be searched"
+        )
     else:
         yield path.read_bytes()
 

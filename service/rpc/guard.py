@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import structlog
 
+from service.audit.chain import Details
 from service.audit.logs import AuditLogs
 from service.deadline import set_deadline
 from service.engine.faults import as_service_error, translated_errors
@@ -45,14 +46,14 @@ def principal() -> Principal:
 
 @dataclass(frozen=True)
 class Admitting:
-    """What says who may call, and how often, and remembers what was done. worker_secret: what workers on other machines
-    show; empty: there are none. region: where this server is."""
+    """What says who may call, and how often, and remembers what was done. region: where this server is.
+    worker_secret: what workers on other machines show; empty: there are none."""
 
     api_keys: KeyRing
     allowances: Allowances
-    worker_secret: str = field(default="", repr=False)
-    audit: AuditLogs | None = None
+    audit: AuditLogs
     region: str = ""
+    worker_secret: str = field(default="", repr=False)
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
@@ -123,18 +124,17 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         nothing is acknowledged that is not in the log."""
         action, told = AUDITED.get(method, ("", None))
         details = told(request, response) if told is not None else None
-        if details is None or self._audit is None:
-            return
-        caller = principal()
-        with translated_errors():
-            await asyncio.to_thread(self._audit.add, caller.tenant_uid, caller.actor, action, details)
+        if details is not None:
+            await self._add(principal(), action, details)
 
     async def remember_access(self, method: str, caller: Principal) -> None:
         """Adds a call of the operator, who was granted access, to the tenant's audit log, before it is made."""
-        if caller.access_id and self._audit is not None:
-            with translated_errors():
-                told = {"method": method.removeprefix("/afterimage.v1.")}
-                await asyncio.to_thread(self._audit.add, caller.tenant_uid, caller.actor, "access.use", told)
+        if caller.access_id:
+            await self._add(caller, "access.use", {"method": method.removeprefix("/afterimage.v1.")})
+
+    async def _add(self, caller: Principal, action: str, details: Details) -> None:
+        with translated_errors():
+            await asyncio.to_thread(self._audit.add, caller.tenant_uid, caller.actor, action, details)
 
     def deadline_s(self, method: str, context: Context) -> float | None:
         """Seconds that the call may take, or None where it may last."""

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-import numpy as np
 
 from afterimage.v1 import worker_service_pb2 as pb
 from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
@@ -16,7 +15,7 @@ from service.coordination.run_board import RunRef
 from service.engine.looking import Seen
 from service.errors import Reason, ServiceError
 from service.intake.fetch import Validators
-from service.rpc.convert import invalid, to_vector
+from service.rpc.convert import from_vector, invalid, to_vector
 from service.sync.elsewhere import Asked, Introduction, Taken, WorkElsewhere, WorkerElsewhere
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -108,7 +107,7 @@ def seen_of(number: int, seen: Seen) -> pb.WorkOnRunRequest:
     return pb.WorkOnRunRequest(
         seen=pb.PictureSeen(
             number=number, digest=seen.digest or b"", etag=validators.etag, last_modified=validators.last_modified,
-            vector=b"" if seen.vector is None else np.asarray(seen.vector, "<f4").tobytes(),
+            vector=b"" if seen.vector is None else from_vector(seen.vector),
         )
     )  # fmt: skip
 

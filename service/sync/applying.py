@@ -58,7 +58,7 @@ class Job:
         """What tells one picture's place, and its version where that is known, from another."""
         if self.from_disk and is_file(url):
             url = f"{url}?{self.files.version(url)}"
-        return self.collection.content_digest(b"url\0" + url.encode(), None)
+        return self.collection.picture_digests.of_url(url)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class Attempts:
         self._held.add((ref, lease.worker))
         try:
             if self._too_many(ref):
-                await self._wait_its_turn(lease)
+                await self._queue_again(lease, _TURN_EVERY_S)
                 return
             if not await self._parts.board.renew(ref, lease.worker, progress.facts()):
                 return  # it was taken long ago
@@ -134,13 +134,13 @@ class Attempts:
         most = self._parts.ledgers.limits(ref.tenant_uid).runs
         return bool(most) and sum(held.tenant_uid == ref.tenant_uid for held, _ in self._held) > most
 
-    async def _wait_its_turn(self, lease: Lease) -> None:
+    async def _queue_again(self, lease: Lease, delay_s: float) -> None:
         await self._parts.board.release(lease.ref, lease.worker)
-        await self._parts.board.submit(lease.ref, _TURN_EVERY_S)
+        await self._parts.board.submit(lease.ref, delay_s)
 
     async def _watch(self, lease: Lease, ledger: Ledger, progress: Progress, work: asyncio.Task[None]) -> None:
         """Keeps the lease while the work goes on; returns where it is over, or must stop."""
-        next_renewal = time.monotonic()
+        next_renewal = lease.renewed + _RENEW_EVERY_S
         while not work.done():
             now = time.monotonic()
             if now >= next_renewal:
@@ -212,8 +212,7 @@ class Attempts:
         elif (delay := retry_delay_s(error, run.attempts)) is not None:
             message = str(error)
             await asyncio.to_thread(ledger.move, ref.run_id, LIVE, lambda r: queued(r, message))
-            await self._parts.board.release(ref, lease.worker)
-            await self._parts.board.submit(ref, delay)
+            await self._queue_again(lease, delay)
         else:
             if not isinstance(error, FeedError | ServiceError | AfterimageIndexError | OSError):
                 _LOG.error("a run failed", run_id=ref.run_id, exc_info=error)

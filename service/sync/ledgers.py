@@ -33,13 +33,17 @@ class Ledgers:
                 self._open[tenant_uid] = found
             return found
 
+    def of_if_any(self, tenant_uid: str) -> Ledger | None:
+        """The tenant's ledger; None where it has none. Raises TenancyError where the tenant is gone."""
+        return self.of(tenant_uid) if self._data.tenant(tenant_uid).sync.exists() else None
+
     def existing(self) -> list[tuple[str, Ledger]]:
         """Those of all tenants that have one; those of deleted tenants are closed."""
         uids = [t.uid for t in self._registry.tenants()]
         with self._lock:
             for gone in self._open.keys() - set(uids):
                 self._open.pop(gone).close()
-        return [(uid, self.of(uid)) for uid in uids if self._data.tenant(uid).sync.exists()]
+        return [(uid, ledger) for uid in uids if (ledger := self.of_if_any(uid)) is not None]
 
     def data_key(self, tenant_uid: str) -> bytes:
         """The tenant's data key. Raises TenancyError."""

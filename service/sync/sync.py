@@ -9,8 +9,9 @@ import structlog
 from index import AfterimageIndexError
 from service.audit.chain import Details
 from service.background import end_task
+from service.coordination.run_board import RunRef
 from service.errors import ServiceError
-from service.sync.attempts import Attempts, SyncParts
+from service.sync.attempts import Attempts, Lease, SyncParts
 from service.sync.elsewhere import WorkElsewhere
 from service.sync.keeper import Keeper
 from service.sync.model import Run
@@ -28,7 +29,7 @@ class Sync:
         self._parts = parts
         self.attempts = Attempts(parts, self._ended)
         self.elsewhere = WorkElsewhere(parts, self.attempts)
-        self._worker = SyncWorker(parts, self.attempts)
+        self._worker = SyncWorker(parts.server, parts.at_once, self._work)
         self.calls = Synchronisation(parts, self.attempts, self._worker.wake)
         self._keeper = Keeper(parts, self.calls, self.attempts)
         self._telling: set[asyncio.Task[None]] = set()
@@ -36,7 +37,7 @@ class Sync:
     def start(self) -> None:
         """Begins to take runs, where this server may."""
         if self._parts.at_once:
-            self._worker.start()
+            self._worker.start(self._parts.board)
         self._keeper.start()
 
     async def let_go(self) -> None:
@@ -52,6 +53,9 @@ class Sync:
             await end_task(task)
         await self._parts.fetcher.close()
         self._parts.ledgers.close()
+
+    async def _work(self, ref: RunRef, epoch: int) -> None:
+        await self.attempts.work(Lease(ref, epoch, self._parts.server))
 
     async def _remember(self, tenant_uid: str, run: Run) -> None:
         counts = run.counts

@@ -1,33 +1,35 @@
-"""Takes runs from the board and works on them in this process."""
+"""Takes runs from a board, a few at a time: in a server, and in a worker on another machine."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
 from service.background import end_task
-from service.coordination.run_board import BoardAway, RunRef
-from service.sync.attempts import Attempts, Lease, SyncParts
+from service.coordination.run_board import BoardAway, RunBoard, RunRef
 
 _LOG = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 0.5
 _ASK_AGAIN_S = 1.0
+Work = Callable[[RunRef, int], Coroutine[Any, Any, None]]  # on a run, under the epoch of its lease
 
 
 class SyncWorker:
-    """For one event loop."""
+    """For one event loop. Set `wake` where there is a run to take."""
 
-    def __init__(self, parts: SyncParts, attempts: Attempts) -> None:
-        self._parts, self._attempts = parts, attempts
-        self._name = parts.server
+    def __init__(self, name: str, at_once: int, work: Work) -> None:
+        """`name`: under which leases are taken, which nobody else has; `at_once`: runs that it works on at a time."""
+        self._name, self._at_once, self._work = name, at_once, work
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self.wake = asyncio.Event()
 
-    def start(self) -> None:
+    def start(self, board: RunBoard) -> None:
         """Begins to take runs."""
-        self._loop = asyncio.create_task(self._take_runs(), name="sync worker")
+        self._loop = asyncio.create_task(self._take_runs(board), name="sync worker")
 
     async def stop(self) -> None:
         """Lets go of what it works on; another worker, or this one after a restart, goes on from there."""
@@ -36,14 +38,14 @@ class SyncWorker:
         for task in list(self._tasks):
             await end_task(task)
 
-    async def _take_runs(self) -> None:
+    async def _take_runs(self, board: RunBoard) -> None:
         returned = away = False
         while True:
             try:
-                if not returned:  # what an earlier process of this server held, it cannot hold any more
-                    await self._parts.board.return_all(self._name)
+                if not returned:  # what an earlier process of this name held, it cannot hold any more
+                    await board.return_all(self._name)
                     returned = True
-                while len(self._tasks) < self._parts.at_once and (found := await self._parts.board.take(self._name)):
+                while len(self._tasks) < self._at_once and (found := await board.take(self._name)):
                     self._begin(*found)
                 away = False
             except BoardAway:
@@ -62,8 +64,7 @@ class SyncWorker:
                 pass
 
     def _begin(self, ref: RunRef, epoch: int) -> None:
-        work = self._attempts.work(Lease(ref, epoch, self._name))
-        task = asyncio.create_task(work, name=f"run {ref.run_id}")
+        task = asyncio.create_task(self._work(ref, epoch), name=f"run {ref.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self.wake.set())

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 
 from service.errors import Reason, ServiceError
-from service.tenancy.apikeys import Scope
+from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
 from service.tenancy.keyring import KeyRing, NewKey
 
@@ -117,10 +117,10 @@ class AccessRequests:
             found = self._expect(tenant_uid, request_id, "approved")
             if found.key_id:
                 raise ServiceError(Reason.ACCESS_NOT_WAITING, "the token of this access was fetched already")
-            wanted = NewKey(found.scopes, found.ends_ms, access_id=request_id)
-            key = self._keys.create(tenant_uid, wanted)
-            key_id = self._keys.of(tenant_uid)[-1].key_id
-            self._database.change("UPDATE access_requests SET key_id = ? WHERE request_id = ?", (key_id, request_id))
+            key = self._keys.create(tenant_uid, NewKey(found.scopes, found.ends_ms, access_id=request_id))
+            self._database.change(
+                "UPDATE access_requests SET key_id = ? WHERE request_id = ?", (key_id_of(key), request_id)
+            )
         return key
 
     def _expect(self, tenant_uid: str, request_id: str, state: str) -> AccessRequest:

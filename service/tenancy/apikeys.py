@@ -64,3 +64,9 @@ def parse_api_key(text: str) -> ApiKey | None:
         return None
     key = ApiKey(match[1], match[2])
     return key if hmac.compare_digest(str(key).encode(), text.encode()) else None
+
+
+def key_id_of(text: str) -> str:
+    """The id of a key that is given whole; else the text, which is an id already."""
+    parsed = parse_api_key(text)
+    return parsed.key_id if parsed else text

@@ -92,13 +92,18 @@ def read_exported_key(path: Path) -> tuple[str, bytes, str]:
         raise SettingError(f"{path} is not a file of `afterimage tenants export-key`") from None
 
 
+def new_key_text() -> str:
+    """A random master key as its file holds it."""
+    return base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n"
+
+
 def _write_new(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n")
+            file.write(new_key_text())
             file.flush()
             os.fsync(file.fileno())
         try:

@@ -3,24 +3,17 @@ step. Data keys stay as they are, so that no tenant's data is touched."""
 
 from __future__ import annotations
 
-import base64
 import os
 from pathlib import Path
 
-from index.crypto import KEY_BYTES
 from index.errors import WrongKey
 from index.sqlite import checkpoint, connect, integrity_problems
 from index.synced import sync_directory, write_synced
 from service.errors import SettingError
-from service.tenancy.masterkey import MasterKey, load_master_key
+from service.tenancy.masterkey import MasterKey, load_master_key, new_key_text
 from service.tenancy.registry import SECRET_OWNER, TenantRegistry
 
 _TABLES = (("tenants", "uid", "wrapped_key", ""), ("secrets", "name", "wrapped", SECRET_OWNER))
-
-
-def new_key_text() -> str:
-    """A random master key as its file holds it."""
-    return base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n"
 
 
 def next_file(path: Path) -> Path:
@@ -49,11 +42,11 @@ def rewrap(registry: Path, old: MasterKey, new: MasterKey) -> int:
 def rewrap_with_file(registry: Path, key_file: Path, old: MasterKey) -> int:
     """The same with a new random key, which takes the place of the one in the file. Whatever moment it is cut off at,
     `finish` or another call brings it to its end."""
-    waiting, text = next_file(key_file), new_key_text()
+    waiting = next_file(key_file)
     waiting.unlink(missing_ok=True)
     waiting.touch(0o600)
-    write_synced(waiting, text.encode())
-    count = rewrap(registry, old, MasterKey(base64.b64decode(text)))
+    write_synced(waiting, new_key_text().encode())
+    count = rewrap(registry, old, load_master_key(waiting, None, create=False))
     os.replace(waiting, key_file)
     sync_directory(key_file.parent)
     return count

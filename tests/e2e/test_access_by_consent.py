@@ -14,8 +14,6 @@ from afterimage.client import (
     PermissionDenied,
     Unauthenticated,
 )
-from service.app import open_registry
-from service.config import load_settings
 from service.tenancy import access as module
 from service.tenancy import keyring
 from service.tenancy.access import LAPSES_MS, AccessRequests, WantedAccess
@@ -107,10 +105,8 @@ def test_an_admin_key_by_itself_reads_no_record(server: Server, stocked: Client,
 
 @pytest.fixture
 def requests(server: Server, tenant_name: str):
-    registry = open_registry(load_settings({"data_dir": server.data_dir}).settings)
-    registry.create_tenant(tenant_name)
-    yield registry.access, registry.tenant(tenant_name).uid, registry
-    registry.close()
+    with server.registry() as registry:
+        yield registry.access, registry.create_tenant(tenant_name).uid, registry
 
 
 def test_an_access_ends_by_itself_and_lasts_four_hours_at_most(requests, monkeypatch: pytest.MonkeyPatch) -> None:

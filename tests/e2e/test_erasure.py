@@ -10,8 +10,6 @@ import pytest
 
 from afterimage.client import Client, NewRecord, NewSource, NotFound
 from index import DataDirectory
-from service.app import open_registry
-from service.config import load_settings
 from service.erasure.traces import Evidence, Found, search
 from tests.support.feeds import jsonl
 from tests.support.files import all_bytes
@@ -24,12 +22,9 @@ DIMENSION = 448
 
 
 def searched(server: Server, tenant: str, evidence: Evidence) -> Found:
-    registry = open_registry(load_settings({"data_dir": server.data_dir}).settings)
-    try:
+    with server.registry() as registry:
         uid = registry.tenant(tenant).uid
         return search(DataDirectory(server.data_dir).tenant(uid), registry.data_key(uid), evidence)
-    finally:
-        registry.close()
 
 
 def seller(number: int) -> str:

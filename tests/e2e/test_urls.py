@@ -63,19 +63,13 @@ def test_a_picture_that_came_by_url_and_then_as_bytes_has_no_version_any_more(
 
 
 def test_a_tenant_may_be_limited_to_hosts_while_the_server_runs(fetching: Server, shop: Shop, tenant_name: str) -> None:
-    from service.app import open_registry
-    from service.config import load_settings
-
     shop.pictures = {"/1.png": png(1)}
     record = [NewRecord("1", url=shop.address + "/1.png")]
     with fetching.client(fetching.key(tenant_name)) as client:
         client.create_collection("c")
-        registry = open_registry(load_settings({"data_dir": fetching.data_dir}).settings)
-        try:
+        with fetching.registry() as registry:
             registry.set_fetch_hosts(tenant_name, ["cdn.shop.example"])
             assert outcomes(client.insert("c", record)) == ["URL_FORBIDDEN"]
             registry.set_fetch_hosts(tenant_name, None)
             assert outcomes(client.insert("c", record)) == ["created"]
-        finally:
-            registry.close()
     assert len(shop.requests) == 1

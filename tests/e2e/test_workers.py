@@ -16,13 +16,11 @@ import pytest
 from afterimage.client import Client, NewSource, RetryPolicy, Run
 from afterimage.v1 import worker_service_pb2 as pb
 from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
-from service.app import open_registry
-from service.config import load_settings
 from tests.e2e.test_sync_crash import Catalogue
 from tests.support.feeds import jsonl
 from tests.support.pictures import png
 from tests.support.redis_server import RedisServer, free_port, running_redis, start_redis, tls_lines
-from tests.support.server import COMMAND, Server, clean_environment, start_server
+from tests.support.server import COMMAND, Server, adopt, clean_environment, start_server
 from tests.support.shared import own_encoder
 from tests.support.shop import FETCHING, Shop
 from tests.support.tls import make_certificates
@@ -199,6 +197,18 @@ def test_everything_may_go_over_tls(tmp_path: Path, shop: Shop) -> None:
         assert server.stop() == 0
 
 
+def test_a_worker_that_waits_for_its_server_can_be_stopped(tmp_path: Path, coordinated: RedisServer) -> None:
+    command = [*COMMAND, "worker", "--server", f"127.0.0.1:{free_port()}", "--redis-url", coordinated.url]
+    with (tmp_path / "worker.log").open("w") as log:
+        waiting = subprocess.Popen(command, stderr=log, env={**clean_environment(), **SECRET})
+    adopt(waiting)
+    while "the server is away" not in log_of(tmp_path):
+        assert waiting.poll() is None, log_of(tmp_path)
+        threading.Event().wait(0.05)
+    waiting.send_signal(signal.SIGTERM)
+    assert waiting.wait(30) == 0
+
+
 def test_a_worker_with_another_secret_is_not_let_in(owner: Server, coordinated: RedisServer) -> None:
     command = [*COMMAND, "worker", "--server", owner.target, "--redis-url", coordinated.url]
     refused = subprocess.run(
@@ -228,11 +238,8 @@ def test_a_worker_can_only_work_on_runs_whose_lease_it_holds(
 
 
 def tenant_uid(server: Server) -> str:
-    registry = open_registry(load_settings({"data_dir": server.data_dir}).settings)
-    try:
+    with server.registry() as registry:
         return registry.tenant("acme").uid
-    finally:
-        registry.close()
 
 
 def test_two_workers_share_the_runs_of_two_collections(

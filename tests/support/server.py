@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from afterimage.client import Client, RetryPolicy
 from service.app import open_registry
 from service.config import load_settings
-from service.tenancy.apikeys import Scope
+from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.keyring import NewKey
+from service.tenancy.registry import TenantRegistry
 
 COMMAND = [sys.executable, "-m", "service.cli.main"]
 NO_RETRY = RetryPolicy(attempts=1)
@@ -66,13 +68,21 @@ class Server:
 
     def key(self, tenant: str, scopes: Iterable[Scope] = tuple(Scope)) -> str:
         """A key for a tenant, which is made where it does not exist."""
-        registry = open_registry(load_settings({"data_dir": self.data_dir}).settings)
-        try:
+        with self.registry() as registry:
             if tenant not in [t.name for t in registry.tenants()]:
                 registry.create_tenant(tenant)
             return registry.api_keys.create(registry.tenant(tenant).uid, NewKey(frozenset(scopes)))
-        finally:
-            registry.close()
+
+    @contextlib.contextmanager
+    def registry(self) -> Iterator[TenantRegistry]:
+        """The server's tenants, as an operator's command sees them."""
+        with contextlib.closing(open_registry(load_settings({"data_dir": self.data_dir}).settings)) as opened:
+            yield opened
+
+    def revoke(self, tenant: str, key: str) -> None:
+        """Revokes a key, as an operator does."""
+        with self.registry() as registry:
+            registry.api_keys.revoke(registry.tenant(tenant).uid, key_id_of(key))
 
     def client(self, key: str) -> Client:
         """A client that never retries, so that tests see what happened."""

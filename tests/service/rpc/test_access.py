@@ -16,7 +16,7 @@ from afterimage.v1 import (
 )
 from service.rpc.access import SCOPES, WORKER_CALLS
 from service.rpc.server import SERVICE_NAMES
-from service.tenancy.apikeys import Scope, parse_api_key
+from service.tenancy.apikeys import Scope
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
 
@@ -148,15 +148,10 @@ def test_two_tenants_may_use_the_same_names_and_see_only_their_own(server: Serve
 
 
 def test_a_revoked_key_stops_at_once_and_the_other_key_goes_on(server: Server, tenant_name: str) -> None:
-    from service.app import open_registry
-    from service.config import load_settings
-
     old, new = server.key(tenant_name), server.key(tenant_name)
     with server.client(old) as first, server.client(new) as second:
         first.server_info()
-        registry = open_registry(load_settings({"data_dir": server.data_dir}).settings)
-        registry.api_keys.revoke(registry.tenant(tenant_name).uid, parse_api_key(old).key_id)
-        registry.close()
+        server.revoke(tenant_name, old)
         with pytest.raises(Unauthenticated) as caught:
             first.server_info()
         assert caught.value.reason == "KEY_REVOKED"
