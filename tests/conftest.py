@@ -13,7 +13,7 @@ from afterimage.client import Client
 from index import Collection
 from service.intake.decode import prepare_opencv
 from tests.support import collections
-from tests.support.server import Server, kill_leftovers, start_server
+from tests.support.server import MEASURED, Server, kill_leftovers, start_server
 from tests.support.shop import Shop
 
 _numbers = itertools.count()
@@ -47,7 +47,7 @@ def collection(tmp_path: Path) -> Iterator[Collection]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for all tests of a process; each test has tenants of its own on it."""
-    running = start_server(tmp_path_factory.mktemp("server"))
+    running = start_server(tmp_path_factory.mktemp("server"), environment=MEASURED)
     _shared["server"] = running.process
     yield running
     assert running.stop() == 0

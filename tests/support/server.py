@@ -21,6 +21,10 @@ from service.tenancy.registry import TenantRegistry
 
 COMMAND = [sys.executable, "-m", "service.cli.main"]
 NO_RETRY = RetryPolicy(attempts=1)
+# How a model runs best is measured at the start of the server that most tests share; of the others each would take
+# seconds of both cores for it.
+NOT_MEASURED = {"AFTERIMAGE_MODEL_THREADS": "1", "AFTERIMAGE_MAX_BATCH_SIZE": "8"}
+MEASURED = {"AFTERIMAGE_MODEL_THREADS": "0", "AFTERIMAGE_MAX_BATCH_SIZE": "0"}
 
 
 def clean_environment() -> dict[str, str]:
@@ -106,7 +110,8 @@ def start_server(folder: Path, *flags: str, environment: dict[str, str] | None =
         process = subprocess.Popen(
             [*COMMAND, "serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0",
              "--http", "127.0.0.1:0", *flags],
-            stdout=subprocess.PIPE, stderr=log, text=True, env={**clean_environment(), **(environment or {})},
+            stdout=subprocess.PIPE, stderr=log, text=True,
+            env={**clean_environment(), **NOT_MEASURED, **(environment or {})},
         )  # fmt: skip
     adopt(process)
     assert process.stdout is not None
