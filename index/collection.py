@@ -235,6 +235,11 @@ class Collection:
             read_sequence(connection)  # from here on the connection sees this state
             return loaded.files.kept.create(connection)
 
+    def clear_kept(self) -> None:
+        """Erases what was deleted from the snapshots that were asked for, which upkeep does in time. Raises OSError."""
+        with self.hot as loaded:
+            loaded.upkeep.clear_kept()
+
     @property
     def kept(self) -> KeptSnapshots:
         """The snapshots that were asked for."""

@@ -132,7 +132,10 @@ class TenantDirectory:
 
         Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged, CollectionExists, InvalidInput or OSError.
         """
-        snapshot, database = self.collection(name).kept.checked(snapshot_id)
+        source = self.collection(name)
+        source.kept.checked(snapshot_id)
+        source.clear_kept()
+        snapshot, database = source.kept.checked(snapshot_id)
         return self.adopt_copy(database, spec_of(snapshot, target), replacing=replacing)
 
     def adopt_snapshot(self, folder: Path, key: bytes, target: str) -> Collection:

@@ -92,6 +92,12 @@ class Upkeep:
                 time.sleep(pause_s)
             return self.snapshot()
 
+    def clear_kept(self) -> None:
+        """Erases what was deleted from the snapshots that somebody asked for, now rather than in time. Raises
+        OSError."""
+        with self.lock:
+            self._clear_kept()
+
     def learn(self, frame: Frame | None) -> None:
         """New rows, seen from another frame, made of the vectors in the store; searches go on meanwhile. Raises
         OSError, BaseNotBuilt."""
@@ -213,13 +219,17 @@ class Upkeep:
         self._state.snapshot_sequence = view.sequence
         with self._commit.lock:
             needed = view.sequence if self._replay_from is None else min(view.sequence, self._replay_from)
-            deleted = read_tombstones(self._connection, needed)
-        self._files.kept.erase(deleted)
+        self._clear_kept()
         with self._commit.lock:
             forget_tombstones(self._connection, needed)
             write_learnt(self._connection, "queries", self.learning.queries.to_bytes())
             checkpoint(self._connection)
         return view.sequence
+
+    def _clear_kept(self) -> None:
+        with self._commit.lock:
+            deleted = read_tombstones(self._connection, read_sequence(self._connection))
+        self._files.kept.erase(deleted)
 
 
 def replay(rows: Rows, connection: Connection, after: int) -> None:

@@ -9,7 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import Collection, CollectionExists, SearchQuery, SnapshotDamaged, SnapshotNotFound, TenantDirectory
+from index import (
+    Collection,
+    CollectionExists,
+    SearchQuery,
+    SnapshotDamaged,
+    SnapshotNotFound,
+    TenantDirectory,
+    rows,
+    upkeep,
+)
+from index.rows import Rows, View
 from tests.support.collections import KEY, SPEC, directory, ids, record, vector
 from tests.support.files import all_bytes, flip_byte, shorten
 
@@ -48,7 +58,6 @@ def test_a_restore_brings_back_what_was_changed_and_not_what_was_deleted(tmp_pat
     snapshot = collection.keep_snapshot()
     collection.upsert([record(1, color="changed"), record(99)])
     collection.delete(["5", "6"])
-    collection.snapshot()  # as upkeep does within minutes
     again = tenant.restore("things", snapshot.snapshot_id, "again")
     assert again.get(["1"])["1"].attributes == {"price": 1.0, "tags": ("a",)}
     assert again.get(["5", "6", "99"]) == {}
@@ -59,10 +68,28 @@ def test_a_restore_brings_back_what_was_changed_and_not_what_was_deleted(tmp_pat
         tenant.restore("things", snapshot.snapshot_id, "things")
 
 
+def test_what_is_deleted_while_the_index_is_rebuilt_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, collection = filled(tmp_path)
+    snapshot = collection.keep_snapshot()
+
+    def compacted(view: View) -> Rows:
+        collection.delete(["5"])  # the new rows are made without it, its tombstone is still needed
+        collection.snapshot()
+        tenant.restore("things", snapshot.snapshot_id, "again")
+        return rows.compacted(view)
+
+    monkeypatch.setattr(upkeep, "compacted", compacted)
+    collection.compact()
+    assert tenant.collection("again").get(["5"]) == {}
+    assert collection.get(["5"]) == {}
+
+
 def test_a_restore_in_place_takes_the_snapshots_over_and_survives_a_restart(tmp_path: Path) -> None:
     tenant, collection = filled(tmp_path)
     snapshot = collection.keep_snapshot()
-    collection.delete_matching("price >= 0")
+    collection.upsert([record(n, color="changed") for n in range(60)])
     collection.upsert([record(500)])
     made = tenant.restore("things", snapshot.snapshot_id, "things", replacing=True)
     assert (made.count(), [s.snapshot_id for s in made.kept.list()]) == (60, [snapshot.snapshot_id])

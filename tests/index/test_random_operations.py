@@ -129,7 +129,6 @@ class Model:
     def restore(self) -> None:
         if self.kept is None:
             return
-        self.collection.snapshot()  # what was deleted since leaves the kept snapshot, too
         gone = self.kept[1].keys() - self.held.keys()
         self.collection = self.tenant.restore("things", self.kept[0], "things", replacing=True)
         stored = {r.record_id for r in self.collection.list(0, 10_000)}
