@@ -45,9 +45,11 @@ from index.model import (
     CollectionStats,
     Facet,
     Hit,
+    KeptPicture,
     Origin,
     Outcome,
     Path,
+    PicturePolicy,
     RecordPatch,
     RecordWrite,
     Region,
@@ -64,11 +66,11 @@ from index.source_records import SourceRecords
 from index.tenant import TenantDirectory
 
 __all__ = [
-    "AfterimageIndexError", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound", "CollectionSpec",
-    "CollectionStats", "DataDirectory", "DigestMoved", "DirectoryLock", "DirectoryLocked", "Facet", "Failure",
-    "FilterSyntaxError", "Hit", "HotCollections", "InvalidInput", "KeptSnapshot", "Mark", "Origin", "Outcome", "Path",
-    "Quota", "QuotaExceeded", "RecordExists", "RecordNotFound", "RecordPatch", "RecordWrite", "Region", "SearchAnswer",
-    "SearchQuery", "SnapshotDamaged", "SnapshotNotFound", "SourceBatch", "SourceMark", "SourceRecords", "StaleEpoch",
-    "StoreUnavailable", "StoredRecord", "TenantDirectory", "UnsupportedFormat", "Usage", "Vector", "WriteResult",
-    "WrongKey",
+    "AfterimageIndexError", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound",
+    "CollectionSpec", "CollectionStats", "DataDirectory", "DigestMoved", "DirectoryLock", "DirectoryLocked",
+    "Facet", "Failure", "FilterSyntaxError", "Hit", "HotCollections", "InvalidInput", "KeptPicture", "KeptSnapshot",
+    "Mark", "Origin", "Outcome", "Path", "PicturePolicy", "Quota", "QuotaExceeded", "RecordExists",
+    "RecordNotFound", "RecordPatch", "RecordWrite", "Region", "SearchAnswer", "SearchQuery", "SnapshotDamaged",
+    "SnapshotNotFound", "SourceBatch", "SourceMark", "SourceRecords", "StaleEpoch", "StoreUnavailable",
+    "StoredRecord", "TenantDirectory", "UnsupportedFormat", "Usage", "Vector", "WriteResult", "WrongKey",
 ]  # fmt: skip

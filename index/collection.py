@@ -31,6 +31,7 @@ from index.model import (
     StoredRecord,
     WriteResult,
 )
+from index.picture_book import PictureBook
 from index.picture_digests import PictureDigests
 from index.place import Place
 from index.preparing import prepare
@@ -190,6 +191,11 @@ class Collection:
             return read_usage(connection)
         finally:
             connection.close()
+
+    @property
+    def pictures(self) -> PictureBook:
+        """What is kept of pictures."""
+        return PictureBook(self.hot, self._place.home)
 
     @property
     def sourced(self) -> SourceRecords:

@@ -17,7 +17,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from typing import Any
 from index.crypto import derive_key
 from index.errors import SnapshotDamaged, SnapshotNotFound
 from index.layout import CollectionLayout
-from index.model import CollectionSpec
+from index.model import CollectionSpec, PicturePolicy
+from index.pictures import Dropped, write_policy
 from index.place import Place
 from index.schema import MIGRATIONS
 from index.sqlite import Connection, checkpoint, connect, integrity_problems, migrate
@@ -36,6 +37,8 @@ FORMAT = 1
 _ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 _BLOCK = 1 << 20
 _DELETED_AT_ONCE = 500
+# The picture policy is the collection's as it is when something is restored, not as it was.
+_SPEC = ("name", "encoder_id", "encoder_fingerprint", "dimension", "description", "learning")
 
 
 @dataclass(frozen=True)
@@ -117,19 +120,27 @@ class KeptSnapshots:
 
     def erase(self, row_ids: Sequence[int]) -> None:
         """Deletes records from every snapshot, for they were deleted from the collection."""
-        for path in self._layout.kept_snapshots() if row_ids else ():
+        if row_ids:
+            self._change(lambda connection: _delete_rows(connection, row_ids))
+
+    def forget_pictures(self, policy: PicturePolicy) -> None:
+        """Drops from every snapshot what a policy does not allow to be kept of pictures."""
+        self._change(lambda connection: _has_pictures(connection) and _dropped(connection, policy))
+
+    def _change(self, change: Callable[[Connection], bool]) -> None:
+        for path in self._layout.kept_snapshots():
             try:
                 snapshot, _ = _read_manifest(path, self._key)
             except SnapshotDamaged:
                 continue
             connection = connect(path / "records.db", self._store_key)
             try:
-                deleted = _delete_rows(connection, row_ids)
+                changed = change(connection)
                 usage = read_usage(connection)
                 checkpoint(connection)
             finally:
                 connection.close()
-            if deleted:
+            if changed:
                 size = (path / "records.db").stat().st_size
                 self._write_manifest(path, replace(snapshot, records=usage.records, bytes=size))
 
@@ -140,7 +151,9 @@ class KeptSnapshots:
         return path
 
     def _write_manifest(self, folder: Path, snapshot: KeptSnapshot) -> None:
-        body: dict[str, Any] = {"format": FORMAT, "sha256": _digest(folder / "records.db"), **asdict(snapshot)}
+        told = asdict(snapshot)
+        told["spec"] = {name: told["spec"][name] for name in _SPEC}
+        body: dict[str, Any] = {"format": FORMAT, "sha256": _digest(folder / "records.db"), **told}
         content = json.dumps({**body, "mac": manifest_mac(self._key, body)}, indent=1).encode()
         temporary = folder / ".writing-manifest.json"
         write_synced(temporary, content)
@@ -181,7 +194,7 @@ def manifest_mac(key: bytes, body: dict[str, Any]) -> str:
 
 
 def spec_of(snapshot: KeptSnapshot, name: str) -> CollectionSpec:
-    """What a collection made of the snapshot is; it has its name where `name` is empty."""
+    """What a collection made of the snapshot is; it has its name where `name` is empty, and the default policy."""
     return replace(snapshot.spec, name=name or snapshot.spec.name)
 
 
@@ -211,6 +224,7 @@ def _copy_rows(source: Connection, target: Connection) -> None:
         rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608
         marks = ",".join("?" * len(rows.description))
         target.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
+    target.execute("DELETE FROM meta WHERE name = 'picture_policy'")
     target.execute(
         "UPDATE records SET digest = NULL, url_digest = NULL, etag = NULL, last_modified = NULL, source = NULL,"
         " item_digest = NULL"
@@ -224,17 +238,32 @@ def move_kept(old: CollectionLayout, new: CollectionLayout) -> None:
         path.rename(new.root / path.name)
 
 
-def _delete_rows(connection: Connection, row_ids: Sequence[int]) -> int:
-    """Deletes rows and corrects the counts; returns how many there were."""
-    before = read_usage(connection).records
+def _has_pictures(connection: Connection) -> bool:
+    """Whether the database is of a format that knows of pictures."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchone() is not None
+
+
+def _dropped(connection: Connection, policy: PicturePolicy) -> bool:
+    connection.execute("BEGIN IMMEDIATE")
+    dropped = write_policy(connection, policy)
+    connection.execute("DELETE FROM loose_pictures")
+    connection.execute("COMMIT")
+    return dropped != Dropped()
+
+
+def _delete_rows(connection: Connection, row_ids: Sequence[int]) -> bool:
+    """Deletes rows and corrects the counts; returns whether there were any."""
+    before, pictures_too = read_usage(connection).records, _has_pictures(connection)
     connection.execute("BEGIN IMMEDIATE")
     for start in range(0, len(row_ids), _DELETED_AT_ONCE):
         block = row_ids[start : start + _DELETED_AT_ONCE]
         marks = ",".join("?" * len(block))
         connection.execute(f"DELETE FROM records WHERE row_id IN ({marks})", block)  # noqa: S608
+        if pictures_too:
+            connection.execute(f"DELETE FROM pictures WHERE row_id IN ({marks})", block)  # noqa: S608
     connection.execute("UPDATE meta SET value = (SELECT count(*) FROM records) WHERE name = 'records'")
     connection.execute("COMMIT")
-    return before - read_usage(connection).records
+    return before > read_usage(connection).records
 
 
 def _digest(path: Path) -> str:

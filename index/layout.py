@@ -4,6 +4,7 @@ DATA/
   LOCK                                    held by the process that owns the directory
   NODE                                    random name of the server that owns the directory
   registry.db                             tenants and API keys (encrypted)
+  objects/<tenant>/<home>/<object>        what a tenant wants kept, sealed, unless a bucket is set
   redis/                                  files of the embedded Redis
   tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
   tenants/<tenant>/sync.db                sources of catalogues and their runs (encrypted)
@@ -53,6 +54,10 @@ class DataDirectory:
     @property
     def redis(self) -> Path:
         return self.root / "redis"
+
+    @property
+    def objects(self) -> Path:
+        return self.root / "objects"
 
     @property
     def tenants(self) -> Path:

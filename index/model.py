@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -25,15 +25,25 @@ class Region:
     bottom: float
 
 
+class PicturePolicy(StrEnum):
+    """What is kept of a picture once it is encoded: nothing, the URL that it came from, or an encrypted copy in object
+    storage."""
+
+    DISCARD = "DISCARD"
+    REFERENCE = "REFERENCE"
+    ENCRYPTED_COPY = "ENCRYPTED_COPY"
+
+
 @dataclass(frozen=True)
 class CollectionSpec:
-    """What a collection is, fixed at its creation except for the description.
+    """What a collection is, fixed at its creation except for the description, learning and the picture policy.
 
     name: [a-z0-9][a-z0-9_-]{0,62}, unique within the tenant.
     encoder_id, encoder_fingerprint: the encoder that made, and will make, all its vectors.
     dimension: numbers in a vector, 1 to 8,192. Memory grows by 2 bytes, disk by 4, for each number of each record.
     learning: compare by what the collection learns from its own vectors, where a check without labels says that this
         finds more (see index/learning.py); changeable.
+    picture_policy: what its owner wants kept of pictures; policy_version: grows with each change of it.
     """
 
     name: str
@@ -42,6 +52,23 @@ class CollectionSpec:
     dimension: int
     description: str = ""
     learning: bool = True
+    picture_policy: PicturePolicy = PicturePolicy.DISCARD
+    policy_version: int = 1
+
+    @property
+    def may_have_copies(self) -> bool:
+        """Whether copies of its pictures may be in object storage."""
+        return self.policy_version > 1 or self.picture_policy is PicturePolicy.ENCRYPTED_COPY
+
+
+@dataclass(frozen=True)
+class KeptPicture:
+    """What is kept of a record's picture, as its collection's policy says: the name of the encrypted copy in object
+    storage and its size, or the URL."""
+
+    object_id: str = ""
+    bytes: int = 0
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +99,7 @@ class RecordWrite:
     digest: what `Collection.content_digest` returned for the picture, or None where a vector was given.
     origin: where the picture was fetched from, or None where it was not.
     mark: the source that the record follows; None takes it out of any source's hands.
+    kept: what is kept of the picture from now on; None leaves what is kept of the same picture as it is.
     """
 
     record_id: str
@@ -82,6 +110,7 @@ class RecordWrite:
     digest: bytes | None = None
     origin: Origin | None = None
     mark: SourceMark | None = None
+    kept: KeptPicture | None = None
 
 
 @dataclass(frozen=True)

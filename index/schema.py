@@ -75,4 +75,14 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE TABLE run_counts (run TEXT PRIMARY KEY, counts TEXT NOT NULL) WITHOUT ROWID
     """,
+    """
+    CREATE TABLE pictures (
+      row_id INTEGER PRIMARY KEY,
+      object_id TEXT NOT NULL,
+      bytes INTEGER NOT NULL,
+      url TEXT NOT NULL
+    );
+    CREATE INDEX pictures_by_object ON pictures (object_id) WHERE object_id <> '';
+    CREATE TABLE loose_pictures (object_id TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) WITHOUT ROWID
+    """,
 )

@@ -248,6 +248,7 @@ def _bring_back(transaction: Transaction, record_id: str, source: str, row: tupl
     connection.execute("DELETE FROM withdrawn WHERE record_id = ?", (record_id,))
     connection.execute("UPDATE former_rows SET row_id = ? WHERE row_id = ?", (cursor.lastrowid, former))
     connection.execute("INSERT INTO former_rows VALUES (?, ?)", (former, cursor.lastrowid))
+    connection.execute("UPDATE pictures SET row_id = ? WHERE row_id = ?", (cursor.lastrowid, former))
     record = StoredRecord(
         cursor.lastrowid, record_id, product_id, attributes_from_json(attributes), unpack_region(region), fingerprint,
         transaction.sequence, created_ms, now_ms, np.frombuffer(vector, np.float32),

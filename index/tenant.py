@@ -9,12 +9,8 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from index.attributes import check_id
 from index.collection import Collection
@@ -23,30 +19,16 @@ from index.errors import CollectionExists, CollectionNotFound, InvalidInput
 from index.hot import HotCollections
 from index.kept import check_files, copy_database, move_kept, spec_of
 from index.layout import TenantLayout, new_uid
-from index.model import CollectionSpec
+from index.model import CollectionSpec, PicturePolicy
+from index.pictures import Copies, Dropped, read_copies
 from index.place import Place
 from index.quota import Allowance, Usage
-from index.sqlite import Connection, checkpoint, connect, migrate
+from index.roster import Entry, Roster
+from index.sqlite import connect
 
 MAX_DIMENSION = 8192
 MAX_DESCRIPTION_BYTES = 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_MIGRATIONS = (
-    """
-    CREATE TABLE collections (
-      name TEXT PRIMARY KEY,
-      uid TEXT NOT NULL UNIQUE,
-      description TEXT NOT NULL,
-      encoder_id TEXT NOT NULL,
-      encoder_fingerprint TEXT NOT NULL,
-      dimension INTEGER NOT NULL,
-      created_ms INTEGER NOT NULL
-    ) WITHOUT ROWID
-    """,
-    """
-    ALTER TABLE collections ADD COLUMN learning INTEGER NOT NULL DEFAULT 1
-    """,
-)
 
 
 class TenantDirectory:
@@ -59,13 +41,10 @@ class TenantDirectory:
         self.allowance = Allowance(self._measure)
         self._lock = threading.RLock()
         layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._database() as database:
-            migrate(database, _MIGRATIONS, "the list of collections")
-            rows = database.execute(
-                "SELECT uid, name, encoder_id, encoder_fingerprint, dimension, description, learning FROM collections"
-            ).fetchall()
-        self._uids = {row[1]: row[0] for row in rows}
-        self._collections = {row[1]: self._collection_of(row[0], _spec(row)) for row in rows}
+        self._roster = Roster(layout.collections, key)
+        entries = self._roster.entries()
+        self._uids = {e.spec.name: e.uid for e in entries}
+        self._collections = {e.spec.name: self._collection_of(e) for e in entries}
         self._remove_orphans()
 
     def create(self, spec: CollectionSpec) -> Collection:
@@ -96,11 +75,32 @@ class TenantDirectory:
         """Names higher than `after`, in order, at most `limit`."""
         return sorted(name for name in list(self._collections) if name > after)[:limit]
 
+    def set_policy(self, name: str, policy: PicturePolicy) -> tuple[Collection, Dropped]:
+        """Changes what is kept of pictures; what the new policy does not allow is dropped, and the copies in object
+        storage become nobody's. Raises CollectionNotFound."""
+        with self._lock:
+            collection = self.collection(name)
+            dropped = collection.pictures.apply(policy)
+            if policy is not collection.spec.picture_policy:
+                version = collection.spec.policy_version + 1
+                spec = replace(collection.spec, picture_policy=policy, policy_version=version)
+                self._roster.change(spec)
+                collection.take_over(spec)
+            return collection, dropped
+
+    def deserted(self) -> list[str]:
+        """Homes of copies in object storage whose collections are gone: all that lies there is to be deleted."""
+        return sorted(self._roster.deserted)
+
+    def forget_deserted(self, home: str) -> None:
+        """Drops the note of a home that is empty now."""
+        self._roster.forget_deserted(home)
+
     def change(self, name: str, *, description: str | None = None, learning: bool | None = None) -> Collection:
         """Changes a collection's description, and whether it learns. Raises InvalidInput or CollectionNotFound."""
         if description is not None:
             _check_description(description)
-        with self._lock, self._database() as database:
+        with self._lock:
             collection = self.collection(name)
             before = collection.spec
             spec = replace(
@@ -108,8 +108,7 @@ class TenantDirectory:
                 description=before.description if description is None else description,
                 learning=before.learning if learning is None else learning,
             )
-            changed = (spec.description, int(spec.learning), name)
-            database.execute("UPDATE collections SET description = ?, learning = ? WHERE name = ?", changed)
+            self._roster.change(spec)
             collection.take_over(spec)
             return collection
 
@@ -117,9 +116,7 @@ class TenantDirectory:
         """Deletes a collection and all its files, for good. Raises CollectionNotFound."""
         with self._lock:
             collection = self.collection(name)
-            with self._database() as database:
-                database.execute("DELETE FROM collections WHERE name = ?", (name,))
-                checkpoint(database)
+            self._roster.remove(name, collection.pictures.home if collection.spec.may_have_copies else "")
             del self._collections[name]
             uid = self._uids.pop(name)
             collection.abandon()
@@ -127,8 +124,9 @@ class TenantDirectory:
             self.allowance.forget()
 
     def restore(self, name: str, snapshot_id: str, target: str, *, replacing: bool = False) -> Collection:
-        """Makes the collection `target` of a snapshot of collection `name`. With `replacing` it takes the place of the
-        collection of that name, whose snapshots it takes over.
+        """Makes the collection `target` of a snapshot of collection `name`, under the policy for pictures that that has
+        now. With `replacing` it takes the place of the collection of that name, whose snapshots it takes over, and
+        whose copies of pictures where it is `name` itself; else it has none.
 
         Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged, CollectionExists, InvalidInput or OSError.
         """
@@ -136,7 +134,11 @@ class TenantDirectory:
         source.kept.checked(snapshot_id)
         source.clear_kept()
         snapshot, database = source.kept.checked(snapshot_id)
-        return self.adopt_copy(database, spec_of(snapshot, target), replacing=replacing)
+        spec = replace(
+            spec_of(snapshot, target), picture_policy=source.spec.picture_policy,
+            policy_version=source.spec.policy_version,
+        )  # fmt: skip
+        return self.adopt_copy(database, spec, replacing=replacing)
 
     def adopt_snapshot(self, folder: Path, key: bytes, target: str) -> Collection:
         """Makes a collection of a snapshot that is of another tenant, or from another machine: `key` is that tenant's
@@ -159,7 +161,7 @@ class TenantDirectory:
             layout.root.mkdir(mode=0o700)
             copy_database(database, key or self._key, layout.records, self._key)
             old = self._collections.pop(spec.name, None)
-            made = self._adopt(uid, spec, replaced=old)
+            made = self._adopt(uid, spec, replaced=old, copied=True)
             self.allowance.forget()
             return made
 
@@ -171,11 +173,7 @@ class TenantDirectory:
         with self._lock:
             first, second = self.collection(one), self.collection(other)
             uids = self._uids[one], self._uids[other]
-            with self._database() as database:
-                database.execute("BEGIN IMMEDIATE")
-                for name, uid in ((f"{one} {other}", uids[0]), (one, uids[1]), (other, uids[0])):
-                    database.execute("UPDATE collections SET name = ? WHERE uid = ?", (name, uid))
-                database.execute("COMMIT")
+            self._roster.rename([(uids[1], one), (uids[0], other)])
             self._uids[one], self._uids[other] = uids[1], uids[0]
             self._collections = {**self._collections, one: second, other: first}
             first.take_over(replace(first.spec, name=other))
@@ -185,6 +183,10 @@ class TenantDirectory:
         """Collections that a crash left open: rows that died may still be in their files."""
         logs = {name: self._layout.collection(uid).write_ahead_log for name, uid in list(self._uids.items())}
         return [self._collections[n] for n, log in logs.items() if log.exists() and log.stat().st_size]
+
+    def every(self) -> list[Collection]:
+        """All collections."""
+        return list(self._collections.values())
 
     def hot(self) -> list[Collection]:
         """The collections that are in memory now."""
@@ -202,47 +204,47 @@ class TenantDirectory:
             for collection in self._collections.values():
                 collection.abandon()
 
-    def _adopt(self, uid: str, spec: CollectionSpec, replaced: Collection | None = None) -> Collection:
+    def _adopt(
+        self, uid: str, spec: CollectionSpec, replaced: Collection | None = None, *, copied: bool = False
+    ) -> Collection:
         """Enters a collection whose directory is there, in the place of another. The caller holds the lock."""
-        collection = self._collection_of(uid, spec)
+        before = self._uids.get(spec.name)
+        entry = Entry(uid, replaced.pictures.home if replaced is not None else uid, spec)
+        collection = self._collection_of(entry)
         with collection.hot:  # makes its database
             pass
-        values = (
-            spec.name,
-            uid,
-            spec.description,
-            spec.encoder_id,
-            spec.encoder_fingerprint,
-            spec.dimension,
-            _now_ms(),
-            int(spec.learning),
-        )
-        with self._database() as database:
-            database.execute("INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
-        before = self._uids.get(spec.name)
+        if replaced is not None:
+            replaced.abandon()
+        if copied or spec.picture_policy is not PicturePolicy.DISCARD:
+            collection.pictures.apply(spec.picture_policy)
+        if copied:
+            collection.pictures.settle(self._copies(before, replaced))
+        self._roster.enter(entry)
         self._uids[spec.name], self._collections[spec.name] = uid, collection
         if replaced is not None and before is not None:
-            replaced.abandon()
             move_kept(self._layout.collection(before), self._layout.collection(uid))
             shutil.rmtree(self._layout.collection(before).root)
         return collection
 
-    def _collection_of(self, uid: str, spec: CollectionSpec) -> Collection:
-        return Collection(Place(self._layout.collection(uid), self._key, spec, self.allowance), self._shelf)
+    def _copies(self, uid: str | None, replaced: Collection | None) -> Copies:
+        """The copies of pictures of a collection that is closed."""
+        if uid is None or replaced is None or not replaced.spec.may_have_copies:
+            return Copies()
+        connection = connect(self._layout.collection(uid).records, derive_key(self._key, "collection store"))
+        try:
+            return read_copies(connection)
+        finally:
+            connection.close()
+
+    def _collection_of(self, entry: Entry) -> Collection:
+        place = Place(self._layout.collection(entry.uid), self._key, entry.spec, self.allowance, entry.home)
+        return Collection(place, self._shelf)
 
     def _measure(self) -> Usage:
         used = Usage()
         for collection in list(self._collections.values()):
             used = used.plus(collection.usage())
         return used
-
-    @contextmanager
-    def _database(self) -> Iterator[Connection]:
-        connection = connect(self._layout.collections, derive_key(self._key, "tenant collections"))
-        try:
-            yield connection
-        finally:
-            connection.close()
 
     def _remove_orphans(self) -> None:
         known = set(self._uids.values())
@@ -261,15 +263,6 @@ def check_spec(spec: CollectionSpec) -> None:
     _check_description(spec.description)
 
 
-def _spec(row: Any) -> CollectionSpec:
-    _, name, encoder_id, fingerprint, dimension, description, learning = row
-    return CollectionSpec(name, encoder_id, fingerprint, dimension, description, bool(learning))
-
-
 def _check_description(description: str) -> None:
     if len(description.encode()) > MAX_DESCRIPTION_BYTES:
         raise InvalidInput("collection.description", f"the description is longer than {MAX_DESCRIPTION_BYTES} bytes")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
+from index import pictures
 from index.attributes import attributes_to_json, canonical, check_attributes
 from index.errors import DigestMoved, QuotaExceeded, RecordExists, RecordNotFound
-from index.model import Outcome, RecordPatch, RecordWrite, StoredRecord, Vector, WriteResult
+from index.model import KeptPicture, Outcome, RecordPatch, RecordWrite, StoredRecord, Vector, WriteResult
 from index.quota import Allowance, Usage
 from index.sqlite import Connection
 from index.store import Normalised, RowChange, pack_region, read_existing, read_sequence, read_usage, read_with_digest
@@ -59,7 +61,7 @@ class Transaction:
         if found is None:
             if given is None:
                 return _failed(write.record_id, DigestMoved("the record was deleted meanwhile"))
-            return self._insert(write, given)
+            return self._keeping(0, write, lambda: self._insert(write, given))
         old, old_digest = found
         same_picture = write.digest is not None and write.digest == old_digest
         if given is None and not same_picture:
@@ -70,7 +72,30 @@ class Transaction:
         new = old._replace(product_id=write.product_id, attributes=write.attributes, region=write.region, vector=vector)
         same_vector = same_picture or (write.digest == old_digest and np.array_equal(vector, old.vector))
         self._note_whence(old.row_id, write)
-        return self._replace(old, new, write.digest, unchanged=same_vector)
+        replace = partial(self._replace, old, new, write.digest, unchanged=same_vector)
+        if write.kept is None and same_vector:
+            return replace()
+        return self._keeping(old.row_id, write, replace)
+
+    def _keeping(self, row_id: int, write: RecordWrite, store: Callable[[], WriteResult]) -> WriteResult:
+        """Stores a record, and what is to be kept of its picture instead of what was; 0: the record is new."""
+        wanted = KeptPicture() if write.kept is None else pictures.allowed(self.connection, write.kept)
+        held, growth = pictures.kept_of_row(self.connection, row_id) if row_id else KeptPicture(), self.growth
+        if wanted == held:
+            return store()
+        if wanted.object_id not in ("", held.object_id) and not pictures.is_loose(self.connection, wanted.object_id):
+            return _failed(write.record_id, DigestMoved("storing the copy of the picture took too long"))
+        larger = Usage(0, wanted.bytes - held.bytes)
+        if larger.bytes > 0 and (refused := self._refused(growth.plus(larger))) is not None:
+            return _failed(write.record_id, refused)
+        self.growth = growth.plus(larger)
+        done = store()
+        if done.outcome is Outcome.FAILED:
+            self.growth = growth
+            return done
+        row = self._one("SELECT row_id FROM records WHERE record_id = ?", write.record_id)
+        pictures.keep(self.connection, row[0], wanted)  # type: ignore[index]
+        return done
 
     def patch(self, patch: RecordPatch) -> WriteResult:
         """Changes product id and attributes of one record. Failures are in the result."""
@@ -180,6 +205,7 @@ class Transaction:
         self._bury(row_id)
         if kept_snapshots_too:
             self._bury_former(row_id)
+            self._drop_picture(row_id)
         return 1
 
     def forget_withdrawn(self, record_id: str) -> int:
@@ -190,7 +216,11 @@ class Transaction:
         self.connection.execute("DELETE FROM withdrawn WHERE record_id = ?", (record_id,))
         self._bury(row[0])
         self._bury_former(row[0])
+        self._drop_picture(row[0])
         return 1
+
+    def _drop_picture(self, row_id: int) -> None:
+        self.growth = self.growth.plus(Usage(0, -pictures.drop(self.connection, row_id)))
 
     def _bury(self, row_id: int) -> None:
         self.sequence += 1

@@ -21,6 +21,8 @@ from service.encoder.decoding import Decoders, DecodingLimits
 from service.encoder.execution import Hardware
 from service.encoder.registry import EncoderRegistry
 from service.engine.engine import Engine
+from service.engine.handing_out import HandingOut
+from service.engine.keeping import Keeping
 from service.engine.pictures import PictureEncoder
 from service.engine.sources import Sources
 from service.engine.workers import Workers
@@ -31,6 +33,9 @@ from service.intake.hosts import HostLimits
 from service.intake.limits import PictureLimits
 from service.lifecycle import Addresses, Lifecycle, Parts, refresh_gauges
 from service.metrics import Metrics
+from service.objects.links import Links
+from service.objects.sealed import SealedObjects
+from service.objects.store import Bucket, ObjectStore
 from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten
 from service.rpc.gate import Gate
 from service.rpc.guard import Admitting, Guard
@@ -46,7 +51,9 @@ from service.tenancy.registry import TenantRegistry
 from service.tenancy.rewrap import finish
 from service.tenancy.spaces import TenantSpaces
 from service.web.http import HttpServer
+from service.web.pictures import picture_page
 
+_LINKS = "picture links"
 _LOG = logging.getLogger(__name__)
 
 
@@ -147,7 +154,25 @@ def engine_of(settings: Settings, registry: TenantRegistry, metrics: Metrics, al
         DataDirectory(settings.data_dir), registry, HotCollections(settings.index_bytes), settings.region
     )
     sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)
-    return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances)
+    keeping = Keeping(SealedObjects(object_store_of(settings), registry.data_key), workers)
+    return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances, keeping)
+
+
+def object_store_of(settings: Settings) -> ObjectStore:
+    """Where sealed objects lie. Raises SettingError."""
+    secret, bucket = settings.object_store_secret_key, None
+    if settings.object_store:
+        bucket = Bucket(
+            settings.object_store, settings.object_store_endpoint, settings.object_store_region,
+            settings.object_store_access_key, secret.get_secret_value() if secret else "",
+        )  # fmt: skip
+    return ObjectStore(DataDirectory(settings.data_dir).objects, bucket)
+
+
+def _handing_out(settings: Settings, registry: TenantRegistry, engine: Engine) -> HandingOut:
+    handing_out = HandingOut(Links(registry.secret(_LINKS)), registry.api_keys, engine.workers)
+    handing_out.openers["picture"] = engine.kept_picture
+    return handing_out
 
 
 def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
@@ -162,9 +187,12 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     sync = _sync_of(settings, ledgers, engine, coordinator, audit)
     erasing = Erasing(ErasingParts(engine, ledgers, audit))
-    served = Served(engine, sync.calls, sync.elsewhere, audit, registry.access, erasing)
+    handing_out = _handing_out(settings, registry, engine)
+    served = Served(engine, sync.calls, sync.elsewhere, audit, registry.access, erasing, handing_out)
     rpc = RpcServer(_transport(settings), served, guard, version())
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
+    http.add("/pictures/{token}", picture_page(handing_out.open))
+    handing_out.base = lambda: settings.http_public_url.rstrip("/") or http.loopback_url
     parts = Parts(settings, version(), engine, registry, audit, gate, metrics, rpc, http, redis, coordinator, sync)
     lifecycle = Lifecycle(parts)
     return lifecycle

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,13 +34,21 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("afterimage-data"), description="Directory of all data. One server owns it at a time.")
     region: str = Field("", pattern="^[a-z0-9-]{0,32}$", description="Where this data lies. Stamped on new tenants.")
     listen: str = Field("127.0.0.1:50051", description="Where gRPC listens, HOST:PORT. Port 0 takes a free one.")
-    http: str = Field("", description="Where metrics and health listen over HTTP, HOST:PORT. Empty: nowhere.")
+    http: str = Field("", description="Where metrics, health and links to pictures listen, HOST:PORT. Empty: nowhere.")
+    http_public_url: str = Field(
+        "", description="URL at which others reach `http`, for links. Empty: on loopback alone."
+    )
     tls_cert: Path | None = Field(None, description="Server certificate chain, PEM. Needed off loopback.")
     tls_key: Path | None = Field(None, description="Private key of tls_cert, PEM.")
     client_ca: Path | None = Field(None, description="CA of client certificates, PEM. Set: clients must show one.")
     master_key_file: Path | None = Field(None, description="File of the master key. Unset: <data_dir>.master-key.")
     master_key: SecretStr | None = Field(None, description="The master key itself, base64, instead of a file.")
     master_key_command: str = Field("", description="Command that prints the master key, base64, instead of a file.")
+    object_store: str = Field("", description="s3://bucket/prefix for kept pictures. Empty: a folder of data_dir.")
+    object_store_endpoint: str = Field("", description="URL of an S3 service other than Amazon's.")
+    object_store_region: str = Field("", description="Region of the bucket. Empty: as the machine says.")
+    object_store_access_key: str = Field("", description="Access key of the bucket. Empty: as the machine says.")
+    object_store_secret_key: SecretStr | None = Field(None, description="Secret key of object_store_access_key.")
     redis_url: str = Field("", description="redis://, rediss:// or unix:// URL. Empty: an embedded Redis.")
     encoders_dir: Path | None = Field(None, description="Directory with one folder per encoder of your own.")
     default_encoder: str = Field("builtin", description="Encoder of collections that name none.")
@@ -206,10 +216,26 @@ def _check(settings: Settings) -> None:
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     if settings.worker_secret is not None and len(secret) < 32:
         raise SettingError("worker_secret: needs at least 32 characters, such as `openssl rand -hex 32` gives")
+    _check_places(settings)
     for name in ("tls_cert", "tls_key", "client_ca"):
         path = getattr(settings, name)
         if path is not None and not path.is_file():
             raise SettingError(f"{name}: {path} is not a file")
+
+
+def _check_places(settings: Settings) -> None:
+    public = urlsplit(settings.http_public_url)
+    if settings.http_public_url and not settings.http:
+        raise SettingError("http_public_url: needs http")
+    loopback = public.scheme == "http" and is_loopback(public.hostname or "")
+    if settings.http_public_url and not loopback and not (public.scheme == "https" and public.netloc):
+        raise SettingError("http_public_url: must be https://…, as whoever terminates TLS serves it; links are secrets")
+    if settings.object_store and not re.fullmatch(r"s3://[^/\s]+(/\S*)?", settings.object_store):
+        raise SettingError("object_store: must be s3://bucket or s3://bucket/prefix; empty: a folder of data_dir")
+    if settings.object_store_endpoint and urlsplit(settings.object_store_endpoint).scheme not in ("http", "https"):
+        raise SettingError("object_store_endpoint: must be an http:// or https:// URL")
+    if bool(settings.object_store_access_key) != (settings.object_store_secret_key is not None):
+        raise SettingError("object_store_access_key and object_store_secret_key: set both or neither")
 
 
 def _read_file(path: Path) -> dict[str, object]:

@@ -10,6 +10,7 @@ from service.config import Settings
 
 # Modules that can open a connection, and which of those below they open.
 OPENED_BY = {
+    "service.objects.store": ("object store",),
     "service.intake.fetch": ("pictures", "feeds", "webhooks"),
     "service.intake.resolver": ("names",),
     "service.coordination.connect": ("redis",),
@@ -43,6 +44,7 @@ def connections(settings: Settings) -> list[Connection]:
             "fetch_urls = false",
         ),
         _redis(settings),
+        _object_store(settings),
         Connection(
             "master key command", bool(settings.master_key_command), settings.master_key_command or "-",
             "the command may ask a key-management service", "use a file or the environment",
@@ -52,6 +54,16 @@ def connections(settings: Settings) -> list[Connection]:
             "a worker, not the server, opens it", "run no worker",
         ),
     ]  # fmt: skip
+
+
+def _object_store(settings: Settings) -> Connection:
+    why = "pictures that a collection's owner wants kept, sealed"
+    if not settings.object_store:
+        return Connection("object store", False, "a folder of the data directory", why, "never leaves this machine")
+    to = settings.object_store_endpoint or f"Amazon S3, {settings.object_store_region or 'region of the machine'}"
+    if not settings.object_store_access_key:
+        to += "; for credentials the cloud's metadata service"
+    return Connection("object store", True, to, why, 'object_store = ""')
 
 
 def _web(settings: Settings) -> str:

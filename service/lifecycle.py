@@ -31,6 +31,7 @@ _LOG = structlog.get_logger(__name__)
 _UPKEEP_EVERY_S = 2.0
 _LAST_WORDS_S = 0.5
 _NOTE_EVERY_S = 60.0
+_SWEEP_EVERY_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Lifecycle:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._healthy, self._noted = True, time.monotonic()
+        self._healthy, self._noted, self._swept = True, time.monotonic(), 0.0
         self._upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> Addresses:
@@ -134,6 +135,7 @@ class Lifecycle:
         await asyncio.to_thread(parts.audit.forget, set(parts.registry.deleted_uids()))
         await asyncio.to_thread(parts.engine.spaces.remove_deleted)
         await asyncio.to_thread(parts.engine.spaces.maintain)
+        await asyncio.to_thread(self._sweep)
         if time.monotonic() - self._noted >= _NOTE_EVERY_S:
             self._noted = time.monotonic()
             await asyncio.to_thread(parts.registry.api_keys.note_uses)
@@ -143,6 +145,13 @@ class Lifecycle:
             _LOG.warning("the embedded Redis had ended and was started again")
         parts.metrics.redis_up.set(await parts.coordinator.healthy())
         await self._show_health()
+
+    def _sweep(self) -> None:
+        keeping, every = self._parts.engine.keeping, time.monotonic() - self._swept >= _SWEEP_EVERY_S
+        if every:
+            self._swept = time.monotonic()
+        keeping.sweep_deleted(self._parts.registry.deleted_uids())
+        keeping.sweep_all(self._parts.engine.spaces.opened(), cold_too=every)
 
     async def _show_health(self) -> None:
         ready = self.ready()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from afterimage.client import Client
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 
+_POLICIES = ("DISCARD", "REFERENCE", "ENCRYPTED_COPY")
 collections = typer.Typer(no_args_is_help=True, help="Make, look at and delete collections.")
 
 
@@ -21,10 +24,14 @@ def create(
     name: str,
     encoder: Annotated[str, typer.Option(help="Encoder id; see `afterimage encoders list`.")] = "",
     description: Annotated[str, typer.Option(help="For people.")] = "",
+    pictures: Annotated[
+        str, typer.Option(help="What is kept of pictures: discard, reference or encrypted_copy.")
+    ] = "discard",
     json: JsonFlag = False,
 ) -> None:
     """Make a collection. Example: afterimage collections create shoes"""
-    made = client.create_collection(name, encoder_id=encoder, description=description)
+    policy = _policy(pictures)
+    made = client.create_collection(name, encoder_id=encoder, description=description, picture_policy=policy)
     if json:
         print_json(asdict(made))
     else:
@@ -75,6 +82,40 @@ def update(
         raise CommandError("--learning is auto or off", code=Exit.USAGE)
     found = client.update_collection(name, description=description, learning=learning)
     print_json(asdict(found)) if json else print(f"Collection {name} is updated.")
+
+
+@collections.command("pictures")
+@with_client
+def pictures(
+    client: Client,
+    name: str,
+    policy: Annotated[str, typer.Argument(help="discard, reference or encrypted_copy.")],
+    force: Annotated[bool, typer.Option("--force", help="Delete what the policy does not allow.")] = False,
+    receipt: Annotated[Path | None, typer.Option(help="File to write the receipt to.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Change what is kept of pictures from now on; what is kept and no longer allowed is deleted, with a receipt.
+
+    The key needs the scope `admin`. Example: afterimage collections pictures shoes discard --force
+    """
+    done = client.set_picture_policy(name, _policy(policy), force=force)
+    if receipt is not None and done.receipt is not None:
+        receipt.write_text(jsonlib.dumps(asdict(done.receipt), indent=1) + "\n")
+    lost = f"{done.copies} copies and {done.urls} URLs"
+    if json:
+        print_json(asdict(done))
+    elif done.policy != _policy(policy):
+        print(f"This would delete {lost}. Nothing was done; add --force.")
+    else:
+        what = f"; {lost} are deleted" if done.receipt is not None else ""
+        print(f"Collection {name} has the policy {done.policy}, version {done.policy_version}{what}.")
+
+
+def _policy(text: str) -> str:
+    name = text.upper().replace("-", "_")
+    if name not in _POLICIES:
+        raise CommandError(f"{text!r} is not discard, reference or encrypted_copy", code=Exit.USAGE)
+    return name
 
 
 @collections.command("delete")

@@ -90,6 +90,23 @@ def update(
     print_json({"record_id": record_id, "outcome": result.outcome}) if json else print(f"{record_id}: {result.outcome}")
 
 
+@records.command("picture")
+@with_client
+def picture(
+    client: Client,
+    collection: str,
+    record_id: str,
+    minutes: Annotated[int, typer.Option(min=1, max=60, help="How long the link lives.")] = 10,
+    json: JsonFlag = False,
+) -> None:
+    """Print a link to the picture of a record, where the collection keeps it. The key needs the scope `pictures`.
+
+    Example: curl -o 1042.jpg "$(afterimage records picture shoes 1042)"
+    """
+    link = client.picture_link(collection, record_id, minutes=minutes)
+    print_json(asdict(link)) if json else print(link.url)
+
+
 @records.command("delete")
 @with_client
 def delete(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from index import Collection, CollectionSpec, TenantDirectory, Vector
+from index import Collection, CollectionSpec, PicturePolicy, TenantDirectory, Vector
 from service.encoder.fair_queue import Lane
 from service.encoder.manifest import BlockSpec, Manifest, ScoreSpec
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
+from service.engine.keeping import Keeping
 from service.engine.pictures import PictureEncoder, PictureSource, Purpose
 from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
+from service.objects.links import Linked
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import Principal
 from service.tenancy.spaces import TenantSpaces
@@ -27,6 +29,7 @@ class NewCollection:
     encoder_id: str = ""
     description: str = ""
     learning: bool = True
+    picture_policy: PicturePolicy = PicturePolicy.DISCARD
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Engine:
     workers: Workers
     metrics: Metrics
     allowances: Allowances
+    keeping: Keeping
 
     async def directory(self, principal: Principal) -> TenantDirectory:
         """The caller's own directory. Raises ServiceError."""
@@ -57,8 +61,9 @@ class Engine:
         manifest = self.encoders.manifest(wanted.encoder_id)
         dimension = manifest.output.dimension
         spec = CollectionSpec(
-            wanted.name, manifest.id, manifest.fingerprint, dimension, wanted.description, wanted.learning
-        )
+            wanted.name, manifest.id, manifest.fingerprint, dimension, wanted.description, wanted.learning,
+            wanted.picture_policy,
+        )  # fmt: skip
         directory = await self.directory(principal)
         with translated_errors():
             return await self.workers.write(directory.create, spec)
@@ -67,6 +72,15 @@ class Engine:
         """The vector of a picture that someone searches with. Raises ServiceError."""
         resolved = await self.sources.resolved(source, principal.tenant_uid)
         return await self.pictures.encode(resolved, encoder, Purpose(principal.tenant_uid, Lane.SEARCH))
+
+    async def kept_picture(self, linked: Linked) -> bytes:
+        """The copy that a link leads to. Raises ServiceError (PICTURE_NOT_FOUND, PICTURE_DAMAGED)."""
+        with translated_errors():
+            directory = await self.workers.read(self.spaces.directory, linked.tenant_uid)
+        for collection in directory.every():
+            if collection.pictures.home == linked.place:
+                return await self.keeping.copy(linked.tenant_uid, collection, linked.object_id)
+        raise ServiceError(Reason.PICTURE_NOT_FOUND, "the collection is gone")
 
     def encoder_of(self, collection: Collection) -> Manifest:
         """The encoder that a collection is pinned to. Raises ServiceError (ENCODER_MISSING) where this server has none

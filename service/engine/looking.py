@@ -18,11 +18,13 @@ from service.intake.fetch import Validators
 
 @dataclass(frozen=True)
 class Viewer:
-    """For whom a picture is looked at: whose it is, what encodes it, how its collection recognises it."""
+    """For whom a picture is looked at: whose it is, what encodes it, how its collection recognises it. copies: the
+    collection keeps pictures."""
 
     tenant_uid: str
     encoder: Manifest
     digests: PictureDigests
+    copies: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,12 @@ class Look:
 class Seen:
     """What became of a look. digest: of the picture; the stored one where its host says that it has not changed.
     vector: shape (dimension,), None where the picture is the one that is stored. validators: None where it was not
-    fetched."""
+    fetched. picture: as it was sent or fetched, for a collection that keeps it."""
 
     digest: bytes | None
     vector: Vector | None
     validators: Validators | None
+    picture: bytes | None = field(default=None, repr=False)
 
 
 class Looking(Protocol):
@@ -74,8 +77,9 @@ class LookingHere:
             return Seen(wanted.stored, None, fetched.validators)
         image = source.image
         digest = await self._workers.hash(len(image), viewer.digests.of, image, source.region)
+        kept = image if viewer.copies else None
         if digest == wanted.stored:
-            return Seen(digest, None, fetched.validators)
+            return Seen(digest, None, fetched.validators, kept)
         purpose = Purpose(viewer.tenant_uid, Lane.INSERT)
         vector = await self._pictures.encode(source, viewer.encoder, purpose, digest)
-        return Seen(digest, vector, fetched.validators)
+        return Seen(digest, vector, fetched.validators, kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from index import Collection, Origin, RecordWrite
+from index import Collection, KeptPicture, Origin, PicturePolicy, RecordWrite
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.looking import Look, Looking, LookingHere, Viewer
@@ -15,10 +15,12 @@ from service.intake.fetch import Validators
 
 @dataclass(frozen=True)
 class Known:
-    """What the collection holds of some records: content digests and origins, by record id."""
+    """What the collection holds of some records: content digests, origins, and what is kept of their pictures, by
+    record id."""
 
     digests: Mapping[str, bytes] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    kept: Mapping[str, KeptPicture] = field(default_factory=dict)
 
 
 class Renewal:
@@ -35,6 +37,7 @@ class Renewal:
             return Known(
                 await read(collection.digests, ids) if ids else {},
                 await read(collection.origins, fetched) if fetched else {},
+                await read(collection.pictures.of, ids) if ids and _copies(collection) else {},
             )
 
     async def with_picture(
@@ -44,14 +47,22 @@ class Renewal:
         ServiceError."""
         stored, origin = known.digests.get(write.record_id), known.origins.get(write.record_id)
         digests, url_digest = collection.picture_digests, b""
-        validators = Validators()
+        validators, copy_missing = Validators(), _copies(collection) and write.record_id not in known.kept
         if picture.image is None and picture.url:
             url_digest = digests.of_url(picture.url, picture.region)
-            if stored and origin is not None and origin.url_digest == url_digest:
+            if stored and origin is not None and origin.url_digest == url_digest and not copy_missing:
                 validators = Validators(origin.etag, origin.last_modified)
-        viewer = Viewer(tenant, self._engine.encoder_of(collection), digests)
+        viewer = Viewer(tenant, self._engine.encoder_of(collection), digests, _copies(collection))
         seen = await self._looking.look(viewer, Look(picture, stored, validators))
         write = replace(write, region=picture.region, digest=seen.digest, vector=seen.vector)
+        if seen.picture is not None and (copy_missing or seen.vector is not None):
+            write = replace(write, kept=await self._engine.keeping.keep(tenant, collection, seen.picture))
+        elif picture.url and collection.spec.picture_policy is PicturePolicy.REFERENCE:
+            write = replace(write, kept=KeptPicture(url=picture.url))
         if seen.validators is None:
             return write
         return replace(write, origin=Origin(url_digest, seen.validators.etag, seen.validators.last_modified))
+
+
+def _copies(collection: Collection) -> bool:
+    return collection.spec.picture_policy is PicturePolicy.ENCRYPTED_COPY

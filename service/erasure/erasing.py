@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from index import CollectionSpec, PicturePolicy
+from index.pictures import Dropped, lost_by
 from service.audit.logs import AuditLogs
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
@@ -25,6 +27,16 @@ class ErasingParts:
     audit: AuditLogs
 
 
+@dataclass(frozen=True)
+class PolicyChange:
+    """What became of a change of policy. dropped: what was deleted, or, where nothing was changed, what would be."""
+
+    spec: CollectionSpec
+    dropped: Dropped
+    changed: bool
+    receipt: Receipt | None = None
+
+
 class Erasing:
     """For any tenant."""
 
@@ -39,6 +51,7 @@ class Erasing:
         collection = await engine.collection(caller, collection_name)
         with translated_errors():
             erased = await engine.workers.upkeep(collection.erase, record_ids, product_ids)
+            await engine.workers.upkeep(engine.keeping.sweep, uid, collection)
             await asyncio.to_thread(self._forget_in_runs, uid, {*record_ids, *product_ids})
         ids = (*record_ids, *product_ids)
         found = Erased(
@@ -54,7 +67,35 @@ class Erasing:
         with translated_errors():
             records = await engine.workers.read(collection.count)
             await engine.workers.write(directory.delete, name)
+            await engine.workers.upkeep(engine.keeping.sweep_deserted, caller.tenant_uid, directory)
         return await self._certified(caller, Erased(caller.tenant_uid, "collection", name, records, now_ms()))
+
+    async def policy(self, caller: Principal, name: str, policy: PicturePolicy, *, force: bool) -> PolicyChange:
+        """Changes what is kept of pictures; returns once what the new policy does not allow is deleted. Without `force`
+        nothing is changed where something would be deleted. Raises ServiceError."""
+        engine = self._parts.engine
+        collection, directory = await engine.collection(caller, name), await engine.directory(caller)
+        before = collection.spec
+        with translated_errors():
+            there = await engine.workers.read(collection.pictures.counts)
+            lost = lost_by(there, policy)
+            if lost != Dropped() and not force:
+                return PolicyChange(before, lost, changed=False)
+            collection, dropped = await engine.workers.upkeep(directory.set_policy, name, policy)
+            await engine.workers.upkeep(engine.keeping.sweep, caller.tenant_uid, collection)
+        spec, receipt = collection.spec, None
+        changed = spec.policy_version != before.policy_version
+        if changed:
+            told: dict[str, str | int | bool] = {
+                "collection": name, "from": before.picture_policy.value, "to": policy.value,
+                "version": spec.policy_version,
+            }  # fmt: skip
+            with translated_errors():
+                await asyncio.to_thread(self._parts.audit.add, caller.tenant_uid, caller.actor, "picture.policy", told)
+        if dropped != Dropped() or (changed and before.picture_policy is not PicturePolicy.DISCARD):
+            count = dropped.copies + dropped.urls
+            receipt = await self._certified(caller, Erased(caller.tenant_uid, "pictures", name, count, now_ms()))
+        return PolicyChange(spec, dropped, changed, receipt)
 
     def _forget_in_runs(self, tenant_uid: str, ids: set[str]) -> None:
         ledger = self._parts.ledgers.of_if_any(tenant_uid)

@@ -32,6 +32,12 @@ def sniff(head: bytes) -> Format | None:
     return None
 
 
+def media_type(picture: bytes) -> str:
+    """The media type of a picture, such as image/png."""
+    found = sniff(picture[:SNIFF_BYTES])
+    return f"image/{found.value}" if found is not None else "application/octet-stream"
+
+
 def describe(head: bytes) -> str:
     """What a refused file looks like, for the error message. Never quotes its content."""
     known = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from afterimage.v1.collection_service_pb2 import PicturePolicy
 from service.audit.chain import Details
 
 _PACKAGE = "/afterimage.v1."
@@ -38,8 +39,13 @@ def _searched_many(request: Any, response: Any) -> Details | None:
 _ACTIONS: dict[str, tuple[str, Told]] = {
     "CollectionService/CreateCollection": (
         "collection.create",
-        lambda q, r: {"collection": r.collection.name, "encoder": r.collection.encoder_id},
+        lambda q, r: {
+            "collection": r.collection.name,
+            "encoder": r.collection.encoder_id,
+            "pictures": PicturePolicy.Name(r.collection.picture_policy).removeprefix("PICTURE_POLICY_"),
+        },
     ),
+    "PictureService/GetPictureLink": ("picture.link", lambda q, _: {"collection": q.collection}),
     "CollectionService/UpdateCollection": ("collection.update", lambda q, _: {"collection": q.name}),
     "CollectionService/DeleteCollection": ("collection.delete", _deleted),
     "RecordService/DeleteRecords": ("records.delete", _deleted),

@@ -11,7 +11,7 @@ from afterimage.v1 import collection_service_pb2_grpc as pb_grpc
 from index import Collection, CollectionSpec, CollectionStats
 from service.engine.engine import Engine, NewCollection
 from service.engine.faults import translated_errors
-from service.rpc.convert import invalid, page_size, timestamp
+from service.rpc.convert import from_policy, page_size, timestamp, to_policy
 from service.rpc.guard import principal
 
 _LEARNING = {pb.LEARNING_UNSPECIFIED: None, pb.LEARNING_AUTO: True, pb.LEARNING_OFF: False}
@@ -29,11 +29,10 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
     ) -> pb.CreateCollectionResponse:
         """Makes an empty collection."""
         wanted = request.collection
-        if wanted.picture_policy not in (pb.PICTURE_POLICY_UNSPECIFIED, pb.PICTURE_POLICY_DISCARD):
-            raise invalid("collection.picture_policy", "the picture policy is one that this version does not know")
+        policy = to_policy(wanted.picture_policy or pb.PICTURE_POLICY_DISCARD, "collection.picture_policy")
         learning = _LEARNING[wanted.learning] is not False
         made = await self._engine.create_collection(
-            principal(), NewCollection(wanted.name, wanted.encoder_id, wanted.description, learning)
+            principal(), NewCollection(wanted.name, wanted.encoder_id, wanted.description, learning, policy)
         )
         return pb.CreateCollectionResponse(collection=await self._message(made))
 
@@ -92,7 +91,8 @@ def _to_message(spec: CollectionSpec, stats: CollectionStats) -> pb.Collection:
         encoder_id=spec.encoder_id,
         dimension=spec.dimension,
         encoder_fingerprint=spec.encoder_fingerprint,
-        picture_policy=pb.PICTURE_POLICY_DISCARD,
+        picture_policy=from_policy(spec.picture_policy),
+        policy_version=spec.policy_version,
         learning=pb.LEARNING_AUTO if spec.learning else pb.LEARNING_OFF,
         learned=stats.learned,
         record_count=stats.records,

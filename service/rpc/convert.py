@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from afterimage.v1 import collection_service_pb2 as collection_pb
 from afterimage.v1 import record_service_pb2 as records_pb
 from afterimage.v1 import types_pb2 as types_pb
-from index import Outcome, RecordPatch, Region, StoredRecord, Vector, WriteResult
+from index import Outcome, PicturePolicy, RecordPatch, Region, StoredRecord, Vector, WriteResult
 from index.model import Attributes, AttributeValue
 from service.engine.faults import as_service_error
 from service.engine.ingest import RecordInput, missing_source
@@ -20,6 +21,7 @@ from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
 from service.rpc.status import to_record_error
 
+_POLICY = "PICTURE_POLICY_"
 _MAX_VECTOR_BYTES = 16 * 1024 * 1024  # of a message; clients commonly receive 20 MiB
 _OUTCOMES = {
     Outcome.CREATED: records_pb.WRITE_OUTCOME_CREATED,
@@ -194,3 +196,17 @@ def from_token(token: str, context: str) -> int:
     if check != zlib.crc32(context.encode()) or position > 2**62:
         raise invalid("page_token", "the page token belongs to another list; the filter must be the same on every page")
     return int(position)
+
+
+def to_policy(value: int, field: str) -> PicturePolicy:
+    """A policy. Raises ServiceError for one that this version does not know."""
+    name = collection_pb.PicturePolicy.Name(value) if value in collection_pb.PicturePolicy.values() else ""  # type: ignore[arg-type]
+    known = name.removeprefix(_POLICY)
+    if known not in PicturePolicy.__members__:
+        raise invalid(field, "the picture policy is one that this version does not know")
+    return PicturePolicy(known)
+
+
+def from_policy(policy: PicturePolicy) -> collection_pb.PicturePolicy.ValueType:
+    """A policy as a message has it."""
+    return collection_pb.PicturePolicy.Value(_POLICY + policy.value)

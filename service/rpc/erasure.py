@@ -28,14 +28,15 @@ class ErasureServicer(pb_grpc.ErasureServiceServicer):
         records, products = list(request.record_ids), [p for p in request.product_ids if p]
         check_count("record_ids", len(records) + len(products), _MOST_IDS)
         receipt = await self._erasing.records(principal(), request.collection, records, products)
-        return pb.EraseRecordsResponse(receipt=_to_receipt(receipt))
+        return pb.EraseRecordsResponse(receipt=from_receipt(receipt))
 
     async def EraseCollection(self, request: pb.EraseCollectionRequest, context: Context) -> pb.EraseCollectionResponse:
         """Erases a collection."""
         return pb.EraseCollectionResponse(
-            receipt=_to_receipt(await self._erasing.collection(principal(), request.name))
+            receipt=from_receipt(await self._erasing.collection(principal(), request.name))
         )
 
 
-def _to_receipt(receipt: Receipt) -> pb.ErasureReceipt:
+def from_receipt(receipt: Receipt) -> pb.ErasureReceipt:
+    """A receipt as a message."""
     return pb.ErasureReceipt(**{**receipt.told(), "signature": receipt.signature})  # type: ignore[arg-type]

@@ -21,6 +21,8 @@ from afterimage.v1 import (
     collection_service_pb2_grpc,
     erasure_service_pb2,
     erasure_service_pb2_grpc,
+    picture_service_pb2,
+    picture_service_pb2_grpc,
     record_service_pb2,
     record_service_pb2_grpc,
     search_service_pb2,
@@ -34,6 +36,7 @@ from afterimage.v1 import (
 )
 from service.audit.logs import AuditLogs
 from service.engine.engine import Engine
+from service.engine.handing_out import HandingOut
 from service.erasure.erasing import Erasing
 from service.errors import SettingError
 from service.rpc.access_requests import AccessServicer
@@ -42,6 +45,7 @@ from service.rpc.audit import AuditServicer
 from service.rpc.collections import CollectionServicer
 from service.rpc.erasure import ErasureServicer
 from service.rpc.guard import Guard
+from service.rpc.pictures import PictureServicer
 from service.rpc.records import RecordServicer
 from service.rpc.search import SearchServicer
 from service.rpc.server_info import ServerInfoServicer
@@ -64,6 +68,7 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
         audit_service_pb2,
         access_service_pb2,
         erasure_service_pb2,
+        picture_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -92,6 +97,7 @@ class Served:
     audit: AuditLogs
     access: AccessRequests
     erasing: Erasing
+    handing_out: HandingOut
 
 
 class RpcServer:
@@ -116,6 +122,8 @@ class RpcServer:
         access = AccessServicer(served.access, engine.workers)
         access_service_pb2_grpc.add_AccessServiceServicer_to_server(access, self._server)
         erasure_service_pb2_grpc.add_ErasureServiceServicer_to_server(ErasureServicer(served.erasing), self._server)
+        pictures = PictureServicer(engine, served.erasing, served.handing_out)
+        picture_service_pb2_grpc.add_PictureServiceServicer_to_server(pictures, self._server)
         workers = WorkerServicer(served.elsewhere, version)
         worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(workers, self._server)
         info = ServerInfoServicer(engine, version, transport.max_message_bytes)

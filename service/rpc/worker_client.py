@@ -151,7 +151,7 @@ class _Session:
         encoder = self._eyes.encoders.pinned(message.encoder_id, message.encoder_fingerprint)
         if encoder is None:  # the server was told which ones are here
             raise ServiceError(Reason.ENCODER_MISSING, f"no encoder {message.encoder_id!r} here")
-        return Viewer(tenant, encoder, PictureDigests(message.digest_key, message.encoder_fingerprint))
+        return Viewer(tenant, encoder, PictureDigests(message.digest_key, message.encoder_fingerprint), message.copies)
 
     async def _look(self, asked: pb.PictureToSee) -> None:
         assert self._viewer is not None

@@ -75,7 +75,9 @@ def _to_seen(message: pb.PictureSeen) -> Seen | ServiceError:
         vector = to_vector("vector", message.vector) if message.vector else None
     except ServiceError as error:
         return error
-    return Seen(message.digest or None, vector, Validators(message.etag, message.last_modified))
+    return Seen(
+        message.digest or None, vector, Validators(message.etag, message.last_modified), message.picture or None
+    )
 
 
 def _to_error(message: pb.PictureFailed) -> ServiceError:
@@ -89,7 +91,7 @@ def _to_response(message: Introduction | Asked) -> pb.WorkOnRunResponse:
         return pb.WorkOnRunResponse(
             collection=pb.CollectionToServe(
                 encoder_id=viewer.encoder.id, encoder_fingerprint=viewer.encoder.fingerprint,
-                digest_key=viewer.digests.key, allowed_hosts=hosts or (), any_host=hosts is None,
+                digest_key=viewer.digests.key, allowed_hosts=hosts or (), any_host=hosts is None, copies=viewer.copies,
             )
         )  # fmt: skip
     look = message.look
@@ -107,7 +109,7 @@ def seen_of(number: int, seen: Seen) -> pb.WorkOnRunRequest:
     return pb.WorkOnRunRequest(
         seen=pb.PictureSeen(
             number=number, digest=seen.digest or b"", etag=validators.etag, last_modified=validators.last_modified,
-            vector=b"" if seen.vector is None else from_vector(seen.vector),
+            vector=b"" if seen.vector is None else from_vector(seen.vector), picture=seen.picture or b"",
         )
     )  # fmt: skip
 

@@ -30,6 +30,7 @@ class Scope(StrEnum):
     SYNC = "sync"
     ADMIN = "admin"
     AUDIT = "audit"
+    PICTURES = "pictures"
 
 
 @dataclass(frozen=True)

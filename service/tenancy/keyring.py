@@ -143,6 +143,13 @@ class KeyRing:
         self._used[key.key_id] = now
         return found.principal
 
+    def lives(self, tenant_uid: str, key_id: str) -> bool:
+        """Whether a key of the tenant works now."""
+        found = self._look_up(key_id)
+        if found is None or found.revoked or found.principal.tenant_uid != tenant_uid:
+            return False
+        return found.expires_ms is None or found.expires_ms > now_ms()
+
     def note_uses(self) -> None:
         """Writes down which keys were used since the last time. Meant to be called every minute."""
         used, self._used = self._used, {}

@@ -50,6 +50,11 @@ class TenantSpaces:
         """The tenant's directory if it is open already. Never waits, so an event loop may call it."""
         return self._open.get(tenant_uid)
 
+    def opened(self) -> list[tuple[str, TenantDirectory]]:
+        """All directories that are open, with their tenants' uids."""
+        with self._lock:
+            return list(self._open.items())
+
     def limits(self, tenant_uid: str) -> Limits:
         """What the tenant may store and ask for."""
         return self._registry.limits.of(tenant_uid)

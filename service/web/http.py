@@ -1,25 +1,40 @@
-"""The HTTP port: `/metrics` (Prometheus), `/healthz` (the process lives), `/readyz` (it accepts calls)."""
+"""The HTTP port: `/metrics` (Prometheus), `/healthz` (the process lives), `/readyz` (it accepts calls), and what others
+add to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from service.config import is_loopback
 from service.errors import SettingError
 from service.metrics import Metrics
 
+Page = Callable[[web.Request], Awaitable[web.Response]]
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class HttpServer:
-    """Serves three read-only pages. None holds data of a tenant."""
+    """Serves read-only pages. Its own hold no data of a tenant."""
 
     def __init__(self, metrics: Metrics, ready: Callable[[], bool], refresh: Callable[[], None]) -> None:
         """`refresh` brings gauges up to date before the metrics are written."""
         self._metrics, self._ready, self._refresh = metrics, ready, refresh
         self._runner: web.AppRunner | None = None
-        self.port = 0
+        self._added: list[tuple[str, Page]] = []
+        self.host, self.port = "", 0
+
+    def add(self, path: str, page: Page) -> None:
+        """Serves another page, from the start on."""
+        self._added.append((path, page))
+
+    @property
+    def loopback_url(self) -> str:
+        """Where programs on this machine reach it; empty where it listens nowhere, or not on loopback."""
+        if not self.port or not is_loopback(self.host):
+            return ""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     async def start(self, host: str, port: int) -> None:
         """Begins to listen. Raises SettingError where the address cannot be bound."""
@@ -27,6 +42,8 @@ class HttpServer:
         application.router.add_get("/metrics", self._get_metrics)
         application.router.add_get("/healthz", self._get_health)
         application.router.add_get("/readyz", self._get_ready)
+        for path, page in self._added:
+            application.router.add_get(path, page)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -34,7 +51,7 @@ class HttpServer:
             await site.start()
         except OSError as error:
             raise SettingError(f"http: cannot bind {host}:{port}: {error.strerror}") from error
-        self.port = self._runner.addresses[0][1]
+        self.host, self.port = host, self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         """Stops listening."""

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import threading
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,17 @@ def publish(shop: Shop, count: int = ITEMS, collection: str = "c") -> NewSource:
 def ended(client: Client, run_id: str) -> Run:
     *_, last = client.watch_run(run_id)
     return last
+
+
+def test_a_worker_sends_the_picture_along_where_the_collection_keeps_copies(
+    owner: Server, client: Client, coordinated: RedisServer, shop: Shop
+) -> None:
+    client.create_collection("copies", picture_policy="ENCRYPTED_COPY")
+    start_worker(owner, coordinated.url)
+    client.create_source(publish(shop, 3, "copies"))
+    assert ended(client, client.start_run("feed-copies").run_id).created_count == 3
+    with urllib.request.urlopen(client.picture_link("copies", "2").url) as answer:
+        assert answer.read() == png(2)
 
 
 def test_a_worker_encodes_and_the_server_stores(

@@ -40,6 +40,7 @@ from afterimage.client.errors import (
     Unavailable,
     Unimplemented,
 )
+from afterimage.client.kept import PictureLink, PolicyChange
 from afterimage.client.oversight import AccessRequest, AuditEntry, AuditHead, ErasureReceipt
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.sync import Client
@@ -77,8 +78,8 @@ __all__ = [
     "AuditHead", "Client", "Collection", "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture",
     "Encoder", "ErasureReceipt", "Facet", "FailedPrecondition", "FeedItem", "FeedOptions", "FeedPreview",
     "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError", "InvalidArgument", "Label", "NewRecord",
-    "NewSource", "NotFound", "Patch", "PermissionDenied", "Picture", "Plan", "PlannedRecord", "Progress",
-    "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region", "ResourceExhausted", "RetryPolicy", "Run",
-    "RunProgress", "SearchResult", "ServerInfo", "Snapshot", "Source", "SyncFailure", "Term", "Unauthenticated",
-    "Unavailable", "Unimplemented", "Usage", "unpack_vector",
+    "NewSource", "NotFound", "Patch", "PermissionDenied", "Picture", "PictureLink", "Plan", "PlannedRecord",
+    "PolicyChange", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region",
+    "ResourceExhausted", "RetryPolicy", "Run", "RunProgress", "SearchResult", "ServerInfo", "Snapshot", "Source",
+    "SyncFailure", "Term", "Unauthenticated", "Unavailable", "Unimplemented", "Usage", "unpack_vector",
 ]  # fmt: skip

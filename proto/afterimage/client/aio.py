@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import grpc
 
-from afterimage.client import admin, calls, catalogues, oversight
+from afterimage.client import admin, calls, catalogues, kept, oversight
 from afterimage.client.batches import Outbox
 from afterimage.client.calls import Call
 from afterimage.client.catalogue_values import Run
@@ -99,6 +99,8 @@ class AsyncClient:
     approve_access = _method(oversight.approve_access)
     decline_access = _method(oversight.decline_access)
     revoke_access = _method(oversight.revoke_access)
+    set_picture_policy = _method(kept.set_picture_policy)
+    picture_link = _method(kept.picture_link)
     erase_records = _method(oversight.erase_records)
     erase_collection = _method(oversight.erase_collection)
     list_audit_entries = _method(oversight.list_audit_entries)

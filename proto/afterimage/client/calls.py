@@ -44,9 +44,15 @@ class Call(Generic[T]):
     timeout_s: float | None = None
 
 
-def create_collection(name: str, *, encoder_id: str = "", description: str = "") -> Call[Collection]:
-    """Makes an empty collection, pinned to one encoder (the server's default where none is named)."""
-    wanted = collections_pb.Collection(name=name, encoder_id=encoder_id, description=description)
+def create_collection(
+    name: str, *, encoder_id: str = "", description: str = "", picture_policy: str = "DISCARD"
+) -> Call[Collection]:
+    """Makes an empty collection, pinned to one encoder (the server's default where none is named). picture_policy:
+    DISCARD, REFERENCE or ENCRYPTED_COPY."""
+    wanted = collections_pb.Collection(
+        name=name, encoder_id=encoder_id, description=description,
+        picture_policy=convert.to_policy(picture_policy),
+    )  # fmt: skip
     request = collections_pb.CreateCollectionRequest(collection=wanted)
     return Call("CollectionService", "CreateCollection", request, _collection, retry_safe=False)
 

@@ -34,6 +34,7 @@ from afterimage.v1 import search_service_pb2 as search_pb
 from afterimage.v1 import server_info_service_pb2 as info_pb
 from afterimage.v1 import types_pb2 as types_pb
 
+_POLICY = "PICTURE_POLICY_"
 Query = bytes | Term | Sequence[Term]
 
 
@@ -118,6 +119,8 @@ def to_collection(message: collections_pb.Collection) -> Collection:
         message.index_time.ToDatetime(UTC),
         collections_pb.Learning.Name(message.learning).removeprefix("LEARNING_").lower(),
         message.learned,
+        from_policy(message.picture_policy),
+        message.policy_version,
     )
 
 
@@ -232,3 +235,13 @@ def _hit(message: search_pb.Hit) -> Hit:
         message.record_id, message.product_id, message.score, message.distance, _attributes(message.attributes),
         message.vector,
     )  # fmt: skip
+
+
+def to_policy(name: str) -> collections_pb.PicturePolicy.ValueType:
+    """A picture policy as a message has it. Raises ValueError for a name that is none."""
+    return collections_pb.PicturePolicy.Value(_POLICY + name)
+
+
+def from_policy(value: collections_pb.PicturePolicy.ValueType) -> str:
+    """The name of a picture policy."""
+    return collections_pb.PicturePolicy.Name(value).removeprefix(_POLICY)

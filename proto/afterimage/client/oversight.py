@@ -120,16 +120,17 @@ def erase_records(
 ) -> Call[ErasureReceipt]:
     """Erases records by id and by product; returns once nothing of them is left anywhere."""
     request = erasure_pb.EraseRecordsRequest(collection=collection, record_ids=record_ids, product_ids=product_ids)
-    return Call("ErasureService", "EraseRecords", request, lambda r: _receipt(r.receipt), timeout_s=_PATIENCE_S)
+    return Call("ErasureService", "EraseRecords", request, lambda r: to_receipt(r.receipt), timeout_s=_PATIENCE_S)
 
 
 def erase_collection(name: str) -> Call[ErasureReceipt]:
     """Erases a collection with all its files and snapshots."""
     request = erasure_pb.EraseCollectionRequest(name=name)
-    return Call("ErasureService", "EraseCollection", request, lambda r: _receipt(r.receipt), retry_safe=False)
+    return Call("ErasureService", "EraseCollection", request, lambda r: to_receipt(r.receipt), retry_safe=False)
 
 
-def _receipt(m: erasure_pb.ErasureReceipt) -> ErasureReceipt:
+def to_receipt(m: erasure_pb.ErasureReceipt) -> ErasureReceipt:
+    """A receipt of a message."""
     return ErasureReceipt(
         m.receipt_id, m.tenant_uid, m.what, m.collection, m.records, m.subjects, m.nonce, m.sequence,
         tuple(m.snapshots), m.time_ms, m.public_key, m.signature,

@@ -142,6 +142,8 @@ class Collection:
     index_time: datetime
     learning: str
     learned: bool
+    picture_policy: str
+    policy_version: int
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,10 @@ class _PicturePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Picture
     PICTURE_POLICY_UNSPECIFIED: _PicturePolicy.ValueType  # 0
     PICTURE_POLICY_DISCARD: _PicturePolicy.ValueType  # 1
     """Nothing: the picture is forgotten. The default."""
+    PICTURE_POLICY_REFERENCE: _PicturePolicy.ValueType  # 2
+    """The URL that it came from, where it came from one."""
+    PICTURE_POLICY_ENCRYPTED_COPY: _PicturePolicy.ValueType  # 3
+    """An encrypted copy of it as it was sent, in object storage."""
 
 class PicturePolicy(_PicturePolicy, metaclass=_PicturePolicyEnumTypeWrapper):
     """What is kept of a picture once it is encoded."""
@@ -36,6 +40,10 @@ class PicturePolicy(_PicturePolicy, metaclass=_PicturePolicyEnumTypeWrapper):
 PICTURE_POLICY_UNSPECIFIED: PicturePolicy.ValueType  # 0
 PICTURE_POLICY_DISCARD: PicturePolicy.ValueType  # 1
 """Nothing: the picture is forgotten. The default."""
+PICTURE_POLICY_REFERENCE: PicturePolicy.ValueType  # 2
+"""The URL that it came from, where it came from one."""
+PICTURE_POLICY_ENCRYPTED_COPY: PicturePolicy.ValueType  # 3
+"""An encrypted copy of it as it was sent, in object storage."""
 Global___PicturePolicy: _TypeAlias = PicturePolicy  # noqa: Y015
 
 class _Learning:
@@ -79,6 +87,7 @@ class Collection(_message.Message):
     INDEX_TIME_FIELD_NUMBER: _builtins.int
     LEARNING_FIELD_NUMBER: _builtins.int
     LEARNED_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Matches [a-z0-9][a-z0-9_-]{0,62}; unique within the tenant."""
     description: _builtins.str
@@ -90,7 +99,7 @@ class Collection(_message.Message):
     encoder_fingerprint: _builtins.str
     """Fingerprint of model and preprocessing. Output only."""
     picture_policy: Global___PicturePolicy.ValueType
-    """Unspecified at creation means DISCARD."""
+    """Unspecified at creation means DISCARD. PictureService.SetPicturePolicy changes it."""
     record_count: _builtins.int
     """Records that a search can find. Output only."""
     tombstone_count: _builtins.int
@@ -101,6 +110,8 @@ class Collection(_message.Message):
     """Unspecified at creation means AUTO."""
     learned: _builtins.bool
     """Whether searches use what was learnt now. Output only."""
+    policy_version: _builtins.int
+    """Grows with each change of the picture policy. Output only."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -123,10 +134,11 @@ class Collection(_message.Message):
         index_time: _timestamp_pb2.Timestamp | None = ...,
         learning: Global___Learning.ValueType = ...,
         learned: _builtins.bool = ...,
+        policy_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index_time", b"index_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "index_time", b"index_time", "learned", b"learned", "learning", b"learning", "name", b"name", "picture_policy", b"picture_policy", "record_count", b"record_count", "sequence", b"sequence", "tombstone_count", b"tombstone_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "index_time", b"index_time", "learned", b"learned", "learning", b"learning", "name", b"name", "picture_policy", b"picture_policy", "policy_version", b"policy_version", "record_count", b"record_count", "sequence", b"sequence", "tombstone_count", b"tombstone_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -91,8 +91,8 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateCollection(self, request, context):
-        """Changes the description, or whether the collection learns. Encoder and picture policy cannot be changed by this call.
-        Idempotent. Scope: insert.
+        """Changes the description, or whether the collection learns. The encoder cannot be changed, the
+        picture policy by PictureService alone. Idempotent. Scope: insert.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,8 +44,8 @@ class CollectionServiceStub:
     ListCollections: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]
     """Returns the collections of the tenant, ordered by name. Safe to retry. Scope: any."""
     UpdateCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.UpdateCollectionRequest, _collection_service_pb2.UpdateCollectionResponse]
-    """Changes the description, or whether the collection learns. Encoder and picture policy cannot be changed by this call.
-    Idempotent. Scope: insert.
+    """Changes the description, or whether the collection learns. The encoder cannot be changed, the
+    picture policy by PictureService alone. Idempotent. Scope: insert.
     """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteCollectionRequest, _collection_service_pb2.DeleteCollectionResponse]
     """Deletes a collection with all its records, for good. Without `force` it only reports what it would delete.
@@ -68,8 +68,8 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     ListCollections: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Returns the collections of the tenant, ordered by name. Safe to retry. Scope: any."""
     UpdateCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.UpdateCollectionRequest, _collection_service_pb2.UpdateCollectionResponse]  # type: ignore[assignment]
-    """Changes the description, or whether the collection learns. Encoder and picture policy cannot be changed by this call.
-    Idempotent. Scope: insert.
+    """Changes the description, or whether the collection learns. The encoder cannot be changed, the
+    picture policy by PictureService alone. Idempotent. Scope: insert.
     """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteCollectionRequest, _collection_service_pb2.DeleteCollectionResponse]  # type: ignore[assignment]
     """Deletes a collection with all its records, for good. Without `force` it only reports what it would delete.
@@ -113,8 +113,8 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collection_service_pb2.UpdateCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collection_service_pb2.UpdateCollectionResponse, _abc.Awaitable[_collection_service_pb2.UpdateCollectionResponse]]:
-        """Changes the description, or whether the collection learns. Encoder and picture policy cannot be changed by this call.
-        Idempotent. Scope: insert.
+        """Changes the description, or whether the collection learns. The encoder cannot be changed, the
+        picture policy by PictureService alone. Idempotent. Scope: insert.
         """
 
     @_abc_1.abstractmethod

@@ -158,6 +158,7 @@ class PictureSeen(_message.Message):
     VECTOR_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     LAST_MODIFIED_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     digest: _builtins.bytes
     """Keyed digest, 32 bytes."""
@@ -166,6 +167,8 @@ class PictureSeen(_message.Message):
     etag: _builtins.str
     """What the host said of the version."""
     last_modified: _builtins.str
+    picture: _builtins.bytes
+    """The picture as it was fetched, where CollectionToServe.copies is set."""
     def __init__(
         self,
         *,
@@ -174,10 +177,11 @@ class PictureSeen(_message.Message):
         vector: _builtins.bytes = ...,
         etag: _builtins.str = ...,
         last_modified: _builtins.str = ...,
+        picture: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "etag", b"etag", "last_modified", b"last_modified", "number", b"number", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "etag", b"etag", "last_modified", b"last_modified", "number", b"number", "picture", b"picture", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -250,11 +254,14 @@ class CollectionToServe(_message.Message):
     DIGEST_KEY_FIELD_NUMBER: _builtins.int
     ALLOWED_HOSTS_FIELD_NUMBER: _builtins.int
     ANY_HOST_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
     encoder_id: _builtins.str
     encoder_fingerprint: _builtins.str
     digest_key: _builtins.bytes
     """Key of the digests that recognise the collection's pictures. Good for nothing else."""
     any_host: _builtins.bool
+    copies: _builtins.bool
+    """The collection's owner wants copies of the pictures kept: send them along."""
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Pictures may come from these hosts alone, unless any_host."""
@@ -267,10 +274,11 @@ class CollectionToServe(_message.Message):
         digest_key: _builtins.bytes = ...,
         allowed_hosts: _abc.Iterable[_builtins.str] | None = ...,
         any_host: _builtins.bool = ...,
+        copies: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "any_host", b"any_host", "digest_key", b"digest_key", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "any_host", b"any_host", "copies", b"copies", "digest_key", b"digest_key", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

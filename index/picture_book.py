@@ -1,0 +1,91 @@
+"""What is kept of a collection's pictures, as those see it who put, hand out and delete the copies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from index import pictures
+from index.hot import Hot
+from index.model import KeptPicture, PicturePolicy
+from index.pictures import Copies, Dropped
+from index.quota import Usage
+from index.sqlite import Connection
+from index.transaction import Transaction
+
+T = TypeVar("T")
+UPLOAD_S = 3600.0  # a copy that no record has got within this is given up
+
+
+class PictureBook:
+    """Any number of threads may call any method at once; all raise StoreUnavailable where the disk refuses."""
+
+    def __init__(self, hot: Hot, home: str) -> None:
+        """`home`: under which the copies lie in object storage; a collection that is restored in place inherits it."""
+        self._hot, self.home = hot, home
+
+    def announce(self, object_id: str) -> None:
+        """To be called before a copy is put: until a record gets it, it is nobody's, and deleted after an hour."""
+        self._write(lambda t: pictures.loosen(t.connection, [object_id], _now_ms()))
+
+    def of(self, record_ids: Sequence[str]) -> dict[str, KeptPicture]:
+        """What is kept of records' pictures, by id; those of which nothing is kept are left out."""
+        return self._read(lambda c: pictures.read_kept(c, record_ids))
+
+    def holds(self, object_id: str) -> bool:
+        """Whether a copy belongs to a record now."""
+        return self._read(lambda c: pictures.is_kept(c, object_id))
+
+    def counts(self) -> Dropped:
+        """What is kept now."""
+        return self._read(pictures.count_kept)
+
+    def loose(self, limit: int = 1000) -> list[str]:
+        """Copies that are nobody's and can be deleted."""
+        before_ms = _now_ms() - int(UPLOAD_S * 1000)
+        return self._read(lambda c: pictures.read_loose(c, before_ms, limit))
+
+    def forget_loose(self, object_ids: Sequence[str]) -> None:
+        """Drops the note of copies that were deleted."""
+        self._write(lambda t: pictures.forget_loose(t.connection, object_ids))
+
+    def apply(self, policy: PicturePolicy) -> Dropped:
+        """Stores no more than a policy allows from now on, and drops what it does not; kept snapshots included."""
+
+        def change(transaction: Transaction) -> Dropped:
+            dropped = pictures.write_policy(transaction.connection, policy)
+            transaction.growth = transaction.growth.plus(Usage(0, -dropped.bytes))
+            return dropped
+
+        dropped = self._write(change)
+        with self._hot as loaded:
+            loaded.files.kept.forget_pictures(policy)
+            if dropped != Dropped():
+                loaded.upkeep.snapshot()  # empties the log of the database
+        return dropped
+
+    def settle(self, there: Copies) -> None:
+        """Makes a collection that was copied some time ago agree with the copies that are there now."""
+
+        def settle(transaction: Transaction) -> None:
+            lost = pictures.settle_copy(transaction.connection, there)
+            transaction.growth = transaction.growth.plus(Usage(0, -lost))
+
+        self._write(settle)
+
+    def copies(self) -> Copies:
+        """All that is known of its copies."""
+        return self._read(pictures.read_copies)
+
+    def _read(self, body: Callable[[Connection], T]) -> T:
+        with self._hot as loaded, loaded.readers.connection() as connection:
+            return body(connection)
+
+    def _write(self, body: Callable[[Transaction], T]) -> T:
+        with self._hot as loaded:
+            return loaded.commit.run(body)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,58 @@
+"""Calls for collections whose owner wants something of the pictures kept. See `calls`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from afterimage.client import convert
+from afterimage.client.calls import Call
+from afterimage.client.oversight import ErasureReceipt, to_receipt
+from afterimage.v1 import picture_service_pb2 as pb
+
+_PATIENCE_S = 3600.0  # work that grows with a collection
+
+
+@dataclass(frozen=True)
+class PolicyChange:
+    """What became of a change of picture policy. copies, urls: that were, or would be, deleted; receipt: where anything
+    was."""
+
+    policy: str
+    policy_version: int
+    copies: int
+    urls: int
+    changed: bool
+    receipt: ErasureReceipt | None
+
+
+@dataclass(frozen=True)
+class PictureLink:
+    """Where a picture can be fetched. expire_time: None where it is the URL that the picture came from."""
+
+    url: str
+    expire_time: datetime | None
+    policy: str
+
+
+def set_picture_policy(collection: str, policy: str, *, force: bool = False) -> Call[PolicyChange]:
+    """Changes what is kept of pictures: DISCARD, REFERENCE or ENCRYPTED_COPY. Without `force` nothing is changed where
+    something would be deleted."""
+    request = pb.SetPicturePolicyRequest(collection=collection, policy=convert.to_policy(policy), force=force)
+    return Call("PictureService", "SetPicturePolicy", request, _change, timeout_s=_PATIENCE_S)
+
+
+def picture_link(collection: str, record_id: str, *, minutes: int = 0) -> Call[PictureLink]:
+    """A link to a record's picture, for 1 to 60 minutes (0: ten)."""
+    request = pb.GetPictureLinkRequest(collection=collection, record_id=record_id, minutes=minutes)
+    return Call("PictureService", "GetPictureLink", request, _link)
+
+
+def _change(r: pb.SetPicturePolicyResponse) -> PolicyChange:
+    receipt = to_receipt(r.receipt) if r.HasField("receipt") else None
+    return PolicyChange(convert.from_policy(r.policy), r.policy_version, r.copy_count, r.url_count, r.changed, receipt)
+
+
+def _link(r: pb.GetPictureLinkResponse) -> PictureLink:
+    ends = r.expire_time.ToDatetime(UTC) if r.HasField("expire_time") else None
+    return PictureLink(r.url, ends, convert.from_policy(r.policy))

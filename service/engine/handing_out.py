@@ -1,0 +1,53 @@
+"""Links to what a tenant keeps: made for a key that may, opened while that key lives, the thing is still kept, and the
+hour has not passed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from service.engine.workers import Workers
+from service.errors import Reason, ServiceError
+from service.objects.links import Linked, Links
+from service.tenancy.keyring import KeyRing, Principal
+
+Opener = Callable[[Linked], Awaitable[bytes]]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link, and when it ends, milliseconds since 1970."""
+
+    url: str
+    expires_ms: int
+
+
+class HandingOut:
+    """For any tenant. `openers`: by kind of thing, what reads one; each raises ServiceError where it is gone. `base`:
+    gives the URL of the HTTP port as others reach it; empty: they do not."""
+
+    def __init__(self, links: Links, api_keys: KeyRing, workers: Workers) -> None:
+        self._links, self._api_keys, self._workers = links, api_keys, workers
+        self.openers: dict[str, Opener] = {}
+        self.base: Callable[[], str] = str
+
+    def make(self, caller: Principal, kind: str, place: str, object_id: str, minutes: int) -> Link:
+        """A link to a thing. Raises ServiceError (PICTURES_NOT_SERVED, ARGUMENT_INVALID)."""
+        base = self.base()
+        if not base:
+            message = "this server hands nothing out over HTTP; its operator sets `http`, and `http_public_url`"
+            raise ServiceError(Reason.PICTURES_NOT_SERVED, message)
+        linked = Linked(caller.tenant_uid, kind, place, object_id, caller.key_id)
+        token, expires_ms = self._links.make(linked, minutes)
+        return Link(f"{base}/pictures/{token}", expires_ms)
+
+    async def open(self, token: str) -> bytes:
+        """What a link leads to. Raises ServiceError (LINK_INVALID, LINK_EXPIRED, PICTURE_NOT_FOUND,
+        PICTURE_DAMAGED)."""
+        linked = self._links.read(token)
+        if not await self._workers.read(self._api_keys.lives, linked.tenant_uid, linked.key_id):
+            raise ServiceError(Reason.LINK_EXPIRED, "the key that the link was made for does not work any more")
+        opener = self.openers.get(linked.kind)
+        if opener is None:
+            raise ServiceError(Reason.LINK_INVALID, "this is not a link of this server")
+        return await opener(linked)

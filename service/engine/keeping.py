@@ -1,0 +1,89 @@
+"""Copies of pictures that a collection's owner wants kept: sealed, put, handed out, deleted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from index import AfterimageIndexError, Collection, KeptPicture, TenantDirectory
+from service.engine.faults import translated_errors
+from service.engine.workers import Workers
+from service.errors import Reason, ServiceError
+from service.objects.sealed import SealedObjects, new_object_id
+from service.tenancy.database import TenancyError
+
+_LOG = logging.getLogger(__name__)
+_AT_ONCE = 1000
+
+
+class Keeping:
+    """For any tenant."""
+
+    def __init__(self, objects: SealedObjects, workers: Workers) -> None:
+        self.objects, self._workers = objects, workers
+        self._emptied: set[str] = set()
+
+    async def keep(self, tenant_uid: str, collection: Collection, picture: bytes) -> KeptPicture:
+        """Stores a copy, to be written with its record. Raises ServiceError (STORE_UNAVAILABLE)."""
+        pictures, object_id = collection.pictures, new_object_id()
+        with translated_errors():
+            await self._workers.write(pictures.announce, object_id)
+            await self._workers.write(self.objects.put, tenant_uid, pictures.home, object_id, picture)
+        return KeptPicture(object_id, len(picture))
+
+    async def kept(self, collection: Collection, record_id: str) -> KeptPicture:
+        """What is kept of a record's picture. Raises ServiceError (RECORD_NOT_FOUND, PICTURE_NOT_FOUND)."""
+        with translated_errors():
+            found = await self._workers.read(collection.pictures.of, [record_id])
+            if record_id not in found and record_id not in await self._workers.read(collection.get, [record_id]):
+                raise ServiceError(Reason.RECORD_NOT_FOUND, f"no record {record_id[:80]!r}", field="record_id")
+        if record_id not in found:
+            policy = collection.spec.picture_policy
+            message = f"nothing is kept of this record's picture; the policy of the collection is {policy}"
+            raise ServiceError(Reason.PICTURE_NOT_FOUND, message, field="record_id")
+        return found[record_id]
+
+    async def copy(self, tenant_uid: str, collection: Collection, object_id: str) -> bytes:
+        """A copy that belongs to a record. Raises ServiceError (PICTURE_NOT_FOUND, PICTURE_DAMAGED)."""
+        with translated_errors():
+            if not await self._workers.read(collection.pictures.holds, object_id):
+                raise ServiceError(Reason.PICTURE_NOT_FOUND, "the record has another picture by now, or is gone")
+            return await self._workers.read(self.objects.get, tenant_uid, collection.pictures.home, object_id)
+
+    def sweep(self, tenant_uid: str, collection: Collection) -> int:
+        """Deletes the copies that are nobody's; returns how many. Raises OSError."""
+        pictures, deleted = collection.pictures, 0
+        while loose := pictures.loose(_AT_ONCE):
+            self.objects.delete(tenant_uid, pictures.home, loose)
+            pictures.forget_loose(loose)
+            deleted += len(loose)
+        return deleted
+
+    def sweep_deserted(self, tenant_uid: str, directory: TenantDirectory) -> None:
+        """Deletes what collections left behind that are gone. Raises OSError."""
+        for home in directory.deserted():
+            self.objects.clear(tenant_uid, home)
+            directory.forget_deserted(home)
+
+    def sweep_all(self, opened: Iterable[tuple[str, TenantDirectory]], *, cold_too: bool) -> None:
+        """Both, for all tenants whose directories are open. `cold_too`: collections that are not in memory as well.
+        Failures are logged, and what failed is tried again the next time."""
+        for tenant_uid, directory in opened:
+            try:
+                self.sweep_deserted(tenant_uid, directory)
+                for collection in directory.every() if cold_too else directory.hot():
+                    if collection.spec.may_have_copies:
+                        self.sweep(tenant_uid, collection)
+            except (OSError, AfterimageIndexError, TenancyError) as error:
+                _LOG.warning("copies of pictures that are nobody's could not be deleted yet: %s", error)
+
+    def sweep_deleted(self, deleted_uids: Iterable[str]) -> None:
+        """Deletes all objects of tenants that are gone, once in the life of a process. Their key is gone already."""
+        for uid in deleted_uids:
+            if uid in self._emptied:
+                continue
+            try:
+                self.objects.clear(uid)
+                self._emptied.add(uid)
+            except OSError as error:
+                _LOG.warning("objects of a deleted tenant could not be deleted yet: %s", error)

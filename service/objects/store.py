@@ -1,0 +1,118 @@
+"""Where sealed objects lie: a local folder, or a bucket that speaks the S3 API. Names and contents tell nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.store import LocalStore, S3Store
+
+from index.synced import sync_directory
+from service.errors import SettingError
+
+_LISTED_AT_ONCE = 1000
+_UNFINISHED = "#1"  # what obstore adds to the name of a file that it is writing
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket, and what opens it. url: s3://bucket/prefix. endpoint: of a service other than Amazon's. Without an
+    access key the credentials of the machine are used (AWS_… in the environment, or those that the cloud gives it)."""
+
+    url: str
+    endpoint: str = ""
+    region: str = ""
+    access_key: str = ""
+    secret_key: str = field(default="", repr=False)
+
+
+class ObjectStore:
+    """Any number of threads may call any method at once. All raise OSError where the storage fails."""
+
+    def __init__(self, folder: Path, bucket: Bucket | None = None) -> None:
+        """`folder`: where objects lie unless a bucket is given. Raises SettingError."""
+        self._folder = None if bucket else folder
+        if bucket is None:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._store: Any = LocalStore(folder)
+        else:
+            self._store = _s3(bucket)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Stores an object; it is durable when this returns."""
+        with _told():
+            obstore.put(self._store, name, content)
+        if self._folder is not None:
+            _synced(self._folder / name)
+
+    def get(self, name: str) -> bytes:
+        """An object. Raises FileNotFoundError."""
+        with _told():
+            return bytes(obstore.get(self._store, name).bytes())
+
+    def names(self, prefix: str) -> list[str]:
+        """Names of all objects below a prefix such as `a/b`."""
+        with _told():
+            pages = obstore.list(self._store, prefix, chunk_size=_LISTED_AT_ONCE)
+            return [str(entry["path"]) for page in pages for entry in page]
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Deletes objects; those that are gone already are passed over."""
+        if self._folder is None:
+            for start in range(0, len(names), _LISTED_AT_ONCE):
+                with _told():
+                    obstore.delete(self._store, list(names[start : start + _LISTED_AT_ONCE]))
+            return
+        for name in names:
+            for path in (self._folder / name, self._folder / f"{name}{_UNFINISHED}"):
+                path.unlink(missing_ok=True)
+
+    def clear(self, prefix: str) -> int:
+        """Deletes all objects below a prefix; returns how many there were."""
+        names = self.names(prefix)
+        if self._folder is None:
+            self.delete(names)
+        else:
+            shutil.rmtree(self._folder / prefix, ignore_errors=not names)
+        return len(names)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # obstore raises a class of its own per kind of failure
+        raise OSError(f"object storage: {type(error).__name__}") from error
+
+
+def _s3(bucket: Bucket) -> Any:
+    place = urlsplit(bucket.url)
+    if place.scheme != "s3" or not place.netloc:
+        raise SettingError(f"object_store: {bucket.url!r} is not s3://bucket/prefix; leave it empty for a local folder")
+    options: dict[str, Any] = {}
+    if bucket.endpoint:
+        options["endpoint"] = bucket.endpoint
+    if bucket.region:
+        options["region"] = bucket.region
+    if bucket.access_key:
+        options |= {"access_key_id": bucket.access_key, "secret_access_key": bucket.secret_key}
+    allow_http = bucket.endpoint.startswith("http://")
+    prefix = place.path.strip("/") or None
+    return S3Store(place.netloc, prefix=prefix, client_options={"allow_http": allow_http}, **options)
+
+
+def _synced(path: Path) -> None:
+    """obstore renames a finished file into its place; this makes both durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    sync_directory(path.parent)
+    sync_directory(path.parent.parent)

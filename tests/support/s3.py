@@ -1,0 +1,52 @@
+"""A real S3 API on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+ACCESS = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "eu-central-1"}
+
+
+@dataclass(frozen=True)
+class S3:
+    """A service with one bucket, `pictures`."""
+
+    endpoint: str
+    client: Any
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a server is given to use it."""
+        return {
+            "AFTERIMAGE_OBJECT_STORE": "s3://pictures/afterimage", "AFTERIMAGE_OBJECT_STORE_ENDPOINT": self.endpoint,
+            "AFTERIMAGE_OBJECT_STORE_REGION": "eu-central-1", "AFTERIMAGE_OBJECT_STORE_ACCESS_KEY": "a",
+            "AFTERIMAGE_OBJECT_STORE_SECRET_KEY": "b",
+        }  # fmt: skip
+
+    def objects(self) -> dict[str, bytes]:
+        """All that is in the bucket."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket="pictures")
+        names = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return {n: self.client.get_object(Bucket="pictures", Key=n)["Body"].read() for n in names}
+
+
+@contextlib.contextmanager
+def s3() -> Iterator[S3]:
+    """Runs one."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        endpoint = "http://{}:{}".format(*server.get_host_and_port())
+        client = boto3.client("s3", endpoint_url=endpoint, **ACCESS)
+        client.create_bucket(Bucket="pictures", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        yield S3(endpoint, client)
+    finally:
+        server.stop()
