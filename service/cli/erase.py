@@ -88,7 +88,7 @@ def verify(
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Search all of a tenant's files, decrypted, for what was erased; exit code 1 where anything is found.
+    """Search all of a tenant's files, and copies of pictures, decrypted, for what was erased; exit code 1 where found.
 
     Databases are read page by page, pages that no table uses any more included. Works beside a running server.
     Example: afterimage erase verify acme evidence.json --data-dir data
@@ -96,8 +96,10 @@ def verify(
     import numpy as np
 
     from index import DataDirectory
+    from service.app import object_store_of
     from service.config import load_settings
     from service.erasure.traces import Evidence, search
+    from service.objects.sealed import SealedObjects
 
     try:
         said = jsonlib.loads(evidence.read_text())
@@ -110,7 +112,8 @@ def verify(
         console(stderr=True).status("searching"),
     ):
         uid = registry.tenant(tenant).uid
-        found = search(DataDirectory(settings.data_dir).tenant(uid), registry.data_key(uid), given)
+        objects = SealedObjects(object_store_of(settings), registry.data_key).all_opened(uid)
+        found = search(DataDirectory(settings.data_dir).tenant(uid), registry.data_key(uid), given, objects)
     if json:
         print_json(asdict(found))
     elif found.traces:

@@ -101,7 +101,7 @@ def picture(
 ) -> None:
     """Print a link to the picture of a record, where the collection keeps it. The key needs the scope `pictures`.
 
-    Example: curl -o 1042.jpg "$(afterimage records picture shoes 1042)"
+    Example: afterimage records picture shoes 1042
     """
     link = client.picture_link(collection, record_id, minutes=minutes)
     print_json(asdict(link)) if json else print(link.url)

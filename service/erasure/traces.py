@@ -1,10 +1,10 @@
 """Looking for traces of erased records in everything that is on the disk, decrypted with the tenant's key: databases
-page by page, pages that no table uses any more included, write-ahead logs, snapshots, and all other files as they
-are."""
+page by page, pages that no table uses any more included, write-ahead logs, snapshots, all other files as they are, and
+the objects in object storage."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from index.snapshot import purpose_of
 from index.sqlite import connect
 from index.store import read_learnt
 
+Objects = Iterable[tuple[str, Callable[[], bytes]]]  # names of objects, and what reads each
 _KEYS = {
     "records.db": "collection store", "collections.db": "tenant collections", "sync.db": "sync ledger",
     "audit.db": "audit log",
@@ -55,8 +56,9 @@ class Found:
     too_short: int
 
 
-def search(layout: TenantLayout, data_key: bytes, evidence: Evidence) -> Found:
-    """Looks through all files of a tenant. Raises OSError, or UnsupportedFormat where one cannot be decrypted."""
+def search(layout: TenantLayout, data_key: bytes, evidence: Evidence, objects: Objects = ()) -> Found:
+    """Looks through all files of a tenant, and its objects. Raises OSError, or UnsupportedFormat where a file cannot be
+    decrypted, ServiceError where an object cannot."""
     strings = [s for s in dict.fromkeys(evidence.strings) if len(s.encode()) >= _SHORTEST]
     needles = {s.encode(): f"id or link of {len(s)} characters" for s in strings}
     needles |= dict.fromkeys(_pieces(evidence.vectors.astype("<f4")), "a stored vector")
@@ -69,6 +71,10 @@ def search(layout: TenantLayout, data_key: bytes, evidence: Evidence) -> Found:
         for block in _plain(path, data_key):
             size += len(block)
             traces += [Trace(str(path.relative_to(layout.root)), what) for what in sought.found_in(block)]
+    for name, opened in objects:
+        content = opened()
+        files, size = files + 1, size + len(content)
+        traces += [Trace(name, what) for what in sought.found_in(name.encode() + content)]
     return Found(tuple(traces), files, size, len(set(evidence.strings)) - len(strings))
 
 

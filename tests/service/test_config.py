@@ -36,6 +36,11 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ({"tls_cert": "/none", "tls_key": "/none"}, "tls_cert: /none is not a file"),
         ({"data_dir": "d", "master_key_file": "d/key"}, "must not lie inside"),
         ({"log_level": "loud"}, "log_level"),
+        ({"http_public_url": "https://x.example"}, "needs http"),
+        ({"http": "127.0.0.1:1", "http_public_url": "http://x.example"}, "must be https"),
+        ({"object_store": "gs://bucket"}, "s3://bucket"),
+        ({"object_store": "s3://b", "object_store_endpoint": "x"}, "object_store_endpoint"),
+        ({"object_store": "s3://b", "object_store_access_key": "k"}, "set both or neither"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_with_its_remedy(flags: dict, said: str) -> None:

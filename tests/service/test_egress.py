@@ -20,7 +20,7 @@ from tests.support.shell import Shell
 OPENERS = {
     "ClientSession", "from_url", "Sentinel", "insecure_channel", "secure_channel", "open_connection",
     "open_unix_connection", "create_connection", "getaddrinfo", "urlopen", "connect_ex", "HTTPConnection",
-    "HTTPSConnection", "SMTP", "shlex",
+    "HTTPSConnection", "SMTP", "shlex", "S3Store",
 }  # fmt: skip
 RECORDER = """
 import sys
@@ -58,12 +58,13 @@ def opened(**given: object) -> dict[str, bool]:
 
 def test_settings_turn_connections_off() -> None:
     assert opened() == {
-        "pictures": True, "feeds": True, "webhooks": True, "names": True, "redis": False,
+        "pictures": True, "feeds": True, "webhooks": True, "names": True, "redis": False, "object store": False,
         "master key command": False, "worker to server": False,
     }  # fmt: skip
     assert not any(opened(fetch_urls=False).values())
     assert opened(fetch_urls=False, redis_url="rediss://u:secret@redis.example:6380/0")["redis"]
     assert not opened(redis_url="unix:///run/redis.sock")["redis"]
+    assert opened(object_store="s3://bucket/here")["object store"]
     assert opened(master_key_command="kms decrypt")["master key command"]
 
 

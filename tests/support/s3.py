@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,25 +17,27 @@ ACCESS = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name":
 
 @dataclass(frozen=True)
 class S3:
-    """A service with one bucket, `pictures`."""
+    """A service with one bucket."""
 
     endpoint: str
+    name: str
     client: Any
 
     @property
     def settings(self) -> dict[str, str]:
         """What a server is given to use it."""
         return {
-            "AFTERIMAGE_OBJECT_STORE": "s3://pictures/afterimage", "AFTERIMAGE_OBJECT_STORE_ENDPOINT": self.endpoint,
+            "AFTERIMAGE_OBJECT_STORE": f"s3://{self.name}/afterimage",
+            "AFTERIMAGE_OBJECT_STORE_ENDPOINT": self.endpoint,
             "AFTERIMAGE_OBJECT_STORE_REGION": "eu-central-1", "AFTERIMAGE_OBJECT_STORE_ACCESS_KEY": "a",
             "AFTERIMAGE_OBJECT_STORE_SECRET_KEY": "b",
         }  # fmt: skip
 
     def objects(self) -> dict[str, bytes]:
         """All that is in the bucket."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket="pictures")
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         names = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        return {n: self.client.get_object(Bucket="pictures", Key=n)["Body"].read() for n in names}
+        return {n: self.client.get_object(Bucket=self.name, Key=n)["Body"].read() for n in names}
 
 
 @contextlib.contextmanager
@@ -46,7 +49,8 @@ def s3() -> Iterator[S3]:
     try:
         endpoint = "http://{}:{}".format(*server.get_host_and_port())
         client = boto3.client("s3", endpoint_url=endpoint, **ACCESS)
-        client.create_bucket(Bucket="pictures", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        yield S3(endpoint, client)
+        name = f"pictures-{secrets.token_hex(4)}"
+        client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        yield S3(endpoint, name, client)
     finally:
         server.stop()

@@ -1,29 +1,21 @@
+import importlib
+import pkgutil
+
 import grpc
 import pytest
 
+from afterimage import v1
 from afterimage.client import Client, NewSource, NotFound, PermissionDenied, Term, Unauthenticated
-from afterimage.v1 import (
-    access_service_pb2,
-    admin_service_pb2,
-    audit_service_pb2,
-    collection_service_pb2,
-    erasure_service_pb2,
-    record_service_pb2,
-    search_service_pb2,
-    server_info_service_pb2,
-    sync_service_pb2,
-    worker_service_pb2,
-)
 from service.rpc.access import SCOPES, WORKER_CALLS
 from service.rpc.server import SERVICE_NAMES
 from service.tenancy.apikeys import Scope
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
 
-MODULES = (
-    access_service_pb2, admin_service_pb2, audit_service_pb2, collection_service_pb2, erasure_service_pb2,
-    record_service_pb2,     search_service_pb2, server_info_service_pb2, sync_service_pb2, worker_service_pb2,
-)  # fmt: skip
+MODULES = [
+    importlib.import_module(f"afterimage.v1.{found.name}")
+    for found in pkgutil.iter_modules(v1.__path__) if found.name.endswith("_service_pb2")
+]  # fmt: skip
 CALLS = [
     (f"/{service.full_name}/{method.name}", method)
     for module in MODULES
@@ -61,6 +53,8 @@ def invoke(server: Server, path: str, method, key: str, collection: str, run_id:
             request.attribute = "a"
     elif method.name == "BatchSearch":
         request.searches.add(collection=collection, k=1).query.add(record_id="1")
+    elif method.name == "SetPicturePolicy":
+        request.policy = 1
     elif method.name in ("Encode", "Rank"):
         request.pictures.add(image=png(1))
         if method.name == "Rank":
