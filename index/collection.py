@@ -61,6 +61,11 @@ class Collection:
         """What the collection is."""
         return self._place.spec
 
+    @property
+    def owner(self) -> str:
+        """Uid of the tenant that it belongs to."""
+        return self._place.owner
+
     def take_over(self, spec: CollectionSpec) -> None:
         """Takes over a changed description, or whether to learn."""
         self._place = self.hot.place = replace(self._place, spec=spec)

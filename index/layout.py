@@ -9,6 +9,7 @@ DATA/
   tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
   tenants/<tenant>/sync.db                sources of catalogues and their runs (encrypted)
   tenants/<tenant>/audit.db               what was done with the tenant (encrypted)
+  tenants/<tenant>/training.db            training sets, trainings and models of its own (encrypted)
   tenants/<tenant>/staging/<run>.db       what a feed says, while a run applies it (encrypted)
   tenants/<tenant>/<collection>/records.db    the truth (encrypted)
   tenants/<tenant>/<collection>/snapshot-<sequence>/    derived: what is in memory
@@ -84,6 +85,10 @@ class TenantLayout:
     @property
     def audit(self) -> Path:
         return self.root / "audit.db"
+
+    @property
+    def training(self) -> Path:
+        return self.root / "training.db"
 
     @property
     def staging(self) -> Path:

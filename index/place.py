@@ -13,13 +13,15 @@ from index.quota import Allowance
 @dataclass(frozen=True)
 class Place:
     """Where a collection lies and what opens it. key: the tenant's data key, 32 bytes; allowance: what the tenant may
-    store, None without a limit; home: where its copies of pictures lie in object storage."""
+    store, None without a limit; home: where its copies of pictures lie in object storage; owner: uid
+    of the tenant."""
 
     layout: CollectionLayout
     key: bytes
     spec: CollectionSpec
     allowance: Allowance | None = None
     home: str = ""
+    owner: str = ""
 
     @property
     def store_key(self) -> bytes:

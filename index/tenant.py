@@ -237,7 +237,14 @@ class TenantDirectory:
             connection.close()
 
     def _collection_of(self, entry: Entry) -> Collection:
-        place = Place(self._layout.collection(entry.uid), self._key, entry.spec, self.allowance, entry.home)
+        place = Place(
+            self._layout.collection(entry.uid),
+            self._key,
+            entry.spec,
+            self.allowance,
+            entry.home,
+            self._layout.root.name,
+        )
         return Collection(place, self._shelf)
 
     def _measure(self) -> Usage:

@@ -50,6 +50,10 @@ from service.tenancy.masterkey import MasterKey, load_master_key, printed_master
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.rewrap import finish
 from service.tenancy.spaces import TenantSpaces
+from service.training.own import OwnModels
+from service.training.own_training import OwnTraining
+from service.training.stores import TrainingStores
+from service.training.trainer import TrainerParts
 from service.web.http import HttpServer
 from service.web.pictures import picture_page
 
@@ -169,7 +173,7 @@ def object_store_of(settings: Settings) -> ObjectStore:
     return ObjectStore(DataDirectory(settings.data_dir).objects, bucket)
 
 
-def _handing_out(settings: Settings, registry: TenantRegistry, engine: Engine) -> HandingOut:
+def _handing_out(registry: TenantRegistry, engine: Engine) -> HandingOut:
     handing_out = HandingOut(Links(registry.secret(_LINKS)), registry.api_keys, engine.workers)
     handing_out.openers["picture"] = engine.kept_picture
     return handing_out
@@ -187,13 +191,16 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     sync = _sync_of(settings, ledgers, engine, coordinator, audit)
     erasing = Erasing(ErasingParts(engine, ledgers, audit))
-    handing_out = _handing_out(settings, registry, engine)
-    served = Served(engine, sync.calls, sync.elsewhere, audit, registry.access, erasing, handing_out)
+    handing_out, training = _handing_out(registry, engine), _training(settings, registry, engine, audit)
+    handing_out.openers["example"] = training.picture
+    served = Served(engine, sync.calls, sync.elsewhere, audit, registry.access, erasing, handing_out, training)
     rpc = RpcServer(_transport(settings), served, guard, version())
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
     http.add("/pictures/{token}", picture_page(handing_out.open))
     handing_out.base = lambda: settings.http_public_url.rstrip("/") or http.loopback_url
-    parts = Parts(settings, version(), engine, registry, audit, gate, metrics, rpc, http, redis, coordinator, sync)
+    parts = Parts(
+        settings, version(), engine, registry, audit, gate, metrics, rpc, http, redis, coordinator, sync, training
+    )
     lifecycle = Lifecycle(parts)
     return lifecycle
 
@@ -211,6 +218,12 @@ def _node_name(data: DataDirectory) -> str:
     if not data.node.exists():
         write_synced(data.node, secrets.token_hex(8).encode())
     return data.node.read_text().strip()
+
+
+def _training(settings: Settings, registry: TenantRegistry, engine: Engine, audit: AuditLogs) -> OwnTraining:
+    stores = TrainingStores(DataDirectory(settings.data_dir), registry)
+    environment = decoder_environment(process_environment())
+    return OwnTraining(TrainerParts(stores, engine, OwnModels(stores, engine), audit, environment))
 
 
 def admission_of(settings: Settings) -> AdmissionLimits:

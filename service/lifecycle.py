@@ -25,6 +25,7 @@ from service.rpc.gate import Gate
 from service.rpc.server import RpcServer
 from service.sync.sync import Sync
 from service.tenancy.registry import TenantRegistry
+from service.training.own_training import OwnTraining
 from service.web.http import HttpServer
 
 _LOG = structlog.get_logger(__name__)
@@ -50,6 +51,7 @@ class Parts:
     redis: EmbeddedRedis | None
     coordinator: Coordinator
     sync: Sync
+    training: OwnTraining
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Lifecycle:
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
         parts.gate.open = True
         parts.sync.start()
+        await parts.training.start()
         await self._show_health()
         _LOG.info("ready", listen=addresses.grpc, http=http, redis=facts.version, version=parts.version)
         return addresses
@@ -99,6 +102,7 @@ class Lifecycle:
         if self._upkeep is not None:
             await end_task(self._upkeep)
         await parts.sync.stop()
+        await parts.training.stop()
         await parts.engine.sources.close()
         await parts.engine.pictures.close()
         await asyncio.to_thread(parts.engine.spaces.close)
@@ -148,9 +152,11 @@ class Lifecycle:
 
     def _sweep(self) -> None:
         keeping, every = self._parts.engine.keeping, time.monotonic() - self._swept >= _SWEEP_EVERY_S
+        deleted = self._parts.registry.deleted_uids()
         if every:
             self._swept = time.monotonic()
-        keeping.sweep_deleted(self._parts.registry.deleted_uids())
+            self._parts.training.sweep(deleted)
+        keeping.sweep_deleted(deleted)
         keeping.sweep_all(self._parts.engine.spaces.opened(), cold_too=every)
 
     async def _show_health(self) -> None:

@@ -19,6 +19,7 @@ from service.errors import SettingError
 
 MANIFEST_NAME = "encoder.json"
 PREPROCESSING_VERSION = 1
+OWN_PREFIX = "own-"  # of the ids of models of tenants' own
 Triple = tuple[float, float, float]
 _ADDED_LATER = {
     ("trim", "none"),
@@ -142,6 +143,11 @@ class Manifest(_Strict):
         if not re.fullmatch(r"[0-9a-f]{64}", value):
             raise ValueError("sha256 is 64 hexadecimal digits")
         return value
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a model of a tenant's own."""
+        return self.id.startswith(OWN_PREFIX)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,18 +1,29 @@
-"""Which encoders this server has: the built-in one, and those dropped into the encoders directory."""
+"""Which encoders this server has: the built-in one, those dropped into the encoders directory, and models of tenants'
+own, which exist for their owner alone."""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from service.encoder.execution import Hardware, LoadedEncoder, load_encoder
-from service.encoder.manifest import MANIFEST_NAME, Manifest, ScoreSpec, read_manifest
+from service.encoder.manifest import MANIFEST_NAME, OWN_PREFIX, Manifest, ScoreSpec, read_manifest
 from service.encoder.session import EncoderSession, check_provider
 from service.errors import Reason, ServiceError, SettingError
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 _EARLIER_FOLDER = Path(__file__).parent / "earlier"
+
+
+@dataclass(frozen=True)
+class OwnEncoder:
+    """A model of a tenant's own. read: gives its file's content, decrypted."""
+
+    manifest: Manifest
+    read: Callable[[], bytes]
 
 
 class EncoderRegistry:
@@ -27,10 +38,13 @@ class EncoderRegistry:
         self._loaded: dict[tuple[str, str], LoadedEncoder] = {}
         self._found: dict[str, tuple[Path, Manifest]] = {}
         self._pinned: dict[tuple[str, str], tuple[Path, Manifest]] = {}
+        self._own: dict[str, dict[str, OwnEncoder]] = {}
         for folder in _folders(_EARLIER_FOLDER):
             self._remember(folder, read_manifest(folder))
         for folder in [BUILTIN_FOLDER, *_folders(encoders_dir)]:
             manifest = read_manifest(folder)
+            if manifest.is_own:
+                raise SettingError(f"{folder}: ids that begin with {OWN_PREFIX!r} are for models of tenants' own")
             if manifest.id in self._found:
                 raise SettingError(f"{folder}: another encoder has the id {manifest.id!r}; change one of them")
             self._found[manifest.id] = (folder, manifest)
@@ -45,19 +59,50 @@ class EncoderRegistry:
         """All manifests, ordered by id."""
         return [manifest for _, (_, manifest) in sorted(self._found.items())]
 
-    def manifest(self, encoder_id: str) -> Manifest:
-        """The manifest of one encoder; empty means the default. Raises ServiceError (ENCODER_UNKNOWN)."""
+    def manifest(self, encoder_id: str, owner: str = "") -> Manifest:
+        """The manifest of one encoder; empty means the default. `owner`: the tenant whose own models count, too. Raises
+        ServiceError (ENCODER_UNKNOWN)."""
+        own = self._own.get(owner, {})
+        if encoder_id in own:
+            return own[encoder_id].manifest
         found = self._found.get(encoder_id or self.default_id)
         if found is None:
-            message = f"no encoder {encoder_id!r}; there are {', '.join(sorted(self._found))}"
+            message = f"no encoder {encoder_id!r}; there are {', '.join(sorted({*self._found, *own}))}"
             raise ServiceError(Reason.ENCODER_UNKNOWN, message, field="encoder_id")
         return found[1]
 
-    def pinned(self, encoder_id: str, fingerprint: str) -> Manifest | None:
+    def pinned(self, encoder_id: str, fingerprint: str, owner: str = "") -> Manifest | None:
         """The manifest of the encoder that makes exactly these vectors, where there is one: earlier versions of the
-        built-in encoder are kept, so that collections made with them go on working."""
+        built-in encoder are kept, so that collections made with them go on working. `owner`: as in `manifest`."""
+        own = self._own.get(owner, {}).get(encoder_id)
+        if own is not None and own.manifest.fingerprint == fingerprint:
+            return own.manifest
         found = self._pinned.get((encoder_id, fingerprint))
         return found[1] if found else None
+
+    def adopt(self, owner: str, own: OwnEncoder) -> None:
+        """Takes over a model of a tenant's own, for that tenant alone."""
+        with self._lock:
+            self._own = {**self._own, owner: {**self._own.get(owner, {}), own.manifest.id: own}}
+
+    def disown(self, owner: str, encoder_id: str = "") -> None:
+        """Forgets a model of a tenant's own, or all of them."""
+        with self._lock:
+            left = {i: o for i, o in self._own.get(owner, {}).items() if encoder_id not in ("", i)}
+            gone = [o.manifest for i, o in self._own.get(owner, {}).items() if i not in left]
+            self._own = {**self._own, owner: left}
+            for manifest in gone:
+                self._loaded.pop((manifest.id, manifest.fingerprint), None)
+
+    def unload(self, manifest: Manifest) -> None:
+        """Takes a model out of memory; the next use loads it again."""
+        with self._lock:
+            self._loaded.pop((manifest.id, manifest.fingerprint), None)
+
+    def content(self, manifest: Manifest) -> bytes:
+        """The model's file. Raises OSError, or what reading an own model raises."""
+        source = self._source(manifest)
+        return source if isinstance(source, bytes) else (source / manifest.model).read_bytes()
 
     @property
     def fingerprints(self) -> frozenset[str]:
@@ -70,9 +115,9 @@ class EncoderRegistry:
         key = (manifest.id, manifest.fingerprint)
         with self._lock:
             if key not in self._loaded:
-                folder, found = self._pinned[key]
+                source = self._source(manifest)
                 self._loaded[key] = load_encoder(
-                    lambda threads: EncoderSession(folder, found, threads, self._hardware.provider), self._hardware
+                    lambda threads: EncoderSession(source, manifest, threads, self._hardware.provider), self._hardware
                 )
             return self._loaded[key]
 
@@ -102,6 +147,16 @@ class EncoderRegistry:
         temporary = path.with_suffix(".new")
         temporary.write_text(json.dumps(content, indent=2) + "\n")
         temporary.replace(path)
+
+    def _source(self, manifest: Manifest) -> Path | bytes:
+        found = self._pinned.get((manifest.id, manifest.fingerprint))
+        if found is not None:
+            return found[0]
+        for own in self._own.values():
+            held = own.get(manifest.id)
+            if held is not None and held.manifest.fingerprint == manifest.fingerprint:
+                return held.read()
+        raise ServiceError(Reason.ENCODER_MISSING, f"the model {manifest.id!r} was deleted")
 
     def _remember(self, folder: Path, manifest: Manifest) -> None:
         self._pinned[manifest.id, manifest.fingerprint] = (folder, manifest)

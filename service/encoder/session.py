@@ -49,12 +49,13 @@ def load_model(model: str | bytes, threads: int, provider: str = "cpu") -> onnxr
 class EncoderSession:
     """A model in memory. `run` may be called from any number of threads."""
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int, provider: str = "cpu") -> None:
-        """Loads the model; `threads` is how many cores one run uses. Raises SettingError where it does not load or
-        does not fit its manifest."""
+    def __init__(self, source: Path | bytes, manifest: Manifest, threads: int, provider: str = "cpu") -> None:
+        """Loads the model from the encoder's folder, or from its content; `threads` is how many cores one run uses.
+        Raises SettingError where it does not load or does not fit its manifest."""
         self.manifest = manifest
         try:
-            self._session = load_model(str(folder / manifest.model), threads, provider)
+            model = source if isinstance(source, bytes) else str(source / manifest.model)
+            self._session = load_model(model, threads, provider)
         except Exception as error:  # ONNX Runtime raises a class of its own per failure
             raise SettingError(f"encoder {manifest.id}: ONNX Runtime does not load the model: {error}") from error
         self._fixed_batch = self._check_names()

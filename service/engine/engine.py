@@ -58,7 +58,7 @@ class Engine:
 
     async def create_collection(self, principal: Principal, wanted: NewCollection) -> Collection:
         """Makes a collection pinned to an encoder. Raises ServiceError."""
-        manifest = self.encoders.manifest(wanted.encoder_id)
+        manifest = self.encoders.manifest(wanted.encoder_id, principal.tenant_uid)
         dimension = manifest.output.dimension
         spec = CollectionSpec(
             wanted.name, manifest.id, manifest.fingerprint, dimension, wanted.description, wanted.learning,
@@ -86,7 +86,7 @@ class Engine:
         """The encoder that a collection is pinned to. Raises ServiceError (ENCODER_MISSING) where this server has none
         that makes the same vectors: a search never mixes two encoders."""
         spec = collection.spec
-        manifest = self.encoders.pinned(spec.encoder_id, spec.encoder_fingerprint)
+        manifest = self._pinned(collection)
         if manifest is not None:
             return manifest
         message = (
@@ -97,10 +97,14 @@ class Engine:
 
     def blocks_of(self, collection: Collection) -> tuple[BlockSpec, ...]:
         """The named blocks of the collection's vectors; none where the encoder is missing or names none."""
-        manifest = self.encoders.pinned(collection.spec.encoder_id, collection.spec.encoder_fingerprint)
+        manifest = self._pinned(collection)
         return manifest.output.blocks if manifest is not None else ()
 
     def score_of(self, collection: Collection) -> ScoreSpec:
         """The calibration of the collection's encoder; a neutral one where the encoder is missing."""
-        manifest = self.encoders.pinned(collection.spec.encoder_id, collection.spec.encoder_fingerprint)
+        manifest = self._pinned(collection)
         return manifest.score if manifest is not None else ScoreSpec()
+
+    def _pinned(self, collection: Collection) -> Manifest | None:
+        spec = collection.spec
+        return self.encoders.pinned(spec.encoder_id, spec.encoder_fingerprint, collection.owner)

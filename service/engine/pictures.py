@@ -24,6 +24,8 @@ from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
 
+_MOST_MODELS = 16  # in memory at a time
+
 
 @dataclass(frozen=True)
 class PictureSource:
@@ -58,6 +60,7 @@ class PictureEncoder:
         self._allow = allow
         self._encoders, self._workers, self._metrics = encoders, workers, metrics
         self._batchers: dict[tuple[str, str], Batcher] = {}
+        self._manifests: dict[tuple[str, str], Manifest] = {}
         self._loading = asyncio.Lock()
         self._inflight: Inflight[Vector] = Inflight()
 
@@ -81,6 +84,12 @@ class PictureEncoder:
         key = (purpose, encoder.fingerprint, source.region, len(image), digest or await self._digest(image))
         return await self._inflight.once(key, lambda: self._encode(image, source.region, encoder, purpose))
 
+    async def check(self, image: bytes, tenant: str) -> None:
+        """Decodes a picture without encoding it. Raises ServiceError where it cannot be used."""
+        spec = self._encoders.manifest("").input
+        async with self.admission.visit(Visit(tenant, Lane.INSERT, len(image))):
+            await self.decoders.decode(image, None, spec, Lane.INSERT, tenant)
+
     def waiting(self) -> int:
         """How many pictures are being decoded or encoded, or wait for it."""
         return self.admission.inside
@@ -95,13 +104,14 @@ class PictureEncoder:
         lane, tenant = purpose.lane, purpose.tenant
         if self._allow is not None:
             await self._allow(tenant)
-        batcher = await self._batcher(encoder)
+        await self._batcher(encoder)
         times = [time.perf_counter()]
         try:
             async with self.admission.visit(Visit(tenant, lane, len(image))):
                 times.append(time.perf_counter())
                 tensor = await self.decoders.decode(image, region, encoder.input, lane, tenant)
                 times.append(time.perf_counter())
+                batcher = await self._batcher(encoder)  # it may have been put away meanwhile
                 vector = await batcher.encode(tensor, lane, tenant)
                 times.append(time.perf_counter())
                 return vector
@@ -119,8 +129,29 @@ class PictureEncoder:
     async def _batcher(self, encoder: Manifest) -> Batcher:
         wanted = (encoder.id, encoder.fingerprint)
         async with self._loading:
-            if wanted not in self._batchers:
+            if wanted in self._batchers:
+                self._batchers[wanted] = self._batchers.pop(wanted)  # the one used last is at the end
+            else:
+                await self._put_away()
                 loaded = await self._workers.read(self._encoders.load, encoder)
                 limits = BatcherLimits(loaded.execution.batch, loaded.execution.runs)
                 self._batchers[wanted] = Batcher(loaded.session.run, self._workers.model, limits)
+                self._manifests[wanted] = encoder
             return self._batchers[wanted]
+
+    async def put_away(self, encoder: Manifest) -> None:
+        """Takes a model out of memory, once what waits for it is done."""
+        wanted = (encoder.id, encoder.fingerprint)
+        async with self._loading:
+            if wanted in self._batchers:
+                await self._batchers.pop(wanted).close()
+                self._manifests.pop(wanted)
+            self._encoders.unload(encoder)
+
+    async def _put_away(self) -> None:
+        """Makes room for another model where there are many: the one that has not been used for longest goes, once what
+        waits for it is done."""
+        while len(self._batchers) >= _MOST_MODELS:
+            oldest = next(iter(self._batchers))
+            await self._batchers.pop(oldest).close()
+            self._encoders.unload(self._manifests.pop(oldest))

@@ -57,7 +57,7 @@ class Erasing:
         found = Erased(
             uid, "records", collection_name, erased.records, now_ms(), ids, erased.sequence, erased.kept_snapshots
         )
-        return await self._certified(caller, found)
+        return await self.certified(caller, found)
 
     async def collection(self, caller: Principal, name: str) -> Receipt:
         """Erases a collection with all its files and snapshots. Raises ServiceError."""
@@ -68,7 +68,7 @@ class Erasing:
             records = await engine.workers.read(collection.count)
             await engine.workers.write(directory.delete, name)
             await engine.workers.upkeep(engine.keeping.sweep_deserted, caller.tenant_uid, directory)
-        return await self._certified(caller, Erased(caller.tenant_uid, "collection", name, records, now_ms()))
+        return await self.certified(caller, Erased(caller.tenant_uid, "collection", name, records, now_ms()))
 
     async def policy(self, caller: Principal, name: str, policy: PicturePolicy, *, force: bool) -> PolicyChange:
         """Changes what is kept of pictures; returns once what the new policy does not allow is deleted. Without `force`
@@ -94,7 +94,7 @@ class Erasing:
                 await asyncio.to_thread(self._parts.audit.add, caller.tenant_uid, caller.actor, "picture.policy", told)
         if dropped != Dropped() or (changed and before.picture_policy is not PicturePolicy.DISCARD):
             count = dropped.copies + dropped.urls
-            receipt = await self._certified(caller, Erased(caller.tenant_uid, "pictures", name, count, now_ms()))
+            receipt = await self.certified(caller, Erased(caller.tenant_uid, "pictures", name, count, now_ms()))
         return PolicyChange(spec, dropped, changed, receipt)
 
     def _forget_in_runs(self, tenant_uid: str, ids: set[str]) -> None:
@@ -102,7 +102,8 @@ class Erasing:
         if ledger is not None:
             ledger.forget_records(ids)
 
-    async def _certified(self, caller: Principal, erased: Erased) -> Receipt:
+    async def certified(self, caller: Principal, erased: Erased) -> Receipt:
+        """A receipt for what was erased, told in the audit log. Raises ServiceError."""
         receipt = certify(erased, self._parts.audit.signer)
         told: dict[str, str | int | bool] = {
             "what": erased.what, "collection": erased.collection, "records": erased.records,

@@ -22,7 +22,7 @@ from index.store import read_learnt
 Objects = Iterable[tuple[str, Callable[[], bytes]]]  # names of objects, and what reads each
 _KEYS = {
     "records.db": "collection store", "collections.db": "tenant collections", "sync.db": "sync ledger",
-    "audit.db": "audit log",
+    "audit.db": "audit log", "training.db": "training",
 }  # fmt: skip
 _SHORTEST = 6  # bytes of an id; shorter ones are found everywhere
 _PIECE = 32  # bytes of a vector that are looked for together

@@ -45,6 +45,17 @@ _ACTIONS: dict[str, tuple[str, Told]] = {
             "pictures": PicturePolicy.Name(r.collection.picture_policy).removeprefix("PICTURE_POLICY_"),
         },
     ),
+    "TrainingService/CreateTrainingSet": ("training_set.create", lambda q, _: {"training_set": q.name}),
+    "TrainingService/GetExampleLink": ("example.link", lambda q, _: {"training_set": q.training_set}),
+    "TrainingService/TrainModel": (
+        "model.train",
+        lambda q, r: {
+            "training_set": q.training_set,
+            "model": r.training.encoder_id,
+            "training": r.training.training_id,
+        },
+    ),
+    "TrainingService/DeleteModel": ("model.delete", lambda q, r: {"model": q.encoder_id} if r.deleted else None),
     "PictureService/GetPictureLink": ("picture.link", lambda q, _: {"collection": q.collection}),
     "CollectionService/UpdateCollection": ("collection.update", lambda q, _: {"collection": q.name}),
     "CollectionService/DeleteCollection": ("collection.delete", _deleted),

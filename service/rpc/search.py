@@ -98,7 +98,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         """Vectors of pictures; stores nothing."""
         check_count("pictures", len(request.pictures), MAX_PICTURES)
         principal().require(Scope.SEARCH)
-        encoder = self._engine.encoders.manifest(request.encoder_id)
+        encoder = self._engine.encoders.manifest(request.encoder_id, principal().tenant_uid)
         encoded = await few_at_a_time((self._encode(p, encoder) for p in request.pictures), _AT_ONCE)
         return pb.EncodeResponse(
             pictures=[
@@ -131,7 +131,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
     async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:
         """Orders pictures by likeness to a query."""
         check_count("pictures", len(request.pictures), MAX_PICTURES)
-        encoder = self._engine.encoders.manifest(request.encoder_id)
+        encoder = self._engine.encoders.manifest(request.encoder_id, principal().tenant_uid)
         pictures = (request.query, *request.pictures)
         query, *rest = await few_at_a_time((self._encode(p, encoder) for p in pictures), _AT_ONCE)
         if isinstance(query, ServiceError):

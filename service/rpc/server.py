@@ -31,6 +31,8 @@ from afterimage.v1 import (
     server_info_service_pb2_grpc,
     sync_service_pb2,
     sync_service_pb2_grpc,
+    training_service_pb2,
+    training_service_pb2_grpc,
     worker_service_pb2,
     worker_service_pb2_grpc,
 )
@@ -50,10 +52,12 @@ from service.rpc.records import RecordServicer
 from service.rpc.search import SearchServicer
 from service.rpc.server_info import ServerInfoServicer
 from service.rpc.sync import SyncServicer
+from service.rpc.training import TrainingServicer
 from service.rpc.workers import WorkerServicer
 from service.sync.elsewhere import WorkElsewhere
 from service.sync.synchronisation import Synchronisation
 from service.tenancy.access import AccessRequests
+from service.training.own_training import OwnTraining
 
 SERVICE_NAMES: tuple[str, ...] = tuple(
     service.full_name
@@ -69,6 +73,7 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
         access_service_pb2,
         erasure_service_pb2,
         picture_service_pb2,
+        training_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -98,6 +103,7 @@ class Served:
     access: AccessRequests
     erasing: Erasing
     handing_out: HandingOut
+    training: OwnTraining
 
 
 class RpcServer:
@@ -124,6 +130,8 @@ class RpcServer:
         erasure_service_pb2_grpc.add_ErasureServiceServicer_to_server(ErasureServicer(served.erasing), self._server)
         pictures = PictureServicer(engine, served.erasing, served.handing_out)
         picture_service_pb2_grpc.add_PictureServiceServicer_to_server(pictures, self._server)
+        training = TrainingServicer(served.training, served.erasing, served.handing_out)
+        training_service_pb2_grpc.add_TrainingServiceServicer_to_server(training, self._server)
         workers = WorkerServicer(served.elsewhere, version)
         worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(workers, self._server)
         info = ServerInfoServicer(engine, version, transport.max_message_bytes)

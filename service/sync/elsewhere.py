@@ -13,7 +13,7 @@ import structlog
 from service.background import end_task
 from service.coordination.run_board import BoardAway, RunRef
 from service.encoder.manifest import Manifest
-from service.engine.looking import Look, Seen, Viewer
+from service.engine.looking import Look, Looking, LookingHere, Seen, Viewer
 from service.engine.sources import HostsOf
 from service.errors import Reason, ServiceError
 from service.sync.attempts import Attempts, Lease, SyncParts
@@ -52,21 +52,24 @@ class Asked:
 class WorkerElsewhere:
     """One worker, for one run. `outgoing`: what is to be sent to it, in order; None at the end."""
 
-    def __init__(self, taken: Taken, hosts_of: HostsOf, allow: Callable[[str], Awaitable[None]]) -> None:
-        """`allow`: raises ServiceError where a tenant may have no more pictures encoded."""
-        self._taken, self._hosts_of, self._allow = taken, hosts_of, allow
+    def __init__(self, taken: Taken, hosts_of: HostsOf, allow: Callable[[str], Awaitable[None]], here: Looking) -> None:
+        """`allow`: raises ServiceError where a tenant may have no more pictures encoded. `here`: looks at pictures for
+        collections with a model of their tenant's own, which does not leave the server."""
+        self._taken, self._hosts_of, self._allow, self._here = taken, hosts_of, allow, here
         self.outgoing: asyncio.Queue[Introduction | Asked | None] = asyncio.Queue()
         self._waiting: dict[int, asyncio.Future[Seen]] = {}
         self._heard, self._introduced, self._number = time.monotonic(), False, 0
 
     def check(self, encoder: Manifest) -> None:
         """As `Looking.check`."""
-        if encoder.fingerprint not in self._taken.encoders:
+        if not encoder.is_own and encoder.fingerprint not in self._taken.encoders:
             message = f"worker {self._taken.worker} does not have encoder {encoder.id!r} ({encoder.fingerprint})"
             raise ServiceError(Reason.ENCODER_MISSING, f"{message}; give it the same encoders_dir as the server")
 
     async def look(self, viewer: Viewer, wanted: Look) -> Seen:
         """As `Looking.look`. Waits for as long as the worker lives; once it is gone the run is let go."""
+        if viewer.encoder.is_own:
+            return await self._here.look(viewer, wanted)
         if not self._introduced:
             self._introduced = True
             self.outgoing.put_nowait(Introduction(viewer, self._hosts_of(viewer.tenant_uid)))
@@ -114,7 +117,9 @@ class WorkElsewhere:
     def begin(self, taken: Taken) -> tuple[WorkerElsewhere, asyncio.Task[None]]:
         """Starts to work on a run with the worker that took it; cancelling the task lets the run go."""
         allow = self._parts.engine.allowances.picture
-        worker = WorkerElsewhere(taken, lambda uid: self._parts.ledgers.place(uid).allowed_hosts, allow)
+        engine = self._parts.engine
+        here = LookingHere(engine.sources, engine.pictures, engine.workers)
+        worker = WorkerElsewhere(taken, lambda uid: self._parts.ledgers.place(uid).allowed_hosts, allow, here)
         task = asyncio.create_task(self._work(taken, worker), name=f"run {taken.ref.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

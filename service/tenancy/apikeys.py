@@ -31,6 +31,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
     AUDIT = "audit"
     PICTURES = "pictures"
+    TRAIN = "train"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from afterimage.v1 import (
     search_service_pb2_grpc,
     server_info_service_pb2_grpc,
     sync_service_pb2_grpc,
+    training_service_pb2_grpc,
 )
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -63,6 +64,7 @@ def make_stubs(channel: Any) -> dict[str, Any]:
         "AccessService": access_service_pb2_grpc.AccessServiceStub(channel),
         "ErasureService": erasure_service_pb2_grpc.ErasureServiceStub(channel),
         "PictureService": picture_service_pb2_grpc.PictureServiceStub(channel),
+        "TrainingService": training_service_pb2_grpc.TrainingServiceStub(channel),
         "AuditService": audit_service_pb2_grpc.AuditServiceStub(channel),
         "SyncService": sync_service_pb2_grpc.SyncServiceStub(channel),
         "ServerInfoService": server_info_service_pb2_grpc.ServerInfoServiceStub(channel),

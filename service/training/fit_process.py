@@ -1,0 +1,73 @@
+"""Fitting in a process of its own, with the lowest priority: searches do not wait for it, and it can be ended. Vectors
+go through pipes; nothing is written to a disk."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.training.fitting import Fitted, Judgement, Projection, Shape, TooFewExamples, fit
+
+_LOWEST = 19
+
+
+async def fit_apart(vectors: NDArray[np.float32], labels: NDArray[np.int64], environment: Mapping[str, str]) -> Fitted:
+    """As `fitting.fit`, in a process with that environment. Cancelling ends the process. Raises TooFewExamples, or
+    RuntimeError where it died."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service.training.fit_process", stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, env=environment,
+    )  # fmt: skip
+    try:
+        answer, _ = await process.communicate(_packed(vectors=vectors, labels=labels))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        raise RuntimeError(f"the process that fits ended with {process.returncode}")
+    return _to_fitted(answer)
+
+
+def _to_fitted(answer: bytes) -> Fitted:
+    with np.load(io.BytesIO(answer)) as found:
+        told = json.loads(str(found["told"]))
+        if "too_few" in told:
+            raise TooFewExamples(told["too_few"])
+        projection = Projection(found["mean"], found["matrix"])
+        return Fitted(projection, Shape(**told["shape"]), Judgement(**told["judgement"]), found["strangers"])
+
+
+def _packed(**arrays: NDArray[np.generic]) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, **arrays)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def main() -> None:
+    """The process: arrays in on standard input, a projection out on standard output."""
+    os.nice(_LOWEST)
+    with np.load(io.BytesIO(sys.stdin.buffer.read())) as given:
+        vectors, labels = given["vectors"], given["labels"]
+    try:
+        found = fit(vectors, labels)
+    except TooFewExamples as error:
+        answer = _packed(told=np.array(json.dumps({"too_few": str(error)})))
+    else:
+        told = json.dumps({"shape": asdict(found.shape), "judgement": asdict(found.judgement)})
+        answer = _packed(
+            mean=found.projection.mean, matrix=found.projection.matrix, strangers=found.strangers, told=np.array(told)
+        )
+    sys.stdout.buffer.write(answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Models of tenants' own: listed, loaded and deleted for their owner, and for nobody else."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from service.encoder.manifest import Manifest
+from service.encoder.registry import OwnEncoder
+from service.engine.engine import Engine
+from service.engine.faults import translated_errors
+from service.errors import Reason, ServiceError
+from service.tenancy.keyring import Principal
+from service.training.model import OwnModel
+from service.training.store import MODELS_HOME
+from service.training.stores import TrainingStores
+
+
+class OwnModels:
+    """For any tenant."""
+
+    def __init__(self, stores: TrainingStores, engine: Engine) -> None:
+        self._stores, self._engine = stores, engine
+
+    def adopt_all(self) -> None:
+        """Makes the models of all tenants known to the encoder registry, for a start."""
+        for tenant_uid, store in self._stores.existing():
+            for model in store.models():
+                self.adopt(tenant_uid, model)
+
+    def adopt(self, tenant_uid: str, model: OwnModel) -> None:
+        """Makes a model known, to its owner alone. Its file is read, and decrypted, when it is first used."""
+        manifest = Manifest.model_validate_json(model.manifest)
+        read = partial(self._engine.keeping.objects.get, tenant_uid, MODELS_HOME, model.object_id)
+        self._engine.encoders.adopt(tenant_uid, OwnEncoder(manifest, read))
+
+    async def all(self, caller: Principal) -> list[OwnModel]:
+        """The caller's models, ordered by id. Raises ServiceError."""
+        with translated_errors():
+            return await self._engine.workers.read(lambda: self._stores.of(caller.tenant_uid).models())
+
+    async def get(self, caller: Principal, encoder_id: str) -> OwnModel:
+        """One of the caller's models. Raises ServiceError (MODEL_NOT_FOUND)."""
+        found = next((m for m in await self.all(caller) if m.encoder_id == encoder_id), None)
+        if found is None:
+            raise ServiceError(Reason.MODEL_NOT_FOUND, f"no model {encoder_id[:80]!r}")
+        return found
+
+    async def pinned(self, caller: Principal, encoder_id: str) -> list[str]:
+        """Names of the caller's collections that are pinned to a model."""
+        directory = await self._engine.directory(caller)
+        return sorted(c.spec.name for c in directory.every() if c.spec.encoder_id == encoder_id)
+
+    async def delete(self, caller: Principal, encoder_id: str) -> None:
+        """Deletes a model; returns once its file is gone. Raises ServiceError."""
+        model, uid, engine = await self.get(caller, encoder_id), caller.tenant_uid, self._engine
+        engine.encoders.disown(uid, encoder_id)
+        await engine.pictures.put_away(Manifest.model_validate_json(model.manifest))
+        with translated_errors():
+            store = self._stores.of(uid)
+            await engine.workers.upkeep(store.delete_model, encoder_id)
+            await engine.workers.upkeep(engine.keeping.objects.delete, uid, MODELS_HOME, [model.object_id])
+            await engine.workers.upkeep(store.forget_loose, [(MODELS_HOME, model.object_id)])

@@ -1,0 +1,98 @@
+"""Everything that a tenant asks of training: its sets, its trainings, its models."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from service.engine.faults import translated_errors
+from service.errors import Reason, ServiceError
+from service.objects.links import Linked
+from service.tenancy.keyring import Principal
+from service.training.model import Training, Wanted
+from service.training.sets import TrainingSets
+from service.training.store import TrainingStore
+from service.training.trainer import Trainer, TrainerParts
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class OwnTraining:
+    """For any tenant, on one event loop. All methods that take a caller raise ServiceError."""
+
+    def __init__(self, parts: TrainerParts) -> None:
+        self._stores, self._engine = parts.stores, parts.engine
+        self.sets, self.own = TrainingSets(parts.stores, parts.engine), parts.own
+        self._trainer = Trainer(parts)
+
+    async def start(self) -> None:
+        """Makes all models known, and goes on with what was interrupted."""
+        await asyncio.to_thread(self.own.adopt_all)
+        self._trainer.start()
+
+    async def stop(self) -> None:
+        """Lets go of what runs."""
+        await self._trainer.stop()
+        self._stores.close()
+
+    async def begin(self, caller: Principal, wanted: Wanted) -> Training:
+        """Has a model trained."""
+        await self.sets.get(caller, wanted.training_set)
+        base = self._engine.encoders.manifest(wanted.base_encoder)
+        if wanted.model_name in {m.encoder_id for m in await self.own.all(caller)}:
+            raise ServiceError(Reason.MODEL_EXISTS, f"model {wanted.model_name!r} exists", field="model_name")
+        if any(t.wanted.model_name == wanted.model_name and not t.state.final for t in await self.all(caller)):
+            message = f"a training of {wanted.model_name!r} has not ended"
+            raise ServiceError(Reason.TRAINING_ACTIVE, message, field="model_name")
+        made = await self._on(caller, lambda store: store.create_training(replace(wanted, base_encoder=base.id)))
+        self._trainer.submit(caller.tenant_uid, made.training_id)
+        return made
+
+    async def all(self, caller: Principal) -> list[Training]:
+        """The last trainings, the newest first."""
+        return await self._on(caller, lambda store: store.trainings())
+
+    async def get(self, caller: Principal, training_id: str) -> Training:
+        """One training."""
+        found = await self._on(caller, lambda store: store.training(training_id))
+        if found is None:
+            raise ServiceError(Reason.TRAINING_NOT_FOUND, f"no training {training_id[:80]!r}")
+        return found
+
+    async def cancel(self, caller: Principal, training_id: str) -> Training:
+        """Ends a training."""
+        found = await self.get(caller, training_id)
+        if found.state.final:
+            raise ServiceError(Reason.TRAINING_ACTIVE, f"the training is {found.state} already")
+        await self._trainer.cancel(caller.tenant_uid, found)
+        return await self.get(caller, training_id)
+
+    async def change(self, longest_s: float) -> None:
+        """Waits until some training has changed, or so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_s), self._trainer.changed:
+                await self._trainer.changed.wait()
+
+    async def picture(self, linked: Linked) -> bytes:
+        """The picture of an example that a link leads to."""
+        return await self.sets.picture(linked.tenant_uid, linked.place, linked.object_id)
+
+    def sweep(self, deleted_uids: Iterable[str]) -> None:
+        """Deletes objects that are nobody's any more, and forgets tenants that are gone. Failures are logged. For
+        threads."""
+        for uid in self._stores.forget(set(deleted_uids)):
+            self._engine.encoders.disown(uid)
+        for uid, _ in self._stores.existing():
+            try:
+                self.sets.sweep_now(uid)
+            except OSError as error:
+                _LOG.warning("pictures of training sets that are nobody's could not be deleted yet: %s", error)
+
+    async def _on(self, caller: Principal, work: Callable[[TrainingStore], T]) -> T:
+        with translated_errors():
+            return await self._engine.workers.write(lambda: work(self._stores.of(caller.tenant_uid)))

@@ -1,0 +1,164 @@
+"""Training sets: what a tenant uploads to have a model of its own made of. Pictures are decoded once, to see that they
+can be, and lie sealed in object storage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from index.attributes import check_id
+from service.concurrency import few_at_a_time
+from service.engine.engine import Engine
+from service.engine.faults import as_service_error, translated_errors
+from service.engine.pictures import PictureSource
+from service.errors import Reason, ServiceError
+from service.objects.sealed import new_object_id
+from service.tenancy.keyring import Principal
+from service.training.model import Example, TrainingSet
+from service.training.store import TrainingStore
+from service.training.stores import TrainingStores
+
+T = TypeVar("T")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class NewExample:
+    """A labelled picture to add."""
+
+    example_id: str
+    label: str
+    picture: PictureSource
+
+
+@dataclass(frozen=True)
+class ExampleResult:
+    """What became of one: added, replaced or unchanged; error: where it failed."""
+
+    example_id: str
+    outcome: str
+    error: ServiceError | None = None
+
+
+class TrainingSets:
+    """For any tenant. All methods raise ServiceError."""
+
+    def __init__(self, stores: TrainingStores, engine: Engine) -> None:
+        self._stores, self._engine = stores, engine
+
+    async def create(self, caller: Principal, name: str, description: str) -> TrainingSet:
+        """Makes an empty set."""
+        if not _NAME.fullmatch(name):
+            message = f"{name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}"
+            raise ServiceError(Reason.ARGUMENT_INVALID, message, field="name")
+        made = await self._write(caller, lambda store: store.create_set(name, description[:1024]))
+        if made is None:
+            raise ServiceError(Reason.TRAINING_SET_EXISTS, f"training set {name!r} exists")
+        return made
+
+    async def all(self, caller: Principal) -> list[TrainingSet]:
+        """All sets, ordered by name."""
+        return await self._write(caller, lambda store: store.sets())
+
+    async def get(self, caller: Principal, name: str) -> tuple[TrainingSet, dict[str, int]]:
+        """One set, and how many examples each label has."""
+        found = await self._write(caller, lambda store: store.set_named(name))
+        if found is None:
+            raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, f"no training set {name[:80]!r}")
+        return found, await self._write(caller, lambda store: store.labels(found.uid))
+
+    async def delete(self, caller: Principal, name: str) -> int:
+        """Deletes a set with all its pictures; returns how many there were, once nothing of them is left."""
+        found, _ = await self.get(caller, name)
+        count = await self._write(caller, lambda store: store.delete_set(found.uid))
+        await self.sweep(caller.tenant_uid)
+        with translated_errors():
+            await self._engine.workers.upkeep(self._engine.keeping.objects.clear, caller.tenant_uid, found.uid)
+        return count
+
+    async def add(self, caller: Principal, name: str, examples: Sequence[NewExample]) -> list[ExampleResult]:
+        """Adds examples, or replaces those with their ids; a result each, in order."""
+        found, _ = await self.get(caller, name)
+        return await few_at_a_time((self._one(caller, found, e) for e in examples), _AT_ONCE)
+
+    async def examples(self, caller: Principal, name: str, after: str, limit: int) -> list[Example]:
+        """A page of examples, in order of their ids."""
+        found, _ = await self.get(caller, name)
+        return await self._write(caller, lambda store: store.examples(found.uid, after, limit))
+
+    async def example(self, caller: Principal, name: str, example_id: str) -> tuple[TrainingSet, Example]:
+        """One example, and its set."""
+        found, _ = await self.get(caller, name)
+        example = await self._write(caller, lambda store: store.example(found.uid, example_id))
+        if example is None:
+            raise ServiceError(Reason.PICTURE_NOT_FOUND, f"no example {example_id[:80]!r}", field="example_id")
+        return found, example
+
+    async def remove(self, caller: Principal, name: str, example_ids: Sequence[str]) -> int:
+        """Deletes examples; returns how many there were, once their pictures are gone."""
+        found, _ = await self.get(caller, name)
+        count = await self._write(caller, lambda store: store.delete_examples(found.uid, example_ids))
+        await self.sweep(caller.tenant_uid)
+        return count
+
+    async def picture(self, tenant_uid: str, set_uid: str, object_id: str) -> bytes:
+        """The picture of an example. Raises ServiceError (PICTURE_NOT_FOUND) where it is nobody's by now."""
+        workers, objects = self._engine.workers, self._engine.keeping.objects
+        with translated_errors():
+            store = await workers.read(self._stores.of, tenant_uid)
+            if not await workers.read(store.holds, set_uid, object_id):
+                raise ServiceError(Reason.PICTURE_NOT_FOUND, "the example has another picture by now, or is gone")
+            return await workers.read(objects.get, tenant_uid, set_uid, object_id)
+
+    async def sweep(self, tenant_uid: str) -> None:
+        """Deletes the tenant's objects that are nobody's any more."""
+        with translated_errors():
+            await self._engine.workers.upkeep(self.sweep_now, tenant_uid)
+
+    def sweep_now(self, tenant_uid: str) -> None:
+        """As `sweep`, for threads. Raises OSError."""
+        store = self._stores.of(tenant_uid)
+        loose = store.loose()
+        for home, object_id in loose:
+            self._engine.keeping.objects.delete(tenant_uid, home, [object_id])
+        if loose:
+            store.forget_loose(loose)
+
+    async def _one(self, caller: Principal, into: TrainingSet, new: NewExample) -> ExampleResult:
+        try:
+            return ExampleResult(new.example_id, await self._add(caller, into, new))
+        except Exception as error:
+            return ExampleResult(new.example_id, "failed", as_service_error(error))
+
+    async def _add(self, caller: Principal, into: TrainingSet, new: NewExample) -> str:
+        with translated_errors():
+            check_id("example_id", new.example_id)
+            check_id("label", new.label)
+        uid, engine = caller.tenant_uid, self._engine
+        picture = (await engine.sources.resolved(new.picture, uid)).image
+        if picture is None:
+            raise ServiceError(Reason.SOURCE_MISSING, "give the picture as `image` or `url`", field="image")
+        digest = await self._write(caller, lambda store: store.digest(picture))
+        same = await self._write(caller, lambda store: store.example_with(into.uid, digest))
+        if same is not None and same.example_id != new.example_id:
+            message = f"example {same.example_id!r} shows the same picture; twice in a set it would judge itself"
+            raise ServiceError(Reason.ARGUMENT_INVALID, message, field="image")
+        if same is not None and same.label == new.label:
+            return "unchanged"
+        before = await self._write(caller, lambda store: store.example(into.uid, new.example_id))
+        await engine.pictures.check(picture, uid)
+        object_id = new_object_id()
+        await self._write(caller, lambda store: store.announce(into.uid, object_id))
+        with translated_errors():
+            await engine.workers.write(engine.keeping.objects.put, uid, into.uid, object_id, picture)
+        example = Example(new.example_id, new.label, object_id, len(picture), digest)
+        if not await self._write(caller, lambda store: store.put_example(into.uid, example)):
+            raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted meanwhile")
+        return "added" if before is None else "replaced"
+
+    async def _write(self, caller: Principal, work: Callable[[TrainingStore], T]) -> T:
+        with translated_errors():
+            return await self._engine.workers.write(lambda: work(self._stores.of(caller.tenant_uid)))

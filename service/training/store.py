@@ -1,0 +1,275 @@
+"""A tenant's training sets, trainings and models, in `training.db` under its data key; pictures and model files lie in
+object storage.
+
+As with copies of pictures, an object's name is written down before it is put: it is in `loose` until a row refers to
+it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from index.crypto import derive_key
+from index.errors import StoreUnavailable
+from index.layout import new_uid
+from index.sqlite import DatabaseError, checkpoint, connect, migrate
+from service.tenancy.database import now_ms
+from service.training.model import Example, OwnModel, State, Training, TrainingSet, Wanted
+
+MODELS_HOME = "models"
+UPLOAD_MS = 3_600_000
+_KEPT_TRAININGS = 200
+_MIGRATIONS = (
+    """
+    CREATE TABLE sets (uid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, description TEXT NOT NULL,
+      created_ms INTEGER NOT NULL);
+    CREATE TABLE examples (number INTEGER PRIMARY KEY AUTOINCREMENT, set_uid TEXT NOT NULL, example_id TEXT NOT NULL,
+      label TEXT NOT NULL, object_id TEXT NOT NULL, bytes INTEGER NOT NULL, digest BLOB NOT NULL,
+      UNIQUE (set_uid, example_id));
+    CREATE INDEX examples_by_digest ON examples (set_uid, digest);
+    CREATE TABLE trainings (number INTEGER PRIMARY KEY AUTOINCREMENT, training_id TEXT NOT NULL UNIQUE,
+      training_set TEXT NOT NULL, base_encoder TEXT NOT NULL, model_name TEXT NOT NULL, state TEXT NOT NULL,
+      done INTEGER NOT NULL, total INTEGER NOT NULL, message TEXT NOT NULL, created_ms INTEGER NOT NULL,
+      ended_ms INTEGER NOT NULL, card TEXT NOT NULL);
+    CREATE TABLE models (encoder_id TEXT PRIMARY KEY, base_encoder TEXT NOT NULL, training_set TEXT NOT NULL,
+      manifest TEXT NOT NULL, card TEXT NOT NULL, object_id TEXT NOT NULL, created_ms INTEGER NOT NULL);
+    CREATE TABLE loose (home TEXT NOT NULL, object_id TEXT NOT NULL, since_ms INTEGER NOT NULL,
+      PRIMARY KEY (home, object_id)) WITHOUT ROWID
+    """,
+)
+_TRAINING = (
+    "training_id, training_set, base_encoder, model_name, state, done, total, message, created_ms, ended_ms, card"
+)
+_EXAMPLE = "example_id, label, object_id, bytes, digest"
+_MODEL = "encoder_id, base_encoder, training_set, manifest, card, object_id, created_ms"
+
+
+class TrainingStore:
+    """Of one tenant. Any number of threads may call any method at once; all raise StoreUnavailable where the disk
+    refuses."""
+
+    def __init__(self, path: Path, data_key: bytes) -> None:
+        """Opens, or makes, the database. Raises WrongKey."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._digest_key = derive_key(data_key, "training digest")
+        self._database = connect(path, derive_key(data_key, "training"))
+        migrate(self._database, _MIGRATIONS, "the training database")
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Closes the database."""
+        with self._lock:
+            self._database.close()
+
+    # ---- sets
+
+    def create_set(self, name: str, description: str) -> TrainingSet | None:
+        """Makes an empty set; None where the name is taken."""
+        made = TrainingSet(new_uid(), name, description, now_ms())
+        with self._changing() as run:
+            values = (made.uid, name, description, made.created_ms)
+            return made if run("INSERT OR IGNORE INTO sets VALUES (?, ?, ?, ?)", values).rowcount else None
+
+    def sets(self) -> list[TrainingSet]:
+        """All sets, ordered by name."""
+        query = (
+            "SELECT uid, name, description, created_ms, count(number), count(DISTINCT label), coalesce(sum(bytes), 0)"
+            " FROM sets LEFT JOIN examples ON set_uid = uid GROUP BY uid ORDER BY name"
+        )
+        return [TrainingSet(*row) for row in self._rows(query)]
+
+    def set_named(self, name: str) -> TrainingSet | None:
+        """One set."""
+        return next((s for s in self.sets() if s.name == name), None)
+
+    def labels(self, set_uid: str) -> dict[str, int]:
+        """How many examples each label has."""
+        return dict(self._rows("SELECT label, count(*) FROM examples WHERE set_uid = ? GROUP BY label", (set_uid,)))
+
+    def delete_set(self, set_uid: str) -> int:
+        """Deletes a set; its pictures become nobody's. Returns how many there were."""
+        with self._changing() as run:
+            run("INSERT OR REPLACE INTO loose SELECT set_uid, object_id, 0 FROM examples WHERE set_uid = ?", (set_uid,))
+            count = run("DELETE FROM examples WHERE set_uid = ?", (set_uid,)).rowcount
+            run("DELETE FROM sets WHERE uid = ?", (set_uid,))
+        self._settle()
+        return int(count)
+
+    # ---- examples
+
+    def announce(self, home: str, object_id: str) -> None:
+        """To be called before an object is put."""
+        with self._changing() as run:
+            run("INSERT INTO loose VALUES (?, ?, ?)", (home, object_id, now_ms()))
+
+    def digest(self, picture: bytes) -> bytes:
+        """A keyed digest of a picture, 32 bytes."""
+        return hmac.digest(self._digest_key, picture, "sha256")
+
+    def example_with(self, set_uid: str, digest: bytes) -> Example | None:
+        """The example of a set that shows the same picture."""
+        rows = self._rows(f"SELECT {_EXAMPLE} FROM examples WHERE set_uid = ? AND digest = ?", (set_uid, digest))  # noqa: S608
+        return Example(*rows[0]) if rows else None
+
+    def put_example(self, set_uid: str, example: Example) -> bool:
+        """Stores an example, in the place of one with its id; False where the set is gone by now."""
+        with self._changing() as run:
+            if run("SELECT 1 FROM sets WHERE uid = ?", (set_uid,)).fetchone() is None:
+                return False
+            given = (set_uid, example.example_id)
+            run(
+                "INSERT OR REPLACE INTO loose SELECT set_uid, object_id, 0 FROM examples"
+                " WHERE set_uid = ? AND example_id = ?", given,
+            )  # fmt: skip
+            run("DELETE FROM examples WHERE set_uid = ? AND example_id = ?", given)
+            run(
+                f"INSERT INTO examples (set_uid, {_EXAMPLE}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
+                (set_uid, example.example_id, example.label, example.object_id, example.size, example.digest),
+            )
+            run("DELETE FROM loose WHERE home = ? AND object_id = ?", (set_uid, example.object_id))
+            return True
+
+    def examples(self, set_uid: str, after: str = "", limit: int = -1) -> list[Example]:
+        """Examples with ids above `after`, in order of ids."""
+        query = f"SELECT {_EXAMPLE} FROM examples WHERE set_uid = ? AND example_id > ? ORDER BY example_id LIMIT ?"  # noqa: S608
+        return [Example(*row) for row in self._rows(query, (set_uid, after, limit))]
+
+    def example(self, set_uid: str, example_id: str) -> Example | None:
+        """One example."""
+        query = f"SELECT {_EXAMPLE} FROM examples WHERE set_uid = ? AND example_id = ?"  # noqa: S608
+        return next((Example(*row) for row in self._rows(query, (set_uid, example_id))), None)
+
+    def holds(self, set_uid: str, object_id: str) -> bool:
+        """Whether an object is an example's picture now."""
+        query = "SELECT 1 FROM examples WHERE set_uid = ? AND object_id = ?"
+        return bool(self._rows(query, (set_uid, object_id)))
+
+    def delete_examples(self, set_uid: str, example_ids: Sequence[str]) -> int:
+        """Deletes examples; returns how many there were."""
+        count = 0
+        with self._changing() as run:
+            for given in ((set_uid, i) for i in example_ids):
+                where = "FROM examples WHERE set_uid = ? AND example_id = ?"
+                run(f"INSERT OR REPLACE INTO loose SELECT set_uid, object_id, 0 {where}", given)
+                count += run(f"DELETE {where}", given).rowcount
+        self._settle()
+        return count
+
+    def loose(self) -> list[tuple[str, str]]:
+        """Objects that are nobody's and can be deleted, as (home, object id)."""
+        return self._rows("SELECT home, object_id FROM loose WHERE since_ms <= ?", (now_ms() - UPLOAD_MS,))
+
+    def forget_loose(self, objects: Sequence[tuple[str, str]]) -> None:
+        """Drops the note of objects that were deleted."""
+        with self._changing() as run:
+            for given in objects:
+                run("DELETE FROM loose WHERE home = ? AND object_id = ?", given)
+
+    # ---- trainings
+
+    def create_training(self, wanted: Wanted) -> Training:
+        """Notes a training that is to be made, and forgets the oldest."""
+        made = Training(new_uid()[:16], wanted, State.QUEUED, 0, 0, "", now_ms(), 0)
+        with self._changing() as run:
+            run(
+                f"INSERT INTO trainings ({_TRAINING}) VALUES (?, ?, ?, ?, ?, 0, 0, '', ?, 0, '{{}}')",  # noqa: S608
+                (made.training_id, wanted.training_set, wanted.base_encoder, wanted.model_name, made.state.value,
+                 made.created_ms),
+            )  # fmt: skip
+            run("DELETE FROM trainings WHERE number <= (SELECT max(number) FROM trainings) - ?", (_KEPT_TRAININGS,))
+        return made
+
+    def note(self, training: Training) -> None:
+        """Writes down how far a training is. One that has ended stays as it ended."""
+        with self._changing() as run:
+            run(
+                "UPDATE trainings SET state = ?, done = ?, total = ?, message = ?, ended_ms = ?, card = ?"
+                " WHERE training_id = ? AND state IN ('queued', 'running')",
+                (training.state.value, training.done, training.total, training.message, training.ended_ms,
+                 json.dumps(training.card), training.training_id),
+            )  # fmt: skip
+
+    def trainings(self) -> list[Training]:
+        """All that are remembered, the newest first."""
+        rows = self._rows(f"SELECT {_TRAINING} FROM trainings ORDER BY number DESC")  # noqa: S608
+        return [_training(row) for row in rows]
+
+    def training(self, training_id: str) -> Training | None:
+        """One training."""
+        rows = self._rows(f"SELECT {_TRAINING} FROM trainings WHERE training_id = ?", (training_id,))  # noqa: S608
+        return _training(rows[0]) if rows else None
+
+    # ---- models
+
+    def publish(self, model: OwnModel, training: Training) -> bool:
+        """Stores a model and the end of its training together; False where the training has ended by now, so that
+        nothing is published."""
+        with self._changing() as run:
+            row = run("SELECT state FROM trainings WHERE training_id = ?", (training.training_id,)).fetchone()
+            if row is None or State(row[0]).final:
+                return False
+            run(
+                f"INSERT INTO models ({_MODEL}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                (model.encoder_id, model.base_encoder, model.training_set, model.manifest, json.dumps(model.card),
+                 model.object_id, model.created_ms),
+            )  # fmt: skip
+            run("DELETE FROM loose WHERE home = ? AND object_id = ?", (MODELS_HOME, model.object_id))
+            run(
+                "UPDATE trainings SET state = ?, message = ?, ended_ms = ?, card = ? WHERE training_id = ?",
+                (training.state.value, training.message, training.ended_ms, json.dumps(training.card),
+                 training.training_id),
+            )  # fmt: skip
+            return True
+
+    def models(self) -> list[OwnModel]:
+        """All models, ordered by id."""
+        rows = self._rows(f"SELECT {_MODEL} FROM models ORDER BY encoder_id")  # noqa: S608
+        return [OwnModel(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
+
+    def delete_model(self, encoder_id: str) -> bool:
+        """Deletes a model; its file becomes nobody's. Returns whether there was one."""
+        with self._changing() as run:
+            run(
+                "INSERT OR REPLACE INTO loose SELECT ?, object_id, 0 FROM models WHERE encoder_id = ?",
+                (MODELS_HOME, encoder_id),
+            )
+            found = run("DELETE FROM models WHERE encoder_id = ?", (encoder_id,)).rowcount
+        self._settle()
+        return bool(found)
+
+    def _settle(self) -> None:
+        """What was deleted leaves the log, too."""
+        with self._lock:
+            checkpoint(self._database)
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            with self._lock:
+                return list(self._database.execute(query, values).fetchall())
+        except DatabaseError as error:
+            raise StoreUnavailable(f"the training database: {error}") from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[Any]:
+        with self._lock:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._database.execute
+                except BaseException:
+                    self._database.execute("ROLLBACK")
+                    raise
+                self._database.execute("COMMIT")
+            except DatabaseError as error:
+                raise StoreUnavailable(f"the training database: {error}") from error
+
+
+def _training(row: Any) -> Training:
+    wanted = Wanted(row[1], row[2], row[3])
+    return Training(row[0], wanted, State(row[4]), row[5], row[6], row[7], row[8], row[9], json.loads(row[10]))

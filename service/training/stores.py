@@ -1,0 +1,47 @@
+"""The training databases of all tenants that have one, opened when they are needed."""
+
+from __future__ import annotations
+
+import threading
+
+from index import DataDirectory
+from service.tenancy.registry import TenantRegistry
+from service.training.store import TrainingStore
+
+
+class TrainingStores:
+    """Any number of threads may call any method at once."""
+
+    def __init__(self, data: DataDirectory, registry: TenantRegistry) -> None:
+        self._data, self._registry = data, registry
+        self._lock = threading.Lock()
+        self._open: dict[str, TrainingStore] = {}
+
+    def of(self, tenant_uid: str) -> TrainingStore:
+        """The tenant's, made where there is none. Raises TenancyError where the tenant is gone."""
+        with self._lock:
+            found = self._open.get(tenant_uid)
+            if found is None:
+                key = self._registry.data_key(tenant_uid)
+                found = self._open[tenant_uid] = TrainingStore(self._data.tenant(tenant_uid).training, key)
+            return found
+
+    def existing(self) -> list[tuple[str, TrainingStore]]:
+        """Those that there are, with their tenants' uids."""
+        uids = [t.uid for t in self._registry.tenants() if self._data.tenant(t.uid).training.exists()]
+        return [(uid, self.of(uid)) for uid in uids]
+
+    def forget(self, deleted_uids: set[str]) -> list[str]:
+        """Closes those of tenants that are gone; returns which were open."""
+        with self._lock:
+            gone = [uid for uid in self._open if uid in deleted_uids]
+            for uid in gone:
+                self._open.pop(uid).close()
+            return gone
+
+    def close(self) -> None:
+        """Closes all."""
+        with self._lock:
+            for store in self._open.values():
+                store.close()
+            self._open.clear()

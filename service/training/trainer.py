@@ -1,0 +1,241 @@
+"""Making models: one training at a time on this server, in the background, taken up again after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import structlog
+
+from service.audit.logs import AuditLogs
+from service.background import end_task
+from service.concurrency import few_at_a_time
+from service.encoder.calibration import score_of
+from service.encoder.fair_queue import Lane
+from service.encoder.manifest import Manifest
+from service.encoder.session import EncoderSession
+from service.engine.engine import Engine
+from service.engine.faults import as_service_error
+from service.engine.pictures import PictureSource, Purpose
+from service.errors import Reason, ServiceError
+from service.objects.sealed import new_object_id
+from service.tenancy.database import now_ms
+from service.training.fit_process import fit_apart
+from service.training.fitting import Fitted, TooFewExamples
+from service.training.fusing import FusingFailed, check_fused, fuse, fused_manifest
+from service.training.model import Example, OwnModel, State, Training
+from service.training.own import OwnModels
+from service.training.store import MODELS_HOME, TrainingStore
+from service.training.stores import TrainingStores
+
+Note = Callable[[TrainingStore, Training], Awaitable[None]]
+_LOG = structlog.get_logger(__name__)
+_AT_ONCE, _BLOCK = 16, 512
+_NOTE_EVERY_S = 1.0
+_WAIT_S = 5.0
+MOST_EXAMPLES = 50_000
+
+
+@dataclass(frozen=True)
+class TrainerParts:
+    """What trainings are made with. environment: of the process that fits."""
+
+    stores: TrainingStores
+    engine: Engine
+    own: OwnModels
+    audit: AuditLogs
+    environment: Mapping[str, str]
+
+
+class Trainer:
+    """For one event loop."""
+
+    def __init__(self, parts: TrainerParts) -> None:
+        self._parts = parts
+        self._waiting: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self._loop: asyncio.Task[None] | None = None
+        self._current: tuple[str, asyncio.Task[None]] | None = None
+        self.changed = asyncio.Condition()
+
+    def start(self) -> None:
+        """Takes up what a stop or a crash interrupted, and begins to work."""
+        for tenant_uid, store in self._parts.stores.existing():
+            for training in reversed(store.trainings()):
+                if not training.state.final:
+                    self._waiting.put_nowait((tenant_uid, training.training_id))
+        self._loop = asyncio.create_task(self._work(), name="trainer")
+
+    async def stop(self) -> None:
+        """Lets go of what runs; the next start takes it up again."""
+        if self._loop is not None:
+            await end_task(self._loop)
+
+    def submit(self, tenant_uid: str, training_id: str) -> None:
+        """Has a training made, after those that wait."""
+        self._waiting.put_nowait((tenant_uid, training_id))
+
+    async def cancel(self, tenant_uid: str, training: Training) -> None:
+        """Ends a training, whether it waits or runs."""
+        store = await self._parts.engine.workers.read(self._parts.stores.of, tenant_uid)
+        await self._note(store, _ended(training, State.CANCELLED, "cancelled"))
+        if self._current is not None and self._current[0] == training.training_id:
+            self._current[1].cancel()
+
+    async def _work(self) -> None:
+        while True:
+            tenant_uid, training_id = await self._waiting.get()
+            task = asyncio.create_task(self._make(tenant_uid, training_id))
+            self._current = training_id, task
+            try:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({task})
+            finally:
+                self._current = None
+                await end_task(task)
+            if (current := asyncio.current_task()) is not None and current.cancelling():
+                return
+
+    async def _make(self, tenant_uid: str, training_id: str) -> None:
+        parts = self._parts
+        try:
+            store = await parts.engine.workers.read(parts.stores.of, tenant_uid)
+            training = await parts.engine.workers.read(store.training, training_id)
+            if training is None or training.state.final:
+                return
+            await _One(parts, tenant_uid, store, training, self._note).make()
+        except Exception as error:  # the next one must have its turn
+            _LOG.error("a training failed", training_id=training_id, exc_info=error)
+
+    async def _note(self, store: TrainingStore, training: Training) -> None:
+        await self._parts.engine.workers.write(store.note, training)
+        async with self.changed:
+            self.changed.notify_all()
+
+
+class _One:
+    """One training."""
+
+    def __init__(
+        self, parts: TrainerParts, tenant_uid: str, store: TrainingStore, training: Training, note: Note
+    ) -> None:
+        self._parts, self._uid, self._store, self._training = parts, tenant_uid, store, training
+        self._note, self._noted = note, 0.0
+
+    async def make(self) -> None:
+        """Encodes, fits, judges, and publishes or says why not."""
+        try:
+            await self._make()
+        except TooFewExamples as error:
+            await self._end(State.REFUSED, str(error))
+        except (ServiceError, FusingFailed, RuntimeError, OSError) as error:
+            _LOG.warning("a training failed", training_id=self._training.training_id, exc_info=error)
+            await self._end(
+                State.FAILED, as_service_error(error).message if isinstance(error, ServiceError) else str(error)
+            )
+
+    async def _make(self) -> None:
+        engine, wanted = self._parts.engine, self._training.wanted
+        base = engine.encoders.manifest(wanted.base_encoder)
+        vectors, labels = await self._encoded(base)
+        _, numbers = np.unique(np.array(labels), return_inverse=True)
+        fitted = await fit_apart(vectors, numbers.astype(np.int64), self._parts.environment)
+        card = _card(base, fitted, len(labels), len(set(labels)))
+        if not fitted.judgement.publishable:
+            before, after = fitted.judgement.before["mAP@10"], fitted.judgement.after["mAP@10"]
+            message = (
+                f"not better than {base.id} beyond doubt: mAP@10 {after:.3f} instead of {before:.3f} on examples that "
+                "were held out"
+            )
+            await self._end(State.REFUSED, message, card)
+            return
+        manifest, fused = await engine.workers.upkeep(self._fused, base, fitted)
+        await self._publish(manifest, fused, card)
+
+    async def _encoded(self, base: Manifest) -> tuple[np.ndarray, list[str]]:
+        workers = self._parts.engine.workers
+        found = await workers.read(self._store.set_named, self._training.wanted.training_set)
+        if found is None:
+            raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted")
+        examples = await workers.read(self._store.examples, found.uid, "", MOST_EXAMPLES)
+        self._training = replace(self._training, state=State.RUNNING, done=0, total=len(examples))
+        await self._note(self._store, self._training)
+        made: list[np.ndarray | None] = []
+        for start in range(0, len(examples), _BLOCK):
+            block = examples[start : start + _BLOCK]
+            made += await few_at_a_time((self._vector(found.uid, e, base) for e in block), _AT_ONCE)
+        usable = [(v, e.label) for v, e in zip(made, examples, strict=True) if v is not None]
+        if not usable:
+            raise TooFewExamples("the training set has no picture that can be used")
+        return np.stack([v for v, _ in usable]), [label for _, label in usable]
+
+    async def _vector(self, set_uid: str, example: Example, base: Manifest) -> np.ndarray | None:
+        """None where the picture is gone by now."""
+        engine = self._parts.engine
+        while True:
+            try:
+                picture = await engine.workers.read(engine.keeping.objects.get, self._uid, set_uid, example.object_id)
+                vector = await engine.pictures.encode(PictureSource(picture), base, Purpose(self._uid, Lane.INSERT))
+            except ServiceError as error:
+                if error.reason is Reason.PICTURE_NOT_FOUND:
+                    return None
+                if error.reason is not Reason.OVERLOADED:
+                    raise
+                await asyncio.sleep(error.retry_delay_s or _WAIT_S)
+                continue
+            await self._progress()
+            return vector
+
+    async def _progress(self) -> None:
+        self._training = replace(self._training, done=self._training.done + 1)
+        if time.monotonic() - self._noted > _NOTE_EVERY_S:
+            self._noted = time.monotonic()
+            await self._note(self._store, self._training)
+
+    def _fused(self, base: Manifest, fitted: Fitted) -> tuple[Manifest, bytes]:
+        engine, wanted = self._parts.engine, self._training.wanted
+        fused = fuse(engine.encoders.content(base), base, fitted.projection)
+        judgement = fitted.judgement
+        told = (
+            f"{base.id} with a projection fitted to training set {wanted.training_set}; mAP@10 "
+            f"{judgement.before['mAP@10']:.3f} -> {judgement.after['mAP@10']:.3f} on {judgement.queries} held out"
+        )
+        manifest = fused_manifest(base, fused, wanted.model_name, self._uid, score_of(fitted.strangers), told)
+        session = EncoderSession(fused, manifest, 1)
+        check_fused(engine.encoders.session(base), session, fitted.projection)
+        return manifest, fused
+
+    async def _publish(self, manifest: Manifest, fused: bytes, card: dict[str, object]) -> None:
+        engine, wanted, object_id = self._parts.engine, self._training.wanted, new_object_id()
+        await engine.workers.write(self._store.announce, MODELS_HOME, object_id)
+        await engine.workers.write(engine.keeping.objects.put, self._uid, MODELS_HOME, object_id, fused)
+        model = OwnModel(
+            manifest.id, wanted.base_encoder, wanted.training_set, manifest.model_dump_json(), card, object_id, now_ms()
+        )
+        ended = _ended(replace(self._training, card=card), State.PUBLISHED, f"published as {manifest.id}")
+        if await engine.workers.write(self._store.publish, model, ended):
+            self._parts.own.adopt(self._uid, model)
+            self._tell("model.publish", {"model": manifest.id, "training": ended.training_id})
+        await self._note(self._store, ended)
+
+    async def _end(self, state: State, message: str, card: dict[str, object] | None = None) -> None:
+        await self._note(self._store, _ended(replace(self._training, card=card or {}), state, message))
+
+    def _tell(self, action: str, details: dict[str, str | int | bool]) -> None:
+        self._parts.audit.add(self._uid, "trainer", action, details)
+
+
+def _ended(training: Training, state: State, message: str) -> Training:
+    return replace(training, state=state, message=message, ended_ms=now_ms())
+
+
+def _card(base: Manifest, fitted: Fitted, examples: int, labels: int) -> dict[str, object]:
+    judgement = fitted.judgement
+    return {
+        "base_encoder": base.id, "base_fingerprint": base.fingerprint, "examples": examples, "labels": labels,
+        "shape": asdict(fitted.shape), "held_out_queries": judgement.queries, "before": judgement.before,
+        "after": judgement.after, "gain_at_least": judgement.gain_low,
+    }  # fmt: skip
