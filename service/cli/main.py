@@ -25,6 +25,7 @@ from service.cli.serve import serve
 from service.cli.snapshots import index, snapshots
 from service.cli.sync import sync
 from service.cli.tenants import tenants
+from service.cli.training import models, training
 from service.cli.worker import worker
 from service.errors import ServiceError, SettingError
 
@@ -51,6 +52,8 @@ app.add_typer(records, name="records")
 app.add_typer(snapshots, name="snapshots")
 app.add_typer(index, name="index")
 app.add_typer(sync, name="sync")
+app.add_typer(training, name="training")
+app.add_typer(models, name="models")
 app.add_typer(audit, name="audit")
 app.add_typer(erase, name="erase")
 app.add_typer(access, name="access")

@@ -167,6 +167,7 @@ class _One:
         for start in range(0, len(examples), _BLOCK):
             block = examples[start : start + _BLOCK]
             made += await few_at_a_time((self._vector(found.uid, e, base) for e in block), _AT_ONCE)
+        await self._note(self._store, self._training)
         usable = [(v, e.label) for v, e in zip(made, examples, strict=True) if v is not None]
         if not usable:
             raise TooFewExamples("the training set has no picture that can be used")

@@ -44,6 +44,16 @@ from afterimage.client.kept import PictureLink, PolicyChange
 from afterimage.client.oversight import AccessRequest, AuditEntry, AuditHead, ErasureReceipt
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.sync import Client
+from afterimage.client.training import (
+    Example,
+    ExampleResult,
+    ModelDeletion,
+    NewExample,
+    OwnModel,
+    SetDeletion,
+    Training,
+    TrainingSet,
+)
 from afterimage.client.values import (
     AttributeValue,
     Collection,
@@ -76,10 +86,11 @@ from afterimage.client.values import (
 __all__ = [
     "Aborted", "AccessRequest", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "AuditEntry",
     "AuditHead", "Client", "Collection", "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture",
-    "Encoder", "ErasureReceipt", "Facet", "FailedPrecondition", "FeedItem", "FeedOptions", "FeedPreview",
-    "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError", "InvalidArgument", "Label", "NewRecord",
-    "NewSource", "NotFound", "Patch", "PermissionDenied", "Picture", "PictureLink", "Plan", "PlannedRecord",
-    "PolicyChange", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region",
-    "ResourceExhausted", "RetryPolicy", "Run", "RunProgress", "SearchResult", "ServerInfo", "Snapshot", "Source",
-    "SyncFailure", "Term", "Unauthenticated", "Unavailable", "Unimplemented", "Usage", "unpack_vector",
+    "Encoder", "ErasureReceipt", "Example", "ExampleResult", "Facet", "FailedPrecondition", "FeedItem", "FeedOptions",
+    "FeedPreview", "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError", "InvalidArgument", "Label",
+    "ModelDeletion", "NewExample", "NewRecord", "NewSource", "NotFound", "OwnModel", "Patch", "PermissionDenied",
+    "Picture", "PictureLink", "Plan", "PlannedRecord", "PolicyChange", "Progress", "RankedPicture", "Record",
+    "RecordFailure", "RecordResult", "Region", "ResourceExhausted", "RetryPolicy", "Run", "RunProgress",
+    "SearchResult", "ServerInfo", "SetDeletion", "Snapshot", "Source", "SyncFailure", "Term", "Training",
+    "TrainingSet", "Unauthenticated", "Unavailable", "Unimplemented", "Usage", "unpack_vector",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import grpc
 
-from afterimage.client import admin, calls, catalogues, kept, oversight
+from afterimage.client import admin, calls, catalogues, kept, oversight, training
 from afterimage.client.batches import Outbox
 from afterimage.client.calls import Call
 from afterimage.client.catalogue_values import Run
@@ -18,6 +18,7 @@ from afterimage.client.channel import OPTIONS, Endpoint, make_stubs
 from afterimage.client.convert import duplicates_request, to_duplicate_group, to_result
 from afterimage.client.errors import AfterimageError, from_rpc_error
 from afterimage.client.retry import RetryPolicy
+from afterimage.client.training import ExampleResult, NewExample, Training
 from afterimage.client.values import Collection, DuplicateGroup, NewRecord, Progress, Record, RecordResult
 
 P = ParamSpec("P")
@@ -101,6 +102,19 @@ class Client:
     revoke_access = _method(oversight.revoke_access)
     set_picture_policy = _method(kept.set_picture_policy)
     picture_link = _method(kept.picture_link)
+    create_training_set = _method(training.create_training_set)
+    list_training_sets = _method(training.list_training_sets)
+    get_training_set = _method(training.get_training_set)
+    delete_training_set = _method(training.delete_training_set)
+    list_examples_page = _method(training.list_examples_page)
+    delete_examples = _method(training.delete_examples)
+    example_link = _method(training.example_link)
+    train_model = _method(training.train_model)
+    list_trainings = _method(training.list_trainings)
+    get_training = _method(training.get_training)
+    cancel_training = _method(training.cancel_training)
+    list_models = _method(training.list_models)
+    delete_model = _method(training.delete_model)
     erase_records = _method(oversight.erase_records)
     erase_collection = _method(oversight.erase_collection)
     list_audit_entries = _method(oversight.list_audit_entries)
@@ -165,6 +179,31 @@ class Client:
             except grpc.RpcError as failure:
                 attempt += 1
                 self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=True)
+
+    def watch_training(self, training_id: str) -> Iterator[Training]:
+        """A training whenever it has changed, until it has ended. A broken stream is taken up again."""
+        request, attempt = training.watch_training_request(training_id), 0
+        stub = self._stubs["TrainingService"]
+        while True:
+            try:
+                for message in stub.WatchTraining(request, metadata=self._endpoint.metadata):
+                    attempt = 0
+                    yield training.to_training(message.training)
+                return
+            except grpc.RpcError as failure:
+                attempt += 1
+                self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=True)
+
+    def add_examples(self, training_set: str, examples: Iterable[NewExample]) -> Iterator[ExampleResult]:
+        """Adds any number of labelled pictures over one stream; a result for each, in order, once it is stored."""
+        batches = training.example_batches(training_set, examples)
+        try:
+            responses = self._stubs["TrainingService"].AddExamples(batches, metadata=self._endpoint.metadata)
+            for response in responses:
+                for message in response.results:
+                    yield training.to_example_result(message)
+        except grpc.RpcError as failure:
+            raise from_rpc_error(failure) from None
 
     def import_records(
         self,

@@ -1,0 +1,255 @@
+"""Calls for a model of one's own: training sets, trainings, models. See `calls`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from afterimage.client.calls import Call
+from afterimage.client.convert import to_failure
+from afterimage.client.kept import PictureLink
+from afterimage.client.oversight import ErasureReceipt, to_receipt
+from afterimage.client.values import RecordFailure
+from afterimage.v1 import training_service_pb2 as pb
+
+_BATCH, _BATCH_BYTES = 100, 12 * 1024 * 1024
+_PATIENCE_S = 3600.0
+_ENDED = ("published", "refused", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Labelled pictures that a model can be made of. labels: examples of each, where one set was asked for."""
+
+    name: str
+    description: str
+    example_count: int
+    label_count: int
+    stored_bytes: int
+    create_time: datetime
+    labels: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewExample:
+    """A labelled picture to add: its bytes, or its URL."""
+
+    example_id: str
+    label: str
+    image: bytes | None = field(default=None, repr=False)
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class ExampleResult:
+    """What became of one: added, replaced, unchanged or failed."""
+
+    example_id: str
+    outcome: str
+    error: RecordFailure | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A labelled picture of a set."""
+
+    example_id: str
+    label: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class SetDeletion:
+    """What was, or would be, deleted."""
+
+    example_count: int
+    deleted: bool
+    receipt: ErasureReceipt | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training. state: queued, running, published, refused, failed or cancelled. card: what was measured."""
+
+    training_id: str
+    training_set: str
+    base_encoder_id: str
+    encoder_id: str
+    state: str
+    done: int
+    total: int
+    message: str
+    create_time: datetime
+    end_time: datetime | None
+    card: dict[str, Any]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in _ENDED
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """A model of one's own. encoder_id: for `create_collection`."""
+
+    encoder_id: str
+    base_encoder_id: str
+    training_set: str
+    dimension: int
+    fingerprint: str
+    license: str
+    card: dict[str, Any]
+    create_time: datetime
+
+
+@dataclass(frozen=True)
+class ModelDeletion:
+    """Whether a model was deleted, and which collections are pinned to it."""
+
+    deleted: bool
+    collections: tuple[str, ...]
+
+
+def create_training_set(name: str, *, description: str = "") -> Call[TrainingSet]:
+    """Makes an empty training set."""
+    request = pb.CreateTrainingSetRequest(name=name, description=description)
+    return Call("TrainingService", "CreateTrainingSet", request, lambda r: _set(r.training_set), retry_safe=False)
+
+
+def list_training_sets() -> Call[list[TrainingSet]]:
+    """All training sets, ordered by name."""
+    request = pb.ListTrainingSetsRequest()
+    return Call("TrainingService", "ListTrainingSets", request, lambda r: [_set(s) for s in r.training_sets])
+
+
+def get_training_set(name: str) -> Call[TrainingSet]:
+    """One training set, with the examples of each label."""
+    request = pb.GetTrainingSetRequest(name=name)
+    return Call("TrainingService", "GetTrainingSet", request, lambda r: _set(r.training_set, dict(r.labels)))
+
+
+def delete_training_set(name: str, *, force: bool = False) -> Call[SetDeletion]:
+    """Deletes a training set with its pictures, or reports what it would delete."""
+    request = pb.DeleteTrainingSetRequest(name=name, force=force)
+    return Call("TrainingService", "DeleteTrainingSet", request, _deletion, timeout_s=_PATIENCE_S)
+
+
+def list_examples_page(training_set: str, page_token: str = "", page_size: int = 0) -> Call[tuple[list[Example], str]]:
+    """A page of examples, and the token of the next; empty on the last."""
+    request = pb.ListExamplesRequest(training_set=training_set, page_token=page_token, page_size=page_size)
+
+    def parse(r: pb.ListExamplesResponse) -> tuple[list[Example], str]:
+        return [Example(e.example_id, e.label, e.size_bytes) for e in r.examples], r.next_page_token
+
+    return Call("TrainingService", "ListExamples", request, parse)
+
+
+def delete_examples(training_set: str, example_ids: Sequence[str]) -> Call[int]:
+    """Deletes examples; how many there were."""
+    request = pb.DeleteExamplesRequest(training_set=training_set, example_ids=example_ids)
+    return Call("TrainingService", "DeleteExamples", request, lambda r: int(r.example_count))
+
+
+def example_link(training_set: str, example_id: str, *, minutes: int = 0) -> Call[PictureLink]:
+    """A link to an example's picture, for 1 to 60 minutes (0: ten)."""
+    request = pb.GetExampleLinkRequest(training_set=training_set, example_id=example_id, minutes=minutes)
+    return Call(
+        "TrainingService", "GetExampleLink", request,
+        lambda r: PictureLink(r.url, r.expire_time.ToDatetime(UTC), "ENCRYPTED_COPY"),
+    )  # fmt: skip
+
+
+def train_model(training_set: str, model_name: str, *, base_encoder_id: str = "") -> Call[Training]:
+    """Begins to train a model, `own-<model_name>`, on top of an encoder (the server's default where none is named)."""
+    request = pb.TrainModelRequest(training_set=training_set, model_name=model_name, base_encoder_id=base_encoder_id)
+    return Call("TrainingService", "TrainModel", request, lambda r: to_training(r.training), retry_safe=False)
+
+
+def list_trainings() -> Call[list[Training]]:
+    """The last trainings, the newest first."""
+    request = pb.ListTrainingsRequest()
+    return Call("TrainingService", "ListTrainings", request, lambda r: [to_training(t) for t in r.trainings])
+
+
+def get_training(training_id: str) -> Call[Training]:
+    """One training."""
+    request = pb.GetTrainingRequest(training_id=training_id)
+    return Call("TrainingService", "GetTraining", request, lambda r: to_training(r.training))
+
+
+def watch_training_request(training_id: str) -> pb.WatchTrainingRequest:
+    """For the stream of a training's changes."""
+    return pb.WatchTrainingRequest(training_id=training_id)
+
+
+def cancel_training(training_id: str) -> Call[Training]:
+    """Ends a training."""
+    request = pb.CancelTrainingRequest(training_id=training_id)
+    return Call("TrainingService", "CancelTraining", request, lambda r: to_training(r.training), retry_safe=False)
+
+
+def list_models() -> Call[list[OwnModel]]:
+    """The models of one's own, ordered by id."""
+    return Call("TrainingService", "ListModels", pb.ListModelsRequest(), lambda r: [_model(m) for m in r.models])
+
+
+def delete_model(encoder_id: str, *, force: bool = False) -> Call[ModelDeletion]:
+    """Deletes a model, or says which collections are pinned to it."""
+    request = pb.DeleteModelRequest(encoder_id=encoder_id, force=force)
+    return Call("TrainingService", "DeleteModel", request, lambda r: ModelDeletion(r.deleted, tuple(r.collections)))
+
+
+def example_batches(training_set: str, examples: Iterable[NewExample]) -> Iterator[pb.AddExamplesRequest]:
+    """Examples as requests of a stream, none too large."""
+    batch: list[pb.ExampleInput] = []
+    size = 0
+    for example in examples:
+        message = pb.ExampleInput(example_id=example.example_id, label=example.label)
+        if example.image is not None:
+            message.image = example.image
+        else:
+            message.url = example.url
+        added = len(example.image or b"")
+        if batch and (len(batch) == _BATCH or size + added > _BATCH_BYTES):
+            yield pb.AddExamplesRequest(training_set=training_set, examples=batch)
+            batch, size = [], 0
+        batch.append(message)
+        size += added
+    if batch:
+        yield pb.AddExamplesRequest(training_set=training_set, examples=batch)
+
+
+def to_example_result(m: pb.ExampleResult) -> ExampleResult:
+    """A result of a message."""
+    return ExampleResult(m.example_id, m.outcome, to_failure(m.error) if m.HasField("error") else None)
+
+
+def to_training(m: pb.Training) -> Training:
+    """A training of a message."""
+    return Training(
+        m.training_id, m.training_set, m.base_encoder_id, m.encoder_id, m.state, m.done, m.total, m.message,
+        m.create_time.ToDatetime(UTC), m.end_time.ToDatetime(UTC) if m.HasField("end_time") else None,
+        json.loads(m.card_json) if m.card_json else {},
+    )  # fmt: skip
+
+
+def _set(m: pb.TrainingSet, labels: dict[str, int] | None = None) -> TrainingSet:
+    return TrainingSet(
+        m.name, m.description, m.example_count, m.label_count, m.stored_bytes, m.create_time.ToDatetime(UTC),
+        labels or {},
+    )  # fmt: skip
+
+
+def _deletion(r: pb.DeleteTrainingSetResponse) -> SetDeletion:
+    return SetDeletion(r.example_count, r.deleted, to_receipt(r.receipt) if r.HasField("receipt") else None)
+
+
+def _model(m: pb.OwnModel) -> OwnModel:
+    return OwnModel(
+        m.encoder_id, m.base_encoder_id, m.training_set, m.dimension, m.fingerprint, m.license,
+        json.loads(m.card_json), m.create_time.ToDatetime(UTC),
+    )  # fmt: skip
