@@ -39,7 +39,7 @@ class ErasureReceipt(_message.Message):
     receipt_id: _builtins.str
     tenant_uid: _builtins.str
     what: _builtins.str
-    """records, collection or tenant."""
+    """records, collection, pictures, training set or tenant."""
     collection: _builtins.str
     records: _builtins.int
     """How many were erased."""

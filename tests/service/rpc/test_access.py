@@ -29,7 +29,7 @@ def invoke(server: Server, path: str, method, key: str, collection: str, run_id:
     from google.protobuf.message_factory import GetMessageClass
 
     request = GetMessageClass(method.input_type)()
-    for field in ("collection", "name"):
+    for field in ("collection", "name", "training_set"):
         if field in method.input_type.fields_by_name and method.input_type.fields_by_name[field].message_type is None:
             setattr(request, field, collection)
     fields = method.input_type.fields_by_name
@@ -55,6 +55,12 @@ def invoke(server: Server, path: str, method, key: str, collection: str, run_id:
         request.searches.add(collection=collection, k=1).query.add(record_id="1")
     elif method.name == "SetPicturePolicy":
         request.policy = 1
+    elif method.name == "AddExamples":
+        request.examples.add(example_id="1", label="a", image=png(1))
+    elif method.name == "DeleteExamples":
+        request.example_ids.append("1")
+    elif method.name == "TrainModel":
+        request.model_name = "m"
     elif method.name in ("Encode", "Rank"):
         request.pictures.add(image=png(1))
         if method.name == "Rank":
@@ -103,15 +109,16 @@ FOREIGN = [
     if c[0] in SCOPES and c[1].name not in (
         "CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo", "GetUsage", "ListSources",
         "PreviewFeed", "ListAuditEntries", "GetAuditHead",
-        "ListAccessRequests",
+        "ListAccessRequests", "CreateTrainingSet", "ListTrainingSets", "ListTrainings", "ListModels",
     )
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "method"), FOREIGN)
 def test_what_belongs_to_another_tenant_does_not_exist(server: Server, client: Client, path: str, method) -> None:
-    client.create_collection("private")
+    client.create_collection("private", picture_policy="ENCRYPTED_COPY")
     client.insert("private", [_record()])
+    client.create_training_set("private")
     client.create_source(NewSource("feed", "private", "https://shop.example/feed", paused=True))
     run = client.start_run("feed", dry_run=True)
     stranger = server.key("stranger")
