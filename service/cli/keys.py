@@ -47,6 +47,37 @@ def create_key(
     print_json({"api_key": key, "expires_ms": wanted.expires_ms}) if json else print(key)
 
 
+@keys.command("bind")
+def bind_key(
+    tenant: str,
+    identity: Annotated[str, typer.Argument(help="A name in client certificates, such as spiffe://shop/search.")],
+    scopes: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(Scope)}.")] = "search,insert,delete",
+    expires_in: Annotated[str, typer.Option(help="Such as 90d, 12h, 30m; empty: never.")] = "",
+    requests: Annotated[
+        float, typer.Option("--requests-per-second", min=0, help="And as many at once; 0: the tenant's limit alone.")
+    ] = 0.0,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Let whoever shows a client certificate with this name act for a tenant, without an API key. The server needs
+    `client_ca`. What is shown is the id of the key that stands for it, to revoke.
+
+    Example: afterimage keys bind acme spiffe://shop/search --scopes search
+    """
+    from service.tenancy.keyring import NewKey
+
+    wanted = NewKey(to_scopes(scopes), _after(expires_in) if expires_in else None, requests)
+    with opened_registry(data_dir, master_key_file) as (registry, note):
+        uid = registry.tenant(tenant).uid
+        key_id = registry.api_keys.bind(uid, identity, wanted)
+        note(uid, "key.bind", {"key": key_id, "scopes": ",".join(sorted(wanted.scopes))})
+    if json:
+        print_json({"key_id": key_id, "identity": identity, "expires_ms": wanted.expires_ms})
+    else:
+        print(f"{identity} acts for {tenant} (key {key_id}).")
+
+
 @keys.command("list")
 def list_keys(
     tenant: str, data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False
@@ -60,11 +91,11 @@ def list_keys(
     rows = [
         (
             k.key_id, ",".join(sorted(k.scopes)), k.state, at(k.created_ms), at(k.used_ms) if k.used_ms else "never",
-            at(k.expires_ms) if k.expires_ms else "never",
+            at(k.expires_ms) if k.expires_ms else "never", k.identity,
         )
         for k in found
     ]  # fmt: skip
-    print_table(["key id", "scopes", "state", "created", "last used", "expires"], rows)
+    print_table(["key id", "scopes", "state", "created", "last used", "expires", "certificate"], rows)
 
 
 @keys.command("rotate")

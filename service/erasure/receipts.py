@@ -14,10 +14,11 @@ from service.audit.chain import Signer, canonical, is_signed
 class Receipt:
     """Signed with the deployment's Ed25519 key over the canonical bytes of everything but `signature`.
 
-    what: records, collection, pictures, training set or tenant. records: how many of them were erased. subjects: SHA-256 over `nonce` and the ids that
-    were asked for, so that whoever knows them can tell what the receipt is about, and nobody else. sequence: of the
-    last write that the index and its snapshots hold, all written without the records. snapshots: ids of the kept ones
-    that hold nothing of them either. time_ms: when nothing was left, milliseconds since 1970.
+    what: records, collection, pictures, training set or tenant. records: how many of them were erased. subjects:
+    SHA-256 over `nonce` and the ids that were asked for, so that whoever knows them can tell what the receipt is about,
+    and nobody else. sequence: of the last write that the index and its snapshots hold, all written without the records.
+    snapshots: ids of the kept ones that hold nothing of them either. time_ms: when nothing was left, milliseconds since
+    1970.
     """
 
     receipt_id: str

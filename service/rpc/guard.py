@@ -9,7 +9,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,14 @@ class Admitting:
     worker_secret: str = field(default="", repr=False)
 
 
+def certificate_names(context: Context) -> tuple[str, ...]:
+    """Names in the certificate that the client showed and this server's client_ca signed: its subject alternative
+    names or, where it has none, its common name."""
+    shown = context.auth_context()
+    names = shown.get("x509_subject_alternative_name") or shown.get("x509_common_name") or ()
+    return tuple(name.decode("utf-8", "replace") for name in names)
+
+
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Wraps every handler but health and reflection."""
 
@@ -87,19 +95,20 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             call.unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
         )
 
-    async def admit(self, method: str, metadata: dict[str, Any]) -> Principal:
+    async def admit(self, method: str, metadata: dict[str, Any], names: Sequence[str] = ()) -> Principal:
         """Raises ServiceError unless the gate is open, the key may make the call, and neither it nor its tenant has
         made too many."""
         self.gate.check()
-        found = self.recognise(method, metadata)
+        found = self.recognise(method, metadata, names)
         await self._allowances.request(found)
         return found
 
-    def recognise(self, method: str, metadata: dict[str, Any]) -> Principal:
-        """Who makes a call. Raises ServiceError unless the key is good and may make it."""
+    def recognise(self, method: str, metadata: dict[str, Any], names: Sequence[str] = ()) -> Principal:
+        """Who makes a call; `names`: of the client's certificate. Raises ServiceError unless the key is good and may make
+        it."""
         if method in WORKER_CALLS:
             return self._worker(metadata.get("authorization") or "")
-        found = self._api_keys.authenticate(metadata.get("authorization"))
+        found = self._api_keys.authenticate(metadata.get("authorization"), names)
         if method not in SCOPES:
             raise ServiceError(Reason.SCOPE_MISSING, "no key may make this call")
         check_region(found.region, self._region)
@@ -150,12 +159,13 @@ class _Call:
         given = metadata.get(REQUEST_ID_KEY, "")
         self._request_id = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         self._key_id = ""
+        self._names: tuple[str, ...] = ()
 
     def unary(self, inner: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
         async def handle(request: Any, context: Context) -> Any:
             started = self._start(context)
             try:
-                await self._admit()
+                await self._admit(context)
                 reject_unknown_fields(request)
                 seconds = self._guard.deadline_s(self._method, context)
                 set_deadline(seconds)
@@ -176,9 +186,9 @@ class _Call:
         async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
             started = self._start(context)
             try:
-                await self._admit()
+                await self._admit(context)
                 seconds = self._guard.deadline_s(self._method, context)
-                check = functools.partial(self._guard.recognise, self._method, self._metadata)
+                check = functools.partial(self._guard.recognise, self._method, self._metadata, self._names)
                 async for response in limited(inner(request, context), check, seconds):
                     yield response
             except Exception as failure:
@@ -191,8 +201,10 @@ class _Call:
 
         return handle
 
-    async def _admit(self) -> None:
-        found = await self._guard.admit(self._method, self._metadata)
+    async def _admit(self, context: Context) -> None:
+        if "authorization" not in self._metadata:
+            self._names = certificate_names(context)
+        found = await self._guard.admit(self._method, self._metadata, self._names)
         await self._guard.remember_access(self._method, found)
         self._key_id = found.key_id
         _principal.set(found)

@@ -73,6 +73,9 @@ _MIGRATIONS = (
     """
     ALTER TABLE tenants ADD COLUMN region TEXT NOT NULL DEFAULT ''
     """,
+    """
+    CREATE TABLE identities (identity TEXT PRIMARY KEY, key_id TEXT NOT NULL) WITHOUT ROWID
+    """,
 )
 
 

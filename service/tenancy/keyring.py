@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.errors import Reason, ServiceError
-from service.tenancy.apikeys import Scope, new_api_key, parse_api_key
+from service.tenancy.apikeys import Scope, key_id_of, new_api_key, parse_api_key
 from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
 
 
@@ -25,7 +26,7 @@ class NewKey:
 @dataclass(frozen=True)
 class KeyInfo:
     """What is known of a key: everything but its secret. used_ms: when it was last used, give or take a minute; None:
-    never."""
+    never. identity: the name in a client certificate that it stands for; empty: it has a secret."""
 
     key_id: str
     scopes: frozenset[Scope]
@@ -34,6 +35,7 @@ class KeyInfo:
     expires_ms: int | None
     max_requests_per_s: float
     used_ms: int | None
+    identity: str = ""
 
     @property
     def state(self) -> str:
@@ -102,10 +104,27 @@ class KeyRing:
         )  # fmt: skip
         return str(key)
 
+    def bind(self, tenant_uid: str, identity: str, wanted: NewKey) -> str:
+        """Lets whoever shows a client certificate with this name act for the tenant; returns the id of the key that
+        stands for it, whose secret nobody has. Raises TenancyError where the name is bound already."""
+        if not identity or identity != identity.strip() or not identity.isprintable():
+            raise TenancyError(f"{identity[:80]!r} is not a name of a certificate")
+        with self._database.transaction():
+            bound = self._database.row(
+                "SELECT key_id FROM identities JOIN api_keys USING (key_id) WHERE identity = ? AND revoked_ms IS NULL",
+                (identity,),
+            )
+            if bound is not None:
+                raise TenancyError(f"{identity!r} is bound already, to key {bound[0]}; revoke that first")
+            key_id = key_id_of(self.create(tenant_uid, wanted))
+            self._database.change("INSERT OR REPLACE INTO identities VALUES (?, ?)", (identity, key_id))
+        return key_id
+
     def of(self, tenant_uid: str) -> list[KeyInfo]:
         """The tenant's keys, the oldest first."""
         query = (
-            "SELECT key_id, scopes, created_ms, revoked_ms, expires_ms, max_requests_per_s, used_ms FROM api_keys"
+            "SELECT key_id, scopes, created_ms, revoked_ms, expires_ms, max_requests_per_s, used_ms,"
+            " coalesce(identity, '') FROM api_keys LEFT JOIN identities USING (key_id)"
             " WHERE tenant_uid = ? ORDER BY created_ms"
         )
         return [KeyInfo(r[0], _scopes(r[1]), *r[2:]) for r in self._database.rows(query, (tenant_uid,))]
@@ -125,9 +144,11 @@ class KeyRing:
             self._change_key("expires_ms = ?", expires_ms, tenant_uid, key_id)
             return self.create(tenant_uid, NewKey(old.scopes, None, old.max_requests_per_s))
 
-    def authenticate(self, header: str | None) -> Principal:
-        """Who sent this `authorization` header. Raises ServiceError (KEY_MISSING, KEY_INVALID, KEY_REVOKED,
-        KEY_EXPIRED)."""
+    def authenticate(self, header: str | None, names: Sequence[str] = ()) -> Principal:
+        """Who sent this `authorization` header or, where there is none, showed a certificate with these names. Raises
+        ServiceError (KEY_MISSING, KEY_INVALID, KEY_REVOKED, KEY_EXPIRED)."""
+        if not header and names:
+            return self._identified(names)
         if not header:
             raise ServiceError(Reason.KEY_MISSING, "send `authorization: Bearer <API key>`")
         scheme, _, text = header.partition(" ")
@@ -135,12 +156,30 @@ class KeyRing:
         found = self._look_up(key.key_id) if key is not None else None
         if key is None or found is None or not hmac.compare_digest(found.digest, key.digest(self._pepper)):
             raise ServiceError(Reason.KEY_INVALID, "the API key is not valid")
+        return self._alive(key.key_id, found)
+
+    def _identified(self, names: Sequence[str]) -> Principal:
+        marks = ",".join("?" * len(names))
+        query = f"SELECT DISTINCT key_id FROM identities WHERE identity IN ({marks})"  # noqa: S608
+        bound = self._database.rows(query, names)
+        if not bound:
+            message = "no name of the certificate is bound to a tenant, and no API key was sent"
+            raise ServiceError(Reason.KEY_MISSING, message)
+        if len(bound) > 1:
+            message = "names of the certificate are bound to several keys; send an API key instead"
+            raise ServiceError(Reason.KEY_INVALID, message)
+        found = self._look_up(bound[0][0])
+        if found is None:
+            raise ServiceError(Reason.KEY_INVALID, "the tenant that the certificate was bound to is gone")
+        return self._alive(bound[0][0], found)
+
+    def _alive(self, key_id: str, found: _Found) -> Principal:
         if found.revoked:
             raise ServiceError(Reason.KEY_REVOKED, "the API key was revoked")
         now = now_ms()
         if found.expires_ms is not None and found.expires_ms <= now:
             raise ServiceError(Reason.KEY_EXPIRED, "the API key has expired")
-        self._used[key.key_id] = now
+        self._used[key_id] = now
         return found.principal
 
     def lives(self, tenant_uid: str, key_id: str) -> bool:

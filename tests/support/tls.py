@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +25,15 @@ class Certificates:
     client_key: Path
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Writes a CA and what it signed."""
+def make_certificates(folder: Path, *client_uris: str) -> Certificates:
+    """Writes a CA and what it signed; `client_uris` are the names in the client's certificate."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("test ca", ca_key, ca_key, "test ca", is_ca=True)
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     for name in ("server", "client"):
         key = ec.generate_private_key(ec.SECP256R1())
-        signed = _certificate(name, key, ca_key, "test ca", is_ca=False)
+        uris = client_uris if name == "client" else ()
+        signed = _certificate(name, key, ca_key, "test ca", is_ca=False, uris=uris)
         (folder / f"{name}.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
         (folder / f"{name}.key").write_bytes(
             key.private_bytes(
@@ -42,10 +44,17 @@ def make_certificates(folder: Path) -> Certificates:
 
 
 def _certificate(
-    subject: str, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey, issuer: str, *, is_ca: bool
+    subject: str,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    *,
+    is_ca: bool,
+    uris: Sequence[str] = (),
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
+    names = names or [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))

@@ -1,0 +1,96 @@
+"""Client certificates as identities: a name that is bound to a tenant needs no API key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from afterimage.client import Client, PermissionDenied, Unauthenticated
+from service.tenancy.apikeys import Scope
+from service.tenancy.database import TenancyError
+from service.tenancy.keyring import NewKey
+from tests.support.server import NO_RETRY, Server, start_server
+from tests.support.tls import Certificates, make_certificates
+
+NAME = "spiffe://shop.example/search"
+SEARCH = NewKey(frozenset({Scope.SEARCH}))
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return make_certificates(tmp_path, NAME, "spiffe://shop.example/other")
+
+
+@pytest.fixture
+def mutual(tmp_path: Path, certificates: Certificates) -> Server:
+    return start_server(
+        tmp_path, "--tls-cert", str(certificates.server_cert), "--tls-key", str(certificates.server_key),
+        "--client-ca", str(certificates.ca),
+    )  # fmt: skip
+
+
+def connect(server: Server, certificates: Certificates, key: str = "") -> Client:
+    return Client(
+        server.target, key, ca=certificates.ca.read_bytes(), client_cert=certificates.client_cert.read_bytes(),
+        client_key=certificates.client_key.read_bytes(), retry=NO_RETRY,
+    )  # fmt: skip
+
+
+def test_a_bound_name_acts_for_its_tenant_with_its_scopes_until_it_is_revoked(
+    mutual: Server, certificates: Certificates
+) -> None:
+    key = mutual.key("acme")
+    mutual.key("other")
+    with connect(mutual, certificates, key) as client:
+        client.create_collection("c")
+    with connect(mutual, certificates) as client:
+        with pytest.raises(Unauthenticated, match="bound to a tenant") as caught:
+            client.count_records("c")
+        assert caught.value.reason == "KEY_MISSING"
+        with mutual.registry() as registry:
+            uid = registry.tenant("acme").uid
+            key_id = registry.api_keys.bind(uid, NAME, SEARCH)
+            with pytest.raises(TenancyError, match="bound already"):
+                registry.api_keys.bind(registry.tenant("other").uid, NAME, SEARCH)
+        assert client.count_records("c") == 0
+        with pytest.raises(PermissionDenied):
+            client.create_collection("d")
+        with mutual.registry() as registry:
+            assert [k.identity for k in registry.api_keys.of(uid) if k.key_id == key_id] == [NAME]
+            registry.api_keys.revoke(uid, key_id)
+        with pytest.raises(Unauthenticated) as caught:
+            client.count_records("c")
+        assert caught.value.reason == "KEY_REVOKED"
+        with mutual.registry() as registry:
+            registry.api_keys.bind(uid, NAME, SEARCH)
+        assert client.count_records("c") == 0
+
+
+def test_names_of_two_keys_in_one_certificate_are_refused_and_a_key_that_is_sent_wins(
+    mutual: Server, certificates: Certificates
+) -> None:
+    with mutual.registry() as registry:
+        for tenant, name in (("acme", NAME), ("other", "spiffe://shop.example/other")):
+            registry.api_keys.bind(registry.create_tenant(tenant).uid, name, SEARCH)
+    with connect(mutual, certificates) as client, pytest.raises(Unauthenticated, match="several keys"):
+        client.list_collections_page()
+    with connect(mutual, certificates, mutual.key("third")) as client:
+        assert client.list_collections_page() == ([], "")
+
+
+def test_a_deleted_tenant_takes_its_names_along(mutual: Server, certificates: Certificates) -> None:
+    with mutual.registry() as registry:
+        registry.api_keys.bind(registry.create_tenant("acme").uid, NAME, SEARCH)
+        registry.delete_tenant("acme")
+    with connect(mutual, certificates) as client, pytest.raises(Unauthenticated):
+        client.list_collections_page()
+    with mutual.registry() as registry:
+        registry.api_keys.bind(registry.create_tenant("acme").uid, NAME, SEARCH)
+    with connect(mutual, certificates) as client:
+        assert client.list_collections_page() == ([], "")
+
+
+def test_without_mutual_tls_no_name_is_believed(server: Server) -> None:
+    with server.client("") as client, pytest.raises(Unauthenticated, match="authorization"):
+        client.list_collections_page()
