@@ -43,7 +43,7 @@ _SPEC = ("name", "encoder_id", "encoder_fingerprint", "dimension", "description"
 
 @dataclass(frozen=True)
 class KeptSnapshot:
-    """A snapshot as its manifest tells. Times are milliseconds since 1970."""
+    """A snapshot as its manifest tells. region: where its tenant's data must lie. Times are milliseconds since 1970."""
 
     snapshot_id: str
     created_ms: int
@@ -51,6 +51,7 @@ class KeptSnapshot:
     records: int
     bytes: int
     spec: CollectionSpec
+    region: str = ""
 
 
 class KeptSnapshots:
@@ -58,7 +59,7 @@ class KeptSnapshots:
 
     def __init__(self, place: Place) -> None:
         self._layout, self._key = place.layout, place.key
-        self._store_key, self._spec = place.store_key, place.spec
+        self._store_key, self._spec, self._region = place.store_key, place.spec, place.region
 
     def create(self, source: Connection) -> KeptSnapshot:
         """Copies what `source`, a connection to the collection's database, sees at this moment. Raises OSError."""
@@ -74,7 +75,7 @@ class KeptSnapshots:
                 copy.close()
             made = KeptSnapshot(
                 snapshot_id, int(now * 1000), sequence, usage.records, (folder / "records.db").stat().st_size,
-                self._spec,
+                self._spec, self._region,
             )  # fmt: skip
             self._write_manifest(folder, made)
         return made
@@ -84,7 +85,7 @@ class KeptSnapshots:
         found = []
         for path in self._layout.kept_snapshots():
             try:
-                found.append(_read_manifest(path, self._key)[0])
+                found.append(read_manifest(path, self._key)[0])
             except SnapshotDamaged:
                 continue
         return sorted(found, key=lambda s: s.snapshot_id, reverse=True)
@@ -130,7 +131,7 @@ class KeptSnapshots:
     def _change(self, change: Callable[[Connection], bool]) -> None:
         for path in self._layout.kept_snapshots():
             try:
-                snapshot, _ = _read_manifest(path, self._key)
+                snapshot, _ = read_manifest(path, self._key)
             except SnapshotDamaged:
                 continue
             connection = connect(path / "records.db", self._store_key)
@@ -163,7 +164,7 @@ class KeptSnapshots:
 def check_files(path: Path, key: bytes) -> tuple[KeptSnapshot, Path]:
     """A snapshot in a directory and its database, every byte of which is as it was written under the tenant's data key.
     Raises SnapshotDamaged."""
-    snapshot, digest = _read_manifest(path, key)
+    snapshot, digest = read_manifest(path, key)
     try:
         found = _digest(path / "records.db")
     except OSError as error:
@@ -173,7 +174,8 @@ def check_files(path: Path, key: bytes) -> tuple[KeptSnapshot, Path]:
     return snapshot, path / "records.db"
 
 
-def _read_manifest(path: Path, key: bytes) -> tuple[KeptSnapshot, str]:
+def read_manifest(path: Path, key: bytes) -> tuple[KeptSnapshot, str]:
+    """What a snapshot's manifest says, and the SHA-256 of its database. Raises SnapshotDamaged."""
     try:
         said = json.loads((path / "manifest.json").read_bytes())
         mac = said.pop("mac")

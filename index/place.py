@@ -14,7 +14,7 @@ from index.quota import Allowance
 class Place:
     """Where a collection lies and what opens it. key: the tenant's data key, 32 bytes; allowance: what the tenant may
     store, None without a limit; home: where its copies of pictures lie in object storage; owner: uid
-    of the tenant."""
+    of the tenant; region: where its data must lie, empty: anywhere."""
 
     layout: CollectionLayout
     key: bytes
@@ -22,6 +22,7 @@ class Place:
     allowance: Allowance | None = None
     home: str = ""
     owner: str = ""
+    region: str = ""
 
     @property
     def store_key(self) -> bytes:

@@ -34,10 +34,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 class TenantDirectory:
     """The collections of one tenant. Any number of threads may call any method at once. Holds no file open itself."""
 
-    def __init__(self, layout: TenantLayout, key: bytes, shelf: HotCollections | None = None) -> None:
+    def __init__(self, layout: TenantLayout, key: bytes, shelf: HotCollections | None = None, region: str = "") -> None:
         """Opens, or makes, the tenant's directory. `key` is the tenant's data key, 32 bytes; `shelf`: what keeps the
-        collections of a process within their memory. Raises WrongKey."""
-        self._layout, self._key, self._shelf = layout, key, shelf or HotCollections()
+        collections of a process within their memory; `region`: where the tenant's data must lie. Raises WrongKey."""
+        self._layout, self._key, self._shelf, self._region = layout, key, shelf or HotCollections(), region
         self.allowance = Allowance(self._measure)
         self._lock = threading.RLock()
         layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -237,14 +237,8 @@ class TenantDirectory:
             connection.close()
 
     def _collection_of(self, entry: Entry) -> Collection:
-        place = Place(
-            self._layout.collection(entry.uid),
-            self._key,
-            entry.spec,
-            self.allowance,
-            entry.home,
-            self._layout.root.name,
-        )
+        layout, owner = self._layout.collection(entry.uid), self._layout.root.name
+        place = Place(layout, self._key, entry.spec, self.allowance, entry.home, owner, self._region)
         return Collection(place, self._shelf)
 
     def _measure(self) -> Usage:

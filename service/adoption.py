@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from index import DataDirectory, DirectoryLock, TenantDirectory
+from index.kept import read_manifest
 from service.app import master_key_of, open_registry
 from service.config import Settings
 from service.tenancy.database import TenancyError
@@ -39,7 +40,8 @@ def adopt_snapshot(settings: Settings, given: ForeignSnapshot, tenant_name: str,
         if uid in registry.deleted_uids():
             raise TenancyError("the snapshot is of a tenant that was deleted here; it does not come back")
         source_key = (there or master_key_of(settings)).unwrap(wrapped, uid)
-        directory = TenantDirectory(data.tenant(tenant.uid), registry.data_key(tenant.uid))
+        check_region(read_manifest(given.folder, source_key)[0].region, settings.region)
+        directory = TenantDirectory(data.tenant(tenant.uid), registry.data_key(tenant.uid), region=tenant.region)
         made = directory.adopt_snapshot(given.folder, source_key, target)
         records = made.stats().records
         directory.close()

@@ -104,8 +104,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         return found
 
     def recognise(self, method: str, metadata: dict[str, Any], names: Sequence[str] = ()) -> Principal:
-        """Who makes a call; `names`: of the client's certificate. Raises ServiceError unless the key is good and may make
-        it."""
+        """Who makes a call; `names`: of the client's certificate. Raises ServiceError unless the key is good and may
+        make it."""
         if method in WORKER_CALLS:
             return self._worker(metadata.get("authorization") or "")
         found = self._api_keys.authenticate(metadata.get("authorization"), names)

@@ -39,9 +39,10 @@ class TenantSpaces:
         with self._lock:
             found = self._open.get(tenant_uid)
             if found is None:
-                check_region(self._registry.region(tenant_uid), self._region)
+                region = self._registry.region(tenant_uid)
+                check_region(region, self._region)
                 key = self._registry.data_key(tenant_uid)
-                found = TenantDirectory(self._data.tenant(tenant_uid), key, self.shelf)
+                found = TenantDirectory(self._data.tenant(tenant_uid), key, self.shelf, region)
                 found.allowance.quota = lambda: self._registry.limits.of(tenant_uid).quota
                 self._open[tenant_uid] = found
             return found

@@ -1,5 +1,6 @@
 """A tenant that is bound to a region is served there, and nowhere else."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def test_a_tenant_is_served_in_its_region_alone(tmp_path: Path) -> None:
         client.create_collection("c")
         client.create_source(NewSource("feed", "c", "https://shop.example/feed", paused=True))
     snapshot = snapshot_of(server, bound)
+    assert json.loads((snapshot / "manifest.json").read_text())["region"] == "eu-1"
     assert server.stop() == 0
     for elsewhere in ({"AFTERIMAGE_REGION": "us-1"}, {}):
         other = start_server(tmp_path, environment=elsewhere)
