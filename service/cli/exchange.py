@@ -22,14 +22,17 @@ def export(
     collection: str,
     file: Annotated[Path, typer.Argument(help="Parquet file to write.")],
     filter: Annotated[str, typer.Option(help="Only records that match.")] = "",
+    key_file: Annotated[
+        Path | None, typer.Option(help="Encrypt the file with the key in this one, which is made where there is none.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file where it exists.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Write a collection to a Parquet file: ids, vectors, attributes, and what made the vectors.
 
-    The key needs the scopes search and export. Example: afterimage export shoes shoes.parquet
+    The API key needs the scopes search and export. Example: afterimage export shoes shoes.parquet --key-file shoes.key
     """
-    from service.cli.parquet import EncoderCard, ParquetExport
+    from service.cli.parquet import EncoderCard, ParquetExport, file_key
 
     if file.exists() and not force:
         raise CommandError(f"{file} exists; --force replaces it", code=Exit.USAGE)
@@ -39,8 +42,9 @@ def export(
         collection, found.encoder_id, found.encoder_fingerprint, found.dimension,
         encoder.version if encoder else "", encoder.license if encoder else "",
     )  # fmt: skip
+    key = file_key(key_file, make=True) if key_file is not None else None
     done, token = 0, ""
-    with _progress("Exporting") as progress, ParquetExport(file, card).open() as target:
+    with _progress("Exporting") as progress, ParquetExport(file, card, key).open() as target:
         task = progress.add_task("export", total=client.count_records(collection, filter))
         while True:
             page, token = client.list_records_page(
@@ -63,6 +67,7 @@ def import_(
     client: Client,
     collection: str,
     file: Annotated[Path, typer.Argument(help="Parquet file that `afterimage export` wrote, or one like it.")],
+    key_file: Annotated[Path | None, typer.Option(help="The key of an encrypted file.")] = None,
     insert_only: Annotated[bool, typer.Option("--insert-only", help="Refuse ids that exist.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -70,9 +75,9 @@ def import_(
 
     Run again after an interruption: what is there already is unchanged. Example: afterimage import shoes shoes.parquet
     """
-    from service.cli.parquet import ParquetImport
+    from service.cli.parquet import ParquetImport, file_key
 
-    source = ParquetImport(file)
+    source = ParquetImport(file, file_key(key_file, make=False) if key_file is not None else None)
     card = source.card
     try:
         found = client.get_collection(collection)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,11 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.parquet.encryption import create_decryption_properties, create_encryption_properties
 
 from afterimage.client import NewRecord, Record
 from service.cli.output import CommandError
 
 FORMAT = 1
+KEY_BYTES = 32
 CARD_KEY = b"afterimage"
 _REGION = pa.struct([(side, pa.float32()) for side in ("left", "top", "right", "bottom")])
 
@@ -47,18 +51,35 @@ def schema(card: EncoderCard) -> pa.Schema:
     return pa.schema(columns, {CARD_KEY: json.dumps(asdict(card)).encode()})
 
 
+def file_key(path: Path, *, make: bool) -> bytes:
+    """The key of an encrypted file, 32 bytes, from a file that holds it in base64; made where there is none and `make`.
+    Raises CommandError."""
+    if make and not path.exists():
+        path.touch(0o600)
+        path.write_text(base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n")
+    try:
+        key = base64.b64decode(path.read_text(), validate=False)
+    except (OSError, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise CommandError(f"{path} does not hold a key: {KEY_BYTES} bytes in base64", reason="KEY_INVALID")
+    return key
+
+
 class ParquetExport:
     """Writes batches of records; the file has its name only once it is whole."""
 
-    def __init__(self, path: Path, card: EncoderCard) -> None:
-        self._path, self._schema = path, schema(card)
+    def __init__(self, path: Path, card: EncoderCard, key: bytes | None = None) -> None:
+        """`key`: 32 bytes that everything in the file is encrypted with; None: it is in the clear."""
+        self._path, self._schema, self._key = path, schema(card), key
         self._part = path.with_name(path.name + ".part")
 
     @contextmanager
     def open(self) -> Iterator[ParquetExport]:
         """Raises OSError; what was written until then is removed."""
         self._part.touch(0o600)
-        self._writer = pq.ParquetWriter(self._part, self._schema, compression="zstd")
+        secret = create_encryption_properties(self._key) if self._key is not None else None
+        self._writer = pq.ParquetWriter(self._part, self._schema, compression="zstd", encryption_properties=secret)
         try:
             yield self
             self._writer.close()
@@ -94,12 +115,18 @@ class ParquetExport:
 class ParquetImport:
     """Reads a file of `ParquetExport`'s, or one that has its columns record_id and vector."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises CommandError where it is not such a file."""
+    def __init__(self, path: Path, key: bytes | None = None) -> None:
+        """`key`: of an encrypted file. Raises CommandError where it is not such a file, or the key does not fit."""
+        secret = create_decryption_properties(key, allow_plaintext_files=True) if key is not None else None
         try:
-            self._file = pq.ParquetFile(path)
+            self._file = pq.ParquetFile(path, decryption_properties=secret)
         except pa.ArrowInvalid as error:
             raise CommandError(f"{path} is not a Parquet file: {error}", reason="FILE_INVALID") from None
+        except OSError as error:
+            if not path.is_file():
+                raise
+            message = f"{path} is encrypted" + (": give --key-file" if key is None else ", with another key")
+            raise CommandError(message, reason="KEY_INVALID") from error
         names = self._file.schema_arrow.names
         if missing := {"record_id", "vector"} - set(names):
             raise CommandError(f"{path} has no column {', '.join(sorted(missing))}", reason="FILE_INVALID")

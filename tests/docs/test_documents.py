@@ -107,21 +107,3 @@ def test_the_readme_python_example_runs(server, tenant_name, tmp_path, monkeypat
     program = code[1].replace("127.0.0.1:50051", server.target).replace("af_live_...", server.key(tenant_name))
     program = program.replace('open("1.jpg", "rb").read()', "__import__('pathlib').Path('1.jpg').read_bytes()")
     exec(compile(program, "README.md", "exec"), {})
-
-
-def test_every_promise_of_privacy_names_what_proves_it_and_that_exists() -> None:
-    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+) \|$", read("privacy.md").split("## ")[0], re.MULTILINE)
-    promises = [row for row in rows if row[0] not in ("promise", "---")]
-    assert len(promises) > 12
-    commands, makefile = read("cli.md"), (ROOT / "Makefile").read_text()
-    for promise, _, proof in promises:
-        tests = re.findall(r"`(tests/[^`]+)`", proof)
-        named = re.findall(r"`afterimage ([^`]+)`", proof)
-        targets = re.findall(r"`make ([a-z-]+)`", proof)
-        assert tests or named or targets, promise
-        assert all((ROOT / t).exists() for t in tests), tests
-        assert all(f"\n{target}:" in makefile for target in targets), targets
-        for command in named:
-            words = [w for w in command.split() if w.islower() and not w.startswith("-")]
-            assert f"## afterimage {' '.join(words)}" in commands, command
-            assert all(option in commands for option in command.split() if option.startswith("-")), command

@@ -99,6 +99,22 @@ def test_what_is_exported_and_imported_is_the_same_and_a_tool_reads_the_file(
     assert shell.json("export", "shop", str(tmp_path / "few.parquet"), "--filter", "n < 5")["records"] == 5
 
 
+def test_an_encrypted_export_tells_nothing_without_its_key(shell: Shell, client: Client, tmp_path: Path) -> None:
+    client.create_collection("shop")
+    client.insert("shop", [NewRecord("record-of-a-shop", vector=vectors(1)[0].tolist(), product_id="telling-product")])
+    file, key = tmp_path / "shop.parquet", tmp_path / "shop.key"
+    shell.json("export", "shop", str(file), "--key-file", str(key))
+    assert key.stat().st_mode & 0o077 == 0
+    assert not any(word in file.read_bytes() for word in (b"record-of-a-shop", b"telling-product", b"builtin"))
+    assert shell.json("import", "copy", str(file), "--key-file", str(key))["created"] == 1
+    assert shell.json("import", "copy", str(file), code=1)["error"]["reason"] == "KEY_INVALID"
+    shell.json("export", "shop", str(tmp_path / "other.parquet"), "--key-file", str(tmp_path / "other.key"))
+    wrong = ["--key-file", str(tmp_path / "other.key")]
+    assert shell.json("import", "copy", str(file), *wrong, code=1)["error"]["reason"] == "KEY_INVALID"
+    flip_byte(file, 40)
+    assert "error" in shell.json("import", "again", str(file), "--key-file", str(key), code=1)
+
+
 def test_a_file_of_another_encoder_or_of_no_kind_is_refused(shell: Shell, client: Client, tmp_path: Path) -> None:
     fill(client, "shop", 10)
     file = tmp_path / "shop.parquet"
