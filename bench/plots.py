@@ -99,6 +99,24 @@ def draw_index(result: dict[str, Any]) -> None:
     bars(title, "per second", values, IMAGES / "index-filters.svg")
 
 
+def draw_own_model(result: dict[str, Any]) -> None:
+    """mAP@10 of own models by examples of a label, beside their bases."""
+    figure, axes = plt.subplots(figsize=(6.4, 3.6))
+    for (name, found), color in zip(result["encoders"].items(), (_BAR, "#b5804a"), strict=True):
+        rows = found["by_examples"]
+        counts = [r["per_label"] for r in rows]
+        axes.plot(counts, [r["after"] for r in rows], marker="o", markersize=4, color=color, label=f"{name}, own model")
+        axes.plot(counts, [r["before"] for r in rows], linestyle=":", color=color, label=f"{name} alone")
+    axes.set(xlabel="examples of each of ten labels", ylabel="mAP@10", ylim=(0, 1), xscale="log", xticks=counts)
+    axes.set_xticklabels([str(c) for c in counts])
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False)
+    figure.tight_layout()
+    figure.savefig(IMAGES / "own-model.svg", metadata={"Date": None, "Creator": None})
+    plt.close(figure)
+
+
 def _label(name: str) -> str:
     text = name.removesuffix("_per_second").replace("_", " ")
     return text.replace("1 clients", "(1 client)").replace("8 clients", "(8 clients)")
@@ -112,6 +130,7 @@ def main() -> None:
     draw_encoder(json.loads((RESULTS / "encoder.json").read_text()))
     draw_index(json.loads((RESULTS / "index.json").read_text()))
     draw_pictures(json.loads((RESULTS / "pictures.json").read_text()))
+    draw_own_model(json.loads((RESULTS / "own-model.json").read_text()))
 
 
 if __name__ == "__main__":

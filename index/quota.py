@@ -39,8 +39,9 @@ class Allowance:
 
     def __init__(self, measure: Callable[[], Usage]) -> None:
         """`measure`: adds up what the tenant stores; called once, when it is first asked for. `quota`, to be set: gives
-        the quota as it is now."""
+        the quota as it is now; `beside`, to be set: what the tenant stores beside its collections."""
         self.quota: Callable[[], Quota] = Quota
+        self.beside: Callable[[], Usage] = Usage
         self._measure = measure
         self._used: Usage | None = None
         self._lock = threading.Lock()
@@ -49,7 +50,7 @@ class Allowance:
         """What is stored now."""
         with self._lock:
             if self._used is None:
-                self._used = self._measure()
+                self._used = self._measure().plus(self.beside())
             return self._used
 
     def check(self, growth: Usage) -> None:

@@ -33,6 +33,9 @@ class OwnTraining:
     async def start(self) -> None:
         """Makes all models known, and goes on with what was interrupted."""
         await asyncio.to_thread(self.own.adopt_all)
+        for tenant_uid, _ in self._stores.existing():
+            with contextlib.suppress(ServiceError):  # it may be bound to another region
+                await asyncio.to_thread(self.sets.counted, tenant_uid)
         self._trainer.start()
 
     async def stop(self) -> None:

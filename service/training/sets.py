@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from index.attributes import check_id
+from index.quota import Allowance, Usage
 from service.concurrency import few_at_a_time
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
@@ -74,6 +75,7 @@ class TrainingSets:
         """Deletes a set with all its pictures; returns how many there were, once nothing of them is left."""
         found, _ = await self.get(caller, name)
         count = await self._write(caller, lambda store: store.delete_set(found.uid))
+        (await self.allowance(caller.tenant_uid)).forget()
         await self.sweep(caller.tenant_uid)
         with translated_errors():
             await self._engine.workers.upkeep(self._engine.keeping.objects.clear, caller.tenant_uid, found.uid)
@@ -101,6 +103,7 @@ class TrainingSets:
         """Deletes examples; returns how many there were, once their pictures are gone."""
         found, _ = await self.get(caller, name)
         count = await self._write(caller, lambda store: store.delete_examples(found.uid, example_ids))
+        (await self.allowance(caller.tenant_uid)).forget()
         await self.sweep(caller.tenant_uid)
         return count
 
@@ -112,6 +115,19 @@ class TrainingSets:
             if not await workers.read(store.holds, set_uid, object_id):
                 raise ServiceError(Reason.PICTURE_NOT_FOUND, "the example has another picture by now, or is gone")
             return await workers.read(objects.get, tenant_uid, set_uid, object_id)
+
+    async def allowance(self, tenant_uid: str) -> Allowance:
+        """What the tenant may store, its training sets counted."""
+        with translated_errors():
+            return await self._engine.workers.read(self.counted, tenant_uid)
+
+    def counted(self, tenant_uid: str) -> Allowance:
+        """As `allowance`, for threads."""
+        allowance, store = self._engine.spaces.directory(tenant_uid).allowance, self._stores.of(tenant_uid)
+        if allowance.beside != store.usage:
+            allowance.beside = store.usage
+            allowance.forget()
+        return allowance
 
     async def sweep(self, tenant_uid: str) -> None:
         """Deletes the tenant's objects that are nobody's any more."""
@@ -150,13 +166,17 @@ class TrainingSets:
             return "unchanged"
         before = await self._write(caller, lambda store: store.example(into.uid, new.example_id))
         await engine.pictures.check(picture, uid)
-        object_id = new_object_id()
+        object_id, allowance = new_object_id(), await self.allowance(uid)
+        larger = Usage(0, len(picture) - (before.size if before is not None else 0))
+        with translated_errors():
+            await engine.workers.read(allowance.check, larger)
         await self._write(caller, lambda store: store.announce(into.uid, object_id))
         with translated_errors():
             await engine.workers.write(engine.keeping.objects.put, uid, into.uid, object_id, picture)
         example = Example(new.example_id, new.label, object_id, len(picture), digest)
         if not await self._write(caller, lambda store: store.put_example(into.uid, example)):
             raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted meanwhile")
+        allowance.add(larger)
         return "added" if before is None else "replaced"
 
     async def _write(self, caller: Principal, work: Callable[[TrainingStore], T]) -> T:

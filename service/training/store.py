@@ -18,6 +18,7 @@ from typing import Any
 from index.crypto import derive_key
 from index.errors import StoreUnavailable
 from index.layout import new_uid
+from index.quota import Usage
 from index.sqlite import DatabaseError, checkpoint, connect, migrate
 from service.tenancy.database import now_ms
 from service.training.model import Example, OwnModel, State, Training, TrainingSet, Wanted
@@ -75,6 +76,10 @@ class TrainingStore:
         with self._changing() as run:
             values = (made.uid, name, description, made.created_ms)
             return made if run("INSERT OR IGNORE INTO sets VALUES (?, ?, ?, ?)", values).rowcount else None
+
+    def usage(self) -> Usage:
+        """How much the pictures of all sets take."""
+        return Usage(0, int(self._rows("SELECT coalesce(sum(bytes), 0) FROM examples")[0][0]))
 
     def sets(self) -> list[TrainingSet]:
         """All sets, ordered by name."""

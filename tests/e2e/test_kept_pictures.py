@@ -8,9 +8,14 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from afterimage.client import Client, FailedPrecondition, NewRecord, NotFound, PermissionDenied
+from index import DataDirectory
+from service.erasure.traces import Evidence, search
+from service.objects.sealed import SealedObjects
+from service.objects.store import ObjectStore
 from service.tenancy.apikeys import Scope
 from tests.support.files import all_bytes, flip_byte
 from tests.support.pictures import png
@@ -200,6 +205,35 @@ def test_a_reference_is_the_url_and_goes_with_the_policy(tmp_path: Path, shop: S
     assert (done.urls, done.receipt is not None) == (1, True)
     with pytest.raises(NotFound):
         client.picture_link("urls", "1")
+
+
+def test_the_url_of_an_erased_record_is_nowhere(tmp_path: Path, shop: Shop) -> None:
+    server = start_server(tmp_path, environment=FETCHING)
+    with server.client(server.key("acme")) as client:
+        client.create_collection("urls", picture_policy="REFERENCE")
+        client.create_collection("copies", picture_policy=COPY)
+        urls = [f"{shop.address}/{n}.png?of-a-seller-{n}" for n in range(4)]
+        shop.pictures |= {f"/{n}.png?of-a-seller-{n}": png(n) for n in range(4)}
+        for name in ("urls", "copies"):
+            results = client.insert(name, [NewRecord(f"record-{n}", url=u) for n, u in enumerate(urls)])
+            assert all(r.error is None for r in results)
+        client.create_snapshot("urls")
+        gone = Evidence(urls[:3], np.empty((0, 448), np.float32))
+        assert found_in(server, gone)
+        for name in ("urls", "copies"):
+            client.erase_records(name, record_ids=[f"record-{n}" for n in range(3)])
+        assert found_in(server, gone) == set()
+        assert found_in(server, Evidence(urls[3:], gone.vectors))
+        assert len(Copies(server, "acme")) == 1
+
+
+def found_in(server: Server, evidence: Evidence) -> set[str]:
+    """Files of the tenant, and its objects, in which something is found, decrypted."""
+    with server.registry() as registry:
+        uid = registry.tenant("acme").uid
+        objects = SealedObjects(ObjectStore(server.data_dir / "objects"), registry.data_key).all_opened(uid)
+        layout = DataDirectory(server.data_dir).tenant(uid)
+        return {t.file for t in search(layout, registry.data_key(uid), evidence, objects).traces}
 
 
 def test_acknowledged_copies_survive_a_kill_and_unfinished_ones_are_deleted(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from afterimage.client import (
 )
 from index import DataDirectory
 from service.tenancy.apikeys import Scope
+from service.tenancy.limits import Limits
 from tests.support.files import all_bytes
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
@@ -213,6 +214,19 @@ def test_a_deleted_set_leaves_nothing_and_pictures_lie_sealed(server: Server, cl
     assert not [p for p in objects.rglob("*") if p.is_file()]
     with pytest.raises(NotFound):
         client.get_training_set("gone")
+
+
+def test_examples_count_towards_the_quota(server: Server, client: Client, tenant_name: str) -> None:
+    with server.registry() as registry:
+        registry.limits.set(registry.tenant(tenant_name).uid, Limits(bytes=len(png(1)) + 10))
+    client.create_training_set("set")
+    results = [r for n in (1, 2) for r in client.add_examples("set", [NewExample(str(n), "a", image=png(n))])]
+    assert [(r.outcome, r.error and r.error.reason) for r in results] == [
+        ("added", None), ("failed", "QUOTA_EXCEEDED"),
+    ]  # fmt: skip
+    assert client.usage().stored_bytes == len(png(1))
+    client.delete_examples("set", ["1"])
+    assert client.usage().stored_bytes == 0
 
 
 def test_training_needs_its_scope(server: Server, tenant_name: str) -> None:
