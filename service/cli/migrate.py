@@ -55,7 +55,7 @@ def migrate(
     if not sources:
         message = f"{name} follows no feed, so that there is nothing to fetch its pictures from (afterimage sync)"
         raise CommandError(message, reason="SOURCE_MISSING")
-    made = _target(client, target, to)
+    made = _target(client, name, target, to)
     try:
         runs = [followed(client, client.start_run(s, dry_run=True, into=target), as_json=json) for s in sources]
         if not plan:
@@ -85,12 +85,18 @@ def exchange(client: Client, name: str, other: str, json: JsonFlag = False) -> N
     print_json({"collection": name, "other": other}) if json else print(f"{name} and {other} have exchanged names.")
 
 
-def _target(client: Client, target: str, encoder: str) -> bool:
-    """Makes the collection to fill where it is not there yet; whether it was made. Raises CommandError."""
+def _target(client: Client, name: str, target: str, encoder: str) -> bool:
+    """Makes the collection to fill, like the one that it will take the place of, where it is not there yet; whether it
+    was made. Raises CommandError."""
     try:
         found = client.get_collection(target)
     except NotFound:
-        client.create_collection(target, encoder_id=encoder)
+        like = client.get_collection(name)
+        client.create_collection(
+            target, encoder_id=encoder, description=like.description, picture_policy=like.picture_policy
+        )
+        if like.learning == "off":
+            client.update_collection(target, learning="off")
         return True
     if found.encoder_id != encoder:
         raise CommandError(f"{target} exists, with encoder {found.encoder_id}; give another name by --into")

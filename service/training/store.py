@@ -213,11 +213,12 @@ class TrainingStore:
     # ---- models
 
     def publish(self, model: OwnModel, training: Training) -> bool:
-        """Stores a model and the end of its training together; False where the training has ended by now, so that
-        nothing is published."""
+        """Stores a model and the end of its training together; False where the training has ended by now, or its set was
+        deleted, so that nothing is published."""
         with self._changing() as run:
             row = run("SELECT state FROM trainings WHERE training_id = ?", (training.training_id,)).fetchone()
-            if row is None or State(row[0]).final:
+            there = run("SELECT 1 FROM sets WHERE name = ?", (model.training_set,)).fetchone()
+            if row is None or State(row[0]).final or there is None:
                 return False
             run(
                 f"INSERT INTO models ({_MODEL}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608

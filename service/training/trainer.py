@@ -102,6 +102,7 @@ class Trainer:
     async def _make(self, tenant_uid: str, training_id: str) -> None:
         parts = self._parts
         try:
+            await parts.engine.workers.read(parts.engine.spaces.directory, tenant_uid)  # refuses another region's
             store = await parts.engine.workers.read(parts.stores.of, tenant_uid)
             training = await parts.engine.workers.read(store.training, training_id)
             if training is None or training.state.final:
@@ -220,7 +221,9 @@ class _One:
         if await engine.workers.write(self._store.publish, model, ended):
             self._parts.own.adopt(self._uid, model)
             self._tell("model.publish", {"model": manifest.id, "training": ended.training_id})
-        await self._note(self._store, ended)
+            await self._note(self._store, ended)
+        else:
+            await self._end(State.FAILED, "the training set was deleted meanwhile")
 
     async def _end(self, state: State, message: str, card: dict[str, object] | None = None) -> None:
         await self._note(self._store, _ended(replace(self._training, card=card or {}), state, message))

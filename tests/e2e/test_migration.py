@@ -33,7 +33,7 @@ def test_a_collection_moves_to_another_encoder_and_back(server: Server, shop: Sh
     shop.pictures["/feed"] = jsonl(items)
     shell = Shell(server, "acme", tmp_path / "state")
     with server.client(shell.environment["AFTERIMAGE_API_KEY"]) as client:
-        client.create_collection("shoes")
+        client.create_collection("shoes", picture_policy="REFERENCE")
         client.create_source(NewSource("feed", "shoes", f"{shop.address}/feed"))
         assert shell.json("sync", "start", "feed")["created_count"] == 30
         client.insert("shoes", [NewRecord("sent", image=png(99))])
@@ -51,6 +51,8 @@ def test_a_collection_moves_to_another_encoder_and_back(server: Server, shop: Sh
         assert (second["exchanged"], second["target"]) == (True, "shoes-mobilenet-v2")
         found = client.search("shoes", png(5), k=1)
         assert (found.encoder_id, found.hits[0].record_id) == ("mobilenet-v2", "5")
+        assert client.get_collection("shoes").picture_policy == "REFERENCE"
+        assert client.picture_link("shoes", "5").url == f"{shop.address}/5.png"
         assert client.search("shoes-mobilenet-v2", png(99), k=1).hits[0].record_id == "sent"
 
         shop.requests.clear()
