@@ -213,8 +213,8 @@ class TrainingStore:
     # ---- models
 
     def publish(self, model: OwnModel, training: Training) -> bool:
-        """Stores a model and the end of its training together; False where the training has ended by now, or its set was
-        deleted, so that nothing is published."""
+        """Stores a model and the end of its training together; False where the training has ended by now, or its set
+        was deleted, so that nothing is published."""
         with self._changing() as run:
             row = run("SELECT state FROM trainings WHERE training_id = ?", (training.training_id,)).fetchone()
             there = run("SELECT 1 FROM sets WHERE name = ?", (model.training_set,)).fetchone()
