@@ -116,12 +116,22 @@ def cluster(sample: NDArray[np.float32], lists: int) -> NDArray[np.float32]:
     return np.asarray(kmeans.centroids, np.float32)
 
 
+class Centroids:
+    """Finds the nearest of some centroids, shape (lists, dimension), for many rows."""
+
+    def __init__(self, centroids: NDArray[np.float32]) -> None:
+        self._flat = faiss.IndexFlatIP(centroids.shape[1])
+        self._flat.add(np.ascontiguousarray(centroids))
+
+    def nearest(self, halves: Halves) -> NDArray[np.int32]:
+        """The centroid with the highest inner product for each row."""
+        blocks = [halves[i : i + _BLOCK].astype(np.float32) for i in range(0, len(halves), _BLOCK)]
+        return np.concatenate([self._flat.search(block, 1)[1][:, 0] for block in blocks] or [[]]).astype(np.int32)
+
+
 def nearest_centroids(centroids: NDArray[np.float32], halves: Halves) -> NDArray[np.int32]:
     """The centroid with the highest inner product for each row."""
-    flat = faiss.IndexFlatIP(centroids.shape[1])
-    flat.add(np.ascontiguousarray(centroids))
-    blocks = [halves[i : i + _BLOCK].astype(np.float32) for i in range(0, len(halves), _BLOCK)]
-    return np.concatenate([flat.search(block, 1)[1][:, 0] for block in blocks] or [[]]).astype(np.int32)
+    return Centroids(centroids).nearest(halves)
 
 
 def _lend(halves: Halves) -> Any:

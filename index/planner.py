@@ -86,7 +86,7 @@ def _under_filter(
     seen = np.cumsum(base.clusters.sizes(order))
     near = base.clusters.rows(order[: int(np.searchsorted(seen, _LOCAL_ROWS)) + 1])
     local = float(are_set(bits, near).mean()) if len(near) else 0.0
-    wanted = int(base.effort.visited * max(1.0, (reach / _FREE_REACH) ** 0.5))
+    wanted = most_visited(base, reach)
     graph_ns = lists_ns = float("inf")
     if local >= _LEAST_LOCAL and candidates / local <= _MOST_CANDIDATES:
         graph_ns = candidates / local * dimension * _GRAPH
@@ -97,6 +97,11 @@ def _under_filter(
     if graph_ns <= lists_ns:
         return Plan(Path.GRAPH_FILTERED, int(candidates / local))
     return Plan(Path.CLUSTERS_FILTERED, rows=_offered(base, order, seen, bits, wanted))
+
+
+def most_visited(base: Base, reach: int, effort: float = 1.0) -> int:
+    """How many rows the lists must offer for the `reach` nearest."""
+    return int(base.effort.visited * max(1.0, (reach / _FREE_REACH) ** 0.5) * effort)
 
 
 def _offered(
@@ -114,6 +119,6 @@ def _offered(
     return np.sort(np.concatenate(found)).astype(np.int64)
 
 
-def are_set(bits: Bits, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+def are_set(bits: Bits, rows: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of the rows are set."""
     return np.asarray((bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1, np.bool_)

@@ -2,7 +2,8 @@
 
 A slot is a row's place; it is given once and never used again, until the rows are compacted into new ones. The writer
 publishes a View after each commit; readers take the newest View and never wait. Rows below the base's end are searched
-through the base, later ones (the delta) exactly.
+through the base; later ones, the delta, by the base's clusters, to which they are added some thousands at a time, and
+the last of them exactly.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from index.payloads import Payloads, pack_record
 from index.store import RowChange
 
 _COPIED_ROWS = 16_384
+_LISTED_LEAST, _LISTED_AT_ONCE = 2048, 4096  # rows that are added to the base's lists together
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class View:
     slot_of_row: SlotTable
     frame: Frame | None
     lengths: NDArray[np.float32]  # only where there is a frame
+    listed: NDArray[np.int32]  # for each of the first rows of the delta, the base's list that it belongs to
 
     def distances(self, query: Vector, slots: RowNumbers) -> Scores:
         """Cosine distances, by the encoder's own vectors, of a query of length 1."""
@@ -99,10 +102,15 @@ class View:
         """An exact scan over all rows."""
         return FlatView(self.halves)
 
+    @property
+    def last_rows(self) -> int:
+        """Where the rows begin that neither the base nor its lists know; a multiple of eight."""
+        return self.base_rows + len(self.listed)
+
     @cached_property
-    def delta(self) -> FlatView:
-        """An exact scan over the rows that the base does not cover."""
-        return FlatView(self.halves[self.base_rows :]) if self.base_rows else self.all_rows
+    def last(self) -> FlatView:
+        """An exact scan over those rows."""
+        return FlatView(self.halves[self.last_rows :]) if self.last_rows else self.all_rows
 
     @cached_property
     def live_bits(self) -> Bits | None:
@@ -128,6 +136,7 @@ class Rows:
         self.frame = frame
         self._lengths = GrowingArray(np.float32)
         self.base: Base | None = None
+        self._listed = GrowingArray(np.int32)
         self._live = BitMap()
         self._columns, self._payloads = Columns(), Payloads()
         self._row_ids, self._sequences = GrowingArray(np.int64), GrowingArray(np.int64)
@@ -148,12 +157,14 @@ class Rows:
         live = np.array(view.live, np.int64)
         rows._slot_of_row.fill(view.row_ids[live], live)
         rows._dying.earlier = BitMap(range(view.count)) - view.live
+        rows._listed = GrowingArray(np.int32, view.listed)
         rows.view = rows._make_view(view.sequence)
         return rows
 
     def apply(self, changes: Sequence[RowChange], sequence: int) -> None:
         """Takes over the changes of a commit and publishes a new view."""
         self._enter([c for c in changes if c.record is not None])
+        self._list_later()
         slot = self.view.count
         for change in changes:
             old = self._slot_of_row.pop(change.row_id)
@@ -174,8 +185,18 @@ class Rows:
 
     def set_base(self, base: Base | None) -> None:
         """Publishes a view with this base."""
-        self.base = base
+        before, self.base = self.base, base
+        kept = base is not None and before is not None and base.extends(before)
+        listed = self._listed.data[base.rows - before.rows : self._listed.length] if kept else None  # type: ignore[union-attr]
+        self._listed = GrowingArray(np.int32, listed)
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
+
+    def list_later(self) -> bool:
+        """Adds some rows that are newer than the base to its lists, and publishes a view; whether there were enough."""
+        if not self._list_later():
+            return False
+        self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
+        return True
 
     @property
     def erasures_wait(self) -> bool:
@@ -215,13 +236,23 @@ class Rows:
         self._products.extend([self._columns.products.code(r.product_id) for r in records])
         self._row_ids.extend([r.row_id for r in records])
 
+    def _list_later(self) -> bool:
+        if self.base is None:
+            return False
+        start = self.base.rows + self._listed.length
+        count = min(self.matrix.rows - start, _LISTED_AT_ONCE) // 8 * 8
+        if count < _LISTED_LEAST:
+            return False
+        self._listed.extend(self.base.clusters.nearest(self.matrix.view(start, start + count)))
+        return True
+
     def _make_view(self, sequence: int, index_time_ms: int | None = None) -> View:
         rows = self._row_ids.length
         return View(
             rows, FrozenBitMap(self._live), self.matrix.view(0, rows), self.base, self._columns, self._payloads,
             self._row_ids.data[:rows], self._sequences.data[:rows], self._products.data[:rows], sequence,
             time.time_ns() // 1_000_000 if index_time_ms is None else index_time_ms, self._slot_of_row,
-            self.frame, self._lengths.data[: self._lengths.length],
+            self.frame, self._lengths.data[: self._lengths.length], self._listed.data[: self._listed.length],
         )  # fmt: skip
 
 
@@ -241,7 +272,7 @@ def compacted(view: View) -> Rows:
         view, count=len(live), live=FrozenBitMap(range(len(live))), halves=matrix.view(0, len(live)), base=None,
         columns=view.columns.moved(places), payloads=payloads, row_ids=view.row_ids[live],
         sequences=view.sequences[live], products=view.products[live],
-        lengths=view.lengths[live] if view.frame is not None else view.lengths,
+        lengths=view.lengths[live] if view.frame is not None else view.lengths, listed=view.listed[:0],
     )  # fmt: skip
     return Rows.of(alone, matrix)
 

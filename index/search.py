@@ -12,11 +12,12 @@ from pyroaring import BitMap
 from index.allowed import Allowed
 from index.faiss_index import Bits, FlatView, RowNumbers, Scores
 from index.model import Path, Vector
-from index.planner import MOST_REACH, Plan, exact_way, plan
+from index.planner import MOST_REACH, Plan, are_set, exact_way, most_visited, plan
 from index.rows import gather
 
 _TIE_MARGIN, _BEYOND = 16, 16
 _CANDIDATES, _LEAST_CANDIDATES = 4, 128  # for an order by distance where rows are compared otherwise
+_FURTHER = 1.5  # lists are walked as much further for rows that they were not made for
 _STEPS = (32, 128, 512, MOST_REACH)  # results that are looked for at once, so that pages of one query fit together
 
 
@@ -182,8 +183,25 @@ def _along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
         scores, slots = view.base.graph.search(asked.vector, reach, max(way.candidates, reach), bits)
     if view.count == view.base_rows:
         return slots, scores
-    later, rows = view.delta.search(asked.vector, reach, _tail_bits(bits, view.base_rows))
-    return np.concatenate([slots, rows + view.base_rows]), np.concatenate([scores, later])
+    parts = [(slots, scores)]
+    if len(view.listed):
+        parts.append(_in_lists(asked, reach))
+    if view.count > view.last_rows:
+        last, rows = view.last.search(asked.vector, reach, _tail_bits(bits, view.last_rows))
+        parts.append((rows + view.last_rows, last))
+    return np.concatenate([s for s, _ in parts]), np.concatenate([s for _, s in parts])
+
+
+def _in_lists(asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+    """Rows that are newer than the base and lie in lists near the query."""
+    view, bits = asked.allowed.view, asked.allowed.bits
+    assert view.base is not None
+    near = view.base.clusters.near(asked.vector, most_visited(view.base, reach, _FURTHER * asked.effort))
+    rows = np.flatnonzero(near[view.listed]) + view.base_rows
+    if bits is not None:
+        rows = rows[are_set(bits, rows)]
+    scores, found = FlatView(gather(view, rows)).search(asked.vector, reach)
+    return rows[found], scores
 
 
 def _exactly(asked: Asked, reach: int, *, keep: bool) -> tuple[RowNumbers, Scores]:

@@ -88,7 +88,7 @@ class LoadingRows:
         columns = Columns.from_bytes(bytes(contents["columns.enc"]))
         return View(
             count, live, self._matrix.view(0, count), None, columns, payloads, row_ids, sequences, products, 0, 0,
-            SlotTable(), self._frame, lengths,
+            SlotTable(), self._frame, lengths, np.zeros(0, np.int32),
         )  # fmt: skip
 
 

@@ -171,6 +171,8 @@ class Upkeep:
         """Does what is due, in a thread of its own where it takes long; returns what it did or began."""
         rows = self._state.rows
         self.recall.run(rows.view)
+        while rows.view.base is not None and self._listed(rows):
+            pass
         if self.learning.moves_queries(rows.view):
             with self._commit.lock:
                 rows.set_query_mean(self.learning.queries.mean())
@@ -188,6 +190,10 @@ class Upkeep:
         elif due and not self._begin(due):
             return None
         return due or None
+
+    def _listed(self, rows: Rows) -> bool:
+        with self._commit.lock:
+            return rows.list_later()
 
     def join(self) -> None:
         """Waits for what was begun."""

@@ -74,7 +74,7 @@ def check(
     if json:
         print_json({"genuine": genuine, **asdict(found)})
     elif genuine:
-        print(f"Genuine: {found.records} records of {found.what} erased.")
+        print(f"Genuine: {found.records} erased ({found.what}).")
     if not genuine:
         error = CommandError("the receipt was changed, or is about other ids", reason="RECEIPT_INVALID")
         end_failed(error, as_json=json)

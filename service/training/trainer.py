@@ -217,7 +217,7 @@ class _One:
         model = OwnModel(
             manifest.id, wanted.base_encoder, wanted.training_set, manifest.model_dump_json(), card, object_id, now_ms()
         )
-        ended = _ended(replace(self._training, card=card), State.PUBLISHED, f"published as {manifest.id}")
+        ended = _ended(replace(self._training, card=card), State.PUBLISHED, manifest.id)
         if await engine.workers.write(self._store.publish, model, ended):
             self._parts.own.adopt(self._uid, model)
             self._tell("model.publish", {"model": manifest.id, "training": ended.training_id})

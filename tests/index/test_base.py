@@ -113,6 +113,33 @@ def test_what_is_newer_than_the_base_is_found_and_what_is_deleted_is_not(tmp_pat
     assert recall(collection, range(50))[0] >= 0.98
 
 
+@pytest.mark.usefixtures("_prefers_the_base")
+def test_many_rows_that_are_newer_than_the_base_are_found_in_its_lists(tmp_path: Path) -> None:
+    tenant = directory(tmp_path)
+    collection = filled(tenant.create(SPEC))
+    assert collection.build_base()
+    newer = [record(n, price=n, kind=f"k{n % 7}") for n in range(ROWS, 3 * ROWS)]
+    for start in range(0, len(newer), 500):
+        collection.upsert(newer[start : start + 500])
+    view = loaded(collection).view
+    assert (view.base_rows, len(view.listed) >= 2 * ROWS - 2048, len(view.listed) % 8) == (ROWS, True, 0)
+    for filter_text in ("", 'kind = "k3"', f"price > {ROWS}"):
+        share, ways = recall(collection, range(60), filter_text)
+        assert share >= 0.99
+        assert ways <= {Way.GRAPH, Way.GRAPH_FILTERED, Way.CLUSTERS_FILTERED, Way.EXACT_FILTERED}
+    for n in (ROWS, 2 * ROWS + 1, 3 * ROWS - 1):
+        assert ids(collection, SearchQuery(vector(n), 1)) == [str(n)]
+    collection.delete([str(2 * ROWS)])
+    assert ids(collection, SearchQuery(vector(2 * ROWS), 1)) != [str(2 * ROWS)]
+    assert collection.build_base()  # over all rows, with the same lists
+    view = loaded(collection).view
+    assert (len(view.listed), view.base_rows) == (0, 3 * ROWS)
+    assert recall(collection, range(60))[0] >= 0.98
+    tenant.close()
+    collection = directory(tmp_path).collection("things")
+    assert ids(collection, SearchQuery(vector(ROWS), 1)) == [str(ROWS)]
+
+
 def test_groups_and_pages_through_a_base_fit_together(based: Collection) -> None:
     query = vector(77_777)
     paged = [i for o in range(0, 60, 10) for i in ids(based, SearchQuery(query, 10, offset=o))]
