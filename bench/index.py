@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.environment import RESULTS, commit, write_result
-from bench.index_contenders import NAMES, Contender, MilvusLite, open_contender
+from bench.index_contenders import NAMES, THROUGH_GRPC, Contender, MilvusLite, open_contender
 from bench.index_workload import FILTERED_QUERIES, Condition, Workload
 
 ROUNDS = 3
@@ -102,7 +102,7 @@ def measured(name: str, rows: int, work: Path) -> dict[str, Any]:
         n: [np.array(r) for r in found] for n, found in json.loads((work / f"truth-{rows}.json").read_text()).items()
     }
     before = resident_bytes()
-    contender = open_contender(name, load, work / name.replace(" ", "-"))
+    contender = open_contender(name, load, work / name.replace(",", "").replace(" ", "-"))
     inserted, built = seconds(contender.insert), seconds(contender.build)
     result: dict[str, Any] = {
         "note": contender.note,
@@ -110,7 +110,8 @@ def measured(name: str, rows: int, work: Path) -> dict[str, Any]:
         "insert_s": round(inserted, 2),
         "rows_per_s": round(rows / inserted) if inserted > 0.1 else None,
         "build_s": round(built, 2),
-        "bytes_per_row": round((resident_bytes() - before) / rows),
+        # of the server that is asked through gRPC the memory is in another process
+        "bytes_per_row": None if name == THROUGH_GRPC else round((resident_bytes() - before) / rows),
         "curve": [{"effort": e, **rounds(contender, load, e, None, truth[""])} for e in contender.efforts],
     }
     if contender.filters:
@@ -157,7 +158,12 @@ def show(rows: int, found: dict[str, Any]) -> None:
         best = max(p["recall"] for p in r["curve"])
         told = f"{good['per_second']:,.0f} ({good['recall']:.3f})" if good else "-"
         table.add_row(
-            name, str(r["rows_per_s"] or "-"), f"{r['build_s']:.1f}", str(r["bytes_per_row"]), told, f"{best:.4f}"
+            name,
+            str(r["rows_per_s"] or "-"),
+            f"{r['build_s']:.1f}",
+            str(r["bytes_per_row"] or "-"),
+            told,
+            f"{best:.4f}",
         )
     Console().print(f"\n{rows:,} x 384", table)
     filtered = {n: r["filters"] for n, r in found.items() if "filters" in r}

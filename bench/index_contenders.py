@@ -18,6 +18,7 @@ from bench.index_vectors import Vectors
 from bench.index_workload import Condition, K, Workload
 
 BATCH = 1000
+THROUGH_GRPC = "this index, gRPC"
 _DEFAULT = 0
 FACTORY = {"faiss HNSW": "HNSW24,SQfp16", "faiss IVF-PQ": "IVF{lists},PQ96x4fs,Refine(SQfp16)"}
 
@@ -304,7 +305,10 @@ class MilvusLite:
         self._client.close()
 
 
-NAMES = ("this index", "qdrant-edge", "faiss HNSW", "faiss IVF-PQ", "usearch", "hnswlib", "voyager", "milvus-lite")
+NAMES = (
+    "this index", THROUGH_GRPC, "qdrant-edge", "faiss HNSW", "faiss IVF-PQ", "usearch", "hnswlib", "voyager",
+    "milvus-lite",
+)  # fmt: skip
 
 
 def open_contender(name: str, work: Workload, folder: Path) -> Contender:
@@ -313,6 +317,10 @@ def open_contender(name: str, work: Workload, folder: Path) -> Contender:
     shutil.rmtree(folder, ignore_errors=True)
     if name.startswith("faiss"):
         return Faiss(work, folder, name)
+    if name == THROUGH_GRPC:
+        from bench.index_through_grpc import ThroughGrpc
+
+        return ThroughGrpc(work, folder)
     kinds: dict[str, Any] = {
         "this index": Own, "qdrant-edge": QdrantEdge, "usearch": Usearch, "hnswlib": Hnswlib, "voyager": Voyager,
         "milvus-lite": MilvusLite,

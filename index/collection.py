@@ -41,6 +41,7 @@ from index.source_records import SourceRecords
 from index.sqlite import connect
 from index.store import Normalised, creation_time_ms, read_digests, read_origins, read_sequence, read_usage
 from index.transaction import Transaction
+from index.turns import searches
 from index.verify import collection_problems
 
 
@@ -141,7 +142,7 @@ class Collection:
     def search(self, query: SearchQuery) -> SearchAnswer:
         """The nearest records. Raises InvalidInput or FilterSyntaxError."""
         vector = normalised("query", query.vector, self.spec.dimension)
-        with self.hot as loaded:
+        with self.hot as loaded, searches:
             return loaded.reading.search(loaded.view, query, vector, loaded.upkeep.recall)
 
     def get(self, record_ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredRecord]:

@@ -29,8 +29,10 @@ from index.learning import Frame
 from index.model import Vector
 from index.payloads import Payloads, pack_record
 from index.store import RowChange
+from index.turns import pause
 
 _COPIED_ROWS = 16_384
+_TURN = 32  # records that are taken over between two pauses
 _LISTED_LEAST, _LISTED_AT_ONCE = 2048, 4096  # rows that are added to the base's lists together
 
 
@@ -230,6 +232,8 @@ class Rows:
             self._lengths.extend(lengths)
         self.matrix.append(vectors)
         for slot, record, change in zip(count(self._row_ids.length), records, changes, strict=False):
+            if slot % _TURN == 0:
+                pause()
             self._columns.add(slot, record.attributes)
             self._payloads.append(pack_record(record, change.attributes_json or attributes_to_json(record.attributes)))
         self._sequences.extend([r.sequence for r in records])

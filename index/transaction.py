@@ -15,6 +15,9 @@ from index.model import KeptPicture, Outcome, RecordPatch, RecordWrite, StoredRe
 from index.quota import Allowance, Usage
 from index.sqlite import Connection
 from index.store import Normalised, RowChange, pack_region, read_existing, read_sequence, read_usage, read_with_digest
+from index.turns import pause
+
+_TURN = 16  # records that are written between two pauses
 
 
 class Transaction:
@@ -44,7 +47,9 @@ class Transaction:
         ids = [w.write.record_id for w in writes if isinstance(w, Normalised)]
         existing = read_existing(self.connection, ids)
         results = []
-        for write in writes:
+        for place, write in enumerate(writes):
+            if place % _TURN == 0:
+                pause()
             if isinstance(write, Normalised):
                 results.append(self._upsert(*write, existing, insert_only=insert_only))
                 existing.add(write.write.record_id)
