@@ -23,7 +23,7 @@ from index.bits import bitmap_bits
 from index.faiss_index import Bits, FlatView
 
 if TYPE_CHECKING:
-    from index.rows import View
+    from index.view import View
 
 _FILTERS = 256
 _LEAST_COPIED_BYTES, _COPIED_SHARE = 16 << 20, 8

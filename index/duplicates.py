@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from index.allowed import Allowed
 from index.base import Base
 from index.errors import InvalidInput
-from index.rows import View
+from index.view import View
 
 COMPARED_ROWS = 20_000
 MAX_ROWS = 100_000  # without a base

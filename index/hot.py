@@ -9,13 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import TypeVar
 
 from index.building import Builders
 from index.errors import AfterimageIndexError, StoreUnavailable
 from index.loaded import LoadedCollection
 from index.place import Place
+from index.sqlite import Connection
+from index.transaction import Transaction
 
+T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 UNLIMITED_BYTES = 1 << 62
 
@@ -53,6 +58,16 @@ class Hot:
     ) -> None:
         with self.lock:
             self.users -= 1
+
+    def read(self, body: Callable[[Connection], T]) -> T:
+        """What a look into the database gives."""
+        with self as loaded, loaded.readers.connection() as connection:
+            return body(connection)
+
+    def write(self, body: Callable[[Transaction], T]) -> T:
+        """What a change of the database gives, once it is on disk."""
+        with self as loaded:
+            return loaded.commit.run(body)
 
     def weigh(self) -> None:
         """Notes how much memory it takes by now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from index.learning import LEAST_GAIN, LEAST_QUERIES, LEAST_ROWS, SAMPLE, Frame, QueryMean, gain
-from index.rows import View
+from index.view import View
 
 _GROWTH = 2  # the check is made again when a collection, or what was searched, has grown so many times
 _DRIFT = 0.1  # a mean that has moved by more than this is taken over

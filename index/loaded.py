@@ -15,12 +15,13 @@ from index.model import CollectionStats
 from index.place import Place
 from index.readers import ReaderPool
 from index.reading import Reading
-from index.rows import Rows, View, memory_of
+from index.rows import Rows, memory_of
 from index.schema import MIGRATIONS
 from index.snapshot import SnapshotFiles, new_lineage
 from index.sqlite import connect, migrate
 from index.store import RowChange, creation_time_ms, read_learnt, read_sequence
 from index.upkeep import Files, State, Stored, Upkeep, replay
+from index.view import View
 
 _LOG = logging.getLogger(__name__)
 OPEN_BYTES = 1_500_000  # about what connections and empty tables of one collection take

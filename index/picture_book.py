@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from index import pictures
 from index.hot import Hot
 from index.model import KeptPicture, PicturePolicy
 from index.pictures import Copies, Dropped
 from index.quota import Usage
-from index.sqlite import Connection
 from index.transaction import Transaction
 
-T = TypeVar("T")
 UPLOAD_S = 3600.0  # a copy that no record has got within this is given up
 
 
@@ -27,28 +24,28 @@ class PictureBook:
 
     def announce(self, object_id: str) -> None:
         """To be called before a copy is put: until a record gets it, it is nobody's, and deleted after an hour."""
-        self._write(lambda t: pictures.loosen(t.connection, [object_id], _now_ms()))
+        self._hot.write(lambda t: pictures.loosen(t.connection, [object_id], _now_ms()))
 
     def of(self, record_ids: Sequence[str]) -> dict[str, KeptPicture]:
         """What is kept of records' pictures, by id; those of which nothing is kept are left out."""
-        return self._read(lambda c: pictures.read_kept(c, record_ids))
+        return self._hot.read(lambda c: pictures.read_kept(c, record_ids))
 
     def holds(self, object_id: str) -> bool:
         """Whether a copy belongs to a record now."""
-        return self._read(lambda c: pictures.is_kept(c, object_id))
+        return self._hot.read(lambda c: pictures.is_kept(c, object_id))
 
     def counts(self) -> Dropped:
         """What is kept now."""
-        return self._read(pictures.count_kept)
+        return self._hot.read(pictures.count_kept)
 
     def loose(self, limit: int = 1000) -> list[str]:
         """Copies that are nobody's and can be deleted."""
         before_ms = _now_ms() - int(UPLOAD_S * 1000)
-        return self._read(lambda c: pictures.read_loose(c, before_ms, limit))
+        return self._hot.read(lambda c: pictures.read_loose(c, before_ms, limit))
 
     def forget_loose(self, object_ids: Sequence[str]) -> None:
         """Drops the note of copies that were deleted."""
-        self._write(lambda t: pictures.forget_loose(t.connection, object_ids))
+        self._hot.write(lambda t: pictures.forget_loose(t.connection, object_ids))
 
     def apply(self, policy: PicturePolicy) -> Dropped:
         """Stores no more than a policy allows from now on, and drops what it does not; kept snapshots included."""
@@ -58,7 +55,7 @@ class PictureBook:
             transaction.growth = transaction.growth.plus(Usage(0, -dropped.bytes))
             return dropped
 
-        dropped = self._write(change)
+        dropped = self._hot.write(change)
         with self._hot as loaded:
             loaded.files.kept.forget_pictures(policy)
             if dropped != Dropped():
@@ -72,19 +69,11 @@ class PictureBook:
             lost = pictures.settle_copy(transaction.connection, there)
             transaction.growth = transaction.growth.plus(Usage(0, -lost))
 
-        self._write(settle)
+        self._hot.write(settle)
 
     def copies(self) -> Copies:
         """All that is known of its copies."""
-        return self._read(pictures.read_copies)
-
-    def _read(self, body: Callable[[Connection], T]) -> T:
-        with self._hot as loaded, loaded.readers.connection() as connection:
-            return body(connection)
-
-    def _write(self, body: Callable[[Transaction], T]) -> T:
-        with self._hot as loaded:
-            return loaded.commit.run(body)
+        return self._hot.read(pictures.read_copies)
 
 
 def _now_ms() -> int:

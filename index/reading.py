@@ -16,9 +16,9 @@ from index.model import DuplicateGroup, Facet, Hit, SearchAnswer, SearchQuery, S
 from index.payloads import unpack_record
 from index.readers import ReaderPool
 from index.recall import RecallCheck
-from index.rows import View
 from index.search import THROUGH_BASE, Asked, Found, Window, nearest, nearest_groups
 from index.store import read_digests, read_page, read_records, read_rows
+from index.view import View
 
 MOST_FACET_VALUES = 100
 _MOST_DROPPED = 16

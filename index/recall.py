@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from index.rows import View
 from index.search import Asked, Window, nearest
+from index.view import View
 
 SAMPLE_EVERY_S = 2.0
 K, KEPT_COMPARISONS, ENOUGH = 10, 64, 16

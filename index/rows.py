@@ -9,115 +9,28 @@ the last of them exactly.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 from pyroaring import BitMap, FrozenBitMap
 
 from index.attributes import attributes_to_json
 from index.base import Base
-from index.bits import bitmap_bits
 from index.columns import Columns
-from index.faiss_index import Bits, FlatView, RowNumbers, Scores
 from index.growing import GrowingArray, SlotTable
-from index.halves import HalfMatrix, Halves
+from index.halves import HalfMatrix
 from index.learning import Frame
 from index.model import Vector
 from index.payloads import Payloads, pack_record
 from index.store import RowChange
 from index.turns import pause
+from index.view import View
 
 _COPIED_ROWS = 16_384
 _TURN = 32  # records that are taken over between two pauses
 _LISTED_LEAST, _LISTED_AT_ONCE = 2048, 4096  # rows that are added to the base's lists together
-
-
-@dataclass(frozen=True)
-class View:
-    """What readers see: the state after one commit. Slots at or above `count` belong to later commits."""
-
-    count: int
-    live: FrozenBitMap
-    halves: Halves
-    base: Base | None
-    columns: Columns
-    payloads: Payloads
-    row_ids: NDArray[np.int64]
-    sequences: NDArray[np.int64]
-    products: NDArray[np.int32]
-    sequence: int
-    index_time_ms: int
-    slot_of_row: SlotTable
-    frame: Frame | None
-    lengths: NDArray[np.float32]  # only where there is a frame
-    listed: NDArray[np.int32]  # for each of the first rows of the delta, the base's list that it belongs to
-
-    def distances(self, query: Vector, slots: RowNumbers) -> Scores:
-        """Cosine distances, by the encoder's own vectors, of a query of length 1."""
-        halves = gather(self, slots)
-        if self.frame is None:
-            cosines = halves.astype(np.float32) @ query
-        else:
-            cosines = self.frame.cosines(query, halves, self.lengths[slots])
-        return np.asarray(np.maximum(1.0 - cosines, 0.0), np.float32)
-
-    def originals(self, slots: RowNumbers) -> NDArray[np.float32]:
-        """Vectors as the encoder made them, shape (n, dimension), as exact as half precision is."""
-        halves = gather(self, slots)
-        if self.frame is None:
-            return halves.astype(np.float32)
-        return self.frame.originals(halves, self.lengths[slots])
-
-    def slots_of(self, row_ids: Iterable[int]) -> list[int]:
-        """The live slots of those rows that have one."""
-        found = []
-        for row_id in row_ids:
-            slot = self.slot_of_row.find(row_id)
-            if not 0 <= slot < self.count or self.row_ids[slot] != row_id:  # written anew or deleted since the view
-                slot = next((s for s in np.flatnonzero(self.row_ids == row_id).tolist() if s in self.live), -1)
-            if slot >= 0 and slot in self.live:
-                found.append(slot)
-        return found
-
-    def slots_of_product(self, product_id: str) -> list[int]:
-        """The live slots of a product's records."""
-        code = self.columns.products.find(product_id)
-        slots = [] if code is None else np.flatnonzero(self.products[: self.count] == code).tolist()
-        return [s for s in slots if s in self.live]
-
-    @property
-    def base_rows(self) -> int:
-        """Where the delta begins."""
-        return self.base.rows if self.base is not None else 0
-
-    @cached_property
-    def records(self) -> int:
-        """How many rows are live."""
-        return len(self.live)
-
-    @cached_property
-    def all_rows(self) -> FlatView:
-        """An exact scan over all rows."""
-        return FlatView(self.halves)
-
-    @property
-    def last_rows(self) -> int:
-        """Where the rows begin that neither the base nor its lists know; a multiple of eight."""
-        return self.base_rows + len(self.listed)
-
-    @cached_property
-    def last(self) -> FlatView:
-        """An exact scan over those rows."""
-        return FlatView(self.halves[self.last_rows :]) if self.last_rows else self.all_rows
-
-    @cached_property
-    def live_bits(self) -> Bits | None:
-        """The live rows as bits; None where all are."""
-        return None if self.records == self.count else bitmap_bits(self.live, self.count)
 
 
 @dataclass
@@ -289,8 +202,3 @@ def memory_of(view: View) -> int:
         else 2 * len(view.base.content) + view.base.clusters.centroids.nbytes + 12 * view.base_rows
     )
     return view.halves.nbytes + view.payloads.bytes + 28 * view.count + base
-
-
-def gather(view: View, slots: NDArray[np.int64]) -> Halves:
-    """The vectors of some slots, shape (n, dimension), in half precision."""
-    return np.take(view.halves, slots, axis=0)

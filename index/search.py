@@ -13,7 +13,7 @@ from index.allowed import Allowed
 from index.faiss_index import Bits, FlatView, RowNumbers, Scores
 from index.model import Path, Vector
 from index.planner import MOST_REACH, Plan, are_set, exact_way, most_visited, plan
-from index.rows import gather
+from index.view import gather
 
 _TIE_MARGIN, _BEYOND = 16, 16
 _CANDIDATES, _LEAST_CANDIDATES = 4, 128  # for an order by distance where rows are compared otherwise

@@ -28,9 +28,10 @@ from index.layout import CollectionLayout
 from index.learning import Frame
 from index.model import CollectionSpec
 from index.payloads import CHUNK_ROWS
-from index.rows import Rows, View
+from index.rows import Rows
 from index.snapshot_parts import load_rows, pack_chunk, pack_columns, pack_rows, pack_vectors
 from index.synced import mapped_file, replace_directory, write_synced
+from index.view import View
 
 FORMAT = 2
 MANIFEST = "manifest.json"

@@ -16,7 +16,8 @@ from index.growing import SlotTable
 from index.halves import HalfMatrix
 from index.learning import Frame
 from index.payloads import CHUNK_ROWS, PackedChunk, Payloads
-from index.rows import Rows, View
+from index.rows import Rows
+from index.view import View
 
 
 def pack_vectors(view: View, start: int, end: int) -> bytes:

@@ -16,10 +16,11 @@ from index.learner import Learner
 from index.learning import Frame, QueryMean
 from index.readers import ReaderPool
 from index.recall import RecallCheck
-from index.rows import Rows, View, compacted
+from index.rows import Rows, compacted
 from index.snapshot import SnapshotFiles, new_lineage
 from index.sqlite import Connection, checkpoint
 from index.store import forget_tombstones, read_changes, read_sequence, read_tombstones, write_learnt
+from index.view import View
 
 _LOG = logging.getLogger(__name__)
 _SNAPSHOT_WRITES = 1000

@@ -10,9 +10,9 @@ import numpy as np
 from index.attributes import attributes_to_json
 from index.loaded import LoadedCollection
 from index.payloads import pack_record
-from index.rows import View
 from index.sqlite import Connection, integrity_problems
 from index.store import read_page, read_sequence
+from index.view import View
 
 MOST_LINES = 100
 _PAGE = 2000

@@ -18,17 +18,20 @@ from service.tenancy.apikeys import Scope, key_id_of
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
+ScopesOption = Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(Scope)}.")]
+ExpiresOption = Annotated[str, typer.Option(help="Such as 90d, 12h, 30m; empty: never.")]
+RequestsOption = Annotated[
+    float, typer.Option("--requests-per-second", min=0, help="And as many at once; 0: the tenant's limit alone.")
+]
 KeyArgument = Annotated[str, typer.Argument(help="The id, or the whole key.")]
 
 
 @keys.command("create")
 def create_key(
     tenant: str,
-    scopes: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(Scope)}.")] = "search,insert,delete",
-    expires_in: Annotated[str, typer.Option(help="Such as 90d, 12h, 30m; empty: never.")] = "",
-    requests: Annotated[
-        float, typer.Option("--requests-per-second", min=0, help="And as many at once; 0: the tenant's limit alone.")
-    ] = 0.0,
+    scopes: ScopesOption = "search,insert,delete",
+    expires_in: ExpiresOption = "",
+    requests: RequestsOption = 0.0,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
@@ -51,11 +54,9 @@ def create_key(
 def bind_key(
     tenant: str,
     identity: Annotated[str, typer.Argument(help="A name in client certificates, such as spiffe://shop/search.")],
-    scopes: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(Scope)}.")] = "search,insert,delete",
-    expires_in: Annotated[str, typer.Option(help="Such as 90d, 12h, 30m; empty: never.")] = "",
-    requests: Annotated[
-        float, typer.Option("--requests-per-second", min=0, help="And as many at once; 0: the tenant's limit alone.")
-    ] = 0.0,
+    scopes: ScopesOption = "search,insert,delete",
+    expires_in: ExpiresOption = "",
+    requests: RequestsOption = 0.0,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,

@@ -18,6 +18,7 @@ from service.cli.exchange import export, import_
 from service.cli.insert import insert
 from service.cli.keys import keys
 from service.cli.migrate import exchange, migrate
+from service.cli.models import models
 from service.cli.output import CommandError, fail
 from service.cli.records import records
 from service.cli.search import search
@@ -25,7 +26,7 @@ from service.cli.serve import serve
 from service.cli.snapshots import index, snapshots
 from service.cli.sync import sync
 from service.cli.tenants import tenants
-from service.cli.training import models, training
+from service.cli.training import training
 from service.cli.worker import worker
 from service.errors import ServiceError, SettingError
 

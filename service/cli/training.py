@@ -1,4 +1,4 @@
-"""`afterimage training` and `afterimage models`: a model of one's own."""
+"""`afterimage training`: having a model of one's own made."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from afterimage.client import Client, NewExample, Training
 from service.cli.connection import with_client
+from service.cli.models import before_and_after
 from service.cli.output import (
     CommandError,
     Exit,
@@ -28,7 +29,6 @@ from service.cli.output import (
 from service.cli.pictures import find_files
 
 training = typer.Typer(no_args_is_help=True, help="Upload labelled pictures and have a model of your own made of them.")
-models = typer.Typer(no_args_is_help=True, help="Look at and delete models of your own.")
 _SHOWN_FAILURES = 20
 
 
@@ -202,39 +202,6 @@ def cancel(client: Client, training_id: str, json: JsonFlag = False) -> None:
     print_json(asdict(done)) if json else print(f"Training {training_id} is {done.state}.")
 
 
-@models.command("list")
-@with_client
-def list_models(client: Client, json: JsonFlag = False) -> None:
-    """List the models of your own, with what was measured. Example: afterimage models list"""
-    found = client.list_models()
-    if json:
-        print_json({"models": [asdict(m) for m in found]})
-    else:
-        rows = [
-            (m.encoder_id, m.base_encoder_id, m.training_set, m.dimension, *_before_and_after(m.card)) for m in found
-        ]
-        print_table(["encoder", "base", "training set", "numbers", "mAP@10 of base", "mAP@10"], rows)
-
-
-@models.command("delete")
-@with_client
-def delete_model(
-    client: Client,
-    encoder_id: str,
-    force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say who uses it.")] = False,
-    json: JsonFlag = False,
-) -> None:
-    """Delete a model of your own. Example: afterimage models delete own-shoes-v1 --force"""
-    done = client.delete_model(encoder_id, force=force)
-    pinned = f"; pinned to it: {', '.join(done.collections)}" if done.collections else ""
-    if json:
-        print_json(asdict(done))
-    elif done.deleted:
-        print(f"Model {encoder_id} is deleted{pinned}.")
-    else:
-        print(f"This would delete {encoder_id}{pinned}. Nothing was done; add --force.")
-
-
 def _examples(source: Path) -> list[tuple[Path | str, str, str]]:
     """Files or URLs, with example ids and labels."""
     if source.is_dir():
@@ -275,7 +242,7 @@ def _wait(client: Client, training_id: str, *, as_json: bool) -> None:
     else:
         print(f"{last.state}: {last.message}")
         if last.card:
-            before, after = _before_and_after(last.card)
+            before, after = before_and_after(last.card)
             print(f"mAP@10 on {last.card['held_out_queries']} examples held out: {before} -> {after}")
     if last.state != "published":
         end_failed(CommandError(last.message, reason=f"TRAINING_{last.state.upper()}"), as_json=as_json)
@@ -290,7 +257,3 @@ def _followed(client: Client, training_id: str, *, quiet: bool) -> Iterator[Trai
             what = "fitting" if fitting else "encoding" if seen.state == "running" else seen.state
             progress.update(bar, description=what, completed=seen.done, total=seen.total or None)
             yield seen
-
-
-def _before_and_after(card: dict[str, dict[str, float]]) -> tuple[str, str]:
-    return f"{card['before']['mAP@10']:.3f}", f"{card['after']['mAP@10']:.3f}"

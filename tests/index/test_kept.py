@@ -19,7 +19,8 @@ from index import (
     rows,
     upkeep,
 )
-from index.rows import Rows, View
+from index.rows import Rows
+from index.view import View
 from tests.support.collections import KEY, SPEC, directory, ids, record, vector
 from tests.support.files import all_bytes, flip_byte, shorten
 
