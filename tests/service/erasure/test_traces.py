@@ -1,6 +1,16 @@
-import random
+"""Looking for what was erased: byte strings, and a thousand records with ids, URLs and vectors."""
 
-from service.erasure.traces import _Needles
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from index import DataDirectory, KeptPicture, PicturePolicy, RecordWrite, TenantDirectory
+from service.erasure.traces import Evidence, _Needles, search
+from service.objects.sealed import SealedObjects
+from service.objects.store import ObjectStore
+from tests.support.collections import KEY, SPEC, vector
 
 
 def test_needles_are_found_at_every_offset_and_nothing_else_is() -> None:
@@ -18,3 +28,32 @@ def test_needles_are_found_at_every_offset_and_nothing_else_is() -> None:
 def test_needles_that_begin_alike_are_told_apart() -> None:
     sought = _Needles({b"beginning-one": "one", b"beginning-two": "two"})
     assert list(sought.found_in(b"..beginning-two..")) == ["two"]
+
+
+def test_a_thousand_erased_ids_urls_vectors_and_copies_are_nowhere(tmp_path: Path) -> None:
+    layout = DataDirectory(tmp_path).tenant("a" * 32)
+    tenant = TenantDirectory(layout, KEY)
+    objects = SealedObjects(ObjectStore(tmp_path / "objects"), lambda _: KEY)
+    urls = tenant.create(replace(SPEC, name="urls", picture_policy=PicturePolicy.REFERENCE))
+    copies = tenant.create(replace(SPEC, name="copies", picture_policy=PicturePolicy.ENCRYPTED_COPY))
+    ids = [f"record-{n:05}-of-a-seller" for n in range(1200)]
+    links = [f"https://shop.example/{n:05}.jpg" for n in range(1200)]
+    urls.upsert(
+        [RecordWrite(i, vector(n), kept=KeptPicture(url=u)) for n, (i, u) in enumerate(zip(ids, links, strict=True))]
+    )
+    for record_id in ids[:20]:
+        copies.pictures.announce(record_id)
+        objects.put("a" * 32, copies.pictures.home, record_id, f"picture of {record_id}".encode())
+    copies.upsert([RecordWrite(i, vector(n), kept=KeptPicture(i, 30)) for n, i in enumerate(ids[:20])])
+    urls.keep_snapshot()
+    gone = Evidence([*ids[:1000], *links[:1000]], np.stack([vector(n) for n in range(1000)]))
+    assert len(search(layout, KEY, gone, objects.all_opened("a" * 32)).traces) > 3000
+    assert urls.erase(ids[:1000]).records == 1000
+    assert copies.erase(ids[:20]).records == 20
+    objects.delete("a" * 32, copies.pictures.home, copies.pictures.loose())
+    copies.pictures.forget_loose(copies.pictures.loose())
+    copies.snapshot()
+    found = search(layout, KEY, gone, objects.all_opened("a" * 32))
+    assert found.traces == ()
+    assert search(layout, KEY, Evidence(links[1000:], gone.vectors[:0])).traces
+    tenant.close()
