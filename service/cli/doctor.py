@@ -103,6 +103,7 @@ def run_checks(loaded: LoadedSettings) -> list[Check]:
         "encryption": _look_at_encryption,
         "encoders": _look_at_encoders,
         "redis": _look_at_redis,
+        "object store": _look_at_objects,
     }
     checks = []
     for name, look in looks.items():
@@ -150,11 +151,12 @@ def _look_at_disk(settings: Settings) -> tuple[str, str]:
 
 def _look_at_master_key(settings: Settings) -> tuple[str, str]:
     from index import DataDirectory
+    from service.app import master_key_of
     from service.tenancy.masterkey import load_master_key
 
-    if settings.master_key:
-        load_master_key(settings.key_file, settings.master_key.get_secret_value(), create=False)
-        return "ok", "from the environment"
+    if settings.master_key or settings.master_key_command:
+        master_key_of(settings)
+        return "ok", "from the environment" if settings.master_key else "from master_key_command"
     if not settings.key_file.exists() and not DataDirectory(settings.data_dir).registry.exists():
         return "ok", f"{settings.key_file} does not exist yet; the first start makes it"
     load_master_key(settings.key_file, None, create=False)
@@ -211,6 +213,16 @@ def _look_at_redis(settings: Settings) -> tuple[str, str]:
     if found is None:
         return "failed", "no redis-server to embed; install one, or set redis_url"
     return "ok", f"embedded: {found}"
+
+
+def _look_at_objects(settings: Settings) -> tuple[str, str]:
+    from index import DataDirectory
+    from service.app import object_store_of
+
+    if not settings.object_store:
+        return "ok", f"{DataDirectory(settings.data_dir).objects}, where a collection keeps pictures"
+    object_store_of(settings).names("doctor")
+    return "ok", f"{settings.object_store} answers"
 
 
 def _settings(loaded: LoadedSettings) -> dict[str, dict[str, Any]]:

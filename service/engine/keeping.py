@@ -28,7 +28,7 @@ class Keeping:
         pictures, object_id = collection.pictures, new_object_id()
         with translated_errors():
             await self._workers.write(pictures.announce, object_id)
-            await self._workers.write(self.objects.put, tenant_uid, pictures.home, object_id, picture)
+            await self._workers.objects(self.objects.put, tenant_uid, pictures.home, object_id, picture)
         return KeptPicture(object_id, len(picture))
 
     async def kept(self, collection: Collection, record_id: str) -> KeptPicture:
@@ -48,7 +48,7 @@ class Keeping:
         with translated_errors():
             if not await self._workers.read(collection.pictures.holds, object_id):
                 raise ServiceError(Reason.PICTURE_NOT_FOUND, "the record has another picture by now, or is gone")
-            return await self._workers.read(self.objects.get, tenant_uid, collection.pictures.home, object_id)
+            return await self._workers.objects(self.objects.get, tenant_uid, collection.pictures.home, object_id)
 
     def sweep(self, tenant_uid: str, collection: Collection) -> int:
         """Deletes the copies that are nobody's; returns how many. Raises OSError."""

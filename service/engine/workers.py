@@ -14,13 +14,15 @@ _HASHED_AT_ONCE = 64 * 1024
 
 class Workers:
     """Thread pools: `model` runs models, `hash` digests large pictures, `read` searches, `write` waits for the disk
-    (many writers share one commit), `upkeep` does what operators ask for."""
+    (many writers share one commit), `objects` waits for object storage, which may be far away, `upkeep` does what
+    operators ask for."""
 
     def __init__(self, cores: int) -> None:
         self.model = ThreadPoolExecutor(cores, "model")
         self._hash = ThreadPoolExecutor(cores, "hash")
         self._read = ThreadPoolExecutor(cores + 2, "read")
         self._write = ThreadPoolExecutor(16, "write")
+        self._objects = ThreadPoolExecutor(16, "objects")
         self._upkeep = ThreadPoolExecutor(4, "upkeep")
 
     async def hash(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -37,13 +39,17 @@ class Workers:
         """Runs a change."""
         return await self._run(self._write, function, *args, **kwargs)
 
+    async def objects(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Puts, gets or deletes an object."""
+        return await self._run(self._objects, function, *args, **kwargs)
+
     async def upkeep(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs what an operator asked for, which may take minutes."""
         return await self._run(self._upkeep, function, *args, **kwargs)
 
     def close(self) -> None:
         """Waits for what runs and ends the threads."""
-        for pool in (self._hash, self.model, self._read, self._write, self._upkeep):
+        for pool in (self._hash, self.model, self._read, self._write, self._objects, self._upkeep):
             pool.shutdown(wait=True)
 
     async def _run(self, pool: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +19,12 @@ from obstore.store import LocalStore, S3Store
 from index.synced import sync_directory
 from service.errors import SettingError
 
+_LOG = logging.getLogger(__name__)
 _LISTED_AT_ONCE = 1000
+# A bucket that cannot be reached must fail a call before its 30 s are over; one that answers may need longer, for a
+# model.
+_CONNECT, _ANSWER = timedelta(seconds=3), timedelta(seconds=60)
+_RETRY: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=15)}
 _UNFINISHED = "#1"  # what obstore adds to the name of a file that it is writing
 
 
@@ -54,7 +61,7 @@ class ObjectStore:
 
     def get(self, name: str) -> bytes:
         """An object. Raises FileNotFoundError."""
-        with _told():
+        with _told(may_be_missing=True):
             return bytes(obstore.get(self._store, name).bytes())
 
     def names(self, prefix: str) -> list[str]:
@@ -85,12 +92,14 @@ class ObjectStore:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(*, may_be_missing: bool = False) -> Iterator[None]:
+    """Failures as OSError, and in the log. A bucket that does not exist is one, an object that does not need not be."""
     try:
         yield
-    except OSError:
-        raise
     except Exception as error:  # obstore raises a class of its own per kind of failure
+        if may_be_missing and isinstance(error, FileNotFoundError):
+            raise
+        _LOG.warning("object storage: %s", " ".join(str(error).split())[:500])
         raise OSError(f"object storage: {type(error).__name__}") from error
 
 
@@ -107,7 +116,10 @@ def _s3(bucket: Bucket) -> Any:
         options |= {"access_key_id": bucket.access_key, "secret_access_key": bucket.secret_key}
     allow_http = bucket.endpoint.startswith("http://")
     prefix = place.path.strip("/") or None
-    return S3Store(place.netloc, prefix=prefix, client_options={"allow_http": allow_http}, **options)
+    return S3Store(
+        place.netloc, prefix=prefix, retry_config=_RETRY,
+        client_options={"allow_http": allow_http, "connect_timeout": _CONNECT, "timeout": _ANSWER}, **options,
+    )  # fmt: skip
 
 
 def _synced(path: Path) -> None:

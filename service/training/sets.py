@@ -114,7 +114,7 @@ class TrainingSets:
             store = await workers.read(self._stores.of, tenant_uid)
             if not await workers.read(store.holds, set_uid, object_id):
                 raise ServiceError(Reason.PICTURE_NOT_FOUND, "the example has another picture by now, or is gone")
-            return await workers.read(objects.get, tenant_uid, set_uid, object_id)
+            return await workers.objects(objects.get, tenant_uid, set_uid, object_id)
 
     async def allowance(self, tenant_uid: str) -> Allowance:
         """What the tenant may store, its training sets counted."""
@@ -172,7 +172,7 @@ class TrainingSets:
             await engine.workers.read(allowance.check, larger)
         await self._write(caller, lambda store: store.announce(into.uid, object_id))
         with translated_errors():
-            await engine.workers.write(engine.keeping.objects.put, uid, into.uid, object_id, picture)
+            await engine.workers.objects(engine.keeping.objects.put, uid, into.uid, object_id, picture)
         example = Example(new.example_id, new.label, object_id, len(picture), digest)
         if not await self._write(caller, lambda store: store.put_example(into.uid, example)):
             raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted meanwhile")

@@ -179,7 +179,9 @@ class _One:
         engine = self._parts.engine
         while True:
             try:
-                picture = await engine.workers.read(engine.keeping.objects.get, self._uid, set_uid, example.object_id)
+                picture = await engine.workers.objects(
+                    engine.keeping.objects.get, self._uid, set_uid, example.object_id
+                )
                 vector = await engine.pictures.encode(PictureSource(picture), base, Purpose(self._uid, Lane.INSERT))
             except ServiceError as error:
                 if error.reason is Reason.PICTURE_NOT_FOUND:
@@ -213,7 +215,7 @@ class _One:
     async def _publish(self, manifest: Manifest, fused: bytes, card: dict[str, object]) -> None:
         engine, wanted, object_id = self._parts.engine, self._training.wanted, new_object_id()
         await engine.workers.write(self._store.announce, MODELS_HOME, object_id)
-        await engine.workers.write(engine.keeping.objects.put, self._uid, MODELS_HOME, object_id, fused)
+        await engine.workers.objects(engine.keeping.objects.put, self._uid, MODELS_HOME, object_id, fused)
         model = OwnModel(
             manifest.id, wanted.base_encoder, wanted.training_set, manifest.model_dump_json(), card, object_id, now_ms()
         )

@@ -21,6 +21,7 @@ from tests.support.files import all_bytes, flip_byte
 from tests.support.pictures import png
 from tests.support.s3 import s3
 from tests.support.server import Server, start_server
+from tests.support.shell import Shell
 from tests.support.shop import FETCHING, Shop
 
 COPY = "ENCRYPTED_COPY"
@@ -266,10 +267,10 @@ def test_a_bucket_alone_reveals_nothing_and_a_deleted_tenant_leaves_it_empty(tmp
             refused = {fetched(client.picture_link("c", f"record-{n}").url)[0] for n in range(3)}
             assert refused == {200, 409}  # an object cannot stand for another
             client.erase_records("c", record_ids=["record-2"])
-            assert len(bucket.objects()) == 2
+            assert len(bucket.names()) == 2
         with server.registry() as registry:
             registry.delete_tenant("acme")
-        assert within_s(20, lambda: not bucket.objects())
+        assert within_s(20, lambda: not bucket.names())
         assert not (server.data_dir / "objects").exists()
         assert server.stop() == 0
 
@@ -285,6 +286,11 @@ def test_where_the_storage_is_away_nothing_is_acknowledged(tmp_path: Path) -> No
             assert result.error is not None
             assert result.error.reason == "STORE_UNAVAILABLE"
             assert client.count_records("c") == 0
+        assert "object storage:" in server.log.read_text()
+        shell = Shell(server, "acme", tmp_path / "state")
+        shell.environment |= settings
+        checks = {c["name"]: c for c in shell.json("doctor", *shell.data, code=1)["checks"]}
+        assert checks["object store"]["state"] == "failed"
         assert server.stop() == 0
 
 

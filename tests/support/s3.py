@@ -33,11 +33,14 @@ class S3:
             "AFTERIMAGE_OBJECT_STORE_SECRET_KEY": "b",
         }  # fmt: skip
 
+    def names(self) -> list[str]:
+        """Names of all that is in the bucket."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
     def objects(self) -> dict[str, bytes]:
         """All that is in the bucket."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
-        names = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        return {n: self.client.get_object(Bucket=self.name, Key=n)["Body"].read() for n in names}
+        return {n: self.client.get_object(Bucket=self.name, Key=n)["Body"].read() for n in self.names()}
 
 
 @contextlib.contextmanager
