@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from index.base import Base, Clusters, Effort, packed
 from index.errors import AfterimageIndexError
-from index.faiss_index import FlatView, Graph, cluster, nearest_centroids
+from index.faiss_index import Centroids, FlatView, Graph, cluster
 from index.halves import Halves, mapped_halves
 
 TARGET_RECALL = 0.9925  # against rows in half precision; against single precision 0.002 less
@@ -69,13 +69,13 @@ def build(halves: Halves, previous: Base | None) -> bytes:
     known = previous.rows if previous is not None else max(len(halves) - _SAMPLE, len(halves) // 2)
     if previous is None:
         centroids, trained = _centroids(halves), len(halves)
-        lists, graph = nearest_centroids(centroids, halves[:known]), Graph.build(halves[:known], None)
+        lists, graph = Centroids(centroids).nearest(halves[:known]), Graph.build(halves[:known], None)
     else:
         centroids, trained = previous.clusters.centroids, previous.effort.trained_rows
         lists, graph = previous.clusters.lists, previous.content
     queries = _sample(halves, known, len(halves), _SAMPLE)
     effort = measured(halves[:known], queries, Graph.from_bytes(graph, halves[:known]), Clusters(centroids, lists))
-    whole = np.concatenate([lists, nearest_centroids(centroids, halves[known:])])
+    whole = np.concatenate([lists, Centroids(centroids).nearest(halves[known:])])
     return packed(
         Graph.build(halves, graph), centroids, whole, replace(effort, trained_rows=trained), secrets.token_hex(8)
     )

@@ -129,11 +129,6 @@ class Centroids:
         return np.concatenate([self._flat.search(block, 1)[1][:, 0] for block in blocks] or [[]]).astype(np.int32)
 
 
-def nearest_centroids(centroids: NDArray[np.float32], halves: Halves) -> NDArray[np.int32]:
-    """The centroid with the highest inner product for each row."""
-    return Centroids(centroids).nearest(halves)
-
-
 def _lend(halves: Halves) -> Any:
     """An index whose codes are the memory of `halves`; nothing may ever be added to it."""
     index = _new_scalar_quantizer(halves.shape[1])

@@ -26,7 +26,7 @@ from index.crypto import derive_key
 from index.errors import SnapshotDamaged, SnapshotNotFound
 from index.layout import CollectionLayout
 from index.model import CollectionSpec, PicturePolicy
-from index.pictures import Dropped, write_policy
+from index.pictures import Dropped, knows_pictures, write_policy
 from index.place import Place
 from index.schema import MIGRATIONS
 from index.sqlite import Connection, checkpoint, connect, integrity_problems, migrate
@@ -126,7 +126,7 @@ class KeptSnapshots:
 
     def forget_pictures(self, policy: PicturePolicy) -> None:
         """Drops from every snapshot what a policy does not allow to be kept of pictures."""
-        self._change(lambda connection: _has_pictures(connection) and _dropped(connection, policy))
+        self._change(lambda connection: knows_pictures(connection) and _dropped(connection, policy))
 
     def _change(self, change: Callable[[Connection], bool]) -> None:
         for path in self._layout.kept_snapshots():
@@ -240,11 +240,6 @@ def move_kept(old: CollectionLayout, new: CollectionLayout) -> None:
         path.rename(new.root / path.name)
 
 
-def _has_pictures(connection: Connection) -> bool:
-    """Whether the database is of a format that knows of pictures."""
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchone() is not None
-
-
 def _dropped(connection: Connection, policy: PicturePolicy) -> bool:
     connection.execute("BEGIN IMMEDIATE")
     dropped = write_policy(connection, policy)
@@ -255,7 +250,7 @@ def _dropped(connection: Connection, policy: PicturePolicy) -> bool:
 
 def _delete_rows(connection: Connection, row_ids: Sequence[int]) -> bool:
     """Deletes rows and corrects the counts; returns whether there were any."""
-    before, pictures_too = read_usage(connection).records, _has_pictures(connection)
+    before, pictures_too = read_usage(connection).records, knows_pictures(connection)
     connection.execute("BEGIN IMMEDIATE")
     for start in range(0, len(row_ids), _DELETED_AT_ONCE):
         block = row_ids[start : start + _DELETED_AT_ONCE]

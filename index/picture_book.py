@@ -39,9 +39,9 @@ class PictureBook:
         return self._hot.read(pictures.count_kept)
 
     def loose(self, limit: int = 1000) -> list[str]:
-        """Copies that are nobody's and can be deleted."""
+        """Copies that are nobody's and can be deleted. Leaves a cold collection cold."""
         before_ms = _now_ms() - int(UPLOAD_S * 1000)
-        return self._hot.read(lambda c: pictures.read_loose(c, before_ms, limit))
+        return self._hot.peek(lambda c: pictures.read_loose(c, before_ms, limit))
 
     def forget_loose(self, object_ids: Sequence[str]) -> None:
         """Drops the note of copies that were deleted."""
@@ -70,10 +70,6 @@ class PictureBook:
             transaction.growth = transaction.growth.plus(Usage(0, -lost))
 
         self._hot.write(settle)
-
-    def copies(self) -> Copies:
-        """All that is known of its copies."""
-        return self._hot.read(pictures.read_copies)
 
 
 def _now_ms() -> int:

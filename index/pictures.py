@@ -28,6 +28,11 @@ class Dropped:
     urls: int = 0
 
 
+def knows_pictures(connection: Connection) -> bool:
+    """Whether the database is of a format that knows of pictures."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchone() is not None
+
+
 def read_policy(connection: Connection) -> PicturePolicy:
     """What writes may keep."""
     row = connection.execute("SELECT value FROM meta WHERE name = 'picture_policy'").fetchone()
@@ -159,7 +164,7 @@ class Copies:
 
 def read_copies(connection: Connection) -> Copies:
     """All that is known of a collection's copies. Formats that knew of none are passed over."""
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchone() is None:
+    if not knows_pictures(connection):
         return Copies()
     held = connection.execute("SELECT object_id FROM pictures WHERE object_id <> ''").fetchall()
     loose = connection.execute("SELECT object_id FROM loose_pictures").fetchall()

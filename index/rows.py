@@ -101,8 +101,9 @@ class Rows:
     def set_base(self, base: Base | None) -> None:
         """Publishes a view with this base."""
         before, self.base = self.base, base
-        kept = base is not None and before is not None and base.extends(before)
-        listed = self._listed.data[base.rows - before.rows : self._listed.length] if kept else None  # type: ignore[union-attr]
+        listed = None
+        if base is not None and before is not None and base.extends(before):
+            listed = self._listed.data[base.rows - before.rows : self._listed.length]
         self._listed = GrowingArray(np.int32, listed)
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 

@@ -131,9 +131,8 @@ class TenantDirectory:
         Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged, CollectionExists, InvalidInput or OSError.
         """
         source = self.collection(name)
-        source.kept.checked(snapshot_id)
-        source.clear_kept()
         snapshot, database = source.kept.checked(snapshot_id)
+        source.clear_kept()
         spec = replace(
             spec_of(snapshot, target), picture_policy=source.spec.picture_policy,
             policy_version=source.spec.policy_version,

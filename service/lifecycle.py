@@ -19,6 +19,7 @@ from service.background import end_task
 from service.config import Settings, split_address
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
+from service.encoder.manifest import Manifest
 from service.engine.engine import Engine
 from service.metrics import Metrics
 from service.rpc.gate import Gate
@@ -139,7 +140,8 @@ class Lifecycle:
         await asyncio.to_thread(parts.audit.forget, set(parts.registry.deleted_uids()))
         await asyncio.to_thread(parts.engine.spaces.remove_deleted)
         await asyncio.to_thread(parts.engine.spaces.maintain)
-        await asyncio.to_thread(self._sweep)
+        for model in await asyncio.to_thread(self._sweep):
+            await parts.engine.pictures.put_away(model)
         if time.monotonic() - self._noted >= _NOTE_EVERY_S:
             self._noted = time.monotonic()
             await asyncio.to_thread(parts.registry.api_keys.note_uses)
@@ -150,14 +152,16 @@ class Lifecycle:
         parts.metrics.redis_up.set(await parts.coordinator.healthy())
         await self._show_health()
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> list[Manifest]:
+        """Deletes objects that are nobody's; returns models of tenants that are gone."""
         keeping, every = self._parts.engine.keeping, time.monotonic() - self._swept >= _SWEEP_EVERY_S
         deleted = self._parts.registry.deleted_uids()
         if every:
             self._swept = time.monotonic()
-            self._parts.training.sweep(deleted)
+            self._parts.training.sweep()
         keeping.sweep_deleted(deleted)
         keeping.sweep_all(self._parts.engine.spaces.opened(), cold_too=every)
+        return self._parts.training.forget(deleted)
 
     async def _show_health(self) -> None:
         ready = self.ready()

@@ -85,19 +85,18 @@ class EncoderRegistry:
         with self._lock:
             self._own = {**self._own, owner: {**self._own.get(owner, {}), own.manifest.id: own}}
 
-    def disown(self, owner: str, encoder_id: str = "") -> None:
-        """Forgets a model of a tenant's own, or all of them."""
+    def disown(self, owner: str, encoder_id: str = "") -> list[Manifest]:
+        """Forgets a model of a tenant's own, or all of them; returns what is to be taken out of memory."""
         with self._lock:
             left = {i: o for i, o in self._own.get(owner, {}).items() if encoder_id not in ("", i)}
             gone = [o.manifest for i, o in self._own.get(owner, {}).items() if i not in left]
             self._own = {**self._own, owner: left}
-            for manifest in gone:
-                self._loaded.pop((manifest.id, manifest.fingerprint), None)
+            return gone
 
-    def unload(self, manifest: Manifest) -> None:
+    def unload(self, encoder_id: str, fingerprint: str) -> None:
         """Takes a model out of memory; the next use loads it again."""
         with self._lock:
-            self._loaded.pop((manifest.id, manifest.fingerprint), None)
+            self._loaded.pop((encoder_id, fingerprint), None)
 
     def content(self, manifest: Manifest) -> bytes:
         """The model's file. Raises OSError, or what reading an own model raises."""

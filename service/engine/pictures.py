@@ -60,7 +60,6 @@ class PictureEncoder:
         self._allow = allow
         self._encoders, self._workers, self._metrics = encoders, workers, metrics
         self._batchers: dict[tuple[str, str], Batcher] = {}
-        self._manifests: dict[tuple[str, str], Manifest] = {}
         self._loading = asyncio.Lock()
         self._inflight: Inflight[Vector] = Inflight()
 
@@ -132,26 +131,24 @@ class PictureEncoder:
             if wanted in self._batchers:
                 self._batchers[wanted] = self._batchers.pop(wanted)  # the one used last is at the end
             else:
-                await self._put_away()
+                await self._make_room()
                 loaded = await self._workers.read(self._encoders.load, encoder)
                 limits = BatcherLimits(loaded.execution.batch, loaded.execution.runs)
                 self._batchers[wanted] = Batcher(loaded.session.run, self._workers.model, limits)
-                self._manifests[wanted] = encoder
             return self._batchers[wanted]
 
     async def put_away(self, encoder: Manifest) -> None:
         """Takes a model out of memory, once what waits for it is done."""
-        wanted = (encoder.id, encoder.fingerprint)
         async with self._loading:
-            if wanted in self._batchers:
-                await self._batchers.pop(wanted).close()
-                self._manifests.pop(wanted)
-            self._encoders.unload(encoder)
+            await self._drop((encoder.id, encoder.fingerprint))
 
-    async def _put_away(self) -> None:
-        """Makes room for another model where there are many: the one that has not been used for longest goes, once what
-        waits for it is done."""
+    async def _make_room(self) -> None:
+        """For another model where there are many: the one that has not been used for longest goes."""
         while len(self._batchers) >= _MOST_MODELS:
-            oldest = next(iter(self._batchers))
-            await self._batchers.pop(oldest).close()
-            self._encoders.unload(self._manifests.pop(oldest))
+            await self._drop(next(iter(self._batchers)))
+
+    async def _drop(self, wanted: tuple[str, str]) -> None:
+        batcher = self._batchers.pop(wanted, None)
+        if batcher is not None:
+            await batcher.close()
+        self._encoders.unload(*wanted)

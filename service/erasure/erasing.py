@@ -82,7 +82,6 @@ class Erasing:
             if lost != Dropped() and not force:
                 return PolicyChange(before, lost, changed=False)
             collection, dropped = await engine.workers.upkeep(directory.set_policy, name, policy)
-            await engine.workers.upkeep(engine.keeping.sweep, caller.tenant_uid, collection)
         spec, receipt = collection.spec, None
         changed = spec.policy_version != before.policy_version
         if changed:
@@ -92,8 +91,11 @@ class Erasing:
             }  # fmt: skip
             with translated_errors():
                 await asyncio.to_thread(self._parts.audit.add, caller.tenant_uid, caller.actor, "picture.policy", told)
-        if dropped != Dropped() or (changed and before.picture_policy is not PicturePolicy.DISCARD):
-            count = dropped.copies + dropped.urls
+        with translated_errors():  # the copies may be of a change whose deletion the storage refused
+            swept = await engine.workers.upkeep(engine.keeping.sweep, caller.tenant_uid, collection)
+        left = swept if policy is not PicturePolicy.ENCRYPTED_COPY else 0
+        if dropped != Dropped() or left or (changed and before.picture_policy is not PicturePolicy.DISCARD):
+            count = (dropped.copies or left) + dropped.urls
             receipt = await self.certified(caller, Erased(caller.tenant_uid, "pictures", name, count, now_ms()))
         return PolicyChange(spec, dropped, changed, receipt)
 

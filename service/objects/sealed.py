@@ -40,10 +40,6 @@ class SealedObjects:
         except FileNotFoundError:
             raise ServiceError(Reason.PICTURE_NOT_FOUND, "the object storage does not have the copy") from None
 
-    def ids(self, tenant_uid: str, home: str = "") -> list[str]:
-        """Ids of all objects in a home, or, where none is given, of the tenant."""
-        return [name.rsplit("/", 1)[-1] for name in self._store.names(_prefix(tenant_uid, home))]
-
     def all_opened(self, tenant_uid: str) -> list[tuple[str, Callable[[], bytes]]]:
         """Names of all of a tenant's objects, and what reads each."""
         names = self._store.names(tenant_uid)

@@ -101,9 +101,9 @@ class TrainingServicer(pb_grpc.TrainingServiceServicer):
 
     async def GetExampleLink(self, request: pb.GetExampleLinkRequest, context: Context) -> pb.GetExampleLinkResponse:
         """A link to an example's picture."""
-        found, example = await self._training.sets.example(principal(), request.training_set, request.example_id)
+        set_uid, example = await self._training.sets.example(principal(), request.training_set, request.example_id)
         minutes = request.minutes or _MINUTES
-        link = self._handing_out.make(principal(), "example", found.uid, example.object_id, minutes)
+        link = self._handing_out.make(principal(), "example", set_uid, example.object_id, minutes)
         return pb.GetExampleLinkResponse(url=link.url, expire_time=timestamp(link.expires_ms))
 
     async def TrainModel(self, request: pb.TrainModelRequest, context: Context) -> pb.TrainModelResponse:

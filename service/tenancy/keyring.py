@@ -77,6 +77,14 @@ class _Found:
     revoked: bool
     expires_ms: int | None
 
+    def trouble(self, now: int) -> ServiceError | None:
+        """Why the key does not work; None where it does."""
+        if self.revoked:
+            return ServiceError(Reason.KEY_REVOKED, "the API key was revoked")
+        if self.expires_ms is not None and self.expires_ms <= now:
+            return ServiceError(Reason.KEY_EXPIRED, "the API key has expired")
+        return None
+
 
 class KeyRing:
     """Any number of threads may call any method at once."""
@@ -174,20 +182,16 @@ class KeyRing:
         return self._alive(bound[0][0], found)
 
     def _alive(self, key_id: str, found: _Found) -> Principal:
-        if found.revoked:
-            raise ServiceError(Reason.KEY_REVOKED, "the API key was revoked")
         now = now_ms()
-        if found.expires_ms is not None and found.expires_ms <= now:
-            raise ServiceError(Reason.KEY_EXPIRED, "the API key has expired")
+        if (trouble := found.trouble(now)) is not None:
+            raise trouble
         self._used[key_id] = now
         return found.principal
 
     def lives(self, tenant_uid: str, key_id: str) -> bool:
         """Whether a key of the tenant works now."""
         found = self._look_up(key_id)
-        if found is None or found.revoked or found.principal.tenant_uid != tenant_uid:
-            return False
-        return found.expires_ms is None or found.expires_ms > now_ms()
+        return found is not None and found.principal.tenant_uid == tenant_uid and found.trouble(now_ms()) is None
 
     def note_uses(self) -> None:
         """Writes down which keys were used since the last time. Meant to be called every minute."""

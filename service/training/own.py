@@ -53,8 +53,8 @@ class OwnModels:
     async def delete(self, caller: Principal, encoder_id: str) -> None:
         """Deletes a model; returns once its file is gone. Raises ServiceError."""
         model, uid, engine = await self.get(caller, encoder_id), caller.tenant_uid, self._engine
-        engine.encoders.disown(uid, encoder_id)
-        await engine.pictures.put_away(Manifest.model_validate_json(model.manifest))
+        for manifest in engine.encoders.disown(uid, encoder_id):
+            await engine.pictures.put_away(manifest)
         with translated_errors():
             store = self._stores.of(uid)
             await engine.workers.upkeep(store.delete_model, encoder_id)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TypeVar
 
-from service.engine.faults import translated_errors
+from service.encoder.manifest import Manifest
 from service.errors import Reason, ServiceError
 from service.objects.links import Linked
 from service.tenancy.keyring import Principal
 from service.training.model import Training, Wanted
 from service.training.sets import TrainingSets
-from service.training.store import TrainingStore
 from service.training.trainer import Trainer, TrainerParts
 
 _LOG = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class OwnTraining:
@@ -32,11 +29,14 @@ class OwnTraining:
 
     async def start(self) -> None:
         """Makes all models known, and goes on with what was interrupted."""
-        await asyncio.to_thread(self.own.adopt_all)
+        await asyncio.to_thread(self._open)
+        self._trainer.start()
+
+    def _open(self) -> None:
+        self.own.adopt_all()
         for tenant_uid, _ in self._stores.existing():
             with contextlib.suppress(ServiceError):  # it may be bound to another region
-                await asyncio.to_thread(self.sets.counted, tenant_uid)
-        self._trainer.start()
+                self.sets.counted(tenant_uid)
 
     async def stop(self) -> None:
         """Lets go of what runs."""
@@ -45,24 +45,24 @@ class OwnTraining:
 
     async def begin(self, caller: Principal, wanted: Wanted) -> Training:
         """Has a model trained."""
-        await self.sets.get(caller, wanted.training_set)
+        await self.sets.uid(caller, wanted.training_set)
         base = self._engine.encoders.manifest(wanted.base_encoder)
         if wanted.model_name in {m.encoder_id for m in await self.own.all(caller)}:
             raise ServiceError(Reason.MODEL_EXISTS, f"model {wanted.model_name!r} exists", field="model_name")
         if any(t.wanted.model_name == wanted.model_name and not t.state.final for t in await self.all(caller)):
             message = f"a training of {wanted.model_name!r} has not ended"
             raise ServiceError(Reason.TRAINING_ACTIVE, message, field="model_name")
-        made = await self._on(caller, lambda store: store.create_training(replace(wanted, base_encoder=base.id)))
+        made = await self.sets.ask(caller, lambda store: store.create_training(replace(wanted, base_encoder=base.id)))
         self._trainer.submit(caller.tenant_uid, made.training_id)
         return made
 
     async def all(self, caller: Principal) -> list[Training]:
         """The last trainings, the newest first."""
-        return await self._on(caller, lambda store: store.trainings())
+        return await self.sets.ask(caller, lambda store: store.trainings())
 
     async def get(self, caller: Principal, training_id: str) -> Training:
         """One training."""
-        found = await self._on(caller, lambda store: store.training(training_id))
+        found = await self.sets.ask(caller, lambda store: store.training(training_id))
         if found is None:
             raise ServiceError(Reason.TRAINING_NOT_FOUND, f"no training {training_id[:80]!r}")
         return found
@@ -85,17 +85,15 @@ class OwnTraining:
         """The picture of an example that a link leads to."""
         return await self.sets.picture(linked.tenant_uid, linked.place, linked.object_id)
 
-    def sweep(self, deleted_uids: Iterable[str]) -> None:
-        """Deletes objects that are nobody's any more, and forgets tenants that are gone. Failures are logged. For
-        threads."""
-        for uid in self._stores.forget(set(deleted_uids)):
-            self._engine.encoders.disown(uid)
+    def forget(self, deleted_uids: Iterable[str]) -> list[Manifest]:
+        """Forgets tenants that are gone; returns their models, which are to be taken out of memory. For threads."""
+        gone = self._stores.forget(set(deleted_uids))
+        return [manifest for uid in gone for manifest in self._engine.encoders.disown(uid)]
+
+    def sweep(self) -> None:
+        """Deletes objects that are nobody's any more. Failures are logged. For threads."""
         for uid, _ in self._stores.existing():
             try:
                 self.sets.sweep_now(uid)
             except OSError as error:
                 _LOG.warning("pictures of training sets that are nobody's could not be deleted yet: %s", error)
-
-    async def _on(self, caller: Principal, work: Callable[[TrainingStore], T]) -> T:
-        with translated_errors():
-            return await self._engine.workers.write(lambda: work(self._stores.of(caller.tenant_uid)))

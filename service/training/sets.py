@@ -55,54 +55,61 @@ class TrainingSets:
         if not _NAME.fullmatch(name):
             message = f"{name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}"
             raise ServiceError(Reason.ARGUMENT_INVALID, message, field="name")
-        made = await self._write(caller, lambda store: store.create_set(name, description[:1024]))
+        made = await self.ask(caller, lambda store: store.create_set(name, description[:1024]))
         if made is None:
             raise ServiceError(Reason.TRAINING_SET_EXISTS, f"training set {name!r} exists")
         return made
 
     async def all(self, caller: Principal) -> list[TrainingSet]:
         """All sets, ordered by name."""
-        return await self._write(caller, lambda store: store.sets())
+        return await self.ask(caller, lambda store: store.sets())
 
     async def get(self, caller: Principal, name: str) -> tuple[TrainingSet, dict[str, int]]:
         """One set, and how many examples each label has."""
-        found = await self._write(caller, lambda store: store.set_named(name))
+        found = await self.ask(caller, lambda store: store.set_named(name))
         if found is None:
-            raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, f"no training set {name[:80]!r}")
-        return found, await self._write(caller, lambda store: store.labels(found.uid))
+            raise _no_set(name)
+        return found, await self.ask(caller, lambda store: store.labels(found.uid))
+
+    async def uid(self, caller: Principal, name: str) -> str:
+        """Uid of one set."""
+        found = await self.ask(caller, lambda store: store.uid_of(name))
+        if found is None:
+            raise _no_set(name)
+        return found
 
     async def delete(self, caller: Principal, name: str) -> int:
         """Deletes a set with all its pictures; returns how many there were, once nothing of them is left."""
-        found, _ = await self.get(caller, name)
-        count = await self._write(caller, lambda store: store.delete_set(found.uid))
+        set_uid = await self.uid(caller, name)
+        count = await self.ask(caller, lambda store: store.delete_set(set_uid))
         (await self.allowance(caller.tenant_uid)).forget()
         await self.sweep(caller.tenant_uid)
         with translated_errors():
-            await self._engine.workers.upkeep(self._engine.keeping.objects.clear, caller.tenant_uid, found.uid)
+            await self._engine.workers.upkeep(self._engine.keeping.objects.clear, caller.tenant_uid, set_uid)
         return count
 
     async def add(self, caller: Principal, name: str, examples: Sequence[NewExample]) -> list[ExampleResult]:
         """Adds examples, or replaces those with their ids; a result each, in order."""
-        found, _ = await self.get(caller, name)
-        return await few_at_a_time((self._one(caller, found, e) for e in examples), _AT_ONCE)
+        set_uid = await self.uid(caller, name)
+        return await few_at_a_time((self._one(caller, set_uid, e) for e in examples), _AT_ONCE)
 
     async def examples(self, caller: Principal, name: str, after: str, limit: int) -> list[Example]:
         """A page of examples, in order of their ids."""
-        found, _ = await self.get(caller, name)
-        return await self._write(caller, lambda store: store.examples(found.uid, after, limit))
+        set_uid = await self.uid(caller, name)
+        return await self.ask(caller, lambda store: store.examples(set_uid, after, limit))
 
-    async def example(self, caller: Principal, name: str, example_id: str) -> tuple[TrainingSet, Example]:
-        """One example, and its set."""
-        found, _ = await self.get(caller, name)
-        example = await self._write(caller, lambda store: store.example(found.uid, example_id))
+    async def example(self, caller: Principal, name: str, example_id: str) -> tuple[str, Example]:
+        """One example, and the uid of its set."""
+        set_uid = await self.uid(caller, name)
+        example = await self.ask(caller, lambda store: store.example(set_uid, example_id))
         if example is None:
             raise ServiceError(Reason.PICTURE_NOT_FOUND, f"no example {example_id[:80]!r}", field="example_id")
-        return found, example
+        return set_uid, example
 
     async def remove(self, caller: Principal, name: str, example_ids: Sequence[str]) -> int:
         """Deletes examples; returns how many there were, once their pictures are gone."""
-        found, _ = await self.get(caller, name)
-        count = await self._write(caller, lambda store: store.delete_examples(found.uid, example_ids))
+        set_uid = await self.uid(caller, name)
+        count = await self.ask(caller, lambda store: store.delete_examples(set_uid, example_ids))
         (await self.allowance(caller.tenant_uid)).forget()
         await self.sweep(caller.tenant_uid)
         return count
@@ -138,18 +145,18 @@ class TrainingSets:
         """As `sweep`, for threads. Raises OSError."""
         store = self._stores.of(tenant_uid)
         loose = store.loose()
-        for home, object_id in loose:
-            self._engine.keeping.objects.delete(tenant_uid, home, [object_id])
+        for home in dict.fromkeys(home for home, _ in loose):
+            self._engine.keeping.objects.delete(tenant_uid, home, [i for h, i in loose if h == home])
         if loose:
             store.forget_loose(loose)
 
-    async def _one(self, caller: Principal, into: TrainingSet, new: NewExample) -> ExampleResult:
+    async def _one(self, caller: Principal, set_uid: str, new: NewExample) -> ExampleResult:
         try:
-            return ExampleResult(new.example_id, await self._add(caller, into, new))
+            return ExampleResult(new.example_id, await self._add(caller, set_uid, new))
         except Exception as error:
             return ExampleResult(new.example_id, "failed", as_service_error(error))
 
-    async def _add(self, caller: Principal, into: TrainingSet, new: NewExample) -> str:
+    async def _add(self, caller: Principal, set_uid: str, new: NewExample) -> str:
         with translated_errors():
             check_id("example_id", new.example_id)
             check_id("label", new.label)
@@ -157,28 +164,33 @@ class TrainingSets:
         picture = (await engine.sources.resolved(new.picture, uid)).image
         if picture is None:
             raise ServiceError(Reason.SOURCE_MISSING, "give the picture as `image` or `url`", field="image")
-        digest = await self._write(caller, lambda store: store.digest(picture))
-        same = await self._write(caller, lambda store: store.example_with(into.uid, digest))
+        digest = await self.ask(caller, lambda store: store.digest(picture))
+        same = await self.ask(caller, lambda store: store.example_with(set_uid, digest))
         if same is not None and same.example_id != new.example_id:
             message = f"example {same.example_id!r} shows the same picture; twice in a set it would judge itself"
             raise ServiceError(Reason.ARGUMENT_INVALID, message, field="image")
         if same is not None and same.label == new.label:
             return "unchanged"
-        before = await self._write(caller, lambda store: store.example(into.uid, new.example_id))
+        before = await self.ask(caller, lambda store: store.example(set_uid, new.example_id))
         await engine.pictures.check(picture, uid)
         object_id, allowance = new_object_id(), await self.allowance(uid)
         larger = Usage(0, len(picture) - (before.size if before is not None else 0))
         with translated_errors():
             await engine.workers.read(allowance.check, larger)
-        await self._write(caller, lambda store: store.announce(into.uid, object_id))
+        await self.ask(caller, lambda store: store.announce(set_uid, object_id))
         with translated_errors():
-            await engine.workers.objects(engine.keeping.objects.put, uid, into.uid, object_id, picture)
+            await engine.workers.objects(engine.keeping.objects.put, uid, set_uid, object_id, picture)
         example = Example(new.example_id, new.label, object_id, len(picture), digest)
-        if not await self._write(caller, lambda store: store.put_example(into.uid, example)):
+        if not await self.ask(caller, lambda store: store.put_example(set_uid, example)):
             raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted meanwhile")
         allowance.add(larger)
         return "added" if before is None else "replaced"
 
-    async def _write(self, caller: Principal, work: Callable[[TrainingStore], T]) -> T:
+    async def ask(self, caller: Principal, work: Callable[[TrainingStore], T]) -> T:
+        """What the caller's own training database gives."""
         with translated_errors():
             return await self._engine.workers.write(lambda: work(self._stores.of(caller.tenant_uid)))
+
+
+def _no_set(name: str) -> ServiceError:
+    return ServiceError(Reason.TRAINING_SET_NOT_FOUND, f"no training set {name[:80]!r}")

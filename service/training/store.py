@@ -93,6 +93,10 @@ class TrainingStore:
         """One set."""
         return next((s for s in self.sets() if s.name == name), None)
 
+    def uid_of(self, name: str) -> str | None:
+        """Uid of a set, without counting its examples."""
+        return next((row[0] for row in self._rows("SELECT uid FROM sets WHERE name = ?", (name,))), None)
+
     def labels(self, set_uid: str) -> dict[str, int]:
         """How many examples each label has."""
         return dict(self._rows("SELECT label, count(*) FROM examples WHERE set_uid = ? GROUP BY label", (set_uid,)))

@@ -158,16 +158,16 @@ class _One:
 
     async def _encoded(self, base: Manifest) -> tuple[np.ndarray, list[str]]:
         workers = self._parts.engine.workers
-        found = await workers.read(self._store.set_named, self._training.wanted.training_set)
-        if found is None:
+        set_uid = await workers.read(self._store.uid_of, self._training.wanted.training_set)
+        if set_uid is None:
             raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted")
-        examples = await workers.read(self._store.examples, found.uid, "", MOST_EXAMPLES)
+        examples = await workers.read(self._store.examples, set_uid, "", MOST_EXAMPLES)
         self._training = replace(self._training, state=State.RUNNING, done=0, total=len(examples))
         await self._note(self._store, self._training)
         made: list[np.ndarray | None] = []
         for start in range(0, len(examples), _BLOCK):
             block = examples[start : start + _BLOCK]
-            made += await few_at_a_time((self._vector(found.uid, e, base) for e in block), _AT_ONCE)
+            made += await few_at_a_time((self._vector(set_uid, e, base) for e in block), _AT_ONCE)
         await self._note(self._store, self._training)
         usable = [(v, e.label) for v, e in zip(made, examples, strict=True) if v is not None]
         if not usable:

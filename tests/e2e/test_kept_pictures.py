@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afterimage.client import Client, FailedPrecondition, NewRecord, NotFound, PermissionDenied
+from afterimage.client import Client, FailedPrecondition, NewRecord, NotFound, PermissionDenied, Unavailable
 from index import DataDirectory
 from service.erasure.traces import Evidence, search
 from service.objects.sealed import SealedObjects
@@ -291,6 +291,27 @@ def test_where_the_storage_is_away_nothing_is_acknowledged(tmp_path: Path) -> No
         shell.environment |= settings
         checks = {c["name"]: c for c in shell.json("doctor", *shell.data, code=1)["checks"]}
         assert checks["object store"]["state"] == "failed"
+        assert server.stop() == 0
+
+
+def test_a_change_of_policy_that_the_storage_cut_off_is_audited_and_certified_when_repeated(tmp_path: Path) -> None:
+    with s3() as bucket:
+        server = start_server(tmp_path, environment=bucket.settings)
+        with server.client(server.key("acme")) as client:
+            client.create_collection("c", picture_policy=COPY)
+            insert(client, "c", "1", png(1))
+            held = bucket.objects()
+            bucket.client.delete_object(Bucket=bucket.name, Key=next(iter(held)))
+            bucket.client.delete_bucket(Bucket=bucket.name)
+            with pytest.raises(Unavailable):
+                client.set_picture_policy("c", "DISCARD", force=True)
+            changes = [e for e in client.list_audit_entries() if e.action == "picture.policy"]
+            assert [e.details["to"] for e in changes] == ["DISCARD"]
+            bucket.client.create_bucket(
+                Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+            )
+            again = client.set_picture_policy("c", "DISCARD", force=True)
+            assert (again.changed, again.receipt is not None and again.receipt.records) == (False, 1)
         assert server.stop() == 0
 
 

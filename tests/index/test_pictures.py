@@ -9,6 +9,7 @@ import pytest
 
 from index import Collection, KeptPicture, Outcome, PicturePolicy, Quota, RecordWrite, TenantDirectory, picture_book
 from index.errors import DigestMoved
+from index.pictures import Copies, read_copies
 from tests.support.collections import SPEC, directory, vector
 
 COPIES = replace(SPEC, picture_policy=PicturePolicy.ENCRYPTED_COPY)
@@ -22,6 +23,10 @@ def write(collection: Collection, record_id: str, object_id: str, *, size: int =
 def keep(collection: Collection, record_id: str, object_id: str, **given: int) -> None:
     collection.pictures.announce(object_id)
     assert write(collection, record_id, object_id, **given) in (Outcome.CREATED, Outcome.UPDATED)
+
+
+def copies(collection: Collection) -> Copies:
+    return collection.hot.read(read_copies)
 
 
 @pytest.fixture
@@ -62,7 +67,7 @@ def test_a_write_that_began_under_another_policy_is_stored_as_the_present_one_sa
     tenant.set_policy("things", PicturePolicy.DISCARD)
     assert write(collection, "1", "a") is Outcome.CREATED
     assert collection.pictures.of(["1"]) == {}
-    assert collection.pictures.copies().loose == {"a"}
+    assert copies(collection).loose == {"a"}
 
 
 def test_a_policy_drops_what_it_does_not_allow_in_snapshots_too(tenant: TenantDirectory) -> None:
@@ -84,8 +89,8 @@ def test_policy_and_copies_survive_a_crash_and_a_restart(tmp_path: Path) -> None
     tenant.abandon()
     collection = directory(tmp_path).collection("things")
     assert collection.spec.picture_policy is PicturePolicy.ENCRYPTED_COPY
-    assert collection.pictures.copies().held == {"a"}
-    assert collection.pictures.copies().loose == {"b"}
+    assert copies(collection).held == {"a"}
+    assert copies(collection).loose == {"b"}
 
 
 def test_a_restore_in_place_agrees_with_the_copies_that_are_there(tenant: TenantDirectory) -> None:
@@ -99,10 +104,10 @@ def test_a_restore_in_place_agrees_with_the_copies_that_are_there(tenant: Tenant
     home = collection.pictures.home
     restored = tenant.restore("things", snapshot.snapshot_id, "things", replacing=True)
     assert restored.pictures.home == home
-    assert restored.pictures.copies().held == {"a"}
-    assert restored.pictures.copies().loose == {"c", "d"}
+    assert copies(restored).held == {"a"}
+    assert copies(restored).loose == {"c", "d"}
     beside = tenant.restore("things", snapshot.snapshot_id, "beside")
-    assert (beside.pictures.copies().held, beside.pictures.home != home) == (frozenset(), True)
+    assert (copies(beside).held, beside.pictures.home != home) == (frozenset(), True)
     assert restored.usage().bytes == beside.usage().bytes + 100
 
 
@@ -127,3 +132,12 @@ def test_a_deleted_collection_leaves_word_of_where_its_copies_lie(tmp_path: Path
     assert again.deserted() == [home]
     again.forget_deserted(home)
     assert directory(tmp_path).deserted() == []
+
+
+def test_looking_for_copies_that_are_nobodys_leaves_a_cold_collection_cold(tmp_path: Path) -> None:
+    tenant = directory(tmp_path)
+    keep(tenant.create(COPIES), "1", "a")
+    tenant.collection("things").delete(["1"])
+    tenant.close()
+    collection = directory(tmp_path).collection("things")
+    assert (collection.pictures.loose(), collection.hot.loaded) == (["a"], None)
