@@ -1,8 +1,8 @@
 """Which rows a search may return, and keeping that for filters that are asked again.
 
 A shop asks with the same few filters all day. So a view remembers the rows of the filters it was asked with last; from
-the second time on also their vectors, copied together, where they are few enough: comparing rows that lie one after
-another takes a quarter of the time that it takes to find them among all.
+the second time on also their vectors or sketches, copied together, where they are few enough: comparing what lies one
+after another takes a quarter of the time that it takes to find it among all.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import AbstractBitMap, BitMap
 
-from index.bits import bitmap_bits
+from index.bits import bitmap_bits, members
 from index.faiss_index import Bits, FlatView
+from index.sketch import Sketches
 
 if TYPE_CHECKING:
     from index.view import View
@@ -38,6 +39,15 @@ class Gathered:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Sketched:
+    """Sketches of rows copied together: that of slot slots[i] is sketches[i]. Rows that have none yet are not there."""
+
+    slots: NDArray[np.int64]
+    sketches: Sketches
+    bytes: int
+
+
 @dataclass
 class Allowed:
     """The rows that a search may return, of one view. Its sets never change; what is worked out is kept.
@@ -51,6 +61,7 @@ class Allowed:
     asked: int = 0
     held_by: weakref.ref[AllowedByFilter] | None = field(default=None, repr=False)
     _gathered: Gathered | None = field(default=None, repr=False)
+    _sketched: Sketched | None = field(default=None, repr=False)
 
     @cached_property
     def count(self) -> int:
@@ -66,33 +77,57 @@ class Allowed:
 
     @property
     def copied_bytes(self) -> int:
-        """How much of the vectors is held as a copy."""
-        return 0 if self._gathered is None else self._gathered.bytes
+        """How much of the rows is held as copies."""
+        return sum(copy.bytes for copy in (self._gathered, self._sketched) if copy is not None)
 
     @property
     def is_gathered(self) -> bool:
         """Whether the vectors lie together."""
         return self._gathered is not None
 
-    def has_room(self) -> bool:
-        """Whether the vectors may be copied together for good."""
+    @property
+    def is_sketched(self) -> bool:
+        """Whether the sketches lie together."""
+        return self._sketched is not None
+
+    def has_room(self, bytes_each: int) -> bool:
+        """Whether so much of each row may be copied together for good."""
         holder = self.held_by() if self.held_by is not None else None
-        return holder is not None and holder.has_room_for(self.count * self.view.halves.shape[1] * 2)
+        return holder is not None and holder.has_room_for(self.count * bytes_each)
 
     def gathered(self, *, keep: bool) -> Gathered:
         """The vectors copied together; `keep` holds on to them for the next time."""
         if self._gathered is not None:
             return self._gathered
-        slots = np.array(self.rows, np.int64)
+        slots = members(self.rows)
         halves = np.take(self.view.halves, slots, axis=0)
         made = Gathered(slots, FlatView(halves), halves.nbytes)
-        if keep:
+        if keep and self._gathered is None:
             self._gathered = made
+            self._note(made.bytes)
+        return made
+
+    def sketched(self, *, keep: bool) -> Sketched:
+        """The sketches copied together; `keep` holds on to them for the next time."""
+        if self._sketched is not None:
+            return self._sketched
+        slots = members(self.rows)
+        slots = slots[: int(np.searchsorted(slots, self.view.last_rows))]
+        sketches = np.take(self.view.sketches, slots, axis=0)
+        made = Sketched(slots, sketches, slots.nbytes + sketches.nbytes)
+        if keep and self._sketched is None:
+            self._sketched = made
+            self._note(made.bytes)
         return made
 
     def without(self, slots: Iterable[int]) -> Allowed:
         """The same rows but for these."""
         return Allowed(self.view, self.rows - BitMap(slots), False)
+
+    def _note(self, copied: int) -> None:
+        holder = self.held_by() if self.held_by is not None else None
+        if holder is not None:
+            holder.note(copied)
 
 
 def copied_budget(view: View) -> int:
@@ -105,6 +140,7 @@ class AllowedByFilter:
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self.bytes = 0  # that copies take
         self._held: OrderedDict[str, Allowed] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -121,16 +157,15 @@ class AllowedByFilter:
         with self._lock:
             self._held[filter_text] = made
             if len(self._held) > _FILTERS:
-                self._held.popitem(last=False)
+                self.bytes -= self._held.popitem(last=False)[1].copied_bytes
         return made
+
+    def note(self, copied: int) -> None:
+        """Counts a copy of so many bytes."""
+        with self._lock:
+            self.bytes += copied
 
     def has_room_for(self, more_bytes: int) -> bool:
         """Whether copies of so many further bytes are within the budget. The filters that come first take it, and keep
         it until they are forgotten."""
         return self.bytes + more_bytes <= copied_budget(self.view)
-
-    @property
-    def bytes(self) -> int:
-        """How much is held as copies."""
-        with self._lock:
-            return sum(a.copied_bytes for a in self._held.values())

@@ -2,7 +2,8 @@
 
 The graph answers searches that may return most of what is near. The clusters answer those under a filter: their lists
 are walked by distance until enough allowed rows have been seen, whatever the filter has to do with the query. Both hold
-row numbers and centroids only, no copy of a vector, so that a row that is erased from the matrix is erased here.
+row numbers and centroids only, no copy of a vector, so that a row that is erased from the matrix is erased here. What
+sketches are seen from belongs to a base, too; the sketches themselves lie beside the rows and are erased with them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from index.errors import SnapshotDamaged
 from index.faiss_index import Centroids, Graph, Scores
 from index.halves import Halves
+from index.sketch import Sketcher
 
 _HEAD = struct.Struct("<I")
 
@@ -83,18 +85,19 @@ class Base:
     rows: int
     graph: Graph
     clusters: Clusters
+    sketcher: Sketcher
     effort: Effort
     content: bytes  # of the graph, for snapshots and extensions
     uid: str  # random, told to snapshots, so that they know it again
 
     def extends(self, other: Base) -> bool:
-        """Whether it has the same lists as another, and the rows of that one and more."""
+        """Whether it has the same lists and sketches as another, and the rows of that one and more."""
         same = self.clusters.centroids.shape == other.clusters.centroids.shape
         return same and self.rows >= other.rows and np.array_equal(self.clusters.centroids, other.clusters.centroids)
 
     def to_bytes(self) -> bytes:
         """Everything but the rows themselves."""
-        return packed(self.content, self.clusters.centroids, self.clusters.lists, self.effort, self.uid)
+        return packed(self.content, self.clusters, self.sketcher, self.effort, self.uid)
 
     @classmethod
     def from_bytes(cls, content: bytes | memoryview, halves: Halves) -> Base:
@@ -106,6 +109,8 @@ class Base:
             at = _HEAD.size + size
             centroids = np.frombuffer(content, np.float32, head["centroids"] * halves.shape[1], at)
             at += centroids.nbytes
+            mean = np.frombuffer(content, np.float32, halves.shape[1], at)
+            at += mean.nbytes
             lists = np.frombuffer(content, np.int32, rows, at)
             graph = bytes(content[at + lists.nbytes :])
         except (struct.error, ValueError, KeyError, TypeError) as error:
@@ -113,11 +118,14 @@ class Base:
         if rows > len(halves):
             raise SnapshotDamaged(f"the base covers {rows} rows of {len(halves)}")
         clusters = Clusters(centroids.reshape(-1, halves.shape[1]).copy(), lists.copy())
-        return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, effort, graph, uid)
+        return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, Sketcher(mean.copy()), effort, graph, uid)
 
 
-def packed(graph: bytes, centroids: NDArray[np.float32], lists: NDArray[np.int32], effort: Effort, uid: str) -> bytes:
-    """A base as bytes: length of the head (uint32), head (JSON), centroids (float32), lists (int32), graph (FAISS)."""
+def packed(graph: bytes, clusters: Clusters, sketcher: Sketcher, effort: Effort, uid: str) -> bytes:
+    """A base as bytes: length of the head (uint32), head (JSON), centroids (float32), what sketches are seen from
+    (float32), lists (int32), graph (FAISS)."""
+    centroids, lists = clusters.centroids, clusters.lists
     told = {"uid": uid, "rows": len(lists), "centroids": len(centroids), "effort": asdict(effort)}
     head = json.dumps(told).encode()
-    return b"".join((_HEAD.pack(len(head)), head, centroids.tobytes(), lists.tobytes(), graph))
+    arrays = (centroids.tobytes(), sketcher.mean.tobytes(), lists.tobytes())
+    return b"".join((_HEAD.pack(len(head)), head, *arrays, graph))

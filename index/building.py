@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
+import numpy as np
+
 from index.base import Base
 from index.base_builder import Job
 from index.errors import AfterimageIndexError
 from index.halves import Halves, handed_over
+from index.sketch import BYTES, Sketches
 
 
 class BaseNotBuilt(AfterimageIndexError):
@@ -37,15 +40,18 @@ class Builders:
             self._turns.release()
         return not free
 
-    def build(self, halves: Halves, previous: Base | None = None) -> Base:
-        """A base over the rows, as many as a multiple of eight; extends `previous`. Raises BaseNotBuilt."""
+    def build(self, halves: Halves, previous: Base | None = None) -> tuple[Base, Sketches]:
+        """A base over the rows, as many as a multiple of eight, and the sketches of its rows; where it extends
+        `previous`, of those that are new. Raises BaseNotBuilt."""
         with self._turns, handed_over(halves) as rows, _anonymous_file() as output:
             size = 0
             if previous is not None:
                 size = _write(output, previous.to_bytes())
             job = Job(rows, output, len(halves), halves.shape[1], size)
             said = self._run(json.dumps(asdict(job)).encode(), (rows, output))
-            return Base.from_bytes(_read(output, said["bytes"]), halves)
+            size = said["bytes"]
+            sketches = np.frombuffer(_read(output, said["sketches"], size), np.uint8).reshape(-1, BYTES)
+            return Base.from_bytes(_read(output, size), halves), sketches
 
     def close(self) -> None:
         """Ends what is being built, and begins nothing more."""
@@ -89,9 +95,9 @@ def _write(descriptor: int, content: bytes) -> int:
     return written
 
 
-def _read(descriptor: int, size: int) -> bytes:
+def _read(descriptor: int, size: int, start: int = 0) -> bytes:
     content = bytearray(size)
     at = 0
     while at < size:
-        at += os.preadv(descriptor, [memoryview(content)[at : at + (1 << 30)]], at)
+        at += os.preadv(descriptor, [memoryview(content)[at : at + (1 << 30)]], start + at)
     return bytes(content)

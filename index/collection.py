@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from index.attributes import check_attribute_name, check_attributes, check_id
+from index.bits import members
 from index.checks import normalised
 from index.crypto import derive_key
 from index.errors import InvalidInput
@@ -117,7 +116,7 @@ class Collection:
         """Deletes all records that match when the call begins and are unchanged when it writes. Returns how many."""
         with self.hot as loaded:
             view = loaded.view
-            slots = np.array(loaded.reading.allowed(view, filter_text).rows, np.int64)
+            slots = members(loaded.reading.allowed(view, filter_text).rows)
             rows = list(zip(view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True))
             return loaded.commit.run(lambda transaction: transaction.delete_rows(rows))
 

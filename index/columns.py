@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import AbstractBitMap, BitMap
 
+from index.bits import members
 from index.model import Attributes
 from index.numbers import Numbers
 from index.postings import Postings, SlotMap, moved_bitmap
@@ -110,7 +111,7 @@ class Columns:
             column.strings.keep(live)
             column.members.keep(live)
             column.numbers.keep(live)
-        self.products.keep(np.unique(products[np.array(live, np.int64)]))
+        self.products.keep(np.unique(products[members(live)]))
 
     def moved(self, places: SlotMap) -> Columns:
         """A copy with slot s as places[s]; slots without a place are left out."""
@@ -131,7 +132,7 @@ class Columns:
         for name, column in list(self._columns.items()):
             bitmaps = [(b & live).serialize() for b in (column.present, column.true, column.false)]
             slots, values = column.numbers.entries()
-            kept = np.isin(slots, np.array(live, np.uint32))
+            kept = np.isin(slots, members(live))
             packed = [column.strings.to_bytes(live), column.members.to_bytes(live), slots[kept].tobytes(),
                       values[kept].tobytes()]  # fmt: skip
             head.append([name, [len(p) for p in bitmaps + packed]])

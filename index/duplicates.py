@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from index.allowed import Allowed
 from index.base import Base
+from index.bits import members
 from index.errors import InvalidInput
 from index.view import View
 
@@ -44,7 +45,7 @@ def duplicate_groups(allowed: Allowed, max_distance: float) -> Iterator[SlotGrou
     """Groups of two or more allowed slots, as they are found. Raises InvalidInput where too many rows are allowed of a
     collection that has no base yet."""
     view = allowed.view
-    slots = np.array(allowed.rows, np.int64)
+    slots = members(allowed.rows)
     slots = slots[np.argsort(view.row_ids[slots], kind="stable")]
     if len(slots) <= COMPARED_ROWS or view.base is None:
         if len(slots) > MAX_ROWS:

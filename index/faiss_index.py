@@ -1,6 +1,6 @@
 """The only module that speaks to FAISS: exact scans, graphs and clusters over half-precision rows.
 
-FAISS never owns the rows. It is lent the memory of a HalfMatrix (`_lend`), so that a scan of any range and a graph over
+FAISS never owns the rows. It is lent the memory of a RowMatrix (`_lend`), so that a scan of any range and a graph over
 the same rows cost no copy; it sees row numbers and nothing else. A graph is complete when it is made and never changes,
 so any number of threads may search it at once. Set OMP_NUM_THREADS=1 in the environment before this module is imported:
 requests, not single searches, run in parallel.
@@ -8,6 +8,7 @@ requests, not single searches, run in parallel.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import faiss as untyped_faiss
@@ -104,6 +105,45 @@ class Graph:
         """As `search` for queries of shape (n, dimension): row numbers of shape (n, k), missing ones -1."""
         parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=None if allowed is None else _selector(allowed))
         return np.asarray(self._index.search(np.ascontiguousarray(queries), k, params=parameters)[1], np.int64)
+
+
+def best_of(halves: Halves, query: Scores, k: int) -> tuple[Scores, RowNumbers]:
+    """As `FlatView(halves).search`, for rows that are looked at once: an index of this thread is lent them."""
+    index = _passing.index(halves.shape[1])
+    codes = index.codes
+    _set_pointer(codes, faiss.swig_ptr(halves.view(np.uint8).reshape(-1)))
+    _set_size(codes, halves.nbytes)
+    _set_count(index, len(halves))
+    return _one(index, query, min(k, len(halves)), None)
+
+
+class _Passing(threading.local):
+    """Indexes that are lent one block of rows after another, by dimension."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, Any] = {}
+
+    def index(self, dimension: int) -> Any:
+        made = self._made.get(dimension)
+        if made is None:
+            made = self._made[dimension] = _new_scalar_quantizer(dimension)
+            made.codes.is_owned = False
+        return made
+
+
+_passing = _Passing()
+# The generated setters: those of faiss's wrapper check and remember what is set, which takes longer than the search.
+_set_pointer = faiss.MaybeOwnedVectorUInt8.c_ptr.fset
+_set_size = faiss.MaybeOwnedVectorUInt8.c_size.fset
+_set_count = faiss.IndexScalarQuantizer.ntotal.fset
+
+
+def differing_bits(sketch: Bits, sketches: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """In how many bits each of some sketches, shape (n, bytes), differs from one."""
+    differing = np.empty(len(sketches), np.int32)
+    pointer = faiss.swig_ptr
+    faiss.hammings(pointer(sketch), pointer(sketches), 1, len(sketches), sketches.shape[1], pointer(differing))
+    return differing
 
 
 def cluster(sample: NDArray[np.float32], lists: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Vectors in half precision: one matrix that grows at the end.
+"""Vectors in half precision: a matrix that grows at the end.
 
 The memory is mapped, private and anonymous: it reaches no disk, is zero at first, and costs nothing until it is
 written. So a matrix reserves more than it holds, and is copied only each time it has grown eightfold; readers keep the
@@ -13,9 +13,10 @@ import contextlib
 import mmap
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Halves = NDArray[np.float16]
 _FIRST_ROWS, _RESERVED = 64, 8
@@ -24,23 +25,24 @@ _HUGE_BYTES = 8 << 20
 _WRITTEN_AT_ONCE = 1 << 30
 
 
-class HalfMatrix:
-    """Rows of `dimension` float16. One writer, any number of readers: rows below a published length never change, but
-    for those that are erased."""
+class RowMatrix:
+    """Rows of `width` numbers, float16 where nothing else is said. One writer, any number of readers: rows below a
+    published length never change, but for those that are erased."""
 
-    def __init__(self, dimension: int, capacity: int = _FIRST_ROWS) -> None:
-        self.dimension = dimension
+    def __init__(self, width: int, capacity: int = _FIRST_ROWS, dtype: DTypeLike = np.float16) -> None:
+        self.width = width
         self.rows = 0
+        self._dtype = np.dtype(dtype)
         self._memory = self._mapped(max(capacity, 1))
 
-    def append(self, vectors: NDArray[np.floating]) -> None:
-        """Adds rows, shape (n, dimension)."""
-        needed = self.rows + len(vectors)
+    def append(self, rows: NDArray[Any]) -> None:
+        """Adds rows, shape (n, width)."""
+        needed = self.rows + len(rows)
         if needed > len(self._memory):
             larger = self._mapped(needed * _RESERVED)
             larger[: self.rows] = self._memory[: self.rows]
             self._memory = larger
-        self._memory[self.rows : needed] = vectors
+        self._memory[self.rows : needed] = rows
         self.rows = needed
 
     def room_for(self, rows: int) -> memoryview:
@@ -49,7 +51,7 @@ class HalfMatrix:
         start, self.rows = self.rows, self.rows + rows
         return self._memory[start : self.rows].view(np.uint8).reshape(-1).data
 
-    def view(self, start: int, end: int) -> Halves:
+    def view(self, start: int, end: int) -> NDArray[Any]:
         """Rows start..end in place; they stay valid as long as somebody holds them."""
         return self._memory[start:end]
 
@@ -57,13 +59,13 @@ class HalfMatrix:
         """Overwrites rows with zeros."""
         self._memory[rows] = 0
 
-    def _mapped(self, capacity: int) -> Halves:
-        size = capacity * self.dimension * 2
+    def _mapped(self, capacity: int) -> NDArray[Any]:
+        size = capacity * self.width * self._dtype.itemsize
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE)
         if size >= _HUGE_BYTES:
             with contextlib.suppress(OSError):  # a kernel without huge pages
                 memory.madvise(mmap.MADV_HUGEPAGE)
-        return np.frombuffer(memory, np.float16).reshape(-1, self.dimension)
+        return np.frombuffer(memory, self._dtype).reshape(-1, self.width)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from index.bits import members
 from index.learning import LEAST_GAIN, LEAST_QUERIES, LEAST_ROWS, SAMPLE, Frame, QueryMean, gain
 from index.view import View
 
@@ -46,7 +47,7 @@ class Learner:
         return True
 
     def _decided(self, view: View) -> Frame | None:
-        live = np.array(view.live, np.int64)
+        live = members(view.live)
         sample = np.random.default_rng(view.records).permutation(live)[:SAMPLE]
         self.gain = gain(view.originals(np.sort(sample)))
         if self.gain < (LEAST_GAIN if view.frame is None else 0.0):

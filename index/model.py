@@ -183,12 +183,13 @@ class SearchQuery:
 
 
 class Path(Enum):
-    """Which way an answer was found: by comparing every allowed record, along the graph, or within the clusters that
-    are nearest to the query."""
+    """Which way an answer was found: by comparing every allowed record, by the sketches of every allowed record, along
+    the graph, or within the clusters that are nearest to the query."""
 
     EMPTY = "empty"
     EXACT = "exact"
     EXACT_FILTERED = "exact_filtered"
+    SKETCHES_FILTERED = "sketches_filtered"
     GRAPH = "graph"
     GRAPH_FILTERED = "graph_filtered"
     CLUSTERS_FILTERED = "clusters_filtered"

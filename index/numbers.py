@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import AbstractBitMap, BitMap
 
+from index.bits import members
 from index.growing import GrowingArray
 from index.postings import SlotMap, moved_slots
 
@@ -84,7 +85,7 @@ class Numbers:
     def keep(self, live: AbstractBitMap) -> None:
         """Forgets all other slots. The writer calls it."""
         slots, values = self.entries()
-        kept = np.isin(slots, np.array(live, np.uint32))
+        kept = np.isin(slots, members(live))
         self._parts = (_Sorted(slots[kept], values[kept]), GrowingArray(np.uint32), GrowingArray(np.float64))
 
     def moved(self, places: SlotMap) -> Numbers:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import orjson
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from index.model import Region, StoredRecord
 
 CHUNK_ROWS = 65_536
+_new = tuple.__new__  # a named tuple's own way goes through the interpreter, for each record of an answer
 
 
 def pack_record(record: StoredRecord, attributes_json: str) -> bytes:
@@ -28,16 +30,31 @@ def pack_record(record: StoredRecord, attributes_json: str) -> bytes:
     return b"".join((head[:-1], b",", attributes_json.encode(), b"]"))
 
 
-def unpack_record(packed: bytes | bytearray, row_id: int, sequence: int, fingerprint: str) -> StoredRecord:
-    """The record that `pack_record` packed. Raises ValueError where it was not one."""
-    record_id, product_id, created_ms, updated_ms, corners, attributes = orjson.loads(packed)
-    for name, value in attributes.items():
-        if type(value) is list:
-            attributes[name] = tuple(value)
-    region = None if corners is None else Region(*corners)
-    return StoredRecord(
-        row_id, record_id, product_id, attributes, region, fingerprint, sequence, created_ms, updated_ms
-    )
+def unpack_records(
+    packed: Sequence[bytes | bytearray], row_ids: Sequence[int], sequences: Sequence[int], fingerprint: str
+) -> list[StoredRecord]:
+    """The records that `pack_record` packed, read at once. Raises ValueError where one was not."""
+    records = []
+    for row_id, sequence, parts in zip(row_ids, sequences, orjson.loads(b"[%b]" % b",".join(packed)), strict=True):
+        record_id, product_id, created_ms, updated_ms, corners, attributes = parts
+        for name, value in attributes.items():
+            if type(value) is list:
+                attributes[name] = tuple(value)
+        region = None if corners is None else Region(*corners)
+        fields = (
+            row_id,
+            record_id,
+            product_id,
+            attributes,
+            region,
+            fingerprint,
+            sequence,
+            created_ms,
+            updated_ms,
+            None,
+        )
+        records.append(_new(StoredRecord, fields))
+    return records
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,11 @@ class PackedChunk:
 
     offsets: NDArray[np.uint32]
     content: bytearray
+
+    @cached_property
+    def marks(self) -> memoryview:
+        """The offsets, each read faster than from an array."""
+        return memoryview(self.offsets.data)
 
     @property
     def count(self) -> int:
@@ -111,8 +133,8 @@ class Payloads:
             else:
                 found.append(tail[within - first])
                 continue
-            start, end = chunk.offsets[within : within + 2].tolist()
-            found.append(chunk.content[start:end])
+            marks = chunk.marks
+            found.append(chunk.content[marks[within] : marks[within + 1]])
         return found
 
     def chunk(self, number: int, rows: int) -> PackedChunk:

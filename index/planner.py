@@ -8,7 +8,7 @@ of a vector, measured on x86-64 with AVX2; only their ratios matter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +17,24 @@ from index.allowed import Allowed
 from index.base import Base
 from index.faiss_index import Bits, Scores
 from index.model import Path
+from index.sketch import BYTES
 
 _TOGETHER, _GATHER, _SCAN, _GRAPH = 0.12, 0.3, 0.45, 7.0  # rows that lie together, are copied, are scanned; a step
 _ALL = 0.16  # each row of all
 _SKIP_NS, _MEMBER_NS = 2.0, 12.0  # per row that a scan passes over, per row that is looked up in the bits
+_SKETCH_NS, _SKETCH_GATHER_NS = 1.2, 6.0  # per sketch that lies together, that is copied
+_PROMISING_NS = 60_000.0  # for comparing the rows whose sketches promise most
+_LIST, _LIST_NS = 0.04, 8.0  # per number of a centroid, per list that is put in order
 _LOCAL_ROWS, _LEAST_LOCAL, _MOST_CANDIDATES = 2048, 0.05, 1024
 _FREE_REACH = 32  # as many results cost no more than ten
 MOST_REACH = 2048  # for more results than this every row is compared
-_FEW_NS = 250_000.0  # an exact way that takes no longer than this is not worth a plan
+_WORTH = 3.0  # where the best way known takes less than so many times the planning of others, those are not looked at
+_SKETCH_BYTES = BYTES + 8  # and its row number
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """A way. candidates: for the graph; rows: which rows of the base to compare, where the clusters chose them; keep:
-    whether vectors that are copied together are to be kept for the next search."""
+    whether what is copied together, vectors or sketches, is to be kept for the next search."""
 
     path: Path
     candidates: int = 0
@@ -38,8 +42,7 @@ class Plan:
     keep: bool = False
 
 
-@dataclass(frozen=True)
-class ExactWay:
+class ExactWay(NamedTuple):
     """The cheapest way to compare each allowed row."""
 
     nanoseconds: float
@@ -60,9 +63,13 @@ def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0) ->
     dimension = view.halves.shape[1]
     if allowed.everything:
         return Plan(Path.GRAPH, candidates) if candidates * dimension * _GRAPH < way.nanoseconds else exact
-    if way.nanoseconds < _FEW_NS:
-        return exact
-    return _under_filter(allowed, query, reach, candidates, view.base, way.nanoseconds) or exact
+    sketches_ns, keep = _by_sketches(allowed)
+    cheapest = exact if way.nanoseconds <= sketches_ns else Plan(Path.SKETCHES_FILTERED, keep=keep)
+    least_ns = min(way.nanoseconds, sketches_ns)
+    planning_ns = _LOCAL_ROWS * _MEMBER_NS + len(view.base.clusters.centroids) * (dimension * _LIST + _LIST_NS)
+    if least_ns < _WORTH * planning_ns:
+        return cheapest
+    return _under_filter(allowed, query, reach, candidates, view.base, least_ns) or cheapest
 
 
 def exact_way(allowed: Allowed) -> ExactWay:
@@ -71,14 +78,20 @@ def exact_way(allowed: Allowed) -> ExactWay:
     count, dimension = allowed.count, allowed.view.halves.shape[1]
     if allowed.everything and count == allowed.view.count:
         return ExactWay(count * dimension * _ALL, False, False)
-    keep = allowed.is_gathered or (allowed.asked > 1 and not allowed.everything and allowed.has_room())
+    keep = allowed.is_gathered or (allowed.asked > 1 and not allowed.everything and allowed.has_room(dimension * 2))
     gather_ns = count * dimension * (_TOGETHER if keep else _GATHER)
     scan_ns = allowed.view.count * _SKIP_NS + count * dimension * _SCAN
     return ExactWay(min(gather_ns, scan_ns), gather_ns < scan_ns, keep)
 
 
+def _by_sketches(allowed: Allowed) -> tuple[float, bool]:
+    """What looking at each allowed row's sketch takes, in nanoseconds, and whether to keep them together."""
+    keep = allowed.is_sketched or (allowed.asked > 1 and allowed.has_room(_SKETCH_BYTES))
+    return _PROMISING_NS + allowed.count * (_SKETCH_NS if keep else _SKETCH_GATHER_NS), keep
+
+
 def _under_filter(
-    allowed: Allowed, query: Scores, reach: int, candidates: int, base: Base, exact_ns: float
+    allowed: Allowed, query: Scores, reach: int, candidates: int, base: Base, least_ns: float
 ) -> Plan | None:
     bits, dimension = allowed.bits, allowed.view.halves.shape[1]
     assert bits is not None
@@ -91,8 +104,9 @@ def _under_filter(
     if local >= _LEAST_LOCAL and candidates / local <= _MOST_CANDIDATES:
         graph_ns = candidates / local * dimension * _GRAPH
     if wanted < allowed.count:
-        lists_ns = wanted * dimension * _GATHER + wanted / max(local, allowed.count / len(bits) / 8) * _MEMBER_NS
-    if exact_ns <= min(graph_ns, lists_ns):
+        rows_ns = min(wanted * dimension * _GATHER, _PROMISING_NS + wanted * _SKETCH_GATHER_NS)
+        lists_ns = rows_ns + wanted / max(local, allowed.count / len(bits) / 8) * _MEMBER_NS
+    if least_ns <= min(graph_ns, lists_ns):
         return None
     if graph_ns <= lists_ns:
         return Plan(Path.GRAPH_FILTERED, int(candidates / local))

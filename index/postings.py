@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import AbstractBitMap, BitMap
 
+from index.bits import members
+
 _HEAD = struct.Struct("<II")
 SlotMap = NDArray[np.int64]
 
@@ -104,7 +106,7 @@ class Postings:
 def moved_bitmap(bitmap: AbstractBitMap, places: SlotMap) -> BitMap:
     """The bitmap with slot s as places[s], in the same order; slots without a place are left out. The writer may go on:
     what is looked at is a copy, and what it adds has no place yet."""
-    slots = np.array(BitMap(bitmap), np.int64)
+    slots = members(BitMap(bitmap))
     return BitMap(moved_slots(slots, places)[0].astype(np.uint32))
 
 

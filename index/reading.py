@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from pyroaring import BitMap
 
 from index.allowed import Allowed, AllowedByFilter
+from index.bits import members
 from index.duplicates import duplicate_groups
 from index.filters.evaluate import allowed_slots
 from index.filters.syntax import parse_filter
 from index.learning import QueryMean
 from index.model import DuplicateGroup, Facet, Hit, SearchAnswer, SearchQuery, StoredRecord, Vector
-from index.payloads import unpack_record
+from index.payloads import unpack_records
 from index.readers import ReaderPool
 from index.recall import RecallCheck
-from index.search import THROUGH_BASE, Asked, Found, Window, nearest, nearest_groups
+from index.search import Found, Window, nearest, nearest_groups
 from index.store import read_digests, read_page, read_records, read_rows
 from index.view import View
+from index.ways import THROUGH_BASE, Asked
 
 MOST_FACET_VALUES = 100
 _MOST_DROPPED = 16
+_new = tuple.__new__  # as in index.payloads
 
 
 class Reading:
@@ -87,7 +91,7 @@ class Reading:
         if not filter_text.strip():
             with self._readers.connection() as connection:
                 return read_page(connection, after_row_id, limit, vectors=vectors)
-        row_ids = view.row_ids[np.array(self.allowed(view, filter_text).rows, np.int64)]
+        row_ids = view.row_ids[members(self.allowed(view, filter_text).rows)]
         page = np.sort(row_ids[row_ids > after_row_id])[:limit].tolist()
         with self._readers.connection() as connection:
             found = read_rows(connection, page, vectors=vectors)
@@ -115,13 +119,14 @@ class Reading:
         slots = [f.slot for group in found for f in group]
         at = np.array(slots, np.int64)
         row_ids, sequences = view.row_ids[at].tolist(), view.sequences[at].tolist()
-        packed, fingerprint = view.payloads.records(slots), self._fingerprint
-        records = [unpack_record(p, r, s, fingerprint) for p, r, s in zip(packed, row_ids, sequences, strict=True)]
+        records = unpack_records(view.payloads.records(slots), row_ids, sequences, self._fingerprint)
         if vectors:
             stored = self._vectors(view, slots)
             records = [r._replace(vector=stored[s]) for r, s in zip(records, slots, strict=True)]
-        following = iter(records)
-        return tuple([tuple([Hit(next(following), f.distance) for f in group]) for group in found])
+        hits = iter(
+            [_new(Hit, (r, f.distance)) for r, f in zip(records, (f for group in found for f in group), strict=True)]
+        )
+        return tuple([tuple(islice(hits, len(group))) for group in found])
 
     def _vectors(self, view: View, slots: list[int]) -> dict[int, Vector]:
         """The vectors as they were given; in half precision for a row that was written anew since the view."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from index.search import Asked, Window, nearest
+from index.search import Window, nearest
 from index.view import View
+from index.ways import Asked
 
 SAMPLE_EVERY_S = 2.0
 K, KEPT_COMPARISONS, ENOUGH = 10, 64, 16

@@ -18,19 +18,21 @@ from pyroaring import BitMap, FrozenBitMap
 
 from index.attributes import attributes_to_json
 from index.base import Base
+from index.bits import members
 from index.columns import Columns
 from index.growing import GrowingArray, SlotTable
-from index.halves import HalfMatrix
+from index.halves import RowMatrix
 from index.learning import Frame
+from index.listed import NO_SKETCHES, Listed
 from index.model import Vector
 from index.payloads import Payloads, pack_record
+from index.sketch import Sketches
 from index.store import RowChange
 from index.turns import pause
 from index.view import View
 
 _COPIED_ROWS = 16_384
 _TURN = 32  # records that are taken over between two pauses
-_LISTED_LEAST, _LISTED_AT_ONCE = 2048, 4096  # rows that are added to the base's lists together
 
 
 @dataclass
@@ -47,11 +49,11 @@ class Rows:
 
     def __init__(self, dimension: int, capacity: int = 64, frame: Frame | None = None) -> None:
         """`frame`: how the vectors are compared; None: as they are."""
-        self.matrix = HalfMatrix(dimension, capacity)
+        self.matrix = RowMatrix(dimension, capacity)
         self.frame = frame
         self._lengths = GrowingArray(np.float32)
         self.base: Base | None = None
-        self._listed = GrowingArray(np.int32)
+        self._listed = Listed()
         self._live = BitMap()
         self._columns, self._payloads = Columns(), Payloads()
         self._row_ids, self._sequences = GrowingArray(np.int64), GrowingArray(np.int64)
@@ -61,25 +63,24 @@ class Rows:
         self.view = self._make_view(0)
 
     @classmethod
-    def of(cls, view: View, matrix: HalfMatrix) -> Rows:
+    def of(cls, view: View, matrix: RowMatrix) -> Rows:
         """Rows that begin as `view`, whose vectors are in `matrix`. Nobody else may write to the view's parts."""
-        rows = cls(matrix.dimension, 1, view.frame)
+        rows = cls(matrix.width, 1, view.frame)
         rows._lengths = GrowingArray(np.float32, view.lengths)
         rows.matrix, rows.base = matrix, view.base
         rows._live, rows._columns, rows._payloads = BitMap(view.live), view.columns, view.payloads
         rows._row_ids, rows._sequences = GrowingArray(np.int64, view.row_ids), GrowingArray(np.int64, view.sequences)
         rows._products = GrowingArray(np.int32, view.products)
-        live = np.array(view.live, np.int64)
+        live = members(view.live)
         rows._slot_of_row.fill(view.row_ids[live], live)
         rows._dying.earlier = BitMap(range(view.count)) - view.live
-        rows._listed = GrowingArray(np.int32, view.listed)
         rows.view = rows._make_view(view.sequence)
         return rows
 
     def apply(self, changes: Sequence[RowChange], sequence: int) -> None:
         """Takes over the changes of a commit and publishes a new view."""
         self._enter([c for c in changes if c.record is not None])
-        self._list_later()
+        self._listed.extend(self.matrix)
         slot = self.view.count
         for change in changes:
             old = self._slot_of_row.pop(change.row_id)
@@ -98,18 +99,16 @@ class Rows:
             self.frame = replace(self.frame, query_mean=query_mean)
             self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
-    def set_base(self, base: Base | None) -> None:
-        """Publishes a view with this base."""
-        before, self.base = self.base, base
-        listed = None
-        if base is not None and before is not None and base.extends(before):
-            listed = self._listed.data[base.rows - before.rows : self._listed.length]
-        self._listed = GrowingArray(np.int32, listed)
+    def set_base(self, base: Base | None, sketches: Sketches = NO_SKETCHES) -> None:
+        """Publishes a view with this base. `sketches`: of its rows, but for those that the base before had, where it
+        extends that one."""
+        self.base, self._listed = base, self._listed.rebased(base, sketches)
+        self._listed.erase(members(BitMap(range(self._listed.rows)) - self._live))
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
     def list_later(self) -> bool:
         """Adds some rows that are newer than the base to its lists, and publishes a view; whether there were enough."""
-        if not self._list_later():
+        if not self._listed.extend(self.matrix):
             return False
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
         return True
@@ -127,10 +126,11 @@ class Rows:
         now = time.monotonic()
         if now - self._dying.turned < turn_s:
             return 0
-        gone = np.array(self._dying.earlier, np.int64)
+        gone = members(self._dying.earlier)
         self._dying = _Dying(BitMap(), self._dying.recent, now)
         if len(gone):
             self.matrix.erase(gone)
+            self._listed.erase(gone)
             self._payloads.erase(gone)
             self._columns.keep(self._live, self.view.products)
         return len(gone)
@@ -154,32 +154,22 @@ class Rows:
         self._products.extend([self._columns.products.code(r.product_id) for r in records])
         self._row_ids.extend([r.row_id for r in records])
 
-    def _list_later(self) -> bool:
-        if self.base is None:
-            return False
-        start = self.base.rows + self._listed.length
-        count = min(self.matrix.rows - start, _LISTED_AT_ONCE) // 8 * 8
-        if count < _LISTED_LEAST:
-            return False
-        self._listed.extend(self.base.clusters.nearest(self.matrix.view(start, start + count)))
-        return True
-
     def _make_view(self, sequence: int, index_time_ms: int | None = None) -> View:
         rows = self._row_ids.length
         return View(
             rows, FrozenBitMap(self._live), self.matrix.view(0, rows), self.base, self._columns, self._payloads,
             self._row_ids.data[:rows], self._sequences.data[:rows], self._products.data[:rows], sequence,
             time.time_ns() // 1_000_000 if index_time_ms is None else index_time_ms, self._slot_of_row,
-            self.frame, self._lengths.data[: self._lengths.length], self._listed.data[: self._listed.length],
+            self.frame, self._lengths.data[: self._lengths.length], self._listed.lists, self._listed.sketches,
         )  # fmt: skip
 
 
 def compacted(view: View) -> Rows:
     """New rows with the live ones of `view` alone, without a base. Needs memory for a second copy of them."""
-    live = np.array(view.live, np.int64)
+    live = members(view.live)
     places = np.full(view.count, -1, np.int64)
     places[live] = np.arange(len(live))
-    matrix = HalfMatrix(view.halves.shape[1], max(64, len(live)))
+    matrix = RowMatrix(view.halves.shape[1], max(64, len(live)))
     payloads = Payloads()
     for start in range(0, len(live), _COPIED_ROWS):
         slots = live[start : start + _COPIED_ROWS]
@@ -191,15 +181,16 @@ def compacted(view: View) -> Rows:
         columns=view.columns.moved(places), payloads=payloads, row_ids=view.row_ids[live],
         sequences=view.sequences[live], products=view.products[live],
         lengths=view.lengths[live] if view.frame is not None else view.lengths, listed=view.listed[:0],
+        sketches=NO_SKETCHES,
     )  # fmt: skip
     return Rows.of(alone, matrix)
 
 
 def memory_of(view: View) -> int:
-    """About how many bytes the rows of a view take: vectors, records, row numbers and the base."""
+    """About how many bytes the rows of a view take: vectors, records, row numbers, sketches and the base."""
     base = (
         0
         if view.base is None
         else 2 * len(view.base.content) + view.base.clusters.centroids.nbytes + 12 * view.base_rows
     )
-    return view.halves.nbytes + view.payloads.bytes + 28 * view.count + base
+    return view.halves.nbytes + view.sketches.nbytes + view.payloads.bytes + 28 * view.count + base

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from pyroaring import BitMap
 
 from index.allowed import Allowed
-from index.faiss_index import Bits, FlatView, RowNumbers, Scores
-from index.model import Path, Vector
-from index.planner import MOST_REACH, Plan, are_set, exact_way, most_visited, plan
-from index.view import gather
+from index.faiss_index import RowNumbers, Scores
+from index.model import Path
+from index.planner import MOST_REACH, Plan, plan
+from index.ways import THROUGH_BASE, Asked, along, exactly
 
 _TIE_MARGIN, _BEYOND = 16, 16
 _CANDIDATES, _LEAST_CANDIDATES = 4, 128  # for an order by distance where rows are compared otherwise
-_FURTHER = 1.5  # lists are walked as much further for rows that they were not made for
 _STEPS = (32, 128, 512, MOST_REACH)  # results that are looked for at once, so that pages of one query fit together
-
-
-THROUGH_BASE = frozenset({Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})
 
 
 class Found(NamedTuple):
@@ -31,8 +27,7 @@ class Found(NamedTuple):
     distance: float
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """Which part of the ordered answer is wanted."""
 
     k: int
@@ -42,24 +37,6 @@ class Window:
     @property
     def end(self) -> int:
         return self.offset + self.k
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A query over allowed rows.
-
-    vector: as rows are compared with it; original: as the encoder made it. dropped: allowed slots that are left out of
-    what is found, cheaper for a few than not allowing them. exact: compare each row. effort: multiplies what the base's
-    measurement asks for. by_distance: in the order of the encoder's own distances although rows are compared otherwise.
-    """
-
-    vector: Vector
-    original: Vector
-    allowed: Allowed
-    dropped: tuple[int, ...] = ()
-    exact: bool = False
-    effort: float = 1.0
-    by_distance: bool = False
 
 
 def nearest(asked: Asked, window: Window) -> tuple[list[Found], Path]:
@@ -130,10 +107,10 @@ def _looked_up(asked: Asked, k: int, reach: int) -> tuple[RowNumbers, Scores, Pa
     k += len(asked.dropped)
     while True:
         way = Plan(Path.EXACT) if asked.exact else plan(asked.allowed, asked.vector, reach, effort=asked.effort)
-        slots, scores = _along(way, asked, reach)
+        slots, scores = along(way, asked, reach)
         if way.path in THROUGH_BASE and len(slots) < min(k, count):  # some are left that the way missed
             way = Plan(Path.EXACT_FILTERED)
-            slots, scores = _exactly(asked, reach, keep=False)
+            slots, scores = exactly(asked, reach, keep=False)
         order = np.lexsort((slots, -scores))
         slots, scores = slots[order], scores[order]
         if len(slots) < reach or len(slots) >= count or scores[reach - 1] < scores[k - 1]:
@@ -167,56 +144,6 @@ def _kept(asked: Asked, slots: RowNumbers, distances: Scores) -> tuple[RowNumber
         return slots, distances
     keep = ~np.isin(slots, asked.dropped)
     return slots[keep], distances[keep]
-
-
-def _along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
-    if way.path is Path.EMPTY:
-        return np.zeros(0, np.int64), np.zeros(0, np.float32)
-    if way.path not in THROUGH_BASE:
-        return _exactly(asked, reach, keep=way.keep)
-    view, bits = asked.allowed.view, asked.allowed.bits
-    assert view.base is not None
-    if way.rows is not None:
-        scores, rows = FlatView(gather(view, way.rows)).search(asked.vector, reach)
-        slots = way.rows[rows]
-    else:
-        scores, slots = view.base.graph.search(asked.vector, reach, max(way.candidates, reach), bits)
-    if view.count == view.base_rows:
-        return slots, scores
-    parts = [(slots, scores)]
-    if len(view.listed):
-        parts.append(_in_lists(asked, reach))
-    if view.count > view.last_rows:
-        last, rows = view.last.search(asked.vector, reach, _tail_bits(bits, view.last_rows))
-        parts.append((rows + view.last_rows, last))
-    return np.concatenate([s for s, _ in parts]), np.concatenate([s for _, s in parts])
-
-
-def _in_lists(asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
-    """Rows that are newer than the base and lie in lists near the query."""
-    view, bits = asked.allowed.view, asked.allowed.bits
-    assert view.base is not None
-    near = view.base.clusters.near(asked.vector, most_visited(view.base, reach, _FURTHER * asked.effort))
-    rows = np.flatnonzero(near[view.listed]) + view.base_rows
-    if bits is not None:
-        rows = rows[are_set(bits, rows)]
-    scores, found = FlatView(gather(view, rows)).search(asked.vector, reach)
-    return rows[found], scores
-
-
-def _exactly(asked: Asked, reach: int, *, keep: bool) -> tuple[RowNumbers, Scores]:
-    allowed = asked.allowed
-    if exact_way(allowed).gathers:
-        gathered = allowed.gathered(keep=keep)
-        scores, rows = gathered.flat.search(asked.vector, reach)
-        return gathered.slots[rows], scores
-    scores, slots = allowed.view.all_rows.search(asked.vector, reach, allowed.bits)
-    return slots, scores
-
-
-def _tail_bits(bits: Bits | None, start: int) -> Bits | None:
-    """The bits from row `start` on, which is a multiple of eight: a base covers whole bytes."""
-    return None if bits is None else bits[start // 8 :]
 
 
 def _within(found: list[Found], max_distance: float | None) -> list[Found]:

@@ -29,11 +29,20 @@ from index.learning import Frame
 from index.model import CollectionSpec
 from index.payloads import CHUNK_ROWS
 from index.rows import Rows
-from index.snapshot_parts import load_rows, pack_chunk, pack_columns, pack_rows, pack_vectors
+from index.snapshot_parts import (
+    SKETCHES,
+    load_rows,
+    pack_chunk,
+    pack_columns,
+    pack_rows,
+    pack_sketches,
+    pack_vectors,
+    sketched_from,
+)
 from index.synced import mapped_file, replace_directory, write_synced
 from index.view import View
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 _ROWS, _COLUMNS, _BASE = "rows.enc", "columns.enc", "base.enc"
 _DECRYPTED_AT_ONCE = 2
@@ -109,18 +118,20 @@ class SnapshotFiles:
         manifest = self._manifest(path)
         if manifest["frame"] != _frame_uid(frame):
             return None
-        names = [n for n in manifest["files"] if n != _BASE]
         rows = load_rows(manifest, self._spec.dimension, frame)
         with ThreadPoolExecutor(_DECRYPTED_AT_ONCE) as threads:
-            read = {n: threads.submit(self._decrypted, path, n, manifest, rows.destination(n)) for n in names}
-            base = threads.submit(self._decrypted, path, _BASE, manifest, None) if _BASE in manifest["files"] else None
+            read = {
+                n: threads.submit(self._decrypted, path, n, manifest, rows.destination(n)) for n in manifest["files"]
+            }
+            base = {n: read.pop(n) for n in list(read) if n == _BASE or n.startswith(SKETCHES)}
             loaded = rows.finished({n: future.result() for n, future in read.items()})
         why = ""
-        if base is not None:
+        if base:
             try:
                 if manifest["faiss_version"] != FAISS_VERSION:
                     raise SnapshotDamaged(f"{path.name}: its base is of another version of FAISS")
-                loaded.set_base(Base.from_bytes(base.result(), loaded.view.halves))
+                contents = {n: future.result() for n, future in base.items()}
+                loaded.set_base(Base.from_bytes(contents[_BASE], loaded.view.halves), rows.sketches)
             except SnapshotDamaged as error:
                 why = str(error)
         return Loaded(manifest["sequence"], loaded, manifest["lineage"], why)
@@ -155,6 +166,10 @@ class SnapshotFiles:
             stamp = [end - start, view.live.range_cardinality(start, end)]
             yield f"vectors-{number:05d}.enc", lambda s=start, e=end: pack_vectors(view, s, e), stamp
             yield f"records-{number:05d}.enc", lambda s=start, e=end: pack_chunk(view, s, e), stamp
+        for number, start in enumerate(range(0, view.base_rows, CHUNK_ROWS)):
+            end = min(start + CHUNK_ROWS, view.base_rows)
+            sketched = [end - start, view.live.range_cardinality(start, end), sketched_from(view)]
+            yield f"{SKETCHES}-{number:05d}.enc", lambda s=start, e=end: pack_sketches(view, s, e), sketched
         yield _ROWS, lambda: pack_rows(view), [view.sequence]
         yield _COLUMNS, lambda: pack_columns(view), [view.sequence]
         base = view.base
@@ -166,6 +181,7 @@ class SnapshotFiles:
             "format": FORMAT,
             "sequence": view.sequence,
             "rows": view.count,
+            "base_rows": view.base_rows,
             "records": view.records,
             "dimension": self._spec.dimension,
             "encoder_fingerprint": self._spec.encoder_fingerprint,

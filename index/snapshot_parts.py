@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -10,24 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap, FrozenBitMap
 
+from index.bits import members
 from index.columns import Columns
 from index.errors import SnapshotDamaged
 from index.growing import SlotTable
-from index.halves import HalfMatrix
+from index.halves import RowMatrix
 from index.learning import Frame
+from index.listed import NO_SKETCHES
 from index.payloads import CHUNK_ROWS, PackedChunk, Payloads
 from index.rows import Rows
+from index.sketch import BYTES, Sketches
 from index.view import View
+
+SKETCHES = "sketches"
 
 
 def pack_vectors(view: View, start: int, end: int) -> bytes:
     """The vectors of slots start..end, float16, one row after another; rows that are not live are zeros."""
-    dead = _dead(view, start, end)
-    rows = view.halves[start:end]
-    if len(dead):
-        rows = rows.copy()
-        rows[dead] = 0
-    return rows.tobytes()
+    return _without_dead(view, view.halves, start, end)
+
+
+def pack_sketches(view: View, start: int, end: int) -> bytes:
+    """The sketches of slots start..end, one after another; those of rows that are not live are zeros."""
+    return _without_dead(view, view.sketches, start, end)
+
+
+def sketched_from(view: View) -> str:
+    """The same for views whose sketches are seen from the same mean; empty where there are none."""
+    return "" if view.base is None else hashlib.sha256(view.base.sketcher.mean.tobytes()).hexdigest()[:16]
 
 
 def pack_chunk(view: View, start: int, end: int) -> bytes:
@@ -52,12 +63,16 @@ def pack_columns(view: View) -> bytes:
 class LoadingRows:
     """Rows that are being loaded: vectors go straight to where they will lie."""
 
-    def __init__(self, count: int, dimension: int, frame: Frame | None) -> None:
+    def __init__(self, count: int, base_rows: int, dimension: int, frame: Frame | None) -> None:
         self._count, self._frame = count, frame
-        self._matrix = HalfMatrix(dimension, max(count, 64))
-        starts = range(0, count, CHUNK_ROWS)
-        rooms = [self._matrix.room_for(min(CHUNK_ROWS, count - s)) for s in starts]
-        self._rooms = {f"vectors-{number:05d}.enc": room for number, room in enumerate(rooms)}
+        self._matrix = RowMatrix(dimension, max(count, 64))
+        self._sketches = RowMatrix(BYTES, base_rows, np.uint8)
+        self._rooms = {**_rooms("vectors", self._matrix, count), **_rooms(SKETCHES, self._sketches, base_rows)}
+
+    @property
+    def sketches(self) -> Sketches:
+        """Of the base's rows."""
+        return self._sketches.view(0, self._sketches.rows)
 
     def destination(self, name: str) -> memoryview | None:
         """Where the plain content of a file is to be written, if it has a place already."""
@@ -66,7 +81,7 @@ class LoadingRows:
     def finished(self, contents: Mapping[str, bytes | memoryview]) -> Rows:
         """The rows, once all files are there. Raises SnapshotDamaged."""
         try:
-            missing = set(self._rooms) - set(contents)
+            missing = {name for name in self._rooms if not name.startswith(SKETCHES)} - set(contents)
             if missing:
                 raise ValueError(f"{sorted(missing)[0]} is missing")
             return Rows.of(self._view(contents), self._matrix)
@@ -89,7 +104,7 @@ class LoadingRows:
         columns = Columns.from_bytes(bytes(contents["columns.enc"]))
         return View(
             count, live, self._matrix.view(0, count), None, columns, payloads, row_ids, sequences, products, 0, 0,
-            SlotTable(), self._frame, lengths, np.zeros(0, np.int32),
+            SlotTable(), self._frame, lengths, np.zeros(0, np.int32), NO_SKETCHES,
         )  # fmt: skip
 
 
@@ -97,12 +112,26 @@ def load_rows(manifest: Mapping[str, Any], dimension: int, frame: Frame | None) 
     """Room for what the manifest speaks of, rows that are seen from `frame`. Raises SnapshotDamaged."""
     if manifest["dimension"] != dimension:
         raise SnapshotDamaged("the vectors have another dimension than the collection")
-    return LoadingRows(manifest["rows"], dimension, frame)
+    return LoadingRows(manifest["rows"], manifest["base_rows"], dimension, frame)
+
+
+def _rooms(kind: str, matrix: RowMatrix, rows: int) -> dict[str, memoryview]:
+    """Where the content of each file goes."""
+    sizes = [min(CHUNK_ROWS, rows - start) for start in range(0, rows, CHUNK_ROWS)]
+    return {f"{kind}-{number:05d}.enc": matrix.room_for(size) for number, size in enumerate(sizes)}
+
+
+def _without_dead(view: View, rows: NDArray[Any], start: int, end: int) -> bytes:
+    dead, part = _dead(view, start, end), rows[start:end]
+    if len(dead):
+        part = part.copy()
+        part[dead] = 0
+    return part.tobytes()
 
 
 def _dead(view: View, start: int, end: int) -> NDArray[np.int64]:
     dead = BitMap(range(start, end)) - view.live
-    return np.array(dead, np.int64) - start
+    return members(dead) - start
 
 
 def _array(content: bytes | memoryview, dtype: Any, count: int, at: int) -> NDArray[Any]:

@@ -120,7 +120,7 @@ class Upkeep:
             try:
                 rows = make(before)
                 if before.base is not None and (covered := _covered(rows)):
-                    rows.set_base(self._builders.build(rows.matrix.view(0, covered)))
+                    rows.set_base(*self._builders.build(rows.matrix.view(0, covered)))
                 with self.lock:
                     with self._commit.lock:
                         replay(rows, self._connection, rows.view.sequence)
@@ -142,9 +142,9 @@ class Upkeep:
             covered = _covered(rows)
             if not covered or (previous is not None and previous.rows >= covered):
                 return False
-            base = self._builders.build(rows.matrix.view(0, covered), previous)
+            base, sketches = self._builders.build(rows.matrix.view(0, covered), previous)
             with self._commit.lock:
-                rows.set_base(base)
+                rows.set_base(base, sketches)
             self.recall.restart()
             _LOG.info("a base over %d rows: recall@10 %.4f with %d candidates", covered, base.effort.recall,
                       base.effort.candidates)  # fmt: skip

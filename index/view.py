@@ -19,6 +19,7 @@ from index.halves import Halves
 from index.learning import Frame
 from index.model import Vector
 from index.payloads import Payloads
+from index.sketch import Sketches
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class View:
     frame: Frame | None
     lengths: NDArray[np.float32]  # only where there is a frame
     listed: NDArray[np.int32]  # for each of the first rows of the delta, the base's list that it belongs to
+    sketches: Sketches  # of the base's rows and the listed ones
 
     def distances(self, query: Vector, slots: RowNumbers) -> Scores:
         """Cosine distances, by the encoder's own vectors, of a query of length 1."""
@@ -91,7 +93,7 @@ class View:
 
     @property
     def last_rows(self) -> int:
-        """Where the rows begin that neither the base nor its lists know; a multiple of eight."""
+        """Where the rows begin that have neither a list nor a sketch; a multiple of eight."""
         return self.base_rows + len(self.listed)
 
     @cached_property

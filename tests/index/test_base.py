@@ -54,7 +54,7 @@ def recall(collection: Collection, queries: range, filter_text: str = "", k: int
 def _prefers_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few rows are compared one by one, since that is faster; here the base must answer."""
     monkeypatch.setattr("index.planner._GRAPH", 0.01)
-    monkeypatch.setattr("index.planner._FEW_NS", 0.0)
+    monkeypatch.setattr("index.planner._WORTH", 0.0)
 
 
 @pytest.mark.usefixtures("_prefers_the_base")
@@ -78,14 +78,74 @@ def test_a_filter_that_lets_much_through_goes_along_the_graph_and_keeps_the_reca
 def test_a_filter_against_the_query_is_answered_from_the_clusters_or_exactly(
     based: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("index.planner._FEW_NS", 0.0)
+    monkeypatch.setattr("index.planner._WORTH", 0.0)
     monkeypatch.setattr("index.planner._GATHER", 50.0)
     monkeypatch.setattr("index.planner._TOGETHER", 50.0)
     monkeypatch.setattr("index.planner._SCAN", 50.0)
+    monkeypatch.setattr("index.planner._SKETCH_NS", 900.0)
     monkeypatch.setattr("index.planner._LEAST_LOCAL", 2.0)  # the graph is no way
     found, ways = recall(based, range(60), "price < 3990")
     assert Way.CLUSTERS_FILTERED in ways
     assert found >= 0.97
+
+
+@pytest.fixture
+def _prefers_sketches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.planner._PROMISING_NS", 0.0)
+    monkeypatch.setattr("index.planner._SKETCH_NS", 0.01)
+    monkeypatch.setattr("index.planner._SKETCH_GATHER_NS", 0.01)
+
+
+@pytest.mark.usefixtures("_prefers_sketches")
+@pytest.mark.parametrize("filter_text", ["price < 3000", 'kind != "k1"', "left = true", "left = false"])
+def test_a_filter_is_answered_by_sketches_and_keeps_the_recall(based: Collection, filter_text: str) -> None:
+    for _ in range(2):  # the second time what is copied together is kept
+        found, ways = recall(based, range(100), filter_text)
+        assert ways == {Way.SKETCHES_FILTERED}
+        assert found >= 0.98
+
+
+@pytest.mark.usefixtures("_prefers_sketches")
+def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_what_is_deleted(tmp_path: Path) -> None:
+    tenant = directory(tmp_path)
+    collection = filled(tenant.create(SPEC))
+    collection.build_base()
+    for start in range(ROWS, 2 * ROWS + 40, 500):
+        collection.upsert([record(n, price=n) for n in range(start, min(start + 500, 2 * ROWS + 40))])
+    view = loaded(collection).view
+    assert len(view.sketches) == view.last_rows > ROWS
+    share, ways = recall(collection, range(60), "price >= 100")
+    assert (share >= 0.98, ways) == (True, {Way.SKETCHES_FILTERED})
+    for n in (100, ROWS + 5, 2 * ROWS + 39):  # of the base, of its lists, of neither
+        assert ids(collection, SearchQuery(vector(n), 1, filter="price >= 100")) == [str(n)]
+    collection.delete(["100", str(ROWS + 5)])
+    collection.erase([])
+    view = loaded(collection).view
+    assert not view.sketches[[100, ROWS + 5]].any()
+    assert view.sketches[101].any()
+    before = [ids(collection, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)]
+    sketches = view.sketches[:ROWS].copy()
+    tenant.close()
+    again = directory(tmp_path).collection("things")
+    assert np.array_equal(loaded(again).view.sketches[:ROWS], sketches)
+    assert [ids(again, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)] == before
+    assert again.damaged_snapshots == []
+
+
+@pytest.mark.usefixtures("_prefers_sketches")
+def test_a_base_that_is_extended_or_built_anew_has_the_sketches_of_all_its_rows(tmp_path: Path) -> None:
+    collection = filled(directory(tmp_path).create(SPEC))
+    collection.build_base()
+    collection.delete(["7"])
+    collection.upsert([record(n, price=n) for n in range(ROWS, ROWS + 3000)])
+    loaded(collection).state.rows.list_later()
+    for anew in (False, True):
+        assert collection.build_base(anew=anew)
+        view = loaded(collection).view
+        assert (view.base_rows, len(view.sketches)) == (ROWS + 3000, ROWS + 3000)
+        expected = view.base.sketcher.rows(view.halves)
+        expected[7] = 0
+        assert np.array_equal(view.sketches, expected)
 
 
 def test_few_allowed_rows_are_compared_exactly(based: Collection) -> None:
@@ -165,11 +225,14 @@ def test_recall_after_a_restart_is_as_before_and_the_base_is_not_built_again(tmp
     assert again.damaged_snapshots == []
 
 
-def test_a_damaged_base_is_done_without_and_built_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("name", ["base.enc", "sketches-00000.enc"])
+def test_a_damaged_base_is_done_without_and_built_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
     tenant = directory(tmp_path)
     filled(tenant.create(SPEC)).build_base()
     tenant.close()
-    flip_byte(next(tmp_path.rglob("base.enc")), 5000)
+    flip_byte(next(tmp_path.rglob(name)), 5000)
     collection = directory(tmp_path).collection("things")
     assert ids(collection, SearchQuery(vector(5), 1)) == ["5"]
     assert "base cannot be used" in caplog.text

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
-from index.bits import bitmap_bits
+from index.bits import bitmap_bits, members
 
 ranges = st.lists(st.tuples(st.integers(0, 300_000), st.integers(0, 70_000)), max_size=6)
 
@@ -16,8 +16,8 @@ def test_the_bits_of_a_set_are_those_that_are_in_it(runs, alone, count: int, pac
         bitmap.add_range(start, start + length)
     if packed:
         bitmap.run_optimize()
+    assert members(bitmap).tolist() == list(bitmap)
     expected = np.zeros((count + 7) // 8 * 8, bool)
-    members = np.array([m for m in bitmap if m < len(expected)], np.int64)
-    expected[members] = True
+    expected[[m for m in bitmap if m < len(expected)]] = True
     found = np.unpackbits(bitmap_bits(bitmap, count), bitorder="little").astype(bool)
     assert np.array_equal(found, expected)

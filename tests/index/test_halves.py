@@ -1,10 +1,10 @@
 import numpy as np
 
-from index.halves import HalfMatrix, handed_over, mapped_halves
+from index.halves import RowMatrix, handed_over, mapped_halves
 
 
 def test_rows_that_a_reader_holds_stay_as_they_are_while_the_matrix_grows() -> None:
-    matrix = HalfMatrix(8, 4)
+    matrix = RowMatrix(8, 4)
     matrix.append(np.arange(32, dtype=np.float32).reshape(4, 8))
     held = matrix.view(0, 4)
     for _ in range(50):
@@ -16,7 +16,7 @@ def test_rows_that_a_reader_holds_stay_as_they_are_while_the_matrix_grows() -> N
 
 
 def test_a_copy_that_is_handed_over_is_read_by_its_descriptor_and_has_no_name() -> None:
-    matrix = HalfMatrix(8)
+    matrix = RowMatrix(8)
     matrix.append(np.random.default_rng(0).random((100, 8)))
     with handed_over(matrix.view(0, 100)) as descriptor:
         mapped = mapped_halves(descriptor, 100 * 16, 8)

@@ -40,6 +40,8 @@ class _SearchPathEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchPath
     """The same, records that the filter leaves out being passed over."""
     SEARCH_PATH_CLUSTERS_FILTERED: _SearchPath.ValueType  # 6
     """Allowed records of the clusters nearest to the query were compared."""
+    SEARCH_PATH_SKETCHES_FILTERED: _SearchPath.ValueType  # 7
+    """A sketch of every record that the filter allows was looked at, and those that promised most were compared."""
 
 class SearchPath(_SearchPath, metaclass=_SearchPathEnumTypeWrapper):
     """Which way the answer was found."""
@@ -57,6 +59,8 @@ SEARCH_PATH_GRAPH_FILTERED: SearchPath.ValueType  # 5
 """The same, records that the filter leaves out being passed over."""
 SEARCH_PATH_CLUSTERS_FILTERED: SearchPath.ValueType  # 6
 """Allowed records of the clusters nearest to the query were compared."""
+SEARCH_PATH_SKETCHES_FILTERED: SearchPath.ValueType  # 7
+"""A sketch of every record that the filter allows was looked at, and those that promised most were compared."""
 Global___SearchPath: _TypeAlias = SearchPath  # noqa: Y015
 
 class _DuplicateKind:

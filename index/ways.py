@@ -1,0 +1,100 @@
+"""Going the way that was planned: which rows of a view are best, before ties and pages are thought of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.allowed import Allowed, Sketched
+from index.comparing import FEW_ROWS, compared, promising
+from index.faiss_index import Bits, RowNumbers, Scores
+from index.model import Path, Vector
+from index.planner import Plan, are_set, exact_way, most_visited
+
+THROUGH_BASE = frozenset({Path.SKETCHES_FILTERED, Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})
+_FURTHER = 1.5  # lists are walked as much further for rows that they were not made for
+_NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query over allowed rows.
+
+    vector: as rows are compared with it; original: as the encoder made it. dropped: allowed slots that are left out of
+    what is found, cheaper for a few than not allowing them. exact: compare each row. effort: multiplies what the base's
+    measurement asks for. by_distance: in the order of the encoder's own distances although rows are compared otherwise.
+    """
+
+    vector: Vector
+    original: Vector
+    allowed: Allowed
+    dropped: tuple[int, ...] = ()
+    exact: bool = False
+    effort: float = 1.0
+    by_distance: bool = False
+
+
+def along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+    """About the `reach` best slots, in no particular order, and their inner products with the query."""
+    if way.path is Path.EMPTY:
+        return _NOTHING
+    if way.path not in THROUGH_BASE:
+        return exactly(asked, reach, keep=way.keep)
+    view, bits = asked.allowed.view, asked.allowed.bits
+    parts = [_through_base(way, asked, reach)]
+    if len(view.listed) and way.path is not Path.SKETCHES_FILTERED:
+        parts.append(_in_lists(asked, reach))
+    if view.count > view.last_rows:
+        last, rows = view.last.search(asked.vector, reach, _tail_bits(bits, view.last_rows))
+        parts.append((rows + view.last_rows, last))
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([s for s, _ in parts]), np.concatenate([s for _, s in parts])
+
+
+def exactly(asked: Asked, reach: int, *, keep: bool) -> tuple[RowNumbers, Scores]:
+    """The `reach` best slots, each allowed one compared. `keep`: hold on to vectors that are copied together."""
+    allowed = asked.allowed
+    if exact_way(allowed).gathers:
+        gathered = allowed.gathered(keep=keep)
+        scores, rows = gathered.flat.search(asked.vector, reach)
+        return gathered.slots[rows], scores
+    scores, slots = allowed.view.all_rows.search(asked.vector, reach, allowed.bits)
+    return slots, scores
+
+
+def _through_base(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+    view, allowed = asked.allowed.view, asked.allowed
+    assert view.base is not None
+    if way.path is Path.SKETCHES_FILTERED:
+        return promising(view, asked.vector, allowed.sketched(keep=way.keep), reach, asked.effort)
+    if way.rows is not None:
+        return _among(way.rows, asked, reach)
+    scores, slots = view.base.graph.search(asked.vector, reach, max(way.candidates, reach), allowed.bits)
+    return slots, scores
+
+
+def _in_lists(asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+    """Rows that are newer than the base and lie in lists near the query."""
+    view, bits = asked.allowed.view, asked.allowed.bits
+    assert view.base is not None
+    near = view.base.clusters.near(asked.vector, most_visited(view.base, reach, _FURTHER * asked.effort))
+    rows = np.flatnonzero(near[view.listed]) + view.base_rows
+    if bits is not None:
+        rows = rows[are_set(bits, rows)]
+    return _among(rows, asked, reach)
+
+
+def _among(rows: RowNumbers, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+    """The best of rows that all have sketches."""
+    view = asked.allowed.view
+    if len(rows) <= FEW_ROWS:
+        return compared(view, asked.vector, rows, reach)
+    sketches = np.take(view.sketches, rows, axis=0)
+    return promising(view, asked.vector, Sketched(rows, sketches, sketches.nbytes), reach, asked.effort)
+
+
+def _tail_bits(bits: Bits | None, start: int) -> Bits | None:
+    """The bits from row `start` on, which is a multiple of eight: a base covers whole bytes."""
+    return None if bits is None else bits[start // 8 :]
