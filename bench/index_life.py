@@ -91,13 +91,14 @@ def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
     collection, found = own.collection, {}
     search_all(collection, load.queries)
     stop, over = threading.Event(), threading.Event()
+    # As many ids again as there are; a later round replaces them, so that the collection stops growing. Made beforehand:
+    # it is the index that is measured, and its caller's Python would hold the same interpreter.
+    renamed = [[RecordWrite(f"new-{w.record_id}", w.vector) for w in batch] for batch in own.batches()]
 
     def imports() -> None:
         while not stop.is_set():
-            for batch in own.batches():
-                # As many ids again as there are; a later round replaces them, so that the collection stops growing.
-                renamed = [RecordWrite(f"new-{w.record_id}", w.vector) for w in batch]
-                collection.upsert(renamed)
+            for batch in renamed:
+                collection.upsert(batch)
                 if stop.is_set():
                     return
 

@@ -2,13 +2,11 @@
 
 It reads a Job as JSON from standard input, maps the rows from the file descriptor that it was given, writes the base to
 the other one, and after it the sketches of its rows (of those that are new where it extends another), and says how many
-bytes each takes. It runs when nothing else wants the processor. If FAISS aborts here, a server
-goes on as it was.
+bytes each takes. It is to run when nothing else wants the processor. If FAISS aborts here, a server goes on as it was.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -49,8 +47,6 @@ class Job:
 
 def main() -> int:
     """Builds; the exit status is 0 where it is done."""
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     job = Job(**json.load(sys.stdin))
     halves = mapped_halves(job.rows_descriptor, job.rows * job.dimension * 2, job.dimension)
     previous = None

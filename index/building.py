@@ -19,6 +19,15 @@ from index.errors import AfterimageIndexError
 from index.halves import Halves, handed_over
 from index.sketch import BYTES, Sketches
 
+# How it is scheduled is set before anything is imported that starts threads. It stays in this session: Linux shares the
+# processor among sessions first, and a new one would get half of it, idle or not.
+_IDLY = """
+import contextlib, os, runpy
+with contextlib.suppress(OSError):
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+runpy.run_module("index.base_builder", run_name="__main__")
+"""
+
 
 class BaseNotBuilt(AfterimageIndexError):
     """The process that builds a base failed. The collection goes on as it was."""
@@ -61,10 +70,10 @@ class Builders:
 
     def _run(self, job: bytes, descriptors: tuple[int, ...]) -> dict[str, int]:
         environment = {**os.environ, "OMP_NUM_THREADS": str(os.cpu_count() or 1), "OMP_WAIT_POLICY": "PASSIVE"}
-        command = [sys.executable, "-m", "index.base_builder"]
+        command = [sys.executable, "-c", _IDLY]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-            pass_fds=descriptors, start_new_session=True,
+            pass_fds=descriptors, process_group=0,
         )  # fmt: skip
         self._running.add(process)
         try:

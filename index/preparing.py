@@ -8,6 +8,9 @@ from index.checks import all_normalised, check_record
 from index.errors import InvalidInput
 from index.model import Outcome, RecordWrite, WriteResult
 from index.store import Normalised
+from index.turns import pause
+
+_TURN = 16  # records that are checked between two pauses
 
 
 def prepare(writes: Sequence[RecordWrite], dimension: int) -> list[Normalised | WriteResult]:
@@ -15,6 +18,8 @@ def prepare(writes: Sequence[RecordWrite], dimension: int) -> list[Normalised | 
     prepared: list[Normalised | WriteResult] = []
     with_vector = []
     for place, write in enumerate(writes):
+        if place % _TURN == 0:
+            pause()
         try:
             check_record(write)
         except InvalidInput as error:
@@ -23,7 +28,9 @@ def prepare(writes: Sequence[RecordWrite], dimension: int) -> list[Normalised | 
         prepared.append(Normalised(write, None))
         if write.vector is not None:
             with_vector.append((place, write.vector))
-    for (place, _), vector in zip(with_vector, all_normalised([v for _, v in with_vector], dimension), strict=True):
+    vectors = all_normalised([v for _, v in with_vector], dimension)
+    pause()
+    for (place, _), vector in zip(with_vector, vectors, strict=True):
         if isinstance(vector, InvalidInput):
             prepared[place] = _failed(writes[place], vector)
         else:

@@ -82,7 +82,9 @@ class Rows:
         self._enter([c for c in changes if c.record is not None])
         self._listed.extend(self.matrix)
         slot = self.view.count
-        for change in changes:
+        for place, change in enumerate(changes):
+            if place % _TURN == 0:
+                pause()
             old = self._slot_of_row.pop(change.row_id)
             if old is not None:
                 self._live.discard(old)

@@ -1,17 +1,16 @@
 """Letting searches have the interpreter while something long is written.
 
 A thread that computes in Python keeps the interpreter for 5 ms once others want it, and a search wants it again after
-each step that it takes outside. So a long write pauses now and then, a little longer than it takes to wake another
-thread, where a search is under way; where none is, it costs nothing.
+each step that it takes outside. So a long write pauses now and then until a search that is under way has ended, if any
+is: on a busy machine, a pause of a fixed time would often be over before the search's thread had even been woken.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from types import TracebackType
 
-_PAUSE_S = 0.00005
+_LONGEST_S = 0.002  # a search that takes longer is one that is not waiting for the interpreter
 
 
 class _Searches:
@@ -19,6 +18,7 @@ class _Searches:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._waiting: list[threading.Lock] = []
         self.running = 0
 
     def __enter__(self) -> None:
@@ -30,6 +30,19 @@ class _Searches:
     ) -> None:
         with self._lock:
             self.running -= 1
+            waiting, self._waiting = self._waiting, []
+        for turn in waiting:
+            turn.release()
+
+    def wait_for_one(self) -> None:
+        """Returns once one of those that run has ended, none runs, or _LONGEST_S have passed."""
+        turn = threading.Lock()
+        with self._lock:
+            if not self.running:
+                return
+            turn.acquire()
+            self._waiting.append(turn)
+        turn.acquire(timeout=_LONGEST_S)
 
 
 searches = _Searches()
@@ -38,4 +51,4 @@ searches = _Searches()
 def pause() -> None:
     """Lets a search that is under way go on. To be called every few tenths of a millisecond."""
     if searches.running:
-        time.sleep(_PAUSE_S)
+        searches.wait_for_one()

@@ -1,0 +1,43 @@
+import threading
+import time
+
+import pytest
+
+from index import turns
+from index.turns import pause, searches
+
+
+def test_where_no_search_runs_a_pause_costs_nothing() -> None:
+    before = time.perf_counter()
+    for _ in range(1000):
+        pause()
+    assert searches.running == 0
+    assert time.perf_counter() - before < 1.0
+
+
+def test_a_pause_lasts_until_a_search_that_runs_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_LONGEST_S", 60.0)
+    going, paused = threading.Event(), threading.Event()
+
+    def write() -> None:
+        going.wait()
+        pause()
+        paused.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with searches:
+        going.set()
+        while not searches._waiting:
+            threading.Event().wait(0.001)
+        assert not paused.is_set()
+    writer.join()
+    assert paused.is_set()
+    assert searches.running == 0
+
+
+def test_a_search_that_never_ends_holds_no_write_up_for_ever() -> None:
+    with searches:
+        pause()
+        assert not searches._waiting or searches.running == 1
+    assert not searches._waiting
