@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=SIZES)
     parser.add_argument("--only", nargs="*", default=NAMES, help="contenders")
     parser.add_argument("--work", type=Path, help="folder for vectors and engines; else a temporary one")
-    parser.add_argument("--keep", action="store_true", help="keep the results of sizes that are not measured now")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the results of sizes and contenders that are not measured now"
+    )
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
@@ -55,7 +57,7 @@ def main() -> None:
         results: dict[str, dict[str, Any]] = before.get("sizes", {})
         described = {**before.get("vectors", {}), **described}
         for rows in options.rows:
-            results[str(rows)] = {}
+            results.setdefault(str(rows), {})
             for name in (n for n in options.only if rows <= MOST_ROWS.get(n, rows)):
                 results[str(rows)][name] = in_own_process(name, rows, work)
                 write_result("index", {"vectors": described, "rounds": ROUNDS, "sizes": results})

@@ -91,8 +91,8 @@ def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
     collection, found = own.collection, {}
     search_all(collection, load.queries)
     stop, over = threading.Event(), threading.Event()
-    # As many ids again as there are; a later round replaces them, so that the collection stops growing. Made beforehand:
-    # it is the index that is measured, and its caller's Python would hold the same interpreter.
+    # As many ids again as there are; a later round replaces them, so that the collection stops growing. Made
+    # beforehand: the index is measured, and its caller's Python would hold the same interpreter.
     renamed = [[RecordWrite(f"new-{w.record_id}", w.vector) for w in batch] for batch in own.batches()]
 
     def imports() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import orjson
 
@@ -38,10 +39,15 @@ def check_id(field: str, value: str, *, empty_allowed: bool = False) -> None:
 
 def check_attribute_name(name: str) -> None:
     """Raises InvalidInput unless `name` may name an attribute."""
-    if not _NAME.fullmatch(name):
+    if not _is_name(name):
         raise InvalidInput("attributes", f"attribute name {name[:80]!r} does not match [a-z][a-z0-9_]{{0,63}}")
     if name in _RESERVED:
         raise InvalidInput("attributes", f"{name} is a field of every record and cannot name an attribute")
+
+
+@lru_cache(maxsize=4096)
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def check_attributes(attributes: Attributes) -> None:
@@ -92,7 +98,12 @@ def canonical(attributes: Attributes) -> dict[str, AttributeValue]:
 
 def attributes_to_json(attributes: Attributes) -> str:
     """The JSON of checked attributes: sorted names, no blanks, numbers as floats. Equal attributes give equal text."""
-    return orjson.dumps(canonical(attributes), option=orjson.OPT_SORT_KEYS).decode()
+    return canonical_to_json(canonical(attributes))
+
+
+def canonical_to_json(attributes: Attributes) -> str:
+    """As `attributes_to_json`, of what `canonical` gave."""
+    return orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def attributes_from_json(text: str | bytes) -> Mapping[str, AttributeValue]:

@@ -19,11 +19,11 @@ from index.faiss_index import Bits, Scores
 from index.model import Path
 from index.sketch import BYTES
 
-_TOGETHER, _GATHER, _SCAN, _GRAPH = 0.12, 0.3, 0.45, 7.0  # rows that lie together, are copied, are scanned; a step
+_TOGETHER, _GATHER, _SCAN, _GRAPH = 0.07, 0.3, 0.45, 7.0  # rows that lie together, are copied, are scanned; a step
 _ALL = 0.16  # each row of all
 _SKIP_NS, _MEMBER_NS = 2.0, 12.0  # per row that a scan passes over, per row that is looked up in the bits
 _SKETCH_NS, _SKETCH_GATHER_NS = 1.2, 6.0  # per sketch that lies together, that is copied
-_PROMISING_NS = 60_000.0  # for comparing the rows whose sketches promise most
+_PROMISING_NS = 65_000.0  # for comparing the rows whose sketches promise most
 _LIST, _LIST_NS = 0.04, 8.0  # per number of a centroid, per list that is put in order
 _LOCAL_ROWS, _LEAST_LOCAL, _MOST_CANDIDATES = 2048, 0.05, 1024
 _FREE_REACH = 32  # as many results cost no more than ten

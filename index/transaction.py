@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from index import pictures
-from index.attributes import attributes_to_json, canonical, check_attributes
+from index.attributes import attributes_to_json, canonical, canonical_to_json, check_attributes
 from index.errors import DigestMoved, QuotaExceeded, RecordExists, RecordNotFound
 from index.model import KeptPicture, Outcome, RecordPatch, RecordWrite, StoredRecord, Vector, WriteResult
 from index.quota import Allowance, Usage
@@ -137,7 +137,8 @@ class Transaction:
         return sum(self.forget_withdrawn(i) for i in ids)
 
     def _insert(self, write: RecordWrite, vector: Vector) -> WriteResult:
-        attributes = attributes_to_json(write.attributes)
+        kept = canonical(write.attributes)
+        attributes = canonical_to_json(kept)
         growth = self.growth.plus(Usage(1, record_size(write.record_id, write.product_id, attributes, vector)))
         if (refused := self._refused(growth)) is not None:
             return _failed(write.record_id, refused)
@@ -152,7 +153,7 @@ class Transaction:
             ),
         )  # fmt: skip
         record = StoredRecord(
-            cursor.lastrowid, write.record_id, write.product_id, canonical(write.attributes), write.region,
+            cursor.lastrowid, write.record_id, write.product_id, kept, write.region,
             self._fingerprint, self.sequence, self._now_ms, self._now_ms, vector,
         )  # fmt: skip
         if write.origin is not None or write.mark is not None:
