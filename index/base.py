@@ -90,11 +90,6 @@ class Base:
     content: bytes  # of the graph, for snapshots and extensions
     uid: str  # random, told to snapshots, so that they know it again
 
-    def extends(self, other: Base) -> bool:
-        """Whether it has the same lists and sketches as another, and the rows of that one and more."""
-        same = self.clusters.centroids.shape == other.clusters.centroids.shape
-        return same and self.rows >= other.rows and np.array_equal(self.clusters.centroids, other.clusters.centroids)
-
     def to_bytes(self) -> bytes:
         """Everything but the rows themselves."""
         return packed(self.content, self.clusters, self.sketcher, self.effort, self.uid)

@@ -23,12 +23,12 @@ class Listed:
         self._sketches = RowMatrix(BYTES, capacity, np.uint8)
 
     def rebased(self, base: Base | None, sketches: Sketches) -> Listed:
-        """The same for another base. `sketches`: of its rows, but for those that the base before had, where it extends
-        that one."""
+        """The same for another base. `sketches`: of its rows; or, where it extends the one before, of those that it has
+        besides that one's."""
         before = self._base
         if base is None:
             return Listed()
-        if before is None or not base.extends(before):
+        if before is None or len(sketches) == base.rows:
             following = Listed(base, None, len(sketches))
             following._sketches.append(sketches)
             return following

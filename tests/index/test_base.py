@@ -139,7 +139,7 @@ def test_a_base_that_is_extended_or_built_anew_has_the_sketches_of_all_its_rows(
     collection.delete(["7"])
     collection.upsert([record(n, price=n) for n in range(ROWS, ROWS + 3000)])
     loaded(collection).state.rows.list_later()
-    for anew in (False, True):
+    for anew in (False, True, True):
         assert collection.build_base(anew=anew)
         view = loaded(collection).view
         assert (view.base_rows, len(view.sketches)) == (ROWS + 3000, ROWS + 3000)
