@@ -102,8 +102,8 @@ class Rows:
             self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
     def set_base(self, base: Base | None, sketches: Sketches = NO_SKETCHES) -> None:
-        """Publishes a view with this base. `sketches`: of its rows; or, where it extends the one before, of those that it
-        has besides that one's."""
+        """Publishes a view with this base. `sketches`: of its rows; or, where it extends the one before, of those
+        that it has besides that one's."""
         self.base, self._listed = base, self._listed.rebased(base, sketches)
         self._listed.erase(members(BitMap(range(self._listed.rows)) - self._live))
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
