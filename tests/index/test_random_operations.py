@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from index import Outcome, RecordPatch, RecordWrite, SearchQuery
-from tests.support.collections import SPEC, directory, vector
+from tests.support.collections import SPEC, directory, loaded, vector
 
 COLORS = ("red", "green", "blue")
 IDS = 400
@@ -34,7 +34,10 @@ class Model:
             (self.maintain, 0.5),
         ]  # fmt: skip
         weights = [weight for _, weight in operations]
-        self.chance.choices([operation for operation, _ in operations], weights)[0]()
+        operation = self.chance.choices([operation for operation, _ in operations], weights)[0]
+        operation()
+        if operation in (self.compact, self.maintain, self.rebuild, self.reopen, self.crash, self.restore):
+            self.check_sketches()
 
     def some_id(self) -> str:
         return f"r{self.chance.randrange(IDS)}"
@@ -91,6 +94,14 @@ class Model:
             _, product, attributes = allowed[hit.record.record_id]
             assert (hit.record.product_id, dict(hit.record.attributes)) == (product, attributes)
 
+    def check_sketches(self) -> None:
+        """Each row that is in the base or its lists has its own sketch, as long as it lives."""
+        view = loaded(self.collection).view
+        assert len(view.sketches) == (view.last_rows if view.base is not None else 0)
+        if view.base is not None:
+            live = [s for s in view.live if s < view.last_rows]
+            assert np.array_equal(view.sketches[live], view.base.sketcher.rows(view.halves[live]))
+
     def count(self) -> None:
         product = f"p{self.chance.randrange(40)}"
         assert self.collection.count(f'product_id = "{product}"') == sum(p == product for _, p, _ in self.held.values())
@@ -107,7 +118,8 @@ class Model:
 
     def rebuild(self) -> None:
         if len(self.held) > 100:
-            assert self.collection.build_base(anew=True)
+            anew = self.chance.random() < 0.5
+            assert self.collection.build_base(anew=anew) or not anew
 
     def reopen(self) -> None:
         self.tenant.close()
@@ -153,6 +165,12 @@ def run(folder: Path, seed: int, steps: int) -> None:
             error.add_note(f"seed {seed}, step {number}")
             raise
     model.finish()
+
+
+@pytest.fixture(autouse=True)
+def _few_rows_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.listed._LEAST", 8)
+    monkeypatch.setattr("index.listed._AT_ONCE", 64)
 
 
 @pytest.mark.timeout(300)
