@@ -45,7 +45,11 @@ class Sketched:
 
     slots: NDArray[np.int64]
     sketches: Sketches
-    bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """How much memory that takes."""
+        return self.slots.nbytes + self.sketches.nbytes
 
 
 @dataclass
@@ -113,8 +117,7 @@ class Allowed:
             return self._sketched
         slots = members(self.rows)
         slots = slots[: int(np.searchsorted(slots, self.view.last_rows))]
-        sketches = np.take(self.view.sketches, slots, axis=0)
-        made = Sketched(slots, sketches, slots.nbytes + sketches.nbytes)
+        made = Sketched(slots, np.take(self.view.sketches, slots, axis=0))
         if keep and self._sketched is None:
             self._sketched = made
             self._note(made.bytes)
@@ -157,7 +160,9 @@ class AllowedByFilter:
         with self._lock:
             self._held[filter_text] = made
             if len(self._held) > _FILTERS:
-                self.bytes -= self._held.popitem(last=False)[1].copied_bytes
+                self._held.popitem(last=False)
+                # Summed anew: a search may still copy for what has just been forgotten.
+                self.bytes = sum(a.copied_bytes for a in self._held.values())
         return made
 
     def note(self, copied: int) -> None:

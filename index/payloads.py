@@ -42,17 +42,8 @@ def unpack_records(
                 attributes[name] = tuple(value)
         region = None if corners is None else Region(*corners)
         fields = (
-            row_id,
-            record_id,
-            product_id,
-            attributes,
-            region,
-            fingerprint,
-            sequence,
-            created_ms,
-            updated_ms,
-            None,
-        )
+            row_id, record_id, product_id, attributes, region, fingerprint, sequence, created_ms, updated_ms, None,
+        )  # fmt: skip
         records.append(_new(StoredRecord, fields))
     return records
 

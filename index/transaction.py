@@ -162,14 +162,13 @@ class Transaction:
         return WriteResult(write.record_id, Outcome.CREATED, self.sequence)
 
     def _replace(self, old: StoredRecord, new: StoredRecord, digest: bytes | None, *, unchanged: bool) -> WriteResult:
-        attributes = attributes_to_json(new.attributes)
-        same_fields = (old.product_id, old.region, attributes_to_json(old.attributes)) == (
-            new.product_id, new.region, attributes,
-        )  # fmt: skip
+        kept, earlier = canonical(new.attributes), attributes_to_json(old.attributes)
+        attributes = canonical_to_json(kept)
+        same_fields = (old.product_id, old.region, earlier) == (new.product_id, new.region, attributes)
         if unchanged and same_fields:
             return WriteResult(old.record_id, Outcome.UNCHANGED)
         assert new.vector is not None
-        before = record_size(old.record_id, old.product_id, attributes_to_json(old.attributes), new.vector)
+        before = record_size(old.record_id, old.product_id, earlier, new.vector)
         after = record_size(old.record_id, new.product_id, attributes, new.vector)
         growth = self.growth.plus(Usage(0, after - before))
         if after > before and (refused := self._refused(growth)) is not None:
@@ -185,7 +184,7 @@ class Transaction:
             ),
         )  # fmt: skip
         record = new._replace(
-            attributes=canonical(new.attributes), sequence=self.sequence, updated_ms=self._now_ms,
+            attributes=kept, sequence=self.sequence, updated_ms=self._now_ms,
             encoder_fingerprint=self._fingerprint,
         )  # fmt: skip
         self.changes.append(RowChange(old.row_id, record, attributes))

@@ -91,8 +91,8 @@ def _among(rows: RowNumbers, asked: Asked, reach: int) -> tuple[RowNumbers, Scor
     view = asked.allowed.view
     if len(rows) <= FEW_ROWS:
         return compared(view, asked.vector, rows, reach)
-    sketches = np.take(view.sketches, rows, axis=0)
-    return promising(view, asked.vector, Sketched(rows, sketches, sketches.nbytes), reach, asked.effort)
+    among = Sketched(rows, np.take(view.sketches, rows, axis=0))
+    return promising(view, asked.vector, among, reach, asked.effort)
 
 
 def _tail_bits(bits: Bits | None, start: int) -> Bits | None:

@@ -26,7 +26,7 @@ def recall(view: View, choose, count: int = 60, spreads: float = 1.0) -> float:
         query = vector(90_000 + n)
         query /= np.linalg.norm(query)
         slots = choose(query)
-        among = Sketched(slots, np.take(view.sketches, slots, axis=0), 0)
+        among = Sketched(slots, np.take(view.sketches, slots, axis=0))
         found, scores = promising(view, query, among, 32, spreads)
         exact, exact_scores = compared(view, query, slots, 10)
         assert list(scores) == sorted(scores, reverse=True)
