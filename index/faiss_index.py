@@ -33,7 +33,9 @@ class FlatView:
 
     def __init__(self, halves: Halves) -> None:
         self._halves = halves  # the memory must outlive the loan
+        self._rows = len(halves)
         self.index = _lend(halves)
+        self._own = self.index.this
 
     def search(self, query: Scores, k: int, allowed: Bits | None = None) -> tuple[Scores, RowNumbers]:
         """The `k` rows, or as many as there are, with the highest inner product: scores and row numbers.
@@ -41,11 +43,11 @@ class FlatView:
         query: shape (dimension,). allowed: a bitmap, least significant bit first, of the rows to look at.
         """
         parameters = None if allowed is None else faiss.SearchParameters(sel=_selector(allowed))
-        return _one(self.index, query, min(k, self.index.ntotal), parameters)
+        return _one(_search_rows, self._own, query, min(k, self._rows), parameters)
 
     def search_many(self, queries: Scores, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """As `search` for queries of shape (n, dimension): scores and row numbers of shape (n, k), missing ones -1."""
-        scores, rows = self.index.search(np.ascontiguousarray(queries), min(k, max(self.index.ntotal, 1)))
+        scores, rows = self.index.search(np.ascontiguousarray(queries), min(k, max(self._rows, 1)))
         return scores, rows
 
 
@@ -57,7 +59,7 @@ class Graph:
         self._rows = FlatView(halves)
         faiss_index.storage = self._rows.index
         faiss_index.own_fields = False
-        self._index = faiss_index
+        self._index, self._own = faiss_index, faiss_index.this
         self._efforts: dict[int, Any] = {}
 
     @classmethod
@@ -99,7 +101,7 @@ class Graph:
                 parameters = self._efforts[effort] = faiss.SearchParametersHNSW(efSearch=effort)
         else:
             parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=_selector(allowed))
-        return _one(self._index, query, k, parameters)
+        return _one(_search_graph, self._own, query, k, parameters)
 
     def search_many(self, queries: Scores, k: int, effort: int, allowed: Bits | None = None) -> RowNumbers:
         """As `search` for queries of shape (n, dimension): row numbers of shape (n, k), missing ones -1."""
@@ -114,7 +116,7 @@ def best_of(halves: Halves, query: Scores, k: int) -> tuple[Scores, RowNumbers]:
     _set_pointer(codes, faiss.swig_ptr(halves.view(np.uint8).reshape(-1)))
     _set_size(codes, halves.nbytes)
     _set_count(index, len(halves))
-    return _one(index, query, min(k, len(halves)), None)
+    return _one(_search_rows, index.this, query, min(k, len(halves)), None)
 
 
 class _Passing(threading.local):
@@ -136,6 +138,8 @@ _passing = _Passing()
 _set_pointer = faiss.MaybeOwnedVectorUInt8.c_ptr.fset
 _set_size = faiss.MaybeOwnedVectorUInt8.c_size.fset
 _set_count = faiss.IndexScalarQuantizer.ntotal.fset
+_search_rows, _search_graph = faiss.IndexScalarQuantizer.search_c, faiss.IndexHNSW.search_c
+_pointer = faiss.swig_ptr
 
 
 def differing_bits(sketch: Bits, sketches: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -202,12 +206,13 @@ def _selector(allowed: Bits) -> Any:
     return faiss.IDSelectorBitmap(len(allowed) * 8, faiss.swig_ptr(allowed))
 
 
-def _one(index: Any, query: Scores, k: int, parameters: Any) -> tuple[Scores, RowNumbers]:
-    """Searches with one query, past the checks of FAISS's wrapper, which take longer than a small search."""
+def _one(search: Any, own: Any, query: Scores, k: int, parameters: Any) -> tuple[Scores, RowNumbers]:
+    """Searches with one query, past the checks of FAISS's wrapper, which take longer than a small search. own: the
+    index as the generated wrapper itself holds it, which saves it looking for that."""
     scores, rows = np.empty(k, np.float32), np.empty(k, np.int64)
     if not k:
         return scores, rows
-    index.search_c(1, faiss.swig_ptr(query), k, faiss.swig_ptr(scores), faiss.swig_ptr(rows), parameters)
+    search(own, 1, _pointer(query), k, _pointer(scores), _pointer(rows), parameters)
     if rows[-1] < 0:
         found = rows >= 0
         return scores[found], rows[found]

@@ -156,8 +156,7 @@ class StoredRecord(NamedTuple):
     vector: Vector | None = None
 
 
-@dataclass(frozen=True)
-class SearchQuery:
+class SearchQuery(NamedTuple):
     """A search. `vector` is normalised on the way in.
 
     k: hits, or groups where `group_by_product`, to return; offset: how many to leave out before the first.
@@ -214,8 +213,7 @@ class Facet:
     values: int
 
 
-@dataclass(frozen=True)
-class SearchAnswer:
+class SearchAnswer(NamedTuple):
     """Hits, nearest first; in groups where asked for (each group nearest first, groups by their best hit). learned: in
     the order of the likeness that the collection has learnt; distances are the encoder's all the same."""
 

@@ -34,18 +34,18 @@ def unpack_records(
     packed: Sequence[bytes | bytearray], row_ids: Sequence[int], sequences: Sequence[int], fingerprint: str
 ) -> list[StoredRecord]:
     """The records that `pack_record` packed, read at once. Raises ValueError where one was not."""
-    records = []
-    for row_id, sequence, parts in zip(row_ids, sequences, orjson.loads(b"[%b]" % b",".join(packed)), strict=True):
-        record_id, product_id, created_ms, updated_ms, corners, attributes = parts
-        for name, value in attributes.items():
-            if type(value) is list:
-                attributes[name] = tuple(value)
-        region = None if corners is None else Region(*corners)
-        fields = (
-            row_id, record_id, product_id, attributes, region, fingerprint, sequence, created_ms, updated_ms, None,
-        )  # fmt: skip
-        records.append(_new(StoredRecord, fields))
-    return records
+    content = b"[%b]" % b",".join(packed)
+    lists = content.count(b"[") > len(packed) + 1  # or a text with a bracket in it
+    parsed = orjson.loads(content)
+    if lists:
+        for parts in parsed:
+            parts[4] = None if parts[4] is None else Region(*parts[4])
+            parts[5] = {name: tuple(v) if type(v) is list else v for name, v in parts[5].items()}
+    return [
+        _new(StoredRecord, (row_id, id_, product_id, attributes, region, fingerprint, sequence, made, changed, None))
+        for row_id, sequence, (id_, product_id, made, changed, region, attributes)
+        in zip(row_ids, sequences, parsed, strict=True)
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Payloads:
         chunks, first = self._chunks, len(loaded.offsets) - 1
         found: list[bytes | bytearray] = []
         for slot in slots:
-            number, within = divmod(slot, CHUNK_ROWS)
+            number, within = slot // CHUNK_ROWS, slot % CHUNK_ROWS
             if number < len(chunks):
                 chunk = chunks[number]
             elif within < first:

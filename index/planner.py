@@ -33,21 +33,15 @@ _SKETCH_BYTES = BYTES + 8  # and its row number
 
 
 class Plan(NamedTuple):
-    """A way. candidates: for the graph; rows: which rows of the base to compare, where the clusters chose them; keep:
-    whether what is copied together, vectors or sketches, is to be kept for the next search."""
+    """A way. candidates: for the graph; rows: which rows of the base to compare, where the clusters chose them;
+    gathers: whether rows that are compared exactly are copied together first; keep: whether what is copied together,
+    vectors or sketches, is to be kept for the next search."""
 
     path: Path
     candidates: int = 0
     rows: NDArray[np.int64] | None = None
+    gathers: bool = False
     keep: bool = False
-
-
-class ExactWay(NamedTuple):
-    """The cheapest way to compare each allowed row."""
-
-    nanoseconds: float
-    gathers: bool
-    keep: bool
 
 
 def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0) -> Plan:
@@ -55,33 +49,33 @@ def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0) ->
     view = allowed.view
     if not allowed.count:
         return Plan(Path.EMPTY)
-    way = exact_way(allowed)
-    exact = Plan(Path.EXACT if allowed.everything else Path.EXACT_FILTERED, keep=way.keep)
+    exact, exact_ns = exactly(allowed)
     if view.base is None or reach > MOST_REACH or allowed.count <= reach:
         return exact
     candidates = int(view.base.effort.candidates * effort) + max(0, reach - _FREE_REACH)
     dimension = view.halves.shape[1]
     if allowed.everything:
-        return Plan(Path.GRAPH, candidates) if candidates * dimension * _GRAPH < way.nanoseconds else exact
+        return Plan(Path.GRAPH, candidates) if candidates * dimension * _GRAPH < exact_ns else exact
     sketches_ns, keep = _by_sketches(allowed)
-    cheapest = exact if way.nanoseconds <= sketches_ns else Plan(Path.SKETCHES_FILTERED, keep=keep)
-    least_ns = min(way.nanoseconds, sketches_ns)
+    cheapest = exact if exact_ns <= sketches_ns else Plan(Path.SKETCHES_FILTERED, keep=keep)
+    least_ns = min(exact_ns, sketches_ns)
     planning_ns = _LOCAL_ROWS * _MEMBER_NS + len(view.base.clusters.centroids) * (dimension * _LIST + _LIST_NS)
     if least_ns < _WORTH * planning_ns:
         return cheapest
     return _under_filter(allowed, query, reach, candidates, view.base, least_ns) or cheapest
 
 
-def exact_way(allowed: Allowed) -> ExactWay:
-    """How to compare each allowed row. Vectors are copied together for good from the second search on, where the view
-    has room for them."""
+def exactly(allowed: Allowed) -> tuple[Plan, float]:
+    """The cheapest way to compare each allowed row, and what it takes, in nanoseconds. Vectors are copied together for
+    good from the second search on, where the view has room for them."""
     count, dimension = allowed.count, allowed.view.halves.shape[1]
+    path = Path.EXACT if allowed.everything else Path.EXACT_FILTERED
     if allowed.everything and count == allowed.view.count:
-        return ExactWay(count * dimension * _ALL, False, False)
+        return Plan(path), count * dimension * _ALL
     keep = allowed.is_gathered or (allowed.asked > 1 and not allowed.everything and allowed.has_room(dimension * 2))
     gather_ns = count * dimension * (_TOGETHER if keep else _GATHER)
     scan_ns = allowed.view.count * _SKIP_NS + count * dimension * _SCAN
-    return ExactWay(min(gather_ns, scan_ns), gather_ns < scan_ns, keep)
+    return Plan(path, gathers=gather_ns < scan_ns, keep=keep), min(gather_ns, scan_ns)
 
 
 def _by_sketches(allowed: Allowed) -> tuple[float, bool]:

@@ -11,6 +11,7 @@ from pyroaring import BitMap
 from index.allowed import Allowed, AllowedByFilter
 from index.bits import members
 from index.duplicates import duplicate_groups
+from index.faiss_index import RowNumbers
 from index.filters.evaluate import allowed_slots
 from index.filters.syntax import parse_filter
 from index.learning import QueryMean
@@ -18,7 +19,7 @@ from index.model import DuplicateGroup, Facet, Hit, SearchAnswer, SearchQuery, S
 from index.payloads import unpack_records
 from index.readers import ReaderPool
 from index.recall import RecallCheck
-from index.search import Found, Window, nearest, nearest_groups
+from index.search import Window, nearest, nearest_groups
 from index.store import read_digests, read_page, read_records, read_rows
 from index.view import View
 from index.ways import THROUGH_BASE, Asked
@@ -71,13 +72,15 @@ class Reading:
         window = Window(query.k, query.offset, query.max_distance)
         if query.group_by_product:
             found, path = nearest_groups(asked, window, query.group_size)
+            slots = np.array([f.slot for group in found for f in group], np.int64)
+            hits = iter(self._hits(view, slots, [f.distance for group in found for f in group], query.include_vectors))
+            groups = tuple([tuple(islice(hits, len(group))) for group in found])
         else:
-            alone, path = nearest(asked, window)
+            slots, distances, path = nearest(asked, window)
             if path in THROUGH_BASE and check.wants_sample and not query.offset and query.max_distance is None:
-                check.offer(asked, [f.slot for f in alone])
-            found = [[f] for f in alone]
-        groups = self._hits(view, found, query.include_vectors)
-        facets = tuple(facet_of(allowed, name) for name in query.facets)
+                check.offer(asked, slots.tolist())
+            groups = tuple([(hit,) for hit in self._hits(view, slots, distances.tolist(), query.include_vectors)])
+        facets = tuple([facet_of(allowed, name) for name in query.facets])
         count = allowed.count - len(dropped)
         return SearchAnswer(groups, count, path, view.sequence, view.index_time_ms, facets, learned)
 
@@ -115,18 +118,14 @@ class Reading:
         with self._readers.connection() as connection:
             return frozenset(r.row_id for r in read_records(connection, sorted(record_ids), vectors=False).values())
 
-    def _hits(self, view: View, found: Sequence[Sequence[Found]], vectors: bool) -> tuple[tuple[Hit, ...], ...]:
-        slots = [f.slot for group in found for f in group]
-        at = np.array(slots, np.int64)
+    def _hits(self, view: View, at: RowNumbers, distances: list[float], vectors: bool) -> list[Hit]:
+        slots = at.tolist()
         row_ids, sequences = view.row_ids[at].tolist(), view.sequences[at].tolist()
         records = unpack_records(view.payloads.records(slots), row_ids, sequences, self._fingerprint)
         if vectors:
             stored = self._vectors(view, slots)
             records = [r._replace(vector=stored[s]) for r, s in zip(records, slots, strict=True)]
-        hits = iter(
-            [_new(Hit, (r, f.distance)) for r, f in zip(records, (f for group in found for f in group), strict=True)]
-        )
-        return tuple([tuple(islice(hits, len(group))) for group in found])
+        return [_new(Hit, pair) for pair in zip(records, distances, strict=True)]
 
     def _vectors(self, view: View, slots: list[int]) -> dict[int, Vector]:
         """The vectors as they were given; in half precision for a row that was written anew since the view."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -56,9 +56,8 @@ class RecallCheck:
         sample, self._sample = self._sample, None
         if sample is None or view.base is None or sample.asked.allowed.view.base is not view.base:
             return
-        asked = replace(sample.asked, exact=True)
-        exact, _ = nearest(asked, Window(K, 0, None))
-        wanted = {f.slot for f in exact}
+        exact = nearest(sample.asked._replace(exact=True), Window(K, 0, None))
+        wanted = set(exact.slots.tolist())
         if not wanted:
             return
         with self._lock:

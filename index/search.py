@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +11,11 @@ from pyroaring import BitMap
 from index.allowed import Allowed
 from index.faiss_index import RowNumbers, Scores
 from index.model import Path
-from index.planner import MOST_REACH, Plan, plan
-from index.ways import THROUGH_BASE, Asked, along, exactly
+from index.planner import MOST_REACH, exactly, plan
+from index.ways import THROUGH_BASE, Asked, along
 
 _TIE_MARGIN, _BEYOND = 16, 16
+_ONE, _NONE = np.array(1, np.float32), np.array(0, np.float32)  # which numpy need not convert each time
 _CANDIDATES, _LEAST_CANDIDATES = 4, 128  # for an order by distance where rows are compared otherwise
 _STEPS = (32, 128, 512, MOST_REACH)  # results that are looked for at once, so that pages of one query fit together
 
@@ -25,6 +25,14 @@ class Found(NamedTuple):
 
     slot: int
     distance: float
+
+
+class Ranked(NamedTuple):
+    """Slots and their cosine distances, nearest first, and the way that they were found."""
+
+    slots: RowNumbers
+    distances: Scores
+    path: Path
 
 
 class Window(NamedTuple):
@@ -39,13 +47,19 @@ class Window(NamedTuple):
         return self.offset + self.k
 
 
-def nearest(asked: Asked, window: Window) -> tuple[list[Found], Path]:
-    """The allowed slots of the window, nearest first, equal distances in order of insertion; and the way taken."""
-    slots, distances, path = _ordered(asked, window.end)
-    found = list(map(Found, slots[window.offset :].tolist(), distances[window.offset :].tolist()))
-    if window.end > _STEPS[0] - _TIE_MARGIN and asked.allowed.view.frame is None:
-        found.sort(key=lambda f: (f.distance, f.slot))
-    return _within(found, window.max_distance), path
+def nearest(asked: Asked, window: Window) -> Ranked:
+    """The allowed slots of the window, equal distances in order of insertion."""
+    slots, distances, path = ranked = _ordered(asked, window.end)
+    if not window.offset and window.max_distance is None and window.k <= _STEPS[0] - _TIE_MARGIN:
+        return ranked
+    slots, distances = slots[window.offset :], distances[window.offset :]
+    if asked.allowed.view.frame is None:
+        order = np.lexsort((slots, distances))
+        slots, distances = slots[order], distances[order]
+    if window.max_distance is not None:
+        near = distances.astype(np.float64) <= window.max_distance
+        slots, distances = slots[near], distances[near]
+    return Ranked(slots, distances, path)
 
 
 def nearest_groups(asked: Asked, window: Window, size: int) -> tuple[list[list[Found]], Path]:
@@ -81,40 +95,47 @@ def _members(asked: Asked, leader: Found, window: Window, size: int) -> list[Fou
         return [leader]
     product = BitMap(np.flatnonzero(view.products == code).astype(np.uint32))
     within = Allowed(view, product & asked.allowed.rows, False)
-    return nearest(replace(asked, allowed=within, exact=True), Window(size, 0, window.max_distance))[0]
+    found = nearest(asked._replace(allowed=within, exact=True), Window(size, 0, window.max_distance))
+    return list(map(Found, found.slots.tolist(), found.distances.tolist()))
 
 
-def _ordered(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:
+def _ordered(asked: Asked, k: int) -> Ranked:
     """The `k` nearest slots in a stable order: whatever `k`, the first ones are the same, so that pages of one query
     fit together. What only a deeper look finds comes after what a shallow one had found."""
     if asked.by_distance and asked.allowed.view.frame is not None:
         return _by_distance(asked, k)
     reach = _reach(asked, k)
-    slots, distances, path = _looked_up(asked, k, reach)
+    slots, distances, path = ranked = _looked_up(asked, k, reach)
     if reach == _STEPS[0] or asked.exact or asked.allowed.view.base is None:
-        return slots, distances, path
+        return ranked
     shallower = max(s for s in _STEPS if s < reach) - _TIE_MARGIN - len(asked.dropped)
     if shallower <= 0:
-        return slots, distances, path
+        return ranked
     first, first_distances, _ = _ordered(asked, shallower)
     rest = ~np.isin(slots, first)
-    return np.concatenate([first, slots[rest]])[:k], np.concatenate([first_distances, distances[rest]])[:k], path
+    slots, distances = np.concatenate([first, slots[rest]]), np.concatenate([first_distances, distances[rest]])
+    return Ranked(slots[:k], distances[:k], path)
 
 
-def _looked_up(asked: Asked, k: int, reach: int) -> tuple[RowNumbers, Scores, Path]:
+def _looked_up(asked: Asked, k: int, reach: int) -> Ranked:
     """The `k` nearest slots, equal distances in order of insertion: ties at the cut are resolved by looking further."""
-    count = asked.allowed.count
+    allowed = asked.allowed
     k += len(asked.dropped)
     while True:
-        way = Plan(Path.EXACT) if asked.exact else plan(asked.allowed, asked.vector, reach, effort=asked.effort)
+        if asked.exact:
+            way = exactly(allowed)[0]._replace(path=Path.EXACT, keep=False)
+        else:
+            way = plan(allowed, asked.vector, reach, effort=asked.effort)
         slots, scores = along(way, asked, reach)
-        if way.path in THROUGH_BASE and len(slots) < min(k, count):  # some are left that the way missed
-            way = Plan(Path.EXACT_FILTERED)
-            slots, scores = exactly(asked, reach, keep=False)
-        order = np.lexsort((slots, -scores))
-        slots, scores = slots[order], scores[order]
-        if len(slots) < reach or len(slots) >= count or scores[reach - 1] < scores[k - 1]:
-            return *_kept(asked, slots[:k], _distances(asked, slots[:k], scores[:k])), way.path
+        if way.path in THROUGH_BASE and len(slots) < min(k, allowed.count):  # some are left that the way missed
+            way = exactly(allowed)[0]._replace(path=Path.EXACT_FILTERED, keep=False)
+            slots, scores = along(way, asked, reach)
+        values = scores.tolist()
+        if len(set(values)) < len(values):
+            order = np.lexsort((slots, -scores))
+            slots, scores = slots[order], scores[order]
+        if len(values) < reach or len(values) >= allowed.count or values[reach - 1] < values[k - 1]:
+            return _kept(asked, Ranked(slots[:k], _distances(asked, slots[:k], scores[:k]), way.path))
         reach *= 2
 
 
@@ -125,25 +146,26 @@ def _reach(asked: Asked, k: int) -> int:
     return _STEPS[place] if place < len(_STEPS) else wanted
 
 
-def _by_distance(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:
+def _by_distance(asked: Asked, k: int) -> Ranked:
     """Candidates by the learnt likeness, ordered anew."""
-    slots, distances, path = _ordered(replace(asked, by_distance=False), max(k * _CANDIDATES, _LEAST_CANDIDATES))
+    slots, distances, path = _ordered(asked._replace(by_distance=False), max(k * _CANDIDATES, _LEAST_CANDIDATES))
     order = np.lexsort((slots, distances))[:k]
-    return slots[order], distances[order], path
+    return Ranked(slots[order], distances[order], path)
 
 
 def _distances(asked: Asked, slots: RowNumbers, scores: Scores) -> Scores:
     view = asked.allowed.view
     if view.frame is None:
-        return np.asarray(np.maximum(1.0 - scores, 0.0), np.float32)
+        distances = np.subtract(_ONE, scores)
+        return distances if not len(scores) or scores[0] <= 1.0 else np.maximum(distances, _NONE)
     return view.distances(asked.original, slots)
 
 
-def _kept(asked: Asked, slots: RowNumbers, distances: Scores) -> tuple[RowNumbers, Scores]:
+def _kept(asked: Asked, ranked: Ranked) -> Ranked:
     if not asked.dropped:
-        return slots, distances
-    keep = ~np.isin(slots, asked.dropped)
-    return slots[keep], distances[keep]
+        return ranked
+    keep = ~np.isin(ranked.slots, asked.dropped)
+    return Ranked(ranked.slots[keep], ranked.distances[keep], ranked.path)
 
 
 def _within(found: list[Found], max_distance: float | None) -> list[Found]:

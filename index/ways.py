@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,15 +10,14 @@ from index.allowed import Allowed, Sketched
 from index.comparing import FEW_ROWS, compared, promising
 from index.faiss_index import Bits, RowNumbers, Scores
 from index.model import Path, Vector
-from index.planner import Plan, are_set, exact_way, most_visited
+from index.planner import Plan, are_set, most_visited
 
 THROUGH_BASE = frozenset({Path.SKETCHES_FILTERED, Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})
 _FURTHER = 1.5  # lists are walked as much further for rows that they were not made for
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """A query over allowed rows.
 
     vector: as rows are compared with it; original: as the encoder made it. dropped: allowed slots that are left out of
@@ -36,28 +35,31 @@ class Asked:
 
 
 def along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
-    """About the `reach` best slots, in no particular order, and their inner products with the query."""
+    """About the `reach` best slots, best first, and their inner products with the query."""
     if way.path is Path.EMPTY:
         return _NOTHING
     if way.path not in THROUGH_BASE:
-        return exactly(asked, reach, keep=way.keep)
-    view, bits = asked.allowed.view, asked.allowed.bits
-    parts = [_through_base(way, asked, reach)]
+        return _exactly(way, asked, reach)
+    view = asked.allowed.view
+    found = _through_base(way, asked, reach)
+    if view.count == view.base_rows:
+        return found
+    parts = [found]
     if len(view.listed) and way.path is not Path.SKETCHES_FILTERED:
         parts.append(_in_lists(asked, reach))
     if view.count > view.last_rows:
-        last, rows = view.last.search(asked.vector, reach, _tail_bits(bits, view.last_rows))
+        last, rows = view.last.search(asked.vector, reach, _tail_bits(asked.allowed.bits, view.last_rows))
         parts.append((rows + view.last_rows, last))
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate([s for s, _ in parts]), np.concatenate([s for _, s in parts])
+    slots, scores = np.concatenate([s for s, _ in parts]), np.concatenate([s for _, s in parts])
+    order = np.argsort(-scores)[:reach]
+    return slots[order], scores[order]
 
 
-def exactly(asked: Asked, reach: int, *, keep: bool) -> tuple[RowNumbers, Scores]:
-    """The `reach` best slots, each allowed one compared. `keep`: hold on to vectors that are copied together."""
+def _exactly(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+    """The `reach` best slots, each allowed one compared."""
     allowed = asked.allowed
-    if exact_way(allowed).gathers:
-        gathered = allowed.gathered(keep=keep)
+    if way.gathers:
+        gathered = allowed.gathered(keep=way.keep)
         scores, rows = gathered.flat.search(asked.vector, reach)
         return gathered.slots[rows], scores
     scores, slots = allowed.view.all_rows.search(asked.vector, reach, allowed.bits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -160,7 +160,7 @@ def _rescaled(answer: SearchAnswer, asked: EmphasisedQuery) -> SearchAnswer:
     if asked.scale == 1.0:
         return answer
     groups = tuple(tuple(h._replace(distance=asked.distance(h.distance)) for h in group) for group in answer.groups)
-    return replace(answer, groups=groups)
+    return answer._replace(groups=groups)
 
 
 def _reach(wanted: SearchInput, score: ScoreSpec) -> float | None:
