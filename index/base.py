@@ -45,7 +45,9 @@ class Clusters:
     def __init__(self, centroids: NDArray[np.float32], lists: NDArray[np.int32]) -> None:
         """centroids: shape (lists, dimension); lists: for each row the number of its list."""
         self.centroids, self.lists = centroids, lists
-        self._order = np.argsort(lists, kind="stable").astype(np.int32)
+        # Short numbers are sorted by their digits, in a tenth of the time.
+        short = lists.astype(np.min_scalar_type(len(centroids)))
+        self._order = np.argsort(short, kind="stable").astype(np.int32)
         self._starts = np.searchsorted(lists[self._order], np.arange(len(centroids) + 1)).astype(np.int64)
 
     @cached_property
@@ -87,15 +89,14 @@ class Base:
     clusters: Clusters
     sketcher: Sketcher
     effort: Effort
-    content: bytes  # of the graph, for snapshots and extensions
     uid: str  # random, told to snapshots, so that they know it again
 
     def to_bytes(self) -> bytes:
         """Everything but the rows themselves."""
-        return packed(self.content, self.clusters, self.sketcher, self.effort, self.uid)
+        return packed(self.graph.to_bytes(), self.clusters, self.sketcher, self.effort, self.uid)
 
     @classmethod
-    def from_bytes(cls, content: bytes | memoryview, halves: Halves) -> Base:
+    def from_bytes(cls, content: bytes | bytearray, halves: Halves) -> Base:
         """What `to_bytes` wrote, over rows of which the first belong to it. Raises SnapshotDamaged."""
         try:
             (size,) = _HEAD.unpack_from(content)
@@ -107,13 +108,13 @@ class Base:
             mean = np.frombuffer(content, np.float32, halves.shape[1], at)
             at += mean.nbytes
             lists = np.frombuffer(content, np.int32, rows, at)
-            graph = bytes(content[at + lists.nbytes :])
+            graph = memoryview(content)[at + lists.nbytes :]
         except (struct.error, ValueError, KeyError, TypeError) as error:
             raise SnapshotDamaged(f"the base does not parse: {error}") from error
         if rows > len(halves):
             raise SnapshotDamaged(f"the base covers {rows} rows of {len(halves)}")
         clusters = Clusters(centroids.reshape(-1, halves.shape[1]).copy(), lists.copy())
-        return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, Sketcher(mean.copy()), effort, graph, uid)
+        return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, Sketcher(mean.copy()), effort, uid)
 
 
 def packed(graph: bytes, clusters: Clusters, sketcher: Sketcher, effort: Effort, uid: str) -> bytes:

@@ -80,7 +80,9 @@ def build(halves: Halves, previous: Base | None) -> tuple[bytes, Sketcher]:
         centroids, trained = previous.clusters.centroids, previous.effort.trained_rows
         sketcher = previous.sketcher
         lists = np.concatenate([previous.clusters.lists, Centroids(centroids).nearest(halves[previous.rows :])])
-        graph = Graph.build(halves[:known], previous.content) if known > previous.rows else previous.content
+        graph = previous.graph.to_bytes()
+        if known > previous.rows:
+            graph = Graph.build(halves[:known], graph)
     queries = _sample(halves, known, len(halves), _SAMPLE)
     if previous is not None and len(queries) < _ENOUGH:
         effort = previous.effort

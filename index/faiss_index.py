@@ -80,7 +80,7 @@ class Graph:
         return _serialised(index)
 
     @classmethod
-    def from_bytes(cls, content: bytes, halves: Halves) -> Graph:
+    def from_bytes(cls, content: bytes | memoryview, halves: Halves) -> Graph:
         """The graph that `build` made of these rows. Check a checksum first: FAISS accepts flipped bits silently.
 
         Raises SnapshotDamaged where FAISS refuses it or it belongs to another number of rows.
@@ -92,6 +92,16 @@ class Graph:
         if not isinstance(index, faiss.IndexHNSWSQ) or index.ntotal != len(halves) or index.d != halves.shape[1]:
             raise SnapshotDamaged("the graph belongs to other rows")
         return cls(index, halves)
+
+    def to_bytes(self) -> bytes:
+        """What `from_bytes` reads: the links, without the rows."""
+        return _serialised(self._index)
+
+    @property
+    def bytes(self) -> int:
+        """How much memory the links take."""
+        links = self._index.hnsw
+        return int(4 * links.neighbors.size() + 8 * links.offsets.size() + 4 * links.levels.size())
 
     def search(self, query: Scores, k: int, effort: int, allowed: Bits | None = None) -> tuple[Scores, RowNumbers]:
         """About the `k` best rows; `effort` is how many candidates are kept on the way (efSearch), at least k."""
@@ -199,7 +209,7 @@ def _add(index: Any, halves: Halves) -> None:
 def _serialised(index: Any) -> bytes:
     writer = faiss.VectorIOWriter()
     faiss.write_index(index, writer, faiss.IO_FLAG_SKIP_STORAGE)
-    return bytes(faiss.vector_to_array(writer.data).tobytes())
+    return bytes(faiss.vector_to_array(writer.data).data)
 
 
 def _selector(allowed: Bits) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,11 @@ class _Sorted:
         order = np.argsort(values, kind="stable")
         self.slots, self.values = slots[order], values[order]
         self._step = max(1, -(-len(slots) // _BUCKETS))
-        starts = range(0, len(slots), self._step)
-        self._buckets = [BitMap(np.sort(self.slots[i : i + self._step])) for i in starts]
+
+    @cached_property
+    def _buckets(self) -> list[BitMap]:
+        starts = range(0, len(self.slots), self._step)
+        return [BitMap(np.sort(self.slots[i : i + self._step])) for i in starts]
 
     def matching(self, compare: str, value: float) -> BitMap:
         left = int(np.searchsorted(self.values, value, "left"))

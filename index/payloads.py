@@ -50,7 +50,7 @@ def unpack_records(
 
 @dataclass(frozen=True)
 class PackedChunk:
-    """Consecutive packed records: record i is content[offsets[i]:offsets[i + 1]]."""
+    """Consecutive packed records: record i is content[offsets[i]:offsets[i + 1]]. Something else may come first."""
 
     offsets: NDArray[np.uint32]
     content: bytearray

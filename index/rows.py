@@ -190,9 +190,5 @@ def compacted(view: View) -> Rows:
 
 def memory_of(view: View) -> int:
     """About how many bytes the rows of a view take: vectors, records, row numbers, sketches and the base."""
-    base = (
-        0
-        if view.base is None
-        else 2 * len(view.base.content) + view.base.clusters.centroids.nbytes + 12 * view.base_rows
-    )
+    base = 0 if view.base is None else view.base.graph.bytes + view.base.clusters.centroids.nbytes + 12 * view.base_rows
     return view.halves.nbytes + view.sketches.nbytes + view.payloads.bytes + 28 * view.count + base

@@ -24,6 +24,7 @@ from index.base import Base
 from index.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypt_file, plain_size
 from index.errors import SnapshotDamaged
 from index.faiss_index import FAISS_VERSION
+from index.halves import Halves
 from index.layout import CollectionLayout
 from index.learning import Frame
 from index.model import CollectionSpec
@@ -119,21 +120,24 @@ class SnapshotFiles:
         if manifest["frame"] != _frame_uid(frame):
             return None
         rows = load_rows(manifest, self._spec.dimension, frame)
-        with ThreadPoolExecutor(_DECRYPTED_AT_ONCE) as threads:
-            read = {
-                n: threads.submit(self._decrypted, path, n, manifest, rows.destination(n)) for n in manifest["files"]
-            }
-            base = {n: read.pop(n) for n in list(read) if n == _BASE or n.startswith(SKETCHES)}
-            loaded = rows.finished({n: future.result() for n, future in read.items()})
+        rooms = {name: room for name in manifest["files"] if (room := rows.room(name)) is not None}
+        with ThreadPoolExecutor(_DECRYPTED_AT_ONCE) as threads:  # what more is to be done with comes first
+            others = [name for name in manifest["files"] if name not in rooms and name != _BASE]
+            read = {name: threads.submit(self._plain, path, name, manifest) for name in others}
+            base = threads.submit(self._base, path, manifest, rows.halves)
+            filled = {name: threads.submit(self._fill, path, name, manifest, room) for name, room in rooms.items()}
+            loaded = rows.finished({name: future.result() for name, future in read.items()})
+        sketched = [filled.pop(name) for name in rooms if name.startswith(SKETCHES)]
+        for vectors in filled.values():
+            vectors.result()
         why = ""
-        if base:
-            try:
-                if manifest["faiss_version"] != FAISS_VERSION:
-                    raise SnapshotDamaged(f"{path.name}: its base is of another version of FAISS")
-                contents = {n: future.result() for n, future in base.items()}
-                loaded.set_base(Base.from_bytes(contents[_BASE], loaded.view.halves), rows.sketches)
-            except SnapshotDamaged as error:
-                why = str(error)
+        try:
+            for sketches in sketched:
+                sketches.result()
+            if base.result() is not None:
+                loaded.set_base(base.result(), rows.sketches)
+        except SnapshotDamaged as error:
+            why = str(error)
         return Loaded(manifest["sequence"], loaded, manifest["lineage"], why)
 
     def all_problems(self) -> Iterator[str]:
@@ -153,7 +157,7 @@ class SnapshotFiles:
                 content = (path / name).read_bytes()
                 if hashlib.sha256(content).hexdigest() != said["sha256"]:
                     raise SnapshotDamaged(f"{name}: its SHA-256 is not the manifest's")
-                self._decrypted(path, name, manifest, None)
+                self._plain(path, name, manifest)
             except (OSError, SnapshotDamaged) as error:
                 yield f"{path.name}: {error}"
         unknown = {p.name for p in path.iterdir()} - {*manifest["files"], MANIFEST}
@@ -211,11 +215,31 @@ class SnapshotFiles:
                 raise SnapshotDamaged(f"{path.name}: {name} is not what it must be")
         return manifest
 
-    def _decrypted(
-        self, path: Path, name: str, manifest: dict[str, Any], into: memoryview | None
-    ) -> bytes | memoryview:
-        """The plain content, in `into` where it is given: what the manifest speaks of, or SnapshotDamaged. AES-GCM
-        vouches for each byte; the prefix says that it is this writing of the file and no other."""
+    def _base(self, path: Path, manifest: dict[str, Any], halves: Halves) -> Base | None:
+        """The base, over rows that need not be there yet; None where the snapshot has none. Raises SnapshotDamaged."""
+        if _BASE not in manifest["files"]:
+            return None
+        if manifest["faiss_version"] != FAISS_VERSION:
+            raise SnapshotDamaged(f"{path.name}: its base is of another version of FAISS")
+        return Base.from_bytes(self._plain(path, _BASE, manifest), halves)
+
+    def _plain(self, path: Path, name: str, manifest: dict[str, Any]) -> bytearray:
+        """The plain content of a file. Raises SnapshotDamaged."""
+        content = self._encrypted(path, name, manifest)
+        plain = bytearray(plain_size(len(content)))
+        decrypt_into(self._key, purpose_of(name), content, memoryview(plain))
+        return plain
+
+    def _fill(self, path: Path, name: str, manifest: dict[str, Any], room: memoryview) -> None:
+        """Writes the plain content of a file where there is room for it. Raises SnapshotDamaged."""
+        content = self._encrypted(path, name, manifest)
+        if plain_size(len(content)) != len(room):
+            raise SnapshotDamaged(f"{path.name}: {name} has another size than its rows")
+        decrypt_into(self._key, purpose_of(name), content, room)
+
+    def _encrypted(self, path: Path, name: str, manifest: dict[str, Any]) -> memoryview:
+        """A file: what the manifest speaks of, or SnapshotDamaged. AES-GCM vouches for each byte; the prefix says that
+        it is this writing of the file and no other."""
         said = manifest["files"][name]
         try:
             content = mapped_file(path / name)
@@ -223,12 +247,7 @@ class SnapshotFiles:
             raise SnapshotDamaged(f"{path.name}: {error}") from error
         if len(content) != said["bytes"] or bytes(content[:PREFIX_BYTES]).hex() != said["prefix"]:
             raise SnapshotDamaged(f"{path.name}: {name} is not the file that the manifest speaks of")
-        size = plain_size(len(content))
-        target = memoryview(bytearray(size)) if into is None else into
-        if len(target) != size:
-            raise SnapshotDamaged(f"{path.name}: {name} has another size than its rows")
-        decrypt_into(self._key, purpose_of(name), content, target)
-        return target
+        return content
 
     def _mac(self, manifest: dict[str, Any]) -> str:
         body = {name: value for name, value in manifest.items() if name != "mac"}

@@ -15,7 +15,7 @@ from index.bits import members
 from index.columns import Columns
 from index.errors import SnapshotDamaged
 from index.growing import SlotTable
-from index.halves import RowMatrix
+from index.halves import Halves, RowMatrix
 from index.learning import Frame
 from index.listed import NO_SKETCHES
 from index.payloads import CHUNK_ROWS, PackedChunk, Payloads
@@ -45,7 +45,9 @@ def pack_chunk(view: View, start: int, end: int) -> bytes:
     """The packed records of the slots: one offset more than there are (uint32), and the bytes; those that are not live
     are zeros."""
     chunk = view.payloads.chunk(start // CHUNK_ROWS, end - start).without(_dead(view, start, end))
-    return chunk.offsets[: end - start + 1].tobytes() + bytes(chunk.content[: int(chunk.offsets[end - start])])
+    offsets = chunk.offsets[: end - start + 1]
+    content = bytes(chunk.content[int(offsets[0]) : int(offsets[-1])])
+    return b"".join(((offsets - offsets[0]).tobytes(), content))
 
 
 def pack_rows(view: View) -> bytes:
@@ -70,25 +72,28 @@ class LoadingRows:
         self._rooms = {**_rooms("vectors", self._matrix, count), **_rooms(SKETCHES, self._sketches, base_rows)}
 
     @property
+    def halves(self) -> Halves:
+        """The vectors, which may not be there yet."""
+        return self._matrix.view(0, self._count)
+
+    @property
     def sketches(self) -> Sketches:
         """Of the base's rows."""
         return self._sketches.view(0, self._sketches.rows)
 
-    def destination(self, name: str) -> memoryview | None:
+    def room(self, name: str) -> memoryview | None:
         """Where the plain content of a file is to be written, if it has a place already."""
         return self._rooms.get(name)
 
-    def finished(self, contents: Mapping[str, bytes | memoryview]) -> Rows:
-        """The rows, once all files are there. Raises SnapshotDamaged."""
+    def finished(self, contents: Mapping[str, bytearray]) -> Rows:
+        """The rows, given those files that have no place; the others may still be on their way. Raises
+        SnapshotDamaged."""
         try:
-            missing = {name for name in self._rooms if not name.startswith(SKETCHES)} - set(contents)
-            if missing:
-                raise ValueError(f"{sorted(missing)[0]} is missing")
             return Rows.of(self._view(contents), self._matrix)
         except (ValueError, KeyError, IndexError, struct.error) as error:
             raise SnapshotDamaged(f"the rows do not parse: {error}") from error
 
-    def _view(self, contents: Mapping[str, bytes | memoryview]) -> View:
+    def _view(self, contents: Mapping[str, bytearray]) -> View:
         count, packed = self._count, contents["rows.enc"]
         row_ids, sequences = _array(packed, np.int64, count, 0), _array(packed, np.int64, count, 8 * count)
         products = _array(packed, np.int32, count, 16 * count)
@@ -100,7 +105,7 @@ class LoadingRows:
         for number, start in enumerate(range(0, count, CHUNK_ROWS)):
             rows, content = min(CHUNK_ROWS, count - start), contents[f"records-{number:05d}.enc"]
             offsets = _array(content, np.uint32, rows + 1, 0)
-            payloads.append_chunk(PackedChunk(offsets, bytearray(content[offsets.nbytes :])))
+            payloads.append_chunk(PackedChunk(offsets + np.uint32(offsets.nbytes), content))
         columns = Columns.from_bytes(bytes(contents["columns.enc"]))
         return View(
             count, live, self._matrix.view(0, count), None, columns, payloads, row_ids, sequences, products, 0, 0,
@@ -112,6 +117,11 @@ def load_rows(manifest: Mapping[str, Any], dimension: int, frame: Frame | None) 
     """Room for what the manifest speaks of, rows that are seen from `frame`. Raises SnapshotDamaged."""
     if manifest["dimension"] != dimension:
         raise SnapshotDamaged("the vectors have another dimension than the collection")
+    missing = {f"vectors-{number:05d}.enc" for number in range(-(-manifest["rows"] // CHUNK_ROWS))} - set(
+        manifest["files"]
+    )
+    if missing:
+        raise SnapshotDamaged(f"{sorted(missing)[0]} is missing")
     return LoadingRows(manifest["rows"], manifest["base_rows"], dimension, frame)
 
 
@@ -134,5 +144,5 @@ def _dead(view: View, start: int, end: int) -> NDArray[np.int64]:
     return members(dead) - start
 
 
-def _array(content: bytes | memoryview, dtype: Any, count: int, at: int) -> NDArray[Any]:
+def _array(content: bytearray, dtype: Any, count: int, at: int) -> NDArray[Any]:
     return np.frombuffer(content, dtype, count, at) if count else np.zeros(0, dtype)
