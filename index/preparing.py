@@ -10,7 +10,7 @@ from index.model import Outcome, RecordWrite, WriteResult
 from index.store import Normalised
 from index.turns import pause
 
-_TURN = 16  # records that are checked between two pauses
+_TURN = 8  # records that are checked between two pauses
 
 
 def prepare(writes: Sequence[RecordWrite], dimension: int) -> list[Normalised | WriteResult]:

@@ -32,7 +32,7 @@ from index.turns import pause
 from index.view import View
 
 _COPIED_ROWS = 16_384
-_TURN = 32  # records that are taken over between two pauses
+_TURN = 8  # records that are taken over between two pauses
 
 
 @dataclass

@@ -17,7 +17,7 @@ from index.sqlite import Connection
 from index.store import Normalised, RowChange, pack_region, read_existing, read_sequence, read_usage, read_with_digest
 from index.turns import pause
 
-_TURN = 16  # records that are written between two pauses
+_TURN = 4  # records that are written between two pauses
 
 
 class Transaction:

@@ -36,7 +36,7 @@ from service.metrics import Metrics
 from service.objects.links import Links
 from service.objects.sealed import SealedObjects
 from service.objects.store import Bucket, ObjectStore
-from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten
+from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten, leave_to_stay
 from service.rpc.gate import Gate
 from service.rpc.guard import Admitting, Guard
 from service.rpc.server import RpcServer, Served, Transport
@@ -123,7 +123,9 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
         redis = await _start_redis(settings, data)  # before gRPC, whose threads a fork would disturb
         lifecycle = _assemble(settings, registry, redis)
         try:
-            on_ready(await lifecycle.start())
+            addresses = await lifecycle.start()
+            leave_to_stay()
+            on_ready(addresses)
             await stop_asked.wait()
         finally:
             await lifecycle.stop()

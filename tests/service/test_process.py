@@ -22,6 +22,12 @@ def test_the_self_test_sees_whether_freed_memory_is_overwritten() -> None:
     assert looked_at(plain) == "False True"
 
 
+def test_the_collector_does_not_look_through_what_is_there_at_the_start() -> None:
+    look = "import gc; from service.process import leave_to_stay; leave_to_stay(); print(len(gc.get_objects()))"
+    seen = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout
+    assert int(seen) < 100
+
+
 def test_decoders_see_nothing_of_the_settings() -> None:
     seen = decoder_environment({"PATH": "/bin", "AFTERIMAGE_MASTER_KEY": "k", "HOME": "/root", "GLIBC_TUNABLES": "x"})
     assert seen == {"PATH": "/bin", "GLIBC_TUNABLES": "x"}
