@@ -117,6 +117,7 @@ peers: $(STAMP) ## Install the engines that bench-index measures beside this ind
 
 bench-index: peers ## Measure the index beside bare FAISS and other engines (an hour and a half); writes JSON
 	@$(BIN)/python -m bench.index
+	@$(BIN)/python -m bench.index --dimension 512 --rows 20000 100000
 
 bench-index-life: $(STAMP) ## Measure writes, latency while it is rebuilt, cold starts, many tenants; writes JSON
 	@$(BIN)/python -m bench.index_life

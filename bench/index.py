@@ -26,6 +26,7 @@ from rich.table import Table
 
 from bench.environment import RESULTS, commit, write_result
 from bench.index_contenders import NAMES, THROUGH_GRPC, Contender, MilvusLite, open_contender
+from bench.index_vectors import DIMENSION
 from bench.index_workload import FILTERED_QUERIES, Condition, Workload
 
 ROUNDS = 3
@@ -40,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="*", default=SIZES)
     parser.add_argument("--only", nargs="*", default=NAMES, help="contenders")
+    parser.add_argument("--dimension", type=int, default=DIMENSION, help="other than 384: into index-<dimension>.json")
     parser.add_argument("--work", type=Path, help="folder for vectors and engines; else a temporary one")
     parser.add_argument(
         "--keep", action="store_true", help="keep the results of sizes and contenders that are not measured now"
@@ -50,26 +52,28 @@ def main() -> None:
         print(json.dumps(measured(options.contender, options.rows[0], options.work)))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        work = options.work or Path(temporary)
+        work, name_of_result = options.work or Path(temporary), "index"
+        if options.dimension != DIMENSION:
+            work, name_of_result = work / str(options.dimension), f"index-{options.dimension}"
         work.mkdir(parents=True, exist_ok=True)
-        described = prepare(work, options.rows)
-        before = json.loads((RESULTS / "index.json").read_text()) if options.keep else {}
+        described = prepare(work, options.rows, options.dimension)
+        before = json.loads((RESULTS / f"{name_of_result}.json").read_text()) if options.keep else {}
         results: dict[str, dict[str, Any]] = before.get("sizes", {})
         described = {**before.get("vectors", {}), **described}
         for rows in options.rows:
             results.setdefault(str(rows), {})
             for name in (n for n in options.only if rows <= MOST_ROWS.get(n, rows)):
                 results[str(rows)][name] = in_own_process(name, rows, work)
-                write_result("index", {"vectors": described, "rounds": ROUNDS, "sizes": results})
-            show(rows, results[str(rows)])
+                write_result(name_of_result, {"vectors": described, "rounds": ROUNDS, "sizes": results})
+            show(f"{rows:,} x {options.dimension}", results[str(rows)])
 
 
-def prepare(work: Path, sizes: list[int]) -> dict[str, Any]:
+def prepare(work: Path, sizes: list[int], dimension: int) -> dict[str, Any]:
     """Draws the vectors and looks up the right answers, once for all contenders; what the vectors are like."""
     from bench.index_vectors import local_intrinsic_dimension, real_vectors
 
     if not (work / "real.npy").exists():
-        np.save(work / "real.npy", real_vectors())
+        np.save(work / "real.npy", real_vectors(dimension))
     real = np.load(work / "real.npy")
     told: dict[str, Any] = {"real": {"rows": len(real), "dimension": local_intrinsic_dimension(real, real[::17])}}
     for rows in sizes:
@@ -147,7 +151,7 @@ def at_good_recall(curve: list[dict[str, float]]) -> dict[str, float] | None:
     return max(good, key=lambda p: p["per_second"]) if good else None
 
 
-def show(rows: int, found: dict[str, Any]) -> None:
+def show(title: str, found: dict[str, Any]) -> None:
     """Prints one table."""
     table = Table(
         "engine", "rows/s", "build s", "bytes/row", f"searches/s at recall >= {GOOD}", "best recall", box=None
@@ -167,7 +171,7 @@ def show(rows: int, found: dict[str, Any]) -> None:
             told,
             f"{best:.4f}",
         )
-    Console().print(f"\n{rows:,} x 384", table)
+    Console().print(f"\n{title}", table)
     filtered = {n: r["filters"] for n, r in found.items() if "filters" in r}
     if filtered:
         table = Table("filter", *filtered, box=None)

@@ -20,7 +20,7 @@ from bench.index_workload import Condition, K, Workload
 BATCH = 1000
 THROUGH_GRPC = "this index, gRPC"
 _DEFAULT = 0
-FACTORY = {"faiss HNSW": "HNSW24,SQfp16", "faiss IVF-PQ": "IVF{lists},PQ96x4fs,Refine(SQfp16)"}
+FACTORY = {"faiss HNSW": "HNSW24,SQfp16", "faiss IVF-PQ": "IVF{lists},PQ{parts}x4fs,Refine(SQfp16)"}
 
 
 class Contender(Protocol):
@@ -47,7 +47,8 @@ class Faiss:
 
         self._faiss, self._work, self._hnsw = faiss, work, kind == "faiss HNSW"
         lists = int(4 * work.rows**0.5)
-        self._index = faiss.index_factory(384, FACTORY[kind].format(lists=lists), faiss.METRIC_INNER_PRODUCT)
+        recipe = FACTORY[kind].format(lists=lists, parts=work.dimension // 4)
+        self._index = faiss.index_factory(work.dimension, recipe, faiss.METRIC_INNER_PRODUCT)
         self.efforts = (24, 32, 48, 64, 96, 128, 256, 512) if self._hnsw else (8, 16, 32, 64, 128, 256)
         self._masks: dict[Condition, Any] = {}
 
@@ -95,7 +96,7 @@ class Own:
 
         self._work, self._query = work, SearchQuery
         self.directory = TenantDirectory(DataDirectory(folder).tenant("a" * 32), bytes(32))
-        self.collection = self.directory.create(CollectionSpec("bench", "e", "f" * 16, 384, learning=False))
+        self.collection = self.directory.create(CollectionSpec("bench", "e", "f" * 16, work.dimension, learning=False))
 
     def insert(self) -> None:
         for batch in self.batches():
@@ -135,7 +136,7 @@ class QdrantEdge:
 
         self._q, self._work = q, work
         folder.mkdir(parents=True, exist_ok=True)
-        config = q.EdgeConfig(vectors=q.EdgeVectorParams(384, q.Distance.Cosine), max_search_threads=1)
+        config = q.EdgeConfig(vectors=q.EdgeVectorParams(work.dimension, q.Distance.Cosine), max_search_threads=1)
         self._shard = q.EdgeShard.create(str(folder), config)
 
     def insert(self) -> None:
@@ -187,7 +188,7 @@ class Usearch:
         from usearch.index import Index
 
         self._work = work
-        self._index = Index(ndim=384, metric="ip", dtype="f16", connectivity=16, expansion_add=128)
+        self._index = Index(ndim=work.dimension, metric="ip", dtype="f16", connectivity=16, expansion_add=128)
 
     def insert(self) -> None:
         pass
@@ -213,7 +214,7 @@ class Hnswlib:
     def __init__(self, work: Workload, folder: Path) -> None:
         import hnswlib
 
-        self._work, self._index = work, hnswlib.Index(space="ip", dim=384)
+        self._work, self._index = work, hnswlib.Index(space="ip", dim=work.dimension)
         self._index.init_index(max_elements=work.rows, M=16, ef_construction=128)
 
     def insert(self) -> None:
@@ -240,7 +241,7 @@ class Voyager:
         from voyager import Index, Space
 
         self._work = work
-        self._index = Index(Space.InnerProduct, num_dimensions=384, M=16, ef_construction=128)
+        self._index = Index(Space.InnerProduct, num_dimensions=work.dimension, M=16, ef_construction=128)
 
     def insert(self) -> None:
         pass
@@ -268,7 +269,7 @@ class MilvusLite:
         self._work, self._client = work, MilvusClient(str(folder / "milvus.db"))
         schema = MilvusClient.create_schema(auto_id=False)
         schema.add_field("id", DataType.INT64, is_primary=True)
-        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=384)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=work.dimension)
         schema.add_field("u", DataType.DOUBLE)
         for name in ("color", "zone"):
             schema.add_field(name, DataType.VARCHAR, max_length=16)

@@ -153,7 +153,7 @@ def cold(load: Workload, folder: Path, rows: int) -> dict[str, Any]:
     for number in range(2 * COLD):
         at_hand = number % 2 == 1
         if at_hand:
-            np.ones(4 * rows * 384, np.uint8)
+            np.ones(4 * rows * load.dimension, np.uint8)
         directory = opened(folder)
         started = time.perf_counter()
         collection = directory.collection("bench")

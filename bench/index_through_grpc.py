@@ -20,7 +20,7 @@ from bench.index_workload import Condition, K, Workload
 from examples.demo import AFTERIMAGE, running_server
 from service.encoder.manifest import model_digest
 
-DIMENSION, SIDE = 384, 8
+SIDE = 8
 
 
 class ThroughGrpc:
@@ -33,7 +33,7 @@ class ThroughGrpc:
     def __init__(self, work: Workload, folder: Path) -> None:
         self._work, self._open = work, contextlib.ExitStack()
         folder.mkdir(parents=True)
-        os.environ["AFTERIMAGE_ENCODERS_DIR"] = str(encoder_of(folder / "encoders", DIMENSION))
+        os.environ["AFTERIMAGE_ENCODERS_DIR"] = str(encoder_of(folder / "encoders", work.dimension))
         target, _ = self._open.enter_context(running_server(folder, "127.0.0.1:0", "127.0.0.1:0"))
         self._client = self._open.enter_context(Client(target, _key(folder), timeout_s=3600.0))
         self._client.create_collection("bench", encoder_id="bench")

@@ -66,6 +66,11 @@ class Workload:
         """How many."""
         return len(self.vectors)
 
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+        return int(self.vectors.shape[1])
+
     def payload(self, row: int) -> dict[str, str | float]:
         """The attributes of a row."""
         return {"u": float(self.u[row]), "color": f"c{self.color[row]}", "zone": f"z{self.zone[row]}"}
