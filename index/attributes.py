@@ -27,6 +27,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 def check_id(field: str, value: str, *, empty_allowed: bool = False) -> None:
     """Raises InvalidInput unless `value` is an id: 1 to 256 bytes of UTF-8 without control characters."""
+    if value.isascii() and value.isprintable() and 0 < len(value) <= MAX_ID_BYTES:
+        return
     if not value:
         if empty_allowed:
             return
@@ -39,15 +41,16 @@ def check_id(field: str, value: str, *, empty_allowed: bool = False) -> None:
 
 def check_attribute_name(name: str) -> None:
     """Raises InvalidInput unless `name` may name an attribute."""
-    if not _is_name(name):
-        raise InvalidInput("attributes", f"attribute name {name[:80]!r} does not match [a-z][a-z0-9_]{{0,63}}")
+    if _may_name(name):
+        return
     if name in _RESERVED:
         raise InvalidInput("attributes", f"{name} is a field of every record and cannot name an attribute")
+    raise InvalidInput("attributes", f"attribute name {name[:80]!r} does not match [a-z][a-z0-9_]{{0,63}}")
 
 
 @lru_cache(maxsize=4096)
-def _is_name(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None
+def _may_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and name not in _RESERVED
 
 
 def check_attributes(attributes: Attributes) -> None:
@@ -55,8 +58,12 @@ def check_attributes(attributes: Attributes) -> None:
     if len(attributes) > MAX_ATTRIBUTES:
         raise InvalidInput("attributes", f"{len(attributes)} attributes are more than {MAX_ATTRIBUTES}")
     for name, value in attributes.items():
-        check_attribute_name(name)
-        _check_value(f"attributes.{name}", value)
+        if not _may_name(name):
+            check_attribute_name(name)
+        if type(value) is str and len(value) <= MAX_STRING_BYTES and value.isascii():
+            continue
+        if type(value) is not float or not math.isfinite(value):
+            _check_value(f"attributes.{name}", value)
 
 
 def _check_value(field: str, value: AttributeValue) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import AbstractBitMap, BitMap
 
 from index.bits import members
-from index.model import Attributes
+from index.model import Attributes, AttributeValue
 from index.numbers import Numbers
 from index.postings import Postings, SlotMap, moved_bitmap
 from index.products import Products
@@ -30,6 +30,23 @@ class _Column:
         self.strings, self.members = Postings(), Postings()
         self.numbers = Numbers()
 
+    def extend(self, slots: Sequence[int], values: Sequence[AttributeValue]) -> None:
+        self.present.update(slots)
+        texts: list[tuple[str, int]] = []
+        numbers: list[tuple[int, float]] = []
+        for slot, value in zip(slots, values, strict=True):
+            if isinstance(value, str):
+                texts.append((value, slot))
+            elif isinstance(value, bool):
+                (self.true if value else self.false).add(slot)
+            elif isinstance(value, tuple):
+                self.members.extend([(member, slot) for member in value])
+            else:
+                numbers.append((slot, value))
+        self.strings.extend(texts)
+        if numbers:
+            self.numbers.extend(*zip(*numbers, strict=True))
+
 
 class Columns:
     """Attributes and product ids by slot. One writer, any number of readers."""
@@ -38,22 +55,19 @@ class Columns:
         self._columns: dict[str, _Column] = {}
         self.products = Products()
 
-    def add(self, slot: int, attributes: Attributes) -> None:
-        """Enters the attributes of a new slot."""
-        for name, value in attributes.items():
+    def extend(self, start: int, many: Sequence[Attributes]) -> None:
+        """Enters the attributes of new slots, one after another from `start`."""
+        by_name: dict[str, tuple[list[int], list[AttributeValue]]] = {}
+        for slot, attributes in enumerate(many, start):
+            for name, value in attributes.items():
+                slots, values = by_name.get(name) or by_name.setdefault(name, ([], []))
+                slots.append(slot)
+                values.append(value)
+        for name, (slots, values) in by_name.items():
             column = self._columns.get(name)
             if column is None:
                 column = self._columns[name] = _Column()
-            column.present.add(slot)
-            if isinstance(value, bool):
-                (column.true if value else column.false).add(slot)
-            elif isinstance(value, str):
-                column.strings.add(value, slot)
-            elif isinstance(value, tuple):
-                for member in value:
-                    column.members.add(member, slot)
-            else:
-                column.numbers.add(slot, value)
+            column.extend(slots, values)
 
     def present(self, name: str) -> BitMap:
         """Slots that have the attribute."""

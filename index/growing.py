@@ -22,12 +22,6 @@ class GrowingArray:
         if initial is not None:
             self.data[: self.length] = initial
 
-    def append(self, value: Any) -> None:
-        """Adds one entry."""
-        self._make_room(1)
-        self.data[self.length] = value
-        self.length += 1
-
     def extend(self, values: Sequence[Any] | NDArray[Any]) -> None:
         """Adds entries."""
         self._make_room(len(values))

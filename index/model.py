@@ -181,7 +181,7 @@ class SearchQuery(NamedTuple):
     by_distance: bool = False
 
 
-class Path(Enum):
+class Path(StrEnum):
     """Which way an answer was found: by comparing every allowed record, by the sketches of every allowed record, along
     the graph, or within the clusters that are nearest to the query."""
 

@@ -7,7 +7,7 @@ whose slots are also held as one bitmap per _BUCKETS-th. A range is then the uni
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -66,15 +66,14 @@ class Numbers:
         # Replaced as one, so that a reader has parts that belong together.
         self._parts = (ordered, GrowingArray(np.uint32), GrowingArray(np.float64))
 
-    def add(self, slot: int, value: float) -> None:
-        """Enters a new slot."""
+    def extend(self, slots: Sequence[int], values: Sequence[float]) -> None:
+        """Enters new slots and their numbers."""
         ordered, unsorted, _ = self._parts
         if unsorted.length >= max(_UNSORTED, len(ordered.slots) // 4):
-            slots, values = self.entries()
-            self._parts = (_Sorted(slots, values), GrowingArray(np.uint32), GrowingArray(np.float64))
+            self._parts = (_Sorted(*self.entries()), GrowingArray(np.uint32), GrowingArray(np.float64))
         _, new_slots, new_values = self._parts
-        new_values.append(value)  # before the slot, whose length readers go by
-        new_slots.append(slot)
+        new_values.extend(values)  # before the slots, whose length readers go by
+        new_slots.extend(slots)
 
     def matching(self, compare: str, value: float) -> BitMap:
         """Slots whose number compares so with `value`; `compare` is one of = != < <= > >=."""

@@ -52,6 +52,8 @@ def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0) ->
     exact, exact_ns = exactly(allowed)
     if view.base is None or reach > MOST_REACH or allowed.count <= reach:
         return exact
+    if not allowed.everything and exact_ns <= min(_PROMISING_NS, _WORTH * _LOCAL_ROWS * _MEMBER_NS):
+        return exact  # no sketches are faster, and no other way is worth a look
     candidates = int(view.base.effort.candidates * effort) + max(0, reach - _FREE_REACH)
     dimension = view.halves.shape[1]
     if allowed.everything:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,17 @@ class Postings:
         self._unpacking = threading.Lock()
         self._slots: dict[str, int | BitMap] = {}
 
-    def add(self, value: str, slot: int) -> None:
-        """Enters a slot under a value."""
+    def extend(self, entries: Iterable[tuple[str, int]]) -> None:
+        """Enters slots, each under a value."""
         slots = self._unpacked()
-        held = slots.get(value)
-        if held is None:
-            slots[value] = slot
-        elif isinstance(held, int):
-            slots[value] = BitMap((held, slot))
-        else:
-            held.add(slot)
+        for value, slot in entries:
+            held = slots.get(value)
+            if held is None:
+                slots[value] = slot
+            elif isinstance(held, int):
+                slots[value] = BitMap((held, slot))
+            else:
+                held.add(slot)
 
     def equal(self, value: str) -> BitMap:
         """Slots under this value."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from index.errors import QuotaExceeded
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """Records, and the bytes of their vectors, ids and attributes."""
 
     records: int = 0

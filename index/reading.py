@@ -79,7 +79,7 @@ class Reading:
             slots, distances, path = nearest(asked, window)
             if path in THROUGH_BASE and check.wants_sample and not query.offset and query.max_distance is None:
                 check.offer(asked, slots.tolist())
-            groups = tuple([(hit,) for hit in self._hits(view, slots, distances.tolist(), query.include_vectors)])
+            groups = tuple(zip(self._hits(view, slots, distances.tolist(), query.include_vectors), strict=True))
         facets = tuple([facet_of(allowed, name) for name in query.facets])
         count = allowed.count - len(dropped)
         return SearchAnswer(groups, count, path, view.sequence, view.index_time_ms, facets, learned)

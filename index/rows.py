@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 
 import numpy as np
 from pyroaring import BitMap, FrozenBitMap
@@ -32,7 +31,7 @@ from index.turns import pause
 from index.view import View
 
 _COPIED_ROWS = 16_384
-_TURN = 8  # records that are taken over between two pauses
+_TURN, _TOGETHER = 8, 32  # records that are taken over, whose attributes are entered, between two pauses
 
 
 @dataclass
@@ -147,11 +146,13 @@ class Rows:
             vectors, lengths = self.frame.rows(vectors)
             self._lengths.extend(lengths)
         self.matrix.append(vectors)
-        for slot, record, change in zip(count(self._row_ids.length), records, changes, strict=False):
-            if slot % _TURN == 0:
-                pause()
-            self._columns.add(slot, record.attributes)
-            self._payloads.append(pack_record(record, change.attributes_json or attributes_to_json(record.attributes)))
+        for start in range(0, len(records), _TOGETHER):
+            pause()
+            some = records[start : start + _TOGETHER]
+            self._columns.extend(self._row_ids.length + start, [r.attributes for r in some])
+            for record, change in zip(some, changes[start : start + _TOGETHER], strict=True):
+                attributes = change.attributes_json or attributes_to_json(record.attributes)
+                self._payloads.append(pack_record(record, attributes))
         self._sequences.extend([r.sequence for r in records])
         self._products.extend([self._columns.products.code(r.product_id) for r in records])
         self._row_ids.extend([r.row_id for r in records])

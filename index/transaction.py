@@ -66,6 +66,8 @@ class Transaction:
         if found is None:
             if given is None:
                 return _failed(write.record_id, DigestMoved("the record was deleted meanwhile"))
+            if write.kept is None:
+                return self._insert(write, given)
             return self._keeping(0, write, lambda: self._insert(write, given))
         old, old_digest = found
         same_picture = write.digest is not None and write.digest == old_digest

@@ -25,7 +25,7 @@ PRODUCTS = ["p1", "p1", "p2", "", "q1", ""]
 def matching(text: str) -> list[int]:
     columns, codes = Columns(), []
     for slot, (attributes, product) in enumerate(zip(ROWS, PRODUCTS, strict=True)):
-        columns.add(slot, attributes)
+        columns.extend(slot, [attributes])
         codes.append(columns.products.code(product))
     live = BitMap(range(len(ROWS)))
     tree = parse_filter(text)
@@ -175,7 +175,7 @@ def test_any_filter_agrees_with_a_row_by_row_evaluation(table: list[dict], tree:
         return
     columns = Columns()
     for slot, row in enumerate(table):
-        columns.add(slot, row)
+        columns.extend(slot, [row])
     live = BitMap(range(len(table)))
     parsed = parse_filter(as_text(tree))
     assert parsed is not None

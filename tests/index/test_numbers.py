@@ -25,16 +25,16 @@ def test_a_range_holds_what_compares_so_however_much_is_sorted(values, literal, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("index.numbers._UNSORTED", unsorted)
         held = Numbers()
-        for slot, value in enumerate(values):
-            held.add(slot, value)
+        for start in range(0, len(values), 3):
+            some = values[start : start + 3]
+            held.extend(range(start, start + len(some)), some)
         for name, compare in COMPARE.items():
             assert held.matching(name, literal) == BitMap(s for s, v in enumerate(values) if compare(v, literal))
 
 
 def test_what_is_moved_or_forgotten_is_found_in_its_new_place_or_not_at_all() -> None:
     held = Numbers()
-    for slot in range(100):
-        held.add(slot, float(slot))
+    held.extend(range(100), [float(slot) for slot in range(100)])
     places = np.full(100, -1)
     places[50:] = np.arange(50)
     assert held.moved(places).matching("<", 60.0) == BitMap(range(10))
