@@ -131,7 +131,7 @@ def _looked_up(asked: Asked, k: int, reach: int) -> Ranked:
             way = exactly(allowed)[0]._replace(path=Path.EXACT_FILTERED, keep=False)
             slots, scores = along(way, asked, reach)
         values = scores.tolist()
-        if len(set(values)) < len(values):
+        if len(set(values)) < len(values):  # some are equal
             order = np.lexsort((slots, -scores))
             slots, scores = slots[order], scores[order]
         if len(values) < reach or len(values) >= allowed.count or values[reach - 1] < values[k - 1]:
