@@ -31,6 +31,7 @@ from bench.index_workload import Workload
 from index import Collection, CollectionSpec, DataDirectory, HotCollections, RecordWrite, SearchQuery, TenantDirectory
 
 ROWS, ROUNDS, SEARCHES = 100_000, 3, 2000
+IMPORT_ROUNDS = 15  # until the base is being extended, and beyond
 WRITERS, LONE_WRITES, COLD = 64, 8000, 20
 TENANTS, TENANT_RECORDS, TENANT_SEARCHES, BUDGET_BYTES = 10_000, 20, 30_000, 512 << 20
 KEY = bytes(32)
@@ -125,7 +126,8 @@ def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
         thread = threading.Thread(target=work) if work is not None else None
         if thread is not None:
             thread.start()
-        taken = [t for _ in range(ROUNDS) for t in search_all(collection, load.queries)]
+        rounds = IMPORT_ROUNDS if work is imports else ROUNDS
+        taken = [t for _ in range(rounds) for t in search_all(collection, load.queries)]
         stop.set()
         if thread is not None:
             thread.join()
@@ -135,6 +137,7 @@ def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
     collection.delete_matching("NOT u < 2")  # what the import brought
     collection.compact()
     own.close()
+    gc.unfreeze()
     return found
 
 
