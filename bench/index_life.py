@@ -48,11 +48,11 @@ def main() -> None:
         load = Workload(real, ROWS, options.work or folder)
         result: dict[str, Any] = {"rounds": ROUNDS}
         steps: dict[str, Callable[[], Any]] = {
+            "tenants": lambda: many_tenants(real, folder / "tenants"),  # first: it measures the process's memory
             "lone_writes": lambda: lone_writes(load, folder / "lone"),
             "while_busy": lambda: while_busy(load, folder / "busy"),
             "cold": lambda: cold(load, folder / "busy", ROWS),
             "erasing": lambda: erasing(folder / "busy"),
-            "tenants": lambda: many_tenants(real, folder / "tenants"),
         }
         if options.work and (options.work / "this-index").exists():
             steps["cold_million"] = lambda: cold(load, options.work / "this-index", 1_000_000)
