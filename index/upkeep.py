@@ -30,6 +30,8 @@ ERASE_AFTER_S = 600.0  # within this a deleted or replaced vector has left memor
 SMALLEST_BASE = 6_000_000  # numbers (rows times dimension) below which every row is compared
 _SEARCHES_END_S = 1.0  # a search that still looks at the dead rows has ended by then
 _SMALLEST_DELTA, _DELTA_SHARE = 8192, 16
+# While many rows come between two calls, the base waits: newer rows cost a search less than building it beside them.
+_MANY, _DELTA_IN_FLOW = 1000, 65_536
 _RETRAIN_GROWTH = 4
 _REPLAYED_AT_ONCE = 4096
 
@@ -72,6 +74,7 @@ class Upkeep:
         self.recall = RecallCheck()
         self.learning = Learner(queries)
         self._background: threading.Thread | None = None
+        self._rows_seen, self._many_come = state.rows.view.count, False
 
     def snapshot(self) -> int:
         """Writes a snapshot of what searches see now; returns its sequence number. Raises OSError."""
@@ -162,7 +165,8 @@ class Upkeep:
             return "base"
         if self.learning.changes(view):
             return "learn"
-        if view.base is not None and view.count - view.base_rows > max(_SMALLEST_DELTA, view.base_rows // _DELTA_SHARE):
+        least = _DELTA_IN_FLOW if self._many_come else _SMALLEST_DELTA
+        if view.base is not None and view.count - view.base_rows > max(least, view.base_rows // _DELTA_SHARE):
             return "rebuild" if view.count > _RETRAIN_GROWTH * view.base.effort.trained_rows else "base"
         if view.sequence - self._state.snapshot_sequence > max(_SNAPSHOT_WRITES, view.records // 10):
             return "snapshot"
@@ -171,6 +175,8 @@ class Upkeep:
     def maintain(self) -> str | None:
         """Does what is due, in a thread of its own where it takes long; returns what it did or began."""
         rows = self._state.rows
+        count = rows.view.count
+        self._many_come, self._rows_seen = count - self._rows_seen >= _MANY, count
         self.recall.run(rows.view)
         while rows.view.base is not None and self._listed(rows):
             pass

@@ -173,6 +173,23 @@ def test_what_is_newer_than_the_base_is_found_and_what_is_deleted_is_not(tmp_pat
     assert recall(collection, range(50))[0] >= 0.98
 
 
+def test_the_base_waits_while_many_rows_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_SMALLEST_DELTA", 8), ("_DELTA_SHARE", 10_000), ("_MANY", 50), ("_DELTA_IN_FLOW", 200)):
+        monkeypatch.setattr(f"index.upkeep.{name}", value)
+    collection = filled(directory(tmp_path).create(SPEC))
+    assert collection.build_base()
+    collection.snapshot()
+
+    def extended_by(rows: int) -> int:
+        before, end = loaded(collection).view.base_rows, loaded(collection).view.count
+        collection.upsert([record(n) for n in range(end, end + rows)])
+        collection.maintain()
+        loaded(collection).upkeep.join()
+        return loaded(collection).view.base_rows - before
+
+    assert [extended_by(rows) for rows in (96, 96, 48, 96, 112)] == [0, 0, 240, 0, 208]
+
+
 @pytest.mark.usefixtures("_prefers_the_base")
 def test_many_rows_that_are_newer_than_the_base_are_found_in_its_lists(tmp_path: Path) -> None:
     tenant = directory(tmp_path)
