@@ -1,6 +1,7 @@
 """Vectors to measure the index with: real embeddings, and as many more as wanted with the real ones' structure.
 
-The source is the photographs of ../shared/data through the encoder of ../shared/models, reduced to 384 numbers by PCA.
+The source is the photographs of ../shared/data through the encoder of ../shared/models, reduced to 384 numbers by PCA, or
+to as many as are asked for.
 A further vector is drawn like this: a real vector, a random one of its NEIGHBOURS nearest, a random point between
 them, and noise along the directions in which near neighbours differ (their covariance, its eigenvalues raised to
 CONCENTRATION and scaled back to the same sum, times NOISE squared). So classes, their sizes and the directions are the
