@@ -1,14 +1,13 @@
 """Vectors to measure the index with: real embeddings, and as many more as wanted with the real ones' structure.
 
-The source is the photographs of ../shared/data through the encoder of ../shared/models, reduced to 384 numbers by PCA, or
-to as many as are asked for.
-A further vector is drawn like this: a real vector, a random one of its NEIGHBOURS nearest, a random point between
-them, and noise along the directions in which near neighbours differ (their covariance, its eigenvalues raised to
-CONCENTRATION and scaled back to the same sum, times NOISE squared). So classes, their sizes and the directions are the
-real ones. The two constants are chosen so that a draw as large as the real set has the real set's local intrinsic
-dimension and distance to the nearest neighbour, and that larger draws keep that dimension: plain noise (CONCENTRATION
-1) would make a million rows harder than any catalogue, rows crowded around the real ones easier. `make bench-index`
-reports the dimensions beside its figures.
+The source is the photographs of ../shared/data through the encoder of ../shared/models, reduced to 384 numbers by
+PCA, or to as many as are asked for. A further vector is drawn like this: a real vector, a random one of its
+NEIGHBOURS nearest, a random point between them, and noise along the directions in which near neighbours differ (their
+covariance, its eigenvalues raised to CONCENTRATION and scaled back to the same sum, times NOISE squared). So classes,
+their sizes and the directions are the real ones. The two constants are chosen so that a draw as large as the real set
+has the real set's local intrinsic dimension and distance to the nearest neighbour, and that larger draws keep that
+dimension: plain noise (CONCENTRATION 1) would make a million rows harder than any catalogue, rows crowded around the
+real ones easier. `make bench-index` reports the dimensions beside its figures.
 """
 
 from __future__ import annotations
