@@ -58,8 +58,7 @@ def check_attributes(attributes: Attributes) -> None:
     if len(attributes) > MAX_ATTRIBUTES:
         raise InvalidInput("attributes", f"{len(attributes)} attributes are more than {MAX_ATTRIBUTES}")
     for name, value in attributes.items():
-        if not _may_name(name):
-            check_attribute_name(name)
+        check_attribute_name(name)
         if type(value) is str and len(value) <= MAX_STRING_BYTES and value.isascii():
             continue
         if type(value) is not float or not math.isfinite(value):

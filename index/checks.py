@@ -13,7 +13,6 @@ from index.model import RecordWrite, Vector
 
 _SHORTEST = 1e-12
 _EASY = 1e-9  # squared lengths between this and its inverse lose nothing in single precision
-_EXACT = 2e-7  # as near to 1 as a squared length in single precision comes
 
 
 def check_record(write: RecordWrite) -> None:
@@ -31,8 +30,6 @@ def normalised(field: str, vector: Vector, dimension: int) -> Vector:
     squared = float(np.dot(vector, vector))
     if not _EASY < squared < 1 / _EASY:  # false for NaN too
         squared = _squared_length(field, vector)
-    if abs(squared - 1.0) < _EXACT:
-        return np.ascontiguousarray(vector, np.float32)
     return np.ascontiguousarray(vector / math.sqrt(squared), np.float32)
 
 

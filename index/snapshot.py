@@ -120,22 +120,21 @@ class SnapshotFiles:
         if manifest["frame"] != _frame_uid(frame):
             return None
         rows = load_rows(manifest, self._spec.dimension, frame)
-        rooms = {name: room for name in manifest["files"] if (room := rows.room(name)) is not None}
         with ThreadPoolExecutor(_DECRYPTED_AT_ONCE) as threads:  # what more is to be done with comes first
-            others = [name for name in manifest["files"] if name not in rooms and name != _BASE]
+            others = [name for name in manifest["files"] if name not in rows.rooms and name != _BASE]
             read = {name: threads.submit(self._plain, path, name, manifest) for name in others}
             base = threads.submit(self._base, path, manifest, rows.halves)
-            filled = {name: threads.submit(self._fill, path, name, manifest, room) for name, room in rooms.items()}
+            filled = {name: threads.submit(self._fill, path, name, manifest, room) for name, room in rows.rooms.items()}
             loaded = rows.finished({name: future.result() for name, future in read.items()})
-        sketched = [filled.pop(name) for name in rooms if name.startswith(SKETCHES)]
-        for vectors in filled.values():
-            vectors.result()
+        for name, future in filled.items():
+            if not name.startswith(SKETCHES):
+                future.result()
         why = ""
         try:
-            for sketches in sketched:
-                sketches.result()
-            if base.result() is not None:
-                loaded.set_base(base.result(), rows.sketches)
+            for future in filled.values():  # of the sketches; without one of them the base is of no use
+                future.result()
+            if (made := base.result()) is not None:
+                loaded.set_base(made, rows.sketches)
         except SnapshotDamaged as error:
             why = str(error)
         return Loaded(manifest["sequence"], loaded, manifest["lineage"], why)

@@ -69,7 +69,8 @@ class LoadingRows:
         self._count, self._frame = count, frame
         self._matrix = RowMatrix(dimension, max(count, 64))
         self._sketches = RowMatrix(BYTES, base_rows, np.uint8)
-        self._rooms = {**_rooms("vectors", self._matrix, count), **_rooms(SKETCHES, self._sketches, base_rows)}
+        # Where the plain content of a file is to be written, for those that have a place already.
+        self.rooms = {**_rooms("vectors", self._matrix, count), **_rooms(SKETCHES, self._sketches, base_rows)}
 
     @property
     def halves(self) -> Halves:
@@ -80,10 +81,6 @@ class LoadingRows:
     def sketches(self) -> Sketches:
         """Of the base's rows."""
         return self._sketches.view(0, self._sketches.rows)
-
-    def room(self, name: str) -> memoryview | None:
-        """Where the plain content of a file is to be written, if it has a place already."""
-        return self._rooms.get(name)
 
     def finished(self, contents: Mapping[str, bytearray]) -> Rows:
         """The rows, given those files that have no place; the others may still be on their way. Raises
@@ -117,12 +114,10 @@ def load_rows(manifest: Mapping[str, Any], dimension: int, frame: Frame | None) 
     """Room for what the manifest speaks of, rows that are seen from `frame`. Raises SnapshotDamaged."""
     if manifest["dimension"] != dimension:
         raise SnapshotDamaged("the vectors have another dimension than the collection")
-    missing = {f"vectors-{number:05d}.enc" for number in range(-(-manifest["rows"] // CHUNK_ROWS))} - set(
-        manifest["files"]
-    )
-    if missing:
-        raise SnapshotDamaged(f"{sorted(missing)[0]} is missing")
-    return LoadingRows(manifest["rows"], manifest["base_rows"], dimension, frame)
+    rows = LoadingRows(manifest["rows"], manifest["base_rows"], dimension, frame)
+    if missing := rows.rooms.keys() - manifest["files"].keys():
+        raise SnapshotDamaged(f"{min(missing)} is missing")
+    return rows
 
 
 def _rooms(kind: str, matrix: RowMatrix, rows: int) -> dict[str, memoryview]:
