@@ -2,7 +2,7 @@
 
 The first writer to arrive becomes the leader: it takes every write that waits, runs them in one transaction, commits,
 and publishes. Writers that arrive meanwhile wait for the lock and are served by the next leader, which may be any of
-them. There is no thread of its own and no timer.
+them. There is no timer, and a thread beside it only where it has something to do while the disk is waited for.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from index.errors import StoreUnavailable
 from index.quota import Allowance
+from index.rows import Rows
 from index.sqlite import Connection, DatabaseError
 from index.store import RowChange
 from index.transaction import Transaction
 
 T = TypeVar("T")
+_BESIDE, _COMMITTERS = 128, 16  # changes that are worth a thread that commits them; how many such threads there are
 
 
 @dataclass
@@ -34,7 +38,7 @@ class _Write(Generic[T]):
 class GroupCommit:
     """The single writer of a collection's database.
 
-    publish: called under the write lock after each commit, with the changes in order and the last sequence number.
+    rows: what searches see, at this moment; told of each commit under the write lock.
     """
 
     MAX_GROUP = 256
@@ -43,12 +47,12 @@ class GroupCommit:
         self,
         connection: Connection,
         encoder_fingerprint: str,
-        publish: Callable[[Sequence[RowChange], int], None],
+        rows: Callable[[], Rows],
         allowance: Allowance | None = None,
     ) -> None:
         self._connection, self._allowance = connection, allowance
         self._fingerprint = encoder_fingerprint
-        self._publish = publish
+        self._rows = rows
         self._waiting: deque[_Write[Any]] = deque()
         self._failure: str | None = None
         self.lock = threading.Lock()  # also taken by those who must see a still database
@@ -76,29 +80,48 @@ class GroupCommit:
         try:
             if self._failure is not None:
                 raise StoreUnavailable(self._failure)
-            sequence = self._commit(group)
-        except BaseException as error:
+            self._commit(group)
+        except StoreUnavailable as error:
             for write in group:
-                write.error = error if isinstance(error, StoreUnavailable) else StoreUnavailable(str(error))
-        else:
-            self._publish([c for w in group for c in w.changes], sequence)
+                write.error = error
+        except BaseException as error:  # the rows in memory may be others than those of the store
+            self._give_up(error)
+            for write in group:
+                write.error = StoreUnavailable(f"the write failed: {error}")
         for write in group:
             write.done = True
 
-    def _commit(self, group: Sequence[_Write[Any]]) -> int:
+    def _commit(self, group: Sequence[_Write[Any]]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             transaction = Transaction(self._connection, self._fingerprint, self._allowance)
             for write in group:
                 self._run_one(transaction, write)
             transaction.finish()
-            self._connection.execute("COMMIT")
+            self._store([c for w in group for c in w.changes], transaction.sequence)
             if self._allowance is not None:
                 self._allowance.add(transaction.growth)
         except DatabaseError as error:
             self._give_up(error)
             raise StoreUnavailable(f"the write was not stored: {error}") from error
-        return transaction.sequence
+
+    def _store(self, changes: Sequence[RowChange], sequence: int) -> None:
+        """Commits and publishes. Many changes are entered while the disk is at work, which takes it milliseconds and
+        needs no interpreter; should the disk refuse, they are withdrawn before anybody has seen them."""
+        rows = self._rows()
+        if len(changes) < _BESIDE:
+            self._connection.execute("COMMIT")
+            rows.enter(changes)
+        else:
+            committed = _committers().submit(self._connection.execute, "COMMIT")
+            try:
+                rows.enter(changes)
+            finally:
+                refused = committed.exception()
+            if refused is not None:
+                rows.withdraw()
+                raise refused
+        rows.publish(changes, sequence)
 
     def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
         before, growth, transaction.changes = transaction.sequence, transaction.growth, []
@@ -114,7 +137,7 @@ class GroupCommit:
         self._connection.execute("RELEASE one_write")
         write.changes = transaction.changes
 
-    def _give_up(self, error: Exception) -> None:
+    def _give_up(self, error: BaseException) -> None:
         """After a failed transaction. A full disk is survivable; any other failure leaves the state of the file in
         doubt (a failed fsync must not be retried), so the collection takes no more writes until it is opened again."""
         try:
@@ -124,3 +147,9 @@ class GroupCommit:
             self._failure = f"an earlier write failed: {error}"
         if "full" not in str(error):
             self._failure = f"an earlier write failed: {error}"
+
+
+@cache
+def _committers() -> ThreadPoolExecutor:
+    """For all collections of the process."""
+    return ThreadPoolExecutor(_COMMITTERS, "commit")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from index.building import Builders
@@ -19,7 +18,7 @@ from index.rows import Rows, memory_of
 from index.schema import MIGRATIONS
 from index.snapshot import SnapshotFiles, new_lineage
 from index.sqlite import connect, migrate
-from index.store import RowChange, creation_time_ms, read_learnt, read_sequence
+from index.store import creation_time_ms, read_learnt, read_sequence
 from index.upkeep import Files, State, Stored, Upkeep, replay
 from index.view import View
 
@@ -43,7 +42,7 @@ class LoadedCollection:
         self._created_ms = creation_time_ms(self.connection)
         self.damaged_snapshots: list[Path] = []
         self.state = self._load(snapshots, spec.dimension)
-        self.commit = GroupCommit(self.connection, spec.encoder_fingerprint, self._publish, place.allowance)
+        self.commit = GroupCommit(self.connection, spec.encoder_fingerprint, lambda: self.state.rows, place.allowance)
         self.files = Files(snapshots, KeptSnapshots(place))
         stored = Stored(self.connection, self.commit, self.readers)
         self.upkeep = Upkeep(self.state, stored, self.files, builders, queries)
@@ -105,6 +104,3 @@ class LoadedCollection:
                 _LOG.warning("a snapshot's base cannot be used and is built anew: %s", loaded.without_base)
         replay(state.rows, self.connection, state.snapshot_sequence)
         return state
-
-    def _publish(self, changes: Sequence[RowChange], sequence: int) -> None:
-        self.state.rows.apply(changes, sequence)

@@ -78,7 +78,33 @@ class Rows:
 
     def apply(self, changes: Sequence[RowChange], sequence: int) -> None:
         """Takes over the changes of a commit and publishes a new view."""
-        self._enter([c for c in changes if c.record is not None])
+        self.enter(changes)
+        self.publish(changes, sequence)
+
+    def enter(self, changes: Sequence[RowChange]) -> None:
+        """Fills the next slots, which no view shows until the changes are published."""
+        written = [c for c in changes if c.record is not None]
+        records = [c.record for c in written if c.record is not None]
+        if not records:
+            return
+        vectors = np.stack([r.vector for r in records])  # type: ignore[misc]
+        if self.frame is not None:
+            vectors, lengths = self.frame.rows(vectors)
+            self._lengths.extend(lengths)
+        self.matrix.append(vectors)
+        for start in range(0, len(records), _TOGETHER):
+            pause()
+            some = records[start : start + _TOGETHER]
+            self._columns.extend(self._row_ids.length + start, [r.attributes for r in some])
+            for record, change in zip(some, written[start : start + _TOGETHER], strict=True):
+                attributes = change.attributes_json or attributes_to_json(record.attributes)
+                self._payloads.append(pack_record(record, attributes))
+        self._sequences.extend([r.sequence for r in records])
+        self._products.extend([self._columns.products.code(r.product_id) for r in records])
+        self._row_ids.extend([r.row_id for r in records])
+
+    def publish(self, changes: Sequence[RowChange], sequence: int) -> None:
+        """Publishes a view with the changes that were entered."""
         self._listed.extend(self.matrix)
         slot = self.view.count
         for place, change in enumerate(changes):
@@ -93,6 +119,11 @@ class Rows:
                 self._live.add(slot)
                 slot += 1
         self.view = self._make_view(sequence)
+
+    def withdraw(self) -> None:
+        """Takes back what was entered and is not to be published: its slots are dead, and are erased as such."""
+        self._dying.recent.update(range(self.view.count, self._row_ids.length))
+        self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
     def set_query_mean(self, query_mean: Vector) -> None:
         """Publishes a view whose queries are centred so; the rows stay as they are."""
@@ -135,27 +166,6 @@ class Rows:
             self._payloads.erase(gone)
             self._columns.keep(self._live, self.view.products)
         return len(gone)
-
-    def _enter(self, changes: Sequence[RowChange]) -> None:
-        """Fills the next slots, which no view shows yet."""
-        records = [c.record for c in changes if c.record is not None]
-        if not records:
-            return
-        vectors = np.stack([r.vector for r in records])  # type: ignore[misc]
-        if self.frame is not None:
-            vectors, lengths = self.frame.rows(vectors)
-            self._lengths.extend(lengths)
-        self.matrix.append(vectors)
-        for start in range(0, len(records), _TOGETHER):
-            pause()
-            some = records[start : start + _TOGETHER]
-            self._columns.extend(self._row_ids.length + start, [r.attributes for r in some])
-            for record, change in zip(some, changes[start : start + _TOGETHER], strict=True):
-                attributes = change.attributes_json or attributes_to_json(record.attributes)
-                self._payloads.append(pack_record(record, attributes))
-        self._sequences.extend([r.sequence for r in records])
-        self._products.extend([self._columns.products.code(r.product_id) for r in records])
-        self._row_ids.extend([r.row_id for r in records])
 
     def _make_view(self, sequence: int, index_time_ms: int | None = None) -> View:
         rows = self._row_ids.length

@@ -1,5 +1,7 @@
+import resource
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +20,9 @@ def test_concurrent_writers_all_get_their_own_result_and_numbers(collection: Col
 
 def test_writers_that_wait_share_one_commit(collection: Collection) -> None:
     commits: list[int] = []
-    commit = loaded(collection).commit
-    publish = commit._publish
-    commit._publish = lambda changes, sequence: (commits.append(len(changes)), publish(changes, sequence))
+    commit, rows = loaded(collection).commit, loaded(collection).state.rows
+    publish = rows.publish
+    rows.publish = lambda changes, sequence: (commits.append(len(changes)), publish(changes, sequence))
     with ThreadPoolExecutor(16) as pool:
         with commit.lock:  # the disk is busy; meanwhile writers line up
             waiting = [pool.submit(collection.upsert, [record(n)]) for n in range(12)]
@@ -77,6 +79,54 @@ def test_a_full_disk_refuses_the_write_and_the_next_one_may_succeed(collection: 
     assert ids(collection, SearchQuery(vector(1), k=10)) == ["1"]
     loaded(collection).connection.execute("PRAGMA max_page_count = 1000000")
     assert collection.upsert([record(2)])[0].outcome is Outcome.CREATED
+
+
+class _Watched:
+    """A connection whose COMMIT is begun only once something else has happened."""
+
+    def __init__(self, connection: object, before_commit: threading.Event) -> None:
+        self._connection, self._before = connection, before_commit
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: object) -> object:
+        if statement == "COMMIT":
+            assert self._before.wait(10)
+        return self._connection.execute(statement, *values)
+
+
+def test_many_records_are_entered_while_the_disk_is_at_work(collection: Collection) -> None:
+    parts, entered = loaded(collection), threading.Event()
+    enter = parts.state.rows.enter
+    parts.state.rows.enter = lambda changes: (enter(changes), entered.set())
+    parts.commit._connection = _Watched(parts.connection, entered)
+    collection.upsert([record(n) for n in range(200)])
+    assert collection.stats().records == 200
+
+
+def test_records_that_the_disk_refused_at_the_last_moment_are_never_seen(tmp_path: Path) -> None:
+    tenant = directory(tmp_path)
+    collection = tenant.create(SPEC)
+    collection.upsert([record(n, kind="old") for n in range(20)])
+    parts = loaded(collection)
+    log = next(tmp_path.rglob("records.db-wal"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 8192, before[1]))
+    try:
+        with pytest.raises(StoreUnavailable, match="disk I/O error"):
+            collection.upsert([record(n, kind="new") for n in range(10, 400)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(parts.state.rows.view.live) == 20
+    assert collection.count('kind = "new"') == 0
+    assert ids(collection, SearchQuery(vector(15), k=1)) == ["15"]
+    with pytest.raises(StoreUnavailable, match="an earlier write failed"):  # the file's state is in doubt
+        collection.upsert([record(500)])
+    tenant.close()
+    again = directory(tmp_path).collection("things")
+    assert again.upsert([record(500, kind="new")])[0].outcome is Outcome.CREATED
+    assert (again.stats().records, again.count('kind = "new"'), again.count('kind = "old"')) == (21, 1, 20)
 
 
 def test_a_closed_collection_refuses_instead_of_losing(tmp_path) -> None:
