@@ -26,7 +26,7 @@ _SKETCH_NS, _SKETCH_GATHER_NS = 1.2, 6.0  # per sketch that lies together, that 
 _PROMISING_NS = 65_000.0  # for comparing the rows whose sketches promise most
 _LIST, _LIST_NS = 0.04, 8.0  # per number of a centroid, per list that is put in order
 _LOCAL_ROWS, _LEAST_LOCAL, _MOST_CANDIDATES = 2048, 0.05, 1024
-_FREE_REACH = 32  # as many results cost no more than ten
+FREE_REACH = 28  # as many results cost no more than ten
 MOST_REACH = 2048  # for more results than this every row is compared
 _WORTH = 3.0  # where the best way known takes less than so many times the planning of others, those are not looked at
 _SKETCH_BYTES = BYTES + 8  # and its row number
@@ -54,7 +54,7 @@ def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0) ->
         return exact
     if not allowed.everything and exact_ns <= min(_PROMISING_NS, _WORTH * _LOCAL_ROWS * _MEMBER_NS):
         return exact  # no sketches are faster, and no other way is worth a look
-    candidates = int(view.base.effort.candidates * effort) + max(0, reach - _FREE_REACH)
+    candidates = int(view.base.effort.candidates * effort) + max(0, reach - FREE_REACH)
     dimension = view.halves.shape[1]
     if allowed.everything:
         return Plan(Path.GRAPH, candidates) if candidates * dimension * _GRAPH < exact_ns else exact
@@ -111,7 +111,7 @@ def _under_filter(
 
 def most_visited(base: Base, reach: int, effort: float = 1.0) -> int:
     """How many rows the lists must offer for the `reach` nearest."""
-    return int(base.effort.visited * max(1.0, (reach / _FREE_REACH) ** 0.5) * effort)
+    return int(base.effort.visited * max(1.0, (reach / FREE_REACH) ** 0.5) * effort)
 
 
 def _offered(

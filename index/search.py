@@ -11,13 +11,14 @@ from pyroaring import BitMap
 from index.allowed import Allowed
 from index.faiss_index import RowNumbers, Scores
 from index.model import Path
-from index.planner import MOST_REACH, exactly, plan
+from index.planner import FREE_REACH, MOST_REACH, exactly, plan
 from index.ways import THROUGH_BASE, Asked, along
 
-_TIE_MARGIN, _BEYOND = 16, 16
+_TIE_MARGIN, _BEYOND = 12, 16
 _ONE, _NONE = np.array(1, np.float32), np.array(0, np.float32)  # which numpy need not convert each time
 _CANDIDATES, _LEAST_CANDIDATES = 4, 128  # for an order by distance where rows are compared otherwise
-_STEPS = (32, 128, 512, MOST_REACH)  # results that are looked for at once, so that pages of one query fit together
+# Results that are looked for at once, so that pages of one query fit together.
+_STEPS = (FREE_REACH, 48, 128, 512, MOST_REACH)
 
 
 class Found(NamedTuple):
