@@ -129,6 +129,26 @@ def test_records_that_the_disk_refused_at_the_last_moment_are_never_seen(tmp_pat
     assert (again.stats().records, again.count('kind = "new"'), again.count('kind = "old"')) == (21, 1, 20)
 
 
+@pytest.mark.parametrize("records", [1, 200])
+def test_where_memory_cannot_follow_the_store_nobody_is_told_of_success(tmp_path: Path, records: int) -> None:
+    tenant = directory(tmp_path)
+    collection = tenant.create(SPEC)
+    collection.upsert([record(1)])
+
+    def enter(changes: object) -> None:
+        raise MemoryError("no room")
+
+    loaded(collection).state.rows.enter = enter
+    with pytest.raises(StoreUnavailable, match="no room"):
+        collection.upsert([record(n) for n in range(2, 2 + records)])
+    with pytest.raises(StoreUnavailable, match="an earlier write failed"):
+        collection.delete(["1"])
+    assert ids(collection, SearchQuery(vector(2), k=9)) == ["1"]
+    tenant.close()
+    again = directory(tmp_path).collection("things")  # stored it had been
+    assert (again.stats().records, ids(again, SearchQuery(vector(2), k=1))) == (1 + records, ["2"])
+
+
 def test_a_closed_collection_refuses_instead_of_losing(tmp_path) -> None:
     tenant = directory(tmp_path)
     collection = tenant.create(SPEC)
