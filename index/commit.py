@@ -10,9 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Generic, TypeVar
 
 from index.errors import StoreUnavailable
@@ -23,7 +21,7 @@ from index.store import RowChange
 from index.transaction import Transaction
 
 T = TypeVar("T")
-_BESIDE, _COMMITTERS = 128, 16  # changes that are worth a thread that commits them; how many such threads there are
+_BESIDE = 128  # changes that are worth a thread that commits them
 
 
 @dataclass
@@ -113,14 +111,14 @@ class GroupCommit:
             self._connection.execute("COMMIT")
             rows.enter(changes)
         else:
-            committed = _committers().submit(self._connection.execute, "COMMIT")
+            committing = _Committing(self._connection)
             try:
                 rows.enter(changes)
             finally:
-                refused = committed.exception()
-            if refused is not None:
+                committing.join()
+            if committing.refused is not None:
                 rows.withdraw()
-                raise refused
+                raise committing.refused
         rows.publish(changes, sequence)
 
     def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
@@ -149,7 +147,18 @@ class GroupCommit:
             self._failure = f"an earlier write failed: {error}"
 
 
-@cache
-def _committers() -> ThreadPoolExecutor:
-    """For all collections of the process."""
-    return ThreadPoolExecutor(_COMMITTERS, "commit")
+class _Committing(threading.Thread):
+    """A commit that is under way; `refused` is what the database raised, once the thread has ended. No executor: those
+    take nothing more once a process's main thread has ended, while its other threads may still write."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(name="commit")
+        self._connection = connection
+        self.refused: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self.refused = error
