@@ -136,14 +136,15 @@ class GroupCommit:
         write.changes = transaction.changes
 
     def _give_up(self, error: BaseException) -> None:
-        """After a failed transaction. A full disk is survivable; any other failure leaves the state of the file in
-        doubt (a failed fsync must not be retried), so the collection takes no more writes until it is opened again."""
+        """After a failed transaction. A full disk is survivable; any other failure leaves the state of the file, or of
+        the rows in memory, in doubt (a failed fsync must not be retried), so the collection takes no more writes until
+        it is opened again."""
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         except DatabaseError:
             self._failure = f"an earlier write failed: {error}"
-        if "full" not in str(error):
+        if not isinstance(error, DatabaseError) or "full" not in str(error):
             self._failure = f"an earlier write failed: {error}"
 
 
