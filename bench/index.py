@@ -8,6 +8,7 @@ median of ROUNDS rounds over the same queries; recall is recall@10 against exact
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -109,6 +110,8 @@ def measured(name: str, rows: int, work: Path) -> dict[str, Any]:
     }
     before = resident_bytes()
     contender = open_contender(name, load, work / name.replace(",", "").replace(" ", "-"))
+    gc.collect()
+    gc.freeze()  # as the server does at its start: what was imported is not looked through again and again
     inserted, built = seconds(contender.insert), seconds(contender.build)
     result: dict[str, Any] = {
         "note": contender.note,

@@ -40,7 +40,7 @@ from index.source_records import SourceRecords
 from index.sqlite import connect
 from index.store import Normalised, creation_time_ms, read_digests, read_origins, read_sequence, read_usage
 from index.transaction import Transaction
-from index.turns import searches
+from index.turns import let_go, searches
 from index.verify import collection_problems
 
 
@@ -100,7 +100,9 @@ class Collection:
         if not any(isinstance(p, Normalised) for p in prepared):
             return [p for p in prepared if isinstance(p, WriteResult)]
         with self.hot as loaded:
-            return loaded.commit.run(lambda transaction: transaction.upsert(prepared, insert_only=insert_only))
+            results = loaded.commit.run(lambda transaction: transaction.upsert(prepared, insert_only=insert_only))
+        let_go(prepared)
+        return results
 
     def patch(self, patches: Sequence[RecordPatch]) -> list[WriteResult]:
         """Changes product ids and attributes, one result each, in order; RecordNotFound for ids that do not exist."""

@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from index.checkpoints import Checkpoints
 from index.errors import StoreUnavailable
 from index.quota import Allowance
 from index.rows import Rows
 from index.sqlite import Connection, DatabaseError
 from index.store import RowChange
 from index.transaction import Transaction
+from index.turns import let_go
 
 T = TypeVar("T")
 _BESIDE = 128  # changes that are worth a thread that commits them
@@ -46,9 +48,10 @@ class GroupCommit:
         connection: Connection,
         encoder_fingerprint: str,
         rows: Callable[[], Rows],
+        checkpoints: Checkpoints,
         allowance: Allowance | None = None,
     ) -> None:
-        self._connection, self._allowance = connection, allowance
+        self._connection, self._checkpoints, self._allowance = connection, checkpoints, allowance
         self._fingerprint = encoder_fingerprint
         self._rows = rows
         self._waiting: deque[_Write[Any]] = deque()
@@ -99,6 +102,8 @@ class GroupCommit:
             self._store([c for w in group for c in w.changes], transaction.sequence)
             if self._allowance is not None:
                 self._allowance.add(transaction.growth)
+            for write in group:
+                let_go(write.changes)
         except DatabaseError as error:
             self._give_up(error)
             raise StoreUnavailable(f"the write was not stored: {error}") from error
@@ -120,6 +125,7 @@ class GroupCommit:
                 rows.withdraw()
                 raise committing.refused
         rows.publish(changes, sequence)
+        self._checkpoints.committed(len(changes))
 
     def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
         before, growth, transaction.changes = transaction.sequence, transaction.growth, []

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from index.building import Builders
+from index.checkpoints import Checkpoints
 from index.commit import GroupCommit
 from index.errors import AfterimageIndexError
 from index.kept import KeptSnapshots
@@ -42,9 +43,12 @@ class LoadedCollection:
         self._created_ms = creation_time_ms(self.connection)
         self.damaged_snapshots: list[Path] = []
         self.state = self._load(snapshots, spec.dimension)
-        self.commit = GroupCommit(self.connection, spec.encoder_fingerprint, lambda: self.state.rows, place.allowance)
+        self._checkpoints = Checkpoints(self.connection, place.layout.records, place.store_key)
+        self.commit = GroupCommit(
+            self.connection, spec.encoder_fingerprint, lambda: self.state.rows, self._checkpoints, place.allowance
+        )
         self.files = Files(snapshots, KeptSnapshots(place))
-        stored = Stored(self.connection, self.commit, self.readers)
+        stored = Stored(self.connection, self.commit, self.readers, self._checkpoints)
         self.upkeep = Upkeep(self.state, stored, self.files, builders, queries)
         self.upkeep.learning.allowed = queries.wanted = spec.learning
 
@@ -88,6 +92,7 @@ class LoadedCollection:
         """Closes without a snapshot, for a collection whose files are about to be deleted."""
         with self.upkeep.lock, self.commit.lock:
             self.commit.close("the collection is closed")
+            self._checkpoints.close()
             self.readers.close()
             self.connection.close()
 

@@ -6,35 +6,33 @@ from collections.abc import Sequence
 
 from index.checks import all_normalised, check_record
 from index.errors import InvalidInput
-from index.model import Outcome, RecordWrite, WriteResult
+from index.model import Outcome, RecordWrite, Vector, WriteResult
 from index.store import Normalised
-from index.turns import pause
+from index.turns import in_turns
 
-_TURN = 8  # records that are checked between two pauses
+_AT_ONCE = 32  # records that are checked between two pauses
 
 
 def prepare(writes: Sequence[RecordWrite], dimension: int) -> list[Normalised | WriteResult]:
     """The writes with their vectors normalised, each that breaks a rule replaced by its failure."""
     prepared: list[Normalised | WriteResult] = []
-    with_vector = []
-    for place, write in enumerate(writes):
-        if place % _TURN == 0:
-            pause()
-        try:
-            check_record(write)
-        except InvalidInput as error:
-            prepared.append(_failed(write, error))
-            continue
-        prepared.append(Normalised(write, None))
-        if write.vector is not None:
-            with_vector.append((place, write.vector))
-    vectors = all_normalised([v for _, v in with_vector], dimension)
-    pause()
-    for (place, _), vector in zip(with_vector, vectors, strict=True):
-        if isinstance(vector, InvalidInput):
-            prepared[place] = _failed(writes[place], vector)
-        else:
-            prepared[place] = Normalised(writes[place], vector)
+    with_vector: list[tuple[int, Vector]] = []
+    for block in in_turns(writes, _AT_ONCE):
+        for write in block:
+            try:
+                check_record(write)
+            except InvalidInput as error:
+                prepared.append(_failed(write, error))
+                continue
+            if write.vector is not None:
+                with_vector.append((len(prepared), write.vector))
+            prepared.append(Normalised(write, None))
+    for some in in_turns(with_vector, _AT_ONCE):
+        for (place, _), vector in zip(some, all_normalised([v for _, v in some], dimension), strict=True):
+            if isinstance(vector, InvalidInput):
+                prepared[place] = _failed(writes[place], vector)
+            else:
+                prepared[place] = Normalised(writes[place], vector)
     return prepared
 
 

@@ -23,15 +23,15 @@ from index.growing import GrowingArray, SlotTable
 from index.halves import RowMatrix
 from index.learning import Frame
 from index.listed import NO_SKETCHES, Listed
-from index.model import Vector
+from index.model import StoredRecord, Vector
 from index.payloads import Payloads, pack_record
 from index.sketch import Sketches
 from index.store import RowChange
-from index.turns import pause
+from index.turns import in_turns
 from index.view import View
 
 _COPIED_ROWS = 16_384
-_TURN, _TOGETHER = 8, 32  # records that are taken over, whose attributes are entered, between two pauses
+_TOGETHER = 32  # records that are entered between two pauses
 
 
 @dataclass
@@ -83,22 +83,22 @@ class Rows:
 
     def enter(self, changes: Sequence[RowChange]) -> None:
         """Fills the next slots, which no view shows until the changes are published."""
-        written = [c for c in changes if c.record is not None]
-        records = [c.record for c in written if c.record is not None]
-        if not records:
+        for block in in_turns(changes, _TOGETHER):
+            self._enter([(c, c.record) for c in block if c.record is not None])
+
+    def _enter(self, written: Sequence[tuple[RowChange, StoredRecord]]) -> None:
+        if not written:
             return
+        records = [record for _, record in written]
         vectors = np.stack([r.vector for r in records])  # type: ignore[misc]
         if self.frame is not None:
             vectors, lengths = self.frame.rows(vectors)
             self._lengths.extend(lengths)
         self.matrix.append(vectors)
-        for start in range(0, len(records), _TOGETHER):
-            pause()
-            some = records[start : start + _TOGETHER]
-            self._columns.extend(self._row_ids.length + start, [r.attributes for r in some])
-            for record, change in zip(some, written[start : start + _TOGETHER], strict=True):
-                attributes = change.attributes_json or attributes_to_json(record.attributes)
-                self._payloads.append(pack_record(record, attributes))
+        self._columns.extend(self._row_ids.length, [r.attributes for r in records])
+        for change, record in written:
+            attributes = change.attributes_json or attributes_to_json(record.attributes)
+            self._payloads.append(pack_record(record, attributes))
         self._sequences.extend([r.sequence for r in records])
         self._products.extend([self._columns.products.code(r.product_id) for r in records])
         self._row_ids.extend([r.row_id for r in records])
@@ -107,17 +107,16 @@ class Rows:
         """Publishes a view with the changes that were entered."""
         self._listed.extend(self.matrix)
         slot = self.view.count
-        for place, change in enumerate(changes):
-            if place % _TURN == 0:
-                pause()
-            old = self._slot_of_row.pop(change.row_id)
-            if old is not None:
-                self._live.discard(old)
-                self._dying.recent.add(old)
-            if change.record is not None:
-                self._slot_of_row.put(change.row_id, slot)
-                self._live.add(slot)
-                slot += 1
+        for block in in_turns(changes, _TOGETHER):
+            for change in block:
+                old = self._slot_of_row.pop(change.row_id)
+                if old is not None:
+                    self._live.discard(old)
+                    self._dying.recent.add(old)
+                if change.record is not None:
+                    self._slot_of_row.put(change.row_id, slot)
+                    self._live.add(slot)
+                    slot += 1
         self.view = self._make_view(sequence)
 
     def withdraw(self) -> None:

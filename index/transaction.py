@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 
 from index import pictures
 from index.attributes import attributes_to_json, canonical, canonical_to_json, check_attributes
 from index.errors import DigestMoved, QuotaExceeded, RecordExists, RecordNotFound
+from index.inserting import MOST_AT_ONCE, Stamp, insert, whence
 from index.model import KeptPicture, Outcome, RecordPatch, RecordWrite, StoredRecord, Vector, WriteResult
 from index.quota import Allowance, Usage
 from index.sqlite import Connection
 from index.store import Normalised, RowChange, pack_region, read_existing, read_sequence, read_usage, read_with_digest
-from index.turns import pause
+from index.turns import in_turns
 
-_TURN = 4  # records that are written between two pauses
+_ASKED_AT_ONCE = 256  # ids
 
 
 class Transaction:
@@ -45,30 +47,36 @@ class Transaction:
         """Inserts or replaces records, a result for each. Failures are in the results, and leave their records as they
         were; what is a result already stays as it is."""
         ids = [w.write.record_id for w in writes if isinstance(w, Normalised)]
-        existing = read_existing(self.connection, ids)
-        results = []
-        for place, write in enumerate(writes):
-            if place % _TURN == 0:
-                pause()
-            if isinstance(write, Normalised):
-                results.append(self._upsert(*write, existing, insert_only=insert_only))
-                existing.add(write.write.record_id)
-            else:
-                results.append(write)
+        existing: set[str] = set()
+        for some in in_turns(ids, _ASKED_AT_ONCE):
+            existing |= read_existing(self.connection, some)
+
+        def is_plainly_new(write: Normalised | WriteResult) -> bool:
+            if isinstance(write, WriteResult) or write.write.record_id in existing:
+                return False
+            existing.add(write.write.record_id)
+            return write.vector is not None and write.write.kept is None
+
+        results: list[WriteResult] = []
+        for block in in_turns(writes, MOST_AT_ONCE):
+            for new, run in groupby(block, is_plainly_new):
+                if new:
+                    results += self._insert([w for w in run if isinstance(w, Normalised)])
+                else:
+                    results += [
+                        w if isinstance(w, WriteResult) else self._upsert(*w, insert_only=insert_only) for w in run
+                    ]
         return results
 
-    def _upsert(
-        self, write: RecordWrite, given: Vector | None, existing: set[str], *, insert_only: bool
-    ) -> WriteResult:
-        found = read_with_digest(self.connection, write.record_id) if write.record_id in existing else None
+    def _upsert(self, write: RecordWrite, given: Vector | None, *, insert_only: bool) -> WriteResult:
+        found = read_with_digest(self.connection, write.record_id)
         if found is not None and insert_only:
             return _failed(write.record_id, RecordExists(f"record {write.record_id!r} exists"))
         if found is None:
             if given is None:
                 return _failed(write.record_id, DigestMoved("the record was deleted meanwhile"))
-            if write.kept is None:
-                return self._insert(write, given)
-            return self._keeping(0, write, lambda: self._insert(write, given))
+            store = partial(self._insert_alone, Normalised(write, given))
+            return store() if write.kept is None else self._keeping(0, write, store)
         old, old_digest = found
         same_picture = write.digest is not None and write.digest == old_digest
         if given is None and not same_picture:
@@ -138,30 +146,35 @@ class Transaction:
         ids = [row[0] for row in self.connection.execute(query, (product_id,)).fetchall()]
         return sum(self.forget_withdrawn(i) for i in ids)
 
-    def _insert(self, write: RecordWrite, vector: Vector) -> WriteResult:
-        kept = canonical(write.attributes)
-        attributes = canonical_to_json(kept)
-        growth = self.growth.plus(Usage(1, record_size(write.record_id, write.product_id, attributes, vector)))
+    def _insert(self, block: Sequence[Normalised]) -> list[WriteResult]:
+        """Inserts new records with one statement, a result for each. Where there is not room for all, each alone."""
+        writes, vectors = [w for w, _ in block], [v for _, v in block if v is not None]
+        attributes = [canonical(w.attributes) for w in writes]
+        texts = [canonical_to_json(a) for a in attributes]
+        size = sum(
+            record_size(w.record_id, w.product_id, text, v) for w, text, v in zip(writes, texts, vectors, strict=True)
+        )
+        growth = self.growth.plus(Usage(len(block), size))
         if (refused := self._refused(growth)) is not None:
-            return _failed(write.record_id, refused)
+            if len(block) == 1:
+                return [_failed(block[0].write.record_id, refused)]
+            return [result for one in block for result in self._insert([one])]
         self.growth = growth
-        self.sequence += 1
-        cursor = self.connection.execute(
-            "INSERT INTO records (record_id, product_id, attributes, region, digest, encoder_fingerprint, sequence,"
-            " created_ms, updated_ms, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                write.record_id, write.product_id, attributes, pack_region(write.region), write.digest,
-                self._fingerprint, self.sequence, self._now_ms, self._now_ms, vector.tobytes(),
-            ),
-        )  # fmt: skip
-        record = StoredRecord(
-            cursor.lastrowid, write.record_id, write.product_id, kept, write.region,
-            self._fingerprint, self.sequence, self._now_ms, self._now_ms, vector,
-        )  # fmt: skip
-        if write.origin is not None or write.mark is not None:
-            self._note_whence(record.row_id, write)
-        self.changes.append(RowChange(record.row_id, record, attributes))
-        return WriteResult(write.record_id, Outcome.CREATED, self.sequence)
+        before, self.sequence = self.sequence, self.sequence + len(block)
+        row_ids = insert(self.connection, Stamp(self._fingerprint, self._now_ms, before), writes, texts, vectors)
+        results = []
+        for place, row_id in enumerate(row_ids):
+            write, sequence = writes[place], before + 1 + place
+            record = StoredRecord(
+                row_id, write.record_id, write.product_id, attributes[place], write.region, self._fingerprint, sequence,
+                self._now_ms, self._now_ms, vectors[place],
+            )  # fmt: skip
+            self.changes.append(RowChange(row_id, record, texts[place]))
+            results.append(WriteResult(write.record_id, Outcome.CREATED, sequence))
+        return results
+
+    def _insert_alone(self, new: Normalised) -> WriteResult:
+        return self._insert([new])[0]
 
     def _replace(self, old: StoredRecord, new: StoredRecord, digest: bytes | None, *, unchanged: bool) -> WriteResult:
         kept, earlier = canonical(new.attributes), attributes_to_json(old.attributes)
@@ -194,15 +207,11 @@ class Transaction:
 
     def _note_whence(self, row_id: int, write: RecordWrite) -> None:
         """Not a change of the record: it gets no sequence number."""
-        origin, mark = write.origin, write.mark
         self.connection.execute(
             "UPDATE records SET url_digest = ?, etag = ?, last_modified = ?, source = ?, item_digest = ?"
             " WHERE row_id = ?",
-            (
-                *((None, None, None) if origin is None else (origin.url_digest, origin.etag, origin.last_modified)),
-                *((None, None) if mark is None else (mark.source, mark.item_digest)), row_id,
-            ),
-        )  # fmt: skip
+            (*whence(write), row_id),
+        )
 
     def delete_row(self, row_id: int, *, kept_snapshots_too: bool = True) -> int:
         """Deletes the row of a record. `kept_snapshots_too`: its copies in kept snapshots as well, in time."""

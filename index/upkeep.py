@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from index.building import Builders
+from index.checkpoints import Checkpoints
 from index.commit import GroupCommit
 from index.kept import KeptSnapshots
 from index.learner import Learner
@@ -18,7 +19,7 @@ from index.readers import ReaderPool
 from index.recall import RecallCheck
 from index.rows import Rows, compacted
 from index.snapshot import SnapshotFiles, new_lineage
-from index.sqlite import Connection, checkpoint
+from index.sqlite import Connection
 from index.store import forget_tombstones, read_changes, read_sequence, read_tombstones, write_learnt
 from index.view import View
 
@@ -46,11 +47,13 @@ class Files:
 
 @dataclass(frozen=True)
 class Stored:
-    """The collection's database: the writer's connection, what orders the writes, and connections for readers."""
+    """The collection's database: the writer's connection, what orders the writes, connections for readers, and what
+    empties the log."""
 
     connection: Connection
     commit: GroupCommit
     readers: ReaderPool
+    checkpoints: Checkpoints
 
 
 @dataclass
@@ -68,6 +71,7 @@ class Upkeep:
     def __init__(self, state: State, stored: Stored, files: Files, builders: Builders, queries: QueryMean) -> None:
         self._state, self._files, self._builders = state, files, builders
         self._connection, self._commit, self._readers = stored.connection, stored.commit, stored.readers
+        self._checkpoints = stored.checkpoints
         self.lock = threading.Lock()  # one snapshot at a time
         self._building = threading.Lock()  # one compaction or base at a time
         self._replay_from: int | None = None  # tombstones after this are still needed by a compaction
@@ -236,7 +240,7 @@ class Upkeep:
         with self._commit.lock:
             forget_tombstones(self._connection, needed)
             write_learnt(self._connection, "queries", self.learning.queries.to_bytes())
-            checkpoint(self._connection)
+            self._checkpoints.truncate()
         return view.sequence
 
     def _clear_kept(self) -> None:

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from index import turns
-from index.turns import pause, searches
+from index.turns import in_turns, let_go, pause, searches
 
 
 def test_where_no_search_runs_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +39,17 @@ def test_a_search_that_never_ends_holds_no_write_up_for_ever() -> None:
         pause()
         assert (searches.running, len(searches._waiting)) == (1, 1)
     assert searches._waiting == []
+
+
+def test_items_come_in_order_and_all_of_them_few_at_once_while_a_search_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_LONGEST_S", 0.0)
+    assert [list(b) for b in in_turns(range(10), 8)] == [list(range(8)), [8, 9]]
+    with searches:
+        assert [list(b) for b in in_turns(range(5), 8)] == [[0, 1], [2, 3], [4]]
+    assert list(in_turns([], 8)) == []
+
+
+def test_a_list_that_is_let_go_is_empty() -> None:
+    items = [object() for _ in range(200)]
+    let_go(items)
+    assert items == []

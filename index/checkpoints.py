@@ -1,0 +1,69 @@
+"""Moving what is committed from the write-ahead log into the database, beside the writer.
+
+SQLite does it within the commit that finds the log long: for a thousand records half as long again as the commit
+itself. Here a thread does it, over a connection of its own, while the writer prepares what comes next. The log begins
+anew only once all of it is moved, so a commit that finds it four times as long still moves it itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from index.errors import AfterimageIndexError
+from index.sqlite import Connection, DatabaseError, checkpoint, connect
+
+_LOG = logging.getLogger(__name__)
+_WORTH = 128  # changes that are worth a thread; each takes some five pages of the log where it is committed alone
+_LONGEST_LOG = 4000  # pages; SQLite's own measure is 1000
+
+
+class Checkpoints:
+    """Of one database. No two threads may call its methods at once: whoever does holds the write lock."""
+
+    def __init__(self, writer: Connection, path: Path, key: bytes) -> None:
+        """`writer`: the connection that writes to the database at `path`."""
+        writer.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}").fetchall()
+        self._writer, self._path, self._key = writer, path, key
+        self._connection: Connection | None = None
+        self._running: threading.Thread | None = None
+        self._changes = 0
+
+    def committed(self, changes: int) -> None:
+        """Counts changes that are in the log, and begins to move them once it is worth it."""
+        self._changes += changes
+        if self._changes < _WORTH or (self._running is not None and self._running.is_alive()):
+            return
+        thread = threading.Thread(target=self._move, name="checkpoint")
+        try:
+            thread.start()
+        except RuntimeError:  # no thread to be had; the log grows meanwhile
+            return
+        self._running, self._changes = thread, 0
+
+    def truncate(self) -> None:
+        """Moves the whole log and empties it, so that overwritten rows leave the disk."""
+        self._wait()
+        checkpoint(self._writer)
+
+    def close(self) -> None:
+        """Waits for what is being moved."""
+        self._wait()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _wait(self) -> None:
+        """SQLite refuses a checkpoint beside another one, and does not wait for it."""
+        if self._running is not None:
+            self._running.join()
+            self._running = None
+
+    def _move(self) -> None:
+        try:
+            if self._connection is None:
+                self._connection = connect(self._path, self._key)
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except (DatabaseError, AfterimageIndexError) as error:  # all is still in the log, and moved the next time
+            _LOG.warning("the write-ahead log of a collection could not be moved into it: %s", error)
