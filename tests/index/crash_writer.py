@@ -54,6 +54,8 @@ def main() -> None:
     threads = [threading.Thread(target=write, args=(collection, seed, n, out_lock)) for n in range(THREADS)]
     for thread in threads:
         thread.start()
+    for thread in threads:  # a process whose main thread has ended cannot do all that a server can
+        thread.join()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """kill -9 at random points during concurrent writes: what was acknowledged is there, and nothing is half there."""
 
 import random
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ def run_until_killed(folder: Path, seed: int) -> Round:
             process.kill()
         if line.endswith("\n"):
             heard.hear(line)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL  # it had not ended by itself
     process.stdout.close()
     return heard
 
