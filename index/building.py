@@ -104,9 +104,9 @@ def _write(descriptor: int, content: bytes) -> int:
     return written
 
 
-def _read(descriptor: int, size: int, start: int = 0) -> bytes:
+def _read(descriptor: int, size: int, start: int = 0) -> bytearray:
     content = bytearray(size)
     at = 0
     while at < size:
         at += os.preadv(descriptor, [memoryview(content)[at : at + (1 << 30)]], start + at)
-    return bytes(content)
+    return content

@@ -79,6 +79,11 @@ def checkpoint(connection: Connection) -> None:
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
+def shrink(connection: Connection) -> None:
+    """Lets go of the pages that a connection remembers, some megabytes after much was written."""
+    connection.execute("PRAGMA shrink_memory").fetchall()
+
+
 def integrity_problems(connection: Connection) -> Iterator[str]:
     """What is wrong with a database: pages whose MAC does not fit, and what SQLite itself finds."""
     try:

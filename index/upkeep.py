@@ -12,6 +12,7 @@ from itertools import islice
 from index.building import Builders
 from index.checkpoints import Checkpoints
 from index.commit import GroupCommit
+from index.heap import give_back
 from index.kept import KeptSnapshots
 from index.learner import Learner
 from index.learning import Frame, QueryMean
@@ -19,7 +20,7 @@ from index.readers import ReaderPool
 from index.recall import RecallCheck
 from index.rows import Rows, compacted
 from index.snapshot import SnapshotFiles, new_lineage
-from index.sqlite import Connection
+from index.sqlite import Connection, shrink
 from index.store import forget_tombstones, read_changes, read_sequence, read_tombstones, write_learnt
 from index.view import View
 
@@ -136,6 +137,7 @@ class Upkeep:
                             write_learnt(self._connection, "frame", content)
                         self._state.rows, self._state.lineage = rows, new_lineage()
                     self._snapshot()
+                give_back()
                 self.recall.restart()
             finally:
                 self._replay_from = None
@@ -152,6 +154,8 @@ class Upkeep:
             base, sketches = self._builders.build(rows.matrix.view(0, covered), previous)
             with self._commit.lock:
                 rows.set_base(base, sketches)
+                shrink(self._connection)
+            give_back()
             self.recall.restart()
             _LOG.info("a base over %d rows: recall@10 %.4f with %d candidates", covered, base.effort.recall,
                       base.effort.candidates)  # fmt: skip
@@ -241,6 +245,7 @@ class Upkeep:
             forget_tombstones(self._connection, needed)
             write_learnt(self._connection, "queries", self.learning.queries.to_bytes())
             self._checkpoints.truncate()
+            shrink(self._connection)
         return view.sequence
 
     def _clear_kept(self) -> None:
