@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import asdict, dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import SnapshotDamaged
-from index.faiss_index import Centroids, Graph, Scores
+from index.faiss_index import Graph, Scores
 from index.halves import Halves
 from index.sketch import Sketcher
 
@@ -49,22 +48,6 @@ class Clusters:
         short = lists.astype(np.min_scalar_type(len(centroids)))
         self._order = np.argsort(short, kind="stable").astype(np.int32)
         self._starts = np.searchsorted(lists[self._order], np.arange(len(centroids) + 1)).astype(np.int64)
-
-    @cached_property
-    def _finder(self) -> Centroids:
-        return Centroids(self.centroids)
-
-    def nearest(self, halves: Halves) -> NDArray[np.int32]:
-        """The list that each of some rows belongs to."""
-        return self._finder.nearest(halves)
-
-    def near(self, query: Scores, wanted: int) -> NDArray[np.bool_]:
-        """Which lists are the nearest that have so many rows together."""
-        order = self.by_distance(query)
-        lists = order[: int(np.searchsorted(np.cumsum(self.sizes(order)), wanted)) + 1]
-        chosen = np.zeros(len(self.centroids), np.bool_)
-        chosen[lists] = True
-        return chosen
 
     def by_distance(self, query: Scores) -> NDArray[np.int64]:
         """The numbers of the lists, the nearest first."""

@@ -95,7 +95,7 @@ def _under_filter(
     seen = np.cumsum(base.clusters.sizes(order))
     near = base.clusters.rows(order[: int(np.searchsorted(seen, _LOCAL_ROWS)) + 1])
     local = float(are_set(bits, near).mean()) if len(near) else 0.0
-    wanted = most_visited(base, reach)
+    wanted = _most_visited(base, reach)
     graph_ns = lists_ns = float("inf")
     if local >= _LEAST_LOCAL and candidates / local <= _MOST_CANDIDATES:
         graph_ns = candidates / local * dimension * _GRAPH
@@ -109,9 +109,9 @@ def _under_filter(
     return Plan(Path.CLUSTERS_FILTERED, rows=_offered(base, order, seen, bits, wanted))
 
 
-def most_visited(base: Base, reach: int, effort: float = 1.0) -> int:
+def _most_visited(base: Base, reach: int) -> int:
     """How many rows the lists must offer for the `reach` nearest."""
-    return int(base.effort.visited * max(1.0, (reach / FREE_REACH) ** 0.5) * effort)
+    return int(base.effort.visited * max(1.0, (reach / FREE_REACH) ** 0.5))
 
 
 def _offered(

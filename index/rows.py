@@ -2,8 +2,7 @@
 
 A slot is a row's place; it is given once and never used again, until the rows are compacted into new ones. The writer
 publishes a View after each commit; readers take the newest View and never wait. Rows below the base's end are searched
-through the base; later ones, the delta, by the base's clusters, to which they are added some thousands at a time, and
-the last of them exactly.
+through the base; later ones, the delta, by sketches, which they are given some hundreds at a time, the last exactly.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from index.columns import Columns
 from index.growing import GrowingArray, SlotTable
 from index.halves import RowMatrix
 from index.learning import Frame
-from index.listed import NO_SKETCHES, Listed
 from index.model import StoredRecord, Vector
 from index.payloads import Payloads, pack_record
+from index.row_sketches import NO_SKETCHES, RowSketches
 from index.sketch import Sketches
 from index.store import RowChange
 from index.turns import in_turns
@@ -52,7 +51,7 @@ class Rows:
         self.frame = frame
         self._lengths = GrowingArray(np.float32)
         self.base: Base | None = None
-        self._listed = Listed()
+        self._sketches = RowSketches()
         self._live = BitMap()
         self._columns, self._payloads = Columns(), Payloads()
         self._row_ids, self._sequences = GrowingArray(np.int64), GrowingArray(np.int64)
@@ -105,7 +104,7 @@ class Rows:
 
     def publish(self, changes: Sequence[RowChange], sequence: int) -> None:
         """Publishes a view with the changes that were entered."""
-        self._listed.extend(self.matrix)
+        self._sketches.extend(self.matrix)
         slot = self.view.count
         for block in in_turns(changes, _TOGETHER):
             for change in block:
@@ -133,13 +132,13 @@ class Rows:
     def set_base(self, base: Base | None, sketches: Sketches = NO_SKETCHES) -> None:
         """Publishes a view with this base. `sketches`: of its rows; or, where it extends the one before, of those
         that it has besides that one's."""
-        self.base, self._listed = base, self._listed.rebased(base, sketches)
-        self._listed.erase(members(BitMap(range(self._listed.rows)) - self._live))
+        self.base, self._sketches = base, self._sketches.rebased(base, sketches)
+        self._sketches.erase(members(BitMap(range(self._sketches.rows)) - self._live))
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
-    def list_later(self) -> bool:
-        """Adds some rows that are newer than the base to its lists, and publishes a view; whether there were enough."""
-        if not self._listed.extend(self.matrix):
+    def sketch_later(self) -> bool:
+        """Sketches some rows that are newer than the base, and publishes a view; whether there were enough."""
+        if not self._sketches.extend(self.matrix):
             return False
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
         return True
@@ -161,7 +160,7 @@ class Rows:
         self._dying = _Dying(BitMap(), self._dying.recent, now)
         if len(gone):
             self.matrix.erase(gone)
-            self._listed.erase(gone)
+            self._sketches.erase(gone)
             self._payloads.erase(gone)
             self._columns.keep(self._live, self.view.products)
         return len(gone)
@@ -172,7 +171,7 @@ class Rows:
             rows, FrozenBitMap(self._live), self.matrix.view(0, rows), self.base, self._columns, self._payloads,
             self._row_ids.data[:rows], self._sequences.data[:rows], self._products.data[:rows], sequence,
             time.time_ns() // 1_000_000 if index_time_ms is None else index_time_ms, self._slot_of_row,
-            self.frame, self._lengths.data[: self._lengths.length], self._listed.lists, self._listed.sketches,
+            self.frame, self._lengths.data[: self._lengths.length], self._sketches.sketches,
         )  # fmt: skip
 
 
@@ -192,8 +191,7 @@ def compacted(view: View) -> Rows:
         view, count=len(live), live=FrozenBitMap(range(len(live))), halves=matrix.view(0, len(live)), base=None,
         columns=view.columns.moved(places), payloads=payloads, row_ids=view.row_ids[live],
         sequences=view.sequences[live], products=view.products[live],
-        lengths=view.lengths[live] if view.frame is not None else view.lengths, listed=view.listed[:0],
-        sketches=NO_SKETCHES,
+        lengths=view.lengths[live] if view.frame is not None else view.lengths, sketches=NO_SKETCHES,
     )  # fmt: skip
     return Rows.of(alone, matrix)
 

@@ -17,8 +17,8 @@ from index.errors import SnapshotDamaged
 from index.growing import SlotTable
 from index.halves import Halves, RowMatrix
 from index.learning import Frame
-from index.listed import NO_SKETCHES
 from index.payloads import CHUNK_ROWS, PackedChunk, Payloads
+from index.row_sketches import NO_SKETCHES
 from index.rows import Rows
 from index.sketch import BYTES, Sketches
 from index.view import View
@@ -106,7 +106,7 @@ class LoadingRows:
         columns = Columns.from_bytes(bytes(contents["columns.enc"]))
         return View(
             count, live, self._matrix.view(0, count), None, columns, payloads, row_ids, sequences, products, 0, 0,
-            SlotTable(), self._frame, lengths, np.zeros(0, np.int32), NO_SKETCHES,
+            SlotTable(), self._frame, lengths, NO_SKETCHES,
         )  # fmt: skip
 
 

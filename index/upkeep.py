@@ -186,7 +186,7 @@ class Upkeep:
         count = rows.view.count
         self._many_come, self._rows_seen = count - self._rows_seen >= _MANY, count
         self.recall.run(rows.view)
-        while rows.view.base is not None and self._listed(rows):
+        while rows.view.base is not None and self._sketched(rows):
             pass
         if self.learning.moves_queries(rows.view):
             with self._commit.lock:
@@ -206,9 +206,9 @@ class Upkeep:
             return None
         return due or None
 
-    def _listed(self, rows: Rows) -> bool:
+    def _sketched(self, rows: Rows) -> bool:
         with self._commit.lock:
-            return rows.list_later()
+            return rows.sketch_later()
 
     def join(self) -> None:
         """Waits for what was begun."""

@@ -40,8 +40,7 @@ class View:
     slot_of_row: SlotTable
     frame: Frame | None
     lengths: NDArray[np.float32]  # only where there is a frame
-    listed: NDArray[np.int32]  # for each of the first rows of the delta, the base's list that it belongs to
-    sketches: Sketches  # of the base's rows and the listed ones
+    sketches: Sketches  # of the base's rows and of the first ones that are newer; none where there is no base
 
     def distances(self, query: Vector, slots: RowNumbers) -> Scores:
         """Cosine distances, by the encoder's own vectors, of a query of length 1."""
@@ -93,8 +92,8 @@ class View:
 
     @property
     def last_rows(self) -> int:
-        """Where the rows begin that have neither a list nor a sketch; a multiple of eight."""
-        return self.base_rows + len(self.listed)
+        """Where the rows begin that have no sketch; a multiple of eight."""
+        return len(self.sketches)
 
     @cached_property
     def last(self) -> FlatView:

@@ -8,12 +8,11 @@ import numpy as np
 
 from index.allowed import Allowed, Sketched
 from index.comparing import FEW_ROWS, compared, promising
-from index.faiss_index import Bits, RowNumbers, Scores
+from index.faiss_index import Bits, RowNumbers, Scores, differing_bits
 from index.model import Path, Vector
-from index.planner import Plan, are_set, most_visited
+from index.planner import Plan, are_set
 
 THROUGH_BASE = frozenset({Path.SKETCHES_FILTERED, Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})
-_FURTHER = 1.5  # lists are walked as much further for rows that they were not made for
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
@@ -45,8 +44,8 @@ def along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
     if view.count == view.base_rows:
         return found
     parts = [found]
-    if len(view.listed) and way.path is not Path.SKETCHES_FILTERED:
-        parts.append(_in_lists(asked, reach))
+    if view.last_rows > view.base_rows and way.path is not Path.SKETCHES_FILTERED:
+        parts.append(_newer(asked, found, reach))
     if view.count > view.last_rows:
         last, rows = view.last.search(asked.vector, reach, _tail_bits(asked.allowed.bits, view.last_rows))
         parts.append((rows + view.last_rows, last))
@@ -77,12 +76,20 @@ def _through_base(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scor
     return slots, scores
 
 
-def _in_lists(asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
-    """Rows that are newer than the base and lie in lists near the query."""
+def _newer(asked: Asked, found: tuple[RowNumbers, Scores], reach: int) -> tuple[RowNumbers, Scores]:
+    """Rows that are newer than the base, and may by their sketches be as good as the middle one of those `found` in
+    it."""
     view, bits = asked.allowed.view, asked.allowed.bits
     assert view.base is not None
-    near = view.base.clusters.near(asked.vector, most_visited(view.base, reach, _FURTHER * asked.effort))
-    rows = np.flatnonzero(near[view.listed]) + view.base_rows
+    slots, scores = found
+    middle, sketcher = reach // 2, view.base.sketcher
+    if len(slots) > middle:
+        row = view.halves[slots[middle]].astype(np.float32)
+        within = sketcher.within(asked.vector, row, float(scores[middle]), spreads=asked.effort)
+        sketches = view.sketches[view.base_rows : view.last_rows]
+        rows = np.flatnonzero(differing_bits(sketcher.query(asked.vector), sketches) <= within) + view.base_rows
+    else:
+        rows = np.arange(view.base_rows, view.last_rows)
     if bits is not None:
         rows = rows[are_set(bits, rows)]
     return _among(rows, asked, reach)

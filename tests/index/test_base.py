@@ -113,10 +113,10 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
     for start in range(ROWS, 2 * ROWS + 40, 500):
         collection.upsert([record(n, price=n) for n in range(start, min(start + 500, 2 * ROWS + 40))])
     view = loaded(collection).view
-    assert len(view.sketches) == view.last_rows > ROWS
+    assert view.count > len(view.sketches) > ROWS
     share, ways = recall(collection, range(60), "price >= 100")
     assert (share >= 0.98, ways) == (True, {Way.SKETCHES_FILTERED})
-    for n in (100, ROWS + 5, 2 * ROWS + 39):  # of the base, of its lists, of neither
+    for n in (100, ROWS + 5, 2 * ROWS + 39):  # of the base, newer with a sketch, without one
         assert ids(collection, SearchQuery(vector(n), 1, filter="price >= 100")) == [str(n)]
     collection.delete(["100", str(ROWS + 5)])
     collection.erase([])
@@ -138,7 +138,7 @@ def test_a_base_that_is_extended_or_built_anew_has_the_sketches_of_all_its_rows(
     collection.build_base()
     collection.delete(["7"])
     collection.upsert([record(n, price=n) for n in range(ROWS, ROWS + 3000)])
-    loaded(collection).state.rows.list_later()
+    loaded(collection).state.rows.sketch_later()
     for anew in (False, True, True):
         assert collection.build_base(anew=anew)
         view = loaded(collection).view
@@ -191,7 +191,7 @@ def test_the_base_waits_while_many_rows_come(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("_prefers_the_base")
-def test_many_rows_that_are_newer_than_the_base_are_found_in_its_lists(tmp_path: Path) -> None:
+def test_many_rows_that_are_newer_than_the_base_are_found_by_their_sketches(tmp_path: Path) -> None:
     tenant = directory(tmp_path)
     collection = filled(tenant.create(SPEC))
     assert collection.build_base()
@@ -199,7 +199,7 @@ def test_many_rows_that_are_newer_than_the_base_are_found_in_its_lists(tmp_path:
     for start in range(0, len(newer), 500):
         collection.upsert(newer[start : start + 500])
     view = loaded(collection).view
-    assert (view.base_rows, len(view.listed) >= 2 * ROWS - 2048, len(view.listed) % 8) == (ROWS, True, 0)
+    assert (view.base_rows, len(view.sketches) > 3 * ROWS - 520, len(view.sketches) % 8) == (ROWS, True, 0)
     for filter_text in ("", 'kind = "k3"', f"price > {ROWS}"):
         share, ways = recall(collection, range(60), filter_text)
         assert share >= 0.99
@@ -208,9 +208,9 @@ def test_many_rows_that_are_newer_than_the_base_are_found_in_its_lists(tmp_path:
         assert ids(collection, SearchQuery(vector(n), 1)) == [str(n)]
     collection.delete([str(2 * ROWS)])
     assert ids(collection, SearchQuery(vector(2 * ROWS), 1)) != [str(2 * ROWS)]
-    assert collection.build_base()  # over all rows, with the same lists
+    assert collection.build_base()  # over all rows
     view = loaded(collection).view
-    assert (len(view.listed), view.base_rows) == (0, 3 * ROWS)
+    assert (len(view.sketches), view.base_rows) == (3 * ROWS, 3 * ROWS)
     assert recall(collection, range(60))[0] >= 0.98
     tenant.close()
     collection = directory(tmp_path).collection("things")
