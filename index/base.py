@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from index.bits import joined
 from index.errors import SnapshotDamaged
 from index.faiss_index import Graph, Scores
 from index.halves import Halves
@@ -74,12 +75,12 @@ class Base:
     effort: Effort
     uid: str  # random, told to snapshots, so that they know it again
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self) -> memoryview:
         """Everything but the rows themselves."""
         return packed(self.graph.to_bytes(), self.clusters, self.sketcher, self.effort, self.uid)
 
     @classmethod
-    def from_bytes(cls, content: bytes | bytearray, halves: Halves) -> Base:
+    def from_bytes(cls, content: bytes | bytearray | memoryview, halves: Halves) -> Base:
         """What `to_bytes` wrote, over rows of which the first belong to it. Raises SnapshotDamaged."""
         try:
             (size,) = _HEAD.unpack_from(content)
@@ -100,11 +101,11 @@ class Base:
         return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, Sketcher(mean.copy()), effort, uid)
 
 
-def packed(graph: bytes, clusters: Clusters, sketcher: Sketcher, effort: Effort, uid: str) -> bytes:
+def packed(graph: memoryview, clusters: Clusters, sketcher: Sketcher, effort: Effort, uid: str) -> memoryview:
     """A base as bytes: length of the head (uint32), head (JSON), centroids (float32), what sketches are seen from
     (float32), lists (int32), graph (FAISS)."""
     centroids, lists = clusters.centroids, clusters.lists
     told = {"uid": uid, "rows": len(lists), "centroids": len(centroids), "effort": asdict(effort)}
     head = json.dumps(told).encode()
-    arrays = (centroids.tobytes(), sketcher.mean.tobytes(), lists.tobytes())
-    return b"".join((_HEAD.pack(len(head)), head, *arrays, graph))
+    arrays = (centroids.reshape(-1).data, sketcher.mean.data, lists.data)
+    return joined(_HEAD.pack(len(head)), head, *arrays, graph)

@@ -56,7 +56,7 @@ def main() -> int:
     sketches = sketcher.rows(halves[previous.rows if previous is not None else 0 :])
     os.ftruncate(job.output_descriptor, 0)
     written = 0
-    for part in (memoryview(content), sketches.reshape(-1).data):
+    for part in (content, sketches.reshape(-1).data):
         end = written + len(part)
         while written < end:
             written += os.pwrite(job.output_descriptor, part[len(part) - (end - written) :][: 1 << 30], written)
@@ -64,7 +64,7 @@ def main() -> int:
     return 0
 
 
-def build(halves: Halves, previous: Base | None) -> tuple[bytes, Sketcher]:
+def build(halves: Halves, previous: Base | None) -> tuple[memoryview, Sketcher]:
     """The base over all rows, extending `previous` where it is given. Rows that are all zero are erased ones.
 
     The effort is measured with rows that the graph does not have yet, as pictures that are new to the collection; they

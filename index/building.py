@@ -97,16 +97,16 @@ def _anonymous_file() -> Iterator[int]:
         os.close(descriptor)
 
 
-def _write(descriptor: int, content: bytes) -> int:
+def _write(descriptor: int, content: memoryview) -> int:
     written = 0
     while written < len(content):
         written += os.pwrite(descriptor, content[written : written + (1 << 30)], written)
     return written
 
 
-def _read(descriptor: int, size: int, start: int = 0) -> bytearray:
-    content = bytearray(size)
+def _read(descriptor: int, size: int, start: int = 0) -> memoryview:
+    content = np.empty(size, np.uint8).data  # a bytearray is made zero while the interpreter is held
     at = 0
     while at < size:
-        at += os.preadv(descriptor, [memoryview(content)[at : at + (1 << 30)]], start + at)
+        at += os.preadv(descriptor, [content[at : at + (1 << 30)]], start + at)
     return content

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import struct
+from collections.abc import Iterator
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from index.errors import InvalidInput, SnapshotDamaged
+from index.turns import pause
 
 KEY_BYTES = 32
 _MAGIC = b"AFENC001"
@@ -47,14 +49,19 @@ def keyed_digest(key: bytes, *parts: bytes) -> bytes:
 
 def encrypt_file(key: bytes, purpose: str, plain: bytes) -> bytes:
     """The content of an encrypted file that only `key` and the same `purpose` open."""
-    cipher, prefix = AESGCM(key), os.urandom(8)
-    frames = [_MAGIC, prefix]
-    starts = range(0, max(len(plain), 1), _FRAME_BYTES)
+    return b"".join(encrypted_frames(key, purpose, plain))
+
+
+def encrypted_frames(key: bytes, purpose: str, plain: bytes | memoryview) -> Iterator[bytes]:
+    """The same in pieces: PREFIX_BYTES, and then one frame after another, with a pause before each for searches."""
+    cipher, prefix, whole = AESGCM(key), os.urandom(8), memoryview(plain)
+    yield _MAGIC + prefix
+    starts = range(0, max(len(whole), 1), _FRAME_BYTES)
     for number, start in enumerate(starts):
-        frame = plain[start : start + _FRAME_BYTES]
+        pause()
+        frame = whole[start : start + _FRAME_BYTES]
         last = start == starts[-1]
-        frames.append(cipher.encrypt(_nonce(prefix, number), frame, _associated(purpose, number, last)))
-    return b"".join(frames)
+        yield cipher.encrypt(_nonce(prefix, number), frame, _associated(purpose, number, last))
 
 
 def plain_size(encrypted_size: int) -> int:

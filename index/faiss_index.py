@@ -63,7 +63,7 @@ class Graph:
         self._efforts: dict[int, Any] = {}
 
     @classmethod
-    def build(cls, halves: Halves, previous: bytes | None) -> bytes:
+    def build(cls, halves: Halves, previous: memoryview | None) -> memoryview:
         """The graph over all rows of `halves`, without them, as bytes; extends `previous`, the graph over the first of
         them. Uses as many threads as OMP_NUM_THREADS says, and memory for a second copy of the rows."""
         dimension = halves.shape[1]
@@ -96,7 +96,7 @@ class Graph:
             raise SnapshotDamaged("the graph belongs to other rows")
         return cls(index, halves)
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self) -> memoryview:
         """What `from_bytes` reads: the links, without the rows."""
         return _serialised(self._index)
 
@@ -209,10 +209,11 @@ def _add(index: Any, halves: Halves) -> None:
         index.add(halves[start : start + _BLOCK].astype(np.float32))
 
 
-def _serialised(index: Any) -> bytes:
+def _serialised(index: Any) -> memoryview:
     writer = faiss.VectorIOWriter()
     faiss.write_index(index, writer, faiss.IO_FLAG_SKIP_STORAGE)
-    return bytes(faiss.vector_to_array(writer.data).data)
+    content: NDArray[np.uint8] = faiss.vector_to_array(writer.data)
+    return content.data
 
 
 def _selector(allowed: Bits) -> Any:

@@ -17,11 +17,12 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from index.base import Base
-from index.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypt_file, plain_size
+from index.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypted_frames, plain_size
 from index.errors import SnapshotDamaged
 from index.faiss_index import FAISS_VERSION
 from index.halves import Halves
@@ -40,7 +41,7 @@ from index.snapshot_parts import (
     pack_vectors,
     sketched_from,
 )
-from index.synced import mapped_file, replace_directory, write_synced
+from index.synced import mapped_file, replace_directory, synced_file, write_synced
 from index.view import View
 
 FORMAT = 3
@@ -83,9 +84,8 @@ class SnapshotFiles:
                     os.link(earlier / name, folder / name)
                     manifest["files"][name] = old
                 else:
-                    encrypted = encrypt_file(self._key, purpose_of(name), content())
-                    write_synced(folder / name, encrypted)
-                    manifest["files"][name] = _described(encrypted, stamp)
+                    frames = encrypted_frames(self._key, purpose_of(name), content())
+                    manifest["files"][name] = _written(folder / name, frames, stamp)
             write_synced(folder / MANIFEST, json.dumps({**manifest, "mac": self._mac(manifest)}, indent=1).encode())
         for _, older in self._layout.snapshots():
             if older != final:
@@ -268,6 +268,12 @@ def purpose_of(name: str) -> str:
     return f"snapshot/{FORMAT}/{name}"
 
 
-def _described(encrypted: bytes, stamp: list[Any]) -> dict[str, Any]:
-    digest = hashlib.sha256(encrypted).hexdigest()
-    return {"bytes": len(encrypted), "sha256": digest, "prefix": encrypted[:PREFIX_BYTES].hex(), "stamp": stamp}
+def _written(path: Path, frames: Iterator[bytes], stamp: list[Any]) -> dict[str, Any]:
+    """What the manifest says of a file, once it is on disk."""
+    prefix, digest = next(frames), hashlib.sha256()
+    with synced_file(path) as file:
+        for part in chain((prefix,), frames):
+            file.write(part)
+            digest.update(part)
+        size = file.tell()
+    return {"bytes": size, "sha256": digest.hexdigest(), "prefix": prefix.hex(), "stamp": stamp}

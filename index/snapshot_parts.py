@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap, FrozenBitMap
 
-from index.bits import members
+from index.bits import joined, members
 from index.columns import Columns
 from index.errors import SnapshotDamaged
 from index.growing import SlotTable
@@ -26,12 +26,12 @@ from index.view import View
 SKETCHES = "sketches"
 
 
-def pack_vectors(view: View, start: int, end: int) -> bytes:
+def pack_vectors(view: View, start: int, end: int) -> memoryview:
     """The vectors of slots start..end, float16, one row after another; rows that are not live are zeros."""
     return _without_dead(view, view.halves, start, end)
 
 
-def pack_sketches(view: View, start: int, end: int) -> bytes:
+def pack_sketches(view: View, start: int, end: int) -> memoryview:
     """The sketches of slots start..end, one after another; those of rows that are not live are zeros."""
     return _without_dead(view, view.sketches, start, end)
 
@@ -41,20 +41,22 @@ def sketched_from(view: View) -> str:
     return "" if view.base is None else hashlib.sha256(view.base.sketcher.mean.tobytes()).hexdigest()[:16]
 
 
-def pack_chunk(view: View, start: int, end: int) -> bytes:
+def pack_chunk(view: View, start: int, end: int) -> memoryview:
     """The packed records of the slots: one offset more than there are (uint32), and the bytes; those that are not live
     are zeros."""
-    chunk = view.payloads.chunk(start // CHUNK_ROWS, end - start).without(_dead(view, start, end))
+    chunk, dead = view.payloads.chunk(start // CHUNK_ROWS, end - start), _dead(view, start, end)
+    if len(dead):
+        chunk = chunk.without(dead)
     offsets = chunk.offsets[: end - start + 1]
-    content = bytes(chunk.content[int(offsets[0]) : int(offsets[-1])])
-    return b"".join(((offsets - offsets[0]).tobytes(), content))
+    content = memoryview(chunk.content)[int(offsets[0]) : int(offsets[-1])]
+    return joined((offsets - offsets[0]).data, content)
 
 
-def pack_rows(view: View) -> bytes:
+def pack_rows(view: View) -> memoryview:
     """Row ids and sequence numbers (int64), product numbers (int32), the lengths that rows had before they were seen
     from a frame (float32, only where there is one), and the live rows as a Roaring bitmap."""
     arrays = (view.row_ids, view.sequences, view.products, view.lengths[: view.count])
-    return b"".join((*(a.tobytes() for a in arrays), BitMap(view.live).serialize()))
+    return joined(*(a.data for a in arrays), BitMap(view.live).serialize())
 
 
 def pack_columns(view: View) -> bytes:
@@ -126,12 +128,12 @@ def _rooms(kind: str, matrix: RowMatrix, rows: int) -> dict[str, memoryview]:
     return {f"{kind}-{number:05d}.enc": matrix.room_for(size) for number, size in enumerate(sizes)}
 
 
-def _without_dead(view: View, rows: NDArray[Any], start: int, end: int) -> bytes:
+def _without_dead(view: View, rows: NDArray[Any], start: int, end: int) -> memoryview:
     dead, part = _dead(view, start, end), rows[start:end]
     if len(dead):
         part = part.copy()
         part[dead] = 0
-    return part.tobytes()
+    return part.view(np.uint8).reshape(-1).data
 
 
 def _dead(view: View, start: int, end: int) -> NDArray[np.int64]:

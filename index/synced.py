@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from index.layout import TEMPORARY_PREFIX
 
@@ -37,12 +38,19 @@ def mapped_file(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
 
 
-def write_synced(path: Path, content: bytes) -> None:
-    """Writes a file and waits for the disk. Raises OSError."""
+@contextmanager
+def synced_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which is on disk at the end. Raises OSError."""
     with path.open("wb") as file:
-        file.write(content)
+        yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Writes a file and waits for the disk. Raises OSError."""
+    with synced_file(path) as file:
+        file.write(content)
 
 
 def sync_directory(path: Path) -> None:
