@@ -1,8 +1,10 @@
 """Moving what is committed from the write-ahead log into the database, beside the writer.
 
 SQLite does it within the commit that finds the log long: for a thousand records half as long again as the commit
-itself. Here a thread does it, over a connection of its own, while the writer prepares what comes next. The log begins
-anew only once all of it is moved, so a commit that finds it four times as long still moves it itself.
+itself. After such a commit a thread does it, over a connection of its own, while the writer prepares what comes next.
+The log begins anew only once all of it is moved, which a thread does not reach between small commits: a log that goes
+on growing makes each of them half as slow again. So after these SQLite does it, and after large ones in its turn where
+the log has become four times as long.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from index.errors import AfterimageIndexError
 from index.sqlite import Connection, DatabaseError, checkpoint, connect
 
 _LOG = logging.getLogger(__name__)
-_WORTH = 128  # changes that are worth a thread; each takes some five pages of the log where it is committed alone
-_LONGEST_LOG = 4000  # pages; SQLite's own measure is 1000
+_WORTH = 128  # changes of one commit that are worth a thread
+_LONG_LOG, _LONGEST_LOG = 1000, 4000  # pages, for a commit to move them itself; the first is SQLite's own measure
 
 
 class Checkpoints:
@@ -24,23 +26,28 @@ class Checkpoints:
 
     def __init__(self, writer: Connection, path: Path, key: bytes) -> None:
         """`writer`: the connection that writes to the database at `path`."""
-        writer.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}").fetchall()
         self._writer, self._path, self._key = writer, path, key
         self._connection: Connection | None = None
         self._running: threading.Thread | None = None
-        self._changes = 0
+        self._beside = False
 
-    def committed(self, changes: int) -> None:
-        """Counts changes that are in the log, and begins to move them once it is worth it."""
-        self._changes += changes
-        if self._changes < _WORTH or (self._running is not None and self._running.is_alive()):
+    def before(self, changes: int) -> None:
+        """Says how long the log may be for a commit of so many changes not to move it."""
+        if self._beside is not (changes >= _WORTH):
+            self._beside = changes >= _WORTH
+            pages = _LONGEST_LOG if self._beside else _LONG_LOG
+            self._writer.execute(f"PRAGMA wal_autocheckpoint = {pages}").fetchall()
+
+    def after(self) -> None:
+        """Begins to move what that commit left in the log, where it is worth it."""
+        if not self._beside or (self._running is not None and self._running.is_alive()):
             return
         thread = threading.Thread(target=self._move, name="checkpoint")
         try:
             thread.start()
         except RuntimeError:  # no thread to be had; the log grows meanwhile
             return
-        self._running, self._changes = thread, 0
+        self._running = thread
 
     def truncate(self) -> None:
         """Moves the whole log and empties it, so that overwritten rows leave the disk."""

@@ -112,6 +112,7 @@ class GroupCommit:
         """Commits and publishes. Many changes are entered while the disk is at work, which takes it milliseconds and
         needs no interpreter; should the disk refuse, they are withdrawn before anybody has seen them."""
         rows = self._rows()
+        self._checkpoints.before(len(changes))
         if len(changes) < _BESIDE:
             self._connection.execute("COMMIT")
             rows.enter(changes)
@@ -125,7 +126,7 @@ class GroupCommit:
                 rows.withdraw()
                 raise committing.refused
         rows.publish(changes, sequence)
-        self._checkpoints.committed(len(changes))
+        self._checkpoints.after()
 
     def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
         before, growth, transaction.changes = transaction.sequence, transaction.growth, []

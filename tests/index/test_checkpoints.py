@@ -1,4 +1,5 @@
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,17 +25,17 @@ def test_what_many_records_left_in_the_log_is_moved_beside_the_writer_and_the_lo
     assert collection.stats().records == 12 * MANY
 
 
-def test_lone_writes_are_moved_once_there_are_enough_of_them(tmp_path: Path) -> None:
+def test_after_small_commits_the_log_is_moved_within_one_of_them_and_begins_anew(tmp_path: Path) -> None:
     collection = directory(tmp_path).create(SPEC)
+    collection.upsert([record(n) for n in range(MANY)])
     database = next(tmp_path.rglob("records.db"))
-    before = database.stat().st_size
-    for n in range(127):
-        collection.upsert([record(n)])
-    assert _checkpoints(collection)._running is None
-    assert database.stat().st_size == before
-    collection.upsert([record(127)])
     _checkpoints(collection)._running.join()
+    before = database.stat().st_size
+    for n in range(400):
+        collection.upsert([record(1000 + n)])
     assert database.stat().st_size > before
+    assert not _checkpoints(collection)._running.is_alive()
+    assert database.with_name("records.db-wal").stat().st_size < 1100 * 4200
 
 
 def test_an_empty_log_is_empty_whatever_was_being_moved(tmp_path: Path) -> None:
@@ -75,15 +76,18 @@ def test_without_a_thread_to_be_had_the_log_grows_and_nothing_fails(
         raise RuntimeError("can't start new thread")
 
     checkpoints = _checkpoints(collection)
-    for n in range(0, 120, 40):  # fewer than have a thread that commits them
-        collection.upsert([record(n + i) for i in range(40)])
+    collection.upsert([record(n) for n in range(MANY)])
+    checkpoints._running.join()
+    checkpoints._running = None
     with monkeypatch.context() as patched:
         patched.setattr("threading.Thread.start", start)
-        collection.upsert([record(120 + i) for i in range(40)])
+        with pytest.raises(RuntimeError):
+            threading.Thread(target=print).start()
+        checkpoints.after()
         assert checkpoints._running is None
-    collection.upsert([record(200)])
+    checkpoints.after()
     checkpoints._running.join()
-    assert collection.stats().records == 161
+    assert collection.stats().records == MANY
 
 
 def _checkpoints(collection: Collection) -> Checkpoints:
