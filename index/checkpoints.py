@@ -51,21 +51,17 @@ class Checkpoints:
 
     def truncate(self) -> None:
         """Moves the whole log and empties it, so that overwritten rows leave the disk."""
-        self._wait()
+        self.close()  # SQLite refuses a checkpoint beside another one, and does not wait for it
         checkpoint(self._writer)
 
     def close(self) -> None:
-        """Waits for what is being moved."""
-        self._wait()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _wait(self) -> None:
-        """SQLite refuses a checkpoint beside another one, and does not wait for it."""
+        """Waits for what is being moved, and gives the connection back; the next large commit opens another."""
         if self._running is not None:
             self._running.join()
             self._running = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _move(self) -> None:
         try:
