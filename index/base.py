@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.bits import joined
+from index.buffers import joined
 from index.errors import SnapshotDamaged
 from index.faiss_index import Graph, Scores
 from index.halves import Halves

@@ -62,8 +62,3 @@ def _copy(content: bytes, at: int, into: NDArray[np.uint8], entries: int, runs: 
     members = np.frombuffer(content, "<u2", entries, at)
     np.bitwise_or.at(into, members >> 3, (1 << (members & 7)).astype(np.uint8))
     return 2 * entries
-
-
-def joined(*parts: bytes | memoryview) -> memoryview:
-    """Parts one after another. `bytes.join` holds the interpreter while it copies; this does not."""
-    return np.concatenate([np.frombuffer(p, np.uint8) for p in parts]).data

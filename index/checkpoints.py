@@ -17,7 +17,6 @@ from index.errors import AfterimageIndexError
 from index.sqlite import Connection, DatabaseError, checkpoint, connect
 
 _LOG = logging.getLogger(__name__)
-_WORTH = 128  # changes of one commit that are worth a thread
 _LONG_LOG, _LONGEST_LOG = 1000, 4000  # pages, for a commit to move them itself; the first is SQLite's own measure
 
 
@@ -29,18 +28,18 @@ class Checkpoints:
         self._writer, self._path, self._key = writer, path, key
         self._connection: Connection | None = None
         self._running: threading.Thread | None = None
-        self._beside = False
+        self._large = False
 
-    def before(self, changes: int) -> None:
-        """Says how long the log may be for a commit of so many changes not to move it."""
-        if self._beside is not (changes >= _WORTH):
-            self._beside = changes >= _WORTH
-            pages = _LONGEST_LOG if self._beside else _LONG_LOG
+    def before(self, *, large: bool) -> None:
+        """Says how long the log may be for the next commit, a large one or not, to leave it as it is."""
+        if large is not self._large:
+            self._large = large
+            pages = _LONGEST_LOG if large else _LONG_LOG
             self._writer.execute(f"PRAGMA wal_autocheckpoint = {pages}").fetchall()
 
     def after(self) -> None:
-        """Begins to move what that commit left in the log, where it is worth it."""
-        if not self._beside or (self._running is not None and self._running.is_alive()):
+        """Begins to move what that commit left in the log, where it was a large one."""
+        if not self._large or (self._running is not None and self._running.is_alive()):
             return
         thread = threading.Thread(target=self._move, name="checkpoint")
         try:

@@ -23,7 +23,7 @@ from index.transaction import Transaction
 from index.turns import let_go
 
 T = TypeVar("T")
-_BESIDE = 128  # changes that are worth a thread that commits them
+_LARGE = 128  # changes of a commit that are worth threads beside the writer
 
 
 @dataclass
@@ -112,8 +112,9 @@ class GroupCommit:
         """Commits and publishes. Many changes are entered while the disk is at work, which takes it milliseconds and
         needs no interpreter; should the disk refuse, they are withdrawn before anybody has seen them."""
         rows = self._rows()
-        self._checkpoints.before(len(changes))
-        if len(changes) < _BESIDE:
+        large = len(changes) >= _LARGE
+        self._checkpoints.before(large=large)
+        if not large:
             self._connection.execute("COMMIT")
             rows.enter(changes)
         else:

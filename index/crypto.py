@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from index.errors import InvalidInput, SnapshotDamaged
-from index.turns import pause
 
 KEY_BYTES = 32
 _MAGIC = b"AFENC001"
@@ -53,12 +52,11 @@ def encrypt_file(key: bytes, purpose: str, plain: bytes) -> bytes:
 
 
 def encrypted_frames(key: bytes, purpose: str, plain: bytes | memoryview) -> Iterator[bytes]:
-    """The same in pieces: PREFIX_BYTES, and then one frame after another, with a pause before each for searches."""
+    """The same in pieces: PREFIX_BYTES, and then one frame after another."""
     cipher, prefix, whole = AESGCM(key), os.urandom(8), memoryview(plain)
     yield _MAGIC + prefix
     starts = range(0, max(len(whole), 1), _FRAME_BYTES)
     for number, start in enumerate(starts):
-        pause()
         frame = whole[start : start + _FRAME_BYTES]
         last = start == starts[-1]
         yield cipher.encrypt(_nonce(prefix, number), frame, _associated(purpose, number, last))

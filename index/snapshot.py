@@ -42,6 +42,7 @@ from index.snapshot_parts import (
     sketched_from,
 )
 from index.synced import mapped_file, replace_directory, synced_file, write_synced
+from index.turns import pause
 from index.view import View
 
 FORMAT = 3
@@ -269,10 +270,11 @@ def purpose_of(name: str) -> str:
 
 
 def _written(path: Path, frames: Iterator[bytes], stamp: list[Any]) -> dict[str, Any]:
-    """What the manifest says of a file, once it is on disk."""
+    """What the manifest says of a file, once it is on disk; searches go on between its frames."""
     prefix, digest = next(frames), hashlib.sha256()
     with synced_file(path) as file:
         for part in chain((prefix,), frames):
+            pause()
             file.write(part)
             digest.update(part)
         size = file.tell()

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap, FrozenBitMap
 
-from index.bits import joined, members
+from index.bits import members
+from index.buffers import joined
 from index.columns import Columns
 from index.errors import SnapshotDamaged
 from index.growing import SlotTable

@@ -75,8 +75,7 @@ class Transaction:
         if found is None:
             if given is None:
                 return _failed(write.record_id, DigestMoved("the record was deleted meanwhile"))
-            store = partial(self._insert_alone, Normalised(write, given))
-            return store() if write.kept is None else self._keeping(0, write, store)
+            return self._keeping(0, write, lambda: self._insert([Normalised(write, given)])[0])
         old, old_digest = found
         same_picture = write.digest is not None and write.digest == old_digest
         if given is None and not same_picture:
@@ -172,9 +171,6 @@ class Transaction:
             self.changes.append(RowChange(row_id, record, texts[place]))
             results.append(WriteResult(write.record_id, Outcome.CREATED, sequence))
         return results
-
-    def _insert_alone(self, new: Normalised) -> WriteResult:
-        return self._insert([new])[0]
 
     def _replace(self, old: StoredRecord, new: StoredRecord, digest: bytes | None, *, unchanged: bool) -> WriteResult:
         kept, earlier = canonical(new.attributes), attributes_to_json(old.attributes)

@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from index import RecordWrite, checkpoints, commit
+from index import RecordWrite, commit
 from tests.support.collections import SPEC, directory, vector
 
 THREADS = 4
@@ -46,7 +46,7 @@ def say(line: str, lock: threading.Lock) -> None:
 
 def main() -> None:
     folder, seed = Path(sys.argv[1]), int(sys.argv[2])
-    commit._BESIDE = checkpoints._WORTH = 3  # few changes have the threads that many have
+    commit._LARGE = 3  # few changes have the threads that many have
     tenant = directory(folder)
     collection = tenant.collection("things") if "things" in tenant.names() else tenant.create(SPEC)
     print("begun", flush=True)

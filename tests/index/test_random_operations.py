@@ -169,8 +169,7 @@ def run(folder: Path, seed: int, steps: int) -> None:
 
 @pytest.fixture(autouse=True)
 def _few_rows_do_what_many_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("index.commit._BESIDE", 3)
-    monkeypatch.setattr("index.checkpoints._WORTH", 3)
+    monkeypatch.setattr("index.commit._LARGE", 3)
     monkeypatch.setattr("index.row_sketches._LEAST", 8)
     monkeypatch.setattr("index.row_sketches._AT_ONCE", 64)
 
