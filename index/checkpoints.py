@@ -4,7 +4,7 @@ SQLite does it within the commit that finds the log long: for a thousand records
 itself. After such a commit a thread does it, over a connection of its own, while the writer prepares what comes next.
 The log begins anew only once all of it is moved, which a thread does not reach between small commits: a log that goes
 on growing makes each of them half as slow again. So after these SQLite does it, and after large ones in its turn where
-the log has become four times as long.
+the log has become twice as long.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from index.errors import AfterimageIndexError
 from index.sqlite import Connection, DatabaseError, checkpoint, connect
 
 _LOG = logging.getLogger(__name__)
-_LONG_LOG, _LONGEST_LOG = 1000, 4000  # pages, for a commit to move them itself; the first is SQLite's own measure
+_LONG_LOG, _LONGEST_LOG = 1000, 2000  # pages, for a commit to move them itself; the first is SQLite's own measure
 
 
 class Checkpoints:

@@ -29,7 +29,7 @@ from index.model import CollectionSpec, PicturePolicy
 from index.pictures import Dropped, knows_pictures, write_policy
 from index.place import Place
 from index.schema import MIGRATIONS
-from index.sqlite import Connection, checkpoint, connect, integrity_problems, migrate
+from index.sqlite import Connection, backup, checkpoint, connect, integrity_problems, migrate
 from index.store import read_sequence, read_usage
 from index.synced import replace_directory, sync_directory, write_synced
 
@@ -66,10 +66,8 @@ class KeptSnapshots:
         now = time.time()
         snapshot_id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}-{secrets.token_hex(4)}"
         with replace_directory(self._layout.kept(snapshot_id)) as folder:
-            copy = connect(folder / "records.db", self._store_key)
+            copy = backup(source, folder / "records.db", self._store_key)
             try:
-                source.backup(copy)
-                checkpoint(copy)
                 sequence, usage = read_sequence(copy), read_usage(copy)
             finally:
                 copy.close()
@@ -206,12 +204,13 @@ def copy_database(source: Path, source_key: bytes, target: Path, target_key: byt
     sent again. Raises WrongKey or OSError."""
     connection = connect(source, derive_key(source_key, "collection store"))
     try:
-        with contextlib.closing(connect(target, derive_key(target_key, "collection store"))) as copy:
-            if source_key == target_key:
-                connection.backup(copy)
-            else:
+        key = derive_key(target_key, "collection store")
+        if source_key == target_key:
+            backup(connection, target, key).close()
+        else:
+            with contextlib.closing(connect(target, key)) as copy:
                 _copy_rows(connection, copy)
-            checkpoint(copy)
+                checkpoint(copy)
     finally:
         connection.close()
     sync_directory(target.parent)

@@ -2,7 +2,7 @@
 
 Every database of a data directory is opened here, so that all have the same guarantees: SQLCipher with a raw 256-bit
 key, write-ahead log, `synchronous=FULL` (a commit is on disk when it returns), `secure_delete` (a deleted row's bytes
-are overwritten), temporary tables in memory.
+are overwritten), temporary tables in memory. A new one has the newest format of pages, an older one keeps its own.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Any
 from sqlcipher3 import dbapi2
 
 from index.errors import StoreUnavailable, UnsupportedFormat, WrongKey
+from index.page_format import FORMATS, PageFormat, format_of
 
 Connection = Any
 DatabaseError = dbapi2.DatabaseError
 BUSY_TIMEOUT_S = 10.0
 
 
-def connect(path: Path, key: bytes) -> Connection:
-    """Opens, or makes, a database. Usable from any one thread at a time.
+def connect(path: Path, key: bytes, pages: PageFormat | None = None) -> Connection:
+    """Opens, or makes, a database. Usable from any one thread at a time. pages: of a new one, None: the newest.
 
     Raises WrongKey where the key does not fit, StoreUnavailable where the file cannot be opened.
     """
@@ -35,16 +36,37 @@ def connect(path: Path, key: bytes) -> Connection:
         raise StoreUnavailable(f"{path.name}: {error}") from error
     try:
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        set_format(connection, pages or format_of(path, key))
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection.execute("PRAGMA journal_mode = WAL")
         for setting in ("synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {setting}")
-    except dbapi2.DatabaseError as error:
+    except (dbapi2.DatabaseError, OSError) as error:
         connection.close()
         if "not a database" in str(error):
             raise WrongKey(f"{path.name} is not a database, or belongs to another key") from error
         raise StoreUnavailable(f"{path.name}: {error}") from error
     return connection
+
+
+def set_format(connection: Connection, pages: PageFormat, database: str = "main") -> None:
+    """Says how the pages of a database lie that was opened, or attached, and not read yet."""
+    connection.execute(f"PRAGMA {database}.cipher_page_size = {pages.size}")
+    connection.execute(f"PRAGMA {database}.cipher_hmac_algorithm = {pages.mac}")
+
+
+def backup(source: Connection, path: Path, key: bytes) -> Connection:
+    """Copies what `source` sees at this moment into a new database, which is then open. Pages are copied as they are:
+    it has the same format. Raises as `connect` does, and DatabaseError."""
+    size = int(source.execute("PRAGMA cipher_page_size").fetchone()[0])
+    copy = connect(path, key, next(f for f in FORMATS if f.size == size))
+    try:
+        source.backup(copy)
+        checkpoint(copy)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
 
 
 def _as_it_is(value: bytes | None) -> bytes | None:

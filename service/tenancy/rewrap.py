@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from index.errors import WrongKey
-from index.sqlite import checkpoint, connect, integrity_problems
+from index.page_format import NEWEST
+from index.sqlite import checkpoint, connect, integrity_problems, set_format
 from index.synced import sync_directory, write_synced
 from service.errors import SettingError
 from service.tenancy.masterkey import MasterKey, load_master_key, new_key_text
@@ -73,6 +74,7 @@ def _copy_under(registry: Path, old: MasterKey, copy: Path, new: MasterKey) -> N
         version = database.execute("PRAGMA user_version").fetchone()[0]
         key = new.derive("tenant registry").hex()
         database.execute(f"ATTACH DATABASE ? AS next KEY \"x'{key}'\"", (str(copy),))
+        set_format(database, NEWEST, "next")
         database.execute("SELECT sqlcipher_export('next')").fetchall()
         database.execute(f"PRAGMA next.user_version = {version}")
         database.execute("DETACH DATABASE next")

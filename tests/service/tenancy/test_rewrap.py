@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from index import WrongKey
+from index import WrongKey, page_format
 from service.errors import SettingError
 from service.tenancy import rewrap as module
 from service.tenancy.apikeys import Scope
@@ -60,6 +60,18 @@ def test_everything_is_there_under_the_new_key_and_nothing_opens_with_the_old(pl
     with pytest.raises(WrongKey):
         TenantRegistry(place.registry, place.old)
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".next")] == []
+
+
+def test_an_older_registry_comes_out_with_pages_of_the_newest_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(page_format, "NEWEST", page_format.FORMATS[-1])
+        place = Place(tmp_path)
+    assert page_format.format_of(place.registry, place.old.derive("tenant registry")) == page_format.FORMATS[-1]
+    rewrap_with_file(place.registry, place.key_file, place.old)
+    place.check()
+    assert page_format.format_of(place.registry, place.key().derive("tenant registry")) == page_format.NEWEST
 
 
 @pytest.mark.parametrize("call", range(1, 3))
