@@ -13,6 +13,8 @@ from index.model import RecordWrite, Vector
 
 _SHORTEST = 1e-12
 _EASY = 1e-9  # squared lengths between this and its inverse lose nothing in single precision
+_UNIT = 1e-6  # a squared length that differs from 1 by less is 1: single precision tells no more of hundreds of numbers
+_SINGLE = np.dtype(np.float32)
 
 
 def check_record(write: RecordWrite) -> None:
@@ -24,10 +26,13 @@ def check_record(write: RecordWrite) -> None:
 
 
 def normalised(field: str, vector: Vector, dimension: int) -> Vector:
-    """The vector with length 1, float32. Raises InvalidInput unless it has the dimension, is finite and not zero."""
+    """The vector with length 1, float32; itself where it is so already. Raises InvalidInput unless it has the
+    dimension, is finite and not zero."""
     if vector.shape != (dimension,):
         raise InvalidInput(field, f"the vector has {vector.size} numbers; the collection takes {dimension}")
-    squared = float(np.dot(vector, vector))
+    squared = float(vector.dot(vector))
+    if -_UNIT < squared - 1.0 < _UNIT and vector.dtype == _SINGLE and vector.flags.c_contiguous:
+        return vector
     if not _EASY < squared < 1 / _EASY:  # false for NaN too
         squared = _squared_length(field, vector)
     return np.ascontiguousarray(vector / math.sqrt(squared), np.float32)

@@ -136,6 +136,7 @@ class Collection:
 
             records = loaded.commit.run(delete)
             sequence = loaded.upkeep.erase()
+            loaded.reading.forget_earlier(loaded.view)
             return Erasure(records, sequence, tuple(loaded.files.kept.ids()))
 
     # ---- reading

@@ -142,7 +142,8 @@ class WriteResult(NamedTuple):
 
 
 class StoredRecord(NamedTuple):
-    """A record as the store holds it. Times are milliseconds since 1970, UTC."""
+    """A record as the store holds it. Times are milliseconds since 1970, UTC. Answers may share attributes: who wants
+    to change them copies them first."""
 
     row_id: int
     record_id: str

@@ -73,13 +73,14 @@ class Reading:
         if query.group_by_product:
             found, path = nearest_groups(asked, window, query.group_size)
             slots = np.array([f.slot for group in found for f in group], np.int64)
-            hits = iter(self._hits(view, slots, [f.distance for group in found for f in group], query.include_vectors))
+            near = [f.distance for group in found for f in group]
+            hits = iter(self._hits(allowed, slots, near, query.include_vectors))
             groups = tuple([tuple(islice(hits, len(group))) for group in found])
         else:
             slots, distances, path = nearest(asked, window)
             if path in THROUGH_BASE and check.wants_sample and not query.offset and query.max_distance is None:
                 check.offer(asked, slots.tolist())
-            groups = tuple(zip(self._hits(view, slots, distances.tolist(), query.include_vectors), strict=True))
+            groups = tuple(zip(self._hits(allowed, slots, distances.tolist(), query.include_vectors), strict=True))
         facets = tuple([facet_of(allowed, name) for name in query.facets])
         count = allowed.count - len(dropped)
         return SearchAnswer(groups, count, path, view.sequence, view.index_time_ms, facets, learned)
@@ -118,14 +119,30 @@ class Reading:
         with self._readers.connection() as connection:
             return frozenset(r.row_id for r in read_records(connection, sorted(record_ids), vectors=False).values())
 
-    def _hits(self, view: View, at: RowNumbers, distances: list[float], vectors: bool) -> list[Hit]:
+    def _hits(self, allowed: Allowed, at: RowNumbers, distances: list[float], vectors: bool) -> list[Hit]:
         slots = at.tolist()
-        row_ids, sequences = view.row_ids[at].tolist(), view.sequences[at].tolist()
-        records = unpack_records(view.payloads.records(slots), row_ids, sequences, self._fingerprint)
+        if allowed.shown is None:
+            records = self._records(allowed.view, at, slots)
+        else:
+            records = self._shown(allowed.view, at, slots, allowed.shown)
         if vectors:
-            stored = self._vectors(view, slots)
+            stored = self._vectors(allowed.view, slots)
             records = [r._replace(vector=stored[s]) for r, s in zip(records, slots, strict=True)]
         return [_new(Hit, pair) for pair in zip(records, distances, strict=True)]
+
+    def _shown(
+        self, view: View, at: RowNumbers, slots: list[int], shown: dict[int, StoredRecord]
+    ) -> list[StoredRecord]:
+        try:
+            return [shown[slot] for slot in slots]
+        except KeyError:
+            records = self._records(view, at, slots)
+            shown.update(zip(slots, records, strict=True))
+            return records
+
+    def _records(self, view: View, at: RowNumbers, slots: list[int]) -> list[StoredRecord]:
+        row_ids, sequences = view.row_ids[at].tolist(), view.sequences[at].tolist()
+        return unpack_records(view.payloads.records(slots), row_ids, sequences, self._fingerprint)
 
     def _vectors(self, view: View, slots: list[int]) -> dict[int, Vector]:
         """The vectors as they were given; in half precision for a row that was written anew since the view."""

@@ -48,7 +48,8 @@ class RecallCheck:
 
     def offer(self, asked: Asked, slots: list[int]) -> None:
         """Keeps a search, and which slots it found first, until `run` compares it."""
-        self._sample = _Sample(asked, frozenset(slots[:K]))
+        vector, original = asked.vector.copy(), asked.original.copy()  # they can be the caller's own
+        self._sample = _Sample(asked._replace(vector=vector, original=original), frozenset(slots[:K]))
         self._next = time.monotonic() + self._every_s
 
     def run(self, view: View) -> None:

@@ -214,6 +214,34 @@ def test_a_filter_that_is_asked_again_is_not_worked_out_again_until_something_is
     assert "5" not in ids(collection, query)
 
 
+def test_what_hits_showed_is_shown_again_as_it_was_until_a_record_changes(collection: Collection) -> None:
+    collection.upsert([record(n, price=n, tags=("a", "[b]")) for n in range(100)])
+    query = SearchQuery(vector(5), 4, filter="price < 50")
+    fresh = collection.search(query)
+    answers = [collection.search(query) for _ in range(4)]
+    assert all(answer.groups == fresh.groups for answer in answers)
+    parts = loaded(collection)
+    shown = parts.reading.allowed(parts.view, query.filter).shown
+    assert shown is not None
+    assert {r.record_id for r in shown.values()} == {h.record.record_id for g in fresh.groups for h in g}
+    assert collection.search(query._replace(include_vectors=True)).groups[0][0].record.vector is not None
+    assert collection.search(query).groups == fresh.groups  # without vectors, as before
+    further = collection.search(query._replace(k=12))
+    assert len(shown) == 12
+    assert further.groups[:4] == fresh.groups
+    collection.patch([RecordPatch("5", set_attributes={"tags": ("new",)})])
+    assert collection.search(query).groups[0][0].record.attributes["tags"] == ("new",)
+
+
+def test_an_erasure_leaves_no_copies_for_filters_behind(collection: Collection) -> None:
+    collection.upsert([record(n, price=n) for n in range(100)])
+    for _ in range(3):
+        ids(collection, SearchQuery(vector(5), 3, filter="price < 50"))
+    assert loaded(collection).reading.copied_bytes > 0
+    collection.erase(["5"])
+    assert loaded(collection).reading.copied_bytes == 0
+
+
 def test_copies_for_a_filter_do_not_outlive_what_was_deleted(collection: Collection) -> None:
     collection.upsert([record(n, price=n) for n in range(100)])
     for _ in range(3):

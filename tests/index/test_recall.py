@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from index import Collection, SearchQuery
@@ -27,6 +28,20 @@ def test_real_searches_are_compared_with_exact_ones_and_the_share_is_told(based:
     stats = based.stats()
     assert stats.recall_sample == ENOUGH
     assert (stats.recall or 0) > 0.97
+
+
+def test_a_sampled_query_is_compared_as_it_was_whatever_becomes_of_the_memory_it_was_given_in(
+    based: Collection,
+) -> None:
+    parts, query = loaded(based), np.empty_like(vector(0))
+    for n in range(ENOUGH):
+        query[:] = vector(70_000 + n) / np.linalg.norm(
+            vector(70_000 + n)
+        )  # of length 1: it is not copied to be searched
+        based.search(SearchQuery(query, 10))
+        query[:] = vector(80_000 + n)
+        parts.upkeep.recall.run(parts.view)
+    assert (based.stats().recall or 0) > 0.97
 
 
 def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_due_where_that_does_not_help(
