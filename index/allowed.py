@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _FILTERS = 256
 _LEAST_COPIED_BYTES, _COPIED_SHARE = 16 << 20, 8
 _SHOWN_BYTES = 1024  # about what a record takes once it is read
+_MOST_SHOWN = 1024  # of more rows, reading ten records is a small part of a search
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Allowed:
     """The rows that a search may return, of one view. Its sets never change; what is worked out is kept.
 
     everything: no filter left anything out. asked: how often a search has used it. shown: records that hits showed, by
-    slot, where that is kept; whoever reads one adds it.
+    slot, where that is kept.
     """
 
     view: View
@@ -87,7 +88,7 @@ class Allowed:
     @property
     def copied_bytes(self) -> int:
         """How much of the rows is held as copies."""
-        shown = 0 if self.shown is None else self.count * _SHOWN_BYTES
+        shown = 0 if self.shown is None else len(self.shown) * _SHOWN_BYTES
         return shown + sum(copy.bytes for copy in (self._gathered, self._sketched) if copy is not None)
 
     @property
@@ -102,8 +103,7 @@ class Allowed:
 
     def has_room(self, bytes_each: int) -> bool:
         """Whether so much of each row may be copied together for good."""
-        holder = self.held_by() if self.held_by is not None else None
-        return holder is not None and holder.has_room_for(self.count * bytes_each)
+        return self._room_for(self.count * bytes_each)
 
     def gathered(self, *, keep: bool) -> Gathered:
         """The vectors copied together; `keep` holds on to them for the next time."""
@@ -115,10 +115,16 @@ class Allowed:
         if keep and self._gathered is None:
             self._gathered = made
             self._note(made.bytes)
-            if self.has_room(_SHOWN_BYTES):
+            if self.count <= _MOST_SHOWN:
                 self.shown = {}
-                self._note(self.count * _SHOWN_BYTES)
         return made
+
+    def show_again(self, records: dict[int, StoredRecord]) -> None:
+        """Keeps records that were read, by slot, for the next time, where there is room."""
+        if self.shown is not None and self._room_for(len(records) * _SHOWN_BYTES):
+            before = len(self.shown)
+            self.shown.update(records)
+            self._note((len(self.shown) - before) * _SHOWN_BYTES)
 
     def sketched(self, *, keep: bool) -> Sketched:
         """The sketches copied together; `keep` holds on to them for the next time."""
@@ -135,6 +141,10 @@ class Allowed:
     def without(self, slots: Iterable[int]) -> Allowed:
         """The same rows but for these."""
         return Allowed(self.view, self.rows - BitMap(slots), False)
+
+    def _room_for(self, more_bytes: int) -> bool:
+        holder = self.held_by() if self.held_by is not None else None
+        return holder is not None and holder.has_room_for(more_bytes)
 
     def _note(self, copied: int) -> None:
         holder = self.held_by() if self.held_by is not None else None

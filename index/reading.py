@@ -124,20 +124,20 @@ class Reading:
         if allowed.shown is None:
             records = self._records(allowed.view, at, slots)
         else:
-            records = self._shown(allowed.view, at, slots, allowed.shown)
+            records = self._shown(allowed, at, slots, allowed.shown)
         if vectors:
             stored = self._vectors(allowed.view, slots)
             records = [r._replace(vector=stored[s]) for r, s in zip(records, slots, strict=True)]
         return [_new(Hit, pair) for pair in zip(records, distances, strict=True)]
 
     def _shown(
-        self, view: View, at: RowNumbers, slots: list[int], shown: dict[int, StoredRecord]
+        self, allowed: Allowed, at: RowNumbers, slots: list[int], shown: dict[int, StoredRecord]
     ) -> list[StoredRecord]:
         try:
             return [shown[slot] for slot in slots]
         except KeyError:
-            records = self._records(view, at, slots)
-            shown.update(zip(slots, records, strict=True))
+            records = self._records(allowed.view, at, slots)
+            allowed.show_again(dict(zip(slots, records, strict=True)))
             return records
 
     def _records(self, view: View, at: RowNumbers, slots: list[int]) -> list[StoredRecord]:

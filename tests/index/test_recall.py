@@ -35,9 +35,8 @@ def test_a_sampled_query_is_compared_as_it_was_whatever_becomes_of_the_memory_it
 ) -> None:
     parts, query = loaded(based), np.empty_like(vector(0))
     for n in range(ENOUGH):
-        query[:] = vector(70_000 + n) / np.linalg.norm(
-            vector(70_000 + n)
-        )  # of length 1: it is not copied to be searched
+        query[:] = vector(70_000 + n)
+        query /= np.linalg.norm(query)  # of length 1: a search takes it as it is
         based.search(SearchQuery(query, 10))
         query[:] = vector(80_000 + n)
         parts.upkeep.recall.run(parts.view)
