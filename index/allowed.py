@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _FILTERS = 256
 _LEAST_COPIED_BYTES, _COPIED_SHARE = 16 << 20, 8
-_SHOWN_BYTES = 1024  # about what a record takes once it is read
-_MOST_SHOWN = 1024  # of more rows, reading ten records is a small part of a search
+_SHOWN_BYTES, _MOST_SHOWN = 1024, 4096  # about what a record takes once it is read; of all filters
+_FEW_ROWS = 1024  # of more, reading ten records is a small part of a search
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,8 @@ class Allowed:
 
     @property
     def copied_bytes(self) -> int:
-        """How much of the rows is held as copies."""
-        shown = 0 if self.shown is None else len(self.shown) * _SHOWN_BYTES
-        return shown + sum(copy.bytes for copy in (self._gathered, self._sketched) if copy is not None)
+        """How much memory copies of vectors and sketches take."""
+        return sum(copy.bytes for copy in (self._gathered, self._sketched) if copy is not None)
 
     @property
     def is_gathered(self) -> bool:
@@ -103,7 +102,8 @@ class Allowed:
 
     def has_room(self, bytes_each: int) -> bool:
         """Whether so much of each row may be copied together for good."""
-        return self._room_for(self.count * bytes_each)
+        holder = self.held_by() if self.held_by is not None else None
+        return holder is not None and holder.has_room_for(self.count * bytes_each)
 
     def gathered(self, *, keep: bool) -> Gathered:
         """The vectors copied together; `keep` holds on to them for the next time."""
@@ -115,16 +115,17 @@ class Allowed:
         if keep and self._gathered is None:
             self._gathered = made
             self._note(made.bytes)
-            if self.count <= _MOST_SHOWN:
+            if self.count <= _FEW_ROWS:
                 self.shown = {}
         return made
 
     def show_again(self, records: dict[int, StoredRecord]) -> None:
         """Keeps records that were read, by slot, for the next time, where there is room."""
-        if self.shown is not None and self._room_for(len(records) * _SHOWN_BYTES):
+        holder = self.held_by() if self.held_by is not None else None
+        if self.shown is not None and holder is not None and holder.shown + len(records) <= _MOST_SHOWN:
             before = len(self.shown)
             self.shown.update(records)
-            self._note((len(self.shown) - before) * _SHOWN_BYTES)
+            holder.note(0, len(self.shown) - before)
 
     def sketched(self, *, keep: bool) -> Sketched:
         """The sketches copied together; `keep` holds on to them for the next time."""
@@ -142,10 +143,6 @@ class Allowed:
         """The same rows but for these."""
         return Allowed(self.view, self.rows - BitMap(slots), False)
 
-    def _room_for(self, more_bytes: int) -> bool:
-        holder = self.held_by() if self.held_by is not None else None
-        return holder is not None and holder.has_room_for(more_bytes)
-
     def _note(self, copied: int) -> None:
         holder = self.held_by() if self.held_by is not None else None
         if holder is not None:
@@ -162,7 +159,7 @@ class AllowedByFilter:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.bytes = 0  # that copies take
+        self.copied_bytes, self.shown = 0, 0  # copies of vectors and sketches; records that are shown again
         self._held: OrderedDict[str, Allowed] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -181,15 +178,22 @@ class AllowedByFilter:
             if len(self._held) > _FILTERS:
                 self._held.popitem(last=False)
                 # Summed anew: a search may still copy for what has just been forgotten.
-                self.bytes = sum(a.copied_bytes for a in self._held.values())
+                self.copied_bytes = sum(a.copied_bytes for a in self._held.values())
+                self.shown = sum(len(a.shown or ()) for a in self._held.values())
         return made
 
-    def note(self, copied: int) -> None:
-        """Counts a copy of so many bytes."""
+    def note(self, copied_bytes: int, shown: int = 0) -> None:
+        """Counts a copy of so many bytes, and records that are to be shown again."""
         with self._lock:
-            self.bytes += copied
+            self.copied_bytes += copied_bytes
+            self.shown += shown
+
+    @property
+    def bytes(self) -> int:
+        """How much memory all that takes."""
+        return self.copied_bytes + self.shown * _SHOWN_BYTES
 
     def has_room_for(self, more_bytes: int) -> bool:
         """Whether copies of so many further bytes are within the budget. The filters that come first take it, and keep
         it until they are forgotten."""
-        return self.bytes + more_bytes <= copied_budget(self.view)
+        return self.copied_bytes + more_bytes <= copied_budget(self.view)
