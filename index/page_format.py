@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 _IV, _SALT = 16, 16
 _SIZE_AT, _RESERVE_AT = slice(0, 2), 4  # in the first page of a database, behind the salt
+_READINGS = 3  # a page that is being written may be read half as it was
 
 
 class PageFormat(NamedTuple):
@@ -37,12 +38,20 @@ FORMATS = (NEWEST, PageFormat(4096, 80, "HMAC_SHA512"))  # all that are read
 
 def format_of(path: Path, key: bytes) -> PageFormat:
     """The format of a database; the newest where there is none yet, or one that no format fits. Raises OSError."""
+    for _ in range(_READINGS):
+        start = _start(path)
+        for pages in FORMATS:
+            if len(start) >= pages.size and _fits(pages, start[: pages.size], key):
+                return pages
+    return NEWEST
+
+
+def _start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            start = file.read(max(f.size for f in FORMATS))
+            return file.read(max(f.size for f in FORMATS))
     except FileNotFoundError:
-        return NEWEST
-    return next((f for f in FORMATS if len(start) >= f.size and _fits(f, start[: f.size], key)), NEWEST)
+        return b""
 
 
 def _fits(pages: PageFormat, first: bytes, key: bytes) -> bool:

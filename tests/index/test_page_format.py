@@ -49,6 +49,15 @@ def test_the_format_is_read_from_the_file_wherever_its_pages_are(tmp_path: Path,
         connect(path, bytes(32))
 
 
+def test_a_first_page_that_is_just_being_written_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(tmp_path / "x.db", KEY, OLDEST).close()
+    whole = (tmp_path / "x.db").read_bytes()
+    half = bytes(len(whole) // 2) + whole[len(whole) // 2 :]
+    readings = iter([half, half, whole])
+    monkeypatch.setattr(page_format, "_start", lambda path: next(readings))
+    assert format_of(tmp_path / "x.db", KEY) == OLDEST
+
+
 @every_format
 def test_a_copy_has_the_format_of_what_it_is_a_copy_of(tmp_path: Path, pages: PageFormat) -> None:
     database = connect(tmp_path / "x.db", KEY, pages)
