@@ -115,7 +115,7 @@ peers: $(STAMP) ## Install the engines that bench-index measures beside this ind
 	@$(BIN)/python -c 'import qdrant_edge, usearch, hnswlib, voyager, pymilvus' 2>/dev/null || \
 		$(BIN)/python -m pip install --quiet $(PEERS)
 
-bench-index: peers ## Measure the index beside bare FAISS and other engines (an hour and a half); writes JSON
+bench-index: peers ## Measure the index beside bare FAISS and other engines (two hours); writes JSON
 	@$(BIN)/python -m bench.index
 	@$(BIN)/python -m bench.index --dimension 512 --rows 20000 100000
 

@@ -32,7 +32,7 @@ from bench.index_workload import FILTERED_QUERIES, Condition, Workload
 
 ROUNDS = 3
 SIZES = (20_000, 100_000, 1_000_000)
-MOST_ROWS = {"milvus-lite": 20_000, "hnswlib": 100_000, "voyager": 100_000}
+MOST_ROWS = {"milvus-lite": 20_000}
 SLOW_QUERIES = 10
 GOOD = 0.99
 
