@@ -14,7 +14,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _LONGEST_S = 0.002  # a search that takes longer is one that is not waiting for the interpreter
-_FEWER = 4  # times fewer at once, while a search is under way
+_FEWER = 8  # times fewer at once, while a search is under way
 _FREED_AT_ONCE = 64
 
 
