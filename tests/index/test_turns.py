@@ -43,9 +43,10 @@ def test_a_search_that_never_ends_holds_no_write_up_for_ever() -> None:
 
 def test_items_come_in_order_and_all_of_them_few_at_once_while_a_search_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_LONGEST_S", 0.0)
-    assert [list(b) for b in in_turns(range(10), 8)] == [list(range(8)), [8, 9]]
+    assert [list(b) for b in in_turns(range(20), 16)] == [list(range(16)), [16, 17, 18, 19]]
     with searches:
-        assert [list(b) for b in in_turns(range(5), 8)] == [[0, 1], [2, 3], [4]]
+        assert [list(b) for b in in_turns(range(5), 16)] == [[0, 1], [2, 3], [4]]
+        assert [list(b) for b in in_turns(range(2), 4)] == [[0], [1]]
     assert list(in_turns([], 8)) == []
 
 
