@@ -102,7 +102,7 @@ class Allowed:
 
     def has_room(self, bytes_each: int) -> bool:
         """Whether so much of each row may be copied together for good."""
-        holder = self.held_by() if self.held_by is not None else None
+        holder = self._holder
         return holder is not None and holder.has_room_for(self.count * bytes_each)
 
     def gathered(self, *, keep: bool) -> Gathered:
@@ -119,12 +119,14 @@ class Allowed:
                 self.shown = {}
         return made
 
-    def show_again(self, records: dict[int, StoredRecord]) -> None:
-        """Keeps records that were read, by slot, for the next time, where there is room."""
-        holder = self.held_by() if self.held_by is not None else None
-        if self.shown is not None and holder is not None and holder.shown + len(records) <= _MOST_SHOWN:
+    def show_again(self, slots: list[int], records: list[StoredRecord]) -> None:
+        """Keeps records that were read for the next time, where that is done and there is room."""
+        if self.shown is None:
+            return
+        holder = self._holder
+        if holder is not None and holder.shown + len(slots) <= _MOST_SHOWN:
             before = len(self.shown)
-            self.shown.update(records)
+            self.shown.update(zip(slots, records, strict=True))
             holder.note(0, len(self.shown) - before)
 
     def sketched(self, *, keep: bool) -> Sketched:
@@ -143,8 +145,12 @@ class Allowed:
         """The same rows but for these."""
         return Allowed(self.view, self.rows - BitMap(slots), False)
 
+    @property
+    def _holder(self) -> AllowedByFilter | None:
+        return self.held_by() if self.held_by is not None else None
+
     def _note(self, copied: int) -> None:
-        holder = self.held_by() if self.held_by is not None else None
+        holder = self._holder
         if holder is not None:
             holder.note(copied)
 

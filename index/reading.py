@@ -121,28 +121,20 @@ class Reading:
 
     def _hits(self, allowed: Allowed, at: RowNumbers, distances: list[float], vectors: bool) -> list[Hit]:
         slots = at.tolist()
-        if allowed.shown is None:
-            records = self._records(allowed.view, at, slots)
-        else:
-            records = self._shown(allowed, at, slots, allowed.shown)
+        records = self._records(allowed, at, slots)
         if vectors:
             stored = self._vectors(allowed.view, slots)
             records = [r._replace(vector=stored[s]) for r, s in zip(records, slots, strict=True)]
         return [_new(Hit, pair) for pair in zip(records, distances, strict=True)]
 
-    def _shown(
-        self, allowed: Allowed, at: RowNumbers, slots: list[int], shown: dict[int, StoredRecord]
-    ) -> list[StoredRecord]:
-        try:
+    def _records(self, allowed: Allowed, at: RowNumbers, slots: list[int]) -> list[StoredRecord]:
+        view, shown = allowed.view, allowed.shown
+        if shown is not None and shown.keys() >= set(slots):
             return [shown[slot] for slot in slots]
-        except KeyError:
-            records = self._records(allowed.view, at, slots)
-            allowed.show_again(dict(zip(slots, records, strict=True)))
-            return records
-
-    def _records(self, view: View, at: RowNumbers, slots: list[int]) -> list[StoredRecord]:
         row_ids, sequences = view.row_ids[at].tolist(), view.sequences[at].tolist()
-        return unpack_records(view.payloads.records(slots), row_ids, sequences, self._fingerprint)
+        records = unpack_records(view.payloads.records(slots), row_ids, sequences, self._fingerprint)
+        allowed.show_again(slots, records)
+        return records
 
     def _vectors(self, view: View, slots: list[int]) -> dict[int, Vector]:
         """The vectors as they were given; in half precision for a row that was written anew since the view."""
