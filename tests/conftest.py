@@ -13,11 +13,21 @@ from afterimage.client import Client
 from index import Collection
 from service.intake.decode import prepare_opencv
 from tests.support import collections
+from tests.support.needs import skipped_lines
 from tests.support.server import MEASURED, Server, kill_leftovers, start_server
 from tests.support.shop import Shop
 
 _numbers = itertools.count()
 _shared: dict[str, subprocess.Popen[str]] = {}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says at the end what was skipped, and what to install for it."""
+    skipped = [r.longrepr[2] for r in terminalreporter.stats.get("skipped", []) if isinstance(r.longrepr, tuple)]
+    if skipped:
+        terminalreporter.section("skipped on this machine")
+    for line in skipped_lines(skipped):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True, scope="session")

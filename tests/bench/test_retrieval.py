@@ -8,7 +8,8 @@ import pytest
 
 from bench.retrieval import class_scores, edited_pictures, found_again
 from service.encoder.alterations import ALTERATIONS
-from tests.support.shared import clothing, missing
+from tests.support.needs import missing
+from tests.support.shared import SHARED_REMEDY, clothing
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "tools" / "eval_encoder.py"
 
@@ -16,7 +17,7 @@ REFERENCE = Path(__file__).parents[3] / "shared" / "tools" / "eval_encoder.py"
 def reference() -> ModuleType:
     """The measuring script that the protocol comes from."""
     if not REFERENCE.exists():
-        missing("../shared/tools/eval_encoder.py")
+        missing("../shared/tools/eval_encoder.py", SHARED_REMEDY)
     spec = importlib.util.spec_from_file_location("eval_encoder", REFERENCE)
     assert spec is not None
     assert spec.loader is not None

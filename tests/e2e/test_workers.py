@@ -20,7 +20,7 @@ from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
 from tests.e2e.test_sync_crash import Catalogue
 from tests.support.feeds import jsonl
 from tests.support.pictures import png
-from tests.support.redis_server import RedisServer, free_port, running_redis, start_redis, tls_lines
+from tests.support.redis_server import RedisServer, free_port, running_redis, running_tls_redis, start_redis
 from tests.support.server import COMMAND, Server, adopt, clean_environment, start_server
 from tests.support.shared import own_encoder
 from tests.support.shop import FETCHING, Shop
@@ -188,7 +188,7 @@ def test_a_worker_without_the_encoder_says_so_at_once(tmp_path: Path, coordinate
 
 def test_everything_may_go_over_tls(tmp_path: Path, shop: Shop) -> None:
     certificates, port = make_certificates(tmp_path), free_port()
-    with running_redis(tmp_path / "redis", *tls_lines(certificates, port)):
+    with running_tls_redis(tmp_path / "redis", certificates, port):
         url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificates.ca}"
         server = start_server(
             tmp_path, "--redis-url", url, "--tls-cert", str(certificates.server_cert),

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import redis
 
 from service.coordination.embedded import find_redis_server
+from tests.support.needs import REDIS_REMEDY, missing, redis_with_tls
 from tests.support.tls import Certificates
 
 
@@ -44,11 +44,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_redis(folder: Path, *lines: str, sentinel: bool = False, port: int = 0) -> RedisServer:
-    """Starts one with these lines in its configuration, and waits until it answers."""
-    binary = find_redis_server()
-    if binary is None:
-        pytest.skip("no redis-server on this machine")
+def start_redis(
+    folder: Path, *lines: str, sentinel: bool = False, port: int = 0, binary: Path | None = None
+) -> RedisServer:
+    """Starts one with these lines in its configuration, and waits until it answers. binary: None takes any that there
+    is."""
+    binary = binary or find_redis_server() or missing("a redis-server", REDIS_REMEDY)
     folder.mkdir(parents=True, exist_ok=True)
     chosen = port or free_port()
     common = [f"port {chosen}", f"dir {folder}", "bind 127.0.0.1", f"logfile {folder / 'redis.log'}"]
@@ -71,6 +72,16 @@ def start_redis(folder: Path, *lines: str, sentinel: bool = False, port: int = 0
 def running_redis(folder: Path, *lines: str, sentinel: bool = False) -> Iterator[RedisServer]:
     """One that ends with the block."""
     made = start_redis(folder, *lines, sentinel=sentinel)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@contextlib.contextmanager
+def running_tls_redis(folder: Path, certificates: Certificates, port: int) -> Iterator[RedisServer]:
+    """One that speaks TLS on `port`; skips the test where no redis-server can."""
+    made = start_redis(folder, *tls_lines(certificates, port), binary=redis_with_tls())
     try:
         yield made
     finally:

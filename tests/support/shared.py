@@ -7,27 +7,20 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from pathlib import Path
 
-import pytest
+from tests.support.needs import missing
 
 _SHARED = Path(__file__).parents[3] / "shared"
-
-
-def missing(what: str) -> None:
-    """Skips, or in CI fails."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} must be there in CI")
-    pytest.skip(f"{what} is not here")
+SHARED_REMEDY = "put the folder `shared` beside the clone; it is no part of the project"
 
 
 def clothing() -> list[tuple[Path, str]]:
     """Photographs with their labels."""
     folder = _SHARED / "data" / "clothing"
     if not (folder / "labels.csv").exists():
-        missing("../shared/data/clothing")
+        missing("../shared/data/clothing", SHARED_REMEDY)
     with (folder / "labels.csv").open(newline="") as file:
         return [(folder / row["file"], row["label"]) for row in csv.DictReader(file)]
 
@@ -36,7 +29,7 @@ def own_encoder(target: Path) -> Path:
     """An encoders directory, made in `target`, with the real model and a manifest for it."""
     source = _SHARED / "models" / "mobilenet_v2_224"
     if not (source / "model.onnx").exists():
-        missing("../shared/models/mobilenet_v2_224")
+        missing("../shared/models/mobilenet_v2_224", SHARED_REMEDY)
     folder = target / "mobilenet"
     folder.mkdir(parents=True)
     shutil.copy(source / "model.onnx", folder / "model.onnx")

@@ -11,14 +11,14 @@ import pytest
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis, find_redis_server, packaged_redis_server, socket_path
 from service.errors import SettingError
-from tests.support.shared import missing
+from tests.support.needs import REDIS_REMEDY, missing
 
 
 def installed(kind: str) -> Path:
     """A redis-server of the system (7.x in CI), or the 6.2 that a package brings."""
     found = shutil.which("redis-server") if kind == "system" else packaged_redis_server()
     if found is None:
-        missing(f"the {kind} redis-server")
+        missing(f"the {kind} redis-server", REDIS_REMEDY if kind == "system" else "make install, on x86-64 Linux")
     return Path(str(found))
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed; `make torch` installs it")
+torch = pytest.importorskip("torch", reason="PyTorch is not here; to run this: make torch")
 
 from service.encoder.builtin.formula import INPUT, map_model, pixel_input, prepared  # noqa: E402
 from service.encoder.builtin.generator.pairs import draw_pair  # noqa: E402
