@@ -16,9 +16,9 @@ import redis
 from afterimage.client import AfterimageError, Client, NewSource, Run
 from service.coordination.embedded import packaged_redis_server, socket_path
 from tests.support.feeds import jsonl
+from tests.support.needs import missing
 from tests.support.pictures import png
 from tests.support.server import Server, start_server
-from tests.support.needs import missing
 from tests.support.shop import FETCHING, Shop
 
 ITEMS = 60

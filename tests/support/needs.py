@@ -1,8 +1,8 @@
 """What some tests need beyond Python, make and the packages of `make install`.
 
 Such a test calls `missing` where it does not find what it needs. It skips on a laptop, and the summary of the run says
-what to install. In CI (`CI=true`) it fails, because there everything has to run. Programs are looked up on PATH alone, so
-that `.ci/bare` can hide them.
+what to install. In CI (`CI=true`) it fails, because there everything has to run. Programs are looked up on PATH alone,
+so that `.ci/bare` can hide them.
 """
 
 from __future__ import annotations
