@@ -21,6 +21,7 @@ from index.errors import (
     AfterimageIndexError,
     CollectionExists,
     CollectionNotFound,
+    DataFault,
     DigestMoved,
     DirectoryLocked,
     FilterSyntaxError,
@@ -67,7 +68,8 @@ from index.tenant import TenantDirectory
 
 __all__ = [
     "AfterimageIndexError", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound",
-    "CollectionSpec", "CollectionStats", "DataDirectory", "DigestMoved", "DirectoryLock", "DirectoryLocked",
+    "CollectionSpec", "CollectionStats", "DataDirectory", "DataFault", "DigestMoved", "DirectoryLock",
+    "DirectoryLocked",
     "Facet", "Failure", "FilterSyntaxError", "Hit", "HotCollections", "InvalidInput", "KeptPicture", "KeptSnapshot",
     "Mark", "Origin", "Outcome", "Path", "PicturePolicy", "Quota", "QuotaExceeded", "RecordExists",
     "RecordNotFound", "RecordPatch", "RecordWrite", "Region", "SearchAnswer", "SearchQuery", "SnapshotDamaged",

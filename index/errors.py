@@ -11,6 +11,7 @@ AfterimageIndexError
 ├── DigestMoved               the record changed between look-up and write; encode and try again
 ├── DirectoryLocked           another process owns the data directory
 ├── WrongKey                  the key does not open the file
+├── DataFault                a file of the data directory is missing, empty, older than it must be, or another's
 ├── UnsupportedFormat         written by a newer version
 ├── StoreUnavailable          the disk refused a write; nothing of it was acknowledged
 ├── SnapshotNotFound          no kept snapshot has this id
@@ -78,6 +79,11 @@ class DirectoryLocked(AfterimageIndexError):
 
 class WrongKey(AfterimageIndexError):
     """The key does not open the file, or the file is not a database."""
+
+
+class DataFault(AfterimageIndexError):
+    """A file of the data directory is missing, empty, older than it must be, or belongs elsewhere. The text names the
+    file and what to do."""
 
 
 class UnsupportedFormat(AfterimageIndexError):

@@ -1,11 +1,12 @@
 """A tenant's directory: which collections there are, and opening them on first use.
 
-`collections.db`, encrypted with the tenant's key, says which collections exist; a directory that it does not know is
-left over from a crash and is removed at opening.
+`collections.db`, encrypted with the tenant's key, says which collections exist. A directory that it does not list is
+reported and left as it is: nothing is removed that no call asked for.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 from index.attributes import check_id
 from index.collection import Collection
 from index.crypto import derive_key
-from index.errors import CollectionExists, CollectionNotFound, InvalidInput
+from index.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
 from index.hot import HotCollections
 from index.kept import check_files, copy_database, move_kept, spec_of
 from index.layout import TenantLayout, new_uid
@@ -28,6 +29,7 @@ from index.sqlite import connect
 
 MAX_DIMENSION = 8192
 MAX_DESCRIPTION_BYTES = 1024
+_LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -36,16 +38,18 @@ class TenantDirectory:
 
     def __init__(self, layout: TenantLayout, key: bytes, shelf: HotCollections | None = None, region: str = "") -> None:
         """Opens, or makes, the tenant's directory. `key` is the tenant's data key, 32 bytes; `shelf`: what keeps the
-        collections of a process within their memory; `region`: where the tenant's data must lie. Raises WrongKey."""
+        collections of a process within their memory; `region`: where the tenant's data must lie. Raises WrongKey or
+        DataFault."""
         self._layout, self._key, self._shelf, self._region = layout, key, shelf or HotCollections(), region
         self.allowance = Allowance(self._measure)
         self._lock = threading.RLock()
         layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_list(layout)
         self._roster = Roster(layout.collections, key)
         entries = self._roster.entries()
         self._uids = {e.spec.name: e.uid for e in entries}
         self._collections = {e.spec.name: self._collection_of(e) for e in entries}
-        self._remove_orphans()
+        self._report_unlisted()
 
     def create(self, spec: CollectionSpec) -> Collection:
         """Makes a collection. Raises InvalidInput, CollectionExists or QuotaExceeded."""
@@ -246,11 +250,18 @@ class TenantDirectory:
             used = used.plus(collection.usage())
         return used
 
-    def _remove_orphans(self) -> None:
+    def _report_unlisted(self) -> None:
         known = set(self._uids.values())
         for uid in self._layout.collection_uids():
             if uid not in known:
-                shutil.rmtree(self._layout.collection(uid).root)
+                _LOG.warning("directory %s is not listed in collections.db; it is left as it is", uid)
+
+
+def _check_list(layout: TenantLayout) -> None:
+    """Raises DataFault where the list of collections is gone although there are collections."""
+    there = layout.collections.exists() and layout.collections.stat().st_size > 0
+    if not there and layout.collection_uids():
+        raise DataFault(f"{layout.collections} is missing or empty, although there are collections; restore the file")
 
 
 def check_spec(spec: CollectionSpec) -> None:
