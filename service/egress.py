@@ -11,7 +11,7 @@ from service.config import Settings
 # Modules that can open a connection, and which of those below they open.
 OPENED_BY = {
     "service.objects.store": ("object store",),
-    "service.intake.fetch": ("pictures", "feeds", "webhooks"),
+    "service.intake.http_client": ("pictures", "feeds", "webhooks"),
     "service.intake.resolver": ("names",),
     "service.coordination.connect": ("redis",),
     "service.coordination.embedded": ("redis",),

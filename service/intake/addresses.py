@@ -2,7 +2,8 @@
 
 The standard library's `is_global` is not enough: several versions call addresses global that lead inside. The list is
 IANA's special-purpose registries (iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry), plus
-multicast and former site-local; IPv4 addresses that are embedded in IPv6 ones are judged as what they lead to.
+multicast and former site-local; IPv4 addresses that are embedded in IPv6 ones are judged as what they lead to: mapped,
+NAT64, 6to4, ISATAP. Teredo, IPv4-compatible and translated addresses, and NAT64 for inside use, are all forbidden.
 """
 
 from __future__ import annotations
@@ -19,24 +20,25 @@ _FORBIDDEN = tuple(
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
         "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
         "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-        "::/96", "::ffff:0:0:0/96", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32", "2620:4f:8000::/48",
-        "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+        "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32",
+        "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
     )
 )  # fmt: skip
 # IPv6 networks whose addresses carry an IPv4 address, and by how many bits it is from the right end.
 _EMBEDDING = tuple(
     (ipaddress.IPv6Network(network), shift)
-    for network, shift in (("::ffff:0:0/96", 0), ("64:ff9b::/96", 0), ("64:ff9b:1::/48", 0), ("2002::/16", 80))
+    for network, shift in (("::ffff:0:0/96", 0), ("64:ff9b::/96", 0), ("2002::/16", 80))
 )
+# ISATAP carries one in the last 32 bits, whatever the network, behind 0000:5efe or 0200:5efe.
+_ISATAP, _ISATAP_MASK = 0x5EFE, 0xFFFFFFFF & ~0x02000000
 
 
 def is_forbidden(address: Address, exempt: Sequence[Network] = ()) -> bool:
     """Whether a caller must not send the server there. `exempt`: networks that the operator has allowed."""
     if any(address.version == n.version and address in n for n in exempt):
         return False
-    inner = _embedded(address)
-    if inner is not None:
-        return is_forbidden(inner, exempt) or address in _EMBEDDING[2][0]  # that NAT64 prefix is for inside use only
+    if any(is_forbidden(inner, exempt) for inner in embedded(address)):
+        return True
     return any(address.version == n.version and address in n for n in _FORBIDDEN)
 
 
@@ -45,10 +47,12 @@ def is_exempt(address: Address, exempt: Sequence[Network]) -> bool:
     return any(address.version == n.version and address in n for n in exempt)
 
 
-def _embedded(address: Address) -> ipaddress.IPv4Address | None:
+def embedded(address: Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that packets to this one may be carried on to."""
     if isinstance(address, ipaddress.IPv4Address):
-        return None
-    for network, shift in _EMBEDDING:
-        if address in network:
-            return ipaddress.IPv4Address((int(address) >> shift) & 0xFFFFFFFF)
-    return None
+        return []
+    number = int(address)
+    shifts = [shift for network, shift in _EMBEDDING if address in network]
+    if (number >> 32) & _ISATAP_MASK == _ISATAP:
+        shifts.append(0)
+    return [ipaddress.IPv4Address((number >> shift) & 0xFFFFFFFF) for shift in shifts]

@@ -12,24 +12,27 @@ import asyncio
 import contextlib
 import email.utils
 import ipaddress
+import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-import aiohttp
-from yarl import URL
-
 from service.errors import Reason, ServiceError
 from service.intake.addresses import Address, Network, is_exempt, is_forbidden
+from service.intake.content_coding import CodingDamaged, CodingUnknown, Decoder, decoders, inflated
 from service.intake.hosts import HostLimits, Hosts
+from service.intake.http_client import Answer, HttpClient, HttpTrouble, Timeouts, kind_of
 from service.intake.links import Link, host_allowed, parse_link
-from service.intake.resolver import PinnedResolver, Resolve, pin, system_resolve
+from service.intake.resolver import Resolve, system_resolve
 
+_WHOLE = frozenset({200, 203})  # 203: the same, altered by a proxy
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOST_OVERLOADED = frozenset({429, 430, 503})
-_WORTH_A_RETRY = frozenset({408, 425, 500, 502, 504})
-_CHUNK = 64 * 1024
+_WORTH_A_RETRY = frozenset({202, 408, 425, 500, 502, 504})  # 202: it is still being made
 _GRACE_S = 3.0
+_MAX_RATIO, _ALWAYS_ALLOWED = 100, 16 * 1024 * 1024  # of what is inflated
+_YIELD_EVERY = 1 << 20
+_RANGE = re.compile(rb"bytes 0-(\d{1,18})/(\d{1,18})")
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,12 @@ class FetchRequest:
     """What to ask for. allowed_hosts None: any that is public. authorization: the header of that name. take: gets the
     parts of the body as they come; None keeps them all. body: JSON to send, by POST, and signature: its header."""
 
-    url: str
+    url: str = field(repr=False)
     allowed_hosts: Collection[str] | None = None
     known: Validators = Validators()
     authorization: str = field(default="", repr=False)
     take: Callable[[bytes], object] | None = None
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
     signature: str = field(default="", repr=False)
 
     @property
@@ -97,7 +100,7 @@ class Fetcher:
         """`resolve` gives the addresses of a host name, as text; the system's resolver where it is left out."""
         self._limits, self._hosts = limits, Hosts(hosts)
         self._resolve = resolve or system_resolve
-        self._session: aiohttp.ClientSession | None = None
+        self._client = HttpClient(Timeouts(limits.connect_s, limits.silence_s), limits.connections)
 
     async def fetch(self, request: FetchRequest) -> Fetched:
         """What is behind a URL; an empty body where `take` got it.
@@ -108,11 +111,11 @@ class Fetcher:
         try:
             async with asyncio.timeout(self._limits.total_s):
                 for _ in range(self._limits.redirects + 1):
-                    asked = request if link.url.origin() == first.url.origin() else replace(request, authorization="")
+                    asked = request if link.origin == first.origin else replace(request, authorization="")
                     found = await self._hop(link, asked)
                     if isinstance(found, Fetched):
                         return found
-                    if link.url.scheme == "https" and found.url.scheme == "http" and not self._limits.http:
+                    if link.scheme == "https" and found.scheme == "http" and not self._limits.http:
                         raise _error(Reason.URL_FORBIDDEN, "the URL redirects from https to http")
                     link = found
         except TimeoutError:
@@ -124,27 +127,23 @@ class Fetcher:
 
     async def close(self) -> None:
         """Closes all connections."""
-        if self._session is not None:
-            await self._session.close()
+        await self._client.close()
 
     async def _hop(self, link: Link, request: FetchRequest) -> Fetched | Link:
         if not host_allowed(link.host, request.allowed_hosts):
             raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not on this tenant's list")
         addresses = await self._checked_addresses(link)
+        headers = _headers(request, self._limits.accept)
         async with self._hosts.turn(link.host):
-            pin(addresses)
             try:
-                headers = _headers(request)
-                session = self._connected()
-                async with session.request(
-                    request.method, link.url, headers=headers, data=request.body, allow_redirects=False
-                ) as response:
-                    self._check_peer(response)
-                    return await self._read(link, response, request)
-            except (aiohttp.ClientError, OSError, ValueError) as error:
+                async with self._client.send(request.method, link, addresses, headers, request.body) as answer:
+                    self._check_peer(answer)
+                    return await self._read(link, answer, request)
+            except HttpTrouble as error:
                 self._hosts.failed(link.host)
-                what = "in time" if isinstance(error, TimeoutError) else f"properly ({_kind(error)})"
-                reason = Reason.URL_TOO_SLOW if isinstance(error, TimeoutError) else Reason.URL_UNREACHABLE
+                slow = isinstance(error, TimeoutError)
+                what = "in time" if slow else f"properly ({kind_of(error)})"
+                reason = Reason.URL_TOO_SLOW if slow else Reason.URL_UNREACHABLE
                 raise _error(reason, f"the host of the URL does not answer {what}", 1.0) from None
 
     async def _checked_addresses(self, link: Link) -> tuple[Address, ...]:
@@ -153,7 +152,7 @@ class Fetcher:
             addresses: tuple[Address, ...] = (link.address,)
         else:
             try:
-                texts = await self._resolve(link.host, link.url.port or 443)
+                texts = await self._resolve(link.host, link.port)
                 addresses = tuple(ipaddress.ip_address(t.partition("%")[0]) for t in texts)
             except (OSError, ValueError, UnicodeError):
                 addresses = ()
@@ -164,20 +163,18 @@ class Fetcher:
         if not all(is_exempt(a, self._limits.exempt) for a in addresses):
             if not link.on_public_terms:
                 raise _error(Reason.URL_FORBIDDEN, "only the ports 443 and 80 are fetched from")
-            if link.url.scheme == "http" and not self._limits.http:
+            if link.scheme == "http" and not self._limits.http:
                 raise _error(Reason.URL_FORBIDDEN, "plain http is not allowed here; give an https URL")
         return addresses
 
-    def _check_peer(self, response: aiohttp.ClientResponse) -> None:
+    def _check_peer(self, answer: Answer) -> None:
         """The last word is that of the connection itself."""
-        transport = response.connection.transport if response.connection else None
-        peer = transport.get_extra_info("peername") if transport else None
-        if peer is not None and is_forbidden(ipaddress.ip_address(peer[0].partition("%")[0]), self._limits.exempt):
-            response.close()
+        peer = answer.peer
+        if peer is not None and is_forbidden(peer, self._limits.exempt):
             raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not a public one")
 
-    async def _read(self, link: Link, response: aiohttp.ClientResponse, request: FetchRequest) -> Fetched | Link:
-        status = response.status
+    async def _read(self, link: Link, answer: Answer, request: FetchRequest) -> Fetched | Link:
+        status = answer.status
         if status == 304 and request.known != Validators():
             self._hosts.succeeded(link.host)
             return Fetched(None, request.known)
@@ -186,22 +183,18 @@ class Fetcher:
             return Fetched(b"", Validators())
         if status in _REDIRECTS and request.body is None:
             self._hosts.succeeded(link.host)
-            return _target(link, response.headers.get("Location", ""))
-        if status != 200:
-            raise self._refusal(link, response)
-        if response.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
-            raise _error(
-                Reason.URL_REFUSED, f"the host sends the {self._limits.what} encoded although it was asked not to"
-            )
+            return _target(link, answer.header("Location"))
+        if status not in _WHOLE and not _is_whole(answer):
+            raise self._refusal(link, answer)
         parts: list[bytes] = []
-        await self._body(response, request.take or parts.append)
+        await self._body(answer, request.take or parts.append)
         self._hosts.succeeded(link.host)
-        return Fetched(b"".join(parts), Validators(*(_header(response, name) for name in ("ETag", "Last-Modified"))))
+        return Fetched(b"".join(parts), Validators(*(_header(answer, name) for name in ("ETag", "Last-Modified"))))
 
-    def _refusal(self, link: Link, response: aiohttp.ClientResponse) -> ServiceError:
-        status = response.status
+    def _refusal(self, link: Link, answer: Answer) -> ServiceError:
+        status = answer.status
         if status in _HOST_OVERLOADED:
-            pause = _retry_after_s(response.headers.get("Retry-After", ""))
+            pause = _retry_after_s(answer.header("Retry-After").decode("latin-1"))
             self._hosts.pause(link.host, pause)
             return _error(Reason.HOST_BUSY, f"the host of the URL asks for a pause (status {status})", pause)
         if status in _WORTH_A_RETRY:
@@ -211,43 +204,69 @@ class Fetcher:
         reason = Reason.URL_NOT_FOUND if status in (404, 410) else Reason.URL_REFUSED
         return _error(reason, f"the host of the URL answers with status {status}")
 
-    async def _body(self, response: aiohttp.ClientResponse, take: Callable[[bytes], object]) -> None:
-        limit, started, size = self._limits.max_bytes, time.monotonic(), 0
-        if (response.content_length or 0) > limit:
+    async def _body(self, answer: Answer, take: Callable[[bytes], object]) -> None:
+        started, received = time.monotonic(), 0
+        if answer.length > self._limits.max_bytes:
             raise self._too_large()
-        async for part in response.content.iter_chunked(_CHUNK):
-            size += len(part)
-            if size > limit:
-                raise self._too_large()
-            take(part)
-            seconds = time.monotonic() - started
-            if seconds > _GRACE_S and size < self._limits.least_rate * seconds:
-                raise TimeoutError
+        layers = self._layers(answer)
+        gauge = _Gauge(self._limits.max_bytes, bool(layers), take)
+        try:
+            async for part in answer.parts():
+                received += len(part)
+                for piece in inflated(part, layers):
+                    if not gauge.add(piece, received):
+                        raise self._too_large()
+                    if gauge.due():
+                        await asyncio.sleep(0)
+                seconds = time.monotonic() - started
+                if seconds > _GRACE_S and received < self._limits.least_rate * seconds:
+                    raise TimeoutError
+            if received:
+                for layer in layers:
+                    layer.end()
+        except CodingDamaged:
+            message = f"the {self._limits.what} is not compressed as its host says, or cut short"
+            raise _error(Reason.URL_REFUSED, message) from None
+
+    def _layers(self, answer: Answer) -> list[Decoder]:
+        try:
+            return decoders(answer.header("Content-Encoding").decode("latin-1"))
+        except CodingUnknown as error:
+            message = f"the host sends the {self._limits.what} encoded ({error}) although it was asked not to"
+            raise _error(Reason.URL_REFUSED, message) from None
 
     def _too_large(self) -> ServiceError:
         return _error(Reason.IMAGE_TOO_LARGE, f"the {self._limits.what} has more than {self._limits.max_bytes} bytes")
 
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            limits = self._limits
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    resolver=PinnedResolver(), use_dns_cache=False, limit=limits.connections, limit_per_host=8
-                ),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s, sock_read=limits.silence_s),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-                auto_decompress=False,
-                max_line_size=8190,
-                max_field_size=8190,
-                headers={"User-Agent": "Afterimage", "Accept": limits.accept, "Accept-Encoding": "identity"},
-            )
-        return self._session
+
+class _Gauge:
+    """Passes a body on as long as it stays within its limits; one that is inflated must not grow a hundredfold."""
+
+    def __init__(self, most: int, grows: bool, take: Callable[[bytes], object]) -> None:
+        self._most, self._grows, self._take = most, grows, take
+        self._size = self._last = 0
+
+    def add(self, piece: bytes, received: int) -> bool:
+        """Whether the piece still fits, which then was passed on. received: bytes that came for all until here."""
+        self._size += len(piece)
+        ratio = max(_ALWAYS_ALLOWED, received * _MAX_RATIO) if self._grows else self._most
+        if self._size > min(self._most, ratio):
+            return False
+        if piece:
+            self._take(piece)
+        return True
+
+    def due(self) -> bool:
+        """Whether others should have the event loop now."""
+        due = self._size - self._last >= _YIELD_EVERY
+        self._last = self._size if due else self._last
+        return due
 
 
-def _headers(request: FetchRequest) -> dict[str, str]:
+def _headers(request: FetchRequest, accept: str) -> dict[str, str]:
     known = request.known
     sent = {
+        "User-Agent": "Afterimage", "Accept": accept, "Accept-Encoding": "identity",
         "If-None-Match": known.etag, "If-Modified-Since": "" if known.etag else known.last_modified,
         "Authorization": request.authorization, "Afterimage-Signature": request.signature,
         "Content-Type": "" if request.body is None else "application/json",
@@ -255,17 +274,21 @@ def _headers(request: FetchRequest) -> dict[str, str]:
     return {name: value for name, value in sent.items() if value}
 
 
-def _header(response: aiohttp.ClientResponse, name: str) -> str:
-    value = response.headers.get(name, "")
+def _header(answer: Answer, name: str) -> str:
+    value = answer.header(name).decode("latin-1")
     return value if len(value) <= 200 and value.isascii() and value.isprintable() else ""
 
 
-def _target(link: Link, location: str) -> Link:
-    if not location or len(location) > 4000:
+def _is_whole(answer: Answer) -> bool:
+    """Whether a part of the whole (206), which nobody asked for, is all of it."""
+    found = _RANGE.fullmatch(answer.header("Content-Range")) if answer.status == 206 else None
+    return found is not None and int(found[1]) + 1 == int(found[2])
+
+
+def _target(link: Link, location: bytes) -> Link:
+    if not location.strip():
         raise _error(Reason.URL_REFUSED, "the URL redirects to nowhere")
-    with contextlib.suppress(ValueError, UnicodeError):
-        return parse_link(str(link.url.join(URL(location, encoded=True))))
-    raise _error(Reason.URL_REFUSED, "the URL redirects to something that is no URL")
+    return link.join(location)
 
 
 def _retry_after_s(text: str) -> float:
@@ -275,16 +298,6 @@ def _retry_after_s(text: str) -> float:
     with contextlib.suppress(ValueError, TypeError):
         return max(1.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     return 60.0
-
-
-def _kind(error: Exception) -> str:
-    """What kind of failure it was, without address or name."""
-    kinds = (
-        (aiohttp.ClientSSLError, "TLS"), (aiohttp.ClientConnectorError, "no connection"),
-        (aiohttp.ServerDisconnectedError, "it hung up"), (aiohttp.ClientPayloadError, "the answer is cut short"),
-        (aiohttp.ClientResponseError, "the answer is no HTTP"),
-    )  # fmt: skip
-    return next((name for kind, name in kinds if isinstance(error, kind)), "no connection")
 
 
 def _error(reason: Reason, message: str, retry_delay_s: float | None = None) -> ServiceError:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import re
 
-from yarl import URL
-
 from index.attributes import check_attribute_name
 from index.errors import InvalidInput
 from service.errors import Reason, ServiceError
@@ -44,7 +42,7 @@ def check_authorization(url: str, authorization: str, field: str = "source.autho
     if not _HEADER.fullmatch(authorization):
         message = "the credentials are not a header's value of at most 1,024 characters"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field=field)
-    if URL(url).scheme != "https":
+    if url.startswith(PREFIX) or parse_link(url).scheme != "https":
         raise ServiceError(Reason.ARGUMENT_INVALID, "credentials are sent over https alone", field=field)
 
 

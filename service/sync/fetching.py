@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
-from yarl import URL
 
 from service.errors import Reason, ServiceError
 from service.intake.fetch import Fetched, Fetcher, FetchRequest, Validators
+from service.intake.links import parse_link
 from service.sync.feed_files import PREFIX, FeedFiles
 from service.sync.feeds.json_feeds import MAX_DOCUMENT_BYTES, products_of
 from service.sync.feeds.model import FeedError
@@ -105,9 +105,10 @@ class FeedFetcher:
 
     async def _pages(self, config: SourceConfig, place: FeedPlace, spool: Spool) -> None:
         """Shopify's pages, one product a line, until one is empty."""
+        first = parse_link(config.url)
         for number in range(1, _MOST_PAGES + 1):
             page = _Page()
-            url = str(URL(config.url).update_query(limit=str(_PAGE_SIZE), page=str(number)))
+            url = first.with_query({"limit": str(_PAGE_SIZE), "page": str(number)}).text
             await self._fetch(FetchRequest(url, place.allowed_hosts, Validators(), config.authorization, page.take))
             products = products_of(bytes(page.content))
             if not products:
@@ -118,8 +119,8 @@ class FeedFetcher:
 
 def is_paged(url: str) -> bool:
     """Whether the feed is read page by page."""
-    parts = URL(url)
-    return parts.path.endswith("/products.json") and "page" not in parts.query
+    link = parse_link(url)
+    return link.path.endswith("/products.json") and "page" not in link.query_names
 
 
 class _Enough(Exception):

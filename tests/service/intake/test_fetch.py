@@ -105,6 +105,8 @@ async def test_no_hostile_url_makes_a_connection(monkeypatch: pytest.MonkeyPatch
         for url in urls:
             error = await failure(made, url)
             assert error.reason in (Reason.URL_INVALID, Reason.URL_FORBIDDEN, Reason.URL_UNREACHABLE), url
+            if "://[" in url:  # an address: it is refused by what it is, not because nobody answers there
+                assert error.reason is not Reason.URL_UNREACHABLE, url
             assert not any(a in error.message for a in ("127.", "10.0", "192.168", "169.254")), url
     assert connected == []
 
@@ -287,14 +289,6 @@ async def test_each_status_has_its_reason(status: int, reason: Reason) -> None:
         error = await failure(made, f"http://shop.example:{port}/")
         assert error.reason is reason
         assert "secret" not in error.message
-
-
-async def test_a_compressed_answer_is_refused() -> None:
-    async def shop(request: web.Request) -> web.Response:
-        return web.Response(body=b"bomb", headers={"Content-Encoding": "gzip"})
-
-    async with http_server(shop) as port, fetcher() as made:
-        assert (await failure(made, f"http://shop.example:{port}/")).reason is Reason.URL_REFUSED
 
 
 async def test_a_host_that_asks_for_a_pause_gets_it_and_other_hosts_do_not_suffer() -> None:
