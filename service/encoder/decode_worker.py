@@ -81,7 +81,7 @@ def _spec(manifest_input: str) -> InputSpec:
 def _rinse(kind: Format) -> None:
     """Decodes a blank picture in the way of the last one: codecs keep short rows on the stack, which nothing else
     overwrites."""
-    cv2.imdecode(np.frombuffer(_blank(kind), np.uint8), cv2.IMREAD_UNCHANGED)
+    decode(_blank(kind), PictureLimits())
 
 
 @lru_cache

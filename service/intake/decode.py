@@ -1,26 +1,36 @@
-"""From the bytes of a picture to its pixels: upright, RGB, on white, cropped to the region.
+"""From the bytes of a picture to its pixels: upright, sRGB, on white, cropped to the region.
 
-Only formats that the probe allows reach OpenCV (its HDR reader, for one, writes a temporary file). OpenCV is asked for
-the pixels as stored, alpha included; orientation and alpha are handled here, the same way for every format. A JPEG may
-be decoded at a half, a quarter or an eighth of its sides, which the codec does in a fraction of the time.
+Only formats that the probe allows reach a decoder, each the one that is named for it (OpenCV's HDR reader, for one,
+writes a temporary file). Decoders are asked for the pixels as stored; orientation, colours and alpha are handled here,
+the same way for every format. A JPEG may be decoded at a half, a quarter or an eighth of its sides, which takes the
+codec a fraction of the time.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import Reason, ServiceError
+from service.intake.codecs.bmp import decode_bmp
+from service.intake.codecs.gif import decode_gif
+from service.intake.codecs.jpeg import decode_jpeg
+from service.intake.codecs.opencv import REDUCTIONS, prepare_opencv
+from service.intake.codecs.png import decode_png
+from service.intake.codecs.stored import Stored, damaged
+from service.intake.codecs.webp import decode_webp
+from service.intake.colour import ProfileUnusable, by_encoding, by_profile
 from service.intake.formats import Format
 from service.intake.limits import PictureLimits
 from service.intake.probe import Header, probe
 
+__all__ = ["Area", "Decoded", "Note", "Pixels", "Wanted", "crop", "decode", "decode_picture", "prepare_opencv"]
+
 Pixels = NDArray[np.uint8]
-_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
 class Area(Protocol):
@@ -36,29 +46,58 @@ class Area(Protocol):
     def bottom(self) -> float: ...
 
 
-def prepare_opencv() -> None:
-    """Once per process, before the first picture: one thread per call (requests run in parallel, not parts of one)
-    and no messages on stderr."""
-    cv2.setNumThreads(1)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+class Note(Enum):
+    """What was not as it should be about a picture that was decoded all the same."""
+
+    PROFILE_IGNORED = "the colour profile is damaged or of a kind that is not known; colours were taken for sRGB"
+    PICTURE_INCOMPLETE = "the picture is cut short; only the part that is there was used, the rest is white"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a picture. `enough`: where the result keeps at least so many pixels on its shorter side, a JPEG
+    may be decoded smaller than it is; 0: at full size. partial: a picture that is cut short is used."""
+
+    region: Area | None = None
+    enough: int = 0
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """pixels: uint8, (height, width, 3), sRGB."""
+
+    pixels: Pixels = field(repr=False)
+    notes: tuple[Note, ...] = ()
 
 
 def decode(picture: bytes | memoryview, limits: PictureLimits, region: Area | None = None, enough: int = 0) -> Pixels:
-    """The pixels of a picture, or of a region of it: uint8, shape (height, width, 3), RGB.
+    """The pixels of a picture, or of a region of it: uint8, shape (height, width, 3), sRGB. As `decode_picture`."""
+    return decode_picture(picture, limits, Wanted(region, enough)).pixels
 
-    `enough`: where the result keeps at least so many pixels on its shorter side, a JPEG may be decoded smaller than it
-    is; 0: at full size. Of an animation this is the first frame. Raises ServiceError with a reason that begins with
-    IMAGE_.
+
+def decode_picture(picture: bytes | memoryview, limits: PictureLimits, wanted: Wanted) -> Decoded:
+    """The pixels of a picture, and what there is to say about it. Of an animation this is the first frame.
+
+    Raises ServiceError with a reason that begins with IMAGE_.
     """
     limits.check_bytes(len(picture))
-    header = probe(picture)
+    header = probe(picture, wanted.partial)
     limits.check_sides(header.width, header.height)
-    stored = _decode_stored(picture, header, _reduction(header, region, enough))
-    upright = _turn_upright(_to_rgb(stored), header.orientation)
-    return crop(upright, region)
+    reduction = _reduction(header, wanted.region, wanted.enough)
+    stored = _decode_stored(picture, header, reduction, wanted.partial)
+    if stored.colour.shape[:2] != (-(-header.height // reduction), -(-header.width // reduction)):
+        raise damaged(header.format)
+    colour = _part(stored.colour, header, wanted)
+    alpha = None if stored.alpha is None else _part(stored.alpha, header, wanted)
+    notes = [] if stored.complete else [Note.PICTURE_INCOMPLETE]
+    rgb, honoured = _to_srgb(colour, header)
+    if not honoured:
+        notes.append(Note.PROFILE_IGNORED)
+    return Decoded(rgb if alpha is None else _on_white(rgb, alpha), tuple(notes))
 
 
-def crop(pixels: Pixels, region: Area | None) -> Pixels:
+def crop(pixels: NDArray[Any], region: Area | None) -> NDArray[Any]:
     """The part of the pixels that the region covers, at least one pixel each way. A view, not a copy."""
     if region is None:
         return pixels
@@ -76,45 +115,66 @@ def _reduction(header: Header, region: Area | None, enough: int) -> int:
     if header.orientation >= 5:  # lies on its side
         across, down = down, across
     shorter = min(header.width * across, header.height * down)
-    return max((factor for factor in _REDUCED if shorter >= factor * enough), default=1)
+    return max((factor for factor in REDUCTIONS if shorter >= factor * enough), default=1)
 
 
-def _decode_stored(picture: bytes | memoryview, header: Header, reduction: int) -> Any:
-    flags = cv2.IMREAD_UNCHANGED
+def _decode_stored(picture: bytes | memoryview, header: Header, reduction: int, partial: bool) -> Stored:
     if header.format is Format.JPEG:
-        flags = _REDUCED.get(reduction, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        stored = cv2.imdecode(np.frombuffer(picture, np.uint8), flags)
-    except (cv2.error, MemoryError):
-        stored = None
-    if stored is None or stored.shape[:2] != (-(-header.height // reduction), -(-header.width // reduction)):
-        message = f"the {header.format.value} picture is cut short or damaged"
-        raise ServiceError(Reason.IMAGE_DAMAGED, message, field="image")
-    return stored
+        return decode_jpeg(picture, header, reduction, partial)
+    if header.format is Format.PNG:
+        return decode_png(picture, header, partial)
+    if header.format is Format.GIF:
+        return decode_gif(picture, header, partial)
+    if header.format is Format.BMP:
+        return decode_bmp(picture, header, partial)
+    return decode_webp(picture, header)
 
 
-def _to_rgb(stored: Any) -> Pixels:
-    if stored.dtype == np.uint16:
-        stored = ((stored.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    channels = 1 if stored.ndim == 2 else stored.shape[2]
-    if channels < 4:
-        rgb: Pixels = cv2.cvtColor(stored, cv2.COLOR_GRAY2RGB if channels == 1 else cv2.COLOR_BGR2RGB)
-    else:
-        colour, alpha = stored[..., 2::-1].astype(np.uint16), stored[..., 3:].astype(np.uint16)
-        rgb = ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-    return rgb
+def _part(pixels: NDArray[Any], header: Header, wanted: Wanted) -> NDArray[Any]:
+    """Upright, and of this the region."""
+    part = crop(_turn_upright(pixels, header.orientation), wanted.region)
+    return part if header.orientation == 1 else np.ascontiguousarray(part)
 
 
-def _turn_upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Undoes EXIF orientation 1 to 8."""
-    if orientation in (2, 3, 4):
-        return cv2.flip(pixels, {2: 1, 3: -1, 4: 0}[orientation])  # type: ignore[return-value]
-    if orientation == 5:
-        return cv2.transpose(pixels)  # type: ignore[return-value]
-    if orientation == 6:
-        return cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE)  # type: ignore[return-value]
-    if orientation == 7:
-        return cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180)  # type: ignore[return-value]
-    if orientation == 8:
-        return cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE)  # type: ignore[return-value]
+def _to_srgb(colour: NDArray[Any], header: Header) -> tuple[Pixels, bool]:
+    """RGB, uint8, and whether the picture's profile, if it has one, was used."""
+    if header.profile is not None and not header.profile_damaged:
+        try:
+            return by_profile(_in_8_bits(colour), header.profile), True
+        except ProfileUnusable:
+            pass
+    honoured = header.profile is None and not header.profile_damaged
+    if header.encoding is not None and colour.shape[2] < 4:
+        colour = by_encoding(colour, header.encoding)
+    colour = _in_8_bits(colour)
+    if colour.shape[2] == 4:
+        return _of_inks(colour), honoured
+    return np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour, honoured
+
+
+def _in_8_bits(samples: NDArray[Any]) -> Pixels:
+    if samples.dtype == np.uint16:
+        samples = ((samples.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return samples
+
+
+def _of_inks(cmyk: Pixels) -> Pixels:
+    """Of CMYK without a profile, as browsers do: each ink takes its share of the light."""
+    light = 255 - cmyk.astype(np.uint16)
+    return ((light[:, :, :3] * light[:, :, 3:] + 127) // 255).astype(np.uint8)
+
+
+def _on_white(rgb: Pixels, alpha: NDArray[Any]) -> Pixels:
+    share = _in_8_bits(alpha)[:, :, None].astype(np.uint16)
+    return ((rgb * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+
+
+def _turn_upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Undoes EXIF orientation 1 to 8. A view, not a copy."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
     return pixels

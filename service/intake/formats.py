@@ -19,7 +19,7 @@ class Format(Enum):
 
 def sniff(head: bytes) -> Format | None:
     """The format of a picture that begins with `head` (16 bytes suffice), or None where it is not an allowed one."""
-    if head.startswith(b"\xff\xd8\xff"):
+    if head.startswith(b"\xff\xd8"):
         return Format.JPEG
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return Format.PNG

@@ -50,3 +50,11 @@ def own_encoder(target: Path) -> Path:
     }  # fmt: skip
     (folder / "encoder.json").write_text(json.dumps(manifest))
     return target
+
+
+def picture_cases() -> Path:
+    """Made pictures that were once seen wrongly, and their upright twins."""
+    folder = _SHARED / "cases" / "pictures"
+    if not folder.exists():
+        missing("../shared/cases/pictures")
+    return folder

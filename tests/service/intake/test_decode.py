@@ -1,14 +1,20 @@
 import io
+from functools import lru_cache
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from index import Region
 from service.errors import Reason, ServiceError
+from service.intake.colour import SrgbVerdicts
 from service.intake.decode import crop, decode
 from service.intake.limits import PictureLimits
+from tests.support.made_pictures.made import drawing
+from tests.support.made_pictures.profiles import matrix_profile
 from tests.support.pictures import encode, noise, quarters
 
 LIMITS = PictureLimits()
@@ -114,3 +120,60 @@ def test_the_smallest_region_is_still_a_pixel() -> None:
     pixels = np.zeros((10, 10, 3), np.uint8)
     assert crop(pixels, Region(0.999, 0.999, 1.0, 1.0)).shape == (1, 1, 3)
     assert crop(pixels, Region(0.0, 0.0, 1e-9, 1e-9)).shape == (1, 1, 3)
+
+
+@given(
+    orientation=st.integers(1, 8),
+    enough=st.integers(8, 60),
+    edges=st.tuples(*[st.floats(0, 1, allow_nan=False)] * 4),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_region_of_a_turned_picture_is_the_same_in_scaled_decoding(
+    orientation: int, enough: int, edges: tuple[float, ...]
+) -> None:
+    left, right = sorted(edges[:2])
+    top, bottom = sorted(edges[2:])
+    assume(right - left > 0.05 and bottom - top > 0.05)
+    region = Region(left, top, right, bottom)
+    content = turned_jpeg(orientation)
+    full, scaled = decode(content, LIMITS, region), decode(content, LIMITS, region, enough)
+    factor = round(full.shape[0] / scaled.shape[0])
+    assert min(scaled.shape[:2]) >= min(enough, min(full.shape[:2])) - 1
+    assert factor >= 8 or min(full.shape[:2]) < 2 * factor * enough + 2 * factor  # as small as it may be
+    small = cv2.resize(full, scaled.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - scaled).mean() < 8
+
+
+@lru_cache
+def turned_jpeg(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(Image.fromarray(drawing(640, 160)), "JPEG", quality=95, exif=exif)
+
+
+def test_a_region_of_a_picture_on_its_side_is_scaled_by_the_region_s_own_shorter_side() -> None:
+    """Stored 640 x 160, shown 160 x 640: an eighth of the height leaves 80 of 640 rows."""
+    assert decode(turned_jpeg(6), LIMITS, Region(0, 0, 1, 0.125), 40).shape == (40, 80, 3)
+    assert decode(turned_jpeg(1), LIMITS, Region(0, 0, 0.125, 1), 40).shape == (80, 40, 3)
+
+
+def test_a_region_reaches_to_the_end_of_every_pixel_that_it_touches() -> None:
+    pixels = np.zeros((10, 10, 3), np.uint8)
+    assert crop(pixels, Region(0.0, 0.0, 0.51, 0.61)).shape == (7, 6, 3)
+    assert crop(pixels, Region(0.49, 0.39, 1.0, 1.0)).shape == (7, 6, 3)
+
+
+def test_a_jpeg_of_more_than_eight_bits_is_refused_by_name() -> None:
+    content = bytearray(encode(noise(1), "JPEG"))
+    content[content.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(ServiceError, match="12 bits per sample") as caught:
+        decode(bytes(content), LIMITS)
+    assert caught.value.reason is Reason.IMAGE_FORMAT_UNSUPPORTED
+
+
+def test_what_is_kept_of_a_profile_is_a_digest() -> None:
+    verdicts = SrgbVerdicts()
+    assert verdicts.is_srgb(matrix_profile("sRGB"))
+    assert verdicts.is_srgb(matrix_profile("sRGB", 4))
+    assert not verdicts.is_srgb(matrix_profile("Display P3"))
+    assert all(len(digest) == 16 for digest in verdicts._known)

@@ -1,0 +1,93 @@
+"""BMP: pixels of 2, 16 and 32 bits are read here, for any masks; all others by Pillow, under a plain header."""
+
+from __future__ import annotations
+
+import struct
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.intake.codecs.stored import Stored, damaged
+from service.intake.codecs.with_pillow import Undecodable, channels, loaded, open_picture
+from service.intake.formats import Format
+from service.intake.headers.bmp import BmpDetails
+from service.intake.headers.header import Header
+
+_INFO_HEADER_BYTES = 40
+
+
+def decode_bmp(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
+    """RGB, with alpha where the header has a mask for it. Raises ServiceError (IMAGE_DAMAGED)."""
+    details = cast(BmpDetails, header.details)
+    if details.compression:
+        return Stored(_by_pillow(bytes(picture[details.start :]), header, details))
+    row = (header.width * details.bits + 31) // 32 * 4
+    content = bytes(picture[details.start : details.start + row * header.height])
+    padding = row - -(-header.width * details.bits // 8)
+    there = (len(content) + padding) // row  # some programs leave out what pads the last row
+    if there < header.height and not (partial and there):
+        raise damaged(Format.BMP)
+    content = content.ljust(row * header.height, b"\0")
+    if details.bits in (2, 16, 32):
+        rows = np.frombuffer(content, np.uint8).reshape(header.height, row)
+        rows = rows if details.top_down else rows[::-1]
+        stored = (
+            _by_palette(rows, header.width, details) if details.bits == 2 else _by_masks(rows, header.width, details)
+        )
+    else:
+        stored = Stored(_by_pillow(content, header, details))
+    return stored if there == header.height else _with_white(stored, there, details.top_down)
+
+
+def _by_pillow(pixels: bytes, header: Header, details: BmpDetails) -> NDArray[np.uint8]:
+    """RGB, by way of the header that every reader knows and a whole palette."""
+    colours = 1 << details.bits if details.bits <= 8 else 0
+    palette = details.palette[: 4 * colours].ljust(4 * colours, b"\0")
+    start = 14 + _INFO_HEADER_BYTES + len(palette)
+    height = -header.height if details.top_down else header.height
+    what = (1, details.bits, details.compression, 0, 0, 0, colours, 0)
+    info = struct.pack("<IiiHHIIiiII", _INFO_HEADER_BYTES, header.width, height, *what)
+    file = struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start) + info + palette + pixels
+    try:
+        return channels(loaded(open_picture(Format.BMP, file)), "RGB")
+    except Undecodable:
+        raise damaged(Format.BMP) from None
+
+
+def _with_white(stored: Stored, there: int, top_down: bool) -> Stored:
+    missing = slice(there, None) if top_down else slice(0, len(stored.colour) - there)
+    colour, alpha = stored.colour.copy(), stored.alpha
+    colour[missing] = 255
+    if alpha is not None:
+        alpha = alpha.copy()
+        alpha[missing] = 0
+    return Stored(colour, alpha, complete=False)
+
+
+def _by_palette(rows: NDArray[np.uint8], width: int, details: BmpDetails) -> Stored:
+    indices = np.stack([rows >> shift & 3 for shift in (6, 4, 2, 0)], axis=2).reshape(len(rows), -1)[:, :width]
+    colours = np.zeros((4, 4), np.uint8)
+    given = np.frombuffer(details.palette[: len(details.palette) // 4 * 4], np.uint8).reshape(-1, 4)[:4]
+    colours[: len(given)] = given
+    return Stored(colours[indices][:, :, 2::-1])
+
+
+def _by_masks(rows: NDArray[np.uint8], width: int, details: BmpDetails) -> Stored:
+    pixels = np.ascontiguousarray(rows).view("<u2" if details.bits == 16 else "<u4")[:, :width]
+    red, green, blue, alpha = (_field(pixels, mask) for mask in details.masks)
+    colour = np.stack([red, green, blue], axis=2)
+    # Many programs declare an alpha that they never write: a picture without an opaque pixel would show nothing.
+    return Stored(colour, alpha if details.masks[3] and alpha.any() else None)
+
+
+def _field(pixels: NDArray[np.unsignedinteger], mask: int) -> NDArray[np.uint8]:
+    """The bits of a mask as 0 to 255."""
+    if not mask:
+        return np.zeros(pixels.shape, np.uint8)
+    shift = (mask & -mask).bit_length() - 1
+    most = mask >> shift
+    bits = (pixels.astype(np.uint32) & np.uint32(mask)) >> np.uint32(shift)
+    if most == 255:
+        return bits.astype(np.uint8)
+    return (bits.astype(np.float64) * 255 / most + 0.5).astype(np.uint8)

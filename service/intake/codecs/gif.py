@@ -1,0 +1,62 @@
+"""GIF: the first frame, transparent where it leaves the screen uncovered, as browsers show it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.intake.codecs.stored import Stored, damaged
+from service.intake.codecs.with_pillow import Undecodable, channels, loaded, open_picture
+from service.intake.formats import Format
+from service.intake.headers.gif import GifDetails
+from service.intake.headers.header import Header
+
+
+def decode_gif(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
+    """RGB and alpha. Raises ServiceError (IMAGE_DAMAGED)."""
+    frame = cast(GifDetails, header.details)
+    complete = True
+    try:
+        opened = open_picture(Format.GIF, picture)
+        decoded = loaded(opened)
+    except Undecodable as error:
+        if error.part is None or not partial:
+            raise damaged(Format.GIF) from None
+        decoded, complete = error.part, False
+    inside = (slice(frame.top, frame.top + frame.height), slice(frame.left, frame.left + frame.width))
+    there = None if complete else _there(decoded, frame)[inside]
+    pixels = channels(decoded, "RGBA")
+    if pixels.shape[:2] != (header.height, header.width):
+        raise damaged(Format.GIF)
+    found = pixels[inside]
+    if there is not None:
+        found = _completed(found, there, frame.interlaced)
+    canvas = np.zeros((header.height, header.width, 4), np.uint8)
+    canvas[inside] = found
+    return Stored(canvas[:, :, :3], canvas[:, :, 3], complete)
+
+
+def _there(decoded: Image.Image, frame: GifDetails) -> NDArray[np.bool_]:
+    """Which pixels differ from what Pillow fills the screen with."""
+    filling = decoded.info.get("transparency", 0)
+    found: NDArray[np.bool_] = np.asarray(decoded) != (filling if isinstance(filling, int) else 0)
+    return found
+
+
+def _completed(pixels: NDArray[np.uint8], there: NDArray[np.bool_], interlaced: bool) -> NDArray[np.uint8]:
+    """Rows that are missing: transparent, or where the frame is interlaced as the row above that is there.
+
+    Raises ServiceError where none is there.
+    """
+    rows = np.flatnonzero(there.any(axis=1))
+    if not len(rows):
+        raise damaged(Format.GIF)
+    if interlaced:
+        above = np.searchsorted(rows, np.arange(len(pixels)), side="right") - 1
+        return pixels[rows[np.maximum(above, 0)]]
+    pixels = pixels.copy()
+    pixels[rows[-1] + 1 :] = 0
+    return pixels

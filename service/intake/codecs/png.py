@@ -1,0 +1,145 @@
+"""PNG. Only the chunks that the pixels need reach a decoder; palette and transparency are applied here, so that they
+hold for every depth."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.intake.codecs.opencv import decode_as_stored
+from service.intake.codecs.stored import Stored, damaged, split_alpha
+from service.intake.codecs.with_pillow import Undecodable, channels, loaded, open_picture
+from service.intake.formats import Format
+from service.intake.headers.header import Header
+from service.intake.headers.png import CHANNELS, SIGNATURE, PngDetails
+
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_AFTER_PASS = ((8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2), (1, 1))  # steps across and down of what is there
+_PALETTE, _TRUECOLOUR = 3, 2
+
+
+def decode_png(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
+    """Grey or RGB, 8 bits a sample or 16. Raises ServiceError (IMAGE_DAMAGED)."""
+    details = cast(PngDetails, header.details)
+    compressed = b"".join(picture[at : at + length] for at, length in details.pixels)
+    try:
+        return _finished(_samples(compressed, header, details), details)
+    except Undecodable:
+        if not partial:
+            raise damaged(Format.PNG) from None
+    part = _inflated_part(compressed, header, details)
+    try:
+        samples = _samples(zlib.compress(part.padded, 0), header, details)
+    except Undecodable:
+        raise damaged(Format.PNG) from None
+    return _with_white(_finished(part.shown(samples), details), part.rows)
+
+
+def _samples(compressed: bytes, header: Header, details: PngDetails) -> NDArray[Any]:
+    """The samples as stored, (height, width, channels); indices where there is a palette. Raises Undecodable."""
+    start = struct.pack(
+        ">II5B", header.width, header.height, details.depth, details.colour, 0, 0, int(details.interlaced)
+    )
+    palette = _chunk(b"PLTE", details.palette) if details.colour == _PALETTE else b""
+    bare = b"".join((SIGNATURE, _chunk(b"IHDR", start), palette, _chunk(b"IDAT", compressed), _chunk(b"IEND", b"")))
+    if details.depth == 16:
+        found = decode_as_stored(bare)
+        if found is None:
+            raise Undecodable
+        return found
+    opened = loaded(open_picture(Format.PNG, bare))
+    samples = channels(opened, opened.mode)
+    return samples.astype(np.uint8) * 255 if samples.dtype == bool else samples
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
+
+
+def _finished(samples: NDArray[Any], details: PngDetails) -> Stored:
+    if details.colour == _PALETTE:
+        return _from_palette(samples[:, :, 0], details)
+    key = details.transparency
+    if samples.shape[2] in (2, 4) or key is None:
+        return split_alpha(samples)
+    count = CHANNELS[details.colour]
+    if len(key) < 2 * count:
+        return Stored(samples)
+    hidden = np.array(struct.unpack_from(f">{count}H", key), np.int64) & (1 << details.depth) - 1
+    if details.depth < 8:
+        hidden = hidden * 255 // ((1 << details.depth) - 1)
+    opaque = (samples != hidden.astype(samples.dtype)).any(axis=2)
+    return Stored(samples, opaque.astype(samples.dtype) * np.iinfo(samples.dtype).max)
+
+
+def _from_palette(indices: NDArray[Any], details: PngDetails) -> Stored:
+    colours = np.zeros((256, 3), np.uint8)
+    given = np.frombuffer(details.palette[: len(details.palette) // 3 * 3], np.uint8).reshape(-1, 3)[:256]
+    colours[: len(given)] = given
+    if not details.transparency:
+        return Stored(colours[indices])
+    alpha = np.full(256, 255, np.uint8)
+    alpha[: len(details.transparency[:256])] = np.frombuffer(details.transparency[:256], np.uint8)
+    return Stored(colours[indices], alpha[indices])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """padded: the filtered rows, zeros where they are missing. rows: how many are there from the top. steps: across and
+    down, between the pixels of an interlaced picture that are there."""
+
+    padded: bytes
+    rows: int
+    steps: tuple[int, int] = (1, 1)
+
+    def shown(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """With each pixel that is there in place of its missing neighbours."""
+        across, down = self.steps
+        if self.steps == (1, 1):
+            return samples
+        height, width = samples.shape[:2]
+        return samples[::down, ::across].repeat(down, 0).repeat(across, 1)[:height, :width]
+
+
+def _inflated_part(compressed: bytes, header: Header, details: PngDetails) -> _Part:
+    """What can be inflated of the pixels. Raises ServiceError where that is not a row."""
+    bits = details.depth * CHANNELS[details.colour]
+    width, height = header.width, header.height
+    sizes = [height * _row_bytes(width, bits)]
+    if details.interlaced:
+        sides = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _PASSES]
+        sizes = [rows * _row_bytes(columns, bits) if columns > 0 and rows > 0 else 0 for columns, rows in sides]
+    stream = zlib.decompressobj()
+    try:
+        there = stream.decompress(compressed, sum(sizes))
+    except zlib.error:
+        there = b""
+    padded = there + bytes(sum(sizes) - len(there))
+    if not details.interlaced:
+        rows = len(there) // _row_bytes(width, bits)
+        if rows:
+            return _Part(padded, rows)
+    else:
+        passes = sum(sum(sizes[: n + 1]) <= len(there) for n in range(7))
+        if passes:
+            return _Part(padded, height, _AFTER_PASS[passes - 1])
+    raise damaged(Format.PNG)
+
+
+def _row_bytes(columns: int, bits: int) -> int:
+    return 1 + -(-columns * bits // 8)
+
+
+def _with_white(stored: Stored, rows: int) -> Stored:
+    colour = stored.colour.copy()
+    colour[rows:] = np.iinfo(colour.dtype).max
+    alpha = stored.alpha
+    if alpha is not None:
+        alpha = alpha.copy()
+        alpha[rows:] = 0
+    return Stored(colour, alpha, complete=False)

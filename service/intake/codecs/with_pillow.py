@@ -1,0 +1,67 @@
+"""Pillow's decoders, each called by name: no other reader is ever tried on a picture."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from service.intake.formats import Format
+
+Opener = Callable[[io.BytesIO], ImageFile.ImageFile]
+_OPENERS: dict[Format, Opener] = {
+    Format.JPEG: JpegImagePlugin.JpegImageFile,
+    Format.PNG: PngImagePlugin.PngImageFile,
+    Format.WEBP: WebPImagePlugin.WebPImageFile,
+    Format.GIF: GifImagePlugin.GifImageFile,
+    Format.BMP: BmpImagePlugin.BmpImageFile,
+}
+
+
+class Undecodable(Exception):
+    """The picture is cut short or damaged. `part`: what was decoded before it ended, where there is anything."""
+
+    def __init__(self, part: Image.Image | None = None) -> None:
+        super().__init__()
+        self.part = part
+
+
+def open_picture(kind: Format, picture: bytes | memoryview) -> ImageFile.ImageFile:
+    """Reads the header only. Raises Undecodable."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            Image.MAX_IMAGE_PIXELS = None  # our own limits were checked before
+            return _OPENERS[kind](io.BytesIO(picture))
+    except Exception as error:  # Pillow's plugins raise a dozen kinds on damaged bytes
+        raise Undecodable from error
+
+
+def loaded(picture: ImageFile.ImageFile) -> Image.Image:
+    """Decodes the first frame. Raises Undecodable, with the part that is there where the pixels end too early."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            picture.load()
+    except Exception as error:
+        raise Undecodable(_part(picture) if isinstance(error, OSError) else None) from error
+    return picture
+
+
+def _part(picture: ImageFile.ImageFile) -> Image.Image | None:
+    picture.tile = []  # what load() would decode
+    try:
+        picture.load()
+    except Exception:
+        return None
+    return picture
+
+
+def channels(picture: Image.Image, mode: str) -> NDArray[Any]:
+    """The pixels in a mode of Pillow's, such as RGBA: (height, width, channels), uint8."""
+    converted = picture if picture.mode == mode else picture.convert(mode)
+    array = np.asarray(converted)
+    return array[:, :, None] if array.ndim == 2 else array

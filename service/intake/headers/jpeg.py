@@ -1,0 +1,145 @@
+"""The segments of a JPEG up to its first scan, read as tolerantly as libjpeg reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from service.errors import Reason, ServiceError
+from service.intake.formats import Format
+from service.intake.headers.header import Bytes, Header
+from service.intake.headers.tiff_tags import exif_orientation
+
+_MAX_SEGMENTS = 4096
+_SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE, _ARITHMETIC = frozenset({0xC2, 0xC6, 0xCA, 0xCE}), frozenset(range(0xC9, 0xD0))
+_SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True)
+class JpegDetails:
+    """components: of a pixel, 1 to 4. first_marker: where the marker after the start of the image begins."""
+
+    components: int
+    progressive: bool
+    arithmetic: bool
+    first_marker: int
+
+
+def probe_jpeg(data: Bytes) -> Header:
+    """Raises ServiceError for sub-formats that no decoder here knows, ValueError, IndexError, struct.error."""
+    frame: tuple[int, int, int, int, int] | None = None
+    exif: list[Bytes] = []
+    profile: dict[int, tuple[int, Bytes]] = {}
+    at, first = next_marker(data, 2), 0
+    for _ in range(_MAX_SEGMENTS):
+        first = first or at
+        marker = data[at + 1]
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:
+            at = next_marker(data, at + 2)
+            continue
+        if marker == _EOI:
+            raise ValueError
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        body = data[at + 4 : at + 2 + length]
+        if length < 2:
+            raise ValueError
+        if marker == _SOS:
+            break
+        if marker in _SOF_MARKERS:
+            frame = (marker, *struct.unpack_from(">BHHB", body))
+        elif marker == _APP1 and bytes(body[:6]) == b"Exif\0\0":
+            exif.append(body)
+        elif marker == _APP2 and bytes(body[:12]) == b"ICC_PROFILE\0" and len(body) >= 14:
+            profile.setdefault(body[12], (body[13], body[14:]))
+        at = next_marker(data, at + 2 + length)
+    else:
+        raise ValueError
+    if frame is None:
+        raise ValueError
+    kind, precision, height, width, components = frame
+    if precision != 8:
+        message = f"this is a JPEG picture of {precision} bits per sample; only those of 8 bits are decoded"
+        raise ServiceError(Reason.IMAGE_FORMAT_UNSUPPORTED, message, field="image")
+    details = JpegDetails(components, kind in _PROGRESSIVE, kind in _ARITHMETIC, first)
+    joined = _joined(profile)
+    damaged = bool(profile) and joined is None
+    return Header(Format.JPEG, width, height, exif_orientation(exif), joined, damaged, details=details)
+
+
+def next_marker(data: Bytes, at: int) -> int:
+    """Where the next marker begins, at its last fill byte: bytes that belong to no segment are passed over.
+
+    Raises ValueError where there is none.
+    """
+    while True:
+        found = bytes(data[at : at + _PIECE]).find(b"\xff")
+        if found < 0:
+            at += _PIECE
+            if at >= len(data):
+                raise ValueError
+            continue
+        at += found
+        while data[at + 1] == 0xFF:
+            at += 1
+        if data[at + 1] != 0:
+            return at
+        at += 2
+
+
+def all_scans_are_there(data: bytes) -> bool:
+    """Whether the scans bring every coefficient of every component down to its last bit."""
+    missing: dict[tuple[int, int], int] = {}
+    for marker, start, end in _segments(data):
+        body = data[start + 4 : end]
+        if marker in _SOF_MARKERS:
+            missing = {(body[6 + 3 * n], k): 14 for n in range(body[5]) for k in range(64)}
+        elif marker == _SOS:
+            count = body[0]
+            first, last, bits = body[1 + 2 * count], body[2 + 2 * count], body[3 + 2 * count] & 15
+            missing |= {(body[1 + 2 * n], k): bits for n in range(count) for k in range(first, min(last, 63) + 1)}
+    return bool(missing) and not any(missing.values())
+
+
+def count_scans(data: bytes) -> int:
+    """How many scans begin."""
+    return sum(marker == _SOS for marker, _, _ in _segments(data))
+
+
+def without_cut_segment(data: bytes) -> bytes:
+    """Without a segment at the end that is shorter than it says."""
+    for _, start, end in _segments(data):
+        if end > len(data):
+            return data[:start]
+    return data
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of every segment up to the end of the file, those between and behind the scans too."""
+    at = 2
+    with contextlib.suppress(ValueError, IndexError):
+        for _ in range(_MAX_SEGMENTS):
+            at = next_marker(data, at)
+            marker = data[at + 1]
+            if marker == _EOI:
+                return
+            if marker == 0x01 or 0xD0 <= marker <= 0xD7:
+                at += 2
+                continue
+            end = at + 2 + int.from_bytes(data[at + 2 : at + 4].ljust(2, b"\xff"), "big")
+            yield marker, at, end
+            at = end
+
+
+def _joined(parts: dict[int, tuple[int, Bytes]]) -> bytes | None:
+    """The ICC profile from its numbered parts, None where one is missing."""
+    if not parts:
+        return None
+    count = next(iter(parts.values()))[0]
+    numbers = range(1, count + 1)
+    if count < 1 or any(n not in parts for n in numbers):
+        return None
+    return b"".join(bytes(parts[n][1]) for n in numbers)
