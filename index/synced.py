@@ -32,6 +32,16 @@ def replace_directory(final: Path) -> Iterator[Path]:
         raise
 
 
+def make_directory(path: Path) -> None:
+    """Makes a directory that nobody else may read, and those above it, where they are missing; they are on disk when it
+    returns. Raises OSError."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_directory(path.parent)
+
+
 def mapped_file(path: Path) -> memoryview:
     """The content of a file, without a copy. Raises OSError, or ValueError where it is empty."""
     with path.open("rb") as file:

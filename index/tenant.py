@@ -26,6 +26,7 @@ from index.place import Place
 from index.quota import Allowance, Usage
 from index.roster import Entry, Roster
 from index.sqlite import connect
+from index.synced import make_directory
 
 MAX_DIMENSION = 8192
 MAX_DESCRIPTION_BYTES = 1024
@@ -43,7 +44,7 @@ class TenantDirectory:
         self._layout, self._key, self._shelf, self._region = layout, key, shelf or HotCollections(), region
         self.allowance = Allowance(self._measure)
         self._lock = threading.RLock()
-        layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(layout.root)
         _check_list(layout)
         self._roster = Roster(layout.collections, key)
         entries = self._roster.entries()
@@ -60,7 +61,7 @@ class TenantDirectory:
             self.allowance.check_collections(len(self._collections) + 1)
             uid = new_uid()
             layout = self._layout.collection(uid)
-            layout.root.mkdir(mode=0o700)
+            make_directory(layout.root)
             return self._adopt(uid, spec)
 
     def collection(self, name: str) -> Collection:
@@ -161,7 +162,7 @@ class TenantDirectory:
             self.allowance.check_collections(len(self._collections.keys() | {spec.name}))
             uid = new_uid()
             layout = self._layout.collection(uid)
-            layout.root.mkdir(mode=0o700)
+            make_directory(layout.root)
             copy_database(database, key or self._key, layout.records, self._key)
             old = self._collections.pop(spec.name, None)
             made = self._adopt(uid, spec, replaced=old, copied=True)

@@ -1,0 +1,136 @@
+"""A power cut at random moments of every kind of change: what was acknowledged is there, and nothing is half there."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.power_loss.disk import Disk, Mode, read_trace
+from tests.power_loss.model import Heard, Things
+from tests.power_loss.writer import THREADS
+from tests.support.collections import SPEC, directory, vector
+
+_SOURCE = Path(__file__).with_name("recorder.c")
+
+
+@pytest.fixture(scope="session")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that records writes."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        assert not os.environ.get("CI"), "no C compiler"
+        pytest.skip("needs a C compiler (Debian: apt-get install gcc libc6-dev)")
+    library = tmp_path_factory.mktemp("recorder") / "recorder.so"
+    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, _SOURCE, "-ldl", "-lpthread"], check=True)
+    return library
+
+
+def record(library: Path, folder: Path, seed: int, steps: int) -> Path:
+    """The recording of a writer that ran to its end."""
+    root, trace = folder / "written", folder / "trace"
+    root.mkdir()
+    environment = {
+        **os.environ, "LD_PRELOAD": str(library), "RECORDER_ROOT": str(root), "RECORDER_TRACE": str(trace),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "tests.power_loss.writer", str(root), str(seed), str(steps)]
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return trace
+
+
+def check_cuts(trace: Path, folder: Path, seed: int, cuts: int) -> Counter[Mode]:
+    """Cuts the power at random moments of a recording; raises AssertionError with the moment where something is lost."""
+    entries, chance = list(read_trace(trace)), random.Random(seed)
+    first = next(i for i, e in enumerate(entries) if e.operation == "m" and e.first.startswith(b"!"))
+    moments = sorted(chance.randrange(first + 1, len(entries) + 1) for _ in range(cuts))
+    disk, heard, done = Disk(), [Heard() for _ in range(THREADS)], Counter[Mode]()
+    for number, entry in enumerate(entries, 1):
+        if entry.operation == "m":
+            for line in entry.first.decode().splitlines():
+                kind, thread, text = line.split(" ", 2)
+                heard[int(thread)].hear(f"{kind} {text}")
+        else:
+            disk.replay(entry)
+        while moments and moments[0] == number:
+            mode = list(Mode)[len(moments) % len(Mode)]
+            moments.pop(0)
+            target = folder / "cut"
+            disk.write_to(target, mode, chance)
+            check(target, heard, f"seed {seed}, entry {number}, {mode.name}")
+            shutil.rmtree(target)
+            done[mode] += 1
+    return done
+
+
+def check(folder: Path, heard: list[Heard], moment: str) -> None:
+    """Opens what a disk held and compares it with what the writer was told."""
+    tenant = directory(folder)
+    try:
+        for thread, said in enumerate(heard):
+            names = [n for n in tenant.names() if n.startswith(f"c{thread}-")]
+            found = {n: contents(tenant, n) for n in names}
+            possible = [expected(state) for state in said.possible()]
+            loose = said.in_flight is not None and said.in_flight[0] == "keep"  # one more snapshot may be there
+            assert any(fits(found, state, loose) for state in possible), (
+                f"{moment}, thread {thread}: in flight {said.in_flight}\nfound {found}\nacknowledged {possible[0]}"
+            )
+    finally:
+        tenant.abandon()
+
+
+def contents(tenant, name):
+    """Records of a collection, and of each of its snapshots, which are restored to look."""
+    collection = tenant.collection(name)
+    problems = [p for p in collection.problems() if not p.startswith("snapshot-")]  # those are derived: made anew
+    assert not problems, problems
+    records = {r.record_id: int(r.attributes["seed"]) for r in collection.list(0, 1000, vectors=True)}
+    for stored in collection.list(0, 1000, vectors=True):
+        wanted = vector(int(stored.attributes["seed"]))
+        assert stored.vector is not None
+        assert np.allclose(stored.vector, wanted / np.linalg.norm(wanted), atol=1e-6)
+    kept = {}
+    for snapshot_id in collection.kept.ids():
+        restored = tenant.restore(name, snapshot_id, "restored")
+        kept[snapshot_id] = {r.record_id: int(r.attributes["seed"]) for r in restored.list(0, 1000)}
+        tenant.delete("restored")
+    return records, kept
+
+
+def expected(state: dict[str, Things]):
+    """A state of the model as `contents` gives it."""
+    def seeds(records):
+        return {i: seed for i, (seed, _) in records.items()}
+
+    return {n: (seeds(t.records), {k: seeds(r) for k, r in t.kept.items()}) for n, t in state.items()}
+
+
+def fits(found, state, loose: bool) -> bool:
+    """Whether what was found is a state; loose: where one snapshot more is no fault."""
+    if not loose or found.keys() != state.keys():
+        return found == state
+    return all(
+        records == state[n][0] and {k: v for k, v in kept.items() if k in state[n][1]} == state[n][1]
+        and len(kept) <= len(state[n][1]) + 1
+        for n, (records, kept) in found.items()
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(300)
+def test_what_was_acknowledged_survives_power_cuts_and_so_do_kept_snapshots(recorder: Path, tmp_path: Path) -> None:
+    done = check_cuts(record(recorder, tmp_path, 1, 40), tmp_path, 1, 40)
+    assert set(done) == set(Mode)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(2, 22))
+def test_the_same_over_many_recordings(recorder: Path, tmp_path: Path, seed: int) -> None:
+    check_cuts(record(recorder, tmp_path, seed, 60), tmp_path, seed, 60)
