@@ -109,6 +109,8 @@ def shrink(connection: Connection) -> None:
 def integrity_problems(connection: Connection) -> Iterator[str]:
     """What is wrong with a database: pages whose MAC does not fit, and what SQLite itself finds."""
     try:
+        if connection.execute("PRAGMA cipher_integrity_check").fetchone() is not None:
+            checkpoint(connection)  # the log may hold a whole page where a power cut left half of one in the file
         yield from (str(row[0]) for row in connection.execute("PRAGMA cipher_integrity_check"))
         yield from (str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok")
     except DatabaseError as error:

@@ -42,6 +42,14 @@ def make_directory(path: Path) -> None:
     sync_directory(path.parent)
 
 
+def remove_directory(path: Path) -> None:
+    """Removes a directory and what is in it; whatever happens, it is there whole or not at all. Raises OSError."""
+    going = path.with_name(TEMPORARY_PREFIX + path.name)
+    path.rename(going)
+    sync_directory(path.parent)
+    shutil.rmtree(going)
+
+
 def mapped_file(path: Path) -> memoryview:
     """The content of a file, without a copy. Raises OSError, or ValueError where it is empty."""
     with path.open("rb") as file:
