@@ -25,7 +25,7 @@ class Checkpoints:
 
     def __init__(self, writer: Connection, path: Path, key: bytes) -> None:
         """`writer`: the connection that writes to the database at `path`."""
-        self._writer, self._path, self._key = writer, path, key
+        self._writer, self.path, self._key = writer, path, key
         self._connection: Connection | None = None
         self._running: threading.Thread | None = None
         self._large = False
@@ -65,7 +65,7 @@ class Checkpoints:
     def _move(self) -> None:
         try:
             if self._connection is None:
-                self._connection = connect(self._path, self._key)
+                self._connection = connect(self.path, self._key)
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except (DatabaseError, AfterimageIndexError) as error:  # all is still in the log, and moved the next time
             _LOG.warning("the write-ahead log of a collection could not be moved into it: %s", error)

@@ -37,7 +37,7 @@ from index.preparing import prepare
 from index.quota import Usage
 from index.reading import facet_of
 from index.source_records import SourceRecords
-from index.sqlite import connect
+from index.sqlite import opened
 from index.store import Normalised, creation_time_ms, read_digests, read_origins, read_sequence, read_usage
 from index.transaction import Transaction
 from index.turns import let_go, searches
@@ -180,12 +180,9 @@ class Collection:
         loaded = self.hot.loaded
         if loaded is not None:
             return loaded.stats()
-        connection = connect(self._place.layout.records, self._place.store_key)
-        try:
+        with opened(self._place.layout.records, self._place.store_key) as connection:
             created_ms, sequence = creation_time_ms(connection), read_sequence(connection)
             return CollectionStats(read_usage(connection).records, 0, sequence, created_ms, created_ms, 0)
-        finally:
-            connection.close()
 
     def loaded_stats(self) -> CollectionStats:
         """As `stats`, with all that is known once the collection is in memory."""
@@ -194,11 +191,8 @@ class Collection:
 
     def usage(self) -> Usage:
         """How much is stored."""
-        connection = connect(self._place.layout.records, self._place.store_key)
-        try:
+        with opened(self._place.layout.records, self._place.store_key) as connection:
             return read_usage(connection)
-        finally:
-            connection.close()
 
     @property
     def pictures(self) -> PictureBook:

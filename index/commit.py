@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from index.checkpoints import Checkpoints
-from index.errors import StoreUnavailable
+from index.errors import OutcomeUnknown, StoreUnavailable
 from index.quota import Allowance
 from index.rows import Rows
-from index.sqlite import Connection, DatabaseError
+from index.sqlite import Connection, DatabaseError, is_disk_full, store_error
 from index.store import RowChange
 from index.transaction import Transaction
 from index.turns import let_go
@@ -54,14 +54,16 @@ class GroupCommit:
         self._connection, self._checkpoints, self._allowance = connection, checkpoints, allowance
         self._fingerprint = encoder_fingerprint
         self._rows = rows
+        self._path = checkpoints.path
         self._waiting: deque[_Write[Any]] = deque()
-        self._failure: str | None = None
+        self._failure: StoreUnavailable | None = None
         self.lock = threading.Lock()  # also taken by those who must see a still database
 
     def run(self, body: Callable[[Transaction], T]) -> T:
         """Runs `body` in a transaction and returns what it returned, once that is on disk and published.
 
-        Raises what `body` raised (none of its changes stay), or StoreUnavailable where the disk refused.
+        Raises what `body` raised (none of its changes stay), StoreUnavailable where the disk refused, StoreDamaged
+        where the database is damaged, or OutcomeUnknown where the disk failed at the commit.
         """
         write = _Write(body)
         self._waiting.append(write)
@@ -72,15 +74,15 @@ class GroupCommit:
             raise write.error
         return write.result  # type: ignore[return-value]
 
-    def close(self, why: str) -> None:
-        """Refuses all later writes. The caller holds the lock."""
+    def close(self, why: StoreUnavailable) -> None:
+        """Refuses all later writes with this error."""
         self._failure = why
 
     def _lead(self) -> None:
         group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self.MAX_GROUP))]
         try:
             if self._failure is not None:
-                raise StoreUnavailable(self._failure)
+                raise type(self._failure)(str(self._failure))
             self._commit(group)
         except StoreUnavailable as error:
             for write in group:
@@ -88,17 +90,19 @@ class GroupCommit:
         except BaseException as error:  # the rows in memory may be others than those of the store
             self._give_up(error)
             for write in group:
-                write.error = StoreUnavailable(f"the write failed: {error}")
+                write.error = OutcomeUnknown(f"the write failed at the commit: {error}")
         for write in group:
             write.done = True
 
     def _commit(self, group: Sequence[_Write[Any]]) -> None:
+        at_commit = False
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             transaction = Transaction(self._connection, self._fingerprint, self._allowance)
             for write in group:
                 self._run_one(transaction, write)
             transaction.finish()
+            at_commit = True
             self._store([c for w in group for c in w.changes], transaction.sequence)
             if self._allowance is not None:
                 self._allowance.add(transaction.growth)
@@ -106,7 +110,11 @@ class GroupCommit:
                 let_go(write.changes)
         except DatabaseError as error:
             self._give_up(error)
-            raise StoreUnavailable(f"the write was not stored: {error}") from error
+            if at_commit and not is_disk_full(error):
+                raise OutcomeUnknown(
+                    f"the disk failed at the commit, the write may or may not be stored: {error}"
+                ) from error
+            raise store_error(error, self._path) from error
 
     def _store(self, changes: Sequence[RowChange], sequence: int) -> None:
         """Commits and publishes. Many changes are entered while the disk is at work, which takes it milliseconds and
@@ -150,10 +158,14 @@ class GroupCommit:
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-        except DatabaseError:
-            self._failure = f"an earlier write failed: {error}"
-        if not isinstance(error, DatabaseError) or "full" not in str(error):
-            self._failure = f"an earlier write failed: {error}"
+        except DatabaseError as refused:
+            self._refuse_from_now_on(refused)
+        if not is_disk_full(error):
+            self._refuse_from_now_on(error)
+
+    def _refuse_from_now_on(self, error: BaseException) -> None:
+        failure = store_error(error, self._path)
+        self._failure = type(failure)(f"an earlier write failed: {failure}")
 
 
 class _Committing(threading.Thread):

@@ -13,7 +13,9 @@ AfterimageIndexError
 ├── WrongKey                  the key does not open the file
 ├── DataFault                a file of the data directory is missing, empty, older than it must be, or another's
 ├── UnsupportedFormat         written by a newer version
-├── StoreUnavailable          the disk refused a write; nothing of it was acknowledged
+├── StoreUnavailable          the disk refused a read or a write; nothing of a write was acknowledged
+│   ├── StoreDamaged          pages of a database fail their checks; `index verify` names them
+│   └── OutcomeUnknown        the disk failed at the commit: the write may stand after the next opening
 ├── SnapshotNotFound          no kept snapshot has this id
 └── SnapshotDamaged           a snapshot failed its checks; a derived one is set aside and rebuilt
 """
@@ -91,7 +93,15 @@ class UnsupportedFormat(AfterimageIndexError):
 
 
 class StoreUnavailable(AfterimageIndexError):
-    """The disk refused a write. Nothing of that write was acknowledged."""
+    """The disk refused. Nothing of a write was acknowledged; unless this is OutcomeUnknown nothing was stored."""
+
+
+class StoreDamaged(StoreUnavailable):
+    """A database has pages that fail their checks. The text says what to do."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The disk failed while a write was made durable: the write may be there after the next opening, or not."""
 
 
 class SnapshotNotFound(AfterimageIndexError):

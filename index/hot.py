@@ -17,7 +17,7 @@ from index.building import Builders
 from index.errors import AfterimageIndexError, StoreUnavailable
 from index.loaded import LoadedCollection
 from index.place import Place
-from index.sqlite import Connection, connect
+from index.sqlite import Connection, opened
 from index.transaction import Transaction
 
 T = TypeVar("T")
@@ -68,11 +68,8 @@ class Hot:
         """As `read`, but a cold collection stays cold."""
         if self.loaded is not None:
             return self.read(body)
-        connection = connect(self.place.layout.records, self.place.store_key)
-        try:
+        with opened(self.place.layout.records, self.place.store_key) as connection:
             return body(connection)
-        finally:
-            connection.close()
 
     def write(self, body: Callable[[Transaction], T]) -> T:
         """What a change of the database gives, once it is on disk."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from index.building import Builders
 from index.checkpoints import Checkpoints
 from index.commit import GroupCommit
-from index.errors import AfterimageIndexError
+from index.errors import AfterimageIndexError, StoreDamaged, StoreUnavailable
 from index.kept import KeptSnapshots
 from index.learning import Frame, QueryMean
 from index.model import CollectionStats
@@ -18,7 +18,7 @@ from index.reading import Reading
 from index.rows import Rows, memory_of
 from index.schema import MIGRATIONS
 from index.snapshot import SnapshotFiles, new_lineage
-from index.sqlite import connect, migrate
+from index.sqlite import connect, migrate, store_errors
 from index.store import creation_time_ms, read_learnt, read_sequence
 from index.upkeep import Files, State, Stored, Upkeep, replay
 from index.view import View
@@ -29,28 +29,34 @@ _REPLAYED_SOON = 1000  # as many writes are replayed at a start in no time
 
 
 class LoadedCollection:
-    """Any number of threads may use the parts at once."""
+    """Any number of threads may use the parts at once. `damage`: what a read met; writes are refused since."""
+
+    damage: StoreDamaged | None
 
     def __init__(self, place: Place, builders: Builders) -> None:
-        """Opens, or makes, the collection. Raises WrongKey, UnsupportedFormat or StoreUnavailable."""
-        spec = place.spec
+        """Opens, or makes, the collection. Raises WrongKey, UnsupportedFormat, StoreDamaged or StoreUnavailable."""
+        spec, self.damage = place.spec, None
         self.connection = connect(place.layout.records, place.store_key)
-        migrate(self.connection, MIGRATIONS, "the collection database")
-        self.readers = ReaderPool(place.layout.records, place.store_key)
-        queries = QueryMean(spec.dimension, read_learnt(self.connection, "queries"))
-        self.reading = Reading(self.readers, spec.encoder_fingerprint, queries)
-        snapshots = SnapshotFiles(place.layout, place.key, spec)
-        self._created_ms = creation_time_ms(self.connection)
-        self.damaged_snapshots: list[Path] = []
-        self.state = self._load(snapshots, spec.dimension)
-        self._checkpoints = Checkpoints(self.connection, place.layout.records, place.store_key)
-        self.commit = GroupCommit(
-            self.connection, spec.encoder_fingerprint, lambda: self.state.rows, self._checkpoints, place.allowance
-        )
-        self.files = Files(snapshots, KeptSnapshots(place))
-        stored = Stored(self.connection, self.commit, self.readers, self._checkpoints)
-        self.upkeep = Upkeep(self.state, stored, self.files, builders, queries)
-        self.upkeep.learning.allowed = queries.wanted = spec.learning
+        try:
+            with store_errors(place.layout.records):
+                migrate(self.connection, MIGRATIONS, "the collection database")
+                self.readers = ReaderPool(place.layout.records, place.store_key, self._note_damage)
+                queries = QueryMean(spec.dimension, read_learnt(self.connection, "queries"))
+                self.reading = Reading(self.readers, spec.encoder_fingerprint, queries)
+                snapshots = SnapshotFiles(place.layout, place.key, spec)
+                self._created_ms = creation_time_ms(self.connection)
+                self.damaged_snapshots: list[Path] = []
+                self.state = self._load(snapshots, spec.dimension)
+                self._checkpoints = Checkpoints(self.connection, place.layout.records, place.store_key)
+                rows, allowance = lambda: self.state.rows, place.allowance
+                self.commit = GroupCommit(self.connection, spec.encoder_fingerprint, rows, self._checkpoints, allowance)
+                self.files = Files(snapshots, KeptSnapshots(place))
+                stored = Stored(self.connection, self.commit, self.readers, self._checkpoints)
+                self.upkeep = Upkeep(self.state, stored, self.files, builders, queries)
+                self.upkeep.learning.allowed = queries.wanted = spec.learning
+        except BaseException:
+            self.connection.close()
+            raise
 
     @property
     def view(self) -> View:
@@ -91,10 +97,17 @@ class LoadedCollection:
     def abandon(self) -> None:
         """Closes without a snapshot, for a collection whose files are about to be deleted."""
         with self.upkeep.lock, self.commit.lock:
-            self.commit.close("the collection is closed")
+            self.commit.close(StoreUnavailable("the collection is closed"))
             self._checkpoints.close()
             self.readers.close()
             self.connection.close()
+
+    def _note_damage(self, damage: StoreDamaged) -> None:
+        """Refuses writes from now on: what cannot be read must not be written over."""
+        if self.damage is None:
+            self.damage = damage
+            _LOG.error("%s", damage)
+            self.commit.close(damage)
 
     def _load(self, snapshots: SnapshotFiles, dimension: int) -> State:
         frame = Frame.from_bytes(read_learnt(self.connection, "frame"))

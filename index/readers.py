@@ -6,12 +6,12 @@ In the write-ahead log's terms each read sees one committed state; readers never
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from index.errors import StoreUnavailable
-from index.sqlite import Connection, connect
+from index.errors import StoreDamaged, StoreUnavailable
+from index.sqlite import Connection, DatabaseError, connect, store_error
 
 MAX_READERS = 4
 
@@ -19,28 +19,43 @@ MAX_READERS = 4
 class ReaderPool:
     """Opens up to MAX_READERS connections as they are needed; a caller waits where all are in use."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        self._path, self._key = path, key
+    def __init__(self, path: Path, key: bytes, on_damage: Callable[[StoreDamaged], None]) -> None:
+        """on_damage: told of each read that met a damaged page."""
+        self._path, self._key, self._on_damage = path, key, on_damage
         self._idle: list[Connection] = []
         self._permits = threading.BoundedSemaphore(MAX_READERS)
         self._closed = False
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A connection within one read transaction. Raises StoreUnavailable once the pool is closed."""
+        """A connection within one read transaction. Raises StoreUnavailable once the pool is closed or where the disk
+        refuses, StoreDamaged where a page that is read is damaged."""
         with self._permits:
             self.check_open()
             connection = self._idle.pop() if self._idle else connect(self._path, self._key)
             try:
                 connection.execute("BEGIN")
                 yield connection
+            except DatabaseError as error:
+                failed = store_error(error, self._path)
+                if isinstance(failed, StoreDamaged):
+                    self._on_damage(failed)
+                raise failed from error
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                if self._closed:
-                    connection.close()
-                else:
-                    self._idle.append(connection)
+                self._take_back(connection)
+
+    def _take_back(self, connection: Connection) -> None:
+        """Keeps a connection for the next reader, unless it met an error: SQLCipher refuses it from then on."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except DatabaseError:
+            connection.close()
+            return
+        if self._closed:
+            connection.close()
+        else:
+            self._idle.append(connection)
 
     def check_open(self) -> None:
         """Raises StoreUnavailable once the pool is closed."""

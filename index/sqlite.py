@@ -8,17 +8,19 @@ are overwritten), temporary tables in memory. A new one has the newest format of
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlcipher3 import dbapi2
 
-from index.errors import StoreUnavailable, UnsupportedFormat, WrongKey
+from index.errors import StoreDamaged, StoreUnavailable, UnsupportedFormat, WrongKey
 from index.page_format import FORMATS, PageFormat, format_of
 
 Connection = Any
 DatabaseError = dbapi2.DatabaseError
 BUSY_TIMEOUT_S = 10.0
+_DAMAGE = (dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB)
 
 
 def connect(path: Path, key: bytes, pages: PageFormat | None = None) -> Connection:
@@ -49,6 +51,45 @@ def connect(path: Path, key: bytes, pages: PageFormat | None = None) -> Connecti
     return connection
 
 
+@contextmanager
+def opened(path: Path, key: bytes) -> Iterator[Connection]:
+    """A connection for one use. Raises as `connect` does, and in place of what SQLite raises inside StoreDamaged or
+    StoreUnavailable."""
+    connection = connect(path, key)
+    try:
+        with store_errors(path):
+            yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Raises StoreDamaged or StoreUnavailable in place of what SQLite raises inside, about the database at `path`."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise store_error(error, path) from error
+
+
+def store_error(error: BaseException, path: Path) -> StoreUnavailable:
+    """What an error of SQLite means to the caller."""
+    if _primary_code(error) in _DAMAGE:
+        return StoreDamaged(
+            f"{path.name} is damaged ({error}): `afterimage index verify` names the pages; restore a snapshot"
+        )
+    return StoreUnavailable(f"{path.name}: {error}")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a database refused because there is no room; a transaction that fails so leaves nothing behind."""
+    return _primary_code(error) == int(dbapi2.SQLITE_FULL)
+
+
+def _primary_code(error: BaseException) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
 def set_format(connection: Connection, pages: PageFormat, database: str = "main") -> None:
     """Says how the pages of a database lie that was opened, or attached, and not read yet."""
     connection.execute(f"PRAGMA {database}.cipher_page_size = {pages.size}")
@@ -57,12 +98,15 @@ def set_format(connection: Connection, pages: PageFormat, database: str = "main"
 
 def backup(source: Connection, path: Path, key: bytes) -> Connection:
     """Copies what `source` sees at this moment into a new database, which is then open. Pages are copied as they are:
-    it has the same format. Raises as `connect` does, and DatabaseError."""
+    it has the same format. Raises as `connect` does, DatabaseError, and StoreDamaged where what was copied is not whole:
+    SQLCipher copies a page that fails its check as zeros, and says nothing."""
     size = int(source.execute("PRAGMA cipher_page_size").fetchone()[0])
     copy = connect(path, key, next(f for f in FORMATS if f.size == size))
     try:
         source.backup(copy)
         checkpoint(copy)
+        if copy.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise StoreDamaged("the database to copy is damaged: `afterimage index verify` names the pages")
     except BaseException:
         copy.close()
         raise

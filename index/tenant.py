@@ -25,7 +25,7 @@ from index.pictures import Copies, Dropped, read_copies
 from index.place import Place
 from index.quota import Allowance, Usage
 from index.roster import Entry, Roster
-from index.sqlite import connect
+from index.sqlite import opened
 from index.synced import make_directory
 
 MAX_DIMENSION = 8192
@@ -234,11 +234,8 @@ class TenantDirectory:
         """The copies of pictures of a collection that is closed."""
         if uid is None or replaced is None or not replaced.spec.may_have_copies:
             return Copies()
-        connection = connect(self._layout.collection(uid).records, derive_key(self._key, "collection store"))
-        try:
+        with opened(self._layout.collection(uid).records, derive_key(self._key, "collection store")) as connection:
             return read_copies(connection)
-        finally:
-            connection.close()
 
     def _collection_of(self, entry: Entry) -> Collection:
         layout, owner = self._layout.collection(entry.uid), self._layout.root.name

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 
 from index.attributes import attributes_to_json
+from index.errors import StoreDamaged
 from index.loaded import LoadedCollection
 from index.payloads import pack_record
 from index.sqlite import Connection, integrity_problems
@@ -22,11 +23,14 @@ def collection_problems(loaded: LoadedCollection) -> Iterator[str]:
     """A line for each thing that is wrong, MOST_LINES of a kind at most; nothing where all is well."""
     with loaded.readers.connection() as connection:
         yield from (f"records.db: {line}" for line in integrity_problems(connection))
-    with loaded.readers.connection() as connection:
-        with loaded.commit.lock:
-            read_sequence(connection)  # from here on the connection sees the state of the view
-            view = loaded.view
-        yield from islice(_differences(view, connection), MOST_LINES)
+    try:
+        with loaded.readers.connection() as connection:
+            with loaded.commit.lock:
+                read_sequence(connection)  # from here on the connection sees the state of the view
+                view = loaded.view
+            yield from islice(_differences(view, connection), MOST_LINES)
+    except StoreDamaged as error:
+        yield str(error)
     yield from loaded.files.snapshots.all_problems()
     for snapshot_id in loaded.files.kept.ids():
         yield from loaded.files.kept.problems(snapshot_id)

@@ -24,6 +24,7 @@ class Code(IntEnum):
     UNIMPLEMENTED = 12
     INTERNAL = 13
     UNAVAILABLE = 14
+    DATA_LOSS = 15
     UNAUTHENTICATED = 16
 
 
@@ -93,6 +94,8 @@ class Reason(Enum):
     TRAINING_ACTIVE = (Code.FAILED_PRECONDITION, 61)
     MODEL_NOT_FOUND = (Code.NOT_FOUND, 62)
     MODEL_EXISTS = (Code.ALREADY_EXISTS, 63)
+    STORE_DAMAGED = (Code.DATA_LOSS, 64)
+    WRITE_OUTCOME_UNKNOWN = (Code.UNAVAILABLE, 65)
 
     @property
     def code(self) -> Code:

@@ -12,11 +12,13 @@ from index import (
     DigestMoved,
     FilterSyntaxError,
     InvalidInput,
+    OutcomeUnknown,
     QuotaExceeded,
     RecordExists,
     RecordNotFound,
     SnapshotDamaged,
     SnapshotNotFound,
+    StoreDamaged,
     StoreUnavailable,
 )
 from service.errors import Reason, ServiceError
@@ -31,12 +33,14 @@ _REASONS: dict[type[Exception], Reason] = {
     CollectionNotFound: Reason.COLLECTION_NOT_FOUND,
     DigestMoved: Reason.CONFLICT,
     QuotaExceeded: Reason.QUOTA_EXCEEDED,
+    StoreDamaged: Reason.STORE_DAMAGED,
+    OutcomeUnknown: Reason.WRITE_OUTCOME_UNKNOWN,
     StoreUnavailable: Reason.STORE_UNAVAILABLE,
     SnapshotNotFound: Reason.SNAPSHOT_NOT_FOUND,
     SnapshotDamaged: Reason.SNAPSHOT_DAMAGED,
     TenancyError: Reason.KEY_INVALID,
 }
-_RETRY_DELAY_S = {Reason.CONFLICT: 0.05, Reason.STORE_UNAVAILABLE: 1.0}
+_RETRY_DELAY_S = {Reason.CONFLICT: 0.05, Reason.STORE_UNAVAILABLE: 1.0, Reason.WRITE_OUTCOME_UNKNOWN: 1.0}
 
 
 def as_service_error(error: Exception) -> ServiceError:

@@ -1,4 +1,4 @@
-"""What collections hold after the changes that a writer told of: the plain model that an opened disk is compared with."""
+"""What collections hold after the changes that a writer told of: a plain model to compare an opened disk with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from index import SnapshotDamaged
 from index.tenant import TenantDirectory
 
 Records = dict[str, tuple[int, int]]  # vector seed and row, by record id
@@ -43,7 +42,7 @@ class Model:
                 own = self.things[name].records
                 for i, seed in records.items():
                     own[i] = (seed, own[i][1] if i in own else next(self.row))
-            case ("delete" | "erase"), {"name": name, "ids": ids}:
+            case (("delete" | "erase"), {"name": name, "ids": ids}):
                 self.things[name].delete(ids)
             case "keep", {"name": name} if result is not None:
                 self.things[name].kept[result] = dict(self.things[name].records)

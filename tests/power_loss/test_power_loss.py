@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import pytest
 from tests.power_loss.disk import Disk, Mode, read_trace
 from tests.power_loss.model import Heard, Things
 from tests.power_loss.writer import THREADS
-from tests.support.collections import SPEC, directory, vector
+from tests.support.collections import directory, vector
 
 _SOURCE = Path(__file__).with_name("recorder.c")
 
@@ -47,7 +46,7 @@ def record(library: Path, folder: Path, seed: int, steps: int) -> Path:
 
 
 def check_cuts(trace: Path, folder: Path, seed: int, cuts: int) -> Counter[Mode]:
-    """Cuts the power at random moments of a recording; raises AssertionError with the moment where something is lost."""
+    """Cuts the power at random moments of a recording; fails with the moment where something is lost."""
     entries, chance = list(read_trace(trace)), random.Random(seed)
     first = next(i for i, e in enumerate(entries) if e.operation == "m" and e.first.startswith(b"!"))
     moments = sorted(chance.randrange(first + 1, len(entries) + 1) for _ in range(cuts))
@@ -106,6 +105,7 @@ def contents(tenant, name):
 
 def expected(state: dict[str, Things]):
     """A state of the model as `contents` gives it."""
+
     def seeds(records):
         return {i: seed for i, (seed, _) in records.items()}
 

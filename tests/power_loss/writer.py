@@ -20,7 +20,10 @@ from index.tenant import TenantDirectory
 from tests.support.collections import SPEC, directory, vector
 
 THREADS = 2
-_KINDS = "insert insert insert insert delete snapshot compact keep keep forget erase replace copy exchange drop create".split()
+_KINDS = (
+    *["insert"] * 4, "delete", "snapshot", "compact", "keep", "keep", "forget", "erase", "replace", "copy", "exchange",
+    "drop", "create",
+)  # fmt: skip
 
 
 class Changes:

@@ -29,6 +29,7 @@ from afterimage.client.errors import (
     Aborted,
     AfterimageError,
     AlreadyExists,
+    DataLoss,
     DeadlineExceeded,
     FailedPrecondition,
     InternalError,
@@ -85,7 +86,7 @@ from afterimage.client.values import (
 
 __all__ = [
     "Aborted", "AccessRequest", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "AuditEntry",
-    "AuditHead", "Client", "Collection", "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture",
+    "AuditHead", "Client", "Collection", "DataLoss", "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture",
     "Encoder", "ErasureReceipt", "Example", "ExampleResult", "Facet", "FailedPrecondition", "FeedItem", "FeedOptions",
     "FeedPreview", "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError", "InvalidArgument", "Label",
     "ModelDeletion", "NewExample", "NewRecord", "NewSource", "NotFound", "OwnModel", "Patch", "PermissionDenied",

@@ -11,6 +11,7 @@ AfterimageError
 ├── Aborted               a concurrent change; try again
 ├── DeadlineExceeded
 ├── Unavailable           not reachable, starting or stopping; try again
+├── DataLoss              what the server stored is damaged; somebody must restore it
 ├── Unimplemented         this server does not offer it
 └── InternalError         a fault of the server's; its log has it under `request_id`
 """
@@ -90,6 +91,10 @@ class Unimplemented(AfterimageError):
     """The server does not offer this."""
 
 
+class DataLoss(AfterimageError):
+    """What the server stored is damaged."""
+
+
 class InternalError(AfterimageError):
     """A fault of the server's."""
 
@@ -106,6 +111,7 @@ _BY_CODE: dict[grpc.StatusCode, type[AfterimageError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.UNIMPLEMENTED: Unimplemented,
+    grpc.StatusCode.DATA_LOSS: DataLoss,
 }
 
 
