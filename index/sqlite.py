@@ -39,15 +39,16 @@ def connect(path: Path, key: bytes, pages: PageFormat | None = None) -> Connecti
     try:
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
         set_format(connection, pages or format_of(path, key))
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has no effect on a database that has tables already
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection.execute("PRAGMA journal_mode = WAL")
         for setting in ("synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {setting}")
     except (dbapi2.DatabaseError, OSError) as error:
         connection.close()
-        if "not a database" in str(error):
+        if _primary_code(error) == dbapi2.SQLITE_NOTADB:
             raise WrongKey(f"{path.name} is not a database, or belongs to another key") from error
-        raise StoreUnavailable(f"{path.name}: {error}") from error
+        raise store_error(error, path) from error
     return connection
 
 
@@ -98,7 +99,7 @@ def set_format(connection: Connection, pages: PageFormat, database: str = "main"
 
 def backup(source: Connection, path: Path, key: bytes) -> Connection:
     """Copies what `source` sees at this moment into a new database, which is then open. Pages are copied as they are:
-    it has the same format. Raises as `connect` does, DatabaseError, and StoreDamaged where what was copied is not whole:
+    it has the same format. Raises as `connect` does, DatabaseError, and StoreDamaged where the copy is not whole:
     SQLCipher copies a page that fails its check as zeros, and says nothing."""
     size = int(source.execute("PRAGMA cipher_page_size").fetchone()[0])
     copy = connect(path, key, next(f for f in FORMATS if f.size == size))

@@ -12,6 +12,7 @@ from itertools import islice
 from index.building import Builders
 from index.checkpoints import Checkpoints
 from index.commit import GroupCommit
+from index.free_pages import give_back_free_pages
 from index.heap import give_back
 from index.kept import KeptSnapshots
 from index.learner import Learner
@@ -191,6 +192,7 @@ class Upkeep:
         if self.learning.moves_queries(rows.view):
             with self._commit.lock:
                 rows.set_query_mean(self.learning.queries.mean())
+        self._give_space_back()
         if rows.erasures_wait:
             with self._commit.lock:
                 erased = rows.erase_dead(ERASE_TURN_S)
@@ -205,6 +207,12 @@ class Upkeep:
         elif due and not self._begin(due):
             return None
         return due or None
+
+    def _give_space_back(self) -> None:
+        if given := give_back_free_pages(self._connection, self._commit.lock):
+            with self._commit.lock:
+                self._checkpoints.truncate()
+            _LOG.info("%.0f MiB of deleted records went back to the disk", given / (1 << 20))
 
     def _sketched(self, rows: Rows) -> bool:
         with self._commit.lock:
