@@ -123,6 +123,7 @@ def fits(found, state, loose: bool) -> bool:
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_what_was_acknowledged_survives_power_cuts_and_so_do_kept_snapshots(recorder: Path, tmp_path: Path) -> None:
     done = check_cuts(record(recorder, tmp_path, 1, 40), tmp_path, 1, 40)
