@@ -21,7 +21,7 @@ With `--json` a failure prints `{"error": {"reason", "message"}}` on standard ou
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | failed; the message says why |
+| 1 | failed, or a setting cannot be used; one line on standard error says why |
 | 2 | wrong usage |
 | 3 | done, but some records failed; they are listed |
 | 4 | a sync waits for approval |

@@ -3,6 +3,7 @@
 DATA/
   LOCK                                    held by the process that owns the directory
   NODE                                    random name of the server that owns the directory
+  REGION                                  where the server says that its data lies
   registry.db                             tenants and API keys (encrypted)
   objects/<tenant>/<home>/<object>        what a tenant wants kept, sealed, unless a bucket is set
   redis/                                  files of the embedded Redis
@@ -47,6 +48,10 @@ class DataDirectory:
     @property
     def node(self) -> Path:
         return self.root / "NODE"
+
+    @property
+    def region(self) -> Path:
+        return self.root / "REGION"
 
     @property
     def registry(self) -> Path:

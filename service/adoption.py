@@ -8,7 +8,7 @@ from pathlib import Path
 
 from index import DataDirectory, DirectoryLock, TenantDirectory
 from index.kept import read_manifest
-from service.app import master_key_of, open_registry
+from service.app import master_key_of, open_registry, region_of
 from service.config import Settings
 from service.tenancy.database import TenancyError
 from service.tenancy.masterkey import load_master_key, read_exported_key
@@ -31,16 +31,16 @@ def adopt_snapshot(settings: Settings, given: ForeignSnapshot, tenant_name: str,
     Raises DirectoryLocked where a server runs on the data directory, TenancyError where the snapshot is of a tenant
     that was deleted here, SnapshotDamaged, CollectionExists, SettingError.
     """
-    data = DataDirectory(settings.data_dir)
+    data, region = DataDirectory(settings.data_dir), region_of(settings)
     with contextlib.closing(open_registry(settings)) as registry, DirectoryLock(data.lock):
         tenant = registry.tenant(tenant_name)
         there = load_master_key(given.master_key_file, None, create=False) if given.master_key_file else None
         uid, wrapped, bound_to = read_exported_key(given.tenant_key_file)
-        check_region(bound_to, settings.region)
+        check_region(bound_to, region)
         if uid in registry.deleted_uids():
             raise TenancyError("the snapshot is of a tenant that was deleted here; it does not come back")
         source_key = (there or master_key_of(settings)).unwrap(wrapped, uid)
-        check_region(read_manifest(given.folder, source_key)[0].region, settings.region)
+        check_region(read_manifest(given.folder, source_key)[0].region, region)
         directory = TenantDirectory(data.tenant(tenant.uid), registry.data_key(tenant.uid), region=tenant.region)
         made = directory.adopt_snapshot(given.folder, source_key, target)
         records = made.stats().records

@@ -75,17 +75,38 @@ def master_key_of(settings: Settings) -> MasterKey:
     return load_master_key(settings.key_file, secret, create=fresh)
 
 
-def open_registry(settings: Settings) -> TenantRegistry:
-    """The registry of tenants in the data directory, made where it is new. Several processes may have it open."""
+def open_registry(settings: Settings, *, create: bool = False) -> TenantRegistry:
+    """The registry of tenants in the data directory; `create` makes both, and a master key, where they are new.
+
+    Several processes may have it open. Raises SettingError where there is none, or the master key is another's.
+    """
     data = DataDirectory(settings.data_dir)
+    if not create and not data.registry.exists():
+        raise SettingError(
+            f"data_dir: {data.root} is not a data directory; give the server's with --data-dir or AFTERIMAGE_DATA_DIR "
+            "(`afterimage serve` and `afterimage tenants create` make one)"
+        )
     data.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         return TenantRegistry(data.registry, master_key_of(settings))
     except WrongKey:
         if not finish(data.registry, settings.key_file):
-            raise
+            raise SettingError(_other_master_key(settings, data)) from None
         _LOG.warning("a change of the master key that was cut off is finished")
         return TenantRegistry(data.registry, master_key_of(settings))
+
+
+def _other_master_key(settings: Settings, data: DataDirectory) -> str:
+    if settings.master_key_command:
+        name, key = "master_key_command", "the key that it prints"
+    elif settings.master_key:
+        name, key = "master_key", "this key"
+    else:
+        name, key = "master_key_file", str(settings.key_file)
+    return (
+        f"{name}: {key} does not open {data.registry}: it is the master key of another server, or the file is damaged; "
+        "give the one that was made with this data directory"
+    )
 
 
 def encoders_of(settings: Settings) -> EncoderRegistry:
@@ -119,7 +140,8 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
     lock = DirectoryLock(data.lock)
     lock.acquire()
     try:
-        registry = open_registry(settings)
+        registry = open_registry(settings, create=True)
+        write_region(data, settings.region)
         redis = await _start_redis(settings, data)  # before gRPC, whose threads a fork would disturb
         lifecycle = _assemble(settings, registry, redis)
         try:
@@ -132,6 +154,23 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
             registry.close()
     finally:
         lock.release()
+
+
+def write_region(data: DataDirectory, region: str) -> None:
+    """Notes where the server of a data directory says that its data lies, for commands that make tenants."""
+    if read_region(data) != region:
+        write_synced(data.region, region.encode())
+
+
+def read_region(data: DataDirectory) -> str | None:
+    """What `write_region` noted; None where no server has run on the directory."""
+    return data.region.read_text().strip() if data.region.exists() else None
+
+
+def region_of(settings: Settings) -> str:
+    """Where the data directory's server says that its data lies; before one has run, what the settings say."""
+    noted = read_region(DataDirectory(settings.data_dir))
+    return settings.region if noted is None else noted
 
 
 def _check_forgetting(settings: Settings) -> None:

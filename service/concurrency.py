@@ -12,12 +12,24 @@ T = TypeVar("T")
 async def few_at_a_time(work: Iterable[Coroutine[Any, Any, T]], at_once: int) -> list[T]:
     """The results, in order; `at_once` pieces run at a time, so that one call cannot fill a queue by itself.
 
-    Raises what the first piece that fails raises.
+    Each piece is taken from `work` only when it begins. Raises what the first piece that fails raises, once the others
+    have been cancelled and have ended.
     """
-    places = asyncio.Semaphore(at_once)
+    pieces = enumerate(work)
+    results: dict[int, T] = {}
 
-    async def one(piece: Coroutine[Any, Any, T]) -> T:
-        async with places:
-            return await piece
+    async def run() -> None:
+        for number, piece in pieces:
+            results[number] = await piece
 
-    return list(await asyncio.gather(*(one(piece) for piece in work)))
+    tasks = [asyncio.create_task(run()) for _ in range(at_once)]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
+    finally:
+        tasks.clear()  # an error of theirs holds this frame; with them in it that would be a cycle
+    return [results[number] for number in range(len(results))]

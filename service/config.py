@@ -7,6 +7,7 @@ or AFTERIMAGE_CONFIG names, else from its default. docs/configuration.md has one
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import tomllib
@@ -16,20 +17,43 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import SettingError
+from service.setting_errors import Origins, explained, hint
 
 _PREFIX = "AFTERIMAGE_"
 _CLIENT_VARIABLES = frozenset({"TARGET", "API_KEY", "API_KEY_FILE", "CA_FILE", "CONFIG", "STATE_DIR"})
-Positive = Annotated[int, Field(ge=1)]
+_SENTINEL_SCHEMES = ("sentinel", "sentinel+tls")
+_REDIS_SCHEMES = ("redis", "rediss", "unix", *_SENTINEL_SCHEMES)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _split(value: object) -> object:
+    """A list as the environment has it: `one,two` or JSON."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [part for part in re.split(r"[,\s]+", value) if part]
+
+
+Positive = Annotated[int, Field(ge=1, le=2**53)]
+Bytes = Annotated[int, Field(ge=0, le=2**53)]
+Int32 = Annotated[int, Field(ge=1, le=2**31 - 1)]  # what gRPC can count
+Rate = Annotated[float, Field(gt=0, le=1_000_000)]
+Batch = Annotated[int, Field(ge=0, le=4096)]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]  # a year at most: infinite waits are none
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
     """All settings of a server. Units are in the names."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_ignore_empty=True, enable_decoding=False, extra="forbid", frozen=True
+    )
 
     data_dir: Path = Field(Path("afterimage-data"), description="Directory of all data. One server owns it at a time.")
     region: str = Field("", pattern="^[a-z0-9-]{0,32}$", description="Where this data lies. Stamped on new tenants.")
@@ -53,34 +77,34 @@ class Settings(BaseSettings):
     encoders_dir: Path | None = Field(None, description="Directory with one folder per encoder of your own.")
     default_encoder: str = Field("builtin", description="Encoder of collections that name none.")
     model_provider: Literal["cpu", "cuda", "tensorrt", "openvino"] = Field("cpu", description="What models run on.")
-    model_threads: int = Field(0, ge=0, description="Cores that one model run uses. 0: measured at the start.")
-    max_batch_size: int = Field(0, ge=0, description="Pictures in one model run at most. 0: measured at the start.")
+    model_threads: int = Field(0, ge=0, le=1024, description="Cores that one model run uses. 0: measured at the start.")
+    max_batch_size: Batch = Field(0, description="Pictures in one model run at most. 0: measured at the start.")
     max_queue_size: Positive = Field(512, description="Pictures that may be inside before further ones are refused.")
     max_queue_bytes: Positive = Field(256 * 1024 * 1024, description="Size of all pictures inside, bytes.")
-    max_search_wait_s: float = Field(0.25, gt=0, description="A search that would wait longer is refused, seconds.")
-    decode_processes: int = Field(0, ge=0, description="Sandboxed decoders. 0: one for each core.")
-    decode_timeout_s: float = Field(10.0, gt=0, description="Time for decoding one picture, seconds.")
+    max_search_wait_s: Seconds = Field(0.25, description="A search that would wait longer is refused, seconds.")
+    decode_processes: int = Field(0, ge=0, le=1024, description="Sandboxed decoders. 0: one for each core.")
+    decode_timeout_s: Seconds = Field(10.0, description="Time for decoding one picture, seconds.")
     max_image_bytes: Positive = Field(16 * 1024 * 1024, description="Size of one picture, bytes.")
     max_image_pixels: Positive = Field(64_000_000, description="Width times height of one picture.")
     max_image_side: Positive = Field(16_384, description="Longer side of one picture, pixels.")
     max_image_ratio: Positive = Field(50, description="Longer side of one picture over its shorter side.")
     fetch_urls: bool = Field(True, description="Fetch pictures that are given as a URL.")
     fetch_http: bool = Field(False, description="Fetch over plain http too.")
-    fetch_networks: tuple[str, ...] = Field((), description="Networks, CIDR, to fetch from although not public.")
-    fetch_timeout_s: float = Field(15.0, gt=0, description="Time for fetching one picture, seconds.")
+    fetch_networks: Names = Field((), description="Networks, CIDR, to fetch from although not public.")
+    fetch_timeout_s: Seconds = Field(15.0, description="Time for fetching one picture, seconds.")
     fetch_per_host: Positive = Field(4, description="Pictures fetched from one host at a time.")
-    fetch_rate_per_host: float = Field(10.0, gt=0, description="Pictures fetched from one host per second.")
+    fetch_rate_per_host: Rate = Field(10.0, description="Pictures fetched from one host per second.")
     feeds_dir: Path | None = Field(None, description="Directory with a folder per tenant whose files may be sources.")
-    feed_timeout_s: float = Field(1800.0, gt=0, description="Time for fetching one catalogue feed, seconds.")
-    sync_runs: int = Field(2, ge=0, description="Catalogue syncs that run at a time. 0: none on this server.")
+    feed_timeout_s: Seconds = Field(1800.0, description="Time for fetching one catalogue feed, seconds.")
+    sync_runs: int = Field(2, ge=0, le=1024, description="Catalogue syncs that run at a time. 0: none on this server.")
     worker_secret: SecretStr | None = Field(None, description="What workers on other machines show. Unset: none may.")
-    max_index_bytes: int = Field(0, ge=0, description="Memory for collections, bytes. 0: half of what there is.")
-    max_message_bytes: Positive = Field(20 * 1024 * 1024, description="Size of one gRPC message, bytes.")
-    max_concurrent_calls: Positive = Field(128, description="Calls in progress before further ones are refused.")
-    default_deadline_s: float = Field(30.0, gt=0, description="Deadline of calls that set none, seconds.")
-    max_deadline_s: float = Field(120.0, gt=0, description="Longest deadline that is honoured, seconds.")
-    drain_timeout_s: float = Field(30.0, gt=0, description="How long running calls may finish at shutdown, seconds.")
-    min_free_disk_bytes: int = Field(64 * 1024 * 1024, ge=0, description="Free disk below which health says no.")
+    max_index_bytes: Bytes = Field(0, description="Memory for collections, bytes. 0: half of what there is.")
+    max_message_bytes: Int32 = Field(20 * 1024 * 1024, description="Size of one gRPC message, bytes.")
+    max_concurrent_calls: Int32 = Field(128, description="Calls in progress before further ones are refused.")
+    default_deadline_s: Seconds = Field(30.0, description="Deadline of calls that set none, seconds.")
+    max_deadline_s: Seconds = Field(120.0, description="Longest deadline that is honoured, seconds.")
+    drain_timeout_s: Seconds = Field(30.0, description="How long running calls may finish at shutdown, seconds.")
+    min_free_disk_bytes: Bytes = Field(64 * 1024 * 1024, description="Free disk below which health says no.")
     strict_forgetting: bool = Field(False, description="Do not start where freed memory is not overwritten.")
     reflection: bool = Field(False, description="Serve gRPC reflection, which shows the API to anyone who connects.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least important log line.")
@@ -115,31 +139,49 @@ def memory_bytes() -> int:
 
 @dataclass(frozen=True)
 class LoadedSettings:
-    """Settings, and where each came from: "flag", "environment", "file" or "default"."""
+    """Settings, and where each came from: "flag", "environment", "file" or "default". unknown: what is said of each
+    variable that begins with AFTERIMAGE_ and is no setting."""
 
     settings: Settings
-    origins: Mapping[str, str]
-    unknown_variables: tuple[str, ...]
+    places: Origins
+    unknown: tuple[str, ...]
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        return self.places.kinds
 
 
 def load_settings(flags: Mapping[str, object], config_file: Path | None = None) -> LoadedSettings:
-    """Collects, checks and returns the settings. Raises SettingError, naming the setting and the remedy."""
-    given = {name: value for name, value in flags.items() if value is not None}
+    """Collects, checks and returns the settings. Raises SettingError, naming the setting, its origin and the remedy."""
+    in_flags = {name: value for name, value in flags.items() if value is not None}
     path = config_file or (Path(os.environ["AFTERIMAGE_CONFIG"]) if os.environ.get("AFTERIMAGE_CONFIG") else None)
-    from_file = _read_file(path) if path else {}
-    in_environment = {n for n in Settings.model_fields if _PREFIX + n.upper() in os.environ}
-    merged: dict[str, Any] = {**{n: v for n, v in from_file.items() if n not in in_environment}, **given}
+    in_file = _read_file(path) if path else {}
+    variables = {v.upper().removeprefix(_PREFIX).lower(): text for v, text in os.environ.items() if text}
+    in_environment = {n: variables[n] for n in Settings.model_fields if n in variables}
+    kinds = {
+        **dict.fromkeys(Settings.model_fields, "default"), **dict.fromkeys(in_file, "file"),
+        **dict.fromkeys(in_environment, "environment"), **dict.fromkeys(in_flags, "flag"),
+    }  # fmt: skip
+    origins = Origins(kinds, path, _PREFIX)
+    merged: dict[str, Any] = {**{n: v for n, v in in_file.items() if n not in in_environment}, **in_flags}
     try:
         settings = Settings(**merged)
     except ValidationError as error:
-        raise SettingError(_explain(error)) from error
-    _check(settings)
-    origins = {
-        name: "flag" if name in given else "environment" if name in in_environment else
-        "file" if name in from_file else "default"
-        for name in Settings.model_fields
-    }  # fmt: skip
-    return LoadedSettings(settings, origins, _unknown_variables())
+        given = {**in_file, **in_environment, **in_flags}
+        raise SettingError(explained(error, Settings, origins, given)) from None
+    try:
+        _check(settings)
+    except SettingError as error:
+        raise origins.added_to(error) from None
+    return LoadedSettings(settings, origins, unknown_variables())
+
+
+def unknown_variables() -> tuple[str, ...]:
+    """What is said of each variable that begins with AFTERIMAGE_ and that nothing here reads."""
+    known = {n.upper() for n in Settings.model_fields} | _CLIENT_VARIABLES
+    names = sorted(v for v in os.environ if v.upper().startswith(_PREFIX))
+    unknown = [v for v in names if v.upper().removeprefix(_PREFIX) not in known]
+    return tuple(f"{v} is not a setting{hint(v.upper().removeprefix(_PREFIX), known, _PREFIX)}" for v in unknown)
 
 
 def process_environment() -> dict[str, str]:
@@ -176,12 +218,14 @@ def read_key_file(path: Path) -> str:
         return path.read_text().strip()
     except OSError as error:
         raise SettingError(f"API key file {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise SettingError(f"API key file {path}: this is no text; it must hold an API key alone") from None
 
 
 def split_address(text: str, setting: str) -> tuple[str, int]:
     """HOST:PORT, or [IPv6]:PORT. Raises SettingError."""
     host, separator, port = text.rpartition(":")
-    if not separator or not port.isdigit() or int(port) > 65535 or not host:
+    if not separator or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535 or not host:
         raise SettingError(f"{setting}: {text!r} is not HOST:PORT, such as 127.0.0.1:50051")
     return host.strip("[]"), int(port)
 
@@ -195,6 +239,11 @@ def is_loopback(host: str) -> bool:
 
 
 def _check(settings: Settings) -> None:
+    for name, value in settings:
+        if isinstance(value, str | Path) and _CONTROL.search(str(value)):
+            raise SettingError(f"{name}: holds a control character, such as a line's end; take it out")
+    if settings.data_dir.exists() and not settings.data_dir.is_dir():
+        raise SettingError(f"data_dir: {settings.data_dir} is not a directory; name another")
     host, _ = split_address(settings.listen, "listen")
     if settings.http:
         split_address(settings.http, "http")
@@ -224,6 +273,15 @@ def _check(settings: Settings) -> None:
 
 
 def _check_places(settings: Settings) -> None:
+    for name in ("http_public_url", "object_store_endpoint", "redis_url"):
+        try:
+            parts = urlsplit(getattr(settings, name))
+            if parts.scheme not in _SENTINEL_SCHEMES:  # whose URLs name several hosts
+                parts.port  # noqa: B018 - checked when it is asked for
+        except ValueError as error:
+            raise SettingError(f"{name}: is not a URL: {error}") from None
+    if settings.redis_url and urlsplit(settings.redis_url).scheme not in _REDIS_SCHEMES:
+        raise SettingError(f"redis_url: must begin with {', '.join(f'{s}://' for s in _REDIS_SCHEMES)}")
     public = urlsplit(settings.http_public_url)
     if settings.http_public_url and not settings.http:
         raise SettingError("http_public_url: needs http")
@@ -240,23 +298,10 @@ def _check_places(settings: Settings) -> None:
 
 def _read_file(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingError(f"config file {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise SettingError(f"config file {path}: this is no text in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"config file {path}: {error}") from error
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors(include_input=False)[0]
-    name = ".".join(str(p) for p in first["loc"])
-    if first["type"] == "missing":
-        return f"{name}: is not set; give --{name.replace('_', '-')} or {_PREFIX}{name.upper()}"
-    if first["type"] == "extra_forbidden":
-        return f"{name}: there is no such setting; docs/configuration.md lists them"
-    return f"{name}: {first['msg']}"
-
-
-def _unknown_variables() -> tuple[str, ...]:
-    known = {n.upper() for n in Settings.model_fields} | _CLIENT_VARIABLES
-    return tuple(sorted(v for v in os.environ if v.startswith(_PREFIX) and v.removeprefix(_PREFIX) not in known))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -51,6 +52,12 @@ def configure_logs(level: str, style: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def log_unknown_variables(unknown: Iterable[str]) -> None:
+    """Warns of variables that look like settings and are none."""
+    for said in unknown:
+        logging.getLogger(__name__).warning(said)
 
 
 def keep_allowed_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -111,8 +111,7 @@ def run_checks(loaded: LoadedSettings) -> list[Check]:
             checks.append(Check(name, *look(settings)))
         except Exception as error:
             checks.append(Check(name, "failed", str(error)))
-    for variable in loaded.unknown_variables:
-        checks.append(Check("environment", "warning", f"{variable} is not a setting; docs/configuration.md lists them"))
+    checks += [Check("environment", "warning", said) for said in loaded.unknown]
     return checks
 
 

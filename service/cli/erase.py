@@ -11,7 +11,8 @@ import typer
 
 from afterimage.client import Client, ErasureReceipt
 from service.cli.connection import with_client
-from service.cli.output import CommandError, Exit, JsonFlag, console, end_failed, print_json, print_table
+from service.cli.output import CommandError, Exit, JsonFlag, end_failed, print_json, print_table
+from service.cli.progress import working
 from service.cli.tenants import DataDirOption, KeyFileOption, opened_registry
 
 erase = typer.Typer(no_args_is_help=True, help="Erase for good, with a receipt, and verify it.")
@@ -41,7 +42,7 @@ def records(
         raise CommandError("give --record-id or --product-id", code=Exit.USAGE)
     if evidence is not None:
         _write_evidence(client, collection, ids, products, evidence)
-    with console(stderr=True).status("erasing"):
+    with working("erasing"):
         found = client.erase_records(collection, record_ids=ids, product_ids=products)
     _hand_out(found, receipt, as_json=json)
 
@@ -109,7 +110,7 @@ def verify(
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
     with (
         opened_registry(data_dir, master_key_file) as (registry, _),
-        console(stderr=True).status("searching"),
+        working("searching"),
     ):
         uid = registry.tenant(tenant).uid
         objects = SealedObjects(object_store_of(settings), registry.data_key).all_opened(uid)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from afterimage.client import Client, NotFound
 from service.cli.connection import with_client
-from service.cli.output import CommandError, Exit, JsonFlag, console, print_json, print_table
+from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
+from service.cli.progress import ProgressShown
 
 _SHOWN_FAILURES = 20
 
@@ -44,8 +44,8 @@ def export(
     )  # fmt: skip
     key = file_key(key_file, make=True) if key_file is not None else None
     done, token = 0, ""
-    with _progress("Exporting") as progress, ParquetExport(file, card, key).open() as target:
-        task = progress.add_task("export", total=client.count_records(collection, filter))
+    with ProgressShown() as progress, ParquetExport(file, card, key).open() as target:
+        task = progress.add_task("Exporting", speed="", total=client.count_records(collection, filter))
         while True:
             page, token = client.list_records_page(
                 collection, filter=filter, page_token=token, page_size=1000, include_vectors=True
@@ -91,8 +91,8 @@ def import_(
         )
     outcomes: Counter[str] = Counter()
     failures: list[dict[str, str]] = []
-    with _progress("Importing") as progress:
-        task = progress.add_task("import", total=source.count)
+    with ProgressShown() as progress:
+        task = progress.add_task("Importing", speed="", total=source.count)
         for result in client.import_records(collection, source.records(), insert_only=insert_only):
             outcomes[result.outcome] += 1
             if result.error is not None:
@@ -109,8 +109,3 @@ def import_(
             print_table(["record", "reason", "message"], rows)
     if failures:
         raise typer.Exit(Exit.SOME_RECORDS_FAILED)
-
-
-def _progress(what: str) -> Progress:
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console(stderr=True), transient=True)

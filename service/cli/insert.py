@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from afterimage.client import AfterimageError, Client, NewRecord, RecordResult
 from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
 from service.cli.journal import Journal
-from service.cli.output import CommandError, Exit, JsonFlag, console, print_json, print_table
+from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
 from service.cli.pictures import PictureFile, plan_insert
+from service.cli.progress import ProgressShown
 from service.config import client_settings
 
 _SHOWN_FAILURES = 20
@@ -93,15 +93,8 @@ def _insert_all(
     client: Client, collection: str, files: Sequence[PictureFile], insert_only: bool, streams: int, journal: Journal,
     tally: _Tally,
 ) -> None:  # fmt: skip
-    columns = (
-        TextColumn("Inserting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
-        task = progress.add_task("insert", total=len(files), speed="")
+    with ProgressShown() as progress:
+        task = progress.add_task("Inserting", total=len(files), speed="")
 
         def one_stream(part: Sequence[PictureFile]) -> None:
             readable = _Readable(part, tally)

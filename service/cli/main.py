@@ -28,15 +28,17 @@ from service.cli.sync import sync
 from service.cli.tenants import tenants
 from service.cli.training import training
 from service.cli.worker import worker
+from service.config import unknown_variables
 from service.errors import ServiceError, SettingError
 
 app = typer.Typer(
     name="afterimage",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     help="Self-hosted visual search that keeps no picture.\n\n"
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some records failed, 4 waits for approval.",
+    "Exit codes: 0 done, 1 failed (a setting that cannot be used included), 2 wrong usage, 3 some records failed, "
+    "4 waits for approval.",
 )
 app.command("serve")(serve)
 app.command("worker")(worker)
@@ -74,8 +76,11 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def run() -> None:
     """Entry point of the `afterimage` script."""
     as_json = "--json" in sys.argv
+    if sys.argv[1:2] not in (["serve"], ["worker"]):  # these say it in their log
+        for said in unknown_variables():
+            print(f"warning: {said}", file=sys.stderr)
     try:
-        app()
+        app(prog_name="afterimage")
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -97,7 +102,7 @@ def _as_command_error(error: Exception) -> CommandError | None:
             f"{error.message} (is the server running, and AFTERIMAGE_TARGET right?)", reason="UNAVAILABLE"
         )
     if isinstance(error, AfterimageError):
-        hint = f" (field {error.field})" if error.field else ""
+        hint = f" (field {error.field})" if error.field and error.field not in error.message else ""
         return CommandError(f"{error.message}{hint}", reason=error.reason or type(error).__name__.upper())
     if isinstance(error, ServiceError):
         return CommandError(error.message, reason=error.reason.name)

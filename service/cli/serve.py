@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from service.config import load_settings, process_environment
+from service.errors import SettingError
 from service.process import become_prepared, forbid_dumps
 
 
@@ -41,12 +42,17 @@ def serve(
 
     from service import app  # only now: FAISS and OpenCV read their variables when they load
     from service.lifecycle import Addresses
-    from service.logs import configure_logs
+    from service.logs import configure_logs, log_unknown_variables
 
     configure_logs(loaded.settings.log_level, loaded.settings.log_format)
+
+    log_unknown_variables(loaded.unknown)
 
     def announce(addresses: Addresses) -> None:
         http_part = f", HTTP on {addresses.http}" if addresses.http else ""
         print(f"Afterimage {app.version()} is ready: gRPC on {addresses.grpc}{http_part}", flush=True)
 
-    asyncio.run(app.serve(loaded.settings, announce))
+    try:
+        asyncio.run(app.serve(loaded.settings, announce))
+    except SettingError as error:
+        raise loaded.places.added_to(error) from None

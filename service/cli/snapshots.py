@@ -10,7 +10,8 @@ import typer
 
 from afterimage.client import Client
 from service.cli.connection import with_client
-from service.cli.output import CommandError, Exit, JsonFlag, console, print_fields, print_json, print_table
+from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
+from service.cli.progress import working
 from service.cli.tenants import DataDirOption, KeyFileOption
 
 snapshots = typer.Typer(no_args_is_help=True, help="Copy collections and bring them back.")
@@ -21,7 +22,7 @@ index = typer.Typer(no_args_is_help=True, help="Look at, check and rebuild the i
 @with_client
 def create(client: Client, collection: str, json: JsonFlag = False) -> None:
     """Copy a collection as it is now; reading and writing go on. Example: afterimage snapshots create shoes"""
-    with console(stderr=True).status("copying"):
+    with working("copying"):
         made = client.create_snapshot(collection)
     if json:
         print_json(asdict(made))
@@ -55,7 +56,7 @@ def restore(
 
     Example: afterimage snapshots restore shoes 20260102T030405-1a2b3c4d --as shoes-2
     """
-    with console(stderr=True).status("restoring"):
+    with working("restoring"):
         name, records = client.restore_snapshot(collection, snapshot_id, target=as_, replace=replace)
     if json:
         print_json({"collection": name, "record_count": records})
@@ -67,7 +68,7 @@ def restore(
 @with_client
 def verify(client: Client, collection: str, snapshot_id: str, json: JsonFlag = False) -> None:
     """Read a snapshot to its last byte. Example: afterimage snapshots verify shoes 20260102T030405-1a2b3c4d"""
-    with console(stderr=True).status("reading"):
+    with working("reading"):
         problems = client.verify_snapshot(collection, snapshot_id)
     _report(f"Snapshot {snapshot_id}", problems, as_json=json)
 
@@ -101,7 +102,7 @@ def adopt(
     from service.config import load_settings
 
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
-    with console(stderr=True).status("copying"):
+    with working("copying"):
         foreign = ForeignSnapshot(folder, tenant_key_file, source_key_file)
         name, records = adopt_snapshot(settings, foreign, tenant, as_)
     if json:
@@ -125,7 +126,7 @@ def stats(client: Client, collection: str, json: JsonFlag = False) -> None:
 @with_client
 def rebuild(client: Client, collection: str, json: JsonFlag = False) -> None:
     """Build the index anew while searches go on. Example: afterimage index rebuild shoes"""
-    with console(stderr=True).status("building"):
+    with working("building"):
         built = client.rebuild_index(collection)
     if json:
         print_json({"collection": collection, "built": built})
@@ -137,7 +138,7 @@ def rebuild(client: Client, collection: str, json: JsonFlag = False) -> None:
 @with_client
 def verify_index(client: Client, collection: str, json: JsonFlag = False) -> None:
     """Compare store, memory and files. Example: afterimage index verify shoes"""
-    with console(stderr=True).status("reading"):
+    with working("reading"):
         problems = client.verify_index(collection)
     _report(f"Collection {collection}", problems, as_json=json)
 

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from afterimage.client import Client, Run
 from service.cli.connection import with_client
-from service.cli.output import CommandError, Exit, JsonFlag, console, end_failed, print_fields, print_json, print_table
+from service.cli.output import CommandError, Exit, JsonFlag, end_failed, print_fields, print_json, print_table
+from service.cli.progress import ProgressShown, working
 from service.cli.sync_sources import (
     AuthorizationOption,
     DelimiterOption,
@@ -55,7 +55,7 @@ def preview(
     Example: afterimage sync preview https://shop.example/feed.csv --map id=sku --map picture=photo
     """
     options = options_of(format_, encoding, delimiter, mapping)
-    with console(stderr=True).status("fetching"):
+    with working("fetching"):
         seen = client.preview_feed(url, options, authorization=secret_of(authorization_file))
     if json:
         print_json(asdict(seen))
@@ -142,7 +142,7 @@ def cancel(client: Client, run_id: str, json: JsonFlag = False) -> None:
 @with_client
 def undo(client: Client, run_id: str, json: JsonFlag = False) -> None:
     """Bring back what a run deleted, within seven days. Example: afterimage sync undo 4f0c..."""
-    with console(stderr=True).status("bringing back"):
+    with working("bringing back"):
         count = client.undo_deletions(run_id)
     print_json({"run_id": run_id, "record_count": count}) if json else print(f"{count} records are back.")
 
@@ -206,11 +206,7 @@ def retry(
 
 def followed(client: Client, run: Run, *, as_json: bool, lines: bool = False) -> Run:
     """The run at its end, or where it waits; a bar shows how far it is."""
-    columns = (
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console(stderr=True), disable=as_json, transient=True) as bar:
+    with ProgressShown(quiet=as_json) as bar:
         task = bar.add_task("queued", total=None, speed="")
         for seen in client.watch_run(run.run_id):
             run = seen
@@ -233,7 +229,7 @@ def _report(run: Run, *, as_json: bool) -> None:
     """Says how a run ended, in words and in the exit code."""
     if as_json:
         print_json(asdict(run))
-    elif run.state != "planned":
+    elif run.state != "planned" and (run.succeeded or not run.ended):
         print(_sentence(run))
     if run.state == "succeeded_with_errors":
         raise typer.Exit(Exit.SOME_RECORDS_FAILED)
@@ -243,12 +239,20 @@ def _report(run: Run, *, as_json: bool) -> None:
             print(f"Approve it with: afterimage sync approve {run.run_id} {run.plan.digest}")
         raise typer.Exit(Exit.WAITS_FOR_APPROVAL)
     if run.ended and not run.succeeded:
-        message = f"run {run.run_id} {run.state}: {run.message}"
+        done = f" ({counts})" if (counts := _counts(run)) else ""
+        message = f"run {run.run_id} {run.state}{f': {run.message}' if run.message else ''}{done}"
         end_failed(CommandError(message, reason=run.reason or run.state.upper()), as_json=as_json)
 
 
 def _sentence(run: Run) -> str:
-    counts = ", ".join(
+    """What became of a run. Only one that succeeded can have had nothing to do; why one waits is in its plan."""
+    what = _counts(run) or ("nothing to do" if run.state == "succeeded" else "")
+    why = f" ({run.message})" if run.message and run.state != "awaiting_approval" else ""
+    return f"Run {run.run_id} {run.state.replace('_', ' ')}{why}{f': {what}' if what else ''}."
+
+
+def _counts(run: Run) -> str:
+    return ", ".join(
         f"{count} {name}"
         for name, count in (
             ("created", run.created_count), ("updated", run.updated_count), ("unchanged", run.unchanged_count),
@@ -256,8 +260,6 @@ def _sentence(run: Run) -> str:
         )
         if count
     )  # fmt: skip
-    why = f" ({run.message})" if run.message else ""
-    return f"Run {run.run_id} {run.state.replace('_', ' ')}{why}: {counts or 'nothing to do'}."
 
 
 def _show_plan(run: Run) -> None:

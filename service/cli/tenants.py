@@ -28,16 +28,16 @@ tenants = typer.Typer(no_args_is_help=True, help="Make, list and delete tenants.
 
 @contextlib.contextmanager
 def opened_registry(
-    data_dir: Path | None, master_key_file: Path | None
+    data_dir: Path | None, master_key_file: Path | None, *, create: bool = False
 ) -> Iterator[tuple[TenantRegistry, Callable[[str, str, Details], None]]]:
-    """The registry of a data directory, made where it is new, and what adds to a tenant's audit log: uid, action,
-    details."""
+    """The registry of a data directory, and what adds to a tenant's audit log: uid, action, details. `create` makes the
+    directory where it is new; nothing else does. Raises SettingError where there is none."""
     from index import DataDirectory
     from service.app import open_registry
     from service.audit.logs import AuditLogs
 
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
-    registry = open_registry(settings)
+    registry = open_registry(settings, create=create)
     audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     try:
         yield registry, lambda uid, action, details: audit.add(uid, "operator", action, details)
@@ -49,14 +49,17 @@ def opened_registry(
 @tenants.command("create")
 def create_tenant(
     name: str,
-    region: Annotated[str | None, typer.Option(help="Bind it to this region; else to that of the settings.")] = None,
+    region: Annotated[str | None, typer.Option(help="Bind it to this region; else to that of the server.")] = None,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Make a tenant; servers of another region refuse it. Example: afterimage tenants create acme --region eu-1"""
-    bound_to = load_settings({"region": region}).settings.region
-    with opened_registry(data_dir, master_key_file) as (registry, note):
+    from service.app import region_of
+
+    settings = load_settings({"data_dir": data_dir, "region": region}).settings
+    bound_to = region_of(settings) if region is None else region
+    with opened_registry(data_dir, master_key_file, create=True) as (registry, note):
         tenant = registry.create_tenant(name, bound_to)
         note(tenant.uid, "tenant.create", {"name": name, "region": bound_to})
     if json:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from afterimage.client import Client, NewExample, Training
 from service.cli.connection import with_client
@@ -20,13 +19,13 @@ from service.cli.output import (
     CommandError,
     Exit,
     JsonFlag,
-    console,
     end_failed,
     print_fields,
     print_json,
     print_table,
 )
 from service.cli.pictures import find_files
+from service.cli.progress import ProgressShown
 
 training = typer.Typer(no_args_is_help=True, help="Upload labelled pictures and have a model of your own made of them.")
 _SHOWN_FAILURES = 20
@@ -58,9 +57,8 @@ def add(client: Client, name: str, source: Path, json: JsonFlag = False) -> None
     found = _examples(source)
     outcomes: Counter[str] = Counter()
     failures = []
-    columns = (TextColumn("adding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), disable=json) as progress:
-        bar = progress.add_task("", total=len(found))
+    with ProgressShown(quiet=json) as progress:
+        bar = progress.add_task("Adding", speed="", total=len(found))
         for result in client.add_examples(name, (_read(e) for e in found)):
             progress.advance(bar)
             outcomes[result.outcome] += 1
@@ -249,9 +247,8 @@ def _wait(client: Client, training_id: str, *, as_json: bool) -> None:
 
 
 def _followed(client: Client, training_id: str, *, quiet: bool) -> Iterator[Training]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), disable=quiet) as progress:
-        bar = progress.add_task("waiting", total=None)
+    with ProgressShown(quiet=quiet) as progress:
+        bar = progress.add_task("waiting", speed="", total=None)
         for seen in client.watch_training(training_id):
             fitting = bool(seen.total) and seen.done == seen.total
             what = "fitting" if fitting else "encoding" if seen.state == "running" else seen.state

@@ -35,15 +35,17 @@ def worker(
         "redis_url": redis_url, "tls_cert": tls_cert, "tls_key": tls_key, "encoders_dir": encoders_dir,
         "sync_runs": sync_runs, "log_format": log_format,
     }  # fmt: skip
-    settings = load_settings(flags, config).settings
+    loaded = load_settings(flags, config)
+    settings = loaded.settings
     become_prepared(sys.argv[1:], process_environment(), settings.max_image_pixels)
     forbid_dumps()
 
-    from service.logs import configure_logs
+    from service.logs import configure_logs, log_unknown_variables
     from service.rpc.worker_client import ServerPlace
     from service.worker import work
 
     configure_logs(settings.log_level, settings.log_format)
+    log_unknown_variables(loaded.unknown)
     if settings.worker_secret is None:
         raise SettingError("worker_secret: is not set; give the server's as AFTERIMAGE_WORKER_SECRET")
     here, given = client_settings(), settings
@@ -54,4 +56,7 @@ def worker(
         target, settings.worker_secret.get_secret_value(), ca.read_bytes() if ca else None,
         given.tls_cert.read_bytes() if given.tls_cert else None, given.tls_key.read_bytes() if given.tls_key else None,
     )  # fmt: skip
-    asyncio.run(work(settings, place, lambda name: print(f"Worker {name} is ready: {place.target}", flush=True)))
+    try:
+        asyncio.run(work(settings, place, lambda name: print(f"Worker {name} is ready: {place.target}", flush=True)))
+    except SettingError as error:
+        raise loaded.places.added_to(error) from None

@@ -162,8 +162,15 @@ class KeyRing:
         scheme, _, text = header.partition(" ")
         key = parse_api_key(text.strip()) if scheme.lower() == "bearer" else None
         found = self._look_up(key.key_id) if key is not None else None
-        if key is None or found is None or not hmac.compare_digest(found.digest, key.digest(self._pepper)):
-            raise ServiceError(Reason.KEY_INVALID, "the API key is not valid")
+        if key is None:
+            message = "this is not a whole API key; a key begins with af_live_ and is sent as it was shown"
+            raise ServiceError(Reason.KEY_INVALID, message)
+        if found is None or not hmac.compare_digest(found.digest, key.digest(self._pepper)):
+            message = (
+                "this server does not know the API key: it is of another server or data directory, or its tenant was "
+                "deleted; check the server's address and the key"
+            )
+            raise ServiceError(Reason.KEY_INVALID, message)
         return self._alive(key.key_id, found)
 
     def _identified(self, names: Sequence[str]) -> Principal:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from afterimage.client import FailedPrecondition, NewSource
+from index import DataDirectory
+from service.app import write_region
 from tests.support.server import start_server
 from tests.support.shell import Shell
 
@@ -44,10 +46,23 @@ def test_a_tenant_is_served_in_its_region_alone(tmp_path: Path) -> None:
         "--as",
         "x",
     ]
-    shell.environment["AFTERIMAGE_REGION"] = "us-1"
-    assert shell.json(*adopt, *shell.data, code=1)["error"]["reason"] == "REGION_MISMATCH"
+    write_region(DataDirectory(server.data_dir), "us-1")  # as a server does that starts there
     shell.environment["AFTERIMAGE_REGION"] = "eu-1"
+    assert shell.json(*adopt, *shell.data, code=1)["error"]["reason"] == "REGION_MISMATCH"
+    write_region(DataDirectory(server.data_dir), "eu-1")
+    shell.environment["AFTERIMAGE_REGION"] = "us-1"
     shell.json(*adopt, *shell.data)
+
+
+def test_a_tenant_is_stamped_with_the_region_of_the_directorys_server(tmp_path: Path) -> None:
+    before = Shell(None, "", tmp_path / "state", data_dir=tmp_path / "data")
+    before.environment["AFTERIMAGE_REGION"] = "ap-1"
+    assert before.json("tenants", "create", "early", *before.data)["region"] == "ap-1"  # no server has run yet
+    server = start_server(tmp_path, environment={"AFTERIMAGE_REGION": "eu-1"})
+    shell = Shell(server, "acme", tmp_path / "state")
+    shell.environment["AFTERIMAGE_REGION"] = "us-1"
+    assert shell.json("tenants", "create", "of-server", *shell.data)["region"] == "eu-1"
+    assert shell.json("tenants", "create", "asked", "--region", "us-2", *shell.data)["region"] == "us-2"
 
 
 def snapshot_of(server, key: str) -> Path:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from service.config import client_settings, is_loopback, load_settings, split_address
+from service.config import Settings, client_settings, is_loopback, load_settings, split_address
 from service.errors import SettingError
 
 
@@ -58,7 +58,11 @@ def test_a_config_file_that_is_missing_or_broken_is_named(tmp_path: Path) -> Non
 
 def test_variables_that_are_no_settings_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFTERIMAGE_LISSEN", "x")
-    assert load_settings({}).unknown_variables == ("AFTERIMAGE_LISSEN",)
+    monkeypatch.setenv("AFTERIMAGE_NOTHING_LIKE_IT_AT_ALL", "x")
+    assert load_settings({}).unknown == (
+        "AFTERIMAGE_LISSEN is not a setting; did you mean AFTERIMAGE_LISTEN?",
+        "AFTERIMAGE_NOTHING_LIKE_IT_AT_ALL is not a setting; docs/configuration.md lists them",
+    )
 
 
 def test_the_master_key_lies_beside_the_data_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,3 +83,89 @@ def test_addresses_and_loopback() -> None:
     assert [is_loopback(h) for h in ("127.0.0.9", "::1", "localhost", "0.0.0.0", "10.0.0.1", "shop.example")] == [
         True, True, True, False, False, False,
     ]  # fmt: skip
+
+
+BAD = ["many", "-1", "1.5", "nan", "inf", "99999999999999999999", "[", "maybe", "a\x01b", "http://[", "=", "/none/x"]
+NAMES = list(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_value_of_any_setting_ends_in_anything_but_settings_or_a_line_with_its_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    variable = f"AFTERIMAGE_{name.upper()}"
+    refused = 0
+    for value in BAD:
+        monkeypatch.setenv(variable, value)
+        try:
+            load_settings({})
+        except SettingError as error:
+            refused += 1
+            said = str(error)
+            assert name in said.partition(":")[0].split(), said
+            assert variable in said, said
+            assert "\n" not in said, said
+    monkeypatch.delenv(variable)
+    assert refused or "key" in name or "secret" in name  # the control character, at least
+    file = tmp_path / "settings.toml"
+    file.write_text(f"{name} = {{}}\n")
+    with pytest.raises(SettingError, match=f"^{name}: .*{file}"):
+        load_settings({}, file)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MAX_BATCH_SIZE", "many", "max_batch_size: 'many', from AFTERIMAGE_MAX_BATCH_SIZE in the environment, is not "
+         "a whole number of at least 0 and at most 4096; change it, or unset it for the default, 0"),
+        ("FETCH_URLS", "maybe", "fetch_urls: 'maybe', from AFTERIMAGE_FETCH_URLS in the environment, is not true or "
+         "false; change it, or unset it for the default, true"),
+        ("MODEL_PROVIDER", "tpu", "model_provider: 'tpu', from AFTERIMAGE_MODEL_PROVIDER in the environment, is not "
+         "one of cpu, cuda, tensorrt, openvino; change it, or unset it for the default, cpu"),
+        ("LISTEN", "x", "listen: 'x' is not HOST:PORT, such as 127.0.0.1:50051 (listen comes from AFTERIMAGE_LISTEN in "
+         "the environment)"),
+    ],
+)  # fmt: skip
+def test_a_malformed_value_is_said_with_its_origin_and_the_remedy(
+    variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AFTERIMAGE_{variable}", value)
+    with pytest.raises(SettingError) as caught:
+        load_settings({})
+    assert str(caught.value) == said
+
+
+def test_a_value_that_is_a_secret_is_not_said(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("worker_secret = 12345678\n")
+    with pytest.raises(SettingError) as caught:
+        load_settings({}, file)
+    assert "12345678" not in str(caught.value)
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("max_batch_size = 3\n")
+    monkeypatch.setenv("AFTERIMAGE_MAX_BATCH_SIZE", "")
+    loaded = load_settings({}, file)
+    assert (loaded.settings.max_batch_size, loaded.origins["max_batch_size"]) == (3, "file")
+
+
+@pytest.mark.parametrize(
+    "text", ['["10.0.0.0/8", "192.168.0.0/16"]', "10.0.0.0/8,192.168.0.0/16", "10.0.0.0/8 192.168.0.0/16"]
+)
+def test_a_list_may_be_json_or_separated(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERIMAGE_FETCH_NETWORKS", text)
+    assert load_settings({}).settings.fetch_networks == ("10.0.0.0/8", "192.168.0.0/16")
+
+
+def test_a_config_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingError, match=r"settings\.toml: this is no text in UTF-8"):
+        load_settings({}, file)
+    file.write_text('lissen = "127.0.0.1:1"\n')
+    with pytest.raises(
+        SettingError, match=r"lissen: there is no such setting .*settings\.toml.* did you mean listen\?"
+    ):
+        load_settings({}, file)

@@ -12,17 +12,16 @@ from tests.support.server import COMMAND, Server, clean_environment
 class Shell:
     """The real command, in a process of its own."""
 
-    def __init__(self, server: Server, tenant: str, state: Path) -> None:
-        self.data = ["--data-dir", str(server.data_dir)]
-        self.environment = {
-            **clean_environment(),
-            "AFTERIMAGE_TARGET": server.target,
-            "AFTERIMAGE_API_KEY": server.key(tenant),
-            "AFTERIMAGE_STATE_DIR": str(state),
-        }
+    def __init__(self, server: Server | None, tenant: str, state: Path, *, data_dir: Path | None = None) -> None:
+        """server: None for commands that only need `data_dir`."""
+        self.data = ["--data-dir", str(server.data_dir if server is not None else data_dir)]
+        self.environment = {**clean_environment(), "AFTERIMAGE_STATE_DIR": str(state)}
+        if server is not None:
+            self.environment |= {"AFTERIMAGE_TARGET": server.target, "AFTERIMAGE_API_KEY": server.key(tenant)}
 
-    def run(self, *arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
+    def done(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The command, ended; its exit code is not looked at."""
+        return subprocess.run(
             [*COMMAND, *arguments],
             capture_output=True,
             text=True,
@@ -30,6 +29,9 @@ class Shell:
             timeout=60,
             stdin=subprocess.DEVNULL,
         )
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        done = self.done(*arguments)
         assert done.returncode == code, done.stderr
         return done.stdout
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
+from afterimage.client.errors import invalid
 from afterimage.v1 import (
     access_service_pb2_grpc,
     admin_service_pb2_grpc,
@@ -34,6 +36,17 @@ class Endpoint:
     client_cert: bytes | None = None
     client_key: bytes | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises InvalidArgument where nothing could be reached with these."""
+        object.__setattr__(self, "api_key", self.api_key.strip())
+        if not re.fullmatch(r"[!-~]*", self.api_key):
+            raise invalid("api_key", "the API key holds a blank or a character that no API key has")
+        _check_target(self.target)
+        for name in ("ca", "client_cert"):
+            content = getattr(self, name)
+            if content is not None and b"-----BEGIN CERTIFICATE-----" not in content:
+                raise invalid(name, f"{name} holds no certificate in PEM")
+
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What goes with every call."""
@@ -45,6 +58,21 @@ class Endpoint:
         if self.ca is None:
             return None
         return grpc.ssl_channel_credentials(self.ca, self.client_key, self.client_cert)
+
+
+def _check_target(target: str) -> None:
+    if re.match(r"(dns|unix|unix-abstract|ipv4|ipv6|vsock|xds):", target):
+        return  # gRPC's own names of places
+    scheme, _, rest = target.rpartition("://")
+    if scheme:
+        place = rest.partition("/")[0] or "127.0.0.1:50051"
+        tls = ", and the server's CA for TLS" if scheme == "https" else ""
+        message = f"the target {target!r} is a URL; give HOST:PORT without {scheme}://, such as {place}{tls}"
+        raise invalid("target", message)
+    host, colon, port = target.rpartition(":")
+    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or re.search(r"[\s/]", target):
+        shown = target if re.fullmatch(r"[\w.-]+", target) else "127.0.0.1"
+        raise invalid("target", f"the target {target!r} is not HOST:PORT, such as {shown}:50051")
 
 
 OPTIONS: list[tuple[str, Any]] = [

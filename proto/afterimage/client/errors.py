@@ -51,6 +51,11 @@ class InvalidArgument(AfterimageError):
     """The request breaks a rule."""
 
 
+def invalid(field: str, message: str) -> InvalidArgument:
+    """The error of a value that is not sent because no server would take it."""
+    return InvalidArgument(message, reason="ARGUMENT_INVALID", field=field)
+
+
 class NotFound(AfterimageError):
     """No such collection or record."""
 

@@ -1,0 +1,119 @@
+"""What is said of a setting that cannot be used, on one line: its name, its value and origin, and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from service.errors import SettingError
+
+_MAX_SHOWN = 60
+_WORDS: dict[Any, str] = {
+    bool: "true or false", int: "a whole number", float: "a number", Path: "a path", str: "text", SecretStr: "text",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where settings come from. kinds: "flag", "environment", "file" or "default", by name."""
+
+    kinds: Mapping[str, str]
+    config_file: Path | None
+    prefix: str
+
+    def place(self, name: str) -> str:
+        """Where to change one setting."""
+        kind = self.kinds.get(name, "default")
+        if kind == "flag":
+            return f"the flag --{name.replace('_', '-')}"
+        if kind == "environment":
+            return f"{self.prefix}{name.upper()} in the environment"
+        return f"the file {self.config_file}" if kind == "file" else "its default"
+
+    def added_to(self, error: SettingError) -> SettingError:
+        """The error, with the places of the settings that it begins with: `name: ...` or `name and name: ...`."""
+        message = str(error)
+        named = message.partition(":")[0].replace(" and ", " ").split()
+        places = [f"{n} comes from {self.place(n)}" for n in named if self.kinds.get(n, "default") != "default"]
+        if not places or f" ({places[0]}" in message:
+            return error
+        return SettingError(f"{message} ({'; '.join(places)})")
+
+
+def explained(error: ValidationError, model: type[BaseModel], origins: Origins, given: Mapping[str, Any]) -> str:
+    """What is wrong with the first setting that pydantic refuses, and how many more there are. given: values as they
+    came, by name."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    names = list(dict.fromkeys(str(e["loc"][0]) for e in found))
+    name = names[0]
+    others = f" (and {len(names) - 1} more: {', '.join(names[1:4])})" if len(names) > 1 else ""
+    field = model.model_fields.get(name)
+    if field is None:
+        return f"{name}: there is no such setting{_in(origins, name)}{hint(name, model.model_fields)}{others}"
+    value = "its value" if _is_secret(field) else _shown(given.get(name))
+    default = "" if _is_secret(field) or field.is_required() else f", or unset it for {_default(field)}"
+    return f"{name}: {value}, from {origins.place(name)}, is not {expected(field)}; change it{default}{others}"
+
+
+def hint(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """The nearest right name, with the prefix, as an end of a sentence."""
+    near = difflib.get_close_matches(name, list(known), 1, 0.6)
+    return f"; did you mean {prefix}{near[0]}?" if near else "; docs/configuration.md lists them"
+
+
+def expected(field: FieldInfo) -> str:
+    """What a setting takes, in words."""
+    kind = _plain(field.annotation)
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(kind)))
+    if kind not in _WORDS:
+        return "a list, such as one,two"
+    pattern = next((m.pattern for m in field.metadata if getattr(m, "pattern", None)), "")
+    return _WORDS[kind] + (f" of the form {pattern}" if pattern else "") + _bounds(field)
+
+
+def _bounds(field: FieldInfo) -> str:
+    said = []
+    for rule in field.metadata:
+        if isinstance(rule, Ge):
+            said.append(f"at least {rule.ge}")
+        elif isinstance(rule, Gt):
+            said.append(f"more than {rule.gt}")
+        elif isinstance(rule, Le):
+            said.append(f"at most {rule.le}")
+    return f" of {' and '.join(said)}" if said else ""
+
+
+def _plain(annotation: Any) -> Any:
+    """The type without `None` beside it."""
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        return next(a for a in typing.get_args(annotation) if a is not type(None))
+    return annotation
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return _plain(field.annotation) is SecretStr
+
+
+def _default(field: FieldInfo) -> str:
+    if isinstance(field.default, bool):
+        return f"the default, {str(field.default).lower()}"
+    return "the default" if field.default in ("", (), None) else f"the default, {field.default}"
+
+
+def _in(origins: Origins, name: str) -> str:
+    return f" (in {origins.place(name)})" if origins.kinds.get(name) == "file" else ""
+
+
+def _shown(value: object) -> str:
+    text = repr(str(value) if isinstance(value, Path) else value)
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
