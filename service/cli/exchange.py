@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from afterimage.client import Client, NotFound
+from afterimage.client import Client, NewRecord, NotFound
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
 from service.cli.progress import ProgressShown
@@ -93,7 +94,18 @@ def import_(
     failures: list[dict[str, str]] = []
     with ProgressShown() as progress:
         task = progress.add_task("Importing", speed="", total=source.count)
-        for result in client.import_records(collection, source.records(), insert_only=insert_only):
+
+        def good() -> Iterator[NewRecord]:
+            for found in source.records():
+                if isinstance(found, NewRecord):
+                    yield found
+                    continue
+                outcomes["failed"] += 1
+                failures.append({"record_id": found.record_id, "row": str(found.number), "reason": "ROW_INVALID",
+                                 "message": found.message})  # fmt: skip
+                progress.advance(task)
+
+        for result in client.import_records(collection, good(), insert_only=insert_only):
             outcomes[result.outcome] += 1
             if result.error is not None:
                 failures.append(
@@ -104,8 +116,11 @@ def import_(
         print_json({"total": source.count, **outcomes, "failures": failures})
     else:
         print(", ".join([f"total {source.count}", *(f"{n} {c}" for n, c in sorted(outcomes.items()))]))
-        rows = [tuple(f.values()) for f in failures[:_SHOWN_FAILURES]]
+        columns = ("record_id", "row", "reason", "message")
+        rows = [[f.get(c, "") for c in columns] for f in failures[:_SHOWN_FAILURES]]
         if rows:
-            print_table(["record", "reason", "message"], rows)
+            print_table(["record", "row", "reason", "message"], rows)
+        if len(failures) > _SHOWN_FAILURES:
+            print(f"and {len(failures) - _SHOWN_FAILURES} more; --json lists all")
     if failures:
         raise typer.Exit(Exit.SOME_RECORDS_FAILED)

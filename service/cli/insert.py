@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from afterimage.client import AfterimageError, Client, NewRecord, RecordResult
 from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
 from service.cli.journal import Journal
 from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
-from service.cli.pictures import PictureFile, plan_insert
+from service.cli.pictures import PictureFile, plan_insert, rows_left_out
 from service.cli.progress import ProgressShown
 from service.config import client_settings
 
@@ -44,7 +45,8 @@ def insert(
     collection: str,
     paths: Annotated[list[Path] | None, typer.Argument(help="Picture files and folders.")] = None,
     records: Annotated[
-        Path | None, typer.Option(help="CSV: file or url, record_id, product_id and attributes.")
+        Path | None,
+        typer.Option(help="CSV, JSON lines or Parquet: file or url, record_id, product_id and attributes."),
     ] = None,
     insert_only: Annotated[bool, typer.Option("--insert-only", help="Refuse ids that exist.")] = False,
     streams: Annotated[int, typer.Option(min=1, max=16, help="Streams to insert over at once.")] = 2,
@@ -54,7 +56,7 @@ def insert(
     ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Insert pictures; the record id is the file's name without suffix unless a CSV says otherwise.
+    """Insert pictures; the record id is the file's name without suffix unless a table says otherwise.
 
     Run again after an interruption: it goes on where it stopped.
 
@@ -63,12 +65,18 @@ def insert(
     if not paths and records is None:
         raise CommandError("give files, folders or --records", code=Exit.USAGE)
     planned = plan_insert(paths or [], records)
+    if left_out := rows_left_out(paths or [], records, planned):
+        print(f"{left_out} rows of {records} name none of these files and are left out", file=sys.stderr)
     started = time.monotonic()
     with connect(target, api_key_file, ca_file) as client:
         client.get_collection(collection)  # a wrong name or key fails before anything is read
         journal = _journal(target, collection, paths or [], records)
-        waiting = [f for f in planned if not (resume and journal.has(f))]
-        tally = _Tally(Counter({"skipped": len(planned) - len(waiting)}))
+        usable = [f for f in planned if not f.trouble]
+        waiting = [f for f in usable if not (resume and journal.has(f))]
+        tally = _Tally(Counter({"skipped": len(usable) - len(waiting)}))
+        for file in planned:
+            if file.trouble:
+                tally.add(file, "failed", "ROW_INVALID", file.trouble)
         try:
             _insert_all(client, collection, waiting, insert_only, streams, journal, tally)
         except AfterimageError as error:

@@ -5,23 +5,36 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.parquet.encryption import create_decryption_properties, create_encryption_properties
 
 from afterimage.client import NewRecord, Record
+from service.cli.attribute_values import attributes_of, id_text
 from service.cli.output import CommandError
 
 FORMAT = 1
 KEY_BYTES = 32
 CARD_KEY = b"afterimage"
+_NOT_READ = frozenset({"region", "create_time", "update_time"})
 _REGION = pa.struct([(side, pa.float32()) for side in ("left", "top", "right", "bottom")])
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row, from 1, that is no record, and why."""
+
+    number: int
+    record_id: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -130,7 +143,7 @@ class ParquetImport:
         names = self._file.schema_arrow.names
         if missing := {"record_id", "vector"} - set(names):
             raise CommandError(f"{path} has no column {', '.join(sorted(missing))}", reason="FILE_INVALID")
-        self._columns = [n for n in ("record_id", "product_id", "vector", "attributes") if n in names]
+        self._columns = [n for n in names if n not in _NOT_READ and not n.startswith("__")]
         self.count: int = self._file.metadata.num_rows
 
     @property
@@ -145,13 +158,85 @@ class ParquetImport:
             raise CommandError(message, reason="FILE_INVALID")
         return EncoderCard(**said)
 
-    def records(self) -> Iterator[NewRecord]:
-        """The records, in the file's order."""
-        for batch in self._file.iter_batches(1000, columns=self._columns):
-            for row in batch.to_pylist():
-                yield NewRecord(
-                    row["record_id"],
-                    vector=row["vector"],
-                    product_id=row.get("product_id") or "",
-                    attributes=json.loads(row.get("attributes") or "{}"),
-                )
+    def records(self) -> Iterator[NewRecord | BadRow]:
+        """The records, in the file's order; a row that is none comes as why."""
+        seen: set[str] = set()
+        for number, row in enumerate(_rows(self._file, self._columns), 1):
+            if isinstance(row, str):
+                yield BadRow(number, "", row)
+                continue
+            try:
+                record = _record(row)
+            except (ValueError, TypeError, RecursionError) as error:
+                yield BadRow(number, str(row.get("record_id", ""))[:256], str(error)[:300])
+                continue
+            if record.record_id in seen:
+                yield BadRow(number, record.record_id, "an earlier row has the same record id")
+            else:
+                seen.add(record.record_id)
+                yield record
+
+
+def rows_of(path: Path) -> Iterator[dict[str, Any] | str]:
+    """The rows of any Parquet file, or why one cannot be read. Raises CommandError."""
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CommandError(f"{path} cannot be read as a Parquet file: {error}", reason="FILE_INVALID") from None
+    yield from _rows(file, file.schema_arrow.names)
+
+
+def _rows(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[dict[str, Any] | str]:
+    for batch in file.iter_batches(1000, columns=columns):
+        try:
+            yield from batch.to_pylist()
+        except (ValueError, OverflowError, pa.ArrowException):  # some value of some row: each alone
+            for number in range(batch.num_rows):
+                try:
+                    yield batch.slice(number, 1).to_pylist()[0]
+                except (ValueError, OverflowError, pa.ArrowException) as error:
+                    yield f"a value cannot be read: {type(error).__name__}"
+
+
+def _record(row: Mapping[str, Any]) -> NewRecord:
+    """A record of a row. Raises ValueError."""
+    ids = {name: _id(name, row.get(name)) for name in ("record_id", "product_id")}
+    if not ids["record_id"]:
+        raise ValueError("record_id is empty")
+    others = {n: v for n, v in row.items() if n not in ("record_id", "product_id", "vector", "attributes")}
+    return NewRecord(
+        ids["record_id"], vector=_vector(row["vector"]), product_id=ids["product_id"],
+        attributes=attributes_of({**others, **_attributes(row.get("attributes"))}),
+    )  # fmt: skip
+
+
+def _id(name: str, value: object) -> str:
+    try:
+        return id_text(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+
+
+def _vector(value: object) -> bytes:
+    if not isinstance(value, list):
+        raise ValueError("vector is missing" if value is None else "vector is not a list of numbers")
+    if any(v is None for v in value):
+        raise ValueError(f"vector has a null, at place {value.index(None)}")
+    if not all(isinstance(v, int | float | Decimal) for v in value):
+        raise ValueError("vector is not a list of numbers")
+    return np.asarray(value, "<f4").tobytes()
+
+
+def _attributes(value: object) -> Mapping[str, object]:
+    """The column `attributes`: JSON as text, a struct, or a map."""
+    if isinstance(value, bytes):
+        value = value.decode()
+    if isinstance(value, str):
+        value = json.loads(value, parse_float=Decimal) if value.strip() else None
+    if isinstance(value, list) and all(isinstance(v, tuple) and len(v) == 2 for v in value):
+        value = dict(value)  # what a map is read as
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError("attributes are not an object")
+    return value

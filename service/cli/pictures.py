@@ -1,33 +1,35 @@
-"""Which files an insert means, and what a CSV says of them."""
+"""Which pictures an insert means, and what a table says of them."""
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
+from service.cli.attribute_values import AttributeValue, attributes_of, id_text
 from service.cli.output import CommandError, Exit
+from service.cli.record_tables import TableRow, read_rows
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp"})
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_OWN_COLUMNS = frozenset({"file", "url", "record_id", "product_id"})
-AttributeValue = str | float | bool | tuple[str, ...]
+_SHOWN_CLASHES = 10
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A file to insert, or, where `url` is set, a picture that the server fetches, and what goes with it."""
+    """A file to insert, or, where `url` is set, a picture that the server fetches, and what goes with it. line: of the
+    table; 0 without one. trouble: why the row of the table cannot be inserted."""
 
     path: Path
     record_id: str
     product_id: str = ""
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     url: str = ""
+    line: int = 0
+    trouble: str = ""
 
     def __str__(self) -> str:
-        return self.url or str(self.path)
+        return self.url or (str(self.path) if self.path.name else f"line {self.line}")
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -44,82 +46,103 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def plan_insert(paths: Sequence[Path], table: Path | None) -> list[PictureFile]:
-    """What to insert: the files, with what the CSV says of them; all files of the CSV where no path is given.
+    """What to insert: the files, with what the table says of them, and its URLs; all of the table where no path is
+    given. Rows that cannot be inserted are among them, with their `trouble`.
 
-    Raises CommandError where two files would have the same record id, or a file of the CSV does not exist.
+    Raises CommandError where two would have the same record id, or a file of the table does not exist.
     """
-    rows = read_table(table) if table else {}
+    rows = read_table(table) if table else []
     if table and not paths:
-        planned = [row if row.url else _plan(table.parent / name, row) for name, row in rows.items()]
-        missing = next((f for f in planned if not f.url and not f.path.is_file()), None)
+        planned = [row if row.url or row.trouble else replace(row, path=table.parent / row.path) for row in rows]
+        missing = next((f for f in planned if not f.url and not f.trouble and not f.path.is_file()), None)
         if missing is not None:
             raise CommandError(f"{table}: {missing} does not exist", code=Exit.USAGE)
     else:
-        planned = [_plan(f, _row_of(f, rows, table)) for f in find_files(paths)]
+        planned = [*_with_rows(find_files(paths), rows, table), *(r for r in rows if r.url or r.trouble)]
     _check_unique(planned)
     return planned
 
 
-def read_table(path: Path) -> dict[str, PictureFile]:
-    """Rows of a CSV by the text of their `file` or `url` column. Columns: file or url, record_id, product_id; every
-    other one is an attribute. A column of numbers is numeric, one of true and false is boolean, one whose name ends in
-    `[]` holds lists separated by `|`; an empty cell is no attribute. Raises CommandError."""
+def read_table(path: Path) -> list[PictureFile]:
+    """The pictures of a table, in order; docs/inserting.md says how it is read. Raises CommandError."""
+    return [picture for row in read_rows(path) for picture in _pictures(row)]
+
+
+def rows_left_out(paths: Sequence[Path], table: Path | None, planned: Sequence[PictureFile]) -> int:
+    """How many rows of the table name files that are not among those that were given."""
+    if table is None or not paths:
+        return 0
+    lines = {f.line for f in planned}
+    return len({r.line for r in read_table(table)} - lines)
+
+
+def _pictures(row: TableRow) -> Iterator[PictureFile]:
+    """The records of a row: a further picture has the record's id with #2, #3, ..."""
+    nothing = PictureFile(Path(), "", line=row.line)
+    files, urls = row.own.get("file", ()), row.own.get("url", ())
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CommandError(f"{path}: {error}", code=Exit.USAGE) from error
-    if not rows or not {"file", "url"} & set(rows[0]):
-        raise CommandError(f"{path}: needs a header with a column `file` or `url`, and rows", code=Exit.USAGE)
-    names = [n for n in rows[0] if n is not None and n not in _OWN_COLUMNS]
-    kinds = {n: _kind(n, [r.get(n) or "" for r in rows]) for n in names}
-    return {
-        source: PictureFile(
-            Path(source),
-            row.get("record_id") or Path(source).stem,
-            row.get("product_id") or "",
-            {n.removesuffix("[]"): _value(kinds[n], row[n]) for n in names if row.get(n)},
-            url="" if row.get("file") else source,
-        )
-        for row in rows
-        if (source := row.get("file") or row.get("url") or "")
-    }
+        if row.trouble:
+            raise ValueError(row.trouble)
+        if not files and not urls:
+            raise ValueError("names neither a file nor a url")
+        ids = [_id("record_id", v) for v in row.own.get("record_id", ())]
+        products = [_id("product_id", v) for v in row.own.get("product_id", ())]
+        if len(ids) > 1 or len(products) > 1:
+            raise ValueError("has more than one id")
+        sources = [_id("file or url", v) for v in files or urls]
+        if any("\0" in s for s in sources):
+            raise ValueError("names no file")
+        found = PictureFile(Path(), ids[0] if ids else _stem(sources[0], bool(files)), products[0] if products else "",
+                            attributes_of(row.values), line=row.line)  # fmt: skip
+    except ValueError as error:
+        yield replace(nothing, trouble=f"line {row.line} {error}")
+        return
+    for number, source in enumerate(dict.fromkeys(sources), 1):
+        record_id = found.record_id if number == 1 else f"{found.record_id}#{number}"
+        yield replace(found, record_id=record_id, path=Path(source), url="" if files else source)
 
 
-def _row_of(path: Path, rows: Mapping[str, PictureFile], table: Path | None) -> PictureFile | None:
-    if table is None:
-        return None
-    names = [str(path), path.name]
-    if path.resolve().is_relative_to(table.parent.resolve()):
-        names.insert(0, str(path.resolve().relative_to(table.parent.resolve())))
-    return next((rows[n] for n in names if n in rows), None)
+def _id(name: str, value: object) -> str:
+    try:
+        return id_text(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
 
 
-def _plan(path: Path, row: PictureFile | None) -> PictureFile:
-    return PictureFile(path, row.record_id, row.product_id, row.attributes) if row else PictureFile(path, path.stem)
+def _stem(source: str, is_file: bool) -> str:
+    """The name of a picture without its suffix."""
+    path = source if is_file else source.partition("#")[0].partition("?")[0]
+    return Path(path).stem if is_file else PurePosixPath(path).stem
+
+
+def _with_rows(files: Iterable[Path], rows: Iterable[PictureFile], table: Path | None) -> Iterator[PictureFile]:
+    """The files with each of their rows; one that the table does not name stands for itself."""
+    by_name: defaultdict[str, list[PictureFile]] = defaultdict(list)
+    for row in rows:
+        if not row.url and not row.trouble:
+            by_name[str(row.path)].append(row)
+    for file in files:
+        names = [str(file), file.name]
+        if table is not None and file.resolve().is_relative_to(table.parent.resolve()):
+            names.insert(0, str(file.resolve().relative_to(table.parent.resolve())))
+        found = next((by_name[n] for n in names if n in by_name), [PictureFile(file, file.stem)])
+        yield from (replace(row, path=file) for row in found)
 
 
 def _check_unique(planned: Iterable[PictureFile]) -> None:
-    seen: dict[str, str] = {}
+    seen: dict[str, PictureFile] = {}
+    clashes: list[str] = []
     for file in planned:
-        other = seen.setdefault(file.record_id, str(file))
-        if other != str(file):
-            message = f"{other} and {file} have the same record id {file.record_id!r}; give ids with --records"
-            raise CommandError(message, code=Exit.USAGE)
+        if file.trouble:
+            continue
+        other = seen.setdefault(file.record_id, file)
+        if other is not file:
+            clashes.append(f"{_where(other)} and {_where(file)} have the same record id {file.record_id!r}")
+    if clashes:
+        more = f", and {len(clashes) - _SHOWN_CLASHES} more" if len(clashes) > _SHOWN_CLASHES else ""
+        shown = "; ".join(clashes[:_SHOWN_CLASHES])
+        raise CommandError(f"{shown}{more}; give each its own with --records", code=Exit.USAGE)
 
 
-def _kind(name: str, cells: Sequence[str]) -> str:
-    filled = [c for c in cells if c]
-    if name.endswith("[]"):
-        return "list"
-    if filled and all(c in ("true", "false") for c in filled):
-        return "boolean"
-    return "number" if filled and all(_NUMBER.fullmatch(c) for c in filled) else "text"
-
-
-def _value(kind: str, cell: str) -> AttributeValue:
-    if kind == "list":
-        return tuple(cell.split("|"))
-    if kind == "boolean":
-        return cell == "true"
-    return float(cell) if kind == "number" else cell
+def _where(file: PictureFile) -> str:
+    return f"line {file.line} ({file})" if file.line else str(file)

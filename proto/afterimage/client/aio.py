@@ -232,6 +232,8 @@ class AsyncClient:
                         on_progress(Progress(done, failed))
                     for result in results:
                         yield result
+                if outbox.trouble is not None:
+                    raise outbox.trouble
                 return
             except grpc.RpcError as failure:
                 attempt += 1

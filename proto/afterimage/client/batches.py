@@ -40,7 +40,7 @@ class Outbox:
     """Batches that were taken from the source and not yet answered; a new stream sends them again, in order.
 
     grpc takes requests from a thread of its own, and that of a broken stream may still run when the next stream
-    begins: each stream has a number, and only the newest is served.
+    begins: each stream has a number, and only the newest is served. `trouble` is what the source raised, which ends it.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Outbox:
         self._stream = 0
         self._sent = 0
         self._lock = threading.Lock()
+        self.trouble: Exception | None = None
 
     def requests(self) -> Iterator[records_pb.ImportRecordsRequest]:
         """The requests of a new stream: first those without an answer, then what is left of the source."""
@@ -73,7 +74,11 @@ class Outbox:
             if stream != self._stream:
                 return None
             if self._sent == len(self._waiting):
-                batch = next(self._source, None)
+                try:
+                    batch = None if self.trouble else next(self._source, None)
+                except Exception as error:  # grpc's thread would hide it: the client raises it once all is answered
+                    self.trouble = error
+                    batch = None
                 if batch is None:
                     return None
                 self._waiting.append(

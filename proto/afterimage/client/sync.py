@@ -215,8 +215,9 @@ class Client:
     ) -> Iterator[RecordResult]:
         """Inserts any number of records over one stream; yields a result per record, in order, once it is on disk.
 
-        `records` is read as the server keeps up. A broken stream is taken up again where that is safe (not with
-        `insert_only`). `on_progress` is called after each batch.
+        `records` is read as the server keeps up; what it raises is raised here, once all before it is answered. A
+        broken stream is taken up again where that is safe (not with `insert_only`). `on_progress` is called after each
+        batch.
         """
         limit = (self.server_info()).limits["max_image_bytes"]
         outbox = Outbox(collection, records, insert_only=insert_only, max_image_bytes=limit)
@@ -234,6 +235,8 @@ class Client:
                     if on_progress is not None:
                         on_progress(Progress(done, failed))
                     yield from results
+                if outbox.trouble is not None:
+                    raise outbox.trouble
                 return
             except grpc.RpcError as failure:
                 attempt += 1
