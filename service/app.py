@@ -13,6 +13,8 @@ from importlib.metadata import version as distribution_version
 from index import DataDirectory, DirectoryLock, HotCollections, WrongKey
 from index.synced import write_synced
 from service.audit.logs import AuditLogs
+from service.calls.door import Door, DoorLimits
+from service.calls.failures import AuthenticationFailures
 from service.config import Settings, process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -39,7 +41,8 @@ from service.objects.store import Bucket, ObjectStore
 from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten, leave_to_stay
 from service.rpc.gate import Gate
 from service.rpc.guard import Admitting, Guard
-from service.rpc.server import RpcServer, Served, Transport
+from service.rpc.server import RpcServer, Served
+from service.rpc.transport.options import Transport
 from service.sync.attempts import SyncParts
 from service.sync.feeds.inflate import MAX_FEED_BYTES
 from service.sync.fetching import FeedFetcher
@@ -228,7 +231,9 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     deadlines_s = (settings.default_deadline_s, settings.max_deadline_s)
     audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
-    guard = Guard(Admitting(registry.api_keys, allowances, audit, settings.region, secret), metrics, gate, deadlines_s)
+    failures, door = AuthenticationFailures(settings.max_failed_auths_per_s), Door(door_limits_of(settings), metrics)
+    admitting = Admitting(registry.api_keys, failures, allowances, audit, settings.region, secret)
+    guard = Guard(admitting, door, gate, deadlines_s)
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     sync = _sync_of(settings, ledgers, engine, coordinator, audit)
     erasing = Erasing(ErasingParts(engine, ledgers, audit))
@@ -297,8 +302,16 @@ def _feed_fetcher(settings: Settings) -> Fetcher | None:
     return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host))
 
 
+def door_limits_of(settings: Settings) -> DoorLimits:
+    """How much of the server the calls may hold."""
+    return DoorLimits(
+        settings.max_concurrent_calls, settings.max_streams, settings.in_flight_bytes, settings.max_message_bytes,
+        settings.message_timeout_s, settings.stream_idle_timeout_s, settings.send_timeout_s,
+    )  # fmt: skip
+
+
 def _transport(settings: Settings) -> Transport:
     return Transport(
         settings.listen, settings.tls_cert, settings.tls_key, settings.client_ca, settings.max_message_bytes,
-        settings.max_concurrent_calls, settings.reflection,
+        settings.connections, settings.min_ping_interval_s, settings.reflection,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import ipaddress
 import json
 import os
 import re
+import resource
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,6 +102,20 @@ class Settings(BaseSettings):
     max_index_bytes: Bytes = Field(0, description="Memory for collections, bytes. 0: half of what there is.")
     max_message_bytes: Int32 = Field(20 * 1024 * 1024, description="Size of one gRPC message, bytes.")
     max_concurrent_calls: Int32 = Field(128, description="Calls in progress before further ones are refused.")
+    max_streams: Int32 = Field(256, description="Streams that are open before further ones are refused.")
+    max_connections: int = Field(
+        0, ge=0, le=2**31 - 1, description="Connections at a time. 0: a quarter of the open files allowed."
+    )
+    max_in_flight_bytes: Bytes = Field(
+        0, description="Requests and answers in flight, bytes. 0: a sixteenth of the memory, at least 512 MiB."
+    )
+    message_timeout_s: Seconds = Field(30.0, description="Time for a call's message to come, seconds.")
+    stream_idle_timeout_s: Seconds = Field(300.0, description="Time between two messages of a stream, seconds.")
+    send_timeout_s: Seconds = Field(60.0, description="Time for a peer to take an answer, seconds.")
+    min_ping_interval_s: Seconds = Field(5.0, description="HTTP/2 pings that come closer cost their connection.")
+    max_failed_auths_per_s: float = Field(
+        10.0, ge=0, le=1e6, description="Failed authentications of one address that are told apart. 0: any number."
+    )
     default_deadline_s: Seconds = Field(30.0, description="Deadline of calls that set none, seconds.")
     max_deadline_s: Seconds = Field(120.0, description="Longest deadline that is honoured, seconds.")
     drain_timeout_s: Seconds = Field(30.0, description="How long running calls may finish at shutdown, seconds.")
@@ -122,6 +137,16 @@ class Settings(BaseSettings):
         return self.max_index_bytes or memory_bytes() // 2
 
     @property
+    def in_flight_bytes(self) -> int:
+        """Requests and answers in flight: as set, or a sixteenth of the memory."""
+        return self.max_in_flight_bytes or max(512 * 1024 * 1024, memory_bytes() // 16)
+
+    @property
+    def connections(self) -> int:
+        """Connections at a time: as set, or a quarter of the files that this process may have open."""
+        return self.max_connections or max(1, open_files_limit() // 4)
+
+    @property
     def cores(self) -> int:
         """Cores that this process may use."""
         return len(os.sched_getaffinity(0))
@@ -135,6 +160,11 @@ def memory_bytes() -> int:
     except OSError:
         return physical
     return min(physical, int(limit)) if limit.isdigit() else physical
+
+
+def open_files_limit() -> int:
+    """How many files this process may have open; what it may ask for is asked for at the start of a server."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 @dataclass(frozen=True)
@@ -265,6 +295,8 @@ def _check(settings: Settings) -> None:
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     if settings.worker_secret is not None and len(secret) < 32:
         raise SettingError("worker_secret: needs at least 32 characters, such as `openssl rand -hex 32` gives")
+    if settings.in_flight_bytes < 4 * settings.max_message_bytes:
+        raise SettingError("max_in_flight_bytes: must hold at least four messages of max_message_bytes")
     _check_places(settings)
     for name in ("tls_cert", "tls_key", "client_ca"):
         path = getattr(settings, name)

@@ -87,14 +87,14 @@ class Lifecycle:
         parts.gate.open = True
         parts.sync.start()
         await parts.training.start()
-        await self._show_health()
+        self._show_health()
         _LOG.info("ready", listen=addresses.grpc, http=http, redis=facts.version, version=parts.version)
         return addresses
 
     async def stop(self) -> None:
         """Drains, then closes everything: running calls finish, changed collections are snapshotted."""
         parts = self._parts
-        await parts.rpc.set_serving(False)
+        parts.rpc.set_serving(False)
         _LOG.info("draining")
         parts.gate.open = False
         await parts.sync.let_go()
@@ -150,7 +150,7 @@ class Lifecycle:
         if parts.redis is not None and await parts.redis.ensure_running():
             _LOG.warning("the embedded Redis had ended and was started again")
         parts.metrics.redis_up.set(await parts.coordinator.healthy())
-        await self._show_health()
+        self._show_health()
 
     def _sweep(self) -> list[Manifest]:
         """Deletes objects that are nobody's; returns models of tenants that are gone."""
@@ -163,10 +163,10 @@ class Lifecycle:
         keeping.sweep_all(self._parts.engine.spaces.opened(), cold_too=every)
         return self._parts.training.forget(deleted)
 
-    async def _show_health(self) -> None:
+    def _show_health(self) -> None:
         ready = self.ready()
         self._parts.metrics.ready.set(ready)
-        await self._parts.rpc.set_serving(ready)
+        self._parts.rpc.set_serving(ready)
 
 
 def refresh_gauges(engine: Engine, metrics: Metrics) -> None:

@@ -17,6 +17,18 @@ class Metrics:
             "afterimage_call_seconds", "Duration of calls.", ["method"], buckets=_CALL_SECONDS, registry=self.registry
         )
         self.calls_in_progress = Gauge("afterimage_calls_in_progress", "Calls that run now.", registry=self.registry)
+        self.calls_refused = Counter(
+            "afterimage_calls_refused", "Calls refused because of a limit.", ["limit"], registry=self.registry
+        )
+        self.failed_authentications = Counter(
+            "afterimage_failed_authentications", "Calls without a key that works.", ["reason"], registry=self.registry
+        )
+        self.peers_dropped = Counter(
+            "afterimage_peers_dropped", "Calls ended since their peer did not read the answer.", registry=self.registry
+        )
+        self.in_flight_bytes = Gauge(
+            "afterimage_in_flight_bytes", "Bytes of requests and answers in flight.", registry=self.registry
+        )
         self.records = Counter(
             "afterimage_records", "Records written, by outcome.", ["outcome"], registry=self.registry
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from index import Collection
 from service.intake.decode import prepare_opencv
 from tests.support import collections
 from tests.support.needs import skipped_lines
-from tests.support.server import MEASURED, Server, kill_leftovers, start_server
+from tests.support.server import MEASURED, Server, kill_leftovers, share, start_server
 from tests.support.shop import Shop
 
 _numbers = itertools.count()
-_shared: dict[str, subprocess.Popen[str]] = {}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -57,8 +55,7 @@ def collection(tmp_path: Path) -> Iterator[Collection]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for all tests of a process; each test has tenants of its own on it."""
-    running = start_server(tmp_path_factory.mktemp("server"), environment=MEASURED)
-    _shared["server"] = running.process
+    running = share(start_server(tmp_path_factory.mktemp("server"), environment=MEASURED))
     yield running
     assert running.stop() == 0
 
@@ -66,7 +63,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def _no_leftover_servers() -> Iterator[None]:
     yield
-    kill_leftovers(keep=_shared.get("server"))
+    kill_leftovers()
 
 
 @pytest.fixture

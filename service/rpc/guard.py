@@ -9,7 +9,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,15 +18,19 @@ import structlog
 
 from service.audit.chain import Details
 from service.audit.logs import AuditLogs
+from service.calls.door import Door, Lease
+from service.calls.failures import AuthenticationFailures
 from service.deadline import set_deadline
 from service.engine.faults import as_service_error, translated_errors
-from service.errors import Reason, ServiceError, release_frames
-from service.metrics import Metrics
+from service.errors import Code, Reason, ServiceError, release_frames
 from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
 from service.rpc.audited import AUDITED
 from service.rpc.gate import Gate
 from service.rpc.status import REQUEST_ID_KEY, set_status
 from service.rpc.streams import limited
+from service.rpc.transport.ending import CallTasks, when_done
+from service.rpc.transport.messages import Messages
+from service.rpc.transport.open_calls import OpenCalls
 from service.rpc.unknown_fields import reject_unknown_fields
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import KeyRing, Principal
@@ -34,6 +38,8 @@ from service.tenancy.spaces import check_region
 
 _LOG = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_COPIES = 2  # of an answer: its bytes, and gRPC's copy of them
+_ALWAYS_SENT_BYTES = 1 << 20  # what was done is told: only larger answers, which are of reading calls, are refused
 _principal: contextvars.ContextVar[Principal] = contextvars.ContextVar("principal")
 Handler = Any  # grpc.RpcMethodHandler, which is generic only in its stubs
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -46,14 +52,24 @@ def principal() -> Principal:
 
 @dataclass(frozen=True)
 class Admitting:
-    """What says who may call, and how often, and remembers what was done. region: where this server is.
-    worker_secret: what workers on other machines show; empty: there are none."""
+    """What says who may call, and how often, and remembers what was done. failures: counts calls whose key does not
+    work. region: where this server is. worker_secret: what workers on other machines show; empty: there are none."""
 
     api_keys: KeyRing
+    failures: AuthenticationFailures
     allowances: Allowances
     audit: AuditLogs
     region: str = ""
     worker_secret: str = field(default="", repr=False)
+
+
+def answer_too_large(most_bytes: int) -> ServiceError:
+    """The error for an answer that is larger than a message may be."""
+    message = (
+        f"the answer is larger than {most_bytes} bytes (max_message_bytes); ask for less: a smaller page, k or number"
+        " of ids, fewer `fields`, no vectors"
+    )
+    return ServiceError(Reason.ANSWER_TOO_LARGE, message)
 
 
 def certificate_names(context: Context) -> tuple[str, ...]:
@@ -64,15 +80,36 @@ def certificate_names(context: Context) -> tuple[str, ...]:
     return tuple(name.decode("utf-8", "replace") for name in names)
 
 
-class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Wraps every handler but health and reflection."""
+@dataclass(frozen=True)
+class Headers:
+    """What a call's metadata says. authorizations: how many `authorization` headers there are."""
 
-    def __init__(self, admitting: Admitting, metrics: Metrics, gate: Gate, deadlines_s: tuple[float, float]) -> None:
+    authorization: str
+    authorizations: int
+    request_id: str
+
+
+def headers_of(details: grpc.HandlerCallDetails) -> Headers:
+    """Reads a call's metadata; a request id that is not fit for a log is replaced."""
+    sent, given = [], ""
+    for name, value in details.invocation_metadata:
+        if name == "authorization":
+            sent.append(str(value))
+        elif name == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            given = value
+    return Headers(sent[0] if sent else "", len(sent), given or secrets.token_hex(8))
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Wraps every handler; health and reflection need no key and have limits of their own."""
+
+    def __init__(self, admitting: Admitting, door: Door, gate: Gate, deadlines_s: tuple[float, float]) -> None:
         """`deadlines_s`: for calls that set none, and the longest that is honoured."""
         self._api_keys, self._allowances = admitting.api_keys, admitting.allowances
         self._worker_secret, self._audit = admitting.worker_secret, admitting.audit
         self._region = admitting.region
-        self.metrics, self.gate = metrics, gate
+        self.door, self.metrics, self.gate = door, door.metrics, gate
+        self._failures, self._open_calls = admitting.failures, OpenCalls(door.metrics)
         self._default_deadline_s, self._max_deadline_s = deadlines_s
 
     async def intercept_service(
@@ -80,35 +117,42 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         details: grpc.HandlerCallDetails,
     ) -> Handler:
-        """grpc's entry point."""
+        """grpc's entry point. Every method is handled as one with a stream of requests, so that the guard says when a
+        message is read: after the key was judged."""
         handler = await continuation(details)
-        if handler is None or details.method.startswith(OPEN_PREFIXES):
-            return handler
-        call = _Call(self, details.method, dict(details.invocation_metadata))
-        if handler.stream_stream or handler.unary_stream:
-            make = (
-                grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.unary_stream_rpc_method_handler
-            )
-            inner: Any = handler.stream_stream or handler.unary_stream
-            return make(call.streaming(inner), handler.request_deserializer, handler.response_serializer)
-        return grpc.unary_unary_rpc_method_handler(
-            call.unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
-        )
+        if handler is None:
+            return None
+        if details.method.startswith(OPEN_PREFIXES):
+            return self._open_calls.wrap(handler)
+        call = _Call(self, details.method, headers_of(details), handler)
+        if handler.unary_unary:
+            return grpc.stream_unary_rpc_method_handler(call.unary, None, None)
+        return grpc.stream_stream_rpc_method_handler(call.streaming, None, None)
 
-    async def admit(self, method: str, metadata: dict[str, Any], names: Sequence[str] = ()) -> Principal:
-        """Raises ServiceError unless the gate is open, the key may make the call, and neither it nor its tenant has
-        made too many."""
+    def admit(self, method: str, headers: Headers, names: Sequence[str], peer: str) -> Principal:
+        """Who makes a call. Raises ServiceError unless the gate is open and the key may make it; failures are counted
+        by the peer's address."""
         self.gate.check()
-        found = self.recognise(method, metadata, names)
-        await self._allowances.request(found)
-        return found
+        try:
+            return self.recognise(method, headers, names)
+        except ServiceError as error:
+            if error.reason.code is not Code.UNAUTHENTICATED:
+                raise
+            self.metrics.failed_authentications.labels(error.reason.name).inc()
+            wait_s = self._failures.note(peer)
+            if not wait_s:
+                raise
+            message = f"too many failed authentications from this address; the last: {error.message}"
+            raise ServiceError(Reason.AUTHENTICATIONS_EXCEEDED, message, retry_delay_s=wait_s) from None
 
-    def recognise(self, method: str, metadata: dict[str, Any], names: Sequence[str] = ()) -> Principal:
+    def recognise(self, method: str, headers: Headers, names: Sequence[str] = ()) -> Principal:
         """Who makes a call; `names`: of the client's certificate. Raises ServiceError unless the key is good and may
         make it."""
+        if headers.authorizations > 1:
+            raise ServiceError(Reason.KEY_INVALID, "send one `authorization` header, not several")
         if method in WORKER_CALLS:
-            return self._worker(metadata.get("authorization") or "")
-        found = self._api_keys.authenticate(metadata.get("authorization"), names)
+            return self._worker(headers.authorization)
+        found = self._api_keys.authenticate(headers.authorization, names)
         if method not in SCOPES:
             raise ServiceError(Reason.SCOPE_MISSING, "no key may make this call")
         check_region(found.region, self._region)
@@ -127,6 +171,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if not self._worker_secret or not hmac.compare_digest(secret.strip().encode(), self._worker_secret.encode()):
             raise ServiceError(Reason.KEY_INVALID, "this is not the server's worker_secret")
         return Principal("", "worker", frozenset())
+
+    async def allow(self, caller: Principal) -> None:
+        """Counts a call. Raises ServiceError (RATE_EXCEEDED) where the key or its tenant has made too many."""
+        await self._allowances.request(caller)
 
     async def remember(self, method: str, request: Any, response: Any) -> None:
         """Adds what a call did to its tenant's audit log. Raises ServiceError (STORE_UNAVAILABLE) where that cannot be:
@@ -154,63 +202,104 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
 
 class _Call:
-    def __init__(self, guard: Guard, method: str, metadata: dict[str, Any]) -> None:
-        self._guard, self._method, self._metadata = guard, method, metadata
-        given = metadata.get(REQUEST_ID_KEY, "")
-        self._request_id = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    def __init__(self, guard: Guard, method: str, headers: Headers, handler: Handler) -> None:
+        self._guard, self._method, self._headers, self._handler = guard, method, headers, handler
         self._key_id = ""
         self._names: tuple[str, ...] = ()
 
-    def unary(self, inner: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
-        async def handle(request: Any, context: Context) -> Any:
-            started = self._start(context)
-            try:
-                await self._admit(context)
-                reject_unknown_fields(request)
-                seconds = self._guard.deadline_s(self._method, context)
-                set_deadline(seconds)
-                async with asyncio.timeout(seconds):
-                    response = await inner(request, context)
-                    await self._guard.remember(self._method, request, response)
-            except Exception as failure:
-                return self._refuse(context, started, failure)
-            except BaseException:
-                self._finish(started, "CANCELLED", "")
-                raise
-            self._finish(started, "OK", "")
-            return response
+    async def unary(self, _: Any, context: Context) -> bytes | None:
+        """Handles a call of one request and one response."""
+        started, tasks = self._start(context), CallTasks()
+        inner: Callable[[Any, Context], Awaitable[Any]] = self._handler.unary_unary
+        try:
+            lease = await self._admit(context, stream=False)
+            request = await self._messages(context, lease).first()
+            reject_unknown_fields(request)
+            seconds = self._guard.deadline_s(self._method, context)
+            set_deadline(seconds)
+            async with asyncio.timeout(seconds):
+                response = await inner(request, context)
+                await self._guard.remember(self._method, request, response)
+            answer = self._answer(response, lease)
+        except Exception as failure:
+            self._refuse(context, started, failure)
+            return None
+        except BaseException:
+            self._finish(started, "CANCELLED", "")
+            raise
+        self._finish(started, "OK", "")
+        tasks.end_unless_done(context, self._guard.door.limits.send_s, self._guard.metrics.peers_dropped.inc)
+        return answer
 
-        return handle
+    async def streaming(self, _: Any, context: Context) -> None:
+        """Handles a call with any number of responses."""
+        started, tasks = self._start(context), CallTasks()
+        try:
+            lease = await self._admit(context, stream=True)
+            messages = self._messages(context, lease)
+            inner: Callable[[Any, Context], AsyncGenerator[Any, None]] = self._handler.stream_stream
+            given: Any = messages
+            if self._handler.unary_stream:
+                inner, given = self._handler.unary_stream, await messages.first()
+            seconds = self._guard.deadline_s(self._method, context)
+            check = functools.partial(self._guard.recognise, self._method, self._headers, self._names)
+            async for response in limited(inner(given, context), check, seconds):
+                if not await self._sent(context, self._handler.response_serializer(response), lease):
+                    tasks.end()
+                messages.answered()
+        except Exception as failure:
+            self._refuse(context, started, failure)
+            return
+        except BaseException:
+            self._finish(started, "CANCELLED", "")
+            raise
+        self._finish(started, "OK", "")
 
-    def streaming(self, inner: Callable[[Any, Context], AsyncGenerator[Any, None]]) -> Callable[[Any, Context], Any]:
-        async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
-            started = self._start(context)
-            try:
-                await self._admit(context)
-                seconds = self._guard.deadline_s(self._method, context)
-                check = functools.partial(self._guard.recognise, self._method, self._metadata, self._names)
-                async for response in limited(inner(request, context), check, seconds):
-                    yield response
-            except Exception as failure:
-                self._refuse(context, started, failure)
-                return
-            except BaseException:
-                self._finish(started, "CANCELLED", "")
-                raise
-            self._finish(started, "OK", "")
-
-        return handle
-
-    async def _admit(self, context: Context) -> None:
-        if "authorization" not in self._metadata:
+    async def _admit(self, context: Context, *, stream: bool) -> Lease:
+        guard, peer = self._guard, context.peer()
+        if not self._headers.authorizations:
             self._names = certificate_names(context)
-        found = await self._guard.admit(self._method, self._metadata, self._names)
-        await self._guard.remember_access(self._method, found)
+        found = guard.admit(self._method, self._headers, self._names, peer)
+        lease = guard.door.enter((found.tenant_uid, found.key_id, peer), stream=stream)
+        when_done(context, lease.close)
+        await guard.allow(found)
+        await guard.remember_access(self._method, found)
         self._key_id = found.key_id
         _principal.set(found)
+        return lease
+
+    def _messages(self, context: Context, lease: Lease) -> Messages:
+        return Messages(context, lease, self._guard.door.limits, self._handler.request_deserializer)
+
+    def _answer(self, response: Any, lease: Lease) -> bytes:
+        """The response as it is sent, its bytes held until the peer has taken it."""
+        raw: bytes = self._handler.response_serializer(response)
+        limits = self._guard.door.limits
+        if len(raw) > limits.message_bytes:
+            raise answer_too_large(limits.message_bytes)
+        if len(raw) > _ALWAYS_SENT_BYTES:
+            lease.take(_COPIES * len(raw))
+        else:
+            lease.add(_COPIES * len(raw))
+        return raw
+
+    async def _sent(self, context: Context, raw: bytes, lease: Lease) -> bool:
+        """Whether the peer took one response of a stream in time."""
+        limits, held = self._guard.door.limits, _COPIES * len(raw)
+        if len(raw) > limits.message_bytes:
+            raise answer_too_large(limits.message_bytes)
+        lease.add(held)
+        try:
+            async with asyncio.timeout(limits.send_s):
+                await context.write(raw)
+        except TimeoutError:
+            self._guard.metrics.peers_dropped.inc()
+            return False
+        lease.give(held)
+        return True
 
     def _start(self, context: Context) -> float:
-        context.set_trailing_metadata(((REQUEST_ID_KEY, self._request_id),))
+        context.set_trailing_metadata(((REQUEST_ID_KEY, self._headers.request_id),))
         self._guard.metrics.calls_in_progress.inc()
         self._guard.gate.enter()
         return time.perf_counter()
@@ -218,7 +307,7 @@ class _Call:
     def _refuse(self, context: Context, started: float, failure: Exception) -> None:
         error = self._as_error(failure)
         self._finish(started, error.reason.code.name, error.reason.name)
-        set_status(context, error, self._request_id)
+        set_status(context, error, self._headers.request_id)
         release_frames(failure)
 
     def _as_error(self, failure: Exception) -> ServiceError:
@@ -226,7 +315,7 @@ class _Call:
             return ServiceError(Reason.DEADLINE, "the deadline passed before the call was done")
         error = as_service_error(failure)
         if error.reason is Reason.INTERNAL:
-            _LOG.error("call failed", method=self._method, request_id=self._request_id, exc_info=failure)
+            _LOG.error("call failed", method=self._method, request_id=self._headers.request_id, exc_info=failure)
         return error
 
     def _finish(self, started: float, code: str, reason: str) -> None:
@@ -236,7 +325,9 @@ class _Call:
         self._guard.gate.leave()
         metrics.calls.labels(self._method, code).inc()
         metrics.call_seconds.labels(self._method).observe(seconds)
+        if reason == Reason.AUTHENTICATIONS_EXCEEDED.name:
+            return  # counted; a line for each would fill the log for whoever wants it filled
         _LOG.info(
-            "call", method=self._method, code=code, reason=reason, request_id=self._request_id, key_id=self._key_id,
-            duration_ms=round(seconds * 1000, 2),
+            "call", method=self._method, code=code, reason=reason, request_id=self._headers.request_id,
+            key_id=self._key_id, duration_ms=round(seconds * 1000, 2),
         )  # fmt: skip

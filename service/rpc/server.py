@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from afterimage.v1 import (
@@ -47,12 +46,15 @@ from service.rpc.audit import AuditServicer
 from service.rpc.collections import CollectionServicer
 from service.rpc.erasure import ErasureServicer
 from service.rpc.guard import Guard
+from service.rpc.health import HealthServicer
 from service.rpc.pictures import PictureServicer
 from service.rpc.records import RecordServicer
 from service.rpc.search import SearchServicer
 from service.rpc.server_info import ServerInfoServicer
 from service.rpc.sync import SyncServicer
 from service.rpc.training import TrainingServicer
+from service.rpc.transport.ending import remember_waiting_tasks
+from service.rpc.transport.options import Transport, channel_options
 from service.rpc.workers import WorkerServicer
 from service.sync.elsewhere import WorkElsewhere
 from service.sync.synchronisation import Synchronisation
@@ -77,19 +79,7 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
-
-
-@dataclass(frozen=True)
-class Transport:
-    """Where and how the server listens."""
-
-    address: str
-    tls_cert: Path | None
-    tls_key: Path | None
-    client_ca: Path | None
-    max_message_bytes: int
-    max_concurrent_calls: int
-    reflection: bool
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
 @dataclass(frozen=True)
@@ -113,10 +103,9 @@ class RpcServer:
         engine, metrics = served.engine, served.engine.metrics
         self._server = grpc.aio.server(
             interceptors=[guard],
-            options=_options(transport.max_message_bytes),
-            maximum_concurrent_rpcs=transport.max_concurrent_calls,
+            options=channel_options(transport),
         )
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._health = HealthServicer(SERVICE_NAMES)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionServicer(engine), self._server)
         record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(engine, metrics), self._server)
@@ -137,21 +126,17 @@ class RpcServer:
         info = ServerInfoServicer(engine, version, transport.max_message_bytes)
         server_info_service_pb2_grpc.add_ServerInfoServiceServicer_to_server(info, self._server)
         if transport.reflection:
-            reflection.enable_server_reflection(
-                (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
-            )
+            reflection.enable_server_reflection((*SERVICE_NAMES, _HEALTH, reflection.SERVICE_NAME), self._server)
         self.port = self._bind(transport)
 
     async def start(self) -> None:
         """Begins to accept connections; health says NOT_SERVING."""
-        await self.set_serving(False)
+        remember_waiting_tasks(asyncio.get_running_loop())
         await self._server.start()
 
-    async def set_serving(self, serving: bool) -> None:
+    def set_serving(self, serving: bool) -> None:
         """What health answers, for the server and for each service."""
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ("", *SERVICE_NAMES):
-            await self._health.set(name, status)
+        self._health.set_serving(serving)
 
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls, and lets running ones finish for so long."""
@@ -170,17 +155,3 @@ class RpcServer:
         except RuntimeError:
             message = f"listen: cannot bind {transport.address}; is the port in use, or the certificate malformed?"
             raise SettingError(message) from None
-
-
-def _options(max_message_bytes: int) -> list[tuple[str, Any]]:
-    return [
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.max_metadata_size", 8 * 1024),
-        ("grpc.max_concurrent_streams", 100),
-        ("grpc.max_connection_age_ms", 30 * 60 * 1000),
-        ("grpc.max_connection_age_grace_ms", 5 * 60 * 1000),
-        ("grpc.max_connection_idle_ms", 10 * 60 * 1000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 60 * 1000),
-        ("grpc.so_reuseport", 0),
-    ]

@@ -33,6 +33,7 @@ def clean_environment() -> dict[str, str]:
 
 
 _running: list[subprocess.Popen[str]] = []
+_kept: list[subprocess.Popen[str]] = []
 
 
 def adopt(process: subprocess.Popen[str]) -> None:
@@ -40,10 +41,16 @@ def adopt(process: subprocess.Popen[str]) -> None:
     _running.append(process)
 
 
-def kill_leftovers(keep: subprocess.Popen[str] | None) -> None:
-    """Ends servers that a failed test left running; `keep` is the one that tests share."""
+def share(server: Server) -> Server:
+    """Keeps a server running beyond the test that started it; whoever shares it stops it."""
+    _kept.append(server.process)
+    return server
+
+
+def kill_leftovers() -> None:
+    """Ends servers that a failed test left running, but for those that tests share."""
     for process in list(_running):
-        if process is keep:
+        if process in _kept:
             continue
         _running.remove(process)
         if process.poll() is None:

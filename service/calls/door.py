@@ -1,0 +1,91 @@
+"""How many calls run, how many streams are open and how many bytes they hold, and whose they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.calls.shares import Shares
+from service.errors import Reason, ServiceError
+from service.metrics import Metrics
+
+_RETRY_S = 0.5
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DoorLimits:
+    """calls, streams: open at a time. in_flight_bytes: of requests and answers, all together. message_bytes: of one
+    message. message_s: for a call's first message to come whole; idle_s: for each further one of a stream; send_s: for
+    an answer to be taken."""
+
+    calls: int
+    streams: int
+    in_flight_bytes: int
+    message_bytes: int
+    message_s: float
+    idle_s: float
+    send_s: float
+
+
+class Door:
+    """For one event loop. Refusals are ServiceError (OVERLOADED) with a delay, and are counted."""
+
+    def __init__(self, limits: DoorLimits, metrics: Metrics) -> None:
+        self.limits, self.metrics = limits, metrics
+        self.calls, self.streams = Shares(limits.calls), Shares(limits.streams)
+        self.bytes = Shares(limits.in_flight_bytes)
+        metrics.in_flight_bytes.set_function(lambda: self.bytes.used)
+
+    def enter(self, path: Path, *, stream: bool) -> Lease:
+        """A place for a call of this tenant, key and connection. Raises ServiceError (OVERLOADED)."""
+        places, what = (self.streams, "streams") if stream else (self.calls, "calls")
+        if not places.take(path):
+            raise self.refusal(what, f"too many {what} of this server, tenant, key or connection are in progress")
+        return Lease(self, places, path)
+
+    def refusal(self, what: str, message: str) -> ServiceError:
+        """The error for a call that is refused; counts it."""
+        self.metrics.calls_refused.labels(what).inc()
+        return ServiceError(Reason.OVERLOADED, message, retry_delay_s=_RETRY_S)
+
+
+class Lease:
+    """What one call holds: its place, and bytes of its messages and its answer."""
+
+    __slots__ = ("_door", "_held", "_path", "_places")
+
+    def __init__(self, door: Door, places: Shares, path: Path) -> None:
+        self._door, self._places, self._path = door, places, path
+        self._held = 0
+
+    def take(self, amount: int) -> None:
+        """Holds so many bytes more. Raises ServiceError (OVERLOADED) where that is more than the caller's share."""
+        if not self.try_take(amount):
+            raise self.too_many_bytes()
+
+    def try_take(self, amount: int) -> bool:
+        """As `take`, but returns False."""
+        if not self._door.bytes.take(self._path, amount):
+            return False
+        self._held += amount
+        return True
+
+    def too_many_bytes(self) -> ServiceError:
+        """The error for a message or an answer that there is no room for."""
+        return self._door.refusal("bytes", "too many bytes of requests and answers are in flight")
+
+    def add(self, amount: int) -> None:
+        """Holds so many bytes more in any case."""
+        self._door.bytes.add(self._path, amount)
+        self._held += amount
+
+    def give(self, amount: int) -> None:
+        """Holds so many bytes less."""
+        self._door.bytes.give(self._path, amount)
+        self._held -= amount
+
+    def close(self) -> None:
+        """Gives back all that it holds."""
+        if self._held:
+            self.give(self._held)
+        self._places.give(self._path)

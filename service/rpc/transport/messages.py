@@ -1,0 +1,87 @@
+"""The messages of a call, read under time limits and within the bytes that its caller may hold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from service.calls.door import DoorLimits, Lease
+from service.errors import Reason, ServiceError
+
+Context = grpc.aio.ServicerContext[Any, Any]
+EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+# A message that is not whole by then reserves the bytes of the largest one: gRPC does not say how much of it is there.
+_AT_ONCE_S = 0.02
+_MOST_AHEAD = 4  # messages of a stream that are worked on at a time, at most
+
+
+class Messages:
+    """Async iterator over a call's messages, parsed. Nothing is read before it is asked for."""
+
+    def __init__(self, context: Context, lease: Lease, limits: DoorLimits, parse: Callable[[bytes], Any]) -> None:
+        self._context, self._lease, self._limits, self._parse = context, lease, limits, parse
+        self._sizes: deque[int] = deque()
+        self._began = False
+
+    def __aiter__(self) -> Messages:
+        return self
+
+    async def __anext__(self) -> Any:
+        limits = self._limits
+        if len(self._sizes) >= _MOST_AHEAD:
+            self.answered()
+        raw = await self._read(limits.idle_s if self._began else limits.message_s)
+        if raw is EOF:
+            raise StopAsyncIteration
+        self._began = True
+        self._sizes.append(len(raw))
+        try:
+            return self._parse(raw)
+        except DecodeError:
+            raise ServiceError(Reason.ARGUMENT_INVALID, "the message is not one of this call") from None
+
+    async def first(self) -> Any:
+        """The one message of a call that has one. Raises ServiceError (ARGUMENT_INVALID) where there is none."""
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            raise ServiceError(Reason.ARGUMENT_INVALID, "the call has no message") from None
+
+    def answered(self) -> None:
+        """The oldest message is done with."""
+        if self._sizes:
+            self._lease.give(self._sizes.popleft())
+
+    async def _read(self, seconds: float) -> Any:
+        """A message, its bytes held. Raises ServiceError (MESSAGE_LATE, OVERLOADED)."""
+        loop, reserved, refused = asyncio.get_running_loop(), 0, False
+
+        def reserve() -> None:
+            nonlocal reserved, refused
+            if self._lease.try_take(self._limits.message_bytes):
+                reserved = self._limits.message_bytes
+            else:
+                refused = True
+                clock.reschedule(loop.time())
+
+        waiting = loop.call_later(_AT_ONCE_S, reserve)
+        try:
+            async with asyncio.timeout(seconds) as clock:
+                raw = await self._context.read()
+        except TimeoutError:
+            if refused:
+                raise self._lease.too_many_bytes() from None
+            message = f"the call's {'next' if self._began else 'first'} message did not come within {seconds:g} s"
+            raise ServiceError(Reason.MESSAGE_LATE, message) from None
+        finally:
+            waiting.cancel()
+            if reserved:
+                self._lease.give(reserved)
+        if raw is not EOF:
+            self._lease.take(len(raw))
+        return raw

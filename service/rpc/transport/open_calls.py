@@ -1,0 +1,105 @@
+"""Calls that need no key: health and reflection. They lie outside the limits on calls and have a small one of their
+own.
+
+Where it is reached, a new call takes the place of the oldest one of the connection that has most: whoever asks for the
+health of the server is always answered, however many others hold calls open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import secrets
+from collections import Counter
+from typing import Any
+
+import grpc
+
+from service.errors import Reason, ServiceError
+from service.metrics import Metrics
+from service.rpc.status import set_status
+from service.rpc.transport.ending import CallTasks
+from service.rpc.transport.messages import EOF
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = Any  # grpc.RpcMethodHandler, which is generic only in its stubs
+MOST_OPEN = 100
+_MESSAGE_S = 5.0
+
+
+class OpenCalls:
+    """For one event loop."""
+
+    def __init__(self, metrics: Metrics, most: int = MOST_OPEN) -> None:
+        self._metrics, self._most = metrics, most
+        self._open: dict[asyncio.Timeout, str] = {}  # in the order in which they came
+
+    def wrap(self, handler: Handler) -> Handler:
+        """The handler, within the limit."""
+        inner = handler.unary_unary or handler.unary_stream or handler.stream_stream
+        if handler.unary_unary:
+
+            async def unary(_: Any, context: Context) -> Any:
+                return await self._within(context, self._one(inner, context))
+
+            return grpc.stream_unary_rpc_method_handler(
+                unary, handler.request_deserializer, handler.response_serializer
+            )
+
+        async def streaming(requests: Any, context: Context) -> None:
+            given = None if handler.unary_stream else requests
+            await self._within(context, self._many(inner, given, context))
+
+        return grpc.stream_stream_rpc_method_handler(
+            streaming, handler.request_deserializer, handler.response_serializer
+        )
+
+    async def _within(self, context: Context, work: Any) -> Any:
+        if len(self._open) >= self._most:
+            self._end_one()
+        ended, tasks = asyncio.timeout(None), CallTasks()
+        try:
+            async with ended:
+                self._open[ended] = context.peer()
+                return await work
+        except (TimeoutError, ServiceError) as failure:
+            error = failure if isinstance(failure, ServiceError) else self._displaced()
+            set_status(context, error, secrets.token_hex(8))
+            tasks.end_unless_done(context, _MESSAGE_S, self._metrics.peers_dropped.inc)
+            return None
+        finally:
+            self._open.pop(ended, None)
+            work.close()
+
+    def _displaced(self) -> ServiceError:
+        self._metrics.calls_refused.labels("health").inc()
+        return ServiceError(Reason.OVERLOADED, "newer calls without a key took this one's place", retry_delay_s=1.0)
+
+    def _end_one(self) -> None:
+        most, _ = Counter(self._open.values()).most_common(1)[0]
+        oldest = next(ended for ended, peer in self._open.items() if peer == most)
+        del self._open[oldest]
+        oldest.reschedule(0.0)
+
+    async def _one(self, inner: Any, context: Context) -> Any:
+        return await inner(await _first(context), context)
+
+    async def _many(self, inner: Any, requests: Any, context: Context) -> None:
+        given = await _first(context) if requests is None else requests
+        if inspect.iscoroutinefunction(inner):
+            await inner(given, context)
+            return
+        async for response in inner(given, context):
+            await context.write(response)
+
+
+async def _first(context: Context) -> Any:
+    """The call's message. Raises ServiceError (MESSAGE_LATE, ARGUMENT_INVALID)."""
+    try:
+        async with asyncio.timeout(_MESSAGE_S):
+            message = await context.read()
+    except TimeoutError:
+        raise ServiceError(Reason.MESSAGE_LATE, f"no message came within {_MESSAGE_S:g} s") from None
+    if message is EOF:
+        raise ServiceError(Reason.ARGUMENT_INVALID, "the call has no message")
+    return message

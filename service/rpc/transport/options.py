@@ -1,0 +1,46 @@
+"""Where and how the server listens, and what gRPC itself enforces on connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_STREAMS_PER_CONNECTION = 100
+_MINUTE_MS = 60 * 1000
+
+
+@dataclass(frozen=True)
+class Transport:
+    """min_ping_interval_s: pings that come closer cost their connection."""
+
+    address: str
+    tls_cert: Path | None
+    tls_key: Path | None
+    client_ca: Path | None
+    max_message_bytes: int
+    max_connections: int
+    min_ping_interval_s: float
+    reflection: bool
+
+
+def channel_options(transport: Transport) -> list[tuple[str, Any]]:
+    """gRPC's options. It sets no limit on calls: it would count those whose key nobody has looked at."""
+    return [
+        ("grpc.max_receive_message_length", transport.max_message_bytes),
+        ("grpc.max_send_message_length", transport.max_message_bytes),
+        ("grpc.max_metadata_size", 8 * 1024),
+        ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),
+        ("grpc.max_connection_age_ms", 30 * _MINUTE_MS),
+        ("grpc.max_connection_age_grace_ms", 5 * _MINUTE_MS),
+        ("grpc.max_connection_idle_ms", 10 * _MINUTE_MS),
+        ("grpc.server_handshake_timeout_ms", 20 * 1000),
+        # The server's own pings find peers that are gone, or do not read at all.
+        ("grpc.keepalive_time_ms", _MINUTE_MS),
+        ("grpc.keepalive_timeout_ms", 20 * 1000),
+        # Proxies ping every 10 to 30 seconds, whether a call is open or not; by default gRPC takes the third for abuse.
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", min(int(transport.min_ping_interval_s * 1000), 2**31 - 1)),
+        ("grpc.max_allowed_incoming_connections", transport.max_connections),
+        ("grpc.so_reuseport", 0),
+    ]

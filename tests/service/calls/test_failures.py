@@ -1,0 +1,44 @@
+"""Failed authentications by address."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.calls import failures
+from service.calls.failures import AuthenticationFailures, address_of
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:192.0.2.1:4711", "192.0.2.1"),
+        ("ipv6:%5B2001:db8:1:2:3:4:5:6%5D:4711", "2001:db8:1:2::"),
+        ("ipv6:[2001:db8:1:2::9]:1", "2001:db8:1:2::"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:1", "fe80::"),
+        ("unix:", "unix"),
+        ("unix:/run/a.sock", "unix"),
+    ],
+)
+def test_the_address_of_a_peer_is_found_without_its_port(peer: str, address: str) -> None:
+    assert address_of(peer) == address
+
+
+def test_an_address_waits_once_it_has_failed_too_often_and_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(failures.time, "monotonic", lambda: now)
+    noted = AuthenticationFailures(2.0)
+    waits = [noted.note(f"ipv4:192.0.2.1:{port}") for port in range(70)]
+    assert waits[:60] == [0.0] * 60
+    assert all(w > 0 for w in waits[61:])
+    assert noted.note("ipv4:192.0.2.2:1") == 0.0
+    now += waits[-1] + 0.01
+    assert noted.note("ipv4:192.0.2.1:1") == 0.0
+
+
+def test_without_a_limit_none_waits_and_addresses_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {AuthenticationFailures(0).note("ipv4:192.0.2.1:1") for _ in range(1000)} == {0.0}
+    monkeypatch.setattr(failures, "_MOST_ADDRESSES", 10)
+    noted = AuthenticationFailures(1.0)
+    for n in range(100):
+        noted.note(f"ipv4:192.0.2.{n}:1")
+    assert len(noted._due) == 10

@@ -1,0 +1,83 @@
+"""Places that are divided fairly."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.calls.shares import Shares
+
+OWNERS = st.tuples(st.sampled_from("abc"), st.sampled_from("kl"), st.sampled_from("xyz"))
+
+
+def filled(shares: Shares, path: tuple[str, ...]) -> int:
+    """How many places one owner gets when it takes all that it can."""
+    count = 0
+    while shares.take(path):
+        count += 1
+    return count
+
+
+def test_an_owner_alone_gets_most_and_leaves_a_part_for_others() -> None:
+    assert filled(Shares(128), ("tenant",)) == 96
+
+
+def test_one_who_comes_late_gets_as_much_as_is_kept_whatever_others_hold() -> None:
+    shares = Shares(128)
+    filled(shares, ("hog", "k", "x"))
+    assert filled(shares, ("late", "k", "x")) == 128 - shares_of_hog()
+
+
+def shares_of_hog() -> int:
+    return filled(Shares(128), ("hog", "k", "x"))
+
+
+def test_within_a_tenant_one_key_and_one_connection_leave_room_for_the_others() -> None:
+    shares = Shares(128)
+    assert filled(shares, ("t", "k", "x")) < 96
+    assert shares.take(("t", "k", "y"))
+    filled(shares, ("t", "k", "y"))
+    assert shares.take(("t", "l", "z"))
+
+
+def test_what_a_hog_gives_back_goes_to_those_who_have_less_until_all_have_the_same() -> None:
+    shares = Shares(100)
+    held = {"hog": filled(shares, ("hog",)), "b": 0, "c": 0}
+    for _ in range(200):
+        for name in ("hog", "b", "c"):  # each always wants more, and ends a call now and then
+            held[name] += shares.take((name,))
+        busiest = max(held, key=lambda n: held[n])
+        shares.give((busiest,))
+        held[busiest] -= 1
+    assert max(held.values()) - min(held.values()) <= 2
+
+
+@given(st.integers(0, 40), st.lists(st.tuples(OWNERS, st.integers(0, 9), st.sampled_from(["take", "add", "give"]))))
+def test_it_counts_as_a_plain_table_does_and_never_takes_beyond_its_capacity(capacity: int, steps: list) -> None:
+    shares, held = Shares(capacity), Counter[tuple[str, ...]]()
+    for path, amount, step in steps:
+        before = sum(held.values())
+        if step == "take":
+            taken = shares.take(path, amount)
+            assert not taken or before + amount <= capacity or not amount
+            if not taken:  # only where it would be more than is left, or more than an equal share of what is kept
+                assert amount + before > capacity - capacity // 2 or amount + before_of(held, path) > capacity // 2 - 8
+            held[path] += amount if taken else 0
+        elif step == "add":
+            shares.add(path, amount)
+            held[path] += amount
+        else:
+            amount = min(amount, held[path])
+            shares.give(path, amount)
+            held[path] -= amount
+        assert shares.used == sum(held.values())
+    for path, amount in held.items():
+        shares.give(path, amount)
+    assert shares.used == 0
+    assert shares.empty
+
+
+def before_of(held: Counter, path: tuple[str, ...]) -> int:
+    return max(sum(n for p, n in held.items() if p[: d + 1] == path[: d + 1]) for d in range(3))
