@@ -34,6 +34,8 @@ ModeOption = Annotated[str | None, typer.Option(help="replace: delete what the f
 CheckOption = Annotated[str | None, typer.Option(help="Look at pictures whose URL changed, or always.")]
 DeleteShareOption = Annotated[float | None, typer.Option(help="Share of records that may be deleted unapproved.")]
 DeletesOption = Annotated[int | None, typer.Option(help="Number of records that may be deleted unapproved.")]
+ProblemShareOption = Annotated[float | None, typer.Option(help="Share of items that may be unusable unapproved.")]
+ItemsShareOption = Annotated[float | None, typer.Option(help="Share of the last run's items that must be there.")]
 HookOption = Annotated[str | None, typer.Option(help="URL to tell of runs that end or wait.")]
 HookFileOption = Annotated[Path | None, typer.Option(help="File with the secret that signs what is told.")]
 
@@ -82,6 +84,8 @@ def add(
     picture_check: CheckOption = "changed",
     max_delete_share: DeleteShareOption = None,
     max_deletes: DeletesOption = None,
+    max_problem_share: ProblemShareOption = None,
+    min_items_share: ItemsShareOption = None,
     webhook_url: HookOption = "",
     webhook_secret_file: HookFileOption = None,
     json: JsonFlag = False,
@@ -93,9 +97,9 @@ def add(
     made = client.create_source(
         NewSource(
             name, collection, url, mode or "", options_of(format_, encoding, delimiter, mapping), cron or "",
-            time_zone or "UTC", max_delete_share, max_deletes, picture_check=picture_check or "",
-            authorization=secret_of(authorization_file), webhook_url=webhook_url or "",
-            webhook_secret=secret_of(webhook_secret_file),
+            time_zone or "UTC", max_delete_share, max_deletes, max_problem_share, min_items_share,
+            picture_check=picture_check or "", authorization=secret_of(authorization_file),
+            webhook_url=webhook_url or "", webhook_secret=secret_of(webhook_secret_file),
         )
     )  # fmt: skip
     if json:
@@ -146,6 +150,8 @@ def update(
     picture_check: CheckOption = None,
     max_delete_share: DeleteShareOption = None,
     max_deletes: DeletesOption = None,
+    max_problem_share: ProblemShareOption = None,
+    min_items_share: ItemsShareOption = None,
     webhook_url: HookOption = None,
     webhook_secret_file: HookFileOption = None,
     paused: Annotated[bool | None, typer.Option("--pause/--resume", help="Whether runs begin by themselves.")] = None,
@@ -154,7 +160,8 @@ def update(
     """Change a source; what is not named stays. Example: afterimage sync sources update spring --pause"""
     given: dict[str, Any] = {
         "url": url, "mode": mode, "cron": cron, "time_zone": time_zone, "picture_check": picture_check,
-        "max_delete_share": max_delete_share, "max_deletes": max_deletes, "webhook_url": webhook_url, "paused": paused,
+        "max_delete_share": max_delete_share, "max_deletes": max_deletes, "max_problem_share": max_problem_share,
+        "min_items_share": min_items_share, "webhook_url": webhook_url, "paused": paused,
     }  # fmt: skip
     said = replace(
         client.get_source(source).said, authorization=secret_of(authorization_file),

@@ -50,6 +50,7 @@ class ServerInfoServicer(pb_grpc.ServerInfoServiceServicer):
                     id=m.id, version=m.version, license=m.license, dimension=m.output.dimension,
                     fingerprint=m.fingerprint, is_default=m.id == encoders.default_id,
                     blocks=[b.name for b in m.output.blocks],
+                    near_duplicate_distance=m.score.near_duplicate_distance,
                 )
                 for m in encoders.manifests()
             ],

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import grpc
 
 from afterimage.client.convert import record_input
-from afterimage.client.values import NewRecord
+from afterimage.client.errors import InvalidArgument
+from afterimage.client.values import NewRecord, RecordFailure, RecordResult
 from afterimage.v1 import record_service_pb2 as records_pb
 
 MAX_RECORDS = 32
 MAX_BYTES = 4 * 1024 * 1024
+T = TypeVar("T")
 
 
-def cut(records: Iterable[NewRecord], max_image_bytes: int) -> Iterator[list[records_pb.RecordInput]]:
+def cut(
+    records: Iterable[NewRecord], max_image_bytes: int, refuse: Callable[[int, RecordResult], None] | None = None
+) -> Iterator[list[records_pb.RecordInput]]:
     """Batches of at most MAX_RECORDS records and, but for a record that is larger by itself, MAX_BYTES bytes.
 
     Of a picture that is too large for the server only one byte more than it takes is sent: it then refuses that record
-    by its size, instead of gRPC the whole stream.
+    by its size, instead of gRPC the whole stream. A record that cannot be a message is left out, and `refuse` is told
+    its place and why; without `refuse` it raises InvalidArgument.
     """
     batch: list[records_pb.RecordInput] = []
     size = 0
-    for record in records:
-        message = record_input(record)
+    for place, record in enumerate(records):
+        try:
+            message = record_input(record)
+        except InvalidArgument as error:
+            if refuse is None:
+                raise
+            refuse(place, _failed(record, error))
+            continue
         if len(message.image) > max_image_bytes:
             message.image = message.image[: max_image_bytes + 1]
         bytes_ = message.ByteSize()
@@ -36,23 +50,48 @@ def cut(records: Iterable[NewRecord], max_image_bytes: int) -> Iterator[list[rec
         yield batch
 
 
+def _failed(record: object, error: InvalidArgument) -> RecordResult:
+    why = RecordFailure(grpc.StatusCode.INVALID_ARGUMENT.value[0], error.reason, error.message, error.field, 0.0)
+    return RecordResult(str(getattr(record, "record_id", "")), "failed", 0, why)
+
+
+class Remembering(Iterator[T]):
+    """The same values, up to where their source fails: gRPC would hide its error, which is in `failure` then."""
+
+    def __init__(self, source: Iterable[T]) -> None:
+        self._source = iter(source)
+        self.failure: Exception | None = None
+
+    def __next__(self) -> T:
+        if self.failure is not None:
+            raise StopIteration
+        try:
+            return next(self._source)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.failure = error
+            raise StopIteration from None
+
+
 class Outbox:
     """Batches that were taken from the source and not yet answered; a new stream sends them again, in order.
 
     grpc takes requests from a thread of its own, and that of a broken stream may still run when the next stream
-    begins: each stream has a number, and only the newest is served. `trouble` is what the source raised, which ends it.
+    begins: each stream has a number, and only the newest is served.
     """
 
     def __init__(
         self, collection: str, records: Iterable[NewRecord], *, insert_only: bool, max_image_bytes: int
     ) -> None:
         self._collection, self._insert_only = collection, insert_only
-        self._source = cut(records, max_image_bytes)
+        self._refused: dict[int, RecordResult] = {}
+        self._source = Remembering(cut(records, max_image_bytes, self._refused.__setitem__))
+        self._reported = 0
         self._waiting: deque[records_pb.ImportRecordsRequest] = deque()
         self._stream = 0
         self._sent = 0
         self._lock = threading.Lock()
-        self.trouble: Exception | None = None
 
     def requests(self) -> Iterator[records_pb.ImportRecordsRequest]:
         """The requests of a new stream: first those without an answer, then what is left of the source."""
@@ -69,16 +108,34 @@ class Outbox:
             self._waiting.popleft()
             self._sent -= 1
 
+    @property
+    def failure(self) -> Exception | None:
+        """What the source of the records raised; nothing is read after it."""
+        return self._source.failure
+
+    def in_order(self, results: Iterable[RecordResult]) -> list[RecordResult]:
+        """Results of the server, with those of records that were never sent in their places."""
+        whole = []
+        for result in results:
+            whole += self.refused_here()
+            whole.append(result)
+            self._reported += 1
+        return whole + self.refused_here()
+
+    def refused_here(self) -> list[RecordResult]:
+        """Results of the records that were never sent, up to the next one that was."""
+        found = []
+        while (result := self._refused.pop(self._reported, None)) is not None:
+            found.append(result)
+            self._reported += 1
+        return found
+
     def _next(self, stream: int) -> records_pb.ImportRecordsRequest | None:
         with self._lock:
             if stream != self._stream:
                 return None
             if self._sent == len(self._waiting):
-                try:
-                    batch = None if self.trouble else next(self._source, None)
-                except Exception as error:  # grpc's thread would hide it: the client raises it once all is answered
-                    self.trouble = error
-                    batch = None
+                batch = next(self._source, None)
                 if batch is None:
                     return None
                 self._waiting.append(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from afterimage.client import convert
+from afterimage.client.checks import checked_texts
+from afterimage.client.errors import InvalidArgument, invalid
 from afterimage.client.values import (
     Collection,
     Deletion,
@@ -45,13 +47,13 @@ class Call(Generic[T]):
 
 
 def create_collection(
-    name: str, *, encoder_id: str = "", description: str = "", picture_policy: str = "DISCARD"
+    name: str, *, encoder_id: str = "", description: str = "", picture_policy: str = "DISCARD", learning: str = "auto"
 ) -> Call[Collection]:
     """Makes an empty collection, pinned to one encoder (the server's default where none is named). picture_policy:
-    DISCARD, REFERENCE or ENCRYPTED_COPY."""
+    DISCARD, REFERENCE or ENCRYPTED_COPY. learning: "auto" or "off"."""
     wanted = collections_pb.Collection(
         name=name, encoder_id=encoder_id, description=description,
-        picture_policy=convert.to_policy(picture_policy),
+        picture_policy=convert.to_policy(picture_policy), learning=convert.learning(learning),
     )  # fmt: skip
     request = collections_pb.CreateCollectionRequest(collection=wanted)
     return Call("CollectionService", "CreateCollection", request, _collection, retry_safe=False)
@@ -92,9 +94,12 @@ def delete_collection(name: str, *, force: bool = False) -> Call[Deletion]:
 def insert(
     collection: str, records: Sequence[NewRecord], *, insert_only: bool = False, timeout_s: float | None = None
 ) -> Call[list[RecordResult]]:
-    """Inserts or replaces up to 100 records; one result each, in order. For more, see `import_records`."""
+    """Inserts or replaces up to 100 records; one result each, in order. For more, see `import_records`.
+
+    Raises InvalidArgument before anything is sent where a value is of a type that a record cannot have.
+    """
     request = records_pb.InsertRecordsRequest(
-        collection=collection, records=[convert.record_input(r) for r in records], insert_only=insert_only
+        collection=collection, records=_messages(records, convert.record_input, "records"), insert_only=insert_only
     )
     return Call("RecordService", "InsertRecords", request, _results, retry_safe=not insert_only, timeout_s=timeout_s)
 
@@ -104,7 +109,7 @@ def get_records(
 ) -> Call[tuple[list[Record], list[str]]]:
     """Records by id, and the ids that do not exist."""
     request = records_pb.GetRecordsRequest(
-        collection=collection, record_ids=list(record_ids), include_vectors=include_vectors
+        collection=collection, record_ids=checked_texts("record_ids", record_ids), include_vectors=include_vectors
     )
     return Call(
         "RecordService", "GetRecords", request,
@@ -127,8 +132,9 @@ def list_records_page(
 
 
 def update_records(collection: str, patches: Sequence[Patch]) -> Call[list[RecordResult]]:
-    """Changes product ids and attributes, never vectors."""
-    request = records_pb.UpdateRecordsRequest(collection=collection, patches=[convert.record_patch(p) for p in patches])
+    """Changes product ids and attributes, never vectors. Raises InvalidArgument as `insert` does."""
+    messages = _messages(patches, convert.record_patch, "patches")
+    request = records_pb.UpdateRecordsRequest(collection=collection, patches=messages)
     return Call("RecordService", "UpdateRecords", request, _results)
 
 
@@ -137,7 +143,7 @@ def delete_records(
 ) -> Call[Deletion]:
     """Deletes by ids or by filter; without `force` only says what that would delete."""
     request = records_pb.DeleteRecordsRequest(
-        collection=collection, record_ids=list(record_ids), filter=filter, force=force
+        collection=collection, record_ids=checked_texts("record_ids", record_ids), filter=filter, force=force
     )
     return Call(
         "RecordService", "DeleteRecords", request,
@@ -179,9 +185,10 @@ def search(
     """
     request = search_pb.SearchRequest(
         collection=collection, query=convert.query_terms(query), k=k, offset=offset, filter=filter,
-        group_by=group_by, group_size=group_size, exclude_record_ids=list(exclude_record_ids), fields=list(fields),
+        group_by=group_by, group_size=group_size, fields=checked_texts("fields", fields),
+        exclude_record_ids=checked_texts("exclude_record_ids", exclude_record_ids),
         include_vectors=include_vectors, max_distance=max_distance, min_score=min_score,
-        emphasis=emphasis or {}, facets=list(facets), exact=exact,
+        emphasis=emphasis or {}, facets=checked_texts("facets", facets), exact=exact,
     )  # fmt: skip
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
 
@@ -221,6 +228,19 @@ def rank(
 def server_info() -> Call[ServerInfo]:
     """Version, limits, encoders and the scopes of the key."""
     return Call("ServerInfoService", "GetServerInfo", info_pb.GetServerInfoRequest(), convert.to_server_info)
+
+
+def _messages(given: Sequence[Any], convert_one: Callable[[Any], Any], field: str) -> list[Any]:
+    """A message for each. Raises InvalidArgument with the place of the first that cannot be one."""
+    messages = []
+    for place, one in enumerate(given):
+        try:
+            messages.append(convert_one(one))
+        except InvalidArgument as error:
+            name = getattr(one, "record_id", None)
+            which = f"record {name!r}" if isinstance(name, str) else f"{field}[{place}]"
+            raise invalid(f"{field}[{place}].{error.field}", f"{which}: {error.message}") from None
+    return messages
 
 
 def _collection(response: Any) -> Collection:

@@ -8,6 +8,7 @@ from typing import Any
 
 from afterimage.client import catalogue_values as values
 from afterimage.client.calls import Call
+from afterimage.client.checks import checked_texts
 from afterimage.v1 import sync_service_pb2 as pb
 
 _FEED_S = 300.0  # a preview fetches a whole feed
@@ -98,7 +99,7 @@ def list_failures_page(
 
 def retry_failures(source: str, record_ids: Sequence[str] = ()) -> Call[tuple[int, values.Run]]:
     """Forgets failures, all where no ids are given, and starts a run that tries them again."""
-    request = pb.RetryFailuresRequest(source=source, record_ids=record_ids)
+    request = pb.RetryFailuresRequest(source=source, record_ids=checked_texts("record_ids", record_ids))
     return Call(
         "SyncService", "RetryFailures", request, lambda r: (int(r.failure_count), to_run(r.run)), retry_safe=False
     )

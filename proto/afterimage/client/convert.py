@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
+from afterimage.client.checks import checked_attributes, checked_image, checked_sources, checked_text, checked_texts
+from afterimage.client.errors import invalid
 from afterimage.client.values import (
     AttributeValue,
     Collection,
@@ -39,32 +41,43 @@ Query = bytes | Term | Sequence[Term]
 
 
 def record_input(record: NewRecord) -> records_pb.RecordInput:
-    """A record to insert."""
-    message = records_pb.RecordInput(record_id=record.record_id, product_id=record.product_id)
+    """A record to insert. Raises InvalidArgument."""
+    if not isinstance(record, NewRecord):
+        raise invalid("records", f"a record is of type {type(record).__name__}; give NewRecord(record_id, image=...)")
+    message = records_pb.RecordInput(
+        record_id=checked_text("record_id", record.record_id), product_id=checked_text("product_id", record.product_id)
+    )
     _fill_attributes(message.attributes, record.attributes)
     _fill_source(message, record)
     return message
 
 
 def record_patch(patch: Patch) -> records_pb.RecordPatch:
-    """A change of a record."""
-    message = records_pb.RecordPatch(record_id=patch.record_id, remove_attributes=list(patch.remove_attributes))
+    """A change of a record. Raises InvalidArgument."""
+    checked_text("record_id", patch.record_id)
+    message = records_pb.RecordPatch(
+        record_id=patch.record_id, remove_attributes=checked_texts("remove_attributes", patch.remove_attributes)
+    )
     if patch.product_id is not None:
-        message.product_id = patch.product_id
+        message.product_id = checked_text("product_id", patch.product_id)
     _fill_attributes(message.set_attributes, patch.set_attributes)
     return message
 
 
 def query_terms(query: Query) -> list[search_pb.QueryTerm]:
-    """The terms of a query; bytes are one picture."""
-    terms = [Term(image=query)] if isinstance(query, bytes) else [query] if isinstance(query, Term) else list(query)
-    return [_query_term(t) for t in terms]
+    """The terms of a query; bytes are one picture. Raises InvalidArgument for what is neither."""
+    terms = query if isinstance(query, list | tuple) else [query]
+    return [_query_term(t if isinstance(t, Term) else Term(image=checked_image(t, "query"))) for t in terms]
 
 
 def picture_input(picture: Picture | bytes) -> search_pb.PictureInput:
-    """A picture to process once."""
-    given = Picture(picture) if isinstance(picture, bytes) else picture
-    message = search_pb.PictureInput(image=given.image)
+    """A picture to process once. Raises InvalidArgument."""
+    given = picture if isinstance(picture, Picture) else Picture(checked_image(picture, "picture"))
+    message = search_pb.PictureInput()
+    if checked_sources({"image": given.image, "url": given.url}, optional=False) == "url":
+        message.url = checked_text("url", given.url)
+    else:
+        message.image = checked_image(given.image)
     if given.region is not None:
         message.region.CopyFrom(_region(given.region))
     return message
@@ -100,7 +113,9 @@ def to_record(message: types_pb.Record) -> Record:
 
 
 def learning(name: str) -> collections_pb.Learning.ValueType:
-    """ "auto" or "off" as a message has it; empty: unspecified. Raises ValueError."""
+    """ "auto" or "off" as a message has it; empty: unspecified. Raises InvalidArgument."""
+    if name not in ("", "auto", "off"):
+        raise invalid("learning", f'learning is {name!r}; give "auto" or "off"')
     return collections_pb.Learning.Value(f"LEARNING_{name.upper() or 'UNSPECIFIED'}")
 
 
@@ -169,7 +184,16 @@ def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:
     """What the server is."""
     limits = {f.name: getattr(message.limits, f.name) for f in message.limits.DESCRIPTOR.fields}
     encoders = tuple(
-        Encoder(e.id, e.version, e.license, e.dimension, e.fingerprint, e.is_default, tuple(e.blocks))
+        Encoder(
+            e.id,
+            e.version,
+            e.license,
+            e.dimension,
+            e.fingerprint,
+            e.is_default,
+            tuple(e.blocks),
+            e.near_duplicate_distance,
+        )
         for e in message.encoders
     )
     return ServerInfo(
@@ -178,19 +202,23 @@ def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:
 
 
 def _query_term(term: Term) -> search_pb.QueryTerm:
+    if isinstance(term.weight, bool) or not isinstance(term.weight, int | float):
+        raise invalid("query.weight", f"weight is of type {type(term.weight).__name__}; give a number")
     message = search_pb.QueryTerm(weight=term.weight)
+    checked_sources({"image": term.image, "url": term.url, "record_id": term.record_id, "vector": term.vector})
     if term.record_id:
-        message.record_id = term.record_id
+        message.record_id = checked_text("record_id", term.record_id)
     else:
         _fill_source(message, term)
     return message
 
 
 def _fill_source(message: Any, source: NewRecord | Term) -> None:
+    checked_sources({"image": source.image, "url": source.url, "vector": source.vector})
     if source.image is not None:
-        message.image = source.image
+        message.image = checked_image(source.image)
     elif source.url:
-        message.url = source.url
+        message.url = checked_text("url", source.url)
     elif source.vector is not None:
         message.vector = pack_vector(source.vector)
     if source.region is not None:
@@ -202,12 +230,12 @@ def _region(region: Region) -> types_pb.Region:
 
 
 def _fill_attributes(target: Any, attributes: Mapping[str, AttributeValue]) -> None:
-    for name, value in attributes.items():
+    for name, value in checked_attributes(attributes).items():
         if isinstance(value, bool):
             target[name].bool_value = value
         elif isinstance(value, str):
             target[name].string_value = value
-        elif isinstance(value, int | float):
+        elif isinstance(value, float):
             target[name].number_value = value
         else:
             target[name].list_value.values.extend(value)
@@ -238,7 +266,9 @@ def _hit(message: search_pb.Hit) -> Hit:
 
 
 def to_policy(name: str) -> collections_pb.PicturePolicy.ValueType:
-    """A picture policy as a message has it. Raises ValueError for a name that is none."""
+    """A picture policy as a message has it. Raises InvalidArgument for a name that is none."""
+    if _POLICY + name not in collections_pb.PicturePolicy.keys():  # noqa: SIM118 - an enum of protobuf is no mapping
+        raise invalid("picture_policy", f"picture_policy is {name!r}; give DISCARD, REFERENCE or ENCRYPTED_COPY")
     return collections_pb.PicturePolicy.Value(_POLICY + name)
 
 

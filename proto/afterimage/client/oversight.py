@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from afterimage.client.calls import Call
+from afterimage.client.checks import checked_texts
 from afterimage.v1 import access_service_pb2 as access_pb
 from afterimage.v1 import audit_service_pb2 as pb
 from afterimage.v1 import erasure_service_pb2 as erasure_pb
@@ -119,7 +120,11 @@ def erase_records(
     collection: str, *, record_ids: Sequence[str] = (), product_ids: Sequence[str] = ()
 ) -> Call[ErasureReceipt]:
     """Erases records by id and by product; returns once nothing of them is left anywhere."""
-    request = erasure_pb.EraseRecordsRequest(collection=collection, record_ids=record_ids, product_ids=product_ids)
+    request = erasure_pb.EraseRecordsRequest(
+        collection=collection,
+        record_ids=checked_texts("record_ids", record_ids),
+        product_ids=checked_texts("product_ids", product_ids),
+    )
     return Call("ErasureService", "EraseRecords", request, lambda r: to_receipt(r.receipt), timeout_s=_PATIENCE_S)
 
 

@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 import grpc
 
 from afterimage.client import admin, calls, catalogues, kept, oversight, training
-from afterimage.client.batches import Outbox
+from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
 from afterimage.client.catalogue_values import Run
 from afterimage.client.channel import OPTIONS, Endpoint, make_stubs
@@ -196,14 +196,16 @@ class Client:
 
     def add_examples(self, training_set: str, examples: Iterable[NewExample]) -> Iterator[ExampleResult]:
         """Adds any number of labelled pictures over one stream; a result for each, in order, once it is stored."""
-        batches = training.example_batches(training_set, examples)
+        batches = Remembering(training.example_batches(training_set, examples))
         try:
             responses = self._stubs["TrainingService"].AddExamples(batches, metadata=self._endpoint.metadata)
             for response in responses:
                 for message in response.results:
                     yield training.to_example_result(message)
         except grpc.RpcError as failure:
-            raise from_rpc_error(failure) from None
+            raise batches.failure or from_rpc_error(failure) from None
+        if batches.failure is not None:
+            raise batches.failure
 
     def import_records(
         self,
@@ -230,13 +232,14 @@ class Client:
                 for response in responses:
                     outbox.answered()
                     attempt = 0
-                    results = [to_result(m) for m in response.results]
+                    results = outbox.in_order(to_result(m) for m in response.results)
                     done, failed = done + len(results), failed + sum(r.error is not None for r in results)
                     if on_progress is not None:
                         on_progress(Progress(done, failed))
                     yield from results
-                if outbox.trouble is not None:
-                    raise outbox.trouble
+                yield from outbox.refused_here()
+                if outbox.failure is not None:
+                    raise outbox.failure
                 return
             except grpc.RpcError as failure:
                 attempt += 1

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from afterimage.client.calls import Call
+from afterimage.client.checks import checked_image, checked_sources, checked_text, checked_texts
 from afterimage.client.convert import to_failure
 from afterimage.client.kept import PictureLink
 from afterimage.client.oversight import ErasureReceipt, to_receipt
@@ -150,7 +151,7 @@ def list_examples_page(training_set: str, page_token: str = "", page_size: int =
 
 def delete_examples(training_set: str, example_ids: Sequence[str]) -> Call[int]:
     """Deletes examples; how many there were."""
-    request = pb.DeleteExamplesRequest(training_set=training_set, example_ids=example_ids)
+    request = pb.DeleteExamplesRequest(training_set=training_set, example_ids=checked_texts("example_ids", example_ids))
     return Call("TrainingService", "DeleteExamples", request, lambda r: int(r.example_count))
 
 
@@ -204,15 +205,18 @@ def delete_model(encoder_id: str, *, force: bool = False) -> Call[ModelDeletion]
 
 
 def example_batches(training_set: str, examples: Iterable[NewExample]) -> Iterator[pb.AddExamplesRequest]:
-    """Examples as requests of a stream, none too large."""
+    """Examples as requests of a stream, none too large. Raises InvalidArgument."""
     batch: list[pb.ExampleInput] = []
     size = 0
     for example in examples:
-        message = pb.ExampleInput(example_id=example.example_id, label=example.label)
+        message = pb.ExampleInput(
+            example_id=checked_text("example_id", example.example_id), label=checked_text("label", example.label)
+        )
+        checked_sources({"image": example.image, "url": example.url})
         if example.image is not None:
-            message.image = example.image
+            message.image = checked_image(example.image)
         else:
-            message.url = example.url
+            message.url = checked_text("url", example.url)
         added = len(example.image or b"")
         if batch and (len(batch) == _BATCH or size + added > _BATCH_BYTES):
             yield pb.AddExamplesRequest(training_set=training_set, examples=batch)

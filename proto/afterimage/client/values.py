@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from afterimage.client.errors import invalid
+
 AttributeValue = str | float | bool | Sequence[str]
 
 
@@ -15,7 +17,10 @@ def pack_vector(vector: bytes | Sequence[float]) -> bytes:
     """Little-endian float32 of a sequence of numbers; bytes are taken as they are."""
     if isinstance(vector, bytes):
         return vector
-    packed = array.array("f", vector)
+    try:
+        packed = array.array("f", vector)
+    except (TypeError, OverflowError) as error:
+        raise invalid("vector", f"vector is no flat sequence of float32 numbers: {error}") from None
     if sys.byteorder == "big":
         packed.byteswap()
     return packed.tobytes()
@@ -64,10 +69,11 @@ class Patch:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to process once."""
+    """A picture to process once, with exactly one of image and url."""
 
-    image: bytes = field(repr=False)
+    image: bytes | None = field(default=None, repr=False)
     region: Region | None = None
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -291,7 +297,7 @@ class RankedPicture:
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder of the server's."""
+    """An encoder of the server's. near_duplicate_distance: up to which two pictures count as near-duplicates."""
 
     id: str
     version: str
@@ -300,6 +306,7 @@ class Encoder:
     fingerprint: str
     is_default: bool
     blocks: tuple[str, ...] = ()
+    near_duplicate_distance: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ class Encoder(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     BLOCKS_FIELD_NUMBER: _builtins.int
+    NEAR_DUPLICATE_DISTANCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.str
     license: _builtins.str
@@ -107,6 +108,8 @@ class Encoder(_message.Message):
     fingerprint: _builtins.str
     is_default: _builtins.bool
     """Taken where a collection names no encoder."""
+    near_duplicate_distance: _builtins.float
+    """Up to this distance FindDuplicates calls two pictures near-duplicates unless the request says otherwise."""
     @_builtins.property
     def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Parts of the vector that `emphasis` of a search may weigh; empty where the encoder names none."""
@@ -121,10 +124,11 @@ class Encoder(_message.Message):
         fingerprint: _builtins.str = ...,
         is_default: _builtins.bool = ...,
         blocks: _abc.Iterable[_builtins.str] | None = ...,
+        near_duplicate_distance: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "dimension", b"dimension", "fingerprint", b"fingerprint", "id", b"id", "is_default", b"is_default", "license", b"license", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "dimension", b"dimension", "fingerprint", b"fingerprint", "id", b"id", "is_default", b"is_default", "license", b"license", "near_duplicate_distance", b"near_duplicate_distance", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -132,3 +132,40 @@ def _file(shell: Shell, content: bytes) -> Path:
     path = Path(shell.environment["AFTERIMAGE_STATE_DIR"]).with_name("query.png")
     path.write_bytes(content)
     return path
+
+
+def test_all_four_guards_of_a_source_can_be_set_and_changed(shell: Shell, shop: Shop) -> None:
+    shell.run("collections", "create", "shoes")
+    names = ("max_delete_share", "max_deletes", "max_problem_share", "min_items_share")
+
+    def options(values: tuple[object, ...]) -> list[str]:
+        return [part for n, v in zip(names, values, strict=True) for part in (f"--{n.replace('_', '-')}", str(v))]
+
+    first, second = (0.2, 7, 0.3, 0.4), (0.25, 0, 0.0, 1.0)
+    made = shell.json("sync", "sources", "add", "spring", "shoes", f"{shop.address}/feed", *options(first))
+    assert tuple(made[n] for n in names) == first
+    changed = shell.json("sync", "sources", "update", "spring", *options(second))
+    assert tuple(changed[n] for n in names) == second
+    assert tuple(shell.json("sync", "sources", "show", "spring")[n] for n in names) == second
+
+
+def test_a_run_that_fails_or_waits_says_why_once_and_not_that_there_was_nothing_to_do(shell: Shell, shop: Shop) -> None:
+    shell.run("collections", "create", "shoes")
+    shop.pictures["/feed.csv"] = b"no feed"
+    shell.run("sync", "sources", "add", "spring", "shoes", f"{shop.address}/feed.csv")
+    failed = shell.done("sync", "start", "spring")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    run = json.loads(shell.run("sync", "runs", "--json"))["runs"][0]
+    assert failed.stderr == f"error: run {run['run_id']} {run['state']}: {run['message']}\n"
+    assert "nothing to do" not in shell.run("sync", "show", run["run_id"])
+
+    shop.pictures["/feed.csv"] = table([{"sku": f"a{n}", "photo": f"{shop.address}/{n}.png"} for n in range(20)], ";")
+    shop.pictures |= {f"/{n}.png": png(n) for n in range(20)}
+    shell.run("sync", "sources", "add", "summer", "shoes", f"{shop.address}/feed.csv", *MAPPING[:4])
+    shell.run("sync", "start", "summer")
+    shop.pictures["/feed.csv"] = table([{"sku": "a0", "photo": f"{shop.address}/0.png"}], ";")
+    said = shell.run("sync", "start", "summer", code=4)
+    concerns = json.loads(shell.run("sync", "runs", "summer", "--json"))["runs"][0]["plan"]["concerns"]
+    assert concerns
+    assert [said.count(c) for c in concerns] == [1] * len(concerns), said
+    assert "nothing to do" not in said

@@ -1,0 +1,136 @@
+"""What a value must be before it is sent. Failures are InvalidArgument, and say what is allowed.
+
+The server checks again, and more: lengths, names, pictures. Here is what would be lost or misread on the way to it.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from afterimage.client.errors import invalid
+
+MAX_INTEGER = 2**53  # numbers are stored as float64, which tells larger ones no longer apart
+_ALLOWED = "a string, a number, true or false, or a list of strings"
+_SHOWN = 40
+
+
+def checked_attributes(attributes: object) -> dict[str, Any]:
+    """Attributes with values of str, float, bool or list of str. Raises InvalidArgument, naming the attribute."""
+    if not isinstance(attributes, Mapping):
+        raise invalid("attributes", f"attributes is {_kind(attributes)}; give a mapping of names to values")
+    return {_name(name): _value(f"attributes.{name}", value) for name, value in attributes.items()}
+
+
+def checked_text(field: str, value: object) -> str:
+    """Text. Raises InvalidArgument for anything else."""
+    if not isinstance(value, str):
+        remedy = f"give {str(value)!r}" if isinstance(value, int) and not isinstance(value, bool) else "give a string"
+        raise invalid(field, f"{field} is {_kind(value)}; {remedy}")
+    return _unicode(field, value)
+
+
+def checked_texts(field: str, values: object) -> list[str]:
+    """A list of texts. Raises InvalidArgument; for one text too, whose characters would be taken for texts."""
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
+        remedy = f"give a list, such as [{_short(values)}]" if isinstance(values, str) else "give a list of strings"
+        raise invalid(field, f"{field} is {_kind(values)}; {remedy}")
+    return [checked_text(f"{field}[{place}]", value) for place, value in enumerate(values)]
+
+
+def checked_image(value: object, field: str = "image") -> bytes:
+    """A picture's bytes. Raises InvalidArgument for a path, a URL, or whatever else is no bytes."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    text = str(value)
+    if isinstance(value, str) and text.startswith(("http://", "https://")):
+        where = "Term(url=...)" if field == "query" else "url=..."
+        raise invalid(field, f"{field} is a URL, {_short(text)}; give {where}, or the picture's bytes")
+    if isinstance(value, str | PurePath):
+        what = "a path" if isinstance(value, PurePath) else "text"
+        more = ", Term(record_id=...) or Term(url=...)" if field == "query" else ""
+        remedy = f"give the picture's bytes, such as Path({text!r}).read_bytes(){more}"
+        raise invalid(field, f"{field} is {what}, {_short(text)}; {remedy}")
+    raise invalid(field, f"{field} is {_kind(value)}; give the bytes of a picture file")
+
+
+def checked_sources(given: Mapping[str, object], optional: bool = True) -> str:
+    """Which of the sources of a picture is given; empty: none. Raises InvalidArgument where several are."""
+    named = [name for name, value in given.items() if value is not None and not _is_empty(value)]
+    if len(named) > 1 or not (named or optional):
+        said = f"{' and '.join(named)} are given" if named else "none is given"
+        raise invalid(named[1] if named else next(iter(given)), f"give exactly one of {', '.join(given)}; {said}")
+    return named[0] if named else ""
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, str) and not value
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise invalid("attributes", f"the name of an attribute is {_kind(name)}, {name!r}; names are strings")
+    return _unicode("attributes", name)
+
+
+def _value(field: str, value: Any) -> Any:
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        value = value.item()
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _unicode(field, value)
+    if isinstance(value, numbers.Real):
+        return _number(field, value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return _strings(field, sorted(value, key=str) if isinstance(value, set | frozenset) else value)
+    if value is None:
+        raise invalid(field, f"{field} is None; leave the attribute out, or take it away with remove_attributes")
+    if isinstance(value, Mapping):
+        names = " and ".join(f"{field.removeprefix('attributes.')}_{n}" for n in list(value)[:2])
+        flat = f", such as {names}" if names else ""
+        remedy = f"attributes are flat: give one for each member{flat}"
+        raise invalid(field, f"{field} is a nested object ({_kind(value)}); {remedy}")
+    raise invalid(field, f"{field} is {_kind(value)}; give {_ALLOWED}")
+
+
+def _number(field: str, value: numbers.Real) -> float:
+    if isinstance(value, numbers.Integral) and abs(int(value)) > MAX_INTEGER:
+        shown = _short(str(value)) if abs(int(value)) < 10**100 else "an integer of more than 100 digits"
+        raise invalid(field, f"{field} is {shown}, beyond 2**53, and would lose digits; give it as a string")
+    number = float(value)
+    if not math.isfinite(number):
+        raise invalid(field, f"{field} is {number}, no finite number; leave the attribute out")
+    return number
+
+
+def _strings(field: str, values: Any) -> list[str]:
+    for place, value in enumerate(values):
+        if not isinstance(value, str):
+            raise invalid(field, f"{field}[{place}] is {_kind(value)}; a list holds strings alone")
+        _unicode(f"{field}[{place}]", value)
+    return list(values)
+
+
+def _unicode(field: str, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise invalid(field, f"{field} is not valid Unicode: it holds half of a pair of surrogates") from None
+    return value
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")

@@ -1,0 +1,238 @@
+"""What the client refuses before anything is sent, and what it says."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterimage.client import (
+    AsyncClient,
+    Client,
+    InvalidArgument,
+    NewExample,
+    NewRecord,
+    Patch,
+    Picture,
+    RetryPolicy,
+    Term,
+)
+from tests.support.pictures import png
+
+# Nothing listens there: a call that is sent fails as Unavailable.
+NOWHERE = "127.0.0.1:1"
+
+REFUSED = [
+    ({"amount": 39.5, "currency": "EUR"}, "is a nested object (a dict); attributes are flat: give one for each member, "
+     "such as x_amount and x_currency"),
+    ({}, "is a nested object (a dict); attributes are flat: give one for each member"),
+    (None, "is None; leave the attribute out, or take it away with remove_attributes"),
+    (float("nan"), "is nan, no finite number; leave the attribute out"),
+    (float("-inf"), "is -inf, no finite number"),
+    (np.float32("nan"), "is nan, no finite number"),
+    (2**53 + 1, "is '9007199254740993', beyond 2**53, and would lose digits; give it as a string"),
+    (-(10**400), "an integer of more than 100 digits, beyond 2**53"),
+    (b"red", "is a bytes; give a string, a number, true or false, or a list of strings"),
+    (datetime.date(2026, 1, 2), "is a date; give a string, a number"),
+    (decimal.Decimal("1.5"), "is a Decimal; give a string, a number"),
+    (1j, "is a complex; give"),
+    (object, "is a type; give"),
+    (["a", 5], "x[1] is an int; a list holds strings alone"),
+    ([["a"]], "x[0] is a list; a list holds strings alone"),
+    ([None], "x[0] is None; a list holds strings alone"),
+    (({"a": 1},), "x[0] is a dict; a list holds strings alone"),
+    ((t for t in "ab"), "is a generator; give"),
+    (np.zeros(3), "is a ndarray; give"),
+    ("\ud800", "is not valid Unicode"),
+    (["\ud800"], "is not valid Unicode"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def nowhere() -> Client:
+    return Client(NOWHERE, "af_live_x", retry=RetryPolicy(attempts=1))
+
+
+@pytest.mark.parametrize(("value", "said"), REFUSED, ids=[repr(v)[:30] for v, _ in REFUSED])
+def test_an_attribute_of_another_type_is_refused_by_name(nowhere: Client, value: Any, said: str) -> None:
+    for call, field in (
+        (lambda: nowhere.insert("c", [NewRecord("0", image=b"x"), NewRecord("a", image=b"x", attributes={"x": value})]),
+         "records[1].attributes.x"),
+        (lambda: nowhere.update_records("c", [Patch("a", set_attributes={"x": value})]), "patches[0].attributes.x"),
+    ):  # fmt: skip
+        with pytest.raises(InvalidArgument) as caught:
+            call()
+        assert said in caught.value.message
+        assert caught.value.message.startswith("record 'a': attributes.x")
+        assert caught.value.reason == "ARGUMENT_INVALID"
+        assert caught.value.field.startswith(field)
+
+
+@given(
+    st.one_of(
+        st.text(st.characters(exclude_categories=("Cs",))), st.booleans(), st.integers(-(2**53), 2**53),
+        st.floats(allow_nan=False, allow_infinity=False), st.lists(st.text(st.characters(exclude_categories=("Cs",)))),
+        st.sampled_from([np.float32(1.5), np.int64(7), np.bool_(True), np.str_("red")]),
+    )
+)  # fmt: skip
+def test_what_an_attribute_may_be_arrives_as_it_is(value: Any) -> None:
+    from afterimage.client.convert import record_input
+    from service.rpc.convert import to_attributes
+
+    arrived = to_attributes(record_input(NewRecord("a", image=b"x", attributes={"x": value})).attributes)["x"]
+    assert arrived == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (
+            "1.jpg",
+            "query is text, '1.jpg'; give the picture's bytes, such as Path('1.jpg').read_bytes(), Term(record_id=",
+        ),
+        (Path("1.jpg"), "query is a path, '1.jpg'; give the picture's bytes, such as Path('1.jpg').read_bytes()"),
+        ("https://shop.example/1.jpg", "query is a URL, 'https://shop.example/1.jpg'; give Term(url=...)"),
+        (["1.jpg"], "query is text, '1.jpg'"),
+        (None, "query is None; give the bytes of a picture file"),
+        (5, "query is an int"),
+        (np.zeros(3), "query is a ndarray"),
+        (NewRecord("1", image=b"x"), "query is a NewRecord"),
+        (
+            Term(image=b"x", url="https://x"),
+            "give exactly one of image, url, record_id, vector; image and url are given",
+        ),
+        (Term(image="1.jpg"), "image is text, '1.jpg'"),
+        (Term(record_id=7), "record_id is an int; give '7'"),
+        (Term(vector=["a"]), "vector is no flat sequence of float32 numbers"),
+        (Term(vector=[[1.0]]), "vector is no flat sequence of float32 numbers"),
+        (Term(record_id="1", weight="2"), "weight is of type str; give a number"),
+    ],
+)
+def test_a_query_of_another_kind_is_refused_with_the_remedy(nowhere: Client, query: Any, said: str) -> None:
+    for call in (lambda: nowhere.search("shoes", query), lambda: nowhere.classify("shoes", query, "color")):
+        with pytest.raises(InvalidArgument) as caught:
+            call()
+        assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda c: c.insert("c", [NewRecord(1, image=b"x")]), "record_id is an int; give '1'"),
+        (lambda c: c.insert("c", [NewRecord("1", image="1.jpg")]), "image is text, '1.jpg'; give the picture's bytes"),
+        (lambda c: c.insert("c", [NewRecord("1", image=Path("1.jpg"))]), "image is a path"),
+        (lambda c: c.insert("c", [NewRecord("1", image=b"x", url="https://x")]), "image and url are given"),
+        (lambda c: c.insert("c", [NewRecord("1", image=b"x", product_id=5)]), "product_id is an int; give '5'"),
+        (lambda c: c.insert("c", [NewRecord("1", image=b"x", attributes=["a"])]), "attributes is a list; give a"),
+        (lambda c: c.insert("c", [NewRecord("1", image=b"x", attributes={5: "a"})]), "name of an attribute is an int"),
+        (lambda c: c.insert("c", [{"record_id": "1"}]), "a record is of type dict; give NewRecord"),
+        (lambda c: c.delete_records("c", "123", force=True), "record_ids is a str; give a list, such as ['123']"),
+        (lambda c: c.get_records("c", "123"), "record_ids is a str; give a list, such as ['123']"),
+        (lambda c: c.erase_records("c", record_ids="123"), "record_ids is a str; give a list"),
+        (lambda c: c.erase_records("c", product_ids="123"), "product_ids is a str; give a list"),
+        (lambda c: c.retry_failures("spring", "123"), "record_ids is a str; give a list"),
+        (lambda c: c.get_records("c", [1]), "record_ids[0] is an int; give '1'"),
+        (lambda c: c.search("c", b"x", exclude_record_ids="12"), "exclude_record_ids is a str"),
+        (lambda c: c.search("c", b"x", facets="color"), "facets is a str"),
+        (lambda c: c.search("c", b"x", fields={"color": 1}), "fields is a dict; give a list of strings"),
+        (lambda c: c.encode(["1.jpg"]), "picture is text, '1.jpg'"),
+        (lambda c: c.encode([Picture()]), "give exactly one of image, url; none is given"),
+        (lambda c: c.encode([Picture(b"x", url="https://x")]), "image and url are given"),
+        (lambda c: c.rank("1.jpg", [b"x"]), "picture is text"),
+        (lambda c: c.create_collection("c", learning="yes"), "learning is 'yes'; give \"auto\" or \"off\""),
+        (lambda c: c.create_collection("c", picture_policy="keep"), "picture_policy is 'keep'; give DISCARD"),
+        (lambda c: c.update_collection("c", learning="yes"), "learning is 'yes'"),
+    ],
+)  # fmt: skip
+def test_arguments_of_another_kind_are_refused_with_the_remedy(nowhere: Client, call: Any, said: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        call(nowhere)
+    assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("target", "key", "said"),
+    [
+        ("http://localhost:50051", "x", "is a URL; give HOST:PORT without http://, such as localhost:50051"),
+        ("https://shop.example", "x", "without https://, such as shop.example, and the server's CA for TLS"),
+        ("localhost", "x", "'localhost' is not HOST:PORT, such as localhost:50051"),
+        ("", "x", "is not HOST:PORT"),
+        ("localhost:many", "x", "is not HOST:PORT"),
+        ("localhost:1/path", "x", "is not HOST:PORT"),
+        ("localhost:1", "af_live_\u00e4", "the API key holds a blank or a character that no API key has"),
+        ("localhost:1", "a b", "the API key holds a blank"),
+    ],
+)
+def test_a_target_or_key_that_reaches_no_server_is_refused(target: str, key: str, said: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        Client(target, key)
+    assert said in caught.value.message
+
+
+async def test_the_client_to_await_refuses_the_same(server) -> None:
+    with pytest.raises(InvalidArgument, match="without http://"):
+        AsyncClient("http://localhost:1", "x")
+    async with AsyncClient(NOWHERE, "x\n") as client:  # the end of a line in a key file is no part of the key
+        with pytest.raises(InvalidArgument, match="query is text"):
+            await client.search("shoes", "1.jpg")
+
+
+def test_in_an_import_a_record_that_cannot_be_sent_fails_alone_and_in_its_place(client: Client) -> None:
+    client.create_collection("c")
+    bad: dict[int, Any] = {0: {"x": None}, 3: {"x": {"a": 1}}, 4: {"x": [1]}, 69: {"x": float("nan")}}
+    records = (NewRecord(str(n), vector=[1.0] * 448, attributes=bad.get(n, {})) for n in range(70))
+    results = list(client.import_records("c", records))
+    assert [r.record_id for r in results] == [str(n) for n in range(70)]
+    assert {int(r.record_id) for r in results if r.error is not None} == set(bad)
+    assert results[3].error is not None
+    assert (results[3].error.reason, results[3].error.field) == ("ARGUMENT_INVALID", "attributes.x")
+    assert client.count_records("c") == 66
+    assert [r.outcome for r in client.import_records("c", [NewRecord("1", image="1.jpg")])] == ["failed"]
+
+
+def test_what_the_source_of_an_import_raises_comes_out_as_it_is(client: Client) -> None:
+    client.create_collection("c")
+
+    def records():
+        yield NewRecord("1", vector=[1.0] * 448)
+        raise ZeroDivisionError("in the shop's own code")
+
+    seen = []
+    with pytest.raises(ZeroDivisionError, match="the shop's own code"):  # noqa: PT012
+        for result in client.import_records("c", records()):
+            seen.append(result.record_id)
+    assert client.count_records("c") == len(seen)
+
+
+def test_a_picture_may_be_given_by_url_and_learning_when_a_collection_is_made(client: Client) -> None:
+    assert client.create_collection("off", learning="off").learning == "off"
+    assert client.create_collection("on").learning == "auto"
+    [there] = client.encode([Picture(url="https://192.0.2.1/1.jpg")])
+    assert there.error is not None
+    assert there.error.reason in ("URL_FORBIDDEN", "URL_UNREACHABLE", "URL_INVALID")
+
+
+def test_the_server_says_from_where_on_pictures_are_near_duplicates(client: Client) -> None:
+    info = client.server_info()
+    [builtin] = [e for e in info.encoders if e.id == "builtin"]
+    assert 0 < builtin.near_duplicate_distance < 0.5
+    assert "search" in info.scopes
+    assert client.encode([png(1)])[0].error is None
+
+
+def test_an_example_of_another_kind_is_refused_with_the_remedy(client: Client) -> None:
+    client.create_training_set("shoes")
+    for example, said in (
+        (NewExample("1", "boot", image="1.jpg"), "image is text"),  # type: ignore[arg-type]
+        (NewExample(1, "boot", image=b"x"), "example_id is an int; give '1'"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidArgument, match=said):
+            list(client.add_examples("shoes", [example]))
+    with pytest.raises(InvalidArgument, match="example_ids is a str"):
+        client.delete_examples("shoes", "12")
