@@ -10,8 +10,8 @@ from index.errors import InvalidInput
 from service.errors import Reason, ServiceError
 from service.intake.links import parse_link
 from service.sync.feed_files import PREFIX
+from service.sync.feeds.encodings import encoding_of
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
-from service.sync.feeds.text import encoding_of
 from service.sync.model import Guards, SourceConfig
 from service.sync.schedule import check_schedule
 

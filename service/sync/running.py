@@ -129,7 +129,7 @@ class Runner:
         assert spool is not None
         if config.url.startswith(PREFIX) and files.path(config.url).is_dir():
             return FeedFormat.FOLDER, iter(files.items(config.url))
-        return read_feed(spool.reader(), spool.size, config.options)
+        return read_feed(spool.reader(), spool.size, config.options, config.url)
 
     def _heard(self, items: int) -> None:
         self.progress.read = items

@@ -1,63 +1,82 @@
-"""Feeds in JSON: a line for each item, or Shopify's products.json."""
+"""Feeds in JSON: a line for each item, or documents with the items somewhere in them, such as Shopify's
+products.json."""
 
 from __future__ import annotations
 
-import io
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
-from service.sync.feeds.model import FeedError, Problem, Row
-from service.sync.feeds.text import TextLines, encoding_of
+from service.sync.feeds.json_documents import Path, document_items, find_items, is_open
+from service.sync.feeds.json_values import NotAnObject, fields_of, parse_object
+from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError, FeedFormat, Problem, Row
+from service.sync.feeds.text import TextLines
+from service.sync.feeds.values.names import FieldNames, is_picture, looks_like_an_item
 
 MAX_DOCUMENT_BYTES = 64 << 20
+_SHOPIFY = frozenset({"variants", "vendor", "handle", "body (html)", "body_html", "images"})
+_FIRST_LINE = re.compile(r"[^\r\n]*[\r\n]")
 
 
-def jsonl_rows(stream: io.BufferedReader, *, encoding: str = "") -> Iterator[Row | Problem]:
+def json_format(text: str, own: frozenset[str]) -> FeedFormat:
+    """Which kind of JSON a feed is that begins with this text."""
+    first = _FIRST_LINE.match(text)
+    try:
+        line = orjson.loads(first[0] if first else text)
+    except orjson.JSONDecodeError:
+        line = None
+        if first and not text.startswith("[") and not is_open(first[0]):
+            return FeedFormat.JSONL  # whose first line is damaged
+    if isinstance(line, dict):
+        names = FieldNames()
+        fields = {names.field(n) for n in line}
+        if looks_like_an_item(fields, own) and any(is_picture(f) or f in own for f in fields):
+            return FeedFormat.JSONL
+    try:
+        found = find_items(iter([text]), own)
+    except FeedError:
+        return FeedFormat.JSON
+    if found is None:
+        return FeedFormat.JSONL if isinstance(line, dict) and not _is_page(line) else FeedFormat.JSON
+    if found.path == () and not text.startswith("[") and (isinstance(line, dict) or first is None):
+        return FeedFormat.JSONL
+    is_shopify = found.path == ("products", None) and found.fields & _SHOPIFY
+    return FeedFormat.SHOPIFY_JSON if is_shopify else FeedFormat.JSON
+
+
+def jsonl_rows(lines: TextLines, names: FieldNames) -> Iterator[Row | Problem]:
     """The objects of a feed. Raises FeedError; FEED_TRUNCATED where the last line is cut short."""
-    lines = TextLines(stream, encoding_of(stream.peek(1 << 20), encoding))
     for line in lines:
-        if not line.strip():
+        if line.too_long:
+            yield Problem(line.number, f"the line is longer than {MAX_ITEM_CHARS} characters")
+            continue
+        if not line.text.strip():
             continue
         try:
-            found = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
+            yield Row(line.number, fields_of(parse_object(line.text, names), names))
+        except NotAnObject as error:
             if not lines.ended:
-                raise FeedError("FEED_TRUNCATED", f"the feed ends within line {lines.number}") from None
-            yield Problem(lines.number, f"the line is no JSON: {error}")
+                raise FeedError("FEED_TRUNCATED", f"the feed ends within line {line.number}") from None
+            yield Problem(line.number, f"the line {error}")
+
+
+def document_rows(blocks: Iterator[str], path: Path, names: FieldNames, *, shopify: bool) -> Iterator[Row | Problem]:
+    """The items at a path of one or several documents; `line` counts them. Raises FeedError."""
+    for number, name, text in document_items(blocks, path):
+        if text is None:
+            yield Problem(number, f"the item is longer than {MAX_ITEM_CHARS} characters", name)
             continue
-        if isinstance(found, dict):
-            yield Row(lines.number, {str(n).lower(): v for n, v in found.items()})
-        else:
-            yield Problem(lines.number, "the line is no JSON object")
-
-
-def shopify_rows(stream: io.BufferedReader) -> Iterator[Row]:
-    """The products of /products.json, or of several such documents with a line for each; `line` counts products. Raises
-    FeedError."""
-    number = 0
-    for content in _documents(stream):
-        for product in products_of(content):
-            number += 1
-            yield Row(number, _product_fields(product))
-
-
-def _documents(stream: io.BufferedReader) -> Iterator[bytes]:
-    first = stream.readline(MAX_DOCUMENT_BYTES)
-    try:
-        orjson.loads(first)
-    except orjson.JSONDecodeError:  # one document over many lines
-        content = first + stream.read(MAX_DOCUMENT_BYTES + 1)
-        if len(content) > MAX_DOCUMENT_BYTES:
-            message = "products.json has more than 64 MiB; give the shop's URL without a page, or JSON lines"
-            raise FeedError("FEED_TOO_LARGE", message) from None
-        yield content
-        return
-    yield first
-    while line := stream.readline(MAX_DOCUMENT_BYTES):
-        if line.strip():
-            yield line
+        try:
+            found = parse_object(text, names)
+        except NotAnObject as error:
+            yield Problem(number, f"the item {error}", name)
+            continue
+        fields = _product_fields(found) if shopify and _is_product(found) else fields_of(found, names)
+        if name and path[-1:] != (name,):
+            fields.setdefault("id", name)
+        yield Row(number, fields)
 
 
 def products_of(content: bytes) -> list[Mapping[str, Any]]:
@@ -72,14 +91,26 @@ def products_of(content: bytes) -> list[Mapping[str, Any]]:
     return products
 
 
+def _is_page(line: Mapping[str, Any]) -> bool:
+    return any(n in line for n in ("products", "items", "data"))
+
+
+def _is_product(found: Mapping[str, Any]) -> bool:
+    images = found.get("images")
+    has_sources = isinstance(images, list) and any(isinstance(i, dict) and "src" in i for i in images)
+    return has_sources or isinstance(found.get("variants"), list)
+
+
 def _product_fields(product: Mapping[str, Any]) -> dict[str, object]:
     images = [i.get("src") for i in product.get("images") or () if isinstance(i, dict)]
+    if not images and isinstance(product.get("image"), dict):
+        images = [product["image"].get("src")]
     variants = [v for v in product.get("variants") or () if isinstance(v, dict)]
     tags = product.get("tags") or ()
     fields = {
-        "id": str(product.get("id") or ""), "image_link": [i for i in images if isinstance(i, str)],
+        "id": product.get("id"), "image_link": [i for i in images if isinstance(i, str)],
         "title": product.get("title"), "brand": product.get("vendor"), "product_type": product.get("product_type"),
-        "tags": [t.strip() for t in (tags.split(",") if isinstance(tags, str) else tags)],
+        "tags": [str(t).strip() for t in (tags.split(",") if isinstance(tags, str) else tags)],
         "price": variants[0].get("price") if variants else None, "handle": product.get("handle"),
     }  # fmt: skip
     return {n: v for n, v in fields.items() if v}

@@ -9,6 +9,10 @@ from typing import NamedTuple
 
 from index.model import Attributes
 
+MAX_ITEM_CHARS = 1 << 20  # of a line, a row or an item; a longer one fails alone
+MAX_FIELD_CHARS = 1 << 16  # of an XML element that are kept; no id, link or attribute is longer
+MAX_FIELDS = 2000  # of an item
+
 
 class FeedFormat(StrEnum):
     """Formats that are understood."""
@@ -17,6 +21,7 @@ class FeedFormat(StrEnum):
     TABLE = "table"  # CSV or TSV with a header: Google, Meta, or of one's own with a mapping
     SHOPIFY_CSV = "shopify-csv"
     SHOPIFY_JSON = "shopify-json"  # /products.json
+    JSON = "json"  # one document: a list of items, wherever it stands
     JSONL = "jsonl"
     FOLDER = "folder"  # picture files below a folder of the operator's
 
@@ -27,7 +32,8 @@ class FieldType(StrEnum):
     TEXT = "text"
     NUMBER = "number"  # "12.50 EUR" is 12.5
     BOOLEAN = "boolean"
-    LIST = "list"  # separated by commas
+    LIST = "list"  # JSON, or separated by |, ends of lines, commas or semicolons
+    PRICE = "price"  # "12.50 EUR" is 12.5, with a second attribute NAME_currency
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Row(NamedTuple):
 
 class Item(NamedTuple):
     """A thing that a shop sells. `pictures`: URLs, the main one first. `left_out`: attributes whose value did not fit
-    their type."""
+    their type. `notes`: what of the item was left out, and why, for people."""
 
     line: int
     item_id: str
@@ -77,6 +83,23 @@ class Item(NamedTuple):
     attributes: Attributes
     deleted: bool = False
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a field of a feed is understood. name: as the feed writes it; role: `id`, `product id`, `picture`,
+    `attribute`, `deletion` or `left out`; attribute, type: what becomes of it; reason: why it is left out; samples:
+    values as the feed has them; count: items that have it; left_out: how many of these could not be used."""
+
+    name: str
+    role: str
+    attribute: str = ""
+    type: str = ""
+    reason: str = ""
+    samples: tuple[str, ...] = ()
+    count: int = 0
+    left_out: int = 0
 
 
 class Problem(NamedTuple):

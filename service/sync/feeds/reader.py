@@ -1,92 +1,112 @@
-"""A feed as a stream of items: compression, format and fields together."""
+"""A feed as a stream of items: compression, encoding, format and fields together."""
 
 from __future__ import annotations
 
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
 from typing import BinaryIO
 
 from service.sync.feeds import shopify_csv
+from service.sync.feeds.encodings import encoding_of
 from service.sync.feeds.fields import ItemReader
 from service.sync.feeds.inflate import inflated
-from service.sync.feeds.json_feeds import jsonl_rows, shopify_rows
+from service.sync.feeds.json_documents import find_items
+from service.sync.feeds.json_feeds import document_rows, json_format, jsonl_rows
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions, Item, Problem, Row
-from service.sync.feeds.tables import header_of, table_rows
-from service.sync.feeds.text import encoding_of
+from service.sync.feeds.tables import Table, find_header
+from service.sync.feeds.text import Line, TextLines, text_blocks
+from service.sync.feeds.values.names import FieldNames
 from service.sync.feeds.xml_feeds import xml_rows
 
-_HEAD = 1 << 16
+HEAD = 1 << 16
 _HTML = re.compile(r"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S)
-_PRODUCTS = re.compile(r'\s*\{\s*"products"\s*:\s*\[')
+_TABLES = (FeedFormat.TABLE, FeedFormat.SHOPIFY_CSV)
+_DOCUMENTS = (FeedFormat.JSON, FeedFormat.SHOPIFY_JSON)
+Rows = Iterator[Row | Problem]
 
 
-@dataclass(frozen=True)
-class Preview:
-    """What a feed looks like at its beginning."""
-
-    format: FeedFormat
-    items: tuple[Item, ...]
-    problems: tuple[Problem, ...]
-
-
-def read_feed(raw: BinaryIO, size: int, options: FeedOptions) -> tuple[FeedFormat, Iterator[Item | Problem]]:
-    """The format of a feed and its items. `raw` can seek and has so many bytes; the items raise FeedError where the
-    feed goes wrong. Raises FeedError (FEED_EMPTY, FEED_NOT_RECOGNISED, ...)."""
-    stream = inflated(raw, size)
-    head = stream.peek(_HEAD)[:_HEAD]
-    if not head.strip():
-        raise FeedError("FEED_EMPTY", "the feed is empty")
-    found = options.format or detected(head, options)
-    reader = ItemReader(options.mapping)
-    rows = _rows(stream, found, options)
-    return found, (r if isinstance(r, Problem) else reader.item(r) for r in rows)
+def read_feed(
+    raw: BinaryIO, size: int, options: FeedOptions, base_url: str = ""
+) -> tuple[FeedFormat, Iterator[Item | Problem]]:
+    """The format of a feed and its items. `raw` can seek and has `size` bytes; `base_url` is where the feed was had
+    from, for links that are relative. The items raise FeedError where the feed goes wrong. Raises FeedError
+    (FEED_EMPTY, FEED_NOT_RECOGNISED, ...)."""
+    feed = Feed(raw, size, options)
+    reader = ItemReader(options.mapping, base_url)
+    rows = feed.rows(reader)
+    return feed.format, (r if isinstance(r, Problem) else reader.item(r) for r in rows)
 
 
-def preview(raw: BinaryIO, size: int, options: FeedOptions, count: int = 20) -> Preview:
-    """The first items and problems of a feed, of which only the beginning need be there. Raises FeedError where it does
-    not even begin well."""
-    found, items = read_feed(raw, size, options)
-    first: list[Item | Problem] = []
-    try:
-        for item in islice(items, count):
-            first.append(item)  # what there is before an error counts
-    except FeedError as error:
-        if not first or error.reason != "FEED_TRUNCATED":
-            raise
-    return Preview(
-        found, tuple(i for i in first if isinstance(i, Item)), tuple(p for p in first if isinstance(p, Problem))
-    )
+class Feed:
+    """A feed that can be read from its start more than once. Raises FeedError where it does not begin well."""
+
+    def __init__(self, raw: BinaryIO, size: int, options: FeedOptions) -> None:
+        self._raw, self._size, self._options = raw, size, options
+        self.names = FieldNames()
+        self.delimiter = ""
+        self.fields: tuple[str, ...] = ()  # of a table, once its rows are read
+        head = self._stream().peek(HEAD)[:HEAD]
+        if not head.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe"):
+            raise FeedError("FEED_EMPTY", "the feed is empty")
+        self.encoding = encoding_of(head, options.encoding)
+        text = head[self.encoding.mark :].decode(self.encoding.name, "replace").removeprefix("\ufeff")
+        self.has_fallbacks = self.encoding.name == "utf-8" and "\ufffd" in text[:-1]
+        own = ItemReader(options.mapping).own
+        self.format = options.format or _detected(text, options, own)
+
+    def rows(self, reader: ItemReader) -> Rows:
+        """The rows from the start, for a reader which is told of the columns. Raises FeedError."""
+        if self.format is FeedFormat.XML:
+            return xml_rows(self._blocks(), self.names, reader.own)
+        if self.format is FeedFormat.JSONL:
+            return jsonl_rows(self._lines(), self.names)
+        if self.format in _DOCUMENTS:
+            return self._document(reader)
+        if self.format not in _TABLES:
+            raise FeedError("FEED_NOT_RECOGNISED", f"a feed cannot be {self.format}")
+        table = self._table(reader)
+        if self.format is FeedFormat.TABLE:
+            self.fields = table.fields
+            reader.declare(table.fields)
+            return table.rows()
+        return shopify_csv.products(lambda: self._table(reader).rows(), reader.own)
+
+    def _document(self, reader: ItemReader) -> Rows:
+        shape = find_items(self._blocks(), reader.own)
+        if shape is None:
+            raise FeedError("FEED_NOT_RECOGNISED", "there is no list of products in this JSON")
+        shopify = self.format is FeedFormat.SHOPIFY_JSON
+        return document_rows(self._blocks(), shape.path, self.names, shopify=shopify)
+
+    def _table(self, reader: ItemReader) -> Table:
+        table = Table(self._lines(), self._options.delimiter, reader.own, self.names)
+        self.delimiter = table.delimiter
+        return table
+
+    def _stream(self) -> io.BufferedReader:
+        return inflated(self._raw, self._size)
+
+    def _lines(self) -> TextLines:
+        return TextLines(self._stream(), self.encoding)
+
+    def _blocks(self) -> Iterator[str]:
+        return text_blocks(self._stream(), self.encoding)
 
 
-def detected(head: bytes, options: FeedOptions) -> FeedFormat:
+def _detected(text: str, options: FeedOptions, own: frozenset[str]) -> FeedFormat:
     """The format of a feed that begins so. Raises FeedError (FEED_NOT_RECOGNISED)."""
-    text = head.decode(encoding_of(head, options.encoding), "replace").lstrip("\ufeff")
     if _HTML.match(text):
         raise FeedError("FEED_NOT_RECOGNISED", "this is a web page, not a feed")
     start = text.lstrip()[:1]
     if start == "<":
         return FeedFormat.XML
-    if start == "[" or _PRODUCTS.match(text):
-        return FeedFormat.SHOPIFY_JSON
-    if start == "{":
-        return FeedFormat.JSONL
-    columns, _ = header_of(text.lstrip().splitlines()[0], options.delimiter)
-    if shopify_csv.is_shopify_header(columns):
-        return FeedFormat.SHOPIFY_CSV
-    if len(columns) > 1:
-        return FeedFormat.TABLE
-    raise FeedError("FEED_NOT_RECOGNISED", "this is neither XML, nor JSON, nor a table with a header")
-
-
-def _rows(stream: io.BufferedReader, found: FeedFormat, options: FeedOptions) -> Iterator[Row | Problem]:
-    if found is FeedFormat.XML:
-        return xml_rows(stream)
-    if found is FeedFormat.JSONL:
-        return jsonl_rows(stream, encoding=options.encoding)
-    if found is FeedFormat.SHOPIFY_JSON:
-        return shopify_rows(stream)
-    rows = table_rows(stream, encoding=options.encoding, delimiter=options.delimiter)
-    return shopify_csv.products(rows) if found is FeedFormat.SHOPIFY_CSV else rows
+    if start in ("[", "{"):
+        return json_format(text.lstrip(), own)
+    lines = [Line(n, line) for n, line in enumerate(io.StringIO(text, newline=""), 1)]
+    header = find_header(lines[:30], options.delimiter, own)
+    if header is None:
+        raise FeedError("FEED_NOT_RECOGNISED", "this is neither XML, nor JSON, nor a table with a header")
+    names = FieldNames()
+    is_shopify = shopify_csv.is_shopify_header(tuple(names.field(n) for n in header.names))
+    return FeedFormat.SHOPIFY_CSV if is_shopify else FeedFormat.TABLE

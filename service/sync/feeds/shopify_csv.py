@@ -1,62 +1,154 @@
-"""Shopify's product CSV: a product is several rows with one handle, of which only the first names all columns."""
+"""Shopify's product CSV: a product is several rows with one handle, of which only the first names all columns.
+
+Rows of one handle usually stand together. Where they do not, the feed is read twice: first for the handles that come
+again, of which 64 bits each are kept, then for the products, of which only those are held back until all of them is
+there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from array import array
+from collections.abc import Callable, Iterator
 
-from service.sync.feeds.model import Problem, Row
+import numpy as np
+
+from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError, Problem, Row
 
 # Column names changed between versions of the export.
 _NAMES = {
     "handle": ("handle", "url handle"),
     "title": ("title",),
     "brand": ("vendor",),
-    "product_type": ("type", "product type"),
+    "product_type": ("type", "product_type"),
     "tags": ("tags",),
     "price": ("variant price", "price"),
     "status": ("status",),
-    "image_link": ("image src", "product image url"),
+    "image_link": ("image_src", "product_image_url"),
     "variant_image": ("variant image", "variant image url"),
+    "position": ("image position",),
 }
+_PICTURES = ("image_link", "variant_image", "position")
+_MOST_HELD = 16 << 20  # characters of products whose rows are scattered
+_ROW_COSTS = 500
+Rows = Iterator[Row | Problem]
 
 
-def is_shopify_header(columns: list[str]) -> bool:
-    """Whether a table with these columns is Shopify's."""
-    return any(n in columns for n in _NAMES["handle"]) and any(n in columns for n in _NAMES["image_link"])
+def is_shopify_header(fields: tuple[str, ...]) -> bool:
+    """Whether a table with these fields is Shopify's."""
+    return any(n in fields for n in _NAMES["handle"]) and any(n in fields for n in _NAMES["image_link"])
 
 
-def products(rows: Iterator[Row | Problem]) -> Iterator[Row | Problem]:
-    """One row for each handle, its pictures in a list."""
-    current: dict[str, object] = {}
-    line = 0
+def products(rows: Callable[[], Rows], own: frozenset[str]) -> Rows:
+    """One row for each handle, its pictures in a list. `rows`: reads the table from its start, each time it is called;
+    `own`: further fields to keep, which a mapping names."""
+    scattered = _Scattered(rows())
+    held: dict[str, _Product] = {}
+    size = 0
+    for found in _groups(rows(), own):
+        if isinstance(found, Problem) or found.handle not in scattered:
+            yield found if isinstance(found, Problem) else found.row()
+        elif found.handle in held:
+            size += found.size
+            held[found.handle].add(found)
+        elif size + found.size > _MOST_HELD:
+            message = "the rows of this handle do not stand together, as those of too many others; sort the export"
+            yield Problem(found.line, message, found.handle[:256])
+        else:
+            size += found.size
+            held[found.handle] = found
+    for product in held.values():
+        yield product.row()
+
+
+class _Product:
+    """The rows of a handle that were seen so far."""
+
+    def __init__(self, line: int, handle: str) -> None:
+        self.line, self.handle = line, handle
+        self.fields: dict[str, object] = {}
+        self.pictures: dict[str, int] = {}  # with their positions
+        self.size = 0
+
+    def take(self, row: Row, own: frozenset[str]) -> None:
+        values = {name: value for name, old in _NAMES.items() if (value := _first(row, old))}
+        self.size += sum(map(len, values.values())) + _ROW_COSTS
+        if self.size > MAX_ITEM_CHARS:
+            return
+        position = values.get("position", "")
+        for name in ("image_link", "variant_image"):
+            if name in values:
+                at = int(position) if name == "image_link" and position.isdecimal() and len(position) < 6 else 1 << 20
+                self.pictures[values[name]] = min(at, self.pictures.get(values[name], at))
+        for name, value in values.items():
+            if name not in ("handle", *_PICTURES):
+                self.fields.setdefault(name, value.split(",") if name == "tags" else value)
+        for name in own & row.fields.keys():
+            self.fields.setdefault(name, row.fields[name])
+
+    def add(self, other: _Product) -> None:
+        for link, at in other.pictures.items():
+            self.pictures.setdefault(link, at)
+        for name, value in other.fields.items():
+            self.fields.setdefault(name, value)
+        self.size += other.size
+
+    def row(self) -> Row | Problem:
+        if self.size > MAX_ITEM_CHARS:
+            return Problem(self.line, f"the product has more than {MAX_ITEM_CHARS} characters", self.handle[:256])
+        pictures = sorted(self.pictures, key=self.pictures.__getitem__)
+        return Row(self.line, {"id": self.handle, "image_link": pictures, **self.fields})
+
+
+def _groups(rows: Rows, own: frozenset[str]) -> Iterator[_Product | Problem]:
+    """Rows that stand together with one handle; a row without one goes on with the last."""
+    current: _Product | None = None
     for row in rows:
         if isinstance(row, Problem):
             yield row
             continue
-        fields = {name: value for name, old in _NAMES.items() if (value := _first(row, old))}
-        handle = fields.get("handle")
-        if handle and handle != current.get("id"):
-            if current:
-                yield Row(line, current)
-            line, current = row.line, {"id": handle, "image_link": []}
-        if not current:
+        handle = _first(row, _NAMES["handle"])
+        if handle and (current is None or handle != current.handle):
+            if current is not None:
+                yield current
+            current = _Product(row.line, handle)
+        if current is None:
             yield Problem(row.line, "the row names no handle")
-            continue
-        _merge(current, fields)
-    if current:
-        yield Row(line, current)
+        else:
+            current.take(row, own)
+    if current is not None:
+        yield current
 
 
-def _merge(current: dict[str, object], fields: dict[str, str]) -> None:
-    pictures = current["image_link"]
-    assert isinstance(pictures, list)
-    for name in ("image_link", "variant_image"):
-        if name in fields and fields[name] not in pictures:
-            pictures.append(fields[name])
-    for name, value in fields.items():
-        if name not in ("handle", "image_link", "variant_image"):
-            current.setdefault(name, value.split(",") if name == "tags" else value)
+class _Scattered:
+    """Handles whose rows do not stand together, as sorted digests."""
+
+    def __init__(self, rows: Rows) -> None:
+        digests = array("Q")
+        last = ""
+        try:
+            for row in rows:
+                handle = _first(row, _NAMES["handle"]) if isinstance(row, Row) else ""
+                if handle and handle != last:
+                    digests.append(_digest(handle))
+                    last = handle
+        except FeedError:
+            pass  # is met again when the products are read
+        found, counts = np.unique(np.frombuffer(digests, dtype=np.uint64), return_counts=True)
+        self._digests = found[counts > 1]
+
+    def __contains__(self, handle: str) -> bool:
+        if not len(self._digests):
+            return False
+        digest = np.uint64(_digest(handle))
+        at = int(np.searchsorted(self._digests, digest))
+        return at < len(self._digests) and bool(self._digests[at] == digest)
+
+
+def _digest(handle: str) -> int:
+    return int.from_bytes(hashlib.blake2b(handle.encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 
 def _first(row: Row, names: tuple[str, ...]) -> str:
-    return next((str(row.fields[n]) for n in names if n in row.fields), "")
+    value = next((row.fields[n] for n in names if n in row.fields), "")
+    return str(value[0] if isinstance(value, list) else value)

@@ -1,52 +1,67 @@
-"""From bytes to text."""
+"""From bytes to text: in lines or in blocks, neither of which is ever longer than its limit."""
 
 from __future__ import annotations
 
 import codecs
 import io
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from service.sync.feeds.model import FeedError
+from service.sync.feeds.encodings import Encoding
+from service.sync.feeds.model import MAX_ITEM_CHARS
 
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_BLOCK = 1 << 16
+_ENDS = ("\n", "\r")
 
 
-def encoding_of(head: bytes, wanted: str = "") -> str:
-    """The encoding of a feed that begins so: as wanted, by its byte order mark, UTF-8, or else Windows-1252. Raises
-    FeedError where nobody knows the wanted one."""
-    for mark, name in _BOMS:
-        if head.startswith(mark):
-            return name
-    if wanted:
-        try:
-            return codecs.lookup(wanted).name
-        except LookupError:
-            raise FeedError("FEED_DAMAGED", f"no encoding is called {wanted[:40]!r}") from None
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
+class Line(NamedTuple):
+    """number: from 1; text: with its end, and only its beginning where it is `too_long`."""
+
+    number: int
+    text: str
+    too_long: bool = False
 
 
 class TextLines:
-    """Lines of a feed, with their ends. `number` is that of the last one, from 1; `ended` whether it had an end."""
+    """Lines of a feed, with their ends. `ended`: whether the last one had an end."""
 
-    def __init__(self, stream: io.BufferedReader, encoding: str) -> None:
-        self._text, self._encoding = io.TextIOWrapper(stream, encoding, newline=""), encoding
-        self.number = 0
+    def __init__(self, stream: io.BufferedReader, encoding: Encoding, limit: int = MAX_ITEM_CHARS) -> None:
+        stream.read(encoding.mark)
+        self._text = io.TextIOWrapper(stream, encoding.name, encoding.errors, newline="")
+        self._limit, self._number = limit, 0
         self.ended = True
 
     def __iter__(self) -> TextLines:
         return self
 
-    def __next__(self) -> str:
-        try:
-            line = next(self._text)
-        except UnicodeDecodeError as error:
-            if error.reason == "unexpected end of data":
-                raise FeedError("FEED_TRUNCATED", f"the feed ends within line {self.number + 1}") from None
-            message = f"line {self.number + 1} is not {self._encoding}; set the source's encoding, such as cp1252"
-            raise FeedError("FEED_DAMAGED", message) from None
-        self.number += 1
-        self.ended = line.endswith(("\n", "\r"))
-        return line.replace("\0", "")
+    def __next__(self) -> Line:
+        text = self._text.readline(self._limit)
+        if not text:
+            raise StopIteration
+        self._number += 1
+        too_long = len(text) >= self._limit and not text.endswith(_ENDS)
+        last = text
+        while too_long and last and not last.endswith(_ENDS):
+            last = self._text.readline(_BLOCK) or ""
+            text = text[:_BLOCK]
+        self.ended = last.endswith(_ENDS)
+        if self._number == 1:
+            text = text.removeprefix("\ufeff")
+        return Line(self._number, text.replace("\0", "") if "\0" in text else text, too_long)
+
+
+def text_blocks(stream: io.BufferedReader, encoding: Encoding) -> Iterator[str]:
+    """The text of a feed in blocks, without a byte order mark and blanks before it."""
+    stream.read(encoding.mark)
+    decoder = codecs.getincrementaldecoder(encoding.name)(encoding.errors)
+    begun = False
+    while True:
+        block = stream.read(_BLOCK)
+        text = decoder.decode(block, final=not block)
+        if not begun:
+            text = text.lstrip("\ufeff \t\r\n\0")
+            begun = bool(text)
+        if text:
+            yield text
+        if not block:
+            return

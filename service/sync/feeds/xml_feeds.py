@@ -1,103 +1,252 @@
-"""Google Merchant feeds in XML: RSS 2.0 and Atom, one item at a time.
+"""Feeds in XML: Google Merchant's RSS 2.0 and Atom, and documents with products of any other name, one item at a time.
 
 expat is used directly: any document type is refused, so that there are no entities to expand, and nothing but the item
-that is being read is kept.
+that is being read is kept. Python decodes the text, since expat knows four encodings; expat resolves no namespaces
+either, so that a prefix that nobody declared damages no feed.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from xml.parsers import expat
 
-from service.sync.feeds.model import FeedError, Row
+from service.sync.feeds.model import MAX_FIELD_CHARS, MAX_FIELDS, MAX_ITEM_CHARS, FeedError, Problem, Row
+from service.sync.feeds.values.names import FieldNames, is_picture, looks_like_an_item
+from service.sync.feeds.xml_names import Space, XmlNames
 
-_ITEMS = frozenset({"item", "entry"})
-_ROOTS = frozenset({"rss", "feed", "rdf", "channel", "products"})
-_BLOCK = 1 << 16
-_MAX_FIELD = 1 << 16
+_ITEMS = frozenset({"item", "entry", "product", "offer"})
+_ROOTS = frozenset({"rss", "feed", "rdf", "channel", "products", "catalog", "catalogue", "offers", "items"})
+_HEAD = 1 << 18  # characters in which items of other names are searched for
 _MAX_DEPTH = 32
+_MAX_TAG = 1 << 20  # characters of a tag, a comment or the like, which expat has in memory as a whole
+_MOST_ELEMENTS = 1000
+_NOT_ALLOWED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # in no XML, though shops send them
+_MEDIA = frozenset({"enclosure", "content", "thumbnail"})
+_CURRENCIES = ("currency", "currencyid", "currencycode")
 
 
-def xml_rows(stream: io.BufferedReader) -> Iterator[Row]:
-    """The items of a feed. Raises FeedError; FEED_TRUNCATED where the document does not end."""
-    reader = _Reader()
-    while block := stream.read(_BLOCK):
-        yield from reader.feed(block, last=False)
-    yield from reader.feed(b"", last=True)
+def xml_rows(blocks: Iterator[str], names: FieldNames, own: frozenset[str] = frozenset()) -> Iterator[Row | Problem]:
+    """The items of a feed. `own`: fields that a mapping names. Raises FeedError; FEED_TRUNCATED where the document does
+    not end."""
+    head: list[str] = []
+    while sum(map(len, head)) < _HEAD and (block := next(blocks, "")):
+        head.append(block)
+    reader = _Reader(names, _item_elements("".join(head), own))
+    for block in head:
+        yield from reader.feed(block)
+    head.clear()
+    for block in blocks:
+        yield from reader.feed(block)
+    yield from reader.end()
 
 
-class _Reader:
+class _Document:
+    """What all readers of a document refuse."""
+
     def __init__(self) -> None:
-        parser = expat.ParserCreate(namespace_separator=" ")
+        parser = expat.ParserCreate()
         parser.buffer_text = True
-        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
-        parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self._text, self._doctype
-        self._parser = parser
-        self._path: list[str] = []
-        self._fields: dict[str, object] | None = None
-        self._item_depth = self._line = 0
-        self._parts: list[str] = []
-        self._size = 0
-        self._rows: list[Row] = []
+        parser.StartElementHandler, parser.EndElementHandler = self.start, self.finish
+        parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self.text, self._doctype
+        self.parser, self.names = parser, XmlNames()
+        self.path: list[str] = []
+        self._fed = 0
 
-    def feed(self, block: bytes, *, last: bool) -> list[Row]:
-        """The items that end within this block."""
+    def parse(self, text: str, *, last: bool = False) -> None:
+        """Raises FeedError."""
+        text = _NOT_ALLOWED.sub(" ", text)
+        self._fed += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
         try:
-            self._parser.Parse(block, last)
+            self.parser.Parse(text, last)
         except expat.ExpatError as error:
             if last:
-                raise FeedError(
-                    "FEED_TRUNCATED", f"the feed ends within the document, at line {error.lineno}"
-                ) from None
+                message = f"the feed ends within the document, at line {error.lineno}"
+                raise FeedError("FEED_TRUNCATED", message) from None
             message = f"line {error.lineno}: {expat.ErrorString(error.code)}"
             raise FeedError("FEED_DAMAGED", message) from None
-        rows, self._rows = self._rows, []
-        return rows
+        except UnicodeEncodeError:
+            raise FeedError("FEED_DAMAGED", "the feed holds halves of characters") from None
+        if self._fed - self.parser.CurrentByteIndex > _MAX_TAG:
+            line = self.parser.CurrentLineNumber
+            raise FeedError("FEED_DAMAGED", f"line {line}: a tag or comment has more than {_MAX_TAG} characters")
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+        self.names.enter(len(self.path) + 1, attributes)
+        self.path.append(self.names.resolve(tag)[1])
+        if len(self.path) > _MAX_DEPTH:
+            raise FeedError("FEED_DAMAGED", f"line {self.parser.CurrentLineNumber}: elements are nested too deeply")
+
+    def finish(self, tag: str) -> None:
+        """An element ends."""
+        self.names.leave(len(self.path))
+        self.path.pop()
+
+    def text(self, text: str) -> None:
+        """Some of an element's text."""
 
     def _doctype(self, name: str, *_: object) -> None:
         if name.lower() == "html":
             raise FeedError("FEED_NOT_RECOGNISED", "this is a web page, not a feed")
         raise FeedError("FEED_DAMAGED", "the feed declares a document type, which is refused")
 
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        name = tag.rpartition(" ")[2].lower()
-        if not self._path and name not in _ROOTS:
+
+class _Reader(_Document):
+    def __init__(self, names: FieldNames, items: frozenset[tuple[int, str]]) -> None:
+        """`items`: depths and names of elements that are items; empty for the usual ones."""
+        super().__init__()
+        self._fields, self._items = names, items
+        self._item: _Item | None = None
+        self._depth = 0
+        self._rows: list[Row | Problem] = []
+
+    def feed(self, block: str) -> list[Row | Problem]:
+        """The items that end within this block."""
+        self.parse(block)
+        rows, self._rows = self._rows, []
+        return rows
+
+    def end(self) -> list[Row | Problem]:
+        """The items that end with the document."""
+        self.parse("", last=True)
+        rows, self._rows = self._rows, []
+        return rows
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        super().start(tag, attributes)
+        depth, name = len(self.path), self.path[-1]
+        if depth == 1 and name not in _ROOTS and not self._items:
             what = "a web page" if name == "html" else f"a document of <{name[:40]}>"
             raise FeedError("FEED_NOT_RECOGNISED", f"this is {what}, not a feed in RSS or Atom")
-        self._path.append(name)
-        if len(self._path) > _MAX_DEPTH:
-            raise FeedError("FEED_DAMAGED", f"line {self._parser.CurrentLineNumber}: elements are nested too deeply")
-        if self._fields is None and name in _ITEMS:
-            self._fields, self._item_depth, self._line = {}, len(self._path), self._parser.CurrentLineNumber
-        elif self._fields is not None and name == "link" and "href" in attributes:
-            self._add("link", attributes["href"])
-        self._parts, self._size = [], 0
-
-    def _end(self, _: str) -> None:
-        name = self._path.pop()
-        if self._fields is None:
+        if self._item is None:
+            if (depth, name) in self._items if self._items else name in _ITEMS:
+                self._item, self._depth = _Item(self.parser.CurrentLineNumber), depth
+                for attribute, value in attributes.items():
+                    if attribute.lower() in ("id", "sku"):
+                        self._item.add(Space.OTHER, attribute.lower(), value)
             return
-        if len(self._path) + 1 == self._item_depth:
-            self._rows.append(Row(self._line, self._fields))
-            self._fields = None
-        elif len(self._path) == self._item_depth:
-            self._add(name, "".join(self._parts).strip())
-        self._parts, self._size = [], 0
+        self._item.begin(depth - self._depth)
+        if attributes:
+            self._attributes(name, attributes)
 
-    def _text(self, text: str) -> None:
-        if self._fields is not None and self._size < _MAX_FIELD:
-            self._parts.append(text)
-            self._size += len(text)
+    def _attributes(self, name: str, attributes: Mapping[str, str]) -> None:
+        assert self._item is not None
+        if name == "link" and "href" in attributes:
+            if attributes.get("rel", "alternate") == "alternate":
+                self._item.add(Space.PLAIN, "link", attributes["href"])
+        elif name in _MEDIA and "url" in attributes:
+            kind = attributes.get("type", attributes.get("medium", "image"))
+            if kind.startswith("image"):
+                self._item.add(Space.OTHER, "media_image", attributes["url"])
+        for attribute, value in attributes.items():
+            if attribute.lower() in _CURRENCIES:
+                self._item.currency = value
 
-    def _add(self, name: str, value: str) -> None:
-        assert self._fields is not None
-        if not value:
+    def finish(self, tag: str) -> None:
+        depth = len(self.path)
+        if self._item is not None:
+            if depth == self._depth:
+                self._rows.append(self._item.row(self._fields))
+                self._item = None
+            elif depth <= self._depth + 3:
+                container = self.path[self._depth] if depth > self._depth + 1 else ""
+                self._item.finish(*self.names.resolve(tag), container)
+        super().finish(tag)
+
+    def text(self, text: str) -> None:
+        if self._item is not None:
+            self._item.take(text)
+
+
+class _Item:
+    """One item while it is read."""
+
+    def __init__(self, line: int) -> None:
+        self._line = line
+        self._values: dict[str, tuple[Space, list[str]]] = {}
+        self._parts: list[str] = []
+        self._field_size = self._size = self._count = 0
+        self.currency = ""
+
+    def begin(self, _: int) -> None:
+        """A field begins."""
+        self._parts, self._field_size, self.currency = [], 0, ""
+
+    def take(self, text: str) -> None:
+        """Text of the field."""
+        room = min(MAX_FIELD_CHARS - self._field_size, MAX_ITEM_CHARS - self._size)
+        if room > 0:  # what is longer is cut
+            self._parts.append(text[:room])
+            self._field_size += len(text)
+            self._size += min(len(text), room)
+
+    def finish(self, space: Space, name: str, container: str) -> None:
+        """The field ends. `container`: the item's own field that it is in; empty where it is one itself."""
+        value = "".join(self._parts).strip()
+        self._parts, self._field_size = [], 0
+        if container:  # <images><image>...</image></images>
+            name = container if is_picture(container) or container in ("tags", "labels") else ""
+        if value and self.currency and name:
+            value, self.currency = f"{value} {self.currency}", ""
+        if name:
+            self.add(space, name, value)
+
+    def add(self, space: Space, name: str, value: str) -> None:
+        """A field with its value."""
+        self._count += 1
+        if not value or self._count > MAX_FIELDS:
             return
-        before = self._fields.get(name)
-        if before is None:
-            self._fields[name] = value
-        elif isinstance(before, list):
-            before.append(value)
-        else:
-            self._fields[name] = [before, value]
+        self._size += len(name) + 64
+        before = self._values.get(name)
+        if before is None or space < before[0]:
+            self._values[name] = (space, [value])
+        elif space == before[0]:
+            before[1].append(value)
+
+    def row(self, names: FieldNames) -> Row | Problem:
+        """The whole item."""
+        if self._size >= MAX_ITEM_CHARS or self._count > MAX_FIELDS:
+            message = f"the item has more than {MAX_FIELDS} fields or {MAX_ITEM_CHARS} characters"
+            return Problem(self._line, message, self._values.get("id", (0, [""]))[1][0][:256])
+        fields: dict[str, object] = {}
+        for name, (_, values) in self._values.items():
+            field = names.field(name)
+            if field in fields:
+                before = fields[field]
+                values = [*(before if isinstance(before, list) else [str(before)]), *values]
+            fields[field] = values if len(values) > 1 else values[0]
+        return Row(self._line, fields)
+
+
+class _Shapes(_Document):
+    """Which elements have which fields, at the beginning of a document."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: dict[tuple[int, str], set[str]] = {}
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        super().start(tag, attributes)
+        if len(self.fields) < _MOST_ELEMENTS:
+            names = FieldNames()
+            if len(self.path) > 2:
+                self.fields.setdefault((len(self.path) - 1, self.path[-2]), set()).add(names.field(self.path[-1]))
+            if "id" in attributes and len(self.path) > 1:
+                self.fields.setdefault((len(self.path), self.path[-1]), set()).add("id")
+
+
+def _item_elements(head: str, own: frozenset[str]) -> frozenset[tuple[int, str]]:
+    """The outermost elements that look like items by their fields; empty where the usual names are to be used."""
+    shapes = _Shapes()
+    try:
+        shapes.parse(head)
+    except FeedError:
+        pass  # is met again when the items are read
+    if any(name in ("item", "entry") for _, name in shapes.fields):
+        return frozenset()
+    found = [
+        place for place, fields in shapes.fields.items()
+        if looks_like_an_item(fields, own) and any(is_picture(f) or f in own for f in fields)
+    ]  # fmt: skip
+    return frozenset([min(found)]) if found else frozenset()

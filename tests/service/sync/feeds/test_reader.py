@@ -11,7 +11,7 @@ import pytest
 
 from service.sync.feeds.inflate import inflated
 from service.sync.feeds.model import AttributeField, FeedError, FeedFormat, FeedOptions, FieldMapping, FieldType
-from service.sync.feeds.reader import preview
+from service.sync.feeds.preview import preview
 from tests.support.feeds import RSS, jsonl, read, rss, table
 
 ITEM = {
@@ -20,7 +20,7 @@ ITEM = {
     "additional_image_link": ["https://shop.example/1b.jpg", "https://shop.example/1c.jpg?a=1%2C2"],
 }  # fmt: skip
 PICTURES = ("https://shop.example/1.jpg", "https://shop.example/1b.jpg", "https://shop.example/1c.jpg?a=1%2C2")
-ATTRIBUTES = {"title": "Shoe & sole", "price": 1299.5, "brand": "Øre"}
+ATTRIBUTES = {"title": "Shoe & sole", "price": 1299.5, "price_currency": "EUR", "brand": "Øre"}
 
 
 @pytest.mark.parametrize(
@@ -194,16 +194,22 @@ def test_a_preview_shows_the_first_items_and_problems() -> None:
     assert (len(seen.items), len(seen.problems)) == (6, 4)
 
 
-def test_an_encoding_that_does_not_fit_is_named_with_the_remedy() -> None:
+def test_bytes_that_are_not_utf_8_are_read_as_windows_1252_wherever_they_stand() -> None:
     content = (
-        b"id\timage_link\ttitle\n" + b"1\thttps://s.example/1.jpg\tx\n" * 4000 + b"2\thttps://s.example/1.jpg\t\xff\n"
+        b"id\timage_link\ttitle\n"
+        + b"1\thttps://s.example/1.jpg\t\xc3\xbc\n" * 4000
+        + b"2\thttps://s.example/1.jpg\t\xfc\x80\n"
     )
-    with pytest.raises(FeedError, match="cp1252"):
-        read(content)
-    _, items, _ = read(content, FeedOptions(encoding="cp1252"))
-    assert items[-1].attributes == {"title": "ÿ"}
-    with pytest.raises(FeedError, match="no encoding"):
-        read(content, FeedOptions(encoding="klingon"))
+    _, items, _ = read(content)
+    assert [i.attributes["title"] for i in (items[0], items[-1])] == ["ü", "ü€"]
+    _, items, _ = read(content, FeedOptions(encoding="latin-2"))
+    assert items[0].attributes["title"] == "Ăź"
+
+
+def test_an_encoding_that_nobody_knows_is_named() -> None:
+    with pytest.raises(FeedError, match="klingon") as caught:
+        read(table([ITEM]), FeedOptions(encoding="klingon"))
+    assert caught.value.reason == "FEED_DAMAGED"
 
 
 def zipped(content: bytes) -> bytes:

@@ -1,0 +1,292 @@
+"""Items within JSON documents of any size, wherever they stand: a list, lists in objects, objects by their ids.
+
+The text is cut into items by its brackets alone, so that one item that is no JSON, or is too long, fails alone, and
+nothing but one item is in memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import orjson
+
+from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError
+from service.sync.feeds.values.names import FieldNames, is_picture, looks_like_an_item
+
+Step = str | None  # a name, or None for any member of a list
+Path = tuple[Step, ...]
+ANY_NAME = "\0any"  # a step to any value of an object
+_BLANKS = re.compile(r"[\s,:]*+")
+_ATOM = re.compile(r'[^\s"{}\[\],:]++')
+_IN_STRING = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_TO_BRACKET = re.compile(r'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+[{}\[\]]', re.DOTALL)
+_LONGEST_NAME = 256
+_MAX_DEPTH = 64
+_ENOUGH = 1 << 20  # characters after which a list that was found is taken
+_MOST_PATHS = 20_000
+
+
+class FoundItem(NamedTuple):
+    """number: from 1; name: of the item in an object of items; text: None where it is too long."""
+
+    number: int
+    name: str
+    text: str | None
+
+
+class Shape(NamedTuple):
+    """Where the items of a document are, and the fields that the first ones have."""
+
+    path: Path
+    fields: frozenset[str]
+
+
+def find_items(blocks: Iterator[str], own: frozenset[str] = frozenset()) -> Shape | None:
+    """Where the items are: the outermost objects with an id and a picture, else with an id and a title or price. None
+    where there are none. Raises FeedError (FEED_EMPTY) where there is an empty list alone."""
+    walk = _Walk(blocks)
+    names = FieldNames()
+    fields: dict[Path, set[str]] = {}
+    empty_list = False
+    try:
+        for event in walk.events():
+            if event == "name" and len(fields) < _MOST_PATHS:
+                fields.setdefault(walk.path(), set()).add(names.field(walk.name))
+            empty_list = empty_list or event == "]"
+            if walk.text.taken > _ENOUGH and (found := _best(fields, own)) is not None and None in found.path:
+                return found
+    except FeedError:
+        pass  # is met again when the items are read
+    best = _best(fields, own)
+    if best is None and empty_list and walk.whole:
+        raise FeedError("FEED_EMPTY", "the feed has no items")
+    return best
+
+
+def document_items(blocks: Iterator[str], path: Path) -> Iterator[FoundItem]:
+    """The items at a path, of one document or of several behind each other. Raises FeedError."""
+    walk = _Walk(blocks)
+    number = 0
+    for event in walk.events(path):
+        if event == "item":
+            number += 1
+            yield FoundItem(number, walk.item_name, walk.item)
+
+
+def is_open(text: str) -> bool:
+    """Whether a text is the beginning of a longer JSON document: it ends within its brackets, but not within a
+    string."""
+    walk = _Walk(iter([text]))
+    try:
+        for _ in walk.events():
+            pass
+    except FeedError as error:
+        return error.reason == "FEED_TRUNCATED" and not walk.text.in_string
+    return False
+
+
+def _best(fields: dict[Path, set[str]], own: frozenset[str]) -> Shape | None:
+    """The best place: objects with pictures before others, several before one, outer before inner."""
+    places = {p: f for p, f in fields.items() if looks_like_an_item(f, own)} | _by_name(fields)
+    best: tuple[tuple[bool, bool, int], Shape] | None = None
+    for path, found in places.items():
+        has_picture = any(is_picture(f) or f in own for f in found)
+        rank = (has_picture, None in path or path[-1:] == (ANY_NAME,), -len(path))
+        if best is None or rank > best[0]:
+            best = rank, Shape(path, frozenset(found))
+    return None if best is None else best[1]
+
+
+def _by_name(fields: dict[Path, set[str]]) -> dict[Path, set[str]]:
+    """Objects that hold items by their ids: most of the values in them are items but for an id of their own."""
+    items: Counter[Path] = Counter()
+    all_values: Counter[Path] = Counter()
+    merged: dict[Path, set[str]] = {}
+    for path, found in fields.items():
+        if path and path[-1] is not None:
+            all_values[path[:-1]] += 1
+            if any(map(is_picture, found)) and {"title", "name", "price"} & found:
+                items[path[:-1]] += 1
+                merged.setdefault((*path[:-1], ANY_NAME), set()).update(found)
+    return {p: f for p, f in merged.items() if items[p[:-1]] > 1 and 2 * items[p[:-1]] > all_values[p[:-1]]}
+
+
+class _Text:
+    """What was read of a document and not used yet."""
+
+    def __init__(self, blocks: Iterator[str]) -> None:
+        self._blocks = blocks
+        self.buffer, self.at, self.taken = "", 0, 0
+        self.in_string = False
+
+    def more(self, keep: int) -> bool:
+        """Reads on; what stands before `keep` is forgotten."""
+        parts = [self.buffer[keep:]]
+        wanted = max(1, len(parts[0]))  # twice as much each time: what is looked at again is little
+        while wanted > 0 and (block := next(self._blocks, "")):
+            parts.append(block)
+            wanted -= len(block)
+        self.buffer = "".join(parts)
+        self.taken += len(self.buffer) - len(parts[0])
+        self.at -= keep
+        return len(parts) > 1
+
+    def next(self) -> str:
+        """The next character that is neither blank, comma nor colon; empty at the end."""
+        while True:
+            self.at = _BLANKS.match(self.buffer, self.at).end()  # type: ignore[union-attr]
+            if self.at < len(self.buffer):
+                return self.buffer[self.at]
+            if not self.more(self.at):
+                return ""
+
+    def string(self) -> str:
+        """The string that begins here, of which only so much is kept as a name may have. Raises FeedError."""
+        self.at += 1
+        kept = ""
+        self.in_string = True
+        while True:
+            end = _IN_STRING.match(self.buffer, self.at).end()  # type: ignore[union-attr]
+            kept = (kept + self.buffer[self.at : min(end, self.at + _LONGEST_NAME)])[:_LONGEST_NAME]
+            if end < len(self.buffer) and self.buffer[end] == '"':
+                self.at, self.in_string = end + 1, False
+                return kept
+            self.at = end
+            if not self.more(end):
+                raise FeedError("FEED_TRUNCATED", "the feed ends within a string")
+
+    def atom(self) -> None:
+        """Passes a number or a word."""
+        while True:
+            found = _ATOM.match(self.buffer, self.at)
+            self.at = found.end() if found else self.at
+            if self.at < len(self.buffer) or not self.more(self.at):
+                return
+
+    def object(self) -> str | None:
+        """The object that begins here; None where it is too long. Raises FeedError."""
+        brackets, at = "", self.at
+        while True:
+            found = _TO_BRACKET.match(self.buffer, at)
+            if found is not None:
+                at = found.end()
+                brackets = _after(brackets, self.buffer[at - 1])
+                if not brackets:
+                    text, self.at = self.buffer[self.at : at], at
+                    return text if len(text) <= MAX_ITEM_CHARS else None
+            elif len(self.buffer) - self.at > MAX_ITEM_CHARS:
+                self.at = at
+                self._skip(brackets)
+                return None
+            else:
+                start = self.at
+                if not self.more(start):
+                    raise FeedError("FEED_TRUNCATED", "the feed ends within an item")
+                at -= start
+            if len(brackets) > _MAX_DEPTH:
+                self.at = at
+                self._skip(brackets)
+                return None
+
+    def _skip(self, brackets: str) -> None:
+        while brackets:
+            char = self.next()
+            if not char:
+                raise FeedError("FEED_TRUNCATED", "the feed ends within an item")
+            if char == '"':
+                self.string()
+            elif char in "{}[]":
+                brackets = _after(brackets, char)
+                self.at += 1
+                if len(brackets) > MAX_ITEM_CHARS:
+                    raise FeedError("FEED_DAMAGED", "the document is nested too deeply")
+            else:
+                self.atom()
+
+
+class _Walk:
+    """Goes through documents, event by event."""
+
+    def __init__(self, blocks: Iterator[str]) -> None:
+        self.text = _Text(blocks)
+        self.name = self.item_name = ""
+        self.item: str | None = None
+        self.whole = False
+        self._steps: list[Step] = []  # of the containers that are open: to the value that is read
+        self._kinds: list[str] = []
+
+    def path(self) -> Path:
+        """Of the object whose name was just read."""
+        return tuple(self._steps[:-1])
+
+    def events(self, items_at: Path | None = None) -> Iterator[str]:
+        """`name` (of an object's value), `item`, `]` at the end of an empty list. Raises FeedError."""
+        expects_name = False
+        text, opened = self.text, False
+        while char := text.next():
+            if char == '"':
+                found = text.string()
+                if expects_name and self._kinds and self._kinds[-1] == "{":
+                    self.name = self._steps[-1] = _unescaped(found)
+                    yield "name"
+                    expects_name, opened = False, False
+                    continue
+            elif char == "{" and items_at is not None and self._is_at(items_at):
+                self.item, self.item_name = text.object(), self._steps[-1] or "" if self._steps else ""
+                yield "item"
+            elif char in "{[":
+                self._open(char)
+                text.at += 1
+                expects_name, opened = char == "{", True
+                continue
+            elif char in "}]":
+                text.at += 1
+                self._close(char)
+                if opened and char == "]":
+                    yield "]"
+            else:
+                before = text.at
+                text.atom()
+                if text.at == before:
+                    text.at += 1
+            opened = False
+            expects_name = bool(self._kinds) and self._kinds[-1] == "{"
+        if self._kinds:
+            raise FeedError("FEED_TRUNCATED", "the feed ends within the document")
+        self.whole = True
+
+    def _is_at(self, path: Path) -> bool:
+        return len(self._steps) == len(path) and all(
+            p == s or (p == ANY_NAME and s is not None) for p, s in zip(path, self._steps, strict=True)
+        )
+
+    def _open(self, char: str) -> None:
+        if len(self._kinds) >= _MAX_DEPTH:
+            raise FeedError("FEED_DAMAGED", "the document is nested too deeply")
+        self._kinds.append(char)
+        self._steps.append(None if char == "[" else "")
+
+    def _close(self, char: str) -> None:
+        if not self._kinds or (self._kinds.pop() == "{") != (char == "}"):
+            raise FeedError("FEED_DAMAGED", "the document's brackets do not fit together")
+        self._steps.pop()
+
+
+def _after(brackets: str, char: str) -> str:
+    """The brackets that are open behind one more; one that was forgotten within an item ends with the item."""
+    if char in "{[":
+        return brackets + char
+    opening = brackets.rfind("{" if char == "}" else "[")
+    return brackets[:opening] if opening >= 0 else brackets
+
+
+def _unescaped(name: str) -> str:
+    if "\\" not in name:
+        return name
+    try:
+        return str(orjson.loads(f'"{name}"'))
+    except orjson.JSONDecodeError:
+        return name

@@ -1,0 +1,122 @@
+"""JSON objects without loss: numbers that a float would not hold keep their digits, repeated names become lists."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from service.sync.feeds.values.attributes import WrittenFloat
+from service.sync.feeds.values.names import FieldNames, is_identifier
+
+_LOSSY = float(1 << 53)
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_NOT_JSON = "is no JSON"
+
+
+class NotAnObject(ValueError):
+    """Says why a text is no JSON object."""
+
+
+def parse_object(text: str, names: FieldNames) -> dict[str, Any]:
+    """The object that a text is, with its own names. orjson reads it; what that would change (numbers of 17 and more
+    digits, decimals of an id, repeated names, NaN, halves of characters) is read again with every digit. Raises
+    NotAnObject."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        found = _exactly(text, str(error))
+    else:
+        if type(found) is dict and _is_inexact(text, found, names):
+            found = _exactly(text, _NOT_JSON)
+    if not isinstance(found, dict):
+        raise NotAnObject("is no JSON object")
+    return found
+
+
+def fields_of(found: Mapping[str, Any], names: FieldNames) -> dict[str, object]:
+    """An object's values by the fields that its names mean; null is nothing. Names that mean one field make a list."""
+    fields: dict[str, object] = {}
+    for name, value in found.items():
+        if value is None:
+            continue
+        field = names.field(name)
+        if field in fields:
+            before = fields[field]
+            fields[field] = [*_listed(before), *_listed(value)]
+        else:
+            fields[field] = value
+    return fields
+
+
+def _is_inexact(text: str, found: dict[str, Any], names: FieldNames) -> bool:
+    try:
+        return _names_in(found) < text.count('":') + text.count('" :') or _loses(found, names)
+    except RecursionError:
+        raise NotAnObject("is nested too deeply") from None
+
+
+def _loses(found: Mapping[str, Any], names: FieldNames) -> bool:
+    """Whether a number may have lost digits, or how it was written matters."""
+    for name, value in found.items():
+        if type(value) is float:
+            if not -_LOSSY < value < _LOSSY or is_identifier(names.field(name)):
+                return True
+        elif type(value) is dict and _loses(value, names):
+            return True
+    return False
+
+
+def _names_in(found: Mapping[str, Any]) -> int:
+    count = len(found)
+    for value in found.values():
+        if type(value) is dict:
+            count += _names_in(value)
+        elif type(value) is list:
+            count += sum(_names_in(v) for v in value if type(v) is dict)
+    return count
+
+
+def _exactly(text: str, message: str) -> object:
+    try:
+        found = json.loads(
+            text, parse_float=_written, parse_constant=lambda _: None, object_pairs_hook=_with_repetitions, strict=False
+        )
+    except RecursionError:
+        raise NotAnObject("is nested too deeply") from None
+    except ValueError:
+        raise NotAnObject(f"is no JSON: {message}") from None
+    return _without_halves(found) if _LONE_SURROGATES.search(text) or "\\u" in text else found
+
+
+def _written(digits: str) -> object:
+    found = WrittenFloat(digits)
+    return found if found - found == 0 else digits  # not finite
+
+
+def _with_repetitions(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found and value != found[name]:
+            found[name] = [*_listed(found[name]), *_listed(value)]
+        else:
+            found[name] = value
+    return found
+
+
+def _without_halves(value: Any) -> Any:
+    """Halves of characters (a lone surrogate) become U+FFFD."""
+    if isinstance(value, str):
+        return _LONE_SURROGATES.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_halves(v) for v in value]
+    if isinstance(value, dict):
+        return {_LONE_SURROGATES.sub("\ufffd", n): _without_halves(v) for n, v in value.items()}
+    return value
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

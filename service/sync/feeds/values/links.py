@@ -1,0 +1,124 @@
+"""The links in one cell: `links_in` is the only place that decides where one ends and the next begins.
+
+A link is opaque: nothing of it is decoded or encoded here. A comma, a bar or a blank separates two links only where
+another link begins behind it, and not where it is one address that carries another (`.../fetch/w_400,h_300,https://...`).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from urllib.parse import urljoin
+
+import orjson
+
+MAX_CELL = 1 << 16  # characters of a cell that are looked at
+_MAX_DEPTH = 6  # of lists and objects in each other
+_BEGINS = r"(?:https?:)?//[^\s/]"
+# What stands between two links: a comma or the like with a link behind it, or a line's end.
+_BETWEEN = re.compile(
+    rf"(?<!\s)(?:\s*+[,;|]\s*+(?={_BEGINS})|\s*+[|]\s*+(?=/)|\s++(?=https?://|//[\w-]+\.)|[^\S\r\n]*+[\r\n]\s*+)",
+    re.IGNORECASE,
+)
+_ONE = re.compile(r"[^,;|\s\[\]{}'\"]+")
+_ABSOLUTE = re.compile(rf"\s*{_BEGINS}", re.IGNORECASE)
+_FILES = re.compile(r"\s*[,;|]\s*")
+_FILE = re.compile(r"[^\s].*\.[A-Za-z]{3,5}")
+# Instructions to a picture service, as the last segment of a path: `w_400,h_300`.
+_OPTION = r"[a-z]{1,12}[_=:-][\w.:%()-]+"
+_INSTRUCTIONS = re.compile(
+    rf"/(?:{_OPTION}(?:,{_OPTION})+|(?:fetch|proxy|resize|remote|cdn-cgi/image)/(?:{_OPTION}(?:,{_OPTION})*)?)$",
+    re.IGNORECASE,
+)
+_HOST = re.compile(r"(?:https?:)?//([^/?#\s]+)", re.IGNORECASE)
+_LINK_FIELDS = (
+    "url",
+    "src",
+    "image_link",
+    "image_url",
+    "href",
+    "link",
+    "image",
+    "original",
+    "large",
+    "contentUrl",
+    "node",
+    "nodes",
+    "edges",
+)
+
+
+def links_in(value: object, depth: int = 0) -> list[str]:
+    """The links in a field, in their order: one, several in one text, a list, objects with a link (`url`, `src`), or
+    either of these as JSON text."""
+    if isinstance(value, str):
+        return _links_in_text(value[:MAX_CELL], depth)
+    if depth >= _MAX_DEPTH:
+        return []
+    if isinstance(value, Mapping):
+        return next((links_in(value[n], depth + 1) for n in _LINK_FIELDS if value.get(n)), [])
+    if isinstance(value, list):
+        return [link for part in value for link in links_in(part, depth + 1)]
+    return []
+
+
+def absolute(link: str, base_url: str) -> str:
+    """A link as seen from the feed's own address; unchanged where that is unknown. `//host/...` is https without
+    one."""
+    if base_url.startswith(("http://", "https://")) and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", link):
+        return urljoin(base_url, link)
+    return f"https:{link}" if link.startswith("//") else link
+
+
+def _links_in_text(text: str, depth: int) -> list[str]:
+    if _ONE.fullmatch(text):
+        return [text]
+    text = text.strip()
+    if text[:1] in ("[", "{") and depth < _MAX_DEPTH:
+        structured = _structured(text)
+        if structured is not None:
+            return links_in(structured, depth + 1)
+    if text[:1] in ('"', "'", "<") and len(text) > 2 and text[-1] == {"<": ">"}.get(text[0], text[0]):
+        text = text[1:-1].strip()
+    if not _ABSOLUTE.match(text):
+        return _file_names(text)
+    links: list[str] = []
+    start = 0
+    for between in _BETWEEN.finditer(text):
+        before = text[start : between.start()]
+        if between[0] != "," or not _carries(before, text, between.end()):
+            links.append(before)
+            start = between.end()
+    links.append(text[start:])
+    return [cleaned for link in links if (cleaned := link.strip().rstrip(",;|"))]
+
+
+def _carries(before: str, text: str, end: int) -> bool:
+    """Whether what stands before is an instruction for the link behind it: both are one link."""
+    if not _INSTRUCTIONS.search(before):
+        return False
+    outer, inner = _HOST.match(before), _HOST.match(text, end)
+    return outer is not None and inner is not None and outer[1].lower() != inner[1].lower()
+
+
+def _file_names(text: str) -> list[str]:
+    """Links without a scheme: several only where each ends like a file's name."""
+    parts = [p for p in _FILES.split(text) if p]
+    if len(parts) > 1 and all(_FILE.fullmatch(p) for p in parts):
+        return parts
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line]
+
+
+def _structured(text: str) -> object:
+    """JSON, or a list as Python prints it; None where it is neither."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        found = ast.literal_eval(text) if text.startswith(("['", "[{'", "{'")) else None
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return found if isinstance(found, list | dict) else None

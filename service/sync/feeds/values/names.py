@@ -1,0 +1,159 @@
+"""Names of fields: however a header writes a standard one (`Image Link`, `imageLink`, `image_link (required)`), it is
+the same field; all others keep their names in lower case."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from service.sync.feeds.values.currencies import CODES
+
+IDS = (
+    "id", "record_id", "sku", "item_id", "guid", "offer_id", "unique_id", "product_code", "product_sku", "item_number",
+    "article_number", "artikelnummer", "variant_sku", "handle",
+)  # fmt: skip
+PRODUCT_IDS = ("item_group_id", "product_id", "group_id", "parent_id", "parent_sku", "item_group")
+# The best first: what stands behind is taken only where nothing before it is there.
+PICTURES = (
+    "image_link", "image", "images", "image_url", "image_urls", "image_links", "picture", "pictures", "picture_url",
+    "photo",
+    "photos", "photo_url", "image[0].url", "image_src", "img", "img_url", "imgurl", "main_image", "main_image_url",
+    "base_image", "primary_image", "product_image", "product_image_url", "featured_image", "large_image", "image_file",
+    "media_image", "thumbnail", "thumbnail_url", "small_image",
+)  # fmt: skip
+# `url` is the product's page wherever a feed has a field that is surely a picture's.
+PAGE_OR_PICTURE = "url"
+MORE_PICTURES = (
+    "additional_image_link", "additional_image_links", "additional_images", "additional_image", "additional_image_url",
+    "additional_image_urls", "more_images", "extra_images", "other_images", "gallery", "gallery_images",
+    "media_gallery",
+    "alternate_images", "imgurl_alternative",
+)  # fmt: skip
+PRICES = (
+    "price", "sale_price", "regular_price", "compare_at_price", "old_price", "list_price", "special_price", "msrp",
+)  # fmt: skip
+TAGS = ("tags", "product_tags")
+# Written as numbers here and there, but their digits are a name: kept as text, as written.
+IDENTIFIERS = frozenset(
+    {
+        *IDS, *PRODUCT_IDS, "gtin", "gtin8", "gtin12", "gtin13", "gtin14", "ean", "ean13", "upc", "isbn", "jan",
+        "asin", "mpn",
+        "barcode", "zip", "postcode", "postal_code", "phone", "taric", "hs_code", "supplier_id", "model_number",
+    }
+)  # fmt: skip
+_IDENTIFIER = re.compile(r".*_(id|sku|gtin|ean|upc|isbn|mpn|code|number|no)")
+# What is long, personal or of no use for filtering stays out unless a mapping asks for it.
+NOT_USUAL = frozenset(
+    {"description", "rich_text_description", "deleted", "attributes", "summary", "content", "tax", "shipping"}
+)
+_OTHERS = """
+    title link mobile_link availability availability_date brand condition color size material pattern gender age_group
+    size_type size_system google_product_category product_type custom_label_0 custom_label_1 custom_label_2
+    custom_label_3 custom_label_4 identifier_exists is_bundle adult energy_efficiency_class unit_pricing_measure
+    sale_price_effective_date price_currency currency vendor name
+"""
+INDEXED_PICTURE = re.compile(r"image\[[1-9]\d?\]\.url")
+_NUMBERED_PICTURE = re.compile(
+    r"(?:product|item|additional|main|alt)?(?:image|picture|photo|img|bild)(?:link|url|src|file)?s?[\[(]?(\d{1,2})[\])]?"
+    r"(?:url|link|src|file)?"
+)
+_INDEXED = re.compile(r"(.+?)\[(\d{0,3})\](?:\.(?:tag|value|name))?")
+_ASIDE = re.compile(r"[(\[{]([^)\]}]*)[)\]}]")
+_NO_WORDS = re.compile(r"[\W_]+")
+_UNSEEN = re.compile("[\u200b-\u200f\u2060\ufeff\x00-\x1f]")
+_SAID_OF_A_FIELD = frozenset({"required", "optional", "recommended", "text", "string", "html", "number", "url", "urls"})
+_MOST_KNOWN = 10_000
+_LONG_NAME = 128  # characters
+
+
+def _squash(name: str) -> str:
+    return _NO_WORDS.sub("", name)
+
+
+_STANDARD = {
+    _squash(n): n
+    for n in (*_OTHERS.split(), *NOT_USUAL, *IDENTIFIERS, *TAGS, *PRICES, *MORE_PICTURES, *PICTURES, *PRODUCT_IDS, *IDS)
+}
+_STANDARD |= {"productcodesku": "product_code", "bild": "image", "bildurl": "image_url", "artikelnr": "artikelnummer"}
+_FIELDS = frozenset(_STANDARD.values())
+_IMPORTANT = frozenset({*IDS, *PRODUCT_IDS, *PICTURES, *MORE_PICTURES})
+
+
+class FieldNames:
+    """Of one feed: from names as they are written to fields, and back."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self.written: dict[str, str] = {}
+
+    def field(self, name: str) -> str:
+        """The field that a name means. Equal fields have equal names."""
+        found = self._known.get(name)
+        if found is None:
+            found = field_name(name)
+            if len(name) <= _LONG_NAME and len(self._known) < _MOST_KNOWN:
+                self._known[name] = found
+                self.written.setdefault(found, name.strip())
+        return found
+
+
+def field_name(name: str) -> str:
+    """The standard name that a header means, or the header in lower case. `tags[]` and `tags[0]` are `tags[]`."""
+    text = " ".join(_UNSEEN.sub("", unicodedata.normalize("NFKC", name[: 4 * _LONG_NAME])).split()).strip("'\" #*")
+    lower = text.lower().removeprefix("g:")
+    if INDEXED_PICTURE.fullmatch(lower) or lower == "image[0].url":
+        return lower
+    squashed = _squash(lower)
+    found = _STANDARD.get(squashed) or _aside(lower)
+    if found:
+        return found
+    numbered = _NUMBERED_PICTURE.fullmatch(squashed)
+    if numbered:
+        return f"image[{int(numbered[1])}].url" if int(numbered[1]) else "image[0].url"
+    indexed = _INDEXED.fullmatch(lower)
+    if indexed and indexed[1].strip():
+        base = field_name(indexed[1])
+        return base if base in _IMPORTANT else f"{base}[]"
+    return lower
+
+
+def header_currency(name: str) -> str:
+    """The currency that a header such as `Price (EUR)` names; empty where it names none."""
+    aside = _ASIDE.search(name)
+    code = aside[1].strip().upper() if aside else ""
+    return code if code in CODES else ""
+
+
+def is_picture(field: str) -> bool:
+    """Whether a field surely holds pictures, `url` aside."""
+    return field in PICTURES or field in MORE_PICTURES or INDEXED_PICTURE.fullmatch(field) is not None
+
+
+def is_standard(field: str) -> bool:
+    """Whether a field has a name that many feeds use."""
+    return field == PAGE_OR_PICTURE or field in _FIELDS or is_picture(field)
+
+
+def is_identifier(field: str) -> bool:
+    """Whether a field's digits are a name and no number."""
+    return field in IDENTIFIERS or _IDENTIFIER.fullmatch(field) is not None
+
+
+def looks_like_an_item(fields: set[str] | frozenset[str], own: frozenset[str] = frozenset()) -> bool:
+    """Whether something with these fields is an item: it has an id and a picture, a title or a price. `own`: fields
+    that a mapping names."""
+    has_id = any(f in IDS or f in PRODUCT_IDS or f in own for f in fields)
+    return has_id and any(is_picture(f) or f in ("title", "name", "price") or f in own for f in fields)
+
+
+def _aside(lower: str) -> str:
+    """What a name means without what it says in parentheses, where that is of no importance."""
+    aside = _ASIDE.search(lower)
+    if aside is None:
+        return ""
+    found = _STANDARD.get(_squash(_ASIDE.sub(" ", lower)), "")
+    said = {w.strip() for w in re.split(r"[\s,;/]+", aside[1])}
+    of_no_importance = bool(said) and said <= _SAID_OF_A_FIELD
+    if found in _IMPORTANT and not aside[1].strip().isdigit() and aside[1].strip():
+        return found
+    return found if of_no_importance or (found in PRICES and aside[1].strip().upper() in CODES) else ""
