@@ -75,7 +75,7 @@ def test_a_collection_follows_its_feed_and_only_what_changed_is_fetched(client: 
     followed(client, shop)
     first = synced(client)
     assert (first.state, counts(first), first.encoded_count) == ("succeeded", (12, 0, 0, 0), 12)
-    assert stored(client)["10#2"] == ("10", {"title": "shoe 10", "price": 10.5})
+    assert stored(client)["10#2"] == ("10", {"title": "shoe 10", "price": 10.5, "price_currency": "EUR"})
     assert client.search("shoes", png(3), k=1).hits[0].record_id == "3"
 
     shop.requests.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from index.attributes import MAX_ATTRIBUTES, check_id
+from index.attributes import MAX_ATTRIBUTES, MAX_ID_BYTES, check_id
 from index.errors import InvalidInput
 from index.model import AttributeValue
 from service.intake.links import MAX_URL_LENGTH
@@ -18,9 +18,9 @@ from service.sync.feeds.values.attributes import (
     price_value,
 )
 from service.sync.feeds.values.layout import Layout, Shape
-from service.sync.feeds.values.links import absolute, links_in
+from service.sync.feeds.values.links import absolute, is_plain_link, links_in
 from service.sync.feeds.values.names import is_identifier
-from service.sync.feeds.values.prices import NotANumber
+from service.sync.feeds.values.prices import NotANumber, parse_price
 
 MAX_PICTURES = 25
 _DELETED = frozenset({"true", "1", "yes", "y"})
@@ -58,7 +58,8 @@ class ItemReader:
         item_id = as_text(fields[shape.item_id]) if shape.item_id else ""
         try:
             product_id = (as_text(fields[shape.product_id]) if shape.product_id else "") or item_id
-            _check_ids(item_id, product_id)
+            if not (_surely_id(item_id) and (product_id is item_id or _surely_id(product_id))):
+                _check_ids(item_id, product_id)
             deleted = "deleted" in fields and as_text(fields["deleted"]).lower() in _DELETED
             pictures, notes = ((), ()) if deleted else self._pictures_of(fields, shape.pictures)
         except InvalidInput as error:
@@ -66,11 +67,11 @@ class ItemReader:
         if not deleted and not pictures:
             return Problem(row.line, "the item has no picture", item_id)
         attributes, left_out = self._attributes_of(fields, shape)
-        if left_out:
-            notes = (*notes, *(f"{name}: {why}" for name, why in left_out))
-        return Item(
-            row.line, item_id, product_id, pictures, attributes, deleted, tuple([name for name, _ in left_out]), notes
-        )
+        if not left_out:
+            return Item(row.line, item_id, product_id, pictures, attributes, deleted, (), notes)
+        notes = (*notes, *(f"{name}: {why}" for name, why in left_out))
+        names = tuple(name for name, _ in left_out)
+        return Item(row.line, item_id, product_id, pictures, attributes, deleted, names, notes)
 
     def columns(self, names: Iterable[str]) -> list[Column]:
         """What becomes of each of these fields, without samples; `name` is the field's own."""
@@ -91,6 +92,8 @@ class ItemReader:
         self, fields: Mapping[str, object], names: tuple[str, ...]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Links and notes. Raises InvalidInput where the first link cannot be one."""
+        if len(names) == 1 and is_plain_link(link := fields[names[0]]):
+            return (link,), ()
         found = links_in(fields[names[0]]) if names else []
         for name in names[1:]:
             found += links_in(fields[name])
@@ -121,7 +124,7 @@ class ItemReader:
                 values[name] = given
             elif kind is FieldType.PRICE:
                 try:
-                    price = price_value(given)
+                    price = parse_price(given) if type(given) is str else price_value(given)
                 except NotANumber as error:
                     if given not in ("", None):
                         left_out = (*left_out, (name, f"{_shown(given)} {error}"))
@@ -151,6 +154,10 @@ def _check_ids(item_id: str, product_id: str) -> None:
         check_id("product id", product_id)
     if _UNREADABLE in item_id or _UNREADABLE in product_id:
         raise InvalidInput("id", "the id holds bytes that are not of the feed's encoding")
+
+
+def _surely_id(text: str) -> bool:
+    return 0 < len(text) <= MAX_ID_BYTES and text.isascii() and text.isprintable()
 
 
 def _wrong_with(link: str) -> str:

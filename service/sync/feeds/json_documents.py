@@ -25,7 +25,7 @@ _IN_STRING = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _TO_BRACKET = re.compile(r'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+[{}\[\]]', re.DOTALL)
 _LONGEST_NAME = 256
 _MAX_DEPTH = 64
-_ENOUGH = 1 << 20  # characters after which a list that was found is taken
+_ENOUGH = 1 << 18  # characters after which a list that was found is taken
 _MOST_PATHS = 20_000
 
 

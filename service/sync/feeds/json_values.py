@@ -40,10 +40,11 @@ def parse_object(text: str, names: FieldNames) -> dict[str, Any]:
 def fields_of(found: Mapping[str, Any], names: FieldNames) -> dict[str, object]:
     """An object's values by the fields that its names mean; null is nothing. Names that mean one field make a list."""
     fields: dict[str, object] = {}
+    known = names.known
     for name, value in found.items():
         if value is None:
             continue
-        field = names.field(name)
+        field = known.get(name) or names.field(name)
         if field in fields:
             before = fields[field]
             fields[field] = [*_listed(before), *_listed(value)]
@@ -73,6 +74,8 @@ def _loses(found: Mapping[str, Any], names: FieldNames) -> bool:
 def _names_in(found: Mapping[str, Any]) -> int:
     count = len(found)
     for value in found.values():
+        if type(value) is str:
+            continue
         if type(value) is dict:
             count += _names_in(value)
         elif type(value) is list:

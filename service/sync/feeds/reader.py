@@ -70,7 +70,7 @@ class Feed:
             self.fields = table.fields
             reader.declare(table.fields)
             return table.rows()
-        return shopify_csv.products(lambda: self._table(reader).rows(), reader.own)
+        return shopify_csv.products(lambda: self._table(reader), reader.own)
 
     def _document(self, reader: ItemReader) -> Rows:
         shape = find_items(self._blocks(), reader.own)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError, Problem, Row
+from service.sync.feeds.tables import Table
 
 # Column names changed between versions of the export.
 _NAMES = {
@@ -39,13 +40,13 @@ def is_shopify_header(fields: tuple[str, ...]) -> bool:
     return any(n in fields for n in _NAMES["handle"]) and any(n in fields for n in _NAMES["image_link"])
 
 
-def products(rows: Callable[[], Rows], own: frozenset[str]) -> Rows:
-    """One row for each handle, its pictures in a list. `rows`: reads the table from its start, each time it is called;
+def products(table: Callable[[], Table], own: frozenset[str]) -> Rows:
+    """One row for each handle, its pictures in a list. `table`: reads the feed from its start, each time it is called;
     `own`: further fields to keep, which a mapping names."""
-    scattered = _Scattered(rows())
+    scattered = _Scattered(table().values(_NAMES["handle"]))
     held: dict[str, _Product] = {}
     size = 0
-    for found in _groups(rows(), own):
+    for found in _groups(table(), own):
         if isinstance(found, Problem) or found.handle not in scattered:
             yield found if isinstance(found, Problem) else found.row()
         elif found.handle in held:
@@ -70,8 +71,8 @@ class _Product:
         self.pictures: dict[str, int] = {}  # with their positions
         self.size = 0
 
-    def take(self, row: Row, own: frozenset[str]) -> None:
-        values = {name: value for name, old in _NAMES.items() if (value := _first(row, old))}
+    def take(self, row: Row, there: Mapping[str, tuple[str, ...]], own: frozenset[str]) -> None:
+        values = {name: value for name, old in there.items() if (value := _first(row, old))}
         self.size += sum(map(len, values.values())) + _ROW_COSTS
         if self.size > MAX_ITEM_CHARS:
             return
@@ -100,14 +101,15 @@ class _Product:
         return Row(self.line, {"id": self.handle, "image_link": pictures, **self.fields})
 
 
-def _groups(rows: Rows, own: frozenset[str]) -> Iterator[_Product | Problem]:
+def _groups(table: Table, own: frozenset[str]) -> Iterator[_Product | Problem]:
     """Rows that stand together with one handle; a row without one goes on with the last."""
     current: _Product | None = None
-    for row in rows:
+    there = {n: tuple(c for c in columns if c in table.fields) for n, columns in _NAMES.items()}
+    for row in table.rows():
         if isinstance(row, Problem):
             yield row
             continue
-        handle = _first(row, _NAMES["handle"])
+        handle = _first(row, there["handle"])
         if handle and (current is None or handle != current.handle):
             if current is not None:
                 yield current
@@ -115,7 +117,7 @@ def _groups(rows: Rows, own: frozenset[str]) -> Iterator[_Product | Problem]:
         if current is None:
             yield Problem(row.line, "the row names no handle")
         else:
-            current.take(row, own)
+            current.take(row, there, own)
     if current is not None:
         yield current
 
@@ -123,12 +125,11 @@ def _groups(rows: Rows, own: frozenset[str]) -> Iterator[_Product | Problem]:
 class _Scattered:
     """Handles whose rows do not stand together, as sorted digests."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, handles: Iterator[str]) -> None:
         digests = array("Q")
         last = ""
         try:
-            for row in rows:
-                handle = _first(row, _NAMES["handle"]) if isinstance(row, Row) else ""
+            for handle in handles:
                 if handle and handle != last:
                     digests.append(_digest(handle))
                     last = handle
@@ -150,5 +151,8 @@ def _digest(handle: str) -> int:
 
 
 def _first(row: Row, names: tuple[str, ...]) -> str:
-    value = next((row.fields[n] for n in names if n in row.fields), "")
-    return str(value[0] if isinstance(value, list) else value)
+    for name in names:
+        if name in row.fields:
+            value = row.fields[name]
+            return str(value[0]) if isinstance(value, list) else str(value)
+    return ""

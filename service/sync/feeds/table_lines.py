@@ -66,6 +66,8 @@ class TableLines:
                 found: list[str] | str = text.split(delimiter)
             else:
                 found = self._tab_cells(line, text) if tabs else self._quoted_cells(line, text)
+                if isinstance(found, list) and '="' in text:  # how spreadsheets are told that digits are text
+                    found = [c[2:-1] if c.startswith('="') and c.endswith('"') else c for c in found]
             last = not self._ahead and not self._lines.ended
             if isinstance(found, str) and last:
                 raise FeedError("FEED_TRUNCATED", f"the feed ends within the row at line {line.number}")

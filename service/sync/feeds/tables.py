@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -48,8 +48,8 @@ class Table:
         self.delimiter = header.delimiter
         self.fields = tuple(names.field(n) for n in header.names)
         self._currencies = {i: c for i, n in enumerate(header.names) if (c := header_currency(n))}
-        once = len(set(self.fields)) == len(self.fields) and all(self.fields)
-        self._plain = once and not self._currencies
+        self._repeated = frozenset(f for f, count in Counter(self.fields).items() if count > 1)
+        self._plain = not self._repeated and not self._currencies and all(self.fields)
         ahead = deque(line for line in first if line.number > header.line)
         dialect = Dialect(header.delimiter, len(self.fields), header.all_quoted)
         self._lines = TableLines(lines, ahead, dialect)
@@ -68,14 +68,19 @@ class Table:
             if row is not None:
                 yield row
 
+    def values(self, fields: tuple[str, ...]) -> Iterator[str]:
+        """Of all rows the first of these fields that has a value; empty where none has. Raises FeedError."""
+        places = [n for n, field in enumerate(self.fields) if field in fields]
+        for found in self._lines:
+            if isinstance(found, Cells):
+                yield next((v for p in places if p < len(found.cells) and (v := found.cells[p].strip())), "")
+
     def _row(self, found: Cells) -> Row | Problem | None:
         line, cells, _ = found
         if len(cells) > len(self.fields) and any(cells[len(self.fields) :]):
             return Problem(line, f"the row has {len(cells)} cells below {len(self.fields)} columns")
         if line == self._first and _is_of_notes(cells):
             return None
-        if any(c.startswith('="') for c in cells):
-            cells = [c[2:-1] if c.startswith('="') and c.endswith('"') else c for c in cells]
         if self._plain:
             return Row(line, {f: v for f, c in zip(self.fields, cells, strict=False) if (v := c.strip())})
         return Row(line, self._merged(cells))
@@ -89,7 +94,7 @@ class Table:
                 continue
             if number in self._currencies:
                 value = f"{value} {self._currencies[number]}"
-            if self.fields.count(field) > 1:
+            if field in self._repeated:
                 fields.setdefault(field, []).append(value)  # type: ignore[attr-defined]
             else:
                 fields[field] = value

@@ -48,7 +48,7 @@ class _Document:
         parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.StartElementHandler, parser.EndElementHandler = self.start, self.finish
-        parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self.text, self._doctype
+        parser.StartDoctypeDeclHandler = self._doctype
         self.parser, self.names = parser, XmlNames()
         self.path: list[str] = []
         self._fed = 0
@@ -73,18 +73,17 @@ class _Document:
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """An element begins."""
-        self.names.enter(len(self.path) + 1, attributes)
-        self.path.append(self.names.resolve(tag)[1])
+        if attributes:
+            self.names.enter(len(self.path) + 1, attributes)
+        self.path.append((self.names.known.get(tag) or self.names.resolve(tag))[1])
         if len(self.path) > _MAX_DEPTH:
             raise FeedError("FEED_DAMAGED", f"line {self.parser.CurrentLineNumber}: elements are nested too deeply")
 
     def finish(self, tag: str) -> None:
         """An element ends."""
-        self.names.leave(len(self.path))
+        if self.names.scope == len(self.path):
+            self.names.leave(len(self.path))
         self.path.pop()
-
-    def text(self, text: str) -> None:
-        """Some of an element's text."""
 
     def _doctype(self, name: str, *_: object) -> None:
         if name.lower() == "html":
@@ -116,47 +115,44 @@ class _Reader(_Document):
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         super().start(tag, attributes)
         depth, name = len(self.path), self.path[-1]
+        item = self._item
+        if item is not None:
+            item.begin()
+            if attributes:
+                self._attributes(item, name, attributes)
+            return
         if depth == 1 and name not in _ROOTS and not self._items:
             what = "a web page" if name == "html" else f"a document of <{name[:40]}>"
             raise FeedError("FEED_NOT_RECOGNISED", f"this is {what}, not a feed in RSS or Atom")
-        if self._item is None:
-            if (depth, name) in self._items if self._items else name in _ITEMS:
-                self._item, self._depth = _Item(self.parser.CurrentLineNumber), depth
-                for attribute, value in attributes.items():
-                    if attribute.lower() in ("id", "sku"):
-                        self._item.add(Space.OTHER, attribute.lower(), value)
-            return
-        self._item.begin(depth - self._depth)
-        if attributes:
-            self._attributes(name, attributes)
+        if (depth, name) in self._items if self._items else name in _ITEMS:
+            item = self._item = _Item(self.parser.CurrentLineNumber)
+            self._depth, self.parser.CharacterDataHandler = depth, item.take
+            for attribute, value in attributes.items():
+                if attribute.lower() in ("id", "sku"):
+                    item.add(Space.OTHER, attribute.lower(), value)
 
-    def _attributes(self, name: str, attributes: Mapping[str, str]) -> None:
-        assert self._item is not None
+    def _attributes(self, item: _Item, name: str, attributes: Mapping[str, str]) -> None:
         if name == "link" and "href" in attributes:
             if attributes.get("rel", "alternate") == "alternate":
-                self._item.add(Space.PLAIN, "link", attributes["href"])
+                item.add(Space.PLAIN, "link", attributes["href"])
         elif name in _MEDIA and "url" in attributes:
             kind = attributes.get("type", attributes.get("medium", "image"))
             if kind.startswith("image"):
-                self._item.add(Space.OTHER, "media_image", attributes["url"])
+                item.add(Space.OTHER, "media_image", attributes["url"])
         for attribute, value in attributes.items():
             if attribute.lower() in _CURRENCIES:
-                self._item.currency = value
+                item.currency = value
 
     def finish(self, tag: str) -> None:
-        depth = len(self.path)
-        if self._item is not None:
+        depth, item = len(self.path), self._item
+        if item is not None:
             if depth == self._depth:
-                self._rows.append(self._item.row(self._fields))
-                self._item = None
+                self._rows.append(item.row(self._fields))
+                self._item = self.parser.CharacterDataHandler = None
             elif depth <= self._depth + 3:
-                container = self.path[self._depth] if depth > self._depth + 1 else ""
-                self._item.finish(*self.names.resolve(tag), container)
+                space, name = self.names.known.get(tag) or self.names.resolve(tag)
+                item.finish(space, name, self.path[self._depth] if depth > self._depth + 1 else "")
         super().finish(tag)
-
-    def text(self, text: str) -> None:
-        if self._item is not None:
-            self._item.take(text)
 
 
 class _Item:
@@ -169,7 +165,7 @@ class _Item:
         self._field_size = self._size = self._count = 0
         self.currency = ""
 
-    def begin(self, _: int) -> None:
+    def begin(self) -> None:
         """A field begins."""
         self._parts, self._field_size, self.currency = [], 0, ""
 

@@ -16,6 +16,7 @@ _PLAIN = re.compile(
     r"blogs\.law\.harvard\.edu/tech/rss)/?",
     re.IGNORECASE,
 )
+_MOST_KNOWN = 2000
 _GOOGLE_PREFIXES = ("g", "c")
 
 
@@ -32,7 +33,8 @@ class XmlNames:
 
     def __init__(self) -> None:
         self._scopes: list[tuple[int, dict[str, str]]] = [(0, {})]
-        self._known: dict[str, tuple[Space, str]] = {}
+        self.known: dict[str, tuple[Space, str]] = {}  # what `resolve` found in this scope
+        self.scope = 0  # depth of the element that declared something last
         self._root_default = ""
 
     def enter(self, depth: int, attributes: Mapping[str, str]) -> None:
@@ -40,22 +42,26 @@ class XmlNames:
         declared = {n[6:]: u for n, u in attributes.items() if n == "xmlns" or n.startswith("xmlns:")}
         if declared:
             self._scopes.append((depth, {**self._scopes[-1][1], **declared}))
-            self._known.clear()
+            self.scope = depth
+            self.known.clear()
             if depth == 1:
                 self._root_default = declared.get("", "")
 
     def leave(self, depth: int) -> None:
         """The element at this depth ends."""
-        if len(self._scopes) > 1 and self._scopes[-1][0] == depth:
+        if depth and self.scope == depth:
             self._scopes.pop()
-            self._known.clear()
+            self.scope = self._scopes[-1][0]
+            self.known.clear()
 
     def resolve(self, tag: str) -> tuple[Space, str]:
         """The namespace's worth and the local name, in lower case."""
-        found = self._known.get(tag)
+        found = self.known.get(tag)
         if found is None:
             prefix, _, local = tag.rpartition(":")
-            found = self._known[tag] = (self._space(prefix), local.lower())
+            found = (self._space(prefix), local.lower())
+            if len(self.known) < _MOST_KNOWN:
+                self.known[tag] = found
         return found
 
     def _space(self, prefix: str) -> Space:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from typing import TypeGuard
 from urllib.parse import urljoin
 
 import orjson
 
 MAX_CELL = 1 << 16  # characters of a cell that are looked at
+_SURELY_SHORT = 1000  # characters
 _MAX_DEPTH = 6  # of lists and objects in each other
 _BEGINS = r"(?:https?:)?//[^\s/]"
 # What stands between two links: a comma or the like with a link behind it, or a line's end.
@@ -21,6 +23,7 @@ _BETWEEN = re.compile(
     rf"(?<!\s)(?:\s*+[,;|]\s*+(?={_BEGINS})|\s*+[|]\s*+(?=/)|\s++(?=https?://|//[\w-]+\.)|[^\S\r\n]*+[\r\n]\s*+)",
     re.IGNORECASE,
 )
+_PLAIN = re.compile(r"https?://[!#-&(-+./:=?@\w~%-]+", re.ASCII)
 _ONE = re.compile(r"[^,;|\s\[\]{}'\"]+")
 _ABSOLUTE = re.compile(rf"\s*{_BEGINS}", re.IGNORECASE)
 _FILES = re.compile(r"\s*[,;|]\s*")
@@ -61,6 +64,11 @@ def links_in(value: object, depth: int = 0) -> list[str]:
     if isinstance(value, list):
         return [link for part in value for link in links_in(part, depth + 1)]
     return []
+
+
+def is_plain_link(value: object) -> TypeGuard[str]:
+    """Whether a value is surely one link that is absolute, and not too long."""
+    return isinstance(value, str) and len(value) <= _SURELY_SHORT and _PLAIN.fullmatch(value) is not None
 
 
 def absolute(link: str, base_url: str) -> str:

@@ -83,16 +83,16 @@ class FieldNames:
     """Of one feed: from names as they are written to fields, and back."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+        self.known: dict[str, str] = {}  # fields by names that were seen
         self.written: dict[str, str] = {}
 
     def field(self, name: str) -> str:
         """The field that a name means. Equal fields have equal names."""
-        found = self._known.get(name)
+        found = self.known.get(name)
         if found is None:
             found = field_name(name)
-            if len(name) <= _LONG_NAME and len(self._known) < _MOST_KNOWN:
-                self._known[name] = found
+            if len(name) <= _LONG_NAME and len(self.known) < _MOST_KNOWN:
+                self.known[name] = found
                 self.written.setdefault(found, name.strip())
         return found
 
