@@ -113,9 +113,14 @@ class _Reader(_Document):
         return rows
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        super().start(tag, attributes)
-        depth, name = len(self.path), self.path[-1]
-        item = self._item
+        names, path = self.names, self.path
+        if attributes:
+            names.enter(len(path) + 1, attributes)
+        _, name = names.known.get(tag) or names.resolve(tag)
+        path.append(name)
+        depth, item = len(path), self._item
+        if depth > _MAX_DEPTH:
+            raise FeedError("FEED_DAMAGED", f"line {self.parser.CurrentLineNumber}: elements are nested too deeply")
         if item is not None:
             item.begin()
             if attributes:
@@ -152,7 +157,9 @@ class _Reader(_Document):
             elif depth <= self._depth + 3:
                 space, name = self.names.known.get(tag) or self.names.resolve(tag)
                 item.finish(space, name, self.path[self._depth] if depth > self._depth + 1 else "")
-        super().finish(tag)
+        if self.names.scope == depth:
+            self.names.leave(depth)
+        self.path.pop()
 
 
 class _Item:
@@ -167,18 +174,24 @@ class _Item:
 
     def begin(self) -> None:
         """A field begins."""
-        self._parts, self._field_size, self.currency = [], 0, ""
+        if self._parts:
+            self._parts, self._field_size = [], 0
+        self.currency = ""
 
     def take(self, text: str) -> None:
         """Text of the field."""
-        room = min(MAX_FIELD_CHARS - self._field_size, MAX_ITEM_CHARS - self._size)
-        if room > 0:  # what is longer is cut
-            self._parts.append(text[:room])
-            self._field_size += len(text)
-            self._size += min(len(text), room)
+        size = self._field_size + len(text)
+        if size > MAX_FIELD_CHARS or self._size >= MAX_ITEM_CHARS:
+            room = MAX_FIELD_CHARS - self._field_size if self._size < MAX_ITEM_CHARS else 0
+            text = text[:room]  # what is longer is cut
+        self._parts.append(text)
+        self._field_size = min(size, MAX_FIELD_CHARS)
+        self._size += len(text)
 
     def finish(self, space: Space, name: str, container: str) -> None:
         """The field ends. `container`: the item's own field that it is in; empty where it is one itself."""
+        if not self._parts:
+            return
         value = "".join(self._parts).strip()
         self._parts, self._field_size = [], 0
         if container:  # <images><image>...</image></images>

@@ -24,6 +24,9 @@ _BETWEEN = re.compile(
     re.IGNORECASE,
 )
 _PLAIN = re.compile(r"https?://[!#-&(-+./:=?@\w~%-]+", re.ASCII)
+_LIST_OF_FILES = re.compile(
+    r"https?://[^\s,;|\[\]{}'\"]+\.(?:jpe?g|png|webp)(?:,https?://[^\s,;|\[\]{}'\"]+\.(?:jpe?g|png|webp))*"
+)
 _ONE = re.compile(r"[^,;|\s\[\]{}'\"]+")
 _ABSOLUTE = re.compile(rf"\s*{_BEGINS}", re.IGNORECASE)
 _FILES = re.compile(r"\s*[,;|]\s*")
@@ -82,6 +85,8 @@ def absolute(link: str, base_url: str) -> str:
 def _links_in_text(text: str, depth: int) -> list[str]:
     if _ONE.fullmatch(text):
         return [text]
+    if len(text) <= _SURELY_SHORT and _LIST_OF_FILES.fullmatch(text):
+        return text.split(",")
     text = text.strip()
     if text[:1] in ("[", "{") and depth < _MAX_DEPTH:
         structured = _structured(text)
