@@ -95,7 +95,11 @@ def test_a_collection_follows_its_feed_and_only_what_changed_is_fetched(client: 
     assert second.unchanged_count == 1  # moved, and the same picture
     assert sorted(shop.asked()) == ["/11.png", "/moved.png", "/new.png"]
     assert stored(client) == {
-        str(n): (str(n), {"title": "renamed" if n == 1 else f"shoe {n}", "price": n + 0.5}) for n in range(1, 12)
+        str(n): (
+            str(n),
+            {"title": "renamed" if n == 1 else f"shoe {n}", "price": n + 0.5, "price_currency": "EUR"},
+        )
+        for n in range(1, 12)
     }
     assert client.search("shoes", png(99), k=1).hits[0].record_id == "2"
     assert client.get_source("feed").success_time is not None

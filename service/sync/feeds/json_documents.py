@@ -25,6 +25,9 @@ _IN_STRING = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _TO_BRACKET = re.compile(r'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+[{}\[\]]', re.DOTALL)
 _LONGEST_NAME = 256
 _MAX_DEPTH = 64
+_PARTS_OF_ITEMS = frozenset(
+    {"variants", "options", "images", "media", "offers", "related", "related_products", "reviews"}
+)
 _ENOUGH = 1 << 18  # characters after which a list that was found is taken
 _MOST_PATHS = 20_000
 
@@ -94,7 +97,8 @@ def _best(fields: dict[Path, set[str]], own: frozenset[str]) -> Shape | None:
     best: tuple[tuple[bool, bool, int], Shape] | None = None
     for path, found in places.items():
         has_picture = any(is_picture(f) or f in own for f in found)
-        rank = (has_picture, None in path or path[-1:] == (ANY_NAME,), -len(path))
+        of_one_item = any(step in _PARTS_OF_ITEMS for step in path)
+        rank = (has_picture, (None in path or path[-1:] == (ANY_NAME,)) and not of_one_item, -len(path))
         if best is None or rank > best[0]:
             best = rank, Shape(path, frozenset(found))
     return None if best is None else best[1]

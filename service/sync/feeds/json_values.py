@@ -64,7 +64,7 @@ def _loses(found: Mapping[str, Any], names: FieldNames) -> bool:
     """Whether a number may have lost digits, or how it was written matters."""
     for name, value in found.items():
         if type(value) is float:
-            if not -_LOSSY < value < _LOSSY or is_identifier(names.field(name)):
+            if not -_LOSSY < value < _LOSSY or is_identifier(field := names.field(name)) or field in names.exact:
                 return True
         elif type(value) is dict and _loses(value, names):
             return True

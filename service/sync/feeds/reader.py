@@ -52,7 +52,7 @@ class Feed:
         self.encoding = encoding_of(head, options.encoding)
         text = head[self.encoding.mark :].decode(self.encoding.name, "replace").removeprefix("\ufeff")
         self.has_fallbacks = self.encoding.name == "utf-8" and "\ufffd" in text[:-1]
-        own = ItemReader(options.mapping).own
+        own = self.names.exact = ItemReader(options.mapping).own
         self.format = options.format or _detected(text, options, own)
 
     def rows(self, reader: ItemReader) -> Rows:

@@ -7,6 +7,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+from unicodedata import category
 
 from service.sync.feeds.model import FeedError, Problem, Row
 from service.sync.feeds.table_lines import Cells, Dialect, TableLines, allow_long_cells
@@ -92,7 +93,7 @@ class Table:
             value = cell.strip()
             if not value or not field:
                 continue
-            if number in self._currencies:
+            if number in self._currencies and not any(c.isalpha() or category(c) == "Sc" for c in value):
                 value = f"{value} {self._currencies[number]}"
             if field in self._repeated:
                 fields.setdefault(field, []).append(value)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from service.sync.feeds.values.currencies import CODES
 
 IDS = (
     "id", "record_id", "sku", "item_id", "guid", "offer_id", "unique_id", "product_code", "product_sku", "item_number",
-    "article_number", "artikelnummer", "variant_sku", "handle",
+    "article_number", "artikelnummer", "variant_sku", "item_sku", "merchant_product_id", "aw_product_id", "handle",
 )  # fmt: skip
 PRODUCT_IDS = ("item_group_id", "product_id", "group_id", "parent_id", "parent_sku", "item_group")
 # The best first: what stands behind is taken only where nothing before it is there.
@@ -19,7 +19,7 @@ PICTURES = (
     "photo",
     "photos", "photo_url", "image[0].url", "image_src", "img", "img_url", "imgurl", "main_image", "main_image_url",
     "base_image", "primary_image", "product_image", "product_image_url", "featured_image", "large_image", "image_file",
-    "media_image", "thumbnail", "thumbnail_url", "small_image",
+    "merchant_image_url", "aw_image_url", "media_image", "thumbnail", "thumbnail_url", "small_image",
 )  # fmt: skip
 # `url` is the product's page wherever a feed has a field that is surely a picture's.
 PAGE_OR_PICTURE = "url"
@@ -54,7 +54,7 @@ _OTHERS = """
 """
 INDEXED_PICTURE = re.compile(r"image\[[1-9]\d?\]\.url")
 _NUMBERED_PICTURE = re.compile(
-    r"(?:product|item|additional|main|alt)?(?:image|picture|photo|img|bild)(?:link|url|src|file)?s?[\[(]?(\d{1,2})[\])]?"
+    r"(?:product|item|additional|main|alt|other)?(?:image|picture|photo|img|bild)(?:link|url|src|file)?s?[\[(]?(\d{1,2})[\])]?"
     r"(?:url|link|src|file)?"
 )
 _INDEXED = re.compile(r"(.+?)\[(\d{0,3})\](?:\.(?:tag|value|name))?")
@@ -85,6 +85,7 @@ class FieldNames:
     def __init__(self) -> None:
         self.known: dict[str, str] = {}  # fields by names that were seen
         self.written: dict[str, str] = {}
+        self.exact: frozenset[str] = frozenset()  # fields whose numbers are wanted as they are written
 
     def field(self, name: str) -> str:
         """The field that a name means. Equal fields have equal names."""

@@ -104,7 +104,7 @@ def _plain(text: str) -> str:
         raise NotANumber("is too long for a number")
     if "&" in text:
         text = html.unescape(text)
-    if not text.isascii():
+    if not text.isascii() or "`" in text:
         text = _INVISIBLE.sub("", text).translate(_ALIKE)
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
     return " ".join(text.split())
