@@ -168,7 +168,13 @@ def update(
         webhook_secret=secret_of(webhook_secret_file), **{n: v for n, v in given.items() if v is not None},
     )  # fmt: skip
     changed = client.update_source(said)
-    print_json(_told(changed)) if json else print(f"Source {changed.said.name} is changed.")
+    if json:
+        print_json(_told(changed))
+        return
+    print(f"Source {changed.said.name} is changed.")
+    for name in changed.dropped_secrets:
+        option = f"--{name.replace('_', '-')}-file"
+        print(f"Its {name} was dropped, for the URL leads to another origin; give {option} again.")
 
 
 @sources.command("delete")
@@ -189,4 +195,5 @@ def _told(source: Source) -> dict[str, Any]:
     return {
         "source_id": source.source_id, **said, "create_time": source.create_time, "success_time": source.success_time,
         "found_format": source.found_format, "has_authorization": source.has_authorization,
+        "has_webhook_secret": source.has_webhook_secret, "dropped_secrets": list(source.dropped_secrets),
     }  # fmt: skip

@@ -125,14 +125,24 @@ class Fetcher:
             ) from None
         raise _error(Reason.URL_REFUSED, f"the URL redirects more than {self._limits.redirects} times")
 
+    async def check(self, url: str, allowed_hosts: Collection[str] | None) -> None:
+        """Raises ServiceError (URL_INVALID, URL_FORBIDDEN) where `fetch` would before it connects. A host that is not
+        known now may be later."""
+        link = parse_link(url)
+        with contextlib.suppress(TimeoutError):
+            try:
+                async with asyncio.timeout(self._limits.connect_s):
+                    await self._check(link, allowed_hosts)
+            except ServiceError as error:
+                if error.reason is not Reason.URL_UNREACHABLE:
+                    raise
+
     async def close(self) -> None:
         """Closes all connections."""
         await self._client.close()
 
     async def _hop(self, link: Link, request: FetchRequest) -> Fetched | Link:
-        if not host_allowed(link.host, request.allowed_hosts):
-            raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not on this tenant's list")
-        addresses = await self._checked_addresses(link)
+        addresses = await self._check(link, request.allowed_hosts)
         headers = _headers(request, self._limits.accept)
         async with self._hosts.turn(link.host):
             try:
@@ -146,8 +156,10 @@ class Fetcher:
                 reason = Reason.URL_TOO_SLOW if slow else Reason.URL_UNREACHABLE
                 raise _error(reason, f"the host of the URL does not answer {what}", 1.0) from None
 
-    async def _checked_addresses(self, link: Link) -> tuple[Address, ...]:
+    async def _check(self, link: Link, allowed_hosts: Collection[str] | None) -> tuple[Address, ...]:
         """The addresses of the host, all of which may be connected to."""
+        if not host_allowed(link.host, allowed_hosts):
+            raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not on this tenant's list (tenants fetch-hosts)")
         if link.address is not None:
             addresses: tuple[Address, ...] = (link.address,)
         else:
@@ -159,12 +171,15 @@ class Fetcher:
         if not addresses:
             raise _error(Reason.URL_UNREACHABLE, "the host of the URL is not known", 1.0)
         if any(is_forbidden(a, self._limits.exempt) for a in addresses):
-            raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not a public one")
+            message = "the host of the URL is not a public one; its operator can allow its network (fetch_networks)"
+            raise _error(Reason.URL_FORBIDDEN, message)
         if not all(is_exempt(a, self._limits.exempt) for a in addresses):
             if not link.on_public_terms:
-                raise _error(Reason.URL_FORBIDDEN, "only the ports 443 and 80 are fetched from")
+                raise _error(
+                    Reason.URL_FORBIDDEN, "only the ports 443 and 80 are fetched from, but within fetch_networks"
+                )
             if link.scheme == "http" and not self._limits.http:
-                raise _error(Reason.URL_FORBIDDEN, "plain http is not allowed here; give an https URL")
+                raise _error(Reason.URL_FORBIDDEN, "plain http is not allowed here (fetch_http); give an https URL")
         return addresses
 
     def _check_peer(self, answer: Answer) -> None:

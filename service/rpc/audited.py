@@ -36,6 +36,12 @@ def _searched_many(request: Any, response: Any) -> Details | None:
     return {"searches": len(told), "vectors": vectors} if any(told) else None
 
 
+def _source_updated(request: Any, response: Any) -> Details:
+    told = {"source": response.source.source_id}
+    changed = {"changed_origins": response.changed_origins, "dropped_secrets": response.dropped_secrets}
+    return told | {name: ",".join(values) for name, values in changed.items() if values}
+
+
 _ACTIONS: dict[str, tuple[str, Told]] = {
     "CollectionService/CreateCollection": (
         "collection.create",
@@ -82,7 +88,7 @@ _ACTIONS: dict[str, tuple[str, Told]] = {
         lambda q, _: {"collection": q.collection, "other": q.other},
     ),
     "SyncService/CreateSource": ("source.create", lambda q, r: {"source": r.source.source_id}),
-    "SyncService/UpdateSource": ("source.update", lambda q, r: {"source": r.source.source_id}),
+    "SyncService/UpdateSource": ("source.update", _source_updated),
     "SyncService/DeleteSource": ("source.delete", lambda q, r: {"records": r.record_count}),
     "SyncService/ApproveRun": ("run.approve", lambda q, _: {"run": q.run_id}),
     "SyncService/UndoDeletions": ("run.undo", lambda q, r: {"run": q.run_id, "records": r.record_count}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -23,7 +22,6 @@ from service.rpc.sync_convert import (
     to_source,
     to_token,
 )
-from service.sync.model import SourceConfig
 from service.sync.synchronisation import Synchronisation, WantedRun
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -49,20 +47,12 @@ class SyncServicer(pb_grpc.SyncServiceServicer):
         return pb.ListSourcesResponse(sources=[to_source(s) for s in await self._sync.sources(principal())])
 
     async def UpdateSource(self, request: pb.UpdateSourceRequest, context: Context) -> pb.UpdateSourceResponse:
-        """Replaces what was said of a source; secrets that are not given stay."""
-        wanted = to_config(request.source)
-
-        def change(old: SourceConfig) -> SourceConfig:
-            secret = wanted.webhook.secret or (old.webhook.secret if wanted.webhook.url else "")
-            return replace(
-                wanted, name=old.name, collection=wanted.collection or old.collection,
-                authorization=wanted.authorization or old.authorization,
-                webhook=replace(wanted.webhook, secret=secret),
-            )  # fmt: skip
-
+        """Replaces what was said of a source; secrets that are not given stay, where their origin does."""
         name = request.source.name or request.source.source_id
-        changed = await self._sync.update_source(principal(), name, change)
-        return pb.UpdateSourceResponse(source=to_source(changed))
+        changed = await self._sync.update_source(principal(), name, to_config(request.source))
+        return pb.UpdateSourceResponse(
+            source=to_source(changed.source), changed_origins=changed.origins, dropped_secrets=changed.dropped
+        )
 
     async def DeleteSource(self, request: pb.DeleteSourceRequest, context: Context) -> pb.DeleteSourceResponse:
         """Forgets a source."""

@@ -58,7 +58,7 @@ def to_source(source: Source) -> pb.Source:
         ),
         picture_check=str(config.picture_check), webhook_url=config.webhook.url, paused=config.paused,
         create_time=timestamp(source.created_ms), success_time=_time(state.success_ms), found_format=state.format,
-        has_authorization=bool(config.authorization),
+        has_authorization=bool(config.authorization), has_webhook_secret=bool(config.webhook.secret),
     )  # fmt: skip
 
 

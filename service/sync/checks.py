@@ -20,8 +20,9 @@ _HEADER = re.compile(r"[\x21-\x7e]( ?[\x21-\x7e]){0,1023}")
 _SECRET_MIN = 16
 
 
-def check_config(config: SourceConfig) -> None:
-    """Raises ServiceError (ARGUMENT_INVALID, URL_INVALID) naming the field that breaks a rule."""
+def check_config(config: SourceConfig, *, new: bool) -> None:
+    """Raises ServiceError (ARGUMENT_INVALID, URL_INVALID) naming the field that breaks a rule. A source that is not new
+    may have lost the secret of its webhook, which is then not told."""
     if not _NAME.fullmatch(config.name):
         raise _invalid("name", f"the name {config.name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}")
     check_place(config.url)
@@ -31,7 +32,7 @@ def check_config(config: SourceConfig) -> None:
     _check_guards(config.guards)
     if config.webhook.url:
         parse_link(config.webhook.url)
-        if len(config.webhook.secret) < _SECRET_MIN:
+        if len(config.webhook.secret) < _SECRET_MIN and (new or config.webhook.secret):
             raise _invalid("webhook.secret", f"the secret that signs has fewer than {_SECRET_MIN} characters")
 
 

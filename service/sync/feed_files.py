@@ -21,13 +21,18 @@ class FeedFiles:
         self._root = root.resolve() if root is not None else None
         self._max_picture_bytes = max_picture_bytes
 
-    def path(self, url: str) -> Path:
-        """The file or folder behind `file:relative/name`. Raises ServiceError (URL_FORBIDDEN, URL_NOT_FOUND)."""
+    def check(self) -> Path:
+        """The tenant's folder. Raises ServiceError (URL_FORBIDDEN) where the server has none."""
         if self._root is None:
             message = "this server reads no feeds from its disk; its operator can set feeds_dir"
             raise ServiceError(Reason.URL_FORBIDDEN, message, field="url")
-        found = (self._root / url.removeprefix(PREFIX).lstrip("/")).resolve()
-        if not found.is_relative_to(self._root):
+        return self._root
+
+    def path(self, url: str) -> Path:
+        """The file or folder behind `file:relative/name`. Raises ServiceError (URL_FORBIDDEN, URL_NOT_FOUND)."""
+        root = self.check()
+        found = (root / url.removeprefix(PREFIX).lstrip("/")).resolve()
+        if not found.is_relative_to(root):
             raise ServiceError(Reason.URL_FORBIDDEN, "the file is not in this tenant's folder", field="url")
         if not found.exists():
             raise ServiceError(Reason.URL_NOT_FOUND, "there is no such file in this tenant's folder", field="url")

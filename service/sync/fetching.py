@@ -89,6 +89,16 @@ class FeedFetcher:
             return FetchedFeed(None)
         return FetchedFeed(spool, spool.finish(), found.validators)
 
+    async def check(self, url: str, place: FeedPlace) -> None:
+        """Raises ServiceError where nothing is ever fetched from there, as `fetch` would. A host that does not resolve,
+        or a file that is not there, may be later."""
+        if url.startswith(PREFIX):
+            place.files.check()
+        elif self._fetcher is None:
+            raise _not_fetching()
+        else:
+            await self._fetcher.check(url, place.allowed_hosts)
+
     async def tell(self, request: FetchRequest) -> None:
         """Sends something. Raises ServiceError."""
         await self._fetch(request)
@@ -100,7 +110,7 @@ class FeedFetcher:
 
     async def _fetch(self, request: FetchRequest) -> Fetched:
         if self._fetcher is None:
-            raise ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server fetches nothing (fetch_urls)", field="url")
+            raise _not_fetching()
         return await self._fetcher.fetch(request)
 
     async def _pages(self, config: SourceConfig, place: FeedPlace, spool: Spool) -> None:
@@ -115,6 +125,10 @@ class FeedFetcher:
                 return
             spool.take(b"".join(orjson.dumps({"products": [p]}) + b"\n" for p in products))
         raise FeedError("FEED_TOO_LARGE", f"the shop has more than {_MOST_PAGES} pages")
+
+
+def _not_fetching() -> ServiceError:
+    return ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server fetches nothing (fetch_urls)", field="url")
 
 
 def is_paged(url: str) -> bool:

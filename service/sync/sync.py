@@ -78,7 +78,7 @@ class Sync:
             hosts = (await asyncio.to_thread(self._parts.ledgers.place, tenant_uid)).allowed_hosts
         except (ServiceError, AfterimageIndexError):
             return  # the source is gone
-        if source.config.webhook.url:
+        if source.config.webhook.url and source.config.webhook.secret:
             task = asyncio.create_task(tell(self._parts.fetcher, source, run, hosts))
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)

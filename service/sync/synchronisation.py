@@ -21,6 +21,7 @@ from service.sync.ledger import Ledger, now_ms
 from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConfig
 from service.sync.running import LIVE, staging_path
 from service.sync.schedule import next_due_ms
+from service.sync.secrets import ChangedSource, merged
 from service.sync.staging import remove
 from service.tenancy.keyring import Principal
 
@@ -63,7 +64,8 @@ class Synchronisation:
 
     async def create_source(self, principal: Principal, config: SourceConfig) -> Source:
         """Registers a source of an existing collection."""
-        check_config(config)
+        check_config(config, new=True)
+        await self._check_reachable(principal, config)
         await self._parts.engine.collection(principal, config.collection)
         ledger = await self._ledger(principal.tenant_uid)
         source = await self._write(ledger.add_source, config)
@@ -80,20 +82,20 @@ class Synchronisation:
         ledger = await self._ledger(principal.tenant_uid)
         return await self._read(ledger.source, name)
 
-    async def update_source(
-        self, principal: Principal, name: str, change: Callable[[SourceConfig], SourceConfig]
-    ) -> Source:
-        """Changes a source; its name and collection stay."""
+    async def update_source(self, principal: Principal, name: str, wanted: SourceConfig) -> ChangedSource:
+        """Changes a source; its name and collection stay, and secrets that are not given where their origin does."""
         ledger = await self._ledger(principal.tenant_uid)
         source = await self._read(ledger.source, name)
-        config = change(source.config)
+        merging = merged(source.config, wanted)
+        config = merging.config
         if (config.name, config.collection) != (source.config.name, source.config.collection):
             message = "a source keeps its name and its collection; delete it and make another"
             raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.collection")
-        check_config(config)
+        check_config(config, new=False)
+        await self._check_reachable(principal, config)
         changed = await self._write(ledger.change_source, source.source_id, config)
         await self.schedule(principal.tenant_uid, changed)
-        return changed
+        return ChangedSource(changed, merging.origins, merging.dropped)
 
     async def delete_source(self, principal: Principal, name: str) -> int:
         """Forgets a source; its records stay, and are nobody's. Returns how many those are."""
@@ -266,6 +268,16 @@ class Synchronisation:
         collection = await self._parts.engine.collection(principal, found.config.collection)
         forgotten = await self._write(collection.sourced.forget_failures, found.source_id, list(ids) or None)
         return forgotten, await self.start(principal, WantedRun(source, full=True, trigger="retry"))
+
+    async def _check_reachable(self, principal: Principal, config: SourceConfig) -> None:
+        """Raises what a run would, now, where the URL or the webhook's is one that this server never fetches."""
+        place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
+        for field, url in (("source.url", config.url), ("source.webhook_url", config.webhook.url)):
+            try:
+                if url:
+                    await self._parts.fetcher.check(url, place)
+            except ServiceError as error:
+                raise ServiceError(error.reason, f"{field}: {error.message}", field=field) from None
 
     # ---- the board
 

@@ -49,7 +49,8 @@ class NewSource:
 
 @dataclass(frozen=True)
 class Source:
-    """A feed that a collection follows. `said`: what was said of it, without secrets."""
+    """A feed that a collection follows. `said`: what was said of it, without secrets. `dropped_secrets`: which of
+    authorization and webhook_secret an update dropped, since their URL has another origin now."""
 
     source_id: str
     said: NewSource
@@ -57,6 +58,8 @@ class Source:
     success_time: datetime | None
     found_format: str
     has_authorization: bool
+    has_webhook_secret: bool = False
+    dropped_secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,10 @@ def list_sources() -> Call[list[values.Source]]:
 
 
 def update_source(source: values.NewSource) -> Call[values.Source]:
-    """Replaces what was said of a source, all but its name, its collection and the secrets that are not given."""
+    """Replaces what was said of a source, all but its name, its collection and the secrets that are not given. A secret
+    whose URL gets another origin is dropped unless it is given again; `dropped_secrets` says so."""
     request = pb.UpdateSourceRequest(source=_to_source(source))
-    return Call("SyncService", "UpdateSource", request, lambda r: _source(r.source))
+    return Call("SyncService", "UpdateSource", request, lambda r: _source(r.source, tuple(r.dropped_secrets)))
 
 
 def delete_source(source: str) -> Call[int]:
@@ -148,7 +149,7 @@ def _to_options(options: values.FeedOptions) -> pb.FeedOptions:
     )
 
 
-def _source(message: pb.Source) -> values.Source:
+def _source(message: pb.Source, dropped: tuple[str, ...] = ()) -> values.Source:
     options, mapping, guards = message.options, message.options.mapping, message.guards
     read = values.FeedOptions(
         options.format, options.encoding, options.delimiter, mapping.record_id, mapping.product_id,
@@ -161,7 +162,7 @@ def _source(message: pb.Source) -> values.Source:
     )  # fmt: skip
     return values.Source(
         message.source_id, said, message.create_time.ToDatetime(UTC), _time(message, "success_time"),
-        message.found_format, message.has_authorization,
+        message.found_format, message.has_authorization, message.has_webhook_secret, dropped,
     )  # fmt: skip
 
 

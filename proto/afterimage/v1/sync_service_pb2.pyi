@@ -203,6 +203,7 @@ class Source(_message.Message):
     SUCCESS_TIME_FIELD_NUMBER: _builtins.int
     FOUND_FORMAT_FIELD_NUMBER: _builtins.int
     HAS_AUTHORIZATION_FIELD_NUMBER: _builtins.int
+    HAS_WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
     source_id: _builtins.str
     """Given by the server."""
     name: _builtins.str
@@ -219,9 +220,13 @@ class Source(_message.Message):
     picture_check: _builtins.str
     """changed (default: a picture is looked at again where its URL changed) or always."""
     authorization: _builtins.str
-    """The header of that name for the feed, such as `Bearer ...`. Never returned; empty in an update: stays."""
+    """The header of that name for the feed, such as `Bearer ...`. Never returned. Bound to the origin of `url` (scheme,
+    host, port): empty in an update it stays, and is dropped where the origin is another one.
+    """
     webhook_url: _builtins.str
-    """Told of runs that end or wait, by POST. The secret signs and is never returned; empty in an update: stays."""
+    """Told of runs that end or wait, by POST. The secret signs and is never returned. Empty in an update it stays, and is
+    dropped where the origin of `webhook_url` is another one; without a secret nobody is told.
+    """
     webhook_secret: _builtins.str
     paused: _builtins.bool
     """No run begins by itself."""
@@ -229,6 +234,8 @@ class Source(_message.Message):
     """Output only: the format that the last run found."""
     has_authorization: _builtins.bool
     """Output only: whether credentials are kept."""
+    has_webhook_secret: _builtins.bool
+    """Output only: whether a secret is kept to sign for the webhook."""
     @_builtins.property
     def options(self) -> Global___FeedOptions: ...
     @_builtins.property
@@ -260,10 +267,11 @@ class Source(_message.Message):
         success_time: _timestamp_pb2.Timestamp | None = ...,
         found_format: _builtins.str = ...,
         has_authorization: _builtins.bool = ...,
+        has_webhook_secret: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "guards", b"guards", "options", b"options", "success_time", b"success_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "collection", b"collection", "create_time", b"create_time", "cron", b"cron", "found_format", b"found_format", "guards", b"guards", "has_authorization", b"has_authorization", "mode", b"mode", "name", b"name", "options", b"options", "paused", b"paused", "picture_check", b"picture_check", "source_id", b"source_id", "success_time", b"success_time", "time_zone", b"time_zone", "url", b"url", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "collection", b"collection", "create_time", b"create_time", "cron", b"cron", "found_format", b"found_format", "guards", b"guards", "has_authorization", b"has_authorization", "has_webhook_secret", b"has_webhook_secret", "mode", b"mode", "name", b"name", "options", b"options", "paused", b"paused", "picture_check", b"picture_check", "source_id", b"source_id", "success_time", b"success_time", "time_zone", b"time_zone", "url", b"url", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -409,16 +417,28 @@ class UpdateSourceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SOURCE_FIELD_NUMBER: _builtins.int
+    CHANGED_ORIGINS_FIELD_NUMBER: _builtins.int
+    DROPPED_SECRETS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def source(self) -> Global___Source: ...
+    @_builtins.property
+    def changed_origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which of `url` and `webhook_url` lead to another origin than before."""
+
+    @_builtins.property
+    def dropped_secrets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which of `authorization` and `webhook_secret` were dropped for that; give them again for the new origin."""
+
     def __init__(
         self,
         *,
         source: Global___Source | None = ...,
+        changed_origins: _abc.Iterable[_builtins.str] | None = ...,
+        dropped_secrets: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_origins", b"changed_origins", "dropped_secrets", b"dropped_secrets", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
