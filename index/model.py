@@ -36,7 +36,7 @@ class PicturePolicy(StrEnum):
 
 @dataclass(frozen=True)
 class CollectionSpec:
-    """What a collection is, fixed at its creation except for the description, learning and the picture policy.
+    """What a collection is, fixed at its creation except for the description, learning, partial and the picture policy.
 
     name: [a-z0-9][a-z0-9_-]{0,62}, unique within the tenant.
     encoder_id, encoder_fingerprint: the encoder that made, and will make, all its vectors.
@@ -44,6 +44,7 @@ class CollectionSpec:
     learning: compare by what the collection learns from its own vectors, where a check without labels says that this
         finds more (see index/learning.py); changeable.
     picture_policy: what its owner wants kept of pictures; policy_version: grows with each change of it.
+    partial: pictures that are cut short are used as far as they go; changeable.
     """
 
     name: str
@@ -54,6 +55,7 @@ class CollectionSpec:
     learning: bool = True
     picture_policy: PicturePolicy = PicturePolicy.DISCARD
     policy_version: int = 1
+    partial: bool = False
 
     @property
     def may_have_copies(self) -> bool:

@@ -13,7 +13,8 @@ from index.model import CollectionSpec, PicturePolicy
 from index.sqlite import Connection, checkpoint, connect, migrate
 
 _COLUMNS = (
-    "uid, home, name, encoder_id, encoder_fingerprint, dimension, description, learning, picture_policy, policy_version"
+    "uid, home, name, encoder_id, encoder_fingerprint, dimension, description, learning, picture_policy, "
+    "policy_version, partial"
 )
 _MIGRATIONS = (
     """
@@ -36,6 +37,9 @@ _MIGRATIONS = (
     ALTER TABLE collections ADD COLUMN home TEXT NOT NULL DEFAULT '';
     UPDATE collections SET home = uid;
     CREATE TABLE deserted (home TEXT PRIMARY KEY) WITHOUT ROWID
+    """,
+    """
+    ALTER TABLE collections ADD COLUMN partial INTEGER NOT NULL DEFAULT 0
     """,
 )
 
@@ -70,7 +74,8 @@ class Roster:
         uid, home, spec = entry
         values = (
             uid, home, spec.name, spec.encoder_id, spec.encoder_fingerprint, spec.dimension, spec.description,
-            int(spec.learning), spec.picture_policy.value, spec.policy_version, time.time_ns() // 1_000_000,
+            int(spec.learning), spec.picture_policy.value, spec.policy_version, int(spec.partial),
+            time.time_ns() // 1_000_000,
         )  # fmt: skip
         marks = ",".join("?" * len(values))
         with self._database() as database:
@@ -78,11 +83,14 @@ class Roster:
 
     def change(self, spec: CollectionSpec) -> None:
         """Takes over what of a collection can be changed."""
-        values = (spec.description, int(spec.learning), spec.picture_policy.value, spec.policy_version, spec.name)
+        values = (
+            spec.description, int(spec.learning), spec.picture_policy.value, spec.policy_version, int(spec.partial),
+            spec.name,
+        )  # fmt: skip
         with self._database() as database:
             database.execute(
-                "UPDATE collections SET description = ?, learning = ?, picture_policy = ?, policy_version = ?"
-                " WHERE name = ?", values,
+                "UPDATE collections SET description = ?, learning = ?, picture_policy = ?, policy_version = ?,"
+                " partial = ? WHERE name = ?", values,
             )  # fmt: skip
 
     def rename(self, names: Sequence[tuple[str, str]]) -> None:
@@ -122,8 +130,9 @@ class Roster:
 
 
 def _entry(row: Any) -> Entry:
-    uid, home, name, encoder_id, fingerprint, dimension, description, learning, policy, version = row
+    uid, home, name, encoder_id, fingerprint, dimension, description, learning, policy, version, partial = row
     spec = CollectionSpec(
-        name, encoder_id, fingerprint, dimension, description, bool(learning), PicturePolicy(policy), version
-    )
+        name, encoder_id, fingerprint, dimension, description, bool(learning), PicturePolicy(policy), version,
+        bool(partial),
+    )  # fmt: skip
     return Entry(uid, home, spec)

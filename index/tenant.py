@@ -101,8 +101,11 @@ class TenantDirectory:
         """Drops the note of a home that is empty now."""
         self._roster.forget_deserted(home)
 
-    def change(self, name: str, *, description: str | None = None, learning: bool | None = None) -> Collection:
-        """Changes a collection's description, and whether it learns. Raises InvalidInput or CollectionNotFound."""
+    def change(
+        self, name: str, *, description: str | None = None, learning: bool | None = None, partial: bool | None = None
+    ) -> Collection:
+        """Changes a collection's description, whether it learns, and whether pictures that are cut short are used.
+        Raises InvalidInput or CollectionNotFound."""
         if description is not None:
             _check_description(description)
         with self._lock:
@@ -112,6 +115,7 @@ class TenantDirectory:
                 before,
                 description=before.description if description is None else description,
                 learning=before.learning if learning is None else learning,
+                partial=before.partial if partial is None else partial,
             )
             self._roster.change(spec)
             collection.take_over(spec)
@@ -140,7 +144,7 @@ class TenantDirectory:
         source.clear_kept()
         spec = replace(
             spec_of(snapshot, target), picture_policy=source.spec.picture_policy,
-            policy_version=source.spec.policy_version,
+            policy_version=source.spec.policy_version, partial=source.spec.partial,
         )  # fmt: skip
         return self.adopt_copy(database, spec, replacing=replacing)
 

@@ -27,11 +27,14 @@ def create(
     pictures: Annotated[
         str, typer.Option(help="What is kept of pictures: discard, reference or encrypted_copy.")
     ] = "discard",
+    partial: Annotated[bool, typer.Option("--partial", help="Use pictures that are cut short, and say so.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Make a collection. Example: afterimage collections create shoes"""
     policy = _policy(pictures)
-    made = client.create_collection(name, encoder_id=encoder, description=description, picture_policy=policy)
+    made = client.create_collection(
+        name, encoder_id=encoder, description=description, picture_policy=policy, partial=partial
+    )
     if json:
         print_json(asdict(made))
     else:
@@ -72,15 +75,18 @@ def update(
     name: str,
     description: Annotated[str | None, typer.Option(help="For people.")] = None,
     learning: Annotated[str, typer.Option(help="auto or off: order hits by what the collection learns.")] = "",
+    partial: Annotated[
+        bool | None, typer.Option("--partial/--no-partial", help="Use pictures that are cut short, and say so.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Change the description, or whether the collection learns.
+    """Change the description, whether the collection learns, or whether pictures that are cut short are used.
 
     Example: afterimage collections update shoes --description "All shoes" --learning off
     """
     if learning not in ("", "auto", "off"):
         raise CommandError("--learning is auto or off", code=Exit.USAGE)
-    found = client.update_collection(name, description=description, learning=learning)
+    found = client.update_collection(name, description=description, learning=learning, partial=partial)
     print_json(asdict(found)) if json else print(f"Collection {name} is updated.")
 
 

@@ -31,6 +31,7 @@ class _Tally:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, str]] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, file: PictureFile, outcome: str, reason: str = "", message: str = "") -> None:
@@ -141,6 +142,8 @@ class _Readable:
 
 
 def _note(file: PictureFile, result: RecordResult, journal: Journal, tally: _Tally) -> None:
+    with tally.lock:
+        tally.notes.update(note.reason for note in result.notes)
     if result.error is None:
         journal.add(file)
         tally.add(file, result.outcome)
@@ -152,12 +155,14 @@ def _report(total: int, tally: _Tally, seconds: float, *, as_json: bool) -> None
     names = ("created", "updated", "unchanged", "skipped", "failed")
     counts = {"total": total, **{n: tally.outcomes[n] for n in names}}
     if as_json:
-        print_json({**counts, "seconds": round(seconds, 3)})
+        print_json({**counts, "seconds": round(seconds, 3), **({"notes": tally.notes} if tally.notes else {})})
         for failure in tally.failures:
             print_json(failure)
         return
     told = ", ".join(f"{n} {count}" for n, count in counts.items() if count or n == "total")
     print(f"{told} in {seconds:.1f} s")
+    for reason, count in tally.notes.items():
+        print(f"note: {count} of the pictures with {reason} (see docs/errors.md)")
     if tally.failures:
         rows = [(f["file"], f["reason"], f["message"]) for f in tally.failures[:_SHOWN_FAILURES]]
         print_table(["file", "reason", "message"], rows)

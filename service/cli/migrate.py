@@ -93,7 +93,11 @@ def _target(client: Client, name: str, target: str, encoder: str) -> bool:
     except NotFound:
         like = client.get_collection(name)
         client.create_collection(
-            target, encoder_id=encoder, description=like.description, picture_policy=like.picture_policy
+            target,
+            encoder_id=encoder,
+            description=like.description,
+            picture_policy=like.picture_policy,
+            partial=like.partial,
         )
         if like.learning == "off":
             client.update_collection(target, learning="off")

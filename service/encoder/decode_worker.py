@@ -22,7 +22,7 @@ from service.encoder.manifest import InputSpec
 from service.encoder.preprocess import enough_pixels, to_tensor
 from service.errors import ServiceError
 from service.intake.confinement import confine
-from service.intake.decode import decode, prepare_opencv
+from service.intake.decode import Wanted, decode, decode_picture, prepare_opencv
 from service.intake.formats import SNIFF_BYTES, Format, sniff
 from service.intake.limits import PictureLimits
 
@@ -63,14 +63,16 @@ def _answer(job: dict[str, Any], limits: PictureLimits, payload: memoryview, res
     try:
         spec = _spec(job["spec"])
         region = _Area(*job["region"]) if job["region"] else None
-        pixels = decode(payload[: job["size"]], limits, region, enough_pixels(spec))
-        tensor = to_tensor(pixels, spec)
+        wanted = Wanted(region, enough_pixels(spec), bool(job["partial"]))
+        decoded = decode_picture(payload[: job["size"]], limits, wanted)
+        tensor = to_tensor(decoded.pixels, spec)
         np.frombuffer(result, np.uint8)[: tensor.nbytes] = tensor.reshape(-1).view(np.uint8)
     except ServiceError as error:
         return {"reason": error.reason.name, "message": error.message}
     except MemoryError:
         return {"reason": "DECODER_FAILED", "message": "the picture needs more memory than a decoder may use"}
-    return {"processor_s": resource.getrusage(resource.RUSAGE_SELF).ru_utime}
+    notes = [note.name for note in decoded.notes]
+    return {"processor_s": resource.getrusage(resource.RUSAGE_SELF).ru_utime, "notes": notes}
 
 
 @lru_cache(64)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from service.encoder.preprocess import tensor_shape
 from service.errors import Reason, ServiceError, SettingError
 from service.intake.decode import Area
 from service.intake.limits import PictureLimits
+from service.intake.notes import Note
 from service.intake.sandbox import ProcessDied, ProcessTimedOut, SandboxedProcess
 
 _LOG = logging.getLogger(__name__)
@@ -44,12 +46,20 @@ class DecodingLimits:
     environment: Mapping[str, str]
 
 
+class DecodedTensor(NamedTuple):
+    """The model's input, without the batch axis, and what there is to say about the picture."""
+
+    tensor: Tensor
+    notes: tuple[Note, ...] = ()
+
+
 @dataclass(frozen=True)
 class _Job:
     picture: bytes
     region: Area | None
     spec: InputSpec
-    done: asyncio.Future[Tensor]
+    partial: bool
+    done: asyncio.Future[DecodedTensor]
 
 
 class Decoders:
@@ -86,10 +96,15 @@ class Decoders:
         for slot in range(self._limits.processes):
             self._loops.append(asyncio.create_task(self._work(slot), name=f"decoder {slot}"))
 
-    async def decode(self, picture: bytes, region: Area | None, spec: InputSpec, lane: Lane, tenant: str) -> Tensor:
-        """The tensor of one picture. Raises ServiceError (IMAGE_..., DECODER_FAILED, DECODE_TIMEOUT)."""
+    async def decode(
+        self, picture: bytes, region: Area | None, spec: InputSpec, lane: Lane, tenant: str, *, partial: bool = False
+    ) -> DecodedTensor:
+        """The tensor of one picture. `partial`: one that is cut short is used.
+
+        Raises ServiceError (IMAGE_..., DECODER_FAILED, DECODE_TIMEOUT).
+        """
         self._pictures.check_bytes(len(picture))
-        job = _Job(picture, region, spec, asyncio.get_running_loop().create_future())
+        job = _Job(picture, region, spec, partial, asyncio.get_running_loop().create_future())
         self._queue.put(job, lane, tenant)
         self._wake.release()
         return await job.done
@@ -129,7 +144,7 @@ class Decoders:
             if process is None:
                 return _fail(job, ServiceError(Reason.DECODER_FAILED, "the decoders do not start", field="image"))
             try:
-                tensor = await self._call(slot, process, job)
+                decoded = await self._call(slot, process, job)
             except ProcessTimedOut:
                 message = f"the picture took longer than {self._limits.timeout_s:g} s to decode"
                 return _fail(job, ServiceError(Reason.DECODE_TIMEOUT, message, field="image"))
@@ -139,17 +154,18 @@ class Decoders:
                 _LOG.warning("a decoder died on a picture, attempt %d", attempt)
                 continue
             if not job.done.done():
-                job.done.set_result(tensor)
+                job.done.set_result(decoded)
             return None
         return _fail(job, ServiceError(Reason.DECODER_FAILED, "the decoder died on this picture", field="image"))
 
-    async def _call(self, slot: int, process: SandboxedProcess, job: _Job) -> Tensor:
+    async def _call(self, slot: int, process: SandboxedProcess, job: _Job) -> DecodedTensor:
         shape, dtype = tensor_shape(job.spec), np.dtype(job.spec.dtype)
         region = job.region
         message = {
             "size": len(job.picture),
             "region": [region.left, region.top, region.right, region.bottom] if region else None,
             "spec": _as_json(job.spec),
+            "partial": job.partial,
         }
         answer, result = await process.call(
             json.dumps(message).encode(), job.picture, math.prod(shape) * dtype.itemsize, self._limits.timeout_s
@@ -159,7 +175,8 @@ class Decoders:
             raise ServiceError(Reason[said["reason"]], str(said["message"])[:300], field="image")
         if said["processor_s"] > _RETIRE_AFTER_PROCESSOR_S:
             await process.end()
-        return result.view(dtype).reshape(shape)
+        notes = tuple(Note[name] for name in said["notes"] if name in Note.__members__)
+        return DecodedTensor(result.view(dtype).reshape(shape), notes)
 
     async def _process(self, slot: int) -> SandboxedProcess | None:
         """The slot's process, started anew where it has ended; None where it does not start."""

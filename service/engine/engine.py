@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from index import Collection, CollectionSpec, PicturePolicy, TenantDirectory, Vector
+from index import Collection, CollectionSpec, PicturePolicy, TenantDirectory
 from service.encoder.fair_queue import Lane
 from service.encoder.manifest import BlockSpec, Manifest, ScoreSpec
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
 from service.engine.keeping import Keeping
-from service.engine.pictures import PictureEncoder, PictureSource, Purpose
+from service.engine.pictures import Encoded, PictureEncoder, PictureSource, Purpose
 from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
@@ -30,6 +30,7 @@ class NewCollection:
     description: str = ""
     learning: bool = True
     picture_policy: PicturePolicy = PicturePolicy.DISCARD
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,13 @@ class Engine:
         dimension = manifest.output.dimension
         spec = CollectionSpec(
             wanted.name, manifest.id, manifest.fingerprint, dimension, wanted.description, wanted.learning,
-            wanted.picture_policy,
+            wanted.picture_policy, partial=wanted.partial,
         )  # fmt: skip
         directory = await self.directory(principal)
         with translated_errors():
             return await self.workers.write(directory.create, spec)
 
-    async def vector(self, principal: Principal, source: PictureSource, encoder: Manifest) -> Vector:
+    async def encoded(self, principal: Principal, source: PictureSource, encoder: Manifest) -> Encoded:
         """The vector of a picture that someone searches with. Raises ServiceError."""
         resolved = await self.sources.resolved(source, principal.tenant_uid)
         return await self.pictures.encode(resolved, encoder, Purpose(principal.tenant_uid, Lane.SEARCH))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from index import Collection, DigestMoved, Outcome, RecordWrite, Vector, WriteResult
 from index.checks import check_record
@@ -12,8 +13,9 @@ from service.concurrency import few_at_a_time
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import PictureSource
-from service.engine.renewal import Known, Renewal
+from service.engine.renewal import Known, Renewal, Renewed
 from service.errors import Reason, ServiceError
+from service.intake.notes import Note
 from service.tenancy.keyring import Principal
 
 
@@ -28,7 +30,14 @@ class RecordInput:
     vector: Vector | None = None
 
 
-Prepared = RecordWrite | ServiceError
+class Inserted(NamedTuple):
+    """What became of a record, and what there is to say about its picture."""
+
+    result: WriteResult
+    notes: tuple[Note, ...] = ()
+
+
+Prepared = Renewed | ServiceError
 _AT_ONCE = 16  # pictures of one call that are worked on at a time
 
 
@@ -45,7 +54,7 @@ class Ingest:
         records: Sequence[RecordInput | ServiceError],
         *,
         insert_only: bool,
-    ) -> list[WriteResult]:
+    ) -> list[Inserted]:
         """One result per record, in order; a ServiceError among the records becomes its own failure.
 
         Raises ServiceError where the collection does not exist or nothing could be stored.
@@ -55,7 +64,7 @@ class Ingest:
         tenant = principal.tenant_uid
         prepared = await self._prepare_all(tenant, collection, records, known)
         results = await self._write(collection, records, prepared, insert_only)
-        moved = [i for i, r in enumerate(results) if isinstance(r.error, DigestMoved)]
+        moved = [i for i, r in enumerate(results) if isinstance(r.result.error, DigestMoved)]
         if moved:
             repeated = [records[i] for i in moved]
             again = await self._prepare_all(tenant, collection, repeated, Known())
@@ -83,7 +92,7 @@ class Ingest:
         try:
             check_record(write)
             if record.picture is None:
-                return write
+                return Renewed(write)
             return await self._renewal.with_picture(tenant, collection, write, record.picture, known)
         except Exception as error:
             return as_service_error(error)
@@ -94,17 +103,17 @@ class Ingest:
         records: Sequence[RecordInput | ServiceError],
         prepared: Sequence[Prepared],
         insert_only: bool,
-    ) -> list[WriteResult]:
-        writes = [p for p in prepared if isinstance(p, RecordWrite)]
+    ) -> list[Inserted]:
+        writes = [p.write for p in prepared if isinstance(p, Renewed)]
         with translated_errors(), self._engine.metrics.picture_seconds.labels("store").time():
             stored = iter(await self._engine.workers.write(collection.upsert, writes, insert_only=insert_only))
         results = []
         for record, item in zip(records, prepared, strict=True):
-            if isinstance(item, RecordWrite):
-                results.append(next(stored))
+            if isinstance(item, Renewed):
+                results.append(Inserted(next(stored), item.notes))
             else:
                 record_id = record.record_id if isinstance(record, RecordInput) else ""
-                results.append(WriteResult(record_id, Outcome.FAILED, error=item))
+                results.append(Inserted(WriteResult(record_id, Outcome.FAILED, error=item)))
         return results
 
 

@@ -14,6 +14,7 @@ from service.engine.pictures import PictureEncoder, PictureSource, Purpose
 from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.intake.fetch import Validators
+from service.intake.notes import Note
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ class Look:
 class Seen:
     """What became of a look. digest: of the picture; the stored one where its host says that it has not changed.
     vector: shape (dimension,), None where the picture is the one that is stored. validators: None where it was not
-    fetched. picture: as it was sent or fetched, for a collection that keeps it."""
+    fetched. picture: as it was sent or fetched, for a collection that keeps it. notes: about one that was encoded."""
 
     digest: bytes | None
     vector: Vector | None
     validators: Validators | None
     picture: bytes | None = field(default=None, repr=False)
+    notes: tuple[Note, ...] = ()
 
 
 class Looking(Protocol):
@@ -81,5 +83,5 @@ class LookingHere:
         if digest == wanted.stored:
             return Seen(digest, None, fetched.validators, kept)
         purpose = Purpose(viewer.tenant_uid, Lane.INSERT)
-        vector = await self._pictures.encode(source, viewer.encoder, purpose, digest)
-        return Seen(digest, vector, fetched.validators, kept)
+        encoded = await self._pictures.encode(source, viewer.encoder, purpose, digest)
+        return Seen(digest, encoded.vector, fetched.validators, kept, encoded.notes)

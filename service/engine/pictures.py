@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
+from service.intake.notes import Note
 from service.metrics import Metrics
 
 _MOST_MODELS = 16  # in memory at a time
@@ -29,15 +31,24 @@ _MOST_MODELS = 16  # in memory at a time
 
 @dataclass(frozen=True)
 class PictureSource:
-    """A picture as bytes or as a URL, and the region to encode. The representation never shows the content."""
+    """A picture as bytes or as a URL, and the region to encode. partial: one that is cut short is used. The
+    representation never shows the content."""
 
     image: bytes | None = None
     url: str = ""
     region: Region | None = None
+    partial: bool = False
 
     def __repr__(self) -> str:
         size = "no" if self.image is None else len(self.image)
         return f"PictureSource({size} bytes, region={self.region})"
+
+
+class Encoded(NamedTuple):
+    """The vector, L2-normalised, shape (dimension,), and what there is to say about its picture."""
+
+    vector: Vector
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class PictureEncoder:
         self._encoders, self._workers, self._metrics = encoders, workers, metrics
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._loading = asyncio.Lock()
-        self._inflight: Inflight[Vector] = Inflight()
+        self._inflight: Inflight[Encoded] = Inflight()
 
     async def start(self, encoder_id: str) -> None:
         """Starts the decoders and loads an encoder before its first use. Raises SettingError."""
@@ -69,8 +80,8 @@ class PictureEncoder:
 
     async def encode(
         self, source: PictureSource, encoder: Manifest, purpose: Purpose, digest: bytes | None = None
-    ) -> Vector:
-        """The vector, L2-normalised, shape (dimension,). Raises ServiceError.
+    ) -> Encoded:
+        """The vector of a picture. Raises ServiceError.
 
         A picture that the same tenant is having encoded at the moment, in the same lane, is not encoded again.
         `digest`: of the picture, where the caller has one.
@@ -80,8 +91,9 @@ class PictureEncoder:
         if source.image is None:
             raise ServiceError(Reason.SOURCE_MISSING, "give the picture as `image` or `url`", field="image")
         image = source.image
-        key = (purpose, encoder.fingerprint, source.region, len(image), digest or await self._digest(image))
-        return await self._inflight.once(key, lambda: self._encode(image, source.region, encoder, purpose))
+        part = (source.region, source.partial)
+        key = (purpose, encoder.fingerprint, part, len(image), digest or await self._digest(image))
+        return await self._inflight.once(key, lambda: self._encode(image, source, encoder, purpose))
 
     async def check(self, image: bytes, tenant: str) -> None:
         """Decodes a picture without encoding it. Raises ServiceError where it cannot be used."""
@@ -99,7 +111,7 @@ class PictureEncoder:
             await batcher.close()
         await self.decoders.close()
 
-    async def _encode(self, image: bytes, region: Region | None, encoder: Manifest, purpose: Purpose) -> Vector:
+    async def _encode(self, image: bytes, source: PictureSource, encoder: Manifest, purpose: Purpose) -> Encoded:
         lane, tenant = purpose.lane, purpose.tenant
         if self._allow is not None:
             await self._allow(tenant)
@@ -108,12 +120,14 @@ class PictureEncoder:
         try:
             async with self.admission.visit(Visit(tenant, lane, len(image))):
                 times.append(time.perf_counter())
-                tensor = await self.decoders.decode(image, region, encoder.input, lane, tenant)
+                tensor, notes = await self.decoders.decode(
+                    image, source.region, encoder.input, lane, tenant, partial=source.partial
+                )
                 times.append(time.perf_counter())
                 batcher = await self._batcher(encoder)  # it may have been put away meanwhile
                 vector = await batcher.encode(tensor, lane, tenant)
                 times.append(time.perf_counter())
-                return vector
+                return Encoded(vector, notes)
         except ServiceError as error:
             if error.reason is Reason.OVERLOADED:
                 self._metrics.pictures_refused.inc()

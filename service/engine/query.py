@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from service.encoder.manifest import ScoreSpec
 from service.engine.emphasis import EmphasisedQuery, emphasised
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
-from service.engine.pictures import PictureSource
+from service.engine.pictures import Encoded, PictureSource
 from service.errors import Reason, ServiceError
+from service.intake.notes import Note
 from service.tenancy.keyring import Principal
 
 
@@ -64,6 +65,7 @@ class SearchOutput:
     encoder_id: str
     encoder_fingerprint: str
     regions_used: tuple[Region | None, ...]
+    notes: tuple[Note, ...]
     encode_s: float
     search_s: float
 
@@ -78,10 +80,10 @@ class Query:
         """The answer. Raises ServiceError."""
         started = time.perf_counter()
         collection = await self._engine.collection(principal, wanted.collection)
-        vectors = await self._vectors(principal, collection, wanted.terms)
+        terms = await self._encoded(principal, collection, wanted.terms)
         encoded = time.perf_counter()
         score = self._engine.score_of(collection)
-        combined = combine(vectors, [t.weight for t in wanted.terms])
+        combined = combine([t.vector for t in terms], [t.weight for t in wanted.terms])
         asked = emphasised(combined, self._engine.blocks_of(collection), wanted.emphasis)
         query = SearchQuery(
             vector=asked.vector,
@@ -101,10 +103,10 @@ class Query:
         with translated_errors():
             answer = await self._engine.workers.read(collection.search, query)
         regions = tuple(t.picture.region if t.picture else None for t in wanted.terms)
-        spec = collection.spec
+        spec, notes = collection.spec, tuple(note for term in terms for note in term.notes)
         return SearchOutput(
-            _rescaled(answer, asked), score, spec.encoder_id, spec.encoder_fingerprint, regions, encoded - started,
-            time.perf_counter() - encoded,
+            _rescaled(answer, asked), score, spec.encoder_id, spec.encoder_fingerprint, regions, notes,
+            encoded - started, time.perf_counter() - encoded,
         )  # fmt: skip
 
     async def classify(
@@ -125,24 +127,25 @@ class Query:
         shares.sort(key=lambda s: (-s[1], s[0]))
         return shares, not shares or shares[0][1] <= 0.5
 
-    async def _vectors(self, principal: Principal, collection: Collection, terms: Sequence[QueryTerm]) -> list[Vector]:
+    async def _encoded(self, principal: Principal, collection: Collection, terms: Sequence[QueryTerm]) -> list[Encoded]:
         named = [t.record_id for t in terms if t.record_id]
         with translated_errors():
             stored = await self._engine.workers.read(collection.get, named, vectors=True) if named else {}
 
-        async def vector(term: QueryTerm) -> Vector:
+        async def encoded(term: QueryTerm) -> Encoded:
             if term.picture is not None:
                 encoder = self._engine.encoder_of(collection)
-                return await self._engine.vector(principal, term.picture, encoder)
+                picture = replace(term.picture, partial=collection.spec.partial)
+                return await self._engine.encoded(principal, picture, encoder)
             if term.vector is not None:
                 with translated_errors():
-                    return normalised("query.vector", term.vector, collection.spec.dimension)
+                    return Encoded(normalised("query.vector", term.vector, collection.spec.dimension))
             record = stored.get(term.record_id)
             if record is None or record.vector is None:
                 raise ServiceError(Reason.RECORD_NOT_FOUND, f"no record {term.record_id!r}", field="query.record_id")
-            return record.vector
+            return Encoded(record.vector)
 
-        return list(await asyncio.gather(*(vector(t) for t in terms)))
+        return list(await asyncio.gather(*(encoded(t) for t in terms)))
 
 
 def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:

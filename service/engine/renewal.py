@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from index import Collection, KeptPicture, Origin, PicturePolicy, RecordWrite
 from service.engine.engine import Engine
@@ -11,6 +12,7 @@ from service.engine.faults import translated_errors
 from service.engine.looking import Look, Looking, LookingHere, Viewer
 from service.engine.pictures import PictureSource
 from service.intake.fetch import Validators
+from service.intake.notes import Note
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,13 @@ class Known:
     digests: Mapping[str, bytes] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     kept: Mapping[str, KeptPicture] = field(default_factory=dict)
+
+
+class Renewed(NamedTuple):
+    """A write, and what there is to say about its picture."""
+
+    write: RecordWrite
+    notes: tuple[Note, ...] = ()
 
 
 class Renewal:
@@ -42,9 +51,10 @@ class Renewal:
 
     async def with_picture(
         self, tenant: str, collection: Collection, write: RecordWrite, picture: PictureSource, known: Known
-    ) -> RecordWrite:
+    ) -> Renewed:
         """The write with its picture's digest and origin, and its vector where that is not stored already. Raises
         ServiceError."""
+        picture = replace(picture, partial=collection.spec.partial)
         stored, origin = known.digests.get(write.record_id), known.origins.get(write.record_id)
         digests, url_digest = collection.picture_digests, b""
         validators, copy_missing = Validators(), _copies(collection) and write.record_id not in known.kept
@@ -59,9 +69,9 @@ class Renewal:
             write = replace(write, kept=await self._engine.keeping.keep(tenant, collection, seen.picture))
         elif picture.url and collection.spec.picture_policy is PicturePolicy.REFERENCE:
             write = replace(write, kept=KeptPicture(url=picture.url))
-        if seen.validators is None:
-            return write
-        return replace(write, origin=Origin(url_digest, seen.validators.etag, seen.validators.last_modified))
+        if seen.validators is not None:
+            write = replace(write, origin=Origin(url_digest, seen.validators.etag, seen.validators.last_modified))
+        return Renewed(write, seen.notes)
 
 
 def _copies(collection: Collection) -> bool:

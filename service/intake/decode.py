@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +25,7 @@ from service.intake.codecs.webp import decode_webp
 from service.intake.colour import ProfileUnusable, by_encoding, by_profile
 from service.intake.formats import Format
 from service.intake.limits import PictureLimits
+from service.intake.notes import Note
 from service.intake.probe import Header, probe
 
 __all__ = ["Area", "Decoded", "Note", "Pixels", "Wanted", "crop", "decode", "decode_picture", "prepare_opencv"]
@@ -44,13 +44,6 @@ class Area(Protocol):
     def right(self) -> float: ...
     @property
     def bottom(self) -> float: ...
-
-
-class Note(Enum):
-    """What was not as it should be about a picture that was decoded all the same."""
-
-    PROFILE_IGNORED = "the colour profile is damaged or of a kind that is not known; colours were taken for sRGB"
-    PICTURE_INCOMPLETE = "the picture is cut short; only the part that is there was used, the rest is white"
 
 
 @dataclass(frozen=True)

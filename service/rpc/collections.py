@@ -32,7 +32,8 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         policy = to_policy(wanted.picture_policy or pb.PICTURE_POLICY_DISCARD, "collection.picture_policy")
         learning = _LEARNING[wanted.learning] is not False
         made = await self._engine.create_collection(
-            principal(), NewCollection(wanted.name, wanted.encoder_id, wanted.description, learning, policy)
+            principal(),
+            NewCollection(wanted.name, wanted.encoder_id, wanted.description, learning, policy, wanted.partial),
         )
         return pb.CreateCollectionResponse(collection=await self._message(made))
 
@@ -53,13 +54,14 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
     async def UpdateCollection(
         self, request: pb.UpdateCollectionRequest, context: Context
     ) -> pb.UpdateCollectionResponse:
-        """Changes the description, or whether it learns."""
+        """Changes the description, whether it learns, or whether pictures that are cut short are used."""
         description = request.description if request.HasField("description") else None
         learning = _LEARNING[request.learning]
+        partial = request.partial if request.HasField("partial") else None
         directory = await self._engine.directory(principal())
         with translated_errors():
             found = await self._engine.workers.write(
-                lambda: directory.change(request.name, description=description, learning=learning)
+                lambda: directory.change(request.name, description=description, learning=learning, partial=partial)
             )
         return pb.UpdateCollectionResponse(collection=await self._message(found))
 
@@ -95,6 +97,7 @@ def _to_message(spec: CollectionSpec, stats: CollectionStats) -> pb.Collection:
         policy_version=spec.policy_version,
         learning=pb.LEARNING_AUTO if spec.learning else pb.LEARNING_OFF,
         learned=stats.learned,
+        partial=spec.partial,
         record_count=stats.records,
         tombstone_count=stats.tombstones,
         sequence=stats.sequence,

@@ -16,9 +16,10 @@ from afterimage.v1 import types_pb2 as types_pb
 from index import Outcome, PicturePolicy, RecordPatch, Region, StoredRecord, Vector, WriteResult
 from index.model import Attributes, AttributeValue
 from service.engine.faults import as_service_error
-from service.engine.ingest import RecordInput, missing_source
+from service.engine.ingest import Inserted, RecordInput, missing_source
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
+from service.intake.notes import Note
 from service.rpc.status import to_record_error
 
 _POLICY = "PICTURE_POLICY_"
@@ -131,6 +132,20 @@ def to_patch(message: records_pb.RecordPatch) -> RecordPatch:
         raise invalid("remove_attributes", f"attribute {min(both)[:80]!r} is both set and removed")
     product_id = message.product_id if message.HasField("product_id") else None
     return RecordPatch(message.record_id, product_id, to_attributes(message.set_attributes), removed)
+
+
+def from_inserted(inserted: Iterable[Inserted], record_ids: Iterable[str]) -> list[records_pb.RecordResult]:
+    """Results of inserts with the ids as they were sent, and what there is to say about the pictures."""
+    messages = []
+    for (result, notes), record_id in zip(inserted, record_ids, strict=True):
+        messages.append(_from_result(result, record_id))
+        messages[-1].notes.extend(from_notes(notes))
+    return messages
+
+
+def from_notes(notes: Iterable[Note]) -> list[types_pb.PictureNote]:
+    """What there is to say about a picture."""
+    return [types_pb.PictureNote(reason=note.name, message=note.value) for note in notes]
 
 
 def from_results(results: Iterable[WriteResult], record_ids: Iterable[str]) -> list[records_pb.RecordResult]:

@@ -17,6 +17,7 @@ from service.engine.ingest import Ingest
 from service.metrics import Metrics
 from service.rpc.convert import (
     check_count,
+    from_inserted,
     from_record,
     from_results,
     from_token,
@@ -142,9 +143,9 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
     ) -> list[pb.RecordResult]:
         check_count("records", len(records), MAX_BATCH_RECORDS)
         inputs = [to_record_input(r) for r in records]
-        results = await self._ingest.insert(principal(), collection, inputs, insert_only=insert_only)
-        self._count(results)
-        return from_results(results, [r.record_id for r in records])
+        inserted = await self._ingest.insert(principal(), collection, inputs, insert_only=insert_only)
+        self._count([i.result for i in inserted])
+        return from_inserted(inserted, [r.record_id for r in records])
 
     def _count(self, results: Sequence[WriteResult]) -> None:
         for result in results:

@@ -11,19 +11,20 @@ import numpy as np
 
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2_grpc as pb_grpc
-from index import Facet, Hit, Path, Vector
+from index import Facet, Hit, Path
 from index.model import Attributes, DuplicateGroup
 from service.concurrency import few_at_a_time
 from service.encoder.manifest import Manifest, ScoreSpec
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
-from service.engine.pictures import PictureSource
+from service.engine.pictures import Encoded, PictureSource
 from service.engine.query import Query, QueryTerm, SearchInput, SearchOutput
 from service.errors import ServiceError, release_frames
 from service.metrics import Metrics
 from service.rpc.convert import (
     check_count,
     from_attributes,
+    from_notes,
     from_region,
     from_vector,
     invalid,
@@ -104,7 +105,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         return pb.EncodeResponse(
             pictures=[
                 pb.EncodedPicture(error=to_record_error(e)) if isinstance(e, ServiceError)
-                else pb.EncodedPicture(vector=from_vector(e))
+                else pb.EncodedPicture(vector=from_vector(e.vector), notes=from_notes(e.notes))
                 for e in encoded
             ],
             encoder_id=encoder.id,
@@ -160,9 +161,9 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         self._metrics.search_paths.labels(found.answer.path.value).inc()
         return _response(request, found, started)
 
-    async def _encode(self, picture: pb.PictureInput, encoder: Manifest) -> Vector | ServiceError:
+    async def _encode(self, picture: pb.PictureInput, encoder: Manifest) -> Encoded | ServiceError:
         try:
-            return await self._engine.vector(principal(), _picture(picture), encoder)
+            return await self._engine.encoded(principal(), _picture(picture), encoder)
         except Exception as failure:
             return as_service_error(failure)
 
@@ -242,6 +243,7 @@ def _response(request: pb.SearchRequest, found: SearchOutput, started: float) ->
         regions_used=[from_region(r) if r else pb.QueryTerm().region for r in found.regions_used],
         facets=[_facet(f) for f in answer.facets],
         learned_order=answer.learned,
+        notes=from_notes(found.notes),
     )
     if request.group_by:
         response.groups.extend(pb.HitGroup(product_id=g[0].product_id, hits=g) for g in groups)
@@ -280,8 +282,8 @@ def _selected(attributes: Attributes, fields: Sequence[str]) -> Attributes:
     return {n: v for n, v in attributes.items() if n in fields}
 
 
-def _ranked(index: int, query: Vector, vector: Vector | ServiceError, score: ScoreSpec) -> pb.RankedPicture:
-    if isinstance(vector, ServiceError):
-        return pb.RankedPicture(index=index, error=to_record_error(vector))
-    distance = max(0.0, 1.0 - float(np.dot(query, vector)))
+def _ranked(index: int, query: Encoded, found: Encoded | ServiceError, score: ScoreSpec) -> pb.RankedPicture:
+    if isinstance(found, ServiceError):
+        return pb.RankedPicture(index=index, error=to_record_error(found))
+    distance = max(0.0, 1.0 - float(np.dot(query.vector, found.vector)))
     return pb.RankedPicture(index=index, distance=distance, score=score.score(distance))

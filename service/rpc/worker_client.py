@@ -156,7 +156,7 @@ class _Session:
     async def _look(self, asked: pb.PictureToSee) -> None:
         assert self._viewer is not None
         validators = Validators(asked.etag, asked.last_modified)
-        look = Look(PictureSource(url=asked.url), asked.stored_digest or None, validators)
+        look = Look(PictureSource(url=asked.url, partial=asked.partial), asked.stored_digest or None, validators)
         try:
             answer = seen_of(asked.number, await self._eyes.looking.look(self._viewer, look))
         except Exception as error:

@@ -15,6 +15,7 @@ from service.coordination.run_board import RunRef
 from service.engine.looking import Seen
 from service.errors import Reason, ServiceError
 from service.intake.fetch import Validators
+from service.intake.notes import Note
 from service.rpc.convert import from_vector, invalid, to_vector
 from service.sync.elsewhere import Asked, Introduction, Taken, WorkElsewhere, WorkerElsewhere
 
@@ -76,7 +77,11 @@ def _to_seen(message: pb.PictureSeen) -> Seen | ServiceError:
     except ServiceError as error:
         return error
     return Seen(
-        message.digest or None, vector, Validators(message.etag, message.last_modified), message.picture or None
+        message.digest or None,
+        vector,
+        Validators(message.etag, message.last_modified),
+        message.picture or None,
+        tuple(Note[name] for name in message.notes if name in Note.__members__),
     )
 
 
@@ -98,7 +103,7 @@ def _to_response(message: Introduction | Asked) -> pb.WorkOnRunResponse:
     return pb.WorkOnRunResponse(
         picture=pb.PictureToSee(
             number=message.number, url=look.source.url, stored_digest=look.stored or b"",
-            etag=look.validators.etag, last_modified=look.validators.last_modified,
+            etag=look.validators.etag, last_modified=look.validators.last_modified, partial=look.source.partial,
         )
     )  # fmt: skip
 
@@ -110,6 +115,7 @@ def seen_of(number: int, seen: Seen) -> pb.WorkOnRunRequest:
         seen=pb.PictureSeen(
             number=number, digest=seen.digest or b"", etag=validators.etag, last_modified=validators.last_modified,
             vector=b"" if seen.vector is None else from_vector(seen.vector), picture=seen.picture or b"",
+            notes=[note.name for note in seen.notes],
         )
     )  # fmt: skip
 

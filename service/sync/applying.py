@@ -151,7 +151,7 @@ class Applier:
         if on_disk:
             source = PictureSource(image=await self._engine.workers.read(job.files.picture, row.url))
         renewal = self._here if on_disk else self._renewal
-        found = await renewal.with_picture(job.tenant_uid, job.collection, write, source, known)
+        found = (await renewal.with_picture(job.tenant_uid, job.collection, write, source, known)).write
         return replace(found, origin=Origin(row.url_digest)) if on_disk else found
 
     async def _collect(self) -> None:

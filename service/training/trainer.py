@@ -182,7 +182,8 @@ class _One:
                 picture = await engine.workers.objects(
                     engine.keeping.objects.get, self._uid, set_uid, example.object_id
                 )
-                vector = await engine.pictures.encode(PictureSource(picture), base, Purpose(self._uid, Lane.INSERT))
+                source, purpose = PictureSource(picture), Purpose(self._uid, Lane.INSERT)
+                vector = (await engine.pictures.encode(source, base, purpose)).vector
             except ServiceError as error:
                 if error.reason is Reason.PICTURE_NOT_FOUND:
                     return None

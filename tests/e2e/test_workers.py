@@ -71,6 +71,17 @@ def test_a_worker_sends_the_picture_along_where_the_collection_keeps_copies(
         assert answer.read() == png(2)
 
 
+def test_a_worker_uses_a_picture_that_is_cut_short_where_the_collection_does(
+    owner: Server, client: Client, coordinated: RedisServer, shop: Shop
+) -> None:
+    client.create_collection("lenient", partial=True)
+    start_worker(owner, coordinated.url)
+    source = publish(shop, 3, "lenient")
+    shop.pictures["/2.png"] = png(2)[:-3000]
+    client.create_source(source)
+    assert ended(client, client.start_run("feed-lenient").run_id).created_count == 3
+
+
 def test_a_worker_encodes_and_the_server_stores(
     owner: Server, client: Client, coordinated: RedisServer, shop: Shop
 ) -> None:

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz.mutations import seeds
+import numpy as np
+
+from tests.fuzz.mutations import profile_seeds, seeds
 
 CORPUS = Path("build/fuzz")
 
@@ -24,28 +26,32 @@ def main() -> None:
         raise SystemExit("atheris is not installed: .venv/bin/pip install atheris") from None
     with atheris.instrument_imports():
         from service.errors import ServiceError
-        from service.intake.decode import decode, prepare_opencv
+        from service.intake.colour import ProfileUnusable, by_profile
+        from service.intake.decode import Wanted, decode, decode_picture, prepare_opencv
         from service.intake.limits import PictureLimits
         from service.intake.probe import probe
 
     prepare_opencv()
     limits = PictureLimits(max_pixels=1_000_000)
+    blank = np.full((4, 4, 3), 200, np.uint8)
     targets: dict[str, Callable[[bytes], object]] = {
         "probe": probe,
         "decode": lambda content: decode(content, limits),
         "scaled": lambda content: decode(content, limits, None, 32),
+        "partial": lambda content: decode_picture(content, limits, Wanted(partial=True)),
+        "profile": lambda content: by_profile(blank, content),
     }
     target = targets[sys.argv[1]]
 
     def once(content: bytes) -> None:
         try:
             target(content)
-        except ServiceError:
+        except (ServiceError, ProfileUnusable):
             pass
 
     folder = CORPUS / sys.argv[1]
     folder.mkdir(parents=True, exist_ok=True)
-    for number, picture in enumerate(seeds()):
+    for number, picture in enumerate(profile_seeds() if sys.argv[1] == "profile" else seeds()):
         (folder / f"seed-{number}").write_bytes(picture)
     atheris.Setup([sys.argv[0], str(folder), f"-artifact_prefix={folder}/", *sys.argv[2:]], once)
     atheris.Fuzz()

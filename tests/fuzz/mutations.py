@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
+from tests.support.made_pictures import bmps, coloured, gifs, lossy, pngs, profiles, turned
 from tests.support.pictures import encode, noise
 
+_EVERY = 6  # of the made pictures, of which many differ little
 _INTERESTING = (b"\x00\x00", b"\xff\xff", b"\x7f\xff", b"\x80\x00", b"\xff\xd8", b"\xff\xda", b"IDAT", b"\xff" * 8)
 
 
@@ -19,8 +21,21 @@ def seeds() -> list[bytes]:
         encode(palette, "PNG"), encode(noise(6), "PNG", interlace=1), encode(noise(1), "WEBP"),
         encode(rgba, "WEBP", lossless=True), encode(palette, "GIF"),
         encode(palette, "GIF", save_all=True, append_images=[noise(7).convert("P")]), encode(noise(1), "BMP"),
-        encode(palette, "BMP"), encode(noise(8).convert("1"), "BMP"),
+        encode(palette, "BMP"), encode(noise(8).convert("1"), "BMP"), *made_seeds(),
     ]  # fmt: skip
+
+
+def made_seeds() -> list[bytes]:
+    """Of the sub-formats, colours and ways of saying an orientation that the corpus has."""
+    made = [m.content for maker in (pngs, bmps, gifs, coloured, turned, lossy) for m in maker.all_kinds()]
+    return made[::_EVERY]
+
+
+def profile_seeds() -> list[bytes]:
+    """ICC profiles by matrix, by one curve and by a table."""
+    matrices = [profiles.matrix_profile(space, version) for space in profiles.SPACES for version in (2, 4)]
+    table = profiles.table_profile(b"RGB ", 3, lambda rgb: rgb * [100, 60, 60], 3)
+    return [*matrices, profiles.grey_profile(2.2), profiles.grey_profile(1.8, 4), table]
 
 
 def mutated(count: int, seed: int) -> Iterator[bytes]:

@@ -47,12 +47,14 @@ class Call(Generic[T]):
 
 
 def create_collection(
-    name: str, *, encoder_id: str = "", description: str = "", picture_policy: str = "DISCARD", learning: str = "auto"
-) -> Call[Collection]:
+    name: str, *, encoder_id: str = "", description: str = "", picture_policy: str = "DISCARD", learning: str = "auto",
+    partial: bool = False,
+) -> Call[Collection]:  # fmt: skip
     """Makes an empty collection, pinned to one encoder (the server's default where none is named). picture_policy:
-    DISCARD, REFERENCE or ENCRYPTED_COPY. learning: "auto" or "off"."""
+    DISCARD, REFERENCE or ENCRYPTED_COPY. learning: "auto" or "off". partial: pictures that are cut short are used as
+    far as they go."""
     wanted = collections_pb.Collection(
-        name=name, encoder_id=encoder_id, description=description,
+        name=name, encoder_id=encoder_id, description=description, partial=partial,
         picture_policy=convert.to_policy(picture_policy), learning=convert.learning(learning),
     )  # fmt: skip
     request = collections_pb.CreateCollectionRequest(collection=wanted)
@@ -74,10 +76,13 @@ def list_collections_page(page_token: str = "", page_size: int = 0) -> Call[tupl
     )  # fmt: skip
 
 
-def update_collection(name: str, *, description: str | None = None, learning: str = "") -> Call[Collection]:
-    """Changes the description, or whether the collection learns ("auto" or "off")."""
+def update_collection(
+    name: str, *, description: str | None = None, learning: str = "", partial: bool | None = None
+) -> Call[Collection]:
+    """Changes the description, whether the collection learns ("auto" or "off"), or whether pictures that are cut short
+    are used."""
     request = collections_pb.UpdateCollectionRequest(
-        name=name, description=description, learning=convert.learning(learning)
+        name=name, description=description, learning=convert.learning(learning), partial=partial
     )
     return Call("CollectionService", "UpdateCollection", request, _collection)
 

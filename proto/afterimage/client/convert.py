@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -20,6 +20,7 @@ from afterimage.client.values import (
     NewRecord,
     Patch,
     Picture,
+    PictureNote,
     RankedPicture,
     Record,
     RecordFailure,
@@ -87,7 +88,12 @@ def to_result(message: records_pb.RecordResult) -> RecordResult:
     """What became of a record."""
     outcome = records_pb.WriteOutcome.Name(message.outcome).removeprefix("WRITE_OUTCOME_").lower()
     error = to_failure(message.error) if message.HasField("error") else None
-    return RecordResult(message.record_id, outcome, message.sequence, error)
+    return RecordResult(message.record_id, outcome, message.sequence, error, to_notes(message.notes))
+
+
+def to_notes(messages: Iterable[types_pb.PictureNote]) -> tuple[PictureNote, ...]:
+    """What there is to say about pictures."""
+    return tuple(PictureNote(m.reason, m.message) for m in messages)
 
 
 def to_failure(message: types_pb.RecordError) -> RecordFailure:
@@ -136,6 +142,7 @@ def to_collection(message: collections_pb.Collection) -> Collection:
         message.learned,
         from_policy(message.picture_policy),
         message.policy_version,
+        message.partial,
     )
 
 
@@ -155,12 +162,14 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         message.timings.total_ms,
         tuple(_facet(f) for f in message.facets),
         message.learned_order,
+        to_notes(message.notes),
     )
 
 
 def to_encoded(message: search_pb.EncodedPicture) -> EncodedPicture:
     """A vector, or why there is none."""
-    return EncodedPicture(message.vector, to_failure(message.error) if message.HasField("error") else None)
+    error = to_failure(message.error) if message.HasField("error") else None
+    return EncodedPicture(message.vector, error, to_notes(message.notes))
 
 
 def to_ranked(message: search_pb.RankedPicture) -> RankedPicture:

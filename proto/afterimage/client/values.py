@@ -100,13 +100,23 @@ class RecordFailure:
 
 
 @dataclass(frozen=True)
+class PictureNote:
+    """What there is to say about a picture that was used all the same; `reason` is stable."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class RecordResult:
-    """What became of one record: "created", "updated", "unchanged" or "failed" (then `error` says why)."""
+    """What became of one record: "created", "updated", "unchanged" or "failed" (then `error` says why). `notes`: about
+    its picture."""
 
     record_id: str
     outcome: str
     sequence: int
     error: RecordFailure | None
+    notes: tuple[PictureNote, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,7 @@ class Collection:
     learned: bool
     picture_policy: str
     policy_version: int
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,6 +200,7 @@ class SearchResult:
     total_ms: float
     facets: tuple[Facet, ...] = ()
     learned_order: bool = False
+    notes: tuple[PictureNote, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -274,6 +286,7 @@ class EncodedPicture:
 
     vector: bytes = field(repr=False)
     error: RecordFailure | None
+    notes: tuple[PictureNote, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class Collection(_message.Message):
     LEARNING_FIELD_NUMBER: _builtins.int
     LEARNED_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Matches [a-z0-9][a-z0-9_-]{0,62}; unique within the tenant."""
     description: _builtins.str
@@ -112,6 +113,8 @@ class Collection(_message.Message):
     """Whether searches use what was learnt now. Output only."""
     policy_version: _builtins.int
     """Grows with each change of the picture policy. Output only."""
+    partial: _builtins.bool
+    """Pictures that are cut short are used as far as they go, and noted; otherwise they are refused."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -135,10 +138,11 @@ class Collection(_message.Message):
         learning: Global___Learning.ValueType = ...,
         learned: _builtins.bool = ...,
         policy_version: _builtins.int = ...,
+        partial: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index_time", b"index_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "index_time", b"index_time", "learned", b"learned", "learning", b"learning", "name", b"name", "picture_policy", b"picture_policy", "policy_version", b"policy_version", "record_count", b"record_count", "sequence", b"sequence", "tombstone_count", b"tombstone_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "index_time", b"index_time", "learned", b"learned", "learning", b"learning", "name", b"name", "partial", b"partial", "picture_policy", b"picture_policy", "policy_version", b"policy_version", "record_count", b"record_count", "sequence", b"sequence", "tombstone_count", b"tombstone_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -280,25 +284,34 @@ class UpdateCollectionRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     LEARNING_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     description: _builtins.str
     """Absent leaves the description as it is."""
     learning: Global___Learning.ValueType
     """Unspecified leaves it as it is."""
+    partial: _builtins.bool
+    """Absent leaves it as it is."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         description: _builtins.str | None = ...,
         learning: Global___Learning.ValueType = ...,
+        partial: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "description", b"description"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_partial", b"_partial", "description", b"description", "partial", b"partial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "description", b"description", "learning", b"learning", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_partial", b"_partial", "description", b"description", "learning", b"learning", "name", b"name", "partial", b"partial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
     _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
+    _WhichOneofReturnType__partial: _TypeAlias = _typing.Literal["partial"]  # noqa: Y015
+    _WhichOneofArgType__partial: _TypeAlias = _typing.Literal["_partial", b"_partial"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__partial) -> _WhichOneofReturnType__partial | None: ...
 
 Global___UpdateCollectionRequest: _TypeAlias = UpdateCollectionRequest  # noqa: Y015
 

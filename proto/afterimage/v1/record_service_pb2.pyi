@@ -154,6 +154,7 @@ class RecordResult(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     record_id: _builtins.str
     outcome: Global___WriteOutcome.ValueType
     sequence: _builtins.int
@@ -162,6 +163,10 @@ class RecordResult(_message.Message):
     def error(self) -> _types_pb2.RecordError:
         """Set where the outcome is FAILED."""
 
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.PictureNote]:
+        """About the picture, where it was encoded: such as a colour profile that could not be used."""
+
     def __init__(
         self,
         *,
@@ -169,10 +174,11 @@ class RecordResult(_message.Message):
         outcome: Global___WriteOutcome.ValueType = ...,
         error: _types_pb2.RecordError | None = ...,
         sequence: _builtins.int = ...,
+        notes: _abc.Iterable[_types_pb2.PictureNote] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "record_id", b"record_id", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "notes", b"notes", "outcome", b"outcome", "record_id", b"record_id", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

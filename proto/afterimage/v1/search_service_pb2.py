@@ -26,7 +26,7 @@ from afterimage.v1 import types_pb2 as afterimage_dot_v1_dot_types__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"afterimage/v1/search_service.proto\x12\rafterimage.v1\x1a\x19\x61\x66terimage/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x01\n\tQueryTerm\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x12\x13\n\trecord_id\x18\x03 \x01(\tH\x00\x12\x10\n\x06vector\x18\x04 \x01(\x0cH\x00\x12%\n\x06region\x18\x05 \x01(\x0b\x32\x15.afterimage.v1.Region\x12\x0e\n\x06weight\x18\x06 \x01(\x02\x42\x08\n\x06source\"\xc2\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05query\x18\x02 \x03(\x0b\x32\x18.afterimage.v1.QueryTerm\x12\t\n\x01k\x18\x03 \x01(\x05\x12\x0e\n\x06offset\x18\x04 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x10\n\x08group_by\x18\x06 \x01(\t\x12\x12\n\ngroup_size\x18\x07 \x01(\x05\x12\x19\n\x0cmax_distance\x18\x08 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tmin_score\x18\t \x01(\x02H\x01\x88\x01\x01\x12\x1a\n\x12\x65xclude_record_ids\x18\n \x03(\t\x12\x0e\n\x06\x66ields\x18\x0b \x03(\t\x12\x17\n\x0finclude_vectors\x18\x0c \x01(\x08\x12\r\n\x05\x65xact\x18\r \x01(\x08\x12<\n\x08\x65mphasis\x18\x0e \x03(\x0b\x32*.afterimage.v1.SearchRequest.EmphasisEntry\x12\x0e\n\x06\x66\x61\x63\x65ts\x18\x0f \x03(\t\x1a/\n\rEmphasisEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x42\x0f\n\r_max_distanceB\x0c\n\n_min_score\"R\n\nFacetCount\x12\x16\n\x0cstring_value\x18\x01 \x01(\tH\x00\x12\x14\n\nbool_value\x18\x02 \x01(\x08H\x00\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x42\x07\n\x05value\"Z\n\x05\x46\x61\x63\x65t\x12\x11\n\tattribute\x18\x01 \x01(\t\x12)\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x19.afterimage.v1.FacetCount\x12\x13\n\x0bvalue_count\x18\x03 \x01(\x03\"\xe7\x01\n\x03Hit\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\x12\x10\n\x08\x64istance\x18\x04 \x01(\x02\x12\x36\n\nattributes\x18\x05 \x03(\x0b\x32\".afterimage.v1.Hit.AttributesEntry\x12\x0e\n\x06vector\x18\x06 \x01(\x0c\x1aP\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.afterimage.v1.AttributeValue:\x02\x38\x01\"@\n\x08HitGroup\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12 \n\x04hits\x18\x02 \x03(\x0b\x32\x12.afterimage.v1.Hit\"G\n\rSearchTimings\x12\x11\n\tencode_ms\x18\x01 \x01(\x01\x12\x11\n\tsearch_ms\x18\x02 \x01(\x01\x12\x10\n\x08total_ms\x18\x03 \x01(\x01\"\xa7\x03\n\x0eSearchResponse\x12 \n\x04hits\x18\x01 \x03(\x0b\x32\x12.afterimage.v1.Hit\x12\'\n\x06groups\x18\x02 \x03(\x0b\x32\x17.afterimage.v1.HitGroup\x12\x15\n\rallowed_count\x18\x03 \x01(\x03\x12\x12\n\nencoder_id\x18\x04 \x01(\t\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x05 \x01(\t\x12\x10\n\x08sequence\x18\x06 \x01(\x03\x12.\n\nindex_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04path\x18\x08 \x01(\x0e\x32\x19.afterimage.v1.SearchPath\x12-\n\x07timings\x18\t \x01(\x0b\x32\x1c.afterimage.v1.SearchTimings\x12+\n\x0cregions_used\x18\n \x03(\x0b\x32\x15.afterimage.v1.Region\x12$\n\x06\x66\x61\x63\x65ts\x18\x0b \x03(\x0b\x32\x14.afterimage.v1.Facet\x12\x15\n\rlearned_order\x18\x0c \x01(\x08\"D\n\x12\x42\x61tchSearchRequest\x12.\n\x08searches\x18\x01 \x03(\x0b\x32\x1c.afterimage.v1.SearchRequest\"x\n\x0cSearchResult\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.afterimage.v1.SearchResponseH\x00\x12+\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1a.afterimage.v1.RecordErrorH\x00\x42\x08\n\x06result\"C\n\x13\x42\x61tchSearchResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.afterimage.v1.SearchResult\"g\n\x15\x46indDuplicatesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x19\n\x0cmax_distance\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x0f\n\r_max_distance\"n\n\x16\x46indDuplicatesResponse\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.afterimage.v1.DuplicateKind\x12\x12\n\nrecord_ids\x18\x02 \x03(\t\x12\x14\n\x0cmax_distance\x18\x03 \x01(\x02\"_\n\x0cPictureInput\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x12%\n\x06region\x18\x03 \x01(\x0b\x32\x15.afterimage.v1.RegionB\x08\n\x06source\"R\n\rEncodeRequest\x12\x12\n\nencoder_id\x18\x01 \x01(\t\x12-\n\x08pictures\x18\x02 \x03(\x0b\x32\x1b.afterimage.v1.PictureInput\"K\n\x0e\x45ncodedPicture\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1a.afterimage.v1.RecordError\"\x85\x01\n\x0e\x45ncodeResponse\x12/\n\x08pictures\x18\x01 \x03(\x0b\x32\x1d.afterimage.v1.EncodedPicture\x12\x12\n\nencoder_id\x18\x02 \x01(\t\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\"\xa2\x01\n\x0f\x43lassifyRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05query\x18\x02 \x03(\x0b\x32\x18.afterimage.v1.QueryTerm\x12\x11\n\tattribute\x18\x03 \x01(\t\x12\t\n\x01k\x18\x04 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x16\n\tmin_score\x18\x06 \x01(\x02H\x00\x88\x01\x01\x42\x0c\n\n_min_score\"A\n\rClassifyLabel\x12\r\n\x05value\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12\r\n\x05votes\x18\x03 \x01(\x05\"S\n\x10\x43lassifyResponse\x12,\n\x06labels\x18\x01 \x03(\x0b\x32\x1c.afterimage.v1.ClassifyLabel\x12\x11\n\tundecided\x18\x02 \x01(\x08\"|\n\x0bRankRequest\x12\x12\n\nencoder_id\x18\x01 \x01(\t\x12*\n\x05query\x18\x02 \x01(\x0b\x32\x1b.afterimage.v1.PictureInput\x12-\n\x08pictures\x18\x03 \x03(\x0b\x32\x1b.afterimage.v1.PictureInput\"j\n\rRankedPicture\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x10\n\x08\x64istance\x18\x03 \x01(\x02\x12)\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1a.afterimage.v1.RecordError\"<\n\x0cRankResponse\x12,\n\x06ranked\x18\x01 \x03(\x0b\x32\x1c.afterimage.v1.RankedPicture*\xf4\x01\n\nSearchPath\x12\x1b\n\x17SEARCH_PATH_UNSPECIFIED\x10\x00\x12\x15\n\x11SEARCH_PATH_EMPTY\x10\x01\x12\x15\n\x11SEARCH_PATH_EXACT\x10\x02\x12\x1e\n\x1aSEARCH_PATH_EXACT_FILTERED\x10\x03\x12\x15\n\x11SEARCH_PATH_GRAPH\x10\x04\x12\x1e\n\x1aSEARCH_PATH_GRAPH_FILTERED\x10\x05\x12!\n\x1dSEARCH_PATH_CLUSTERS_FILTERED\x10\x06\x12!\n\x1dSEARCH_PATH_SKETCHES_FILTERED\x10\x07*\x82\x01\n\rDuplicateKind\x12\x1e\n\x1a\x44UPLICATE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44UPLICATE_KIND_IDENTICAL\x10\x01\x12\x17\n\x13\x44UPLICATE_KIND_NEAR\x10\x02\x12\x1a\n\x16\x44UPLICATE_KIND_SIMILAR\x10\x03\x32\xe2\x03\n\rSearchService\x12\x45\n\x06Search\x12\x1c.afterimage.v1.SearchRequest\x1a\x1d.afterimage.v1.SearchResponse\x12T\n\x0b\x42\x61tchSearch\x12!.afterimage.v1.BatchSearchRequest\x1a\".afterimage.v1.BatchSearchResponse\x12_\n\x0e\x46indDuplicates\x12$.afterimage.v1.FindDuplicatesRequest\x1a%.afterimage.v1.FindDuplicatesResponse0\x01\x12\x45\n\x06\x45ncode\x12\x1c.afterimage.v1.EncodeRequest\x1a\x1d.afterimage.v1.EncodeResponse\x12K\n\x08\x43lassify\x12\x1e.afterimage.v1.ClassifyRequest\x1a\x1f.afterimage.v1.ClassifyResponse\x12?\n\x04Rank\x12\x1a.afterimage.v1.RankRequest\x1a\x1b.afterimage.v1.RankResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"afterimage/v1/search_service.proto\x12\rafterimage.v1\x1a\x19\x61\x66terimage/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x01\n\tQueryTerm\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x12\x13\n\trecord_id\x18\x03 \x01(\tH\x00\x12\x10\n\x06vector\x18\x04 \x01(\x0cH\x00\x12%\n\x06region\x18\x05 \x01(\x0b\x32\x15.afterimage.v1.Region\x12\x0e\n\x06weight\x18\x06 \x01(\x02\x42\x08\n\x06source\"\xc2\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05query\x18\x02 \x03(\x0b\x32\x18.afterimage.v1.QueryTerm\x12\t\n\x01k\x18\x03 \x01(\x05\x12\x0e\n\x06offset\x18\x04 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x10\n\x08group_by\x18\x06 \x01(\t\x12\x12\n\ngroup_size\x18\x07 \x01(\x05\x12\x19\n\x0cmax_distance\x18\x08 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tmin_score\x18\t \x01(\x02H\x01\x88\x01\x01\x12\x1a\n\x12\x65xclude_record_ids\x18\n \x03(\t\x12\x0e\n\x06\x66ields\x18\x0b \x03(\t\x12\x17\n\x0finclude_vectors\x18\x0c \x01(\x08\x12\r\n\x05\x65xact\x18\r \x01(\x08\x12<\n\x08\x65mphasis\x18\x0e \x03(\x0b\x32*.afterimage.v1.SearchRequest.EmphasisEntry\x12\x0e\n\x06\x66\x61\x63\x65ts\x18\x0f \x03(\t\x1a/\n\rEmphasisEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x42\x0f\n\r_max_distanceB\x0c\n\n_min_score\"R\n\nFacetCount\x12\x16\n\x0cstring_value\x18\x01 \x01(\tH\x00\x12\x14\n\nbool_value\x18\x02 \x01(\x08H\x00\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x42\x07\n\x05value\"Z\n\x05\x46\x61\x63\x65t\x12\x11\n\tattribute\x18\x01 \x01(\t\x12)\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x19.afterimage.v1.FacetCount\x12\x13\n\x0bvalue_count\x18\x03 \x01(\x03\"\xe7\x01\n\x03Hit\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\x12\x10\n\x08\x64istance\x18\x04 \x01(\x02\x12\x36\n\nattributes\x18\x05 \x03(\x0b\x32\".afterimage.v1.Hit.AttributesEntry\x12\x0e\n\x06vector\x18\x06 \x01(\x0c\x1aP\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.afterimage.v1.AttributeValue:\x02\x38\x01\"@\n\x08HitGroup\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12 \n\x04hits\x18\x02 \x03(\x0b\x32\x12.afterimage.v1.Hit\"G\n\rSearchTimings\x12\x11\n\tencode_ms\x18\x01 \x01(\x01\x12\x11\n\tsearch_ms\x18\x02 \x01(\x01\x12\x10\n\x08total_ms\x18\x03 \x01(\x01\"\xd2\x03\n\x0eSearchResponse\x12 \n\x04hits\x18\x01 \x03(\x0b\x32\x12.afterimage.v1.Hit\x12\'\n\x06groups\x18\x02 \x03(\x0b\x32\x17.afterimage.v1.HitGroup\x12\x15\n\rallowed_count\x18\x03 \x01(\x03\x12\x12\n\nencoder_id\x18\x04 \x01(\t\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x05 \x01(\t\x12\x10\n\x08sequence\x18\x06 \x01(\x03\x12.\n\nindex_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04path\x18\x08 \x01(\x0e\x32\x19.afterimage.v1.SearchPath\x12-\n\x07timings\x18\t \x01(\x0b\x32\x1c.afterimage.v1.SearchTimings\x12+\n\x0cregions_used\x18\n \x03(\x0b\x32\x15.afterimage.v1.Region\x12$\n\x06\x66\x61\x63\x65ts\x18\x0b \x03(\x0b\x32\x14.afterimage.v1.Facet\x12\x15\n\rlearned_order\x18\x0c \x01(\x08\x12)\n\x05notes\x18\r \x03(\x0b\x32\x1a.afterimage.v1.PictureNote\"D\n\x12\x42\x61tchSearchRequest\x12.\n\x08searches\x18\x01 \x03(\x0b\x32\x1c.afterimage.v1.SearchRequest\"x\n\x0cSearchResult\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.afterimage.v1.SearchResponseH\x00\x12+\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1a.afterimage.v1.RecordErrorH\x00\x42\x08\n\x06result\"C\n\x13\x42\x61tchSearchResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.afterimage.v1.SearchResult\"g\n\x15\x46indDuplicatesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x19\n\x0cmax_distance\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x0f\n\r_max_distance\"n\n\x16\x46indDuplicatesResponse\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.afterimage.v1.DuplicateKind\x12\x12\n\nrecord_ids\x18\x02 \x03(\t\x12\x14\n\x0cmax_distance\x18\x03 \x01(\x02\"_\n\x0cPictureInput\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x12%\n\x06region\x18\x03 \x01(\x0b\x32\x15.afterimage.v1.RegionB\x08\n\x06source\"R\n\rEncodeRequest\x12\x12\n\nencoder_id\x18\x01 \x01(\t\x12-\n\x08pictures\x18\x02 \x03(\x0b\x32\x1b.afterimage.v1.PictureInput\"v\n\x0e\x45ncodedPicture\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1a.afterimage.v1.RecordError\x12)\n\x05notes\x18\x03 \x03(\x0b\x32\x1a.afterimage.v1.PictureNote\"\x85\x01\n\x0e\x45ncodeResponse\x12/\n\x08pictures\x18\x01 \x03(\x0b\x32\x1d.afterimage.v1.EncodedPicture\x12\x12\n\nencoder_id\x18\x02 \x01(\t\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\"\xa2\x01\n\x0f\x43lassifyRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05query\x18\x02 \x03(\x0b\x32\x18.afterimage.v1.QueryTerm\x12\x11\n\tattribute\x18\x03 \x01(\t\x12\t\n\x01k\x18\x04 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x16\n\tmin_score\x18\x06 \x01(\x02H\x00\x88\x01\x01\x42\x0c\n\n_min_score\"A\n\rClassifyLabel\x12\r\n\x05value\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12\r\n\x05votes\x18\x03 \x01(\x05\"S\n\x10\x43lassifyResponse\x12,\n\x06labels\x18\x01 \x03(\x0b\x32\x1c.afterimage.v1.ClassifyLabel\x12\x11\n\tundecided\x18\x02 \x01(\x08\"|\n\x0bRankRequest\x12\x12\n\nencoder_id\x18\x01 \x01(\t\x12*\n\x05query\x18\x02 \x01(\x0b\x32\x1b.afterimage.v1.PictureInput\x12-\n\x08pictures\x18\x03 \x03(\x0b\x32\x1b.afterimage.v1.PictureInput\"j\n\rRankedPicture\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x10\n\x08\x64istance\x18\x03 \x01(\x02\x12)\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1a.afterimage.v1.RecordError\"<\n\x0cRankResponse\x12,\n\x06ranked\x18\x01 \x03(\x0b\x32\x1c.afterimage.v1.RankedPicture*\xf4\x01\n\nSearchPath\x12\x1b\n\x17SEARCH_PATH_UNSPECIFIED\x10\x00\x12\x15\n\x11SEARCH_PATH_EMPTY\x10\x01\x12\x15\n\x11SEARCH_PATH_EXACT\x10\x02\x12\x1e\n\x1aSEARCH_PATH_EXACT_FILTERED\x10\x03\x12\x15\n\x11SEARCH_PATH_GRAPH\x10\x04\x12\x1e\n\x1aSEARCH_PATH_GRAPH_FILTERED\x10\x05\x12!\n\x1dSEARCH_PATH_CLUSTERS_FILTERED\x10\x06\x12!\n\x1dSEARCH_PATH_SKETCHES_FILTERED\x10\x07*\x82\x01\n\rDuplicateKind\x12\x1e\n\x1a\x44UPLICATE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44UPLICATE_KIND_IDENTICAL\x10\x01\x12\x17\n\x13\x44UPLICATE_KIND_NEAR\x10\x02\x12\x1a\n\x16\x44UPLICATE_KIND_SIMILAR\x10\x03\x32\xe2\x03\n\rSearchService\x12\x45\n\x06Search\x12\x1c.afterimage.v1.SearchRequest\x1a\x1d.afterimage.v1.SearchResponse\x12T\n\x0b\x42\x61tchSearch\x12!.afterimage.v1.BatchSearchRequest\x1a\".afterimage.v1.BatchSearchResponse\x12_\n\x0e\x46indDuplicates\x12$.afterimage.v1.FindDuplicatesRequest\x1a%.afterimage.v1.FindDuplicatesResponse0\x01\x12\x45\n\x06\x45ncode\x12\x1c.afterimage.v1.EncodeRequest\x1a\x1d.afterimage.v1.EncodeResponse\x12K\n\x08\x43lassify\x12\x1e.afterimage.v1.ClassifyRequest\x1a\x1f.afterimage.v1.ClassifyResponse\x12?\n\x04Rank\x12\x1a.afterimage.v1.RankRequest\x1a\x1b.afterimage.v1.RankResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +37,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST_EMPHASISENTRY']._serialized_options = b'8\001'
   _globals['_HIT_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_HIT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_SEARCHPATH']._serialized_start=3177
-  _globals['_SEARCHPATH']._serialized_end=3421
-  _globals['_DUPLICATEKIND']._serialized_start=3424
-  _globals['_DUPLICATEKIND']._serialized_end=3554
+  _globals['_SEARCHPATH']._serialized_start=3263
+  _globals['_SEARCHPATH']._serialized_end=3507
+  _globals['_DUPLICATEKIND']._serialized_start=3510
+  _globals['_DUPLICATEKIND']._serialized_end=3640
   _globals['_QUERYTERM']._serialized_start=114
   _globals['_QUERYTERM']._serialized_end=261
   _globals['_SEARCHREQUEST']._serialized_start=264
@@ -60,37 +60,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHTIMINGS']._serialized_start=1192
   _globals['_SEARCHTIMINGS']._serialized_end=1263
   _globals['_SEARCHRESPONSE']._serialized_start=1266
-  _globals['_SEARCHRESPONSE']._serialized_end=1689
-  _globals['_BATCHSEARCHREQUEST']._serialized_start=1691
-  _globals['_BATCHSEARCHREQUEST']._serialized_end=1759
-  _globals['_SEARCHRESULT']._serialized_start=1761
-  _globals['_SEARCHRESULT']._serialized_end=1881
-  _globals['_BATCHSEARCHRESPONSE']._serialized_start=1883
-  _globals['_BATCHSEARCHRESPONSE']._serialized_end=1950
-  _globals['_FINDDUPLICATESREQUEST']._serialized_start=1952
-  _globals['_FINDDUPLICATESREQUEST']._serialized_end=2055
-  _globals['_FINDDUPLICATESRESPONSE']._serialized_start=2057
-  _globals['_FINDDUPLICATESRESPONSE']._serialized_end=2167
-  _globals['_PICTUREINPUT']._serialized_start=2169
-  _globals['_PICTUREINPUT']._serialized_end=2264
-  _globals['_ENCODEREQUEST']._serialized_start=2266
-  _globals['_ENCODEREQUEST']._serialized_end=2348
-  _globals['_ENCODEDPICTURE']._serialized_start=2350
-  _globals['_ENCODEDPICTURE']._serialized_end=2425
-  _globals['_ENCODERESPONSE']._serialized_start=2428
-  _globals['_ENCODERESPONSE']._serialized_end=2561
-  _globals['_CLASSIFYREQUEST']._serialized_start=2564
-  _globals['_CLASSIFYREQUEST']._serialized_end=2726
-  _globals['_CLASSIFYLABEL']._serialized_start=2728
-  _globals['_CLASSIFYLABEL']._serialized_end=2793
-  _globals['_CLASSIFYRESPONSE']._serialized_start=2795
-  _globals['_CLASSIFYRESPONSE']._serialized_end=2878
-  _globals['_RANKREQUEST']._serialized_start=2880
-  _globals['_RANKREQUEST']._serialized_end=3004
-  _globals['_RANKEDPICTURE']._serialized_start=3006
-  _globals['_RANKEDPICTURE']._serialized_end=3112
-  _globals['_RANKRESPONSE']._serialized_start=3114
-  _globals['_RANKRESPONSE']._serialized_end=3174
-  _globals['_SEARCHSERVICE']._serialized_start=3557
-  _globals['_SEARCHSERVICE']._serialized_end=4039
+  _globals['_SEARCHRESPONSE']._serialized_end=1732
+  _globals['_BATCHSEARCHREQUEST']._serialized_start=1734
+  _globals['_BATCHSEARCHREQUEST']._serialized_end=1802
+  _globals['_SEARCHRESULT']._serialized_start=1804
+  _globals['_SEARCHRESULT']._serialized_end=1924
+  _globals['_BATCHSEARCHRESPONSE']._serialized_start=1926
+  _globals['_BATCHSEARCHRESPONSE']._serialized_end=1993
+  _globals['_FINDDUPLICATESREQUEST']._serialized_start=1995
+  _globals['_FINDDUPLICATESREQUEST']._serialized_end=2098
+  _globals['_FINDDUPLICATESRESPONSE']._serialized_start=2100
+  _globals['_FINDDUPLICATESRESPONSE']._serialized_end=2210
+  _globals['_PICTUREINPUT']._serialized_start=2212
+  _globals['_PICTUREINPUT']._serialized_end=2307
+  _globals['_ENCODEREQUEST']._serialized_start=2309
+  _globals['_ENCODEREQUEST']._serialized_end=2391
+  _globals['_ENCODEDPICTURE']._serialized_start=2393
+  _globals['_ENCODEDPICTURE']._serialized_end=2511
+  _globals['_ENCODERESPONSE']._serialized_start=2514
+  _globals['_ENCODERESPONSE']._serialized_end=2647
+  _globals['_CLASSIFYREQUEST']._serialized_start=2650
+  _globals['_CLASSIFYREQUEST']._serialized_end=2812
+  _globals['_CLASSIFYLABEL']._serialized_start=2814
+  _globals['_CLASSIFYLABEL']._serialized_end=2879
+  _globals['_CLASSIFYRESPONSE']._serialized_start=2881
+  _globals['_CLASSIFYRESPONSE']._serialized_end=2964
+  _globals['_RANKREQUEST']._serialized_start=2966
+  _globals['_RANKREQUEST']._serialized_end=3090
+  _globals['_RANKEDPICTURE']._serialized_start=3092
+  _globals['_RANKEDPICTURE']._serialized_end=3198
+  _globals['_RANKRESPONSE']._serialized_start=3200
+  _globals['_RANKRESPONSE']._serialized_end=3260
+  _globals['_SEARCHSERVICE']._serialized_start=3643
+  _globals['_SEARCHSERVICE']._serialized_end=4125
 # @@protoc_insertion_point(module_scope)

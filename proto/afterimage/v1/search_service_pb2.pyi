@@ -438,6 +438,7 @@ class SearchResponse(_message.Message):
     REGIONS_USED_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     LEARNED_ORDER_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
     """Records that live and filter allow."""
     encoder_id: _builtins.str
@@ -469,6 +470,10 @@ class SearchResponse(_message.Message):
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:
         """In the order of the request."""
 
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.PictureNote]:
+        """About the pictures of the query, such as a colour profile that could not be used."""
+
     def __init__(
         self,
         *,
@@ -484,10 +489,11 @@ class SearchResponse(_message.Message):
         regions_used: _abc.Iterable[_types_pb2.Region] | None = ...,
         facets: _abc.Iterable[Global___Facet] | None = ...,
         learned_order: _builtins.bool = ...,
+        notes: _abc.Iterable[_types_pb2.PictureNote] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["index_time", b"index_time", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -682,19 +688,25 @@ class EncodedPicture(_message.Message):
 
     VECTOR_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     vector: _builtins.bytes
     """Little-endian float32, L2-normalised; empty where `error` is set."""
     @_builtins.property
     def error(self) -> _types_pb2.RecordError: ...
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.PictureNote]:
+        """About the picture, such as a colour profile that could not be used."""
+
     def __init__(
         self,
         *,
         vector: _builtins.bytes = ...,
         error: _types_pb2.RecordError | None = ...,
+        notes: _abc.Iterable[_types_pb2.PictureNote] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "notes", b"notes", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

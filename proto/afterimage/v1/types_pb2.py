@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61\x66terimage/v1/types.proto\x12\rafterimage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"B\n\x06Region\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x8f\x01\n\x0e\x41ttributeValue\x12\x16\n\x0cstring_value\x18\x01 \x01(\tH\x00\x12\x16\n\x0cnumber_value\x18\x02 \x01(\x01H\x00\x12\x14\n\nbool_value\x18\x03 \x01(\x08H\x00\x12/\n\nlist_value\x18\x04 \x01(\x0b\x32\x19.afterimage.v1.StringListH\x00\x42\x06\n\x04kind\"c\n\x0bRecordError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x16\n\x0eretry_delay_ms\x18\x05 \x01(\x03\"\x84\x03\n\x06Record\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x39\n\nattributes\x18\x03 \x03(\x0b\x32%.afterimage.v1.Record.AttributesEntry\x12%\n\x06region\x18\x04 \x01(\x0b\x32\x15.afterimage.v1.Region\x12\x0e\n\x06vector\x18\x05 \x01(\x0c\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x06 \x01(\t\x12\x10\n\x08sequence\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aP\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.afterimage.v1.AttributeValue:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61\x66terimage/v1/types.proto\x12\rafterimage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"B\n\x06Region\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x8f\x01\n\x0e\x41ttributeValue\x12\x16\n\x0cstring_value\x18\x01 \x01(\tH\x00\x12\x16\n\x0cnumber_value\x18\x02 \x01(\x01H\x00\x12\x14\n\nbool_value\x18\x03 \x01(\x08H\x00\x12/\n\nlist_value\x18\x04 \x01(\x0b\x32\x19.afterimage.v1.StringListH\x00\x42\x06\n\x04kind\"c\n\x0bRecordError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x16\n\x0eretry_delay_ms\x18\x05 \x01(\x03\".\n\x0bPictureNote\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x84\x03\n\x06Record\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x39\n\nattributes\x18\x03 \x03(\x0b\x32%.afterimage.v1.Record.AttributesEntry\x12%\n\x06region\x18\x04 \x01(\x0b\x32\x15.afterimage.v1.Region\x12\x0e\n\x06vector\x18\x05 \x01(\x0c\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x06 \x01(\t\x12\x10\n\x08sequence\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aP\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.afterimage.v1.AttributeValue:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,8 +42,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTRIBUTEVALUE']._serialized_end=319
   _globals['_RECORDERROR']._serialized_start=321
   _globals['_RECORDERROR']._serialized_end=420
-  _globals['_RECORD']._serialized_start=423
-  _globals['_RECORD']._serialized_end=811
-  _globals['_RECORD_ATTRIBUTESENTRY']._serialized_start=731
-  _globals['_RECORD_ATTRIBUTESENTRY']._serialized_end=811
+  _globals['_PICTURENOTE']._serialized_start=422
+  _globals['_PICTURENOTE']._serialized_end=468
+  _globals['_RECORD']._serialized_start=471
+  _globals['_RECORD']._serialized_end=859
+  _globals['_RECORD_ATTRIBUTESENTRY']._serialized_start=779
+  _globals['_RECORD_ATTRIBUTESENTRY']._serialized_end=859
 # @@protoc_insertion_point(module_scope)

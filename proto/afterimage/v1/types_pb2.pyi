@@ -148,6 +148,32 @@ class RecordError(_message.Message):
 Global___RecordError: _TypeAlias = RecordError  # noqa: Y015
 
 @_typing.final
+class PictureNote(_message.Message):
+    """What there is to say about a picture that was used all the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """UPPER_SNAKE_CASE, stable, listed in docs/errors.md; programs may branch on it."""
+    message: _builtins.str
+    """For people; may change between versions."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PictureNote: _TypeAlias = PictureNote  # noqa: Y015
+
+@_typing.final
 class Record(_message.Message):
     """A record as it is stored. The picture is not among its fields: it was never stored."""
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"afterimage/v1/worker_service.proto\x12\rafterimage.v1\"\x11\n\x0fGetQueueRequest\"3\n\x10GetQueueResponse\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xca\x01\n\x10WorkOnRunRequest\x12(\n\x05taken\x18\x01 \x01(\x0b\x32\x17.afterimage.v1.TakenRunH\x00\x12%\n\x05\x61live\x18\x02 \x01(\x0b\x32\x14.afterimage.v1.AliveH\x00\x12*\n\x04seen\x18\x03 \x01(\x0b\x32\x1a.afterimage.v1.PictureSeenH\x00\x12.\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x1c.afterimage.v1.PictureFailedH\x00\x42\t\n\x07message\"\x7f\n\x08TakenRun\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x12\n\ntenant_uid\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x03\x12\x1c\n\x14\x65ncoder_fingerprints\x18\x06 \x03(\t\"\x07\n\x05\x41live\"s\n\x0bPictureSeen\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x0e\n\x06vector\x18\x03 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x15\n\rlast_modified\x18\x05 \x01(\t\x12\x0f\n\x07picture\x18\x06 \x01(\x0c\"W\n\rPictureFailed\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x15\n\rretry_delay_s\x18\x04 \x01(\x01\"\x86\x01\n\x11WorkOnRunResponse\x12\x36\n\ncollection\x18\x01 \x01(\x0b\x32 .afterimage.v1.CollectionToServeH\x00\x12.\n\x07picture\x18\x02 \x01(\x0b\x32\x1b.afterimage.v1.PictureToSeeH\x00\x42\t\n\x07message\"\x91\x01\n\x11\x43ollectionToServe\x12\x12\n\nencoder_id\x18\x01 \x01(\t\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x02 \x01(\t\x12\x12\n\ndigest_key\x18\x03 \x01(\x0c\x12\x15\n\rallowed_hosts\x18\x04 \x03(\t\x12\x10\n\x08\x61ny_host\x18\x05 \x01(\x08\x12\x0e\n\x06\x63opies\x18\x06 \x01(\x08\"g\n\x0cPictureToSee\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x15\n\rstored_digest\x18\x03 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x15\n\rlast_modified\x18\x05 \x01(\t2\xb0\x01\n\rWorkerService\x12K\n\x08GetQueue\x12\x1e.afterimage.v1.GetQueueRequest\x1a\x1f.afterimage.v1.GetQueueResponse\x12R\n\tWorkOnRun\x12\x1f.afterimage.v1.WorkOnRunRequest\x1a .afterimage.v1.WorkOnRunResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"afterimage/v1/worker_service.proto\x12\rafterimage.v1\"\x11\n\x0fGetQueueRequest\"3\n\x10GetQueueResponse\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xca\x01\n\x10WorkOnRunRequest\x12(\n\x05taken\x18\x01 \x01(\x0b\x32\x17.afterimage.v1.TakenRunH\x00\x12%\n\x05\x61live\x18\x02 \x01(\x0b\x32\x14.afterimage.v1.AliveH\x00\x12*\n\x04seen\x18\x03 \x01(\x0b\x32\x1a.afterimage.v1.PictureSeenH\x00\x12.\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x1c.afterimage.v1.PictureFailedH\x00\x42\t\n\x07message\"\x7f\n\x08TakenRun\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x12\n\ntenant_uid\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x03\x12\x1c\n\x14\x65ncoder_fingerprints\x18\x06 \x03(\t\"\x07\n\x05\x41live\"\x82\x01\n\x0bPictureSeen\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x0e\n\x06vector\x18\x03 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x15\n\rlast_modified\x18\x05 \x01(\t\x12\x0f\n\x07picture\x18\x06 \x01(\x0c\x12\r\n\x05notes\x18\x07 \x03(\t\"W\n\rPictureFailed\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x15\n\rretry_delay_s\x18\x04 \x01(\x01\"\x86\x01\n\x11WorkOnRunResponse\x12\x36\n\ncollection\x18\x01 \x01(\x0b\x32 .afterimage.v1.CollectionToServeH\x00\x12.\n\x07picture\x18\x02 \x01(\x0b\x32\x1b.afterimage.v1.PictureToSeeH\x00\x42\t\n\x07message\"\x91\x01\n\x11\x43ollectionToServe\x12\x12\n\nencoder_id\x18\x01 \x01(\t\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x02 \x01(\t\x12\x12\n\ndigest_key\x18\x03 \x01(\x0c\x12\x15\n\rallowed_hosts\x18\x04 \x03(\t\x12\x10\n\x08\x61ny_host\x18\x05 \x01(\x08\x12\x0e\n\x06\x63opies\x18\x06 \x01(\x08\"x\n\x0cPictureToSee\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x15\n\rstored_digest\x18\x03 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x15\n\rlast_modified\x18\x05 \x01(\t\x12\x0f\n\x07partial\x18\x06 \x01(\x08\x32\xb0\x01\n\rWorkerService\x12K\n\x08GetQueue\x12\x1e.afterimage.v1.GetQueueRequest\x1a\x1f.afterimage.v1.GetQueueResponse\x12R\n\tWorkOnRun\x12\x1f.afterimage.v1.WorkOnRunRequest\x1a .afterimage.v1.WorkOnRunResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,16 +41,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TAKENRUN']._serialized_end=457
   _globals['_ALIVE']._serialized_start=459
   _globals['_ALIVE']._serialized_end=466
-  _globals['_PICTURESEEN']._serialized_start=468
-  _globals['_PICTURESEEN']._serialized_end=583
-  _globals['_PICTUREFAILED']._serialized_start=585
-  _globals['_PICTUREFAILED']._serialized_end=672
-  _globals['_WORKONRUNRESPONSE']._serialized_start=675
-  _globals['_WORKONRUNRESPONSE']._serialized_end=809
-  _globals['_COLLECTIONTOSERVE']._serialized_start=812
-  _globals['_COLLECTIONTOSERVE']._serialized_end=957
-  _globals['_PICTURETOSEE']._serialized_start=959
-  _globals['_PICTURETOSEE']._serialized_end=1062
-  _globals['_WORKERSERVICE']._serialized_start=1065
-  _globals['_WORKERSERVICE']._serialized_end=1241
+  _globals['_PICTURESEEN']._serialized_start=469
+  _globals['_PICTURESEEN']._serialized_end=599
+  _globals['_PICTUREFAILED']._serialized_start=601
+  _globals['_PICTUREFAILED']._serialized_end=688
+  _globals['_WORKONRUNRESPONSE']._serialized_start=691
+  _globals['_WORKONRUNRESPONSE']._serialized_end=825
+  _globals['_COLLECTIONTOSERVE']._serialized_start=828
+  _globals['_COLLECTIONTOSERVE']._serialized_end=973
+  _globals['_PICTURETOSEE']._serialized_start=975
+  _globals['_PICTURETOSEE']._serialized_end=1095
+  _globals['_WORKERSERVICE']._serialized_start=1098
+  _globals['_WORKERSERVICE']._serialized_end=1274
 # @@protoc_insertion_point(module_scope)

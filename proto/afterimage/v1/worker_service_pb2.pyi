@@ -159,6 +159,7 @@ class PictureSeen(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     LAST_MODIFIED_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     digest: _builtins.bytes
     """Keyed digest, 32 bytes."""
@@ -169,6 +170,10 @@ class PictureSeen(_message.Message):
     last_modified: _builtins.str
     picture: _builtins.bytes
     """The picture as it was fetched, where CollectionToServe.copies is set."""
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reasons of PictureNote."""
+
     def __init__(
         self,
         *,
@@ -178,10 +183,11 @@ class PictureSeen(_message.Message):
         etag: _builtins.str = ...,
         last_modified: _builtins.str = ...,
         picture: _builtins.bytes = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "etag", b"etag", "last_modified", b"last_modified", "number", b"number", "picture", b"picture", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "etag", b"etag", "last_modified", b"last_modified", "notes", b"notes", "number", b"number", "picture", b"picture", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -293,6 +299,7 @@ class PictureToSee(_message.Message):
     STORED_DIGEST_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     LAST_MODIFIED_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """To answer with."""
     url: _builtins.str
@@ -301,6 +308,8 @@ class PictureToSee(_message.Message):
     etag: _builtins.str
     """Of the version that was seen last."""
     last_modified: _builtins.str
+    partial: _builtins.bool
+    """Use the picture even where it is cut short."""
     def __init__(
         self,
         *,
@@ -309,10 +318,11 @@ class PictureToSee(_message.Message):
         stored_digest: _builtins.bytes = ...,
         etag: _builtins.str = ...,
         last_modified: _builtins.str = ...,
+        partial: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "last_modified", b"last_modified", "number", b"number", "stored_digest", b"stored_digest", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "last_modified", b"last_modified", "number", b"number", "partial", b"partial", "stored_digest", b"stored_digest", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -50,7 +50,7 @@ def _by_pillow(pixels: bytes, header: Header, details: BmpDetails) -> NDArray[np
     info = struct.pack("<IiiHHIIiiII", _INFO_HEADER_BYTES, header.width, height, *what)
     file = struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start) + info + palette + pixels
     try:
-        return channels(loaded(open_picture(Format.BMP, file)), "RGB")
+        return channels(loaded(open_picture(Format.BMP, file, (header.width, header.height))), "RGB")
     except Undecodable:
         raise damaged(Format.BMP) from None
 

@@ -20,7 +20,7 @@ def decode_gif(picture: bytes | memoryview, header: Header, partial: bool) -> St
     frame = cast(GifDetails, header.details)
     complete = True
     try:
-        opened = open_picture(Format.GIF, picture)
+        opened = open_picture(Format.GIF, picture, (header.width, header.height))
         decoded = loaded(opened)
     except Undecodable as error:
         if error.part is None or not partial:
@@ -29,8 +29,6 @@ def decode_gif(picture: bytes | memoryview, header: Header, partial: bool) -> St
     inside = (slice(frame.top, frame.top + frame.height), slice(frame.left, frame.left + frame.width))
     there = None if complete else _there(decoded, frame)[inside]
     pixels = channels(decoded, "RGBA")
-    if pixels.shape[:2] != (header.height, header.width):
-        raise damaged(Format.GIF)
     found = pixels[inside]
     if there is not None:
         found = _completed(found, there, frame.interlaced)

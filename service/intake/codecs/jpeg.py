@@ -41,7 +41,7 @@ class _Decoder:
 
     def _by_pillow(self, picture: bytes | memoryview, mode: str) -> Pixels | None:
         try:
-            opened = open_picture(Format.JPEG, picture)
+            opened = open_picture(Format.JPEG, picture, self.size)
             opened.draft(mode, (self.size[0] // self.reduction, self.size[1] // self.reduction))
             return channels(loaded(opened), mode)
         except Undecodable:

@@ -52,7 +52,7 @@ def _samples(compressed: bytes, header: Header, details: PngDetails) -> NDArray[
         if found is None:
             raise Undecodable
         return found
-    opened = loaded(open_picture(Format.PNG, bare))
+    opened = loaded(open_picture(Format.PNG, bare, (header.width, header.height)))
     samples = channels(opened, opened.mode)
     return samples.astype(np.uint8) * 255 if samples.dtype == bool else samples
 

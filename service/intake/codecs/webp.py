@@ -20,6 +20,7 @@ def decode_webp(picture: bytes | memoryview, header: Header) -> Stored:
             raise damaged(Format.WEBP)
         return split_alpha(found)
     try:
-        return split_alpha(channels(loaded(open_picture(Format.WEBP, picture)), "RGBA"))
+        opened = open_picture(Format.WEBP, picture, (header.width, header.height))
+        return split_alpha(channels(loaded(opened), "RGBA"))
     except Undecodable:
         raise damaged(Format.WEBP) from None

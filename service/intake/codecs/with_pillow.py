@@ -31,14 +31,18 @@ class Undecodable(Exception):
         self.part = part
 
 
-def open_picture(kind: Format, picture: bytes | memoryview) -> ImageFile.ImageFile:
-    """Reads the header only. Raises Undecodable."""
+def open_picture(kind: Format, picture: bytes | memoryview, size: tuple[int, int]) -> ImageFile.ImageFile:
+    """Reads the header only. Raises Undecodable, also where Pillow finds other sides than `size`, width and height,
+    against which the limits were checked."""
     try:
         with warnings.catch_warnings(action="ignore"):
             Image.MAX_IMAGE_PIXELS = None  # our own limits were checked before
-            return _OPENERS[kind](io.BytesIO(picture))
+            opened = _OPENERS[kind](io.BytesIO(picture))
     except Exception as error:  # Pillow's plugins raise a dozen kinds on damaged bytes
         raise Undecodable from error
+    if opened.size != size:
+        raise Undecodable
+    return opened
 
 
 def loaded(picture: ImageFile.ImageFile) -> Image.Image:

@@ -35,7 +35,7 @@ async def decoders(processes: int = 1, timeout_s: float = 10.0) -> AsyncIterator
 
 
 async def tensor_of(made: Decoders, picture: bytes, region: Region | None = None, spec: InputSpec = SPEC) -> np.ndarray:
-    return await made.decode(picture, region, spec, Lane.INSERT, "tenant")
+    return (await made.decode(picture, region, spec, Lane.INSERT, "tenant")).tensor
 
 
 async def failure_of(made: Decoders, picture: bytes) -> Reason:

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from service.errors import Reason, ServiceError
-from service.intake.decode import Note, Wanted, decode, decode_picture
+from service.intake.decode import Wanted, decode, decode_picture
 from service.intake.limits import PictureLimits
+from service.intake.notes import Note
 from tests.support.made_pictures.bmps import all_kinds as all_bmps
 from tests.support.pictures import encode, noise
 

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from service.errors import ServiceError
-from service.intake.decode import Note, Wanted, decode, decode_picture
+from service.intake.decode import Wanted, decode, decode_picture
 from service.intake.limits import PictureLimits
+from service.intake.notes import Note
 from tests.support.made_pictures import bmps, coloured, gifs, lossy, pngs, turned
 from tests.support.made_pictures.made import Made
 from tests.support.shared import picture_cases
