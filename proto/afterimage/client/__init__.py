@@ -91,8 +91,8 @@ __all__ = [
     "Encoder", "ErasureReceipt", "Example", "ExampleResult", "Facet", "FailedPrecondition", "FeedItem", "FeedOptions",
     "FeedPreview", "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError", "InvalidArgument", "Label",
     "ModelDeletion", "NewExample", "NewRecord", "NewSource", "NotFound", "OwnModel", "Patch", "PermissionDenied",
-    "Picture", "PictureLink", "PictureNote", "Plan", "PlannedRecord", "PolicyChange", "Progress", "RankedPicture", "Record",
-    "RecordFailure", "RecordResult", "Region", "ResourceExhausted", "RetryPolicy", "Run", "RunProgress",
+    "Picture", "PictureLink", "PictureNote", "Plan", "PlannedRecord", "PolicyChange", "Progress", "RankedPicture",
+    "Record", "RecordFailure", "RecordResult", "Region", "ResourceExhausted", "RetryPolicy", "Run", "RunProgress",
     "SearchResult", "ServerInfo", "SetDeletion", "Snapshot", "Source", "SyncFailure", "Term", "Training",
     "TrainingSet", "Unauthenticated", "Unavailable", "Unimplemented", "Usage", "unpack_vector",
 ]  # fmt: skip
