@@ -45,15 +45,27 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Sketched:
-    """Sketches of rows copied together: that of slot slots[i] is sketches[i]. Rows that have none yet are not there."""
+    """Sketches of rows that lie together: that of slot slots[i] is sketches[i]; of slot i where `slots` is None. Rows
+    that have none yet are not there. left_out: which of them may not be returned, None for none."""
 
-    slots: NDArray[np.int64]
+    slots: NDArray[np.int64] | None
     sketches: Sketches
+    left_out: NDArray[np.bool_] | None = None
 
     @property
     def bytes(self) -> int:
         """How much memory that takes."""
-        return self.slots.nbytes + self.sketches.nbytes
+        return self.sketches.nbytes + (0 if self.slots is None else self.slots.nbytes)
+
+    @cached_property
+    def count(self) -> int:
+        """How many may be returned."""
+        return len(self.sketches) - (0 if self.left_out is None else int(np.count_nonzero(self.left_out)))
+
+    def chosen(self, which: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The slots of some of them."""
+        rows = np.flatnonzero(which)
+        return rows if self.slots is None else self.slots[rows]
 
 
 @dataclass
@@ -133,6 +145,8 @@ class Allowed:
         """The sketches copied together; `keep` holds on to them for the next time."""
         if self._sketched is not None:
             return self._sketched
+        if self.everything:
+            return Sketched(None, self.view.sketches, self._without_sketch())
         slots = members(self.rows)
         slots = slots[: int(np.searchsorted(slots, self.view.last_rows))]
         made = Sketched(slots, np.take(self.view.sketches, slots, axis=0))
@@ -140,6 +154,12 @@ class Allowed:
             self._sketched = made
             self._note(made.bytes)
         return made
+
+    def _without_sketch(self) -> NDArray[np.bool_] | None:
+        """Which of the rows that have sketches may not be returned; None for none."""
+        if self.bits is None:
+            return None
+        return np.asarray(np.unpackbits(self.bits, count=self.view.last_rows, bitorder="little") == 0, np.bool_)
 
     def without(self, slots: Iterable[int]) -> Allowed:
         """The same rows but for these."""

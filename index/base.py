@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from index.halves import Halves
 from index.sketch import Sketcher
 
 _HEAD = struct.Struct("<I")
+_LEANING_ROWS = 1024
+FAMILIAR_RANK, _FAMILIAR_ROWS, _FAMILIAR_EFFORT, _UNFAMILIAR_SHARE = 10, 128, 48, 0.02
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,16 @@ class Base:
     effort: Effort
     uid: str  # random, told to snapshots, so that they know it again
 
+    @cached_property
+    def familiar_score(self) -> float:
+        """The inner product with its tenth nearest row that a query has which is like the rows themselves: nearly all
+        rows have a higher one. The graph was measured with such queries; of others it finds less."""
+        sample = spread_out(self.graph.halves, _FAMILIAR_ROWS).astype(np.float32)
+        effort = max(self.effort.candidates, _FAMILIAR_EFFORT)
+        found = [self.graph.search(row, FAMILIAR_RANK + 1, effort)[0] for row in sample]  # each row finds itself
+        tenth = [scores[FAMILIAR_RANK] for scores in found if len(scores) > FAMILIAR_RANK]
+        return float(np.quantile(tenth, _UNFAMILIAR_SHARE)) if tenth else -1.0
+
     def to_bytes(self) -> memoryview:
         """Everything but the rows themselves."""
         return packed(self.graph.to_bytes(), self.clusters, self.sketcher, self.effort, self.uid)
@@ -98,7 +111,14 @@ class Base:
         if rows > len(halves):
             raise SnapshotDamaged(f"the base covers {rows} rows of {len(halves)}")
         clusters = Clusters(centroids.reshape(-1, halves.shape[1]).copy(), lists.copy())
-        return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, Sketcher(mean.copy()), effort, uid)
+        sketcher = Sketcher(mean.copy(), spread_out(halves[:rows], _LEANING_ROWS))
+        return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, sketcher, effort, uid)
+
+
+def spread_out(halves: Halves, count: int) -> Halves:
+    """Up to `count` rows, as many between each and the next; erased ones are left out."""
+    rows = halves[:: max(1, len(halves) // count)]
+    return rows[rows.any(axis=1)]
 
 
 def packed(graph: memoryview, clusters: Clusters, sketcher: Sketcher, effort: Effort, uid: str) -> memoryview:

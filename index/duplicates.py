@@ -1,12 +1,12 @@
 """Groups of records that look the same.
 
-Leaders, not chains: rows are taken in order of insertion; a row without a group leads one, and every later row without
-a group that lies within the distance joins it. So each member is near the first, and a chain of small steps cannot join
-what is far apart.
+Each group is a record and later ones within the distance of it; a chain of small steps does not join what is far apart.
+Two records within the distance of each other are together in at least one group. So a record can be in several, where
+it is near others that are not near each other; no group repeats a pair of its first record that an earlier one has.
 
-Few rows are compared each with each. Many are looked up in the base's graph, block by block, so that the cost grows
-with the rows and not with their square; a pair that the graph does not find is missed (less than one in a hundred).
-Rows that the base does not cover yet are looked up there too, and compared with each other.
+Up to SKETCHED_ROWS rows are compared by their sketches and vectors (index/query/pairs.py), which misses fewer than one
+pair in a thousand. More are looked up in the base's graph, so that the cost grows with the rows and not with their
+square; there fewer than one pair in a hundred is missed.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from index.allowed import Allowed
 from index.base import Base
 from index.bits import members
 from index.errors import InvalidInput
+from index.query.pairs import Near, near_pairs
 from index.view import View
 
-COMPARED_ROWS = 20_000
-MAX_ROWS = 100_000  # without a base
+SKETCHED_ROWS = 300_000
 _BLOCK = 1024
 _NEIGHBOURS, _MOST_NEIGHBOURS = 16, 1024
 _GRAPH_EFFORT = 64
@@ -47,86 +47,125 @@ def duplicate_groups(allowed: Allowed, max_distance: float) -> Iterator[SlotGrou
     view = allowed.view
     slots = members(allowed.rows)
     slots = slots[np.argsort(view.row_ids[slots], kind="stable")]
-    if len(slots) <= COMPARED_ROWS or view.base is None:
-        if len(slots) > MAX_ROWS:
-            message = f"{len(slots)} records are more than {MAX_ROWS}, and the index is not built yet; narrow them"
-            raise InvalidInput("filter", f"{message} with a filter")
-        near = _compared(view, slots, max_distance)
+    alike = _Alike(view, slots)
+    if len(slots) <= SKETCHED_ROWS:
+        near = near_pairs(view, slots, max_distance)
+    elif view.base is None:
+        message = f"{len(slots)} records are more than {SKETCHED_ROWS}, and the index is not built yet"
+        raise InvalidInput("filter", f"{message}; narrow them with a filter")
     else:
         near = _looked_up(allowed, view.base, slots, max_distance)
-    yield from _led(near)
+    for group in _covering(alike.completed(near), len(slots)):
+        yield SlotGroup(tuple(slots[group[0]].tolist()), group[1])
 
 
-def _led(near: Iterator[tuple[int, Pairs]]) -> Iterator[SlotGroup]:
-    """Leaders and their members. `near`: each slot in order of insertion, with later or earlier ones that are near."""
-    taken: set[int] = set()
-    for slot, neighbours in near:
-        if slot in taken:
+def _covering(near: Iterator[Near], count: int) -> Iterator[tuple[NDArray[np.int64], float]]:
+    """Groups that have each pair: places, the first in front, and the largest distance to it."""
+    groups: list[NDArray[np.int64]] = []
+    groups_of: dict[int, list[int]] = defaultdict(list)
+    together = np.full(count, -1, np.int64)  # the last place that each place was found together with
+    for place, others, distances in near:
+        for number in groups_of.get(place, ()):
+            together[groups[number]] = place
+        new = together[others] != place
+        if not new.any():
             continue
-        members = [(other, distance) for other, distance in neighbours if other not in taken and other != slot]
-        taken.add(slot)
-        if members:
-            taken.update(other for other, _ in members)
-            yield SlotGroup((slot, *(other for other, _ in members)), max(distance for _, distance in members))
-
-
-def _compared(view: View, slots: NDArray[np.int64], max_distance: float) -> Iterator[tuple[int, Pairs]]:
-    """Each slot with all later ones within the distance."""
-    vectors = view.originals(slots)
-    for start in range(0, len(slots), _BLOCK):
-        distances = np.maximum(1.0 - vectors[start : start + _BLOCK] @ vectors[start:].T, 0.0)
-        for offset, row in enumerate(distances):
-            near = np.flatnonzero(row[offset + 1 :] <= max_distance) + offset + 1
-            yield int(slots[start + offset]), [(int(slots[start + i]), float(row[i])) for i in near]
-
-
-def _looked_up(
-    allowed: Allowed, base: Base, slots: NDArray[np.int64], max_distance: float
-) -> Iterator[tuple[int, Pairs]]:
-    """Each slot with those within the distance that the graph finds, and those that the base does not cover."""
-    later = slots[slots >= base.rows]
-    from_later: dict[int, Pairs] = defaultdict(list)
-    for slot, neighbours in _compared(allowed.view, later, max_distance):
-        from_later[slot] += neighbours
-    for slot, neighbours in _through_graph(allowed, base, later, max_distance):
-        for other, distance in neighbours:
-            from_later[other].append((slot, distance))
-            from_later[slot].append((other, distance))
-    order = {int(slot): place for place, slot in enumerate(slots)} if len(later) else {}
-    alike = _Alike(allowed.view, slots)
-    for slot, neighbours in _through_graph(allowed, base, slots[slots < base.rows], max_distance):
-        whole = alike.completed(slot, neighbours + from_later.pop(slot, []))
-        yield slot, sorted(whole, key=lambda n: order.get(n[0], n[0]))
-    for slot in later.tolist():
-        yield slot, from_later.pop(slot, [])
+        group = np.concatenate([[place], others[new]])
+        for other in group.tolist():
+            groups_of[other].append(len(groups))
+        groups.append(group)
+        yield group, float(distances[new].max())
 
 
 class _Alike:
-    """Slots whose vectors are the same to the last bit. A graph leads to a few of very many equal rows only."""
+    """Places whose vectors are the same to the last bit: at distance 0, whatever rounding says, and each near what the
+    others are near to. A graph leads to a few of very many equal rows only."""
 
     def __init__(self, view: View, slots: NDArray[np.int64]) -> None:
-        self._view = view
         by_hash: dict[int, list[int]] = defaultdict(list)
-        for slot in slots.tolist():
-            by_hash[hash(view.halves[slot].tobytes())].append(slot)
-        self._of = {slot: alike for alike in by_hash.values() if len(alike) > 1 for slot in alike}
+        for start in range(0, len(slots), _BLOCK):
+            for place, row in enumerate(view.halves[slots[start : start + _BLOCK]], start):
+                by_hash[hash(row.tobytes())].append(place)
+        self._of = {place: np.array(alike) for alike in by_hash.values() if len(alike) > 1 for place in alike}
 
-    def completed(self, slot: int, pairs: Pairs) -> Pairs:
-        """The neighbours of a slot, and those that equal it or one of them."""
-        found = dict(pairs)
-        for other, distance in [(slot, 0.0), *pairs]:
-            for same in self._of.get(other, ()):
-                if same != slot:
-                    found.setdefault(same, distance)
-        return list(found.items())
+    def completed(self, near: Iterator[Near]) -> Iterator[Near]:
+        """The places with what they are near to, in order; and those that equal a place, where that is missing."""
+        waiting = iter(sorted(self._of))
+        following = next(waiting, None)
+        for place, others, distances in near:
+            while following is not None and following < place:
+                yield from self._alone(following)
+                following = next(waiting, None)
+            if following == place:
+                following = next(waiting, None)
+                others, distances = self._with_equals(place, others, distances)
+            if len(others):
+                yield place, others, distances
+        while following is not None:
+            yield from self._alone(following)
+            following = next(waiting, None)
+
+    def _alone(self, place: int) -> Iterator[Near]:
+        equal = self._of[place]
+        later = equal[equal > place]
+        if len(later):
+            yield place, later, np.zeros(len(later), np.float32)
+
+    def _with_equals(
+        self, place: int, others: NDArray[np.int64], distances: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        equal = self._of[place]
+        equal = equal[equal > place]
+        rest = ~np.isin(others, equal)
+        others = np.concatenate([others[rest], equal])
+        distances = np.concatenate([distances[rest], np.zeros(len(equal), np.float32)])
+        order = np.argsort(others, kind="stable")
+        return others[order], distances[order]
+
+
+def _looked_up(allowed: Allowed, base: Base, slots: NDArray[np.int64], max_distance: float) -> Iterator[Near]:
+    """Each place with the later ones within the distance that the graph finds, and those that the base does not
+    cover."""
+    view = allowed.view
+    place_of = np.full(view.count, -1, np.int64)
+    place_of[slots] = np.arange(len(slots))
+    newer = np.flatnonzero(slots >= base.rows)
+    from_newer: dict[int, Pairs] = defaultdict(list)  # pairs with a row that the base does not cover, by the earlier
+    for place, others, distances in near_pairs(view, slots[newer], max_distance):
+        pairs = zip(newer[others].tolist(), distances.tolist(), strict=True)
+        from_newer[int(newer[place])] += pairs
+    for place, neighbours in _through_graph(allowed, base, slots, newer, max_distance):
+        for other, distance in neighbours:
+            there = int(place_of[other])
+            from_newer[min(place, there)].append((max(place, there), distance))
+    old = np.flatnonzero(slots < base.rows)
+    found: Iterator[tuple[int, Pairs]] = _through_graph(allowed, base, slots, old, max_distance)
+    rest = iter(sorted(newer.tolist()))
+    coming = next(rest, None)
+    for place, neighbours in found:
+        while coming is not None and coming < place:
+            yield from _near(coming, from_newer.pop(coming, []))
+            coming = next(rest, None)
+        later = [(int(place_of[other]), distance) for other, distance in neighbours]
+        yield from _near(place, [n for n in later if n[0] > place] + from_newer.pop(place, []))
+    while coming is not None:
+        yield from _near(coming, from_newer.pop(coming, []))
+        coming = next(rest, None)
+
+
+def _near(place: int, pairs: Pairs) -> Iterator[Near]:
+    if pairs:
+        pairs = sorted(dict(pairs).items())
+        yield place, np.array([p for p, _ in pairs], np.int64), np.array([d for _, d in pairs], np.float32)
 
 
 def _through_graph(
-    allowed: Allowed, base: Base, slots: NDArray[np.int64], max_distance: float
+    allowed: Allowed, base: Base, slots: NDArray[np.int64], places: NDArray[np.int64], max_distance: float
 ) -> Iterator[tuple[int, Pairs]]:
+    """Some places with the slots of the base within the distance."""
     view, bits = allowed.view, allowed.bits
-    for start in range(0, len(slots), _BLOCK):
-        block = slots[start : start + _BLOCK]
+    for start in range(0, len(places), _BLOCK):
+        block = slots[places[start : start + _BLOCK]]
         compared, originals = view.halves[block].astype(np.float32), view.originals(block)
         neighbours, wanted = _NEIGHBOURS, np.arange(len(block))
         found: dict[int, Pairs] = {}
@@ -138,7 +177,7 @@ def _through_graph(
             wanted = wanted[np.array(full, bool)] if neighbours < _MOST_NEIGHBOURS else wanted[:0]
             neighbours *= 4
         for i, slot in enumerate(block.tolist()):
-            yield slot, found[i]
+            yield int(places[start + i]), [pair for pair in found[i] if pair[0] != slot]
 
 
 def _within(view: View, query: NDArray[np.float32], rows: NDArray[np.int64], max_distance: float) -> Pairs:

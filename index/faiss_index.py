@@ -32,7 +32,7 @@ class FlatView:
     """An exact scan over rows that lie one after another in memory, shape (rows, dimension), float16."""
 
     def __init__(self, halves: Halves) -> None:
-        self._halves = halves  # the memory must outlive the loan
+        self.halves = halves  # the memory must outlive the loan
         self._rows = len(halves)
         self.index = _lend(halves)
         self._own = self.index.this
@@ -99,6 +99,11 @@ class Graph:
     def to_bytes(self) -> memoryview:
         """What `from_bytes` reads: the links, without the rows."""
         return _serialised(self._index)
+
+    @property
+    def halves(self) -> Halves:
+        """The rows that it leads to."""
+        return self._rows.halves
 
     @property
     def bytes(self) -> int:

@@ -167,6 +167,7 @@ class SearchQuery(NamedTuple):
     facets: attributes whose values are to be counted over the allowed records.
     own_record: the vector is that of one of the collection's records, not of a picture from elsewhere.
     by_distance: in the order of distance, whatever the collection has learnt.
+    composed: the vector is a sum of several, or weighed otherwise, hence like no record.
     """
 
     vector: Vector
@@ -182,15 +183,17 @@ class SearchQuery(NamedTuple):
     facets: tuple[str, ...] = ()
     own_record: bool = False
     by_distance: bool = False
+    composed: bool = False
 
 
 class Path(StrEnum):
     """Which way an answer was found: by comparing every allowed record, by the sketches of every allowed record, along
-    the graph, or within the clusters that are nearest to the query."""
+    the graph, or within the clusters that are nearest to the query; each with or without a filter."""
 
     EMPTY = "empty"
     EXACT = "exact"
     EXACT_FILTERED = "exact_filtered"
+    SKETCHES = "sketches"
     SKETCHES_FILTERED = "sketches_filtered"
     GRAPH = "graph"
     GRAPH_FILTERED = "graph_filtered"
@@ -231,11 +234,17 @@ class SearchAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Records that look the same, the one inserted first in front. `identical`: all are of the same picture bytes."""
+    """Records that look the same, the one inserted first in front, and the largest distance to it. identical_ids: those
+    among them that are of the same picture bytes, together."""
 
     record_ids: tuple[str, ...]
     max_distance: float
-    identical: bool
+    identical_ids: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def identical(self) -> bool:
+        """Whether all are of the same picture bytes."""
+        return self.identical_ids == (self.record_ids,)
 
 
 @dataclass(frozen=True)

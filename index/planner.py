@@ -44,8 +44,13 @@ class Plan(NamedTuple):
     keep: bool = False
 
 
-def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0) -> Plan:
-    """The way for the `reach` nearest. `effort` multiplies what was measured when the base was built."""
+def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0, unlike: bool = False) -> Plan:
+    """The way for the `reach` nearest. `effort` multiplies what was measured when the base was built. unlike: the query
+    is unlike the rows.
+
+    Graph and clusters were measured with queries like the rows, and for ten results. For others, and for more results,
+    sketches say by themselves how far to look, and all rows are compared where that is nearly everywhere.
+    """
     view = allowed.view
     if not allowed.count:
         return Plan(Path.EMPTY)
@@ -54,17 +59,20 @@ def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0) ->
         return exact
     if not allowed.everything and exact_ns <= min(_PROMISING_NS, _WORTH * _LOCAL_ROWS * _MEMBER_NS):
         return exact  # no sketches are faster, and no other way is worth a look
-    candidates = int(view.base.effort.candidates * effort) + max(0, reach - FREE_REACH)
+    candidates = int(view.base.effort.candidates * effort)
     dimension = view.halves.shape[1]
-    if allowed.everything:
+    by_base = reach <= FREE_REACH and not unlike
+    if allowed.everything and by_base:
         return Plan(Path.GRAPH, candidates) if candidates * dimension * _GRAPH < exact_ns else exact
     sketches_ns, keep = _by_sketches(allowed)
     cheapest = exact if exact_ns <= sketches_ns else Plan(Path.SKETCHES_FILTERED, keep=keep)
     least_ns = min(exact_ns, sketches_ns)
+    if not by_base:
+        return cheapest
     planning_ns = _LOCAL_ROWS * _MEMBER_NS + len(view.base.clusters.centroids) * (dimension * _LIST + _LIST_NS)
     if least_ns < _WORTH * planning_ns:
         return cheapest
-    return _under_filter(allowed, query, reach, candidates, view.base, least_ns) or cheapest
+    return _under_filter(allowed, query, candidates, view.base, least_ns) or cheapest
 
 
 def exactly(allowed: Allowed) -> tuple[Plan, float]:
@@ -82,20 +90,20 @@ def exactly(allowed: Allowed) -> tuple[Plan, float]:
 
 def _by_sketches(allowed: Allowed) -> tuple[float, bool]:
     """What looking at each allowed row's sketch takes, in nanoseconds, and whether to keep them together."""
+    if allowed.everything:
+        return _PROMISING_NS + allowed.view.count * _SKETCH_NS, False
     keep = allowed.is_sketched or (allowed.asked > 1 and allowed.has_room(_SKETCH_BYTES))
     return _PROMISING_NS + allowed.count * (_SKETCH_NS if keep else _SKETCH_GATHER_NS), keep
 
 
-def _under_filter(
-    allowed: Allowed, query: Scores, reach: int, candidates: int, base: Base, least_ns: float
-) -> Plan | None:
+def _under_filter(allowed: Allowed, query: Scores, candidates: int, base: Base, least_ns: float) -> Plan | None:
     bits, dimension = allowed.bits, allowed.view.halves.shape[1]
     assert bits is not None
     order = base.clusters.by_distance(query)
     seen = np.cumsum(base.clusters.sizes(order))
     near = base.clusters.rows(order[: int(np.searchsorted(seen, _LOCAL_ROWS)) + 1])
     local = float(are_set(bits, near).mean()) if len(near) else 0.0
-    wanted = _most_visited(base, reach)
+    wanted = base.effort.visited
     graph_ns = lists_ns = float("inf")
     if local >= _LEAST_LOCAL and candidates / local <= _MOST_CANDIDATES:
         graph_ns = candidates / local * dimension * _GRAPH
@@ -107,11 +115,6 @@ def _under_filter(
     if graph_ns <= lists_ns:
         return Plan(Path.GRAPH_FILTERED, int(candidates / local))
     return Plan(Path.CLUSTERS_FILTERED, rows=_offered(base, order, seen, bits, wanted))
-
-
-def _most_visited(base: Base, reach: int) -> int:
-    """How many rows the lists must offer for the `reach` nearest."""
-    return int(base.effort.visited * max(1.0, (reach / FREE_REACH) ** 0.5))
 
 
 def _offered(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -15,17 +15,23 @@ from index.faiss_index import RowNumbers
 from index.filters.evaluate import allowed_slots
 from index.filters.syntax import parse_filter
 from index.learning import QueryMean
-from index.model import DuplicateGroup, Facet, Hit, SearchAnswer, SearchQuery, StoredRecord, Vector
+from index.model import DuplicateGroup, Facet, Hit, Path, SearchAnswer, SearchQuery, StoredRecord, Vector
 from index.payloads import unpack_records
+from index.query.groups import nearest_groups
 from index.readers import ReaderPool
 from index.recall import RecallCheck
-from index.search import Window, nearest, nearest_groups
+from index.search import Window, nearest
 from index.store import read_digests, read_page, read_records, read_rows
 from index.view import View
 from index.ways import THROUGH_BASE, Asked
 
 MOST_FACET_VALUES = 100
 _MOST_DROPPED = 16
+_WITHOUT_FILTER = {
+    Path.EXACT_FILTERED: Path.EXACT,
+    Path.SKETCHES_FILTERED: Path.SKETCHES,
+    Path.GRAPH_FILTERED: Path.GRAPH,
+}
 _new = tuple.__new__  # as in index.payloads
 
 
@@ -60,15 +66,11 @@ class Reading:
         if not query.own_record and not query.by_distance:
             self.queries.add(vector)
         allowed = self.allowed(view, query.filter)
-        dropped: tuple[int, ...] = ()
-        if query.exclude_record_ids:
-            excluded = [s for s in view.slots_of(self._row_ids(query.exclude_record_ids)) if s in allowed.rows]
-            if len(excluded) > _MOST_DROPPED:
-                allowed = allowed.without(excluded)
-            else:
-                dropped = tuple(excluded)
+        searched, dropped = self._excluding(allowed, query.exclude_record_ids)
         compared = frame.query(vector, own_record=query.own_record) if frame is not None and learned else vector
-        asked = Asked(compared, vector, allowed, dropped, query.exact, check.effort, query.by_distance)
+        asked = Asked(
+            compared, vector, searched, dropped, query.exact, check.effort, query.by_distance, query.composed
+        )  # fmt: skip
         window = Window(query.k, query.offset, query.max_distance)
         if query.group_by_product:
             found, path = nearest_groups(asked, window, query.group_size)
@@ -79,11 +81,21 @@ class Reading:
         else:
             slots, distances, path = nearest(asked, window)
             if path in THROUGH_BASE and check.wants_sample and not query.offset and query.max_distance is None:
-                check.offer(asked, slots.tolist())
+                check.offer(asked, slots.tolist(), query.k)
             groups = tuple(zip(self._hits(allowed, slots, distances.tolist(), query.include_vectors), strict=True))
         facets = tuple([facet_of(allowed, name) for name in query.facets])
-        count = allowed.count - len(dropped)
-        return SearchAnswer(groups, count, path, view.sequence, view.index_time_ms, facets, learned)
+        way = _as_told(path, allowed)
+        return SearchAnswer(groups, allowed.count, way, view.sequence, view.index_time_ms, facets, learned)
+
+    def _excluding(self, allowed: Allowed, record_ids: frozenset[str]) -> tuple[Allowed, tuple[int, ...]]:
+        """What is searched without some records: other rows, or the same with a few slots to be dropped from what is
+        found, so that what is kept for a filter is of use."""
+        if not record_ids:
+            return allowed, ()
+        excluded = [s for s in allowed.view.slots_of(self._row_ids(record_ids)) if s in allowed.rows]
+        if len(excluded) > _MOST_DROPPED:
+            return allowed.without(excluded), ()
+        return allowed, tuple(excluded)
 
     def get(self, record_ids: Sequence[str], *, vectors: bool) -> dict[str, StoredRecord]:
         """Records by id; ids that do not exist are left out."""
@@ -102,16 +114,16 @@ class Reading:
         return [found[row_id] for row_id in page if row_id in found]
 
     def duplicates(self, view: View, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
-        """Groups of matching records within a cosine distance of their first."""
+        """Groups of matching records within a cosine distance of their first, without those that were deleted since
+        the view."""
         for group in duplicate_groups(self.allowed(view, filter_text), max_distance):
             row_ids = view.row_ids[list(group.slots)].tolist()
             with self._readers.connection() as connection:
                 found = read_rows(connection, row_ids)
                 ids = [found[r].record_id for r in row_ids if r in found]
                 digests = read_digests(connection, ids)
-            if len(ids) > 1:
-                identical = len(digests) == len(ids) and len(set(digests.values())) == 1
-                yield DuplicateGroup(tuple(ids), group.max_distance, identical)
+            if len(ids) > 1 and row_ids[0] in found:  # the others need not be near each other
+                yield DuplicateGroup(tuple(ids), group.max_distance, _identical(ids, digests))
 
     def _row_ids(self, record_ids: frozenset[str]) -> frozenset[int]:
         if not record_ids:
@@ -155,6 +167,22 @@ def _allowed(view: View, filter_text: str) -> Allowed:
     if tree is None:
         return Allowed(view, view.live, True)
     return Allowed(view, allowed_slots(tree, view.columns, view.products, BitMap(view.live)), False)
+
+
+def _identical(ids: Sequence[str], digests: Mapping[str, bytes]) -> tuple[tuple[str, ...], ...]:
+    """Those of the ids that are of the same picture bytes as others, together, in order."""
+    by_digest: dict[bytes, list[str]] = {}
+    for record_id in ids:
+        if record_id in digests:
+            by_digest.setdefault(digests[record_id], []).append(record_id)
+    return tuple(tuple(same) for same in by_digest.values() if len(same) > 1)
+
+
+def _as_told(path: Path, allowed: Allowed) -> Path:
+    """The way, as an answer names it. Excluded records make no filter, and leave a search with something to allow."""
+    if path is Path.EMPTY:
+        return Path.EMPTY if not allowed.count else Path.EXACT if allowed.everything else Path.EXACT_FILTERED
+    return _WITHOUT_FILTER.get(path, path) if allowed.everything else path
 
 
 def facet_of(allowed: Allowed, attribute: str) -> Facet:

@@ -28,6 +28,7 @@ _STEP, MOST_EFFORT = 1.5, 6.0
 class _Sample:
     asked: Asked
     found: frozenset[int]
+    k: int  # how many were looked for, at most K
 
 
 class RecallCheck:
@@ -46,10 +47,10 @@ class RecallCheck:
         """Whether the next search through the base should be offered. Cheap."""
         return self._sample is None and time.monotonic() >= self._next
 
-    def offer(self, asked: Asked, slots: list[int]) -> None:
-        """Keeps a search, and which slots it found first, until `run` compares it."""
+    def offer(self, asked: Asked, slots: list[int], k: int = K) -> None:
+        """Keeps a search for `k`, and which slots it found first, until `run` compares it."""
         vector, original = asked.vector.copy(), asked.original.copy()  # they can be the caller's own
-        self._sample = _Sample(asked._replace(vector=vector, original=original), frozenset(slots[:K]))
+        self._sample = _Sample(asked._replace(vector=vector, original=original), frozenset(slots[:K]), min(k, K))
         self._next = time.monotonic() + self._every_s
 
     def run(self, view: View) -> None:
@@ -57,7 +58,7 @@ class RecallCheck:
         sample, self._sample = self._sample, None
         if sample is None or view.base is None or sample.asked.allowed.view.base is not view.base:
             return
-        exact = nearest(sample.asked._replace(exact=True), Window(K, 0, None))
+        exact = nearest(sample.asked._replace(exact=True), Window(sample.k, 0, None))
         wanted = set(exact.slots.tolist())
         if not wanted:
             return

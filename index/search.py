@@ -1,4 +1,10 @@
-"""Search in a view: which slots are nearest, alone or by product."""
+"""Search in a view: which slots are nearest, in an order that is the same on every page.
+
+The order is by distance, equal distances in order of insertion (of the last write of a record); where a collection has
+learnt, by the learnt likeness. Where every row is compared it is exactly that. Where the base is asked, a deeper look
+may find what a shallower one missed; that comes after what the shallower one had found, so that no page shows anything
+twice or leaves out what the next one does not have.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +12,21 @@ from bisect import bisect_left
 from typing import NamedTuple
 
 import numpy as np
-from pyroaring import BitMap
 
-from index.allowed import Allowed
+from index.base import FAMILIAR_RANK
+from index.comparing import TIE_MARGIN
 from index.faiss_index import RowNumbers, Scores
 from index.model import Path
-from index.planner import FREE_REACH, MOST_REACH, exactly, plan
+from index.planner import FREE_REACH, MOST_REACH, Plan, exactly, plan
+from index.query.by_distance import nearest_by_distance
 from index.ways import THROUGH_BASE, Asked, along
 
-_TIE_MARGIN, _BEYOND = 12, 16
-_ONE, _NONE = np.array(1, np.float32), np.array(0, np.float32)  # which numpy need not convert each time
-_CANDIDATES, _LEAST_CANDIDATES = 4, 128  # for an order by distance where rows are compared otherwise
+_BEYOND = 16
+_MORE = 4  # times as many are looked for where too many were too far
+_ONE, _NONE, _TWO = np.array(1, np.float32), np.array(0, np.float32), np.array(2, np.float32)  # need no conversion
 # Results that are looked for at once, so that pages of one query fit together.
 _STEPS = (FREE_REACH, 48, 128, 512, MOST_REACH)
-
-
-class Found(NamedTuple):
-    """A slot and its cosine distance."""
-
-    slot: int
-    distance: float
+_LIKE_ROWS = frozenset({Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})  # ways for queries like the rows
 
 
 class Ranked(NamedTuple):
@@ -33,6 +34,14 @@ class Ranked(NamedTuple):
 
     slots: RowNumbers
     distances: Scores
+    path: Path
+
+
+class Ordered(NamedTuple):
+    """The first slots of the whole order, what they are ordered by (the higher the better), and the way."""
+
+    slots: RowNumbers
+    scores: Scores
     path: Path
 
 
@@ -49,130 +58,118 @@ class Window(NamedTuple):
 
 
 def nearest(asked: Asked, window: Window) -> Ranked:
-    """The allowed slots of the window, equal distances in order of insertion."""
-    slots, distances, path = ranked = _ordered(asked, window.end)
-    if not window.offset and window.max_distance is None and window.k <= _STEPS[0] - _TIE_MARGIN:
-        return ranked
-    slots, distances = slots[window.offset :], distances[window.offset :]
-    if asked.allowed.view.frame is None:
-        order = np.lexsort((slots, distances))
+    """The allowed slots of the window, at most `window.k`."""
+    found, distances = within(asked, window.end, window.max_distance)
+    slots, scores, path = found
+    if window.offset or len(slots) > FREE_REACH - TIE_MARGIN:
+        slots, scores, distances = slots[window.offset :], scores[window.offset :], distances[window.offset :]
+        order = np.lexsort((slots, -scores))  # of several looks, one after another
         slots, distances = slots[order], distances[order]
-    if window.max_distance is not None:
-        near = distances.astype(np.float64) <= window.max_distance
-        slots, distances = slots[near], distances[near]
     return Ranked(slots, distances, path)
 
 
-def nearest_groups(asked: Asked, window: Window, size: int) -> tuple[list[list[Found]], Path]:
-    """The groups of the window, by their nearest member, each with up to `size` members; slots without a product are
-    groups of one. The nearest groups of all, not the groups of the nearest hits."""
-    reach = window.end * 4
+def within(asked: Asked, count: int, max_distance: float | None) -> tuple[Ordered, Scores]:
+    """The first `count` of the order that are within the distance, or all that are; and their distances."""
+    reach = count
     while True:
-        slots, distances, path = _ordered(asked, reach)
-        complete = len(slots) + len(asked.dropped) >= asked.allowed.count
-        leaders = _leaders(asked, slots, distances, window)
-        if complete or len(leaders) >= window.end or _beyond(distances, window.max_distance):
-            break
-        reach *= 4
-    return [_members(asked, leader, window, size) for leader in leaders[window.offset : window.end]], path
+        found = ordered(asked, reach)
+        distances = distances_of(asked, found)
+        if max_distance is None:
+            return found, distances
+        near = distances.astype(np.float64) <= max_distance
+        if int(np.count_nonzero(near)) >= count or ends(asked, found, distances, max_distance):
+            chosen = np.flatnonzero(near)[:count]
+            return Ordered(found.slots[chosen], found.scores[chosen], found.path), distances[chosen]
+        reach = max(reach, TIE_MARGIN) * _MORE
 
 
-def _leaders(asked: Asked, slots: RowNumbers, distances: Scores, window: Window) -> list[Found]:
-    seen: set[int] = set()
-    leaders = []
-    codes = asked.allowed.view.products[slots].tolist()
-    for slot, distance, code in zip(slots.tolist(), distances.tolist(), codes, strict=True):
-        if code and code in seen:
-            continue
-        seen.add(code)
-        leaders.append(Found(slot, distance))
-    return _within(leaders, window.max_distance)
+def ends(asked: Asked, found: Ordered, distances: Scores, max_distance: float | None) -> bool:
+    """Whether nothing within the distance comes after what was found: that is all, or it is in the order of distances,
+    or, of another order, the last ones that the base found are all too far."""
+    if len(found.slots) + len(asked.dropped) >= asked.allowed.count:
+        return True
+    if max_distance is None or not len(distances):
+        return False
+    if orders_by_distance(asked):
+        return float(distances[-1]) > max_distance
+    return found.path in THROUGH_BASE and float(distances[-_BEYOND:].min()) > max_distance
 
 
-def _members(asked: Asked, leader: Found, window: Window, size: int) -> list[Found]:
-    view = asked.allowed.view
-    code = int(view.products[leader.slot])
-    if code == 0 or size == 1:
-        return [leader]
-    product = BitMap(np.flatnonzero(view.products == code).astype(np.uint32))
-    within = Allowed(view, product & asked.allowed.rows, False)
-    found = nearest(asked._replace(allowed=within, exact=True), Window(size, 0, window.max_distance))
-    return list(map(Found, found.slots.tolist(), found.distances.tolist()))
+def orders_by_distance(asked: Asked) -> bool:
+    """Whether the order is that of distances."""
+    return asked.by_distance or asked.allowed.view.frame is None
 
 
-def _ordered(asked: Asked, k: int) -> Ranked:
-    """The `k` nearest slots in a stable order: whatever `k`, the first ones are the same, so that pages of one query
-    fit together. What only a deeper look finds comes after what a shallow one had found."""
+def distances_of(asked: Asked, found: Ordered) -> Scores:
+    """The cosine distances of what was found, 0 to 2."""
+    if not orders_by_distance(asked):
+        return asked.allowed.view.distances(asked.original, found.slots)
+    distances = np.subtract(_ONE, found.scores)
+    if len(distances) and (distances[0] < 0 or distances[-1] > 2):
+        return np.asarray(np.clip(distances, _NONE, _TWO), np.float32)
+    return np.asarray(distances, np.float32)
+
+
+def ordered(asked: Asked, k: int) -> Ordered:
+    """The first `k` of the order: whatever `k`, the first ones are the same. What only a deeper look finds comes after
+    what a shallower one had found."""
     if asked.by_distance and asked.allowed.view.frame is not None:
-        return _by_distance(asked, k)
-    reach = _reach(asked, k)
-    slots, distances, path = ranked = _looked_up(asked, k, reach)
-    if reach == _STEPS[0] or asked.exact or asked.allowed.view.base is None:
-        return ranked
-    shallower = max(s for s in _STEPS if s < reach) - _TIE_MARGIN - len(asked.dropped)
+        return _kept(asked, Ordered(*nearest_by_distance(asked, k + len(asked.dropped))), k)
+    step = _step(asked, k)
+    deeper = _kept(asked, _looked_up(asked, k + len(asked.dropped), step), k)
+    if step == _STEPS[0] or asked.exact or asked.allowed.view.base is None:
+        return deeper
+    shallower = max(s for s in _STEPS if s < step) - TIE_MARGIN - len(asked.dropped)
     if shallower <= 0:
-        return ranked
-    first, first_distances, _ = _ordered(asked, shallower)
-    rest = ~np.isin(slots, first)
-    slots, distances = np.concatenate([first, slots[rest]]), np.concatenate([first_distances, distances[rest]])
-    return Ranked(slots[:k], distances[:k], path)
+        return deeper
+    first = ordered(asked, shallower)
+    rest = ~np.isin(deeper.slots, first.slots)
+    slots = np.concatenate([first.slots, deeper.slots[rest]])[:k]
+    return Ordered(slots, np.concatenate([first.scores, deeper.scores[rest]])[:k], deeper.path)
 
 
-def _looked_up(asked: Asked, k: int, reach: int) -> Ranked:
-    """The `k` nearest slots, equal distances in order of insertion: ties at the cut are resolved by looking further."""
+def _step(asked: Asked, k: int) -> int:
+    """How many results to look for at once."""
+    wanted = k + len(asked.dropped) + TIE_MARGIN
+    place = bisect_left(_STEPS, wanted)
+    return _STEPS[place] if place < len(_STEPS) else wanted
+
+
+def _looked_up(asked: Asked, k: int, reach: int) -> Ordered:
+    """The `k` best slots, equal ones in order of insertion: ties at the cut are resolved by looking further."""
     allowed = asked.allowed
-    k += len(asked.dropped)
     while True:
-        if asked.exact:
-            way = exactly(allowed)[0]._replace(path=Path.EXACT, keep=False)
-        else:
-            way = plan(allowed, asked.vector, reach, effort=asked.effort)
-        slots, scores = along(way, asked, reach)
-        if way.path in THROUGH_BASE and len(slots) < min(k, allowed.count):  # some are left that the way missed
-            way = exactly(allowed)[0]._replace(path=Path.EXACT_FILTERED, keep=False)
-            slots, scores = along(way, asked, reach)
+        slots, scores, path = along(_way(asked, reach), asked, reach)
+        if path in _LIKE_ROWS and not asked.unlike and _is_unlike(asked, scores):
+            asked = asked._replace(unlike=True)
+            continue
         values = scores.tolist()
         if len(set(values)) < len(values):  # some are equal
             order = np.lexsort((slots, -scores))
             slots, scores = slots[order], scores[order]
         if len(values) < reach or len(values) >= allowed.count or values[reach - 1] < values[k - 1]:
-            return _kept(asked, Ranked(slots[:k], _distances(asked, slots[:k], scores[:k]), way.path))
+            return Ordered(slots[:k], scores[:k], path)
         reach *= 2
 
 
-def _reach(asked: Asked, k: int) -> int:
-    """How many results to look for at once."""
-    wanted = k + len(asked.dropped) + _TIE_MARGIN
-    place = bisect_left(_STEPS, wanted)
-    return _STEPS[place] if place < len(_STEPS) else wanted
+def _way(asked: Asked, reach: int) -> Plan:
+    if asked.exact and asked.allowed.count:
+        return exactly(asked.allowed)[0]
+    return plan(asked.allowed, asked.vector, reach, effort=asked.effort, unlike=asked.unlike)
 
 
-def _by_distance(asked: Asked, k: int) -> Ranked:
-    """Candidates by the learnt likeness, ordered anew."""
-    slots, distances, path = _ordered(asked._replace(by_distance=False), max(k * _CANDIDATES, _LEAST_CANDIDATES))
-    order = np.lexsort((slots, distances))[:k]
-    return Ranked(slots[order], distances[order], path)
+def _is_unlike(asked: Asked, scores: Scores) -> bool:
+    """Whether what was found says that the query is unlike the rows: its tenth nearest is farther than that of nearly
+    all rows. Under a filter, the tenth of all is one of the first that are allowed."""
+    allowed = asked.allowed
+    base = allowed.view.base
+    rank = max(1, round(FAMILIAR_RANK * allowed.count / max(1, allowed.view.records)))
+    return base is not None and len(scores) >= rank and float(scores[rank - 1]) < base.familiar_score
 
 
-def _distances(asked: Asked, slots: RowNumbers, scores: Scores) -> Scores:
-    view = asked.allowed.view
-    if view.frame is None:
-        distances = np.subtract(_ONE, scores)
-        return distances if not len(scores) or scores[0] <= 1.0 else np.maximum(distances, _NONE)
-    return view.distances(asked.original, slots)
-
-
-def _kept(asked: Asked, ranked: Ranked) -> Ranked:
+def _kept(asked: Asked, found: Ordered, k: int) -> Ordered:
+    """The first `k` of what was found, without those that are to be left out."""
     if not asked.dropped:
-        return ranked
-    keep = ~np.isin(ranked.slots, asked.dropped)
-    return Ranked(ranked.slots[keep], ranked.distances[keep], ranked.path)
-
-
-def _within(found: list[Found], max_distance: float | None) -> list[Found]:
-    return found if max_distance is None else [f for f in found if f.distance <= max_distance]
-
-
-def _beyond(distances: Scores, max_distance: float | None) -> bool:
-    """Whether all that comes later is too far: the last few are, whose order may be another than that of distances."""
-    return max_distance is not None and len(distances) > 0 and float(distances[-_BEYOND:].min()) > max_distance
+        return found
+    keep = np.flatnonzero(~np.isin(found.slots, asked.dropped))[:k]
+    return Ordered(found.slots[keep], found.scores[keep], found.path)

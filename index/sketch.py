@@ -15,12 +15,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from index.halves import Halves
 from index.model import Vector
 
 BITS, BYTES = 512, 64
 Sketches = NDArray[np.uint8]  # shape (n, BYTES)
 _SPREADS = 2.0  # standard deviations that are allowed for
+_LEANING = (0.005, 0.995)  # of how far rows lie along the mean
 _BLOCK = 4096
 _LEAST = 1e-12
 
@@ -28,19 +28,25 @@ _LEAST = 1e-12
 class Sketcher:
     """Makes sketches that can be compared with each other: all seen from the same mean."""
 
-    def __init__(self, mean: Vector) -> None:
-        """mean: of the rows, shape (dimension,)."""
+    def __init__(self, mean: Vector, sample: NDArray[np.floating] | None = None) -> None:
+        """mean: of the rows, shape (dimension,). sample: some of the rows, shape (n, dimension), which say how far rows
+        lie along the mean; without them any row of length 1 is reckoned with."""
         self.mean = mean
         self._directions = _directions(len(mean))
         self._offsets = mean @ self._directions
         self._square = float(np.dot(mean, mean))
+        length = math.sqrt(self._square)
+        self._lean = (-length, length)
+        if sample is not None and len(sample):
+            low, high = np.quantile(np.asarray(sample, np.float32) @ mean, _LEANING)
+            self._lean = (float(low), float(high))
 
     @classmethod
     def of_sample(cls, sample: NDArray[np.float32]) -> Sketcher:
         """Seen from the mean of some rows, shape (n, dimension)."""
-        return cls(sample.mean(axis=0, dtype=np.float64).astype(np.float32))
+        return cls(sample.mean(axis=0, dtype=np.float64).astype(np.float32), sample)
 
-    def rows(self, halves: Halves) -> Sketches:
+    def rows(self, halves: NDArray[np.floating]) -> Sketches:
         """The sketches of rows, shape (n, dimension)."""
         made = np.empty((len(halves), BYTES), np.uint8)
         for start in range(0, len(halves), _BLOCK):
@@ -52,12 +58,18 @@ class Sketcher:
         """The sketch of one vector, shape (BYTES,)."""
         return self._packed(query @ self._directions)
 
-    def within(self, query: Vector, row: Vector, score: float, *, spreads: float = 1.0) -> int:
-        """In how many bits a row may differ from the query that is as near to it as `row` is, whose inner product with
-        it is `score`; both of length 1. `spreads`: multiplies the deviation that is allowed for."""
-        from_query, from_row = float(np.dot(query, self.mean)), float(np.dot(row, self.mean))
-        squares = (1 - 2 * from_query + self._square) * (1 - 2 * from_row + self._square)
-        cosine = (score - from_query - from_row + self._square) / math.sqrt(max(squares, _LEAST))
+    def within(self, query: Vector, score: float, *, spreads: float = 1.0) -> int:
+        """In how many bits a row may differ from the query whose inner product with it is at least `score`; both of
+        length 1. `spreads`: multiplies the deviation that is allowed for.
+
+        The angle of a row from the mean depends on how far it lies along the mean, too. Of all that rows do, that is
+        reckoned with which leaves the widest angle: where the query is unlike the rows, much else than its likeness
+        tells one row from another.
+        """
+        from_query = float(np.dot(query, self.mean))
+        along = min(max(1.0 - score + from_query, self._lean[0]), self._lean[1])
+        squares = (1 - 2 * from_query + self._square) * (1 - 2 * along + self._square)
+        cosine = (score - from_query - along + self._square) / math.sqrt(max(squares, _LEAST))
         share = math.acos(max(-1.0, min(1.0, cosine))) / math.pi
         return math.floor(BITS * share + _SPREADS * spreads * math.sqrt(BITS * share * (1 - share)))
 

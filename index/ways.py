@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from index.allowed import Allowed, Sketched
-from index.comparing import FEW_ROWS, compared, promising
+from index.comparing import FEW_ROWS, compared, promising, relied_on
 from index.faiss_index import Bits, RowNumbers, Scores, differing_bits
 from index.model import Path, Vector
-from index.planner import Plan, are_set
+from index.planner import Plan, are_set, exactly
 
 THROUGH_BASE = frozenset({Path.SKETCHES_FILTERED, Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float32))
@@ -22,6 +22,7 @@ class Asked(NamedTuple):
     vector: as rows are compared with it; original: as the encoder made it. dropped: allowed slots that are left out of
     what is found, cheaper for a few than not allowing them. exact: compare each row. effort: multiplies what the base's
     measurement asks for. by_distance: in the order of the encoder's own distances although rows are compared otherwise.
+    unlike: the query is unlike the rows, so that graph and clusters, which are made for queries like them, find less.
     """
 
     vector: Vector
@@ -31,17 +32,37 @@ class Asked(NamedTuple):
     exact: bool = False
     effort: float = 1.0
     by_distance: bool = False
+    unlike: bool = False
 
 
-def along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
-    """About the `reach` best slots, best first, and their inner products with the query."""
+def along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores, Path]:
+    """The `reach` best slots, or nearly so, best first, their inner products with the query, and the way that it took:
+    another than was planned where that would have missed some."""
     if way.path is Path.EMPTY:
-        return _NOTHING
-    if way.path not in THROUGH_BASE:
-        return _exactly(way, asked, reach)
+        return *_NOTHING, Path.EMPTY
+    found = _through_base(way, asked, reach) if way.path in THROUGH_BASE else None
+    if found is None or len(found[0]) < min(reach, asked.allowed.count):
+        whole = exactly(asked.allowed)[0]
+        return *compared_all(whole, asked, reach), whole.path
+    return *found, way.path
+
+
+def compared_all(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+    """The `reach` best slots, each allowed one compared."""
+    allowed = asked.allowed
+    if way.gathers:
+        gathered = allowed.gathered(keep=way.keep and not asked.exact)
+        scores, rows = gathered.flat.search(asked.vector, reach)
+        return gathered.slots[rows], scores
+    scores, slots = allowed.view.all_rows.search(asked.vector, reach, allowed.bits)
+    return slots, scores
+
+
+def _through_base(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores] | None:
+    """What base and sketches find, and the last rows, which have neither; None where all must be compared."""
     view = asked.allowed.view
-    found = _through_base(way, asked, reach)
-    if view.count == view.base_rows:
+    found = _older(way, asked, reach)
+    if found is None or view.count == view.base_rows:
         return found
     parts = [found]
     if view.last_rows > view.base_rows and way.path is not Path.SKETCHES_FILTERED:
@@ -54,18 +75,7 @@ def along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
     return slots[order], scores[order]
 
 
-def _exactly(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
-    """The `reach` best slots, each allowed one compared."""
-    allowed = asked.allowed
-    if way.gathers:
-        gathered = allowed.gathered(keep=way.keep)
-        scores, rows = gathered.flat.search(asked.vector, reach)
-        return gathered.slots[rows], scores
-    scores, slots = allowed.view.all_rows.search(asked.vector, reach, allowed.bits)
-    return slots, scores
-
-
-def _through_base(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+def _older(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores] | None:
     view, allowed = asked.allowed.view, asked.allowed
     assert view.base is not None
     if way.path is Path.SKETCHES_FILTERED:
@@ -77,15 +87,13 @@ def _through_base(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scor
 
 
 def _newer(asked: Asked, found: tuple[RowNumbers, Scores], reach: int) -> tuple[RowNumbers, Scores]:
-    """Rows that are newer than the base, and may by their sketches be as good as the middle one of those `found` in
-    it."""
+    """Rows that are newer than the base, and may by their sketches be as good as the last of those `found` in it that
+    is relied on."""
     view, bits = asked.allowed.view, asked.allowed.bits
     assert view.base is not None
-    slots, scores = found
-    middle, sketcher = reach // 2, view.base.sketcher
-    if len(slots) > middle:
-        row = view.halves[slots[middle]].astype(np.float32)
-        within = sketcher.within(asked.vector, row, float(scores[middle]), spreads=asked.effort)
+    scores, last, sketcher = found[1], relied_on(reach), view.base.sketcher
+    if len(scores) > last:
+        within = sketcher.within(asked.vector, float(scores[last]), spreads=asked.effort)
         sketches = view.sketches[view.base_rows : view.last_rows]
         rows = np.flatnonzero(differing_bits(sketcher.query(asked.vector), sketches) <= within) + view.base_rows
     else:
@@ -98,10 +106,12 @@ def _newer(asked: Asked, found: tuple[RowNumbers, Scores], reach: int) -> tuple[
 def _among(rows: RowNumbers, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
     """The best of rows that all have sketches."""
     view = asked.allowed.view
-    if len(rows) <= FEW_ROWS:
-        return compared(view, asked.vector, rows, reach)
-    among = Sketched(rows, np.take(view.sketches, rows, axis=0))
-    return promising(view, asked.vector, among, reach, asked.effort)
+    if len(rows) > FEW_ROWS:
+        among = Sketched(rows, np.take(view.sketches, rows, axis=0))
+        found = promising(view, asked.vector, among, reach, asked.effort)
+        if found is not None:
+            return found
+    return compared(view, asked.vector, rows, reach)
 
 
 def _tail_bits(bits: Bits | None, start: int) -> Bits | None:

@@ -35,12 +35,6 @@ class EmphasisedQuery:
         """The weighted cosine distance for a distance that the index gives."""
         return found if self.scale == 1.0 else min(2.0, max(0.0, 1.0 - self.scale * (1.0 - found)))
 
-    def reach(self, distance: float | None) -> float | None:
-        """The distance in the index for a weighted cosine distance."""
-        if distance is None or self.scale == 1.0:
-            return distance
-        return 1.0 - (1.0 - distance) / self.scale + 1e-6
-
 
 def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> EmphasisedQuery:
     """The query for weights by block name; blocks that are not named count 1. Raises ServiceError (ARGUMENT_INVALID)

@@ -92,13 +92,14 @@ class Query:
             filter=wanted.filter,
             group_by_product=wanted.group_by_product,
             group_size=wanted.group_size,
-            max_distance=asked.reach(_reach(wanted, score)),
+            max_distance=farthest(wanted, score, asked),
             exclude_record_ids=wanted.exclude_record_ids | {t.record_id for t in wanted.terms if t.record_id},
             include_vectors=wanted.include_vectors,
             exact=wanted.exact,
             facets=wanted.facets,
             own_record=all(t.record_id for t in wanted.terms),
             by_distance=bool(wanted.emphasis),
+            composed=len(wanted.terms) > 1 or bool(wanted.emphasis),
         )
         with translated_errors():
             answer = await self._engine.workers.read(collection.search, query)
@@ -166,11 +167,27 @@ def _rescaled(answer: SearchAnswer, asked: EmphasisedQuery) -> SearchAnswer:
     return answer._replace(groups=groups)
 
 
-def _reach(wanted: SearchInput, score: ScoreSpec) -> float | None:
-    limits = [wanted.max_distance] if wanted.max_distance is not None else []
-    if wanted.min_score is not None:
-        limits.append(score.distance(wanted.min_score))
-    return min(limits) if limits else None
+def farthest(wanted: SearchInput, score: ScoreSpec, asked: EmphasisedQuery) -> float | None:
+    """The largest distance in the index whose hit may be shown, of all that single precision has: a hit is within both
+    limits as its answer tells distance and score, in single precision too. None where nothing is too far; below 0 where
+    everything is."""
+    if wanted.max_distance is None and wanted.min_score is None:
+        return None
+    most, least = (
+        np.float32(2.0 if wanted.max_distance is None else wanted.max_distance),
+        np.float32(wanted.min_score or 0),
+    )
+
+    def is_shown(found: np.float32) -> bool:
+        distance = asked.distance(float(found))
+        return bool(np.float32(distance) <= most and np.float32(score.score(distance)) >= least)
+
+    # The larger a number that is not negative, the larger its bits, read as an integer.
+    low, high = -1, int(np.float32(2.0).view(np.int32))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if is_shown(np.int32(middle).view(np.float32)) else (low, middle - 1)
+    return -1.0 if low < 0 else float(np.int32(low).view(np.float32))
 
 
 def _labels(hit: Hit, attribute: str) -> list[str]:

@@ -53,6 +53,7 @@ _PATHS = {
     Path.EMPTY: pb.SEARCH_PATH_EMPTY,
     Path.EXACT: pb.SEARCH_PATH_EXACT,
     Path.EXACT_FILTERED: pb.SEARCH_PATH_EXACT_FILTERED,
+    Path.SKETCHES: pb.SEARCH_PATH_SKETCHES,
     Path.SKETCHES_FILTERED: pb.SEARCH_PATH_SKETCHES_FILTERED,
     Path.GRAPH: pb.SEARCH_PATH_GRAPH,
     Path.GRAPH_FILTERED: pb.SEARCH_PATH_GRAPH_FILTERED,
@@ -89,7 +90,10 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         groups = collection.duplicates(request.filter, reach)
         while (group := await self._next_group(groups)) is not None:
             yield pb.FindDuplicatesResponse(
-                kind=_duplicate_kind(group, near), record_ids=group.record_ids, max_distance=group.max_distance
+                kind=_duplicate_kind(group, near),
+                record_ids=group.record_ids,
+                max_distance=group.max_distance,
+                identical=[pb.IdenticalRecords(record_ids=same) for same in group.identical_ids],
             )
 
     async def _next_group(self, groups: Iterator[DuplicateGroup]) -> DuplicateGroup | None:

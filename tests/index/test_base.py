@@ -60,7 +60,8 @@ def _prefers_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_prefers_the_base")
 def test_the_graph_finds_what_an_exact_search_finds(based: Collection) -> None:
     found, ways = recall(based, range(200))
-    assert ways == {Way.GRAPH}
+    assert Way.GRAPH in ways
+    assert ways <= {Way.GRAPH, Way.SKETCHES, Way.EXACT}  # those of queries that are unlike the rows
     assert found >= 0.98
     assert (based.stats().recall or 0) >= 0.99
 

@@ -27,7 +27,7 @@ def recall(view: View, choose, count: int = 60, spreads: float = 1.0) -> float:
         query /= np.linalg.norm(query)
         slots = choose(query)
         among = Sketched(slots, np.take(view.sketches, slots, axis=0))
-        found, scores = promising(view, query, among, 32, spreads)
+        found, scores = promising(view, query, among, 32, spreads) or compared(view, query, slots, 32)
         exact, exact_scores = compared(view, query, slots, 10)
         assert list(scores) == sorted(scores, reverse=True)
         assert len(found) == min(32, len(slots))

@@ -30,6 +30,14 @@ def test_real_searches_are_compared_with_exact_ones_and_the_share_is_told(based:
     assert (stats.recall or 0) > 0.97
 
 
+def test_a_search_for_fewer_than_ten_is_compared_by_as_many(based: Collection) -> None:
+    parts = loaded(based)
+    for n in range(ENOUGH):
+        based.search(SearchQuery(vector(70_000 + n), 3))
+        parts.upkeep.recall.run(parts.view)
+    assert (based.stats().recall or 0) > 0.97
+
+
 def test_a_sampled_query_is_compared_as_it_was_whatever_becomes_of_the_memory_it_was_given_in(
     based: Collection,
 ) -> None:
@@ -50,7 +58,7 @@ def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_
     search = type(parts.view.base.graph).search
 
     def half(self, query, k, effort, allowed=None):
-        scores, rows = search(self, query, k, effort, allowed)
+        scores, rows = search(self, query, 2 * k, max(effort, 2 * k), allowed)
         return scores[::2], rows[::2]
 
     monkeypatch.setattr(type(parts.view.base.graph), "search", half)

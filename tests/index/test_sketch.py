@@ -36,18 +36,35 @@ def test_two_rows_differ_in_the_share_of_bits_that_their_angle_from_the_mean_is_
 
 
 def test_nearly_all_rows_as_near_as_one_differ_no_more_than_is_told_for_it() -> None:
-    sketcher, shares = Sketcher(MEAN), []
     everything = rows(5000)
+    sketcher, shares = Sketcher(MEAN, everything[:500]), []
     sketches = sketcher.rows(everything.astype(np.float16))
     for query in rows(40, 3):
         scores = everything @ query
         best = np.argsort(-scores)[:30]
-        within = sketcher.within(query, everything[best[-1]], float(scores[best[-1]]))
+        within = sketcher.within(query, float(scores[best[-1]]))
         shares.append(float((differing(sketcher.query(query), sketches[best]) <= within).mean()))
     assert np.mean(shares) > 0.97
-    query, row = rows(2, 4)
-    assert sketcher.within(query, query, 1.0) == 0
-    assert sketcher.within(query, row, 0.5, spreads=3) > sketcher.within(query, row, 0.5)
+    (query,) = rows(1, 4)
+    assert sketcher.within(query, 1.0) < sketcher.within(query, 0.9) < sketcher.within(query, 0.5)
+    assert sketcher.within(query, 0.5, spreads=3) > sketcher.within(query, 0.5)
+
+
+def test_rows_that_lie_differently_along_the_mean_are_reckoned_with() -> None:
+    """A query that has nothing to do with what the rows have in common: of two rows that are as near to it, one can lie
+    along the mean and the other not."""
+    chance = np.random.default_rng(8)
+    everything = unit(chance.standard_normal((20_000, DIMENSION)) * 0.1 + MEAN * chance.uniform(0, 5, (20_000, 1)))
+    sketcher, shares = Sketcher.of_sample(everything), []
+    sketches = sketcher.rows(everything)
+    for n in range(30):
+        query = np.zeros(DIMENSION, np.float32)
+        query[:12] = unit(rows(1, 20 + n)[0][:12] - 0.05)
+        scores = everything @ query
+        best = np.argsort(-scores)[:30]
+        within = sketcher.within(query, float(scores[best[-1]]))
+        shares.append(float((differing(sketcher.query(query), sketches[best]) <= within).mean()))
+    assert np.mean(shares) > 0.98
 
 
 def test_a_vector_has_the_sketch_that_its_row_has_and_a_mean_of_its_own_does_no_harm() -> None:

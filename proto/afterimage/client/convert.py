@@ -163,6 +163,8 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         tuple(_facet(f) for f in message.facets),
         message.learned_order,
         to_notes(message.notes),
+        tuple(message.unknown_attributes),
+        tuple(message.filter_hints),
     )
 
 
@@ -186,7 +188,8 @@ def duplicates_request(collection: str, filter: str, max_distance: float | None)
 def to_duplicate_group(message: search_pb.FindDuplicatesResponse) -> DuplicateGroup:
     """Records that look the same."""
     kind = search_pb.DuplicateKind.Name(message.kind).removeprefix("DUPLICATE_KIND_").lower()
-    return DuplicateGroup(kind, tuple(message.record_ids), message.max_distance)
+    identical = tuple(tuple(same.record_ids) for same in message.identical)
+    return DuplicateGroup(kind, tuple(message.record_ids), message.max_distance, identical)
 
 
 def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:

@@ -185,7 +185,8 @@ class HitGroup:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """An answer: `hits`, or `groups` where the search was grouped. `path` says how it was found."""
+    """An answer: `hits`, or `groups` where the search was grouped. `path` says how it was found; `unknown_attributes`
+    are names in the filter that no record has, `filter_hints` say what it may have meant otherwise."""
 
     hits: tuple[Hit, ...]
     groups: tuple[HitGroup, ...]
@@ -201,6 +202,8 @@ class SearchResult:
     facets: tuple[Facet, ...] = ()
     learned_order: bool = False
     notes: tuple[PictureNote, ...] = ()
+    unknown_attributes: tuple[str, ...] = ()
+    filter_hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -273,11 +276,13 @@ class Deletion:
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Records that look the same, the one inserted first in front. `kind` is "identical", "near" or "similar"."""
+    """Records that look the same, the one inserted first in front. `kind` is "identical", "near" or "similar";
+    `identical_ids`: those among them that are of the same picture, together."""
 
     kind: str
     record_ids: tuple[str, ...]
     max_distance: float
+    identical_ids: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class _SearchPathEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchPath
     """Allowed records of the clusters nearest to the query were compared."""
     SEARCH_PATH_SKETCHES_FILTERED: _SearchPath.ValueType  # 7
     """A sketch of every record that the filter allows was looked at, and those that promised most were compared."""
+    SEARCH_PATH_SKETCHES: _SearchPath.ValueType  # 8
+    """A sketch of every record was looked at, and those that promised most were compared."""
 
 class SearchPath(_SearchPath, metaclass=_SearchPathEnumTypeWrapper):
     """Which way the answer was found."""
@@ -61,6 +63,8 @@ SEARCH_PATH_CLUSTERS_FILTERED: SearchPath.ValueType  # 6
 """Allowed records of the clusters nearest to the query were compared."""
 SEARCH_PATH_SKETCHES_FILTERED: SearchPath.ValueType  # 7
 """A sketch of every record that the filter allows was looked at, and those that promised most were compared."""
+SEARCH_PATH_SKETCHES: SearchPath.ValueType  # 8
+"""A sketch of every record was looked at, and those that promised most were compared."""
 Global___SearchPath: _TypeAlias = SearchPath  # noqa: Y015
 
 class _DuplicateKind:
@@ -199,7 +203,7 @@ class SearchRequest(_message.Message):
 
     @_builtins.property
     def exclude_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 1,000 records that must not be among the hits."""
+        """Up to 1,000 records that must not be among the hits; ids that do not exist are no error."""
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -439,8 +443,10 @@ class SearchResponse(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     LEARNED_ORDER_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    FILTER_HINTS_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
-    """Records that live and filter allow."""
+    """Records that are live and that the filter allows. What the request excludes, and what is too far, is counted as well."""
     encoder_id: _builtins.str
     encoder_fingerprint: _builtins.str
     sequence: _builtins.int
@@ -452,7 +458,7 @@ class SearchResponse(_message.Message):
     """
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
-        """The nearest first; empty where `group_by` is set."""
+        """The nearest first, equal distances in the order in which the records were last written; empty where `group_by` is set."""
 
     @_builtins.property
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___HitGroup]:
@@ -474,6 +480,14 @@ class SearchResponse(_message.Message):
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.PictureNote]:
         """About the pictures of the query, such as a colour profile that could not be used."""
 
+    @_builtins.property
+    def unknown_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names in the filter that no record has as an attribute."""
+
+    @_builtins.property
+    def filter_hints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the filter may have meant otherwise, a sentence each; empty where nothing is odd about it."""
+
     def __init__(
         self,
         *,
@@ -490,10 +504,12 @@ class SearchResponse(_message.Message):
         facets: _abc.Iterable[Global___Facet] | None = ...,
         learned_order: _builtins.bool = ...,
         notes: _abc.Iterable[_types_pb2.PictureNote] | None = ...,
+        unknown_attributes: _abc.Iterable[_builtins.str] | None = ...,
+        filter_hints: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["index_time", b"index_time", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -604,6 +620,7 @@ class FindDuplicatesResponse(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     RECORD_IDS_FIELD_NUMBER: _builtins.int
     MAX_DISTANCE_FIELD_NUMBER: _builtins.int
+    IDENTICAL_FIELD_NUMBER: _builtins.int
     kind: Global___DuplicateKind.ValueType
     max_distance: _builtins.float
     """The largest distance of a member to the first."""
@@ -611,20 +628,47 @@ class FindDuplicatesResponse(_message.Message):
     def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The first is the record that was inserted first."""
 
+    @_builtins.property
+    def identical(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdenticalRecords]:
+        """Members of the same bytes, encoded with the same region, together; the whole group where `kind` is IDENTICAL."""
+
     def __init__(
         self,
         *,
         kind: Global___DuplicateKind.ValueType = ...,
         record_ids: _abc.Iterable[_builtins.str] | None = ...,
         max_distance: _builtins.float = ...,
+        identical: _abc.Iterable[Global___IdenticalRecords] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "max_distance", b"max_distance", "record_ids", b"record_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identical", b"identical", "kind", b"kind", "max_distance", b"max_distance", "record_ids", b"record_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FindDuplicatesResponse: _TypeAlias = FindDuplicatesResponse  # noqa: Y015
+
+@_typing.final
+class IdenticalRecords(_message.Message):
+    """Two or more records of the same picture, in order of insertion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        record_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record_ids", b"record_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdenticalRecords: _TypeAlias = IdenticalRecords  # noqa: Y015
 
 @_typing.final
 class PictureInput(_message.Message):

@@ -88,7 +88,9 @@ class SearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FindDuplicates(self, request, context):
-        """Streams groups of records that look the same, as they are found, in order of insertion.
+        """Streams groups of records that look the same, as they are found, in order of insertion. Each group is a record and
+        later ones that are near it; two records that are near each other are together in at least one group, and a record is
+        in several where it is near others that are not near each other.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

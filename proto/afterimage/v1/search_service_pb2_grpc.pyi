@@ -40,7 +40,10 @@ class SearchServiceStub:
     BatchSearch: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.BatchSearchRequest, _search_service_pb2.BatchSearchResponse]
     """Up to 32 searches at once, answered in order; one that fails does not fail the others."""
     FindDuplicates: _grpc.UnaryStreamMultiCallable[_search_service_pb2.FindDuplicatesRequest, _search_service_pb2.FindDuplicatesResponse]
-    """Streams groups of records that look the same, as they are found, in order of insertion."""
+    """Streams groups of records that look the same, as they are found, in order of insertion. Each group is a record and
+    later ones that are near it; two records that are near each other are together in at least one group, and a record is
+    in several where it is near others that are not near each other.
+    """
     Encode: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.EncodeRequest, _search_service_pb2.EncodeResponse]
     """Encodes up to 100 pictures and returns their vectors; stores nothing. Scope: search and export."""
     Classify: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]
@@ -60,7 +63,10 @@ class SearchServiceAsyncStub(SearchServiceStub):
     BatchSearch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.BatchSearchRequest, _search_service_pb2.BatchSearchResponse]  # type: ignore[assignment]
     """Up to 32 searches at once, answered in order; one that fails does not fail the others."""
     FindDuplicates: _aio.UnaryStreamMultiCallable[_search_service_pb2.FindDuplicatesRequest, _search_service_pb2.FindDuplicatesResponse]  # type: ignore[assignment]
-    """Streams groups of records that look the same, as they are found, in order of insertion."""
+    """Streams groups of records that look the same, as they are found, in order of insertion. Each group is a record and
+    later ones that are near it; two records that are near each other are together in at least one group, and a record is
+    in several where it is near others that are not near each other.
+    """
     Encode: _aio.UnaryUnaryMultiCallable[_search_service_pb2.EncodeRequest, _search_service_pb2.EncodeResponse]  # type: ignore[assignment]
     """Encodes up to 100 pictures and returns their vectors; stores nothing. Scope: search and export."""
     Classify: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]  # type: ignore[assignment]
@@ -95,7 +101,10 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.FindDuplicatesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_search_service_pb2.FindDuplicatesResponse], _abc.AsyncIterator[_search_service_pb2.FindDuplicatesResponse]]:
-        """Streams groups of records that look the same, as they are found, in order of insertion."""
+        """Streams groups of records that look the same, as they are found, in order of insertion. Each group is a record and
+        later ones that are near it; two records that are near each other are together in at least one group, and a record is
+        in several where it is near others that are not near each other.
+        """
 
     @_abc_1.abstractmethod
     def Encode(

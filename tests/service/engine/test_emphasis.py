@@ -53,15 +53,6 @@ def test_without_emphasis_the_query_is_left_as_it_is() -> None:
     asked = emphasised(own, (), {})
     assert asked.vector is own
     assert asked.distance(0.25) == 0.25
-    assert asked.reach(0.25) == 0.25
-
-
-def test_reach_turns_a_weighted_distance_into_the_one_of_the_index() -> None:
-    asked = emphasised(vectors(7, 1)[0], BLOCKS, {"colour": 4})
-    reach = asked.reach(0.3)
-    assert reach is not None
-    assert asked.distance(reach) == pytest.approx(0.3, abs=1e-4)
-    assert asked.reach(None) is None
 
 
 @pytest.mark.parametrize(
