@@ -13,6 +13,7 @@ from importlib.metadata import version as distribution_version
 from index import DataDirectory, DirectoryLock, HotCollections, WrongKey
 from index.synced import write_synced
 from service.audit.logs import AuditLogs
+from service.audit.recorder import Recorder
 from service.calls.door import Door, DoorLimits
 from service.calls.failures import AuthenticationFailures
 from service.config import Settings, process_environment
@@ -29,6 +30,8 @@ from service.engine.pictures import PictureEncoder
 from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.erasure.erasing import Erasing, ErasingParts
+from service.erasure.finishing import Finishing
+from service.erasure.remains import Remains
 from service.errors import SettingError
 from service.intake.fetch import Fetcher, FetchLimits
 from service.intake.hosts import HostLimits
@@ -38,6 +41,7 @@ from service.metrics import Metrics
 from service.objects.links import Links
 from service.objects.sealed import SealedObjects
 from service.objects.store import Bucket, ObjectStore
+from service.outcomes import StateParts, States
 from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten, leave_to_stay
 from service.rpc.gate import Gate
 from service.rpc.guard import Admitting, Guard
@@ -60,7 +64,7 @@ from service.training.trainer import TrainerParts
 from service.web.http import HttpServer
 from service.web.pictures import picture_page
 
-_LINKS = "picture links"
+_LINKS, _REDIS_NAMES = "picture links", "names in redis"
 _LOG = logging.getLogger(__name__)
 
 
@@ -230,14 +234,18 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     engine = engine_of(settings, registry, metrics, allowances)
     deadlines_s = (settings.default_deadline_s, settings.max_deadline_s)
     audit = AuditLogs(DataDirectory(settings.data_dir), registry)
+    ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
+    stores = TrainingStores(DataDirectory(settings.data_dir), registry)
+    recorder = Recorder(audit, States(StateParts(engine, ledgers, stores, registry.access)).look)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     failures, door = AuthenticationFailures(settings.max_failed_auths_per_s), Door(door_limits_of(settings), metrics)
-    admitting = Admitting(registry.api_keys, failures, allowances, audit, settings.region, secret)
+    admitting = Admitting(registry.api_keys, failures, allowances, audit, recorder, settings.region, secret)
     guard = Guard(admitting, door, gate, deadlines_s)
-    ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
-    sync = _sync_of(settings, ledgers, engine, coordinator, audit)
-    erasing = Erasing(ErasingParts(engine, ledgers, audit))
-    handing_out, training = _handing_out(registry, engine), _training(settings, registry, engine, audit)
+    sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit)
+    handing_out, training = _handing_out(registry, engine), _training(stores, engine, audit, recorder.owner)
+    remains = Remains(engine, training)
+    finishing = Finishing(audit, recorder, remains)
+    erasing = Erasing(ErasingParts(engine, ledgers, training, remains, finishing))
     handing_out.openers["example"] = training.picture
     served = Served(engine, sync.calls, sync.elsewhere, audit, registry.access, erasing, handing_out, training)
     rpc = RpcServer(_transport(settings), served, guard, version())
@@ -245,16 +253,37 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     http.add("/pictures/{token}", picture_page(handing_out.open))
     handing_out.base = lambda: settings.http_public_url.rstrip("/") or http.loopback_url
     parts = Parts(
-        settings, version(), engine, registry, audit, gate, metrics, rpc, http, redis, coordinator, sync, training
+        settings,
+        version(),
+        engine,
+        registry,
+        audit,
+        recorder,
+        finishing,
+        gate,
+        metrics,
+        rpc,
+        http,
+        redis,
+        coordinator,
+        sync,
+        training,
     )
     lifecycle = Lifecycle(parts)
     return lifecycle
 
 
-def _sync_of(settings: Settings, ledgers: Ledgers, engine: Engine, coordinator: Coordinator, audit: AuditLogs) -> Sync:
+def _sync_of(
+    settings: Settings,
+    registry: TenantRegistry,
+    ledgers: Ledgers,
+    engine: Engine,
+    coordinator: Coordinator,
+    audit: AuditLogs,
+) -> Sync:
     fetcher = FeedFetcher(_feed_fetcher(settings))
     server = _node_name(DataDirectory(settings.data_dir))
-    board = coordinator.board(server)
+    board = coordinator.board(server, registry.secret(_REDIS_NAMES))
     parts = SyncParts(engine, ledgers, board, fetcher, engine.metrics, server, settings.sync_runs, audit)
     return Sync(parts)
 
@@ -266,10 +295,9 @@ def _node_name(data: DataDirectory) -> str:
     return data.node.read_text().strip()
 
 
-def _training(settings: Settings, registry: TenantRegistry, engine: Engine, audit: AuditLogs) -> OwnTraining:
-    stores = TrainingStores(DataDirectory(settings.data_dir), registry)
+def _training(stores: TrainingStores, engine: Engine, audit: AuditLogs, owner: str) -> OwnTraining:
     environment = decoder_environment(process_environment())
-    return OwnTraining(TrainerParts(stores, engine, OwnModels(stores, engine), audit, environment))
+    return OwnTraining(TrainerParts(stores, engine, OwnModels(stores, engine), audit, environment, owner))
 
 
 def admission_of(settings: Settings) -> AdmissionLimits:

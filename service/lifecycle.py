@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import structlog
 
 from service.audit.logs import AuditLogs
+from service.audit.recorder import Recorder
 from service.background import end_task
 from service.config import Settings, split_address
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.encoder.manifest import Manifest
 from service.engine.engine import Engine
+from service.erasure.finishing import Finishing
 from service.metrics import Metrics
 from service.rpc.gate import Gate
 from service.rpc.server import RpcServer
@@ -45,6 +47,8 @@ class Parts:
     engine: Engine
     registry: TenantRegistry
     audit: AuditLogs
+    recorder: Recorder
+    finishing: Finishing
     gate: Gate
     metrics: Metrics
     rpc: RpcServer
@@ -68,7 +72,7 @@ class Lifecycle:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._healthy, self._noted, self._swept = True, time.monotonic(), 0.0
+        self._healthy, self._noted, self._swept = True, time.monotonic(), -_SWEEP_EVERY_S
         self._upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> Addresses:
@@ -100,6 +104,7 @@ class Lifecycle:
         await parts.sync.let_go()
         await parts.gate.close(parts.settings.drain_timeout_s)
         await parts.rpc.stop(_LAST_WORDS_S)  # what is open now are watchers of health, or calls past their time
+        await parts.recorder.drain(parts.settings.drain_timeout_s)  # changes whose callers did not wait
         if self._upkeep is not None:
             await end_task(self._upkeep)
         await parts.sync.stop()
@@ -140,7 +145,12 @@ class Lifecycle:
         await asyncio.to_thread(parts.audit.forget, set(parts.registry.deleted_uids()))
         await asyncio.to_thread(parts.engine.spaces.remove_deleted)
         await asyncio.to_thread(parts.engine.spaces.maintain)
-        for model in await asyncio.to_thread(self._sweep):
+        await parts.recorder.settle()
+        every = time.monotonic() - self._swept >= _SWEEP_EVERY_S
+        if every:
+            self._swept = time.monotonic()
+            await parts.finishing.finish_all()
+        for model in await asyncio.to_thread(self._sweep, every):
             await parts.engine.pictures.put_away(model)
         if time.monotonic() - self._noted >= _NOTE_EVERY_S:
             self._noted = time.monotonic()
@@ -152,12 +162,11 @@ class Lifecycle:
         parts.metrics.redis_up.set(await parts.coordinator.healthy())
         self._show_health()
 
-    def _sweep(self) -> list[Manifest]:
-        """Deletes objects that are nobody's; returns models of tenants that are gone."""
-        keeping, every = self._parts.engine.keeping, time.monotonic() - self._swept >= _SWEEP_EVERY_S
-        deleted = self._parts.registry.deleted_uids()
+    def _sweep(self, every: bool) -> list[Manifest]:
+        """Deletes objects that are nobody's; returns models of tenants that are gone. every: also what is seldom
+        looked for."""
+        keeping, deleted = self._parts.engine.keeping, self._parts.registry.deleted_uids()
         if every:
-            self._swept = time.monotonic()
             self._parts.training.sweep()
         keeping.sweep_deleted(deleted)
         keeping.sweep_all(self._parts.engine.spaces.opened(), cold_too=every)

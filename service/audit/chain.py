@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 Details = Mapping[str, str | int | bool]
+INTENT = "intent"  # `act` in the details says what is about to be done
+OUTCOME = "outcome"  # of the intent that `intent` in the details names, where it was not done as intended
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,22 @@
-"""A tenant's audit log in `audit.db`, encrypted under the tenant's data key. It can only be added to."""
+"""A tenant's audit log in `audit.db`, encrypted under the tenant's data key. It can only be added to.
+
+Beside the chain the file holds what is not at its end: intents without an outcome (`open_acts`), and receipts that
+nobody was handed yet. Both are work in progress; what counts as evidence is in the chain alone.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from index.crypto import derive_key
 from index.errors import StoreUnavailable
 from index.sqlite import DatabaseError, connect, migrate
-from service.audit.chain import Details, Entry, Head, Signer, genesis
+from service.audit.chain import INTENT, OUTCOME, Details, Entry, Head, Signer, genesis
 from service.tenancy.database import now_ms
 
 _MIGRATIONS = (
@@ -18,6 +25,12 @@ _MIGRATIONS = (
     CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER, digest TEXT, time_ms INTEGER,
       signature TEXT)
     """,
+    """
+    CREATE TABLE open_acts (number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, actor TEXT NOT NULL,
+      action TEXT NOT NULL, details TEXT NOT NULL, owner TEXT NOT NULL, resume TEXT NOT NULL);
+    CREATE TABLE receipts (number INTEGER PRIMARY KEY, what TEXT NOT NULL, place TEXT NOT NULL, subjects TEXT NOT NULL,
+      told TEXT NOT NULL)
+    """,
 )
 # A statement with semicolons of its own, which the migrations above cannot hold.
 _GUARDS = tuple(
@@ -25,10 +38,46 @@ _GUARDS = tuple(
     " BEGIN SELECT RAISE(ABORT, 'an audit log can only be added to'); END"
     for kind in ("UPDATE", "DELETE")
 )
+Resume = Mapping[str, Any]  # JSON
+
+
+@dataclass(frozen=True)
+class OpenAct:
+    """An intent without an outcome. number: of its entry. owner: the process that works on it. resume: what is needed
+    to finish it; empty: nothing was noted."""
+
+    number: int
+    time_ms: int
+    actor: str
+    action: str
+    details: Details
+    owner: str
+    resume: Resume = field(default_factory=dict)
+
+
+@dataclass
+class _Turn:
+    """A change that waits for the commit it is part of."""
+
+    work: Callable[[], Entry | None]
+    entry: Entry | None = None
+    error: Exception | None = None
+    over: bool = False
+
+
+@dataclass(frozen=True)
+class KeptReceipt:
+    """A receipt that was not handed out yet. place: name of the collection or training set; subjects: keyed digest of
+    the ids that were asked for, empty where all was erased; told: the receipt's fields."""
+
+    what: str
+    place: str
+    subjects: str
+    told: Mapping[str, Any]
 
 
 class AuditLog:
-    """Any number of threads, and several processes, may add at once."""
+    """Any number of threads, and several processes, may add at once; what waits together is committed together."""
 
     def __init__(self, path: Path, tenant_uid: str, data_key: bytes, signer: Signer) -> None:
         """Opens, or makes, the log. Raises WrongKey or StoreUnavailable."""
@@ -38,51 +87,164 @@ class AuditLog:
         migrate(self._database, _MIGRATIONS, "the audit log")
         for guard in _GUARDS:
             self._database.execute(guard)
-        self._lock = threading.Lock()
+        self._lock, self._queue_lock = threading.Lock(), threading.Lock()
+        self._queue: list[_Turn] = []
 
     def close(self) -> None:
         """Closes the log."""
         with self._lock:
             self._database.close()
 
+    # ---- adding
+
     def add(self, actor: str, action: str, details: Details) -> Entry:
         """Adds an entry, signs the new head, and returns once both are on disk. Raises StoreUnavailable."""
-        try:
-            with self._lock:
-                self._database.execute("BEGIN IMMEDIATE")
-                try:
-                    entry = self._add(actor, action, details)
-                except BaseException:
-                    self._database.execute("ROLLBACK")
-                    raise
-                self._database.execute("COMMIT")
-                return entry
-        except DatabaseError as error:
-            raise StoreUnavailable(f"the audit log: {error}") from error
+        made: Entry = self._turn(lambda: self._append(actor, action, details))
+        return made
+
+    def begin(self, actor: str, action: str, details: Details, owner: str) -> OpenAct:
+        """Adds an intent; it stays open until `end`. Raises StoreUnavailable."""
+        made: list[OpenAct] = []
+
+        def work() -> Entry:
+            entry = self._append(actor, INTENT, {"act": action, **details})
+            self._database.execute(
+                "INSERT INTO open_acts VALUES (?, ?, ?, ?, ?, ?, '{}')",
+                (entry.number, entry.time_ms, actor, action, _json(details), owner),
+            )
+            made[:] = [OpenAct(entry.number, entry.time_ms, actor, action, dict(details), owner)]
+            return entry
+
+        self._turn(work)
+        return made[0]
+
+    def resume(self, number: int, told: Resume) -> None:
+        """Notes what is needed to finish an open act. Raises StoreUnavailable."""
+        self._change("UPDATE open_acts SET resume = ? WHERE number = ?", (_json(told), number))
+
+    def end(
+        self, act: OpenAct, details: Details, outcome: str = "done", *, by: str = "", receipt: KeptReceipt | None = None
+    ) -> bool:
+        """Adds the outcome of an act, with the receipt that goes with it; False where it has one already. What was done
+        is told under the act's own action, anything else as an outcome. by: who found it out, where that is not who
+        began. Raises StoreUnavailable."""
+        actor, link = by or act.actor, {"intent": act.number}
+
+        def work() -> Entry | None:
+            if not self._database.execute("DELETE FROM open_acts WHERE number = ?", (act.number,)).rowcount:
+                return None
+            if receipt is not None:
+                values = (act.number, receipt.what, receipt.place, receipt.subjects, _json(receipt.told))
+                self._database.execute(
+                    "DELETE FROM receipts WHERE what = ? AND place = ? AND subjects = ?", values[1:4]
+                )
+                self._database.execute("INSERT INTO receipts VALUES (?, ?, ?, ?, ?)", values)
+            if outcome == "done":
+                return self._append(actor, act.action, {**details, **link})
+            return self._append(actor, OUTCOME, {**details, "act": act.action, "outcome": outcome, **link})
+
+        return self._turn(work, may_be_over=True) is not None
+
+    def handed_out(self, number: int) -> None:
+        """Forgets the receipt of an act, which whoever asked for it has. Raises StoreUnavailable."""
+        self._change("DELETE FROM receipts WHERE number = ?", (number,))
+
+    # ---- reading
+
+    def open_acts(self) -> list[OpenAct]:
+        """Intents without an outcome, the oldest first. Raises StoreUnavailable."""
+        query = "SELECT number, time_ms, actor, action, details, owner, resume FROM open_acts ORDER BY number"
+        rows = self._rows(query)
+        return [OpenAct(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], json.loads(r[6])) for r in rows]
+
+    def receipts(self, what: str, place: str) -> list[tuple[int, KeptReceipt]]:
+        """Receipts that nobody was handed yet, the newest first, with the numbers of their acts."""
+        query = "SELECT number, what, place, subjects, told FROM receipts WHERE what = ? AND place = ? ORDER BY -number"
+        return [(r[0], KeptReceipt(r[1], r[2], r[3], json.loads(r[4]))) for r in self._rows(query, (what, place))]
 
     def entries(self, after: int = 0, limit: int = 1000) -> list[tuple[Entry, str]]:
         """A page of entries whose numbers are above `after`, with their stored digests."""
         query = "SELECT told, digest FROM entries WHERE number > ? ORDER BY number LIMIT ?"
-        with self._lock:
-            rows = self._database.execute(query, (after, limit)).fetchall()
-        return [(Entry(**json.loads(told)), digest) for told, digest in rows]
+        return [(Entry(**json.loads(told)), digest) for told, digest in self._rows(query, (after, limit))]
 
     def head(self) -> Head | None:
         """The signed head; None where the log is empty."""
-        with self._lock:
-            row = self._database.execute("SELECT number, digest, time_ms, signature FROM head").fetchone()
-        return None if row is None else Head(self._uid, *row)
+        rows = self._rows("SELECT number, digest, time_ms, signature FROM head")
+        return Head(self._uid, *rows[0]) if rows else None
 
-    def _add(self, actor: str, action: str, details: Details) -> Entry:
+    # ---- commits
+
+    def _turn(self, work: Callable[[], Entry | None], *, may_be_over: bool = False) -> Any:
+        """Has `work` done in the next commit; whoever comes first commits for all that wait."""
+        mine = _Turn(work)
+        with self._queue_lock:
+            self._queue.append(mine)
+        with self._lock:
+            if not mine.over:
+                with self._queue_lock:
+                    batch, self._queue = self._queue, []
+                self._commit(batch)
+        if mine.error is not None:
+            raise StoreUnavailable(f"the audit log: {mine.error}") from mine.error
+        assert mine.entry is not None or may_be_over
+        return mine.entry
+
+    def _commit(self, batch: list[_Turn]) -> None:
+        """One transaction, one signature and one wait for the disk for all."""
+        failure: Exception | None = None
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                for turn in batch:
+                    turn.entry = turn.work()
+                self._sign([t.entry for t in batch if t.entry is not None])
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:  # SQLite ends it by itself where the disk is full
+                    self._database.execute("ROLLBACK")
+                raise
+        except DatabaseError as error:
+            failure = error
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            for turn in batch:
+                turn.error, turn.over = failure, True
+
+    def _append(self, actor: str, action: str, details: Details) -> Entry:
         row = self._database.execute("SELECT number, digest FROM entries ORDER BY number DESC LIMIT 1").fetchone()
         number, previous = row or (0, genesis(self._uid))
         entry = Entry(number + 1, now_ms(), actor, action, dict(details), previous)
-        digest = entry.digest
-        told = json.dumps(entry.told(), sort_keys=True, ensure_ascii=False)
-        self._database.execute("INSERT INTO entries VALUES (?, ?, ?)", (entry.number, told, digest))
-        head = Head(self._uid, entry.number, digest, entry.time_ms)
+        self._database.execute(
+            "INSERT INTO entries VALUES (?, ?, ?)", (entry.number, _json(entry.told()), entry.digest)
+        )
+        return entry
+
+    def _sign(self, added: list[Entry]) -> None:
+        if not added:
+            return
+        last = added[-1]
+        head = Head(self._uid, last.number, last.digest, last.time_ms)
         self._database.execute(
             "INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?)",
             (head.number, head.digest, head.time_ms, self._signer.sign(head.told())),
         )
-        return entry
+
+    def _change(self, statement: str, values: tuple[object, ...]) -> None:
+        try:
+            with self._lock:
+                self._database.execute(statement, values)
+        except DatabaseError as error:
+            raise StoreUnavailable(f"the audit log: {error}") from error
+
+    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
+        try:
+            with self._lock:
+                return list(self._database.execute(query, values).fetchall())
+        except DatabaseError as error:
+            raise StoreUnavailable(f"the audit log: {error}") from error
+
+
+def _json(value: object) -> str:
+    return json.dumps(value if not isinstance(value, Mapping) else dict(value), sort_keys=True, ensure_ascii=False)

@@ -35,6 +35,15 @@ class AuditLogs:
         """Adds to a tenant's log. Raises TenancyError or StoreUnavailable."""
         self.of(tenant_uid).add(actor, action, details)
 
+    def existing(self) -> list[str]:
+        """Uids of the tenants that have a log."""
+        return [t.uid for t in self._registry.tenants() if self._data.tenant(t.uid).audit.exists()]
+
+    def opened(self) -> list[str]:
+        """Uids of the tenants whose logs are open."""
+        with self._lock:
+            return list(self._open)
+
     def forget(self, tenant_uids: set[str]) -> None:
         """Closes the logs of tenants that were deleted."""
         with self._lock:

@@ -31,10 +31,11 @@ def request_access(
     from service.tenancy.access import WantedAccess
 
     wanted = WantedAccess(reason, to_scopes(scopes), minutes)
-    with opened_registry(data_dir, master_key_file) as (registry, note):
-        made = registry.access.ask(registry.tenant(tenant).uid, wanted)
-        names = ",".join(sorted(made.scopes))
-        note(made.tenant_uid, "access.request", {"request": made.request_id, "scopes": names, "minutes": made.minutes})
+    with opened_registry(data_dir, master_key_file) as (registry, log):
+        uid, names = registry.tenant(tenant).uid, ",".join(sorted(wanted.scopes))
+        with log.act(uid, "access.request", {"scopes": names, "minutes": wanted.minutes}) as told:
+            made = registry.access.ask(uid, wanted)
+            told["request"] = made.request_id
     if json:
         print_json({"request_id": made.request_id, "state": made.state})
     else:
@@ -53,10 +54,10 @@ def fetch_token(
 
     Example: afterimage access token acme 0f1e2d3c4b5a6978
     """
-    with opened_registry(data_dir, master_key_file) as (registry, note):
+    with opened_registry(data_dir, master_key_file) as (registry, log):
         uid = registry.tenant(tenant).uid
-        key = registry.access.token(uid, request_id)
-        note(uid, "access.token", {"request": request_id})
+        with log.act(uid, "access.token", {"request": request_id}):
+            key = registry.access.token(uid, request_id)
     print_json({"api_key": key}) if json else print(key)
 
 

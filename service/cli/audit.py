@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from afterimage.client import AuditEntry, AuditHead, Client
+from afterimage.client import AuditEntry, AuditHead, Client, audit_acts
 from service.cli.connection import with_client
 from service.cli.output import CommandError, JsonFlag, end_failed, print_json, print_table
 from service.cli.tenants import at
 
 _PAGE = 1000
+_UNCERTAIN = frozenset({"open", "unknown"})
 audit = typer.Typer(no_args_is_help=True, help="Read, export and verify the audit log.")
 
 
@@ -26,19 +27,23 @@ def list_(
     last: Annotated[int, typer.Option(min=1, help="How many of the newest entries.")] = 50,
     json: JsonFlag = False,
 ) -> None:
-    """Show the newest entries. The key needs the scope `audit`. Example: afterimage audit list --last 20"""
+    """Show the newest entries; what was intended and what came of it are one line. The key needs the scope `audit`.
+
+    Example: afterimage audit list --last 20
+    """
     found = list(_entries(client, max(0, client.audit_head().number - last)))
+    acts = audit_acts(found)
     if json:
-        print_json({"entries": [asdict(e) for e in found]})
+        print_json({"entries": [asdict(e) for e in found], "acts": [asdict(a) for a in acts]})
         return
     rows = [
         (
-            e.number, at(e.time_ms), e.actor, e.action,
-            ", ".join(f"{n} {v}" for n, v in e.details.items()),
+            a.number, at(a.time_ms), a.actor, a.action, a.outcome,
+            ", ".join(f"{n} {v}" for n, v in a.details.items()),
         )
-        for e in found
+        for a in acts
     ]  # fmt: skip
-    print_table(["number", "time", "actor", "action", "details"], rows)
+    print_table(["number", "time", "actor", "action", "outcome", "details"], rows)
 
 
 @audit.command("export")
@@ -78,7 +83,7 @@ def verify(
     found = _problems(entries, head)
     if kept is not None:
         found += _differences(entries, head, *_read(kept))
-    _report(len(entries), found, as_json=json)
+    _report(entries, found, as_json=json)
 
 
 @audit.command("check")
@@ -88,7 +93,7 @@ def check(file: Path, json: JsonFlag = False) -> None:
     Example: afterimage audit check audit-2026-11.jsonl
     """
     entries, head = _read(file)
-    _report(len(entries), _problems(entries, head), as_json=json)
+    _report(entries, _problems(entries, head), as_json=json)
 
 
 def _entries(client: Client, after: int) -> Iterator[AuditEntry]:
@@ -131,10 +136,18 @@ def _differences(
             return
 
 
-def _report(count: int, problems: list[str], *, as_json: bool) -> None:
+def _report(entries: list[AuditEntry], problems: list[str], *, as_json: bool) -> None:
+    left = [a for a in audit_acts(entries) if a.outcome in _UNCERTAIN]
     if as_json:
-        print_json({"entries": count, "problems": problems})
+        uncertain = [asdict(a) for a in left]
+        print_json({"entries": len(entries), "problems": problems, "uncertain": uncertain})
     elif not problems:
-        print(f"{count} entries: every one is as it was written, and the head is signed.")
+        print(f"{len(entries)} entries: every one is as it was written, and the head is signed.")
+    if left and not as_json:
+        print(
+            f"Of {len(left)} acts it is not known, or not yet, what came of them: numbers "
+            + ", ".join(str(a.number) for a in left[:20])
+            + (" ..." if len(left) > 20 else ".")
+        )
     if problems:
         end_failed(CommandError("; ".join(problems[:5]), reason="AUDIT_LOG_DAMAGED"), as_json=as_json)

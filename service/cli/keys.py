@@ -43,10 +43,11 @@ def create_key(
     from service.tenancy.keyring import NewKey
 
     wanted = NewKey(to_scopes(scopes), _after(expires_in) if expires_in else None, requests)
-    with opened_registry(data_dir, master_key_file) as (registry, note):
+    with opened_registry(data_dir, master_key_file) as (registry, log):
         uid = registry.tenant(tenant).uid
-        key = registry.api_keys.create(uid, wanted)
-        note(uid, "key.create", {"key": key_id_of(key), "scopes": ",".join(sorted(wanted.scopes))})
+        with log.act(uid, "key.create", {"scopes": ",".join(sorted(wanted.scopes))}) as told:
+            key = registry.api_keys.create(uid, wanted)
+            told["key"] = key_id_of(key)
     print_json({"api_key": key, "expires_ms": wanted.expires_ms}) if json else print(key)
 
 
@@ -69,10 +70,10 @@ def bind_key(
     from service.tenancy.keyring import NewKey
 
     wanted = NewKey(to_scopes(scopes), _after(expires_in) if expires_in else None, requests)
-    with opened_registry(data_dir, master_key_file) as (registry, note):
+    with opened_registry(data_dir, master_key_file) as (registry, log):
         uid = registry.tenant(tenant).uid
-        key_id = registry.api_keys.bind(uid, identity, wanted)
-        note(uid, "key.bind", {"key": key_id, "scopes": ",".join(sorted(wanted.scopes))})
+        with log.act(uid, "key.bind", {"scopes": ",".join(sorted(wanted.scopes))}) as told:
+            told["key"] = key_id = registry.api_keys.bind(uid, identity, wanted)
     if json:
         print_json({"key_id": key_id, "identity": identity, "expires_ms": wanted.expires_ms})
     else:
@@ -112,10 +113,11 @@ def rotate_key(
 
     Example: afterimage keys rotate acme a1b2c3d4e5f6 --grace 24h
     """
-    with opened_registry(data_dir, master_key_file) as (registry, note):
+    with opened_registry(data_dir, master_key_file) as (registry, log):
         uid, until_ms = registry.tenant(tenant).uid, _after(grace)
-        key = registry.api_keys.rotate(uid, key_id_of(key_id), until_ms)
-        note(uid, "key.rotate", {"key": key_id_of(key_id), "new_key": key_id_of(key)})
+        with log.act(uid, "key.rotate", {"key": key_id_of(key_id)}) as told:
+            key = registry.api_keys.rotate(uid, key_id_of(key_id), until_ms)
+            told["new_key"] = key_id_of(key)
     print_json({"api_key": key, "old_key_expires_ms": until_ms}) if json else print(key)
 
 
@@ -129,10 +131,10 @@ def revoke_key(
 ) -> None:
     """Make a key stop working at once. Example: afterimage keys revoke acme a1b2c3d4e5f6 --data-dir data"""
     wanted = key_id_of(key_id)
-    with opened_registry(data_dir, master_key_file) as (registry, note):
+    with opened_registry(data_dir, master_key_file) as (registry, log):
         uid = registry.tenant(tenant).uid
-        registry.api_keys.revoke(uid, wanted)
-        note(uid, "key.revoke", {"key": wanted})
+        with log.act(uid, "key.revoke", {"key": wanted}):
+            registry.api_keys.revoke(uid, wanted)
     print_json({"key_id": wanted, "revoked": True}) if json else print(f"Key {wanted} is revoked.")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json as jsonlib
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from service.config import load_settings
 
 if TYPE_CHECKING:
     from service.audit.chain import Details
+    from service.audit.logs import AuditLogs
     from service.tenancy.registry import TenantRegistry
 
 DataDirOption = Annotated[Path | None, typer.Option(help="The server's data directory. [env: AFTERIMAGE_DATA_DIR]")]
@@ -26,12 +27,39 @@ KeyFileOption = Annotated[Path | None, typer.Option("--master-key-file", help="F
 tenants = typer.Typer(no_args_is_help=True, help="Make, list and delete tenants.")
 
 
+@dataclass(frozen=True)
+class OperatorLog:
+    """The audit logs of tenants, for what an operator does."""
+
+    audit: AuditLogs
+
+    def add(self, uid: str, action: str, details: Details) -> None:
+        """Tells what was done."""
+        self.audit.add(uid, "operator", action, details)
+
+    @contextlib.contextmanager
+    def act(self, uid: str, action: str, intended: Details) -> Iterator[dict[str, str | int | bool]]:
+        """Tells what is about to be done, and what came of it: the details that the block fills in, or the reason why
+        it failed. Where the intent cannot be written the block is not entered."""
+        from service.audit.recorder import OPERATOR
+
+        log = self.audit.of(uid)
+        begun = log.begin("operator", action, intended, OPERATOR)
+        done = dict(intended)
+        try:
+            yield done
+        except BaseException:
+            log.end(begun, {}, "refused")
+            raise
+        log.end(begun, done)
+
+
 @contextlib.contextmanager
 def opened_registry(
     data_dir: Path | None, master_key_file: Path | None, *, create: bool = False
-) -> Iterator[tuple[TenantRegistry, Callable[[str, str, Details], None]]]:
-    """The registry of a data directory, and what adds to a tenant's audit log: uid, action, details. `create` makes the
-    directory where it is new; nothing else does. Raises SettingError where there is none."""
+) -> Iterator[tuple[TenantRegistry, OperatorLog]]:
+    """The registry of a data directory, and the tenants' audit logs. `create` makes the directory where it is new;
+    nothing else does. Raises SettingError where there is none."""
     from index import DataDirectory
     from service.app import open_registry
     from service.audit.logs import AuditLogs
@@ -40,7 +68,7 @@ def opened_registry(
     registry = open_registry(settings, create=create)
     audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     try:
-        yield registry, lambda uid, action, details: audit.add(uid, "operator", action, details)
+        yield registry, OperatorLog(audit)
     finally:
         audit.close()
         registry.close()
@@ -59,9 +87,9 @@ def create_tenant(
 
     settings = load_settings({"data_dir": data_dir, "region": region}).settings
     bound_to = region_of(settings) if region is None else region
-    with opened_registry(data_dir, master_key_file, create=True) as (registry, note):
+    with opened_registry(data_dir, master_key_file, create=True) as (registry, log):
         tenant = registry.create_tenant(name, bound_to)
-        note(tenant.uid, "tenant.create", {"name": name, "region": bound_to})
+        log.add(tenant.uid, "tenant.create", {"name": name, "region": bound_to})
     if json:
         print_json({"name": tenant.name, "uid": tenant.uid, "region": tenant.region})
     else:
@@ -101,10 +129,11 @@ def fetch_hosts(
         wanted = [check_host_pattern(h) for h in hosts or []]
     except ValueError as error:
         raise CommandError(str(error), code=Exit.USAGE) from None
-    with opened_registry(data_dir, master_key_file) as (registry, note):
+    with opened_registry(data_dir, master_key_file) as (registry, log):
         if wanted or any_host:
-            registry.set_fetch_hosts(name, None if any_host else wanted)
-            note(registry.tenant(name).uid, "tenant.fetch_hosts", {"hosts": len(wanted), "any": any_host})
+            told: Details = {"hosts": len(wanted), "any": any_host}
+            with log.act(registry.tenant(name).uid, "tenant.fetch_hosts", told):
+                registry.set_fetch_hosts(name, None if any_host else wanted)
         found = registry.fetch_hosts(registry.tenant(name).uid)
     shown = None if found is None else sorted(found)
     if json:
@@ -137,12 +166,12 @@ def limits(
         "records": records, "bytes": size, "collections": collections, "pictures_per_day": pictures, "runs": runs,
         "requests_per_s": requests,
     }  # fmt: skip
-    with opened_registry(data_dir, master_key_file) as (registry, note):
+    with opened_registry(data_dir, master_key_file) as (registry, log):
         uid = registry.tenant(name).uid
         wanted = replace(registry.limits.of(uid), **{n: v for n, v in given.items() if v is not None})
         if wanted != registry.limits.of(uid):
-            registry.limits.set(uid, wanted)
-            note(uid, "tenant.limits", {n: str(v) for n, v in asdict(wanted).items()})
+            with log.act(uid, "tenant.limits", {n: str(v) for n, v in asdict(wanted).items()}):
+                registry.limits.set(uid, wanted)
     if json:
         print_json({"name": name, **asdict(wanted)})
     else:
@@ -166,10 +195,10 @@ def export_key(
     """
     from service.tenancy.masterkey import exported_key
 
-    with opened_registry(data_dir, master_key_file) as (registry, note):
+    with opened_registry(data_dir, master_key_file) as (registry, log):
         tenant = registry.tenant(name)
         content = exported_key(tenant.uid, registry.wrapped_key(tenant.uid), tenant.region)
-        note(tenant.uid, "tenant.export_key", {})
+        log.add(tenant.uid, "tenant.export_key", {})  # before it is handed out
     file.touch(0o600)
     file.write_text(content)
     print_json({"name": name, "file": str(file)}) if json else print(f"The wrapped key of {name} is in {file}.")

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from service.background import end_task
 from service.coordination import keys
 from service.coordination.connect import connect, disconnect
+from service.coordination.faults import told
 from service.coordination.rates import Rates
 from service.coordination.run_board import RunBoard
 from service.errors import SettingError
@@ -44,16 +45,16 @@ class Coordinator:
         self._renewal: asyncio.Task[None] | None = None
         self.rates = Rates(self._redis)
 
-    def board(self, server: str) -> RunBoard:
-        """The runs of the server of that name."""
-        return RunBoard(self._redis, server)
+    def board(self, server: str, secret: bytes = b"") -> RunBoard:
+        """The runs of the server of that name. secret: under which it names collections; none: it names none."""
+        return RunBoard(self._redis, server, secret)
 
     async def check(self) -> RedisFacts:
         """Asks Redis what it is. Raises SettingError where it is too old, evicts keys, or does not answer."""
         try:
             info = await self._redis.info()
         except (RedisError, OSError) as error:
-            raise SettingError(f"redis_url: Redis does not answer: {error}") from error
+            raise SettingError(f"redis_url: Redis does not answer: {told(error)}") from None
         facts = RedisFacts(info["redis_version"], info.get("maxmemory_policy", ""), bool(info.get("aof_enabled")))
         if tuple(int(p) for p in facts.version.split(".")[:2]) < _MINIMUM_VERSION:
             raise SettingError(f"redis_url: Redis {facts.version} is too old; 6.2 or later is needed")
@@ -88,7 +89,7 @@ class Coordinator:
             found: list[Any] = [await self._redis.hgetall(key) for key in names]
             return [facts for facts in found if facts]
         except (RedisError, OSError) as error:
-            raise SettingError(f"redis_url: Redis does not answer: {error}") from error
+            raise SettingError(f"redis_url: Redis does not answer: {told(error)}") from None
 
     async def close(self) -> None:
         """Stops the renewal and closes the connection."""
@@ -104,5 +105,5 @@ class Coordinator:
                     pipe.expire(key, keys.NODE_LIFETIME_S)
                     await pipe.execute()
             except (RedisError, OSError) as error:
-                _LOG.warning("Redis is away: %s", error)
+                _LOG.warning("Redis is away: %s", told(error))
             await asyncio.sleep(_RENEW_EVERY_S)

@@ -28,8 +28,11 @@ def connect(url: str) -> redis.asyncio.Redis:
         if urlsplit(url).scheme in _SCHEMES:
             return _through_sentinels(url, retry, options)
         return redis.asyncio.Redis.from_url(url, retry=retry, **options)
-    except ValueError as error:
-        raise SettingError(f"redis_url: {error}") from None
+    except ValueError:  # its text may quote a part of the URL, and with it of the password
+        raise SettingError(
+            "redis_url: give redis://, rediss:// or unix://, or sentinels and the name of their master, such as"
+            " sentinel://one:26379,two:26379/afterimage; characters such as / and @ in a password as %2F and %40"
+        ) from None
 
 
 async def disconnect(connection: redis.asyncio.Redis) -> None:

@@ -5,10 +5,19 @@ All keys share one hash tag, so that a cluster keeps them together.
 
 from __future__ import annotations
 
+import hmac
+
 PREFIX = "{afterimage}"
 NODE_LIFETIME_S = 30
 LEASE_MS = 30_000
+LONGEST_DELAY_MS = 600_000  # a run is never queued for later than that
+DIGEST_MARK = "="  # no name of a collection begins with it
 RUN_LIFETIME_S = 7 * 86_400
+
+
+def collection_id(secret: bytes, tenant_uid: str, collection: str) -> str:
+    """What a collection is called in Redis: a keyed digest, from which its name cannot be guessed."""
+    return DIGEST_MARK + hmac.digest(secret, f"{tenant_uid}/{collection}".encode(), "sha256").hex()[:32]
 
 
 def node(node_id: str) -> str:
@@ -22,18 +31,18 @@ def due(server: str) -> str:
 
 
 def queue(server: str) -> str:
-    """ZSET tenant/collection/run by the time, in milliseconds, from which it may be taken: of a server's. Stays."""
+    """ZSET tenant/collection id/run by the time, in milliseconds, from which it may be taken: of a server's. Stays."""
     return f"{PREFIX}:queue:{server}"
 
 
 def running(server: str) -> str:
-    """ZSET tenant/collection/run by the time, in milliseconds, at which its worker's lease ends: of a server's.
+    """ZSET tenant/collection id/run by the time, in milliseconds, at which its worker's lease ends: of a server's.
     Stays."""
     return f"{PREFIX}:running:{server}"
 
 
 def lease(collection: str) -> str:
-    """STRING worker that alone may apply a feed to a collection. Expires after LEASE_MS unless renewed."""
+    """STRING worker that alone may apply a feed to a collection, by tenant/collection id. Expires after LEASE_MS unless renewed."""
     return f"{PREFIX}:lease:{collection}"
 
 

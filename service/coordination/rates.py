@@ -12,11 +12,19 @@ from redis.exceptions import RedisError
 
 from service.coordination import keys
 
-# KEYS rate; ARGV microseconds for each request, burst. Returns how many microseconds to wait; 0 where it may pass.
+# KEYS rate; ARGV microseconds for each request, burst. Returns how many microseconds to wait; 0 where it may pass. The
+# time that is stored is never farther away than a whole burst takes: one that is was stored before the clock was set
+# back, or under a lower rate.
 _COUNT = """
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-local due = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now) + ARGV[1]
+local stored = tonumber(redis.call('GET', KEYS[1]) or '0')
+local farthest = now + ARGV[1] * ARGV[2]
+if stored > farthest then
+  stored = farthest
+  redis.call('SET', KEYS[1], string.format('%.0f', stored), 'PX', math.ceil((stored - now) / 1000) + 1)
+end
+local due = math.max(stored, now) + ARGV[1]
 local wait = due - ARGV[1] * ARGV[2] - now
 if wait > 0 then return math.ceil(wait) end
 redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.ceil((due - now) / 1000) + 1)
@@ -85,7 +93,7 @@ class Rates:
 
     def _wait_here_s(self, who: str, per_second: float, burst: int) -> float:
         now = time.monotonic()
-        due = max(self._own.get(who, 0.0), now) + 1 / per_second
+        due = min(max(self._own.get(who, 0.0), now), now + burst / per_second) + 1 / per_second
         wait = due - burst / per_second - now
         if wait > 0:
             return wait

@@ -1,13 +1,16 @@
 """Who works on which run: a queue, a lease for each collection, a fencing epoch, progress. All of it may be lost; what
 must not be is in the tenants' ledgers.
 
-Every change is one Lua script that can be sent twice without harm, and every time in it is Redis's own. An error of any
-kind while a lease is taken means that it was not taken.
+Every change is one Lua script that can be sent twice without harm. Leases, the queue and the runs at work are judged by
+Redis's clock alone, and when a source is due by its server's alone: no decision compares two clocks. Where a clock was
+set back, no time that is stored is believed to be farther away than it can be. An error of any kind while a lease is
+taken means that it was not taken.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +18,18 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.coordination import keys
+from service.coordination.faults import told
 
 _NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 
+# A time that lies farther away than it can was stored before the clock was set back.
+_CAPPED = """
+local function cap(zset, farthest)
+  for _, ref in ipairs(redis.call('ZRANGEBYSCORE', zset, '(' .. farthest, '+inf', 'LIMIT', 0, 100)) do
+    redis.call('ZADD', zset, farthest, ref)
+  end
+end
+"""
 # The first run in the queue whose collection nobody works on: KEYS queue, running; ARGV worker, lease ms, prefix.
 _TAKE = (
     _NOW
@@ -59,10 +71,20 @@ redis.call('ZREM', KEYS[2], ARGV[2])
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
-# Runs whose worker has gone return to the queue: KEYS running, queue.
+# Runs whose worker has gone return to the queue, once no lease can be left of it: KEYS running, queue; ARGV lease ms,
+# prefix, longest delay ms.
 _REAP = (
     _NOW
+    + _CAPPED
     + """
+cap(KEYS[1], now + ARGV[1])
+cap(KEYS[2], now + ARGV[3])
+for _, zset in ipairs(KEYS) do
+  for _, ref in ipairs(redis.call('ZRANGE', zset, 0, 999)) do
+    local lease = ARGV[2] .. ':lease:' .. string.match(ref, '^(.*)/[^/]*$')
+    if redis.call('PTTL', lease) > tonumber(ARGV[1]) then redis.call('PEXPIRE', lease, ARGV[1]) end
+  end
+end
 local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)
 for _, ref in ipairs(gone) do redis.call('ZREM', KEYS[1], ref); redis.call('ZADD', KEYS[2], now, ref) end
 return gone
@@ -91,27 +113,20 @@ if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
 return redis.call('ZADD', KEYS[1], 'NX', now + ARGV[2], ARGV[1])
 """
 )
-# Sources that are due, the first ARGV[1]: KEYS due.
-_DUE = (
-    _NOW
-    + """
-return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
-"""
-)
 
 
 @dataclass(frozen=True)
 class RunRef:
-    """A run as Redis knows it. collection: its name, unique within the tenant."""
+    """A run as Redis knows it. collection_id: what its collection is called there; Redis holds no names."""
 
     tenant_uid: str
-    collection: str
+    collection_id: str
     run_id: str
 
     @property
     def place(self) -> str:
         """The collection among those of all tenants."""
-        return f"{self.tenant_uid}/{self.collection}"
+        return f"{self.tenant_uid}/{self.collection_id}"
 
     def __str__(self) -> str:
         return f"{self.place}/{self.run_id}"
@@ -129,12 +144,39 @@ class BoardAway(Exception):
 class RunBoard:
     """The runs of one server, by its name. For one event loop. All methods raise BoardAway."""
 
-    def __init__(self, connection: Redis, server: str) -> None:
+    def __init__(self, connection: Redis, server: str, secret: bytes = b"") -> None:
+        """`secret`: under which collections are named in Redis; of a worker, who names none, empty."""
         self._redis: Any = connection
+        self._secret = secret
         self._queue, self._running, self._due = keys.queue(server), keys.running(server), keys.due(server)
         scripts = {"take": _TAKE, "raise": _RAISE, "renew": _RENEW, "release": _RELEASE, "reap": _REAP}
-        scripts |= {"submit": _SUBMIT, "due": _DUE, "return": _RETURN}
+        scripts |= {"submit": _SUBMIT, "return": _RETURN}
         self._scripts = {name: connection.register_script(text) for name, text in scripts.items()}
+
+    def ref(self, tenant_uid: str, collection: str, run_id: str) -> RunRef:
+        """A run of the collection of that name."""
+        return RunRef(tenant_uid, keys.collection_id(self._secret, tenant_uid, collection), run_id)
+
+    async def forget_names(self, tenant_uids: Collection[str]) -> int:
+        """Takes out what earlier versions left, which named collections: of these tenants, which are this server's.
+        Runs are brought back by whoever knows them, and the store's own epoch is the floor of the next. Returns how
+        many were taken out."""
+        found = 0
+        for zset in (self._queue, self._running):
+            for text in await self._call("zrange", zset, 0, -1):
+                if not text.split("/")[1].startswith(keys.DIGEST_MARK):
+                    found += int(await self._call("zrem", zset, text))
+        for kind in (keys.lease, keys.fence):
+            for uid in tenant_uids:
+                found += await self._forget_keys(kind(f"{uid}/"))
+        return found
+
+    async def _forget_keys(self, beginning: str) -> int:
+        try:
+            names = [k async for k in self._redis.scan_iter(match=f"{beginning}[^{keys.DIGEST_MARK}]*", count=1000)]
+        except (RedisError, OSError) as error:
+            raise BoardAway(told(error)) from None
+        return int(await self._call("delete", *names)) if names else 0
 
     async def submit(self, ref: RunRef, delay_s: float = 0.0) -> None:
         """Queues a run, unless it is queued or worked on already."""
@@ -163,7 +205,8 @@ class RunBoard:
 
     async def reap(self) -> list[RunRef]:
         """Returns the runs of workers that have gone to the queue; which they were."""
-        return [RunRef.parse(r) for r in await self._run("reap", [self._running, self._queue], [])]
+        arguments: list[object] = [keys.LEASE_MS, keys.PREFIX, keys.LONGEST_DELAY_MS]
+        return [RunRef.parse(r) for r in await self._run("reap", [self._running, self._queue], arguments)]
 
     async def return_all(self, worker: str) -> list[RunRef]:
         """Returns all runs of a worker to the queue, for its process has ended; which they were."""
@@ -186,9 +229,9 @@ class RunBoard:
         else:
             await self._call("zrem", self._due, source)
 
-    async def due(self, most: int = 100) -> list[str]:
-        """Sources whose time has come."""
-        return list(await self._run("due", [self._due], [most]))
+    async def due(self, now_ms: int, most: int = 100) -> list[str]:
+        """Sources whose time has come by the clock that `set_due` went by."""
+        return list(await self._call("zrangebyscore", self._due, "-inf", now_ms, start=0, num=most))
 
     async def due_times(self) -> dict[str, int]:
         """When the next run of each source begins, milliseconds since 1970."""
@@ -198,10 +241,10 @@ class RunBoard:
         try:
             return await self._scripts[name](keys=names, args=arguments)
         except (RedisError, OSError) as error:
-            raise BoardAway(str(error)) from error
+            raise BoardAway(told(error)) from None
 
     async def _call(self, name: str, *arguments: object, **options: object) -> Any:
         try:
             return await getattr(self._redis, name)(*arguments, **options)
         except (RedisError, OSError) as error:
-            raise BoardAway(str(error)) from error
+            raise BoardAway(told(error)) from None

@@ -1,5 +1,9 @@
-"""Records, products and collections, erased for good: out of the store, its log, the memory, every snapshot and what
-syncs remember; then certified."""
+"""What tenants have erased for good: out of the store, its log, the memory, every snapshot, object storage and what
+syncs remember; then certified.
+
+Each erasure is written down before it begins (`model`). Where the object storage refuses, or the process ends, the
+intent stays open: a repetition of the call finishes it and returns the receipt, and so does `finishing` by itself.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,18 @@ from dataclasses import dataclass
 
 from index import CollectionSpec, PicturePolicy
 from index.pictures import Dropped, lost_by
-from service.audit.logs import AuditLogs
+from service.audit.log import OpenAct
+from service.audit.recorder import Act, current_act
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
-from service.erasure.receipts import Erased, Receipt, certify
+from service.erasure.finishing import Finishing
+from service.erasure.model import COLLECTION, MODEL, PICTURES, TRAINING_SET, Erasure
+from service.erasure.receipts import Receipt
+from service.erasure.remains import Remains
+from service.errors import Reason, ServiceError
 from service.sync.ledgers import Ledgers
-from service.tenancy.database import now_ms
 from service.tenancy.keyring import Principal
+from service.training.own_training import OwnTraining
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,9 @@ class ErasingParts:
 
     engine: Engine
     ledgers: Ledgers
-    audit: AuditLogs
+    training: OwnTraining
+    remains: Remains
+    finishing: Finishing
 
 
 @dataclass(frozen=True)
@@ -38,65 +49,131 @@ class PolicyChange:
 
 
 class Erasing:
-    """For any tenant."""
+    """For any tenant. To be called from calls that the audit log tells: each is the current act."""
 
     def __init__(self, parts: ErasingParts) -> None:
-        self._parts = parts
+        self._parts, self._finishing, self._remains = parts, parts.finishing, parts.remains
 
     async def records(
-        self, caller: Principal, collection_name: str, record_ids: Sequence[str], product_ids: Sequence[str]
+        self, caller: Principal, name: str, record_ids: Sequence[str], product_ids: Sequence[str]
     ) -> Receipt:
         """Erases records by id and by product; returns once nothing of them is left. Raises ServiceError."""
-        engine, uid = self._parts.engine, caller.tenant_uid
-        collection = await engine.collection(caller, collection_name)
-        with translated_errors():
-            erased = await engine.workers.upkeep(collection.erase, record_ids, product_ids)
-            await engine.workers.upkeep(engine.keeping.sweep, uid, collection)
-            await asyncio.to_thread(self._forget_in_runs, uid, {*record_ids, *product_ids})
-        ids = (*record_ids, *product_ids)
-        found = Erased(
-            uid, "records", collection_name, erased.records, now_ms(), ids, erased.sequence, erased.kept_snapshots
-        )
-        return await self.certified(caller, found)
+        engine, act, ids = self._parts.engine, current_act(), (*record_ids, *product_ids)
+        collection = await engine.collection(caller, name)
+        async with self._finishing.alone(caller.tenant_uid, name):
+            erasure = Erasure.of_records(name, collection.pictures.home, ids)
+            await self._note(act, erasure)
+            with translated_errors():
+                erased = await engine.workers.upkeep(collection.erase, record_ids, product_ids)
+                await asyncio.to_thread(self._forget_in_runs, caller.tenant_uid, set(ids))
+            before = await self._finishing.earlier(act, erasure, ids)
+            if not erased.records and not before.begun and before.receipt is not None:
+                act.finishes(before.number)
+                return before.receipt
+            erasure = erasure.erased(
+                erased.records + before.records, sequence=erased.sequence, snapshots=erased.kept_snapshots
+            )
+            await self._note(act, erasure)
+            act.leave_open()
+            await self._remains.sweep(caller.tenant_uid, erasure)
+            return await self._certified(act, erasure, before.begun)
 
     async def collection(self, caller: Principal, name: str) -> Receipt:
         """Erases a collection with all its files and snapshots. Raises ServiceError."""
-        engine = self._parts.engine
-        directory = await engine.directory(caller)
-        collection = await engine.collection(caller, name)
-        with translated_errors():
-            records = await engine.workers.read(collection.count)
-            await engine.workers.write(directory.delete, name)
-            await engine.workers.upkeep(engine.keeping.sweep_deserted, caller.tenant_uid, directory)
-        return await self.certified(caller, Erased(caller.tenant_uid, "collection", name, records, now_ms()))
+        engine, act = self._parts.engine, current_act()
+        async with self._finishing.alone(caller.tenant_uid, name):
+            try:
+                collection = await engine.collection(caller, name)
+            except ServiceError as error:
+                if error.reason is not Reason.COLLECTION_NOT_FOUND:
+                    raise
+                return await self._finished_earlier(act, COLLECTION, name, error)
+            directory = await engine.directory(caller)
+            with translated_errors():
+                count = await engine.workers.read(collection.count)
+                erasure = Erasure(COLLECTION, name, collection.pictures.home, count)
+                await self._note(act, erasure)
+                act.leave_open()
+                await engine.workers.write(directory.delete, name)
+            await self._remains.sweep(caller.tenant_uid, erasure)
+            return await self._certified(act, erasure)
+
+    async def training_set(self, caller: Principal, name: str) -> Receipt:
+        """Deletes a training set with all its pictures. Raises ServiceError."""
+        act, sets = current_act(), self._parts.training.sets
+        async with self._finishing.alone(caller.tenant_uid, name):
+            try:
+                found, _ = await sets.get(caller, name)
+            except ServiceError as error:
+                if error.reason is not Reason.TRAINING_SET_NOT_FOUND:
+                    raise
+                return await self._finished_earlier(act, TRAINING_SET, name, error)
+            erasure = Erasure(TRAINING_SET, name, found.uid, found.examples)
+            await self._note(act, erasure)
+            act.leave_open()
+            erasure = erasure.erased(await sets.take_away(caller, found.uid))
+            await self._remains.sweep(caller.tenant_uid, erasure)
+            return await self._certified(act, erasure)
+
+    async def model(self, caller: Principal, encoder_id: str) -> None:
+        """Deletes a model; returns once its file is gone. Raises ServiceError."""
+        act, own = current_act(), self._parts.training.own
+        async with self._finishing.alone(caller.tenant_uid, encoder_id):
+            try:
+                model = await own.get(caller, encoder_id)
+            except ServiceError as error:
+                if error.reason is not Reason.MODEL_NOT_FOUND:
+                    raise
+                with translated_errors():
+                    await self._finishing.finish_earlier(act, MODEL, encoder_id, error)
+                return
+            erasure = Erasure(MODEL, encoder_id, model.object_id)
+            await self._note(act, erasure)
+            act.leave_open()
+            await own.take_away(caller, encoder_id)
+            await self._remains.sweep(caller.tenant_uid, erasure)
 
     async def policy(self, caller: Principal, name: str, policy: PicturePolicy, *, force: bool) -> PolicyChange:
         """Changes what is kept of pictures; returns once what the new policy does not allow is deleted. Without `force`
         nothing is changed where something would be deleted. Raises ServiceError."""
-        engine = self._parts.engine
+        engine, act = self._parts.engine, current_act()
         collection, directory = await engine.collection(caller, name), await engine.directory(caller)
-        before = collection.spec
-        with translated_errors():
-            there = await engine.workers.read(collection.pictures.counts)
+        async with self._finishing.alone(caller.tenant_uid, name):
+            before = collection.spec
+            with translated_errors():
+                there = await engine.workers.read(collection.pictures.counts)
             lost = lost_by(there, policy)
             if lost != Dropped() and not force:
                 return PolicyChange(before, lost, changed=False)
-            collection, dropped = await engine.workers.upkeep(directory.set_policy, name, policy)
-        spec, receipt = collection.spec, None
-        changed = spec.policy_version != before.policy_version
-        if changed:
-            told: dict[str, str | int | bool] = {
-                "collection": name, "from": before.picture_policy.value, "to": policy.value,
-                "version": spec.policy_version,
-            }  # fmt: skip
+            home = collection.pictures.home
+            erasure = Erasure(PICTURES, name, home, lost.copies + lost.urls, version=before.policy_version)
+            await self._note(act, erasure)
+            act.leave_open()
             with translated_errors():
-                await asyncio.to_thread(self._parts.audit.add, caller.tenant_uid, caller.actor, "picture.policy", told)
-        with translated_errors():  # the copies may be of a change whose deletion the storage refused
-            swept = await engine.workers.upkeep(engine.keeping.sweep, caller.tenant_uid, collection)
-        left = swept if policy is not PicturePolicy.ENCRYPTED_COPY else 0
-        if dropped != Dropped() or left or (changed and before.picture_policy is not PicturePolicy.DISCARD):
+                collection, dropped = await engine.workers.upkeep(directory.set_policy, name, policy)
+                swept = await engine.workers.upkeep(engine.keeping.sweep, caller.tenant_uid, collection)
+            return await self._policy_changed(
+                act, erasure, before, PolicyChange(collection.spec, dropped, False), swept
+            )
+
+    async def _policy_changed(
+        self, act: Act, erasure: Erasure, before: CollectionSpec, done: PolicyChange, swept: int
+    ) -> PolicyChange:
+        spec, dropped = done.spec, done.dropped
+        changed = spec.policy_version != before.policy_version
+        act.tell({"from": before.picture_policy.value} if changed else {})
+        # Copies may be of a change whose deletion the storage refused.
+        left = swept if spec.picture_policy is not PicturePolicy.ENCRYPTED_COPY else 0
+        earlier = await self._finishing.earlier(act, erasure)
+        begun = [a for a in earlier.begun if Erasure.from_json(a.resume).version < before.policy_version]
+        cut_off = sum(Erasure.from_json(a.resume).records for a in begun)
+        receipt = None
+        if dropped != Dropped() or left or cut_off or (changed and before.picture_policy is not PicturePolicy.DISCARD):
             count = (dropped.copies or left) + dropped.urls
-            receipt = await self.certified(caller, Erased(caller.tenant_uid, "pictures", name, count, now_ms()))
+            receipt = await self._certified(act, erasure.erased(max(count, cut_off)), begun)
+        elif earlier.receipt is not None and not changed:
+            act.finishes(earlier.number)
+            receipt = earlier.receipt
         return PolicyChange(spec, dropped, changed, receipt)
 
     def _forget_in_runs(self, tenant_uid: str, ids: set[str]) -> None:
@@ -104,13 +181,18 @@ class Erasing:
         if ledger is not None:
             ledger.forget_records(ids)
 
-    async def certified(self, caller: Principal, erased: Erased) -> Receipt:
-        """A receipt for what was erased, told in the audit log. Raises ServiceError."""
-        receipt = certify(erased, self._parts.audit.signer)
-        told: dict[str, str | int | bool] = {
-            "what": erased.what, "collection": erased.collection, "records": erased.records,
-            "receipt": receipt.receipt_id,
-        }  # fmt: skip
+    async def _note(self, act: Act, erasure: Erasure) -> None:
         with translated_errors():
-            await asyncio.to_thread(self._parts.audit.add, caller.tenant_uid, caller.actor, "erasure", told)
+            await act.note(erasure.to_json())
+
+    async def _certified(self, act: Act, erasure: Erasure, closes: Sequence[OpenAct] = ()) -> Receipt:
+        with translated_errors():
+            return await self._finishing.certified(act, erasure, closes)
+
+    async def _finished_earlier(self, act: Act, what: str, place: str, missing: ServiceError) -> Receipt:
+        """What an earlier call began. Raises the error that says that there is nothing of that name where none did."""
+        with translated_errors():
+            receipt = await self._finishing.finish_earlier(act, what, place, missing)
+        if receipt is None:
+            raise missing
         return receipt

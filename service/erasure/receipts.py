@@ -42,7 +42,8 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased, before it is certified. ids: of the records or products that were asked for; empty: all."""
+    """What was erased, before it is certified. ids: of the records or products that were asked for; empty: all.
+    nonce, subjects: digest of the ids, where it was made before."""
 
     tenant_uid: str
     what: str
@@ -52,14 +53,17 @@ class Erased:
     ids: tuple[str, ...] = ()
     sequence: int = 0
     snapshots: tuple[str, ...] = ()
+    nonce: str = ""
+    subjects: str = ""
 
 
 def certify(erased: Erased, signer: Signer) -> Receipt:
     """A signed receipt."""
-    nonce = secrets.token_hex(16)
+    nonce = erased.nonce or secrets.token_hex(16)
+    subjects = erased.subjects or subjects_digest(nonce, erased.ids)
     receipt = Receipt(
         secrets.token_hex(8), erased.tenant_uid, erased.what, erased.collection, erased.records,
-        subjects_digest(nonce, erased.ids), nonce, erased.sequence, erased.snapshots, erased.time_ms, signer.public_key,
+        subjects, nonce, erased.sequence, erased.snapshots, erased.time_ms, signer.public_key,
     )  # fmt: skip
     return Receipt(**{**asdict(receipt), "snapshots": receipt.snapshots, "signature": signer.sign(receipt.told())})
 

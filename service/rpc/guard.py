@@ -18,6 +18,7 @@ import structlog
 
 from service.audit.chain import Details
 from service.audit.logs import AuditLogs
+from service.audit.recorder import Intent, Recorder
 from service.calls.door import Door, Lease
 from service.calls.failures import AuthenticationFailures
 from service.deadline import set_deadline
@@ -59,6 +60,7 @@ class Admitting:
     failures: AuthenticationFailures
     allowances: Allowances
     audit: AuditLogs
+    recorder: Recorder
     region: str = ""
     worker_secret: str = field(default="", repr=False)
 
@@ -107,6 +109,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         """`deadlines_s`: for calls that set none, and the longest that is honoured."""
         self._api_keys, self._allowances = admitting.api_keys, admitting.allowances
         self._worker_secret, self._audit = admitting.worker_secret, admitting.audit
+        self._recorder = admitting.recorder
         self._region = admitting.region
         self.door, self.metrics, self.gate = door, door.metrics, gate
         self._failures, self._open_calls = admitting.failures, OpenCalls(door.metrics)
@@ -176,13 +179,19 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         """Counts a call. Raises ServiceError (RATE_EXCEEDED) where the key or its tenant has made too many."""
         await self._allowances.request(caller)
 
-    async def remember(self, method: str, request: Any, response: Any) -> None:
-        """Adds what a call did to its tenant's audit log. Raises ServiceError (STORE_UNAVAILABLE) where that cannot be:
-        nothing is acknowledged that is not in the log."""
-        action, told = AUDITED.get(method, ("", None))
-        details = told(request, response) if told is not None else None
-        if details is not None:
-            await self._add(principal(), action, details)
+    async def recorded(self, method: str, request: Any, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Makes a call and tells it in its tenant's audit log. STORE_UNAVAILABLE where that cannot be: nothing is
+        changed whose intent is not in the log, and nothing handed out that is not told."""
+        rule = AUDITED.get(method)
+        intended = rule.intends(request) if rule is not None and rule.intends is not None else None
+        if rule is not None and intended is not None:
+            told = functools.partial(rule.told, request)
+            return await self._recorder.change(principal(), Intent(rule.action, intended), make, told)
+        response = await make()
+        details = rule.told(request, response) if rule is not None and rule.intends is None else None
+        if rule is not None and details is not None:
+            await self._add(principal(), rule.action, details)
+        return response
 
     async def remember_access(self, method: str, caller: Principal) -> None:
         """Adds a call of the operator, who was granted access, to the tenant's audit log, before it is made."""
@@ -218,8 +227,8 @@ class _Call:
             seconds = self._guard.deadline_s(self._method, context)
             set_deadline(seconds)
             async with asyncio.timeout(seconds):
-                response = await inner(request, context)
-                await self._guard.remember(self._method, request, response)
+                make = functools.partial(inner, request, context)
+                response = await self._guard.recorded(self._method, request, make)
             answer = self._answer(response, lease)
         except Exception as failure:
             self._refuse(context, started, failure)

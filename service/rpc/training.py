@@ -15,13 +15,11 @@ from service.encoder.manifest import OWN_PREFIX, Manifest
 from service.engine.handing_out import HandingOut
 from service.engine.pictures import PictureSource
 from service.erasure.erasing import Erasing
-from service.erasure.receipts import Erased
 from service.rpc.convert import check_count, invalid, page_size, timestamp
 from service.rpc.erasure import from_receipt
 from service.rpc.guard import principal
 from service.rpc.status import to_record_error
 from service.rpc.unknown_fields import reject_unknown_fields
-from service.tenancy.database import now_ms
 from service.training.model import OwnModel, Training, TrainingSet, Wanted
 from service.training.own_training import OwnTraining
 from service.training.sets import ExampleResult, NewExample
@@ -61,13 +59,11 @@ class TrainingServicer(pb_grpc.TrainingServiceServicer):
         self, request: pb.DeleteTrainingSetRequest, context: Context
     ) -> pb.DeleteTrainingSetResponse:
         """Deletes a set, or reports what it would delete."""
-        found, _ = await self._training.sets.get(principal(), request.name)
         if not request.force:
+            found, _ = await self._training.sets.get(principal(), request.name)
             return pb.DeleteTrainingSetResponse(example_count=found.examples, deleted=False)
-        count = await self._training.sets.delete(principal(), request.name)
-        erased = Erased(principal().tenant_uid, "training set", request.name, count, now_ms())
-        receipt = await self._erasing.certified(principal(), erased)
-        return pb.DeleteTrainingSetResponse(example_count=count, deleted=True, receipt=from_receipt(receipt))
+        receipt = await self._erasing.training_set(principal(), request.name)
+        return pb.DeleteTrainingSetResponse(example_count=receipt.records, deleted=True, receipt=from_receipt(receipt))
 
     async def AddExamples(
         self, request_iterator: AsyncIterator[pb.AddExamplesRequest], context: Context
@@ -148,10 +144,11 @@ class TrainingServicer(pb_grpc.TrainingServiceServicer):
 
     async def DeleteModel(self, request: pb.DeleteModelRequest, context: Context) -> pb.DeleteModelResponse:
         """Deletes a model, or says which collections are pinned to it."""
-        await self._training.own.get(principal(), request.encoder_id)
         pinned = await self._training.own.pinned(principal(), request.encoder_id)
         if request.force:
-            await self._training.own.delete(principal(), request.encoder_id)
+            await self._erasing.model(principal(), request.encoder_id)
+        else:
+            await self._training.own.get(principal(), request.encoder_id)
         return pb.DeleteModelResponse(deleted=request.force, collections=pinned)
 
 

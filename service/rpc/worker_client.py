@@ -118,7 +118,7 @@ class _Session:
     async def go(self) -> None:
         taken = self._taken
         first = pb.TakenRun(
-            worker=taken.worker, tenant_uid=taken.ref.tenant_uid, collection=taken.ref.collection,
+            worker=taken.worker, tenant_uid=taken.ref.tenant_uid, collection=taken.ref.collection_id,
             run_id=taken.ref.run_id, epoch=taken.epoch, encoder_fingerprints=sorted(taken.encoders),
         )  # fmt: skip
         await self._call.write(pb.WorkOnRunRequest(taken=first))

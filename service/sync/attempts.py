@@ -21,7 +21,7 @@ from service.engine.looking import Looking, LookingHere
 from service.errors import ServiceError
 from service.metrics import Metrics
 from service.sync.applying import Job
-from service.sync.ends import MAX_ATTEMPTS, failure, queued, retry_delay_s, supersede, unless_the_same_waits
+from service.sync.ends import MAX_ATTEMPTS, failure, is_told, queued, retry_delay_s, supersede, unless_the_same_waits
 from service.sync.feed_files import PREFIX
 from service.sync.feeds.model import FeedError
 from service.sync.fetching import FeedFetcher
@@ -219,14 +219,15 @@ class Attempts:
             await self._end(ref, ledger, failure(error))
 
     async def _end(self, ref: RunRef, ledger: Ledger, end: RunEnd) -> None:
-        counts = await asyncio.to_thread(self._last_counts, ref)
+        counts = await asyncio.to_thread(self._last_counts, ref, ledger)
         if end.state is RunState.AWAITING_APPROVAL:
             end = await asyncio.to_thread(unless_the_same_waits, ledger, ref.run_id, end)
         ended = now_ms() if end.state in ENDED else 0
         run = await asyncio.to_thread(
             ledger.move, ref.run_id, LIVE | {RunState.CANCELLING},
             lambda r: replace(
-                r, state=end.state, reason=end.reason, message=end.message, counts=counts, ended_ms=ended, attempts=0
+                r, state=end.state, reason=end.reason, message=end.message, counts=counts, ended_ms=ended, attempts=0,
+                untold=is_told(r, end.reason),
             ),
         )  # fmt: skip
         if run is None:
@@ -240,9 +241,10 @@ class Attempts:
         _LOG.info("run ended", run_id=ref.run_id, state=str(end.state), reason=end.reason)
         await self._ended(ref.tenant_uid, run)
 
-    def _last_counts(self, ref: RunRef) -> Counts:
+    def _last_counts(self, ref: RunRef, ledger: Ledger) -> Counts:
         try:
-            sourced = self._parts.engine.spaces.directory(ref.tenant_uid).collection(ref.collection).sourced
+            name = ledger.run(ref.run_id).collection
+            sourced = self._parts.engine.spaces.directory(ref.tenant_uid).collection(name).sourced
             counts = Counts(**sourced.counts(ref.run_id))
             sourced.forget_counts(ref.run_id)
         except AfterimageIndexError:

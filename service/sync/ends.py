@@ -39,6 +39,11 @@ def unless_the_same_waits(ledger: Ledger, run_id: str, end: RunEnd) -> RunEnd:
     return end
 
 
+def is_told(run: Run, reason: str) -> bool:
+    """Whether the audit log and the source's webhook hear of an end: where the run did something, or waits."""
+    return not run.dry_run and reason not in ("UNCHANGED", "SAME_PLAN")
+
+
 def queued(run: Run, message: str) -> Run:
     """The run as it is while it waits for another attempt."""
     return replace(run, state=RunState.QUEUED, message=message)

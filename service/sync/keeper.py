@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
@@ -14,11 +16,13 @@ from service.coordination.run_board import BoardAway, RunRef
 from service.errors import Reason, ServiceError
 from service.sync.attempts import Attempts, SyncParts
 from service.sync.ledger import Ledger, now_ms
-from service.sync.model import RunState, Source
+from service.sync.model import Run, RunState, Source
 from service.sync.running import staging_path
+from service.sync.schedule import LEAST_DISTANCE_S, next_due_ms
 from service.sync.staging import remove
 from service.sync.synchronisation import APPROVAL_MS, Synchronisation, WantedRun, cancelled
 
+Remember = Callable[[str, Run], Awaitable[None]]
 _LOG = structlog.get_logger(__name__)
 _DUE_EVERY_S = 1.0
 _COMPARE_EVERY_S = 5.0
@@ -28,9 +32,14 @@ _PURGE_EVERY_S = 3600.0
 class Keeper:
     """For one event loop."""
 
-    def __init__(self, parts: SyncParts, synchronisation: Synchronisation, attempts: Attempts) -> None:
+    def __init__(
+        self, parts: SyncParts, synchronisation: Synchronisation, attempts: Attempts, remember: Remember
+    ) -> None:
+        """`remember` adds the end of a tenant's run to the audit log."""
+        self._remember = remember
         self._parts, self._synchronisation, self._attempts = parts, synchronisation, attempts
         self._loop: asyncio.Task[None] | None = None
+        self._begun: dict[str, float] = {}
         self._compared = self._purged = -_PURGE_EVERY_S
 
     def start(self) -> None:
@@ -43,8 +52,12 @@ class Keeper:
             await end_task(self._loop)
 
     async def _keep(self) -> None:
+        names_left = True
         while True:
             try:
+                if names_left:
+                    await self._parts.board.forget_names(await asyncio.to_thread(self._parts.ledgers.uids))
+                    names_left = False
                 await self.look()
             except BoardAway:
                 pass  # the worker says so
@@ -56,7 +69,7 @@ class Keeper:
         """Does what is to be done now. Raises BoardAway."""
         await self._attempts.give_back()
         await self._parts.board.reap()
-        for name in await self._parts.board.due():
+        for name in await self._parts.board.due(now_ms()):
             await self._start(*name.split("/"))
         if time.monotonic() - self._compared >= _COMPARE_EVERY_S:
             self._compared = time.monotonic()
@@ -70,22 +83,37 @@ class Keeper:
             await self._parts.board.set_due(f"{tenant_uid}/{source_id}", 0)
             return
         await self._synchronisation.schedule(tenant_uid, source)  # the next one first: missed ones become one
+        if await self._too_soon(ledger, source_id):
+            _LOG.warning("a scheduled run was skipped, one began a moment ago: a clock was set", source_id=source_id)
+            return
         try:
             await self._synchronisation.begin(tenant_uid, WantedRun(source_id, trigger="schedule"))
         except ServiceError as error:
             if error.reason is not Reason.RUN_ACTIVE:
                 raise
             _LOG.info("a scheduled run was skipped, the last one has not ended", source_id=source_id)
+        self._begun[source_id] = time.monotonic()
+
+    async def _too_soon(self, ledger: Ledger, source_id: str) -> bool:
+        """Whether a run of the source has begun by itself a moment ago: by the clock that nobody sets, and by the
+        ledger, which outlives this process. A clock that was set back far does not count as a moment."""
+        if time.monotonic() - self._begun.get(source_id, -math.inf) < LEAST_DISTANCE_S:
+            return True
+        last_ms = await asyncio.to_thread(ledger.last_scheduled_ms, source_id)
+        return abs(now_ms() - last_ms) < LEAST_DISTANCE_S * 1000
 
     async def _compare(self) -> None:
-        """Tells the board what the ledgers know and it does not: after it was wiped, or had been away."""
+        """Tells the board what the ledgers know and it does not: after it was wiped, or had been away, or a clock was
+        set back and a time lies farther away than the next one."""
         known = await self._parts.board.due_times()
         purge = time.monotonic() - self._purged >= _PURGE_EVERY_S
         oldest = 0
         for tenant_uid, ledger in await asyncio.to_thread(self._parts.ledgers.existing):
             for source in await asyncio.to_thread(ledger.sources):
-                scheduled = bool(source.config.schedule.cron) and not source.config.paused
-                if scheduled and f"{tenant_uid}/{source.source_id}" not in known:
+                schedule = source.config.schedule
+                scheduled = bool(schedule.cron) and not source.config.paused
+                due_ms = known.get(f"{tenant_uid}/{source.source_id}")
+                if scheduled and (due_ms is None or due_ms > next_due_ms(schedule, source.source_id, now_ms())):
                     await self._synchronisation.schedule(tenant_uid, source)
                 if scheduled:
                     oldest = max(oldest, now_ms() - (source.state.success_ms or source.created_ms))
@@ -93,8 +121,11 @@ class Keeper:
                     await asyncio.to_thread(self._purge, tenant_uid, source)
             for run in await asyncio.to_thread(ledger.live_runs):
                 if run.run_id not in self._attempts.working:
-                    ref = RunRef(tenant_uid, run.collection, run.run_id)
+                    ref = self._parts.board.ref(tenant_uid, run.collection, run.run_id)
                     await self._bring_back(ledger, ref, run.state)
+            for run in await asyncio.to_thread(ledger.untold_runs):
+                if run.run_id not in self._attempts.working:
+                    await self._remember(tenant_uid, run)
             await asyncio.to_thread(self._expire, tenant_uid, ledger)
             if purge:
                 await asyncio.to_thread(self._sweep, tenant_uid, ledger)

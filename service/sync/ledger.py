@@ -153,6 +153,17 @@ class Ledger:
         with self._lock:
             return [RUN.validate_json(r[0]) for r in self._database.execute(query, (RunState.AWAITING_APPROVAL,))]
 
+    def last_scheduled_ms(self, source_id: str) -> int:
+        """When the last run of a source was made that began by itself; 0: none is known."""
+        runs = self.runs(source_id, limit=RUNS_KEPT)
+        return next((r.created_ms for r in runs if r.trigger == "schedule"), 0)
+
+    def untold_runs(self) -> list[Run]:
+        """Runs whose end is not in the audit log yet."""
+        query = "SELECT told FROM runs WHERE state IN ({}) AND told LIKE '%\"untold\":true%' ORDER BY number"
+        with self._lock:
+            return [RUN.validate_json(r[0]) for r in self._database.execute(query.format(_names(_NOT_LIVE)))]
+
     def move(self, run_id: str, expected: Collection[RunState], change: Callable[[Run], Run]) -> Run | None:
         """Changes a run if it is in one of the expected states, in one step; None where it is not."""
         with self._lock:

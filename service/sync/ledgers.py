@@ -45,6 +45,10 @@ class Ledgers:
                 self._open.pop(gone).close()
         return [(uid, ledger) for uid in uids if (ledger := self.of_if_any(uid)) is not None]
 
+    def uids(self) -> list[str]:
+        """Of all tenants of this server."""
+        return [t.uid for t in self._registry.tenants()]
+
     def data_key(self, tenant_uid: str) -> bytes:
         """The tenant's data key. Raises TenancyError."""
         return self._registry.data_key(tenant_uid)

@@ -188,8 +188,8 @@ class Counts:
 @dataclass(frozen=True)
 class Run:
     """One execution of a sync. full: although the feed has not changed. approved: digest of the plan that may be
-    applied beyond the limits. reason, message: why it ended as it did. Times are milliseconds since 1970, 0 before they
-    come.
+    applied beyond the limits. reason, message: why it ended as it did. untold: its end is not in the audit log yet.
+    Times are milliseconds since 1970, 0 before they come.
     """
 
     run_id: str
@@ -209,6 +209,7 @@ class Run:
     created_ms: int = 0
     started_ms: int = 0
     ended_ms: int = 0
+    untold: bool = False
 
 
 CONFIG = TypeAdapter(SourceConfig)

@@ -13,6 +13,7 @@ from service.errors import Reason, ServiceError
 from service.sync.model import Schedule
 
 SHORTEST = timedelta(minutes=5)
+LEAST_DISTANCE_S = SHORTEST.total_seconds() * 0.9  # between runs that begin by themselves, whatever clocks say
 _LOOKED_AT = 50
 _JITTER = 0.1
 

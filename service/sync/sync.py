@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 
@@ -31,7 +32,7 @@ class Sync:
         self.elsewhere = WorkElsewhere(parts, self.attempts)
         self._worker = SyncWorker(parts.server, parts.at_once, self._work)
         self.calls = Synchronisation(parts, self.attempts, self._worker.wake)
-        self._keeper = Keeper(parts, self.calls, self.attempts)
+        self._keeper = Keeper(parts, self.calls, self.attempts, self._remember)
         self._telling: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -58,6 +59,8 @@ class Sync:
         await self.attempts.work(Lease(ref, epoch, self._parts.server))
 
     async def _remember(self, tenant_uid: str, run: Run) -> None:
+        """Adds a run's end to the audit log, and notes that it is there; the keeper does it where this fails, so that
+        after a kill in between an end may be told twice, and never not at all."""
         counts = run.counts
         told: Details = {
             "run": run.run_id, "collection": run.collection, "state": str(run.state), "created": counts.created,
@@ -65,12 +68,14 @@ class Sync:
         }  # fmt: skip
         try:
             await asyncio.to_thread(self._parts.audit.add, tenant_uid, "server", "run.end", told)
+            ledger = await asyncio.to_thread(self._parts.ledgers.of, tenant_uid)
+            await asyncio.to_thread(ledger.move, run.run_id, {run.state}, lambda r: replace(r, untold=False))
         except AfterimageIndexError as error:
-            _LOG.error("a run's end could not be added to the audit log", exc_info=error)
+            _LOG.error("a run's end could not be added to the audit log yet", exc_info=error)
 
     async def _ended(self, tenant_uid: str, run: Run) -> None:
         """Tells the source's webhook, if it has one and the run did something or waits."""
-        if run.dry_run or run.reason in ("UNCHANGED", "SAME_PLAN"):
+        if not run.untold:
             return
         await self._remember(tenant_uid, run)
         try:

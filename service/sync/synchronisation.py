@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
 from index import Failure
-from service.coordination.run_board import BoardAway, RunRef
+from service.coordination.run_board import BoardAway
 from service.engine.faults import translated_errors
 from service.errors import Reason, ServiceError
 from service.sync.attempts import Attempts, SyncParts
@@ -215,7 +215,7 @@ class Synchronisation:
         """Ends a run within a second; what it has stored stays, and nothing is deleted any more."""
         ledger = await self._ledger(principal.tenant_uid)
         run = await self._read(ledger.run, run_id)
-        ref = RunRef(principal.tenant_uid, run.collection, run_id)
+        ref = self._parts.board.ref(principal.tenant_uid, run.collection, run_id)
         idle = {RunState.AWAITING_APPROVAL}
         if run_id not in self._attempts.working:
             idle.add(RunState.QUEUED)
@@ -288,7 +288,7 @@ class Synchronisation:
         await self._quietly(self._parts.board.set_due(f"{tenant_uid}/{source.source_id}", due))
 
     async def _submit(self, tenant_uid: str, run: Run) -> None:
-        await self._quietly(self._parts.board.submit(RunRef(tenant_uid, run.collection, run.run_id)))
+        await self._quietly(self._parts.board.submit(self._parts.board.ref(tenant_uid, run.collection, run.run_id)))
         self._wake.set()
 
     async def _quietly(self, work: object) -> None:

@@ -50,13 +50,23 @@ class OwnModels:
         directory = await self._engine.directory(caller)
         return sorted(c.spec.name for c in directory.every() if c.spec.encoder_id == encoder_id)
 
-    async def delete(self, caller: Principal, encoder_id: str) -> None:
-        """Deletes a model; returns once its file is gone. Raises ServiceError."""
-        model, uid, engine = await self.get(caller, encoder_id), caller.tenant_uid, self._engine
+    async def take_away(self, caller: Principal, encoder_id: str) -> None:
+        """Deletes a model; its file is nobody's from then on: `clear`. Raises ServiceError."""
+        uid, engine = caller.tenant_uid, self._engine
         for manifest in engine.encoders.disown(uid, encoder_id):
             await engine.pictures.put_away(manifest)
         with translated_errors():
-            store = self._stores.of(uid)
-            await engine.workers.upkeep(store.delete_model, encoder_id)
-            await engine.workers.upkeep(engine.keeping.objects.delete, uid, MODELS_HOME, [model.object_id])
-            await engine.workers.upkeep(store.forget_loose, [(MODELS_HOME, model.object_id)])
+            await engine.workers.upkeep(lambda: self._stores.of(uid).delete_model(encoder_id))
+
+    async def clear(self, tenant_uid: str, object_id: str) -> None:
+        """Deletes the file of a model that was taken away. Raises ServiceError."""
+        engine = self._engine
+        with translated_errors():
+            await engine.workers.upkeep(engine.keeping.objects.delete, tenant_uid, MODELS_HOME, [object_id])
+            await engine.workers.upkeep(lambda: self._stores.of(tenant_uid).forget_loose([(MODELS_HOME, object_id)]))
+
+    async def holds(self, tenant_uid: str, object_id: str) -> bool:
+        """Whether an object is the file of a model of the tenant's."""
+        with translated_errors():
+            found = await self._engine.workers.read(lambda: self._stores.of(tenant_uid).models())
+        return any(m.object_id == object_id for m in found)

@@ -78,15 +78,22 @@ class TrainingSets:
             raise _no_set(name)
         return found
 
-    async def delete(self, caller: Principal, name: str) -> int:
-        """Deletes a set with all its pictures; returns how many there were, once nothing of them is left."""
-        set_uid = await self.uid(caller, name)
+    async def take_away(self, caller: Principal, set_uid: str) -> int:
+        """Deletes a set; returns how many examples it had. Their pictures are nobody's from then on: `clear`."""
         count = await self.ask(caller, lambda store: store.delete_set(set_uid))
         (await self.allowance(caller.tenant_uid)).forget()
-        await self.sweep(caller.tenant_uid)
-        with translated_errors():
-            await self._engine.workers.upkeep(self._engine.keeping.objects.clear, caller.tenant_uid, set_uid)
         return count
+
+    async def clear(self, tenant_uid: str, set_uid: str) -> None:
+        """Deletes the pictures of a set that was taken away; returns once nothing of them is left."""
+        await self.sweep(tenant_uid)
+        with translated_errors():
+            await self._engine.workers.upkeep(self._engine.keeping.objects.clear, tenant_uid, set_uid)
+
+    async def exists(self, tenant_uid: str, name: str, set_uid: str) -> bool:
+        """Whether there is a set of that name and uid."""
+        with translated_errors():
+            return await self._engine.workers.read(lambda: self._stores.of(tenant_uid).uid_of(name) == set_uid)
 
     async def add(self, caller: Principal, name: str, examples: Sequence[NewExample]) -> list[ExampleResult]:
         """Adds examples, or replaces those with their ids; a result each, in order."""

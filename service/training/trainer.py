@@ -42,13 +42,15 @@ MOST_EXAMPLES = 50_000
 
 @dataclass(frozen=True)
 class TrainerParts:
-    """What trainings are made with. environment: of the process that fits."""
+    """What trainings are made with. environment: of the process that fits; owner: names this process in the audit
+    log's open acts."""
 
     stores: TrainingStores
     engine: Engine
     own: OwnModels
     audit: AuditLogs
     environment: Mapping[str, str]
+    owner: str
 
 
 class Trainer:
@@ -221,18 +223,25 @@ class _One:
             manifest.id, wanted.base_encoder, wanted.training_set, manifest.model_dump_json(), card, object_id, now_ms()
         )
         ended = _ended(replace(self._training, card=card), State.PUBLISHED, manifest.id)
-        if await engine.workers.write(self._store.publish, model, ended):
-            self._parts.own.adopt(self._uid, model)
-            self._tell("model.publish", {"model": manifest.id, "training": ended.training_id})
+        published = asyncio.create_task(self._publish_and_tell(model, ended))
+        if await asyncio.shield(published):
             await self._note(self._store, ended)
         else:
             await self._end(State.FAILED, "the training set was deleted meanwhile")
 
+    async def _publish_and_tell(self, model: OwnModel, ended: Training) -> bool:
+        """A stop in between parts neither the model from its entry in the audit log, nor the entry from the model."""
+        write, details = self._parts.engine.workers.write, {"model": model.encoder_id, "training": ended.training_id}
+        log = await write(self._parts.audit.of, self._uid)
+        act = await write(log.begin, "trainer", "model.publish", details, self._parts.owner)
+        published = await write(self._store.publish, model, ended)
+        if published:
+            self._parts.own.adopt(self._uid, model)
+        await write(log.end, act, details if published else {}, "done" if published else "nothing")
+        return published
+
     async def _end(self, state: State, message: str, card: dict[str, object] | None = None) -> None:
         await self._note(self._store, _ended(replace(self._training, card=card or {}), state, message))
-
-    def _tell(self, action: str, details: dict[str, str | int | bool]) -> None:
-        self._parts.audit.add(self._uid, "trainer", action, details)
 
 
 def _ended(training: Training, state: State, message: str) -> Training:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afterimage.client import Client, FailedPrecondition, NewRecord, NotFound, PermissionDenied, Unavailable
+from afterimage.client import Client, FailedPrecondition, NewRecord, NotFound, PermissionDenied, Unavailable, audit_acts
 from index import DataDirectory
 from service.erasure.traces import Evidence, search
 from service.objects.sealed import SealedObjects
@@ -305,13 +305,15 @@ def test_a_change_of_policy_that_the_storage_cut_off_is_audited_and_certified_wh
             bucket.client.delete_bucket(Bucket=bucket.name)
             with pytest.raises(Unavailable):
                 client.set_picture_policy("c", "DISCARD", force=True)
-            changes = [e for e in client.list_audit_entries() if e.action == "picture.policy"]
-            assert [e.details["to"] for e in changes] == ["DISCARD"]
+            changes = [a for a in audit_acts(client.list_audit_entries()) if a.action == "picture.policy"]
+            assert [(a.details["to"], a.outcome) for a in changes] == [("DISCARD", "open")]
             bucket.client.create_bucket(
                 Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
             )
             again = client.set_picture_policy("c", "DISCARD", force=True)
             assert (again.changed, again.receipt is not None and again.receipt.records) == (False, 1)
+            changes = [a for a in audit_acts(client.list_audit_entries()) if a.action == "picture.policy"]
+            assert [a.outcome for a in changes] == ["done", "nothing"]
         assert server.stop() == 0
 
 

@@ -42,7 +42,14 @@ from afterimage.client.errors import (
     Unimplemented,
 )
 from afterimage.client.kept import PictureLink, PolicyChange
-from afterimage.client.oversight import AccessRequest, AuditEntry, AuditHead, ErasureReceipt
+from afterimage.client.oversight import (
+    AccessRequest,
+    AuditAct,
+    AuditEntry,
+    AuditHead,
+    ErasureReceipt,
+    audit_acts,
+)
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.sync import Client
 from afterimage.client.training import (
@@ -86,13 +93,14 @@ from afterimage.client.values import (
 )
 
 __all__ = [
-    "Aborted", "AccessRequest", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "AuditEntry",
-    "AuditHead", "Client", "Collection", "DataLoss", "DeadlineExceeded", "Deletion", "DuplicateGroup", "EncodedPicture",
-    "Encoder", "ErasureReceipt", "Example", "ExampleResult", "Facet", "FailedPrecondition", "FeedItem", "FeedOptions",
-    "FeedPreview", "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError", "InvalidArgument", "Label",
-    "ModelDeletion", "NewExample", "NewRecord", "NewSource", "NotFound", "OwnModel", "Patch", "PermissionDenied",
-    "Picture", "PictureLink", "PictureNote", "Plan", "PlannedRecord", "PolicyChange", "Progress", "RankedPicture",
-    "Record", "RecordFailure", "RecordResult", "Region", "ResourceExhausted", "RetryPolicy", "Run", "RunProgress",
-    "SearchResult", "ServerInfo", "SetDeletion", "Snapshot", "Source", "SyncFailure", "Term", "Training",
-    "TrainingSet", "Unauthenticated", "Unavailable", "Unimplemented", "Usage", "unpack_vector",
+    "Aborted", "AccessRequest", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "AuditAct",
+    "AuditEntry", "AuditHead", "Client", "Collection", "DataLoss", "DeadlineExceeded", "Deletion", "DuplicateGroup",
+    "EncodedPicture", "Encoder", "ErasureReceipt", "Example", "ExampleResult", "Facet", "FailedPrecondition",
+    "FeedItem", "FeedOptions", "FeedPreview", "FeedProblem", "Hit", "HitGroup", "IndexStats", "InternalError",
+    "InvalidArgument", "Label", "ModelDeletion", "NewExample", "NewRecord", "NewSource", "NotFound", "OwnModel",
+    "Patch", "PermissionDenied", "Picture", "PictureLink", "PictureNote", "Plan", "PlannedRecord", "PolicyChange",
+    "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region", "ResourceExhausted",
+    "RetryPolicy", "Run", "RunProgress", "SearchResult", "ServerInfo", "SetDeletion", "Snapshot", "Source",
+    "SyncFailure", "Term", "Training", "TrainingSet", "Unauthenticated", "Unavailable", "Unimplemented", "Usage",
+    "audit_acts", "unpack_vector",
 ]  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from afterimage.client.calls import Call
@@ -40,6 +40,49 @@ class AuditHead:
     time_ms: int
     signature: str
     public_key: str
+
+
+@dataclass(frozen=True)
+class AuditAct:
+    """Something that was done or tried, with its intent and its outcome as one thing. number, time_ms: of its first
+    entry. outcome: done; refused, nothing: nothing was changed; finished: with another act, which the details name;
+    found done, found not done: as its state showed after it was cut off; unknown: that could not be seen; open: it is
+    being made, or will be finished. details: of the outcome over those of the intent."""
+
+    number: int
+    time_ms: int
+    actor: str
+    action: str
+    outcome: str
+    details: dict[str, Any]
+    entries: tuple[int, ...]
+
+
+def audit_acts(entries: Iterable[AuditEntry]) -> list[AuditAct]:
+    """Puts intents and outcomes together, in order of their beginnings. Where an outcome's intent is not among the
+    entries it stands for itself."""
+    acts: dict[int, AuditAct] = {}
+    for entry in entries:
+        details = dict(entry.details)
+        if entry.action == "intent":
+            action = str(details.pop("act", ""))
+            acts[entry.number] = AuditAct(
+                entry.number, entry.time_ms, entry.actor, action, "open", details, (entry.number,)
+            )
+            continue
+        begun = acts.get(int(details.pop("intent", 0)))
+        action, outcome = entry.action, "done"
+        if entry.action == "outcome":
+            action, outcome = str(details.pop("act", "")), str(details.pop("outcome", ""))
+        if begun is None:
+            acts[entry.number] = AuditAct(
+                entry.number, entry.time_ms, entry.actor, action, outcome, details, (entry.number,)
+            )
+        else:
+            acts[begun.number] = replace(
+                begun, outcome=outcome, details={**begun.details, **details}, entries=(begun.number, entry.number)
+            )
+    return list(acts.values())
 
 
 def list_audit_entries(after: int = 0, page_size: int = 0) -> Call[list[AuditEntry]]:

@@ -108,6 +108,7 @@ class TakenRun(_message.Message):
     """Name of the worker, as it took the lease."""
     tenant_uid: _builtins.str
     collection: _builtins.str
+    """What the collection is called in Redis, which holds no names."""
     run_id: _builtins.str
     epoch: _builtins.int
     @_builtins.property

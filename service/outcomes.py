@@ -1,0 +1,132 @@
+"""Whether an act that was cut off was done all the same, as the tenant's data shows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from index import AfterimageIndexError, Collection
+from service.audit.log import OpenAct
+from service.engine.engine import Engine
+from service.errors import ServiceError
+from service.sync.ledgers import Ledgers
+from service.sync.model import RunState
+from service.tenancy.access import AccessRequests
+from service.training.stores import TrainingStores
+
+_LOG = logging.getLogger(__name__)
+_CLOCK_MS = 1000  # by how much a time that was noted a moment later may be earlier
+
+
+@dataclass(frozen=True)
+class StateParts:
+    """Where it is seen."""
+
+    engine: Engine
+    ledgers: Ledgers
+    stores: TrainingStores
+    access: AccessRequests
+
+
+class States:
+    """For any tenant. Any number of threads may call it at once."""
+
+    def __init__(self, parts: StateParts) -> None:
+        self._parts, self._spaces = parts, parts.engine.spaces
+        self._looks: dict[str, Callable[[str, OpenAct], bool | None]] = {
+            "collection.create": self._collection_created, "collection.delete": self._collection_deleted,
+            "snapshot.create": self._snapshot_created, "snapshot.delete": self._snapshot_deleted,
+            "snapshot.restore": self._snapshot_restored, "training_set.create": self._set_created,
+            "model.train": self._training_begun, "model.publish": self._model_there,
+            "source.create": self._source_created, "source.update": self._source_updated,
+            "source.delete": self._source_deleted, "run.start": self._run_started, "run.retry": self._run_started,
+            "run.approve": self._run_approved, "run.cancel": self._run_cancelled,
+            "access.approve": self._access("approved", "revoked", "over"), "access.decline": self._access("declined"),
+            "access.revoke": self._access("revoked"),
+        }  # fmt: skip
+
+    def look(self, tenant_uid: str, act: OpenAct) -> bool | None:
+        """Whether it was done; None: that cannot be seen. Never raises: what cannot be read shows nothing."""
+        found = self._looks.get(act.action)
+        try:
+            return found(tenant_uid, act) if found is not None else None
+        except (AfterimageIndexError, ServiceError, OSError, KeyError) as error:
+            _LOG.warning("what became of an act cannot be seen: %s", error, extra={"action": act.action})
+            return None
+
+    # ---- collections and snapshots
+
+    def _collection_created(self, uid: str, act: OpenAct) -> bool:
+        found = self._collection(uid, str(act.details["collection"]))
+        return found is not None and _since(found.stats().created_ms, act)
+
+    def _collection_deleted(self, uid: str, act: OpenAct) -> bool:
+        return self._collection(uid, str(act.details["collection"])) is None
+
+    def _snapshot_created(self, uid: str, act: OpenAct) -> bool | None:
+        found = self._collection(uid, str(act.details["collection"]))
+        return None if found is None else any(_since(s.created_ms, act) for s in found.kept.list())
+
+    def _snapshot_deleted(self, uid: str, act: OpenAct) -> bool | None:
+        found = self._collection(uid, str(act.details["collection"]))
+        return None if found is None else str(act.details["snapshot"]) not in found.kept.ids()
+
+    def _snapshot_restored(self, uid: str, act: OpenAct) -> bool | None:
+        """Of one that was replaced it cannot be seen which it is."""
+        return None if self._collection(uid, str(act.details["target"])) is not None else False
+
+    def _collection(self, uid: str, name: str) -> Collection | None:
+        return next((c for c in self._spaces.directory(uid).every() if c.spec.name == name), None)
+
+    # ---- training
+
+    def _set_created(self, uid: str, act: OpenAct) -> bool:
+        found = self._parts.stores.of(uid).set_named(str(act.details["training_set"]))
+        return found is not None and _since(found.created_ms, act)
+
+    def _training_begun(self, uid: str, act: OpenAct) -> bool:
+        made = self._parts.stores.of(uid).trainings()
+        return any(_since(t.created_ms, act) and t.wanted.training_set == act.details["training_set"] for t in made)
+
+    def _model_there(self, uid: str, act: OpenAct) -> bool:
+        return any(m.encoder_id == act.details["model"] for m in self._parts.stores.of(uid).models())
+
+    # ---- syncs
+
+    def _source_created(self, uid: str, act: OpenAct) -> bool:
+        return any(
+            s.config.name == act.details["source"] and _since(s.created_ms, act)
+            for s in self._parts.ledgers.of(uid).sources()
+        )
+
+    def _source_updated(self, uid: str, act: OpenAct) -> bool:
+        return any(
+            act.details["source"] in (s.config.name, s.source_id) and _since(s.updated_ms, act)
+            for s in self._parts.ledgers.of(uid).sources()
+        )
+
+    def _source_deleted(self, uid: str, act: OpenAct) -> bool:
+        there = self._parts.ledgers.of(uid).sources()
+        return not any(act.details["source"] in (s.config.name, s.source_id) for s in there)
+
+    def _run_started(self, uid: str, act: OpenAct) -> bool:
+        ledger = self._parts.ledgers.of(uid)
+        source = ledger.source(str(act.details["source"]))
+        return any(_since(r.created_ms, act) for r in ledger.runs(source.source_id))
+
+    def _run_approved(self, uid: str, act: OpenAct) -> bool:
+        return bool(self._parts.ledgers.of(uid).run(str(act.details["run"])).approved)
+
+    def _run_cancelled(self, uid: str, act: OpenAct) -> bool:
+        state = self._parts.ledgers.of(uid).run(str(act.details["run"])).state
+        return state in (RunState.CANCELLING, RunState.CANCELLED)
+
+    # ---- access
+
+    def _access(self, *states: str) -> Callable[[str, OpenAct], bool]:
+        return lambda uid, act: self._parts.access.one(uid, str(act.details["request"])).state in states
+
+
+def _since(time_ms: int, act: OpenAct) -> bool:
+    return time_ms >= act.time_ms - _CLOCK_MS
