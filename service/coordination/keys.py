@@ -42,7 +42,8 @@ def running(server: str) -> str:
 
 
 def lease(collection: str) -> str:
-    """STRING worker that alone may apply a feed to a collection, by tenant/collection id. Expires after LEASE_MS unless renewed."""
+    """STRING of tenant/collection id: worker that alone may apply a feed to it. Expires after LEASE_MS unless
+    renewed."""
     return f"{PREFIX}:lease:{collection}"
 
 

@@ -75,8 +75,9 @@ class Erasing:
             )
             await self._note(act, erasure)
             act.leave_open()
+            await self._finishing.take_over(act, before.begun)
             await self._remains.sweep(caller.tenant_uid, erasure)
-            return await self._certified(act, erasure, before.begun)
+            return await self._certified(act, erasure)
 
     async def collection(self, caller: Principal, name: str) -> Receipt:
         """Erases a collection with all its files and snapshots. Raises ServiceError."""

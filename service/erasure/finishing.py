@@ -63,6 +63,10 @@ class Finishing:
         await asyncio.to_thread(self._close, act, receipt, closes)
         return receipt
 
+    async def take_over(self, act: Act, closes: Sequence[OpenAct]) -> None:
+        """Closes acts whose erasure this one finishes: what they erased is noted in it. Raises StoreUnavailable."""
+        await asyncio.to_thread(self._take_over, act, closes)
+
     async def finish_earlier(self, act: Act, what: str, place: str, missing: ServiceError) -> Receipt | None:
         """Finishes what an earlier call began, and returns its receipt, or one that nobody was handed; None: of what
         has none. Raises `missing` where no call did, ServiceError (UNAVAILABLE) where it cannot be finished yet."""
@@ -120,6 +124,10 @@ class Finishing:
         log = self._logs.of(act.tenant_uid)
         if act.begun.action != _ERASURE:
             log.add(act.begun.actor, _ERASURE, _told(receipt))
+        self._take_over(act, closes)
+
+    def _take_over(self, act: Act, closes: Sequence[OpenAct]) -> None:
+        log = self._logs.of(act.tenant_uid)
         for one in closes:  # an erasure's own entry tells of both; a change of policy was done by itself
             by: Details = {"finished_by": act.begun.number}
             if one.action == _ERASURE:

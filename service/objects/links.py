@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import os
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from service.clocks import ForwardClock
 from service.errors import Reason, ServiceError
 
 LONGEST_MINUTES = 60
@@ -39,9 +39,10 @@ class Linked:
 class Links:
     """Any number of threads may call any method at once."""
 
-    def __init__(self, key: bytes, clock: Callable[[], float] = time.time) -> None:
-        """`key`: 32 bytes that only this deployment has. `clock`: seconds since 1970."""
-        self._cipher, self._clock = AESGCM(key), clock
+    def __init__(self, key: bytes, clock: Callable[[], float] | None = None) -> None:
+        """`key`: 32 bytes that only this deployment has. `clock`: seconds since 1970; None: the machine's, but never
+        back, so that no link lives longer because the clock was set."""
+        self._cipher, self._clock = AESGCM(key), clock or ForwardClock()
 
     def make(self, linked: Linked, minutes: int) -> tuple[str, int]:
         """A token, and when it ends, milliseconds since 1970. Raises ServiceError (ARGUMENT_INVALID) unless it is to

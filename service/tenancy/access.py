@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from service.errors import Reason, ServiceError
 from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
-from service.tenancy.keyring import KeyRing, NewKey
+from service.tenancy.keyring import CLOCKS_DIFFER_MS, KeyRing, NewKey
 
 MOST_MINUTES = 240
 LAPSES_MS = 7 * 86_400_000
@@ -51,8 +51,10 @@ class AccessRequest:
 
     @property
     def state(self) -> str:
-        """pending, approved, declined, revoked, over or lapsed."""
-        if self.stored_state == "approved" and self.ends_ms <= now_ms():
+        """pending, approved, declined, revoked, over or lapsed. One that was approved in what is the future now would
+        last longer than was granted, for the clock was set back: it is over."""
+        now = now_ms()
+        if self.stored_state == "approved" and not self.decided_ms - CLOCKS_DIFFER_MS <= now < self.ends_ms:
             return "over"
         if self.stored_state == "pending" and self.requested_ms + LAPSES_MS <= now_ms():
             return "lapsed"

@@ -11,6 +11,8 @@ from service.errors import Reason, ServiceError
 from service.tenancy.apikeys import Scope, key_id_of, new_api_key, parse_api_key
 from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
 
+CLOCKS_DIFFER_MS = 60_000  # what was noted by another process may be so far ahead
+
 
 @dataclass(frozen=True)
 class NewKey:
@@ -76,6 +78,7 @@ class _Found:
     principal: Principal
     revoked: bool
     expires_ms: int | None
+    created_ms: int
 
     def trouble(self, now: int) -> ServiceError | None:
         """Why the key does not work; None where it does."""
@@ -83,6 +86,9 @@ class _Found:
             return ServiceError(Reason.KEY_REVOKED, "the API key was revoked")
         if self.expires_ms is not None and self.expires_ms <= now:
             return ServiceError(Reason.KEY_EXPIRED, "the API key has expired")
+        if self.principal.access_id and self.created_ms > now + CLOCKS_DIFFER_MS:
+            message = "the server's clock was set back since this access was granted; ask for another"
+            return ServiceError(Reason.KEY_EXPIRED, message)
         return None
 
 
@@ -223,14 +229,14 @@ class KeyRing:
             if found is None:
                 query = (
                     "SELECT digest, tenant_uid, scopes, revoked_ms, expires_ms, tenants.max_requests_per_s,"
-                    " api_keys.max_requests_per_s, access_id, region FROM api_keys JOIN tenants ON uid = tenant_uid"
-                    " WHERE key_id = ?"
+                    " api_keys.max_requests_per_s, access_id, region, api_keys.created_ms"
+                    " FROM api_keys JOIN tenants ON uid = tenant_uid WHERE key_id = ?"
                 )
                 row = self._database.row(query, (key_id,))
                 if row is None:
                     return None
                 principal = Principal(row[1], key_id, _scopes(row[2]), row[5], row[6], row[7], row[8])
-                found = _Found(bytes(row[0]), principal, row[3] is not None, row[4])
+                found = _Found(bytes(row[0]), principal, row[3] is not None, row[4], row[9])
                 self._cached[key_id] = found
             return found
 

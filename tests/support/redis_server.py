@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import threading
@@ -45,10 +46,15 @@ def free_port() -> int:
 
 
 def start_redis(
-    folder: Path, *lines: str, sentinel: bool = False, port: int = 0, binary: Path | None = None
+    folder: Path,
+    *lines: str,
+    sentinel: bool = False,
+    port: int = 0,
+    binary: Path | None = None,
+    environment: dict[str, str] | None = None,
 ) -> RedisServer:
     """Starts one with these lines in its configuration, and waits until it answers. binary: None takes any that there
-    is."""
+    is. environment: beside this process's own."""
     binary = binary or find_redis_server() or missing("a redis-server", REDIS_REMEDY)
     folder.mkdir(parents=True, exist_ok=True)
     chosen = port or free_port()
@@ -57,7 +63,9 @@ def start_redis(
         common += ["appendonly yes", 'save ""', "maxmemory-policy noeviction"]
     (folder / "redis.conf").write_text("\n".join([*common, *lines]) + "\n")
     command = [str(binary), str(folder / "redis.conf"), *(["--sentinel"] if sentinel else [])]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(environment or {})}
+    )
     made = RedisServer(folder, chosen, process)
     while True:
         try:
@@ -69,9 +77,15 @@ def start_redis(
 
 
 @contextlib.contextmanager
-def running_redis(folder: Path, *lines: str, sentinel: bool = False) -> Iterator[RedisServer]:
+def running_redis(
+    folder: Path,
+    *lines: str,
+    sentinel: bool = False,
+    binary: Path | None = None,
+    environment: dict[str, str] | None = None,
+) -> Iterator[RedisServer]:
     """One that ends with the block."""
-    made = start_redis(folder, *lines, sentinel=sentinel)
+    made = start_redis(folder, *lines, sentinel=sentinel, binary=binary, environment=environment)
     try:
         yield made
     finally:

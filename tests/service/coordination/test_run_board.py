@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import redis
 
 from service.coordination import keys
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
+from service.coordination.faults import told
 from service.coordination.run_board import BoardAway, RunBoard, RunRef
 from tests.service.coordination.test_redis import embedded  # noqa: F401 - a fixture
 
-ONE, TWO = RunRef("t", "shoes", "1"), RunRef("t", "shoes", "2")
-OTHER = RunRef("t", "hats", "3")
+ONE, TWO = RunRef("t", "=shoes", "1"), RunRef("t", "=shoes", "2")
+OTHER = RunRef("t", "=hats", "3")
 
 
 @pytest.fixture
@@ -33,9 +35,9 @@ async def test_runs_of_one_collection_are_worked_on_one_at_a_time(board: RunBoar
     for ref in (ONE, TWO, OTHER):
         await board.submit(ref)
     taken = [await board.take("a"), await board.take("b"), await board.take("c")]
-    assert {t[0].collection for t in taken if t} == {"shoes", "hats"}
+    assert {t[0].collection_id for t in taken if t} == {"=shoes", "=hats"}
     assert taken[2] is None
-    first = next(t[0] for t in taken if t and t[0].collection == "shoes")
+    first = next(t[0] for t in taken if t and t[0].collection_id == "=shoes")
     await board.release(first, "a" if taken[0] and taken[0][0] == first else "b")
     again = await board.take("c")
     assert again is not None
@@ -114,7 +116,7 @@ async def test_a_delayed_run_and_a_source_that_is_not_due_wait(board: RunBoard) 
     assert await board.take("a") is None
     await board.set_due("t/s", 4_000_000_000_000)
     await board.set_due("t/now", 1)
-    assert await board.due() == ["t/now"]
+    assert await board.due(now_ms=2) == ["t/now"]
     await board.set_due("t/now", 0)
     assert await board.due_times() == {"t/s": 4_000_000_000_000}
 
@@ -141,3 +143,40 @@ async def test_leases_are_renewed_when_memory_is_full(board: RunBoard, coordinat
     finally:
         await coordinator._redis.config_set("maxmemory", "0")
     assert await board.renew(ONE, "a", {})
+
+
+async def test_redis_holds_no_name_of_a_collection_and_old_names_are_taken_out(coordinator: Coordinator) -> None:
+    board = coordinator.board("server", b"secret")
+    old = RunRef("t", "winter-boots", "9")
+    await board.submit(old)
+    assert await board.take("a") is not None
+    assert len(await coordinator._redis.keys("*winter-boots*")) == 2
+    others = RunRef("another-servers-tenant", "winter-boots", "8")
+    await coordinator.board("other", b"").submit(others)
+    assert await board.forget_names(["t"]) == 3  # the run at work, its lease, its epoch
+    ref = board.ref("t", "winter-boots", "9")
+    await board.submit(ref)
+    taken = await board.take("a")
+    assert taken is not None
+    assert taken[0] == ref
+    assert await board.forget_names(["t"]) == 0
+    said = [k for k in await coordinator._redis.keys("*") if "other" not in k]
+    for key in said:
+        kind = await coordinator._redis.type(key)
+        held = await (coordinator._redis.zrange(key, 0, -1) if kind == "zset" else coordinator._redis.get(key))
+        assert "winter" not in f"{key} {held}"
+    assert board.ref("t", "winter-boots", "9") != coordinator.board("server", b"other").ref("t", "winter-boots", "9")
+    assert board.ref("t", "winter-boots", "9").place != board.ref("u", "winter-boots", "9").place
+
+
+async def test_an_error_of_redis_quotes_no_command_and_no_key(coordinator: Coordinator) -> None:
+    await coordinator._redis.set("{afterimage}:run:1", "not a hash")
+    with pytest.raises(BoardAway) as away:
+        await coordinator.board("server").progress("1")
+    assert str(away.value) == "ResponseError WRONGTYPE" or str(away.value) == "ResponseError"
+    pipe = coordinator._redis.pipeline()
+    pipe.hset("{afterimage}:run:1", mapping={"secret-name": 1})
+    with pytest.raises(redis.ResponseError) as failed:
+        await pipe.execute()
+    assert "secret-name" in str(failed.value)
+    assert told(failed.value) == "ResponseError WRONGTYPE"

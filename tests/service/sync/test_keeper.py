@@ -1,0 +1,159 @@
+"""Runs begin by themselves when they are due, once, whatever clocks say; and every end is in the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from index import DataDirectory, StoreUnavailable
+from service.coordination.client import Coordinator
+from service.coordination.embedded import EmbeddedRedis
+from service.engine.workers import Workers
+from service.metrics import Metrics
+from service.sync import keeper as keeper_module
+from service.sync import ledger as ledger_module
+from service.sync import synchronisation as synchronisation_module
+from service.sync.attempts import SyncParts
+from service.sync.keeper import Keeper
+from service.sync.ledger import Ledger
+from service.sync.ledgers import Ledgers
+from service.sync.model import Run, RunState, Schedule, SourceConfig
+from service.sync.sync import Sync
+from service.tenancy.masterkey import MasterKey
+from service.tenancy.registry import TenantRegistry
+
+HOUR_S, DAY_S = 3600, 86_400
+YEARS_S = 5 * 365 * DAY_S
+DAILY = SourceConfig("daily", "shoes", "https://shop.example/feed", schedule=Schedule("0 2 * * *"))
+
+
+class Here:
+    """A keeper with a ledger and a board, and a clock that can be set. told: ends that reached the audit log."""
+
+    def __init__(self, folder: Path, board: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 1_790_000_000.0
+        for module in (keeper_module, ledger_module, synchronisation_module):
+            monkeypatch.setattr(module, "now_ms", lambda: int(self.now_s * 1000))
+        self.elapsed_s = 1000.0
+        monkeypatch.setattr(keeper_module, "time", SimpleNamespace(monotonic=lambda: self.elapsed_s))
+        folder.mkdir()
+        self.registry = TenantRegistry(folder / "registry.db", MasterKey(bytes(32)))
+        self.uid = self.registry.create_tenant("acme").uid
+        self.ledgers = Ledgers(DataDirectory(folder), self.registry, None, 1)
+        self.workers = Workers(1)
+        engine: Any = SimpleNamespace(workers=self.workers, sources=None, pictures=None, spaces=None)
+        audit: Any = SimpleNamespace(add=self._add)
+        fetcher: Any = None
+        self.parts = SyncParts(engine, self.ledgers, board, fetcher, Metrics(), "server", 1, audit)
+        self.told: list[str] = []
+        self.audit_fails = False
+        self.sync = Sync(self.parts)
+        self.board = board
+        self.source = self.ledger.add_source(DAILY)
+
+    def _add(self, uid: str, actor: str, action: str, details: dict[str, Any]) -> None:
+        if self.audit_fails:
+            raise StoreUnavailable("the audit log: disk full")
+        self.told.append(str(details["run"]))
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.ledgers.of(self.uid)
+
+    @property
+    def keeper(self) -> Keeper:
+        return self.sync._keeper
+
+    async def pass_s(self, seconds: float, step_s: float = 60.0) -> None:
+        """Lets time go by, as the keeper sees it. What was purged is not looked at here."""
+        self.keeper._purged = self.elapsed_s + seconds + 1
+        for _ in range(max(1, round(seconds / step_s))):
+            self.now_s += step_s
+            self.elapsed_s += step_s
+            self.end_runs()
+            await self.keeper.look()
+
+    def end_runs(self) -> None:
+        for run in self.ledger.live_runs():
+            self.ledger.move(run.run_id, {run.state}, lambda r: replace(r, state=RunState.SUCCEEDED))
+
+    def begun(self) -> int:
+        return len(self.ledger.runs(self.source.source_id, limit=1000))
+
+    def close(self) -> None:
+        self.ledgers.close()
+        self.registry.close()
+        self.workers.close()
+
+
+@pytest.fixture
+async def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Here]:
+    redis = EmbeddedRedis(tmp_path / "redis")
+    await redis.start()
+    coordinator = Coordinator(redis.url)
+    made = Here(tmp_path / "data", coordinator.board("server", b"secret"), monkeypatch)
+    yield made
+    made.close()
+    await coordinator.close()
+    await redis.stop()
+
+
+async def test_a_daily_schedule_runs_once_a_day(here: Here) -> None:
+    await here.pass_s(3 * DAY_S, 3600.0)
+    assert here.begun() == 3
+
+
+@pytest.mark.parametrize("jump_s", [DAY_S, YEARS_S])
+async def test_a_clock_that_is_set_forward_starts_one_run_and_not_many(here: Here, jump_s: float) -> None:
+    await here.pass_s(60)
+    here.now_s += jump_s
+    await here.pass_s(25, 1.0)
+    assert here.begun() == 1
+
+
+@pytest.mark.parametrize("jump_s", [HOUR_S, DAY_S, YEARS_S])
+async def test_after_a_clock_was_set_back_a_daily_schedule_goes_on_daily(here: Here, jump_s: float) -> None:
+    here.now_s += jump_s
+    await here.pass_s(60)
+    here.now_s -= jump_s
+    before = here.begun()
+    await here.pass_s(2 * DAY_S, 1800.0)
+    assert here.begun() - before in (2, 3)
+
+
+async def test_a_clock_that_goes_to_and_fro_starts_no_run_more_often_than_every_few_minutes(here: Here) -> None:
+    for _ in range(30):
+        here.now_s += DAY_S
+        await here.pass_s(2, 1.0)
+        here.now_s -= DAY_S
+        await here.pass_s(2, 1.0)
+    assert here.begun() == 1
+
+
+async def test_a_restart_does_not_forget_when_a_run_began(here: Here) -> None:
+    await here.pass_s(60)
+    here.now_s += DAY_S
+    await here.pass_s(60)
+    assert here.begun() == 1
+    here.end_runs()
+    here.keeper._begun.clear()  # as after a restart
+    await here.board.set_due(f"{here.uid}/{here.source.source_id}", 1)
+    await here.pass_s(5, 1.0)
+    assert here.begun() == 1
+
+
+async def test_an_end_that_could_not_be_told_is_told_later_and_once(here: Here) -> None:
+    made = here.ledger.add_run(Run("", here.source.source_id, "shoes"))
+    ended = here.ledger.move(made.run_id, {RunState.QUEUED}, lambda r: replace(r, state=RunState.FAILED, untold=True))
+    assert ended is not None
+    here.audit_fails = True
+    await here.pass_s(10, 10.0)
+    assert here.told == []
+    here.audit_fails = False
+    await here.pass_s(30, 10.0)
+    assert here.told == [made.run_id]
