@@ -53,6 +53,7 @@ class Act:
 
     def __init__(self, logs: AuditLogs, tenant_uid: str, begun: OpenAct) -> None:
         self._logs, self.tenant_uid, self.begun = logs, tenant_uid, begun
+        self.resume: Resume | None = None
         self.more: dict[str, str | int | bool] = {}
         self.unfinished = self.nothing_changed = False
         self.receipt: KeptReceipt | None = None
@@ -60,6 +61,7 @@ class Act:
 
     async def note(self, resume: Resume) -> None:
         """Writes down what is needed to finish it. Raises StoreUnavailable."""
+        self.resume = resume
         await asyncio.to_thread(self._logs.of(self.tenant_uid).resume, self.begun.number, resume)
 
     def tell(self, details: Details) -> None:

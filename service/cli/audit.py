@@ -16,6 +16,7 @@ from service.cli.output import CommandError, JsonFlag, end_failed, print_json, p
 from service.cli.tenants import at
 
 _PAGE = 1000
+_MORE = 4  # an act has two entries, with others in between
 _UNCERTAIN = frozenset({"open", "unknown"})
 audit = typer.Typer(no_args_is_help=True, help="Read, export and verify the audit log.")
 
@@ -24,17 +25,17 @@ audit = typer.Typer(no_args_is_help=True, help="Read, export and verify the audi
 @with_client
 def list_(
     client: Client,
-    last: Annotated[int, typer.Option(min=1, help="How many of the newest entries.")] = 50,
+    last: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 50,
     json: JsonFlag = False,
 ) -> None:
     """Show the newest entries; what was intended and what came of it are one line. The key needs the scope `audit`.
 
     Example: afterimage audit list --last 20
     """
-    found = list(_entries(client, max(0, client.audit_head().number - last)))
-    acts = audit_acts(found)
+    found = list(_entries(client, max(0, client.audit_head().number - _MORE * last)))
+    acts = [a for a in audit_acts(found) if a.action][-last:]
     if json:
-        print_json({"entries": [asdict(e) for e in found], "acts": [asdict(a) for a in acts]})
+        print_json({"entries": [asdict(e) for e in found[-last:]], "acts": [asdict(a) for a in acts]})
         return
     rows = [
         (

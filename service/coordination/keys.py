@@ -5,19 +5,11 @@ All keys share one hash tag, so that a cluster keeps them together.
 
 from __future__ import annotations
 
-import hmac
-
 PREFIX = "{afterimage}"
 NODE_LIFETIME_S = 30
 LEASE_MS = 30_000
 LONGEST_DELAY_MS = 600_000  # a run is never queued for later than that
-DIGEST_MARK = "="  # no name of a collection begins with it
 RUN_LIFETIME_S = 7 * 86_400
-
-
-def collection_id(secret: bytes, tenant_uid: str, collection: str) -> str:
-    """What a collection is called in Redis: a keyed digest, from which its name cannot be guessed."""
-    return DIGEST_MARK + hmac.digest(secret, f"{tenant_uid}/{collection}".encode(), "sha256").hex()[:32]
 
 
 def node(node_id: str) -> str:

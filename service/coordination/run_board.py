@@ -9,6 +9,7 @@ taken means that it was not taken.
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from redis.exceptions import RedisError
 from service.coordination import keys
 from service.coordination.faults import told
 
+_DIGEST_MARK = "="  # no name of a collection begins with it
 _NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 
 # A time that lies farther away than it can was stored before the clock was set back.
@@ -137,6 +139,11 @@ class RunRef:
         return cls(*text.split("/"))
 
 
+def _collection_id(secret: bytes, tenant_uid: str, collection: str) -> str:
+    """What a collection is called in Redis: a keyed digest, from which its name cannot be guessed."""
+    return _DIGEST_MARK + hmac.digest(secret, f"{tenant_uid}/{collection}".encode(), "sha256").hex()[:32]
+
+
 class BoardAway(Exception):
     """Redis did not answer, or refused; nothing is known of what was asked for."""
 
@@ -155,7 +162,7 @@ class RunBoard:
 
     def ref(self, tenant_uid: str, collection: str, run_id: str) -> RunRef:
         """A run of the collection of that name."""
-        return RunRef(tenant_uid, keys.collection_id(self._secret, tenant_uid, collection), run_id)
+        return RunRef(tenant_uid, _collection_id(self._secret, tenant_uid, collection), run_id)
 
     async def forget_names(self, tenant_uids: Collection[str]) -> int:
         """Takes out what earlier versions left, which named collections: of these tenants, which are this server's.
@@ -164,7 +171,7 @@ class RunBoard:
         found = 0
         for zset in (self._queue, self._running):
             for text in await self._call("zrange", zset, 0, -1):
-                if not text.split("/")[1].startswith(keys.DIGEST_MARK):
+                if not text.split("/")[1].startswith(_DIGEST_MARK):
                     found += int(await self._call("zrem", zset, text))
         for kind in (keys.lease, keys.fence):
             for uid in tenant_uids:
@@ -173,7 +180,7 @@ class RunBoard:
 
     async def _forget_keys(self, beginning: str) -> int:
         try:
-            names = [k async for k in self._redis.scan_iter(match=f"{beginning}[^{keys.DIGEST_MARK}]*", count=1000)]
+            names = [k async for k in self._redis.scan_iter(match=f"{beginning}[^{_DIGEST_MARK}]*", count=1000)]
         except (RedisError, OSError) as error:
             raise BoardAway(told(error)) from None
         return int(await self._call("delete", *names)) if names else 0

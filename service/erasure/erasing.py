@@ -171,7 +171,7 @@ class Erasing:
         receipt = None
         if dropped != Dropped() or left or cut_off or (changed and before.picture_policy is not PicturePolicy.DISCARD):
             count = (dropped.copies or left) + dropped.urls
-            receipt = await self._certified(act, erasure.erased(max(count, cut_off)), begun)
+            receipt = await self._certified(act, erasure.erased(max(count, cut_off)), earlier.begun)
         elif earlier.receipt is not None and not changed:
             act.finishes(earlier.number)
             receipt = earlier.receipt

@@ -128,12 +128,12 @@ class Finishing:
 
     def _take_over(self, act: Act, closes: Sequence[OpenAct]) -> None:
         log = self._logs.of(act.tenant_uid)
-        for one in closes:  # an erasure's own entry tells of both; a change of policy was done by itself
-            by: Details = {"finished_by": act.begun.number}
-            if one.action == _ERASURE:
-                log.end(one, by, "finished", by=act.begun.actor)
-            else:
+        by: Details = {"finished_by": act.begun.number}
+        for one in closes:
+            if _was_done(one, act):
                 log.end(one, {**one.details, **by}, by=act.begun.actor)
+            else:
+                log.end(one, by, "finished", by=act.begun.actor)
 
     def _earlier(self, act: Act, erasure: Erasure, ids: Sequence[str]) -> Earlier:
         begun = self._begun(act.tenant_uid, erasure.what, erasure.place, act.begun.number)
@@ -172,6 +172,14 @@ class Finishing:
 
 def _same(earlier: Erasure, erasure: Erasure, ids: Sequence[str]) -> bool:
     return earlier.home == erasure.home and (not erasure.subjects or earlier.is_about(ids))
+
+
+def _was_done(one: OpenAct, act: Act) -> bool:
+    """Whether an act that another one finishes made its change by itself, as a policy for pictures is changed before
+    the pictures are deleted."""
+    if one.action == _ERASURE or act.resume is None:
+        return False
+    return Erasure.from_json(one.resume).version < Erasure.from_json(act.resume).version
 
 
 def _kept(erasure: Erasure, receipt: Receipt) -> KeptReceipt:

@@ -89,7 +89,7 @@ def test_the_log_is_exported_verified_and_compared_with_what_was_kept(
     shell.run("tenants", "limits", tenant_name, "--records", "9", *shell.data)
     assert shell.json("audit", "verify", "--kept", str(kept))["problems"] == []
     assert shell.json("audit", "check", str(kept))["entries"] == first["entries"]
-    listed = shell.json("audit", "list", "--last", "3")["entries"]
+    listed = shell.json("audit", "list", "--last", "3")["acts"]
     assert [(e["actor"], e["action"]) for e in listed] == [
         ("operator", "key.create"), ("operator", "key.revoke"), ("operator", "tenant.limits"),
     ]  # fmt: skip
