@@ -178,7 +178,6 @@ _RULES: dict[str, Rule] = {
     "AdminService/RebuildIndex": _change("index.rebuild", _named("collection")),
     "AdminService/ExchangeCollections": _change("collections.exchange", _two("collection", "other")),
     "SyncService/CreateSource": _change("source.create", _source, lambda q, r: {"source": r.source.source_id}),
-    "SyncService/UpdateSource": _change("source.update", _source, lambda q, r: {"source": r.source.source_id}),
     "SyncService/DeleteSource": _change(
         "source.delete", _named("source"), lambda q, r: {"source": q.source, "records": r.record_count}
     ),
