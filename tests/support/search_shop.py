@@ -99,7 +99,7 @@ class SearchShop:
         self.filters: list[tuple[str, Predicate]] = []
 
     def _start(self) -> None:
-        self._registry = open_registry(self._settings)
+        self._registry = open_registry(self._settings, create=not self._tenant)
         self._tenant = self._tenant or self._registry.create_tenant("shop").uid
         metrics = Metrics()
         allowances = Allowances(self._registry.limits, Coordinator(_NOWHERE).rates)

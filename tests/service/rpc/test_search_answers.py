@@ -90,7 +90,7 @@ def test_a_million_random_requests(tmp_path: Path) -> None:
 def run(folder: Path, requests: int) -> None:
     """So many requests, over collections that are made anew each time, half of them with a base."""
     kinds, exact = Kinds(), Kinds()
-    rounds = max(1, requests // 100_000)
+    rounds = max(1, requests // 20_000)
     each = requests // rounds // 12
     for number in range(rounds):
         shop = SearchShop(folder / f"exact-{number}", seed=1000 + number)
