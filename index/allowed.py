@@ -22,7 +22,7 @@ from pyroaring import AbstractBitMap, BitMap
 
 from index.bits import bitmap_bits, members
 from index.faiss_index import Bits, FlatView
-from index.model import StoredRecord
+from index.model import FilterHints, StoredRecord
 from index.sketch import Sketches
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class Sketched:
 class Allowed:
     """The rows that a search may return, of one view. Its sets never change; what is worked out is kept.
 
-    everything: no filter left anything out. asked: how often a search has used it. shown: records that hits showed, by
-    slot, where that is kept.
+    everything: no filter left anything out. find_hints: looks for what is odd about the filter. asked: how often a
+    search has used it. shown: records that hits showed, by slot, where that is kept.
     """
 
     view: View
@@ -82,6 +82,7 @@ class Allowed:
     asked: int = 0
     shown: dict[int, StoredRecord] | None = field(default=None, repr=False)
     held_by: weakref.ref[AllowedByFilter] | None = field(default=None, repr=False)
+    find_hints: Callable[[], FilterHints] = FilterHints
     _gathered: Gathered | None = field(default=None, repr=False)
     _sketched: Sketched | None = field(default=None, repr=False)
 
@@ -89,6 +90,11 @@ class Allowed:
     def count(self) -> int:
         """How many."""
         return len(self.rows)
+
+    @cached_property
+    def hints(self) -> FilterHints:
+        """What is odd about the filter."""
+        return self.find_hints()
 
     @cached_property
     def bits(self) -> Bits | None:

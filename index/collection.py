@@ -20,6 +20,7 @@ from index.model import (
     DuplicateGroup,
     Erasure,
     Facet,
+    FilterHints,
     Origin,
     Outcome,
     RecordPatch,
@@ -38,7 +39,16 @@ from index.quota import Usage
 from index.reading import facet_of
 from index.source_records import SourceRecords
 from index.sqlite import opened
-from index.store import Normalised, creation_time_ms, read_digests, read_origins, read_sequence, read_usage
+from index.store import (
+    Normalised,
+    creation_time_ms,
+    read_digests,
+    read_existing,
+    read_origins,
+    read_sequence,
+    read_usage,
+    read_withdrawn,
+)
 from index.transaction import Transaction
 from index.turns import let_go, searches
 from index.verify import collection_problems
@@ -114,6 +124,12 @@ class Collection:
         with self.hot as loaded:
             return loaded.commit.run(lambda transaction: transaction.delete_records(record_ids))
 
+    def unknown_ids(self, record_ids: Sequence[str]) -> builtins.list[str]:
+        """Those of the ids, in order and once each, that `delete` would find nothing of."""
+        with self.hot as loaded, loaded.readers.connection() as connection:
+            known = read_existing(connection, record_ids) | read_withdrawn(connection, record_ids)
+        return [record_id for record_id in dict.fromkeys(record_ids) if record_id not in known]
+
     def delete_matching(self, filter_text: str) -> int:
         """Deletes all records that match when the call begins and are unchanged when it writes. Returns how many."""
         with self.hot as loaded:
@@ -156,6 +172,11 @@ class Collection:
         """How many records match."""
         with self.hot as loaded:
             return loaded.reading.allowed(loaded.view, filter_text).count
+
+    def filter_hints(self, filter_text: str) -> FilterHints:
+        """What is odd about a filter: names that no record has, values of another type than the records'."""
+        with self.hot as loaded:
+            return loaded.reading.allowed(loaded.view, filter_text).hints
 
     def facets(self, attributes: Sequence[str], filter_text: str = "") -> list[Facet]:
         """How many matching records have each value of these attributes."""

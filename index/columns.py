@@ -69,6 +69,21 @@ class Columns:
                 column = self._columns[name] = _Column()
             column.extend(slots, values)
 
+    def names(self, live: AbstractBitMap) -> set[str]:
+        """Attributes that a live slot has."""
+        return {name for name, column in list(self._columns.items()) if column.present.intersect(live)}
+
+    def kinds(self, name: str, live: AbstractBitMap) -> frozenset[str]:
+        """Of what types the values are: `text`, `number`, `truth`, `list`, those of rows that died lately included;
+        none where no live slot has the attribute."""
+        column = self._columns.get(name)
+        if column is None or not column.present.intersect(live):
+            return frozenset()
+        truths = column.true.intersect(live) or column.false.intersect(live)
+        held = {"truth": truths, "number": column.numbers.any(), "text": column.strings.any()}
+        held["list"] = column.members.any() or not any(held.values())  # lists can be empty
+        return frozenset(kind for kind, is_held in held.items() if is_held)
+
     def present(self, name: str) -> BitMap:
         """Slots that have the attribute."""
         column = self._columns.get(name)

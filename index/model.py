@@ -219,6 +219,13 @@ class Facet:
     values: int
 
 
+class FilterHints(NamedTuple):
+    """What is odd about a filter: names that no record has, and a sentence for each oddity."""
+
+    unknown_attributes: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+
+
 class SearchAnswer(NamedTuple):
     """Hits, nearest first; in groups where asked for (each group nearest first, groups by their best hit). learned: in
     the order of the likeness that the collection has learnt; distances are the encoder's all the same."""
@@ -230,6 +237,7 @@ class SearchAnswer(NamedTuple):
     index_time_ms: int
     facets: tuple[Facet, ...] = ()
     learned: bool = False
+    hints: FilterHints = FilterHints()
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,11 @@ class Numbers:
         slots, values, ordered = self._unsorted()
         return ordered.matching(compare, value) | BitMap(slots[_COMPARE[compare](values, value)])
 
+    def any(self) -> bool:
+        """Whether any slot has a number."""
+        ordered, unsorted, _ = self._parts
+        return len(ordered.slots) + unsorted.length > 0
+
     def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
         """All slots and their numbers, in no particular order."""
         slots, values, ordered = self._unsorted()

@@ -38,6 +38,10 @@ class Postings:
             else:
                 held.add(slot)
 
+    def any(self) -> bool:
+        """Whether any slot has a value."""
+        return bool(self._unpacked())
+
     def equal(self, value: str) -> BitMap:
         """Slots under this value."""
         held = self._unpacked().get(value)

@@ -18,6 +18,7 @@ from index.learning import QueryMean
 from index.model import DuplicateGroup, Facet, Hit, Path, SearchAnswer, SearchQuery, StoredRecord, Vector
 from index.payloads import unpack_records
 from index.query.groups import nearest_groups
+from index.query.hints import hints_of
 from index.readers import ReaderPool
 from index.recall import RecallCheck
 from index.search import Window, nearest
@@ -85,7 +86,9 @@ class Reading:
             groups = tuple(zip(self._hits(allowed, slots, distances.tolist(), query.include_vectors), strict=True))
         facets = tuple([facet_of(allowed, name) for name in query.facets])
         way = _as_told(path, allowed)
-        return SearchAnswer(groups, allowed.count, way, view.sequence, view.index_time_ms, facets, learned)
+        return SearchAnswer(
+            groups, allowed.count, way, view.sequence, view.index_time_ms, facets, learned, allowed.hints
+        )  # fmt: skip
 
     def _excluding(self, allowed: Allowed, record_ids: frozenset[str]) -> tuple[Allowed, tuple[int, ...]]:
         """What is searched without some records: other rows, or the same with a few slots to be dropped from what is
@@ -166,7 +169,8 @@ def _allowed(view: View, filter_text: str) -> Allowed:
     tree = parse_filter(filter_text)
     if tree is None:
         return Allowed(view, view.live, True)
-    return Allowed(view, allowed_slots(tree, view.columns, view.products, BitMap(view.live)), False)
+    rows = allowed_slots(tree, view.columns, view.products, BitMap(view.live))
+    return Allowed(view, rows, False, find_hints=lambda: hints_of(tree, view.columns, view.live))
 
 
 def _identical(ids: Sequence[str], digests: Mapping[str, bytes]) -> tuple[tuple[str, ...], ...]:

@@ -88,6 +88,15 @@ def read_with_digest(connection: Connection, record_id: str) -> tuple[StoredReco
     return None if row is None else (_record(row), row[-1])
 
 
+def read_withdrawn(connection: Connection, record_ids: Sequence[str]) -> set[str]:
+    """Those of the ids whose records a sync has withdrawn, and could bring back."""
+    found: set[str] = set()
+    for block in _blocks(record_ids):
+        query = f"SELECT record_id FROM withdrawn WHERE record_id IN ({_marks(block)})"  # noqa: S608
+        found.update(row[0] for row in connection.execute(query, block))
+    return found
+
+
 def read_digests(connection: Connection, record_ids: Sequence[str]) -> dict[str, bytes]:
     """Content digests by record id; records without one are left out."""
     found = {}

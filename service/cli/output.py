@@ -90,6 +90,12 @@ def end_failed(error: CommandError, *, as_json: bool) -> NoReturn:
     raise error
 
 
+def print_hints(hints: Sequence[str]) -> None:
+    """What is odd about a filter, on stderr."""
+    for hint in hints:
+        print(f"hint: {hint}", file=sys.stderr)
+
+
 def format_attributes(attributes: Mapping[str, Any]) -> str:
     """Attributes on one line."""
     return ", ".join(f"{name}={_text(value)}" for name, value in sorted(attributes.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from service.cli.output import (
     JsonFlag,
     format_attributes,
     print_fields,
+    print_hints,
     print_json,
     print_table,
 )
@@ -62,6 +64,8 @@ def list_(
     else:
         rows = [(r.record_id, r.product_id, r.update_time, format_attributes(r.attributes)) for r in found]
         print_table(["record", "product", "updated", "attributes"], rows)
+    if filter_ and not found and not json:
+        print_hints(client.check_filter(collection, filter_).hints)
 
 
 @records.command("update")
@@ -128,6 +132,10 @@ def delete(
     else:
         sample = f" ({', '.join(done.sample_record_ids[:5])}, …)" if done.record_count else ""
         print(f"This would delete {done.record_count} records{sample}. Nothing was done; add --force.")
+    if not json:
+        print_hints(done.filter_hints)
+        if done.missing_record_ids:
+            print(f"no such record: {', '.join(done.missing_record_ids)}", file=sys.stderr)
 
 
 @records.command("count")
@@ -139,8 +147,12 @@ def count(
     json: JsonFlag = False,
 ) -> None:
     """Count the records that match. Example: afterimage records count shoes --filter 'color = "red"'"""
-    number = client.count_records(collection, filter_)
-    print_json({"record_count": number}) if json else print(number)
+    found = client.check_filter(collection, filter_)
+    if json:
+        print_json(asdict(found))
+        return
+    print(found.record_count)
+    print_hints(found.hints)
 
 
 def _record(record: Record) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 
 from afterimage.client import Client, Hit, Region, SearchResult, Term
 from service.cli.connection import with_client
-from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_json, print_table
+from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_hints, print_json, print_table
 from service.cli.pictures import find_files
 
 
@@ -60,6 +60,7 @@ def search(
     rows = [(h.record_id, h.product_id, h.score, h.distance, format_attributes(h.attributes)) for h in hits]
     print_table(["record", "product", "score", "distance", "attributes"], rows, empty="nothing found")
     print(f"{len(hits)} of {found.allowed_count} in {found.total_ms:.1f} ms ({found.path})")
+    print_hints(found.filter_hints)
 
 
 def write_sheet(target: Path, query: Path | None, hits: Sequence[Hit], folder: Path | None) -> None:
@@ -87,6 +88,8 @@ def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
         ),
         "allowed_count": found.allowed_count,
         "path": found.path,
+        "unknown_attributes": found.unknown_attributes,
+        "filter_hints": found.filter_hints,
         "encoder_id": found.encoder_id,
         "encoder_fingerprint": found.encoder_fingerprint,
         "sequence": found.sequence,

@@ -10,7 +10,7 @@ import grpc
 
 from afterimage.v1 import record_service_pb2 as pb
 from afterimage.v1 import record_service_pb2_grpc as pb_grpc
-from index import WriteResult
+from index import FilterHints, WriteResult
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.ingest import Ingest
@@ -123,20 +123,33 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
             ids = list(dict.fromkeys(request.record_ids))
             check_count("record_ids", len(ids), MAX_IDS)
             found = await self._read(collection.get, ids)
+            missing, hints = await self._read(collection.unknown_ids, ids), FilterHints()
             sample, count = [i for i in ids if i in found][:_DELETE_SAMPLE], len(found)
             deleted = await self._write(collection.delete, ids) if request.force else count
         else:
             first = await self._read(collection.list, 0, _DELETE_SAMPLE, request.filter)
+            missing, hints = [], await self._read(collection.filter_hints, request.filter)
             sample, count = [r.record_id for r in first], await self._read(collection.count, request.filter)
             deleted = await self._write(collection.delete_matching, request.filter) if request.force else count
         if request.force:
             self._metrics.records.labels("deleted").inc(deleted)
-        return pb.DeleteRecordsResponse(record_count=deleted, deleted=request.force, sample_record_ids=sample)
+        return pb.DeleteRecordsResponse(
+            record_count=deleted,
+            deleted=request.force,
+            sample_record_ids=sample,
+            missing_record_ids=missing,
+            unknown_attributes=hints.unknown_attributes,
+            filter_hints=hints.sentences,
+        )
 
     async def CountRecords(self, request: pb.CountRecordsRequest, context: Context) -> pb.CountRecordsResponse:
         """Counts what matches."""
         collection = await self._engine.collection(principal(), request.collection)
-        return pb.CountRecordsResponse(record_count=await self._read(collection.count, request.filter))
+        count = await self._read(collection.count, request.filter)
+        hints = await self._read(collection.filter_hints, request.filter)
+        return pb.CountRecordsResponse(
+            record_count=count, unknown_attributes=hints.unknown_attributes, filter_hints=hints.sentences
+        )
 
     async def _insert(
         self, collection: str, records: Sequence[pb.RecordInput], insert_only: bool

@@ -247,6 +247,8 @@ def _response(request: pb.SearchRequest, found: SearchOutput, started: float) ->
         regions_used=[from_region(r) if r else pb.QueryTerm().region for r in found.regions_used],
         facets=[_facet(f) for f in answer.facets],
         learned_order=answer.learned,
+        unknown_attributes=answer.hints.unknown_attributes,
+        filter_hints=answer.hints.sentences,
         notes=from_notes(found.notes),
     )
     if request.group_by:

@@ -28,7 +28,7 @@ from afterimage.v1 import (
     server_info_service_pb2,
     server_info_service_pb2_grpc,
 )
-from tests.support.pictures import encode, png
+from tests.support.pictures import encode, noise, png
 from tests.support.server import Server
 
 FAST = RetryPolicy(attempts=4, base_s=0.001, most_s=0.002)
@@ -126,7 +126,29 @@ def test_duplicates_are_told_apart(client: Client) -> None:
     client.create_collection("c")
     client.insert("c", [NewRecord("a", image=png(1)), NewRecord("b", image=png(2)), NewRecord("copy", image=png(1))])
     groups = list(client.find_duplicates("c"))
-    assert [(g.kind, g.record_ids) for g in groups] == [("identical", ("a", "copy"))]
+    assert [(g.kind, g.record_ids, g.identical_ids) for g in groups] == [("identical", ("a", "copy"), (("a", "copy"),))]
+    client.insert("c", [NewRecord("small", image=encode(noise(1).resize((90, 68))))])
+    (group,) = client.find_duplicates("c")
+    assert (group.kind, group.record_ids) == ("near", ("a", "copy", "small"))
+    assert group.identical_ids == (("a", "copy"),)
+
+
+def test_odd_filters_and_ids_that_a_deletion_did_not_find_are_told(client: Client) -> None:
+    client.create_collection("c")
+    client.insert("c", [NewRecord(str(n), image=png(n), attributes={"color": "red", "tags": ["a"]}) for n in range(3)])
+    found = client.search("c", png(1), filter='colour = "red" OR tags = "a"')
+    assert (found.allowed_count, found.path, found.unknown_attributes) == (0, "empty", ("colour",))
+    assert found.filter_hints == (
+        "no record has `colour`; did you mean `color`?",
+        '`tags` holds lists, which `=` does not look into; write `tags:"a"`',
+    )
+    assert client.search("c", png(1), filter='color = "red"').filter_hints == ()
+    assert client.check_filter("c", "colour:*").unknown_attributes == ("colour",)
+    done = client.delete_records("c", ["1", "x", "y", "x"])
+    assert (done.record_count, done.deleted, done.missing_record_ids) == (1, False, ("x", "y"))
+    done = client.delete_records("c", ["1", "x"], force=True)
+    assert (done.record_count, done.missing_record_ids) == (1, ("x",))
+    assert client.delete_records("c", filter="colour:*").unknown_attributes == ("colour",)
 
 
 def test_facets_and_the_way_of_a_search_are_told(client: Client) -> None:

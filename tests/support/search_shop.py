@@ -20,7 +20,6 @@ from service.config import Settings
 from service.coordination.client import Coordinator
 from service.encoder.manifest import Manifest
 from service.engine.engine import Engine, NewCollection
-from service.engine.pictures import PictureSource
 from service.metrics import Metrics
 from service.rpc import guard
 from service.rpc.convert import from_vector
@@ -113,9 +112,9 @@ class SearchShop:
         return await self.engine.create_collection(self.principal, wanted)
 
     async def _vector(self, image: bytes) -> NDArray[np.float32]:
-        return await self.engine.vector(
-            self.principal, PictureSource(image, "", None), self.engine.encoders.manifest("")
-        )
+        request = pb.EncodeRequest(pictures=[pb.PictureInput(image=image)])
+        answer = await self._servicer.Encode(request, None)  # type: ignore[arg-type]
+        return np.frombuffer(answer.pictures[0].vector, "<f4")
 
     def _run(self, coroutine: Any) -> Any:
         async def as_the_shop() -> Any:

@@ -16,6 +16,7 @@ from afterimage.client.values import (
     Collection,
     Deletion,
     EncodedPicture,
+    FilterCheck,
     Label,
     NewRecord,
     Patch,
@@ -152,7 +153,19 @@ def delete_records(
     )
     return Call(
         "RecordService", "DeleteRecords", request,
-        lambda r: Deletion(r.record_count, r.deleted, tuple(r.sample_record_ids)),
+        lambda r: Deletion(
+            r.record_count, r.deleted, tuple(r.sample_record_ids), tuple(r.missing_record_ids),
+            tuple(r.unknown_attributes), tuple(r.filter_hints),
+        ),
+    )  # fmt: skip
+
+
+def check_filter(collection: str, filter: str) -> Call[FilterCheck]:
+    """How many records a filter matches, and what is odd about it."""
+    request = records_pb.CountRecordsRequest(collection=collection, filter=filter)
+    return Call(
+        "RecordService", "CountRecords", request,
+        lambda r: FilterCheck(r.record_count, tuple(r.unknown_attributes), tuple(r.filter_hints)),
     )  # fmt: skip
 
 

@@ -81,6 +81,7 @@ class Client:
     update_records = _method(calls.update_records)
     delete_records = _method(calls.delete_records)
     count_records = _method(calls.count_records)
+    check_filter = _method(calls.check_filter)
     search = _method(calls.search)
     encode = _method(calls.encode)
     classify = _method(calls.classify)

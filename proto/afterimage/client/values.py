@@ -267,11 +267,25 @@ class Usage:
 
 @dataclass(frozen=True)
 class Deletion:
-    """What was deleted, or would be where `deleted` is false."""
+    """What was deleted, or would be where `deleted` is false; ids that no record has, and what is odd about the
+    filter."""
 
     record_count: int
     deleted: bool
     sample_record_ids: tuple[str, ...] = ()
+    missing_record_ids: tuple[str, ...] = ()
+    unknown_attributes: tuple[str, ...] = ()
+    filter_hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FilterCheck:
+    """How many records a filter matches, names in it that no record has, and what it may have meant otherwise, a
+    sentence each."""
+
+    record_count: int
+    unknown_attributes: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

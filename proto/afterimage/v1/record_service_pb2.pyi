@@ -518,6 +518,9 @@ class DeleteRecordsResponse(_message.Message):
     RECORD_COUNT_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
     SAMPLE_RECORD_IDS_FIELD_NUMBER: _builtins.int
+    MISSING_RECORD_IDS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    FILTER_HINTS_FIELD_NUMBER: _builtins.int
     record_count: _builtins.int
     """Records that were, or would be, deleted."""
     deleted: _builtins.bool
@@ -525,16 +528,31 @@ class DeleteRecordsResponse(_message.Message):
     def sample_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Up to 20 of their ids."""
 
+    @_builtins.property
+    def missing_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the request that no record has."""
+
+    @_builtins.property
+    def unknown_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names in the filter that no record has as an attribute."""
+
+    @_builtins.property
+    def filter_hints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the filter may have meant otherwise, a sentence each."""
+
     def __init__(
         self,
         *,
         record_count: _builtins.int = ...,
         deleted: _builtins.bool = ...,
         sample_record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        missing_record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        unknown_attributes: _abc.Iterable[_builtins.str] | None = ...,
+        filter_hints: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "record_count", b"record_count", "sample_record_ids", b"sample_record_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "filter_hints", b"filter_hints", "missing_record_ids", b"missing_record_ids", "record_count", b"record_count", "sample_record_ids", b"sample_record_ids", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -568,15 +586,27 @@ class CountRecordsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    FILTER_HINTS_FIELD_NUMBER: _builtins.int
     record_count: _builtins.int
+    @_builtins.property
+    def unknown_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names in the filter that no record has as an attribute."""
+
+    @_builtins.property
+    def filter_hints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the filter may have meant otherwise, a sentence each."""
+
     def __init__(
         self,
         *,
         record_count: _builtins.int = ...,
+        unknown_attributes: _abc.Iterable[_builtins.str] | None = ...,
+        filter_hints: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["record_count", b"record_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter_hints", b"filter_hints", "record_count", b"record_count", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
