@@ -19,6 +19,7 @@ are derived: where one is missing, stale or damaged, the rows are rebuilt from S
 from index.collection import Collection
 from index.errors import (
     AfterimageIndexError,
+    AnswerTooLarge,
     CollectionExists,
     CollectionNotFound,
     DataFault,
@@ -43,6 +44,7 @@ from index.kept import KeptSnapshot
 from index.layout import DataDirectory
 from index.lock import DirectoryLock
 from index.model import (
+    UNLIMITED_BYTES,
     AttributeValue,
     CollectionSpec,
     CollectionStats,
@@ -54,6 +56,7 @@ from index.model import (
     Outcome,
     Path,
     PicturePolicy,
+    RecordPage,
     RecordPatch,
     RecordWrite,
     Region,
@@ -70,13 +73,15 @@ from index.source_records import SourceRecords
 from index.tenant import TenantDirectory
 
 __all__ = [
-    "AfterimageIndexError", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound",
+    "UNLIMITED_BYTES",
+    "AfterimageIndexError", "AnswerTooLarge", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound",
     "CollectionSpec", "CollectionStats", "DataDirectory", "DataFault", "DigestMoved", "DirectoryLock",
     "DirectoryLocked",
     "Facet", "Failure", "FilterHints", "FilterSyntaxError", "Hit", "HotCollections", "InvalidInput", "KeptPicture",
     "KeptSnapshot",
     "Mark", "Origin", "Outcome", "OutcomeUnknown", "Path", "PicturePolicy", "Quota", "QuotaExceeded", "RecordExists",
-    "RecordNotFound", "RecordPatch", "RecordWrite", "Region", "SearchAnswer", "SearchQuery", "SnapshotDamaged",
+    "RecordNotFound", "RecordPage", "RecordPatch", "RecordWrite", "Region", "SearchAnswer", "SearchQuery",
+    "SnapshotDamaged",
     "SnapshotNotFound", "SourceBatch", "SourceMark", "SourceRecords", "StaleEpoch", "StoreDamaged", "StoreUnavailable",
     "StoredRecord", "TenantDirectory", "UnsupportedFormat", "Usage", "Vector", "WriteResult", "WrongKey",
 ]  # fmt: skip

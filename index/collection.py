@@ -15,6 +15,7 @@ from index.errors import InvalidInput
 from index.hot import Hot, HotCollections
 from index.kept import KeptSnapshot, KeptSnapshots
 from index.model import (
+    UNLIMITED_BYTES,
     CollectionSpec,
     CollectionStats,
     DuplicateGroup,
@@ -23,6 +24,7 @@ from index.model import (
     FilterHints,
     Origin,
     Outcome,
+    RecordPage,
     RecordPatch,
     RecordWrite,
     Region,
@@ -158,15 +160,17 @@ class Collection:
     # ---- reading
 
     def search(self, query: SearchQuery) -> SearchAnswer:
-        """The nearest records. Raises InvalidInput or FilterSyntaxError."""
+        """The nearest records. Raises InvalidInput, FilterSyntaxError or AnswerTooLarge."""
         vector = normalised("query", query.vector, self.spec.dimension)
         with self.hot as loaded, searches:
             return loaded.reading.search(loaded.view, query, vector, loaded.upkeep.recall)
 
-    def get(self, record_ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredRecord]:
-        """Records by id; ids that do not exist are left out."""
+    def get(
+        self, record_ids: Sequence[str], *, vectors: bool = False, max_bytes: int = UNLIMITED_BYTES
+    ) -> dict[str, StoredRecord]:
+        """Records by id; ids that do not exist are left out. Raises AnswerTooLarge beyond `max_bytes`."""
         with self.hot as loaded:
-            return loaded.reading.get(record_ids, vectors=vectors)
+            return loaded.reading.get(record_ids, vectors=vectors, max_bytes=max_bytes)
 
     def count(self, filter_text: str = "") -> int:
         """How many records match."""
@@ -188,8 +192,22 @@ class Collection:
         self, after_row_id: int, limit: int, filter_text: str = "", *, vectors: bool = False
     ) -> builtins.list[StoredRecord]:
         """Up to `limit` matching records whose row id is higher than `after_row_id`, in order of row id."""
+        return self.page(after_row_id, limit, filter_text, vectors=vectors).records
+
+    def page(
+        self,
+        after_row_id: int,
+        limit: int,
+        filter_text: str = "",
+        *,
+        vectors: bool = False,
+        max_bytes: int = UNLIMITED_BYTES,
+    ) -> RecordPage:
+        """As `list`; it ends before `max_bytes`, but for a record that alone takes more."""
         with self.hot as loaded:
-            return loaded.reading.page(loaded.view, after_row_id, limit, filter_text, vectors=vectors)
+            return loaded.reading.page(
+                loaded.view, after_row_id, limit, filter_text, vectors=vectors, max_bytes=max_bytes
+            )
 
     def duplicates(self, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
         """Groups of matching records within a cosine distance of their first. Raises InvalidInput."""

@@ -3,6 +3,7 @@
 AfterimageIndexError
 ├── InvalidInput              a value breaks a documented rule; `field` names it
 │   └── FilterSyntaxError     a filter does not parse; `column` is 1-based
+├── AnswerTooLarge            what was asked for takes more bytes than the caller wants to have
 ├── RecordExists              insert-only met an id that exists
 ├── RecordNotFound            a patch or a query names an id that does not exist
 ├── CollectionExists
@@ -41,6 +42,10 @@ class FilterSyntaxError(InvalidInput):
     def __init__(self, message: str, column: int) -> None:
         super().__init__("filter", f"{message} (column {column})")
         self.column = column
+
+
+class AnswerTooLarge(AfterimageIndexError):
+    """What was asked for takes more bytes than the caller wants to have."""
 
 
 class RecordExists(AfterimageIndexError):

@@ -14,6 +14,8 @@ Vector = NDArray[np.float32]
 AttributeValue = str | float | bool | tuple[str, ...]
 Attributes = Mapping[str, AttributeValue]
 
+UNLIMITED_BYTES = 1 << 62
+
 
 @dataclass(frozen=True)
 class Region:
@@ -159,6 +161,14 @@ class StoredRecord(NamedTuple):
     vector: Vector | None = None
 
 
+class RecordPage(NamedTuple):
+    """Records in order. more: there are further ones. bytes: about what the records take where they are sent."""
+
+    records: list[StoredRecord]
+    more: bool
+    bytes: int
+
+
 class SearchQuery(NamedTuple):
     """A search. `vector` is normalised on the way in.
 
@@ -168,6 +178,7 @@ class SearchQuery(NamedTuple):
     own_record: the vector is that of one of the collection's records, not of a picture from elsewhere.
     by_distance: in the order of distance, whatever the collection has learnt.
     composed: the vector is a sum of several, or weighed otherwise, hence like no record.
+    max_bytes: of the hits' records and vectors, together.
     """
 
     vector: Vector
@@ -184,6 +195,7 @@ class SearchQuery(NamedTuple):
     own_record: bool = False
     by_distance: bool = False
     composed: bool = False
+    max_bytes: int = UNLIMITED_BYTES
 
 
 class Path(StrEnum):

@@ -11,23 +11,35 @@ from pyroaring import BitMap
 from index.allowed import Allowed, AllowedByFilter
 from index.bits import members
 from index.duplicates import duplicate_groups
+from index.errors import AnswerTooLarge
 from index.faiss_index import RowNumbers
 from index.filters.evaluate import allowed_slots
 from index.filters.syntax import parse_filter
 from index.learning import QueryMean
-from index.model import DuplicateGroup, Facet, Hit, Path, SearchAnswer, SearchQuery, StoredRecord, Vector
+from index.model import (
+    DuplicateGroup,
+    Facet,
+    Hit,
+    Path,
+    RecordPage,
+    SearchAnswer,
+    SearchQuery,
+    StoredRecord,
+    Vector,
+)
 from index.payloads import unpack_records
 from index.query.groups import nearest_groups
 from index.query.hints import hints_of
 from index.readers import ReaderPool
 from index.recall import RecallCheck
 from index.search import Window, nearest
-from index.store import read_digests, read_page, read_records, read_rows
+from index.store import cut_page, read_digests, read_ordered, read_page, read_records, read_rows
 from index.view import View
 from index.ways import THROUGH_BASE, Asked
 
 MOST_FACET_VALUES = 100
 _MOST_DROPPED = 16
+_FEW = 4  # records, which are never too large together
 _WITHOUT_FILTER = {
     Path.EXACT_FILTERED: Path.EXACT,
     Path.SKETCHES_FILTERED: Path.SKETCHES,
@@ -77,12 +89,14 @@ class Reading:
             found, path = nearest_groups(asked, window, query.group_size)
             slots = np.array([f.slot for group in found for f in group], np.int64)
             near = [f.distance for group in found for f in group]
+            _check_bytes(allowed, slots, query)
             hits = iter(self._hits(allowed, slots, near, query.include_vectors))
             groups = tuple([tuple(islice(hits, len(group))) for group in found])
         else:
             slots, distances, path = nearest(asked, window)
             if path in THROUGH_BASE and check.wants_sample and not query.offset and query.max_distance is None:
                 check.offer(asked, slots.tolist(), query.k)
+            _check_bytes(allowed, slots, query)
             groups = tuple(zip(self._hits(allowed, slots, distances.tolist(), query.include_vectors), strict=True))
         facets = tuple([facet_of(allowed, name) for name in query.facets])
         way = _as_told(path, allowed)
@@ -100,21 +114,23 @@ class Reading:
             return allowed.without(excluded), ()
         return allowed, tuple(excluded)
 
-    def get(self, record_ids: Sequence[str], *, vectors: bool) -> dict[str, StoredRecord]:
-        """Records by id; ids that do not exist are left out."""
+    def get(self, record_ids: Sequence[str], *, vectors: bool, max_bytes: int) -> dict[str, StoredRecord]:
+        """Records by id; ids that do not exist are left out. Raises AnswerTooLarge."""
         with self._readers.connection() as connection:
-            return read_records(connection, record_ids, vectors=vectors)
+            return read_records(connection, record_ids, vectors=vectors, max_bytes=max_bytes)
 
-    def page(self, view: View, after_row_id: int, limit: int, filter_text: str, *, vectors: bool) -> list[StoredRecord]:
-        """Up to `limit` matching records whose row id is higher than `after_row_id`, in order of row id."""
+    def page(
+        self, view: View, after_row_id: int, limit: int, filter_text: str, *, vectors: bool, max_bytes: int
+    ) -> RecordPage:
+        """Up to `limit` matching records whose row id is higher than `after_row_id`, in order of row id; at least one,
+        but else not more than `max_bytes`."""
         if not filter_text.strip():
             with self._readers.connection() as connection:
-                return read_page(connection, after_row_id, limit, vectors=vectors)
+                return read_page(connection, after_row_id, limit, vectors=vectors, max_bytes=max_bytes)
         row_ids = view.row_ids[members(self.allowed(view, filter_text).rows)]
-        page = np.sort(row_ids[row_ids > after_row_id])[:limit].tolist()
+        page = np.sort(row_ids[row_ids > after_row_id])[: limit + 1].tolist()
         with self._readers.connection() as connection:
-            found = read_rows(connection, page, vectors=vectors)
-        return [found[row_id] for row_id in page if row_id in found]
+            return cut_page(read_ordered(connection, page, vectors=vectors), limit, max_bytes)
 
     def duplicates(self, view: View, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
         """Groups of matching records within a cosine distance of their first, without those that were deleted since
@@ -163,6 +179,17 @@ class Reading:
             else:
                 vectors[slot] = view.originals(np.array([slot]))[0]
         return vectors
+
+
+def _check_bytes(allowed: Allowed, at: RowNumbers, query: SearchQuery) -> None:
+    """Raises AnswerTooLarge, before any record is unpacked."""
+    if len(at) <= _FEW and not query.include_vectors:
+        return
+    total = sum(map(len, allowed.view.payloads.records(at.tolist())))
+    if query.include_vectors:
+        total += len(at) * 4 * len(query.vector)
+    if total > query.max_bytes:
+        raise AnswerTooLarge(f"the hits take more than {query.max_bytes} bytes")
 
 
 def _allowed(view: View, filter_text: str) -> Allowed:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from index.attributes import attributes_from_json
-from index.model import Origin, RecordWrite, Region, StoredRecord, Vector
+from index.errors import AnswerTooLarge
+from index.model import UNLIMITED_BYTES, Origin, RecordPage, RecordWrite, Region, StoredRecord, Vector
 from index.quota import Usage
 from index.sqlite import Connection
 
 _COLUMNS = "row_id, record_id, product_id, attributes, region, encoder_fingerprint, sequence, created_ms, updated_ms"
 _READ_BLOCK = 500
+_READ_AHEAD = 50  # rows, each with megabytes of attributes in the worst case
+_VALUE_BYTES = 12  # what a number takes beyond its text
 
 
 class RowChange(NamedTuple):
@@ -67,9 +70,19 @@ def read_rows(connection: Connection, row_ids: Sequence[int], *, vectors: bool =
     return {r.row_id: r for r in _read_in(connection, "row_id", row_ids, vectors)}
 
 
-def read_records(connection: Connection, record_ids: Sequence[str], *, vectors: bool) -> dict[str, StoredRecord]:
-    """Records by record id; ids that do not exist are left out."""
-    return {r.record_id: r for r in _read_in(connection, "record_id", record_ids, vectors)}
+def read_records(
+    connection: Connection, record_ids: Sequence[str], *, vectors: bool, max_bytes: int = UNLIMITED_BYTES
+) -> dict[str, StoredRecord]:
+    """Records by record id; ids that do not exist are left out. Raises AnswerTooLarge."""
+    found, total = {}, 0
+    for block in _blocks(record_ids):
+        query = f"SELECT {_columns(vectors)} FROM records WHERE record_id IN ({_marks(block)})"  # noqa: S608
+        for row in connection.execute(query, block):
+            total += sent_bytes(row)
+            if total > max_bytes:
+                raise AnswerTooLarge(f"the records take more than {max_bytes} bytes")
+            found[row[1]] = _record(row)
+    return found
 
 
 def read_existing(connection: Connection, record_ids: Sequence[str]) -> set[str]:
@@ -118,10 +131,43 @@ def read_origins(connection: Connection, record_ids: Sequence[str]) -> dict[str,
     return found
 
 
-def read_page(connection: Connection, after_row_id: int, limit: int, *, vectors: bool) -> list[StoredRecord]:
-    """Up to `limit` records with a higher row id, in order of row id."""
+def read_page(
+    connection: Connection, after_row_id: int, limit: int, *, vectors: bool, max_bytes: int = UNLIMITED_BYTES
+) -> RecordPage:
+    """Up to `limit` records with a higher row id, in order of row id; at least one, but else not more than
+    `max_bytes`."""
     query = f"SELECT {_columns(vectors)} FROM records WHERE row_id > ? ORDER BY row_id LIMIT ?"  # noqa: S608
-    return [_record(row) for row in connection.execute(query, (after_row_id, limit))]
+    return cut_page(connection.execute(query, (after_row_id, limit + 1)), limit, max_bytes)
+
+
+def cut_page(rows: Iterable[Sequence], limit: int, max_bytes: int) -> RecordPage:  # type: ignore[type-arg]
+    """A page of rows of the store."""
+    records: list[StoredRecord] = []
+    total = 0
+    for row in rows:
+        size = sent_bytes(row)
+        if records and (len(records) == limit or total + size > max_bytes):
+            return RecordPage(records, True, total)
+        records.append(_record(row))
+        total += size
+    return RecordPage(records, False, total)
+
+
+def read_ordered(connection: Connection, row_ids: Sequence[int], *, vectors: bool) -> Iterator[Sequence]:  # type: ignore[type-arg]
+    """Rows of the store by row id, in the order of the ids; those that are gone are left out. Few are read ahead."""
+    for start in range(0, len(row_ids), _READ_AHEAD):
+        block = row_ids[start : start + _READ_AHEAD]
+        query = f"SELECT {_columns(vectors)} FROM records WHERE row_id IN ({_marks(block)}) ORDER BY row_id"  # noqa: S608
+        yield from connection.execute(query, block)
+
+
+def sent_bytes(row: Sequence) -> int:  # type: ignore[type-arg]
+    """About how many bytes a row takes as a message, rather too many: of its attributes the JSON is known, in which
+    each number is shorter and each string longer."""
+    attributes: str = row[3]
+    text = len(attributes) if attributes.isascii() else len(attributes.encode())
+    vector = len(row[9]) if len(row) > 9 else 0
+    return 128 + len(row[1]) + len(row[2]) + text + _VALUE_BYTES * attributes.count(":") + vector
 
 
 def read_tombstones(connection: Connection, up_to: int) -> list[int]:

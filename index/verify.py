@@ -17,6 +17,7 @@ from index.view import View
 
 MOST_LINES = 100
 _PAGE = 2000
+_PAGE_BYTES = 64 * 1024 * 1024
 
 
 def collection_problems(loaded: LoadedCollection) -> Iterator[str]:
@@ -39,7 +40,7 @@ def collection_problems(loaded: LoadedCollection) -> Iterator[str]:
 def _differences(view: View, connection: Connection) -> Iterator[str]:
     """Between what is searched and what is stored."""
     found, after = 0, 0
-    while page := read_page(connection, after, _PAGE, vectors=True):
+    while page := read_page(connection, after, _PAGE, vectors=True, max_bytes=_PAGE_BYTES).records:
         after = page[-1].row_id
         for record in page:
             slots = view.slots_of([record.row_id])

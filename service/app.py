@@ -261,6 +261,7 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
         recorder,
         finishing,
         gate,
+        door,
         metrics,
         rpc,
         http,

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from index.heap import give_back
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.background import end_task
+from service.calls.door import Door
 from service.config import Settings, split_address
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -50,6 +52,7 @@ class Parts:
     recorder: Recorder
     finishing: Finishing
     gate: Gate
+    door: Door
     metrics: Metrics
     rpc: RpcServer
     http: HttpServer
@@ -145,6 +148,8 @@ class Lifecycle:
         await asyncio.to_thread(parts.audit.forget, set(parts.registry.deleted_uids()))
         await asyncio.to_thread(parts.engine.spaces.remove_deleted)
         await asyncio.to_thread(parts.engine.spaces.maintain)
+        if parts.door.much_was_freed():
+            await asyncio.to_thread(give_back)
         await parts.recorder.settle()
         every = time.monotonic() - self._swept >= _SWEEP_EVERY_S
         if every:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from index import (
     AfterimageIndexError,
+    AnswerTooLarge,
     CollectionExists,
     CollectionNotFound,
     DigestMoved,
@@ -43,6 +44,12 @@ _REASONS: dict[type[Exception], Reason] = {
 _RETRY_DELAY_S = {Reason.CONFLICT: 0.05, Reason.STORE_UNAVAILABLE: 1.0, Reason.WRITE_OUTCOME_UNKNOWN: 1.0}
 
 
+def answer_too_large(why: str) -> ServiceError:
+    """The error for an answer that no message can hold, with what to do about it."""
+    message = f"{why}; ask for less: a smaller page, k or number of ids, fewer `fields`, no vectors"
+    return ServiceError(Reason.ANSWER_TOO_LARGE, message)
+
+
 def as_service_error(error: Exception) -> ServiceError:
     """The ServiceError for any exception; of a group, for its first. What is not expected becomes INTERNAL, without
     its text."""
@@ -50,6 +57,8 @@ def as_service_error(error: Exception) -> ServiceError:
         return as_service_error(error.exceptions[0])
     if isinstance(error, ServiceError):
         return error
+    if isinstance(error, AnswerTooLarge):
+        return answer_too_large(str(error))
     for kind, reason in _REASONS.items():
         if isinstance(error, kind):
             field = error.field if isinstance(error, InvalidInput) else ""

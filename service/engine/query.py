@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from index import Collection, Hit, Region, SearchAnswer, SearchQuery, Vector
+from index import UNLIMITED_BYTES, Collection, Hit, Region, SearchAnswer, SearchQuery, Vector
 from index.checks import normalised
 from service.encoder.manifest import ScoreSpec
 from service.engine.emphasis import EmphasisedQuery, emphasised
@@ -49,6 +49,7 @@ class SearchInput:
     emphasis: Mapping[str, float] = field(default_factory=dict)
     exact: bool = False
     facets: tuple[str, ...] = ()
+    max_bytes: int = UNLIMITED_BYTES
 
     @property
     def most_hits(self) -> int:
@@ -100,6 +101,7 @@ class Query:
             own_record=all(t.record_id for t in wanted.terms),
             by_distance=bool(wanted.emphasis),
             composed=len(wanted.terms) > 1 or bool(wanted.emphasis),
+            max_bytes=wanted.max_bytes,
         )
         with translated_errors():
             answer = await self._engine.workers.read(collection.search, query)

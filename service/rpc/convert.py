@@ -160,22 +160,19 @@ def _from_result(result: WriteResult, record_id: str) -> records_pb.RecordResult
     return message
 
 
-def from_record(record: StoredRecord) -> types_pb.Record:
-    """A stored record as a message."""
-    message = types_pb.Record(
-        record_id=record.record_id,
-        product_id=record.product_id,
-        encoder_fingerprint=record.encoder_fingerprint,
-        sequence=record.sequence,
-        create_time=timestamp(record.created_ms),
-        update_time=timestamp(record.updated_ms),
-    )
+def from_record(record: StoredRecord, message: types_pb.Record) -> None:
+    """Writes a stored record into a message."""
+    message.record_id = record.record_id
+    message.product_id = record.product_id
+    message.encoder_fingerprint = record.encoder_fingerprint
+    message.sequence = record.sequence
+    message.create_time.FromMilliseconds(record.created_ms)
+    message.update_time.FromMilliseconds(record.updated_ms)
     from_attributes(record.attributes, message.attributes)
     if record.region is not None:
         message.region.CopyFrom(from_region(record.region))
     if record.vector is not None:
         message.vector = from_vector(record.vector)
-    return message
 
 
 def timestamp(milliseconds: int) -> Timestamp:

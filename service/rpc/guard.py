@@ -19,10 +19,10 @@ import structlog
 from service.audit.chain import Details
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Intent, Recorder
-from service.calls.door import Door, Lease
+from service.calls.door import COPIES, Door, Lease
 from service.calls.failures import AuthenticationFailures
 from service.deadline import set_deadline
-from service.engine.faults import as_service_error, translated_errors
+from service.engine.faults import answer_too_large, as_service_error, translated_errors
 from service.errors import Code, Reason, ServiceError, release_frames
 from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
 from service.rpc.audited import AUDITED
@@ -39,8 +39,6 @@ from service.tenancy.spaces import check_region
 
 _LOG = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_COPIES = 2  # of an answer: its bytes, and gRPC's copy of them
-_ALWAYS_SENT_BYTES = 1 << 20  # what was done is told: only larger answers, which are of reading calls, are refused
 _principal: contextvars.ContextVar[Principal] = contextvars.ContextVar("principal")
 Handler = Any  # grpc.RpcMethodHandler, which is generic only in its stubs
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -63,15 +61,6 @@ class Admitting:
     recorder: Recorder
     region: str = ""
     worker_secret: str = field(default="", repr=False)
-
-
-def answer_too_large(most_bytes: int) -> ServiceError:
-    """The error for an answer that is larger than a message may be."""
-    message = (
-        f"the answer is larger than {most_bytes} bytes (max_message_bytes); ask for less: a smaller page, k or number"
-        " of ids, fewer `fields`, no vectors"
-    )
-    return ServiceError(Reason.ANSWER_TOO_LARGE, message)
 
 
 def certificate_names(context: Context) -> tuple[str, ...]:
@@ -285,18 +274,15 @@ class _Call:
         raw: bytes = self._handler.response_serializer(response)
         limits = self._guard.door.limits
         if len(raw) > limits.message_bytes:
-            raise answer_too_large(limits.message_bytes)
-        if len(raw) > _ALWAYS_SENT_BYTES:
-            lease.take(_COPIES * len(raw))
-        else:
-            lease.add(_COPIES * len(raw))
+            raise answer_too_large(f"the answer is larger than {limits.message_bytes} bytes")
+        lease.answer(len(raw))
         return raw
 
     async def _sent(self, context: Context, raw: bytes, lease: Lease) -> bool:
         """Whether the peer took one response of a stream in time."""
-        limits, held = self._guard.door.limits, _COPIES * len(raw)
+        limits, held = self._guard.door.limits, COPIES * len(raw)
         if len(raw) > limits.message_bytes:
-            raise answer_too_large(limits.message_bytes)
+            raise answer_too_large(f"the answer is larger than {limits.message_bytes} bytes")
         lease.add(held)
         try:
             async with asyncio.timeout(limits.send_s):

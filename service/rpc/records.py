@@ -15,6 +15,7 @@ from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.ingest import Ingest
 from service.metrics import Metrics
+from service.rpc.answers import LargeAnswers, add_each
 from service.rpc.convert import (
     check_count,
     from_inserted,
@@ -42,8 +43,8 @@ _BATCHES_AHEAD = 2
 class RecordServicer(pb_grpc.RecordServiceServicer):
     """Documented in record_service.proto."""
 
-    def __init__(self, engine: Engine, metrics: Metrics) -> None:
-        self._engine, self._metrics = engine, metrics
+    def __init__(self, engine: Engine, metrics: Metrics, answers: LargeAnswers) -> None:
+        self._engine, self._metrics, self._answers = engine, metrics, answers
         self._ingest = Ingest(engine)
 
     async def InsertRecords(self, request: pb.InsertRecordsRequest, context: Context) -> pb.InsertRecordsResponse:
@@ -86,24 +87,28 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         collection = await self._engine.collection(principal(), request.collection)
         if request.include_vectors:
             check_count("record_ids", len(request.record_ids), most_vectors(collection.spec.dimension))
-        found = await self._read(collection.get, list(request.record_ids), vectors=request.include_vectors)
-        return pb.GetRecordsResponse(
-            records=[from_record(found[i]) for i in request.record_ids if i in found],
-            missing_record_ids=[i for i in request.record_ids if i not in found],
-        )
+        ids, vectors = list(request.record_ids), request.include_vectors
+        async with self._answers.making(principal().tenant_uid, len(ids), 4 * collection.spec.dimension * vectors):
+            found = await self._read(collection.get, ids, vectors=vectors, max_bytes=self._answers.most_bytes)
+            response = pb.GetRecordsResponse(missing_record_ids=[i for i in ids if i not in found])
+            await add_each((found[i] for i in ids if i in found), lambda r: from_record(r, response.records.add()))
+        return response
 
     async def ListRecords(self, request: pb.ListRecordsRequest, context: Context) -> pb.ListRecordsResponse:
         """Returns a page of records."""
         size = page_size(request.page_size)
         _require_export(request.include_vectors)
         collection = await self._engine.collection(principal(), request.collection)
-        if request.include_vectors:
-            size = min(size, most_vectors(collection.spec.dimension))
         subject = f"{request.collection}\n{request.filter}"
         after = from_token(request.page_token, subject)
-        found = await self._read(collection.list, after, size + 1, request.filter, vectors=request.include_vectors)
-        token = to_token(found[size - 1].row_id, subject) if len(found) > size else ""
-        return pb.ListRecordsResponse(records=[from_record(r) for r in found[:size]], next_page_token=token)
+        vectors, most = request.include_vectors, self._answers.page_bytes
+        async with self._answers.making(principal().tenant_uid, size, 4 * collection.spec.dimension * vectors, most):
+            page = await self._read(collection.page, after, size, request.filter, vectors=vectors, max_bytes=most)
+            response = pb.ListRecordsResponse()
+            await add_each(page.records, lambda r: from_record(r, response.records.add()))
+        if page.more:
+            response.next_page_token = to_token(page.records[-1].row_id, subject)
+        return response
 
     async def UpdateRecords(self, request: pb.UpdateRecordsRequest, context: Context) -> pb.UpdateRecordsResponse:
         """Changes product ids and attributes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from service.engine.pictures import Encoded, PictureSource
 from service.engine.query import Query, QueryTerm, SearchInput, SearchOutput
 from service.errors import ServiceError, release_frames
 from service.metrics import Metrics
+from service.rpc.answers import LargeAnswers, add_each
 from service.rpc.convert import (
     check_count,
     from_attributes,
@@ -48,6 +50,8 @@ MAX_TERMS = 16
 MAX_FACETS = 16
 MAX_BATCH_SEARCHES = 32
 MAX_PICTURES = 100
+_SMALL_BYTES = 256 * 1024  # an answer that is made at once
+_READ_FOR_FIELDS = 4
 _AT_ONCE = 8  # searches or pictures of one call that are worked on at a time
 _PATHS = {
     Path.EMPTY: pb.SEARCH_PATH_EMPTY,
@@ -64,8 +68,8 @@ _PATHS = {
 class SearchServicer(pb_grpc.SearchServiceServicer):
     """Documented in search_service.proto."""
 
-    def __init__(self, engine: Engine, metrics: Metrics) -> None:
-        self._engine, self._metrics = engine, metrics
+    def __init__(self, engine: Engine, metrics: Metrics, answers: LargeAnswers) -> None:
+        self._engine, self._metrics, self._answers = engine, metrics, answers
         self._query = Query(engine)
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
@@ -155,15 +159,25 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
             return pb.SearchResult(error=error)
 
     async def _search(self, request: pb.SearchRequest) -> pb.SearchResponse:
-        started = time.perf_counter()
-        wanted = _search_input(request)
+        # What is left out of the records is read all the same.
+        most_bytes = self._answers.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
+        wanted = replace(_search_input(request), max_bytes=most_bytes)
+        vector_bytes = 0
         if request.include_vectors:
             principal().require(Scope.EXPORT)
             collection = await self._engine.collection(principal(), request.collection)
             within("k", wanted.most_hits, 1, most_vectors(collection.spec.dimension))
+            vector_bytes = 4 * collection.spec.dimension
+        if wanted.most_hits * (1024 + vector_bytes) <= _SMALL_BYTES:
+            return await self._answered(request, wanted)
+        async with self._answers.making(principal().tenant_uid, wanted.most_hits, vector_bytes):
+            return await self._answered(request, wanted)
+
+    async def _answered(self, request: pb.SearchRequest, wanted: SearchInput) -> pb.SearchResponse:
+        started = time.perf_counter()
         found = await self._query.search(principal(), wanted)
         self._metrics.search_paths.labels(found.answer.path.value).inc()
-        return _response(request, found, started)
+        return await _response(request, found, started)
 
     async def _encode(self, picture: pb.PictureInput, encoder: Manifest) -> Encoded | ServiceError:
         try:
@@ -234,9 +248,8 @@ def _picture(message: pb.QueryTerm | pb.PictureInput) -> PictureSource:
     return PictureSource(message.image if message.WhichOneof("source") == "image" else None, message.url, region)
 
 
-def _response(request: pb.SearchRequest, found: SearchOutput, started: float) -> pb.SearchResponse:
+async def _response(request: pb.SearchRequest, found: SearchOutput, started: float) -> pb.SearchResponse:
     answer = found.answer
-    groups = [[_hit(h, found.score, request.fields) for h in group] for group in answer.groups]
     response = pb.SearchResponse(
         allowed_count=answer.allowed,
         encoder_id=found.encoder_id,
@@ -251,10 +264,17 @@ def _response(request: pb.SearchRequest, found: SearchOutput, started: float) ->
         filter_hints=answer.hints.sentences,
         notes=from_notes(found.notes),
     )
-    if request.group_by:
-        response.groups.extend(pb.HitGroup(product_id=g[0].product_id, hits=g) for g in groups)
-    else:
-        response.hits.extend(h for g in groups for h in g)
+    fields = frozenset(request.fields)
+
+    def add_group(group: Sequence[Hit]) -> None:
+        target = response.hits
+        if request.group_by:
+            made = response.groups.add(product_id=group[0].record.product_id)
+            target = made.hits
+        for hit in group:
+            _hit(hit, found.score, fields, target.add())
+
+    await add_each(answer.groups, add_group)
     response.timings.encode_ms = found.encode_s * 1000
     response.timings.search_ms = found.search_s * 1000
     response.timings.total_ms = (time.perf_counter() - started) * 1000
@@ -271,18 +291,16 @@ def _facet(facet: Facet) -> pb.Facet:
     return pb.Facet(attribute=facet.attribute, counts=counts, value_count=facet.values)
 
 
-def _hit(hit: Hit, score: ScoreSpec, fields: Sequence[str]) -> pb.Hit:
+def _hit(hit: Hit, score: ScoreSpec, fields: frozenset[str], message: pb.Hit) -> None:
     record = hit.record
-    message = pb.Hit(
-        record_id=record.record_id, product_id=record.product_id, distance=hit.distance, score=score.score(hit.distance)
-    )
+    message.record_id, message.product_id = record.record_id, record.product_id
+    message.distance, message.score = hit.distance, score.score(hit.distance)
     from_attributes(_selected(record.attributes, fields), message.attributes)
     if record.vector is not None:
         message.vector = from_vector(record.vector)
-    return message
 
 
-def _selected(attributes: Attributes, fields: Sequence[str]) -> Attributes:
+def _selected(attributes: Attributes, fields: frozenset[str]) -> Attributes:
     if not fields:
         return attributes
     return {n: v for n, v in attributes.items() if n in fields}

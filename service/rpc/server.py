@@ -42,6 +42,7 @@ from service.erasure.erasing import Erasing
 from service.errors import SettingError
 from service.rpc.access_requests import AccessServicer
 from service.rpc.admin import AdminServicer
+from service.rpc.answers import LargeAnswers
 from service.rpc.audit import AuditServicer
 from service.rpc.collections import CollectionServicer
 from service.rpc.erasure import ErasureServicer
@@ -101,6 +102,7 @@ class RpcServer:
 
     def __init__(self, transport: Transport, served: Served, guard: Guard, version: str) -> None:
         engine, metrics = served.engine, served.engine.metrics
+        answers = LargeAnswers(transport.max_message_bytes)
         self._server = grpc.aio.server(
             interceptors=[guard],
             options=channel_options(transport),
@@ -108,8 +110,12 @@ class RpcServer:
         self._health = HealthServicer(SERVICE_NAMES)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionServicer(engine), self._server)
-        record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(engine, metrics), self._server)
-        search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(engine, metrics), self._server)
+        record_service_pb2_grpc.add_RecordServiceServicer_to_server(
+            RecordServicer(engine, metrics, answers), self._server
+        )
+        search_service_pb2_grpc.add_SearchServiceServicer_to_server(
+            SearchServicer(engine, metrics, answers), self._server
+        )
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(engine, served.sync), self._server)
         sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(served.sync), self._server)
         audit = AuditServicer(served.audit, engine.workers)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.request
 from collections.abc import Iterator
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from afterimage.client import Client, NewRecord
+from afterimage.client import Client, InvalidArgument, NewRecord, Term
 from afterimage.v1 import record_service_pb2 as pb
 from tests.support.hostile import (
     CHECK,
     COUNT,
     IMPORT,
     INFO,
+    LIST,
     WATCH,
     bearer,
     connections,
@@ -63,7 +65,7 @@ async def test_calls_without_a_key_that_are_held_open_stop_nobody(server: Server
     client.create_collection("c")
     async with connections(server.target, 3) as channels:
         watching = hold(channels[:2], WATCH, HELD)
-        await asyncio.gather(*(w.write(b"") for w in watching))
+        await asyncio.gather(*(w.write(b"") for w in watching), return_exceptions=True)
         silent = hold(channels[:2], CHECK, HELD)
         keyless = hold(channels[2:], COUNT, HELD)
         codes = {await call.code() for call in keyless}
@@ -177,3 +179,58 @@ async def test_pings_that_come_faster_cost_their_connection(server: Server) -> N
         assert await watch.read()
         async with asyncio.timeout(30):
             assert await watch.code() is grpc.StatusCode.UNAVAILABLE
+
+
+LARGE = {f"a{n}": "x" * 1000 for n in range(60)}  # 60 KB in each record
+
+
+def with_large_records(client: Client, count: int) -> None:
+    """A collection "large" of legal records whose attributes are large."""
+    client.create_collection("large")
+    vector = bytes([0, 0, 128, 63] * 448)
+    records = [NewRecord(str(n), vector=vector, attributes=LARGE) for n in range(count)]
+    assert [r.error for r in client.import_records("large", records)] == [None] * count
+
+
+def test_large_records_are_listed_page_by_page_and_what_no_message_can_hold_says_what_to_change(client: Client) -> None:
+    with_large_records(client, 400)
+    first, token = client.list_records_page("large", page_size=1000)
+    assert 0 < sum(len(str(r.attributes)) for r in first) < 4 * MIB
+    assert token
+    listed = [r.record_id for r in client.records("large", filter='a1 != "y"', include_vectors=True)]
+    assert sorted(listed, key=int) == [str(n) for n in range(400)]
+    assert len(client.search("large", Term(record_id="1"), k=50).hits) == 50
+    assert len(client.search("large", Term(record_id="1"), k=390, fields=["a1"]).hits) == 390
+    for ask in (
+        lambda: client.search("large", Term(record_id="1"), k=399),
+        lambda: client.get_records("large", [str(n) for n in range(400)]),
+    ):
+        with pytest.raises(InvalidArgument, match="ask for less") as caught:
+            ask()
+        assert caught.value.reason == "ANSWER_TOO_LARGE"
+
+
+async def test_who_does_not_read_answers_holds_a_bounded_part_of_the_memory_and_is_dropped(impatient: Server) -> None:
+    with impatient.client(impatient.key("slow")) as client:
+        await asyncio.to_thread(with_large_records, client, 120)
+    key, other = impatient.key("slow"), impatient.key("patient")
+    request = pb.ListRecordsRequest(collection="large", page_size=1000).SerializeToString()
+    before = resident_bytes(impatient.process.pid)
+    async with connections(impatient.target, 4, ("grpc.http2.bdp_probe", 0)) as channels:  # takes 64 KiB unread
+        calls = [channels[n % 4].stream_stream(LIST)(metadata=bearer(key)) for n in range(120)]
+        await asyncio.gather(*(call.write(request) for call in calls), return_exceptions=True)
+        with impatient.client(other) as client:
+            client.create_collection("c")
+            await asyncio.to_thread(works, client, "c")
+        assert resident_bytes(impatient.process.pid) - before < 600 * MIB
+        async with asyncio.timeout(60):
+            while "afterimage_in_flight_bytes 0.0" not in metrics(impatient):
+                await asyncio.sleep(0.1)
+        assert "afterimage_peers_dropped_total 0.0" not in metrics(impatient)
+        with impatient.client(key) as client:
+            assert len(client.list_records_page("large")[0]) > 10
+
+
+def metrics(server: Server) -> str:
+    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=20) as answer:
+        return answer.read().decode()

@@ -44,7 +44,7 @@ def test_health_ready_and_metrics_are_answered(server: Server) -> None:
 
 
 def test_health_says_no_when_the_disk_is_nearly_full(tmp_path: Path) -> None:
-    server = start_server(tmp_path, environment={"AFTERIMAGE_MIN_FREE_DISK_BYTES": str(2**60)})
+    server = start_server(tmp_path, environment={"AFTERIMAGE_MIN_FREE_DISK_BYTES": str(2**53)})
     with grpc.insecure_channel(server.target) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=15)
         assert any(update.status == NOT_SERVING for update in watch)
