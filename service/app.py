@@ -34,6 +34,7 @@ from service.erasure.finishing import Finishing
 from service.erasure.remains import Remains
 from service.errors import SettingError
 from service.intake.fetch import Fetcher, FetchLimits
+from service.intake.formats import OPTIONAL, Format, missing_package
 from service.intake.hosts import HostLimits
 from service.intake.limits import PictureLimits
 from service.lifecycle import Addresses, Lifecycle, Parts, refresh_gauges
@@ -123,9 +124,16 @@ def encoders_of(settings: Settings) -> EncoderRegistry:
 
 
 def limits_of(settings: Settings) -> PictureLimits:
-    """The limits on one picture."""
+    """The limits on one picture. Raises SettingError for a format that is not known, or whose package is missing."""
+    formats, known = tuple(dict.fromkeys(settings.image_formats)), [kind.value for kind in OPTIONAL]
+    for name in formats:
+        if name not in known:
+            raise SettingError(f"image_formats: {name!r} is none of {', '.join(known)}")
+        package = missing_package(Format(name))
+        if package:
+            raise SettingError(f"image_formats: {name} needs the package {package}: pip install 'afterimage[{name}]'")
     return PictureLimits(
-        settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side, settings.max_image_ratio
+        settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side, settings.max_image_ratio, formats
     )
 
 

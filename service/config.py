@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     max_image_bytes: Positive = Field(16 * 1024 * 1024, description="Size of one picture, bytes.")
     max_image_pixels: Positive = Field(64_000_000, description="Width times height of one picture.")
     max_image_side: Positive = Field(16_384, description="Longer side of one picture, pixels.")
+    image_formats: Names = Field((), description="Formats to decode too: avif, heic, tiff, jxl.")
     max_image_ratio: Positive = Field(50, description="Longer side of one picture over its shorter side.")
     fetch_urls: bool = Field(True, description="Fetch pictures that are given as a URL.")
     fetch_http: bool = Field(False, description="Fetch over plain http too.")

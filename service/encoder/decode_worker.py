@@ -15,20 +15,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 
+from service.encoder.blanks import blank
 from service.encoder.manifest import InputSpec
 from service.encoder.preprocess import enough_pixels, to_tensor
 from service.errors import ServiceError
 from service.intake.confinement import confine
 from service.intake.decode import Wanted, decode, decode_picture, prepare_opencv
-from service.intake.formats import SNIFF_BYTES, Format, sniff
+from service.intake.formats import OPTIONAL, SNIFF_BYTES, Format, sniff
 from service.intake.limits import PictureLimits
 
 _MAX_MESSAGE = 16 * 1024
 _BASE_BYTES, _BYTES_PER_PIXEL = 1 << 30, 32
-_BLANK_WIDTH = 340  # OpenCV's buffers of up to 1,032 bytes lie on the stack
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,9 @@ def main() -> None:
     shared = mmap.mmap(memory, payload_bytes + result_bytes)
     payload, result = memoryview(shared)[:payload_bytes], memoryview(shared)[payload_bytes:]
     prepare_opencv()
-    _warm_up()
     with socket.socket(fileno=channel) as server:
-        limits = PictureLimits(**json.loads(server.recv(_MAX_MESSAGE)))
+        limits = _limits(server.recv(_MAX_MESSAGE))
+        _warm_up(limits)
         with open(os.devnull, "wb") as nowhere:  # codecs write warnings, which nobody reads from here on
             os.dup2(nowhere.fileno(), sys.stderr.fileno())
         holds = confine(_BASE_BYTES + _BYTES_PER_PIXEL * limits.max_pixels)
@@ -55,7 +54,7 @@ def main() -> None:
         while message := server.recv(_MAX_MESSAGE):
             kind = sniff(bytes(payload[:SNIFF_BYTES]))
             server.send(json.dumps(_answer(json.loads(message), limits, payload, result)).encode())
-            if kind is not None:
+            if kind is not None and kind.value in limits.accepted:
                 _rinse(kind)
 
 
@@ -83,20 +82,18 @@ def _spec(manifest_input: str) -> InputSpec:
 def _rinse(kind: Format) -> None:
     """Decodes a blank picture in the way of the last one: codecs keep short rows on the stack, which nothing else
     overwrites."""
-    decode(_blank(kind), PictureLimits())
+    decode(blank(kind), PictureLimits(formats=tuple(f.value for f in OPTIONAL)))
 
 
-@lru_cache
-def _blank(kind: Format) -> bytes:
-    """A white picture whose rows still fit on the stack."""
-    pixels = np.full((48, _BLANK_WIDTH, 3), 255, np.uint8)
-    return cv2.imencode(f".{kind.value}", pixels)[1].tobytes()
-
-
-def _warm_up() -> None:
+def _warm_up(limits: PictureLimits) -> None:
     """Has every codec load what it loads on first use."""
-    for kind in Format:
-        _rinse(kind)
+    for name in limits.accepted:
+        _rinse(Format(name))
+
+
+def _limits(message: bytes) -> PictureLimits:
+    said = json.loads(message)
+    return PictureLimits(**{**said, "formats": tuple(said["formats"])})
 
 
 if __name__ == "__main__":

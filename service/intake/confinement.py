@@ -23,11 +23,11 @@ _CPU_SECONDS = 3600
 # Numbers of system calls, and the architecture's own number for the filter (asm/unistd.h, linux/audit.h).
 _FORBIDDEN_CALLS = {
     "x86_64": (0xC000003E, {"socket": 41, "connect": 42, "fork": 57, "vfork": 58, "execve": 59, "ptrace": 101,
-                            "execveat": 322, "process_vm_readv": 310, "process_vm_writev": 311, "clone3": 435}),
+                            "execveat": 322, "process_vm_readv": 310, "process_vm_writev": 311}),
     "aarch64": (0xC00000B7, {"socket": 198, "connect": 203, "execve": 221, "ptrace": 117, "execveat": 281,
-                             "process_vm_readv": 270, "process_vm_writev": 271, "clone3": 435}),
+                             "process_vm_readv": 270, "process_vm_writev": 271}),
 }  # fmt: skip
-_CLONE = {"x86_64": 56, "aarch64": 220}
+_CLONE, _CLONE3 = {"x86_64": 56, "aarch64": 220}, 435
 _X32_BIT = 0x40000000
 
 
@@ -74,7 +74,8 @@ def _forbid_files(libc: ctypes.CDLL) -> bool:
 
 
 def _forbid_calls(libc: ctypes.CDLL) -> bool:
-    """A seccomp filter: the calls above fail with EPERM, and so does `clone` where it would make a process."""
+    """A seccomp filter: the calls above fail with EPERM, and so does `clone` where it would make a process. `clone3`,
+    whose arguments a filter cannot see, is answered as by an older kernel: who wants a thread then takes `clone`."""
     known = _FORBIDDEN_CALLS.get(platform.machine())
     if known is None:
         return False
@@ -87,17 +88,19 @@ def _forbid_calls(libc: ctypes.CDLL) -> bool:
 def _filter_program(architecture: int, calls: tuple[int, ...], clone: int) -> bytes:
     """Berkeley Packet Filter code over struct seccomp_data: number at 0, architecture at 4, first argument at 16."""
     load, equal, greater, any_bit, give = 0x20, 0x15, 0x35, 0x45, 0x06
-    allow, refuse, kill = 0x7FFF0000, 0x00050001, 0x80000000
+    allow, refuse, absent, kill = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000  # EPERM, ENOSYS
     clone_thread = 0x00010000
     begin = [(load, 0, 0, 4), (equal, 1, 0, architecture), (give, 0, 0, kill), (load, 0, 0, 0)]
-    comparisons = [(greater, _X32_BIT), *((equal, call) for call in calls)]
+    comparisons = [(greater, _X32_BIT), *((equal, call) for call in calls), (equal, _CLONE3)]
     end = [
         (equal, 0, 3, clone),  # clone makes a thread or a process
         (load, 0, 0, 16),
         (any_bit, 1, 0, clone_thread),
         (give, 0, 0, refuse),
         (give, 0, 0, allow),
+        (give, 0, 0, absent),
     ]
-    to_refusal = len(comparisons) - 1 + end.index((give, 0, 0, refuse))  # instructions skipped from the first
-    checks = [(op, to_refusal - i, 0, value) for i, (op, value) in enumerate(comparisons)]
+    answers = [absent if value == _CLONE3 else refuse for _, value in comparisons]
+    skipped = [len(comparisons) - 1 - i + end.index((give, 0, 0, answer)) for i, answer in enumerate(answers)]
+    checks = [(op, skip, 0, value) for (op, value), skip in zip(comparisons, skipped, strict=True)]
     return b"".join(struct.pack("HBBI", *line) for line in (*begin, *checks, *end))

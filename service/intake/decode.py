@@ -9,7 +9,7 @@ codec a fraction of the time.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,11 +19,12 @@ from service.intake.codecs.bmp import decode_bmp
 from service.intake.codecs.gif import decode_gif
 from service.intake.codecs.jpeg import decode_jpeg
 from service.intake.codecs.opencv import REDUCTIONS, prepare_opencv
+from service.intake.codecs.optional import decode_optional
 from service.intake.codecs.png import decode_png
 from service.intake.codecs.stored import Stored, damaged
 from service.intake.codecs.webp import decode_webp
 from service.intake.colour import ProfileUnusable, by_encoding, by_profile
-from service.intake.formats import Format
+from service.intake.formats import OPTIONAL, Format
 from service.intake.limits import PictureLimits
 from service.intake.notes import Note
 from service.intake.probe import Header, probe
@@ -75,11 +76,14 @@ def decode_picture(picture: bytes | memoryview, limits: PictureLimits, wanted: W
     Raises ServiceError with a reason that begins with IMAGE_.
     """
     limits.check_bytes(len(picture))
-    header = probe(picture, wanted.partial)
+    header = probe(picture, wanted.partial, limits.formats)
     limits.check_sides(header.width, header.height)
     reduction = _reduction(header, wanted.region, wanted.enough)
     stored = _decode_stored(picture, header, reduction, wanted.partial)
-    if stored.colour.shape[:2] != (-(-header.height // reduction), -(-header.width // reduction)):
+    if header.format in OPTIONAL:  # their libraries cut and turn
+        limits.check_sides(stored.colour.shape[1], stored.colour.shape[0])
+        header = replace(header, profile=stored.profile or header.profile)
+    elif stored.colour.shape[:2] != (-(-header.height // reduction), -(-header.width // reduction)):
         raise damaged(header.format)
     colour = _part(stored.colour, header, wanted)
     alpha = None if stored.alpha is None else _part(stored.alpha, header, wanted)
@@ -112,6 +116,8 @@ def _reduction(header: Header, region: Area | None, enough: int) -> int:
 
 
 def _decode_stored(picture: bytes | memoryview, header: Header, reduction: int, partial: bool) -> Stored:
+    if header.format in OPTIONAL:
+        return decode_optional(picture, header)
     if header.format is Format.JPEG:
         return decode_jpeg(picture, header, reduction, partial)
     if header.format is Format.PNG:

@@ -1,20 +1,28 @@
-"""How large a picture may be."""
+"""Which pictures are decoded: their formats, and how large they may be."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from service.errors import Reason, ServiceError
+from service.intake.formats import ALWAYS
 
 
 @dataclass(frozen=True)
 class PictureLimits:
-    """Limits on one picture. What each guards against: memory (bytes, pixels), decoder bugs (side), strips (ratio)."""
+    """Limits on one picture. What each guards against: memory (bytes, pixels), decoder bugs (side), strips (ratio).
+    formats: optional ones that are decoded too, such as avif."""
 
     max_bytes: int = 16 * 1024 * 1024
     max_pixels: int = 64_000_000
     max_side: int = 16_384
     max_ratio: int = 50
+    formats: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Names of all formats that are decoded."""
+        return (*(kind.value for kind in ALWAYS), *self.formats)
 
     def check_bytes(self, size: int) -> None:
         """Raises ServiceError (IMAGE_EMPTY, IMAGE_TOO_LARGE)."""

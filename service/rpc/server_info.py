@@ -11,7 +11,6 @@ from afterimage.v1 import server_info_service_pb2_grpc as pb_grpc
 from index.attributes import MAX_ATTRIBUTES, MAX_ID_BYTES
 from index.filters.syntax import MAX_FILTER_BYTES
 from service.engine.engine import Engine
-from service.intake.formats import Format
 from service.rpc.guard import principal
 from service.rpc.records import MAX_BATCH_RECORDS
 from service.rpc.search import MAX_BATCH_SEARCHES, MAX_K, MAX_OFFSET, MAX_TERMS
@@ -54,7 +53,7 @@ class ServerInfoServicer(pb_grpc.ServerInfoServiceServicer):
                 )
                 for m in encoders.manifests()
             ],
-            image_formats=[f.value for f in Format],
+            image_formats=list(limits.accepted),
             fetches_urls=self._engine.sources.fetches,
             scopes=sorted(principal().scopes),
         )  # fmt: skip

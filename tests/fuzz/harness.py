@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.fuzz.mutations import profile_seeds, seeds
+from tests.fuzz.mutations import starts
 
 CORPUS = Path("build/fuzz")
 
@@ -33,12 +33,14 @@ def main() -> None:
 
     prepare_opencv()
     limits = PictureLimits(max_pixels=1_000_000)
+    every = PictureLimits(max_pixels=1_000_000, formats=("avif", "heic", "tiff", "jxl"))
     blank = np.full((4, 4, 3), 200, np.uint8)
     targets: dict[str, Callable[[bytes], object]] = {
         "probe": probe,
         "decode": lambda content: decode(content, limits),
         "scaled": lambda content: decode(content, limits, None, 32),
         "partial": lambda content: decode_picture(content, limits, Wanted(partial=True)),
+        "optional": lambda content: decode_picture(content, every, Wanted()),
         "profile": lambda content: by_profile(blank, content),
     }
     target = targets[sys.argv[1]]
@@ -51,7 +53,7 @@ def main() -> None:
 
     folder = CORPUS / sys.argv[1]
     folder.mkdir(parents=True, exist_ok=True)
-    for number, picture in enumerate(profile_seeds() if sys.argv[1] == "profile" else seeds()):
+    for number, picture in enumerate(starts(sys.argv[1])):
         (folder / f"seed-{number}").write_bytes(picture)
     atheris.Setup([sys.argv[0], str(folder), f"-artifact_prefix={folder}/", *sys.argv[2:]], once)
     atheris.Fuzz()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from tests.support.made_pictures import bmps, coloured, gifs, lossy, pngs, profiles, turned
+from tests.support.made_pictures import bmps, coloured, gifs, lossy, optional, pngs, profiles, turned
 from tests.support.pictures import encode, noise
 
 _EVERY = 6  # of the made pictures, of which many differ little
@@ -29,6 +29,13 @@ def made_seeds() -> list[bytes]:
     """Of the sub-formats, colours and ways of saying an orientation that the corpus has."""
     made = [m.content for maker in (pngs, bmps, gifs, coloured, turned, lossy) for m in maker.all_kinds()]
     return made[::_EVERY]
+
+
+def starts(target: str) -> list[bytes]:
+    """What a target of the harness begins with."""
+    if target == "profile":
+        return profile_seeds()
+    return [made.content for made in optional.all_kinds()] if target == "optional" else seeds()
 
 
 def profile_seeds() -> list[bytes]:

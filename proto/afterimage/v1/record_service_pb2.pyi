@@ -83,7 +83,7 @@ class RecordInput(_message.Message):
     record_id: _builtins.str
     product_id: _builtins.str
     image: _builtins.bytes
-    """JPEG, PNG, WebP, GIF or BMP; at most 16 MiB, 64 megapixels, side 16,384, ratio 1:50."""
+    """JPEG, PNG, WebP, GIF, BMP, or another of ServerInfo.image_formats; at most 16 MiB, 64 megapixels, side 16,384, ratio 1:50."""
     url: _builtins.str
     """Address to fetch the picture from, where the server fetches pictures (ServerInfo.fetches_urls)."""
     vector: _builtins.bytes

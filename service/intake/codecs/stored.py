@@ -17,12 +17,13 @@ class Stored:
 
     colour: (height, width, channels), uint8 or uint16; 1 channel is grey, 3 are RGB, 4 are CMYK (uint8, 255 is all of
     an ink). alpha: (height, width), of the same dtype, None where all is opaque. complete: whether all pixels are
-    there; those that are not are white.
+    there; those that are not are white. profile: an ICC profile that only the decoder finds.
     """
 
     colour: NDArray[Any]
     alpha: NDArray[Any] | None = None
     complete: bool = True
+    profile: bytes | None = None
 
 
 def split_alpha(pixels: NDArray[Any]) -> Stored:

@@ -18,6 +18,7 @@ from service.encoder.preprocess import enough_pixels, to_tensor
 from service.errors import Reason, ServiceError
 from service.intake.decode import decode
 from service.intake.limits import PictureLimits
+from tests.support.made_pictures import bmps, coloured, gifs, lossy, optional, pngs
 from tests.support.pictures import encode, noise, png
 
 SPEC = InputSpec(name="x", size=(32, 48), layout="NCHW", dtype="float32", mean=(0.5, 0.4, 0.3))
@@ -55,6 +56,20 @@ async def test_the_tensor_is_that_of_decoding_in_this_process() -> None:
                     here = to_tensor(decode(picture, PictureLimits(), area, enough_pixels(spec)), spec)
                     assert found.dtype == here.dtype
                     assert np.array_equal(found, here)
+
+
+async def test_every_sub_format_is_decoded_in_the_sandbox_as_in_this_process() -> None:
+    limits = PictureLimits(formats=("avif", "heic", "tiff", "jxl"))
+    made = Decoders(DecodingLimits(1, 20.0, {"PATH": os.environ["PATH"]}), limits)
+    await made.start()
+    try:
+        for maker in (pngs, bmps, gifs, coloured, lossy, optional):
+            for picture in [*maker.all_kinds()][::9]:
+                found = await tensor_of(made, picture.content, None, SCALED)
+                here = to_tensor(decode(picture.content, limits, None, enough_pixels(SCALED)), SCALED)
+                assert np.array_equal(found, here), picture.name
+    finally:
+        await made.close()
 
 
 async def test_a_bad_picture_is_refused_with_its_reason_and_costs_no_decoder() -> None:

@@ -11,12 +11,12 @@ from service.errors import ServiceError
 from service.intake.decode import Wanted, decode, decode_picture
 from service.intake.limits import PictureLimits
 from service.intake.notes import Note
-from tests.support.made_pictures import bmps, coloured, gifs, lossy, pngs, turned
+from tests.support.made_pictures import bmps, coloured, gifs, lossy, optional, pngs, turned
 from tests.support.made_pictures.made import Made
 from tests.support.shared import picture_cases
 
-LIMITS = PictureLimits()
-MODULES = (pngs, bmps, gifs, lossy, coloured, turned)
+LIMITS = PictureLimits(formats=("avif", "heic", "tiff", "jxl"))
+MODULES = (pngs, bmps, gifs, lossy, coloured, turned, optional)
 MAKERS = {module.__name__.rpartition(".")[2]: module.all_kinds for module in MODULES}
 LIBRARIES_APART = 3  # levels between two builds of libjpeg or libwebp
 TWINS = {"bmp": "base_small.png", "png_grey": "grey_onwhite.png"}  # by the beginning of a case's name
