@@ -99,6 +99,7 @@ class Reason(Enum):
     AUTHENTICATIONS_EXCEEDED = (Code.RESOURCE_EXHAUSTED, 80)
     MESSAGE_LATE = (Code.DEADLINE_EXCEEDED, 81)
     ANSWER_TOO_LARGE = (Code.INVALID_ARGUMENT, 82)
+    ENCODER_UNUSABLE = (Code.FAILED_PRECONDITION, 90)
 
     @property
     def code(self) -> Code:
@@ -110,7 +111,7 @@ class ServiceError(Exception):
     """A failure that the caller is told about.
 
     field: the request's field at fault, where one is. retry_delay_s: wait this long before trying again, where a retry
-    can help.
+    can help. logged: kept by service.engine.faults.
     """
 
     def __init__(self, reason: Reason, message: str, *, field: str = "", retry_delay_s: float | None = None) -> None:
@@ -119,6 +120,7 @@ class ServiceError(Exception):
         self.message = message
         self.field = field
         self.retry_delay_s = retry_delay_s
+        self.logged: set[tuple[str, ...]] = set()  # for which call and record it is in the log
 
 
 class SettingError(Exception):

@@ -188,7 +188,10 @@ def _look_at_encoders(settings: Settings) -> tuple[str, str]:
     registry = encoders_of(settings)
     for manifest in registry.manifests():
         registry.session(manifest)
-    return "ok", ", ".join(f"{m.id} ({m.output.dimension})" for m in registry.manifests()) + " load and run"
+    said = ", ".join(f"{m.id} ({m.output.dimension})" for m in registry.manifests()) + " load and run"
+    if registry.left_out:
+        return "warning", f"{said}; without encoder.json, left out: {', '.join(map(str, registry.left_out))}"
+    return "ok", said
 
 
 def _look_at_redis(settings: Settings) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from afterimage.client import AfterimageError, Unavailable
+from afterimage.client import AfterimageError, InternalError, Unavailable
 from service.cli.access import access
 from service.cli.audit import audit
 from service.cli.collections import collections
@@ -103,6 +103,8 @@ def _as_command_error(error: Exception) -> CommandError | None:
         )
     if isinstance(error, AfterimageError):
         hint = f" (field {error.field})" if error.field and error.field not in error.message else ""
+        if isinstance(error, InternalError) and error.request_id and error.request_id not in error.message:
+            hint += f" (request id {error.request_id})"
         return CommandError(f"{error.message}{hint}", reason=error.reason or type(error).__name__.upper())
     if isinstance(error, ServiceError):
         return CommandError(error.message, reason=error.reason.name)

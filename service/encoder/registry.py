@@ -4,6 +4,7 @@ own, which exist for their owner alone."""
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from service.encoder.session import EncoderSession, check_provider
 from service.errors import Reason, ServiceError, SettingError
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+_LOG = logging.getLogger(__name__)
 _EARLIER_FOLDER = Path(__file__).parent / "earlier"
 
 
@@ -30,8 +32,8 @@ class EncoderRegistry:
     """Manifests are read, and checksums checked, at the start; a model is loaded when it is first used."""
 
     def __init__(self, encoders_dir: Path | None, default_id: str, hardware: Hardware) -> None:
-        """Raises SettingError where a manifest is wrong, two share an id, the default does not exist, or ONNX Runtime
-        lacks the provider."""
+        """`left_out`: folders of encoders_dir without a manifest. Raises SettingError where a manifest is wrong, two
+        share an id, the default does not exist, or ONNX Runtime lacks the provider."""
         check_provider(hardware.provider)
         self._hardware = hardware
         self._lock = threading.Lock()
@@ -49,6 +51,9 @@ class EncoderRegistry:
                 raise SettingError(f"{folder}: another encoder has the id {manifest.id!r}; change one of them")
             self._found[manifest.id] = (folder, manifest)
             self._remember(folder, manifest)
+        self.left_out = _without_manifest(encoders_dir)
+        for folder in self.left_out:
+            _LOG.warning("encoders_dir: %s has no %s and is left out", folder, MANIFEST_NAME)
         if default_id not in self._found:
             raise SettingError(
                 f"default_encoder: no encoder {default_id!r}; there are {', '.join(sorted(self._found))}"
@@ -167,3 +172,10 @@ def _folders(encoders_dir: Path | None) -> list[Path]:
     if not encoders_dir.is_dir():
         raise SettingError(f"encoders_dir: {encoders_dir} is not a directory; make it or unset the setting")
     return sorted(p for p in encoders_dir.iterdir() if (p / MANIFEST_NAME).is_file())
+
+
+def _without_manifest(encoders_dir: Path | None) -> tuple[Path, ...]:
+    if encoders_dir is None:
+        return ()
+    hidden = (p for p in encoders_dir.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return tuple(sorted(p for p in hidden if not (p / MANIFEST_NAME).is_file()))

@@ -57,7 +57,8 @@ class EncoderSession:
             model = source if isinstance(source, bytes) else str(source / manifest.model)
             self._session = load_model(model, threads, provider)
         except Exception as error:  # ONNX Runtime raises a class of its own per failure
-            raise SettingError(f"encoder {manifest.id}: ONNX Runtime does not load the model: {error}") from error
+            why = str(error).strip().partition("\n")[0]
+            raise SettingError(f"encoder {manifest.id}: ONNX Runtime does not load the model: {why}") from error
         self._fixed_batch = self._check_names()
         self._check_dimension()
 
@@ -97,16 +98,22 @@ class EncoderSession:
         return batch if isinstance(batch, int) else None
 
     def trial(self, batch: int) -> NDArray[np.generic]:
-        """Tensors of the shape and dtype that the model takes, for a run whose result does not matter."""
+        """Tensors of the shape and dtype that the model takes: of a picture with a slope of brightness."""
         spec = self.manifest.input
-        return np.ones((batch, *tensor_shape(spec)), spec.dtype)
+        shape = (batch, *tensor_shape(spec))
+        slope = np.linspace(0, 255 if spec.dtype == "uint8" else 1, int(np.prod(shape[1:])))
+        return np.broadcast_to(slope.reshape(shape[1:]), shape).astype(spec.dtype)
 
     def _check_dimension(self) -> None:
         spec = self.manifest
         try:
-            found = self.run(self.trial(1)).shape[1]
+            vector = self.run(self.trial(1))[0]
         except Exception as error:
-            raise SettingError(f"encoder {spec.id}: a trial run failed: {error}") from error
+            why = str(error).strip().partition("\n")[0]
+            raise SettingError(f"encoder {spec.id}: it cannot encode a picture: {why}") from error
+        found = len(vector)
+        if not vector.any():
+            raise SettingError(f"encoder {spec.id}: the vector of a picture is all zero; is the model whole?")
         if found != spec.output.dimension:
             raise SettingError(f"encoder {spec.id}: vectors have {found} numbers, not {spec.output.dimension}")
 

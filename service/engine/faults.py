@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import structlog
+
 from index import (
     AfterimageIndexError,
     AnswerTooLarge,
@@ -22,9 +24,11 @@ from index import (
     StoreDamaged,
     StoreUnavailable,
 )
-from service.errors import Reason, ServiceError
+from service.call_facts import facts, place_in_log
+from service.errors import Code, Reason, ServiceError
 from service.tenancy.database import TenancyError
 
+_LOG = structlog.get_logger(__name__)
 _REASONS: dict[type[Exception], Reason] = {
     FilterSyntaxError: Reason.FILTER_INVALID,
     InvalidInput: Reason.ARGUMENT_INVALID,
@@ -52,10 +56,11 @@ def answer_too_large(why: str) -> ServiceError:
 
 def as_service_error(error: Exception) -> ServiceError:
     """The ServiceError for any exception; of a group, for its first. What is not expected becomes INTERNAL, without
-    its text."""
+    its text. Whatever has the code INTERNAL is in the log, once, with the ids of the call or run and of the record."""
     if isinstance(error, ExceptionGroup):
         return as_service_error(error.exceptions[0])
     if isinstance(error, ServiceError):
+        _log_internal(error, error)
         return error
     if isinstance(error, AnswerTooLarge):
         return answer_too_large(str(error))
@@ -67,7 +72,20 @@ def as_service_error(error: Exception) -> ServiceError:
             return ServiceError(reason, str(error), field=field, retry_delay_s=_RETRY_DELAY_S.get(reason))
     if isinstance(error, AfterimageIndexError | OSError):
         return ServiceError(Reason.STORE_UNAVAILABLE, "the store is not available", retry_delay_s=1.0)
-    return ServiceError(Reason.INTERNAL, "an internal error; the server's log has it under this request id")
+    unexpected = ServiceError(Reason.INTERNAL, f"an internal error; the server's log has it {place_in_log()}")
+    _log_internal(unexpected, error)
+    return unexpected
+
+
+def _log_internal(error: ServiceError, cause: Exception) -> None:
+    """Once for each call and record: pictures that are encoded together share an error."""
+    if error.reason.code is not Code.INTERNAL:
+        return
+    about = tuple(facts().get(name, "") for name in ("request_id", "run_id", "record_id"))
+    if about in error.logged or ("record_id" not in facts() and error.logged):
+        return
+    error.logged.add(about)
+    _LOG.error("internal error", reason=error.reason.name, exc_info=cause, **facts())
 
 
 @contextlib.contextmanager

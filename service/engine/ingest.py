@@ -9,6 +9,7 @@ from typing import NamedTuple
 from index import Collection, DigestMoved, Outcome, RecordWrite, Vector, WriteResult
 from index.checks import check_record
 from index.model import Attributes
+from service.call_facts import about
 from service.concurrency import few_at_a_time
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
@@ -89,13 +90,14 @@ class Ingest:
         if isinstance(record, ServiceError):
             return record
         write = RecordWrite(record.record_id, record.vector, record.product_id, record.attributes)
-        try:
-            check_record(write)
-            if record.picture is None:
-                return Renewed(write)
-            return await self._renewal.with_picture(tenant, collection, write, record.picture, known)
-        except Exception as error:
-            return as_service_error(error)
+        with about(record_id=record.record_id):
+            try:
+                check_record(write)
+                if record.picture is None:
+                    return Renewed(write)
+                return await self._renewal.with_picture(tenant, collection, write, record.picture, known)
+            except Exception as error:
+                return as_service_error(error)
 
     async def _write(
         self,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import structlog
 
 from index import Region, Vector
 from index.attributes import check_region
@@ -22,11 +23,14 @@ from service.encoder.manifest import Manifest
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
 from service.engine.workers import Workers
-from service.errors import Reason, ServiceError
+from service.errors import Reason, ServiceError, SettingError
 from service.intake.notes import Note
 from service.metrics import Metrics
 
 _MOST_MODELS = 16  # in memory at a time
+
+
+_LOG = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,17 @@ class PictureEncoder:
 
     async def start(self, encoder_id: str) -> None:
         """Starts the decoders and loads an encoder before its first use. Raises SettingError."""
-        await asyncio.gather(self.decoders.start(), self._batcher(self._encoders.manifest(encoder_id)))
+        try:
+            await asyncio.gather(self.decoders.start(), self._batcher(self._encoders.manifest(encoder_id)))
+        except ServiceError as error:
+            if error.reason is not Reason.ENCODER_UNUSABLE:
+                raise
+            raise SettingError(error.message) from None
+
+    async def try_encoder(self, encoder: Manifest) -> None:
+        """Loads an encoder, which encodes a picture of its own, unless it is loaded. Raises ServiceError
+        (ENCODER_UNUSABLE) where that fails."""
+        await self._batcher(encoder)
 
     async def encode(
         self, source: PictureSource, encoder: Manifest, purpose: Purpose, digest: bytes | None = None
@@ -146,7 +160,11 @@ class PictureEncoder:
                 self._batchers[wanted] = self._batchers.pop(wanted)  # the one used last is at the end
             else:
                 await self._make_room()
-                loaded = await self._workers.read(self._encoders.load, encoder)
+                try:
+                    loaded = await self._workers.read(self._encoders.load, encoder)
+                except SettingError as error:
+                    _LOG.error("an encoder cannot be used", encoder=encoder.id, exc_info=error)
+                    raise ServiceError(Reason.ENCODER_UNUSABLE, str(error)) from None
                 limits = BatcherLimits(loaded.execution.batch, loaded.execution.runs)
                 self._batchers[wanted] = Batcher(loaded.session.run, self._workers.model, limits)
             return self._batchers[wanted]

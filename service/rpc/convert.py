@@ -15,6 +15,7 @@ from afterimage.v1 import record_service_pb2 as records_pb
 from afterimage.v1 import types_pb2 as types_pb
 from index import Outcome, PicturePolicy, RecordPatch, Region, StoredRecord, Vector, WriteResult
 from index.model import Attributes, AttributeValue
+from service.call_facts import about
 from service.engine.faults import as_service_error
 from service.engine.ingest import Inserted, RecordInput, missing_source
 from service.engine.pictures import PictureSource
@@ -156,7 +157,8 @@ def from_results(results: Iterable[WriteResult], record_ids: Iterable[str]) -> l
 def _from_result(result: WriteResult, record_id: str) -> records_pb.RecordResult:
     message = records_pb.RecordResult(record_id=record_id, outcome=_OUTCOMES[result.outcome], sequence=result.sequence)
     if result.error is not None:
-        message.error.CopyFrom(to_record_error(as_service_error(result.error)))
+        with about(record_id=record_id):
+            message.error.CopyFrom(to_record_error(as_service_error(result.error)))
     return message
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import structlog
 
+from service import call_facts
 from service.audit.chain import Details
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Intent, Recorder
@@ -294,6 +295,7 @@ class _Call:
         return True
 
     def _start(self, context: Context) -> float:
+        call_facts.begin(request_id=self._headers.request_id, method=self._method)
         context.set_trailing_metadata(((REQUEST_ID_KEY, self._headers.request_id),))
         self._guard.metrics.calls_in_progress.inc()
         self._guard.gate.enter()
@@ -308,10 +310,7 @@ class _Call:
     def _as_error(self, failure: Exception) -> ServiceError:
         if isinstance(failure, TimeoutError):
             return ServiceError(Reason.DEADLINE, "the deadline passed before the call was done")
-        error = as_service_error(failure)
-        if error.reason is Reason.INTERNAL:
-            _LOG.error("call failed", method=self._method, request_id=self._headers.request_id, exc_info=failure)
-        return error
+        return as_service_error(failure)
 
     def _finish(self, started: float, code: str, reason: str) -> None:
         seconds = time.perf_counter() - started

@@ -13,6 +13,7 @@ from afterimage.v1 import worker_service_pb2 as pb
 from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
 from index.picture_digests import PictureDigests
 from service.background import end_task
+from service.call_facts import about
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import as_service_error
 from service.engine.looking import Look, Looking, Viewer
@@ -160,6 +161,7 @@ class _Session:
         try:
             answer = seen_of(asked.number, await self._eyes.looking.look(self._viewer, look))
         except Exception as error:
-            answer = failed_of(asked.number, as_service_error(error))
+            with about(run_id=self._taken.ref.run_id):
+                answer = failed_of(asked.number, as_service_error(error))
             release_frames(error)
         self._outgoing.put_nowait(answer)

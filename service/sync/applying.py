@@ -21,6 +21,7 @@ from index import (
     WriteResult,
 )
 from index.attributes import attributes_from_json
+from service.call_facts import about
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
 from service.engine.looking import Looking
@@ -133,9 +134,11 @@ class Applier:
         tried = 0
         while True:
             try:
-                return _Outcome(row, await self._with_picture(write, row, known))
+                with about(record_id=row.record_id):
+                    return _Outcome(row, await self._with_picture(write, row, known))
             except Exception as error:
-                failure = as_service_error(error)
+                with about(record_id=row.record_id):
+                    failure = as_service_error(error)
                 release_frames(error)
             if failure.reason is Reason.QUOTA_EXCEEDED:
                 raise failure  # the run is over: no other picture would do better
@@ -179,7 +182,7 @@ class Applier:
         for _, error in refused:
             if isinstance(error, QuotaExceeded):
                 raise error
-        bad = [replace(o, error=as_service_error(e)) for o, e in refused if not isinstance(e, DigestMoved)]
+        bad = [_refused(o, e) for o, e in refused if not isinstance(e, DigestMoved)]
         if bad:
             await self._apply([], _failures(bad), {})
         await self._count()
@@ -197,6 +200,11 @@ class Applier:
 
     def _batch(self) -> SourceBatch:
         return SourceBatch(self._job.epoch, self._job.source_id, self._job.run_id)
+
+
+def _refused(outcome: _Outcome, error: Exception) -> _Outcome:
+    with about(record_id=outcome.row.record_id):
+        return replace(outcome, error=as_service_error(error))
 
 
 def _failures(outcomes: Sequence[_Outcome]) -> list[Failure]:

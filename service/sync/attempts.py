@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from index import AfterimageIndexError, Collection, StaleEpoch
+from service import call_facts
 from service.audit.logs import AuditLogs
 from service.background import end_task
 from service.coordination.run_board import BoardAway, RunBoard, RunRef
@@ -23,7 +24,6 @@ from service.metrics import Metrics
 from service.sync.applying import Job
 from service.sync.ends import MAX_ATTEMPTS, failure, is_told, queued, retry_delay_s, supersede, unless_the_same_waits
 from service.sync.feed_files import PREFIX
-from service.sync.feeds.model import FeedError
 from service.sync.fetching import FeedFetcher
 from service.sync.ledger import Ledger, now_ms
 from service.sync.ledgers import Ledgers
@@ -159,6 +159,7 @@ class Attempts:
 
     async def _run(self, lease: Lease, ledger: Ledger, progress: Progress, looking: Looking) -> None:
         ref, engine = lease.ref, self._parts.engine
+        call_facts.begin(run_id=ref.run_id)
         started = now_ms()
         run = await engine.workers.write(
             ledger.move, ref.run_id, LIVE,
@@ -214,9 +215,9 @@ class Attempts:
             await asyncio.to_thread(ledger.move, ref.run_id, LIVE, lambda r: queued(r, message))
             await self._queue_again(lease, delay)
         else:
-            if not isinstance(error, FeedError | ServiceError | AfterimageIndexError | OSError):
-                _LOG.error("a run failed", run_id=ref.run_id, exc_info=error)
-            await self._end(ref, ledger, failure(error))
+            with call_facts.about(run_id=ref.run_id):
+                end = failure(error)
+            await self._end(ref, ledger, end)
 
     async def _end(self, ref: RunRef, ledger: Ledger, end: RunEnd) -> None:
         counts = await asyncio.to_thread(self._last_counts, ref, ledger)

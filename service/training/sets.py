@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from index.attributes import check_id
 from index.quota import Allowance, Usage
+from service.call_facts import about
 from service.concurrency import few_at_a_time
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
@@ -158,10 +159,11 @@ class TrainingSets:
             store.forget_loose(loose)
 
     async def _one(self, caller: Principal, set_uid: str, new: NewExample) -> ExampleResult:
-        try:
-            return ExampleResult(new.example_id, await self._add(caller, set_uid, new))
-        except Exception as error:
-            return ExampleResult(new.example_id, "failed", as_service_error(error))
+        with about(record_id=new.example_id):
+            try:
+                return ExampleResult(new.example_id, await self._add(caller, set_uid, new))
+            except Exception as error:
+                return ExampleResult(new.example_id, "failed", as_service_error(error))
 
     async def _add(self, caller: Principal, set_uid: str, new: NewExample) -> str:
         with translated_errors():

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable
 
 import cv2
+import grpc
 import numpy as np
 import pytest
 
@@ -20,7 +21,14 @@ from afterimage.client import (
     Region,
     Term,
 )
-from afterimage.v1 import search_service_pb2, search_service_pb2_grpc
+from afterimage.client.convert import record_input
+from afterimage.v1 import (
+    record_service_pb2,
+    record_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+    types_pb2,
+)
 from tests.support.pictures import encode, noise, png
 from tests.support.server import Server
 
@@ -73,7 +81,6 @@ BAD_RECORDS = [
     (NewRecord("a\x00b", image=GOOD), "ARGUMENT_INVALID", "record_id"),
     (NewRecord("x", image=GOOD, product_id="p" * 257), "ARGUMENT_INVALID", "product_id"),
     (NewRecord("x", image=GOOD, attributes={"Not Good": 1}), "ARGUMENT_INVALID", "attributes"),
-    (NewRecord("x", image=GOOD, attributes={"price": NAN}), "ARGUMENT_INVALID", "attributes.price"),
     (NewRecord("x", image=GOOD, attributes={"t": "y" * 1025}), "ARGUMENT_INVALID", "attributes.t"),
     (NewRecord("x", image=GOOD, attributes={f"a{n}": 1 for n in range(65)}), "ARGUMENT_INVALID", "attributes"),
 ]
@@ -88,6 +95,29 @@ def test_a_bad_record_fails_alone_with_its_reason(shop: Client, record: NewRecor
     assert bad.error.message
     assert good.outcome == "created"
     assert shop.count_records("c") == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (types_pb2.AttributeValue(number_value=NAN), "not a finite number"),
+        (types_pb2.AttributeValue(number_value=float("inf")), "not a finite number"),
+        (types_pb2.AttributeValue(), "has no value"),
+    ],
+)
+def test_an_attribute_that_this_client_would_not_send_fails_its_record_alone(
+    server: Server, shop: Client, value: types_pb2.AttributeValue, said: str
+) -> None:
+    good = record_input(NewRecord("good", image=GOOD))
+    bad = record_input(NewRecord("bad", image=GOOD))
+    bad.attributes["price"].CopyFrom(value)
+    request = record_service_pb2.InsertRecordsRequest(collection="c", records=[bad, good])
+    with grpc.insecure_channel(server.target) as channel:
+        stub = record_service_pb2_grpc.RecordServiceStub(channel)
+        first, second = stub.InsertRecords(request, metadata=shop._endpoint.metadata, timeout=30).results
+    assert (first.error.reason, first.error.field) == ("ARGUMENT_INVALID", "attributes.price")
+    assert said in first.error.message
+    assert second.outcome == record_service_pb2.WRITE_OUTCOME_CREATED
 
 
 @pytest.mark.parametrize("suffix_says", ["PNG", "WEBP", "GIF", "BMP"])
