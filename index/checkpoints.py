@@ -65,7 +65,7 @@ class Checkpoints:
     def _move(self) -> None:
         try:
             if self._connection is None:
-                self._connection = connect(self.path, self._key)
+                self._connection = connect(self.path, self._key, create=False)
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except (DatabaseError, AfterimageIndexError) as error:  # all is still in the log, and moved the next time
             _LOG.warning("the write-ahead log of a collection could not be moved into it: %s", error)

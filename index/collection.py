@@ -40,7 +40,6 @@ from index.preparing import prepare
 from index.quota import Usage
 from index.reading import facet_of
 from index.source_records import SourceRecords
-from index.sqlite import opened
 from index.store import (
     Normalised,
     creation_time_ms,
@@ -155,7 +154,8 @@ class Collection:
             records = loaded.commit.run(delete)
             sequence = loaded.upkeep.erase()
             loaded.reading.forget_earlier(loaded.view)
-            return Erasure(records, sequence, tuple(loaded.files.kept.ids()))
+            kept = (i for i in loaded.files.kept.ids() if i not in loaded.upkeep.damaged_kept)
+            return Erasure(records, sequence, tuple(kept))
 
     # ---- reading
 
@@ -219,7 +219,7 @@ class Collection:
         loaded = self.hot.loaded
         if loaded is not None:
             return loaded.stats()
-        with opened(self._place.layout.records, self._place.store_key) as connection:
+        with self._place.opened() as connection:
             created_ms, sequence = creation_time_ms(connection), read_sequence(connection)
             return CollectionStats(read_usage(connection).records, 0, sequence, created_ms, created_ms, 0)
 
@@ -230,7 +230,7 @@ class Collection:
 
     def usage(self) -> Usage:
         """How much is stored."""
-        with opened(self._place.layout.records, self._place.store_key) as connection:
+        with self._place.opened() as connection:
             return read_usage(connection)
 
     @property
@@ -291,6 +291,13 @@ class Collection:
     def kept(self) -> KeptSnapshots:
         """The snapshots that were asked for."""
         return KeptSnapshots(self._place)
+
+    def note(self) -> None:
+        """Notes in the tenant's manifest how far the collection has come, where it is in memory and changed since the
+        last note. Meant to be called every few seconds. Raises StoreUnavailable."""
+        loaded = self.hot.loaded
+        if loaded is not None:
+            loaded.note()
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the store, the memory and the files, a line each; nothing where all is well."""

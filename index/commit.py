@@ -74,6 +74,11 @@ class GroupCommit:
             raise write.error
         return write.result  # type: ignore[return-value]
 
+    @property
+    def closed(self) -> bool:
+        """Whether writes are refused."""
+        return self._failure is not None
+
     def close(self, why: StoreUnavailable) -> None:
         """Refuses all later writes with this error."""
         self._failure = why

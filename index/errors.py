@@ -23,6 +23,8 @@ AfterimageIndexError
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class AfterimageIndexError(Exception):
     """Base of all errors of the index."""
@@ -89,8 +91,13 @@ class WrongKey(AfterimageIndexError):
 
 
 class DataFault(AfterimageIndexError):
-    """A file of the data directory is missing, empty, older than it must be, or belongs elsewhere. The text names the
-    file and what to do."""
+    """A file of the data directory is missing, empty, damaged, older than it must be, or belongs elsewhere. Its tenant
+    is not served. path: the file; problem: what is wrong, as the end of a sentence that begins with the file's name.
+    alone: the damage is within a collection's database, so that the others are served."""
+
+    def __init__(self, path: Path, problem: str, *, alone: bool = False) -> None:
+        super().__init__(f"{path} {problem}; `afterimage doctor` tells more, `afterimage doctor --repair` mends it")
+        self.path, self.problem, self.alone = path, problem, alone
 
 
 class UnsupportedFormat(AfterimageIndexError):

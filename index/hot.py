@@ -17,7 +17,7 @@ from index.building import Builders
 from index.errors import AfterimageIndexError, StoreUnavailable
 from index.loaded import LoadedCollection
 from index.place import Place
-from index.sqlite import Connection, opened
+from index.sqlite import Connection
 from index.transaction import Transaction
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Hot:
         """As `read`, but a cold collection stays cold."""
         if self.loaded is not None:
             return self.read(body)
-        with opened(self.place.layout.records, self.place.store_key) as connection:
+        with self.place.opened() as connection:
             return body(connection)
 
     def write(self, body: Callable[[Transaction], T]) -> T:

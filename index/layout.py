@@ -7,11 +7,14 @@ DATA/
   registry.db                             tenants and API keys (encrypted)
   objects/<tenant>/<home>/<object>        what a tenant wants kept, sealed, unless a bucket is set
   redis/                                  files of the embedded Redis
+  tenants/<tenant>/manifest.db            what must be in the directory (encrypted)
   tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
   tenants/<tenant>/sync.db                sources of catalogues and their runs (encrypted)
   tenants/<tenant>/audit.db               what was done with the tenant (encrypted)
   tenants/<tenant>/training.db            training sets, trainings and models of its own (encrypted)
   tenants/<tenant>/staging/<run>.db       what a feed says, while a run applies it (encrypted)
+  tenants/<tenant>/retained/<home>/kept-<id>/ copies that somebody asked for, of collections that are gone
+  tenants/<tenant>/set-aside/             what was found and not listed, or could not be read
   tenants/<tenant>/<collection>/records.db    the truth (encrypted)
   tenants/<tenant>/<collection>/snapshot-<sequence>/    derived: what is in memory
   tenants/<tenant>/<collection>/kept-<id>/              a copy that somebody asked for: manifest.json, records.db
@@ -80,8 +83,21 @@ class TenantLayout:
     root: Path
 
     @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.db"
+
+    @property
     def collections(self) -> Path:
         return self.root / "collections.db"
+
+    @property
+    def retained(self) -> Path:
+        """Kept snapshots of collections that are gone, below the home of each."""
+        return self.root / "retained"
+
+    @property
+    def set_aside(self) -> Path:
+        return self.root / "set-aside"
 
     @property
     def sync(self) -> Path:
@@ -104,6 +120,8 @@ class TenantLayout:
 
     def collection_uids(self) -> list[str]:
         """Uids of the collection directories on disk, whether or not `collections.db` knows them."""
+        if not self.root.is_dir():
+            return []
         return sorted(p.name for p in self.root.iterdir() if p.is_dir() and _UID.fullmatch(p.name))
 
 
@@ -143,6 +161,8 @@ class CollectionLayout:
 
     def kept_snapshots(self) -> list[Path]:
         """Directories of snapshots that somebody asked for."""
+        if not self.root.is_dir():
+            return []
         return sorted(p for p in self.root.iterdir() if p.name.startswith("kept-") and p.is_dir())
 
     def leftovers(self) -> list[Path]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
 from index.building import Builders
 from index.checkpoints import Checkpoints
 from index.commit import GroupCommit
-from index.errors import AfterimageIndexError, StoreDamaged, StoreUnavailable
+from index.errors import AfterimageIndexError, DataFault, StoreDamaged, StoreUnavailable
 from index.kept import KeptSnapshots
 from index.learning import Frame, QueryMean
 from index.model import CollectionStats
@@ -18,8 +19,11 @@ from index.reading import Reading
 from index.rows import Rows, memory_of
 from index.schema import MIGRATIONS
 from index.snapshot import SnapshotFiles, new_lineage
-from index.sqlite import connect, migrate, store_errors
-from index.store import creation_time_ms, read_learnt, read_sequence
+from index.sqlite import Connection, DatabaseError, migrate, store_errors
+from index.storage.entries import Entry, told_of
+from index.storage.listed import ListedDatabase
+from index.storage.numbering import begin_number
+from index.store import creation_time_ms, read_learnt, read_range
 from index.upkeep import Files, State, Stored, Upkeep, replay
 from index.view import View
 
@@ -34,29 +38,36 @@ class LoadedCollection:
     damage: StoreDamaged | None
 
     def __init__(self, place: Place, builders: Builders) -> None:
-        """Opens, or makes, the collection. Raises WrongKey, UnsupportedFormat, StoreDamaged or StoreUnavailable."""
-        spec, self.damage = place.spec, None
-        self.connection = connect(place.layout.records, place.store_key)
+        """Opens the collection. Raises DataFault, UnsupportedFormat, StoreDamaged or StoreUnavailable."""
+        self.damage = None
+        self.connection = place.open()
         try:
-            with store_errors(place.layout.records):
-                migrate(self.connection, MIGRATIONS, "the collection database")
-                self.readers = ReaderPool(place.layout.records, place.store_key, self._note_damage)
-                queries = QueryMean(spec.dimension, read_learnt(self.connection, "queries"))
-                self.reading = Reading(self.readers, spec.encoder_fingerprint, queries)
-                snapshots = SnapshotFiles(place.layout, place.key, spec)
-                self._created_ms = creation_time_ms(self.connection)
-                self.damaged_snapshots: list[Path] = []
-                self.state = self._load(snapshots, spec.dimension)
-                self._checkpoints = Checkpoints(self.connection, place.layout.records, place.store_key)
-                rows, allowance = lambda: self.state.rows, place.allowance
-                self.commit = GroupCommit(self.connection, spec.encoder_fingerprint, rows, self._checkpoints, allowance)
-                self.files = Files(snapshots, KeptSnapshots(place))
-                stored = Stored(self.connection, self.commit, self.readers, self._checkpoints)
-                self.upkeep = Upkeep(self.state, stored, self.files, builders, queries)
-                self.upkeep.learning.allowed = queries.wanted = spec.learning
+            with place.reporting(), store_errors(place.layout.records):
+                _prepare(self.connection, place)
+                self._open(place, builders)
         except BaseException:
             self.connection.close()
             raise
+
+    def _open(self, place: Place, builders: Builders) -> None:
+        spec, self._listing = place.spec, place.listing
+        self.readers = ReaderPool(place.layout.records, place.store_key, self._note_damage)
+        queries = QueryMean(spec.dimension, read_learnt(self.connection, "queries"))
+        self.reading = Reading(self.readers, spec.encoder_fingerprint, queries)
+        snapshots = SnapshotFiles(place)
+        self._created_ms = creation_time_ms(self.connection)
+        self.damaged_snapshots: list[Path] = []
+        self.state = self._load(snapshots, spec.dimension)
+        self._checkpoints = Checkpoints(self.connection, place.layout.records, place.store_key)
+        self.commit = GroupCommit(
+            self.connection, spec.encoder_fingerprint, lambda: self.state.rows, self._checkpoints, place.allowance
+        )
+        self.files = Files(snapshots, KeptSnapshots(place))
+        stored = Stored(self.connection, self.commit, self.readers, self._checkpoints)
+        self.upkeep = Upkeep(self.state, stored, self.files, builders, queries)
+        self.upkeep.learning.allowed = queries.wanted = spec.learning
+        self._database = ListedDatabase(self.connection, self._listing.manifest, self._listing.thing.name)
+        self.files.kept.tidy()
 
     @property
     def view(self) -> View:
@@ -92,7 +103,18 @@ class LoadedCollection:
                 self.upkeep.snapshot()
         except (OSError, AfterimageIndexError) as error:
             _LOG.warning("no snapshot at closing, the next start reads the store instead: %s", error)
+        self.note()
         self.abandon()
+
+    def note(self) -> None:
+        """Notes in the tenant's manifest how far the database has come."""
+        with self.commit.lock:
+            if self.commit.closed:
+                return
+            try:
+                self._database.note(flush=False, records=self.view.records, sequence=self.view.sequence)
+            except (DatabaseError, StoreUnavailable, DataFault) as error:
+                _LOG.warning("the manifest did not hear how far a collection has come: %s", error)
 
     def abandon(self) -> None:
         """Closes without a snapshot, for a collection whose files are about to be deleted."""
@@ -111,7 +133,7 @@ class LoadedCollection:
 
     def _load(self, snapshots: SnapshotFiles, dimension: int) -> State:
         frame = Frame.from_bytes(read_learnt(self.connection, "frame"))
-        loaded, self.damaged_snapshots = snapshots.load_newest(read_sequence(self.connection), frame)
+        loaded, self.damaged_snapshots = snapshots.load_newest(read_range(self.connection), frame)
         for path in self.damaged_snapshots:
             _LOG.warning("snapshot %s failed its checks; it is set aside and rebuilt from the store", path.name)
         if loaded is None:
@@ -122,3 +144,17 @@ class LoadedCollection:
                 _LOG.warning("a snapshot's base cannot be used and is built anew: %s", loaded.without_base)
         replay(state.rows, self.connection, state.snapshot_sequence)
         return state
+
+
+def _prepare(connection: Connection, place: Place) -> None:
+    """Brings the database to the newest format, and writes down whose it is, for the day that nobody else knows."""
+    migrate(connection, MIGRATIONS, str(place.layout.records))
+    told = json.dumps(told_of(Entry(place.layout.root.name, place.home, place.spec)), sort_keys=True)
+    row = connection.execute("SELECT value FROM meta WHERE name = 'collection'").fetchone()
+    if row is None or row[0] != told:
+        connection.execute("BEGIN IMMEDIATE")
+        begin_number(connection)
+        connection.execute(
+            "INSERT INTO meta VALUES ('collection', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (told,)
+        )
+        connection.execute("COMMIT")

@@ -32,7 +32,7 @@ class ReaderPool:
         refuses, StoreDamaged where a page that is read is damaged."""
         with self._permits:
             self.check_open()
-            connection = self._idle.pop() if self._idle else connect(self._path, self._key)
+            connection = self._idle.pop() if self._idle else connect(self._path, self._key, create=False)
             try:
                 connection.execute("BEGIN")
                 yield connection

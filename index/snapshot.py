@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -23,13 +24,12 @@ from typing import Any
 
 from index.base import Base
 from index.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypted_frames, plain_size
-from index.errors import SnapshotDamaged
+from index.errors import DataFault, SnapshotDamaged
 from index.faiss_index import FAISS_VERSION
 from index.halves import Halves
-from index.layout import CollectionLayout
 from index.learning import Frame
-from index.model import CollectionSpec
 from index.payloads import CHUNK_ROWS
+from index.place import Place
 from index.rows import Rows
 from index.snapshot_parts import (
     SKETCHES,
@@ -41,10 +41,12 @@ from index.snapshot_parts import (
     pack_vectors,
     sketched_from,
 )
-from index.synced import mapped_file, replace_directory, synced_file, write_synced
+from index.store import SequenceRange
+from index.synced import mapped_file, remove_tree, rename, replace_directory, synced_file, write_synced
 from index.turns import pause
 from index.view import View
 
+_LOG = logging.getLogger(__name__)
 FORMAT = 3
 MANIFEST = "manifest.json"
 _ROWS, _COLUMNS, _BASE = "rows.enc", "columns.enc", "base.enc"
@@ -64,11 +66,12 @@ class Loaded:
 class SnapshotFiles:
     """Writes, checks and loads the snapshots of one collection."""
 
-    def __init__(self, layout: CollectionLayout, key: bytes, spec: CollectionSpec) -> None:
-        self._layout = layout
-        self._key = derive_key(key, "snapshot")
-        self._mac_key = derive_key(key, "snapshot manifest")
-        self._spec = spec
+    def __init__(self, place: Place) -> None:
+        self._layout, self._uid = place.layout, place.layout.root.name
+        self._key = derive_key(place.key, "snapshot")
+        self._mac_key = derive_key(place.key, "snapshot manifest")
+        self._spec = place.spec
+        self._listed_macs = frozenset(place.listing.thing.told.get("snapshots", ()))
 
     def write(self, view: View, lineage: str) -> Path:
         """Writes a snapshot of `view`, erased rows as zeros; deletes older ones. `lineage`: random, the same as long as
@@ -90,30 +93,42 @@ class SnapshotFiles:
             write_synced(folder / MANIFEST, json.dumps({**manifest, "mac": self._mac(manifest)}, indent=1).encode())
         for _, older in self._layout.snapshots():
             if older != final:
-                shutil.rmtree(older)
+                remove_tree(older)
         return final
 
-    def load_newest(self, store_sequence: int, frame: Frame | None) -> tuple[Loaded | None, list[Path]]:
-        """The newest snapshot that passes its checks, and the damaged ones that were set aside on the way. One that is
-        newer than the store (whose last write is `store_sequence`) counts as damaged: it belongs to another store.
-        One whose rows are not seen from `frame` was overtaken by a crash, and is passed over."""
+    def load_newest(self, store: SequenceRange, frame: Frame | None) -> tuple[Loaded | None, list[Path]]:
+        """The newest snapshot that passes its checks, and the damaged ones that were set aside on the way. One from
+        before deletions that the store has forgotten counts as damaged: it would bring them back. One whose rows are
+        not seen from `frame` was overtaken by a crash, and is passed over. Raises DataFault where a snapshot of this
+        collection is newer than the store: the store is an older copy."""
         damaged: list[Path] = []
         for leftover in self._layout.leftovers():
             shutil.rmtree(leftover)
         for _, path in self._layout.snapshots():
             try:
+                sequence = self._manifest(path)["sequence"]
+                if sequence > store.last:
+                    raise DataFault(
+                        self._layout.records,
+                        f"is an older copy: its last write has number {store.last}, that of {path.name} {sequence}",
+                    )
+                if sequence < store.forgotten:
+                    raise SnapshotDamaged(f"{path.name} is from before deletions that the store has forgotten")
                 loaded = self.load(path, frame)
-                if loaded is None:
-                    continue
-                if loaded.sequence > store_sequence:
-                    raise SnapshotDamaged(f"{path.name} is newer than the store")
-                return loaded, damaged
-            except SnapshotDamaged:
-                aside = self._layout.damaged(path)
-                shutil.rmtree(aside, ignore_errors=True)
-                path.rename(aside)
-                damaged.append(aside)
+                if loaded is not None:
+                    return loaded, damaged
+            except SnapshotDamaged as error:
+                _LOG.warning("%s: a snapshot failed its checks: %s", self._layout.root.name, error)
+                damaged.append(self._set_aside(path))
         return None, damaged
+
+    def _set_aside(self, path: Path) -> Path:
+        aside, number = self._layout.damaged(path), 1
+        while aside.exists():
+            number += 1
+            aside = aside.with_name(f"{self._layout.damaged(path).name}-{number}")
+        rename(path, aside)
+        return aside
 
     def load(self, path: Path, frame: Frame | None) -> Loaded | None:
         """Checks a snapshot and loads it; None where its rows are seen from another frame. Raises SnapshotDamaged."""
@@ -183,6 +198,7 @@ class SnapshotFiles:
     def _head(self, view: View, lineage: str) -> dict[str, Any]:
         return {
             "format": FORMAT,
+            "collection": self._uid,
             "sequence": view.sequence,
             "rows": view.count,
             "base_rows": view.base_rows,
@@ -210,6 +226,9 @@ class SnapshotFiles:
             raise SnapshotDamaged(f"{path.name}: the manifest has no MAC")
         if not hmac.compare_digest(manifest["mac"].encode(), self._mac(manifest).encode()):
             raise SnapshotDamaged(f"{path.name}: the manifest was changed")
+        listed = manifest["mac"] in self._listed_macs  # it was made when snapshots did not say whose they are
+        if manifest.get("collection", self._uid if listed else "") != self._uid:
+            raise SnapshotDamaged(f"{path.name}: it is of another collection")
         for name, value in (("format", FORMAT), ("encoder_fingerprint", self._spec.encoder_fingerprint)):
             if manifest.get(name) != value:
                 raise SnapshotDamaged(f"{path.name}: {name} is not what it must be")

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlcipher3 import dbapi2
 
-from index.errors import StoreDamaged, StoreUnavailable, UnsupportedFormat, WrongKey
+from index.errors import DataFault, StoreDamaged, StoreUnavailable, UnsupportedFormat, WrongKey
 from index.page_format import FORMATS, PageFormat, format_of
 
 Connection = Any
@@ -23,17 +23,22 @@ BUSY_TIMEOUT_S = 10.0
 _DAMAGE = (dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB)
 
 
-def connect(path: Path, key: bytes, pages: PageFormat | None = None) -> Connection:
+def connect(path: Path, key: bytes, pages: PageFormat | None = None, *, create: bool = True) -> Connection:
     """Opens, or makes, a database. Usable from any one thread at a time. pages: of a new one, None: the newest.
+    create: whether one is made where there is none.
 
-    Raises WrongKey where the key does not fit, StoreUnavailable where the file cannot be opened.
+    Raises WrongKey where the key does not fit, StoreUnavailable where the file cannot be opened, DataFault where it is
+    missing or empty although it must be there, or damaged.
     """
     for plain in (bytes, type(None)):  # else the module looks for an adapter of each in vain, which takes it 0.7 µs
         dbapi2.register_adapter(plain, _as_it_is)
+    if not create or path.is_dir():
+        check_there(path)
     try:
         connection = dbapi2.connect(
-            str(path), isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S, cached_statements=64
-        )
+            f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, isolation_level=None,
+            check_same_thread=False, timeout=BUSY_TIMEOUT_S, cached_statements=64,
+        )  # fmt: skip
     except dbapi2.Error as error:
         raise StoreUnavailable(f"{path.name}: {error}") from error
     try:
@@ -56,7 +61,7 @@ def connect(path: Path, key: bytes, pages: PageFormat | None = None) -> Connecti
 def opened(path: Path, key: bytes) -> Iterator[Connection]:
     """A connection for one use. Raises as `connect` does, and in place of what SQLite raises inside StoreDamaged or
     StoreUnavailable."""
-    connection = connect(path, key)
+    connection = connect(path, key, create=False)
     try:
         with store_errors(path):
             yield connection
@@ -89,6 +94,16 @@ def is_disk_full(error: BaseException) -> bool:
 
 def _primary_code(error: BaseException) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def check_there(path: Path) -> None:
+    """Raises DataFault unless there is a file that is not empty."""
+    if not path.exists():
+        raise DataFault(path, "is missing")
+    if not path.is_file():
+        raise DataFault(path, "is not a file")
+    if path.stat().st_size == 0:
+        raise DataFault(path, "is empty")
 
 
 def set_format(connection: Connection, pages: PageFormat, database: str = "main") -> None:
@@ -126,7 +141,9 @@ def migrate(connection: Connection, migrations: Sequence[str], what: str) -> Non
     newest = len(migrations)
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > newest:
-        raise UnsupportedFormat(f"{what} has format {found}; this version knows {newest} at most")
+        raise UnsupportedFormat(
+            f"{what} has format {found}; this version knows {newest} at most: use a newer version of Afterimage"
+        )
     for version in range(found, newest):
         connection.execute("BEGIN IMMEDIATE")
         try:

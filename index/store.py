@@ -43,6 +43,20 @@ def read_sequence(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
+class SequenceRange(NamedTuple):
+    """last: number of the last write; forgotten: deletions up to this one are not remembered any more, so that rows
+    from before it cannot be brought up to date."""
+
+    last: int
+    forgotten: int
+
+
+def read_range(connection: Connection) -> SequenceRange:
+    """Which sequence numbers the database can bring rows up to date from."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'forgotten'").fetchone()
+    return SequenceRange(read_sequence(connection), int(row[0]) if row else 0)
+
+
 def read_usage(connection: Connection) -> Usage:
     """How much is stored."""
     found = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('records', 'bytes')").fetchall())
@@ -192,8 +206,15 @@ def write_learnt(connection: Connection, name: str, value: bytes) -> None:
 
 
 def forget_tombstones(connection: Connection, up_to: int) -> None:
-    """Drops tombstones that no kept snapshot needs any more."""
-    connection.execute("DELETE FROM tombstones WHERE sequence <= ?", (up_to,))
+    """Drops tombstones that no snapshot needs any more, and notes up to which."""
+    connection.execute("BEGIN IMMEDIATE")
+    dropped = connection.execute("DELETE FROM tombstones WHERE sequence <= ?", (up_to,)).rowcount
+    if dropped:
+        connection.execute(
+            "INSERT INTO meta VALUES ('forgotten', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (str(up_to),),
+        )
+    connection.execute("COMMIT")
 
 
 def _columns(vectors: bool) -> str:

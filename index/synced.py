@@ -5,12 +5,14 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from index.layout import TEMPORARY_PREFIX
+from index.storage.steps import step
 
 
 @contextmanager
@@ -24,9 +26,8 @@ def replace_directory(final: Path) -> Iterator[Path]:
         yield temporary
         sync_directory(temporary)
         if final.exists():
-            shutil.rmtree(final)
-        temporary.rename(final)
-        sync_directory(final.parent)
+            remove_tree(final)
+        rename(temporary, final)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -48,6 +49,44 @@ def remove_directory(path: Path) -> None:
     path.rename(going)
     sync_directory(path.parent)
     shutil.rmtree(going)
+
+
+def rename(path: Path, target: Path) -> None:
+    """Gives a file or directory another name, in the place of a file of that name. Raises OSError."""
+    step(f"before {target.name} takes its name")
+    path.rename(target)
+    sync_directory(target.parent)
+    if path.parent != target.parent:
+        sync_directory(path.parent)
+    step(f"{target.name} has its name")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a file under another name, and puts it in the place of what is there. Raises OSError."""
+    temporary = path.with_name(TEMPORARY_PREFIX + path.name)
+    write_synced(temporary, content)
+    rename(temporary, path)
+
+
+def remove_tree(path: Path) -> None:
+    """Removes a directory and all in it; one that a crash left half removed, too. Raises OSError."""
+    step(f"before {path.name} is removed")
+    if path.exists():
+        shutil.rmtree(path)
+        sync_directory(path.parent)
+    step(f"{path.name} is removed")
+
+
+def set_aside(path: Path, folder: Path) -> Path:
+    """Moves a file or directory into `folder`, where nobody looks, under its name and the time; returns where it is
+    now. Raises OSError."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    target, number = folder / f"{stamp}-{path.name}", 1
+    while target.exists():
+        target, number = folder / f"{stamp}-{number}-{path.name}", number + 1
+    rename(path, target)
+    return target
 
 
 def mapped_file(path: Path) -> memoryview:

@@ -1,36 +1,52 @@
 """A tenant's directory: which collections there are, and opening them on first use.
 
-`collections.db`, encrypted with the tenant's key, says which collections exist. A directory that it does not list is
-reported and left as it is: nothing is removed that no call asked for.
+`collections.db`, encrypted with the tenant's key, names the collections; `manifest.db` lists what must be there. What a
+crash cut off is settled at opening; what is not listed is reported and left as it is; what is listed and not there is a
+DataFault: nothing of the tenant is served until somebody has looked at it.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import shutil
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from index.attributes import check_id
 from index.collection import Collection
 from index.crypto import derive_key
-from index.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
+from index.errors import (
+    AfterimageIndexError,
+    CollectionExists,
+    CollectionNotFound,
+    DataFault,
+    InvalidInput,
+    StoreDamaged,
+    WrongKey,
+)
 from index.hot import HotCollections
-from index.kept import check_files, copy_database, move_kept, spec_of
-from index.layout import TenantLayout, new_uid
+from index.kept import KeptSnapshots, check_files, copy_database, spec_of
+from index.layout import CollectionLayout, TenantLayout, new_uid
 from index.model import CollectionSpec, PicturePolicy
 from index.pictures import Copies, Dropped, read_copies
-from index.place import Place
+from index.place import Listing, Place
 from index.quota import Allowance, Usage
-from index.roster import Entry, Roster
-from index.sqlite import opened
-from index.synced import make_directory
+from index.roster import Roster
+from index.schema import MIGRATIONS
+from index.sqlite import DatabaseError, connect, migrate
+from index.storage.entries import Entry, records_name, told_of
+from index.storage.inspection import file_faults, remarks
+from index.storage.manifest import State, Thing, salt_of
+from index.storage.opening import open_manifest
+from index.storage.retained import RetainedSnapshots
+from index.storage.settling import Settling, remove_collection
+from index.synced import make_directory, sync_directory
 
+_LOG = logging.getLogger(__name__)
 MAX_DIMENSION = 8192
 MAX_DESCRIPTION_BYTES = 1024
-_LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -45,27 +61,35 @@ class TenantDirectory:
         self.allowance = Allowance(self._measure)
         self._lock = threading.RLock()
         make_directory(layout.root)
-        _check_list(layout)
-        self._roster = Roster(layout.collections, key)
+        self.fault: DataFault | None = None
+        self._manifest = open_manifest(layout, key)
+        self._roster = Roster(layout.collections, key, self._manifest)
         entries = self._roster.entries()
+        things = Settling(layout, self._manifest, entries).run()
+        for fault in file_faults(layout, things):
+            raise fault
         self._uids = {e.spec.name: e.uid for e in entries}
-        self._collections = {e.spec.name: self._collection_of(e) for e in entries}
-        self._report_unlisted()
+        self._collections = {e.spec.name: self._collection_of(e, things[records_name(e.uid)]) for e in entries}
+        self.remarks = tuple(remarks(layout, things, {e.home: e.uid for e in entries}))
+        for remark in self.remarks:
+            _LOG.warning("%s", remark)
 
     def create(self, spec: CollectionSpec) -> Collection:
         """Makes a collection. Raises InvalidInput, CollectionExists or QuotaExceeded."""
         check_spec(spec)
         with self._lock:
+            self._check_sound()
             if spec.name in self._collections:
                 raise CollectionExists(f"collection {spec.name!r} exists")
             self.allowance.check_collections(len(self._collections) + 1)
-            uid = new_uid()
-            layout = self._layout.collection(uid)
-            make_directory(layout.root)
-            return self._adopt(uid, spec)
+            entry = self._announced(spec)
+            with closing(connect(self._layout.collection(entry.uid).records, self._store_key)) as database:
+                migrate(database, MIGRATIONS, "the collection database")
+            return self._enter(entry)
 
     def collection(self, name: str) -> Collection:
-        """A collection. Raises CollectionNotFound."""
+        """A collection. Raises CollectionNotFound, or DataFault where something is wrong with the tenant's files."""
+        self._check_sound()
         found = self._collections.get(name)
         if found is None:
             raise CollectionNotFound(f"no collection {name!r}")
@@ -89,8 +113,7 @@ class TenantDirectory:
             if policy is not collection.spec.picture_policy:
                 version = collection.spec.policy_version + 1
                 spec = replace(collection.spec, picture_policy=policy, policy_version=version)
-                self._roster.change(spec)
-                collection.take_over(spec)
+                self._change(collection, spec)
             return collection, dropped
 
     def deserted(self) -> list[str]:
@@ -117,35 +140,71 @@ class TenantDirectory:
                 learning=before.learning if learning is None else learning,
                 partial=before.partial if partial is None else partial,
             )
-            self._roster.change(spec)
-            collection.take_over(spec)
+            self._change(collection, spec)
             return collection
 
-    def delete(self, name: str) -> None:
-        """Deletes a collection and all its files, for good. Raises CollectionNotFound."""
+    def _change(self, collection: Collection, spec: CollectionSpec) -> None:
+        self._roster.change(spec)
+        collection.take_over(spec)
+        self._manifest.note(records_name(self._uids[spec.name]), 0, **told_of(self._entry_of(spec.name)))
+
+    def delete(self, name: str, *, with_kept: bool = False) -> None:
+        """Deletes a collection and all its files, for good; `with_kept`: its kept snapshots, too, which are retained
+        else. Raises CollectionNotFound, or OSError where what was deleted cannot be erased from what is retained."""
         with self._lock:
             collection = self.collection(name)
+            if not with_kept and collection.kept.ids():
+                _erased_from(collection)
+            thing = self._goes(name, with_kept=with_kept)
             self._roster.remove(name, collection.pictures.home if collection.spec.may_have_copies else "")
             del self._collections[name]
-            uid = self._uids.pop(name)
+            self._uids.pop(name)
             collection.abandon()
-            shutil.rmtree(self._layout.collection(uid).root)
+            remove_collection(self._layout, self._manifest, thing, None)
             self.allowance.forget()
+
+    def _goes(self, name: str, *, with_kept: bool = False) -> Thing:
+        """Notes in the manifest that the directory of a collection goes."""
+        entry = self._entry_of(name)
+        thing = Thing(records_name(entry.uid), State.DELETING, told={**told_of(entry), "with_kept": with_kept})
+        self._manifest.put(thing)
+        return thing
+
+    def kept(self, name: str) -> KeptSnapshots | RetainedSnapshots:
+        """The kept snapshots of a collection, or, where it is gone, those that are retained of collections of that
+        name. Raises CollectionNotFound where there are neither."""
+        self._check_sound()
+        if name in self._collections:
+            return self._collections[name].kept
+        retained = RetainedSnapshots([self._retained(home) for home in self._homes_retained()], name)
+        if not retained.list():
+            raise CollectionNotFound(f"no collection {name!r}")
+        return retained
+
+    def _homes_retained(self) -> list[str]:
+        return sorted(p.name for p in self._layout.retained.iterdir()) if self._layout.retained.is_dir() else []
+
+    def _retained(self, home: str) -> KeptSnapshots:
+        layout, spec = CollectionLayout(self._layout.retained / home), CollectionSpec("", "", "", 1)
+        listing = Listing(self._manifest, Thing(home), self._stop)
+        return KeptSnapshots(Place(layout, self._key, spec, listing, home=home))
 
     def restore(self, name: str, snapshot_id: str, target: str, *, replacing: bool = False) -> Collection:
         """Makes the collection `target` of a snapshot of collection `name`, under the policy for pictures that that has
-        now. With `replacing` it takes the place of the collection of that name, whose snapshots it takes over, and
-        whose copies of pictures where it is `name` itself; else it has none.
+        now; where it is gone, under the default one. With `replacing` it takes the place of the collection of that
+        name, whose snapshots it takes over, and whose copies of pictures where it is `name` itself; else it has none.
 
         Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged, CollectionExists, InvalidInput or OSError.
         """
-        source = self.collection(name)
-        snapshot, database = source.kept.checked(snapshot_id)
-        source.clear_kept()
-        spec = replace(
-            spec_of(snapshot, target), picture_policy=source.spec.picture_policy,
-            policy_version=source.spec.policy_version, partial=source.spec.partial,
-        )  # fmt: skip
+        source = self._collections.get(name)
+        kept = self.kept(name)
+        snapshot, database = kept.checked(snapshot_id)
+        spec = spec_of(snapshot, target)
+        if source is not None:
+            if _erased_from(source):  # the file that was checked may be another one now
+                snapshot, database = kept.checked(snapshot_id)
+            policy, version = source.spec.picture_policy, source.spec.policy_version
+            spec = replace(spec, picture_policy=policy, policy_version=version, partial=source.spec.partial)
         return self.adopt_copy(database, spec, replacing=replacing)
 
     def adopt_snapshot(self, folder: Path, key: bytes, target: str) -> Collection:
@@ -161,15 +220,14 @@ class TenantDirectory:
         tenant's. Raises CollectionExists, QuotaExceeded, InvalidInput, WrongKey or OSError."""
         check_spec(spec)
         with self._lock:
-            if spec.name in self._collections and not replacing:
+            self._check_sound()
+            old = self._collections.get(spec.name)
+            if old is not None and not replacing:
                 raise CollectionExists(f"collection {spec.name!r} exists")
             self.allowance.check_collections(len(self._collections.keys() | {spec.name}))
-            uid = new_uid()
-            layout = self._layout.collection(uid)
-            make_directory(layout.root)
-            copy_database(database, key or self._key, layout.records, self._key)
-            old = self._collections.pop(spec.name, None)
-            made = self._adopt(uid, spec, replaced=old, copied=True)
+            entry = self._announced(spec, old)
+            copy_database(database, key or self._key, self._layout.collection(entry.uid).records, self._key)
+            made = self._enter(entry, old, copied=True)
             self.allowance.forget()
             return made
 
@@ -186,6 +244,8 @@ class TenantDirectory:
             self._collections = {**self._collections, one: second, other: first}
             first.take_over(replace(first.spec, name=other))
             second.take_over(replace(second.spec, name=one))
+            for name in (one, other):
+                self._manifest.note(records_name(self._uids[name]), 0, **told_of(self._entry_of(name)))
 
     def unsettled(self) -> list[Collection]:
         """Collections that a crash left open: rows that died may still be in their files."""
@@ -200,11 +260,27 @@ class TenantDirectory:
         """The collections that are in memory now."""
         return [c for c in list(self._collections.values()) if c.hot.loaded is not None]
 
+    def note(self) -> None:
+        """Notes in the manifest how far the collections in memory have come. Meant to be called every few seconds."""
+        for collection in self.hot():
+            try:
+                collection.note()
+            except (OSError, AfterimageIndexError) as error:
+                _LOG.warning("the manifest did not hear how far a collection has come: %s", error)
+        self._flush()
+
     def close(self) -> None:
         """Closes all collections, each with a snapshot where it changed."""
         with self._lock:
             for collection in self._collections.values():
                 collection.close()
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            self._manifest.flush()
+        except (OSError, AfterimageIndexError, DatabaseError) as error:
+            _LOG.warning("the manifest could not be brought up to date: %s", error)
 
     def abandon(self) -> None:
         """Closes without snapshots, for a tenant whose files are about to be deleted."""
@@ -212,58 +288,91 @@ class TenantDirectory:
             for collection in self._collections.values():
                 collection.abandon()
 
-    def _adopt(
-        self, uid: str, spec: CollectionSpec, replaced: Collection | None = None, *, copied: bool = False
-    ) -> Collection:
-        """Enters a collection whose directory is there, in the place of another. The caller holds the lock."""
-        before = self._uids.get(spec.name)
+    def _announced(self, spec: CollectionSpec, replaced: Collection | None = None) -> Entry:
+        """A new collection, listed as one that is being made; its directory is there."""
+        uid = new_uid()
         entry = Entry(uid, replaced.pictures.home if replaced is not None else uid, spec)
-        collection = self._collection_of(entry)
-        with collection.hot:  # makes its database
+        self._manifest.put(Thing(records_name(uid), State.CREATING, told=told_of(entry)))
+        make_directory(self._layout.collection(uid).root)
+        return entry
+
+    def _enter(self, entry: Entry, replaced: Collection | None = None, *, copied: bool = False) -> Collection:
+        """Enters a collection whose database is there, in the place of another. The caller holds the lock."""
+        spec, layout = entry.spec, self._layout.collection(entry.uid)
+        sync_directory(layout.root)
+        thing = Thing(records_name(entry.uid), State.CREATING, salt_of(layout.records), told=told_of(entry))
+        collection = self._collection_of(entry, thing)
+        with collection.hot:  # that it can be loaded is known before anything is given up for it
             pass
-        if replaced is not None:
-            replaced.abandon()
         if copied or spec.picture_policy is not PicturePolicy.DISCARD:
             collection.pictures.apply(spec.picture_policy)
+        before = self._uids.get(spec.name)
+        if replaced is not None:
+            replaced.abandon()
         if copied:
             collection.pictures.settle(self._copies(before, replaced))
+        gone = self._goes(spec.name) if replaced is not None else None
         self._roster.enter(entry)
-        self._uids[spec.name], self._collections[spec.name] = uid, collection
-        if replaced is not None and before is not None:
-            move_kept(self._layout.collection(before), self._layout.collection(uid))
-            shutil.rmtree(self._layout.collection(before).root)
+        self._uids[spec.name], self._collections[spec.name] = entry.uid, collection
+        self._manifest.later(replace(thing, state=State.PRESENT))
+        if gone is not None:
+            remove_collection(self._layout, self._manifest, gone, entry.uid)
         return collection
 
     def _copies(self, uid: str | None, replaced: Collection | None) -> Copies:
         """The copies of pictures of a collection that is closed."""
         if uid is None or replaced is None or not replaced.spec.may_have_copies:
             return Copies()
-        with opened(self._layout.collection(uid).records, derive_key(self._key, "collection store")) as connection:
-            return read_copies(connection)
+        try:
+            with closing(connect(self._layout.collection(uid).records, self._store_key, create=False)) as connection:
+                return read_copies(connection)
+        except (DataFault, StoreDamaged, DatabaseError, WrongKey) as error:
+            _LOG.warning("the copies of pictures of a collection that is damaged are not taken over: %s", error)
+            return Copies()
 
-    def _collection_of(self, entry: Entry) -> Collection:
+    def _entry_of(self, name: str) -> Entry:
+        collection = self._collections[name]
+        return Entry(self._uids[name], collection.pictures.home, collection.spec)
+
+    def _collection_of(self, entry: Entry, thing: Thing) -> Collection:
         layout, owner = self._layout.collection(entry.uid), self._layout.root.name
-        place = Place(layout, self._key, entry.spec, self.allowance, entry.home, owner, self._region)
+        listing = Listing(self._manifest, thing, self._stop)
+        place = Place(layout, self._key, entry.spec, listing, self.allowance, entry.home, owner, self._region)
         return Collection(place, self._shelf)
+
+    def _stop(self, fault: DataFault) -> None:
+        """Something is wrong with the tenant's files: nothing of it is served any more."""
+        if self.fault is None:
+            self.fault = fault
+            _LOG.error("the tenant is not served: %s", fault)
+
+    def _check_sound(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+    @property
+    def _store_key(self) -> bytes:
+        return derive_key(self._key, "collection store")
 
     def _measure(self) -> Usage:
         used = Usage()
         for collection in list(self._collections.values()):
-            used = used.plus(collection.usage())
+            try:
+                used = used.plus(collection.usage())
+            except (DataFault, StoreDamaged):
+                continue  # it is reported where it is used
         return used
 
-    def _report_unlisted(self) -> None:
-        known = set(self._uids.values())
-        for uid in self._layout.collection_uids():
-            if uid not in known:
-                _LOG.warning("directory %s is not listed in collections.db; it is left as it is", uid)
 
-
-def _check_list(layout: TenantLayout) -> None:
-    """Raises DataFault where the list of collections is gone although there are collections."""
-    there = layout.collections.exists() and layout.collections.stat().st_size > 0
-    if not there and layout.collection_uids():
-        raise DataFault(f"{layout.collections} is missing or empty, although there are collections; restore the file")
+def _erased_from(source: Collection) -> bool:
+    """Erases what was deleted from a collection from its kept snapshots; False where the collection is so damaged that
+    nobody knows what was deleted from it since the last time. Raises OSError."""
+    try:
+        source.clear_kept()
+        return True
+    except (DataFault, StoreDamaged, DatabaseError) as error:
+        _LOG.warning("kept snapshots do without the latest deletions, since their collection is damaged: %s", error)
+        return False
 
 
 def check_spec(spec: CollectionSpec) -> None:

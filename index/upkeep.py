@@ -76,6 +76,7 @@ class Upkeep:
         self._checkpoints = stored.checkpoints
         self.lock = threading.Lock()  # one snapshot at a time
         self._building = threading.Lock()  # one compaction or base at a time
+        self.damaged_kept: list[str] = []  # ids of kept snapshots that nothing can be erased from
         self._replay_from: int | None = None  # tombstones after this are still needed by a compaction
         self.recall = RecallCheck()
         self.learning = Learner(queries)
@@ -259,7 +260,7 @@ class Upkeep:
     def _clear_kept(self) -> None:
         with self._commit.lock:
             deleted = read_tombstones(self._connection, read_sequence(self._connection))
-        self._files.kept.erase(deleted)
+        self.damaged_kept = self._files.kept.erase(deleted) or self.damaged_kept
 
 
 def replay(rows: Rows, connection: Connection, after: int) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from index.crypto import derive_key
 from index.errors import StoreUnavailable
-from index.sqlite import DatabaseError, connect, migrate
+from index.sqlite import DatabaseError
+from index.storage.listed import open_listed
 from service.audit.chain import INTENT, OUTCOME, Details, Entry, Head, Signer, genesis
 from service.tenancy.database import now_ms
 
@@ -80,11 +80,10 @@ class AuditLog:
     """Any number of threads, and several processes, may add at once; what waits together is committed together."""
 
     def __init__(self, path: Path, tenant_uid: str, data_key: bytes, signer: Signer) -> None:
-        """Opens, or makes, the log. Raises WrongKey or StoreUnavailable."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Opens the log, or makes it where the tenant's manifest lists none. Raises DataFault or StoreUnavailable."""
         self._uid, self._signer = tenant_uid, signer
-        self._database = connect(path, derive_key(data_key, "audit log"))
-        migrate(self._database, _MIGRATIONS, "the audit log")
+        self._listed = open_listed(path, data_key, "audit log", _MIGRATIONS)
+        self._database = self._listed.connection
         for guard in _GUARDS:
             self._database.execute(guard)
         self._lock, self._queue_lock = threading.Lock(), threading.Lock()
@@ -93,7 +92,12 @@ class AuditLog:
     def close(self) -> None:
         """Closes the log."""
         with self._lock:
-            self._database.close()
+            self._listed.close()
+
+    def note_progress(self) -> None:
+        """Notes in the tenant's manifest how far the log has come. Raises StoreUnavailable."""
+        with self._lock:
+            self._listed.note()
 
     # ---- adding
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
-from index import DataDirectory
+from index import AfterimageIndexError, DataDirectory
+from index.sqlite import DatabaseError
 from service.audit.chain import Details, Signer
 from service.audit.log import AuditLog
 from service.tenancy.registry import TenantRegistry
 
 SIGNING_KEY = "audit signing key"
+
+_LOG = logging.getLogger(__name__)
 
 
 class AuditLogs:
@@ -49,6 +53,17 @@ class AuditLogs:
         with self._lock:
             for gone in self._open.keys() & tenant_uids:
                 self._open.pop(gone).close()
+
+    def note_progress(self) -> None:
+        """Notes in the manifests of tenants how far what is open has come. Failures are logged; the notes of before
+        hold."""
+        with self._lock:
+            opened = list(self._open.values())
+        for one in opened:
+            try:
+                one.note_progress()
+            except (AfterimageIndexError, DatabaseError) as error:
+                _LOG.warning("a manifest could not be brought up to date: %s", error)
 
     def close(self) -> None:
         """Closes all."""

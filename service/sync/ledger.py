@@ -10,9 +10,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
-from index.crypto import derive_key
 from index.layout import new_uid
-from index.sqlite import checkpoint, connect, migrate
+from index.sqlite import checkpoint
+from index.storage.listed import open_listed
 from service.errors import Reason, ServiceError
 from service.sync.model import CONFIG, ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
 
@@ -44,16 +44,21 @@ class Ledger:
     """Any number of threads may call any method at once."""
 
     def __init__(self, path: Path, data_key: bytes) -> None:
-        """Opens, or makes, the database. Raises WrongKey or StoreUnavailable."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._database = connect(path, derive_key(data_key, "sync ledger"))
-        migrate(self._database, _MIGRATIONS, "the sync ledger")
+        """Opens the database, or makes it where the tenant's manifest lists none. Raises DataFault or
+        StoreUnavailable."""
+        self._listed = open_listed(path, data_key, "sync ledger", _MIGRATIONS)
+        self._database = self._listed.connection
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Closes the database."""
         with self._lock:
-            self._database.close()
+            self._listed.close()
+
+    def note_progress(self) -> None:
+        """Notes in the tenant's manifest how far the database has come. Raises StoreUnavailable."""
+        with self._lock:
+            self._listed.note()
 
     # ---- sources
 

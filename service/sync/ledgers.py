@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 
-from index import DataDirectory
+from index import AfterimageIndexError, DataDirectory
+from index.sqlite import DatabaseError
 from service.sync.feed_files import FeedFiles
 from service.sync.fetching import FeedPlace
 from service.sync.ledger import Ledger
 from service.tenancy.limits import Limits
 from service.tenancy.registry import TenantRegistry
+
+_LOG = logging.getLogger(__name__)
 
 
 class Ledgers:
@@ -63,6 +67,17 @@ class Ledgers:
         root = self._feeds_dir / name if self._feeds_dir is not None and name else None
         files = FeedFiles(root, self._max_picture_bytes)
         return FeedPlace(self._data.tenant(tenant_uid).staging, files, self._registry.fetch_hosts(tenant_uid))
+
+    def note_progress(self) -> None:
+        """Notes in the manifests of tenants how far what is open has come. Failures are logged; the notes of before
+        hold."""
+        with self._lock:
+            opened = list(self._open.values())
+        for one in opened:
+            try:
+                one.note_progress()
+            except (AfterimageIndexError, DatabaseError) as error:
+                _LOG.warning("a manifest could not be brought up to date: %s", error)
 
     def close(self) -> None:
         """Closes all."""

@@ -76,6 +76,9 @@ _MIGRATIONS = (
     """
     CREATE TABLE identities (identity TEXT PRIMARY KEY, key_id TEXT NOT NULL) WITHOUT ROWID
     """,
+    """
+    ALTER TABLE tenants ADD COLUMN listed INTEGER NOT NULL DEFAULT 0
+    """,
 )
 
 

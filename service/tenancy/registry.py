@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from index.crypto import KEY_BYTES
-from index.layout import new_uid
+from index.layout import DataDirectory, new_uid
+from index.storage.opening import open_manifest
 from service.tenancy.access import AccessRequests
 from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
+from service.tenancy.faults import TenantFaults
 from service.tenancy.keyring import KeyRing
 from service.tenancy.limits import LimitsTable
 from service.tenancy.masterkey import MasterKey
@@ -39,7 +41,9 @@ class TenantRegistry:
     def __init__(self, path: Path, master_key: MasterKey) -> None:
         """Opens, or makes, the registry. Raises WrongKey where the master key is another one."""
         self._master_key = master_key
+        self._data = DataDirectory(path.parent)
         self._database = RegistryDatabase(path, master_key)
+        self.faults = TenantFaults(self._data, self)
         self.api_keys = KeyRing(self._database, self._pepper())
         self.limits = LimitsTable(self._database)
         self.access = AccessRequests(self._database, self.api_keys)
@@ -73,13 +77,16 @@ class TenantRegistry:
         TenancyError."""
         if not _NAME.fullmatch(name):
             raise TenancyError(f"tenant name {name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}")
-        uid, created_ms = new_uid(), now_ms()
-        wrapped = self._master_key.wrap(os.urandom(KEY_BYTES), uid)
+        uid, created_ms, data_key = new_uid(), now_ms(), os.urandom(KEY_BYTES)
+        wrapped = self._master_key.wrap(data_key, uid)
+        if self._database.row("SELECT 1 FROM tenants WHERE name = ?", (name,)):
+            raise TenancyError(f"tenant {name!r} exists")
+        open_manifest(self._data.tenant(uid), data_key)  # before anybody knows of the tenant
         with self._database.transaction():
             if self._database.row("SELECT 1 FROM tenants WHERE name = ?", (name,)):
                 raise TenancyError(f"tenant {name!r} exists")
             self._database.change(
-                "INSERT INTO tenants (uid, name, wrapped_key, created_ms, region) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO tenants (uid, name, wrapped_key, created_ms, region, listed) VALUES (?, ?, ?, ?, ?, 1)",
                 (uid, name, wrapped, created_ms, region),
             )
         return Tenant(uid, name, created_ms, region)
@@ -131,8 +138,28 @@ class TenantRegistry:
         return [row[0] for row in self._database.rows("SELECT uid FROM tenants WHERE deleted_ms IS NOT NULL")]
 
     def data_key(self, uid: str) -> bytes:
-        """A tenant's data key, 32 bytes. Raises TenancyError where the tenant is gone."""
+        """A tenant's data key, 32 bytes. Raises TenancyError where the tenant is gone, DataFault where something is
+        wrong with its files, so that it is not served."""
+        key = self._unwrapped(uid)
+        self.faults.check(uid)
+        return key
+
+    def data_key_for_repair(self, uid: str) -> bytes:
+        """The same, whatever is wrong with the tenant's files."""
+        return self._unwrapped(uid)
+
+    def _unwrapped(self, uid: str) -> bytes:
         return self._master_key.unwrap(self.wrapped_key(uid), uid)
+
+    def is_listed(self, uid: str) -> bool:
+        """Whether the tenant's directory has a manifest; it is made with the tenant, or at its first use where the
+        tenant is older than manifests are."""
+        row = self._database.row("SELECT listed FROM tenants WHERE uid = ?", (uid,))
+        return bool(row and row[0])
+
+    def note_listed(self, uid: str) -> None:
+        """Notes that the tenant's directory has a manifest."""
+        self._database.change("UPDATE tenants SET listed = 1 WHERE uid = ?", (uid,))
 
     def wrapped_key(self, uid: str) -> bytes:
         """A tenant's data key as the master key wraps it. Raises TenancyError where the tenant is gone."""

@@ -19,7 +19,8 @@ from index.crypto import derive_key
 from index.errors import StoreUnavailable
 from index.layout import new_uid
 from index.quota import Usage
-from index.sqlite import DatabaseError, checkpoint, connect, migrate
+from index.sqlite import DatabaseError, checkpoint
+from index.storage.listed import open_listed
 from service.tenancy.database import now_ms
 from service.training.model import Example, OwnModel, State, Training, TrainingSet, Wanted
 
@@ -56,17 +57,21 @@ class TrainingStore:
     refuses."""
 
     def __init__(self, path: Path, data_key: bytes) -> None:
-        """Opens, or makes, the database. Raises WrongKey."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Opens the database, or makes it where the tenant's manifest lists none. Raises DataFault."""
         self._digest_key = derive_key(data_key, "training digest")
-        self._database = connect(path, derive_key(data_key, "training"))
-        migrate(self._database, _MIGRATIONS, "the training database")
+        self._listed = open_listed(path, data_key, "training", _MIGRATIONS)
+        self._database = self._listed.connection
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Closes the database."""
         with self._lock:
-            self._database.close()
+            self._listed.close()
+
+    def note_progress(self) -> None:
+        """Notes in the tenant's manifest how far the database has come. Raises StoreUnavailable."""
+        with self._lock:
+            self._listed.note()
 
     # ---- sets
 

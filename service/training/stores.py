@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
-from index import DataDirectory
+from index import AfterimageIndexError, DataDirectory
+from index.sqlite import DatabaseError
 from service.tenancy.registry import TenantRegistry
 from service.training.store import TrainingStore
+
+_LOG = logging.getLogger(__name__)
 
 
 class TrainingStores:
@@ -38,6 +42,17 @@ class TrainingStores:
             for uid in gone:
                 self._open.pop(uid).close()
             return gone
+
+    def note_progress(self) -> None:
+        """Notes in the manifests of tenants how far what is open has come. Failures are logged; the notes of before
+        hold."""
+        with self._lock:
+            opened = list(self._open.values())
+        for one in opened:
+            try:
+                one.note_progress()
+            except (AfterimageIndexError, DatabaseError) as error:
+                _LOG.warning("a manifest could not be brought up to date: %s", error)
 
     def close(self) -> None:
         """Closes all."""

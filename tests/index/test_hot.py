@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from index import Collection, DataDirectory, HotCollections, SearchQuery, StoreUnavailable, TenantDirectory
+from index import Collection, DataDirectory, DataFault, HotCollections, SearchQuery, StoreUnavailable, TenantDirectory
 from index.loaded import OPEN_BYTES, LoadedCollection
 from tests.support.collections import KEY, SPEC, ids, record, vector
 
@@ -105,23 +105,37 @@ def test_many_threads_over_more_collections_than_there_is_room_for_always_see_th
     assert all(c.count() == 20 for c in made)
 
 
-def test_one_that_cannot_be_loaded_says_so_each_time_and_harms_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_whose_pages_are_damaged_says_so_each_time_and_harms_no_other(tmp_path: Path) -> None:
     shelf = HotCollections(budget_bytes=0)
     good, bad = several(tmp_path, shelf, 2)
     good.count()
     bad_file = bad._place.layout.records
     content = bad_file.read_bytes()
-    bad_file.write_bytes(b"x" * len(content))
-    for suffix in ("-wal", "-shm"):
-        bad_file.with_name(bad_file.name + suffix).unlink(missing_ok=True)
+    bad_file.write_bytes(content[: len(content) // 2])
     for _ in range(2):
-        with pytest.raises(Exception, match="not a database"):
+        with pytest.raises(DataFault, match="damaged"):
             bad.count()
     assert good.count() == 20
     bad_file.write_bytes(content)
     assert bad.count() == 20
+
+
+def test_one_whose_file_is_another_stops_its_tenant(tmp_path: Path) -> None:
+    directory = tenant(tmp_path, HotCollections())
+    for name in ("c0", "c1"):
+        directory.create(replace(SPEC, name=name)).upsert([record(1)])
+    directory.close()
+    again = tenant(tmp_path, HotCollections())
+    first, second = (again.collection(n)._place.layout.records for n in ("c0", "c1"))
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(kept)
+    with pytest.raises(DataFault, match="another file"):
+        again.collection("c0").count()
+    with pytest.raises(DataFault):
+        again.collection("c1")
+    with pytest.raises(DataFault, match="another file"):
+        tenant(tmp_path, HotCollections())
 
 
 def test_a_collection_that_a_crash_left_open_is_known_and_one_that_was_closed_is_not(tmp_path: Path) -> None:

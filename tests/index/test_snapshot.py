@@ -1,12 +1,15 @@
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from index import Collection, SearchQuery
+from index import Collection, DataFault, SearchQuery
+from index.snapshot import SnapshotFiles
 from tests.support.collections import SPEC, directory, ids, loaded, record, vector
+from tests.support.data_directory import tree
 from tests.support.files import all_bytes, flip_byte, shorten
 
 VECTORS, RECORDS = "vectors-00000.enc", "records-00000.enc"
@@ -100,18 +103,57 @@ def test_a_missing_snapshot_is_rebuilt_from_the_store(tmp_path: Path) -> None:
     check_is_whole(reopened(tmp_path))
 
 
-def test_a_snapshot_newer_than_its_store_is_not_believed(tmp_path: Path) -> None:
-    path, sequence = filled(tmp_path)
+def test_an_older_copy_of_the_store_is_not_served_and_the_snapshot_stays(tmp_path: Path) -> None:
+    path, _ = filled(tmp_path)
     store = path.parent / "records.db"
     earlier = store.read_bytes()
     tenant = directory(tmp_path)
     tenant.collection("things").upsert([record(n) for n in range(200, 220)])
     tenant.close()
     store.write_bytes(earlier)  # somebody put an old copy of the store back
+    before = tree(path.parent)
+    for _ in range(2):
+        with pytest.raises(DataFault, match="older copy"):
+            directory(tmp_path).collection("things").count()
+    assert tree(path.parent) == before
+
+
+def test_an_older_copy_that_no_manifest_knows_of_is_known_by_the_snapshot(tmp_path: Path) -> None:
+    path, _ = filled(tmp_path)
+    store, manifest = path.parent / "records.db", path.parents[1] / "manifest.db"
+    earlier = {p: p.read_bytes() for p in (store, manifest)}
+    tenant = directory(tmp_path)
+    tenant.collection("things").upsert([record(n) for n in range(200, 220)])
+    tenant.close()
+    for file, content in earlier.items():
+        file.write_bytes(content)
+    with pytest.raises(DataFault, match=r"records\.db is an older copy: its last write has number"):
+        directory(tmp_path).collection("things").count()
+
+
+def test_a_snapshot_from_before_forgotten_deletions_does_not_bring_them_back(tmp_path: Path) -> None:
+    path, _ = filled(tmp_path)
+    earlier = path.parent / "put-back"
+    shutil.copytree(path, earlier)
+    tenant = directory(tmp_path)
+    tenant.collection("things").delete(["6"])
+    tenant.close()
+    (newest,) = path.parent.glob("snapshot-*")
+    shutil.rmtree(newest)
+    earlier.rename(path)
     collection = reopened(tmp_path)
     assert len(collection.damaged_snapshots) == 1
-    assert collection.stats().sequence == sequence
-    check_is_whole(collection)
+    assert (collection.get(["6"]), "6" in ids(collection, SearchQuery(vector(6), 100))) == ({}, False)
+
+
+def test_a_file_whose_sha256_is_not_the_manifests_is_named(tmp_path: Path) -> None:
+    path, _ = filled(tmp_path)
+    files = SnapshotFiles(reopened(tmp_path)._place)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["files"]["rows.enc"]["sha256"] = "0" * 64
+    manifest["mac"] = files._mac(manifest)  # so that nothing but the file's own digest tells
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    assert list(files.problems(path)) == [f"{path.name}: rows.enc: its SHA-256 is not the manifest's"]
 
 
 def test_a_snapshot_that_was_being_written_at_a_crash_is_removed(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What must exist in a tenant's directory, how that is checked, and how it is mended."""
