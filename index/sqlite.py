@@ -34,6 +34,7 @@ def connect(path: Path, key: bytes, pages: PageFormat | None = None, *, create: 
         dbapi2.register_adapter(plain, _as_it_is)
     if not create or path.is_dir():
         check_there(path)
+    fresh = create and not (path.exists() and path.stat().st_size)
     try:
         connection = dbapi2.connect(
             f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, isolation_level=None,
@@ -44,7 +45,8 @@ def connect(path: Path, key: bytes, pages: PageFormat | None = None, *, create: 
     try:
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
         set_format(connection, pages or format_of(path, key))
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has no effect on a database that has tables already
+        if fresh:  # in another one that has it SQLite would write the first page, at every opening
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection.execute("PRAGMA journal_mode = WAL")
         for setting in ("synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "cell_size_check = ON"):

@@ -37,6 +37,7 @@ _LOG = structlog.get_logger(__name__)
 _UPKEEP_EVERY_S = 2.0
 _LAST_WORDS_S = 0.5
 _NOTE_EVERY_S = 60.0
+_PROGRESS_EVERY_S = 10.0
 _SWEEP_EVERY_S = 600.0
 
 
@@ -76,6 +77,7 @@ class Lifecycle:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._healthy, self._noted, self._swept = True, time.monotonic(), -_SWEEP_EVERY_S
+        self._progress_noted = time.monotonic()
         self._upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> Addresses:
@@ -160,6 +162,12 @@ class Lifecycle:
         if time.monotonic() - self._noted >= _NOTE_EVERY_S:
             self._noted = time.monotonic()
             await asyncio.to_thread(parts.registry.api_keys.note_uses)
+        if time.monotonic() - self._progress_noted >= _PROGRESS_EVERY_S:
+            self._progress_noted = time.monotonic()
+            for part in (parts.engine.spaces, parts.audit, parts.sync, parts.training):
+                await asyncio.to_thread(part.note_progress)
+        stopped = await asyncio.to_thread(parts.engine.spaces.stopped)
+        parts.metrics.tenants_stopped.set(len(stopped))
         free = shutil.disk_usage(parts.settings.data_dir).free
         self._healthy = free >= parts.settings.min_free_disk_bytes
         if parts.redis is not None and await parts.redis.ensure_running():

@@ -53,6 +53,10 @@ class Metrics:
         self.index_bytes = Gauge(
             "afterimage_index_bytes", "Memory of the collections in memory.", registry=self.registry
         )
+        self.tenants_stopped = Gauge(
+            "afterimage_tenants_stopped", "Tenants that are not served: something is wrong with their files.",
+            registry=self.registry,
+        )  # fmt: skip
         self.index_loads = Gauge(
             "afterimage_index_loads", "Collections brought into memory since the start.", registry=self.registry
         )

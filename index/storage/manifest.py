@@ -107,7 +107,8 @@ class Manifest:
         """Lists things, in the place of those of the same names, in one step; on disk when it returns."""
         with self._lock:
             self._waiting.update({t.name: t for t in things})
-            self.flush()
+            self._write()
+            self._waiting, self._notes = {}, {}
 
     def later(self, *things: Thing) -> None:
         """Lists things with the next change."""
@@ -146,10 +147,7 @@ class Manifest:
                     "UPDATE things SET number = max(number, ?), told = json_patch(told, ?) WHERE name = ?",
                     (number, json.dumps(told), name),
                 )
-            if self._waiting:
-                database.execute(
-                    "INSERT INTO generation VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET number = number + 1"
-                )
+            database.execute("INSERT INTO generation VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET number = number + 1")
 
     def _noted(self, thing: Thing) -> Thing:
         number, told = self._notes.get(thing.name, (0, {}))

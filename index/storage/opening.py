@@ -13,6 +13,7 @@ from index.sqlite import connect, migrate
 from index.storage.entries import MIGRATIONS, Entry, read_entries, records_name, told_of
 from index.storage.manifest import Manifest, Thing, salt_of
 from index.storage.numbering import is_numbered
+from index.synced import make_directory
 
 LISTED = {
     "collections.db": "tenant collections",
@@ -20,9 +21,6 @@ LISTED = {
     "audit.db": "audit log",
     "training.db": "training",
 }  # the databases of a tenant, and what their keys are derived for
-
-
-_MADE = "made"  # has even an empty list written
 
 
 def open_manifest(layout: TenantLayout, data_key: bytes, *, must_exist: bool = False) -> Manifest:
@@ -38,10 +36,10 @@ def open_manifest(layout: TenantLayout, data_key: bytes, *, must_exist: bool = F
             return manifest
     if must_exist or _had_one(layout, data_key):
         raise DataFault(path, "is empty" if path.exists() else "is missing")
-    layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = tuple(found_things(layout, data_key))
+    make_directory(layout.root)
     manifest = Manifest(path, data_key)
-    manifest.put(Thing(_MADE), *found_things(layout, data_key))
-    manifest.drop_later(_MADE)
+    manifest.put(*found)
     return manifest
 
 

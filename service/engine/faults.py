@@ -39,7 +39,6 @@ _REASONS: dict[type[Exception], Reason] = {
     CollectionNotFound: Reason.COLLECTION_NOT_FOUND,
     DigestMoved: Reason.CONFLICT,
     QuotaExceeded: Reason.QUOTA_EXCEEDED,
-    DataFault: Reason.STORE_DAMAGED,
     StoreDamaged: Reason.STORE_DAMAGED,
     OutcomeUnknown: Reason.WRITE_OUTCOME_UNKNOWN,
     StoreUnavailable: Reason.STORE_UNAVAILABLE,
@@ -66,6 +65,9 @@ def as_service_error(error: Exception) -> ServiceError:
         return error
     if isinstance(error, AnswerTooLarge):
         return answer_too_large(str(error))
+    if isinstance(error, DataFault):  # its text names places on the server's disk
+        message = f"{error.path.name} {error.problem}; the tenant is not served until the operator mends it"
+        return ServiceError(Reason.STORE_DAMAGED, message)
     for kind, reason in _REASONS.items():
         if isinstance(error, kind):
             field = error.field if isinstance(error, InvalidInput) else ""

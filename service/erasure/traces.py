@@ -4,6 +4,7 @@ the objects in object storage."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,9 @@ from index.store import read_learnt
 Objects = Iterable[tuple[str, Callable[[], bytes]]]  # names of objects, and what reads each
 _KEYS = {
     "records.db": "collection store", "collections.db": "tenant collections", "sync.db": "sync ledger",
-    "audit.db": "audit log", "training.db": "training",
+    "audit.db": "audit log", "training.db": "training", "manifest.db": "tenant manifest",
 }  # fmt: skip
+_REVISION = re.compile(r"-\d+(?=\.db$)")  # a kept snapshot's database that something was erased from
 _SHORTEST = 6  # bytes of an id; shorter ones are found everywhere
 _PIECE = 32  # bytes of a vector that are looked for together
 _BLOCK_PAGES = 256
@@ -110,7 +112,7 @@ def _plain(path: Path, data_key: bytes) -> Iterator[bytes]:
     """The content of a file in blocks, decrypted where it is encrypted."""
     if path.name.endswith(("-wal", "-shm")):
         return  # the log is read with its database; the other holds page numbers alone
-    purpose = "sync staging" if path.parent.name == "staging" else _KEYS.get(path.name)
+    purpose = "sync staging" if path.parent.name == "staging" else _KEYS.get(_REVISION.sub("", path.name))
     if purpose is not None:
         yield from _joined(plain_pages(path, derive_key(data_key, purpose)))
     elif path.suffix == ".enc":
@@ -138,7 +140,7 @@ def _joined(pages: Iterable[bytes]) -> Iterator[bytes]:
 
 def _frames(layout: TenantLayout, data_key: bytes) -> Iterator[Frame]:
     """From where the tenant's collections look at their vectors, kept snapshots included."""
-    for path in layout.root.rglob("records.db"):
+    for path in layout.root.rglob("records*.db"):
         connection = connect(path, derive_key(data_key, "collection store"))
         try:
             frame = Frame.from_bytes(read_learnt(connection, "frame"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from pathlib import Path
 
-from index import AfterimageIndexError, DataDirectory
+from index import AfterimageIndexError, DataDirectory, DataFault
 from index.sqlite import DatabaseError
 from service.sync.feed_files import FeedFiles
 from service.sync.fetching import FeedPlace
@@ -38,16 +39,22 @@ class Ledgers:
             return found
 
     def of_if_any(self, tenant_uid: str) -> Ledger | None:
-        """The tenant's ledger; None where it has none. Raises TenancyError where the tenant is gone."""
+        """The tenant's ledger; None where it has none. Raises TenancyError where the tenant is gone, DataFault where
+        something is wrong with its files."""
         return self.of(tenant_uid) if self._data.tenant(tenant_uid).sync.exists() else None
 
     def existing(self) -> list[tuple[str, Ledger]]:
-        """Those of all tenants that have one; those of deleted tenants are closed."""
+        """Those of all tenants that have one and are served; those of deleted tenants are closed."""
         uids = [t.uid for t in self._registry.tenants()]
         with self._lock:
             for gone in self._open.keys() - set(uids):
                 self._open.pop(gone).close()
-        return [(uid, ledger) for uid in uids if (ledger := self.of_if_any(uid)) is not None]
+        found = []
+        for uid in uids:
+            with contextlib.suppress(DataFault):  # told by whoever found it
+                if (ledger := self.of_if_any(uid)) is not None:
+                    found.append((uid, ledger))
+        return found
 
     def uids(self) -> list[str]:
         """Of all tenants of this server."""

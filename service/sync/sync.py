@@ -46,6 +46,10 @@ class Sync:
         self.calls.closing.set()
         await self.elsewhere.stop()
 
+    def note_progress(self) -> None:
+        """Notes in the manifests of tenants how far their ledgers have come."""
+        self._parts.ledgers.note_progress()
+
     async def stop(self) -> None:
         """Lets go of all runs; they go on after the next start."""
         await self._keeper.stop()

@@ -6,8 +6,9 @@ import logging
 import shutil
 import threading
 
-from index import AfterimageIndexError, Collection, DataDirectory, HotCollections, TenantDirectory
+from index import AfterimageIndexError, Collection, DataDirectory, DataFault, HotCollections, TenantDirectory
 from service.errors import Reason, ServiceError
+from service.tenancy.database import TenancyError
 from service.tenancy.limits import Limits
 from service.tenancy.registry import TenantRegistry
 
@@ -38,6 +39,8 @@ class TenantSpaces:
         (REGION_MISMATCH) where its data must lie elsewhere."""
         with self._lock:
             found = self._open.get(tenant_uid)
+            if found is not None:
+                self._registry.faults.check(tenant_uid)
             if found is None:
                 region = self._registry.region(tenant_uid)
                 check_region(region, self._region)
@@ -74,6 +77,19 @@ class TenantSpaces:
                 removed += 1
         return removed
 
+    def note_progress(self) -> None:
+        """Notes in the manifests of tenants how far their collections have come. Meant to be called every few
+        seconds."""
+        for _, directory in self.opened():
+            directory.note()
+
+    def stopped(self) -> dict[str, DataFault]:
+        """Tenants that are not served because something is wrong with their files, as far as it is known."""
+        for uid, directory in self.opened():
+            if directory.fault is not None:
+                self._registry.faults.stop(uid, directory.fault)
+        return self._registry.faults.all()
+
     def settle(self) -> int:
         """Brings into memory what a crash left open, so that upkeep erases what had died; returns how many. Meant to be
         called once, after a start."""
@@ -85,7 +101,15 @@ class TenantSpaces:
                     found += 1
             except (OSError, AfterimageIndexError) as error:
                 _LOG.warning("a collection that a crash left open cannot be opened: %s", error)
+        self._look_deeply()
         return found
+
+    def _look_deeply(self) -> None:
+        for tenant in self._registry.tenants():
+            try:
+                self._registry.faults.check_deeply(tenant.uid)
+            except (OSError, AfterimageIndexError, TenancyError) as error:
+                _LOG.warning("the files of a tenant could not be looked at: %s", error)
 
     def maintain(self) -> None:
         """Does what is due for the collections in memory, and keeps them within their budget. Failures are logged; the

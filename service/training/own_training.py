@@ -38,6 +38,10 @@ class OwnTraining:
             with contextlib.suppress(ServiceError):  # it may be bound to another region
                 self.sets.counted(tenant_uid)
 
+    def note_progress(self) -> None:
+        """Notes in the manifests of tenants how far their training databases have come."""
+        self._stores.note_progress()
+
     async def stop(self) -> None:
         """Lets go of what runs."""
         await self._trainer.stop()

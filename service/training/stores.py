@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 
-from index import AfterimageIndexError, DataDirectory
+from index import AfterimageIndexError, DataDirectory, DataFault
 from index.sqlite import DatabaseError
 from service.tenancy.registry import TenantRegistry
 from service.training.store import TrainingStore
@@ -31,9 +32,12 @@ class TrainingStores:
             return found
 
     def existing(self) -> list[tuple[str, TrainingStore]]:
-        """Those that there are, with their tenants' uids."""
-        uids = [t.uid for t in self._registry.tenants() if self._data.tenant(t.uid).training.exists()]
-        return [(uid, self.of(uid)) for uid in uids]
+        """Those that there are, of tenants that are served, with their tenants' uids."""
+        found = []
+        for uid in (t.uid for t in self._registry.tenants() if self._data.tenant(t.uid).training.exists()):
+            with contextlib.suppress(DataFault):  # told by whoever found it
+                found.append((uid, self.of(uid)))
+        return found
 
     def forget(self, deleted_uids: set[str]) -> list[str]:
         """Closes those of tenants that are gone; returns which were open."""

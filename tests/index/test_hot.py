@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from index import Collection, DataDirectory, DataFault, HotCollections, SearchQuery, StoreUnavailable, TenantDirectory
+from index import (
+    Collection,
+    DataDirectory,
+    DataFault,
+    HotCollections,
+    SearchQuery,
+    StoreDamaged,
+    StoreUnavailable,
+    TenantDirectory,
+)
 from index.loaded import OPEN_BYTES, LoadedCollection
 from tests.support.collections import KEY, SPEC, ids, record, vector
 
@@ -113,7 +122,7 @@ def test_one_whose_pages_are_damaged_says_so_each_time_and_harms_no_other(tmp_pa
     content = bad_file.read_bytes()
     bad_file.write_bytes(content[: len(content) // 2])
     for _ in range(2):
-        with pytest.raises(DataFault, match="damaged"):
+        with pytest.raises(StoreDamaged, match="damaged"):
             bad.count()
     assert good.count() == 20
     bad_file.write_bytes(content)

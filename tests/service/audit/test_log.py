@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from index.crypto import derive_key
-from index.errors import WrongKey
+from index.errors import DataFault
 from index.sqlite import DatabaseError, connect
 from service.audit.chain import Entry, Head, Signer, is_signed, problems
 from service.audit.log import AuditLog
@@ -137,6 +137,6 @@ def test_it_survives_being_opened_again_and_opens_with_no_other_key(tmp_path: Pa
     again = opened(tmp_path)
     assert (len(again.entries()), wrong(again)) == (5, [])
     again.close()
-    with pytest.raises(WrongKey):
+    with pytest.raises(DataFault):
         AuditLog(tmp_path / "audit.db", UID, bytes(32), SIGNER)
     assert b"collection.create" not in all_bytes(tmp_path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from index import DataDirectory, WrongKey
+from index import DataDirectory, DataFault, WrongKey
 from index.tenant import TenantDirectory
 from service.errors import Reason, ServiceError, SettingError
 from service.tenancy.apikeys import Scope, new_api_key, parse_api_key
@@ -135,7 +135,7 @@ def test_a_backup_of_a_deleted_tenant_stays_unreadable(tmp_path: Path, registry:
     registry.delete_tenant("acme")
     other = registry.create_tenant("other")
     for key in (registry.data_key(other.uid), bytes(32)):
-        with pytest.raises(WrongKey):
+        with pytest.raises(DataFault):
             TenantDirectory(DataDirectory(backup).tenant(tenant.uid), key)
 
 

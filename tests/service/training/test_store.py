@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from index.errors import WrongKey
+from index.errors import DataFault
 from service.training.model import Example, OwnModel, State, Training, Wanted
 from service.training.store import MODELS_HOME, TrainingStore
 
@@ -80,5 +80,5 @@ def test_a_training_that_has_ended_stays_as_it_ended(store: TrainingStore) -> No
 
 def test_another_key_does_not_open_it(tmp_path: Path, store: TrainingStore) -> None:
     store.close()
-    with pytest.raises(WrongKey):
+    with pytest.raises(DataFault):
         TrainingStore(tmp_path / "training.db", bytes(32))
