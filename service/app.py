@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import re
 import secrets
 import signal
 from collections.abc import Callable
 from importlib.metadata import version as distribution_version
 
 from index import DataDirectory, DirectoryLock, HotCollections, WrongKey
-from index.synced import write_synced
+from index.synced import replace_file, write_synced
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.calls.door import Door, DoorLimits
@@ -66,6 +67,7 @@ from service.web.http import HttpServer
 from service.web.pictures import picture_page
 
 _LINKS, _REDIS_NAMES = "picture links", "names in redis"
+_NODE_NAME = re.compile(r"[0-9a-f]{8,64}")
 _LOG = logging.getLogger(__name__)
 
 
@@ -79,7 +81,8 @@ def master_key_of(settings: Settings) -> MasterKey:
     secret = settings.master_key.get_secret_value() if settings.master_key else None
     if settings.master_key_command:
         secret = printed_master_key(settings.master_key_command)
-    fresh = not DataDirectory(settings.data_dir).registry.exists()
+    data = DataDirectory(settings.data_dir)
+    fresh = not data.registry.exists() and not data.tenants.exists()
     return load_master_key(settings.key_file, secret, create=fresh)
 
 
@@ -300,8 +303,14 @@ def _sync_of(
 def _node_name(data: DataDirectory) -> str:
     """The server's name, made with the data directory."""
     if not data.node.exists():
-        write_synced(data.node, secrets.token_hex(8).encode())
-    return data.node.read_text().strip()
+        replace_file(data.node, secrets.token_hex(8).encode())
+    try:
+        name = data.node.read_bytes().decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        name = ""
+    if not _NODE_NAME.fullmatch(name):
+        raise SettingError(f"data_dir: {data.node} does not hold a node name; remove the file, a new name is made")
+    return name
 
 
 def _training(stores: TrainingStores, engine: Engine, audit: AuditLogs, owner: str) -> OwnTraining:

@@ -164,7 +164,7 @@ class Lifecycle:
             await asyncio.to_thread(parts.registry.api_keys.note_uses)
         if time.monotonic() - self._progress_noted >= _PROGRESS_EVERY_S:
             self._progress_noted = time.monotonic()
-            for part in (parts.engine.spaces, parts.audit, parts.sync, parts.training):
+            for part in (parts.engine.spaces, parts.audit, parts.sync, parts.training, parts.registry):
                 await asyncio.to_thread(part.note_progress)
         stopped = await asyncio.to_thread(parts.engine.spaces.stopped)
         parts.metrics.tenants_stopped.set(len(stopped))

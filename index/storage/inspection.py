@@ -74,5 +74,5 @@ def _kept_folders(layout: TenantLayout, homes: dict[str, str]) -> Iterator[tuple
 
 def _databases(things: Mapping[str, Thing]) -> Iterator[Thing]:
     for thing in things.values():
-        if thing.state is State.PRESENT and KEPT not in thing.name:
+        if thing.state is State.PRESENT and (thing.name in LISTED or thing.name.endswith(RECORDS)):
             yield thing

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from index.errors import AfterimageIndexError
+from index.errors import AfterimageIndexError, DataFault, StoreDamaged, WrongKey
 from index.sqlite import checkpoint, connect, migrate
+from index.storage.numbering import number_of, raise_number
+from service.tenancy.companions import check_there, copy_of, write_copy
 from service.tenancy.masterkey import MasterKey
 
 _MIGRATIONS = (
@@ -90,10 +92,21 @@ class RegistryDatabase:
     """Any number of threads may call any method at once."""
 
     def __init__(self, path: Path, master_key: MasterKey) -> None:
-        """Opens, or makes, the database. Raises WrongKey where the master key is another one."""
-        self._connection = connect(path, master_key.derive("tenant registry"))
-        migrate(self._connection, _MIGRATIONS, "the tenant registry")
-        self._lock = threading.RLock()
+        """Opens the database, or makes it where the data directory is new. Raises WrongKey where the master key is
+        another one, DataFault where it is missing or damaged."""
+        check_there(path)
+        self._path, self._key = path, master_key.derive("tenant registry")
+        self._lock, self._changed = threading.RLock(), False
+        try:
+            self._connection = connect(path, self._key)
+            migrate(self._connection, _MIGRATIONS, str(path))
+        except StoreDamaged as error:
+            raise DataFault(path, "is damaged") from error
+        except WrongKey:
+            raise WrongKey(
+                f"{path} does not open with this master key: one of the two is damaged, or from elsewhere; put back the"
+                " one that belongs here, or run `afterimage doctor --repair`, which knows of a copy of the registry"
+            ) from None
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -107,6 +120,7 @@ class RegistryDatabase:
     def change(self, statement: str, values: Sequence[object] = ()) -> int:
         """Makes one change; returns how many rows it was about."""
         with self._lock:
+            self._changed = True
             return int(self._connection.execute(statement, tuple(values)).rowcount)
 
     @contextmanager
@@ -130,6 +144,27 @@ class RegistryDatabase:
         """Nothing that was deleted stays beside the database."""
         with self._lock:
             checkpoint(self._connection)
+
+    def note_use(self, key_id: str, at_ms: int) -> None:
+        """Notes when a key was last used, which is no change that anybody must hear of."""
+        with self._lock:
+            self._connection.execute("UPDATE api_keys SET used_ms = ? WHERE key_id = ?", (at_ms, key_id))
+
+    def number(self) -> int:
+        """Grows with what is changed of tenants and keys."""
+        with self._lock:
+            return number_of(self._connection)
+
+    def settle_changes(self) -> int | None:
+        """Where this process changed something since the last time: raises the number, writes the standing copy, and
+        returns the number; else None. Raises OSError, StoreUnavailable or DatabaseError."""
+        with self._lock:
+            if not self._changed and copy_of(self._path).exists():
+                return None
+            number = raise_number(self._connection) if self._changed else number_of(self._connection)
+            write_copy(self._connection, self._path, self._key)
+            self._changed = False
+            return number
 
     def close(self) -> None:
         """Closes it."""

@@ -212,7 +212,7 @@ class KeyRing:
         if used:
             with self._database.transaction():
                 for key_id, at_ms in used.items():
-                    self._database.change("UPDATE api_keys SET used_ms = ? WHERE key_id = ?", (at_ms, key_id))
+                    self._database.note_use(key_id, at_ms)
 
     def _change_key(self, change: str, value: int, tenant_uid: str, key_id: str) -> None:
         statement = f"UPDATE api_keys SET {change} WHERE key_id = ? AND tenant_uid = ?"  # noqa: S608 - no input

@@ -59,9 +59,15 @@ def load_master_key(path: Path, from_environment: str | None, *, create: bool) -
         if not create:
             raise SettingError(f"master_key_file: {path} does not exist, but the data directory does; restore the file")
         _write_new(path)
+    if not path.is_file():
+        raise SettingError(f"master_key_file: {path} is not a file; put the master key back")
     if path.stat().st_mode & 0o077:
         raise SettingError(f"master_key_file: {path} can be read by others; run: chmod 600 {path}")
-    return MasterKey(_decode(path.read_text().strip(), str(path)))
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingError(f"master_key_file: {path} cannot be read: {error.strerror}") from None
+    return MasterKey(_decode(content.decode(errors="replace").strip(), str(path)))
 
 
 def printed_master_key(command: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -9,15 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from index.crypto import KEY_BYTES
+from index.errors import AfterimageIndexError, DataFault
 from index.layout import DataDirectory, new_uid
+from index.sqlite import DatabaseError
 from index.storage.opening import open_manifest
+from service.errors import SettingError
 from service.tenancy.access import AccessRequests
+from service.tenancy.companions import note_number, noted_number
 from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
 from service.tenancy.faults import TenantFaults
 from service.tenancy.keyring import KeyRing
 from service.tenancy.limits import LimitsTable
 from service.tenancy.masterkey import MasterKey
 
+_LOG = logging.getLogger(__name__)
 SECRET_OWNER = "secret: "  # noqa: S105 - what a wrapped secret is bound to
 _PEPPER = "api key digests"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -39,14 +45,39 @@ class TenantRegistry:
     do; `access`: what the operator asked of them."""
 
     def __init__(self, path: Path, master_key: MasterKey) -> None:
-        """Opens, or makes, the registry. Raises WrongKey where the master key is another one."""
+        """Opens the registry, or makes it where the data directory is new. Raises WrongKey where the master key is
+        another one, DataFault where the file is missing, damaged or an older copy."""
         self._master_key = master_key
         self._data = DataDirectory(path.parent)
         self._database = RegistryDatabase(path, master_key)
         self.faults = TenantFaults(self._data, self)
+        try:
+            self._check_newest(path)
+        except BaseException:
+            self._database.close()
+            raise
         self.api_keys = KeyRing(self._database, self._pepper())
         self.limits = LimitsTable(self._database)
         self.access = AccessRequests(self._database, self.api_keys)
+
+    def _check_newest(self, path: Path) -> None:
+        """Raises DataFault where tenants' manifests know of a newer registry."""
+        number, noted = self._database.number(), noted_number(self._data, self._uids(), self._unwrapped)
+        if number < noted:
+            raise DataFault(path, f"is an older copy: it has number {number}, and {noted} was noted")
+
+    def _uids(self) -> list[str]:
+        return [t.uid for t in self.tenants()]
+
+    def note_progress(self) -> None:
+        """Tells the companions of the registry of what this process changed. Failures are logged: the registry stands,
+        and the next change tells them."""
+        try:
+            number = self._database.settle_changes()
+            if number is not None:
+                note_number(self._data, self._uids(), self._unwrapped, number)
+        except (OSError, AfterimageIndexError, DatabaseError, SettingError) as error:
+            _LOG.warning("the copy of the registry could not be brought up to date: %s", error)
 
     def secret(self, name: str) -> bytes:
         """A random secret of this deployment, 32 bytes, made when it is first asked for; a change of the master key
@@ -70,6 +101,7 @@ class TenantRegistry:
     def close(self) -> None:
         """Writes down what is to be kept, and closes the database."""
         self.api_keys.note_uses()
+        self.note_progress()
         self._database.close()
 
     def create_tenant(self, name: str, region: str = "") -> Tenant:
@@ -131,6 +163,7 @@ class TenantRegistry:
                 (now_ms(), tenant.uid),
             )
         self._database.checkpoint()
+        self.note_progress()  # its key leaves the copy, too
         return tenant
 
     def deleted_uids(self) -> list[str]:

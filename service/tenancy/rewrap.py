@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from index.errors import WrongKey
+from index.errors import DataFault, WrongKey
 from index.page_format import NEWEST
 from index.sqlite import checkpoint, connect, integrity_problems, set_format
 from index.synced import sync_directory, write_synced
 from service.errors import SettingError
+from service.tenancy.companions import remove_copy
 from service.tenancy.masterkey import MasterKey, load_master_key, new_key_text
-from service.tenancy.registry import SECRET_OWNER, TenantRegistry
+from service.tenancy.registry import SECRET_OWNER
 
 _TABLES = (("tenants", "uid", "wrapped_key", ""), ("secrets", "name", "wrapped", SECRET_OWNER))
 
@@ -35,6 +36,7 @@ def rewrap(registry: Path, old: MasterKey, new: MasterKey) -> int:
         count = _wrap_anew(copy, old, new)
         os.replace(copy, registry)
         sync_directory(registry.parent)
+        remove_copy(registry)  # the standing one, which the old master key opens
     finally:
         holding.close()
     return count
@@ -43,6 +45,7 @@ def rewrap(registry: Path, old: MasterKey, new: MasterKey) -> int:
 def rewrap_with_file(registry: Path, key_file: Path, old: MasterKey) -> int:
     """The same with a new random key, which takes the place of the one in the file. Whatever moment it is cut off at,
     `finish` or another call brings it to its end."""
+    finish(registry, key_file)  # a key that waits may be the only one that opens the registry
     waiting = next_file(key_file)
     waiting.unlink(missing_ok=True)
     waiting.touch(0o600)
@@ -60,9 +63,10 @@ def finish(registry: Path, key_file: Path) -> bool:
     if not waiting.exists():
         return False
     try:
-        TenantRegistry(registry, load_master_key(waiting, None, create=False)).close()
-    except (WrongKey, SettingError):
+        connect(registry, load_master_key(waiting, None, create=False).derive("tenant registry"), create=False).close()
+    except (WrongKey, SettingError, DataFault):
         return False
+    remove_copy(registry)
     os.replace(waiting, key_file)
     sync_directory(key_file.parent)
     return True

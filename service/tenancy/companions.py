@@ -1,0 +1,90 @@
+"""What tells that `registry.db` is not the newest copy, and what brings it back where it is lost.
+
+The registry has a number that grows with every change of tenants and keys. It is noted in the manifests of some
+tenants, so that an older copy of the registry is known by its lower number. A standing copy, `registry-copy.db`, lies
+beside it under the same key, written anew after each change; the one before is overwritten, since it may hold a key
+that was destroyed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from index import DataDirectory, DataFault
+from index.errors import AfterimageIndexError
+from index.sqlite import Connection, backup
+from index.storage.manifest import Manifest, State, Thing
+from index.synced import rename, sync_directory
+
+REGISTRY = "registry.db"
+_COMPANIONS = 4
+
+
+def copy_of(registry: Path) -> Path:
+    """Where the standing copy lies."""
+    return registry.with_name("registry-copy.db")
+
+
+def check_there(registry: Path) -> None:
+    """Raises DataFault where the registry is missing or empty although there was one."""
+    if registry.exists() and not registry.is_file():
+        raise DataFault(registry, "is not a file")
+    if registry.exists() and registry.stat().st_size:
+        return
+    data = DataDirectory(registry.parent)
+    tenants = len(list(data.tenants.iterdir())) if data.tenants.is_dir() else 0
+    if tenants or data.node.exists() or copy_of(registry).exists():
+        state = "is empty" if registry.exists() else "is missing"
+        raise DataFault(registry, f"{state}, although there are directories of {tenants} tenants")
+
+
+def note_number(data: DataDirectory, uids: list[str], key_of: Callable[[str], bytes], number: int) -> None:
+    """Notes the registry's number in the manifests of some tenants. key_of: a tenant's data key, by its uid."""
+    for uid in sorted(uids)[:_COMPANIONS]:
+        path = data.tenant(uid).manifest
+        if path.exists() and path.stat().st_size:
+            manifest = Manifest(path, key_of(uid))
+            manifest.put(Thing(REGISTRY, State.PRESENT, number=number))
+
+
+def noted_number(data: DataDirectory, uids: list[str], key_of: Callable[[str], bytes]) -> int:
+    """The highest number that was noted of the registry; what cannot be read says nothing here."""
+    highest = 0
+    for uid in sorted(uids)[:_COMPANIONS]:
+        path = data.tenant(uid).manifest
+        if not path.exists() or not path.stat().st_size:
+            continue
+        try:
+            thing = Manifest(path, key_of(uid)).thing(REGISTRY)
+        except AfterimageIndexError:
+            continue
+        highest = max(highest, thing.number if thing is not None else 0)
+    return highest
+
+
+def write_copy(connection: Connection, registry: Path, key: bytes) -> None:
+    """Writes the standing copy of an open registry anew. Raises OSError, StoreUnavailable or DatabaseError."""
+    fresh = registry.with_name(".writing-registry-copy.db")
+    fresh.unlink(missing_ok=True)
+    backup(connection, fresh, key).close()
+    overwrite(copy_of(registry))
+    rename(fresh, copy_of(registry))
+
+
+def overwrite(path: Path) -> None:
+    """Fills a file with zeros, where there is one, so that nothing of it can be read afterwards. Raises OSError."""
+    if not path.is_file():
+        return
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def remove_copy(registry: Path) -> None:
+    """Destroys the standing copy. Raises OSError."""
+    overwrite(copy_of(registry))
+    copy_of(registry).unlink(missing_ok=True)
+    sync_directory(registry.parent)
