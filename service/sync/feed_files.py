@@ -3,14 +3,20 @@ and nowhere else."""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from service.errors import Reason, ServiceError
 from service.sync.feeds.model import Item
 
 PREFIX = "file:"
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+# What opening says of a link, a socket or a device that is not there.
+_IRREGULAR = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENOTDIR})
 
 
 class FeedFiles:
@@ -29,22 +35,50 @@ class FeedFiles:
         return self._root
 
     def path(self, url: str) -> Path:
-        """The file or folder behind `file:relative/name`. Raises ServiceError (URL_FORBIDDEN, URL_NOT_FOUND)."""
+        """The file or folder behind `file:relative/name`, without symbolic links on the way. Raises ServiceError
+        (URL_FORBIDDEN, URL_NOT_FOUND)."""
         root = self.check()
-        found = (root / url.removeprefix(PREFIX).lstrip("/")).resolve()
+        try:
+            found = (root / url.removeprefix(PREFIX).lstrip("/")).resolve()
+            there = found.exists()
+        except (OSError, ValueError, RuntimeError):  # a name too long, one that is none, or links in a circle
+            raise _not_found() from None
         if not found.is_relative_to(root):
             raise ServiceError(Reason.URL_FORBIDDEN, "the file is not in this tenant's folder", field="url")
-        if not found.exists():
-            raise ServiceError(Reason.URL_NOT_FOUND, "there is no such file in this tenant's folder", field="url")
+        if not there:
+            raise _not_found()
         return found
 
+    def open(self, url: str) -> BinaryIO:
+        """A regular file, to be read. Raises ServiceError (URL_FORBIDDEN, URL_NOT_FOUND) or OSError."""
+        root, found = self.check(), self.path(url)
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            *above, name = found.relative_to(root).parts or (".",)
+            for part in above:  # one by one, so that none becomes a link meanwhile
+                inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            file = os.open(
+                name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=folder
+            )
+        except OSError as error:
+            raise _irregular() if error.errno in _IRREGULAR else error from None
+        finally:
+            os.close(folder)
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise _irregular()
+        return os.fdopen(file, "rb")
+
     def picture(self, url: str) -> bytes:
-        """The bytes of a picture. Raises ServiceError."""
-        path = self.path(url)
-        if not path.is_file() or path.stat().st_size > self._max_picture_bytes:
-            message = f"the picture is no file, or has more than {self._max_picture_bytes} bytes"
+        """The bytes of a picture. Raises ServiceError or OSError."""
+        with self.open(url) as file:
+            content = file.read(self._max_picture_bytes + 1)
+        if len(content) > self._max_picture_bytes:
+            message = f"the picture has more than {self._max_picture_bytes} bytes"
             raise ServiceError(Reason.IMAGE_TOO_LARGE, message, field="url")
-        return path.read_bytes()
+        return content
 
     def version(self, url: str) -> str:
         """Changes whenever the file does; empty where there is none."""
@@ -58,11 +92,26 @@ class FeedFiles:
         """The pictures below a folder, by their relative names without suffix; the folder's name is an attribute."""
         root = self.path(url)
         assert self._root is not None
-        for number, path in enumerate(sorted(p for p in root.rglob("*") if p.suffix.lower() in _PICTURES), 1):
+        for number, path in enumerate(_pictures_below(root), 1):
             name = path.relative_to(root)
             attributes = {"folder": str(name.parent)} if len(name.parts) > 1 else {}
             record_id = str(name.with_suffix(""))
             yield Item(number, record_id, record_id, (f"{PREFIX}{path.relative_to(self._root)}",), attributes)
+
+
+def _pictures_below(root: Path) -> list[Path]:
+    """In order; links to folders are not followed, so none is listed twice."""
+    named = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
+    return sorted(path for path in named if path.suffix.lower() in _PICTURES)
+
+
+def _irregular() -> ServiceError:
+    message = "only regular files are read: no pipes, devices, sockets, or folders in place of a file"
+    return ServiceError(Reason.URL_FORBIDDEN, message, field="url")
+
+
+def _not_found() -> ServiceError:
+    return ServiceError(Reason.URL_NOT_FOUND, "there is no such file in this tenant's folder", field="url")
 
 
 def is_file(url: str) -> bool:

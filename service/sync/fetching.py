@@ -54,7 +54,7 @@ class FeedFetcher:
         head = _Head(Spool(place.spool_folder))
         try:
             if config.url.startswith(PREFIX):
-                await asyncio.to_thread(_copy, place.files.path(config.url), head.take)
+                await asyncio.to_thread(_copy, place.files, config.url, head.take)
             else:
                 await self._fetch(
                     FetchRequest(config.url, place.allowed_hosts, Validators(), config.authorization, head.take)
@@ -72,8 +72,7 @@ class FeedFetcher:
         spool = Spool(place.spool_folder)
         try:
             if config.url.startswith(PREFIX):
-                path = place.files.path(config.url)
-                await asyncio.to_thread(_copy, path, spool.take)
+                await asyncio.to_thread(_copy, place.files, config.url, spool.take)
                 return FetchedFeed(spool, spool.finish())
             if is_paged(config.url):
                 await self._pages(config, place, spool)
@@ -163,9 +162,9 @@ class _Page:
             raise FeedError("FEED_TOO_LARGE", "a page of products.json has more than 64 MiB")
 
 
-def _copy(path: Path, take: Callable[[bytes], object]) -> None:
-    if path.is_dir():
+def _copy(files: FeedFiles, url: str, take: Callable[[bytes], object]) -> None:
+    if files.path(url).is_dir():
         return  # its items are listed when they are read
-    with path.open("rb") as file:
+    with files.open(url) as file:
         while part := file.read(_DISK_BLOCK):
             take(part)
