@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp import http_writer
 from yarl import URL
 
 from service.intake.addresses import Address
@@ -19,6 +20,7 @@ HttpTrouble = (aiohttp.ClientError, OSError, ValueError)
 _CHUNK = 64 * 1024
 _MAX_HEADER_BYTES = 8190
 _CONNECTIONS_PER_HOST = 8
+_KEEP_S = 5.0  # a connection over TLS holds the last that was read in the clear
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,12 @@ class HttpClient:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
+            _write_headers_on_the_heap()
             timeouts = self._timeouts
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     resolver=PinnedResolver(), use_dns_cache=False, limit=self._connections,
-                    limit_per_host=_CONNECTIONS_PER_HOST,
+                    limit_per_host=_CONNECTIONS_PER_HOST, keepalive_timeout=_KEEP_S,
                 ),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=timeouts.connect_s, sock_read=timeouts.silence_s
@@ -95,6 +98,12 @@ class HttpClient:
                 max_line_size=_MAX_HEADER_BYTES, max_field_size=_MAX_HEADER_BYTES,
             )  # fmt: skip
         return self._session
+
+
+def _write_headers_on_the_heap() -> None:
+    """aiohttp's writer in C puts requests together on the stack, where URL and credentials would stay until something
+    else happens to lie there; its writer in Python uses memory that is overwritten when it is freed."""
+    http_writer._serialize_headers = http_writer._py_serialize_headers
 
 
 def _exact(link: Link) -> URL:

@@ -14,7 +14,8 @@ from index.layout import new_uid
 from index.sqlite import checkpoint
 from index.storage.listed import open_listed
 from service.errors import Reason, ServiceError
-from service.sync.model import CONFIG, ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
+from service.sync.model import ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
+from service.sync.sealed_config import ConfigSeal
 
 RUNS_KEPT = 200
 _SOURCES = "SELECT source_id, config, state, created_ms, updated_ms FROM sources"
@@ -49,6 +50,8 @@ class Ledger:
         self._listed = open_listed(path, data_key, "sync ledger", _MIGRATIONS)
         self._database = self._listed.connection
         self._lock = threading.Lock()
+        self._seal = ConfigSeal(data_key)
+        self._seal_old()
 
     def close(self) -> None:
         """Closes the database."""
@@ -71,14 +74,14 @@ class Ledger:
                 raise ServiceError(Reason.SOURCE_EXISTS, f"source {config.name!r} exists", field="source.name")
             self._database.execute(
                 "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?)",
-                (source.source_id, config.name, _json(CONFIG, config), _json(STATE, source.state), now, now),
+                (source.source_id, config.name, self._seal.close(config), _json(STATE, source.state), now, now),
             )
         return source
 
     def sources(self) -> list[Source]:
         """All sources, ordered by name."""
         with self._lock:
-            return [_source(r) for r in self._database.execute(f"{_SOURCES} ORDER BY name").fetchall()]
+            return [self._source(r) for r in self._database.execute(f"{_SOURCES} ORDER BY name").fetchall()]
 
     def source(self, name_or_id: str) -> Source:
         """One source, by its name or its id. Raises ServiceError (SOURCE_NOT_FOUND)."""
@@ -87,7 +90,7 @@ class Ledger:
             row = self._database.execute(query, (name_or_id,)).fetchone()
         if row is None:
             raise ServiceError(Reason.SOURCE_NOT_FOUND, f"no source {name_or_id[:80]!r}", field="source")
-        return _source(row)
+        return self._source(row)
 
     def change_source(self, source_id: str, config: SourceConfig) -> Source:
         """Replaces what the tenant says of a source; its name stays. Raises ServiceError."""
@@ -95,7 +98,7 @@ class Ledger:
         with self._lock:
             self._database.execute(
                 "UPDATE sources SET config = ?, updated_ms = ? WHERE source_id = ?",
-                (_json(CONFIG, config), now_ms(), source_id),
+                (self._seal.close(config), now_ms(), source_id),
             )
         return self.source(source_id)
 
@@ -109,6 +112,16 @@ class Ledger:
         with self._lock:
             self._database.execute("DELETE FROM runs WHERE source_id = ?", (source_id,))
             self._database.execute("DELETE FROM sources WHERE source_id = ?", (source_id,))
+
+    def _source(self, row: tuple) -> Source:  # type: ignore[type-arg]
+        return Source(row[0], self._seal.open(row[1]), STATE.validate_json(row[2]), row[3], row[4])
+
+    def _seal_old(self) -> None:
+        """Seals what a version stored that did not."""
+        for source_id, config in self._database.execute("SELECT source_id, config FROM sources").fetchall():
+            if not self._seal.is_closed(config):
+                sealed = self._seal.close(self._seal.open(config))
+                self._database.execute("UPDATE sources SET config = ? WHERE source_id = ?", (sealed, source_id))
 
     # ---- runs
 
@@ -218,10 +231,6 @@ _NOT_LIVE = ENDED | {RunState.AWAITING_APPROVAL}
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
-
-
-def _source(row: tuple) -> Source:  # type: ignore[type-arg]
-    return Source(row[0], CONFIG.validate_json(row[1]), STATE.validate_json(row[2]), row[3], row[4])
 
 
 def _names(states: Collection[RunState]) -> str:

@@ -10,6 +10,7 @@ from aiohttp import web
 from service.config import is_loopback
 from service.errors import SettingError
 from service.metrics import Metrics
+from service.web.url_caches import forget_url
 
 Page = Callable[[web.Request], Awaitable[web.Response]]
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,7 +39,7 @@ class HttpServer:
 
     async def start(self, host: str, port: int) -> None:
         """Begins to listen. Raises SettingError where the address cannot be bound."""
-        application = web.Application()
+        application = web.Application(middlewares=[forget_url])
         application.router.add_get("/metrics", self._get_metrics)
         application.router.add_get("/healthz", self._get_health)
         application.router.add_get("/readyz", self._get_ready)

@@ -11,6 +11,7 @@ import pytest
 from service.errors import Reason, ServiceError
 from service.sync.feeds.model import AttributeField, FeedOptions, FieldMapping, FieldType
 from service.sync.ledger import RUNS_KEPT, Ledger
+from service.sync.model import CONFIG as CONFIG_JSON
 from service.sync.model import Run, RunState, Schedule, SourceConfig, SourceState
 from service.sync.running import LIVE
 from tests.support.files import all_bytes
@@ -90,3 +91,22 @@ def test_runs_that_ended_long_ago_are_forgotten(ledger: Ledger) -> None:
     assert RUNS_KEPT <= len(kept) <= RUNS_KEPT + 1
     assert kept[0].run_id == ids[-1]
     assert ledger.live_runs() == []
+
+
+def test_sources_are_sealed_within_the_database_and_older_ones_are_brought_forward(tmp_path: Path) -> None:
+    config = SourceConfig("s", "c", "https://shop.example/?token=t0ken", authorization="Bearer s3cret")
+    ledger = Ledger(tmp_path / "sync.db", bytes(32))
+    source = ledger.add_source(config)
+    query = "SELECT config FROM sources"
+
+    def stored() -> str:
+        return str(ledger._database.execute(query).fetchone()[0])
+
+    assert not any(word in stored() for word in ("t0ken", "s3cret", "shop"))
+    plain = CONFIG_JSON.dump_json(config).decode()  # as it was stored before
+    ledger._database.execute("UPDATE sources SET config = ?", (plain,))
+    ledger.close()
+    ledger = Ledger(tmp_path / "sync.db", bytes(32))
+    assert ledger.source("s").config == source.config == config
+    assert "s3cret" not in stored()
+    ledger.close()
