@@ -30,6 +30,11 @@ class Checkpoints:
         self._running: threading.Thread | None = None
         self._large = False
 
+    @property
+    def connected(self) -> bool:
+        """Whether it has a connection of its own."""
+        return self._connection is not None
+
     def before(self, *, large: bool) -> None:
         """Says how long the log may be for the next commit, a large one or not, to leave it as it is."""
         if large is not self._large:

@@ -13,6 +13,7 @@ from index.errors import AfterimageIndexError, DataFault, StoreDamaged, StoreUna
 from index.kept import KeptSnapshots
 from index.learning import Frame, QueryMean
 from index.model import CollectionStats
+from index.open_files import READER_FILES, WRITER_FILES, FreeFiles, none_freed
 from index.place import Place
 from index.readers import ReaderPool
 from index.reading import Reading
@@ -37,21 +38,22 @@ class LoadedCollection:
 
     damage: StoreDamaged | None
 
-    def __init__(self, place: Place, builders: Builders) -> None:
-        """Opens the collection. Raises DataFault, UnsupportedFormat, StoreDamaged or StoreUnavailable."""
+    def __init__(self, place: Place, builders: Builders, free_files: FreeFiles = none_freed) -> None:
+        """Opens the collection; `free_files` makes room where no file can be opened. Raises DataFault,
+        UnsupportedFormat, StoreDamaged or StoreUnavailable."""
         self.damage = None
         self.connection = place.open()
         try:
             with place.reporting(), store_errors(place.layout.records):
                 _prepare(self.connection, place)
-                self._open(place, builders)
+                self._open(place, builders, free_files)
         except BaseException:
             self.connection.close()
             raise
 
-    def _open(self, place: Place, builders: Builders) -> None:
+    def _open(self, place: Place, builders: Builders, free_files: FreeFiles) -> None:
         spec, self._listing = place.spec, place.listing
-        self.readers = ReaderPool(place.layout.records, place.store_key, self._note_damage)
+        self.readers = ReaderPool(place.layout.records, place.store_key, self._note_damage, free_files)
         queries = QueryMean(spec.dimension, read_learnt(self.connection, "queries"))
         self.reading = Reading(self.readers, spec.encoder_fingerprint, queries)
         snapshots = SnapshotFiles(place)
@@ -78,6 +80,11 @@ class LoadedCollection:
     def memory_bytes(self) -> int:
         """About how much memory this takes."""
         return memory_of(self.view) + self.reading.copied_bytes + OPEN_BYTES
+
+    @property
+    def open_files(self) -> int:
+        """How many files it has open."""
+        return WRITER_FILES + READER_FILES * (self.readers.open_count + self._checkpoints.connected)
 
     def stats(self) -> CollectionStats:
         """Counts, as searches see them."""

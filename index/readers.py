@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from index.errors import StoreDamaged, StoreUnavailable
+from index.open_files import FreeFiles, none_freed, with_room
 from index.sqlite import Connection, DatabaseError, connect, store_error
 
 MAX_READERS = 4
@@ -19,9 +20,12 @@ MAX_READERS = 4
 class ReaderPool:
     """Opens up to MAX_READERS connections as they are needed; a caller waits where all are in use."""
 
-    def __init__(self, path: Path, key: bytes, on_damage: Callable[[StoreDamaged], None]) -> None:
-        """on_damage: told of each read that met a damaged page."""
-        self._path, self._key, self._on_damage = path, key, on_damage
+    def __init__(
+        self, path: Path, key: bytes, on_damage: Callable[[StoreDamaged], None], free_files: FreeFiles = none_freed
+    ) -> None:
+        """on_damage: told of each read that met a damaged page. free_files: has files closed where there are none."""
+        self._path, self._key, self._on_damage, self._free_files = path, key, on_damage, free_files
+        self.open_count = 0
         self._idle: list[Connection] = []
         self._permits = threading.BoundedSemaphore(MAX_READERS)
         self._closed = False
@@ -32,7 +36,7 @@ class ReaderPool:
         refuses, StoreDamaged where a page that is read is damaged."""
         with self._permits:
             self.check_open()
-            connection = self._idle.pop() if self._idle else connect(self._path, self._key, create=False)
+            connection = self._idle.pop() if self._idle else self._opened()
             try:
                 connection.execute("BEGIN")
                 yield connection
@@ -44,12 +48,18 @@ class ReaderPool:
             finally:
                 self._take_back(connection)
 
+    def _opened(self) -> Connection:
+        connection = with_room(lambda: connect(self._path, self._key, create=False), self._free_files)
+        self.open_count += 1
+        return connection
+
     def _take_back(self, connection: Connection) -> None:
         """Keeps a connection for the next reader, unless it met an error: SQLCipher refuses it from then on."""
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         except DatabaseError:
+            self.open_count -= 1
             connection.close()
             return
         if self._closed:

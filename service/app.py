@@ -44,7 +44,13 @@ from service.objects.links import Links
 from service.objects.sealed import SealedObjects
 from service.objects.store import Bucket, ObjectStore
 from service.outcomes import StateParts, States
-from service.process import decoder_environment, dumps_forbidden, freed_memory_is_overwritten, leave_to_stay
+from service.process import (
+    decoder_environment,
+    dumps_forbidden,
+    freed_memory_is_overwritten,
+    leave_to_stay,
+    raise_open_files,
+)
 from service.rpc.gate import Gate
 from service.rpc.guard import Admitting, Guard
 from service.rpc.server import RpcServer, Served
@@ -149,6 +155,7 @@ def decoders_of(settings: Settings) -> Decoders:
 
 async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> None:
     """Runs a server until SIGTERM or SIGINT. Raises SettingError or DirectoryLocked where it cannot start."""
+    raise_open_files()
     stop_asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop_asked.set)
@@ -213,9 +220,8 @@ def engine_of(settings: Settings, registry: TenantRegistry, metrics: Metrics, al
     encoders, workers = encoders_of(settings), Workers(settings.cores)
     admission = Admission(admission_of(settings))
     pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
-    spaces = TenantSpaces(
-        DataDirectory(settings.data_dir), registry, HotCollections(settings.index_bytes), settings.region
-    )
+    shelf = HotCollections(settings.index_bytes, budget_files=settings.collection_files)
+    spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, shelf, settings.region)
     sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)
     keeping = Keeping(SealedObjects(object_store_of(settings), registry.data_key), workers)
     return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances, keeping)

@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         return self.max_in_flight_bytes or max(512 * 1024 * 1024, memory_bytes() // 16)
 
     @property
+    def collection_files(self) -> int:
+        """Open files for collections in memory: half of what this process may have open."""
+        return open_files_limit() // 2
+
+    @property
     def connections(self) -> int:
         """Connections at a time: as set, or a quarter of the files that this process may have open."""
         return self.max_connections or max(1, open_files_limit() // 4)

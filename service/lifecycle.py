@@ -19,13 +19,14 @@ from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.background import end_task
 from service.calls.door import Door
-from service.config import Settings, split_address
+from service.config import Settings, open_files_limit, split_address
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.encoder.manifest import Manifest
 from service.engine.engine import Engine
 from service.erasure.finishing import Finishing
 from service.metrics import Metrics
+from service.process import open_files
 from service.rpc.gate import Gate
 from service.rpc.server import RpcServer
 from service.sync.sync import Sync
@@ -199,5 +200,7 @@ def refresh_gauges(engine: Engine, metrics: Metrics) -> None:
     metrics.rows.labels("live").set(sum(s.records for s in stats))
     metrics.rows.labels("tombstone").set(sum(s.tombstones for s in stats))
     metrics.index_bytes.set(engine.spaces.shelf.bytes())
+    metrics.open_files.set(open_files())
+    metrics.open_files_limit.set(open_files_limit())
     metrics.index_loads.set(engine.spaces.shelf.loads)
     metrics.recall_lowest.set(min((s.recall for s in stats if s.recall is not None), default=1.0))

@@ -71,6 +71,10 @@ class Metrics:
             "afterimage_sync_oldest_success_seconds",
             "Age of the last success of the scheduled source that has waited longest.", registry=self.registry,
         )  # fmt: skip
+        self.open_files = Gauge("afterimage_open_files", "Files and sockets that are open.", registry=self.registry)
+        self.open_files_limit = Gauge(
+            "afterimage_open_files_limit", "Files and sockets that may be open.", registry=self.registry
+        )
         self.ready = Gauge("afterimage_ready", "1 while calls are accepted.", registry=self.registry)
         self.redis_up = Gauge("afterimage_redis_up", "1 while Redis answers.", registry=self.registry)
         self.build = Gauge("afterimage_build_info", "Always 1.", ["version"], registry=self.registry)

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
+_MOST_FILES = 1 << 20  # where there is no limit
 _MARK = "_AFTERIMAGE_PREPARED"
 # The first two overwrite freed memory; PYTHONMALLOC has Python's small objects, tokens among them, freed there too. The
 # last two keep blocks up to 32 MiB on the heap: ONNX Runtime, which runs here without its arena, would otherwise map
@@ -79,6 +80,22 @@ def become_prepared(arguments: Sequence[str], environment: Mapping[str, str], ma
     wanted = prepared_environment(environment, max_image_pixels)
     if wanted is not None:
         start_again(arguments, wanted)
+
+
+def raise_open_files() -> int:
+    """Lets this process have as many files open as it may ask for; returns how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else hard
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):  # more than the kernel allows any process
+        return soft
+    return wanted
+
+
+def open_files() -> int:
+    """How many files, sockets among them, this process has open."""
+    return len(os.listdir("/proc/self/fd"))
 
 
 def forbid_dumps() -> None:

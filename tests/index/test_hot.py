@@ -1,5 +1,9 @@
 """Collections that come into memory when they are used, and leave it when others need the room."""
 
+import contextlib
+import gc
+import os
+import resource
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -162,3 +166,48 @@ def test_a_closed_collection_does_not_come_back(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         only.count()
     assert isinstance(only.hot.loaded, LoadedCollection | None)
+
+
+def test_collections_leave_memory_before_they_have_more_files_open_than_they_may(tmp_path: Path) -> None:
+    shelf = HotCollections(budget_files=20)
+    made = several(tmp_path, shelf, 12)
+    for n, collection in enumerate(made):
+        assert ids(collection, SearchQuery(vector(n * 100 + 5), 1)) == [str(n * 100 + 5)]
+        assert list(collection.get([str(n * 100)])) == [str(n * 100)]
+    assert shelf.files() <= 20
+    assert 3 <= shelf.count() <= 6
+
+
+def test_the_files_that_are_counted_are_those_that_are_open(tmp_path: Path) -> None:
+    gc.collect()  # what other tests left open
+    shelf, before = HotCollections(), len(os.listdir("/proc/self/fd"))
+    made = several(tmp_path, shelf, 5)
+    for collection in made:
+        collection.get(["1"])
+        with collection.hot as loaded, loaded.readers.connection(), loaded.readers.connection():
+            pass
+        collection.hot.weigh()
+    assert len(os.listdir("/proc/self/fd")) - before == shelf.files()
+
+
+def test_where_no_file_can_be_opened_cold_collections_are_closed_and_nobody_notices(tmp_path: Path) -> None:
+    gc.collect()
+    shelf = HotCollections()
+    made = several(tmp_path, shelf, 10)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 4, hard))
+    held = []
+    with contextlib.suppress(OSError):
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    try:
+        for _ in range(2):
+            for n, collection in enumerate(made):
+                assert collection.count() == 20
+                assert list(collection.get([str(n * 100)])) == [str(n * 100)]
+                collection.upsert([record(n * 100)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for number in held:
+            os.close(number)
+    assert shelf.loads > 10
