@@ -11,6 +11,7 @@ from afterimage.client import Client, Run
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, end_failed, print_fields, print_json, print_table
 from service.cli.progress import ProgressShown, working
+from service.cli.sync_preview import show_preview
 from service.cli.sync_sources import (
     AuthorizationOption,
     DelimiterOption,
@@ -50,7 +51,7 @@ def preview(
     authorization_file: AuthorizationOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Show what is made of the first items of a feed.
+    """Show how a feed is understood: each column, the first items, and what is left out and why.
 
     Example: afterimage sync preview https://shop.example/feed.csv --map id=sku --map picture=photo
     """
@@ -60,11 +61,7 @@ def preview(
     if json:
         print_json(asdict(seen))
         return
-    print(f"Format: {seen.format}")
-    rows = [(i.line, i.item_id, i.product_id, " ".join(i.pictures), i.attributes) for i in seen.items]
-    print_table(["line", "id", "product", "pictures", "attributes"], rows, empty="no items")
-    if seen.problems:
-        print_table(["line", "id", "cannot be used"], [(p.line, p.item_id, p.message) for p in seen.problems])
+    show_preview(seen)
 
 
 @sync.command("plan")

@@ -17,7 +17,7 @@ sources = typer.Typer(no_args_is_help=True, help="Register, change and forget th
 
 _ATTRIBUTE = re.compile(r"attributes\.([a-z][a-z0-9_]*)")
 FormatOption = Annotated[
-    str, typer.Option("--format", help="xml, table, shopify-csv, shopify-json or jsonl; else found out.")
+    str, typer.Option("--format", help="xml, table, shopify-csv, shopify-json, json or jsonl; else found out.")
 ]
 EncodingOption = Annotated[str, typer.Option(help="Such as cp1252; else found out.")]
 DelimiterOption = Annotated[str, typer.Option(help="Of a table; else found out.")]

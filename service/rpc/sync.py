@@ -15,9 +15,8 @@ from service.rpc.sync_convert import (
     from_token,
     to_config,
     to_failure,
-    to_item,
     to_options,
-    to_problem,
+    to_preview,
     to_run,
     to_source,
     to_token,
@@ -62,10 +61,7 @@ class SyncServicer(pb_grpc.SyncServiceServicer):
         """The beginning of a feed."""
         options = to_options(request.options)
         seen = await self._sync.preview(principal(), request.url, options, request.authorization)
-        return pb.PreviewFeedResponse(
-            format=str(seen.format), items=[to_item(i) for i in seen.items],
-            problems=[to_problem(p.line, p.item_id, p.message) for p in seen.problems],
-        )  # fmt: skip
+        return to_preview(seen)
 
     async def StartRun(self, request: pb.StartRunRequest, context: Context) -> pb.StartRunResponse:
         """Queues a run."""

@@ -14,6 +14,7 @@ from index import Failure
 from index.attributes import attributes_to_json
 from service.rpc.convert import invalid, timestamp
 from service.sync.feeds.model import AttributeField, FeedFormat, FeedOptions, FieldMapping, FieldType, Item
+from service.sync.feeds.preview import Preview
 from service.sync.model import Guards, Mode, PictureCheck, Plan, Run, Schedule, Source, SourceConfig, Webhook
 
 E = TypeVar("E", bound=StrEnum)
@@ -87,6 +88,23 @@ def to_item(item: Item) -> pb.FeedItem:
     return pb.FeedItem(
         line=item.line, item_id=item.item_id, product_id=item.product_id, pictures=item.pictures,
         attributes=attributes_to_json(item.attributes), deleted=item.deleted, left_out=item.left_out,
+        notes=item.notes,
+    )  # fmt: skip
+
+
+def to_preview(seen: Preview) -> pb.PreviewFeedResponse:
+    """What a feed looks like."""
+    return pb.PreviewFeedResponse(
+        format=str(seen.format), items=[to_item(i) for i in seen.items],
+        problems=[to_problem(p.line, p.item_id, p.message) for p in seen.problems],
+        columns=[
+            pb.FeedColumn(
+                name=c.name, role=c.role, attribute=c.attribute, type=c.type, reason=c.reason, samples=c.samples,
+                item_count=c.count, left_out_count=c.left_out,
+            )
+            for c in seen.columns
+        ],
+        notes=seen.notes, encoding=seen.encoding, delimiter=seen.delimiter,
     )  # fmt: skip
 
 

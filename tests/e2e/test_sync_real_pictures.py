@@ -38,9 +38,12 @@ def test_a_real_catalogue_is_what_its_feed_says_record_by_record(tmp_path: Path,
             assert run.state == "succeeded", run
             found = {r.record_id: dict(r.attributes) for r in client.records("clothing")}
             assert found == {
-                i: {"title": f["title"], "product_type": f["product_type"], "price": float(f["price"].split()[0])}
+                i: {
+                    "title": f["title"], "product_type": f["product_type"], "price": float(f["price"].split()[0]),
+                    "price_currency": "EUR",
+                }
                 for i, f in items.items()
-            }
+            }  # fmt: skip
             for record_id, fields in chance.sample(sorted(items.items()), 10):
                 photograph = shop.pictures[fields["image_link"].removeprefix(shop.address)]
                 hits = client.search("clothing", photograph, k=5, max_distance=1e-3).hits

@@ -13,6 +13,7 @@
 
 from afterimage.client.aio import AsyncClient
 from afterimage.client.catalogue_values import (
+    FeedColumn,
     FeedItem,
     FeedOptions,
     FeedPreview,
@@ -97,7 +98,7 @@ __all__ = [
     "Aborted", "AccessRequest", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "AuditAct",
     "AuditEntry", "AuditHead", "Client", "Collection", "DataLoss", "DeadlineExceeded", "Deletion", "DuplicateGroup",
     "EncodedPicture", "Encoder", "ErasureReceipt", "Example", "ExampleResult", "Facet", "FailedPrecondition",
-    "FeedItem", "FeedOptions", "FeedPreview", "FeedProblem", "FilterCheck", "Hit", "HitGroup", "IndexStats",
+    "FeedColumn", "FeedItem", "FeedOptions", "FeedPreview", "FeedProblem", "FilterCheck", "Hit", "HitGroup", "IndexStats",
     "InternalError", "InvalidArgument", "Label", "ModelDeletion", "NewExample", "NewRecord", "NewSource", "NotFound",
     "OwnModel", "Patch", "PermissionDenied", "Picture", "PictureLink", "PictureNote", "Plan", "PlannedRecord",
     "PolicyChange", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult", "Region",

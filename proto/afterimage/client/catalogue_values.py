@@ -10,7 +10,7 @@ from datetime import datetime
 @dataclass(frozen=True)
 class FeedOptions:
     """How to read a feed; what is empty is found out. record_id, product_id, pictures: names of the feed's fields;
-    attributes: by the attribute's name the field and its type (text, number, boolean or list), such as
+    attributes: by the attribute's name the field and its type (text, number, boolean, list or price), such as
     {"price": ("cost", "number")}."""
 
     format: str = ""
@@ -64,7 +64,7 @@ class Source:
 
 @dataclass(frozen=True)
 class FeedItem:
-    """An item as a preview shows it. attributes: JSON."""
+    """An item as a preview shows it. attributes: JSON; notes: what was left out, and why."""
 
     line: int
     item_id: str
@@ -73,6 +73,7 @@ class FeedItem:
     attributes: str
     deleted: bool
     left_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,32 @@ class FeedProblem:
 
 
 @dataclass(frozen=True)
+class FeedColumn:
+    """How a field of a feed is understood. role: id, product id, picture, attribute, deletion or left out; attribute,
+    type: what becomes of it; reason: why values are left out; samples: up to 3 as the feed has them; item_count: items
+    shown that have it; left_out_count: values of these that could not be used."""
+
+    name: str
+    role: str
+    attribute: str
+    type: str
+    reason: str
+    samples: tuple[str, ...]
+    item_count: int
+    left_out_count: int
+
+
+@dataclass(frozen=True)
 class FeedPreview:
-    """The beginning of a feed."""
+    """The beginning of a feed. columns: how each field is understood; notes: on the feed as a whole."""
 
     format: str
     items: tuple[FeedItem, ...]
     problems: tuple[FeedProblem, ...]
+    columns: tuple[FeedColumn, ...] = ()
+    notes: tuple[str, ...] = ()
+    encoding: str = ""
+    delimiter: str = ""
 
 
 @dataclass(frozen=True)

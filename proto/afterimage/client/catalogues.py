@@ -169,11 +169,21 @@ def _source(message: pb.Source, dropped: tuple[str, ...] = ()) -> values.Source:
 def _preview(message: pb.PreviewFeedResponse) -> values.FeedPreview:
     items = tuple(
         values.FeedItem(
-            i.line, i.item_id, i.product_id, tuple(i.pictures), i.attributes, i.deleted, tuple(i.left_out)
+            i.line, i.item_id, i.product_id, tuple(i.pictures), i.attributes, i.deleted, tuple(i.left_out),
+            tuple(i.notes),
         )
         for i in message.items
     )  # fmt: skip
-    return values.FeedPreview(message.format, items, tuple(_problem(p) for p in message.problems))
+    columns = tuple(
+        values.FeedColumn(
+            c.name, c.role, c.attribute, c.type, c.reason, tuple(c.samples), c.item_count, c.left_out_count
+        )
+        for c in message.columns
+    )  # fmt: skip
+    problems = tuple(_problem(p) for p in message.problems)
+    return values.FeedPreview(
+        message.format, items, problems, columns, tuple(message.notes), message.encoding, message.delimiter
+    )
 
 
 def _plan(m: pb.Plan) -> values.Plan:

@@ -29,7 +29,9 @@ class AttributeField(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     column: _builtins.str
     type: _builtins.str
-    """text (default), number, boolean or list (separated by commas)."""
+    """text (default), number, boolean, list (JSON, or separated by |, ends of lines, commas or semicolons) or price (a
+    number, and a second attribute NAME_currency).
+    """
     def __init__(
         self,
         *,
@@ -110,11 +112,11 @@ class FeedOptions(_message.Message):
     DELIMITER_FIELD_NUMBER: _builtins.int
     MAPPING_FIELD_NUMBER: _builtins.int
     format: _builtins.str
-    """xml, table, shopify-csv, shopify-json or jsonl. Empty: found out."""
+    """xml, table, shopify-csv, shopify-json, json or jsonl. Empty: found out."""
     encoding: _builtins.str
-    """Such as cp1252. Empty: by byte order mark, else UTF-8, else Windows-1252."""
+    """Such as cp1252. Empty: by byte order mark or XML declaration, else UTF-8, of which other bytes are Windows-1252."""
     delimiter: _builtins.str
-    """Of a table. Empty: the one that makes the most columns."""
+    """Of a table. Empty: the one that makes the most known columns."""
     @_builtins.property
     def mapping(self) -> Global___FieldMapping: ...
     def __init__(
@@ -521,6 +523,7 @@ class FeedItem(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
     LEFT_OUT_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     line: _builtins.int
     item_id: _builtins.str
     product_id: _builtins.str
@@ -533,6 +536,10 @@ class FeedItem(_message.Message):
     def left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Attributes whose value does not fit their type."""
 
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What of the item was left out, and why."""
+
     def __init__(
         self,
         *,
@@ -543,10 +550,11 @@ class FeedItem(_message.Message):
         attributes: _builtins.str = ...,
         deleted: _builtins.bool = ...,
         left_out: _abc.Iterable[_builtins.str] | None = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "deleted", b"deleted", "item_id", b"item_id", "left_out", b"left_out", "line", b"line", "pictures", b"pictures", "product_id", b"product_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "deleted", b"deleted", "item_id", b"item_id", "left_out", b"left_out", "line", b"line", "notes", b"notes", "pictures", b"pictures", "product_id", b"product_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -580,27 +588,94 @@ class FeedProblem(_message.Message):
 Global___FeedProblem: _TypeAlias = FeedProblem  # noqa: Y015
 
 @_typing.final
+class FeedColumn(_message.Message):
+    """How a field of a feed is understood."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_COUNT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """As the feed writes it."""
+    role: _builtins.str
+    """id, product id, picture, attribute, deletion or left out."""
+    attribute: _builtins.str
+    """The attribute that it becomes, and that one's type."""
+    type: _builtins.str
+    reason: _builtins.str
+    """Why it, or the values that are counted in left_out_count, are left out."""
+    item_count: _builtins.int
+    """Of the items that are shown: how many have it, and how many values could not be used."""
+    left_out_count: _builtins.int
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 3 values as the feed has them."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        role: _builtins.str = ...,
+        attribute: _builtins.str = ...,
+        type: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        samples: _abc.Iterable[_builtins.str] | None = ...,
+        item_count: _builtins.int = ...,
+        left_out_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "item_count", b"item_count", "left_out_count", b"left_out_count", "name", b"name", "reason", b"reason", "role", b"role", "samples", b"samples", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeedColumn: _TypeAlias = FeedColumn  # noqa: Y015
+
+@_typing.final
 class PreviewFeedResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FORMAT_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
+    DELIMITER_FIELD_NUMBER: _builtins.int
     format: _builtins.str
+    encoding: _builtins.str
+    """As they were found; delimiter: of a table."""
+    delimiter: _builtins.str
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedItem]: ...
     @_builtins.property
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedProblem]: ...
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedColumn]: ...
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is worth knowing of the feed as a whole."""
+
     def __init__(
         self,
         *,
         format: _builtins.str = ...,
         items: _abc.Iterable[Global___FeedItem] | None = ...,
         problems: _abc.Iterable[Global___FeedProblem] | None = ...,
+        columns: _abc.Iterable[Global___FeedColumn] | None = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
+        encoding: _builtins.str = ...,
+        delimiter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "items", b"items", "problems", b"problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "delimiter", b"delimiter", "encoding", b"encoding", "format", b"format", "items", b"items", "notes", b"notes", "problems", b"problems"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

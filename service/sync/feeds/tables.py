@@ -12,7 +12,14 @@ from unicodedata import category
 from service.sync.feeds.model import FeedError, Problem, Row
 from service.sync.feeds.table_lines import Cells, Dialect, TableLines, allow_long_cells
 from service.sync.feeds.text import Line, TextLines
-from service.sync.feeds.values.names import FieldNames, field_name, header_currency, is_standard, looks_like_an_item
+from service.sync.feeds.values.names import (
+    PRICES,
+    FieldNames,
+    field_name,
+    header_currency,
+    is_standard,
+    looks_like_an_item,
+)
 
 _DELIMITERS = "\t,;|~"
 _LINES_BEFORE = 30  # comments, notes and titles that may stand before a header
@@ -48,7 +55,11 @@ class Table:
             raise FeedError("FEED_NOT_RECOGNISED", "the first line is no header of a table with several columns")
         self.delimiter = header.delimiter
         self.fields = tuple(names.field(n) for n in header.names)
-        self._currencies = {i: c for i, n in enumerate(header.names) if (c := header_currency(n))}
+        self._currencies = {
+            i: code
+            for i, name in enumerate(header.names)
+            if (code := header_currency(name)) and (self.fields[i] in PRICES or self.fields[i] in own)
+        }
         self._repeated = frozenset(f for f, count in Counter(self.fields).items() if count > 1)
         self._plain = not self._repeated and not self._currencies and all(self.fields)
         ahead = deque(line for line in first if line.number > header.line)
