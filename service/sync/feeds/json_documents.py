@@ -22,7 +22,9 @@ ANY_NAME = "\0any"  # a step to any value of an object
 _BLANKS = re.compile(r"[\s,:]*+")
 _ATOM = re.compile(r'[^\s"{}\[\],:]++')
 _IN_STRING = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_TO_BRACKET = re.compile(r'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+[{}\[\]]', re.DOTALL)
+_FLAT = r'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+'
+# To the next bracket, past lists and objects that hold no other ones.
+_TO_BRACKET = re.compile(rf"(?:{_FLAT}(?:\[{_FLAT}\]|{{{_FLAT}}}))*+{_FLAT}[{{}}\[\]]", re.DOTALL)
 _LONGEST_NAME = 256
 _MAX_DEPTH = 64
 _PARTS_OF_ITEMS = frozenset(
@@ -172,7 +174,7 @@ class _Text:
 
     def object(self) -> str | None:
         """The object that begins here; None where it is too long. Raises FeedError."""
-        brackets, at = "", self.at
+        brackets, at = "{", self.at + 1
         while True:
             found = _TO_BRACKET.match(self.buffer, at)
             if found is not None:
@@ -197,6 +199,11 @@ class _Text:
 
     def _skip(self, brackets: str) -> None:
         while brackets:
+            found = _TO_BRACKET.match(self.buffer, self.at)
+            if found is not None:
+                self.at = found.end()
+                brackets = _after(brackets, self.buffer[self.at - 1])
+                continue
             char = self.next()
             if not char:
                 raise FeedError("FEED_TRUNCATED", "the feed ends within an item")

@@ -14,6 +14,7 @@ from service.sync.feeds.values.names import FieldNames, is_identifier
 
 _LOSSY = float(1 << 53)
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_MOST_VALUES = 100_000  # a value takes up to 40 times the memory of its text
 _NOT_JSON = "is no JSON"
 
 
@@ -25,6 +26,8 @@ def parse_object(text: str, names: FieldNames) -> dict[str, Any]:
     """The object that a text is, with its own names. orjson reads it; what that would change (numbers of 17 and more
     digits, decimals of an id, repeated names, NaN, halves of characters) is read again with every digit. Raises
     NotAnObject."""
+    if text.count(",") + text.count("[") > _MOST_VALUES:
+        raise NotAnObject(f"has more than {_MOST_VALUES} values")
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:

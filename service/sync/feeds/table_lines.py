@@ -91,7 +91,7 @@ class TableLines:
             if isinstance(other, list) and len(other) == columns:
                 return other
         if isinstance(found, str) and "unexpected end" in found:
-            return self._over_several_lines(line) or "the row opens quotes that it does not close"
+            return self._over_several_lines(line) or "the row opens quotes that it does not close, or is too long"
         return found if isinstance(found, list) else f"the row does not parse: {found}"
 
     def _over_several_lines(self, line: Line, *, or_text: bool = False) -> list[str] | None:
@@ -115,9 +115,21 @@ class TableLines:
         at_the_end = is_open and not self._ahead and size < limit
         if at_the_end and not rows_inside and not or_text:
             raise FeedError("FEED_TRUNCATED", f"the feed ends within the quotes opened at line {line.number}")
+        if size >= MAX_ITEM_CHARS and not rows_inside:
+            self._pass_over_cell()
+            return None
         self._budget -= size
         self._ahead.extendleft(reversed(taken[1:]))
         return None
+
+    def _pass_over_cell(self) -> None:
+        """Forgets the lines of a cell that is too long: to its closing quote, or to what is a row of its own."""
+        while (line := self._next()) is not None:
+            if not line.too_long and self._is_row(line):
+                self._ahead.appendleft(line)
+                return
+            if line.text.count('"') % 2:
+                return
 
     def _is_row(self, line: Line) -> bool:
         text = line.text.rstrip("\r\n")

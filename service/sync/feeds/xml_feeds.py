@@ -21,6 +21,7 @@ _HEAD = 1 << 18  # characters in which items of other names are searched for
 _MAX_DEPTH = 32
 _MAX_TAG = 1 << 20  # characters of a tag, a comment or the like, which expat has in memory as a whole
 _MOST_ELEMENTS = 1000
+_MOST_NAMES = 50_000  # expat remembers each
 _NOT_ALLOWED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # in no XML, though shops send them
 _MEDIA = frozenset({"enclosure", "content", "thumbnail"})
 _CURRENCIES = ("currency", "currencyid", "currencycode")
@@ -45,7 +46,8 @@ class _Document:
     """What all readers of a document refuse."""
 
     def __init__(self) -> None:
-        parser = expat.ParserCreate()
+        self._seen: dict[str, str] = {}
+        parser = expat.ParserCreate(intern=self._seen)
         parser.buffer_text = True
         parser.StartElementHandler, parser.EndElementHandler = self.start, self.finish
         parser.StartDoctypeDeclHandler = self._doctype
@@ -67,6 +69,8 @@ class _Document:
             raise FeedError("FEED_DAMAGED", message) from None
         except UnicodeEncodeError:
             raise FeedError("FEED_DAMAGED", "the feed holds halves of characters") from None
+        if len(self._seen) > _MOST_NAMES:
+            raise FeedError("FEED_DAMAGED", f"the feed has more than {_MOST_NAMES} different names of elements")
         if self._fed - self.parser.CurrentByteIndex > _MAX_TAG:
             line = self.parser.CurrentLineNumber
             raise FeedError("FEED_DAMAGED", f"line {line}: a tag or comment has more than {_MAX_TAG} characters")
