@@ -23,14 +23,16 @@ _BLANKS = re.compile(r"[\s,:]*+")
 _ATOM = re.compile(r'[^\s"{}\[\],:]++')
 _IN_STRING = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _FLAT = r'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+'
-# To the next bracket, past lists and objects that hold no other ones.
-_TO_BRACKET = re.compile(rf"(?:{_FLAT}(?:\[{_FLAT}\]|{{{_FLAT}}}))*+{_FLAT}[{{}}\[\]]", re.DOTALL)
+# Past lists and objects that hold no other ones, and to the next bracket.
+_PAST_FLAT = re.compile(rf"(?:{_FLAT}(?:\[{_FLAT}\]|{{{_FLAT}}}))*+{_FLAT}", re.DOTALL)
+_TO_BRACKET = re.compile(rf"{_PAST_FLAT.pattern}[{{}}\[\]]", re.DOTALL)
 _LONGEST_NAME = 256
 _MAX_DEPTH = 64
 _PARTS_OF_ITEMS = frozenset(
     {"variants", "options", "images", "media", "offers", "related", "related_products", "reviews"}
 )
 _ENOUGH = 1 << 18  # characters after which a list that was found is taken
+_FURTHEST = 64 << 20  # characters that may stand before the first item
 _MOST_PATHS = 20_000
 
 
@@ -61,6 +63,8 @@ def find_items(blocks: Iterator[str], own: frozenset[str] = frozenset()) -> Shap
             if event == "name" and len(fields) < _MOST_PATHS:
                 fields.setdefault(walk.path(), set()).add(names.field(walk.name))
             empty_list = empty_list or event == "]"
+            if walk.text.taken > _FURTHEST:
+                break
             if walk.text.taken > _ENOUGH and (found := _best(fields, own)) is not None and None in found.path:
                 return found
     except FeedError:
@@ -197,13 +201,14 @@ class _Text:
                 self._skip(brackets)
                 return None
 
+    def pass_over(self) -> None:
+        """Passes a list or object. Raises FeedError."""
+        self.at += 1
+        self._skip(self.buffer[self.at - 1])
+
     def _skip(self, brackets: str) -> None:
         while brackets:
-            found = _TO_BRACKET.match(self.buffer, self.at)
-            if found is not None:
-                self.at = found.end()
-                brackets = _after(brackets, self.buffer[self.at - 1])
-                continue
+            self.at = _PAST_FLAT.match(self.buffer, self.at).end()  # type: ignore[union-attr]
             char = self.next()
             if not char:
                 raise FeedError("FEED_TRUNCATED", "the feed ends within an item")
@@ -248,6 +253,8 @@ class _Walk:
             elif char == "{" and items_at is not None and self._is_at(items_at):
                 self.item, self.item_name = text.object(), self._steps[-1] or "" if self._steps else ""
                 yield "item"
+            elif char in "{[" and items_at is not None and not self._leads_to(items_at):
+                text.pass_over()
             elif char in "{[":
                 self._open(char)
                 text.at += 1
@@ -268,6 +275,11 @@ class _Walk:
         if self._kinds:
             raise FeedError("FEED_TRUNCATED", "the feed ends within the document")
         self.whole = True
+
+    def _leads_to(self, path: Path) -> bool:
+        return len(self._steps) < len(path) and all(
+            p == s or (p == ANY_NAME and s is not None) for p, s in zip(path, self._steps, strict=False)
+        )
 
     def _is_at(self, path: Path) -> bool:
         return len(self._steps) == len(path) and all(
