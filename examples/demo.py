@@ -1,6 +1,6 @@
 """`make run` and `make demo`: a server, a tenant, a drawn catalogue in a collection, and three searches.
 
-    python -m examples.demo [--serve] [--folder demo] [--listen 127.0.0.1:50051] [--http 127.0.0.1:50080]
+    python -m examples.demo [--serve] [--folder demo] [--listen 127.0.0.1:50061] [--http 127.0.0.1:50090]
 
 Everything lies in the folder; a second run finds it there. With --serve the server goes on until Ctrl-C.
 """
@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from afterimage.client import AlreadyExists, Client, Hit, NewRecord, SearchResult, Term
-from examples.catalogue.generate import TABLE_NAME, generate
+from examples.catalogue.generate import TABLE_NAME, draw_query, generate
 from service.cli.pictures import PictureFile, plan_insert
+from service.cli.progress import ProgressShown
 from service.cli.search import write_sheet
 
 COLLECTION = "catalogue"
@@ -78,8 +78,8 @@ def fill(client: Client, files: list[PictureFile]) -> None:
         NewRecord(f.record_id, image=f.path.read_bytes(), product_id=f.product_id, attributes=f.attributes)
         for f in files
     )
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("Inserting", total=len(files))
+    with ProgressShown() as progress:
+        task = progress.add_task("Inserting", total=len(files), speed="")
         results = list(
             client.import_records(COLLECTION, records, on_progress=lambda p: progress.update(task, completed=p.done))
         )
@@ -105,16 +105,30 @@ def show(title: str, found: SearchResult, sheet: Path, query: Path, folder: Path
 
 
 def three_searches(client: Client, folder: Path) -> None:
-    """By picture, by picture under a filter, and by stored record with one hit per product."""
-    pictures = folder / "catalogue"
-    mug, shirt, bag = (pictures / f"{name}.jpg" for name in ("p051-1", "p001-0", "p041-0"))
+    """By new pictures, which no record was made of: alone, and under a filter; and by a stored record."""
+    pictures, queries = folder / "catalogue", folder / "queries"
+    mug, shirt = draw_query(51, queries), draw_query(1, queries)
     found = client.search(COLLECTION, mug.read_bytes(), k=6)
-    show("1. Search with a picture: a mug in a scene", found, folder / "search-1.png", mug, pictures)
-    cheap = 'pattern = "floral" AND price < 80 AND in_stock = true'
+    show("1. Search with a new picture, of the mug p051", found, folder / "search-1.png", mug, pictures)
+    say_how_many("p051", found, client)
+    cheap = "price < 80 AND in_stock = true"
     found = client.search(COLLECTION, shirt.read_bytes(), k=6, filter=cheap)
-    show(f"2. Search under a filter: {cheap}", found, folder / "search-2.png", shirt, pictures)
-    found = client.search(COLLECTION, Term(record_id=bag.stem), k=6, group_by="product_id")
-    show("3. More like a stored record, one hit per product", found, folder / "search-3.png", bag, pictures)
+    show(f"2. Search with a new picture, of the shirt p001, under a filter: {cheap}", found, folder / "search-2.png",
+         shirt, pictures)  # fmt: skip
+    bag = pictures / "p041-0.jpg"
+    found = client.search(
+        COLLECTION, Term(record_id=bag.stem), k=6, group_by="product_id", exclude_record_ids=[bag.stem]
+    )
+    show("3. More like the stored record p041-0, one hit per product", found, folder / "search-3.png", bag, pictures)
+    console.print("\nThe score says how likely it is that two pictures show the same thing: 1 for the same picture, "
+                  "near 0 for others. The distance is that of the vectors: 0 to 2.", soft_wrap=True)  # fmt: skip
+
+
+def say_how_many(product_id: str, found: SearchResult, client: Client) -> None:
+    """How many of the product's pictures were found."""
+    stored = client.count_records(COLLECTION, f'product_id = "{product_id}"')
+    hits = sum(h.product_id == product_id for h in found.hits)
+    console.print(f"{hits} of the {stored} stored pictures of {product_id} are among these {len(found.hits)}.")
 
 
 def say_how_to_go_on(folder: Path, address: str, http: str) -> None:
@@ -123,7 +137,7 @@ def say_how_to_go_on(folder: Path, address: str, http: str) -> None:
         f"""
 [bold]Go on[/] in another terminal:
   export AFTERIMAGE_TARGET={address} AFTERIMAGE_API_KEY=$(cat {folder}/api-key)
-  .venv/bin/afterimage search {COLLECTION} {folder}/catalogue/p031-1.jpg -k 5 --sheet found.png
+  .venv/bin/afterimage search {COLLECTION} {folder}/queries/p051-query.jpg -k 5 --sheet found.png
   .venv/bin/afterimage collections create mine && .venv/bin/afterimage insert mine path/to/your/pictures
   curl -s http://{http}/metrics | grep afterimage_""",
         markup=True,
@@ -136,8 +150,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serve", action="store_true", help="keep serving until Ctrl-C")
     parser.add_argument("--folder", type=Path, default=Path("demo"))
-    parser.add_argument("--listen", default="127.0.0.1:50051")
-    parser.add_argument("--http", default="127.0.0.1:50080")
+    parser.add_argument("--listen", default="127.0.0.1:50061")
+    parser.add_argument("--http", default="127.0.0.1:50090")
     options = parser.parse_args()
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,15 +18,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.progress import track
 
 from examples.catalogue.canvas import PATTERNS, Canvas, Colour, Material, Pose
 from examples.catalogue.grounds import scene, white
 from examples.catalogue.products import KINDS
+from service.cli.progress import ProgressShown
 
 SEED = 2026
 PRODUCTS_PER_KIND = 10
 TABLE_NAME = "records.csv"
+QUERY_VIEW = 1000  # far beyond the views that are in the catalogue
 COLOURS: dict[str, Colour] = {
     "red": (0.76, 0.15, 0.17), "orange": (0.91, 0.47, 0.13), "yellow": (0.95, 0.78, 0.22), "green": (0.24, 0.52, 0.29),
     "teal": (0.13, 0.51, 0.53), "blue": (0.17, 0.35, 0.68), "navy": (0.13, 0.18, 0.35), "purple": (0.46, 0.26, 0.56),
@@ -130,15 +131,26 @@ def generate(folder: Path) -> int:
     made = products()
     wanted = [(product, view, folder) for product in made for view in range(product.views)]
     if not (folder / TABLE_NAME).exists():
-        with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            for _ in track(pool.map(_write, wanted, chunksize=4), "Drawing  ", total=len(wanted), transient=True):
-                pass
+        with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool, ProgressShown() as progress:
+            task = progress.add_task("Drawing", total=len(wanted), speed="")
+            for _ in pool.map(_write, wanted, chunksize=4):
+                progress.advance(task)
         table = list(rows(made))
         with (folder / TABLE_NAME).open("w", newline="") as file:
             writer = csv.DictWriter(file, list(table[0]))
             writer.writeheader()
             writer.writerows(table)
     return len(wanted)
+
+
+def draw_query(number: int, folder: Path) -> Path:
+    """Draws a view of a product that the catalogue does not hold; returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    product = products()[number]
+    path = folder / f"{product.product_id}-query.jpg"
+    if not path.exists():
+        cv2.imwrite(str(path), draw(product, QUERY_VIEW), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return path
 
 
 def _write(job: tuple[Product, int, Path]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,11 @@ from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, end_failed, print_json, print_table
 from service.cli.progress import working
 from service.cli.tenants import DataDirOption, KeyFileOption, opened_registry
+
+if TYPE_CHECKING:
+    from service.erasure.shared import Shared
+
+_SHOWN_SHARED = 20
 
 erase = typer.Typer(no_args_is_help=True, help="Erase for good, with a receipt, and verify it.")
 IdsOption = Annotated[list[str] | None, typer.Option(help="May be repeated.")]
@@ -91,6 +97,8 @@ def verify(
 ) -> None:
     """Search all of a tenant's files, and copies of pictures, decrypted, for what was erased; exit code 1 where found.
 
+    A live record with the same vector, such as one of the same picture, is named; what it stores is no trace.
+
     Databases are read page by page, pages that no table uses any more included. Works beside a running server.
     Example: afterimage erase verify acme evidence.json --data-dir data
     """
@@ -104,7 +112,7 @@ def verify(
 
     try:
         said = jsonlib.loads(evidence.read_text())
-        given = Evidence(said["strings"], np.array(said["vectors"], np.float32))
+        given = Evidence(said["strings"], np.array(said["vectors"], np.float32), said.get("collection", ""))
     except (ValueError, KeyError, TypeError):
         raise CommandError(f"{evidence} was not written by `afterimage erase records`", reason="FILE_INVALID") from None
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
@@ -121,10 +129,19 @@ def verify(
         print_table(["file", "what"], sorted({(t.file, t.what) for t in found.traces}))
     else:
         print(f"Nothing found in {found.files} files, {found.bytes / 1e6:.1f} MB decrypted.")
+    if not json:
+        _print_shared(found.shared)
     if found.too_short and not json:
         print(f"{found.too_short} ids are too short to be told from other bytes.")
     if found.traces:
         end_failed(CommandError(f"{len(found.traces)} traces were found", reason="TRACES_FOUND"), as_json=json)
+
+
+def _print_shared(shared: Sequence[Shared]) -> None:
+    for one in shared[:_SHOWN_SHARED]:
+        print(f"Another live record has the same {one.what}: {one.collection}/{one.record_id}")
+    if len(shared) > _SHOWN_SHARED:
+        print(f"and {len(shared) - _SHOWN_SHARED} more; --json lists all")
 
 
 def _write_evidence(client: Client, collection: str, ids: list[str], products: list[str], file: Path) -> None:
@@ -140,7 +157,8 @@ def _write_evidence(client: Client, collection: str, ids: list[str], products: l
             found[record.record_id] = unpack_vector(record.vector)
     file.touch(0o600)
     strings = [*dict.fromkeys([*ids, *products, *found])]
-    file.write_text(jsonlib.dumps({"strings": strings, "vectors": [list(v) for v in found.values()]}))
+    said = {"collection": collection, "strings": strings, "vectors": [list(v) for v in found.values()]}
+    file.write_text(jsonlib.dumps(said))
 
 
 def _hand_out(receipt: ErasureReceipt, file: Path | None, *, as_json: bool) -> None:

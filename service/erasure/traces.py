@@ -19,6 +19,8 @@ from index.raw_pages import plain_pages
 from index.snapshot import purpose_of
 from index.sqlite import connect
 from index.store import read_learnt
+from service.erasure.needles import VectorPieces
+from service.erasure.shared import Erased, Shared, shared_with
 
 Objects = Iterable[tuple[str, Callable[[], bytes]]]  # names of objects, and what reads each
 _KEYS = {
@@ -27,17 +29,18 @@ _KEYS = {
 }  # fmt: skip
 _REVISION = re.compile(r"-\d+(?=\.db$)")  # a kept snapshot's database that something was erased from
 _SHORTEST = 6  # bytes of an id; shorter ones are found everywhere
-_PIECE = 32  # bytes of a vector that are looked for together
 _BLOCK_PAGES = 256
 _WINDOW = 8  # bytes that are compared at once
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What must not be found any more. vectors: float32, shape (n, dimension); strings: ids and links."""
+    """What must not be found any more. vectors: float32, shape (n, dimension); strings: ids and links. collection:
+    where the records were, empty where that is not known."""
 
     strings: Sequence[str]
     vectors: np.ndarray
+    collection: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,34 +53,41 @@ class Trace:
 
 @dataclass(frozen=True)
 class Found:
-    """What was searched, and what was found. too_short: ids that cannot be told from other bytes."""
+    """What was searched, and what was found. too_short: ids that cannot be told from other bytes. shared: live records
+    that hold the same; what they store is not among the traces."""
 
     traces: tuple[Trace, ...]
     files: int
     bytes: int
     too_short: int
+    shared: tuple[Shared, ...] = ()
 
 
 def search(layout: TenantLayout, data_key: bytes, evidence: Evidence, objects: Objects = ()) -> Found:
     """Looks through all files of a tenant, and its objects. Raises OSError, or UnsupportedFormat where a file cannot be
     decrypted, ServiceError where an object cannot."""
     strings = [s for s in dict.fromkeys(evidence.strings) if len(s.encode()) >= _SHORTEST]
-    needles = {s.encode(): f"id or link of {len(s)} characters" for s in strings}
-    needles |= dict.fromkeys(_pieces(evidence.vectors.astype("<f4")), "a stored vector")
-    for frame in [None, *_frames(layout, data_key)]:
-        needles |= dict.fromkeys(_halves(evidence.vectors, frame), "a vector in half precision")
-    sought, traces = _Needles(needles), []
+    cut = VectorPieces(list(_frames(layout, data_key)))
+    pieces = cut.of(evidence.vectors)
+    erased = Erased(evidence.collection, frozenset(evidence.strings), list(pieces))
+    shared, held = shared_with(layout, data_key, erased, cut)
+    needles = {s.encode(): f"id or link of {len(s)} characters" for s in strings} | pieces
+    sought, traces = _Needles({n: what for n, what in needles.items() if n not in held}), []
     files = size = 0
     for path in sorted(p for p in layout.root.rglob("*") if p.is_file()):
+        name = str(path.relative_to(layout.root))
+        try:
+            for block in _plain(path, data_key):
+                size += len(block)
+                traces += [Trace(name, what) for what in sought.found_in(block)]
+        except FileNotFoundError:
+            continue  # a running server has removed it since
         files += 1
-        for block in _plain(path, data_key):
-            size += len(block)
-            traces += [Trace(str(path.relative_to(layout.root)), what) for what in sought.found_in(block)]
     for name, opened in objects:
         content = opened()
         files, size = files + 1, size + len(content)
         traces += [Trace(name, what) for what in sought.found_in(name.encode() + content)]
-    return Found(tuple(traces), files, size, len(set(evidence.strings)) - len(strings))
+    return Found(tuple(traces), files, size, len(set(evidence.strings)) - len(strings), tuple(shared))
 
 
 class _Needles:
@@ -148,20 +158,3 @@ def _frames(layout: TenantLayout, data_key: bytes) -> Iterator[Frame]:
             connection.close()
         if frame is not None:
             yield frame
-
-
-def _halves(vectors: np.ndarray, frame: Frame | None) -> Iterator[bytes]:
-    if not len(vectors) or (frame is not None and frame.catalogue_mean.shape[0] != vectors.shape[1]):
-        return
-    rows = vectors if frame is None else frame.rows(vectors)[0]
-    yield from _pieces(rows.astype("<f2"))
-
-
-def _pieces(rows: np.ndarray) -> Iterator[bytes]:
-    """Parts of each row: a row may be spread over pages, its parts are not all."""
-    for row in rows:
-        content = row.tobytes()
-        for start in range(0, len(content) - _PIECE + 1, max(_PIECE, len(content) // 6)):
-            piece = content[start : start + _PIECE]
-            if any(piece):
-                yield piece

@@ -57,3 +57,31 @@ def test_a_thousand_erased_ids_urls_vectors_and_copies_are_nowhere(tmp_path: Pat
     assert found.traces == ()
     assert search(layout, KEY, Evidence(links[1000:], gone.vectors[:0])).traces
     tenant.close()
+
+
+def test_a_live_record_with_the_same_vector_is_told_from_a_trace(tmp_path: Path) -> None:
+    layout = DataDirectory(tmp_path).tenant("a" * 32)
+    tenant = TenantDirectory(layout, KEY)
+    shoes, sale = (tenant.create(replace(SPEC, name=name)) for name in ("shoes", "sale"))
+    shoes.upsert([RecordWrite("erased-record", vector(1)), RecordWrite("alone-record", vector(2))])
+    shoes.upsert([RecordWrite("its-twin", vector(1)), RecordWrite("bystander", vector(3))])
+    sale.upsert([RecordWrite("erased-record", vector(1)), RecordWrite("other-record", vector(4))])
+    gone = np.stack([vector(1), vector(2)])
+    gone /= np.linalg.norm(gone, axis=1, keepdims=True)  # as records are stored
+    evidence = Evidence(["erased-record", "alone-record"], gone, "shoes")
+    assert search(layout, KEY, evidence).traces
+    shoes.erase(["erased-record", "alone-record"])
+    found = search(layout, KEY, evidence)
+    assert found.traces == ()
+    assert sorted((s.collection, s.record_id, s.what) for s in found.shared) == [
+        ("sale", "erased-record", "id"), ("sale", "erased-record", "vector"), ("shoes", "its-twin", "vector"),
+    ]  # fmt: skip
+    nowhere_known = search(layout, KEY, Evidence(evidence.strings, gone))  # evidence of an earlier version
+    assert [t.what for t in nowhere_known.traces if "id" in t.what]
+    assert [(s.collection, s.record_id) for s in nowhere_known.shared] == [("shoes", "its-twin")]
+    # What must not be there is still found beside the twin: the other vector, in a file of nobody's.
+    (layout.root / "left-behind.json").write_bytes(gone[1].tobytes() + gone[0].tobytes())
+    assert {t.file for t in search(layout, KEY, evidence).traces} == {"left-behind.json"}
+    shoes.upsert([RecordWrite("erased-record", vector(1))])  # it came back: that is no other record
+    assert any(t.what.startswith("id") for t in search(layout, KEY, replace(evidence, vectors=gone[:0])).traces)
+    tenant.close()
