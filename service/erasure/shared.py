@@ -9,8 +9,8 @@ import numpy as np
 
 from index.crypto import derive_key
 from index.layout import TenantLayout
-from index.roster import Roster
 from index.sqlite import connect
+from index.storage.entries import read_entries
 from service.erasure.needles import VectorPieces, beginnings_of
 
 _AT_ONCE = 2000  # rows that are read together
@@ -63,7 +63,12 @@ def _live_records(layout: TenantLayout, data_key: bytes) -> Iterator[tuple[str, 
     """All records of a tenant, in blocks: collection, ids, and vectors, float32, shape (n, dimension)."""
     if not layout.collections.exists():
         return
-    for entry in Roster(layout.collections, data_key).entries():
+    listed = connect(layout.collections, derive_key(data_key, "tenant collections"))
+    try:
+        entries = read_entries(listed)
+    finally:
+        listed.close()
+    for entry in entries:
         path = layout.collection(entry.uid).records
         if not path.exists():
             continue
