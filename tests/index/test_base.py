@@ -5,12 +5,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from index import Collection, SearchQuery
+from index import Collection, RecordWrite, SearchQuery
 from index import Path as Way
 from index.building import BaseNotBuilt
 from tests.support.collections import SPEC, directory, ids, loaded, record, vector
@@ -228,6 +229,72 @@ def test_groups_and_pages_through_a_base_fit_together(based: Collection) -> None
     first = [[g[0].record.product_id for g in found] for found in (groups, through)]
     assert len(set(first[1])) == 20
     assert len(set(first[0]) & set(first[1])) >= 19
+
+
+@pytest.mark.usefixtures("_prefers_the_base")
+def test_pages_fit_together_although_the_graph_misses_the_nearest_rows(
+    based: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = type(loaded(based).view.base.graph)
+    search = graph.search
+
+    def short_sighted(self, query, k, effort, allowed=None):
+        scores, rows = search(self, query, k + 3, max(effort, k + 3), allowed)
+        return scores[3:], rows[3:]
+
+    monkeypatch.setattr(graph, "search", short_sighted)
+    ways = set()
+    for n in range(20):
+        query = SearchQuery(vector(200_000 + n), 10)
+        ways.add(based.search(query).path)
+        paged = [i for o in range(0, 60, 10) for i in ids(based, query._replace(offset=o))]
+        assert len(set(paged)) == 60
+        assert set(paged) >= set(ids(based, query._replace(k=50, exact=True)))
+        grouped = query._replace(k=4, group_by_product=True)
+        products = [
+            g[0].record.product_id for o in range(0, 40, 4) for g in based.search(grouped._replace(offset=o)).groups
+        ]
+        assert len(set(products)) == 40
+    assert Way.GRAPH in ways
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    """5,000 records in 50 crowds, 48 numbers each, with a base; no test changes them."""
+    chance = np.random.default_rng(1)
+    rows = (
+        chance.standard_normal((50, 48))[chance.integers(0, 50, 5000)] + 0.3 * chance.standard_normal((5000, 48)) + 0.3
+    )
+    tenant = directory(tmp_path_factory.mktemp("crowded"))
+    collection = tenant.create(replace(SPEC, dimension=48))
+    for start in range(0, 5000, 500):
+        block = rows[start : start + 500].astype(np.float32)
+        collection.upsert([RecordWrite(str(start + n), v, attributes={"n": float(n)}) for n, v in enumerate(block)])
+    assert collection.build_base()
+    yield collection
+    tenant.close()
+
+
+@pytest.mark.usefixtures("_prefers_the_base")
+@pytest.mark.parametrize("kind", ["far", "sum", "difference", "one block", "deep"])
+@pytest.mark.parametrize("filter_text", ["", "n < 300"])
+def test_queries_that_are_unlike_the_rows_find_what_an_exact_search_finds(
+    crowded: Collection, kind: str, filter_text: str
+) -> None:
+    rows = loaded(crowded).view.halves.astype(np.float32)
+    chance = np.random.default_rng(7)
+    shares = []
+    for _ in range(40):
+        one, other = rows[chance.integers(0, 5000, 2)]
+        made = {"far": chance.standard_normal(48), "sum": one + other, "difference": one - 0.9 * other,
+                "one block": np.concatenate([one[:8], np.zeros(40)]), "deep": one}[kind]  # fmt: skip
+        depth = {"k": 10, "offset": 60} if kind == "deep" else {"k": 10}
+        composed = kind in ("sum", "difference", "one block")
+        query = SearchQuery(made.astype(np.float32), filter=filter_text, composed=composed, **depth)
+        found, exact = set(ids(crowded, query)), set(ids(crowded, query._replace(exact=True)))
+        assert len(found) == len(exact) == 10
+        shares.append(len(found & exact) / 10)
+    assert np.mean(shares) >= 0.99
 
 
 def test_recall_after_a_restart_is_as_before_and_the_base_is_not_built_again(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -175,6 +176,61 @@ def test_excluded_records_are_not_among_the_hits_and_the_others_move_up(collecti
     collection.upsert([record(n) for n in range(30)])
     first, second, *_ = ids(collection, SearchQuery(vector(5), k=3))
     assert ids(collection, SearchQuery(vector(5), k=1, exclude_record_ids=frozenset({first}))) == [second]
+
+
+def test_excluded_records_that_are_far_leave_as_many_hits_as_were_asked_for_and_pages_that_fit_together(
+    collection: Collection,
+) -> None:
+    collection.upsert([record(n, f"p{n // 4}") for n in range(200)])
+    everything = ids(collection, SearchQuery(vector(5), k=200))
+    for excluded, k in itertools.product((1, 5, 16, 17, 40), (1, 3, 16, 20)):
+        query = SearchQuery(vector(5), k=k, exclude_record_ids=frozenset(everything[-excluded:]))
+        assert ids(collection, query) == everything[:k]
+        paged = [i for offset in range(0, 3 * k, k) for i in ids(collection, query._replace(offset=offset))]
+        assert paged == everything[: 3 * k]
+        groups = collection.search(query._replace(group_by_product=True, group_size=2)).groups
+        assert len(groups) == k
+        assert all(len(g) <= 2 for g in groups)
+
+
+@pytest.mark.parametrize("excluded", [1, 20])
+def test_excluded_records_are_counted_among_those_that_the_filter_allows_and_change_no_path(
+    collection: Collection, excluded: int
+) -> None:
+    collection.upsert([record(n, color="red" if n % 2 else "blue") for n in range(60)])
+    far = frozenset(str(n) for n in range(1, 2 * excluded, 2))
+    query = SearchQuery(vector(0), 3, exclude_record_ids=far, facets=("color",))
+    for filter_text, count, path in (("", 60, Path.EXACT), ('color = "red"', 30, Path.EXACT_FILTERED)):
+        for exact in (False, True):
+            answer = collection.search(query._replace(filter=filter_text, exact=exact))
+            assert (answer.allowed, answer.path) == (count, path)
+            assert dict(answer.facets[0].counts)["red"] == 30
+    assert collection.search(query._replace(filter="color = none", exact=True)).path is Path.EMPTY
+    of_all = frozenset(str(n) for n in range(60))
+    nothing = collection.search(query._replace(exclude_record_ids=of_all))
+    assert (nothing.groups, nothing.allowed, nothing.path) == ((), 60, Path.EXACT)
+
+
+def test_equal_vectors_come_in_the_order_in_which_they_were_last_written(collection: Collection) -> None:
+    collection.upsert([record(n) for n in range(50)])
+    collection.upsert([RecordWrite(f"same-{n}", vector(7)) for n in range(60)])
+    collection.upsert([RecordWrite("same-3", vector(7), attributes={"new": True})])
+    order = ["7", *(f"same-{n}" for n in range(60) if n != 3), "same-3"]
+    assert ids(collection, SearchQuery(vector(7), 61)) == order
+    assert [ids(collection, SearchQuery(vector(7), 1, offset=n))[0] for n in (0, 1, 4, 30, 60)] == [
+        order[n] for n in (0, 1, 4, 30, 60)
+    ]
+
+
+def test_a_limit_of_distance_keeps_what_lies_exactly_at_it_alone_and_in_groups(collection: Collection) -> None:
+    collection.upsert([record(n, f"p{n % 5}") for n in range(60)])
+    distances = [h.distance for g in collection.search(SearchQuery(vector(70), 60)).groups for h in g]
+    for place in (0, 7, 30):
+        query = SearchQuery(vector(70), 60, max_distance=distances[place])
+        assert len(ids(collection, query)) == place + 1
+        grouped = collection.search(query._replace(k=10, group_by_product=True, group_size=60)).groups
+        assert sum(len(g) for g in grouped) == place + 1
+        assert all(h.distance <= distances[place] for g in grouped for h in g)
 
 
 def test_an_answer_says_which_path_it_took(collection: Collection) -> None:

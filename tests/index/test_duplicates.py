@@ -83,7 +83,11 @@ def test_a_chain_joins_nothing_that_is_far_apart_and_hides_no_pair(tmp_path: Pat
     vectors = np.zeros((12, WIDE))
     vectors[:, 0], vectors[:, 1] = np.cos(angles), np.sin(angles)
     collection = wide(tmp_path, vectors)
-    assert groups(collection, distance=0.025) == {(str(n), str(n + 1)) for n in range(11)}
+    found = list(collection.duplicates("", 0.025))
+    assert {g.record_ids for g in found} == {(str(n), str(n + 1)) for n in range(11)}
+    farthest = max(g.max_distance for g in found)
+    assert len(groups(collection, distance=farthest)) == 11  # at the distance is within it
+    assert len(groups(collection, distance=farthest * 0.9999)) < 11
 
 
 def with_copies(collection: Collection) -> None:
