@@ -111,7 +111,8 @@ class Base:
         if rows > len(halves):
             raise SnapshotDamaged(f"the base covers {rows} rows of {len(halves)}")
         clusters = Clusters(centroids.reshape(-1, halves.shape[1]).copy(), lists.copy())
-        sketcher = Sketcher(mean.copy(), spread_out(halves[:rows], _LEANING_ROWS))
+        # Rows may still be on their way into memory.
+        sketcher = Sketcher(mean.copy(), lambda: spread_out(halves[:rows], _LEANING_ROWS))
         return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, sketcher, effort, uid)
 
 

@@ -168,6 +168,16 @@ def differing_bits(sketch: Bits, sketches: NDArray[np.uint8]) -> NDArray[np.int3
     return differing
 
 
+def differing_bits_of_each(some: NDArray[np.uint8], sketches: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """As `differing_bits` for each of some sketches: shape (some, sketches)."""
+    differing = np.empty((len(some), len(sketches)), np.int32)
+    pointer = faiss.swig_ptr
+    faiss.hammings(
+        pointer(some), pointer(sketches), len(some), len(sketches), sketches.shape[1], pointer(differing)
+    )  # fmt: skip
+    return differing
+
+
 def cluster(sample: NDArray[np.float32], lists: int) -> NDArray[np.float32]:
     """Centroids of length 1, shape (lists, dimension), by spherical k-means over the sample."""
     kmeans = faiss.Kmeans(

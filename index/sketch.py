@@ -10,7 +10,8 @@ differ in. A sketch takes a twelfth of the memory of 384 numbers in half precisi
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,23 +29,29 @@ _LEAST = 1e-12
 class Sketcher:
     """Makes sketches that can be compared with each other: all seen from the same mean."""
 
-    def __init__(self, mean: Vector, sample: NDArray[np.floating] | None = None) -> None:
-        """mean: of the rows, shape (dimension,). sample: some of the rows, shape (n, dimension), which say how far rows
-        lie along the mean; without them any row of length 1 is reckoned with."""
+    def __init__(self, mean: Vector, sample: Callable[[], NDArray[np.floating]] | None = None) -> None:
+        """mean: of the rows, shape (dimension,). sample: gives some of the rows, shape (n, dimension), which say how
+        far rows lie along the mean; asked when first needed. Without them any row of length 1 is reckoned with."""
         self.mean = mean
         self._directions = _directions(len(mean))
         self._offsets = mean @ self._directions
         self._square = float(np.dot(mean, mean))
-        length = math.sqrt(self._square)
-        self._lean = (-length, length)
-        if sample is not None and len(sample):
-            low, high = np.quantile(np.asarray(sample, np.float32) @ mean, _LEANING)
-            self._lean = (float(low), float(high))
+        self._sample = sample
+
+    @cached_property
+    def _lean(self) -> tuple[float, float]:
+        """Between what inner products with the mean nearly all rows lie."""
+        rows = self._sample() if self._sample is not None else np.zeros((0, 1), np.float32)
+        if not len(rows):
+            length = math.sqrt(self._square)
+            return -length, length
+        low, high = np.quantile(np.asarray(rows, np.float32) @ self.mean, _LEANING)
+        return float(low), float(high)
 
     @classmethod
     def of_sample(cls, sample: NDArray[np.float32]) -> Sketcher:
         """Seen from the mean of some rows, shape (n, dimension)."""
-        return cls(sample.mean(axis=0, dtype=np.float64).astype(np.float32), sample)
+        return cls(sample.mean(axis=0, dtype=np.float64).astype(np.float32), lambda: sample)
 
     def rows(self, halves: NDArray[np.floating]) -> Sketches:
         """The sketches of rows, shape (n, dimension)."""

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from index.faiss_index import RowNumbers, Scores, differing_bits
+from index.faiss_index import RowNumbers, Scores, differing_bits_of_each
 from index.sketch import Sketcher, Sketches
 from index.view import View
 
 COMPARED_ROWS = 4096  # of so few each is compared with each
-_BLOCK, _SAMPLE = 256, 16_384
+_BLOCK, _SAMPLE, _COMPARED_SKETCHES = 64, 16_384, 4096
 _SPREADS = 1.75  # times what a search allows for
 _MOST_SHARE = 8  # where more than one of so many rows might be near, all are compared
 
@@ -75,15 +75,29 @@ def _by_sketches(
     view: View, slots: RowNumbers, start: int, block: NDArray[np.float32], max_distance: float, sketcher: Sketcher,
     sketches: Sketches,
 ) -> Iterator[Near]:  # fmt: skip
-    for number, row in enumerate(block):
-        place = start + number
-        within = sketcher.within(row, 1.0 - max_distance, spreads=_SPREADS)
-        later = np.flatnonzero(differing_bits(sketches[place], sketches[place + 1 :]) <= within) + place + 1
-        if len(later) * _MOST_SHARE > len(slots):
-            yield from _compared(view, slots, start + number, block[number:], max_distance)
+    """The block with those rows from its start on whose sketches allow for it."""
+    within = np.array([sketcher.within(row, 1.0 - max_distance, spreads=_SPREADS) for row in block], np.int32)
+    rows, places = [], []
+    most = len(block) * (len(slots) - start) // _MOST_SHARE
+    for first in range(start, len(slots), _COMPARED_SKETCHES):  # as many as the processor's cache holds
+        differing = differing_bits_of_each(
+            sketches[start : start + len(block)], sketches[first : first + _COMPARED_SKETCHES]
+        )
+        allowed = np.flatnonzero(differing <= within[:, None])
+        most -= len(allowed)
+        if most < 0:
+            yield from _compared(view, slots, start, block, max_distance)
             return
+        rows.append(allowed // differing.shape[1])
+        places.append(allowed % differing.shape[1] + first)
+    of_row, place = np.concatenate(rows), np.concatenate(places)
+    order = np.argsort(of_row, kind="stable")
+    place, ends = place[order], np.searchsorted(of_row[order], np.arange(len(block) + 1))
+    for number, row in enumerate(block):
+        later = place[ends[number] : ends[number + 1]]
+        later = later[later > start + number]
         if len(later):
             distances = np.maximum(1.0 - view.originals(slots[later]) @ row, 0.0).astype(np.float32)
             near = distances <= max_distance
             if near.any():
-                yield place, later[near], distances[near]
+                yield start + number, later[near], distances[near]

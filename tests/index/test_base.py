@@ -126,9 +126,11 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
     assert not view.sketches[[100, ROWS + 5]].any()
     assert view.sketches[101].any()
     before = [ids(collection, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)]
-    sketches = view.sketches[:ROWS].copy()
+    query = vector(3) / np.linalg.norm(vector(3))
+    sketches, within = view.sketches[:ROWS].copy(), view.base.sketcher.within(query, 0.6)
     tenant.close()
     again = directory(tmp_path).collection("things")
+    assert loaded(again).view.base.sketcher.within(query, 0.6) == within
     assert np.array_equal(loaded(again).view.sketches[:ROWS], sketches)
     assert [ids(again, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)] == before
     assert again.damaged_snapshots == []

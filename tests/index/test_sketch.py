@@ -37,7 +37,7 @@ def test_two_rows_differ_in_the_share_of_bits_that_their_angle_from_the_mean_is_
 
 def test_nearly_all_rows_as_near_as_one_differ_no_more_than_is_told_for_it() -> None:
     everything = rows(5000)
-    sketcher, shares = Sketcher(MEAN, everything[:500]), []
+    sketcher, shares = Sketcher(MEAN, lambda: everything[:500]), []
     sketches = sketcher.rows(everything.astype(np.float16))
     for query in rows(40, 3):
         scores = everything @ query
