@@ -14,7 +14,7 @@ PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 mil
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo test test-long canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
-	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder bench-pictures \
+	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder bench-pictures bench-decoding \
 	bench-index bench-sync bench-workers bench-index-life bench-learning bench-own-model peers bench-plots clean
 
 help: ## List the targets
@@ -110,6 +110,9 @@ bench-encoder: $(STAMP) ## Measure what the built-in encoder finds, its speed an
 
 bench-pictures: $(STAMP) ## Measure serving against a bare loop, latency under overload, the price of forgetting; JSON
 	@$(BIN)/python -m bench.pictures
+
+bench-decoding: $(STAMP) ## Measure colours found across colour spaces, and the cost of decoding each kind; writes JSON
+	@$(BIN)/python -m bench.decoding
 
 peers: $(STAMP) ## Install the engines that bench-index measures beside this index
 	@$(BIN)/python -c 'import qdrant_edge, usearch, hnswlib, voyager, pymilvus' 2>/dev/null || \

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("afterimage", "grpcio", "onnxruntime", "faiss-cpu", "numpy", "opencv-python-headless", "sqlcipher3")
+_PACKAGES = (
+    "afterimage",
+    "grpcio",
+    "onnxruntime",
+    "faiss-cpu",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "sqlcipher3",
+)
 
 
 def describe_machine() -> dict[str, Any]:

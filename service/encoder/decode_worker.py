@@ -70,6 +70,8 @@ def _answer(job: dict[str, Any], limits: PictureLimits, payload: memoryview, res
         return {"reason": error.reason.name, "message": error.message}
     except MemoryError:
         return {"reason": "DECODER_FAILED", "message": "the picture needs more memory than a decoder may use"}
+    except Exception as error:  # a fault of this program costs one picture, not the decoder
+        return {"reason": "DECODER_FAILED", "message": f"the decoder failed on this picture: {type(error).__name__}"}
     notes = [note.name for note in decoded.notes]
     return {"processor_s": resource.getrusage(resource.RUSAGE_SELF).ru_utime, "notes": notes}
 

@@ -71,6 +71,12 @@ def by_encoding(pixels: NDArray[Any], encoding: Encoding) -> NDArray[Any]:
     return np.stack(rows)
 
 
+def by_inks(cmyk: Pixels) -> Pixels:
+    """RGB of CMYK (255 is all of an ink) without a profile, as browsers do: each ink takes its share of the light."""
+    size = (cmyk.shape[1], cmyk.shape[0])
+    return np.asarray(Image.frombuffer("CMYK", size, np.ascontiguousarray(cmyk), "raw", "CMYK", 0, 1).convert("RGB"))
+
+
 def _by_matrix(linear: Floats, matrix: Floats) -> Pixels:
     found = np.clip(linear @ matrix.T, 0, 1)
     return np.asarray(_encoding_table()[(found * 65_535 + 0.5).astype(np.uint16)])

@@ -23,7 +23,7 @@ from service.intake.codecs.optional import decode_optional
 from service.intake.codecs.png import decode_png
 from service.intake.codecs.stored import Stored, damaged
 from service.intake.codecs.webp import decode_webp
-from service.intake.colour import ProfileUnusable, by_encoding, by_profile
+from service.intake.colour import ProfileUnusable, by_encoding, by_inks, by_profile
 from service.intake.formats import OPTIONAL, Format
 from service.intake.limits import PictureLimits
 from service.intake.notes import Note
@@ -147,7 +147,7 @@ def _to_srgb(colour: NDArray[Any], header: Header) -> tuple[Pixels, bool]:
         colour = by_encoding(colour, header.encoding)
     colour = _in_8_bits(colour)
     if colour.shape[2] == 4:
-        return _of_inks(colour), honoured
+        return by_inks(colour), honoured
     return np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour, honoured
 
 
@@ -155,12 +155,6 @@ def _in_8_bits(samples: NDArray[Any]) -> Pixels:
     if samples.dtype == np.uint16:
         samples = ((samples.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     return samples
-
-
-def _of_inks(cmyk: Pixels) -> Pixels:
-    """Of CMYK without a profile, as browsers do: each ink takes its share of the light."""
-    light = 255 - cmyk.astype(np.uint16)
-    return ((light[:, :, :3] * light[:, :, 3:] + 127) // 255).astype(np.uint8)
 
 
 def _on_white(rgb: Pixels, alpha: NDArray[Any]) -> Pixels:

@@ -59,7 +59,7 @@ def _sniff_optional(head: bytes) -> Format | None:
         return Format.JXL
     if head[4:8] != b"ftyp":
         return None
-    brands = [head[8:12], *(head[at : at + 4] for at in range(16, int.from_bytes(head[:4], "big"), 4))]
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(int.from_bytes(head[:4], "big"), len(head)), 4))]
     for brand in brands:
         if brand in _AVIF_BRANDS:
             return Format.AVIF

@@ -37,7 +37,7 @@ def probe(picture: Bytes, partial: bool = False, optional: Sequence[str] = ()) -
         raise ServiceError(Reason.IMAGE_FORMAT_UNSUPPORTED, refusal(kind), field="image")
     try:
         return probe_png(picture, partial) if kind is Format.PNG else _PROBES[kind](picture)
-    except (struct.error, IndexError, ValueError, KeyError):
+    except (struct.error, IndexError, ValueError, KeyError, OverflowError):
         raise ServiceError(
             Reason.IMAGE_DAMAGED, f"the {kind.value} header is cut short or invalid", field="image"
         ) from None

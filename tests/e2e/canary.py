@@ -31,25 +31,32 @@ from tests.support.server import Server, start_server
 
 MARK = b"AFTERIMAGE-CANARY-7f3a91"  # 24 bytes, which are eight pixels
 SWAPPED = b"".join(MARK[i : i + 3][::-1] for i in range(0, len(MARK), 3))  # the same pixels in the other byte order
+PADDED = b"".join(MARK[i : i + 3] + b"\xff" for i in range(0, len(MARK), 3))  # as Pillow keeps RGB
 MARKS_PER_PICTURE = 128
+KINDS: tuple[tuple[str, dict[str, object]], ...] = (
+    ("BMP", {}), ("BMP", {}), ("PNG", {}), ("WEBP", {"lossless": True}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+)  # fmt: skip
 SHRED = MARKS_PER_PICTURE // 4  # what gRPC may hold of a connection's last read buffer
 UNPROTECTED = {"_AFTERIMAGE_PREPARED": "1", "OMP_NUM_THREADS": "1"}
 _DROP_S = 10.0
 
 
 def marked(seed: int) -> bytes:
-    """A BMP whose pixels, which it stores as they are, hold the mark in every fourth row; no two seeds are alike."""
+    """Pixels with the mark in every fourth row; no two seeds are alike. A BMP stores them as they are, so that the file
+    holds the mark too; of the others only the decoders see it."""
     pixels = bytearray(noise(seed, 64, 64).tobytes())
     for y in range(0, 64, 4):
         pixels[y * 192 : y * 192 + 192] = MARK * 8
-    content = encode(Image.frombytes("RGB", (64, 64), bytes(pixels)), "BMP")
-    assert content.count(SWAPPED) == MARKS_PER_PICTURE
+    kind, options = KINDS[seed % len(KINDS)]
+    content = encode(Image.frombytes("RGB", (64, 64), bytes(pixels)), kind, **options)
+    assert kind != "BMP" or content.count(SWAPPED) == MARKS_PER_PICTURE
     return content
 
 
 def count_marks(content: bytes) -> int:
-    """Marks in either byte order; half of one counts."""
-    return content.count(MARK[:12]) + content.count(SWAPPED[:12])
+    """Marks in either byte order, or padded; half of one counts."""
+    return content.count(MARK[:12]) + content.count(SWAPPED[:12]) + content.count(PADDED[:12])
 
 
 @dataclass
@@ -196,7 +203,9 @@ def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patie
     temporary = folder / "tmp"
     temporary.mkdir(parents=True)
     fetching = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"}
-    looking = {"TMPDIR": str(temporary), "AFTERIMAGE_LOG_LEVEL": "debug"}
+    looking = {
+        "TMPDIR": str(temporary), "AFTERIMAGE_LOG_LEVEL": "debug", "AFTERIMAGE_IMAGE_FORMATS": "tiff",
+    }  # fmt: skip
     server = start_server(folder, environment={**fetching, **looking, **environment})
     key = server.key("acme")
     with server.client(key) as client, server.client(server.key("other")) as stranger:

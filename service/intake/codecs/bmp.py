@@ -1,4 +1,4 @@
-"""BMP: pixels of 2, 16 and 32 bits are read here, for any masks; all others by Pillow, under a plain header."""
+"""BMP: pixels of 2, 16, 24 and 32 bits are read here, for any masks; all others by Pillow, under a plain header."""
 
 from __future__ import annotations
 
@@ -29,12 +29,10 @@ def decode_bmp(picture: bytes | memoryview, header: Header, partial: bool) -> St
     if there < header.height and not (partial and there):
         raise damaged(Format.BMP)
     content = content.ljust(row * header.height, b"\0")
-    if details.bits in (2, 16, 32):
+    if details.bits in (2, 16, 24, 32):
         rows = np.frombuffer(content, np.uint8).reshape(header.height, row)
         rows = rows if details.top_down else rows[::-1]
-        stored = (
-            _by_palette(rows, header.width, details) if details.bits == 2 else _by_masks(rows, header.width, details)
-        )
+        stored = _by_rows(rows, header.width, details)
     else:
         stored = Stored(_by_pillow(content, header, details))
     return stored if there == header.height else _with_white(stored, there, details.top_down)
@@ -63,6 +61,12 @@ def _with_white(stored: Stored, there: int, top_down: bool) -> Stored:
         alpha = alpha.copy()
         alpha[missing] = 0
     return Stored(colour, alpha, complete=False)
+
+
+def _by_rows(rows: NDArray[np.uint8], width: int, details: BmpDetails) -> Stored:
+    if details.bits == 24:
+        return Stored(rows[:, : 3 * width].reshape(len(rows), width, 3)[:, :, ::-1])
+    return _by_palette(rows, width, details) if details.bits == 2 else _by_masks(rows, width, details)
 
 
 def _by_palette(rows: NDArray[np.uint8], width: int, details: BmpDetails) -> Stored:

@@ -82,10 +82,10 @@ def _from_palette(indices: NDArray[Any], details: PngDetails) -> Stored:
     given = np.frombuffer(details.palette[: len(details.palette) // 3 * 3], np.uint8).reshape(-1, 3)[:256]
     colours[: len(given)] = given
     if not details.transparency:
-        return Stored(colours[indices])
+        return Stored(colours.take(indices, axis=0))
     alpha = np.full(256, 255, np.uint8)
     alpha[: len(details.transparency[:256])] = np.frombuffer(details.transparency[:256], np.uint8)
-    return Stored(colours[indices], alpha[indices])
+    return Stored(colours.take(indices, axis=0), alpha.take(indices))
 
 
 @dataclass(frozen=True)

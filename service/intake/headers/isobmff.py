@@ -38,7 +38,7 @@ def _probe(data: Bytes, kind: Format) -> Header:
     kept = list(_boxes(data, _one(data, properties, b"ipco")))
     primary = _primary(data, _one(data, inside, b"pitm"))
     own = [kept[n - 1] for n in _associated(data, _one(data, properties, b"ipma"), primary) if 0 < n <= len(kept)]
-    width, height = _sides(data, next(box for box in own if box.kind == b"ispe"))
+    width, height = max((_sides(data, box) for box in own if box.kind == b"ispe"), default=(0, 0))
     for box in kept:
         if box.kind == b"ispe" and max(_sides(data, box)) > max(width, height):
             raise ValueError
@@ -87,8 +87,8 @@ def _associated(data: Bytes, box: _Box, item: int) -> list[int]:
         at += 4 if wide_items else 2
         numbers = data[at]
         step = 2 if wide_numbers else 1
-        listed = [int.from_bytes(data[at + 1 + n * step : at + 1 + (n + 1) * step], "big") for n in range(numbers)]
         if found == item:
+            listed = (int.from_bytes(data[at + 1 + n * step : at + 1 + (n + 1) * step], "big") for n in range(numbers))
             return [number & (0x7FFF if wide_numbers else 0x7F) for number in listed]
         at += 1 + numbers * step
     raise ValueError

@@ -73,16 +73,15 @@ def probe_jpeg(data: Bytes) -> Header:
 def next_marker(data: Bytes, at: int) -> int:
     """Where the next marker begins, at its last fill byte: bytes that belong to no segment are passed over.
 
-    Raises ValueError where there is none.
+    Raises IndexError where there is none.
     """
     while True:
-        found = bytes(data[at : at + _PIECE]).find(b"\xff")
-        if found < 0:
-            at += _PIECE
-            if at >= len(data):
-                raise ValueError
-            continue
-        at += found
+        if data[at] != 0xFF:
+            found = bytes(data[at : at + _PIECE]).find(b"\xff")
+            if found < 0:
+                at += _PIECE
+                continue
+            at += found
         while data[at + 1] == 0xFF:
             at += 1
         if data[at + 1] != 0:

@@ -23,7 +23,7 @@ def first_directory(tiff: Bytes) -> dict[int, int]:
     try:
         big = struct.unpack_from(order + "H", tiff, 2)[0] == 43
         return _directory(tiff, order, big)
-    except struct.error:
+    except (struct.error, OverflowError):  # an offset of eight bytes may be beyond all memory
         return {}
 
 
@@ -45,7 +45,7 @@ def _directory(tiff: Bytes, order: str, big: bool) -> dict[int, int]:
             if values * struct.calcsize(code) > inline:
                 (value_at,) = struct.unpack_from(order + offset, tiff, value_at)
             found.setdefault(tag, struct.unpack_from(order + code, tiff, value_at)[0])
-        except struct.error:
+        except (struct.error, OverflowError):
             continue
     return found
 

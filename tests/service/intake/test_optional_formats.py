@@ -49,6 +49,13 @@ def test_cut_short_anywhere_it_is_refused_or_shows_what_is_there(made: Made) -> 
             assert error.reason.name.startswith("IMAGE_")  # noqa: PT017
 
 
+def test_a_primary_item_without_sides_is_refused() -> None:
+    content = ONE_OF_EACH["avif"].content.replace(b"ispe", b"free")
+    with pytest.raises(ServiceError) as caught:
+        decode(content, PictureLimits(formats=NAMES))
+    assert caught.value.reason is Reason.IMAGE_DAMAGED
+
+
 def test_a_tile_that_is_larger_than_its_picture_is_refused() -> None:
     content = bytearray(ONE_OF_EACH["avif"].content)
     at = content.index(b"ispe")
@@ -63,6 +70,7 @@ def test_the_first_bytes_tell_containers_apart() -> None:
     for name, made in ONE_OF_EACH.items():
         assert sniff(made.content[: formats.SNIFF_BYTES]) is formats.Format(name)
     assert sniff(b"\0\0\0\x20ftypisom\0\0\0\0isommp42avc1\0\0\0\0") is None
+    assert sniff(b"\xff\xff\xff\xffftypmif1" + bytes(52)) is None  # at once, whatever size it claims
     assert sniff(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf") is formats.Format.AVIF
     assert sniff(b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf") is formats.Format.HEIC
 

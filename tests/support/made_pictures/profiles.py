@@ -46,7 +46,7 @@ def to_d50(space: str) -> np.ndarray:
 
 def in_space(srgb: np.ndarray, space: str, gamma: float | None = None) -> np.ndarray:
     """The same colours, sRGB as uint8 to another space, 0 to 1, by its own curve or another gamma."""
-    xyz = linear(srgb / 255, 0.0) @ to_d50("sRGB").T
+    xyz = linear(np.arange(256) / 255, 0.0)[srgb] @ to_d50("sRGB").T
     return encoded(xyz @ np.linalg.inv(to_d50(space)).T, SPACES[space][1] if gamma is None else gamma)
 
 

@@ -63,7 +63,8 @@ def all_kinds() -> Iterator[Made]:
             yield Made(f"png turned {orientation} {prefix!r}", content, shown, pillow=not prefix)
             yield Made(f"webp turned {orientation} {prefix!r}", _webp(stored, prefix + block), shown)
     for name, block in {"of nothing": b"", "of noise": bytes(range(200)), "cut": exif(6)[:12], "out of range": exif(9),
-                        "of a far directory": b"II*\0\xff\xff\xff\xff"}.items():  # fmt: skip
+                        "of a far directory": b"II*\0\xff\xff\xff\xff",
+                        "of a directory beyond all memory": b"II+\0\x08\0\0\0" + b"\xff" * 8}.items():  # fmt: skip
         yield Made(f"jpeg with EXIF {name}", _jpeg(shown, app1(b"Exif\0\0" + block)), shown, 14, 3, pillow=False)
 
 
