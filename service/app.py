@@ -54,6 +54,7 @@ from service.process import (
 from service.rpc.gate import Gate
 from service.rpc.guard import Admitting, Guard
 from service.rpc.server import RpcServer, Served
+from service.rpc.transport.certificates import TlsFiles
 from service.rpc.transport.options import Transport
 from service.sync.attempts import SyncParts
 from service.sync.feeds.inflate import MAX_FEED_BYTES
@@ -154,11 +155,14 @@ def decoders_of(settings: Settings) -> Decoders:
 
 
 async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> None:
-    """Runs a server until SIGTERM or SIGINT. Raises SettingError or DirectoryLocked where it cannot start."""
+    """Runs a server until SIGTERM or SIGINT; SIGHUP has its TLS files read again.
+
+    Raises SettingError or DirectoryLocked where it cannot start."""
     raise_open_files()
     stop_asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop_asked.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # nothing to read again yet
     _check_forgetting(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     data = DataDirectory(settings.data_dir)
@@ -170,6 +174,7 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
         redis = await _start_redis(settings, data)  # before gRPC, whose threads a fork would disturb
         lifecycle = _assemble(settings, registry, redis)
         try:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lifecycle.read_again)
             addresses = await lifecycle.start()
             leave_to_stay()
             on_ready(addresses)
@@ -362,8 +367,14 @@ def door_limits_of(settings: Settings) -> DoorLimits:
     )  # fmt: skip
 
 
+def _tls_files(settings: Settings) -> TlsFiles | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return TlsFiles(settings.tls_cert, settings.tls_key, settings.client_ca, settings.client_crl)
+
+
 def _transport(settings: Settings) -> Transport:
     return Transport(
-        settings.listen, settings.tls_cert, settings.tls_key, settings.client_ca, settings.max_message_bytes,
-        settings.connections, settings.min_ping_interval_s, settings.reflection,
+        settings.listen, _tls_files(settings), settings.max_message_bytes, settings.connections,
+        settings.min_ping_interval_s, settings.reflection,
     )  # fmt: skip

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     tls_cert: Path | None = Field(None, description="Server certificate chain, PEM. Needed off loopback.")
     tls_key: Path | None = Field(None, description="Private key of tls_cert, PEM.")
     client_ca: Path | None = Field(None, description="CA of client certificates, PEM. Set: clients must show one.")
+    client_crl: Path | None = Field(None, description="Certificates that client_ca revoked, PEM.")
     master_key_file: Path | None = Field(None, description="File of the master key. Unset: <data_dir>.master-key.")
     master_key: SecretStr | None = Field(None, description="The master key itself, base64, instead of a file.")
     master_key_command: str = Field("", description="Command that prints the master key, base64, instead of a file.")
@@ -287,6 +288,8 @@ def _check(settings: Settings) -> None:
         raise SettingError("tls_cert and tls_key: set both or neither")
     if settings.client_ca is not None and settings.tls_cert is None:
         raise SettingError("client_ca: needs tls_cert and tls_key")
+    if settings.client_crl is not None and settings.client_ca is None:
+        raise SettingError("client_crl: needs client_ca")
     if settings.tls_cert is None and not is_loopback(host):
         raise SettingError(f"listen: {host} can be reached from other machines; set tls_cert and tls_key")
     if settings.key_file.resolve().is_relative_to(settings.data_dir.resolve()):
@@ -304,7 +307,7 @@ def _check(settings: Settings) -> None:
     if settings.in_flight_bytes < 4 * settings.max_message_bytes:
         raise SettingError("max_in_flight_bytes: must hold at least four messages of max_message_bytes")
     _check_places(settings)
-    for name in ("tls_cert", "tls_key", "client_ca"):
+    for name in ("tls_cert", "tls_key", "client_ca", "client_crl"):
         path = getattr(settings, name)
         if path is not None and not path.is_file():
             raise SettingError(f"{name}: {path} is not a file")

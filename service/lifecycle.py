@@ -126,6 +126,10 @@ class Lifecycle:
         parts.engine.workers.close()
         _LOG.info("stopped")
 
+    def read_again(self) -> None:
+        """Reads again what may change while the server runs: its TLS files."""
+        self._parts.rpc.read_certificates_again()
+
     def ready(self) -> bool:
         """Whether calls are accepted and can be done."""
         return self._parts.gate.open and self._healthy

@@ -39,6 +39,7 @@ async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str],
     stop_asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop_asked.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # there is nothing to read again
     if not settings.redis_url:
         raise SettingError("redis_url: a worker takes its runs from the server's Redis; set it to the same for both")
     if not settings.sync_runs:

@@ -30,6 +30,7 @@ from service.rpc.audited import AUDITED
 from service.rpc.gate import Gate
 from service.rpc.status import REQUEST_ID_KEY, set_status
 from service.rpc.streams import limited
+from service.rpc.transport.certificates import Certificates
 from service.rpc.transport.ending import CallTasks, when_done
 from service.rpc.transport.messages import Messages
 from service.rpc.transport.open_calls import OpenCalls
@@ -102,6 +103,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._recorder = admitting.recorder
         self._region = admitting.region
         self.door, self.metrics, self.gate = door, door.metrics, gate
+        self.certificates: Certificates | None = None  # of the port, which is bound later
         self._failures, self._open_calls = admitting.failures, OpenCalls(door.metrics)
         self._default_deadline_s, self._max_deadline_s = deadlines_s
 
@@ -137,6 +139,11 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 raise
             message = f"too many failed authentications from this address; the last: {error.message}"
             raise ServiceError(Reason.AUTHENTICATIONS_EXCEEDED, message, retry_delay_s=wait_s) from None
+
+    def check_certificate(self, context: Context) -> None:
+        """Raises ServiceError (CERTIFICATE_INVALID) where the client's certificate is not good any more."""
+        if self.certificates is not None:
+            self.certificates.check(context.auth_context().get("x509_pem_cert", ()))  # type: ignore[arg-type]
 
     def recognise(self, method: str, headers: Headers, names: Sequence[str] = ()) -> Principal:
         """Who makes a call; `names`: of the client's certificate. Raises ServiceError unless the key is good and may
@@ -256,6 +263,7 @@ class _Call:
 
     async def _admit(self, context: Context, *, stream: bool) -> Lease:
         guard, peer = self._guard, context.peer()
+        guard.check_certificate(context)
         if not self._headers.authorizations:
             self._names = certificate_names(context)
         found = guard.admit(self._method, self._headers, self._names, peer)

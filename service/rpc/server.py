@@ -54,6 +54,7 @@ from service.rpc.search import SearchServicer
 from service.rpc.server_info import ServerInfoServicer
 from service.rpc.sync import SyncServicer
 from service.rpc.training import TrainingServicer
+from service.rpc.transport.certificates import Certificates
 from service.rpc.transport.ending import remember_waiting_tasks
 from service.rpc.transport.options import Transport, channel_options
 from service.rpc.workers import WorkerServicer
@@ -133,7 +134,8 @@ class RpcServer:
         server_info_service_pb2_grpc.add_ServerInfoServiceServicer_to_server(info, self._server)
         if transport.reflection:
             reflection.enable_server_reflection((*SERVICE_NAMES, _HEALTH, reflection.SERVICE_NAME), self._server)
-        self.port = self._bind(transport)
+        self._certificates = guard.certificates = Certificates(transport.tls) if transport.tls else None
+        self.port = self._bind(transport.address)
 
     async def start(self) -> None:
         """Begins to accept connections; health says NOT_SERVING."""
@@ -148,16 +150,16 @@ class RpcServer:
         """Refuses new calls, and lets running ones finish for so long."""
         await self._server.stop(grace_s)
 
-    def _bind(self, transport: Transport) -> int:
+    def read_certificates_again(self) -> None:
+        """Reads the TLS files again where they changed, as every new connection does."""
+        if self._certificates is not None:
+            self._certificates.read_again()
+
+    def _bind(self, address: str) -> int:
         try:
-            if transport.tls_cert is None or transport.tls_key is None:
-                return self._server.add_insecure_port(transport.address)
-            credentials = grpc.ssl_server_credentials(
-                [(transport.tls_key.read_bytes(), transport.tls_cert.read_bytes())],
-                root_certificates=transport.client_ca.read_bytes() if transport.client_ca else None,
-                require_client_auth=transport.client_ca is not None,
-            )
-            return self._server.add_secure_port(transport.address, credentials)
+            if self._certificates is None:
+                return self._server.add_insecure_port(address)
+            return self._server.add_secure_port(address, self._certificates.credentials())
         except RuntimeError:
-            message = f"listen: cannot bind {transport.address}; is the port in use, or the certificate malformed?"
+            message = f"listen: cannot bind {address}; is the port in use, or the certificate malformed?"
             raise SettingError(message) from None

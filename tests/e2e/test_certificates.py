@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from afterimage.client import Client, PermissionDenied, Unauthenticated
+from afterimage.client import Client, PermissionDenied, Unauthenticated, Unavailable
 from service.tenancy.apikeys import Scope
 from service.tenancy.database import TenancyError
 from service.tenancy.keyring import NewKey
 from tests.support.server import NO_RETRY, Server, start_server
-from tests.support.tls import Certificates, make_certificates
+from tests.support.tls import Certificates, issue, make_certificates, revoke
 
 NAME = "spiffe://shop.example/search"
 SEARCH = NewKey(frozenset({Scope.SEARCH}))
@@ -26,7 +28,7 @@ def certificates(tmp_path: Path) -> Certificates:
 def mutual(tmp_path: Path, certificates: Certificates) -> Server:
     return start_server(
         tmp_path, "--tls-cert", str(certificates.server_cert), "--tls-key", str(certificates.server_key),
-        "--client-ca", str(certificates.ca),
+        "--client-ca", str(certificates.ca), environment={"AFTERIMAGE_CLIENT_CRL": str(revoke(tmp_path))},
     )  # fmt: skip
 
 
@@ -94,3 +96,56 @@ def test_a_deleted_tenant_takes_its_names_along(mutual: Server, certificates: Ce
 def test_without_mutual_tls_no_name_is_believed(server: Server) -> None:
     with server.client("") as client, pytest.raises(Unauthenticated, match="authorization"):
         client.list_collections_page()
+
+
+def refused(server: Server, certificates: Certificates, key: str) -> None:
+    """Connecting fails, and so no key is sent."""
+    with connect(server, certificates, key) as client, pytest.raises(Unavailable):
+        client.server_info()
+
+
+def test_expired_foreign_and_revoked_client_certificates_are_refused(
+    mutual: Server, certificates: Certificates, tmp_path: Path
+) -> None:
+    key = mutual.key("acme")
+    with connect(mutual, certificates, key) as client:
+        assert client.server_info()
+    issue(tmp_path, "client", NAME, days=-1)
+    refused(mutual, certificates, key)
+    (tmp_path / "elsewhere").mkdir()
+    foreign = make_certificates(tmp_path / "elsewhere", NAME)
+    refused(mutual, replace(foreign, ca=certificates.ca), key)
+    serial = issue(tmp_path, "client", NAME)
+    with connect(mutual, certificates, key) as client:
+        assert client.server_info()
+        revoke(tmp_path, serial)
+        with connect(mutual, certificates, key) as later, pytest.raises(Unauthenticated) as caught:
+            later.server_info()
+        assert caught.value.reason == "CERTIFICATE_INVALID"
+        with pytest.raises(Unauthenticated, match="revoked"):  # the open connection too
+            client.server_info()
+    issue(tmp_path, "client", NAME)
+    with connect(mutual, certificates, key) as client:
+        assert client.server_info()
+
+
+def test_new_certificates_are_served_without_a_restart_and_what_cannot_be_used_is_left_alone(
+    mutual: Server, certificates: Certificates, tmp_path: Path
+) -> None:
+    key = mutual.key("acme")
+    with connect(mutual, certificates, key) as open_one:
+        assert open_one.server_info()
+        issue(tmp_path, "server", host="other.example")
+        refused(mutual, certificates, key)  # the client does not speak to another host
+        certificates.server_key.write_text("damaged")
+        mutual.process.send_signal(signal.SIGHUP)
+        issue(tmp_path, "server")
+        mutual.process.send_signal(signal.SIGHUP)
+        with connect(mutual, certificates, key) as client:
+            assert client.server_info()
+        assert open_one.server_info()
+        certificates.server_cert.write_text("damaged")
+        with connect(mutual, certificates, key) as client:
+            assert client.server_info()
+    assert "cannot be used" in mutual.log.read_text()
+    assert mutual.stop() == 0

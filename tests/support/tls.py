@@ -30,17 +30,46 @@ def make_certificates(folder: Path, *client_uris: str) -> Certificates:
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("test ca", ca_key, ca_key, "test ca", is_ca=True)
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    for name in ("server", "client"):
-        key = ec.generate_private_key(ec.SECP256R1())
-        uris = client_uris if name == "client" else ()
-        signed = _certificate(name, key, ca_key, "test ca", is_ca=False, uris=uris)
-        (folder / f"{name}.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-        (folder / f"{name}.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+    _write_key(folder / "ca.key", ca_key)
+    issue(folder, "server")
+    issue(folder, "client", *client_uris)
     return Certificates(*(folder / n for n in ("ca.pem", "server.pem", "server.key", "client.pem", "client.key")))
+
+
+def issue(folder: Path, name: str, *uris: str, host: str = "localhost", days: int = 1) -> int:
+    """Has the CA of the folder sign `name`.pem with a new `name`.key; returns its serial number. days: until it ends;
+    below 0: it has ended."""
+    ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    signed = _certificate(name, key, ca_key, "test ca", is_ca=False, uris=uris, host=host, days=days)
+    (folder / f"{name}.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    _write_key(folder / f"{name}.key", key)
+    return signed.serial_number
+
+
+def revoke(folder: Path, *serials: int) -> Path:
+    """Writes the list of what the CA of the folder has revoked."""
+    ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateRevocationListBuilder().issuer_name(_named("test ca"))
+    made = made.last_update(now).next_update(now + datetime.timedelta(days=1))
+    for serial in serials:
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
+        made = made.add_revoked_certificate(entry)
+    signed = made.sign(ca_key, hashes.SHA256())
+    (folder / "crl.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    return folder / "crl.pem"
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 def _certificate(
@@ -51,18 +80,22 @@ def _certificate(
     *,
     is_ca: bool,
     uris: Sequence[str] = (),
+    host: str = "localhost",
+    days: int = 1,
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
-    names = names or [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = names or [x509.DNSName(host)]
+    if host == "localhost" and not uris:
+        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
     return (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .subject_name(_named(subject))
+        .issuer_name(_named(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=10))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
         .sign(signer, hashes.SHA256())

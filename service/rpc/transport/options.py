@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from service.rpc.transport.certificates import TlsFiles
 
 _STREAMS_PER_CONNECTION = 100
 _MINUTE_MS = 60 * 1000
@@ -15,9 +16,7 @@ class Transport:
     """min_ping_interval_s: pings that come closer cost their connection."""
 
     address: str
-    tls_cert: Path | None
-    tls_key: Path | None
-    client_ca: Path | None
+    tls: TlsFiles | None
     max_message_bytes: int
     max_connections: int
     min_ping_interval_s: float
