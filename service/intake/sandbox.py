@@ -45,7 +45,7 @@ class SandboxedProcess:
         with theirs:
             sizes = (str(n) for n in (theirs.fileno(), memory, payload_bytes, result_bytes))
             self._process = subprocess.Popen(
-                [sys.executable, "-Im", module, *sizes],
+                [sys.executable, "-Psm", module, *sizes],  # isolated but for the environment, which is all given here
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -24,6 +24,7 @@ from service.metrics import Metrics
 from service.sync.applying import Job
 from service.sync.ends import MAX_ATTEMPTS, failure, is_told, queued, retry_delay_s, supersede, unless_the_same_waits
 from service.sync.feed_files import PREFIX
+from service.sync.feed_process import FeedReaders
 from service.sync.fetching import FeedFetcher
 from service.sync.ledger import Ledger, now_ms
 from service.sync.ledgers import Ledgers
@@ -74,6 +75,7 @@ class SyncParts:
     server: str
     at_once: int
     audit: AuditLogs
+    readers: FeedReaders = field(default_factory=FeedReaders)
 
 
 class Attempts:
@@ -183,7 +185,7 @@ class Attempts:
         job = Job(
             ref.tenant_uid, collection, source.source_id, run.run_id, lease.epoch, place.files, from_disk, lease.check
         )
-        parts = RunParts(engine, looking, self._parts.fetcher, ledger, place, data_key)
+        parts = RunParts(engine, looking, self._parts.fetcher, self._parts.readers, ledger, place, data_key)
         await Runner(parts, source, run, job, progress).go()
 
     async def _count_attempt(self, ledger: Ledger, run: Run, collection: Collection) -> Run:

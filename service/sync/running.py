@@ -15,8 +15,8 @@ from service.engine.engine import Engine
 from service.engine.looking import Looking
 from service.sync.applying import Applier, Job
 from service.sync.feed_files import PREFIX
+from service.sync.feed_process import FeedReaders
 from service.sync.feeds.model import FeedError, FeedFormat, Item, Problem
-from service.sync.feeds.reader import read_feed
 from service.sync.fetching import FeedFetcher, FeedPlace, FetchedFeed
 from service.sync.ledger import Ledger, now_ms
 from service.sync.model import CONFIG, WORKING, Counts, Plan, Run, RunState, Source, SourceState
@@ -67,6 +67,7 @@ class RunParts:
     engine: Engine
     looking: Looking
     fetcher: FeedFetcher
+    readers: FeedReaders
     ledger: Ledger
     place: FeedPlace
     data_key: bytes
@@ -129,7 +130,7 @@ class Runner:
         assert spool is not None
         if config.url.startswith(PREFIX) and files.path(config.url).is_dir():
             return FeedFormat.FOLDER, iter(files.items(config.url))
-        return read_feed(spool.reader(), spool.size, config.options, config.url)
+        return self._parts.readers.read_feed(spool.reader(), spool.size, config.options, config.url)
 
     def _heard(self, items: int) -> None:
         self.progress.read = items

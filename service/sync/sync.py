@@ -57,6 +57,7 @@ class Sync:
         for task in list(self._telling):
             await end_task(task)
         await self._parts.fetcher.close()
+        await self._parts.readers.close()
         self._parts.ledgers.close()
 
     async def _work(self, ref: RunRef, epoch: int) -> None:

@@ -16,7 +16,7 @@ from service.sync.attempts import Attempts, SyncParts
 from service.sync.checks import check_authorization, check_config, check_options, check_place
 from service.sync.feed_files import PREFIX
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
-from service.sync.feeds.preview import Preview, preview
+from service.sync.feeds.preview import Preview
 from service.sync.ledger import Ledger, now_ms
 from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConfig
 from service.sync.running import LIVE, staging_path
@@ -133,7 +133,7 @@ class Synchronisation:
             assert fetched.spool is not None
             with closing(fetched.spool) as spool:
                 read = self._parts.engine.workers.read
-                return await read(preview, spool.reader(), spool.size, options, base_url=url)
+                return await read(self._parts.readers.preview, spool.reader(), spool.size, options, base_url=url)
         except FeedError as error:
             raise ServiceError(Reason.FEED_UNUSABLE, f"{error.reason}: {error}", field="url") from None
 
