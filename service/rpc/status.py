@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
 from afterimage.v1 import types_pb2
+from service.call_facts import place_in_log
 from service.errors import Code, Reason, ServiceError
 
 DOMAIN = "afterimage"
@@ -63,11 +64,15 @@ def set_status(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError,
 
 
 def to_record_error(error: ServiceError) -> types_pb2.RecordError:
-    """The error of one record of a batch."""
+    """The error of one record of a batch. A fault of the server's says where its log has it: a record's error has no
+    field for the request id."""
+    message, place = error.message, place_in_log()
+    if error.reason.code is Code.INTERNAL and place not in message:
+        message = f"{message}; the server's log has it {place}"
     return types_pb2.RecordError(
         code=int(error.reason.code),
         reason=error.reason.name,
-        message=error.message,
+        message=message,
         field=error.field,
         retry_delay_ms=int((error.retry_delay_s or 0) * 1000),
     )
