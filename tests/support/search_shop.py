@@ -16,12 +16,14 @@ from afterimage.v1 import search_service_pb2 as pb
 from index import Collection, PicturePolicy, RecordPatch, RecordWrite
 from index.learning import Frame
 from service.app import engine_of, open_registry
+from service.calls.door import Door, DoorLimits
 from service.config import Settings
 from service.coordination.client import Coordinator
 from service.encoder.manifest import Manifest
 from service.engine.engine import Engine, NewCollection
 from service.metrics import Metrics
 from service.rpc import guard
+from service.rpc.answers import LargeAnswers
 from service.rpc.convert import from_vector
 from service.rpc.search import SearchServicer
 from service.tenancy.allowances import Allowances
@@ -34,6 +36,7 @@ from tests.support.search_oracle import Asked, Held, Learned, Oracle
 
 _PICTURES = 4
 _CLUSTERS = 40
+_LARGEST_ANSWER = 20 << 20
 _EXACT = (pb.SEARCH_PATH_EMPTY, pb.SEARCH_PATH_EXACT, pb.SEARCH_PATH_EXACT_FILTERED)
 _NOWHERE = "redis://127.0.0.1:1"  # never spoken to: no tenant here has a limit
 
@@ -103,7 +106,8 @@ class SearchShop:
         metrics = Metrics()
         allowances = Allowances(self._registry.limits, Coordinator(_NOWHERE).rates)
         self.engine: Engine = engine_of(self._settings, self._registry, metrics, allowances)
-        self._servicer = SearchServicer(self.engine, metrics)
+        self._door = Door(DoorLimits(64, 64, 1 << 30, _LARGEST_ANSWER, 30.0, 30.0, 30.0), metrics)
+        self._servicer = SearchServicer(self.engine, metrics, LargeAnswers(_LARGEST_ANSWER))
         self.principal = Principal(self._tenant, "key", frozenset(Scope))
         self._run(self.engine.pictures.start("builtin"))
 
@@ -119,7 +123,11 @@ class SearchShop:
     def _run(self, coroutine: Any) -> Any:
         async def as_the_shop() -> Any:
             guard._principal.set(self.principal)
-            return await coroutine
+            lease = self._door.enter((self.principal.tenant_uid, "key", "peer"), stream=False)
+            try:
+                return await coroutine
+            finally:
+                lease.close()
 
         return self._loop.run_until_complete(as_the_shop())
 
