@@ -39,6 +39,7 @@ from index.errors import (
     UnsupportedFormat,
     WrongKey,
 )
+from index.filters.syntax import filter_fields
 from index.hot import HotCollections
 from index.kept import KeptSnapshot
 from index.layout import DataDirectory
@@ -84,4 +85,5 @@ __all__ = [
     "SnapshotDamaged",
     "SnapshotNotFound", "SourceBatch", "SourceMark", "SourceRecords", "StaleEpoch", "StoreDamaged", "StoreUnavailable",
     "StoredRecord", "TenantDirectory", "UnsupportedFormat", "Usage", "Vector", "WriteResult", "WrongKey",
+    "filter_fields",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from index import DataDirectory, DirectoryLock, HotCollections, WrongKey
 from index.synced import replace_file, write_synced
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
+from service.audit.tally import Tallies
 from service.calls.door import Door, DoorLimits
 from service.calls.failures import AuthenticationFailures
 from service.config import Settings, process_environment
@@ -261,7 +262,8 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     recorder = Recorder(audit, States(StateParts(engine, ledgers, stores, registry.access)).look)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     failures, door = AuthenticationFailures(settings.max_failed_auths_per_s), Door(door_limits_of(settings), metrics)
-    admitting = Admitting(registry.api_keys, failures, allowances, audit, recorder, settings.region, secret)
+    tallies = Tallies(audit, recorder)
+    admitting = Admitting(registry.api_keys, failures, allowances, audit, recorder, tallies, settings.region, secret)
     guard = Guard(admitting, door, gate, deadlines_s)
     sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit)
     handing_out, training = _handing_out(registry, engine), _training(stores, engine, audit, recorder.owner)
@@ -269,7 +271,9 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     finishing = Finishing(audit, recorder, remains)
     erasing = Erasing(ErasingParts(engine, ledgers, training, remains, finishing))
     handing_out.openers["example"] = training.picture
-    served = Served(engine, sync.calls, sync.elsewhere, audit, registry.access, erasing, handing_out, training)
+    served = Served(
+        engine, sync.calls, sync.elsewhere, audit, registry.read_audit, registry.access, erasing, handing_out, training
+    )
     rpc = RpcServer(_transport(settings), served, guard, version())
     http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
     http.add("/pictures/{token}", picture_page(handing_out.open))
@@ -281,6 +285,7 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
         registry,
         audit,
         recorder,
+        tallies,
         finishing,
         gate,
         door,

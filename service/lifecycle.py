@@ -17,6 +17,7 @@ import structlog
 from index.heap import give_back
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
+from service.audit.tally import Tallies
 from service.background import end_task
 from service.calls.door import Door
 from service.config import Settings, open_files_limit, split_address
@@ -52,6 +53,7 @@ class Parts:
     registry: TenantRegistry
     audit: AuditLogs
     recorder: Recorder
+    tallies: Tallies
     finishing: Finishing
     gate: Gate
     door: Door
@@ -111,6 +113,7 @@ class Lifecycle:
         await parts.gate.close(parts.settings.drain_timeout_s)
         await parts.rpc.stop(_LAST_WORDS_S)  # what is open now are watchers of health, or calls past their time
         await parts.recorder.drain(parts.settings.drain_timeout_s)  # changes whose callers did not wait
+        await parts.tallies.settle(all_of_them=True)
         if self._upkeep is not None:
             await end_task(self._upkeep)
         await parts.sync.stop()
@@ -158,6 +161,7 @@ class Lifecycle:
         if parts.door.much_was_freed():
             await asyncio.to_thread(give_back)
         await parts.recorder.settle()
+        await parts.tallies.settle()
         every = time.monotonic() - self._swept >= _SWEEP_EVERY_S
         if every:
             self._swept = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -58,6 +59,23 @@ class Combination:
 
 
 Node = Comparison | Has | Combination
+
+
+def filter_fields(text: str) -> frozenset[str]:
+    """Names of the fields that a filter is about; none where it does not parse."""
+    try:
+        tree = parse_filter(text)
+    except FilterSyntaxError:
+        return frozenset()
+    return frozenset(_fields(tree)) if tree is not None else frozenset()
+
+
+def _fields(node: Node) -> Iterator[str]:
+    if isinstance(node, Combination):
+        for part in node.parts:
+            yield from _fields(part)
+    else:
+        yield node.name
 
 
 @lru_cache(maxsize=256)

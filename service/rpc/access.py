@@ -89,6 +89,8 @@ SCOPES: dict[str, Scope | None] = {
         "AccessService/RevokeAccess": Scope.ADMIN,
         "AuditService/ListAuditEntries": Scope.AUDIT,
         "AuditService/GetAuditHead": Scope.AUDIT,
+        "AuditService/GetReadAudit": Scope.AUDIT,
+        "AuditService/SetReadAudit": Scope.ADMIN,
     }.items()
 }
 

@@ -15,6 +15,7 @@ from service.engine.faults import translated_errors
 from service.engine.workers import Workers
 from service.rpc.convert import page_size, within
 from service.rpc.guard import principal
+from service.tenancy.read_audit import ReadAudit
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -22,8 +23,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AuditServicer(pb_grpc.AuditServiceServicer):
     """Documented in audit_service.proto."""
 
-    def __init__(self, logs: AuditLogs, workers: Workers) -> None:
-        self._logs, self._workers = logs, workers
+    def __init__(self, logs: AuditLogs, read_audit: ReadAudit, workers: Workers) -> None:
+        self._logs, self._read_audit, self._workers = logs, read_audit, workers
 
     async def ListAuditEntries(
         self, request: pb.ListAuditEntriesRequest, context: Context
@@ -47,6 +48,18 @@ class AuditServicer(pb_grpc.AuditServiceServicer):
                 tenant_uid=uid, number=head.number, digest=head.digest, time_ms=head.time_ms, signature=head.signature
             ),
         )
+
+    async def GetReadAudit(self, request: pb.GetReadAuditRequest, context: Context) -> pb.GetReadAuditResponse:
+        """Whether reads are told."""
+        with translated_errors():
+            minutes = await self._workers.read(self._read_audit.every_minutes, principal().tenant_uid)
+        return pb.GetReadAuditResponse(every_minutes=minutes)
+
+    async def SetReadAudit(self, request: pb.SetReadAuditRequest, context: Context) -> pb.SetReadAuditResponse:
+        """Has reads told, or not any more."""
+        with translated_errors():
+            await self._workers.write(self._read_audit.set, principal().tenant_uid, request.every_minutes)
+        return pb.SetReadAuditResponse()
 
 
 def _to_entry(entry: Entry, digest: str) -> pb.AuditEntry:

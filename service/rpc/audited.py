@@ -7,11 +7,12 @@ needs none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from afterimage.v1.collection_service_pb2 import PicturePolicy
+from index import filter_fields
 from service.audit.chain import Details
 
 _PACKAGE = "/afterimage.v1."
@@ -194,8 +195,41 @@ _RULES: dict[str, Rule] = {
     ),
     "SyncService/UpdateSource": _change("source.update", _source, _source_updated),
 }
+_RULES["AuditService/SetReadAudit"] = _change("audit.reads", lambda q: {"every_minutes": q.every_minutes})
 _RULES |= {
     f"AccessService/{method}Access": _change(f"access.{method.lower()}", _named("request", "request_id"))
     for method in ("Approve", "Decline", "Revoke")
 }
+Reads = Callable[[Any], Iterable[tuple[str, str]]]  # of the request: collections, and the filters that they are read by
+
+
+def _read(request: Any) -> Iterable[tuple[str, str]]:
+    filter_text = request.filter if "filter" in request.DESCRIPTOR.fields_by_name else ""
+    return [(request.collection, filter_text)]
+
+
+_READS: dict[str, Reads] = {
+    "SearchService/Search": _read,
+    "SearchService/BatchSearch": lambda q: [(s.collection, s.filter) for s in q.searches],
+    "SearchService/FindDuplicates": _read,
+    "SearchService/Classify": _read,
+    "RecordService/GetRecords": _read,
+    "RecordService/ListRecords": _read,
+    "RecordService/CountRecords": _read,
+}
+
+
+def read_details(method: str, request: Any) -> list[Details]:
+    """What is told of a read where the tenant wants reads told: collection, call, names of the fields of its filter."""
+    reads = READS.get(method)
+    return [
+        {
+            "collection": _short(collection), "call": method.rpartition("/")[2],
+            "fields": ",".join(sorted(filter_fields(filter_text))),
+        }
+        for collection, filter_text in (reads(request) if reads is not None else ())
+    ]  # fmt: skip
+
+
+READS = {_PACKAGE + name: reads for name, reads in _READS.items()}
 AUDITED = {_PACKAGE + name: rule for name, rule in _RULES.items()}

@@ -20,13 +20,14 @@ from service import call_facts
 from service.audit.chain import Details
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Intent, Recorder
+from service.audit.tally import Tallies, set_tallies
 from service.calls.door import COPIES, Door, Lease
 from service.calls.failures import AuthenticationFailures
 from service.deadline import set_deadline
 from service.engine.faults import answer_too_large, as_service_error, translated_errors
 from service.errors import Code, Reason, ServiceError, release_frames
 from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
-from service.rpc.audited import AUDITED
+from service.rpc.audited import AUDITED, read_details
 from service.rpc.gate import Gate
 from service.rpc.status import REQUEST_ID_KEY, set_status
 from service.rpc.streams import limited
@@ -61,6 +62,7 @@ class Admitting:
     allowances: Allowances
     audit: AuditLogs
     recorder: Recorder
+    tallies: Tallies
     region: str = ""
     worker_secret: str = field(default="", repr=False)
 
@@ -100,7 +102,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         """`deadlines_s`: for calls that set none, and the longest that is honoured."""
         self._api_keys, self._allowances = admitting.api_keys, admitting.allowances
         self._worker_secret, self._audit = admitting.worker_secret, admitting.audit
-        self._recorder = admitting.recorder
+        self._recorder, self.tallies = admitting.recorder, admitting.tallies
         self._region = admitting.region
         self.door, self.metrics, self.gate = door, door.metrics, gate
         self.certificates: Certificates | None = None  # of the port, which is bound later
@@ -185,10 +187,18 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             told = functools.partial(rule.told, request)
             return await self._recorder.change(principal(), Intent(rule.action, intended), make, told)
         response = await make()
+        self.note_read(method, request)
         details = rule.told(request, response) if rule is not None and rule.intends is None else None
         if rule is not None and details is not None:
             await self._add(principal(), rule.action, details)
         return response
+
+    def note_read(self, method: str, request: Any) -> None:
+        """Counts a read of a tenant that wants reads in its audit log. Never waits, and refuses nothing."""
+        caller = principal()
+        if caller.reads_told_every_minutes:
+            for subject in read_details(method, request):
+                self.tallies.add(caller, "reads", subject, caller.reads_told_every_minutes * 60.0, calls=1)
 
     async def remember_access(self, method: str, caller: Principal) -> None:
         """Adds a call of the operator, who was granted access, to the tenant's audit log, before it is made."""
@@ -247,6 +257,7 @@ class _Call:
             given: Any = messages
             if self._handler.unary_stream:
                 inner, given = self._handler.unary_stream, await messages.first()
+                self._guard.note_read(self._method, given)
             seconds = self._guard.deadline_s(self._method, context)
             check = functools.partial(self._guard.recognise, self._method, self._headers, self._names)
             async for response in limited(inner(given, context), check, seconds):
@@ -273,6 +284,7 @@ class _Call:
         await guard.remember_access(self._method, found)
         self._key_id = found.key_id
         _principal.set(found)
+        set_tallies(guard.tallies)
         return lease
 
     def _messages(self, context: Context, lease: Lease) -> Messages:

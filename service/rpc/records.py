@@ -10,7 +10,9 @@ import grpc
 
 from afterimage.v1 import record_service_pb2 as pb
 from afterimage.v1 import record_service_pb2_grpc as pb_grpc
-from index import FilterHints, WriteResult
+from index import FilterHints, Outcome, WriteResult
+from service.audit.chain import Details
+from service.audit.tally import current_tallies
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.ingest import Ingest
@@ -38,6 +40,7 @@ MAX_BATCH_RECORDS = 100
 MAX_IDS = 1000
 _DELETE_SAMPLE = 20
 _BATCHES_AHEAD = 2
+_WRITES = "records.write"
 
 
 class RecordServicer(pb_grpc.RecordServiceServicer):
@@ -115,8 +118,9 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         check_count("patches", len(request.patches), MAX_IDS)
         collection = await self._engine.collection(principal(), request.collection)
         patches = [to_patch(p) for p in request.patches]
+        subject = await self._about_to_write(request.collection)
         results = await self._write(collection.patch, patches)
-        self._count(results)
+        self._count(results, subject)
         return pb.UpdateRecordsResponse(results=from_results(results, [p.record_id for p in request.patches]))
 
     async def DeleteRecords(self, request: pb.DeleteRecordsRequest, context: Context) -> pb.DeleteRecordsResponse:
@@ -161,13 +165,28 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
     ) -> list[pb.RecordResult]:
         check_count("records", len(records), MAX_BATCH_RECORDS)
         inputs = [to_record_input(r) for r in records]
+        await self._engine.collection(principal(), collection)
+        subject = await self._about_to_write(collection)
         inserted = await self._ingest.insert(principal(), collection, inputs, insert_only=insert_only)
-        self._count([i.result for i in inserted])
+        self._count([i.result for i in inserted], subject)
         return from_inserted(inserted, [r.record_id for r in records])
 
-    def _count(self, results: Sequence[WriteResult]) -> None:
+    async def _about_to_write(self, collection: str) -> Details:
+        """What the audit log tells of writes to a collection, once it is told that there are some. Raises ServiceError
+        (STORE_UNAVAILABLE) where that cannot be."""
+        subject: Details = {"collection": collection}
+        with translated_errors():
+            await current_tallies().begin(principal(), _WRITES, subject)
+        return subject
+
+    def _count(self, results: Sequence[WriteResult], subject: Details) -> None:
+        written = {Outcome.CREATED: 0, Outcome.UPDATED: 0}
         for result in results:
             self._metrics.records.labels(result.outcome.value).inc()
+            if result.outcome in written:
+                written[result.outcome] += 1
+        counts = {outcome.value: count for outcome, count in written.items()}
+        current_tallies().add(principal(), _WRITES, subject, **counts)
 
     async def _read(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         with translated_errors():

@@ -61,6 +61,7 @@ from service.rpc.workers import WorkerServicer
 from service.sync.elsewhere import WorkElsewhere
 from service.sync.synchronisation import Synchronisation
 from service.tenancy.access import AccessRequests
+from service.tenancy.read_audit import ReadAudit
 from service.training.own_training import OwnTraining
 
 SERVICE_NAMES: tuple[str, ...] = tuple(
@@ -92,6 +93,7 @@ class Served:
     sync: Synchronisation
     elsewhere: WorkElsewhere
     audit: AuditLogs
+    read_audit: ReadAudit
     access: AccessRequests
     erasing: Erasing
     handing_out: HandingOut
@@ -119,7 +121,7 @@ class RpcServer:
         )
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(engine, served.sync), self._server)
         sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(served.sync), self._server)
-        audit = AuditServicer(served.audit, engine.workers)
+        audit = AuditServicer(served.audit, served.read_audit, engine.workers)
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(audit, self._server)
         access = AccessServicer(served.access, engine.workers)
         access_service_pb2_grpc.add_AccessServiceServicer_to_server(access, self._server)

@@ -11,7 +11,10 @@ import grpc
 
 from afterimage.v1 import training_service_pb2 as pb
 from afterimage.v1 import training_service_pb2_grpc as pb_grpc
+from service.audit.chain import Details
+from service.audit.tally import current_tallies
 from service.encoder.manifest import OWN_PREFIX, Manifest
+from service.engine.faults import translated_errors
 from service.engine.handing_out import HandingOut
 from service.engine.pictures import PictureSource
 from service.erasure.erasing import Erasing
@@ -77,7 +80,13 @@ class TrainingServicer(pb_grpc.TrainingServiceServicer):
                 raise invalid("training_set", "a stream adds to one training set")
             check_count("examples", len(request.examples), _MOST_EXAMPLES)
             new = [_to_example(e) for e in request.examples]
+            subject: Details = {"training_set": into}
+            await self._training.sets.uid(principal(), into)
+            with translated_errors():
+                await current_tallies().begin(principal(), "examples.write", subject)
             results = await self._training.sets.add(principal(), into, new)
+            written = sum(r.outcome in ("added", "replaced") for r in results)
+            current_tallies().add(principal(), "examples.write", subject, examples=written)
             del request, new  # a stream that idles keeps no picture
             yield pb.AddExamplesResponse(results=[_to_result(r) for r in results])
 

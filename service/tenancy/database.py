@@ -81,6 +81,9 @@ _MIGRATIONS = (
     """
     ALTER TABLE tenants ADD COLUMN listed INTEGER NOT NULL DEFAULT 0
     """,
+    """
+    ALTER TABLE tenants ADD COLUMN reads_told_every_minutes INTEGER NOT NULL DEFAULT 0
+    """,
 )
 
 

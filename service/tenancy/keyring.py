@@ -51,7 +51,8 @@ class KeyInfo:
 class Principal:
     """Who is calling: the tenant, the key's id, and what the key may do. max_requests_per_s: of the tenant;
     key_requests_per_s: of the key; 0: no limit. access_id: of the access that the tenant granted the operator.
-    region: where the tenant's data must lie; empty: anywhere."""
+    region: where the tenant's data must lie; empty: anywhere. reads_told_every_minutes: how often the audit log tells
+    of reads; 0: never."""
 
     tenant_uid: str
     key_id: str
@@ -60,6 +61,7 @@ class Principal:
     key_requests_per_s: float = 0.0
     access_id: str = ""
     region: str = ""
+    reads_told_every_minutes: int = 0
 
     @property
     def actor(self) -> str:
@@ -229,13 +231,16 @@ class KeyRing:
             if found is None:
                 query = (
                     "SELECT digest, tenant_uid, scopes, revoked_ms, expires_ms, tenants.max_requests_per_s,"
-                    " api_keys.max_requests_per_s, access_id, region, api_keys.created_ms"
+                    " api_keys.max_requests_per_s, access_id, region, api_keys.created_ms,"
+                    " reads_told_every_minutes"
                     " FROM api_keys JOIN tenants ON uid = tenant_uid WHERE key_id = ?"
                 )
                 row = self._database.row(query, (key_id,))
                 if row is None:
                     return None
-                principal = Principal(row[1], key_id, _scopes(row[2]), row[5], row[6], row[7], row[8])
+                principal = Principal(
+                    row[1], key_id, _scopes(row[2]), row[5], row[6], row[7], row[8], reads_told_every_minutes=row[10]
+                )
                 found = _Found(bytes(row[0]), principal, row[3] is not None, row[4], row[9])
                 self._cached[key_id] = found
             return found

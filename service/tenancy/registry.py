@@ -22,6 +22,7 @@ from service.tenancy.faults import TenantFaults
 from service.tenancy.keyring import KeyRing
 from service.tenancy.limits import LimitsTable
 from service.tenancy.masterkey import MasterKey
+from service.tenancy.read_audit import ReadAudit
 
 _LOG = logging.getLogger(__name__)
 SECRET_OWNER = "secret: "  # noqa: S105 - what a wrapped secret is bound to
@@ -42,7 +43,7 @@ class Tenant:
 
 class TenantRegistry:
     """Any number of threads may call any method at once. `api_keys`: those of all tenants; `limits`: what each may
-    do; `access`: what the operator asked of them."""
+    do; `access`: what the operator asked of them; `read_audit`: whether reads are told."""
 
     def __init__(self, path: Path, master_key: MasterKey) -> None:
         """Opens the registry, or makes it where the data directory is new. Raises WrongKey where the master key is
@@ -59,6 +60,7 @@ class TenantRegistry:
         self.api_keys = KeyRing(self._database, self._pepper())
         self.limits = LimitsTable(self._database)
         self.access = AccessRequests(self._database, self.api_keys)
+        self.read_audit = ReadAudit(self._database)
 
     def _check_newest(self, path: Path) -> None:
         """Raises DataFault where tenants' manifests know of a newer registry."""

@@ -356,6 +356,10 @@ _CASES: dict[str, Case] = {
         lambda w, n: sync_service_pb2.RetryFailuresRequest(source=_a_source(w, n)),
         lambda w, n, q: _runs(w, q.source) > 0,
     ),
+    "AuditService/SetReadAudit": Case(
+        lambda w, n: audit_service_pb2.SetReadAuditRequest(every_minutes=1 + n % 1440),
+        lambda w, n, q: w.client.read_audit() == q.every_minutes,
+    ),
     "AccessService/ApproveAccess": _access_case(access_service_pb2.ApproveAccessRequest, "approved"),
     "AccessService/DeclineAccess": _access_case(access_service_pb2.DeclineAccessRequest, "declined"),
     "AccessService/RevokeAccess": _access_case(access_service_pb2.RevokeAccessRequest, "revoked", approved=True),

@@ -120,6 +120,8 @@ class AsyncClient:
     erase_collection = _method(oversight.erase_collection)
     list_audit_entries = _method(oversight.list_audit_entries)
     audit_head = _method(oversight.audit_head)
+    read_audit = _method(oversight.read_audit)
+    set_read_audit = _method(oversight.set_read_audit)
     create_source = _method(catalogues.create_source)
     get_source = _method(catalogues.get_source)
     list_sources = _method(catalogues.list_sources)

@@ -96,6 +96,18 @@ def audit_head() -> Call[AuditHead]:
     return Call("AuditService", "GetAuditHead", pb.GetAuditHeadRequest(), _head)
 
 
+def read_audit() -> Call[int]:
+    """How many minutes the intervals are that the audit log tells of reads in; 0: it does not."""
+    return Call("AuditService", "GetReadAudit", pb.GetReadAuditRequest(), lambda r: int(r.every_minutes))
+
+
+def set_read_audit(every_minutes: int) -> Call[None]:
+    """Has the audit log tell of reads: which key read which collection by which call, how often, and by which fields it
+    filtered. every_minutes: 1 to 1,440; 0: not any more."""
+    request = pb.SetReadAuditRequest(every_minutes=every_minutes)
+    return Call("AuditService", "SetReadAudit", request, lambda _: None)
+
+
 @dataclass(frozen=True)
 class AccessRequest:
     """The operator's request for access. state: pending, approved, declined, revoked, over or lapsed. Times are

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!afterimage/v1/audit_service.proto\x12\rafterimage.v1\"\x84\x01\n\nAuditEntry\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x14\n\x0c\x64\x65tails_json\x18\x05 \x01(\t\x12\x10\n\x08previous\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\"c\n\tAuditHead\x12\x12\n\ntenant_uid\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07time_ms\x18\x04 \x01(\x03\x12\x11\n\tsignature\x18\x05 \x01(\t\";\n\x17ListAuditEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\"F\n\x18ListAuditEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.afterimage.v1.AuditEntry\"\x15\n\x13GetAuditHeadRequest\"R\n\x14GetAuditHeadResponse\x12&\n\x04head\x18\x01 \x01(\x0b\x32\x18.afterimage.v1.AuditHead\x12\x12\n\npublic_key\x18\x02 \x01(\t2\xcc\x01\n\x0c\x41uditService\x12\x63\n\x10ListAuditEntries\x12&.afterimage.v1.ListAuditEntriesRequest\x1a\'.afterimage.v1.ListAuditEntriesResponse\x12W\n\x0cGetAuditHead\x12\".afterimage.v1.GetAuditHeadRequest\x1a#.afterimage.v1.GetAuditHeadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!afterimage/v1/audit_service.proto\x12\rafterimage.v1\"\x84\x01\n\nAuditEntry\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x14\n\x0c\x64\x65tails_json\x18\x05 \x01(\t\x12\x10\n\x08previous\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\"c\n\tAuditHead\x12\x12\n\ntenant_uid\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07time_ms\x18\x04 \x01(\x03\x12\x11\n\tsignature\x18\x05 \x01(\t\";\n\x17ListAuditEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\"F\n\x18ListAuditEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.afterimage.v1.AuditEntry\"\x15\n\x13GetAuditHeadRequest\"R\n\x14GetAuditHeadResponse\x12&\n\x04head\x18\x01 \x01(\x0b\x32\x18.afterimage.v1.AuditHead\x12\x12\n\npublic_key\x18\x02 \x01(\t\"\x15\n\x13GetReadAuditRequest\"-\n\x14GetReadAuditResponse\x12\x15\n\revery_minutes\x18\x01 \x01(\x05\",\n\x13SetReadAuditRequest\x12\x15\n\revery_minutes\x18\x01 \x01(\x05\"\x16\n\x14SetReadAuditResponse2\xfe\x02\n\x0c\x41uditService\x12\x63\n\x10ListAuditEntries\x12&.afterimage.v1.ListAuditEntriesRequest\x1a\'.afterimage.v1.ListAuditEntriesResponse\x12W\n\x0cGetAuditHead\x12\".afterimage.v1.GetAuditHeadRequest\x1a#.afterimage.v1.GetAuditHeadResponse\x12W\n\x0cGetReadAudit\x12\".afterimage.v1.GetReadAuditRequest\x1a#.afterimage.v1.GetReadAuditResponse\x12W\n\x0cSetReadAudit\x12\".afterimage.v1.SetReadAuditRequest\x1a#.afterimage.v1.SetReadAuditResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETAUDITHEADREQUEST']._serialized_end=442
   _globals['_GETAUDITHEADRESPONSE']._serialized_start=444
   _globals['_GETAUDITHEADRESPONSE']._serialized_end=526
-  _globals['_AUDITSERVICE']._serialized_start=529
-  _globals['_AUDITSERVICE']._serialized_end=733
+  _globals['_GETREADAUDITREQUEST']._serialized_start=528
+  _globals['_GETREADAUDITREQUEST']._serialized_end=549
+  _globals['_GETREADAUDITRESPONSE']._serialized_start=551
+  _globals['_GETREADAUDITRESPONSE']._serialized_end=596
+  _globals['_SETREADAUDITREQUEST']._serialized_start=598
+  _globals['_SETREADAUDITREQUEST']._serialized_end=642
+  _globals['_SETREADAUDITRESPONSE']._serialized_start=644
+  _globals['_SETREADAUDITRESPONSE']._serialized_end=666
+  _globals['_AUDITSERVICE']._serialized_start=669
+  _globals['_AUDITSERVICE']._serialized_end=1051
 # @@protoc_insertion_point(module_scope)

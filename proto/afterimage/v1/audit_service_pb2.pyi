@@ -179,3 +179,73 @@ class GetAuditHeadResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetAuditHeadResponse: _TypeAlias = GetAuditHeadResponse  # noqa: Y015
+
+@_typing.final
+class GetReadAuditRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReadAuditRequest: _TypeAlias = GetReadAuditRequest  # noqa: Y015
+
+@_typing.final
+class GetReadAuditResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERY_MINUTES_FIELD_NUMBER: _builtins.int
+    every_minutes: _builtins.int
+    """How long an interval is, of which the log tells in one entry; 0: reads are not told."""
+    def __init__(
+        self,
+        *,
+        every_minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["every_minutes", b"every_minutes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReadAuditResponse: _TypeAlias = GetReadAuditResponse  # noqa: Y015
+
+@_typing.final
+class SetReadAuditRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERY_MINUTES_FIELD_NUMBER: _builtins.int
+    every_minutes: _builtins.int
+    """1 to 1,440; 0: reads are not told any more."""
+    def __init__(
+        self,
+        *,
+        every_minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["every_minutes", b"every_minutes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetReadAuditRequest: _TypeAlias = SetReadAuditRequest  # noqa: Y015
+
+@_typing.final
+class SetReadAuditResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetReadAuditResponse: _TypeAlias = SetReadAuditResponse  # noqa: Y015

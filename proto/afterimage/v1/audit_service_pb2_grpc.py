@@ -47,6 +47,16 @@ class AuditServiceStub:
                 request_serializer=afterimage_dot_v1_dot_audit__service__pb2.GetAuditHeadRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_audit__service__pb2.GetAuditHeadResponse.FromString,
                 _registered_method=True)
+        self.GetReadAudit = channel.unary_unary(
+                '/afterimage.v1.AuditService/GetReadAudit',
+                request_serializer=afterimage_dot_v1_dot_audit__service__pb2.GetReadAuditRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_audit__service__pb2.GetReadAuditResponse.FromString,
+                _registered_method=True)
+        self.SetReadAudit = channel.unary_unary(
+                '/afterimage.v1.AuditService/SetReadAudit',
+                request_serializer=afterimage_dot_v1_dot_audit__service__pb2.SetReadAuditRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_audit__service__pb2.SetReadAuditResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -69,6 +79,21 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetReadAudit(self, request, context):
+        """Whether the log tells of reads, and how often. Scope: audit. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetReadAudit(self, request, context):
+        """Has the log tell of reads from now on: which key searched, listed or counted which collection, by which call, how
+        often, and by which fields it filtered; never a value, a query or a hit. Off unless it is set. Scope: admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -81,6 +106,16 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetAuditHead,
                     request_deserializer=afterimage_dot_v1_dot_audit__service__pb2.GetAuditHeadRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_audit__service__pb2.GetAuditHeadResponse.SerializeToString,
+            ),
+            'GetReadAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReadAudit,
+                    request_deserializer=afterimage_dot_v1_dot_audit__service__pb2.GetReadAuditRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_audit__service__pb2.GetReadAuditResponse.SerializeToString,
+            ),
+            'SetReadAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetReadAudit,
+                    request_deserializer=afterimage_dot_v1_dot_audit__service__pb2.SetReadAuditRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_audit__service__pb2.SetReadAuditResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -140,6 +175,60 @@ class AuditService:
             '/afterimage.v1.AuditService/GetAuditHead',
             afterimage_dot_v1_dot_audit__service__pb2.GetAuditHeadRequest.SerializeToString,
             afterimage_dot_v1_dot_audit__service__pb2.GetAuditHeadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReadAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/afterimage.v1.AuditService/GetReadAudit',
+            afterimage_dot_v1_dot_audit__service__pb2.GetReadAuditRequest.SerializeToString,
+            afterimage_dot_v1_dot_audit__service__pb2.GetReadAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetReadAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/afterimage.v1.AuditService/SetReadAudit',
+            afterimage_dot_v1_dot_audit__service__pb2.SetReadAuditRequest.SerializeToString,
+            afterimage_dot_v1_dot_audit__service__pb2.SetReadAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

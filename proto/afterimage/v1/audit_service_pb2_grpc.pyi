@@ -40,6 +40,12 @@ class AuditServiceStub:
     """Entries in order. Scope: audit. Safe to repeat."""
     GetAuditHead: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditHeadRequest, _audit_service_pb2.GetAuditHeadResponse]
     """The signed head, to keep: a log that was cut or rewritten later does not fit it. Scope: audit. Safe to repeat."""
+    GetReadAudit: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetReadAuditRequest, _audit_service_pb2.GetReadAuditResponse]
+    """Whether the log tells of reads, and how often. Scope: audit. Safe to repeat."""
+    SetReadAudit: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.SetReadAuditRequest, _audit_service_pb2.SetReadAuditResponse]
+    """Has the log tell of reads from now on: which key searched, listed or counted which collection, by which call, how
+    often, and by which fields it filtered; never a value, a query or a hit. Off unless it is set. Scope: admin.
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -53,6 +59,12 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Entries in order. Scope: audit. Safe to repeat."""
     GetAuditHead: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditHeadRequest, _audit_service_pb2.GetAuditHeadResponse]  # type: ignore[assignment]
     """The signed head, to keep: a log that was cut or rewritten later does not fit it. Scope: audit. Safe to repeat."""
+    GetReadAudit: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetReadAuditRequest, _audit_service_pb2.GetReadAuditResponse]  # type: ignore[assignment]
+    """Whether the log tells of reads, and how often. Scope: audit. Safe to repeat."""
+    SetReadAudit: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.SetReadAuditRequest, _audit_service_pb2.SetReadAuditResponse]  # type: ignore[assignment]
+    """Has the log tell of reads from now on: which key searched, listed or counted which collection, by which call, how
+    often, and by which fields it filtered; never a value, a query or a hit. Off unless it is set. Scope: admin.
+    """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """What was done with a tenant: changes of collections, keys and limits, deletions, exports, vectors that were returned,
@@ -75,5 +87,23 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetAuditHeadResponse, _abc.Awaitable[_audit_service_pb2.GetAuditHeadResponse]]:
         """The signed head, to keep: a log that was cut or rewritten later does not fit it. Scope: audit. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def GetReadAudit(
+        self,
+        request: _audit_service_pb2.GetReadAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.GetReadAuditResponse, _abc.Awaitable[_audit_service_pb2.GetReadAuditResponse]]:
+        """Whether the log tells of reads, and how often. Scope: audit. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def SetReadAudit(
+        self,
+        request: _audit_service_pb2.SetReadAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.SetReadAuditResponse, _abc.Awaitable[_audit_service_pb2.SetReadAuditResponse]]:
+        """Has the log tell of reads from now on: which key searched, listed or counted which collection, by which call, how
+        often, and by which fields it filtered; never a value, a query or a hit. Off unless it is set. Scope: admin.
+        """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -108,7 +108,7 @@ FOREIGN = [
     c for c in CALLS
     if c[0] in SCOPES and c[1].name not in (
         "CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo", "GetUsage", "ListSources",
-        "PreviewFeed", "ListAuditEntries", "GetAuditHead",
+        "PreviewFeed", "ListAuditEntries", "GetAuditHead", "GetReadAudit", "SetReadAudit",
         "ListAccessRequests", "CreateTrainingSet", "ListTrainingSets", "ListTrainings", "ListModels",
     )
 ]  # fmt: skip
