@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,6 +25,7 @@ from afterimage.v1 import (
     training_service_pb2,
 )
 from index import DataDirectory
+from service.encoder import builtin
 from service.encoder.manifest import OWN_PREFIX
 from service.sync.ledger import Ledger
 from service.sync.model import Plan, Run, RunState
@@ -35,6 +38,7 @@ from tests.support.server import Server
 
 DIMENSION = 448
 COPY = "ENCRYPTED_COPY"
+_MANIFEST = Path(builtin.__file__).with_name("encoder.json")
 _MODULES = (
     access_service_pb2,
     admin_service_pb2,
@@ -173,7 +177,8 @@ def _sets(world: World) -> dict[str, int]:
 def _model(world: World, number: int) -> str:
     name = f"{OWN_PREFIX}m{number}"
     training = world.store.create_training(Wanted("set", "base", name))
-    model = OwnModel(name, "base", "set", "{}", {}, f"{number:032x}", 1)
+    manifest = json.dumps({**json.loads(_MANIFEST.read_text()), "id": name})
+    model = OwnModel(name, "base", "set", manifest, {}, f"{number:032x}", 1)
     assert world.store.publish(model, training)
     return name
 
