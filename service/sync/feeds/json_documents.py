@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import orjson
 
 from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError
@@ -23,9 +24,14 @@ _BLANKS = re.compile(r"[\s,:]*+")
 _ATOM = re.compile(r'[^\s"{}\[\],:]++')
 _IN_STRING = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _FLAT = r'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+'
-# Past lists and objects that hold no other ones, and to the next bracket.
-_PAST_FLAT = re.compile(rf"(?:{_FLAT}(?:\[{_FLAT}\]|{{{_FLAT}}}))*+{_FLAT}", re.DOTALL)
-_TO_BRACKET = re.compile(rf"{_PAST_FLAT.pattern}[{{}}\[\]]", re.DOTALL)
+# To the next bracket, past lists and objects that hold no other ones.
+_TO_BRACKET = re.compile(rf"(?:{_FLAT}(?:\[{_FLAT}\]|{{{_FLAT}}}))*+{_FLAT}[{{}}\[\]]", re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_WHOLE_STRINGS = re.compile(rf'(?:[^"]++|{_STRING.pattern})*+', re.DOTALL)
+_WORTH_IT = 4096  # characters
+_STEPS = np.zeros(256, dtype=np.int8)  # by a character's code, what it adds to the depth
+_STEPS[[ord("{"), ord("[")]] = 1
+_STEPS[[ord("}"), ord("]")]] = -1
 _LONGEST_NAME = 256
 _MAX_DEPTH = 64
 _PARTS_OF_ITEMS = frozenset(
@@ -207,20 +213,31 @@ class _Text:
         self._skip(self.buffer[self.at - 1])
 
     def _skip(self, brackets: str) -> None:
-        while brackets:
-            self.at = _PAST_FLAT.match(self.buffer, self.at).end()  # type: ignore[union-attr]
+        """Passes what these open brackets hold. Raises FeedError."""
+        depth = len(brackets)
+        while (depth := self._skip_block(depth)) > 0:
             char = self.next()
             if not char:
                 raise FeedError("FEED_TRUNCATED", "the feed ends within an item")
             if char == '"':
                 self.string()
             elif char in "{}[]":
-                brackets = _after(brackets, char)
+                depth += 1 if char in "{[" else -1
                 self.at += 1
-                if len(brackets) > MAX_ITEM_CHARS:
-                    raise FeedError("FEED_DAMAGED", "the document is nested too deeply")
             else:
                 self.atom()
+
+    def _skip_block(self, depth: int) -> int:
+        """Passes what is here of the brackets that are open; the depth behind it."""
+        end = _WHOLE_STRINGS.match(self.buffer, self.at).end()  # type: ignore[union-attr]
+        if end - self.at < _WORTH_IT:
+            return depth
+        plain = _STRING.sub(lambda found: " " * len(found[0]), self.buffer[self.at : end])
+        codes = np.frombuffer(plain.encode("latin-1", "replace"), dtype=np.uint8)  # a byte for each character
+        depths = depth + np.cumsum(_STEPS[codes], dtype=np.int32)
+        ends = np.flatnonzero(depths <= 0)
+        self.at += int(ends[0]) + 1 if len(ends) else len(codes)
+        return 0 if len(ends) else int(depths[-1])
 
 
 class _Walk:
