@@ -30,6 +30,9 @@ def doctor(
     privacy: Annotated[bool, typer.Option("--privacy", help="Only what protects pictures, and whether it holds.")] = (
         False
     ),
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend the files of the data directory, while no server runs on it.")
+    ] = False,
     egress: Annotated[bool, typer.Option("--egress", help="Only which connections the service can open.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -43,6 +46,9 @@ def doctor(
         return
     if egress:
         _show_egress(loaded.settings, as_json=json)
+        return
+    if repair:
+        _repair(loaded.settings, as_json=json)
         return
     checks = run_checks(loaded)
     versions = {"python": platform.python_version(), **{d: distribution_version(d) for d in _DISTRIBUTIONS}}
@@ -85,6 +91,30 @@ def _show_egress(settings: Settings, *, as_json: bool) -> None:
         print_table(["connection", "state", "to", "why", "how to turn it off"], rows)
 
 
+def _repair(settings: Settings, *, as_json: bool) -> None:
+    from index import DataDirectory, DirectoryLock
+    from service.app import master_key_of, open_registry
+    from service.tenancy.mending import mend_tenants, registry_mending
+
+    data, done = DataDirectory(settings.data_dir), []
+    with DirectoryLock(data.lock):
+        mending = registry_mending(data, master_key_of(settings))
+        if mending is not None:
+            mending.run()
+            done.append(("", mending.told))
+        registry = open_registry(settings)
+        try:
+            done += mend_tenants(registry, data)
+        finally:
+            registry.close()
+    if as_json:
+        print_json({"mended": [{"tenant": name, "done": told} for name, told in done]})
+    else:
+        for name, told in done:
+            print(f"{name}: {told}" if name else told)
+        print(f"{len(done)} things were mended." if done else "Nothing was to be mended.")
+
+
 def _fail_where(checks: list[Check]) -> None:
     failed = [c.name for c in checks if c.state == "failed"]
     if failed:
@@ -100,6 +130,7 @@ def run_checks(loaded: LoadedSettings) -> list[Check]:
         "disk": _look_at_disk,
         "master key": _look_at_master_key,
         "tenant registry": _look_at_registry,
+        "files of tenants": _look_at_files,
         "encryption": _look_at_encryption,
         "encoders": _look_at_encoders,
         "redis": _look_at_redis,
@@ -173,6 +204,29 @@ def _look_at_registry(settings: Settings) -> tuple[str, str]:
         return "ok", f"{len(registry.tenants())} tenants"
     finally:
         registry.close()
+
+
+def _look_at_files(settings: Settings) -> tuple[str, str]:
+    from index import DataDirectory, DirectoryLock, DirectoryLocked
+    from service.app import open_registry
+    from service.tenancy.mending import tenant_mendings
+
+    data = DataDirectory(settings.data_dir)
+    if not data.registry.exists() and not data.tenants.exists():
+        return "ok", "none yet"
+    try:
+        with DirectoryLock(data.lock):
+            registry = open_registry(settings)
+            try:
+                found = list(tenant_mendings(registry, data))
+            finally:
+                registry.close()
+    except DirectoryLocked:
+        return "ok", "the server that runs looks at them; see its log, and the metric afterimage_tenants_stopped"
+    if not found:
+        return "ok", "all that the manifests list is there"
+    lines = "; ".join(f"{name}: {mending.told}" for name, mending in found)
+    return "failed", f"{lines}. `afterimage doctor --repair` does it; this was a dry run"
 
 
 def _look_at_encryption(_: Settings) -> tuple[str, str]:

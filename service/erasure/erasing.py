@@ -95,7 +95,7 @@ class Erasing:
                 erasure = Erasure(COLLECTION, name, collection.pictures.home, count)
                 await self._note(act, erasure)
                 act.leave_open()
-                await engine.workers.write(directory.delete, name)
+                await engine.workers.write(directory.delete, name, with_kept=True)
             await self._remains.sweep(caller.tenant_uid, erasure)
             return await self._certified(act, erasure)
 

@@ -35,8 +35,8 @@ class AdminServicer(pb_grpc.AdminServiceServicer):
 
     async def ListSnapshots(self, request: pb.ListSnapshotsRequest, context: Context) -> pb.ListSnapshotsResponse:
         """The snapshots of a collection."""
-        collection = await self._engine.collection(principal(), request.collection)
-        found = await self._run(collection.kept.list)
+        directory = await self._engine.directory(principal())
+        found = await self._run(lambda: directory.kept(request.collection).list())
         return pb.ListSnapshotsResponse(snapshots=[_to_message(s) for s in found])
 
     async def RestoreSnapshot(self, request: pb.RestoreSnapshotRequest, context: Context) -> pb.RestoreSnapshotResponse:
@@ -51,14 +51,14 @@ class AdminServicer(pb_grpc.AdminServiceServicer):
 
     async def VerifySnapshot(self, request: pb.VerifySnapshotRequest, context: Context) -> pb.VerifySnapshotResponse:
         """What is wrong with a snapshot."""
-        collection = await self._engine.collection(principal(), request.collection)
-        problems = await self._run(lambda: list(collection.kept.problems(request.snapshot_id)))
+        directory = await self._engine.directory(principal())
+        problems = await self._run(lambda: list(directory.kept(request.collection).problems(request.snapshot_id)))
         return pb.VerifySnapshotResponse(problems=problems)
 
     async def DeleteSnapshot(self, request: pb.DeleteSnapshotRequest, context: Context) -> pb.DeleteSnapshotResponse:
         """Deletes a snapshot."""
-        collection = await self._engine.collection(principal(), request.collection)
-        await self._run(collection.kept.delete, request.snapshot_id)
+        directory = await self._engine.directory(principal())
+        await self._run(lambda: directory.kept(request.collection).delete(request.snapshot_id))
         return pb.DeleteSnapshotResponse()
 
     async def GetIndexStats(self, request: pb.GetIndexStatsRequest, context: Context) -> pb.GetIndexStatsResponse:

@@ -1,6 +1,7 @@
 """Snapshots that people ask for."""
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 from index import (
     Collection,
     CollectionExists,
+    CollectionNotFound,
     SearchQuery,
     SnapshotDamaged,
     SnapshotNotFound,
@@ -22,6 +24,7 @@ from index import (
 from index.rows import Rows
 from index.view import View
 from tests.support.collections import KEY, SPEC, directory, ids, record, vector
+from tests.support.cuts import copy_of, cut
 from tests.support.files import all_bytes, flip_byte, shorten
 
 
@@ -197,3 +200,67 @@ def test_a_kept_snapshot_holds_nothing_in_the_clear(tmp_path: Path) -> None:
     content = all_bytes(next(tmp_path.rglob("kept-*")))
     for mark in (b"424242", b"PRODUCTMARK", b"ATTRIBUTEMARK"):
         assert mark not in content
+
+
+def test_kept_snapshots_outlive_their_collection_unless_asked(tmp_path: Path) -> None:
+    tenant, collection = filled(tmp_path)
+    first, second = collection.keep_snapshot(), collection.keep_snapshot()
+    collection.delete(["5"])
+    tenant.delete("things")
+    tenant.close()
+    again = directory(tmp_path)
+    assert {s.snapshot_id for s in again.kept("things").list()} == {first.snapshot_id, second.snapshot_id}
+    restored = again.restore("things", first.snapshot_id, "things")
+    assert (restored.count(), restored.get(["5"])) == (59, {})
+    again.delete("things")
+    assert len(again.kept("things").list()) == 2
+    again.kept("things").delete(first.snapshot_id)
+    again.kept("things").delete(second.snapshot_id)
+    with pytest.raises(CollectionNotFound):
+        again.kept("things")
+    made = again.create(SPEC)
+    made.upsert([record(1)])
+    made.keep_snapshot()
+    again.delete("things", with_kept=True)
+    assert not [*tmp_path.rglob("kept-*")]
+
+
+def test_a_copy_that_was_changed_is_never_signed_again(tmp_path: Path) -> None:
+    _, collection = filled(tmp_path)
+    snapshot = collection.keep_snapshot()
+    path = next(tmp_path.rglob("kept-*"))
+    flip_byte(path / "records.db", 9000)
+    before = (path / "manifest.json").read_bytes()
+    assert collection.erase(["7"]).kept_snapshots == ()
+    assert (path / "manifest.json").read_bytes() == before
+    flip_byte(path / "records.db", 9000)  # somebody puts it back as it was: it still has what was erased
+    with pytest.raises(SnapshotDamaged, match="older copy"):
+        collection.kept.checked(snapshot.snapshot_id)
+
+
+def test_a_change_that_is_cut_off_at_any_step_leaves_the_state_before_or_after(tmp_path: Path) -> None:
+    tenant, collection = filled(tmp_path / "data")
+    snapshot = collection.keep_snapshot()
+    collection.upsert([record(500)])
+
+    def state(root: Path) -> tuple[int, list[tuple[str, int]]]:
+        found = directory(root).collection("things")
+        kept = [(s.snapshot_id, s.records) for s in found.kept.list()]
+        assert all(found.kept.checked(i)[0].records == n for i, n in kept)
+        return found.count(), kept
+
+    for change in (
+        lambda: tenant.restore("things", snapshot.snapshot_id, "things", replacing=True),
+        lambda: tenant.collection("things").erase(["7"]),
+    ):
+        before = state(copy_of(tmp_path / "data", tmp_path / "before"))
+        cuts = cut(change, tmp_path / "data", tmp_path / "cuts")
+        after = state(copy_of(tmp_path / "data", tmp_path / "after"))
+        states = [state(c) for c in cuts]
+        assert len(states) > 5
+        seen = {(count, tuple(kept)) for count, kept in states}
+        allowed = {(count, tuple(kept)) for count, kept in (before, after)}
+        assert {count for count, _ in seen} <= {count for count, _ in allowed}
+        assert {len(kept) for _, kept in seen} == {1}
+        for folder in ("before", "after", "cuts"):
+            shutil.rmtree(tmp_path / folder)

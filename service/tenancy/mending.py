@@ -1,0 +1,74 @@
+"""Looking for, and mending, what is wrong with the files of a data directory, while no server runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from index import AfterimageIndexError, DataDirectory
+from index.sqlite import DatabaseError, connect
+from index.storage.numbering import number_of, raise_number
+from index.storage.repair import Mending, Repair
+from index.synced import rename, set_aside
+from service.tenancy.companions import copy_of
+from service.tenancy.database import TenancyError, now_ms
+from service.tenancy.masterkey import MasterKey
+from service.tenancy.registry import TenantRegistry
+
+_ROUNDS = 10_000  # each mends one file of each tenant
+
+
+def registry_mending(data: DataDirectory, key: MasterKey) -> Mending | None:
+    """What is to be done with the registry; None where it opens. Raises what opening it raised where nothing helps."""
+    try:
+        TenantRegistry(data.registry, key).close()
+        return None
+    except AfterimageIndexError as error:
+        derived = key.derive("tenant registry")
+        own, copy = _number(data.registry, derived), _number(copy_of(data.registry), derived)
+        if copy is not None and (own is None or copy > own):
+            return Mending(f"{error}: it is put back from its standing copy, number {copy}", lambda: _put_back(data))
+        if own is not None:
+            told = f"{error}: it is taken as it is; changes of tenants and keys after number {own} are lost"
+            return Mending(told, lambda: _accept(data, derived))
+        raise
+
+
+def tenant_mendings(registry: TenantRegistry, data: DataDirectory) -> Iterator[tuple[str, Mending]]:
+    """What is to be done with the files of tenants, with their names."""
+    for tenant in registry.tenants():
+        for mending in Repair(data.tenant(tenant.uid), registry.data_key_for_repair(tenant.uid)).mendings():
+            yield tenant.name, mending
+
+
+def mend_tenants(registry: TenantRegistry, data: DataDirectory) -> list[tuple[str, str]]:
+    """Mends them; returns what was done, by tenant. Raises TenancyError where that does not come to an end."""
+    done: list[tuple[str, str]] = []
+    for _ in range(_ROUNDS):
+        found = dict(reversed(list(tenant_mendings(registry, data))))  # the first of each: it may mend others, too
+        if not found:
+            return done
+        for name, mending in found.items():
+            mending.run()
+            done.append((name, mending.told))
+    raise TenancyError("the files of a tenant cannot be mended; restore them from a backup")
+
+
+def _number(path: Path, key: bytes) -> int | None:
+    with suppress(AfterimageIndexError, DatabaseError), closing(connect(path, key, create=False)) as connection:
+        return number_of(connection)
+    return None
+
+
+def _put_back(data: DataDirectory) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        file = data.registry.with_name(data.registry.name + suffix)
+        if file.exists():
+            set_aside(file, data.root / "set-aside")
+    rename(copy_of(data.registry), data.registry)
+
+
+def _accept(data: DataDirectory, key: bytes) -> None:
+    with closing(connect(data.registry, key, create=False)) as connection:
+        raise_number(connection, to=now_ms())  # above all that was noted

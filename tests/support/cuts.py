@@ -1,0 +1,32 @@
+"""What a process that ends at a step of a change leaves on the disk.
+
+At every step that `index.storage.steps` tells of, the whole directory is copied: that is what `kill -9` at that moment
+leaves, since what was written is in the page cache and nothing is cleaned up. A test opens each copy.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from index.storage.steps import watched
+
+
+def cut(change: Callable[[], object], root: Path, folder: Path) -> list[Path]:
+    """Makes a change to what lies in `root`; returns copies of it, one for each step, in `folder`."""
+    copies: list[Path] = []
+
+    def at_step(name: str) -> None:
+        target = folder / f"{len(copies):03d}-{''.join(c if c.isalnum() else '-' for c in name)[:60]}"
+        copies.append(copy_of(root, target))
+
+    with watched(at_step):
+        change()
+    return copies
+
+
+def copy_of(root: Path, target: Path) -> Path:
+    """A copy of a directory as it is at this moment."""
+    shutil.copytree(root, target, ignore=shutil.ignore_patterns("*.db-shm"))
+    return target
