@@ -103,11 +103,12 @@ class Manifest:
                 thing = None if row is None else _thing(row)
             return None if thing is None else self._noted(thing)
 
-    def put(self, *things: Thing) -> None:
-        """Lists things, in the place of those of the same names, in one step; on disk when it returns."""
+    def put(self, *things: Thing, generation: int = 0) -> None:
+        """Lists things, in the place of those of the same names, in one step; on disk when it returns. generation: the
+        lowest that the manifest has then."""
         with self._lock:
             self._waiting.update({t.name: t for t in things})
-            self._write()
+            self._write(generation)
             self._waiting, self._notes = {}, {}
 
     def later(self, *things: Thing) -> None:
@@ -134,7 +135,7 @@ class Manifest:
                 self._write()
                 self._waiting, self._notes = {}, {}
 
-    def _write(self) -> None:
+    def _write(self, generation: int = 0) -> None:
         with self._changing() as database:
             gone = [(name,) for name, thing in self._waiting.items() if thing is None]
             database.executemany("DELETE FROM things WHERE name = ?", gone)
@@ -147,7 +148,10 @@ class Manifest:
                     "UPDATE things SET number = max(number, ?), told = json_patch(told, ?) WHERE name = ?",
                     (number, json.dumps(told), name),
                 )
-            database.execute("INSERT INTO generation VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET number = number + 1")
+            database.execute(
+                "INSERT INTO generation VALUES (1, max(1, ?1)) ON CONFLICT (one)"
+                " DO UPDATE SET number = max(number + 1, ?1)", (generation,),
+            )  # fmt: skip
 
     def _noted(self, thing: Thing) -> Thing:
         number, told = self._notes.get(thing.name, (0, {}))

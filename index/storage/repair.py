@@ -106,18 +106,23 @@ class Repair:
         things = manifest.things()
         if any(records_name(e.uid) not in things for e in entries):
             return True
-        if not self._layout.collections.exists():
-            return False
-        key = derive_key(self._key, LISTED[self._layout.collections.name])
-        with closing(opened(self._layout.collections, key)) as connection:
-            return noted_generation(connection) > manifest.generation()
+        return self._noted_generation() > manifest.generation()
+
+    def _noted_generation(self) -> int:
+        """Which the manifest had when `collections.db` was last changed; 0 where there is no such file."""
+        path = self._layout.collections
+        if not path.exists():
+            return 0
+        with closing(opened(path, derive_key(self._key, LISTED[path.name]))) as connection:
+            return noted_generation(connection)
 
     # ---- lists
 
     def _manifest_anew(self) -> Mending:
         def run() -> None:
             self._aside(self._layout.manifest)
-            Manifest(self._layout.manifest, self._key).put(*found_things(self._layout, self._key))
+            things = tuple(found_things(self._layout, self._key))
+            Manifest(self._layout.manifest, self._key).put(*things, generation=self._noted_generation())
 
         return Mending(f"{self._layout.manifest} cannot be used: it is made anew from what is there", run)
 

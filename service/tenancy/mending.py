@@ -16,7 +16,7 @@ from service.tenancy.database import TenancyError, now_ms
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
 
-_ROUNDS = 10_000  # each mends one file of each tenant
+_ROUNDS = 1000  # each mends one file of each tenant
 
 
 def registry_mending(data: DataDirectory, key: MasterKey) -> Mending | None:
