@@ -178,7 +178,7 @@ def test_excluded_records_are_not_among_the_hits_and_the_others_move_up(collecti
     assert ids(collection, SearchQuery(vector(5), k=1, exclude_record_ids=frozenset({first}))) == [second]
 
 
-def test_excluded_records_that_are_far_leave_as_many_hits_as_were_asked_for_and_pages_that_fit_together(
+def test_excluded_records_near_or_far_leave_as_many_hits_as_were_asked_for_and_pages_that_fit_together(
     collection: Collection,
 ) -> None:
     collection.upsert([record(n, f"p{n // 4}") for n in range(200)])
@@ -188,6 +188,8 @@ def test_excluded_records_that_are_far_leave_as_many_hits_as_were_asked_for_and_
         assert ids(collection, query) == everything[:k]
         paged = [i for offset in range(0, 3 * k, k) for i in ids(collection, query._replace(offset=offset))]
         assert paged == everything[: 3 * k]
+        near = query._replace(exclude_record_ids=frozenset(everything[:excluded]))
+        assert ids(collection, near) == everything[excluded : excluded + k]
         groups = collection.search(query._replace(group_by_product=True, group_size=2)).groups
         assert len(groups) == k
         assert all(len(g) <= 2 for g in groups)
