@@ -15,7 +15,7 @@ PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 mil
 .DEFAULT_GOAL := help
 .PHONY: help install run demo test test-long canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
 	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder bench-pictures bench-decoding \
-	bench-index bench-sync bench-workers bench-index-life bench-learning bench-own-model peers bench-plots clean
+	bench-index bench-sync bench-hostile bench-workers bench-index-life bench-learning bench-own-model peers bench-plots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -127,6 +127,9 @@ bench-index-life: $(STAMP) ## Measure writes, latency while it is rebuilt, cold 
 
 bench-sync: $(STAMP) ## Measure what a catalogue sync costs; writes JSON
 	@$(BIN)/python -m bench.sync
+
+bench-hostile: $(STAMP) ## Measure what others have of a server that a hostile client tries to take; writes JSON
+	@$(BIN)/python -m bench.hostile
 
 bench-workers: $(STAMP) ## Measure what workers on other machines add to catalogue syncs; writes JSON
 	@$(BIN)/python -m bench.workers
