@@ -44,7 +44,7 @@ def test_a_data_directory_gets_a_new_master_key(tmp_path: Path) -> None:
     again = start_server(tmp_path)
     with again.client(key) as client:
         assert client.search("c", png(1)).hits[0].record_id == "1"
-        assert [e.action for e in client.list_audit_entries()][-1] == "collection.create"
+        assert "collection.create" in [e.action for e in client.list_audit_entries()]
     assert again.stop() == 0
 
 
