@@ -37,7 +37,7 @@ _MAX_DEPTH = 64
 _PARTS_OF_ITEMS = frozenset(
     {"variants", "options", "images", "media", "offers", "related", "related_products", "reviews"}
 )
-_ENOUGH = 1 << 18  # characters after which a list that was found is taken
+_ENOUGH = 1 << 16  # characters after which a list of items with pictures is taken
 _FURTHEST = 64 << 20  # characters that may stand before the first item
 _MOST_PATHS = 20_000
 
@@ -63,7 +63,7 @@ def find_items(blocks: Iterator[str], own: frozenset[str] = frozenset()) -> Shap
     walk = _Walk(blocks)
     names = FieldNames()
     fields: dict[Path, set[str]] = {}
-    empty_list = False
+    empty_list, looked_at = False, _ENOUGH
     try:
         for event in walk.events():
             if event == "name" and len(fields) < _MOST_PATHS:
@@ -71,8 +71,10 @@ def find_items(blocks: Iterator[str], own: frozenset[str] = frozenset()) -> Shap
             empty_list = empty_list or event == "]"
             if walk.text.taken > _FURTHEST:
                 break
-            if walk.text.taken > _ENOUGH and (found := _best(fields, own)) is not None and None in found.path:
-                return found
+            if walk.text.taken > looked_at:
+                looked_at, found = walk.text.taken, _best(fields, own)
+                if found is not None and None in found.path and any(is_picture(f) or f in own for f in found.fields):
+                    return found
     except FeedError:
         pass  # is met again when the items are read
     best = _best(fields, own)

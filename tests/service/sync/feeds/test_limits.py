@@ -76,7 +76,7 @@ def read_made(head: bytes, filler: bytes, tail: bytes) -> tuple[list[str], list[
         (b"id,image\n1," + LINK + b"\n2,https://s.example/", b"x" * 1024, b".jpg\n3," + LINK + b"\n"),
         (b"id\timage\ttitle\n1\t" + LINK + b"\ta\n2\t" + LINK + b"\t", b"x" * 1024, b"\n3\t" + LINK + b"\tc\n"),
         (b"[" + FIRST + b"," + SECOND, b"x" * 1024, b'"},' + LAST + b"]"),
-        (b"[" + FIRST + b"," + SECOND + b'","more":[', b"[[1],[]]," * 100, b"0]}," + LAST + b"]"),
+        (b"[" + FIRST + b"," + SECOND + b'","more":[', b"[],[1]," * 100, b"0]}," + LAST + b"]"),
     ],
     ids=["json line", "csv line", "csv cell over lines", "csv link", "tsv line", "json text", "json lists"],
 )  # fmt: skip
