@@ -40,6 +40,7 @@ from index.preparing import prepare
 from index.quota import Usage
 from index.reading import facet_of
 from index.source_records import SourceRecords
+from index.sqlite import store_errors
 from index.store import (
     Normalised,
     creation_time_ms,
@@ -142,7 +143,7 @@ class Collection:
     def erase(self, record_ids: Sequence[str], product_ids: Sequence[str] = ()) -> Erasure:
         """Deletes records by id and by product, withdrawn ones too, and returns once nothing of them is left in the
         store, its log, the memory and all snapshots. Raises OSError."""
-        with self.hot as loaded:
+        with self.hot as loaded, store_errors(self._place.layout.records):
             view = loaded.view
             slots = [s for p in product_ids for s in view.slots_of_product(p)]
             rows = list(zip(view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True))
@@ -253,24 +254,24 @@ class Collection:
 
     def snapshot(self) -> int:
         """Writes a snapshot of what searches see now; returns its sequence number. Raises OSError."""
-        with self.hot as loaded:
+        with self.hot as loaded, store_errors(self._place.layout.records):
             return loaded.upkeep.snapshot()
 
     def compact(self) -> None:
         """Frees the memory of deleted and replaced rows, and rewrites the snapshot without them; nobody waits for it.
 
         Raises OSError, or BaseNotBuilt."""
-        with self.hot as loaded:
+        with self.hot as loaded, store_errors(self._place.layout.records):
             loaded.upkeep.compact()
 
     def build_base(self, *, anew: bool = False) -> bool:
         """Makes searches fast that would compare every row; False where there are too few. Raises BaseNotBuilt."""
-        with self.hot as loaded:
+        with self.hot as loaded, store_errors(self._place.layout.records):
             return loaded.upkeep.build_base(anew=anew)
 
     def maintain(self) -> str | None:
         """Does, or begins, what is due; returns what. Meant to be called every few seconds."""
-        with self.hot as loaded:
+        with self.hot as loaded, store_errors(self._place.layout.records):
             done = loaded.upkeep.maintain()
             loaded.reading.forget_earlier(loaded.view)
             self.hot.weigh()
@@ -284,7 +285,7 @@ class Collection:
 
     def clear_kept(self) -> None:
         """Erases what was deleted from the snapshots that were asked for, which upkeep does in time. Raises OSError."""
-        with self.hot as loaded:
+        with self.hot as loaded, store_errors(self._place.layout.records):
             loaded.upkeep.clear_kept()
 
     @property

@@ -1,8 +1,9 @@
 /* Records every change that a process makes to files below one folder, in order and with its data, so that
- * `tests.power_loss.disk` can work out what a disk may hold after a power cut at any moment.
+ * `tests.disk.simulated_disk` can work out what a disk may hold after a power cut at any moment.
  *
  * Loaded with LD_PRELOAD. RECORDER_ROOT: the folder; RECORDER_TRACE: the file that the trace goes to. Lines written to
- * standard output are recorded as marks. One lock around each call and its entry keeps the order true. fsync is
+ * standard output are recorded as marks. RECORDER_FAULTS: a file that may say "CALL PART ERRNO", such as
+ * "fsync records.db 5": while it does, that call (open, read, write, fsync or rename) on paths with that part fails. One lock around each call and its entry keeps the order true. fsync is
  * recorded and not done: the process itself never loses power.
  *
  * An entry: operation (1 byte), file id (u32), offset (u64), lengths of two byte strings (u32 each), the strings.
@@ -32,11 +33,15 @@ static size_t root_length;
 static int trace = -1;
 static uint32_t ids[MAX_FD], last_id;
 static uint8_t appends[MAX_FD];
+static char *paths[MAX_FD];
+static const char *faults;
 
 __attribute__((constructor)) static void start(void) {
   const char *folder = getenv("RECORDER_ROOT"), *file = getenv("RECORDER_TRACE");
-  if (folder == NULL || file == NULL || realpath(folder, root) == NULL) return;
+  faults = getenv("RECORDER_FAULTS");
+  if (folder == NULL || realpath(folder, root) == NULL) return;
   root_length = strlen(root);
+  if (file == NULL) return;
   int opened = syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   trace = fcntl(opened, F_DUPFD_CLOEXEC, MAX_FD / 2); /* out of the way of descriptors that the process counts on */
   if (trace < 0) trace = opened; else syscall(SYS_close, opened);
@@ -54,6 +59,7 @@ static void put(const void *data, size_t length) {
 
 static void entry(char operation, uint32_t id, uint64_t offset, const void *a, size_t a_length, const void *b,
                   size_t b_length) {
+  if (trace < 0) return;
   int saved = errno;
   char head[21];
   uint32_t lengths[2] = {(uint32_t)a_length, (uint32_t)b_length};
@@ -67,10 +73,25 @@ static void entry(char operation, uint32_t id, uint64_t offset, const void *a, s
   errno = saved;
 }
 
+/* The error number that a call on a path is to fail with, or 0. */
+static int fault(const char *call, const char *path) {
+  char said[256], wanted[32], part[128];
+  int number = 0;
+  if (faults == NULL || path == NULL) return 0;
+  int fd = syscall(SYS_openat, AT_FDCWD, faults, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t length = syscall(SYS_read, fd, said, sizeof said - 1);
+  syscall(SYS_close, fd);
+  if (length <= 0) return 0;
+  said[length] = 0;
+  if (sscanf(said, "%31s %127s %d", wanted, part, &number) != 3) return 0;
+  return strcmp(wanted, call) == 0 && strstr(path, part) != NULL ? number : 0;
+}
+
 /* The path of a name, absolute, its last part not resolved; returns it relative to the root, or NULL. */
 static const char *below_root(int folder, const char *name, char out[PATH_MAX]) {
   char base[PATH_MAX], whole[PATH_MAX], parent[PATH_MAX];
-  if (trace < 0 || name == NULL) return NULL;
+  if (root_length == 0 || name == NULL) return NULL;
   if (name[0] == '/') {
     snprintf(whole, sizeof whole, "%s", name);
   } else {
@@ -103,6 +124,19 @@ static const char *below_root(int folder, const char *name, char out[PATH_MAX]) 
 
 static int known(int fd) { return fd >= 0 && fd < MAX_FD && ids[fd] != 0; }
 
+static void forget(int fd) {
+  ids[fd] = 0;
+  free(paths[fd]);
+  paths[fd] = NULL;
+}
+
+/* Whether a call on a descriptor is to fail; sets errno. */
+static int fails(const char *call, int fd) {
+  int number = known(fd) ? fault(call, paths[fd]) : 0;
+  if (number != 0) errno = number;
+  return number != 0;
+}
+
 static int opened(int folder, const char *name, int flags, mode_t mode) {
   char path[PATH_MAX];
   pthread_mutex_lock(&lock);
@@ -110,10 +144,17 @@ static int opened(int folder, const char *name, int flags, mode_t mode) {
   int existed = 0;
   struct stat about;
   if (relative != NULL) existed = fstatat(folder, name, &about, AT_SYMLINK_NOFOLLOW) == 0;
+  int number = relative == NULL ? 0 : fault("open", relative);
+  if (number != 0) {
+    pthread_mutex_unlock(&lock);
+    errno = number;
+    return -1;
+  }
   int fd = syscall(SYS_openat, folder, name, flags, mode);
-  if (fd >= 0 && fd < MAX_FD) ids[fd] = 0;
+  if (fd >= 0 && fd < MAX_FD) forget(fd);
   if (fd >= 0 && fd < MAX_FD && relative != NULL) {
     ids[fd] = ++last_id;
+    paths[fd] = strdup(relative);
     appends[fd] = (flags & O_APPEND) != 0;
     uint64_t what = (existed ? 0 : 1) | ((flags & O_TRUNC) && (flags & O_ACCMODE) != O_RDONLY ? 2 : 0);
     entry('o', ids[fd], what, relative, strlen(relative), NULL, 0);
@@ -146,7 +187,7 @@ int creat(const char *path, mode_t mode) { return opened(AT_FDCWD, path, O_CREAT
 
 int close(int fd) {
   pthread_mutex_lock(&lock);
-  if (known(fd)) ids[fd] = 0;
+  if (known(fd)) forget(fd);
   int done = syscall(SYS_close, fd);
   pthread_mutex_unlock(&lock);
   return done;
@@ -156,7 +197,7 @@ ssize_t write(int fd, const void *data, size_t length) {
   pthread_mutex_lock(&lock);
   off_t at = 0;
   if (known(fd)) at = appends[fd] ? lseek(fd, 0, SEEK_END) : lseek(fd, 0, SEEK_CUR);
-  ssize_t done = syscall(SYS_write, fd, data, length);
+  ssize_t done = fails("write", fd) ? -1 : syscall(SYS_write, fd, data, length);
   if (done > 0 && trace >= 0) {
     if (fd == STDOUT_FILENO) entry('m', 0, 0, data, (size_t)done, NULL, 0);
     else if (known(fd)) entry('w', ids[fd], (uint64_t)at, data, (size_t)done, NULL, 0);
@@ -167,13 +208,22 @@ ssize_t write(int fd, const void *data, size_t length) {
 
 static ssize_t written_at(int fd, const void *data, size_t length, off_t at) {
   pthread_mutex_lock(&lock);
-  ssize_t done = syscall(SYS_pwrite64, fd, data, length, at);
+  ssize_t done = fails("write", fd) ? -1 : syscall(SYS_pwrite64, fd, data, length, at);
   if (done > 0 && known(fd)) entry('w', ids[fd], (uint64_t)at, data, (size_t)done, NULL, 0);
   pthread_mutex_unlock(&lock);
   return done;
 }
 ssize_t pwrite(int fd, const void *data, size_t length, off_t at) { return written_at(fd, data, length, at); }
 ssize_t pwrite64(int fd, const void *data, size_t length, off64_t at) { return written_at(fd, data, length, at); }
+
+ssize_t read(int fd, void *data, size_t length) {
+  return fails("read", fd) ? -1 : syscall(SYS_read, fd, data, length);
+}
+static ssize_t read_at(int fd, void *data, size_t length, off_t at) {
+  return fails("read", fd) ? -1 : syscall(SYS_pread64, fd, data, length, at);
+}
+ssize_t pread(int fd, void *data, size_t length, off_t at) { return read_at(fd, data, length, at); }
+ssize_t pread64(int fd, void *data, size_t length, off64_t at) { return read_at(fd, data, length, at); }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
   ssize_t all = 0;
@@ -188,7 +238,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
 
 static int cut(int fd, off_t length) {
   pthread_mutex_lock(&lock);
-  int done = syscall(SYS_ftruncate, fd, length);
+  int done = fails("write", fd) ? -1 : (int)syscall(SYS_ftruncate, fd, length);
   if (done == 0 && known(fd)) entry('t', ids[fd], (uint64_t)length, NULL, 0, NULL, 0);
   pthread_mutex_unlock(&lock);
   return done;
@@ -198,6 +248,10 @@ int ftruncate64(int fd, off64_t length) { return cut(fd, length); }
 
 static int synced(int fd) {
   pthread_mutex_lock(&lock);
+  if (fails("fsync", fd)) {
+    pthread_mutex_unlock(&lock);
+    return -1;
+  }
   int mine = known(fd);
   if (mine) entry('s', ids[fd], 0, NULL, 0, NULL, 0);
   pthread_mutex_unlock(&lock);
@@ -210,6 +264,12 @@ static int named(char operation, int from, const char *old, int to, const char *
   char a[PATH_MAX], b[PATH_MAX];
   pthread_mutex_lock(&lock);
   const char *one = below_root(from, old, a), *other = below_root(to, new, b);
+  int number = fault("rename", one);
+  if (number != 0) {
+    pthread_mutex_unlock(&lock);
+    errno = number;
+    return -1;
+  }
   int done = operation == 'r' ? (int)syscall(SYS_renameat2, from, old, to, new, flags)
                               : (int)syscall(SYS_linkat, from, old, to, new, flags);
   if (done == 0 && one != NULL && other != NULL)

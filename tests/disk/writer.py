@@ -1,4 +1,4 @@
-"""A process that changes collections in every way that lasts: `python -m tests.power_loss.writer FOLDER SEED STEPS`.
+"""A process that changes collections in every way that lasts: `python -m tests.disk.writer FOLDER SEED STEPS`.
 
 Two threads with collections of their own. Prints a line before each change ("? THREAD JSON") and one after it was
 acknowledged ("! THREAD JSON"), the second with what the call returned.

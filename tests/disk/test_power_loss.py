@@ -13,24 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.power_loss.disk import Disk, Mode, read_trace
-from tests.power_loss.model import Heard, Things
-from tests.power_loss.writer import THREADS
+from tests.disk.model import Heard, Things
+from tests.disk.simulated_disk import Disk, Mode, read_trace
+from tests.disk.writer import THREADS
 from tests.support.collections import directory, vector
-from tests.support.needs import missing
-
-_SOURCE = Path(__file__).with_name("recorder.c")
-
-
-@pytest.fixture(scope="session")
-def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that records writes."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        missing("a C compiler", "apt-get install gcc libc6-dev")
-    library = tmp_path_factory.mktemp("recorder") / "recorder.so"
-    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, _SOURCE, "-ldl", "-lpthread"], check=True)
-    return library
 
 
 def record(library: Path, folder: Path, seed: int, steps: int) -> Path:
@@ -40,7 +26,7 @@ def record(library: Path, folder: Path, seed: int, steps: int) -> Path:
     environment = {
         **os.environ, "LD_PRELOAD": str(library), "RECORDER_ROOT": str(root), "RECORDER_TRACE": str(trace),
     }  # fmt: skip
-    command = [sys.executable, "-m", "tests.power_loss.writer", str(root), str(seed), str(steps)]
+    command = [sys.executable, "-m", "tests.disk.writer", str(root), str(seed), str(steps)]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     return trace
 

@@ -1,0 +1,43 @@
+"""Each call that may fail, on each kind of file: refused with a reason, and nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_STORAGE = {"STORE_UNAVAILABLE", "WRITE_OUTCOME_UNKNOWN", "STORE_DAMAGED", "SNAPSHOT_DAMAGED"}
+
+
+def check_errors(library: Path, folder: Path, *errors: str) -> None:
+    """Runs the cases of these error names."""
+    root = folder / "data"
+    root.mkdir()
+    faults = folder / "faults"
+    environment = {
+        **os.environ, "LD_PRELOAD": str(library), "RECORDER_ROOT": str(root), "RECORDER_FAULTS": str(faults),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "tests.disk.faulty_run", str(root), str(faults), *errors]
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    cases = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(cases) == 30 * len(errors)
+    assert not [(c["case"], c["wrong"]) for c in cases if c["wrong"]]
+    other = [(c["case"], c["reasons"]) for c in cases if set(c["reasons"].values()) - _STORAGE]
+    assert not other
+    refused = {c["case"][0] for c in cases if c["reasons"]}
+    assert refused == {"open", "read", "write", "fsync", "rename"}  # each kind of call did fail
+
+
+@pytest.mark.timeout(300)
+def test_an_error_of_any_call_is_a_storage_error_and_loses_nothing(recorder: Path, tmp_path: Path) -> None:
+    check_errors(recorder, tmp_path, "EIO")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_the_same_for_a_full_and_a_read_only_disk(recorder: Path, tmp_path: Path) -> None:
+    check_errors(recorder, tmp_path, "ENOSPC", "EROFS", "EDQUOT")
