@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 milvus-lite==3.2.2 pymilvus==3.0.2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-long canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
+.PHONY: help install run demo test test-long reliability canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
 	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder bench-pictures bench-decoding \
 	bench-index bench-sync bench-hostile bench-workers bench-index-life bench-learning bench-own-model peers bench-plots clean
 
@@ -44,6 +44,9 @@ test: $(STAMP) ## Run the tests (under ten minutes on two cores)
 
 test-long: $(STAMP) ## Run the tests that take minutes
 	@$(BIN)/python -m pytest $(TESTS) -m long --timeout 1800
+
+reliability: $(STAMP) ## Try every fault at full length and write the table of docs/reliability.md (an hour)
+	@$(BIN)/python -m bench.reliability && $(BIN)/python docs/generate.py
 
 canary: $(STAMP) ## Send marked pictures through every path and search for what is left (needs root)
 	@$(BIN)/python -m tests.e2e.canary

@@ -1,8 +1,12 @@
-"""Writes docs/cli.md from the commands' own help: `make docs`; with --check, compares instead (`make docs-check`)."""
+"""Writes the generated documents: `make docs`; with --check, compares instead (`make docs-check`).
+
+docs/cli.md comes from the commands' own help, docs/reliability.md from the last result of `make reliability`.
+"""
 
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +16,8 @@ import typer
 
 from service.cli.main import app
 
-TARGET = Path(__file__).with_name("cli.md")
+FOLDER = Path(__file__).parent
+RELIABILITY_RESULT = FOLDER.parent / "bench" / "results" / "reliability.json"
 HEAD = """# The `afterimage` command
 
 Made by `make docs` from the commands' own help. Every command takes `--help`; those that print a result take `--json`.
@@ -25,6 +30,14 @@ With `--json` a failure prints `{"error": {"reason", "message"}}` on standard ou
 | 2 | wrong usage |
 | 3 | done, but some records failed; they are listed |
 | 4 | a sync waits for approval |
+"""
+
+
+RELIABILITY_HEAD = """# Reliability
+
+Made by `make docs` from the last result of `make reliability`, which tries each fault below and counts what came of it.
+"Lost" counts acknowledged changes, backups and answers that were lost or wrong. One row again: `.venv/bin/python -m
+pytest` and the test's name.
 """
 
 
@@ -62,21 +75,42 @@ def _cell(option: Any) -> str:
     return f"{text} Default: {default}." if shown else text
 
 
-def render() -> str:
-    """The whole document."""
+def render_commands() -> str:
+    """docs/cli.md."""
     root = typer.main.get_command(app)
     return HEAD + "\n" + "\n".join(section(name, command) for name, command in commands(root, "afterimage"))
 
 
+def render_reliability() -> str:
+    """docs/reliability.md."""
+    result = json.loads(RELIABILITY_RESULT.read_text())
+    machine = result["machine"]
+    ran = (
+        f"Run on {machine['time'][:10]} at commit `{machine['commit']}`, {machine['cores']} cores, {machine['cpu']}, "
+        f"Python {machine['python']}. " + ("All tests passed." if result["passed"] else "**Some tests failed.**")
+    )
+    rows = [
+        f"| {r['fault']} | {r['tried']:,} | {r['lost']:,} | {r['outcome']} | `{r['test']}` |" for r in result["faults"]
+    ]
+    table = ["| fault | tried | lost | what came of it | test |", "|---|---:|---:|---|---|", *rows]
+    return "\n".join([RELIABILITY_HEAD, ran, "", *table, ""])
+
+
+DOCUMENTS = {"cli.md": render_commands, "reliability.md": render_reliability}
+
+
 def main() -> int:
     """Returns the exit code."""
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(render())
-        return 0
-    if not TARGET.exists() or TARGET.read_text() != render():
-        print("docs/cli.md is not current; run `make docs`", file=sys.stderr)
-        return 1
-    return 0
+    stale = []
+    for name, render in DOCUMENTS.items():
+        target, text = FOLDER / name, render()
+        if "--check" not in sys.argv[1:]:
+            target.write_text(text)
+        elif not target.exists() or target.read_text() != text:
+            stale.append(name)
+    if stale:
+        print(f"not current: {', '.join(stale)}; run `make docs`", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

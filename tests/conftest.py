@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from index import Collection
 from service.intake.decode import prepare_opencv
 from tests.support import collections
 from tests.support.needs import skipped_lines
+from tests.support.reliability import FaultResult, report
 from tests.support.server import MEASURED, Server, kill_leftovers, share, start_server
 from tests.support.shop import Shop
 
@@ -26,6 +27,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("skipped on this machine")
     for line in skipped_lines(skipped):
         terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def report_faults(request: pytest.FixtureRequest) -> Callable[[FaultResult], None]:
+    """Reports what a test of faults did, for docs/reliability.md."""
+    return lambda result: report(request.node.nodeid, result)
 
 
 @pytest.fixture(autouse=True, scope="session")

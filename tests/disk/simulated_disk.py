@@ -23,10 +23,10 @@ _EXCHANGE = 2  # RENAME_EXCHANGE
 class Mode(enum.Enum):
     """What may be lost of the changes that were not forced to the disk."""
 
-    ORDERED_NAMES = "names in their order up to a moment; whole writes of data at random"
-    NAMES_BY_FSYNC = "every name whose directory was not forced to the disk after it; no data"
-    TORN_BLOCKS = "blocks of 4 KiB of data at random; no names"
-    STRICT_POSIX = "names and blocks at random, in any order"
+    ORDERED_NAMES = "names from a moment on, and whole writes of data at random"
+    NAMES_BY_FSYNC = "every name whose directory was not synced after it"
+    TORN_BLOCKS = "blocks of 4 KiB of data at random"
+    STRICT_POSIX = "names and blocks of data at random, in any order"
 
 
 class Entry(NamedTuple):

@@ -6,15 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.reliability import FaultResult
+
 _STORAGE = {"STORE_UNAVAILABLE", "WRITE_OUTCOME_UNKNOWN", "STORE_DAMAGED", "SNAPSHOT_DAMAGED"}
 
 
-def check_errors(library: Path, folder: Path, *errors: str) -> None:
-    """Runs the cases of these error names."""
+def check_errors(library: Path, folder: Path, *errors: str) -> int:
+    """Runs the cases of these error names; returns how many calls were refused."""
     root = folder / "data"
     root.mkdir()
     faults = folder / "faults"
@@ -30,6 +33,7 @@ def check_errors(library: Path, folder: Path, *errors: str) -> None:
     assert not other
     refused = {c["case"][0] for c in cases if c["reasons"]}
     assert refused == {"open", "read", "write", "fsync", "rename"}  # each kind of call did fail
+    return sum(len(c["reasons"]) for c in cases)
 
 
 @pytest.mark.timeout(300)
@@ -38,6 +42,11 @@ def test_an_error_of_any_call_is_a_storage_error_and_loses_nothing(recorder: Pat
 
 
 @pytest.mark.long
+@pytest.mark.reliability
 @pytest.mark.timeout(1800)
-def test_the_same_for_a_full_and_a_read_only_disk(recorder: Path, tmp_path: Path) -> None:
-    check_errors(recorder, tmp_path, "ENOSPC", "EROFS", "EDQUOT")
+def test_the_same_for_a_full_and_a_read_only_disk(
+    recorder: Path, tmp_path: Path, report_faults: Callable[[FaultResult], None]
+) -> None:
+    refused = check_errors(recorder, tmp_path, "EIO", "ENOSPC", "EROFS", "EDQUOT")
+    outcome = "refused with a reason; nothing acknowledged is lost"
+    report_faults(FaultResult("open, read, write, fsync or rename fails on a kind of file", refused, 0, outcome))

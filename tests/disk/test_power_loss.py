@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from tests.disk.model import Heard, Things
 from tests.disk.simulated_disk import Disk, Mode, read_trace
 from tests.disk.writer import THREADS
 from tests.support.collections import directory, vector
+from tests.support.reliability import FaultResult
+
+RECORDINGS = 20
 
 
 def record(library: Path, folder: Path, seed: int, steps: int) -> Path:
@@ -117,7 +121,16 @@ def test_what_was_acknowledged_survives_power_cuts_and_so_do_kept_snapshots(reco
 
 
 @pytest.mark.long
+@pytest.mark.reliability
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("seed", range(2, 22))
-def test_the_same_over_many_recordings(recorder: Path, tmp_path: Path, seed: int) -> None:
-    check_cuts(record(recorder, tmp_path, seed, 60), tmp_path, seed, 60)
+def test_the_same_over_many_recordings(
+    recorder: Path, tmp_path: Path, report_faults: Callable[[FaultResult], None]
+) -> None:
+    done = Counter[Mode]()
+    for seed in range(2, 2 + RECORDINGS):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        done += check_cuts(record(recorder, folder, seed, 60), folder, seed, 60)
+    for mode, count in done.items():
+        fault = f"power cut that loses {mode.value}"
+        report_faults(FaultResult(fault, count, 0, "every acknowledged change and kept snapshot is there"))

@@ -4,6 +4,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from index import SearchQuery
 from tests.support.collections import directory, vector
+from tests.support.reliability import FaultResult
 
 ROUNDS = 50
 LONG_ROUNDS = 1000
@@ -59,9 +61,12 @@ def test_acknowledged_writes_survive_kill_9_and_no_half_record_is_served(tmp_pat
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
-def test_the_same_over_a_thousand_rounds(tmp_path: Path) -> None:
+@pytest.mark.reliability
+@pytest.mark.timeout(3600)
+def test_the_same_over_a_thousand_rounds(tmp_path: Path, report_faults: Callable[[FaultResult], None]) -> None:
     check_rounds(tmp_path, range(1000, 1000 + LONG_ROUNDS))
+    outcome = "every acknowledged write is there, no half record is served"
+    report_faults(FaultResult("kill -9 of a process with four writers", LONG_ROUNDS, 0, outcome))
 
 
 def check_rounds(folder: Path, seeds: range) -> None:
