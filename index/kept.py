@@ -253,7 +253,8 @@ def _check_digest(path: Path, file: str, digest: str) -> None:
 
 
 def read_manifest(path: Path, key: bytes) -> tuple[KeptSnapshot, str]:
-    """What a snapshot's manifest says, and the SHA-256 of its database. Raises SnapshotDamaged."""
+    """What a snapshot's manifest says, and the SHA-256 of its database. Raises SnapshotDamaged, or OSError where the
+    disk refuses to show it, which says nothing of the snapshot."""
     try:
         said = json.loads((path / "manifest.json").read_bytes())
         mac = said.pop("mac")
@@ -266,7 +267,7 @@ def read_manifest(path: Path, key: bytes) -> tuple[KeptSnapshot, str]:
         if not _FILE.fullmatch(snapshot.file):
             raise SnapshotDamaged(f"{path.name}: {snapshot.file[:80]!r} is not a name of its database")
         return snapshot, digest
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotDamaged(f"{path.name}: {error}") from error
 
 

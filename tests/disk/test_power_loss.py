@@ -20,7 +20,7 @@ from tests.disk.writer import THREADS
 from tests.support.collections import directory, vector
 from tests.support.reliability import FaultResult
 
-RECORDINGS = 20
+RECORDINGS = 8
 
 
 def record(library: Path, folder: Path, seed: int, steps: int) -> Path:
@@ -113,10 +113,9 @@ def fits(found, state, loose: bool) -> bool:
     )  # fmt: skip
 
 
-@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_what_was_acknowledged_survives_power_cuts_and_so_do_kept_snapshots(recorder: Path, tmp_path: Path) -> None:
-    done = check_cuts(record(recorder, tmp_path, 1, 40), tmp_path, 1, 40)
+    done = check_cuts(record(recorder, tmp_path, 1, 40), tmp_path, 1, 24)
     assert set(done) == set(Mode)
 
 
@@ -130,7 +129,7 @@ def test_the_same_over_many_recordings(
     for seed in range(2, 2 + RECORDINGS):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        done += check_cuts(record(recorder, folder, seed, 60), folder, seed, 60)
+        done += check_cuts(record(recorder, folder, seed, 60), folder, seed, 40)
     for mode, count in done.items():
         fault = f"power cut that loses {mode.value}"
         report_faults(FaultResult(fault, count, 0, "every acknowledged change and kept snapshot is there"))
