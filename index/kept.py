@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from index.crypto import derive_key
-from index.errors import DataFault, SnapshotDamaged, SnapshotNotFound, StoreDamaged, WrongKey
+from index.errors import AfterimageIndexError, DataFault, SnapshotDamaged, SnapshotNotFound, StoreDamaged, WrongKey
 from index.model import CollectionSpec, PicturePolicy
 from index.pictures import knows_pictures, write_policy
 from index.place import Place
@@ -125,6 +125,14 @@ class KeptSnapshots:
             raise SnapshotDamaged(f"{path.name}: it is an older copy, from before records were erased from it")
         if snapshot.revision == thing.number and thing.salt and salt_of(path / snapshot.file) != thing.salt:
             raise SnapshotDamaged(f"{path.name}: {snapshot.file} is another file than the tenant's manifest lists")
+
+    def databases(self) -> builtins.list[Path]:
+        """Of all snapshots whose manifest can be read."""
+        found = []
+        for path in self._layout.kept_snapshots():
+            with contextlib.suppress(SnapshotDamaged):
+                found.append(path / read_manifest(path, self._key)[0].file)
+        return found
 
     def problems(self, snapshot_id: str) -> Iterator[str]:
         """What is wrong with a snapshot, a line each. Raises SnapshotNotFound."""
@@ -298,6 +306,28 @@ def copy_database(source: Path, source_key: bytes, target: Path, target_key: byt
     finally:
         connection.close()
     sync_directory(target.parent)
+
+
+def number_rows_after(records: Path, key: bytes, others: Sequence[Path]) -> None:
+    """Lets a database begin its next rows after those of others. What is deleted from a collection is erased from its
+    snapshots by row id: a row that was made after a restore must not have the id of another one in a snapshot that is
+    newer than what was restored."""
+    highest = 0
+    for path in others:
+        try:
+            with contextlib.closing(connect(path, key, create=False)) as connection:
+                row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
+        except (AfterimageIndexError, DatabaseError, OSError) as error:
+            _LOG.warning("%s could not be asked for its row ids: %s", path.parent.name, error)
+            continue
+        highest = max(highest, int(row[0]) if row else 0)
+    with contextlib.closing(connect(records, key)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO sqlite_sequence SELECT 'records', 0 WHERE NOT EXISTS"
+                           " (SELECT * FROM sqlite_sequence WHERE name = 'records')")  # fmt: skip
+        connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'records'", (highest,))
+        connection.execute("COMMIT")
+        checkpoint(connection)
 
 
 def _copy_rows(source: Connection, target: Connection) -> None:

@@ -27,7 +27,7 @@ from index.errors import (
     WrongKey,
 )
 from index.hot import HotCollections
-from index.kept import KeptSnapshots, check_files, copy_database, spec_of
+from index.kept import KeptSnapshots, check_files, copy_database, number_rows_after, spec_of
 from index.layout import CollectionLayout, TenantLayout, new_uid
 from index.model import CollectionSpec, PicturePolicy
 from index.pictures import Copies, Dropped, read_copies
@@ -226,7 +226,11 @@ class TenantDirectory:
                 raise CollectionExists(f"collection {spec.name!r} exists")
             self.allowance.check_collections(len(self._collections.keys() | {spec.name}))
             entry = self._announced(spec, old)
-            copy_database(database, key or self._key, self._layout.collection(entry.uid).records, self._key)
+            records = self._layout.collection(entry.uid).records
+            copy_database(database, key or self._key, records, self._key)
+            if old is not None:  # whose snapshots the new one takes over
+                number_rows_after(records, self._store_key, [self._layout.collection(self._uids[spec.name]).records,
+                                                             *old.kept.databases()])  # fmt: skip
             made = self._enter(entry, old, copied=True)
             self.allowance.forget()
             return made

@@ -264,3 +264,19 @@ def test_a_change_that_is_cut_off_at_any_step_leaves_the_state_before_or_after(t
         assert {len(kept) for _, kept in seen} == {1}
         for folder in ("before", "after", "cuts"):
             shutil.rmtree(tmp_path / folder)
+
+
+def test_rows_made_after_a_restore_are_not_taken_for_others_of_a_newer_snapshot(tmp_path: Path) -> None:
+    tenant = directory(tmp_path)
+    collection = tenant.create(SPEC)
+    collection.upsert([record(n) for n in range(3)])
+    older = collection.keep_snapshot().snapshot_id
+    collection.upsert([record(n) for n in range(3, 6)])
+    newer = collection.keep_snapshot().snapshot_id
+    tenant.restore("things", older, "things", replacing=True)
+    restored = tenant.collection("things")
+    restored.upsert([record(n) for n in range(10, 13)])
+    restored.delete(["10", "11", "12"])
+    restored.clear_kept()
+    again = tenant.restore("things", newer, "again")
+    assert {r.record_id for r in again.list(0, 100)} == {str(n) for n in range(6)}
