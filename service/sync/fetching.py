@@ -4,6 +4,7 @@ disk."""
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,15 +114,18 @@ class FeedFetcher:
         return await self._fetcher.fetch(request)
 
     async def _pages(self, config: SourceConfig, place: FeedPlace, spool: Spool) -> None:
-        """Shopify's pages, one product a line, until one is empty."""
-        first = parse_link(config.url)
+        """Shopify's pages, one product a line, until one is empty or was there before: a shop that ignores `page` sends
+        the first one for ever."""
+        first, seen = parse_link(config.url), set[bytes]()
         for number in range(1, _MOST_PAGES + 1):
             page = _Page()
             url = first.with_query({"limit": str(_PAGE_SIZE), "page": str(number)}).text
             await self._fetch(FetchRequest(url, place.allowed_hosts, Validators(), config.authorization, page.take))
             products = products_of(bytes(page.content))
-            if not products:
+            known = hashlib.blake2b(orjson.dumps([p.get("id") for p in products]), digest_size=16).digest()
+            if not products or known in seen:
                 return
+            seen.add(known)
             spool.take(b"".join(orjson.dumps({"products": [p]}) + b"\n" for p in products))
         raise FeedError("FEED_TOO_LARGE", f"the shop has more than {_MOST_PAGES} pages")
 

@@ -351,6 +351,16 @@ def test_pages_of_products_are_read_until_one_is_empty(client: Client, shop: Sho
     assert client.get_source("feed").found_format == "shopify-json"
 
 
+def test_a_shop_that_sends_the_same_page_for_ever_is_asked_for_it_twice(client: Client, shop: Shop) -> None:
+    rows = [{"id": i["id"], "images": [{"src": i["image_link"]}]} for i in items(shop, range(3))]
+    for number in range(1, 5):
+        publish(shop, json.dumps({"products": rows}).encode(), f"/products.json?limit=250&page={number}")
+    client.create_source(NewSource("feed", "shoes", f"{shop.address}/products.json"))
+    assert counts(synced(client)) == (3, 0, 0, 0)
+    pages = [path for path, _ in shop.requests if path.startswith("/products.json")]
+    assert pages == [f"/products.json?limit=250&page={number}" for number in (1, 2)]
+
+
 def test_files_of_the_operator_are_followed_within_the_tenants_folder_alone(
     client: Client, fetching: Server, tenant_name: str
 ) -> None:
