@@ -247,6 +247,12 @@ class Collection:
     # ---- upkeep
 
     @property
+    def damaged(self) -> bool:
+        """Whether a read met a damaged page since the collection was brought into memory."""
+        loaded = self.hot.loaded
+        return loaded is not None and loaded.damage is not None
+
+    @property
     def damaged_snapshots(self) -> builtins.list[Path]:
         """Snapshots that were set aside when the collection was loaded."""
         with self.hot as loaded:

@@ -275,7 +275,7 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
         engine, sync.calls, sync.elsewhere, audit, registry.read_audit, registry.access, erasing, handing_out, training
     )
     rpc = RpcServer(_transport(settings), served, guard, version())
-    http = HttpServer(metrics, lambda: lifecycle.ready(), lambda: refresh_gauges(engine, metrics))
+    http = HttpServer(metrics, lambda: lifecycle.readiness(), lambda: refresh_gauges(engine, metrics))
     http.add("/pictures/{token}", picture_page(handing_out.open))
     handing_out.base = lambda: settings.http_public_url.rstrip("/") or http.loopback_url
     parts = Parts(

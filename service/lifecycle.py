@@ -33,7 +33,7 @@ from service.rpc.server import RpcServer
 from service.sync.sync import Sync
 from service.tenancy.registry import TenantRegistry
 from service.training.own_training import OwnTraining
-from service.web.http import HttpServer
+from service.web.http import HttpServer, Readiness
 
 _LOG = structlog.get_logger(__name__)
 _UPKEEP_EVERY_S = 2.0
@@ -79,6 +79,7 @@ class Lifecycle:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._remarks: tuple[str, ...] = ()
         self._healthy, self._noted, self._swept = True, time.monotonic(), -_SWEEP_EVERY_S
         self._progress_noted = time.monotonic()
         self._upkeep: asyncio.Task[None] | None = None
@@ -137,6 +138,10 @@ class Lifecycle:
         """Whether calls are accepted and can be done."""
         return self._parts.gate.open and self._healthy
 
+    def readiness(self) -> Readiness:
+        """As `/readyz` tells it."""
+        return Readiness(self.ready(), self._remarks)
+
     async def _start_http(self) -> str:
         if not self._parts.settings.http:
             return ""
@@ -177,6 +182,7 @@ class Lifecycle:
                 await asyncio.to_thread(part.note_progress)
         stopped = await asyncio.to_thread(parts.engine.spaces.stopped)
         parts.metrics.tenants_stopped.set(len(stopped))
+        self._remarks = (f"{len(stopped)} tenants are not served: see `afterimage doctor`",) if stopped else ()
         free = shutil.disk_usage(parts.settings.data_dir).free
         self._healthy = free >= parts.settings.min_free_disk_bytes
         if parts.redis is not None and await parts.redis.ensure_running():
@@ -205,6 +211,7 @@ def refresh_gauges(engine: Engine, metrics: Metrics) -> None:
     stats = [c.stats() for c in engine.spaces.hot()]
     metrics.encode_queue.set(engine.pictures.waiting())
     metrics.collections_open.set(len(stats))
+    metrics.collections_damaged.set(sum(c.damaged for c in engine.spaces.hot()))
     metrics.rows.labels("live").set(sum(s.records for s in stats))
     metrics.rows.labels("tombstone").set(sum(s.tombstones for s in stats))
     metrics.index_bytes.set(engine.spaces.shelf.bytes())

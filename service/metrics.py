@@ -53,6 +53,10 @@ class Metrics:
         self.index_bytes = Gauge(
             "afterimage_index_bytes", "Memory of the collections in memory.", registry=self.registry
         )
+        self.collections_damaged = Gauge(
+            "afterimage_collections_damaged", "Collections in memory whose database has damaged pages.",
+            registry=self.registry,
+        )  # fmt: skip
         self.tenants_stopped = Gauge(
             "afterimage_tenants_stopped", "Tenants that are not served: something is wrong with their files.",
             registry=self.registry,

@@ -4,6 +4,7 @@ add to it."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -16,12 +17,20 @@ Page = Callable[[web.Request], Awaitable[web.Response]]
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
+@dataclass(frozen=True)
+class Readiness:
+    """Whether calls are accepted. remarks: a line each for what is not served all the same; they name nobody."""
+
+    ready: bool
+    remarks: tuple[str, ...] = ()
+
+
 class HttpServer:
     """Serves read-only pages. Its own hold no data of a tenant."""
 
-    def __init__(self, metrics: Metrics, ready: Callable[[], bool], refresh: Callable[[], None]) -> None:
+    def __init__(self, metrics: Metrics, readiness: Callable[[], Readiness], refresh: Callable[[], None]) -> None:
         """`refresh` brings gauges up to date before the metrics are written."""
-        self._metrics, self._ready, self._refresh = metrics, ready, refresh
+        self._metrics, self._readiness, self._refresh = metrics, readiness, refresh
         self._runner: web.AppRunner | None = None
         self._added: list[tuple[str, Page]] = []
         self.host, self.port = "", 0
@@ -67,4 +76,6 @@ class HttpServer:
         return web.Response(text="alive\n")
 
     async def _get_ready(self, _: web.Request) -> web.Response:
-        return web.Response(text="ready\n") if self._ready() else web.Response(text="not ready\n", status=503)
+        found = self._readiness()
+        lines = ["ready" if found.ready else "not ready", *found.remarks]
+        return web.Response(text="\n".join(lines) + "\n", status=200 if found.ready else 503)

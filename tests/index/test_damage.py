@@ -37,6 +37,7 @@ def test_once_a_read_met_damage_writes_are_refused_and_whole_pages_are_read(tmp_
     collection = damaged(tmp_path, 60)
     with pytest.raises(StoreDamaged):
         read_everything(collection)
+    assert collection.damaged
     with pytest.raises(StoreDamaged, match="damaged"):
         collection.upsert([record(1)])
     readable = 0
