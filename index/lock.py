@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from index.errors import DirectoryLocked
+from index.errors import DirectoryLocked, StoreUnavailable
 
 
 class DirectoryLock:
@@ -27,8 +27,15 @@ class DirectoryLock:
         self.release()
 
     def acquire(self) -> None:
-        """Takes the lock. Raises DirectoryLocked, naming the owner's process, where it is taken."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Takes the lock. Raises DirectoryLocked, naming the owner's process, where it is taken;
+        StoreUnavailable where the file is something else, OSError."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if not self._path.is_dir() and not self._path.is_symlink():
+                raise
+            said = f"{self._path} is no file that can be locked: remove it, the next start makes it anew"
+            raise StoreUnavailable(said) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

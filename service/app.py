@@ -10,6 +10,7 @@ import secrets
 import signal
 from collections.abc import Callable
 from importlib.metadata import version as distribution_version
+from pathlib import Path
 
 from index import DataDirectory, DirectoryLock, HotCollections, WrongKey
 from index.synced import replace_file, write_synced
@@ -63,6 +64,7 @@ from service.sync.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers
 from service.sync.sync import Sync
 from service.tenancy.allowances import Allowances
+from service.tenancy.companions import check_there
 from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.rewrap import finish
@@ -75,6 +77,7 @@ from service.web.http import HttpServer
 from service.web.pictures import picture_page
 
 _LINKS, _REDIS_NAMES = "picture links", "names in redis"
+_REGION = re.compile(r"[a-z0-9-]{0,32}")
 _NODE_NAME = re.compile(r"[0-9a-f]{8,64}")
 _LOG = logging.getLogger(__name__)
 
@@ -97,10 +100,12 @@ def master_key_of(settings: Settings) -> MasterKey:
 def open_registry(settings: Settings, *, create: bool = False) -> TenantRegistry:
     """The registry of tenants in the data directory; `create` makes both, and a master key, where they are new.
 
-    Several processes may have it open. Raises SettingError where there is none, or the master key is another's.
+    Several processes may have it open. Raises SettingError where there is none, or the master key is another's, and
+    DataFault where the file is missing, damaged or older than it must be.
     """
     data = DataDirectory(settings.data_dir)
     if not create and not data.registry.exists():
+        check_there(data.registry)
         raise SettingError(
             f"data_dir: {data.root} is not a data directory; give the server's with --data-dir or AFTERIMAGE_DATA_DIR "
             "(`afterimage serve` and `afterimage tenants create` make one)"
@@ -123,8 +128,9 @@ def _other_master_key(settings: Settings, data: DataDirectory) -> str:
     else:
         name, key = "master_key_file", str(settings.key_file)
     return (
-        f"{name}: {key} does not open {data.registry}: it is the master key of another server, or the file is damaged; "
-        "give the one that was made with this data directory"
+        f"{name}: {key} does not open {data.registry}: it is the master key of another server, or one of the two files "
+        "is damaged; give the one that was made with this data directory, or run `afterimage doctor --repair`, which "
+        "knows of a copy of the registry"
     )
 
 
@@ -172,6 +178,7 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
     try:
         registry = open_registry(settings, create=True)
         write_region(data, settings.region)
+        _node_name(data)  # before anything is started
         redis = await _start_redis(settings, data)  # before gRPC, whose threads a fork would disturb
         lifecycle = _assemble(settings, registry, redis)
         try:
@@ -194,8 +201,13 @@ def write_region(data: DataDirectory, region: str) -> None:
 
 
 def read_region(data: DataDirectory) -> str | None:
-    """What `write_region` noted; None where no server has run on the directory."""
-    return data.region.read_text().strip() if data.region.exists() else None
+    """What `write_region` noted; None where no server has run on the directory. Raises SettingError."""
+    if not data.region.exists() and not data.region.is_symlink():
+        return None
+    region = _text_of(data.region)
+    if region is None or not _REGION.fullmatch(region):
+        raise SettingError(f"data_dir: {data.region} does not hold a region; remove it, the next start writes it anew")
+    return region
 
 
 def region_of(settings: Settings) -> str:
@@ -317,16 +329,21 @@ def _sync_of(
 
 
 def _node_name(data: DataDirectory) -> str:
-    """The server's name, made with the data directory."""
-    if not data.node.exists():
+    """The server's name, made with the data directory. Raises SettingError."""
+    if not data.node.exists() and not data.node.is_symlink():
         replace_file(data.node, secrets.token_hex(8).encode())
-    try:
-        name = data.node.read_bytes().decode("ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        name = ""
-    if not _NODE_NAME.fullmatch(name):
-        raise SettingError(f"data_dir: {data.node} does not hold a node name; remove the file, a new name is made")
+    name = _text_of(data.node)
+    if name is None or not _NODE_NAME.fullmatch(name):
+        raise SettingError(f"data_dir: {data.node} does not hold a node name; remove it, a new name is made")
     return name
+
+
+def _text_of(path: Path) -> str | None:
+    """What a small file says; None where it cannot be read, or is no text."""
+    try:
+        return path.read_bytes().decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _training(stores: TrainingStores, engine: Engine, audit: AuditLogs, owner: str) -> OwnTraining:
