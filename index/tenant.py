@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,7 @@ class TenantDirectory:
             raise fault
         self._uids = {e.spec.name: e.uid for e in entries}
         self._collections = {e.spec.name: self._collection_of(e, things[records_name(e.uid)]) for e in entries}
+        self._finish_policies(things)
         self.remarks = tuple(remarks(layout, things, {e.home: e.uid for e in entries}))
         for remark in self.remarks:
             _LOG.warning("%s", remark)
@@ -106,15 +108,31 @@ class TenantDirectory:
 
     def set_policy(self, name: str, policy: PicturePolicy) -> tuple[Collection, Dropped]:
         """Changes what is kept of pictures; what the new policy does not allow is dropped, and the copies in object
-        storage become nobody's. Raises CollectionNotFound."""
+        storage become nobody's. Once the list has the policy, the next start drops what a crash left. Raises
+        CollectionNotFound."""
         with self._lock:
             collection = self.collection(name)
+            spec = collection.spec
+            if policy is not spec.picture_policy:
+                spec = replace(spec, picture_policy=policy, policy_version=spec.policy_version + 1)
+                self._roster.change(spec)
+                collection.take_over(spec)
             dropped = collection.pictures.apply(policy)
-            if policy is not collection.spec.picture_policy:
-                version = collection.spec.policy_version + 1
-                spec = replace(collection.spec, picture_policy=policy, policy_version=version)
-                self._change(collection, spec)
+            self._note_told(name)
             return collection, dropped
+
+    def _finish_policies(self, things: Mapping[str, Thing]) -> None:
+        """Applies the policies that were changed, by what the manifest tells, and were not known to be applied."""
+        for name, collection in self._collections.items():
+            told = things[records_name(self._uids[name])].told.get("spec", {}).get("picture_policy")
+            policy = collection.spec.picture_policy
+            if told is None or told == policy.value:
+                continue
+            try:
+                collection.pictures.apply(policy)
+                self._note_told(name)
+            except (OSError, AfterimageIndexError, DatabaseError) as error:
+                _LOG.warning("the change of a picture policy waits for the next start: %s", error)
 
     def deserted(self) -> list[str]:
         """Homes of copies in object storage whose collections are gone: all that lies there is to be deleted."""
@@ -146,7 +164,11 @@ class TenantDirectory:
     def _change(self, collection: Collection, spec: CollectionSpec) -> None:
         self._roster.change(spec)
         collection.take_over(spec)
-        self._manifest.note(records_name(self._uids[spec.name]), 0, **told_of(self._entry_of(spec.name)))
+        self._note_told(spec.name)
+
+    def _note_told(self, name: str) -> None:
+        """Notes in the manifest what a collection is now."""
+        self._manifest.note(records_name(self._uids[name]), 0, **told_of(self._entry_of(name)))
 
     def delete(self, name: str, *, with_kept: bool = False) -> None:
         """Deletes a collection and all its files, for good; `with_kept`: its kept snapshots, too, which are retained
@@ -249,7 +271,7 @@ class TenantDirectory:
             first.take_over(replace(first.spec, name=other))
             second.take_over(replace(second.spec, name=one))
             for name in (one, other):
-                self._manifest.note(records_name(self._uids[name]), 0, **told_of(self._entry_of(name)))
+                self._note_told(name)
 
     def unsettled(self) -> list[Collection]:
         """Collections that a crash left open: rows that died may still be in their files."""

@@ -16,6 +16,7 @@ from index import DataDirectory, DataFault
 from index.errors import AfterimageIndexError
 from index.sqlite import Connection, backup
 from index.storage.manifest import Manifest, State, Thing
+from index.storage.steps import step
 from index.synced import rename, sync_directory
 
 REGISTRY = "registry.db"
@@ -86,5 +87,7 @@ def overwrite(path: Path) -> None:
 def remove_copy(registry: Path) -> None:
     """Destroys the standing copy. Raises OSError."""
     overwrite(copy_of(registry))
+    step("the copy of the registry is overwritten")
     copy_of(registry).unlink(missing_ok=True)
+    step("the copy of the registry is removed")
     sync_directory(registry.parent)

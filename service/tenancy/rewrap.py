@@ -3,13 +3,13 @@ step. Data keys stay as they are, so that no tenant's data is touched."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from index.errors import DataFault, WrongKey
 from index.page_format import NEWEST
 from index.sqlite import checkpoint, connect, integrity_problems, set_format
-from index.synced import sync_directory, write_synced
+from index.storage.steps import step
+from index.synced import rename, write_synced
 from service.errors import SettingError
 from service.tenancy.companions import remove_copy
 from service.tenancy.masterkey import MasterKey, load_master_key, new_key_text
@@ -33,9 +33,9 @@ def rewrap(registry: Path, old: MasterKey, new: MasterKey) -> int:
         checkpoint(holding)
         holding.execute("BEGIN IMMEDIATE")  # nobody writes what the copy would not have
         _copy_under(registry, old, copy, new)
+        step("the registry is copied")
         count = _wrap_anew(copy, old, new)
-        os.replace(copy, registry)
-        sync_directory(registry.parent)
+        rename(copy, registry)
         remove_copy(registry)  # the standing one, which the old master key opens
     finally:
         holding.close()
@@ -50,9 +50,9 @@ def rewrap_with_file(registry: Path, key_file: Path, old: MasterKey) -> int:
     waiting.unlink(missing_ok=True)
     waiting.touch(0o600)
     write_synced(waiting, new_key_text().encode())
+    step("the new master key waits")
     count = rewrap(registry, old, load_master_key(waiting, None, create=False))
-    os.replace(waiting, key_file)
-    sync_directory(key_file.parent)
+    rename(waiting, key_file)
     return count
 
 
@@ -67,8 +67,7 @@ def finish(registry: Path, key_file: Path) -> bool:
     except (WrongKey, SettingError, DataFault):
         return False
     remove_copy(registry)
-    os.replace(waiting, key_file)
-    sync_directory(key_file.parent)
+    rename(waiting, key_file)
     return True
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import base64
-import os
+import copy
 from pathlib import Path
 
 import pytest
 
-from index import WrongKey, page_format
+from index import DataFault, WrongKey, page_format
+from index.sqlite import connect
 from service.errors import SettingError
-from service.tenancy import rewrap as module
 from service.tenancy.apikeys import Scope
+from service.tenancy.companions import copy_of
 from service.tenancy.keyring import NewKey
 from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.rewrap import finish, next_file, rewrap_with_file
+from tests.support.cuts import cut
 
 
 class Place:
@@ -32,6 +34,12 @@ class Place:
         self.api_key = opened.api_keys.create(self.uids[0], NewKey(frozenset({Scope.SEARCH})))
         self.secret = opened.secret("audit signing key")
         opened.close()
+
+    def moved(self, folder: Path) -> Place:
+        """The same in a copy of the folder."""
+        other = copy.copy(self)
+        other.registry, other.key_file = folder / self.registry.name, folder / self.key_file.name
+        return other
 
     def key(self) -> MasterKey:
         return load_master_key(self.key_file, None, create=False)
@@ -74,28 +82,35 @@ def test_an_older_registry_comes_out_with_pages_of_the_newest_format(
     assert page_format.format_of(place.registry, place.key().derive("tenant registry")) == page_format.NEWEST
 
 
-@pytest.mark.parametrize("call", range(1, 3))
-def test_a_change_that_is_cut_off_between_two_files_is_finished(
-    place: Place, monkeypatch: pytest.MonkeyPatch, call: int
-) -> None:
-    """The first replacement is that of the registry, the second that of the key."""
-    calls = 0
+def opened_by(key: MasterKey, registry: Path) -> bool:
+    try:
+        connect(registry, key.derive("tenant registry"), create=False).close()
+    except (WrongKey, DataFault):
+        return False
+    return True
 
-    def cut_off(source: Path, target: Path) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == call:
-            raise KeyboardInterrupt
-        os.rename(source, target)
 
-    monkeypatch.setattr(module.os, "replace", cut_off)
-    with pytest.raises(KeyboardInterrupt):
-        rewrap_with_file(place.registry, place.key_file, place.old)
-    monkeypatch.undo()
-    assert finish(place.registry, place.key_file) == (call == 2)
-    place.check()
-    rewrap_with_file(place.registry, place.key_file, place.key())
-    place.check()
+def test_a_change_that_is_cut_off_at_any_step_leaves_a_key_that_opens_everything(tmp_path: Path) -> None:
+    place = Place(tmp_path / "data")
+    cuts = cut(
+        lambda: rewrap_with_file(place.registry, place.key_file, place.old), tmp_path / "data", tmp_path / "cuts"
+    )
+    assert len(cuts) >= 8
+    new, done = place.key(), []
+    for folder in cuts:
+        there = place.moved(folder)
+        finish(there.registry, there.key_file)
+        there.check()
+        done.append(opened_by(new, there.registry))
+        assert opened_by(place.old, there.registry) is not done[-1]
+        if done[-1]:
+            assert not opened_by(place.old, copy_of(there.registry)), "the old key opens the standing copy"
+    assert (done[0], done[-1]) == (False, True)
+    assert done == sorted(done)
+    for folder in (cuts[0], cuts[len(cuts) // 2], cuts[-1]):  # and the next change succeeds
+        there = place.moved(folder)
+        rewrap_with_file(there.registry, there.key_file, there.key())
+        there.check()
 
 
 def test_a_key_that_waits_but_opens_nothing_is_left_alone(place: Place) -> None:
