@@ -15,13 +15,16 @@ from service.intake.headers.bmp import BmpDetails
 from service.intake.headers.header import Header
 
 _INFO_HEADER_BYTES = 40
+_END_OF_PICTURE, _SKIP = 1, 2  # in run lengths, behind a zero
+_A_HUNDRED_ROWS = bytes((0, _SKIP, 0, 100))
 
 
 def decode_bmp(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
     """RGB, with alpha where the header has a mask for it. Raises ServiceError (IMAGE_DAMAGED)."""
     details = cast(BmpDetails, header.details)
     if details.compression:
-        return Stored(_by_pillow(bytes(picture[details.start :]), header, details))
+        content = _to_the_last_row(bytes(picture[details.start :]), header.height, details.bits)
+        return Stored(_by_pillow(content, header, details))
     row = (header.width * details.bits + 31) // 32 * 4
     content = bytes(picture[details.start : details.start + row * header.height])
     padding = row - -(-header.width * details.bits // 8)
@@ -51,6 +54,23 @@ def _by_pillow(pixels: bytes, header: Header, details: BmpDetails) -> NDArray[np
         return channels(loaded(open_picture(Format.BMP, file, (header.width, header.height))), "RGB")
     except Undecodable:
         raise damaged(Format.BMP) from None
+
+
+def _to_the_last_row(runs: bytes, height: int, bits: int) -> bytes:
+    """Run lengths whose end mark comes before the last row: what is left out is the palette's first colour, as where
+    they leave pixels out in between."""
+    at = 0
+    while at + 1 < len(runs):
+        count, what = runs[at : at + 2]
+        if count == 0 and what == _END_OF_PICTURE:
+            return runs[:at] + _A_HUNDRED_ROWS * (height // 100 + 1) + bytes((0, _END_OF_PICTURE))
+        at += 2
+        if count == 0 and what == _SKIP:
+            at += 2
+        elif count == 0 and what > _SKIP:  # so many pixels as they are
+            size = what if bits == 8 else (what + 1) // 2
+            at += size + size % 2
+    return runs
 
 
 def _with_white(stored: Stored, there: int, top_down: bool) -> Stored:

@@ -20,15 +20,21 @@ from service.intake.headers.png import CHANNELS, SIGNATURE, PngDetails
 
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _AFTER_PASS = ((8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2), (1, 1))  # steps across and down of what is there
-_PALETTE, _TRUECOLOUR = 3, 2
+_PALETTE = 3
+_INFLATED_AT_ONCE = 1 << 20
 
 
 def decode_png(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
     """Grey or RGB, 8 bits a sample or 16. Raises ServiceError (IMAGE_DAMAGED)."""
     details = cast(PngDetails, header.details)
+    if details.broken:
+        raise damaged(Format.PNG)
     compressed = b"".join(picture[at : at + length] for at, length in details.pixels)
     try:
-        return _finished(_samples(compressed, header, details), details)
+        samples = _samples(compressed, header, details)
+        if not samples[-2:].any(axis=(1, 2)).all() and not _has_all_rows(compressed, header, details):
+            raise Undecodable  # zlib's stream ends properly, but before the last row, which Pillow takes for black
+        return _finished(samples, details)
     except Undecodable:
         if not partial:
             raise damaged(Format.PNG) from None
@@ -108,12 +114,7 @@ class _Part:
 
 def _inflated_part(compressed: bytes, header: Header, details: PngDetails) -> _Part:
     """What can be inflated of the pixels. Raises ServiceError where that is not a row."""
-    bits = details.depth * CHANNELS[details.colour]
-    width, height = header.width, header.height
-    sizes = [height * _row_bytes(width, bits)]
-    if details.interlaced:
-        sides = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _PASSES]
-        sizes = [rows * _row_bytes(columns, bits) if columns > 0 and rows > 0 else 0 for columns, rows in sides]
+    sizes, height = _pass_bytes(header, details), header.height
     stream = zlib.decompressobj()
     try:
         there = stream.decompress(compressed, sum(sizes))
@@ -121,7 +122,7 @@ def _inflated_part(compressed: bytes, header: Header, details: PngDetails) -> _P
         there = b""
     padded = there + bytes(sum(sizes) - len(there))
     if not details.interlaced:
-        rows = len(there) // _row_bytes(width, bits)
+        rows = len(there) * height // sizes[0]
         if rows:
             return _Part(padded, rows)
     else:
@@ -129,6 +130,31 @@ def _inflated_part(compressed: bytes, header: Header, details: PngDetails) -> _P
         if passes:
             return _Part(padded, height, _AFTER_PASS[passes - 1])
     raise damaged(Format.PNG)
+
+
+def _pass_bytes(header: Header, details: PngDetails) -> list[int]:
+    """Bytes of the filtered rows; of an interlaced picture for each pass."""
+    bits = details.depth * CHANNELS[details.colour]
+    width, height = header.width, header.height
+    if not details.interlaced:
+        return [height * _row_bytes(width, bits)]
+    sides = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _PASSES]
+    return [rows * _row_bytes(columns, bits) if columns > 0 and rows > 0 else 0 for columns, rows in sides]
+
+
+def _has_all_rows(compressed: bytes, header: Header, details: PngDetails) -> bool:
+    """Inflates the pixels once more, in parts."""
+    stream, missing = zlib.decompressobj(), sum(_pass_bytes(header, details))
+    while missing > 0:
+        try:
+            part = stream.decompress(compressed, min(missing, _INFLATED_AT_ONCE))
+        except zlib.error:
+            return False
+        compressed = stream.unconsumed_tail
+        if not part:
+            return False
+        missing -= len(part)
+    return True
 
 
 def _row_bytes(columns: int, bits: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from service.intake.formats import Format
 from service.intake.headers.code_points import coded_encoding
@@ -23,7 +23,7 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 @dataclass(frozen=True)
 class PngDetails:
     """depth: bits of a sample. colour: the colour type, 0, 2, 3, 4 or 6. pixels: parts of the compressed pixels, start
-    and length. cut: the last part is shorter than it says."""
+    and length. cut: the last part is shorter than it says. broken: a chunk is not what its check sum says."""
 
     depth: int
     colour: int
@@ -32,6 +32,10 @@ class PngDetails:
     transparency: bytes | None
     pixels: tuple[tuple[int, int], ...] = field(repr=False)
     cut: bool = False
+    broken: bool = False
+
+
+_NO_DETAILS = PngDetails(0, 0, False, b"", None, ())
 
 
 def probe_png(data: Bytes, partial: bool = False) -> Header:
@@ -40,7 +44,7 @@ def probe_png(data: Bytes, partial: bool = False) -> Header:
         raise ValueError
     found: dict[bytes, bytes] = {}
     pixels: list[tuple[int, int]] = []
-    at, cut = 8, False
+    at, cut, broken = 8, False, False
     for _ in range(_MAX_CHUNKS):
         if at + 8 > len(data):
             break
@@ -49,8 +53,8 @@ def probe_png(data: Bytes, partial: bool = False) -> Header:
             if not partial:
                 raise ValueError  # a codec would make room for what the chunk claims, up to four gigabytes
             length, cut = len(data) - at - 8, True
-        elif kind in _CRITICAL:
-            _check(data, at, length)
+        elif kind in _CRITICAL and not broken:
+            broken = not _is_whole(data, at, length)
         if kind == b"IEND":
             break
         if kind == b"IDAT":
@@ -60,23 +64,25 @@ def probe_png(data: Bytes, partial: bool = False) -> Header:
         at += 12 + length
     else:
         raise ValueError
-    return _header(found, tuple(pixels), cut)
+    return _header(found, replace(_NO_DETAILS, pixels=tuple(pixels), cut=cut, broken=broken))
 
 
-def _check(data: Bytes, at: int, length: int) -> None:
+def _is_whole(data: Bytes, at: int, length: int) -> bool:
     stored = data[at + 8 + length : at + 12 + length]
-    if len(stored) == 4 and zlib.crc32(data[at + 4 : at + 8 + length]) != int.from_bytes(stored, "big"):
-        raise ValueError
+    return len(stored) < 4 or zlib.crc32(data[at + 4 : at + 8 + length]) == int.from_bytes(stored, "big")
 
 
-def _header(found: dict[bytes, bytes], pixels: tuple[tuple[int, int], ...], cut: bool) -> Header:
+def _header(found: dict[bytes, bytes], chunks: PngDetails) -> Header:
     width, height, depth, colour, packing, filtering, interlace = struct.unpack_from(">II5B", found[b"IHDR"])
     if depth not in _DEPTHS.get(colour, ()) or packing or filtering or interlace > 1:
         raise ValueError
     palette = found.get(b"PLTE", b"")
     if colour == 3 and not palette:
         raise ValueError
-    details = PngDetails(depth, colour, bool(interlace), palette, found.get(b"tRNS"), pixels, cut)
+    details = replace(
+        chunks, depth=depth, colour=colour, interlaced=bool(interlace), palette=palette,
+        transparency=found.get(b"tRNS"),
+    )  # fmt: skip
     profile, damaged, encoding = _colours(found)
     orientation = exif_orientation([found[b"eXIf"]] if b"eXIf" in found else [])
     return Header(Format.PNG, width, height, orientation, profile, damaged, encoding, details)

@@ -10,7 +10,7 @@ from service.intake.headers.header import Bytes, Header, exactly, riff_chunks
 from service.intake.headers.tiff_tags import exif_orientation
 
 _MAX_CHUNKS = 4096
-_ANIMATED = 0x02
+_ANIMATED, _HAS_EXIF, _HAS_PROFILE = 0x02, 0x08, 0x20  # what the header says is there; nothing else counts
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def _extended(data: Bytes) -> Header:
     exif: list[Bytes] = []
     profile: bytes | None = None
     for kind, start, length in riff_chunks(data, 12, _MAX_CHUNKS):
-        if kind == b"EXIF":
+        if kind == b"EXIF" and data[20] & _HAS_EXIF:
             exif.append(data[start : start + length])
-        if kind == b"ICCP" and profile is None:
+        if kind == b"ICCP" and data[20] & _HAS_PROFILE and profile is None:
             profile = bytes(data[start : start + length])
     animated = WebpDetails(bool(data[20] & _ANIMATED))
     return Header(Format.WEBP, width, height, exif_orientation(exif), profile, details=animated)
