@@ -124,8 +124,12 @@ def ordered(asked: Asked, k: int) -> Ordered:
         return deeper
     first = ordered(asked, shallower)
     rest = ~np.isin(deeper.slots, first.slots)
-    slots = np.concatenate([first.slots, deeper.slots[rest]])[:k]
-    return Ordered(slots, np.concatenate([first.scores, deeper.scores[rest]])[:k], deeper.path)
+    slots, scores = (
+        np.concatenate([first.slots, deeper.slots[rest]]),
+        np.concatenate([first.scores, deeper.scores[rest]]),
+    )
+    # What comes first was found as the shallower look found it, and is no more exact than that.
+    return Ordered(slots[:k], scores[:k], first.path if first.path in THROUGH_BASE else deeper.path)
 
 
 def _step(asked: Asked, k: int) -> int:

@@ -36,6 +36,7 @@ def test_a_search_for_fewer_than_ten_is_compared_by_as_many(based: Collection) -
         based.search(SearchQuery(vector(70_000 + n), 3))
         parts.upkeep.recall.run(parts.view)
     assert (based.stats().recall or 0) > 0.97
+    assert parts.upkeep.recall.effort == 1.0
 
 
 def test_a_sampled_query_is_compared_as_it_was_whatever_becomes_of_the_memory_it_was_given_in(
