@@ -61,7 +61,7 @@ def nearest(asked: Asked, window: Window) -> Ranked:
     """The allowed slots of the window, at most `window.k`."""
     found, distances = within(asked, window.end, window.max_distance)
     slots, scores, path = found
-    if window.offset or len(slots) > FREE_REACH - TIE_MARGIN:
+    if window.offset or window.k + len(asked.dropped) > FREE_REACH - TIE_MARGIN:
         slots, scores, distances = slots[window.offset :], scores[window.offset :], distances[window.offset :]
         order = np.lexsort((slots, -scores))  # of several looks, one after another
         slots, distances = slots[order], distances[order]

@@ -252,6 +252,9 @@ def test_pages_fit_together_although_the_graph_misses_the_nearest_rows(
         paged = [i for o in range(0, 60, 10) for i in ids(based, query._replace(offset=o))]
         assert len(set(paged)) == 60
         assert set(paged) >= set(ids(based, query._replace(k=50, exact=True)))
+        without = query._replace(exclude_record_ids=frozenset(paged[:8]))
+        near = [h.distance for g in based.search(without).groups for h in g]
+        assert (len(near), near) == (10, sorted(near))
         grouped = query._replace(k=4, group_by_product=True)
         products = [
             g[0].record.product_id for o in range(0, 40, 4) for g in based.search(grouped._replace(offset=o)).groups
