@@ -104,10 +104,19 @@ def distances_of(asked: Asked, found: Ordered) -> Scores:
     """The cosine distances of what was found, 0 to 2."""
     if not orders_by_distance(asked):
         return asked.allowed.view.distances(asked.original, found.slots)
-    distances = np.subtract(_ONE, found.scores)
+    return np.asarray(np.subtract(_ONE, found.scores), np.float32)
+
+
+def as_told(asked: Asked, scores: Scores) -> Scores:
+    """Scores as exact as the distances that an answer tells, where those make the order: 1 minus a score near 0 drops
+    its last bits, and one beyond 1 is a distance of 0. What has the same distance is then equal here too. The best
+    first."""
+    if not orders_by_distance(asked):
+        return scores
+    distances = np.subtract(_ONE, scores)
     if len(distances) and (distances[0] < 0 or distances[-1] > 2):
-        return np.asarray(np.clip(distances, _NONE, _TWO), np.float32)
-    return np.asarray(distances, np.float32)
+        distances = np.clip(distances, _NONE, _TWO)
+    return np.asarray(np.subtract(_ONE, distances), np.float32)
 
 
 def ordered(asked: Asked, k: int) -> Ordered:
@@ -147,6 +156,7 @@ def _looked_up(asked: Asked, k: int, reach: int) -> Ordered:
         if path in _LIKE_ROWS and not asked.unlike and _is_unlike(asked, scores):
             asked = asked._replace(unlike=True)
             continue
+        scores = as_told(asked, scores)
         values = scores.tolist()
         if len(set(values)) < len(values):  # some are equal
             order = np.lexsort((slots, -scores))

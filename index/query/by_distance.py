@@ -32,6 +32,7 @@ def nearest_by_distance(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]
     while True:
         slots, own = compared_all(way, asked, reach)
         cosines = np.asarray(view.lengths[slots] * own + common, np.float32)
+        cosines = 1 - np.clip(1 - cosines, 0, 2)  # as exact as the distances that are told
         order = np.lexsort((slots, -cosines))[:k]
         last = float(own[-1])
         most_left = last * (longest if last > 0 else shortest) + float(common) + _ROUNDING

@@ -224,6 +224,23 @@ def test_equal_vectors_come_in_the_order_in_which_they_were_last_written(collect
     ]
 
 
+@pytest.mark.parametrize(("nearer", "farther"), [(0.0, -6e-8), (1.0, 1.0 - 6e-8)])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_distances_that_are_told_as_equal_come_in_the_order_of_writing_though_the_scores_differ(
+    collection: Collection, nearer: float, farther: float, grouped: bool
+) -> None:
+    query = np.eye(DIMENSION, dtype=np.float32)[0] * np.float32(1.0000001)
+    others = np.eye(DIMENSION, dtype=np.float32)[1:]
+    for n in range(12):  # by turns, so that chance cannot order them
+        cosine = (farther, nearer)[n % 2]
+        made = cosine * query + np.sqrt(1 - min(1.0, abs(cosine))) * others[n]
+        collection.upsert([RecordWrite(str(n), made.astype(np.float32), f"p{n}")])
+    for k in (3, 12):
+        groups = collection.search(SearchQuery(query, k=k, group_by_product=grouped)).groups
+        found = [(hit.distance, int(hit.record.record_id)) for group in groups for hit in group]
+        assert found == sorted(found)
+
+
 def test_a_limit_of_distance_keeps_what_lies_exactly_at_it_alone_and_in_groups(collection: Collection) -> None:
     collection.upsert([record(n, f"p{n % 5}") for n in range(60)])
     distances = [h.distance for g in collection.search(SearchQuery(vector(70), 60)).groups for h in g]
