@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -145,8 +147,23 @@ def say_how_to_go_on(folder: Path, address: str, http: str) -> None:
     )
 
 
+def _end(number: int, frame: object) -> None:
+    """Ends with all that was started, by a signal. An exception could be raised amid the start of a process, and leave
+    that one behind."""
+    del frame
+    started = psutil.Process().children()
+    for process in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    psutil.wait_procs(started)
+    console.show_cursor()
+    os._exit(128 + number)
+
+
 def main() -> None:
     """Runs the demo."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serve", action="store_true", help="keep serving until Ctrl-C")
     parser.add_argument("--folder", type=Path, default=Path("demo"))
@@ -164,8 +181,8 @@ def main() -> None:
         if options.serve:
             say_how_to_go_on(folder, address, options.http)
             console.print("\nServing until Ctrl-C.")
-            with contextlib.suppress(KeyboardInterrupt):
-                server.wait()
+            code = server.wait()
+            raise SystemExit(f"The server ended by itself (exit code {code}): {folder / 'server.log'} says why.")
 
 
 def _output(command: list[str]) -> str:

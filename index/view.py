@@ -43,13 +43,13 @@ class View:
     sketches: Sketches  # of the base's rows and of the first ones that are newer; none where there is no base
 
     def distances(self, query: Vector, slots: RowNumbers) -> Scores:
-        """Cosine distances, by the encoder's own vectors, of a query of length 1."""
+        """Cosine distances, 0 to 2, by the encoder's own vectors, of a query of length 1."""
         halves = gather(self, slots)
         if self.frame is None:
             cosines = halves.astype(np.float32) @ query
         else:
             cosines = self.frame.cosines(query, halves, self.lengths[slots])
-        return np.asarray(np.maximum(1.0 - cosines, 0.0), np.float32)
+        return np.asarray(np.clip(1.0 - cosines, 0.0, 2.0), np.float32)
 
     def originals(self, slots: RowNumbers) -> NDArray[np.float32]:
         """Vectors as the encoder made them, shape (n, dimension), as exact as half precision is."""

@@ -19,6 +19,7 @@ from index import (
     SearchQuery,
     upkeep,
 )
+from index.learning import Frame
 from tests.support.collections import DIMENSION, SPEC, directory, ids, loaded, record, vector
 
 
@@ -224,21 +225,41 @@ def test_equal_vectors_come_in_the_order_in_which_they_were_last_written(collect
     ]
 
 
-@pytest.mark.parametrize(("nearer", "farther"), [(0.0, -6e-8), (1.0, 1.0 - 6e-8)])
+@pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize("grouped", [False, True])
 def test_distances_that_are_told_as_equal_come_in_the_order_of_writing_though_the_scores_differ(
-    collection: Collection, nearer: float, farther: float, grouped: bool
+    collection: Collection, beside: bool, grouped: bool
 ) -> None:
-    query = np.eye(DIMENSION, dtype=np.float32)[0] * np.float32(1.0000001)
-    others = np.eye(DIMENSION, dtype=np.float32)[1:]
-    for n in range(12):  # by turns, so that chance cannot order them
-        cosine = (farther, nearer)[n % 2]
-        made = cosine * query + np.sqrt(1 - min(1.0, abs(cosine))) * others[n]
+    if beside:  # scores so near to 0 that 1 minus them is the same
+        query, row, places = 0.01 * np.eye(DIMENSION)[0] + np.eye(DIMENSION)[1], np.zeros(DIMENSION), np.eye(DIMENSION)
+    else:  # scores beyond 1: half precision makes these numbers larger
+        query = row = np.repeat([0, 15**-0.5], [1, 15])
+        places = np.zeros((DIMENSION, DIMENSION))
+    for n in range(12):
+        nudged = -(2**-10) - 2**-20 * (n % 2 == 0) if beside else 0
+        made = row + nudged * np.eye(DIMENSION)[0] + places[n + 2]
+        if not beside:
+            made[1] += 2**-12 * (n % 2)
         collection.upsert([RecordWrite(str(n), made.astype(np.float32), f"p{n}")])
     for k in (3, 12):
-        groups = collection.search(SearchQuery(query, k=k, group_by_product=grouped)).groups
-        found = [(hit.distance, int(hit.record.record_id)) for group in groups for hit in group]
+        asked = SearchQuery(query.astype(np.float32), k=k, group_by_product=grouped)
+        found = [(hit.distance, int(hit.record.record_id)) for g in collection.search(asked).groups for hit in g]
         assert found == sorted(found)
+        assert len({distance for distance, _ in found}) == 1
+
+
+@pytest.mark.parametrize("learnt", [False, True])
+def test_a_distance_is_between_0_and_2_though_half_precision_makes_vectors_longer(
+    collection: Collection, learnt: bool
+) -> None:
+    long = np.repeat([0, 15**-0.5], [1, 15]).astype(np.float32)  # 1.0004 in half precision
+    collection.upsert([RecordWrite("same", long), RecordWrite("other", vector(1))])
+    if learnt:
+        frame = Frame(np.zeros(DIMENSION, np.float32), np.zeros(DIMENSION, np.float32))
+        loaded(collection).upkeep.learn(frame)
+    for query, distance in ((long, 0.0), (-long, 2.0)):
+        hits = [hit for group in collection.search(SearchQuery(query, k=2)).groups for hit in group]
+        assert [h.distance for h in hits if h.record.record_id == "same"] == [distance]
 
 
 def test_a_limit_of_distance_keeps_what_lies_exactly_at_it_alone_and_in_groups(collection: Collection) -> None:
