@@ -17,7 +17,8 @@ def test_the_demo_ends_its_server_where_it_is_told_to_end(tmp_path: Path) -> Non
         stderr=subprocess.PIPE, env=clean_environment() | NOT_MEASURED, start_new_session=True,
     )  # fmt: skip
     adopt(demo)
-    assert demo.stdout is not None and demo.stderr is not None
+    assert demo.stdout is not None
+    assert demo.stderr is not None
     assert "is ready" in demo.stdout.readline()
     started = psutil.Process(demo.pid).children(recursive=True)
     assert any("serve" in process.cmdline() for process in started)
