@@ -167,5 +167,7 @@ def _wrong_with(link: str) -> str:
 
 
 def _shown(given: object) -> str:
-    text = as_text(given) if not isinstance(given, Mapping) else "an object"
+    if isinstance(given, Mapping) or (isinstance(given, list) and any(isinstance(g, Mapping | list) for g in given)):
+        return "an object" if isinstance(given, Mapping) else "a list of objects"
+    text = as_text(given)
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

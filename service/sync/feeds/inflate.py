@@ -9,6 +9,7 @@ import zlib
 from typing import Any, BinaryIO
 
 from service.sync.feeds.model import FeedError
+from service.sync.feeds.other_files import refuse_office_documents
 
 MAX_FEED_BYTES = 4 << 30
 _MAX_RATIO = 100
@@ -32,6 +33,7 @@ def _only_member(raw: BinaryIO) -> BinaryIO:
     try:
         archive = zipfile.ZipFile(raw)
         names = [i for i in archive.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
+        refuse_office_documents([n.filename for n in names])
         if len(names) != 1:
             raise FeedError("FEED_DAMAGED", f"the zip archive holds {len(names)} files; a feed is one")
         if names[0].flag_bits & 1:

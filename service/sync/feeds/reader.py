@@ -14,6 +14,7 @@ from service.sync.feeds.inflate import inflated
 from service.sync.feeds.json_documents import find_items
 from service.sync.feeds.json_feeds import document_rows, json_format, jsonl_rows
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions, Item, Problem, Row
+from service.sync.feeds.other_files import refuse_other_files
 from service.sync.feeds.tables import Table, find_header
 from service.sync.feeds.text import Line, TextLines, text_blocks
 from service.sync.feeds.values.names import FieldNames
@@ -21,6 +22,8 @@ from service.sync.feeds.xml_feeds import xml_rows
 
 HEAD = 1 << 16
 _HTML = re.compile(r"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S)
+_CONTROLS = re.compile("[\0-\x08\x0e-\x1f]")
+_LOOKED_AT, _TEXT_TO_CONTROLS = 4096, 20  # more control characters than one in twenty are of no text
 _TABLES = (FeedFormat.TABLE, FeedFormat.SHOPIFY_CSV)
 _DOCUMENTS = (FeedFormat.JSON, FeedFormat.SHOPIFY_JSON)
 Rows = Iterator[Row | Problem]
@@ -49,6 +52,7 @@ class Feed:
         head = self._stream().peek(HEAD)[:HEAD]
         if not head.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe"):
             raise FeedError("FEED_EMPTY", "the feed is empty")
+        refuse_other_files(head)
         self.encoding = encoding_of(head, options.encoding)
         text = head[self.encoding.mark :].decode(self.encoding.name, "replace").removeprefix("\ufeff")
         self.has_fallbacks = self.encoding.name == "utf-8" and "\ufffd" in text[:-1]
@@ -98,6 +102,8 @@ def _detected(text: str, options: FeedOptions, own: frozenset[str]) -> FeedForma
     """The format of a feed that begins so. Raises FeedError (FEED_NOT_RECOGNISED)."""
     if _HTML.match(text):
         raise FeedError("FEED_NOT_RECOGNISED", "this is a web page, not a feed")
+    if len(_CONTROLS.findall(text[:_LOOKED_AT])) * _TEXT_TO_CONTROLS > len(text[:_LOOKED_AT]):
+        raise FeedError("FEED_NOT_RECOGNISED", "this is a binary file, not a feed; a feed is XML, CSV or JSON")
     start = text.lstrip()[:1]
     if start == "<":
         return FeedFormat.XML

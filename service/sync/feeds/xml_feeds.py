@@ -1,8 +1,9 @@
 """Feeds in XML: Google Merchant's RSS 2.0 and Atom, and documents with products of any other name, one item at a time.
 
-expat is used directly: any document type is refused, so that there are no entities to expand, and nothing but the item
-that is being read is kept. Python decodes the text, since expat knows four encodings; expat resolves no namespaces
-either, so that a prefix that nobody declared damages no feed.
+expat is used directly: declarations within a feed are refused, and a document type elsewhere is never loaded, so that
+there are no entities but HTML's, which do not grow. Nothing but the item that is being read is kept. Python decodes the
+text, since expat knows four encodings; expat resolves no namespaces either, so that a prefix that nobody declared
+damages no feed.
 """
 
 from __future__ import annotations
@@ -12,11 +13,19 @@ from collections.abc import Iterator, Mapping
 from xml.parsers import expat
 
 from service.sync.feeds.model import MAX_FIELD_CHARS, MAX_FIELDS, MAX_ITEM_CHARS, FeedError, Problem, Row
-from service.sync.feeds.values.names import FieldNames, is_picture, looks_like_an_item
+from service.sync.feeds.values.names import FieldNames, field_name, is_picture, looks_like_an_item
+from service.sync.feeds.xml_entities import declare_entities, standing_not_alone
 from service.sync.feeds.xml_names import Space, XmlNames
 
 _ITEMS = frozenset({"item", "entry", "product", "offer"})
 _ROOTS = frozenset({"rss", "feed", "rdf", "channel", "products", "catalog", "catalogue", "offers", "items"})
+_PAGE = "a web page, not a feed"
+_SITEMAP = "a sitemap, which has no items; use the shop's product feed (RSS, Atom, CSV or JSON)"
+_KNOWN_TO_BE_NONE = {
+    **dict.fromkeys(("html", "head", "body", "title", "br", "b", "div", "p", "h1", "script", "style", "meta"), _PAGE),
+    **dict.fromkeys(("urlset", "sitemapindex"), _SITEMAP),
+    "error": "a message of an error, not a feed", "svg": "a drawing, not a feed",
+}  # fmt: skip
 _HEAD = 1 << 18  # characters in which items of other names are searched for
 _MAX_DEPTH = 32
 _MAX_TAG = 1 << 20  # characters of a tag, a comment or the like, which expat has in memory as a whole
@@ -24,6 +33,7 @@ _MOST_ELEMENTS = 1000
 _MOST_NAMES = 50_000  # expat remembers each
 _NOT_ALLOWED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # in no XML, though shops send them
 _MEDIA = frozenset({"enclosure", "content", "thumbnail"})
+_LINK_ATTRIBUTES = ("url", "src", "href")
 _CURRENCIES = ("currency", "currencyid", "currencycode")
 
 
@@ -51,13 +61,14 @@ class _Document:
         parser.buffer_text = True
         parser.StartElementHandler, parser.EndElementHandler = self.start, self.finish
         parser.StartDoctypeDeclHandler = self._doctype
+        declare_entities(parser)
         self.parser, self.names = parser, XmlNames()
         self.path: list[str] = []
         self._fed = 0
 
     def parse(self, text: str, *, last: bool = False) -> None:
         """Raises FeedError."""
-        text = _NOT_ALLOWED.sub(" ", text)
+        text = _NOT_ALLOWED.sub(" ", text if self._fed else standing_not_alone(text))
         self._fed += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
         try:
             self.parser.Parse(text, last)
@@ -89,10 +100,11 @@ class _Document:
             self.names.leave(len(self.path))
         self.path.pop()
 
-    def _doctype(self, name: str, *_: object) -> None:
+    def _doctype(self, name: str, _system: object, _public: object, has_own: int) -> None:
         if name.lower() == "html":
             raise FeedError("FEED_NOT_RECOGNISED", "this is a web page, not a feed")
-        raise FeedError("FEED_DAMAGED", "the feed declares a document type, which is refused")
+        if has_own:
+            raise FeedError("FEED_DAMAGED", "the feed declares entities of its own, or the like, which is refused")
 
 
 class _Reader(_Document):
@@ -128,19 +140,22 @@ class _Reader(_Document):
         if item is not None:
             item.begin()
             if attributes:
-                self._attributes(item, name, attributes)
+                self._attributes(item, path[self._depth :], attributes)
             return
         if depth == 1 and name not in _ROOTS and not self._items:
-            what = "a web page" if name == "html" else f"a document of <{name[:40]}>"
-            raise FeedError("FEED_NOT_RECOGNISED", f"this is {what}, not a feed in RSS or Atom")
+            what = _KNOWN_TO_BE_NONE.get(name) or f"a document of <{name[:40]}>, not a feed in RSS or Atom"
+            raise FeedError("FEED_NOT_RECOGNISED", f"this is {what}")
         if (depth, name) in self._items if self._items else name in _ITEMS:
             item = self._item = _Item(self.parser.CurrentLineNumber)
             self._depth, self.parser.CharacterDataHandler = depth, item.take
-            for attribute, value in attributes.items():
-                if attribute.lower() in ("id", "sku"):
-                    item.add(Space.OTHER, attribute.lower(), value)
+            self.parser.SkippedEntityHandler = item.take_unknown
+            for attribute, value in attributes.items():  # <offer id="1" group_id="7">
+                if ":" not in attribute and attribute != "xmlns":
+                    item.add(Space.OTHER, attribute.lower(), value.strip())
 
-    def _attributes(self, item: _Item, name: str, attributes: Mapping[str, str]) -> None:
+    def _attributes(self, item: _Item, path: list[str], attributes: Mapping[str, str]) -> None:
+        """`path`: from the item's own field to the element that has the attributes."""
+        name = path[-1]
         if name == "link" and "href" in attributes:
             if attributes.get("rel", "alternate") == "alternate":
                 item.add(Space.PLAIN, "link", attributes["href"])
@@ -148,6 +163,11 @@ class _Reader(_Document):
             kind = attributes.get("type", attributes.get("medium", "image"))
             if kind.startswith("image"):
                 item.add(Space.OTHER, "media_image", attributes["url"])
+        elif len(path) <= 2 and is_picture(field_name(path[0])):  # <imgs><main url="..."/></imgs>
+            for attribute in _LINK_ATTRIBUTES:
+                if attribute in attributes:
+                    item.add(Space.OTHER, path[0], attributes[attribute])
+                    break
         for attribute, value in attributes.items():
             if attribute.lower() in _CURRENCIES:
                 item.currency = value
@@ -157,7 +177,7 @@ class _Reader(_Document):
         if item is not None:
             if depth == self._depth:
                 self._rows.append(item.row(self._fields))
-                self._item = self.parser.CharacterDataHandler = None
+                self._item = self.parser.CharacterDataHandler = self.parser.SkippedEntityHandler = None
             elif depth <= self._depth + 3:
                 space, name = self.names.known.get(tag) or self.names.resolve(tag)
                 item.finish(space, name, self.path[self._depth] if depth > self._depth + 1 else "")
@@ -192,6 +212,10 @@ class _Item:
         self._field_size = min(size, MAX_FIELD_CHARS)
         self._size += len(text)
 
+    def take_unknown(self, name: str, _: bool) -> None:
+        """An entity that nobody declared."""
+        self.take(f"&{name};")
+
     def finish(self, space: Space, name: str, container: str) -> None:
         """The field ends. `container`: the item's own field that it is in; empty where it is one itself."""
         if not self._parts:
@@ -199,7 +223,7 @@ class _Item:
         value = "".join(self._parts).strip()
         self._parts, self._field_size = [], 0
         if container:  # <images><image>...</image></images>
-            name = container if is_picture(container) or container in ("tags", "labels") else ""
+            name = container if is_picture(field_name(container)) or container in ("tags", "labels") else ""
         if value and self.currency and name:
             value, self.currency = f"{value} {self.currency}", ""
         if name:
@@ -238,15 +262,18 @@ class _Shapes(_Document):
     def __init__(self) -> None:
         super().__init__()
         self.fields: dict[tuple[int, str], set[str]] = {}
+        self.root = ""
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         super().start(tag, attributes)
+        self.root = self.root or self.path[0]
         if len(self.fields) < _MOST_ELEMENTS:
             names = FieldNames()
             if len(self.path) > 2:
                 self.fields.setdefault((len(self.path) - 1, self.path[-2]), set()).add(names.field(self.path[-1]))
-            if "id" in attributes and len(self.path) > 1:
-                self.fields.setdefault((len(self.path), self.path[-1]), set()).add("id")
+            own = {names.field(a) for a in attributes if ":" not in a and a != "xmlns"}
+            if own and len(self.path) > 1:
+                self.fields.setdefault((len(self.path), self.path[-1]), set()).update(own)
 
 
 def _item_elements(head: str, own: frozenset[str]) -> frozenset[tuple[int, str]]:
@@ -256,7 +283,7 @@ def _item_elements(head: str, own: frozenset[str]) -> frozenset[tuple[int, str]]
         shapes.parse(head)
     except FeedError:
         pass  # is met again when the items are read
-    if any(name in ("item", "entry") for _, name in shapes.fields):
+    if shapes.root in _ROOTS and any(name in ("item", "entry") for _, name in shapes.fields):
         return frozenset()
     found = [
         place for place, fields in shapes.fields.items()

@@ -16,7 +16,7 @@ _CODES = """
     VED VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWL
 """
 _WRITTEN = {
-    "EUR": "€ euro euros", "USD": "$ us$ us-$ $us u$s usd$", "GBP": "£ ￡ gb£", "JPY": "¥ ￥ 円 jp¥",
+    "EUR": "€ euro euros eur.", "USD": "$ us$ us-$ $us u$s usd$", "GBP": "£ ￡ gb£", "JPY": "¥ ￥ 円 jp¥",
     "CNY": "元 rmb cn¥ 人民币",
     "AUD": "a$ au$ aud$", "CAD": "c$ ca$ cad$ can$ $ca", "NZD": "nz$", "HKD": "hk$", "SGD": "s$ sg$", "TWD": "nt$",
     "MXN": "mx$ mex$", "BRL": "r$", "CLP": "clp$", "COP": "col$", "ARS": "ar$", "UYU": "$u", "CHF": "fr. sfr. sfr fr.-",
@@ -29,7 +29,7 @@ _WRITTEN = {
     "MYR": "rm", "IDR": "rp rp.", "KES": "ksh", "AED": "د.إ درهم dhs", "SAR": "ر.س ريال ﷼", "EGP": "ج.م e£",
     "KWD": "د.ك",
     "BHD": "د.ب", "OMR": "ر.ع.", "QAR": "ر.ق", "JOD": "د.ا", "MAD": "د.م. dh", "TND": "د.ت dt", "IRR": "تومان",
-    "PEN": "s/ s/.",
+    "PEN": "s/ s/.", "BDT": "৳ tk taka", "AFN": "؋", "UZS": "сум soʻm",
     AMBIGUOUS: "kr kr.",
 }  # fmt: skip
 _THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})

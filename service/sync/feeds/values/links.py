@@ -49,6 +49,7 @@ _LINK_FIELDS = (
     "original",
     "large",
     "contentUrl",
+    "url_standard",
     "node",
     "nodes",
     "edges",

@@ -10,7 +10,8 @@ from service.sync.feeds.values.currencies import CODES
 
 IDS = (
     "id", "record_id", "sku", "item_id", "guid", "offer_id", "unique_id", "product_code", "product_sku", "item_number",
-    "article_number", "artikelnummer", "variant_sku", "item_sku", "merchant_product_id", "aw_product_id", "handle",
+    "article_number", "artikelnummer", "variant_sku", "item_sku", "merchant_product_id", "aw_product_id",
+    "source_product_id", "product_number", "order_number", "internal_variant_id", "handle",
 )  # fmt: skip
 PRODUCT_IDS = ("item_group_id", "product_id", "group_id", "parent_id", "parent_sku", "item_group")
 # The best first: what stands behind is taken only where nothing before it is there.
@@ -19,7 +20,8 @@ PICTURES = (
     "photo",
     "photos", "photo_url", "image[0].url", "image_src", "img", "img_url", "imgurl", "main_image", "main_image_url",
     "base_image", "primary_image", "product_image", "product_image_url", "featured_image", "large_image", "image_file",
-    "merchant_image_url", "aw_image_url", "media_image", "thumbnail", "thumbnail_url", "small_image",
+    "merchant_image_url", "aw_image_url", "media_image", "cover_media_url", "cover_image",
+    "cover_image_url", "imgs", "thumbnail", "thumbnail_url", "small_image",
 )  # fmt: skip
 # `url` is the product's page wherever a feed has a field that is surely a picture's.
 PAGE_OR_PICTURE = "url"
@@ -27,7 +29,8 @@ MORE_PICTURES = (
     "additional_image_link", "additional_image_links", "additional_images", "additional_image", "additional_image_url",
     "additional_image_urls", "more_images", "extra_images", "other_images", "gallery", "gallery_images",
     "media_gallery",
-    "alternate_images", "imgurl_alternative",
+    "alternate_images", "alternate_image", "alternate_image_two", "alternate_image_three", "alternate_image_four",
+    "imgurl_alternative", "media_url", "media_urls",
 )  # fmt: skip
 PRICES = (
     "price", "sale_price", "regular_price", "compare_at_price", "old_price", "list_price", "special_price", "msrp",
