@@ -8,35 +8,29 @@ DataFault: nothing of the tenant is served until somebody has looked at it.
 from __future__ import annotations
 
 import logging
-import re
 import threading
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from index.attributes import check_id
+from index.catalogue.members import Members
+from index.catalogue.snapshots import TenantSnapshots, erased_from
+from index.catalogue.specs import check_description, check_spec
 from index.collection import Collection
-from index.crypto import derive_key
 from index.errors import (
-    AfterimageIndexError,
     CollectionExists,
     CollectionNotFound,
     DataFault,
     InvalidInput,
-    StoreDamaged,
-    WrongKey,
 )
 from index.hot import HotCollections
 from index.kept import KeptSnapshots, check_files, copy_database, number_rows_after, spec_of
-from index.layout import CollectionLayout, TenantLayout, new_uid
+from index.layout import TenantLayout, new_uid
 from index.model import CollectionSpec, PicturePolicy
-from index.pictures import Copies, Dropped, read_copies
-from index.place import Listing, Place
-from index.quota import Allowance, Usage
+from index.pictures import Dropped
 from index.roster import Roster
 from index.schema import MIGRATIONS
-from index.sqlite import DatabaseError, connect, migrate
+from index.sqlite import connect, migrate
 from index.storage.entries import Entry, records_name, told_of
 from index.storage.inspection import file_faults, remarks
 from index.storage.manifest import State, Thing, salt_of
@@ -46,9 +40,6 @@ from index.storage.settling import Settling, remove_collection
 from index.synced import make_directory, sync_directory
 
 _LOG = logging.getLogger(__name__)
-MAX_DIMENSION = 8192
-MAX_DESCRIPTION_BYTES = 1024
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class TenantDirectory:
@@ -58,41 +49,44 @@ class TenantDirectory:
         """Opens, or makes, the tenant's directory. `key` is the tenant's data key, 32 bytes; `shelf`: what keeps the
         collections of a process within their memory; `region`: where the tenant's data must lie. Raises WrongKey or
         DataFault."""
-        self._layout, self._key, self._shelf, self._region = layout, key, shelf or HotCollections(), region
-        self.allowance = Allowance(self._measure)
         self._lock = threading.RLock()
         make_directory(layout.root)
-        self.fault: DataFault | None = None
-        self._manifest = open_manifest(layout, key)
+        self._layout, self._manifest = layout, open_manifest(layout, key)
+        self._members = Members(layout, key, self._manifest, shelf or HotCollections(), region)
+        self.allowance = self._members.allowance
+        self._snapshots = TenantSnapshots(self._members)
         self._roster = Roster(layout.collections, key, self._manifest)
         entries = self._roster.entries()
         things = Settling(layout, self._manifest, entries).run()
         for fault in file_faults(layout, things):
             raise fault
-        self._uids = {e.spec.name: e.uid for e in entries}
-        self._collections = {e.spec.name: self._collection_of(e, things[records_name(e.uid)]) for e in entries}
-        self._finish_policies(things)
+        self._members.fill(entries, things)
         self.remarks = tuple(remarks(layout, things, {e.home: e.uid for e in entries}))
         for remark in self.remarks:
             _LOG.warning("%s", remark)
+
+    @property
+    def fault(self) -> DataFault | None:
+        """What is wrong with the tenant's files; None: nothing is known to be."""
+        return self._members.fault
 
     def create(self, spec: CollectionSpec) -> Collection:
         """Makes a collection. Raises InvalidInput, CollectionExists or QuotaExceeded."""
         check_spec(spec)
         with self._lock:
-            self._check_sound()
-            if spec.name in self._collections:
+            self._members.check_sound()
+            if spec.name in self._members.collections:
                 raise CollectionExists(f"collection {spec.name!r} exists")
-            self.allowance.check_collections(len(self._collections) + 1)
+            self.allowance.check_collections(len(self._members.collections) + 1)
             entry = self._announced(spec)
-            with closing(connect(self._layout.collection(entry.uid).records, self._store_key)) as database:
+            with closing(connect(self._layout.collection(entry.uid).records, self._members.store_key)) as database:
                 migrate(database, MIGRATIONS, "the collection database")
             return self._enter(entry)
 
     def collection(self, name: str) -> Collection:
         """A collection. Raises CollectionNotFound, or DataFault where something is wrong with the tenant's files."""
-        self._check_sound()
-        found = self._collections.get(name)
+        self._members.check_sound()
+        found = self._members.collections.get(name)
         if found is None:
             raise CollectionNotFound(f"no collection {name!r}")
         return found
@@ -100,11 +94,11 @@ class TenantDirectory:
     @property
     def collection_count(self) -> int:
         """How many collections there are."""
-        return len(self._collections)
+        return len(self._members.collections)
 
     def names(self, after: str = "", limit: int = 1000) -> list[str]:
         """Names higher than `after`, in order, at most `limit`."""
-        return sorted(name for name in list(self._collections) if name > after)[:limit]
+        return sorted(name for name in list(self._members.collections) if name > after)[:limit]
 
     def set_policy(self, name: str, policy: PicturePolicy) -> tuple[Collection, Dropped]:
         """Changes what is kept of pictures; what the new policy does not allow is dropped, and the copies in object
@@ -118,21 +112,8 @@ class TenantDirectory:
                 self._roster.change(spec)
                 collection.take_over(spec)
             dropped = collection.pictures.apply(policy)
-            self._note_told(name)
+            self._members.note_told(name)
             return collection, dropped
-
-    def _finish_policies(self, things: Mapping[str, Thing]) -> None:
-        """Applies the policies that were changed, by what the manifest tells, and were not known to be applied."""
-        for name, collection in self._collections.items():
-            told = things[records_name(self._uids[name])].told.get("spec", {}).get("picture_policy")
-            policy = collection.spec.picture_policy
-            if told is None or told == policy.value:
-                continue
-            try:
-                collection.pictures.apply(policy)
-                self._note_told(name)
-            except (OSError, AfterimageIndexError, DatabaseError) as error:
-                _LOG.warning("the change of a picture policy waits for the next start: %s", error)
 
     def deserted(self) -> list[str]:
         """Homes of copies in object storage whose collections are gone: all that lies there is to be deleted."""
@@ -148,7 +129,7 @@ class TenantDirectory:
         """Changes a collection's description, whether it learns, and whether pictures that are cut short are used.
         Raises InvalidInput or CollectionNotFound."""
         if description is not None:
-            _check_description(description)
+            check_description(description)
         with self._lock:
             collection = self.collection(name)
             before = collection.spec
@@ -164,11 +145,7 @@ class TenantDirectory:
     def _change(self, collection: Collection, spec: CollectionSpec) -> None:
         self._roster.change(spec)
         collection.take_over(spec)
-        self._note_told(spec.name)
-
-    def _note_told(self, name: str) -> None:
-        """Notes in the manifest what a collection is now."""
-        self._manifest.note(records_name(self._uids[name]), 0, **told_of(self._entry_of(name)))
+        self._members.note_told(spec.name)
 
     def delete(self, name: str, *, with_kept: bool = False) -> None:
         """Deletes a collection and all its files, for good; `with_kept`: its kept snapshots, too, which are retained
@@ -176,18 +153,18 @@ class TenantDirectory:
         with self._lock:
             collection = self.collection(name)
             if not with_kept and collection.kept.ids():
-                _erased_from(collection)
+                erased_from(collection)
             thing = self._goes(name, with_kept=with_kept)
             self._roster.remove(name, collection.pictures.home if collection.spec.may_have_copies else "")
-            del self._collections[name]
-            self._uids.pop(name)
+            del self._members.collections[name]
+            self._members.uids.pop(name)
             collection.abandon()
             remove_collection(self._layout, self._manifest, thing, None)
             self.allowance.forget()
 
     def _goes(self, name: str, *, with_kept: bool = False) -> Thing:
         """Notes in the manifest that the directory of a collection goes."""
-        entry = self._entry_of(name)
+        entry = self._members.entry_of(name)
         thing = Thing(records_name(entry.uid), State.DELETING, told={**told_of(entry), "with_kept": with_kept})
         self._manifest.put(thing)
         return thing
@@ -195,21 +172,7 @@ class TenantDirectory:
     def kept(self, name: str) -> KeptSnapshots | RetainedSnapshots:
         """The kept snapshots of a collection, or, where it is gone, those that are retained of collections of that
         name. Raises CollectionNotFound where there are neither."""
-        self._check_sound()
-        if name in self._collections:
-            return self._collections[name].kept
-        retained = RetainedSnapshots([self._retained(home) for home in self._homes_retained()], name)
-        if not retained.list():
-            raise CollectionNotFound(f"no collection {name!r}")
-        return retained
-
-    def _homes_retained(self) -> list[str]:
-        return sorted(p.name for p in self._layout.retained.iterdir()) if self._layout.retained.is_dir() else []
-
-    def _retained(self, home: str) -> KeptSnapshots:
-        layout, spec = CollectionLayout(self._layout.retained / home), CollectionSpec("", "", "", 1)
-        listing = Listing(self._manifest, Thing(home), self._stop)
-        return KeptSnapshots(Place(layout, self._key, spec, listing, home=home))
+        return self._snapshots.of(name)
 
     def restore(self, name: str, snapshot_id: str, target: str, *, replacing: bool = False) -> Collection:
         """Makes the collection `target` of a snapshot of collection `name`, under the policy for pictures that that has
@@ -218,16 +181,7 @@ class TenantDirectory:
 
         Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged, CollectionExists, InvalidInput or OSError.
         """
-        source = self._collections.get(name)
-        kept = self.kept(name)
-        snapshot, database = kept.checked(snapshot_id)
-        spec = spec_of(snapshot, target)
-        if source is not None:
-            if _erased_from(source):  # the file that was checked may be another one now
-                snapshot, database = kept.checked(snapshot_id)
-            policy, version = source.spec.picture_policy, source.spec.policy_version
-            spec = replace(spec, picture_policy=policy, policy_version=version, partial=source.spec.partial)
-        return self.adopt_copy(database, spec, replacing=replacing)
+        return self.adopt_copy(*self._snapshots.to_restore(name, snapshot_id, target), replacing=replacing)
 
     def adopt_snapshot(self, folder: Path, key: bytes, target: str) -> Collection:
         """Makes a collection of a snapshot that is of another tenant, or from another machine: `key` is that tenant's
@@ -242,17 +196,17 @@ class TenantDirectory:
         tenant's. Raises CollectionExists, QuotaExceeded, InvalidInput, WrongKey or OSError."""
         check_spec(spec)
         with self._lock:
-            self._check_sound()
-            old = self._collections.get(spec.name)
+            self._members.check_sound()
+            old = self._members.collections.get(spec.name)
             if old is not None and not replacing:
                 raise CollectionExists(f"collection {spec.name!r} exists")
-            self.allowance.check_collections(len(self._collections.keys() | {spec.name}))
+            self.allowance.check_collections(len(self._members.collections.keys() | {spec.name}))
             entry = self._announced(spec, old)
             records = self._layout.collection(entry.uid).records
-            copy_database(database, key or self._key, records, self._key)
+            copy_database(database, key or self._members.key, records, self._members.key)
             if old is not None:  # whose snapshots the new one takes over
-                number_rows_after(records, self._store_key, [self._layout.collection(self._uids[spec.name]).records,
-                                                             *old.kept.databases()])  # fmt: skip
+                before = self._layout.collection(self._members.uids[spec.name]).records
+                number_rows_after(records, self._members.store_key, [before, *old.kept.databases()])
             made = self._enter(entry, old, copied=True)
             self.allowance.forget()
             return made
@@ -264,54 +218,42 @@ class TenantDirectory:
             raise InvalidInput("other", "a collection cannot be exchanged with itself")
         with self._lock:
             first, second = self.collection(one), self.collection(other)
-            uids = self._uids[one], self._uids[other]
+            uids = self._members.uids[one], self._members.uids[other]
             self._roster.rename([(uids[1], one), (uids[0], other)])
-            self._uids[one], self._uids[other] = uids[1], uids[0]
-            self._collections = {**self._collections, one: second, other: first}
+            self._members.uids[one], self._members.uids[other] = uids[1], uids[0]
+            self._members.collections = {**self._members.collections, one: second, other: first}
             first.take_over(replace(first.spec, name=other))
             second.take_over(replace(second.spec, name=one))
             for name in (one, other):
-                self._note_told(name)
-
-    def unsettled(self) -> list[Collection]:
-        """Collections that a crash left open: rows that died may still be in their files."""
-        logs = {name: self._layout.collection(uid).write_ahead_log for name, uid in list(self._uids.items())}
-        return [self._collections[n] for n, log in logs.items() if log.exists() and log.stat().st_size]
+                self._members.note_told(name)
 
     def every(self) -> list[Collection]:
         """All collections."""
-        return list(self._collections.values())
+        return list(self._members.collections.values())
 
     def hot(self) -> list[Collection]:
         """The collections that are in memory now."""
-        return [c for c in list(self._collections.values()) if c.hot.loaded is not None]
+        return self._members.hot()
+
+    def unsettled(self) -> list[Collection]:
+        """Collections that a crash left open: rows that died may still be in their files."""
+        return self._members.unsettled()
 
     def note(self) -> None:
         """Notes in the manifest how far the collections in memory have come. Meant to be called every few seconds."""
-        for collection in self.hot():
-            try:
-                collection.note()
-            except (OSError, AfterimageIndexError) as error:
-                _LOG.warning("the manifest did not hear how far a collection has come: %s", error)
-        self._flush()
+        self._members.note()
 
     def close(self) -> None:
         """Closes all collections, each with a snapshot where it changed."""
         with self._lock:
-            for collection in self._collections.values():
+            for collection in self._members.collections.values():
                 collection.close()
-            self._flush()
-
-    def _flush(self) -> None:
-        try:
-            self._manifest.flush()
-        except (OSError, AfterimageIndexError, DatabaseError) as error:
-            _LOG.warning("the manifest could not be brought up to date: %s", error)
+            self._members.flush()
 
     def abandon(self) -> None:
         """Closes without snapshots, for a tenant whose files are about to be deleted."""
         with self._lock:
-            for collection in self._collections.values():
+            for collection in self._members.collections.values():
                 collection.abandon()
 
     def _announced(self, spec: CollectionSpec, replaced: Collection | None = None) -> Entry:
@@ -327,90 +269,20 @@ class TenantDirectory:
         spec, layout = entry.spec, self._layout.collection(entry.uid)
         sync_directory(layout.root)
         thing = Thing(records_name(entry.uid), State.CREATING, salt_of(layout.records), told=told_of(entry))
-        collection = self._collection_of(entry, thing)
+        collection = self._members.opened(entry, thing)
         with collection.hot:  # that it can be loaded is known before anything is given up for it
             pass
         if copied or spec.picture_policy is not PicturePolicy.DISCARD:
             collection.pictures.apply(spec.picture_policy)
-        before = self._uids.get(spec.name)
+        before = self._members.uids.get(spec.name)
         if replaced is not None:
             replaced.abandon()
         if copied:
-            collection.pictures.settle(self._copies(before, replaced))
+            collection.pictures.settle(self._members.copies(before, replaced))
         gone = self._goes(spec.name) if replaced is not None else None
         self._roster.enter(entry)
-        self._uids[spec.name], self._collections[spec.name] = entry.uid, collection
+        self._members.uids[spec.name], self._members.collections[spec.name] = entry.uid, collection
         self._manifest.later(replace(thing, state=State.PRESENT))
         if gone is not None:
             remove_collection(self._layout, self._manifest, gone, entry.uid)
         return collection
-
-    def _copies(self, uid: str | None, replaced: Collection | None) -> Copies:
-        """The copies of pictures of a collection that is closed."""
-        if uid is None or replaced is None or not replaced.spec.may_have_copies:
-            return Copies()
-        try:
-            with closing(connect(self._layout.collection(uid).records, self._store_key, create=False)) as connection:
-                return read_copies(connection)
-        except (DataFault, StoreDamaged, DatabaseError, WrongKey) as error:
-            _LOG.warning("the copies of pictures of a collection that is damaged are not taken over: %s", error)
-            return Copies()
-
-    def _entry_of(self, name: str) -> Entry:
-        collection = self._collections[name]
-        return Entry(self._uids[name], collection.pictures.home, collection.spec)
-
-    def _collection_of(self, entry: Entry, thing: Thing) -> Collection:
-        layout, owner = self._layout.collection(entry.uid), self._layout.root.name
-        listing = Listing(self._manifest, thing, self._stop)
-        place = Place(layout, self._key, entry.spec, listing, self.allowance, entry.home, owner, self._region)
-        return Collection(place, self._shelf)
-
-    def _stop(self, fault: DataFault) -> None:
-        """Something is wrong with the tenant's files: nothing of it is served any more."""
-        if self.fault is None:
-            self.fault = fault
-            _LOG.error("the tenant is not served: %s", fault)
-
-    def _check_sound(self) -> None:
-        if self.fault is not None:
-            raise self.fault
-
-    @property
-    def _store_key(self) -> bytes:
-        return derive_key(self._key, "collection store")
-
-    def _measure(self) -> Usage:
-        used = Usage()
-        for collection in list(self._collections.values()):
-            try:
-                used = used.plus(collection.usage())
-            except (DataFault, StoreDamaged):
-                continue  # it is reported where it is used
-        return used
-
-
-def _erased_from(source: Collection) -> bool:
-    """Erases what was deleted from a collection from its kept snapshots; False where the collection is so damaged that
-    nobody knows what was deleted from it since the last time. Raises OSError."""
-    try:
-        source.clear_kept()
-        return True
-    except (DataFault, StoreDamaged, DatabaseError) as error:
-        _LOG.warning("kept snapshots do without the latest deletions, since their collection is damaged: %s", error)
-        return False
-
-
-def check_spec(spec: CollectionSpec) -> None:
-    """Raises InvalidInput unless a collection may be like this."""
-    if not _NAME.fullmatch(spec.name):
-        raise InvalidInput("collection.name", f"{spec.name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}")
-    if not 1 <= spec.dimension <= MAX_DIMENSION:
-        raise InvalidInput("dimension", f"dimension {spec.dimension} is not within 1..{MAX_DIMENSION}")
-    check_id("encoder_id", spec.encoder_id)
-    _check_description(spec.description)
-
-
-def _check_description(description: str) -> None:
-    if len(description.encode()) > MAX_DESCRIPTION_BYTES:
-        raise InvalidInput("collection.description", f"the description is longer than {MAX_DESCRIPTION_BYTES} bytes")

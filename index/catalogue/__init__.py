@@ -1,0 +1,1 @@
+"""Which collections a tenant has, and what may be done with them."""
