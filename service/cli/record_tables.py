@@ -23,6 +23,12 @@ _NOT_OF_A_NAME = re.compile(r"[^a-z0-9_]+")
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LONGEST_CELL = 1 << 20
 _PARQUET_MAGIC = b"PAR1"
+_NO_TABLES = (
+    (b"PK\x03\x04", "an Excel workbook or another zip archive; save the table as CSV"),
+    (bytes.fromhex("d0cf11e0a1b11ae1"), "an Excel workbook; save the table as CSV"),
+    (b"\x1f\x8b", "compressed with gzip; unpack it first"),
+    (b"<", "XML or a web page; a table is CSV, JSON or Parquet (for a shop's feed: afterimage sync)"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,9 @@ def read_rows(path: Path) -> list[TableRow]:
         content = path.read_bytes()
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}", code=Exit.USAGE) from error
+    for start, what in _NO_TABLES:
+        if content.removeprefix(codecs.BOM_UTF8).lstrip().startswith(start):
+            raise CommandError(f"{path} is {what}", code=Exit.USAGE)
     if content.startswith(_PARQUET_MAGIC):
         rows = list(_parquet_rows(path))
     else:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from service.cli.attribute_values import attributes_of, column_kind, id_text
 from service.cli.output import CommandError
 from service.cli.pictures import PictureFile, plan_insert, read_table
+from service.cli.record_tables import read_rows
 
 ROWS = 'url,record_id,Farbe\nhttps://a.example/1.jpg,1,grün\nhttps://a.example/1.jpg,2,"rot; blau"\n'
 
@@ -189,3 +190,20 @@ def test_each_type_has_its_answer_as_an_attribute(value: object, made: object) -
 def test_what_is_no_attribute_is_refused_by_name(value: object) -> None:
     with pytest.raises(ValueError, match=r"^colour "):
         attributes_of({"colour": value})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04" + bytes(60), "Excel workbook or another zip archive; save the table as CSV"),
+        (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(60), "Excel workbook; save the table as CSV"),
+        (b"\x1f\x8b\x08" + bytes(60), "gzip; unpack it first"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html></html>", "XML or a web page"),
+    ],
+    ids=["xlsx", "xls", "gzip", "page"],
+)
+def test_a_file_that_is_no_table_is_refused_by_its_name(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "products.csv"
+    path.write_bytes(content)
+    with pytest.raises(CommandError, match=said):
+        read_rows(path)
