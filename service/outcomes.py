@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from index import AfterimageIndexError, Collection
 from service.audit.log import OpenAct
+from service.encoder.manifest import OWN_PREFIX
 from service.engine.engine import Engine
 from service.errors import ServiceError
 from service.sync.ledgers import Ledgers
@@ -87,7 +88,8 @@ class States:
 
     def _training_begun(self, uid: str, act: OpenAct) -> bool:
         made = self._parts.stores.of(uid).trainings()
-        return any(_since(t.created_ms, act) and t.wanted.training_set == act.details["training_set"] for t in made)
+        wanted = (act.details["training_set"], OWN_PREFIX + str(act.details["model"]))
+        return any(_since(t.created_ms, act) and (t.wanted.training_set, t.wanted.model_name) == wanted for t in made)
 
     def _model_there(self, uid: str, act: OpenAct) -> bool:
         return any(m.encoder_id == act.details["model"] for m in self._parts.stores.of(uid).models())
