@@ -96,7 +96,9 @@ def render_reliability() -> str:
     return "\n".join([RELIABILITY_HEAD, ran, "", *table, ""])
 
 
-DOCUMENTS = {"cli.md": render_commands, "reliability.md": render_reliability}
+DOCUMENTS = {"cli.md": render_commands}
+if RELIABILITY_RESULT.exists():
+    DOCUMENTS["reliability.md"] = render_reliability
 
 
 def main() -> int:
