@@ -26,7 +26,7 @@ class Shell:
             capture_output=True,
             text=True,
             env=self.environment,
-            timeout=60,
+            timeout=110,
             stdin=subprocess.DEVNULL,
         )
 

@@ -31,7 +31,7 @@ def settings_in(folder: Path) -> Settings:
 async def in_a_collection_of_the_first_version(folder: Path, emphasis: dict[str, float]) -> list[str]:
     """Inserts five pictures into a collection made before the built-in encoder changed, and searches with the third."""
     settings = settings_in(folder)
-    registry = open_registry(settings)
+    registry = open_registry(settings, create=True)
     engine = engine_of(settings, registry, Metrics(), Allowances(registry.limits, Coordinator("unix:///none").rates))
     await engine.pictures.start("")
     owner = Principal(registry.create_tenant("shop").uid, "key", frozenset(Scope))
