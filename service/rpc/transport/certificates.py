@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 import ssl
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,6 +52,7 @@ class Certificates:
     def __init__(self, files: TlsFiles) -> None:
         """Raises SettingError where a file cannot be used."""
         self._files = files
+        self._lock = threading.Lock()
         try:
             self._stamp, self._read = files.stamp(), _read(files)
         except (OSError, ValueError) as error:
@@ -62,17 +64,18 @@ class Certificates:
         return grpc.dynamic_ssl_server_credentials(self._read.configuration, self._fetch, mutual)
 
     def read_again(self) -> None:
-        """Reads what has changed."""
-        try:
-            stamp = self._files.stamp()
-            if stamp == self._stamp:
-                return
-            self._stamp = stamp  # a fault is told once, not at every connection
-            self._read = _read(self._files)
-        except (OSError, ValueError) as error:
-            _LOG.warning(f"the TLS files cannot be used, those read before stay in force: {error}")
-        else:
-            _LOG.info("the TLS files were read again")
+        """Reads what has changed. Whoever comes while another thread reads waits, and so has what it read."""
+        with self._lock:
+            try:
+                stamp = self._files.stamp()
+                if stamp == self._stamp:
+                    return
+                self._stamp = stamp  # a fault is told once, not at every connection
+                self._read = _read(self._files)
+            except (OSError, ValueError) as error:
+                _LOG.warning(f"the TLS files cannot be used, those read before stay in force: {error}")
+            else:
+                _LOG.info("the TLS files were read again")
 
     def check(self, shown: Sequence[bytes]) -> None:
         """Raises ServiceError (CERTIFICATE_INVALID) where the certificate that a client showed (PEM) was revoked, or
