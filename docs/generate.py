@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from service.cli.main import app
+from service.cli.main import application
 
 FOLDER = Path(__file__).parent
 RELIABILITY_RESULT = FOLDER.parent / "bench" / "results" / "reliability.json"
@@ -77,7 +77,7 @@ def _cell(option: Any) -> str:
 
 def render_commands() -> str:
     """docs/cli.md."""
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(application())
     return HEAD + "\n" + "\n".join(section(name, command) for name, command in commands(root, "afterimage"))
 
 

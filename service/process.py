@@ -63,9 +63,11 @@ def decoder_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def leave_to_stay() -> None:
     """Takes all that there is now out of the garbage collector's sight. It looks through what it sees while every
-    search waits: 60 ms for what the server has imported, each time that enough new objects have come."""
+    search waits: 60 ms for what the server has imported, each time that enough new objects have come. The collector
+    may have been off until now."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def start_again(arguments: Sequence[str], environment: Mapping[str, str]) -> None:

@@ -26,6 +26,7 @@ from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.errors import ServiceError, SettingError
 from service.metrics import Metrics
+from service.process import leave_to_stay
 from service.rpc.worker_client import Eyes, Hosts, RunServer, ServerPlace
 from service.sync.elsewhere import Taken
 from service.sync.worker import SyncWorker
@@ -47,6 +48,7 @@ async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str],
     worker = Worker(settings, place)
     try:
         if await _before(stop_asked, worker.start()):
+            leave_to_stay()
             on_ready(worker.name)
             await stop_asked.wait()
     finally:

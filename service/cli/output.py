@@ -76,13 +76,6 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if stream.isatty() else 200, highlight=False, markup=False)
 
 
-def fail(error: CommandError, *, as_json: bool) -> None:
-    """Says why on stderr and, for scripts, as JSON on stdout."""
-    if as_json:
-        print_json({"error": {"reason": error.reason, "message": str(error)}})
-    print(f"error: {error}", file=sys.stderr)
-
-
 def end_failed(error: CommandError, *, as_json: bool) -> NoReturn:
     """Ends a command whose result is a failure and was printed: for scripts by the exit code alone."""
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +41,7 @@ def worker(
     become_prepared(sys.argv[1:], process_environment(), settings.max_image_pixels)
     forbid_dumps()
 
+    gc.disable()  # until the start is over: what is imported would be looked through again and again
     from service.logs import configure_logs, log_unknown_variables
     from service.rpc.worker_client import ServerPlace
     from service.worker import work

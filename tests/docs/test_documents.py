@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from service.cli.main import app
+from service.cli.main import application
 from service.config import Settings
 from service.coordination import keys
 from service.encoder.manifest import Manifest
@@ -57,7 +57,7 @@ def test_every_command_is_in_the_reference() -> None:
             found += names(child, f"{path} {name}") if hasattr(child, "commands") else [f"{path} {name}"]
         return found
 
-    commands = names(typer.main.get_command(app), "afterimage")
+    commands = names(typer.main.get_command(application()), "afterimage")
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == commands
     for command in commands:
         assert "Example: afterimage" in text.split(f"## {command}\n")[1].split("\n## ")[0], command

@@ -8,13 +8,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from afterimage.client import Client, RetryPolicy
 from service.app import open_registry
 from service.config import load_settings
+from service.process import prepared_environment
 from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.keyring import NewKey
 from service.tenancy.registry import TenantRegistry
@@ -30,6 +31,12 @@ MEASURED = {"AFTERIMAGE_MODEL_THREADS": "0", "AFTERIMAGE_MAX_BATCH_SIZE": "0"}
 def clean_environment() -> dict[str, str]:
     """This process's environment without settings of the service."""
     return {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "_AFTERIMAGE"))}
+
+
+def prepared(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment that a server starts itself again with, so that it needs not: a second of one core."""
+    pixels = environment.get("AFTERIMAGE_MAX_IMAGE_PIXELS", load_settings({}).settings.max_image_pixels)
+    return prepared_environment(environment, int(pixels)) or dict(environment)
 
 
 _running: list[subprocess.Popen[str]] = []
@@ -110,15 +117,19 @@ class Server:
         self.process.wait()
 
 
-def start_server(folder: Path, *flags: str, environment: dict[str, str] | None = None) -> Server:
-    """Starts a server on `folder`/data and waits until it is ready."""
+def start_server(
+    folder: Path, *flags: str, environment: dict[str, str] | None = None, start_twice: bool = False
+) -> Server:
+    """Starts a server on `folder`/data and waits until it is ready. start_twice: with the environment as it is, as an
+    operator does, so that it starts itself again with another one."""
+    variables = {**clean_environment(), **NOT_MEASURED, **(environment or {})}
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.log").open("a") as log:
         process = subprocess.Popen(
             [*COMMAND, "serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0",
              "--http", "127.0.0.1:0", *flags],
             stdout=subprocess.PIPE, stderr=log, text=True,
-            env={**clean_environment(), **NOT_MEASURED, **(environment or {})},
+            env=variables if start_twice else prepared(variables),
         )  # fmt: skip
     adopt(process)
     assert process.stdout is not None

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.server import COMMAND, NOT_MEASURED, Server, adopt, clean_environment
+from tests.support.server import COMMAND, NOT_MEASURED, Server, adopt, clean_environment, prepared
 from tests.support.shop import FETCHING
 
 SECRET = {"AFTERIMAGE_WORKER_SECRET": "s" * 32}
@@ -19,7 +19,7 @@ def start_worker(
     process = subprocess.Popen(
         [*COMMAND, "worker", "--server", server.target, "--redis-url", redis_url, *flags],
         stdout=subprocess.PIPE, stderr=(server.folder / "worker.log").open("a"), text=True,
-        env={**clean_environment(), **NOT_MEASURED, **SECRET, **environment},
+        env=prepared({**clean_environment(), **NOT_MEASURED, **SECRET, **environment}),
     )  # fmt: skip
     adopt(process)
     assert process.stdout is not None
