@@ -74,16 +74,12 @@ from index.source_records import SourceRecords
 from index.tenant import TenantDirectory
 
 __all__ = [
-    "UNLIMITED_BYTES",
-    "AfterimageIndexError", "AnswerTooLarge", "AttributeValue", "Collection", "CollectionExists", "CollectionNotFound",
-    "CollectionSpec", "CollectionStats", "DataDirectory", "DataFault", "DigestMoved", "DirectoryLock",
-    "DirectoryLocked",
-    "Facet", "Failure", "FilterHints", "FilterSyntaxError", "Hit", "HotCollections", "InvalidInput", "KeptPicture",
-    "KeptSnapshot",
-    "Mark", "Origin", "Outcome", "OutcomeUnknown", "Path", "PicturePolicy", "Quota", "QuotaExceeded", "RecordExists",
-    "RecordNotFound", "RecordPage", "RecordPatch", "RecordWrite", "Region", "SearchAnswer", "SearchQuery",
-    "SnapshotDamaged",
-    "SnapshotNotFound", "SourceBatch", "SourceMark", "SourceRecords", "StaleEpoch", "StoreDamaged", "StoreUnavailable",
-    "StoredRecord", "TenantDirectory", "UnsupportedFormat", "Usage", "Vector", "WriteResult", "WrongKey",
-    "filter_fields",
+    "UNLIMITED_BYTES", "AfterimageIndexError", "AnswerTooLarge", "AttributeValue", "Collection", "CollectionExists",
+    "CollectionNotFound", "CollectionSpec", "CollectionStats", "DataDirectory", "DataFault", "DigestMoved",
+    "DirectoryLock", "DirectoryLocked", "Facet", "Failure", "FilterHints", "FilterSyntaxError", "Hit", "HotCollections",
+    "InvalidInput", "KeptPicture", "KeptSnapshot", "Mark", "Origin", "Outcome", "OutcomeUnknown", "Path",
+    "PicturePolicy", "Quota", "QuotaExceeded", "RecordExists", "RecordNotFound", "RecordPage", "RecordPatch",
+    "RecordWrite", "Region", "SearchAnswer", "SearchQuery", "SnapshotDamaged", "SnapshotNotFound", "SourceBatch",
+    "SourceMark", "SourceRecords", "StaleEpoch", "StoreDamaged", "StoreUnavailable", "StoredRecord", "TenantDirectory",
+    "UnsupportedFormat", "Usage", "Vector", "WriteResult", "WrongKey", "filter_fields",
 ]  # fmt: skip

@@ -24,7 +24,7 @@ def test_the_client_distribution_depends_on_grpcio_and_protobuf_alone() -> None:
 
 @pytest.mark.parametrize("module", [index, afterimage.client], ids=lambda m: m.__name__)
 def test_a_package_exports_what_it_says_and_says_what_it_exports(module: ModuleType) -> None:
-    assert sorted(module.__all__) == module.__all__
+    assert sorted(module.__all__, key=lambda name: (not name.isupper(), name)) == module.__all__  # constants first
     for name in module.__all__:
         assert getattr(module, name) is not None
     imported = {n for n, v in vars(module).items() if not n.startswith("_") and not isinstance(v, ModuleType)}

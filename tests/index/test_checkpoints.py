@@ -54,7 +54,7 @@ def test_a_log_that_cannot_be_moved_is_kept_and_moved_later(tmp_path: Path, capl
     tenant = directory(tmp_path)
     collection = tenant.create(SPEC)
     checkpoints = _checkpoints(collection)
-    database, checkpoints._path = checkpoints._path, tmp_path / "nowhere" / "records.db"
+    database, checkpoints.path = checkpoints.path, tmp_path / "nowhere" / "records.db"
     size = database.stat().st_size
     with caplog.at_level(logging.WARNING):
         collection.upsert([record(n) for n in range(MANY)])
@@ -62,7 +62,7 @@ def test_a_log_that_cannot_be_moved_is_kept_and_moved_later(tmp_path: Path, capl
     assert "could not be moved" in caplog.text
     assert database.stat().st_size == size
     assert ids(collection, SearchQuery(vector(7), k=1)) == ["7"]
-    checkpoints._path = database
+    checkpoints.path = database
     collection.upsert([record(MANY + n) for n in range(MANY)])
     checkpoints._running.join()
     assert database.stat().st_size > size

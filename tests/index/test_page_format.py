@@ -93,7 +93,7 @@ def test_an_older_collection_is_used_kept_and_restored_as_it_is(older: TenantDir
     assert list(collection.problems()) == []
     older.close()
     key = derive_key(KEY, "collection store")
-    formats = [format_of(path, key).size for path in tmp_path.rglob("records.db")]
+    formats = [format_of(path, key).size for path in tmp_path.rglob("records*.db")]
     assert sorted(formats) == [OLDEST.size, OLDEST.size, OLDEST.size, NEWEST.size]  # the copies are as they are
     reopened = directory(tmp_path).collection("things")
     assert reopened.count() == 40
