@@ -82,7 +82,8 @@ class Reading:
         searched, dropped = self._excluding(allowed, query.exclude_record_ids)
         compared = frame.query(vector, own_record=query.own_record) if frame is not None and learned else vector
         asked = Asked(
-            compared, vector, searched, dropped, query.exact, check.effort, query.by_distance, query.composed
+            compared, vector, searched, dropped, query.exact, check.effort, query.by_distance, query.composed,
+            query.scale,
         )  # fmt: skip
         window = Window(query.k, query.offset, query.max_distance)
         if query.group_by_product:

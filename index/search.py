@@ -19,18 +19,19 @@ from index.faiss_index import RowNumbers, Scores
 from index.model import Path
 from index.planner import FREE_REACH, MOST_REACH, Plan, exactly, plan
 from index.query.by_distance import nearest_by_distance
+from index.query.told import told_scores
 from index.ways import THROUGH_BASE, Asked, along
 
 _BEYOND = 16
 _MORE = 4  # times as many are looked for where too many were too far
-_ONE, _NONE, _TWO = np.array(1, np.float32), np.array(0, np.float32), np.array(2, np.float32)  # need no conversion
+_ONE = np.array(1, np.float32)  # needs no conversion
 # Results that are looked for at once, so that pages of one query fit together.
 _STEPS = (FREE_REACH, 48, 128, 512, MOST_REACH)
 _LIKE_ROWS = frozenset({Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})  # ways for queries like the rows
 
 
 class Ranked(NamedTuple):
-    """Slots and their cosine distances, nearest first, and the way that they were found."""
+    """Slots and the distances that are told of them, nearest first, and the way that they were found."""
 
     slots: RowNumbers
     distances: Scores
@@ -101,7 +102,7 @@ def orders_by_distance(asked: Asked) -> bool:
 
 
 def distances_of(asked: Asked, found: Ordered) -> Scores:
-    """The cosine distances of what was found, 0 to 2."""
+    """The distances that are told of what was found, 0 to 2."""
     if not orders_by_distance(asked):
         return asked.allowed.view.distances(asked.original, found.slots)
     return np.asarray(np.subtract(_ONE, found.scores), np.float32)
@@ -113,10 +114,7 @@ def as_told(asked: Asked, scores: Scores) -> Scores:
     first."""
     if not orders_by_distance(asked):
         return scores
-    distances = np.subtract(_ONE, scores)
-    if len(distances) and (distances[0] < 0 or distances[-1] > 2):
-        distances = np.clip(distances, _NONE, _TWO)
-    return np.asarray(np.subtract(_ONE, distances), np.float32)
+    return told_scores(scores, asked.scale)
 
 
 def ordered(asked: Asked, k: int) -> Ordered:

@@ -23,6 +23,7 @@ class Asked(NamedTuple):
     what is found, cheaper for a few than not allowing them. exact: compare each row. effort: multiplies what the base's
     measurement asks for. by_distance: in the order of the encoder's own distances although rows are compared otherwise.
     unlike: the query is unlike the rows, so that graph and clusters, which are made for queries like them, find less.
+    scale: cosines are multiplied by it before a distance is told.
     """
 
     vector: Vector
@@ -33,6 +34,7 @@ class Asked(NamedTuple):
     effort: float = 1.0
     by_distance: bool = False
     unlike: bool = False
+    scale: float = 1.0
 
 
 def along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores, Path]:

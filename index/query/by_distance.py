@@ -13,6 +13,7 @@ import numpy as np
 from index.faiss_index import RowNumbers, Scores
 from index.model import Path
 from index.planner import exactly
+from index.query.told import told_scores
 from index.ways import Asked, compared_all
 
 _CANDIDATES, _LEAST_CANDIDATES, _MORE = 4, 256, 8
@@ -20,7 +21,8 @@ _ROUNDING = 1e-6
 
 
 def nearest_by_distance(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:
-    """The `k` allowed slots with the highest cosines, equal ones in order of insertion; their cosines; the way."""
+    """The `k` allowed slots with the least distances, equal ones in order of insertion; scores, of which 1 minus one
+    is the distance; the way."""
     allowed = asked.allowed
     view = allowed.view
     if not allowed.count or view.frame is None:
@@ -32,10 +34,11 @@ def nearest_by_distance(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]
     while True:
         slots, own = compared_all(way, asked, reach)
         cosines = np.asarray(view.lengths[slots] * own + common, np.float32)
-        cosines = 1 - np.clip(1 - cosines, 0, 2)  # as exact as the distances that are told
-        order = np.lexsort((slots, -cosines))[:k]
+        best_first = np.argsort(-cosines)
+        slots, scores = slots[best_first], told_scores(cosines[best_first], asked.scale)
+        order = np.lexsort((slots, -scores))[:k]
         last = float(own[-1])
-        most_left = last * (longest if last > 0 else shortest) + float(common) + _ROUNDING
-        if len(slots) >= allowed.count or float(cosines[order[-1]]) > most_left:
-            return slots[order], cosines[order], way.path
+        most_left = np.array([last * (longest if last > 0 else shortest) + float(common) + _ROUNDING])
+        if len(slots) >= allowed.count or scores[order[-1]] > told_scores(most_left, asked.scale)[0]:
+            return slots[order], scores[order], way.path
         reach *= _MORE

@@ -26,14 +26,10 @@ MAX_EMPHASIS = 100.0
 
 @dataclass(frozen=True)
 class EmphasisedQuery:
-    """What to search with. `scale`: the weighted cosine is this many times the cosine that the index finds."""
+    """What to search with. `scale`: the weighted cosine is this many times the cosine with `vector`."""
 
     vector: Vector
     scale: float = 1.0
-
-    def distance(self, found: float) -> float:
-        """The weighted cosine distance for a distance that the index gives."""
-        return found if self.scale == 1.0 else min(2.0, max(0.0, 1.0 - self.scale * (1.0 - found)))
 
 
 def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> EmphasisedQuery:

@@ -12,7 +12,7 @@ import numpy as np
 from index import UNLIMITED_BYTES, Collection, Hit, Region, SearchAnswer, SearchQuery, Vector
 from index.checks import normalised
 from service.encoder.manifest import ScoreSpec
-from service.engine.emphasis import EmphasisedQuery, emphasised
+from service.engine.emphasis import emphasised
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.pictures import Encoded, PictureSource
@@ -93,7 +93,7 @@ class Query:
             filter=wanted.filter,
             group_by_product=wanted.group_by_product,
             group_size=wanted.group_size,
-            max_distance=farthest(wanted, score, asked),
+            max_distance=farthest(wanted, score),
             exclude_record_ids=wanted.exclude_record_ids | {t.record_id for t in wanted.terms if t.record_id},
             include_vectors=wanted.include_vectors,
             exact=wanted.exact,
@@ -101,6 +101,7 @@ class Query:
             own_record=all(t.record_id for t in wanted.terms),
             by_distance=bool(wanted.emphasis),
             composed=len(wanted.terms) > 1 or bool(wanted.emphasis),
+            scale=asked.scale,
             max_bytes=wanted.max_bytes,
         )
         with translated_errors():
@@ -108,7 +109,7 @@ class Query:
         regions = tuple(t.picture.region if t.picture else None for t in wanted.terms)
         spec, notes = collection.spec, tuple(note for term in terms for note in term.notes)
         return SearchOutput(
-            _rescaled(answer, asked), score, spec.encoder_id, spec.encoder_fingerprint, regions, notes,
+            answer, score, spec.encoder_id, spec.encoder_fingerprint, regions, notes,
             encoded - started, time.perf_counter() - encoded,
         )  # fmt: skip
 
@@ -162,16 +163,9 @@ def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
     return (total / norm).astype(np.float32)
 
 
-def _rescaled(answer: SearchAnswer, asked: EmphasisedQuery) -> SearchAnswer:
-    if asked.scale == 1.0:
-        return answer
-    groups = tuple(tuple(h._replace(distance=asked.distance(h.distance)) for h in group) for group in answer.groups)
-    return answer._replace(groups=groups)
-
-
-def farthest(wanted: SearchInput, score: ScoreSpec, asked: EmphasisedQuery) -> float | None:
-    """The largest distance in the index whose hit may be shown, of all that single precision has: a hit is within both
-    limits as its answer tells distance and score, in single precision too. None where nothing is too far; below 0 where
+def farthest(wanted: SearchInput, score: ScoreSpec) -> float | None:
+    """The largest distance of a hit that may be shown, of all that single precision has: a hit is within both limits
+    as its answer tells distance and score, in single precision too. None where nothing is too far; below 0 where
     everything is."""
     if wanted.max_distance is None and wanted.min_score is None:
         return None
@@ -180,9 +174,8 @@ def farthest(wanted: SearchInput, score: ScoreSpec, asked: EmphasisedQuery) -> f
         np.float32(wanted.min_score or 0),
     )
 
-    def is_shown(found: np.float32) -> bool:
-        distance = asked.distance(float(found))
-        return bool(np.float32(distance) <= most and np.float32(score.score(distance)) >= least)
+    def is_shown(distance: np.float32) -> bool:
+        return bool(distance <= most and np.float32(score.score(float(distance))) >= least)
 
     # The larger a number that is not negative, the larger its bits, read as an integer.
     low, high = -1, int(np.float32(2.0).view(np.int32))

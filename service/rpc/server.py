@@ -162,6 +162,5 @@ class RpcServer:
             if self._certificates is None:
                 return self._server.add_insecure_port(address)
             return self._server.add_secure_port(address, self._certificates.credentials())
-        except RuntimeError:
-            message = f"listen: cannot bind {address}; is the port in use, or the certificate malformed?"
-            raise SettingError(message) from None
+        except RuntimeError as error:
+            raise SettingError(f"listen: {address} cannot be bound: {error}") from None

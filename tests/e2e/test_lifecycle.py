@@ -104,7 +104,8 @@ def test_a_port_in_use_stops_the_start_with_its_name(server: Server, tmp_path: P
         capture_output=True, text=True, env=clean_environment(), timeout=60,
     )  # fmt: skip
     assert done.returncode == 1
-    assert f"cannot bind {server.target}" in done.stderr
+    assert f"listen: {server.target} is in use by another process" in done.stderr
+    assert not (tmp_path / "d").exists()
 
 
 def test_the_process_runs_under_the_settings_that_overwrite_freed_memory(server: Server) -> None:

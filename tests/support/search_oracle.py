@@ -203,6 +203,13 @@ class Oracle:
                     yield f"score {hit.score} at distance {hit.distance}"
                 if request.group_by and hit.product_id != group.product_id:
                     yield "a hit of another product"
+        if self.learned is None or request.emphasis:
+            told = [
+                [(h.distance, row) for h, row in zip(g.hits, m, strict=True)]
+                for g, m in zip(groups, found, strict=True)
+            ]
+            if any(pairs != sorted(pairs) for pairs in ([g[0] for g in told], *told)):
+                yield f"equal distances not in the order of their last write: {told}"
         firsts = [expected.keys[g[0]] for g in found if g and g[0] >= 0]
         orders = [firsts, *([expected.keys[r] for r in g if r >= 0] for g in found)]
         if any(a > b + expected.tolerance for keys in orders for a, b in pairwise(keys)):

@@ -4,7 +4,9 @@ dict of what it must hold."""
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterimage.v1 import search_service_pb2 as pb
+from afterimage.v1 import types_pb2 as types_pb
 from index import Collection, PicturePolicy, RecordPatch, RecordWrite
 from index.learning import Frame
 from service.app import engine_of, open_registry
@@ -31,14 +34,27 @@ from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
 from tests.support.collections import loaded
 from tests.support.filters import Predicate, random_attributes, random_filter
-from tests.support.pictures import png
+from tests.support.pictures import encode, noise, png
 from tests.support.search_oracle import Asked, Held, Learned, Oracle
+from tests.support.shop import Shop
 
-_PICTURES = 4
+_PICTURES = 6
+_DONORS = 6  # records that share a block with many others
+_SIDES = ("left", "top", "right", "bottom")
 _CLUSTERS = 40
 _LARGEST_ANSWER = 20 << 20
 _EXACT = (pb.SEARCH_PATH_EMPTY, pb.SEARCH_PATH_EXACT, pb.SEARCH_PATH_EXACT_FILTERED)
 _NOWHERE = "redis://127.0.0.1:1"  # never spoken to: no tenant here has a limit
+
+
+@dataclass(frozen=True)
+class SearchedPicture:
+    """A picture to search with, or the part of it that a region covers, and its vector."""
+
+    image: bytes
+    url: str
+    region: tuple[float, float, float, float] | None
+    vector: NDArray[np.float32]
 
 
 @dataclass
@@ -51,6 +67,15 @@ class Kinds:
         """Counts a request under each kind that it is of."""
         for kind in kinds_of(request):
             self.shares.setdefault(kind, []).append(share)
+
+    def join(self, others: Kinds) -> None:
+        """Counts what another run counted."""
+        for kind, shares in others.shares.items():
+            self.shares.setdefault(kind, []).extend(shares)
+
+    def missing(self, share: float, *, of_at_least: int = 1) -> list[str]:
+        """Kinds of which too little was found, by their mean; those with few requests are left out."""
+        return [k for k, s in self.shares.items() if len(s) >= of_at_least and np.mean(s) < share]
 
     def table(self) -> str:
         """A line for each kind: requests, and the mean share."""
@@ -71,9 +96,13 @@ def kinds_of(request: pb.SearchRequest) -> list[str]:
         "filter": bool(request.filter),
         "group": bool(request.group_by),
         "offset": request.offset > 0,
+        "offset 60 and more": request.offset >= 60,
         "exclude": bool(request.exclude_record_ids),
         "max_distance": request.HasField("max_distance"),
         "min_score": request.HasField("min_score"),
+        "picture": any(t.image or t.url for t in request.query),
+        "picture by url": any(t.url for t in request.query),
+        "region": any(t.HasField("region") for t in request.query),
     }
     return ["all", *(kind for kind, holds in kinds.items() if holds)]
 
@@ -85,8 +114,10 @@ class SearchShop:
         self.chance, self.numbers = random.Random(seed), np.random.default_rng(seed)
         self._settings = Settings(
             data_dir=folder / "data", master_key_file=folder / "key", model_threads=1, max_batch_size=8,
-            decode_processes=1,
+            decode_processes=1, fetch_networks=("127.0.0.1/32",), fetch_rate_per_host=1000.0,
         )  # fmt: skip
+        self._ends, self._host = ExitStack(), Shop()
+        self._ends.enter_context(self._host.running())
         self.held: dict[str, Held] = {}
         self._written = 0
         self._tenant = ""
@@ -97,7 +128,7 @@ class SearchShop:
         blocks = self.manifest.output.blocks
         self._centers = [self.numbers.standard_normal((_CLUSTERS, b.size)) for b in blocks]
         self._common = [0.5 * self.numbers.standard_normal(b.size) for b in blocks]
-        self._pictures = [(png(n), self._run(self._vector(png(n)))) for n in range(_PICTURES)]
+        self._pictures = [self._picture(number) for number in range(_PICTURES)]
         self.filters: list[tuple[str, Predicate]] = []
 
     def _start(self) -> None:
@@ -114,6 +145,24 @@ class SearchShop:
     async def _made(self) -> Collection:
         wanted = NewCollection("c", "builtin", "", True, PicturePolicy.DISCARD)
         return await self.engine.create_collection(self.principal, wanted)
+
+    def _picture(self, number: int) -> SearchedPicture:
+        """Every second one with a region, whose vector is that of what another library cuts out."""
+        whole, image, region = noise(number), png(number), None
+        self._host.pictures[f"/{number}.png"] = image
+        part = whole
+        if number % 2:
+            left, top = self.chance.uniform(0, 0.6), self.chance.uniform(0, 0.6)
+            sides = (left, top, self.chance.uniform(left + 0.2, 1), self.chance.uniform(top + 0.2, 1))
+            region = tuple(float(np.float32(side)) for side in sides)  # as it travels
+            width, height = whole.size
+            part = whole.crop((
+                int(region[0] * width), int(region[1] * height),
+                math.ceil(region[2] * width), math.ceil(region[3] * height),
+            ))  # fmt: skip
+        return SearchedPicture(
+            image, f"{self._host.address}/{number}.png", region, self._run(self._vector(encode(part)))
+        )  # fmt: skip
 
     async def _vector(self, image: bytes) -> NDArray[np.float32]:
         request = pb.EncodeRequest(pictures=[pb.PictureInput(image=image)])
@@ -142,17 +191,31 @@ class SearchShop:
         whole = np.concatenate(parts)
         return np.asarray(whole / np.linalg.norm(whole), np.float32)
 
+    def _given(self, known: list[Held]) -> NDArray[np.float32]:
+        """A vector for a record: mostly a new one; some are another record's, in whole or in one block."""
+        kind = self.chance.random() if known else 1.0
+        if kind < 0.06:
+            return self.chance.choice(known).vector
+        made = self.vector()
+        if kind < 0.2:
+            block = self.chance.randrange(len(self.manifest.output.blocks))
+            start = sum(b.size for b in self.manifest.output.blocks[:block])
+            end = start + self.manifest.output.blocks[block].size
+            made[start:end] = self.chance.choice(known[:_DONORS]).vector[start:end]
+        return made
+
     def upsert(self, names: list[str]) -> None:
-        """Writes records: most with a new vector, some with one that another has."""
+        """Writes records."""
         writes = []
+        known = list(self.held.values())
         for name in names:
-            known = list(self.held.values())
-            given = self.chance.choice(known).vector if known and self.chance.random() < 0.06 else self.vector()
+            given = self._given(known)
             product = f"p{self.chance.randrange(60)}" if self.chance.random() < 0.8 else ""
             attributes = random_attributes(self.chance)
             writes.append(RecordWrite(name, given, product, attributes))
             self._written += 1
             self.held[name] = Held(given, product, attributes, self._written)
+            known.append(self.held[name])
         for start in range(0, len(writes), 500):
             assert all(r.error is None for r in self.collection.upsert(writes[start : start + 500]))
         for name, record in self.collection.get(names, vectors=True).items():  # rounded as it was stored
@@ -238,7 +301,7 @@ class SearchShop:
         if chance.random() < 0.15:
             request.min_score = chance.choice([0.0, 0.01, 0.2, 0.6, 1.0])
         if chance.random() < 0.2:
-            request.emphasis["shape"] = chance.choice([0.0, 0.3, 1.0, 4.0])
+            request.emphasis["shape"] = chance.choice([0.0, 0.0, 0.3, 1.0, 4.0])
             if chance.random() < 0.5:
                 request.emphasis["colour"] = chance.choice([0.5, 1.0, 6.0])
         if chance.random() < 0.15:
@@ -248,16 +311,24 @@ class SearchShop:
 
     def _term(self, term: pb.QueryTerm, named: set[str]) -> NDArray[np.float32]:
         kind = self.chance.random()
-        if kind < 0.02:
-            image, vector = self.chance.choice(self._pictures)
-            term.image = image
-            return vector
+        if kind < 0.03:
+            picture = self.chance.choice(self._pictures)
+            if self.chance.random() < 0.5:
+                term.image = picture.image
+            else:
+                term.url = picture.url
+            if picture.region is not None:
+                term.region.CopyFrom(types_pb.Region(**dict(zip(_SIDES, picture.region, strict=True))))
+            return picture.vector
         if kind < 0.35:
             name = self.chance.choice(list(self.held))
             term.record_id = name
             named.add(name)
             return self.held[name].vector
-        vector = self.chance.choice(list(self.held.values())).vector if kind < 0.5 else self.vector()
+        known = list(self.held.values())
+        if kind < 0.4:
+            known = known[:_DONORS]
+        vector = self.chance.choice(known).vector if kind < 0.55 else self.vector()
         if kind > 0.95:
             vector = np.asarray(self.numbers.standard_normal(len(vector)), np.float32)
         term.vector = from_vector(vector)
@@ -287,8 +358,10 @@ class SearchShop:
         """Ends the threads and closes the files."""
         self._stop()
         self._loop.close()
+        self._ends.close()
 
     def _stop(self) -> None:
+        self._run(self.engine.sources.close())
         self._run(self.engine.pictures.close())
         self.engine.spaces.close()
         self.engine.workers.close()

@@ -1,0 +1,63 @@
+"""Whether the ports that a server is to listen on are free, before it makes anything."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from service.config import split_address
+from service.errors import SettingError
+
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_Place = tuple[socket.AddressFamily, tuple[object, ...]]
+
+
+def check_free(addresses: Mapping[str, str]) -> None:
+    """Tries to bind all addresses at once: HOST:PORT by the name of the setting; empty ones are left out. Raises
+    SettingError."""
+    taken: dict[_Place, str] = {}
+    with ExitStack() as sockets:
+        for setting, address in addresses.items():
+            places = _resolved(setting, address) if address else set()
+            for place in places & taken.keys():
+                raise SettingError(f"{setting}: {address} is the address of `{taken[place]}` too; give another port")
+            errors = [error for place in places if (error := _bound(place, sockets)) is not None]
+            for error in errors:
+                if error.errno not in _ABSENT or len(errors) == len(places):
+                    raise SettingError(f"{setting}: {address} {_said(error, setting)}")
+            taken |= {place: setting for place in places if place[1][1]}  # port 0 takes any
+
+
+def _resolved(setting: str, address: str) -> set[_Place]:
+    host, port = split_address(address, setting)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise SettingError(f"{setting}: the host {host!r} is not known: {error}") from None
+    return {(family, place) for family, _, _, _, place in found}
+
+
+def _bound(place: _Place, sockets: ExitStack) -> OSError | None:
+    family, address = place
+    try:
+        tried = sockets.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        if family == socket.AF_INET6:
+            tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended do not count
+        tried.bind(address)
+        tried.listen(1)
+    except OSError as error:
+        return error
+    return None
+
+
+def _said(error: OSError, setting: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"is in use by another process; end that one, or give another port with --{setting}"
+    if error.errno == errno.EACCES:
+        return f"may not be bound by this user; give a port above 1023 with --{setting}"
+    if error.errno in _ABSENT:
+        return f"is no address of this machine; give another with --{setting}"
+    return f"cannot be bound: {error.strerror}"
