@@ -106,7 +106,7 @@ def show(client: Client, run_id: str, json: JsonFlag = False) -> None:
         print_json(asdict(run))
         return
     _show_plan(run)
-    print(_sentence(run))
+    _show_end(run)
 
 
 @sync.command("approve")
@@ -132,7 +132,7 @@ def cancel(client: Client, run_id: str, json: JsonFlag = False) -> None:
     run = client.cancel_run(run_id)
     if not run.ended:
         run = followed(client, run, as_json=json)
-    print_json(asdict(run)) if json else print(_sentence(run))
+    print_json(asdict(run)) if json else _show_end(run)
 
 
 @sync.command("undo")
@@ -227,7 +227,7 @@ def _report(run: Run, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(run))
     elif run.state != "planned" and (run.succeeded or not run.ended):
-        print(_sentence(run))
+        _show_end(run)
     if run.state == "succeeded_with_errors":
         raise typer.Exit(Exit.SOME_RECORDS_FAILED)
     if run.state == "awaiting_approval":
@@ -239,6 +239,12 @@ def _report(run: Run, *, as_json: bool) -> None:
         done = f" ({counts})" if (counts := _counts(run)) else ""
         message = f"run {run.run_id} {run.state}{f': {run.message}' if run.message else ''}{done}"
         end_failed(CommandError(message, reason=run.reason or run.state.upper()), as_json=as_json)
+
+
+def _show_end(run: Run) -> None:
+    print(_sentence(run))
+    for note in run.notes:
+        print(f"note: {note.picture_count} of the pictures with {note.reason}: {note.message}")
 
 
 def _sentence(run: Run) -> str:

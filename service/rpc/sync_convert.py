@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from afterimage.v1 import sync_service_pb2 as pb
 from index import Failure
 from index.attributes import attributes_to_json
+from service.intake.notes import Note
 from service.rpc.convert import invalid, timestamp
 from service.sync.feeds.model import AttributeField, FeedFormat, FeedOptions, FieldMapping, FieldType, Item
 from service.sync.feeds.preview import Preview
@@ -72,6 +73,7 @@ def to_run(run: Run, progress: Mapping[str, Any] | None = None) -> pb.Run:
         created_count=counts.created, updated_count=counts.updated, unchanged_count=counts.unchanged,
         deleted_count=counts.deleted, failed_count=counts.failed, encoded_count=counts.encoded,
         create_time=_time(run.created_ms), start_time=_time(run.started_ms), end_time=_time(run.ended_ms),
+        notes=[_note_count(reason, count) for reason, count in counts.notes.items()],
     )  # fmt: skip
     if progress:
         message.progress.CopyFrom(
@@ -81,6 +83,11 @@ def to_run(run: Run, progress: Mapping[str, Any] | None = None) -> pb.Run:
             )
         )  # fmt: skip
     return message
+
+
+def _note_count(reason: str, count: int) -> pb.PictureNoteCount:
+    message = Note[reason].value if reason in Note.__members__ else ""  # a newer version may have counted it
+    return pb.PictureNoteCount(reason=reason, message=message, picture_count=count)
 
 
 def to_item(item: Item) -> pb.FeedItem:

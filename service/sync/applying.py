@@ -26,10 +26,11 @@ from service.engine.engine import Engine
 from service.engine.faults import as_service_error
 from service.engine.looking import Looking
 from service.engine.pictures import PictureSource
-from service.engine.renewal import Known, Renewal
+from service.engine.renewal import Known, Renewal, Renewed
 from service.errors import Code, Reason, ServiceError, release_frames
+from service.intake.notes import Note
 from service.sync.feed_files import FeedFiles, is_file
-from service.sync.model import Counts
+from service.sync.model import Counts, counts_of_notes
 from service.sync.planning import IDLE, Action, Step
 from service.sync.staging import Staged
 
@@ -64,11 +65,12 @@ class Job:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of one record: something to store, or why not."""
+    """What came of one record: something to store, with what there is to say about its picture, or why not."""
 
     row: Staged
     write: RecordWrite | None
     error: ServiceError | None = None
+    notes: tuple[Note, ...] = ()
 
 
 class Applier:
@@ -78,7 +80,7 @@ class Applier:
         """`looking`: who looks at the pictures, but for the operator's files, which only this machine has."""
         self._engine, self._job = engine, job
         self._here, self._renewal = Renewal(engine), Renewal(engine, looking)
-        self.counts = Counts(**job.collection.sourced.counts(job.run_id))
+        self.counts = Counts.stored(job.collection.sourced.counts(job.run_id))
         self._tasks: set[asyncio.Task[_Outcome]] = set()
         self._ready: list[_Outcome] = []
         self._flushed = time.monotonic()
@@ -135,7 +137,8 @@ class Applier:
         while True:
             try:
                 with about(record_id=row.record_id):
-                    return _Outcome(row, await self._with_picture(write, row, known))
+                    renewed = await self._with_picture(write, row, known)
+                return _Outcome(row, renewed.write, notes=renewed.notes)
             except Exception as error:
                 with about(record_id=row.record_id):
                     failure = as_service_error(error)
@@ -148,14 +151,14 @@ class Applier:
             jitter = random.uniform(0, min(_LONGEST_WAIT_S, 2.0**tried))  # noqa: S311 - spreads load
             await asyncio.sleep(max(failure.retry_delay_s or 0.0, jitter))
 
-    async def _with_picture(self, write: RecordWrite, row: Staged, known: Known) -> RecordWrite:
+    async def _with_picture(self, write: RecordWrite, row: Staged, known: Known) -> Renewed:
         job, source = self._job, PictureSource(url=row.url)
         on_disk = job.from_disk and is_file(row.url)
         if on_disk:
             source = PictureSource(image=await self._engine.workers.read(job.files.picture, row.url))
         renewal = self._here if on_disk else self._renewal
-        found = (await renewal.with_picture(job.tenant_uid, job.collection, write, source, known)).write
-        return replace(found, origin=Origin(row.url_digest)) if on_disk else found
+        found = await renewal.with_picture(job.tenant_uid, job.collection, write, source, known)
+        return found._replace(write=replace(found.write, origin=Origin(row.url_digest))) if on_disk else found
 
     async def _collect(self) -> None:
         done, self._tasks = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -177,7 +180,8 @@ class Applier:
         self._job.still_ours()
         done = [o for o in ready if o.write is not None]
         encoded = sum(o.write is not None and o.write.vector is not None for o in done)
-        results = await self._apply([o.write for o in done], _failures(ready), {"encoded": encoded})
+        counts = {"encoded": encoded, **counts_of_notes(note for o in done for note in o.notes)}
+        results = await self._apply([o.write for o in done], _failures(ready), counts)
         refused = [(o, r.error) for o, r in zip(done, results, strict=True) if r.error is not None]
         for _, error in refused:
             if isinstance(error, QuotaExceeded):
@@ -196,7 +200,7 @@ class Applier:
 
     async def _count(self) -> None:
         counted = await self._engine.workers.read(self._job.collection.sourced.counts, self._job.run_id)
-        self.counts = Counts(**counted)
+        self.counts = Counts.stored(counted)
 
     def _batch(self) -> SourceBatch:
         return SourceBatch(self._job.epoch, self._job.source_id, self._job.run_id)

@@ -190,7 +190,7 @@ class Attempts:
 
     async def _count_attempt(self, ledger: Ledger, run: Run, collection: Collection) -> Run:
         """Attempts count from the last one that got anything done. Raises RunEnd after too many."""
-        counts = Counts(**await self._parts.engine.workers.upkeep(collection.sourced.counts, run.run_id))
+        counts = Counts.stored(await self._parts.engine.workers.upkeep(collection.sourced.counts, run.run_id))
         if counts.done > run.counts.done:
             moved = await self._parts.engine.workers.write(
                 ledger.move, run.run_id, LIVE, lambda r: replace(r, attempts=1, counts=counts)
@@ -248,7 +248,7 @@ class Attempts:
         try:
             name = ledger.run(ref.run_id).collection
             sourced = self._parts.engine.spaces.directory(ref.tenant_uid).collection(name).sourced
-            counts = Counts(**sourced.counts(ref.run_id))
+            counts = Counts.stored(sourced.counts(ref.run_id))
             sourced.forget_counts(ref.run_id)
         except AfterimageIndexError:
             return Counts()

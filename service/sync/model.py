@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pydantic import TypeAdapter
 
+from service.intake.notes import Note
 from service.sync.feeds.model import FeedOptions
 
 
@@ -168,9 +171,12 @@ class Plan:
         return self.pictures + self.update_attributes + self.delete
 
 
+_NOTE = "note:"  # begins the name of a count of pictures with a note, where counts are stored
+
+
 @dataclass(frozen=True)
 class Counts:
-    """How far a run is, in records."""
+    """How far a run is, in records. notes: how many of the encoded pictures have which note, by the note's name."""
 
     created: int = 0
     updated: int = 0
@@ -178,11 +184,23 @@ class Counts:
     deleted: int = 0
     failed: int = 0
     encoded: int = 0
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def stored(cls, counts: Mapping[str, int]) -> Counts:
+        """From what the store counted and was told to add (`counts_of_notes`)."""
+        notes = {name.removeprefix(_NOTE): count for name, count in counts.items() if name.startswith(_NOTE)}
+        return cls(**{name: count for name, count in counts.items() if not name.startswith(_NOTE)}, notes=notes)
 
     @property
     def done(self) -> int:
         """How many records have been dealt with."""
         return self.created + self.updated + self.unchanged + self.deleted + self.failed
+
+
+def counts_of_notes(notes: Iterable[Note]) -> dict[str, int]:
+    """Counts for the store, as `Counts.stored` reads them."""
+    return dict(Counter(f"{_NOTE}{note.name}" for note in notes))
 
 
 @dataclass(frozen=True)

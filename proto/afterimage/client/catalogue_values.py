@@ -158,8 +158,17 @@ class RunProgress:
 
 
 @dataclass(frozen=True)
+class PictureNoteCount:
+    """What there is to say about pictures that were used all the same: reason, for programs; message, for people."""
+
+    reason: str
+    message: str
+    picture_count: int
+
+
+@dataclass(frozen=True)
 class Run:
-    """One execution of a sync."""
+    """One execution of a sync. notes: on pictures that it encoded."""
 
     run_id: str
     source_id: str
@@ -180,6 +189,7 @@ class Run:
     start_time: datetime | None
     end_time: datetime | None
     progress: RunProgress | None
+    notes: tuple[PictureNoteCount, ...] = ()
 
     @property
     def ended(self) -> bool:

@@ -123,6 +123,7 @@ def to_run(message: pb.Run) -> values.Run:
             progress.items_read, progress.total_count, progress.done_count, progress.failed_count,
             progress.per_second, progress.remaining_seconds,
         ) if message.HasField("progress") else None,
+        tuple(values.PictureNoteCount(n.reason, n.message, n.picture_count) for n in message.notes),
     )  # fmt: skip
 
 

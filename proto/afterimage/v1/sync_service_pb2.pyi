@@ -806,6 +806,7 @@ class Run(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     source_id: _builtins.str
     collection: _builtins.str
@@ -838,6 +839,10 @@ class Run(_message.Message):
     def progress(self) -> Global___Progress:
         """Output only, while it is worked on."""
 
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PictureNoteCount]:
+        """What there is to say about pictures that were encoded, and of how many: see docs/errors.md."""
+
     def __init__(
         self,
         *,
@@ -860,14 +865,41 @@ class Run(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         progress: Global___Progress | None = ...,
+        notes: _abc.Iterable[Global___PictureNoteCount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "plan", b"plan", "progress", b"progress", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "create_time", b"create_time", "created_count", b"created_count", "deleted_count", b"deleted_count", "dry_run", b"dry_run", "encoded_count", b"encoded_count", "end_time", b"end_time", "failed_count", b"failed_count", "message", b"message", "plan", b"plan", "progress", b"progress", "reason", b"reason", "run_id", b"run_id", "source_id", b"source_id", "start_time", b"start_time", "state", b"state", "trigger", b"trigger", "unchanged_count", b"unchanged_count", "updated_count", b"updated_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "create_time", b"create_time", "created_count", b"created_count", "deleted_count", b"deleted_count", "dry_run", b"dry_run", "encoded_count", b"encoded_count", "end_time", b"end_time", "failed_count", b"failed_count", "message", b"message", "notes", b"notes", "plan", b"plan", "progress", b"progress", "reason", b"reason", "run_id", b"run_id", "source_id", b"source_id", "start_time", b"start_time", "state", b"state", "trigger", b"trigger", "unchanged_count", b"unchanged_count", "updated_count", b"updated_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class PictureNoteCount(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    PICTURE_COUNT_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """For scripts and for people."""
+    message: _builtins.str
+    picture_count: _builtins.int
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        picture_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "picture_count", b"picture_count", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PictureNoteCount: _TypeAlias = PictureNoteCount  # noqa: Y015
 
 @_typing.final
 class Progress(_message.Message):

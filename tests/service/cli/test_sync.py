@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.feeds import table
-from tests.support.pictures import png
+from tests.support.made_pictures.pngs import with_damaged_profile
+from tests.support.pictures import noise, png
 from tests.support.server import Server, start_server
 from tests.support.shell import Shell
 from tests.support.shop import FETCHING, Shop
@@ -100,6 +101,23 @@ def test_failures_are_listed_and_tried_again(shell: Shell, shop: Shop) -> None:
     assert "URL_NOT_FOUND" in shell.run("sync", "failures", "spring")
     shop.statuses.clear()
     assert shell.json("sync", "retry", "spring")["created_count"] == 1
+
+
+def test_pictures_that_were_used_with_a_note_are_counted_in_the_run(shell: Shell, shop: Shop) -> None:
+    url = publish(shop, range(4))
+    shop.pictures |= {f"/{n}.png": with_damaged_profile(noise(n)) for n in (1, 3)}
+    shell.run("collections", "create", "shoes")
+    shell.run("sync", "sources", "add", "spring", "shoes", url, *MAPPING)
+    run = shell.json("sync", "start", "spring")
+    assert (run["state"], run["encoded_count"]) == ("succeeded", 4)
+    (note,) = run["notes"]
+    assert (note["reason"], note["picture_count"]) == ("PROFILE_IGNORED", 2)
+    assert "note: 2 of the pictures with PROFILE_IGNORED: the colour profile" in shell.run(
+        "sync", "show", run["run_id"]
+    )
+    shop.pictures |= {"/1.png": png(7)}
+    again = shell.json("sync", "start", "spring", "--full")
+    assert (again["state"], again["notes"]) == ("succeeded", [])
 
 
 def test_a_broken_feed_ends_with_its_reason_and_code_1(shell: Shell, shop: Shop) -> None:

@@ -1,22 +1,17 @@
 """What a result says of a picture that was used all the same, and collections that take pictures that are cut short."""
 
-import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from afterimage.client import Client, InvalidArgument, NewRecord, PictureNote
-from tests.support.made_pictures.pngs import chunk, png
+from tests.support.made_pictures.pngs import with_damaged_profile
 from tests.support.pictures import encode, noise
 from tests.support.server import Server
 from tests.support.shell import Shell
 
-PICTURE = noise(1)
-DAMAGED_PROFILE = png(
-    np.asarray(PICTURE).astype(int), 8, 2, before=chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile"))
-)
-WHOLE = encode(PICTURE, "JPEG", quality=95)
+DAMAGED_PROFILE = with_damaged_profile(noise(1))
+WHOLE = encode(noise(1), "JPEG", quality=95)
 CUT = WHOLE[: len(WHOLE) * 2 // 3]
 
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
+from PIL import Image
 
 from tests.support.made_pictures.made import Made, drawing, grey_of, on_white
 
@@ -53,6 +54,11 @@ def _filtered(row: bytes, above: bytes, step: int, filtering: int) -> bytes:
         paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
         found.append((value - (0, a, b, (a + b) // 2, paeth)[filtering]) & 255)
     return bytes(found)
+
+
+def with_damaged_profile(picture: Image.Image) -> bytes:
+    """A PNG of it whose profile is none."""
+    return png(np.asarray(picture).astype(int), 8, 2, before=chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile")))
 
 
 def all_kinds() -> Iterator[Made]:
