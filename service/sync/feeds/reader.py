@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from service.sync.feeds import shopify_csv
 from service.sync.feeds.encodings import encoding_of
+from service.sync.feeds.error_answers import refuse_error_answers
 from service.sync.feeds.fields import ItemReader
 from service.sync.feeds.inflate import inflated
 from service.sync.feeds.json_documents import find_items
@@ -18,10 +19,9 @@ from service.sync.feeds.other_files import refuse_other_files
 from service.sync.feeds.tables import Table, find_header
 from service.sync.feeds.text import Line, TextLines, text_blocks
 from service.sync.feeds.values.names import FieldNames
-from service.sync.feeds.xml_feeds import xml_rows
+from service.sync.feeds.xml.rows import xml_rows
 
 HEAD = 1 << 16
-_HTML = re.compile(r"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S)
 _CONTROLS = re.compile("[\0-\x08\x0e-\x1f]")
 _LOOKED_AT, _TEXT_TO_CONTROLS = 4096, 20  # more control characters than one in twenty are of no text
 _TABLES = (FeedFormat.TABLE, FeedFormat.SHOPIFY_CSV)
@@ -57,6 +57,7 @@ class Feed:
         text = head[self.encoding.mark :].decode(self.encoding.name, "replace").removeprefix("\ufeff")
         self.has_fallbacks = self.encoding.name == "utf-8" and "\ufffd" in text[:-1]
         own = self.names.exact = ItemReader(options.mapping).own
+        refuse_error_answers(text, own)
         self.format = options.format or _detected(text, options, own)
 
     def rows(self, reader: ItemReader) -> Rows:
@@ -100,8 +101,6 @@ class Feed:
 
 def _detected(text: str, options: FeedOptions, own: frozenset[str]) -> FeedFormat:
     """The format of a feed that begins so. Raises FeedError (FEED_NOT_RECOGNISED)."""
-    if _HTML.match(text):
-        raise FeedError("FEED_NOT_RECOGNISED", "this is a web page, not a feed")
     if len(_CONTROLS.findall(text[:_LOOKED_AT])) * _TEXT_TO_CONTROLS > len(text[:_LOOKED_AT]):
         raise FeedError("FEED_NOT_RECOGNISED", "this is a binary file, not a feed; a feed is XML, CSV or JSON")
     start = text.lstrip()[:1]

@@ -8,14 +8,13 @@ damages no feed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from xml.parsers import expat
 
-from service.sync.feeds.model import MAX_FIELD_CHARS, MAX_FIELDS, MAX_ITEM_CHARS, FeedError, Problem, Row
+from service.sync.feeds.model import FeedError, Problem, Row
 from service.sync.feeds.values.names import FieldNames, field_name, is_picture, looks_like_an_item
-from service.sync.feeds.xml_entities import declare_entities, standing_not_alone
-from service.sync.feeds.xml_names import Space, XmlNames
+from service.sync.feeds.xml.documents import MAX_DEPTH, XmlDocument
+from service.sync.feeds.xml.items import XmlItem
+from service.sync.feeds.xml.names import Space
 
 _ITEMS = frozenset({"item", "entry", "product", "offer"})
 _ROOTS = frozenset({"rss", "feed", "rdf", "channel", "products", "catalog", "catalogue", "offers", "items"})
@@ -24,14 +23,14 @@ _SITEMAP = "a sitemap, which has no items; use the shop's product feed (RSS, Ato
 _KNOWN_TO_BE_NONE = {
     **dict.fromkeys(("html", "head", "body", "title", "br", "b", "div", "p", "h1", "script", "style", "meta"), _PAGE),
     **dict.fromkeys(("urlset", "sitemapindex"), _SITEMAP),
-    "error": "a message of an error, not a feed", "svg": "a drawing, not a feed",
+    **dict.fromkeys(("error", "errors", "fault", "exception", "problem"), "a message of an error, not a feed"),
+    "svg": "a drawing, not a feed",
 }  # fmt: skip
 _HEAD = 1 << 18  # characters in which items of other names are searched for
-_MAX_DEPTH = 32
-_MAX_TAG = 1 << 20  # characters of a tag, a comment or the like, which expat has in memory as a whole
 _MOST_ELEMENTS = 1000
-_MOST_NAMES = 50_000  # expat remembers each
-_NOT_ALLOWED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # in no XML, though shops send them
+_MOST_GIVEN_UP = 1000  # items that are damaged; each takes a new parser
+_BLOCKS = frozenset({"br", "p", "div", "li", "ul", "ol"})
+_MARKUP = _BLOCKS | {"b", "i", "u", "em", "strong", "span", "font", "small", "sub", "sup", "big"}
 _MEDIA = frozenset({"enclosure", "content", "thumbnail"})
 _LINK_ATTRIBUTES = ("url", "src", "href")
 _CURRENCIES = ("currency", "currencyid", "currencycode")
@@ -52,67 +51,14 @@ def xml_rows(blocks: Iterator[str], names: FieldNames, own: frozenset[str] = fro
     yield from reader.end()
 
 
-class _Document:
-    """What all readers of a document refuse."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, str] = {}
-        parser = expat.ParserCreate(intern=self._seen)
-        parser.buffer_text = True
-        parser.StartElementHandler, parser.EndElementHandler = self.start, self.finish
-        parser.StartDoctypeDeclHandler = self._doctype
-        declare_entities(parser)
-        self.parser, self.names = parser, XmlNames()
-        self.path: list[str] = []
-        self._fed = 0
-
-    def parse(self, text: str, *, last: bool = False) -> None:
-        """Raises FeedError."""
-        text = _NOT_ALLOWED.sub(" ", text if self._fed else standing_not_alone(text))
-        self._fed += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-        try:
-            self.parser.Parse(text, last)
-        except expat.ExpatError as error:
-            if last:
-                message = f"the feed ends within the document, at line {error.lineno}"
-                raise FeedError("FEED_TRUNCATED", message) from None
-            message = f"line {error.lineno}: {expat.ErrorString(error.code)}"
-            raise FeedError("FEED_DAMAGED", message) from None
-        except UnicodeEncodeError:
-            raise FeedError("FEED_DAMAGED", "the feed holds halves of characters") from None
-        if len(self._seen) > _MOST_NAMES:
-            raise FeedError("FEED_DAMAGED", f"the feed has more than {_MOST_NAMES} different names of elements")
-        if self._fed - self.parser.CurrentByteIndex > _MAX_TAG:
-            line = self.parser.CurrentLineNumber
-            raise FeedError("FEED_DAMAGED", f"line {line}: a tag or comment has more than {_MAX_TAG} characters")
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
-        if attributes:
-            self.names.enter(len(self.path) + 1, attributes)
-        self.path.append((self.names.known.get(tag) or self.names.resolve(tag))[1])
-        if len(self.path) > _MAX_DEPTH:
-            raise FeedError("FEED_DAMAGED", f"line {self.parser.CurrentLineNumber}: elements are nested too deeply")
-
-    def finish(self, tag: str) -> None:
-        """An element ends."""
-        if self.names.scope == len(self.path):
-            self.names.leave(len(self.path))
-        self.path.pop()
-
-    def _doctype(self, name: str, _system: object, _public: object, has_own: int) -> None:
-        if name.lower() == "html":
-            raise FeedError("FEED_NOT_RECOGNISED", "this is a web page, not a feed")
-        if has_own:
-            raise FeedError("FEED_DAMAGED", "the feed declares entities of its own, or the like, which is refused")
-
-
-class _Reader(_Document):
+class _Reader(XmlDocument):
     def __init__(self, names: FieldNames, items: frozenset[tuple[int, str]]) -> None:
         """`items`: depths and names of elements that are items; empty for the usual ones."""
         super().__init__()
         self._fields, self._items = names, items
-        self._item: _Item | None = None
+        self._item: XmlItem | None = None
+        self._tag = ""
+        self._given_up = 0
         self._depth = 0
         self._rows: list[Row | Problem] = []
 
@@ -135,10 +81,11 @@ class _Reader(_Document):
         _, name = names.known.get(tag) or names.resolve(tag)
         path.append(name)
         depth, item = len(path), self._item
-        if depth > _MAX_DEPTH:
-            raise FeedError("FEED_DAMAGED", f"line {self.parser.CurrentLineNumber}: elements are nested too deeply")
+        if depth > MAX_DEPTH:
+            raise FeedError("FEED_DAMAGED", f"line {self.line}: elements are nested too deeply")
         if item is not None:
-            item.begin()
+            if not self._is_markup(name, depth):
+                item.begin()
             if attributes:
                 self._attributes(item, path[self._depth :], attributes)
             return
@@ -146,14 +93,16 @@ class _Reader(_Document):
             what = _KNOWN_TO_BE_NONE.get(name) or f"a document of <{name[:40]}>, not a feed in RSS or Atom"
             raise FeedError("FEED_NOT_RECOGNISED", f"this is {what}")
         if (depth, name) in self._items if self._items else name in _ITEMS:
-            item = self._item = _Item(self.parser.CurrentLineNumber)
+            item = self._item = XmlItem(self.line)
+            self._tag = tag
             self._depth, self.parser.CharacterDataHandler = depth, item.take
-            self.parser.SkippedEntityHandler = item.take_unknown
             for attribute, value in attributes.items():  # <offer id="1" group_id="7">
                 if ":" not in attribute and attribute != "xmlns":
                     item.add(Space.OTHER, attribute.lower(), value.strip())
+        else:
+            self.opened.append((tag, attributes))
 
-    def _attributes(self, item: _Item, path: list[str], attributes: Mapping[str, str]) -> None:
+    def _attributes(self, item: XmlItem, path: list[str], attributes: Mapping[str, str]) -> None:
         """`path`: from the item's own field to the element that has the attributes."""
         name = path[-1]
         if name == "link" and "href" in attributes:
@@ -177,86 +126,34 @@ class _Reader(_Document):
         if item is not None:
             if depth == self._depth:
                 self._rows.append(item.row(self._fields))
-                self._item = self.parser.CharacterDataHandler = self.parser.SkippedEntityHandler = None
+                self._item = self.parser.CharacterDataHandler = None
+            elif self._is_markup(self.path[-1], depth):
+                if self.path[-1] in _BLOCKS:
+                    item.take(" ")
             elif depth <= self._depth + 3:
                 space, name = self.names.known.get(tag) or self.names.resolve(tag)
                 item.finish(space, name, self.path[self._depth] if depth > self._depth + 1 else "")
+        else:
+            self.opened.pop()
         if self.names.scope == depth:
             self.names.leave(depth)
         self.path.pop()
 
+    def gives_up(self, message: str) -> str:
+        """As `XmlDocument.gives_up`: the item fails alone."""
+        item, self._item = self._item, None
+        self._given_up += 1
+        if item is None or self._given_up > _MOST_GIVEN_UP:
+            return ""
+        self._rows.append(item.problem(message))
+        return self._tag
 
-class _Item:
-    """One item while it is read."""
-
-    def __init__(self, line: int) -> None:
-        self._line = line
-        self._values: dict[str, tuple[Space, list[str]]] = {}
-        self._parts: list[str] = []
-        self._field_size = self._size = self._count = 0
-        self.currency = ""
-
-    def begin(self) -> None:
-        """A field begins."""
-        if self._parts:
-            self._parts, self._field_size = [], 0
-        self.currency = ""
-
-    def take(self, text: str) -> None:
-        """Text of the field."""
-        size = self._field_size + len(text)
-        if size > MAX_FIELD_CHARS or self._size >= MAX_ITEM_CHARS:
-            room = MAX_FIELD_CHARS - self._field_size if self._size < MAX_ITEM_CHARS else 0
-            text = text[:room]  # what is longer is cut
-        self._parts.append(text)
-        self._field_size = min(size, MAX_FIELD_CHARS)
-        self._size += len(text)
-
-    def take_unknown(self, name: str, _: bool) -> None:
-        """An entity that nobody declared."""
-        self.take(f"&{name};")
-
-    def finish(self, space: Space, name: str, container: str) -> None:
-        """The field ends. `container`: the item's own field that it is in; empty where it is one itself."""
-        if not self._parts:
-            return
-        value = "".join(self._parts).strip()
-        self._parts, self._field_size = [], 0
-        if container:  # <images><image>...</image></images>
-            name = container if is_picture(field_name(container)) or container in ("tags", "labels") else ""
-        if value and self.currency and name:
-            value, self.currency = f"{value} {self.currency}", ""
-        if name:
-            self.add(space, name, value)
-
-    def add(self, space: Space, name: str, value: str) -> None:
-        """A field with its value."""
-        self._count += 1
-        if not value or self._count > MAX_FIELDS:
-            return
-        self._size += len(name) + 64
-        before = self._values.get(name)
-        if before is None or space < before[0]:
-            self._values[name] = (space, [value])
-        elif space == before[0]:
-            before[1].append(value)
-
-    def row(self, names: FieldNames) -> Row | Problem:
-        """The whole item."""
-        if self._size >= MAX_ITEM_CHARS or self._count > MAX_FIELDS:
-            message = f"the item has more than {MAX_FIELDS} fields or {MAX_ITEM_CHARS} characters"
-            return Problem(self._line, message, self._values.get("id", (0, [""]))[1][0][:256])
-        fields: dict[str, object] = {}
-        for name, (_, values) in self._values.items():
-            field = names.field(name)
-            if field in fields:
-                before = fields[field]
-                values = [*(before if isinstance(before, list) else [str(before)]), *values]
-            fields[field] = values if len(values) > 1 else values[0]
-        return Row(self._line, fields)
+    def _is_markup(self, name: str, depth: int) -> bool:
+        """Whether an element is HTML within the text of a field (`<title>Mug <b>blue</b></title>`)."""
+        return name in _MARKUP and depth > self._depth + 1 and not is_picture(field_name(self.path[self._depth]))
 
 
-class _Shapes(_Document):
+class _Shapes(XmlDocument):
     """Which elements have which fields, at the beginning of a document."""
 
     def __init__(self) -> None:

@@ -1,0 +1,78 @@
+"""One item of a feed in XML, while it is read."""
+
+from __future__ import annotations
+
+from service.sync.feeds.model import MAX_FIELD_CHARS, MAX_FIELDS, MAX_ITEM_CHARS, Problem, Row
+from service.sync.feeds.values.names import FieldNames, field_name, is_picture
+from service.sync.feeds.xml.names import Space
+
+_CONTAINERS_OF_TEXTS = ("tags", "labels")
+
+
+class XmlItem:
+    """One item while it is read."""
+
+    def __init__(self, line: int) -> None:
+        self._line = line
+        self._values: dict[str, tuple[Space, list[str]]] = {}
+        self._parts: list[str] = []
+        self._field_size = self._size = self._count = 0
+        self.currency = ""
+
+    def begin(self) -> None:
+        """A field begins."""
+        if self._parts:
+            self._parts, self._field_size = [], 0
+        self.currency = ""
+
+    def take(self, text: str) -> None:
+        """Text of the field."""
+        size = self._field_size + len(text)
+        if size > MAX_FIELD_CHARS or self._size >= MAX_ITEM_CHARS:
+            room = MAX_FIELD_CHARS - self._field_size if self._size < MAX_ITEM_CHARS else 0
+            text = text[:room]  # what is longer is cut
+        self._parts.append(text)
+        self._field_size = min(size, MAX_FIELD_CHARS)
+        self._size += len(text)
+
+    def finish(self, space: Space, name: str, container: str) -> None:
+        """The field ends. `container`: the item's own field that it is in; empty where it is one itself."""
+        if not self._parts:
+            return
+        value = "".join(self._parts).strip()
+        self._parts, self._field_size = [], 0
+        if container:  # <images><image>...</image></images>
+            name = container if is_picture(field_name(container)) or container in _CONTAINERS_OF_TEXTS else ""
+        if value and self.currency and name:
+            value, self.currency = f"{value} {self.currency}", ""
+        if name:
+            self.add(space, name, value)
+
+    def add(self, space: Space, name: str, value: str) -> None:
+        """A field with its value."""
+        self._count += 1
+        if not value or self._count > MAX_FIELDS:
+            return
+        self._size += len(name) + 64
+        before = self._values.get(name)
+        if before is None or space < before[0]:
+            self._values[name] = (space, [value])
+        elif space == before[0]:
+            before[1].append(value)
+
+    def problem(self, message: str) -> Problem:
+        """Why it cannot be used, with the id where that has been read."""
+        return Problem(self._line, message, self._values.get("id", (0, [""]))[1][0][:256])
+
+    def row(self, names: FieldNames) -> Row | Problem:
+        """The whole item."""
+        if self._size >= MAX_ITEM_CHARS or self._count > MAX_FIELDS:
+            return self.problem(f"the item has more than {MAX_FIELDS} fields or {MAX_ITEM_CHARS} characters")
+        fields: dict[str, object] = {}
+        for name, (_, values) in self._values.items():
+            field = names.field(name)
+            if field in fields:
+                before = fields[field]
+                values = [*(before if isinstance(before, list) else [str(before)]), *values]
+            fields[field] = values if len(values) > 1 else values[0]
+        return Row(self._line, fields)
