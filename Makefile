@@ -45,7 +45,7 @@ test: $(STAMP) ## Run the tests (under ten minutes on two cores)
 test-long: $(STAMP) ## Run the tests that take minutes
 	@$(BIN)/python -m pytest $(TESTS) -m long --timeout 1800
 
-reliability: $(STAMP) ## Try every fault at full length and write the table of docs/reliability.md (an hour)
+reliability: $(STAMP) ## Try every fault at full length and write the table of docs/reliability.md (forty minutes of one core)
 	@$(BIN)/python -m bench.reliability && $(BIN)/python docs/generate.py
 
 canary: $(STAMP) ## Send marked pictures through every path and search for what is left (needs root)

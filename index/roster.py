@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from index.crypto import derive_key
 from index.errors import DataFault
 from index.model import CollectionSpec
-from index.sqlite import Connection, checkpoint, migrate
+from index.sqlite import Connection, checkpoint, file_errors, migrate
 from index.storage.entries import COLUMNS, MIGRATIONS, Entry, read_entries
 from index.storage.listed import open_under, opened
 from index.storage.manifest import Manifest
@@ -19,19 +19,18 @@ from index.storage.steps import step
 
 
 class Roster:
-    """Of one tenant. Holds no file open. All methods raise StoreUnavailable where the file cannot be used. `deserted`:
+    """Of one tenant. Holds no file open. All methods raise DataFault where the file is damaged,
+    and StoreUnavailable where it cannot be used. `deserted`:
     homes of copies whose collections are gone: all that lies there is to be deleted."""
 
     def __init__(self, path: Path, key: bytes, manifest: Manifest) -> None:
         """`key`: the tenant's data key. Raises DataFault."""
         self._path, self._key, self._manifest = path, derive_key(key, "tenant collections"), manifest
-        database = open_under(manifest, path, self._key, lambda c: migrate(c, MIGRATIONS, str(path)))
-        try:
+        with closing(open_under(manifest, path, self._key, lambda c: migrate(c, MIGRATIONS, str(path)))) as database:
             if noted_generation(database) > manifest.generation():
                 raise DataFault(manifest.path, f"is an older copy than {path.name}")
-            self.deserted = {row[0] for row in database.execute("SELECT home FROM deserted")}
-        finally:
-            database.close()
+            with file_errors(path):
+                self.deserted = {row[0] for row in database.execute("SELECT home FROM deserted")}
 
     def entries(self) -> list[Entry]:
         """All collections."""
@@ -105,8 +104,5 @@ class Roster:
 
     @contextmanager
     def _database(self) -> Iterator[Connection]:
-        connection = opened(self._path, self._key)
-        try:
+        with file_errors(self._path), closing(opened(self._path, self._key)) as connection:
             yield connection
-        finally:
-            connection.close()

@@ -7,6 +7,7 @@ are overwritten), temporary tables in memory. A new one has the newest format of
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from sqlcipher3 import dbapi2
 
-from index.errors import DataFault, StoreDamaged, StoreUnavailable, UnsupportedFormat, WrongKey
+from index.errors import AfterimageIndexError, DataFault, StoreDamaged, StoreUnavailable, UnsupportedFormat, WrongKey
 from index.page_format import FORMATS, PageFormat, format_of
 
 Connection = Any
@@ -87,6 +88,40 @@ def store_error(error: BaseException, path: Path) -> StoreUnavailable:
             f"{path.name} is damaged ({error}): `afterimage index verify` names the pages; restore a snapshot"
         )
     return StoreUnavailable(f"{path.name}: {error}")
+
+
+def file_error(error: BaseException, path: Path) -> AfterimageIndexError:
+    """The same of a database that a tenant, or the server, as a whole stands on."""
+    if _primary_code(error) in _DAMAGE:
+        return DataFault(path, f"is damaged ({error})")
+    return StoreUnavailable(f"{path.name}: {error}")
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Raises DataFault or StoreUnavailable in place of what SQLite raises inside, about such a database."""
+    try:
+        yield
+    except StoreDamaged as error:
+        raise DataFault(path, "is damaged") from error
+    except DatabaseError as error:
+        raise file_error(error, path) from error
+
+
+class DatabaseLock:
+    """For a database that several threads use, one at a time: what SQLite raises inside is raised as DataFault where
+    the file is damaged, and as StoreUnavailable else. May be taken again by the thread that has it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._lock.release()
+        if isinstance(error, DatabaseError):
+            raise file_error(error, self._path) from error
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -182,7 +182,8 @@ class Lifecycle:
                 await asyncio.to_thread(part.note_progress)
         stopped = await asyncio.to_thread(parts.engine.spaces.stopped)
         parts.metrics.tenants_stopped.set(len(stopped))
-        self._remarks = (f"{len(stopped)} tenants are not served: see `afterimage doctor`",) if stopped else ()
+        who = "1 tenant is" if len(stopped) == 1 else f"{len(stopped)} tenants are"
+        self._remarks = (f"{who} not served: see `afterimage doctor`",) if stopped else ()
         free = shutil.disk_usage(parts.settings.data_dir).free
         self._healthy = free >= parts.settings.min_free_disk_bytes
         if parts.redis is not None and await parts.redis.ensure_running():

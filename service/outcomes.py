@@ -45,6 +45,7 @@ class States:
             "run.approve": self._run_approved, "run.cancel": self._run_cancelled,
             "access.approve": self._access("approved", "revoked", "over"), "access.decline": self._access("declined"),
             "access.revoke": self._access("revoked"),
+            "tenant.create": lambda uid, act: True,  # whose log can be read, is there
         }  # fmt: skip
 
     def look(self, tenant_uid: str, act: OpenAct) -> bool | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 
 from index.crypto import derive_key
 from index.errors import DataFault, StoreDamaged, StoreUnavailable
 from index.layout import CollectionLayout, TenantLayout
-from index.sqlite import store_errors
+from index.sqlite import Connection, integrity_problems, store_errors
 from index.storage.listed import check_salt, opened
 from index.storage.manifest import State, Thing
 from index.storage.numbering import check_number
@@ -40,12 +41,20 @@ def deep_faults(layout: TenantLayout, data_key: bytes, things: Mapping[str, Thin
             purpose = LISTED.get(thing.name, _STORE)
             with closing(opened(path, derive_key(data_key, purpose))) as connection, store_errors(path):
                 check_number(connection, path, thing.number)
+                if thing.name in LISTED:  # the pages of a collection's database `index verify` looks at
+                    check_pages(connection, path)
         except DataFault as fault:
             yield fault
         except StoreDamaged:
             yield DataFault(path, "is damaged", alone=path.name == "records.db")
         except StoreUnavailable as error:
             yield DataFault(path, f"cannot be opened: {error}", alone=path.name == "records.db")
+
+
+def check_pages(connection: Connection, path: Path) -> None:
+    """Raises DataFault where a page of a database does not stand its check."""
+    for problem in integrity_problems(connection):
+        raise DataFault(path, f"is damaged: {problem}")
 
 
 def remarks(layout: TenantLayout, things: Mapping[str, Thing], homes: dict[str, str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 
 from index.crypto import derive_key
 from index.errors import DataFault, WrongKey
-from index.sqlite import Connection, connect, migrate
+from index.sqlite import Connection, connect, file_errors, integrity_problems, migrate
 from index.storage.steps import step
 
 PURPOSE = "tenant manifest"
@@ -81,6 +81,12 @@ class Manifest:
         with self._database() as database:
             row = database.execute("SELECT number FROM generation").fetchone()
         return int(row[0]) if row else 0
+
+    def check_pages(self) -> None:
+        """Raises DataFault where a page does not stand its check."""
+        with self._database() as database:
+            for problem in integrity_problems(database):
+                raise DataFault(self.path, f"is damaged: {problem}")
 
     def things(self) -> dict[str, Thing]:
         """All that is listed, by name."""
@@ -172,11 +178,8 @@ class Manifest:
 
     @contextmanager
     def _database(self, *, create: bool = False) -> Iterator[Connection]:
-        connection = connect(self.path, self._key, create=create)
-        try:
+        with file_errors(self.path), closing(connect(self.path, self._key, create=create)) as connection:
             yield connection
-        finally:
-            connection.close()
 
 
 def salt_of(path: Path) -> bytes:

@@ -16,10 +16,12 @@ from index.crypto import derive_key
 from index.errors import AfterimageIndexError, DataFault, SnapshotDamaged
 from index.kept import KeptSnapshot, check_files, copy_database
 from index.layout import CollectionLayout, TenantLayout
+from index.place import Listing, Place
 from index.roster import Roster
 from index.sqlite import DatabaseError, migrate
+from index.storage.derived import Derived, newest_derived, write_records
 from index.storage.entries import MIGRATIONS, Entry, entry_of, read_entries, records_name
-from index.storage.inspection import deep_faults
+from index.storage.inspection import check_pages, deep_faults
 from index.storage.listed import opened
 from index.storage.manifest import Manifest, State, Thing, salt_of
 from index.storage.numbering import noted_generation, number_of
@@ -87,6 +89,7 @@ class Repair:
             return None
         try:
             manifest = Manifest(path, self._key)
+            manifest.check_pages()
             return manifest if manifest.generation() else None
         except (AfterimageIndexError, DatabaseError):
             return None
@@ -98,6 +101,7 @@ class Repair:
         try:
             with closing(opened(path, derive_key(self._key, LISTED[path.name]))) as connection:
                 migrate(connection, MIGRATIONS, str(path))
+                check_pages(connection, path)
                 return read_entries(connection)
         except (AfterimageIndexError, DatabaseError):
             return None
@@ -202,6 +206,8 @@ class Repair:
             return None
         key = derive_key(self._key, LISTED.get(path.name, _STORE))
         with suppress(AfterimageIndexError, DatabaseError), closing(opened(path, key)) as connection:
+            if path.name in LISTED:
+                check_pages(connection, path)
             return number_of(connection)
         return None
 
@@ -217,6 +223,14 @@ class Repair:
             f"{thing.told.get('records', 'an unknown number of')} records, last write {thing.told.get('sequence', '?')}"
         )
         kept = self._newest_kept(layout)
+        if kept is None and (derived := newest_derived(self._place(manifest, thing, entry))) is not None:
+            return Mending(
+                f"{said}: no kept snapshot is left, so collection {entry.spec.name} is made anew from"
+                f" {derived.path.name} ({derived.view.records} records in half precision, last write"
+                f" {derived.view.sequence}); digests of pictures, what syncs know and what was kept of pictures are"
+                f" lost; the collection had {had}",
+                lambda: self._from_derived(manifest, thing, entry, derived),
+            )
         if kept is None:
             return Mending(
                 f"{said}: there is nothing to make it of, collection {entry.spec.name} is lost ({had}); what is left of"
@@ -241,6 +255,16 @@ class Repair:
             self._aside(path)
         copy_database(database, self._key, layout.records, self._key)
         manifest.put(replace(thing, salt=salt_of(layout.records), number=0))
+
+    def _place(self, manifest: Manifest, thing: Thing, entry: Entry) -> Place:
+        listing = Listing(manifest, thing, lambda fault: None)
+        return Place(self._layout.collection(entry.uid), self._key, entry.spec, listing, home=entry.home)
+
+    def _from_derived(self, manifest: Manifest, thing: Thing, entry: Entry, derived: Derived) -> None:
+        place = self._place(manifest, thing, entry)
+        self._aside(place.layout.records)
+        write_records(derived, place)
+        manifest.put(replace(thing, salt=salt_of(place.layout.records), number=0))
 
     def _give_up(self, manifest: Manifest, thing: Thing, entry: Entry) -> None:
         root = self._layout.collection(entry.uid).root

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from index.errors import StoreUnavailable
-from index.sqlite import DatabaseError
+from index.errors import DataFault, StoreUnavailable
+from index.sqlite import DatabaseError, DatabaseLock, file_error
 from index.storage.listed import open_listed
 from service.audit.chain import INTENT, OUTCOME, Details, Entry, Head, Signer, genesis
 from service.tenancy.database import now_ms
@@ -81,12 +81,13 @@ class AuditLog:
 
     def __init__(self, path: Path, tenant_uid: str, data_key: bytes, signer: Signer) -> None:
         """Opens the log, or makes it where the tenant's manifest lists none. Raises DataFault or StoreUnavailable."""
-        self._uid, self._signer = tenant_uid, signer
+        self._uid, self._signer, self._path = tenant_uid, signer, path
         self._listed = open_listed(path, data_key, "audit log", _MIGRATIONS)
         self._database = self._listed.connection
-        for guard in _GUARDS:
-            self._database.execute(guard)
-        self._lock, self._queue_lock = threading.Lock(), threading.Lock()
+        self._lock, self._queue_lock = DatabaseLock(path), threading.Lock()
+        with self._lock:
+            for guard in _GUARDS:
+                self._database.execute(guard)
         self._queue: list[_Turn] = []
 
     def close(self) -> None:
@@ -188,6 +189,8 @@ class AuditLog:
                 with self._queue_lock:
                     batch, self._queue = self._queue, []
                 self._commit(batch)
+        if isinstance(mine.error, DataFault):  # each thread raises its own
+            raise DataFault(mine.error.path, mine.error.problem) from mine.error
         if mine.error is not None:
             raise StoreUnavailable(f"the audit log: {mine.error}") from mine.error
         assert mine.entry is not None or may_be_over
@@ -208,7 +211,7 @@ class AuditLog:
                     self._database.execute("ROLLBACK")
                 raise
         except DatabaseError as error:
-            failure = error
+            failure = file_error(error, self._path)
         except Exception as error:
             failure = error
             raise
@@ -236,18 +239,12 @@ class AuditLog:
         )
 
     def _change(self, statement: str, values: tuple[object, ...]) -> None:
-        try:
-            with self._lock:
-                self._database.execute(statement, values)
-        except DatabaseError as error:
-            raise StoreUnavailable(f"the audit log: {error}") from error
+        with self._lock:
+            self._database.execute(statement, values)
 
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
-        try:
-            with self._lock:
-                return list(self._database.execute(query, values).fetchall())
-        except DatabaseError as error:
-            raise StoreUnavailable(f"the audit log: {error}") from error
+        with self._lock:
+            return list(self._database.execute(query, values).fetchall())
 
 
 def _json(value: object) -> str:

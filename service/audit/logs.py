@@ -35,6 +35,13 @@ class AuditLogs:
                 self._open[tenant_uid] = found
             return found
 
+    def of_new(self, tenant_uid: str, data_key: bytes) -> AuditLog:
+        """The log of a tenant that the registry does not know yet. Raises StoreUnavailable."""
+        with self._lock:
+            log = AuditLog(self._data.tenant(tenant_uid).audit, tenant_uid, data_key, self.signer)
+            self._open[tenant_uid] = log
+            return log
+
     def add(self, tenant_uid: str, actor: str, action: str, details: Details) -> None:
         """Adds to a tenant's log. Raises TenancyError or StoreUnavailable."""
         self.of(tenant_uid).add(actor, action, details)

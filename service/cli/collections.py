@@ -130,13 +130,20 @@ def delete(
     client: Client,
     name: str,
     force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say what would be.")] = False,
+    with_snapshots: Annotated[
+        bool, typer.Option("--with-snapshots", help="Delete its snapshots, too; else they can still be restored.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Delete a collection for good. Example: afterimage collections delete shoes --force"""
-    done = client.delete_collection(name, force=force)
+    done = client.delete_collection(name, force=force, with_snapshots=with_snapshots)
+    what = f"{name} with {done.record_count} records"
+    if done.snapshot_count:
+        what += f"{' and' if with_snapshots else ', but not'} its {done.snapshot_count} snapshots"
     if json:
-        print_json({"name": name, "record_count": done.record_count, "deleted": done.deleted})
+        told = {"name": name, "record_count": done.record_count, "snapshot_count": done.snapshot_count}
+        print_json({**told, "with_snapshots": with_snapshots, "deleted": done.deleted})
     elif done.deleted:
-        print(f"Collection {name} with {done.record_count} records is deleted.")
+        print(f"Deleted collection {what}.")
     else:
-        print(f"This would delete {name} with {done.record_count} records. Nothing was done; add --force.")
+        print(f"This would delete {what}. Nothing was done; add --force.")

@@ -18,8 +18,9 @@ from service.config import load_settings
 
 if TYPE_CHECKING:
     from service.audit.chain import Details
+    from service.audit.log import OpenAct
     from service.audit.logs import AuditLogs
-    from service.tenancy.registry import TenantRegistry
+    from service.tenancy.registry import Tenant, TenantRegistry
 
 DataDirOption = Annotated[Path | None, typer.Option(help="The server's data directory. [env: AFTERIMAGE_DATA_DIR]")]
 KeyFileOption = Annotated[Path | None, typer.Option("--master-key-file", help="File of the master key.")]
@@ -36,6 +37,20 @@ class OperatorLog:
     def add(self, uid: str, action: str, details: Details) -> None:
         """Tells what was done."""
         self.audit.add(uid, "operator", action, details)
+
+    def create(self, registry: TenantRegistry, name: str, region: str) -> Tenant:
+        """Makes a tenant; its log begins with the intent, which is there before the tenant is. Raises TenancyError."""
+        from service.audit.recorder import OPERATOR
+
+        details = {"name": name, "region": region}
+        begun: list[OpenAct] = []
+
+        def announce(uid: str, data_key: bytes) -> None:
+            begun.append(self.audit.of_new(uid, data_key).begin("operator", "tenant.create", details, OPERATOR))
+
+        made = registry.create_tenant(name, region, announce)
+        self.audit.of(made.uid).end(begun[0], details)
+        return made
 
     @contextlib.contextmanager
     def act(self, uid: str, action: str, intended: Details) -> Iterator[dict[str, str | int | bool]]:
@@ -88,8 +103,7 @@ def create_tenant(
     settings = load_settings({"data_dir": data_dir, "region": region}).settings
     bound_to = region_of(settings) if region is None else region
     with opened_registry(data_dir, master_key_file, create=True) as (registry, log):
-        tenant = registry.create_tenant(name, bound_to)
-        log.add(tenant.uid, "tenant.create", {"name": name, "region": bound_to})
+        tenant = log.create(registry, name, bound_to)
     if json:
         print_json({"name": tenant.name, "uid": tenant.uid, "region": tenant.region})
     else:

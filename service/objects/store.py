@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.store import LocalStore, S3Store
 
+from index.storage.steps import step
 from index.synced import sync_directory
 from service.errors import SettingError
 
@@ -57,6 +58,7 @@ class ObjectStore:
         with _told():
             obstore.put(self._store, name, content)
         if self._folder is not None:
+            step("an object is written")
             _synced(self._folder / name)
 
     def get(self, name: str) -> bytes:
@@ -80,6 +82,7 @@ class ObjectStore:
         for name in names:
             for path in (self._folder / name, self._folder / f"{name}{_UNFINISHED}"):
                 path.unlink(missing_ok=True)
+            step("an object is removed")
 
     def clear(self, prefix: str) -> int:
         """Deletes all objects below a prefix; returns how many there were."""

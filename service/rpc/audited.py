@@ -118,7 +118,11 @@ _RULES: dict[str, Rule] = {
     "CollectionService/DeleteCollection": _forced(
         "collection.delete",
         _named("collection", "name"),
-        lambda q, r: {"collection": q.name, "records": r.record_count},
+        lambda q, r: {
+            "collection": q.name,
+            "records": r.record_count,
+            **({"snapshots": r.snapshot_count} if q.with_snapshots else {}),
+        },
     ),
     "RecordService/DeleteRecords": _forced(
         "records.delete",

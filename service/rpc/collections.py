@@ -70,12 +70,12 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
     ) -> pb.DeleteCollectionResponse:
         """Deletes, or reports what it would delete."""
         found = await self._engine.collection(principal(), request.name)
-        count = (await self._stats(found)).records
+        count, kept = (await self._stats(found)).records, len(found.kept.ids())
         if request.force:
             directory = await self._engine.directory(principal())
             with translated_errors():
-                await self._engine.workers.write(directory.delete, request.name)
-        return pb.DeleteCollectionResponse(record_count=count, deleted=request.force)
+                await self._engine.workers.write(directory.delete, request.name, with_kept=request.with_snapshots)
+        return pb.DeleteCollectionResponse(record_count=count, deleted=request.force, snapshot_count=kept)
 
     async def _message(self, collection: Collection) -> pb.Collection:
         return _to_message(collection.spec, await self._stats(collection))

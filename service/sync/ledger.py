@@ -3,7 +3,6 @@ who works on what at the moment."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection
 from collections.abc import Set as AbstractSet
@@ -11,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from index.layout import new_uid
-from index.sqlite import checkpoint
+from index.sqlite import DatabaseLock, checkpoint
 from index.storage.listed import open_listed
 from service.errors import Reason, ServiceError
 from service.sync.model import ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
@@ -49,9 +48,10 @@ class Ledger:
         StoreUnavailable."""
         self._listed = open_listed(path, data_key, "sync ledger", _MIGRATIONS)
         self._database = self._listed.connection
-        self._lock = threading.Lock()
+        self._lock = DatabaseLock(path)
         self._seal = ConfigSeal(data_key)
-        self._seal_old()
+        with self._lock:
+            self._seal_old()
 
     def close(self) -> None:
         """Closes the database."""

@@ -6,15 +6,14 @@ seen by the others at their next call.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from index.errors import AfterimageIndexError, DataFault, StoreDamaged, WrongKey
-from index.sqlite import checkpoint, connect, migrate
+from index.errors import AfterimageIndexError, WrongKey
+from index.sqlite import DatabaseLock, checkpoint, connect, file_errors, migrate
 from index.storage.numbering import number_of, raise_number
 from service.tenancy.companions import check_there, copy_of, write_copy
 from service.tenancy.masterkey import MasterKey
@@ -99,12 +98,11 @@ class RegistryDatabase:
         another one, DataFault where it is missing or damaged."""
         check_there(path)
         self._path, self._key = path, master_key.derive("tenant registry")
-        self._lock, self._changed = threading.RLock(), False
+        self._lock, self._changed = DatabaseLock(path), False
         try:
-            self._connection = connect(path, self._key)
-            migrate(self._connection, _MIGRATIONS, str(path))
-        except StoreDamaged as error:
-            raise DataFault(path, "is damaged") from error
+            with file_errors(path):
+                self._connection = connect(path, self._key)
+                migrate(self._connection, _MIGRATIONS, str(path))
         except WrongKey:
             raise WrongKey(
                 f"{path} does not open with this master key: one of the two is damaged, or from elsewhere; put back the"

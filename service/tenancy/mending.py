@@ -8,6 +8,7 @@ from pathlib import Path
 
 from index import AfterimageIndexError, DataDirectory
 from index.sqlite import DatabaseError, connect
+from index.storage.inspection import check_pages
 from index.storage.numbering import number_of, raise_number
 from index.storage.repair import Mending, Repair
 from index.synced import rename, set_aside
@@ -21,11 +22,13 @@ _ROUNDS = 1000  # each mends one file of each tenant
 
 def registry_mending(data: DataDirectory, key: MasterKey) -> Mending | None:
     """What is to be done with the registry; None where it opens. Raises what opening it raised where nothing helps."""
+    derived = key.derive("tenant registry")
     try:
         TenantRegistry(data.registry, key).close()
+        with closing(connect(data.registry, derived, create=False)) as connection:
+            check_pages(connection, data.registry)
         return None
     except AfterimageIndexError as error:
-        derived = key.derive("tenant registry")
         own, copy = _number(data.registry, derived), _number(copy_of(data.registry), derived)
         if copy is not None and (own is None or copy > own):
             return Mending(f"{error}: it is put back from its standing copy, number {copy}", lambda: _put_back(data))
@@ -57,6 +60,7 @@ def mend_tenants(registry: TenantRegistry, data: DataDirectory) -> list[tuple[st
 
 def _number(path: Path, key: bytes) -> int | None:
     with suppress(AfterimageIndexError, DatabaseError), closing(connect(path, key, create=False)) as connection:
+        check_pages(connection, path)
         return number_of(connection)
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,9 +106,11 @@ class TenantRegistry:
         self.note_progress()
         self._database.close()
 
-    def create_tenant(self, name: str, region: str = "") -> Tenant:
-        """Makes a tenant with a data key of its own. `region`: the only one whose servers may serve it. Raises
-        TenancyError."""
+    def create_tenant(
+        self, name: str, region: str = "", announce: Callable[[str, bytes], object] = lambda uid, data_key: None
+    ) -> Tenant:
+        """Makes a tenant with a data key of its own. `region`: the only one whose servers may serve it; `announce`:
+        given uid and data key before anybody knows of the tenant. Raises TenancyError."""
         if not _NAME.fullmatch(name):
             raise TenancyError(f"tenant name {name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}")
         uid, created_ms, data_key = new_uid(), now_ms(), os.urandom(KEY_BYTES)
@@ -116,6 +118,7 @@ class TenantRegistry:
         if self._database.row("SELECT 1 FROM tenants WHERE name = ?", (name,)):
             raise TenancyError(f"tenant {name!r} exists")
         open_manifest(self._data.tenant(uid), data_key)  # before anybody knows of the tenant
+        announce(uid, data_key)
         with self._database.transaction():
             if self._database.row("SELECT 1 FROM tenants WHERE name = ?", (name,)):
                 raise TenancyError(f"tenant {name!r} exists")

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import hmac
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from index.crypto import derive_key
-from index.errors import StoreUnavailable
 from index.layout import new_uid
 from index.quota import Usage
-from index.sqlite import DatabaseError, checkpoint
+from index.sqlite import DatabaseLock, checkpoint
 from index.storage.listed import open_listed
+from index.storage.steps import step
 from service.tenancy.database import now_ms
 from service.training.model import Example, OwnModel, State, Training, TrainingSet, Wanted
 
@@ -61,7 +60,7 @@ class TrainingStore:
         self._digest_key = derive_key(data_key, "training digest")
         self._listed = open_listed(path, data_key, "training", _MIGRATIONS)
         self._database = self._listed.connection
-        self._lock = threading.Lock()
+        self._lock = DatabaseLock(path)
 
     def close(self) -> None:
         """Closes the database."""
@@ -264,25 +263,21 @@ class TrainingStore:
             checkpoint(self._database)
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        try:
-            with self._lock:
-                return list(self._database.execute(query, values).fetchall())
-        except DatabaseError as error:
-            raise StoreUnavailable(f"the training database: {error}") from error
+        with self._lock:
+            return list(self._database.execute(query, values).fetchall())
 
     @contextmanager
     def _changing(self) -> Iterator[Any]:
         with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
             try:
-                self._database.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._database.execute
-                except BaseException:
-                    self._database.execute("ROLLBACK")
-                    raise
-                self._database.execute("COMMIT")
-            except DatabaseError as error:
-                raise StoreUnavailable(f"the training database: {error}") from error
+                yield self._database.execute
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            step("before training.db is changed")
+            self._database.execute("COMMIT")
+            step("training.db is changed")
 
 
 def _training(row: Any) -> Training:

@@ -6,7 +6,8 @@ import random
 import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from afterimage.client import AuditAct, audit_acts
 from afterimage.v1 import audit_service_pb2
 from service.rpc.audited import AUDITED
 from tests.support.audited_calls import CASES, World, call, world
+from tests.support.reliability import FaultResult, told
 from tests.support.server import Server, start_server
 
 DONE = {"done", "found done", "finished"}
 NOT_DONE = {"refused", "nothing", "found not done"}
 INTERVALS = {"records.write", "examples.write", "reads"}  # they are open for minutes
 PATIENCE_S = 60.0
+KILLS = 25
+Report = Callable[[FaultResult], None]
 CHANGES = sorted(name for name, rule in AUDITED.items() if rule.intends is not None)
 
 
@@ -99,22 +103,22 @@ def disagreement(
     number, request, code = attempt
     acts = [a for a in acts_after(world, head) if a.action == AUDITED[method].action]
     # An outcome alone is of an earlier call, that went on while nobody waited for it.
-    told = [a for a in acts if AUDITED[method].intends is None or len(a.entries) == 2]
+    entries = [a for a in acts if AUDITED[method].intends is None or len(a.entries) == 2]
     done = CASES[method].done
     was_done = None if done is None else done(world, number, request)
-    outcome = told[0].outcome if told else ""
+    outcome = entries[0].outcome if entries else ""
     allowed = DONE | NOT_DONE | {""} if was_done is None else DONE if was_done else NOT_DONE | {""}
-    agrees = len(told) <= 1 and (outcome in allowed or (may_be_unknown and outcome == "unknown"))
+    agrees = len(entries) <= 1 and (outcome in allowed or (may_be_unknown and outcome == "unknown"))
     if agrees and (code != "OK" or outcome in DONE):
         return "", outcome
-    return f"{method} number {number}: {code}, done {was_done}, told {told}", outcome
+    return f"{method} number {number}: {code}, done {was_done}, told {entries}", outcome
 
 
 def with_deadlines(world: World, seconds: list[float], first: int) -> list[str]:
     """Makes each call once under each deadline, or, where that is negative, cancels it after so long."""
     outcomes, number = [], first
     with grpc.insecure_channel(world.server.target) as channel:
-        for method in sorted(CASES):
+        for method in told(sorted(CASES), len(CASES), "audited calls"):
             for limit in seconds:
                 number += 1
                 request = CASES[method].ready(world, number)
@@ -136,10 +140,15 @@ def test_a_call_that_its_deadline_or_its_caller_ends_is_told_as_it_was(here: Wor
 
 
 @pytest.mark.long
-def test_calls_are_told_as_they_were_under_deadlines_from_1_to_100_ms(here: World) -> None:
+@pytest.mark.reliability
+@pytest.mark.timeout(1800)
+def test_calls_are_told_as_they_were_under_deadlines_from_1_to_100_ms(here: World, report_faults: Report) -> None:
     dice = random.Random(21)
     seconds = [n / 1000 for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)]
-    with_deadlines(here, [*seconds, *(-dice.uniform(0.0, 0.06) for _ in range(18))], 10_000)
+    outcomes = with_deadlines(here, [*seconds, *(-dice.uniform(0.0, 0.06) for _ in range(18))], 10_000)
+    done, fault = sum(o in DONE for o in outcomes), "audited call with a deadline of 1 to 100 ms, or cancelled"
+    outcome = f"the audit log tells what became of each; {done:,} were done"
+    report_faults(FaultResult(fault, len(outcomes), 0, outcome))
 
 
 def full(server: Server, is_full: bool) -> None:
@@ -148,7 +157,8 @@ def full(server: Server, is_full: bool) -> None:
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0 if is_full else hard, hard))
 
 
-def test_on_a_full_disk_no_call_changes_or_hands_out_what_it_cannot_tell(here: World) -> None:
+@pytest.mark.reliability
+def test_on_a_full_disk_no_call_changes_or_hands_out_what_it_cannot_tell(here: World, report_faults: Report) -> None:
     with grpc.insecure_channel(here.server.target) as channel:
         for number, method in enumerate(sorted(CASES), 50_000):
             request = CASES[method].ready(here, number)
@@ -160,14 +170,17 @@ def test_on_a_full_disk_no_call_changes_or_hands_out_what_it_cannot_tell(here: W
                 full(here.server, False)
             assert code == "UNAVAILABLE", method
             assert compare(here, method, (number, request, code), head) == ""
+    outcome = "refused; nothing is changed or handed out that the audit log does not tell"
+    report_faults(FaultResult("audited call on a full disk", len(CASES), 0, outcome))
 
 
-def killed(folder: Path, kills: int, dice: random.Random) -> set[str]:
-    """Kills a server in the midst of calls, again and again, and compares what it tells after each start."""
-    outcomes: set[str] = set()
+def killed(folder: Path, kills: int, dice: random.Random) -> Counter[str]:
+    """Kills a server in the midst of calls, again and again, and compares what it tells after each start; returns how
+    often it told what."""
+    outcomes = Counter[str]()
     server = served(folder)
     key = server.key("acme")
-    for kill in range(kills):
+    for kill in told(range(kills), kills, "kills of a server"):
         with (
             server.client(key) as client,
             world(server, "acme", client, key) as here,
@@ -185,7 +198,7 @@ def killed(folder: Path, kills: int, dice: random.Random) -> set[str]:
         server = served(folder)
         with server.client(key) as client, world(server, "acme", client, key) as here:
             for method, number, request, code in attempts:
-                outcomes.add(compare(here, method, (number, request, code), head, may_be_unknown=True))
+                outcomes[compare(here, method, (number, request, code), head, may_be_unknown=True)] += 1
     assert server.stop() == 0
     return outcomes
 
@@ -195,6 +208,13 @@ def test_after_a_kill_in_the_midst_of_calls_the_log_tells_what_became_of_them(tm
 
 
 @pytest.mark.long
-def test_after_many_kills_in_the_midst_of_calls_the_log_tells_what_became_of_them(tmp_path: Path) -> None:
-    outcomes = killed(tmp_path, 60, random.Random(23))
-    assert outcomes >= {"done", "found done"}
+@pytest.mark.reliability
+@pytest.mark.timeout(1800)
+def test_after_many_kills_in_the_midst_of_calls_the_log_tells_what_became_of_them(
+    tmp_path: Path, report_faults: Report
+) -> None:
+    outcomes = killed(tmp_path, KILLS, random.Random(23))
+    assert outcomes.keys() >= {"done", "found done"}
+    counts = ", ".join(f"{name or 'never begun'} {count}" for name, count in sorted(outcomes.items()))
+    outcome = f"{KILLS} kills; the audit log tells what became of each call: {counts}"
+    report_faults(FaultResult("audited call during kill -9 of the server", outcomes.total(), 0, outcome))

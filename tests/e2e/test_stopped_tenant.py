@@ -15,7 +15,7 @@ from tests.support.data_directory import make, opened
 from tests.support.server import Server, start_server
 from tests.support.shell import Shell
 
-NOT_SERVED = "1 tenants are not served: see `afterimage doctor`"
+NOT_SERVED = "1 tenant is not served: see `afterimage doctor`"
 
 
 def readiness(server: Server, said: str) -> tuple[int, str]:

@@ -1,10 +1,14 @@
-"""A process that writes until it is killed: `python -m tests.index.crash_writer FOLDER SEED`.
+"""Processes that write until they are killed: `python -m tests.index.crash_writer FOLDER`.
 
-Prints a line before each batch ("?") and one after its acknowledgement ("!"): per record its id and vector seed, or "-"
-for a deletion. Each thread writes ids of its own, one batch after the other, so that of an id all is known but for one
-batch in flight.
+For each seed that it reads it forks a writer, so that what takes half a second to import is imported once. The writer
+says its process id, and the parent how it ended.
+
+A writer prints a line before each batch ("?") and one after its acknowledgement ("!"): per record its id and vector
+seed, or "-" for a deletion. Each thread writes ids of its own, one batch after the other, so that of an id all is known
+but for one batch in flight.
 """
 
+import os
 import random
 import sys
 import threading
@@ -44,18 +48,28 @@ def say(line: str, lock: threading.Lock) -> None:
         sys.stdout.flush()
 
 
-def main() -> None:
-    folder, seed = Path(sys.argv[1]), int(sys.argv[2])
+def run(folder: Path, seed: int) -> None:
+    """Writes from THREADS threads until the process is killed."""
     commit._LARGE = 3  # few changes have the threads that many have
     tenant = directory(folder)
     collection = tenant.collection("things") if "things" in tenant.names() else tenant.create(SPEC)
-    print("begun", flush=True)
+    print(f"begun {os.getpid()}", flush=True)
     out_lock = threading.Lock()
     threads = [threading.Thread(target=write, args=(collection, seed, n, out_lock)) for n in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:  # a process whose main thread has ended cannot do all that a server can
         thread.join()
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    for line in sys.stdin:
+        if (writer := os.fork()) == 0:
+            run(folder, int(line))
+            os._exit(0)
+        _, status = os.waitpid(writer, 0)
+        print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """kill -9 at random points during concurrent writes: what was acknowledged is there, and nothing is half there."""
 
+import os
 import random
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from index import SearchQuery
 from tests.support.collections import directory, vector
-from tests.support.reliability import FaultResult
+from tests.support.reliability import FaultResult, told
 
 ROUNDS = 50
 LONG_ROUNDS = 1000
@@ -26,6 +28,7 @@ class Round:
 
     acknowledged: dict[str, str] = field(default_factory=dict)
     in_flight: dict[str, str] = field(default_factory=dict)
+    batches: int = 0
 
     def hear(self, line: str) -> None:
         kind, *pairs = line.split()
@@ -33,26 +36,44 @@ class Round:
         if kind == "?":
             self.in_flight.update(batch)
         else:
+            self.batches += 1
             self.acknowledged.update(batch)
             for record_id in batch:
                 del self.in_flight[record_id]
 
 
-def run_until_killed(folder: Path, seed: int) -> Round:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.index.crash_writer", str(folder), str(seed)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begun\n"
-    heard, lines = Round(), random.Random(seed).randrange(1, 120)
-    for number, line in enumerate(process.stdout):
-        if number == lines:
-            process.kill()
-        if line.endswith("\n"):
+class Writers:
+    """What starts writers; kills each at a random moment."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-m", "tests.index.crash_writer", str(folder)]
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # a process that forks must have no threads
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def run_until_killed(self, seed: int) -> Round:
+        """What a writer said until its end."""
+        given, said = self._process.stdin, self._process.stdout
+        assert given is not None
+        assert said is not None
+        given.write(f"{seed}\n")
+        given.flush()
+        begun, process_id = said.readline().split()
+        assert begun == "begun"
+        heard, lines = Round(), random.Random(seed).randrange(1, 120)
+        for number, line in enumerate(said):
+            if number == lines:
+                os.kill(int(process_id), signal.SIGKILL)
+            if line.startswith("ended"):
+                assert int(line.split()[1]) == -signal.SIGKILL  # it had not ended by itself
+                return heard
             heard.hear(line)
-    assert process.wait() == -signal.SIGKILL  # it had not ended by itself
-    process.stdout.close()
-    return heard
+        raise AssertionError("the process that starts writers has ended")
+
+    def close(self) -> None:
+        """Starts no more."""
+        self._process.communicate(timeout=60)
 
 
 @pytest.mark.timeout(400)
@@ -64,15 +85,23 @@ def test_acknowledged_writes_survive_kill_9_and_no_half_record_is_served(tmp_pat
 @pytest.mark.reliability
 @pytest.mark.timeout(3600)
 def test_the_same_over_a_thousand_rounds(tmp_path: Path, report_faults: Callable[[FaultResult], None]) -> None:
-    check_rounds(tmp_path, range(1000, 1000 + LONG_ROUNDS))
-    outcome = "every acknowledged write is there, no half record is served"
+    acknowledged = check_rounds(tmp_path, range(1000, 1000 + LONG_ROUNDS))
+    outcome = f"all of {acknowledged:,} acknowledged batches of writes are there, no half record is served"
     report_faults(FaultResult("kill -9 of a process with four writers", LONG_ROUNDS, 0, outcome))
 
 
-def check_rounds(folder: Path, seeds: range) -> None:
+def check_rounds(folder: Path, seeds: range) -> int:
+    """Kills a writer once for each seed; returns how many writes were acknowledged."""
+    with closing(Writers(folder)) as writers:
+        return _check_rounds(folder, writers, seeds)
+
+
+def _check_rounds(folder: Path, writers: Writers, seeds: range) -> int:
     model: dict[str, str] = {}
-    for seed in seeds:
-        heard = run_until_killed(folder, seed)
+    acknowledged = 0
+    for seed in told(seeds, len(seeds), "kills"):
+        heard = writers.run_until_killed(seed)
+        acknowledged += heard.batches
         model.update(heard.acknowledged)
         tenant = directory(folder)
         collection = tenant.collection("things")
@@ -91,3 +120,4 @@ def check_rounds(folder: Path, seeds: range) -> None:
         model = state
         tenant.abandon()
     assert len(model) > 50  # the rounds did write
+    return acknowledged

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 RESULTS_VARIABLE = "RELIABILITY_RESULTS"
+PROGRESS_VARIABLE = "RELIABILITY_PROGRESS"
+_EVERY_S = 10.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,3 +32,20 @@ def report(test: str, result: FaultResult) -> None:
     if path := os.environ.get(RESULTS_VARIABLE):
         with Path(path).open("a") as file:
             file.write(json.dumps({"test": test, **asdict(result)}) + "\n")
+
+
+def told(work: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The same, one after the other; says every ten seconds how far it is, to the file descriptor that
+    RELIABILITY_PROGRESS names. total: how many there are; what: they are."""
+    began = last = time.monotonic()
+    for number, one in enumerate(work):
+        if time.monotonic() - last > _EVERY_S:
+            last = time.monotonic()
+            say(f"{what}: {number:,} of {total:,} after {last - began:.0f} s")
+        yield one
+
+
+def say(line: str) -> None:
+    """Tells whoever waits for `make reliability`; pytest keeps what a test prints to itself."""
+    if descriptor := os.environ.get(PROGRESS_VARIABLE):
+        os.write(int(descriptor), f"    {line}\n".encode())

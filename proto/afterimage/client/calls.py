@@ -88,11 +88,13 @@ def update_collection(
     return Call("CollectionService", "UpdateCollection", request, _collection)
 
 
-def delete_collection(name: str, *, force: bool = False) -> Call[Deletion]:
-    """Deletes a collection for good; without `force` only says what that would delete."""
-    request = collections_pb.DeleteCollectionRequest(name=name, force=force)
+def delete_collection(name: str, *, force: bool = False, with_snapshots: bool = False) -> Call[Deletion]:
+    """Deletes a collection for good; without `force` only says what that would delete. Its kept snapshots are retained;
+    with `with_snapshots` they are deleted, too."""
+    request = collections_pb.DeleteCollectionRequest(name=name, force=force, with_snapshots=with_snapshots)
     return Call(
-        "CollectionService", "DeleteCollection", request, lambda r: Deletion(r.record_count, r.deleted),
+        "CollectionService", "DeleteCollection", request,
+        lambda r: Deletion(r.record_count, r.deleted, snapshot_count=r.snapshot_count),
         retry_safe=not force,
     )  # fmt: skip
 

@@ -268,7 +268,7 @@ class Usage:
 @dataclass(frozen=True)
 class Deletion:
     """What was deleted, or would be where `deleted` is false; ids that no record has, and what is odd about the
-    filter."""
+    filter. snapshot_count: kept snapshots of the collection that is deleted; whether they go, too, was asked for."""
 
     record_count: int
     deleted: bool
@@ -276,6 +276,7 @@ class Deletion:
     missing_record_ids: tuple[str, ...] = ()
     unknown_attributes: tuple[str, ...] = ()
     filter_hints: tuple[str, ...] = ()
+    snapshot_count: int = 0
 
 
 @dataclass(frozen=True)

@@ -341,18 +341,22 @@ class DeleteCollectionRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
+    WITH_SNAPSHOTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     force: _builtins.bool
     """Without it nothing is deleted and the response says what would be."""
+    with_snapshots: _builtins.bool
+    """Deletes its kept snapshots, too. Without it they are retained, and can be restored as another collection."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         force: _builtins.bool = ...,
+        with_snapshots: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "name", b"name", "with_snapshots", b"with_snapshots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -364,18 +368,22 @@ class DeleteCollectionResponse(_message.Message):
 
     RECORD_COUNT_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_COUNT_FIELD_NUMBER: _builtins.int
     record_count: _builtins.int
     """Records that were, or would be, deleted."""
     deleted: _builtins.bool
+    snapshot_count: _builtins.int
+    """Kept snapshots that the collection has, or had. Whether they were deleted, too, the request says."""
     def __init__(
         self,
         *,
         record_count: _builtins.int = ...,
         deleted: _builtins.bool = ...,
+        snapshot_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "record_count", b"record_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "record_count", b"record_count", "snapshot_count", b"snapshot_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -75,6 +75,18 @@ def test_the_index_is_shown_rebuilt_and_verified(shell: Shell, client: Client) -
     assert not shell.json("index", "rebuild", "empty")["built"]
 
 
+def test_snapshots_outlive_their_collection_unless_it_is_deleted_with_them(shell: Shell, client: Client) -> None:
+    for name in ("one", "two"):
+        client.create_collection(name)
+        shell.json("snapshots", "create", name)
+    told = shell.json("collections", "delete", "one")
+    assert (told["snapshot_count"], told["with_snapshots"], told["deleted"]) == (1, False, False)
+    assert shell.json("collections", "delete", "one", "--force")["deleted"]
+    assert len(shell.json("snapshots", "list", "one")["snapshots"]) == 1
+    assert shell.json("collections", "delete", "two", "--force", "--with-snapshots")["snapshot_count"] == 1
+    assert shell.json("snapshots", "list", "two", code=1)["error"]["reason"] == "COLLECTION_NOT_FOUND"
+
+
 def test_what_is_exported_and_imported_is_the_same_and_a_tool_reads_the_file(
     shell: Shell, client: Client, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from service.tenancy.masterkey import MasterKey, load_master_key, printed_master
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.rewrap import finish, next_file, rewrap_with_file
 from tests.support.cuts import cut
+from tests.support.reliability import FaultResult, told
 
 
 class Place:
@@ -91,6 +93,20 @@ def opened_by(key: MasterKey, registry: Path) -> bool:
 
 
 def test_a_change_that_is_cut_off_at_any_step_leaves_a_key_that_opens_everything(tmp_path: Path) -> None:
+    check_cuts(tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.reliability
+def test_the_same_many_times(tmp_path: Path, report_faults: Callable[[FaultResult], None]) -> None:
+    kills = sum(check_cuts(tmp_path / str(n)) for n in told(range(10), 10, "new master keys"))
+    outcome = "the old or the new master key opens everything, and the next change of the key succeeds"
+    report_faults(FaultResult("kill at a step of a change of the master key", kills, 0, outcome))
+
+
+def check_cuts(tmp_path: Path) -> int:
+    """Cuts a change of the key off at each step; returns how many there were."""
+    tmp_path.mkdir(exist_ok=True)
     place = Place(tmp_path / "data")
     cuts = cut(
         lambda: rewrap_with_file(place.registry, place.key_file, place.old), tmp_path / "data", tmp_path / "cuts"
@@ -111,6 +127,7 @@ def test_a_change_that_is_cut_off_at_any_step_leaves_a_key_that_opens_everything
         there = place.moved(folder)
         rewrap_with_file(there.registry, there.key_file, there.key())
         there.check()
+    return len(cuts)
 
 
 def test_a_key_that_waits_but_opens_nothing_is_left_alone(place: Place) -> None:

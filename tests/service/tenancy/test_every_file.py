@@ -1,0 +1,153 @@
+"""Every file and folder of a data directory missing, empty, older, or in the place of another, and bytes of all files
+flipped: nothing is removed, and nothing wrong is answered. At full length for `make reliability`."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.damaged_directory import copied, make_whole, wrongs
+from tests.support.data_directory import tree
+from tests.support.files import flip_byte
+from tests.support.reliability import FaultResult, told
+
+FLIPS = 2000
+Report = Callable[[FaultResult], None]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data directory, `data`, and as it was before the last changes, `older`."""
+    return make_whole(tmp_path_factory.mktemp("whole"))
+
+
+@dataclass(frozen=True)
+class Damaging:
+    """Something that is done to a data directory. name: for messages; run: given where it is."""
+
+    name: str
+    run: Callable[[Path], object]
+
+
+def paths(whole: Path, *, folders: bool = False) -> list[Path]:
+    """Names in the data directory of what is a file, or a folder, and belongs to it."""
+    data = whole / "data"
+    found = (p.relative_to(data) for p in sorted(data.rglob("*")) if p.is_dir() == folders)
+    return [p for p in found if p != Path("tenants") and not p.name.endswith(("-wal", "-shm"))]
+
+
+def check(whole: Path, folder: Path, damagings: Iterable[Damaging]) -> tuple[int, list[str]]:
+    """Does each to a copy of its own; returns how many there were, and what was wrong."""
+    done, wrong = 0, []
+    for damaging in damagings:
+        root = copied(whole, folder / "case")
+        unharmed = tree(root)
+        damaging.run(root)
+        wrong += [f"{damaging.name}: {line}" for line in wrongs(whole, root, unharmed)]
+        shutil.rmtree(folder / "case")
+        done += 1
+    return done, wrong
+
+
+def reported(report: Report, fault: str, outcome: str, found: tuple[int, list[str]]) -> None:
+    done, wrong = found
+    report(FaultResult(fault, done, len(wrong), outcome))
+    assert wrong == []
+
+
+def flip(name: Path, chance: float) -> Damaging:
+    return Damaging(f"{name} flipped at {chance}", lambda root: _flip(root / name, chance))
+
+
+def _flip(path: Path, chance: float) -> None:
+    flip_byte(path, int(path.stat().st_size * chance))
+
+
+def gone(name: Path) -> Damaging:
+    def run(root: Path) -> None:
+        shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
+
+    return Damaging(f"{name} missing", run)
+
+
+def emptied(name: Path) -> Damaging:
+    def run(root: Path) -> None:
+        for path in [root / name] if (root / name).is_file() else (root / name).rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"")
+
+    return Damaging(f"{name} empty", run)
+
+
+def aged(whole: Path, name: Path) -> Damaging:
+    def run(root: Path) -> None:
+        gone(name).run(root)
+        copy = shutil.copytree if (whole / "older" / name).is_dir() else shutil.copy
+        copy(whole / "older" / name, root / name)
+
+    return Damaging(f"{name} older", run)
+
+
+def swap(one: Path, other: Path) -> Damaging:
+    def run(root: Path) -> None:
+        (root / one).rename(root / "between")
+        (root / other).rename(root / one)
+        (root / "between").rename(root / other)
+
+    return Damaging(f"{one} and {other} swapped", run)
+
+
+def swaps(names: list[Path]) -> list[Damaging]:
+    """Of all pairs of which none lies in the other."""
+    pairs = itertools.combinations(names, 2)
+    return [swap(one, other) for one, other in pairs if one not in other.parents and other not in one.parents]
+
+
+def test_some_flipped_bytes_and_swapped_files_are_noticed(whole: Path, tmp_path: Path) -> None:
+    chance = random.Random(1)
+    files = paths(whole)
+    some = [flip(chance.choice(files), chance.random()) for _ in range(6)]
+    assert check(whole, tmp_path, some + chance.sample(swaps(files), 6))[1] == []
+
+
+@pytest.mark.long
+@pytest.mark.reliability
+@pytest.mark.timeout(3600)
+def test_bytes_of_every_file_flipped(whole: Path, tmp_path: Path, report_faults: Report) -> None:
+    chance, files = random.Random(2), paths(whole)
+    flips = [flip(name, chance.random()) for name, _ in zip(itertools.cycle(files), range(FLIPS), strict=False)]
+    found = check(whole, tmp_path, told(flips, FLIPS, "flipped bytes"))
+    outcome = f"what is told is right or names the file; {len(files)} files"
+    reported(report_faults, "flipped byte of a file of the data directory", outcome, found)
+
+
+@pytest.mark.long
+@pytest.mark.reliability
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("folders", [False, True], ids=["files", "folders"])
+def test_every_pair_swapped(whole: Path, tmp_path: Path, folders: bool, report_faults: Report) -> None:
+    all_pairs = swaps(paths(whole, folders=folders))
+    found = check(whole, tmp_path, told(all_pairs, len(all_pairs), "swaps"))
+    outcome = "what is told is right or names the file; nothing is removed"
+    what = "folders" if folders else "files"
+    reported(report_faults, f"two {what} swapped, within a tenant and between tenants: every pair", outcome, found)
+
+
+@pytest.mark.long
+@pytest.mark.reliability
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("how", ["missing", "empty", "older"])
+def test_every_file_and_folder(whole: Path, tmp_path: Path, how: str, report_faults: Report) -> None:
+    names = paths(whole) + paths(whole, folders=True)
+    if how == "older":
+        names = [n for n in names if (whole / "older" / n).exists()]
+    damagings = [{"missing": gone, "empty": emptied}.get(how, lambda n: aged(whole, n))(name) for name in names]
+    found = check(whole, tmp_path, told(damagings, len(damagings), how))
+    outcome = "what is told is right or names the file; nothing is removed"
+    reported(report_faults, f"file or folder {how}: every one", outcome, found)
