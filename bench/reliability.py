@@ -25,7 +25,8 @@ def main() -> int:
     began, screen = time.monotonic(), os.dup(sys.stderr.fileno())
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results"
-        environment = {**os.environ, RESULTS_VARIABLE: str(results), PROGRESS_VARIABLE: str(screen)}
+        one_core = {"OMP_NUM_THREADS": "1"}  # else FAISS has each small search wait for threads on busy cores
+        environment = {**os.environ, **one_core, RESULTS_VARIABLE: str(results), PROGRESS_VARIABLE: str(screen)}
         command = [sys.executable, "-m", "pytest", "tests", *_PYTEST, "--basetemp", f"{folder}/tests", *sys.argv[1:]]
         done = subprocess.run(command, env=environment, pass_fds=(screen,))
         rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.reliability import FaultResult
+from tests.support.reliability import FaultResult, told
 
 _STORAGE = {"STORE_UNAVAILABLE", "WRITE_OUTCOME_UNKNOWN", "STORE_DAMAGED", "SNAPSHOT_DAMAGED"}
 
@@ -25,8 +25,10 @@ def check_errors(library: Path, folder: Path, *errors: str) -> int:
         **os.environ, "LD_PRELOAD": str(library), "RECORDER_ROOT": str(root), "RECORDER_FAULTS": str(faults),
     }  # fmt: skip
     command = [sys.executable, "-m", "tests.disk.faulty_run", str(root), str(faults), *errors]
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    cases = [json.loads(line) for line in done.stdout.splitlines()]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        assert running.stdout is not None
+        cases = [json.loads(line) for line in told(running.stdout, 30 * len(errors), "failing calls")]
+    assert running.returncode == 0
     assert len(cases) == 30 * len(errors)
     assert not [(c["case"], c["wrong"]) for c in cases if c["wrong"]]
     other = [(c["case"], c["reasons"]) for c in cases if set(c["reasons"].values()) - _STORAGE]

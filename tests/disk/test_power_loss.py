@@ -18,9 +18,9 @@ from tests.disk.model import Heard, Things
 from tests.disk.simulated_disk import Disk, Mode, read_trace
 from tests.disk.writer import THREADS
 from tests.support.collections import directory, vector
-from tests.support.reliability import FaultResult
+from tests.support.reliability import FaultResult, told
 
-RECORDINGS = 8
+RECORDINGS = 6
 
 
 def record(library: Path, folder: Path, seed: int, steps: int) -> Path:
@@ -41,7 +41,7 @@ def check_cuts(trace: Path, folder: Path, seed: int, cuts: int) -> Counter[Mode]
     first = next(i for i, e in enumerate(entries) if e.operation == "m" and e.first.startswith(b"!"))
     moments = sorted(chance.randrange(first + 1, len(entries) + 1) for _ in range(cuts))
     disk, heard, done = Disk(), [Heard() for _ in range(THREADS)], Counter[Mode]()
-    for number, entry in enumerate(entries, 1):
+    for number, entry in enumerate(told(entries, len(entries), f"changes of recording {seed}"), 1):
         if entry.operation == "m":
             for line in entry.first.decode().splitlines():
                 kind, thread, text = line.split(" ", 2)
