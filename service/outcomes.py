@@ -17,7 +17,6 @@ from service.tenancy.access import AccessRequests
 from service.training.stores import TrainingStores
 
 _LOG = logging.getLogger(__name__)
-_CLOCK_MS = 1000  # by how much a time that was noted a moment later may be earlier
 
 
 @dataclass(frozen=True)
@@ -132,4 +131,5 @@ class States:
 
 
 def _since(time_ms: int, act: OpenAct) -> bool:
-    return time_ms >= act.time_ms - _CLOCK_MS
+    """Whether something was made or changed after the act's intent was written, by the same clock."""
+    return time_ms >= act.time_ms
