@@ -28,6 +28,7 @@ from index.view import View
 SKETCHED_ROWS = 300_000
 _BLOCK = 1024
 _NEIGHBOURS, _MOST_NEIGHBOURS = 16, 1024
+_LAST = 4  # of the rows found, the last quarter says whether there may be more
 _GRAPH_EFFORT = 64
 
 Pairs = list[tuple[int, float]]
@@ -162,26 +163,30 @@ def _near(place: int, pairs: Pairs) -> Iterator[Near]:
 def _through_graph(
     allowed: Allowed, base: Base, slots: NDArray[np.int64], places: NDArray[np.int64], max_distance: float
 ) -> Iterator[tuple[int, Pairs]]:
-    """Some places with the slots of the base within the distance."""
+    """Some places with the slots of the base within the distance. Where the last ones found are still within it, more
+    are looked for, up to so many as a block of places may hold in memory."""
     view, bits = allowed.view, allowed.bits
     for start in range(0, len(places), _BLOCK):
         block = slots[places[start : start + _BLOCK]]
         compared, originals = view.halves[block].astype(np.float32), view.originals(block)
         neighbours, wanted = _NEIGHBOURS, np.arange(len(block))
         found: dict[int, Pairs] = {}
-        while len(wanted):
+        while len(wanted) and neighbours <= _MOST_NEIGHBOURS:
             rows = base.graph.search_many(compared[wanted], neighbours, max(_GRAPH_EFFORT, neighbours), bits)
-            near = [_within(view, originals[i], rows[n], max_distance) for n, i in enumerate(wanted)]
-            found.update(zip(wanted.tolist(), near, strict=True))
-            full = [len(pairs) >= neighbours for pairs in near]
-            wanted = wanted[np.array(full, bool)] if neighbours < _MOST_NEIGHBOURS else wanted[:0]
+            more = np.zeros(len(wanted), np.bool_)
+            for number, i in enumerate(wanted.tolist()):
+                found[i], more[number] = _within(view, originals[i], rows[number], max_distance)
+            wanted = wanted[more]
             neighbours *= 4
         for i, slot in enumerate(block.tolist()):
             yield int(places[start + i]), [pair for pair in found[i] if pair[0] != slot]
 
 
-def _within(view: View, query: NDArray[np.float32], rows: NDArray[np.int64], max_distance: float) -> Pairs:
-    rows = rows[rows >= 0]
+def _within(view: View, query: NDArray[np.float32], rows: NDArray[np.int64], max_distance: float) -> tuple[Pairs, bool]:
+    """Those of the rows found, likeliest first, that are within the distance; and whether there may be more. A
+    collection that has learnt finds rows in another order than that of distances."""
+    looked_for, rows = len(rows), rows[rows >= 0]
     distances = view.distances(query, rows)
     near = distances <= max_distance
-    return list(zip(rows[near].tolist(), distances[near].tolist(), strict=True))
+    more = len(rows) == looked_for and bool(near[-(looked_for // _LAST) :].any())
+    return list(zip(rows[near].tolist(), distances[near].tolist(), strict=True)), more

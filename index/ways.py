@@ -10,9 +10,10 @@ from index.allowed import Allowed, Sketched
 from index.comparing import FEW_ROWS, compared, promising, relied_on
 from index.faiss_index import Bits, RowNumbers, Scores, differing_bits
 from index.model import Path, Vector
-from index.planner import Plan, are_set, exactly
+from index.planner import FREE_REACH, Plan, are_set, exactly
 
 THROUGH_BASE = frozenset({Path.SKETCHES_FILTERED, Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})
+_DEEPER = 1.25  # what is missed of many results moves all that come after it, on every later page
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
@@ -81,7 +82,7 @@ def _older(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores] | N
     view, allowed = asked.allowed.view, asked.allowed
     assert view.base is not None
     if way.path is Path.SKETCHES_FILTERED:
-        return promising(view, asked.vector, allowed.sketched(keep=way.keep), reach, asked.effort)
+        return promising(view, asked.vector, allowed.sketched(keep=way.keep), reach, _spreads(asked, reach))
     if way.rows is not None:
         return _among(way.rows, asked, reach)
     scores, slots = view.base.graph.search(asked.vector, reach, max(way.candidates, reach), allowed.bits)
@@ -95,7 +96,7 @@ def _newer(asked: Asked, found: tuple[RowNumbers, Scores], reach: int) -> tuple[
     assert view.base is not None
     scores, last, sketcher = found[1], relied_on(reach), view.base.sketcher
     if len(scores) > last:
-        within = sketcher.within(asked.vector, float(scores[last]), spreads=asked.effort)
+        within = sketcher.within(asked.vector, float(scores[last]), spreads=_spreads(asked, reach))
         sketches = view.sketches[view.base_rows : view.last_rows]
         rows = np.flatnonzero(differing_bits(sketcher.query(asked.vector), sketches) <= within) + view.base_rows
     else:
@@ -110,10 +111,15 @@ def _among(rows: RowNumbers, asked: Asked, reach: int) -> tuple[RowNumbers, Scor
     view = asked.allowed.view
     if len(rows) > FEW_ROWS:
         among = Sketched(rows, np.take(view.sketches, rows, axis=0))
-        found = promising(view, asked.vector, among, reach, asked.effort)
+        found = promising(view, asked.vector, among, reach, _spreads(asked, reach))
         if found is not None:
             return found
     return compared(view, asked.vector, rows, reach)
+
+
+def _spreads(asked: Asked, reach: int) -> float:
+    """How far from what is expected a sketch may be, as a multiple."""
+    return asked.effort * (_DEEPER if reach > FREE_REACH else 1.0)
 
 
 def _tail_bits(bits: Bits | None, start: int) -> Bits | None:

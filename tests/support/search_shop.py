@@ -96,7 +96,7 @@ def kinds_of(request: pb.SearchRequest) -> list[str]:
         "filter": bool(request.filter),
         "group": bool(request.group_by),
         "offset": request.offset > 0,
-        "offset 60 and more": request.offset >= 60,
+        f"offset {request.offset}": request.offset > 0,
         "exclude": bool(request.exclude_record_ids),
         "max_distance": request.HasField("max_distance"),
         "min_score": request.HasField("min_score"),
@@ -289,7 +289,7 @@ class SearchShop:
         if chance.random() < 0.2:
             request.group_by, request.group_size = "product_id", chance.choice([0, 1, 2, 5])
         if chance.random() < 0.25:
-            request.offset = chance.choice([1, 5, 10, 20, 60, 200])
+            request.offset = chance.choice([1, 5, 10, 20, 30, 90, 200])
         if chance.random() < 0.35:
             known = list(self.held)
             request.exclude_record_ids.extend(
