@@ -62,7 +62,7 @@ def collection(tmp_path: Path) -> Iterator[Collection]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for all tests of a process; each test has tenants of its own on it."""
-    running = share(start_server(tmp_path_factory.mktemp("server"), environment=MEASURED, start_twice=True))
+    running = share(start_server(tmp_path_factory.mktemp("server"), environment=MEASURED, anew=True))
     yield running
     assert running.stop() == 0
 

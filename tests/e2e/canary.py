@@ -206,7 +206,7 @@ def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patie
     looking = {
         "TMPDIR": str(temporary), "AFTERIMAGE_LOG_LEVEL": "debug", "AFTERIMAGE_IMAGE_FORMATS": "tiff",
     }  # fmt: skip
-    server = start_server(folder, environment={**fetching, **looking, **environment})
+    server = start_server(folder, environment={**fetching, **looking, **environment}, anew=True)
     key = server.key("acme")
     with server.client(key) as client, server.client(server.key("other")) as stranger:
         sender = Sender(server, client, stranger, key)

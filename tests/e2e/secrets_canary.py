@@ -139,7 +139,7 @@ def run(folder: Path, environment: dict[str, str], *, patience_s: float = _PATIE
         "SSL_CERT_FILE": str(certificates.ca), "TMPDIR": str(folder), "AFTERIMAGE_LOG_LEVEL": "debug", **environment,
     }  # fmt: skip
     with TlsShop().running(certificates) as shop:
-        server = start_server(folder / "s", environment=given)
+        server = start_server(folder / "s", environment=given, anew=True)
         secrets.api_key = server.key("acme")
         with server.client(secrets.api_key) as client:
             send_everywhere(client, shop, secrets)

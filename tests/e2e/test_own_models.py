@@ -115,7 +115,7 @@ def precision(client: Client, collection: str, examples: list[NewExample]) -> fl
     return right / (5 * len(examples[::5]))
 
 
-@pytest.mark.parametrize("base", ["builtin", "mobilenet-v2"])
+@pytest.mark.parametrize("base", ["builtin", pytest.param("mobilenet-v2", marks=pytest.mark.long)])
 def test_labels_that_mean_nothing_publish_nothing(tmp_path: Path, base: str) -> None:
     server = start_server(tmp_path, "--encoders-dir", str(own_encoder(tmp_path / "encoders")))
     with server.client(server.key("acme")) as client:

@@ -57,9 +57,12 @@ def offline_neighbours(vectors: np.ndarray) -> list[list[int]]:
     return np.argsort(-scores, axis=1)[:, :K].tolist()
 
 
-@pytest.mark.timeout(300)
-def test_every_photograph_is_found_first_and_quality_equals_an_offline_evaluation(client: Client) -> None:
-    paths, labels = map(list, zip(*clothing(), strict=True))
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("every", "least"), [(5, 0.55), pytest.param(1, 0.69, marks=pytest.mark.long)])
+def test_each_photograph_is_found_first_and_quality_equals_an_offline_evaluation(
+    client: Client, every: int, least: float
+) -> None:
+    paths, labels = map(list, zip(*clothing()[::every], strict=True))
     client.create_collection("clothing")
     client.update_collection("clothing", learning="off")  # as the offline figure
     served = retrieval(through_the_service(client, "clothing", paths), labels)
@@ -67,13 +70,13 @@ def test_every_photograph_is_found_first_and_quality_equals_an_offline_evaluatio
         offline_neighbours(offline_vectors(EncoderRegistry(None, "builtin", ONE_CORE), "builtin", paths)), labels
     )
     assert served == pytest.approx(offline, abs=0.003)
-    assert served[0] > 0.69
+    assert served[0] > least
 
 
 @pytest.mark.timeout(300)
 def test_the_same_holds_for_an_encoder_of_ones_own(tmp_path: Path) -> None:
     encoders = own_encoder(tmp_path / "encoders")
-    paths, labels = map(list, zip(*clothing()[::4], strict=True))
+    paths, labels = map(list, zip(*clothing()[::10], strict=True))
     server: Server = start_server(tmp_path / "s", "--encoders-dir", str(encoders))
     with server.client(server.key("acme")) as client:
         client.create_collection("clothing", encoder_id="mobilenet-v2")
@@ -83,4 +86,4 @@ def test_the_same_holds_for_an_encoder_of_ones_own(tmp_path: Path) -> None:
     registry = EncoderRegistry(encoders, "mobilenet-v2", ONE_CORE)
     offline = retrieval(offline_neighbours(offline_vectors(registry, "mobilenet-v2", paths)), labels)
     assert served == pytest.approx(offline, abs=0.003)
-    assert served[0] > 0.55
+    assert served[0] > 0.45

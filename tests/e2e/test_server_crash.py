@@ -5,11 +5,13 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from afterimage.client import AfterimageError, Client, NewRecord
 from tests.support.pictures import png
 from tests.support.server import start_server
 
-ROUNDS = 6
+ROUNDS, LONG_ROUNDS = 3, 20
 WRITERS = 3
 
 
@@ -48,9 +50,12 @@ def settled(client: Client, acknowledged: dict[str, int], in_flight: dict[str, i
     return state
 
 
-def test_what_the_server_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "rounds", [ROUNDS, pytest.param(LONG_ROUNDS, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+)
+def test_what_the_server_acknowledged_survives_kill_9(tmp_path: Path, rounds: int) -> None:
     key, acknowledged, in_flight = "", {}, {}
-    for round_number in range(ROUNDS + 1):
+    for round_number in range(rounds + 1):
         server = start_server(tmp_path)
         key = key or server.key("acme")
         with server.client(key) as client:
@@ -58,7 +63,7 @@ def test_what_the_server_acknowledged_survives_kill_9(tmp_path: Path) -> None:
                 client.create_collection("c")
             else:
                 acknowledged = settled(client, acknowledged, in_flight)
-            if round_number == ROUNDS:
+            if round_number == rounds:
                 break
             writers = [Writer(client, f"w{n}", round_number * 100_000 + n * 10_000) for n in range(WRITERS)]
             one_more = threading.Semaphore(0)

@@ -17,7 +17,7 @@ from index import SearchQuery
 from tests.support.collections import directory, vector
 from tests.support.reliability import FaultResult, told
 
-ROUNDS = 50
+ROUNDS = 25
 LONG_ROUNDS = 1000
 
 

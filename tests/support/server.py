@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from afterimage.client import Client, RetryPolicy
 from service.app import open_registry
@@ -19,6 +20,7 @@ from service.process import prepared_environment
 from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.keyring import NewKey
 from service.tenancy.registry import TenantRegistry
+from tests.support.warm_start import WarmProcess, start_warm
 
 COMMAND = [sys.executable, "-m", "service.cli.main"]
 NO_RETRY = RetryPolicy(attempts=1)
@@ -29,8 +31,8 @@ MEASURED = {"AFTERIMAGE_MODEL_THREADS": "0", "AFTERIMAGE_MAX_BATCH_SIZE": "0"}
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without settings of the service."""
-    return {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "_AFTERIMAGE"))}
+    """This process's environment without settings of the service, and without what pytest changes for each test."""
+    return {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "_AFTERIMAGE", "PYTEST_"))}
 
 
 def prepared(environment: Mapping[str, str]) -> dict[str, str]:
@@ -39,11 +41,32 @@ def prepared(environment: Mapping[str, str]) -> dict[str, str]:
     return prepared_environment(environment, int(pixels)) or dict(environment)
 
 
-_running: list[subprocess.Popen[str]] = []
-_kept: list[subprocess.Popen[str]] = []
+def can_be_warm(environment: Mapping[str, str]) -> bool:
+    """Whether a process that was forked is like one with that environment: only Python code reads what differs."""
+    differing = environment.items() ^ clean_environment().items()
+    return all(name.startswith("AFTERIMAGE_") for name, _ in differing)
 
 
-def adopt(process: subprocess.Popen[str]) -> None:
+def start(arguments: list[str], environment: dict[str, str], stderr: IO[str], *, anew: bool = False) -> Process:
+    """Starts a command that goes on until it is stopped, which it is with the test; its output comes through a pipe."""
+    process: Process
+    if anew or not can_be_warm(environment):
+        process = subprocess.Popen(
+            [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+        )
+    else:
+        variables = prepared(environment)
+        process = start_warm(arguments, variables, stdout=subprocess.PIPE, stderr=stderr.fileno())
+    adopt(process)
+    return process
+
+
+Process = subprocess.Popen[str] | WarmProcess
+_running: list[Process] = []
+_kept: list[Process] = []
+
+
+def adopt(process: Process) -> None:
     """Has a process ended with the test, however that ends."""
     _running.append(process)
 
@@ -72,7 +95,7 @@ class Server:
     """A running server."""
 
     folder: Path
-    process: subprocess.Popen[str]
+    process: Process
     target: str
     http: str
 
@@ -117,21 +140,15 @@ class Server:
         self.process.wait()
 
 
-def start_server(
-    folder: Path, *flags: str, environment: dict[str, str] | None = None, start_twice: bool = False
-) -> Server:
-    """Starts a server on `folder`/data and waits until it is ready. start_twice: with the environment as it is, as an
-    operator does, so that it starts itself again with another one."""
-    variables = {**clean_environment(), **NOT_MEASURED, **(environment or {})}
+def start_server(folder: Path, *flags: str, environment: dict[str, str] | None = None, anew: bool = False) -> Server:
+    """Starts a server on `folder`/data and waits until it is ready. anew: as an operator does, by the command, instead
+    of warm."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.log").open("a") as log:
-        process = subprocess.Popen(
-            [*COMMAND, "serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0",
-             "--http", "127.0.0.1:0", *flags],
-            stdout=subprocess.PIPE, stderr=log, text=True,
-            env=variables if start_twice else prepared(variables),
+        process = start(
+            ["serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", *flags],
+            {**clean_environment(), **NOT_MEASURED, **(environment or {})}, log, anew=anew,
         )  # fmt: skip
-    adopt(process)
     assert process.stdout is not None
     line = process.stdout.readline()
     found = re.search(r"gRPC on (\S+), HTTP on (\S+)", line)

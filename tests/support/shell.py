@@ -6,21 +6,25 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.support.server import COMMAND, Server, clean_environment
+from tests.support.server import COMMAND, Server, can_be_warm, clean_environment
+from tests.support.warm_start import run_warm
 
 
 class Shell:
-    """The real command, in a process of its own."""
+    """The real command, in a process of its own, which is forked where it may be (`tests/support/warm_start.py`)."""
 
     def __init__(self, server: Server | None, tenant: str, state: Path, *, data_dir: Path | None = None) -> None:
         """server: None for commands that only need `data_dir`."""
         self.data = ["--data-dir", str(server.data_dir if server is not None else data_dir)]
+        self._state = state
         self.environment = {**clean_environment(), "AFTERIMAGE_STATE_DIR": str(state)}
         if server is not None:
             self.environment |= {"AFTERIMAGE_TARGET": server.target, "AFTERIMAGE_API_KEY": server.key(tenant)}
 
     def done(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The command, ended; its exit code is not looked at."""
+        if can_be_warm(self.environment):
+            return run_warm(arguments, self.environment, self._state, 110)
         return subprocess.run(
             [*COMMAND, *arguments],
             capture_output=True,

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.server import COMMAND, NOT_MEASURED, Server, adopt, clean_environment, prepared
+from tests.support.server import NOT_MEASURED, Process, Server, clean_environment, start
 from tests.support.shop import FETCHING
 
 SECRET = {"AFTERIMAGE_WORKER_SECRET": "s" * 32}
 
 
 def start_worker(
-    server: Server, redis_url: str, *flags: str, environment: Mapping[str, str] = FETCHING
-) -> subprocess.Popen[str]:
-    """Starts a worker for a server and waits until it takes runs."""
-    process = subprocess.Popen(
-        [*COMMAND, "worker", "--server", server.target, "--redis-url", redis_url, *flags],
-        stdout=subprocess.PIPE, stderr=(server.folder / "worker.log").open("a"), text=True,
-        env=prepared({**clean_environment(), **NOT_MEASURED, **SECRET, **environment}),
-    )  # fmt: skip
-    adopt(process)
+    server: Server, redis_url: str, *flags: str, environment: Mapping[str, str] = FETCHING, anew: bool = False
+) -> Process:
+    """Starts a worker for a server and waits until it takes runs. anew: by the command, instead of warm."""
+    with (server.folder / "worker.log").open("a") as log:
+        process = start(
+            ["worker", "--server", server.target, "--redis-url", redis_url, *flags],
+            {**clean_environment(), **NOT_MEASURED, **SECRET, **environment}, log, anew=anew,
+        )  # fmt: skip
     assert process.stdout is not None
     assert "is ready" in process.stdout.readline(), (server.folder / "worker.log").read_text()[-2000:]
     return process

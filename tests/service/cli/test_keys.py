@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import shlex
-import subprocess
 from pathlib import Path
 
 from afterimage.client import NewRecord
 from tests.support.pictures import png
-from tests.support.server import COMMAND, Server, clean_environment, start_server
+from tests.support.server import Server, start_server
 from tests.support.shell import Shell
 
 
@@ -51,10 +50,11 @@ def test_a_data_directory_gets_a_new_master_key(tmp_path: Path) -> None:
 def test_a_master_key_from_a_command_is_exchanged_for_one_that_is_given(tmp_path: Path) -> None:
     kept, data = tmp_path / "kms", ["--data-dir", str(tmp_path / "data")]
     kept.write_text(base64.b64encode(bytes(range(32))).decode())
-    environment = {**clean_environment(), "AFTERIMAGE_MASTER_KEY_COMMAND": shlex.join(["cat", str(kept)])}
+    shell = Shell(None, "", tmp_path / "state", data_dir=tmp_path / "data")
+    shell.environment["AFTERIMAGE_MASTER_KEY_COMMAND"] = shlex.join(["cat", str(kept)])
 
     def code(*arguments: str) -> int:
-        return subprocess.run([*COMMAND, *arguments, *data], env=environment, capture_output=True).returncode
+        return shell.done(*arguments, *data).returncode
 
     assert code("tenants", "create", "acme") == 0
     assert not (tmp_path / "data.master-key").exists()

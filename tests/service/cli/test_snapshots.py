@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from afterimage.client import Client, NewRecord, Term
 from tests.support.files import flip_byte
-from tests.support.server import COMMAND, Server, clean_environment, start_server
+from tests.support.server import Server, start_server
 from tests.support.shell import Shell
 
 DIMENSION = 448
@@ -153,14 +152,9 @@ def test_a_limit_is_set_shown_and_kept_by_a_running_server(
     assert usage.stored_bytes == 3 * (4 * DIMENSION + 3)
 
 
-def run(*arguments: str, code: int = 0) -> dict:
-    done = subprocess.run([*COMMAND, *arguments, "--json"], capture_output=True, text=True, env=clean_environment())
-    assert done.returncode == code, done.stderr
-    return json.loads(done.stdout.splitlines()[0])
-
-
 @pytest.mark.timeout(180)
 def test_a_snapshot_goes_to_another_machine_and_not_back_to_where_its_tenant_was_deleted(tmp_path: Path) -> None:
+    run = Shell(None, "", tmp_path / "state", data_dir=tmp_path / "none").json
     here = start_server(tmp_path / "here")
     with here.client(here.key("acme")) as client:
         made = fill(client, "shop")

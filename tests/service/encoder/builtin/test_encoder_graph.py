@@ -89,6 +89,7 @@ def test_building_the_encoder_again_gives_the_same_vectors_within_the_stated_tol
     assert build.main(["--verify"]) == 0
 
 
+@pytest.mark.long
 def test_the_score_is_what_the_calibration_measures() -> None:
     copies, strangers = calibration.measured(5)
     found = calibration.score_of(strangers)
