@@ -126,6 +126,7 @@ def test_labels_that_mean_nothing_publish_nothing(tmp_path: Path, base: str) -> 
         assert last.card["base_encoder"] == base
 
 
+@pytest.mark.long
 def test_the_real_encoder_is_improved_on_and_its_model_survives_a_restart(tmp_path: Path) -> None:
     encoders = str(own_encoder(tmp_path / "encoders"))
     server = start_server(tmp_path, "--encoders-dir", encoders)

@@ -21,7 +21,7 @@ from tests.e2e.test_sync_crash import Catalogue
 from tests.support.feeds import jsonl
 from tests.support.pictures import png
 from tests.support.redis_server import RedisServer, free_port, running_redis, running_tls_redis, start_redis
-from tests.support.server import COMMAND, Server, adopt, clean_environment, start_server
+from tests.support.server import COMMAND, NOT_MEASURED, Server, clean_environment, start, start_server
 from tests.support.shared import own_encoder
 from tests.support.shop import FETCHING, Shop
 from tests.support.tls import make_certificates
@@ -221,10 +221,9 @@ def test_everything_may_go_over_tls(tmp_path: Path, shop: Shop) -> None:
 
 
 def test_a_worker_that_waits_for_its_server_can_be_stopped(tmp_path: Path, coordinated: RedisServer) -> None:
-    command = [*COMMAND, "worker", "--server", f"127.0.0.1:{free_port()}", "--redis-url", coordinated.url]
+    arguments = ["worker", "--server", f"127.0.0.1:{free_port()}", "--redis-url", coordinated.url]
     with (tmp_path / "worker.log").open("w") as log:
-        waiting = subprocess.Popen(command, stderr=log, env={**clean_environment(), **SECRET})
-    adopt(waiting)
+        waiting = start(arguments, {**clean_environment(), **NOT_MEASURED, **SECRET}, log)
     while "the server is away" not in log_of(tmp_path):
         assert waiting.poll() is None, log_of(tmp_path)
         threading.Event().wait(0.05)
@@ -235,8 +234,9 @@ def test_a_worker_that_waits_for_its_server_can_be_stopped(tmp_path: Path, coord
 def test_a_worker_with_another_secret_is_not_let_in(owner: Server, coordinated: RedisServer) -> None:
     command = [*COMMAND, "worker", "--server", owner.target, "--redis-url", coordinated.url]
     refused = subprocess.run(
-        command, capture_output=True, text=True, env={**clean_environment(), "AFTERIMAGE_WORKER_SECRET": "x" * 32}
-    )
+        command, capture_output=True, text=True,
+        env={**clean_environment(), **NOT_MEASURED, "AFTERIMAGE_WORKER_SECRET": "x" * 32},
+    )  # fmt: skip
     assert refused.returncode == 1
     assert "worker_secret" in refused.stderr
 
