@@ -117,7 +117,7 @@ def _reduction(header: Header, region: Area | None, enough: int) -> int:
 
 def _decode_stored(picture: bytes | memoryview, header: Header, reduction: int, partial: bool) -> Stored:
     if header.format in OPTIONAL:
-        return decode_optional(picture, header)
+        return decode_optional(picture, header, partial)
     if header.format is Format.JPEG:
         return decode_jpeg(picture, header, reduction, partial)
     if header.format is Format.PNG:
@@ -126,7 +126,7 @@ def _decode_stored(picture: bytes | memoryview, header: Header, reduction: int, 
         return decode_gif(picture, header, partial)
     if header.format is Format.BMP:
         return decode_bmp(picture, header, partial)
-    return decode_webp(picture, header)
+    return decode_webp(picture, header, partial)
 
 
 def _part(pixels: NDArray[Any], header: Header, wanted: Wanted) -> NDArray[Any]:

@@ -4,18 +4,16 @@ disk."""
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Collection
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import orjson
 
 from service.errors import Reason, ServiceError
 from service.intake.fetch import Fetched, Fetcher, FetchRequest, Validators
 from service.intake.links import parse_link
 from service.sync.feed_files import PREFIX, FeedFiles
-from service.sync.feeds.json_feeds import MAX_DOCUMENT_BYTES, products_of
+from service.sync.feeds.json_feeds import products_digest
 from service.sync.feeds.model import FeedError
 from service.sync.model import SourceConfig, SourceState
 from service.sync.spool import Spool
@@ -114,19 +112,19 @@ class FeedFetcher:
         return await self._fetcher.fetch(request)
 
     async def _pages(self, config: SourceConfig, place: FeedPlace, spool: Spool) -> None:
-        """Shopify's pages, one product a line, until one is empty or was there before: a shop that ignores `page` sends
-        the first one for ever."""
+        """Shopify's pages, one behind the other, until one is empty or was there before: a shop that ignores `page`
+        sends the first one for ever."""
         first, seen = parse_link(config.url), set[bytes]()
         for number in range(1, _MOST_PAGES + 1):
-            page = _Page()
             url = first.with_query({"limit": str(_PAGE_SIZE), "page": str(number)}).text
-            await self._fetch(FetchRequest(url, place.allowed_hosts, Validators(), config.authorization, page.take))
-            products = products_of(bytes(page.content))
-            known = hashlib.blake2b(orjson.dumps([p.get("id") for p in products]), digest_size=16).digest()
-            if not products or known in seen:
-                return
-            seen.add(known)
-            spool.take(b"".join(orjson.dumps({"products": [p]}) + b"\n" for p in products))
+            with closing(Spool(place.spool_folder)) as page:
+                await self._fetch(FetchRequest(url, place.allowed_hosts, Validators(), config.authorization, page.take))
+                page.finish()
+                known = await asyncio.to_thread(_digest_of, page)
+                if not known or known in seen:
+                    return
+                seen.add(known)
+                await asyncio.to_thread(_append, page, spool)
         raise FeedError("FEED_TOO_LARGE", f"the shop has more than {_MOST_PAGES} pages")
 
 
@@ -156,14 +154,19 @@ class _Head:
             raise _Enough
 
 
-class _Page:
-    def __init__(self) -> None:
-        self.content = bytearray()
+def _digest_of(page: Spool) -> bytes:
+    reader = page.reader()
+    try:
+        return products_digest(reader)
+    finally:
+        reader.detach()  # which would close the page
 
-    def take(self, part: bytes) -> None:
-        self.content += part
-        if len(self.content) > MAX_DOCUMENT_BYTES:
-            raise FeedError("FEED_TOO_LARGE", "a page of products.json has more than 64 MiB")
+
+def _append(page: Spool, spool: Spool) -> None:
+    page.seek(0)
+    while part := page.read(_DISK_BLOCK):
+        spool.take(part)
+    spool.take(b"\n")
 
 
 def _copy(files: FeedFiles, url: str, take: Callable[[bytes], object]) -> None:

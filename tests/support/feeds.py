@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 from xml.sax.saxutils import escape
 
 from service.sync.feeds.model import FeedFormat, FeedOptions, Item, Problem
@@ -53,3 +54,37 @@ def read(content: bytes, options: FeedOptions | None = None) -> tuple[FeedFormat
         [i for i in everything if isinstance(i, Item)],
         [p for p in everything if isinstance(p, Problem)],
     )
+
+
+class MadeFile(io.RawIOBase):
+    """A head, a filler that is repeated up to a length, and a tail, none of which is in memory as a whole."""
+
+    def __init__(self, head: bytes, filler: bytes, tail: bytes, length: int) -> None:
+        self._head, self._filler, self._tail = head, filler, tail
+        self._repeated = length // len(filler) * len(filler)
+        self.size, self._at = len(head) + self._repeated + len(tail), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        at, wanted = self._at, len(buffer)
+        if at < len(self._head):
+            part = self._head[at : at + wanted]
+        elif at < len(self._head) + self._repeated:
+            offset = at - len(self._head)
+            begun = offset % len(self._filler)
+            part = (self._filler * (wanted // len(self._filler) + 2))[begun : begun + wanted]
+            part = part[: self._repeated - offset]
+        else:
+            part = self._tail[at - len(self._head) - self._repeated :][:wanted]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)

@@ -23,8 +23,7 @@ def decode_bmp(picture: bytes | memoryview, header: Header, partial: bool) -> St
     """RGB, with alpha where the header has a mask for it. Raises ServiceError (IMAGE_DAMAGED)."""
     details = cast(BmpDetails, header.details)
     if details.compression:
-        content = _to_the_last_row(bytes(picture[details.start :]), header.height, details.bits)
-        return Stored(_by_pillow(content, header, details))
+        return _by_runs(bytes(picture[details.start :]), header, partial)
     row = (header.width * details.bits + 31) // 32 * 4
     content = bytes(picture[details.start : details.start + row * header.height])
     padding = row - -(-header.width * details.bits // 8)
@@ -39,6 +38,17 @@ def decode_bmp(picture: bytes | memoryview, header: Header, partial: bool) -> St
     else:
         stored = Stored(_by_pillow(content, header, details))
     return stored if there == header.height else _with_white(stored, there, details.top_down)
+
+
+def _by_runs(runs: bytes, header: Header, partial: bool) -> Stored:
+    details = cast(BmpDetails, header.details)
+    rows, end, whole = _whole_rows(runs, header, details.bits)
+    if not whole:  # Pillow would fill what is missing with the palette's first colour
+        if not partial or not rows:
+            raise damaged(Format.BMP)
+        runs = runs[:end] + bytes((0, _END_OF_PICTURE))
+    stored = Stored(_by_pillow(_to_the_last_row(runs, header.height, details.bits), header, details))
+    return stored if whole else _with_white(stored, rows, details.top_down)
 
 
 def _by_pillow(pixels: bytes, header: Header, details: BmpDetails) -> NDArray[np.uint8]:
@@ -71,6 +81,29 @@ def _to_the_last_row(runs: bytes, height: int, bits: int) -> bytes:
             size = what if bits == 8 else (what + 1) // 2
             at += size + size % 2
     return runs
+
+
+def _whole_rows(runs: bytes, header: Header, bits: int) -> tuple[int, int, bool]:
+    """How many rows are there as a whole, where in the run lengths they end, and whether that is the picture."""
+    at = rows = end = column = 0
+    while at + 1 < len(runs):
+        count, what = runs[at : at + 2]
+        at += 2
+        if count == 0 and what == _END_OF_PICTURE:
+            return rows, end, True
+        if count == 0 and what == _SKIP:
+            across, down = runs[at : at + 2].ljust(2, b"\0")
+            column, rows, at = column + across, rows + down, at + 2
+        elif count == 0 and what > _SKIP:
+            size = what if bits == 8 else (what + 1) // 2
+            at += size + size % 2
+            column += what if at - size % 2 <= len(runs) else 0
+        elif count == 0:
+            rows, end, column = rows + 1, at, 0
+        else:
+            column += count
+    last = rows == header.height - 1 and column >= header.width
+    return min(rows, header.height), end, rows >= header.height or last
 
 
 def _with_white(stored: Stored, there: int, top_down: bool) -> Stored:

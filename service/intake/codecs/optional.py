@@ -15,27 +15,40 @@ import numpy as np
 from PIL import AvifImagePlugin, Image, ImageOps, TiffImagePlugin
 
 from service.errors import Reason, ServiceError
+from service.intake.codecs.cut_short import part_of
 from service.intake.codecs.stored import Stored, damaged, split_alpha
 from service.intake.codecs.with_pillow import channels, loaded
 from service.intake.formats import Format
 from service.intake.headers.header import Header
+from service.intake.headers.isobmff import missing_of_boxes
 
 _DEEP_GREY = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+_MOST_OF_A_PIXEL, _MOST_FILLED = 8, 64 << 20  # bytes
 _NOT_DECODED = frozenset({"F", "I", "LAB", "HSV"})
 
 
-def decode_optional(picture: bytes | memoryview, header: Header) -> Stored:
+def decode_optional(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
     """Raises ServiceError (IMAGE_DAMAGED, IMAGE_FORMAT_UNSUPPORTED)."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            stored = _DECODERS[header.format](bytes(picture))
-    except ServiceError:
-        raise
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever the libraries say of damaged bytes
-        raise damaged(header.format) from error
+    decoder, whole = _DECODERS[header.format], bytes(picture)
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            return decoder(whole)
+        except (ServiceError, MemoryError):
+            raise
+        except Exception as error:  # whatever the libraries say of damaged bytes
+            reason = error
+        missing = _missing(whole, header) if partial else 0
+        stored = part_of(lambda filling: decoder(whole + filling), missing) if missing else None
+    if stored is None:
+        raise damaged(header.format, no_parts=partial) from reason
     return stored
+
+
+def _missing(picture: bytes, header: Header) -> int:
+    """How many bytes are to be put in place of those that a picture lacks; 0 where none can be, or none are missing."""
+    if header.format in (Format.AVIF, Format.HEIC):
+        return min(missing_of_boxes(picture), _MOST_FILLED)
+    return min(header.width * header.height * _MOST_OF_A_PIXEL, _MOST_FILLED) if header.format is Format.TIFF else 0
 
 
 def _decode_tiff(picture: bytes) -> Stored:

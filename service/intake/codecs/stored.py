@@ -32,6 +32,10 @@ def split_alpha(pixels: NDArray[Any]) -> Stored:
     return Stored(pixels[:, :, :-1], pixels[:, :, -1]) if count in (2, 4) else Stored(pixels)
 
 
-def damaged(kind: Format) -> ServiceError:
-    """The error of a picture whose pixels cannot be decoded, or end too early."""
-    return ServiceError(Reason.IMAGE_DAMAGED, f"the {kind.value} picture is cut short or damaged", field="image")
+def damaged(kind: Format, *, no_parts: bool = False) -> ServiceError:
+    """The error of a picture whose pixels cannot be decoded, or end too early. no_parts: a part was wanted, but none is
+    certain."""
+    message = f"the {kind.value} picture is cut short or damaged"
+    if no_parts:
+        message = f"{message}; no part of it can be used"
+    return ServiceError(Reason.IMAGE_DAMAGED, message, field="image")

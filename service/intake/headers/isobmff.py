@@ -48,6 +48,23 @@ def _probe(data: Bytes, kind: Format) -> Header:
     return Header(kind, width, height, profile=profile, encoding=encoding)
 
 
+def missing_of_boxes(data: Bytes) -> int:
+    """How many bytes the last box of a file lacks."""
+    at = 0
+    for _ in range(_MAX_BOXES):
+        if at + 8 > len(data):
+            return 0
+        (size,) = struct.unpack_from(">I", data, at)
+        if size == 1 and at + 16 <= len(data):
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+        if size < 8:
+            return 0
+        at += size
+        if at > len(data):
+            return int(at - len(data))
+    return 0
+
+
 def _boxes(data: Bytes, around: _Box) -> Iterator[_Box]:
     at = around.start
     for _ in range(_MAX_BOXES):

@@ -3,19 +3,23 @@ products.json."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
+from service.sync.feeds.encodings import encoding_of
 from service.sync.feeds.json_documents import Path, document_items, find_items, is_open
 from service.sync.feeds.json_values import NotAnObject, fields_of, parse_object
 from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError, FeedFormat, Problem, Row
-from service.sync.feeds.text import TextLines
+from service.sync.feeds.text import TextLines, text_blocks
 from service.sync.feeds.values.names import FieldNames, is_picture, looks_like_an_item
 
-MAX_DOCUMENT_BYTES = 64 << 20
+_HEAD = 1 << 16
+_ID = re.compile(r'"id"\s*:\s*([^,}\s]+)')
 _SHOPIFY = frozenset({"variants", "vendor", "handle", "body (html)", "body_html", "images"})
 _FIRST_LINE = re.compile(r"[^\r\n]*[\r\n]")
 
@@ -79,16 +83,29 @@ def document_rows(blocks: Iterator[str], path: Path, names: FieldNames, *, shopi
         yield Row(number, fields)
 
 
-def products_of(content: bytes) -> list[Mapping[str, Any]]:
-    """The products of one page. Raises FeedError."""
+def products_digest(page: io.BufferedReader) -> bytes:
+    """What tells one page of Shopify's products.json from another: a digest of the ids; empty where there are no
+    products. Raises FeedError: FEED_TRUNCATED where the page does not end, FEED_NOT_RECOGNISED where it has no list."""
+    head, digest, count = page.peek(_HEAD)[:_HEAD], hashlib.blake2b(digest_size=16), 0
+    path: Path = (None,) if head.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"[") else ("products", None)
+    for item in document_items(text_blocks(page, encoding_of(head)), path):
+        digest.update(_id_of(item.text or "").encode("utf-8", "replace") + b"\n")
+        count += 1
+    if count:
+        return digest.digest()
     try:
-        found = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise FeedError("FEED_TRUNCATED", f"products.json does not parse: {error}") from None
-    products = found.get("products") if isinstance(found, dict) else found
-    if not isinstance(products, list) or not all(isinstance(p, dict) for p in products):
-        raise FeedError("FEED_NOT_RECOGNISED", "there is no list of products in this JSON")
-    return products
+        found = orjson.loads(head)
+    except orjson.JSONDecodeError:
+        found = None
+    if found == [] or (isinstance(found, dict) and found.get("products") == []):
+        return b""
+    raise FeedError("FEED_NOT_RECOGNISED", "there is no list of products in this JSON")
+
+
+def _id_of(product: str) -> str:
+    """The id of a product as it is written; the product itself where it has none."""
+    found = _ID.search(product)
+    return found[1] if found else product
 
 
 def _is_page(line: Mapping[str, Any]) -> bool:

@@ -29,7 +29,7 @@ _NAMES = {
     "variant_image": ("variant image", "variant image url"),
     "position": ("image position",),
 }
-_PICTURES = ("image_link", "variant_image", "position")
+_NO_FIELDS = frozenset({"handle", "image_link", "variant_image", "position"})
 _MOST_HELD = 16 << 20  # characters of products whose rows are scattered
 _ROW_COSTS = 500
 Rows = Iterator[Row | Problem]
@@ -72,7 +72,7 @@ class _Product:
         self.size = 0
 
     def take(self, row: Row, there: Mapping[str, tuple[str, ...]], own: frozenset[str]) -> None:
-        values = {name: value for name, old in there.items() if (value := _first(row, old))}
+        values = {name: value for name, columns in there.items() if (value := _first(row, columns))}
         self.size += sum(map(len, values.values())) + _ROW_COSTS
         if self.size > MAX_ITEM_CHARS:
             return
@@ -82,8 +82,8 @@ class _Product:
                 at = int(position) if name == "image_link" and position.isdecimal() and len(position) < 6 else 1 << 20
                 self.pictures[values[name]] = min(at, self.pictures.get(values[name], at))
         for name, value in values.items():
-            if name not in ("handle", *_PICTURES):
-                self.fields.setdefault(name, value.split(",") if name == "tags" else value)
+            if name not in _NO_FIELDS and name not in self.fields:
+                self.fields[name] = value.split(",") if name == "tags" else value
         for name in own & row.fields.keys():
             self.fields.setdefault(name, row.fields[name])
 
@@ -105,6 +105,8 @@ def _groups(table: Table, own: frozenset[str]) -> Iterator[_Product | Problem]:
     """Rows that stand together with one handle; a row without one goes on with the last."""
     current: _Product | None = None
     there = {n: tuple(c for c in columns if c in table.fields) for n, columns in _NAMES.items()}
+    there = {n: columns for n, columns in there.items() if columns or n == "handle"}
+    table.keep({*own, *(c for columns in there.values() for c in columns)})
     for row in table.rows():
         if isinstance(row, Problem):
             yield row
@@ -152,7 +154,7 @@ def _digest(handle: str) -> int:
 
 def _first(row: Row, names: tuple[str, ...]) -> str:
     for name in names:
-        if name in row.fields:
-            value = row.fields[name]
-            return str(value[0]) if isinstance(value, list) else str(value)
+        value = row.fields.get(name)
+        if value is not None:
+            return value if type(value) is str else str(value[0]) if isinstance(value, list) else str(value)
     return ""

@@ -6,6 +6,7 @@ import csv
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 from unicodedata import category
 
@@ -64,8 +65,13 @@ class Table:
         self._plain = not self._repeated and not self._currencies and all(self.fields)
         ahead = deque(line for line in first if line.number > header.line)
         dialect = Dialect(header.delimiter, len(self.fields), header.all_quoted)
+        self._kept: tuple[tuple[int, str], ...] = ()
         self._lines = TableLines(lines, ahead, dialect)
         self._first = header.line + 1
+
+    def keep(self, fields: AbstractSet[str]) -> None:
+        """Rows are to have these fields alone, which is faster where a table has many others."""
+        self._kept = tuple((n, f) for n, f in enumerate(self.fields) if f in fields)
 
     def rows(self) -> Iterator[Row | Problem]:
         """The rows below the header. Raises FeedError; FEED_TRUNCATED where the last row is not whole."""
@@ -84,7 +90,9 @@ class Table:
         """Of all rows the first of these fields that has a value; empty where none has. Raises FeedError."""
         places = [n for n, field in enumerate(self.fields) if field in fields]
         for found in self._lines:
-            if isinstance(found, Cells):
+            if isinstance(found, Cells) and len(places) == 1:
+                yield found.cells[places[0]].strip() if places[0] < len(found.cells) else ""
+            elif isinstance(found, Cells):
                 yield next((v for p in places if p < len(found.cells) and (v := found.cells[p].strip())), "")
 
     def _row(self, found: Cells) -> Row | Problem | None:
@@ -93,6 +101,8 @@ class Table:
             return Problem(line, f"the row has {len(cells)} cells below {len(self.fields)} columns")
         if line == self._first and _is_of_notes(cells):
             return None
+        if self._plain and self._kept and len(cells) >= len(self.fields):
+            return Row(line, {f: v for n, f in self._kept if (v := cells[n].strip())})
         if self._plain:
             return Row(line, {f: v for f, c in zip(self.fields, cells, strict=False) if (v := c.strip())})
         return Row(line, self._merged(cells))

@@ -21,7 +21,7 @@ from service.sync.feed_worker import MOST_MEMORY
 from service.sync.feeds.model import AttributeField, FeedError, FeedOptions, FieldMapping, FieldType, Item
 from service.sync.feeds.preview import preview
 from service.sync.feeds.reader import read_feed
-from tests.support.feeds import jsonl, rss, table
+from tests.support.feeds import MadeFile, jsonl, rss, table
 
 ITEMS = [
     {"id": f"{n}", "title": f"shoe ü {n}", "price": "9.50 EUR", "image_link": f"https://a.example/{n}.jpg?x=%2F"}
@@ -102,6 +102,40 @@ def test_a_feed_that_is_made_to_use_up_memory_costs_itself(readers: FeedReaders,
         everything(readers, content)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # kilobytes, in this process
     assert len(everything(readers, FEEDS["table"])) == 1201
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["json line", "csv line", "csv cell over lines", "link of xml", "link of json"])
+def test_two_hundred_mebibytes_without_an_end_take_a_reader_no_more_memory(kind: str) -> None:
+    link, start = b"https://a.example/1.jpg", b"https://a.example/"
+    second = b'{"id":"2","image":"' + link + b'"}'
+    head, filler, tail = {
+        "json line": (b'{"id":"1","image":"' + link + b'","title":"', b"x" * 1024, b'"}\n' + second + b"\n"),
+        "csv line": (b"id,image,title\n1," + link + b",", b"x" * 1024, b"\n2," + link + b",b\n"),
+        "csv cell over lines": (b"id,image,title\n1," + link + b',"', b"x" * 1023 + b"\n", b'"\n2,' + link + b",b\n"),
+        "link of xml": (b"<rss><channel><item><id>1</id><image>" + start, b"x" * 1024,
+                        b"</image></item><item><id>2</id><image>" + link + b"</image></item></channel></rss>"),
+        "link of json": (b'[{"id":"1","image":"' + start, b"x" * 1024, b'"},' + second + b"]"),
+    }[kind]  # fmt: skip
+    readers = FeedReaders()
+    try:
+        pid = _reader_of(readers)
+        before = _peak_kib(pid)
+        raw = MadeFile(head, filler, tail, 200 << 20)
+        found = []
+        for item in readers.read_feed(io.BufferedReader(raw, 1 << 20), raw.size, FeedOptions(), "")[1]:
+            found.append(item)
+            after = _peak_kib(pid)
+    finally:
+        asyncio.run(readers.close())
+    assert [type(i).__name__ for i in found] == ["Problem", "Item"]
+    print(f"{kind}: {(after - before) / 1024:.1f} MiB over its start")
+    assert after - before < 64 << 10
+
+
+def _peak_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 def _reader_of(readers: FeedReaders) -> int:

@@ -74,6 +74,12 @@ def _grey(rgb: np.ndarray) -> Iterator[Made]:
                 yield Made(f"{kind} in grey of {gamma}, version {version}", content, shown, 12, 2, pillow=False)
     icc = profiles.matrix_profile("sRGB")
     yield Made("grey with a profile of RGB", _saved(Image.fromarray(grey), "PNG", icc_profile=icc), shown)
+    for space in ("Adobe RGB", "ProPhoto RGB"):  # applied, as browsers do
+        stored = np.round(profiles.in_space(shown, space)[:, :, 0] * 255).astype(np.uint8)
+        icc = profiles.matrix_profile(space)
+        for kind, options in (("PNG", {}), ("JPEG", {"quality": 98})):
+            content = _saved(Image.fromarray(stored), kind, icc_profile=icc, **options)
+            yield Made(f"{kind} in grey with {space}", content, shown, 12, 2, pillow=False)
 
 
 def _ignored(rgb: np.ndarray) -> Iterator[Made]:

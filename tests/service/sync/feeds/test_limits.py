@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-from typing import Any
 
 import pytest
 
+from service.sync.feeds.json_feeds import products_digest
 from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError, FeedOptions, Item, Problem
 from service.sync.feeds.reader import read_feed
+from tests.support.feeds import MadeFile
 
 LINK = b"https://s.example/1.jpg"
 LONG = 24 << 20
@@ -19,43 +20,9 @@ SECOND = b'{"id":"2","image":"' + LINK + b'","title":"'
 RSS_ITEM = b"<item><id>%d</id><image>" + LINK + b"</image>%s</item>"
 
 
-class MadeFile(io.RawIOBase):
-    """A head, a filler that is repeated, and a tail, none of which is there as a whole."""
-
-    def __init__(self, head: bytes, filler: bytes, tail: bytes) -> None:
-        self._head, self._filler, self._tail = head, filler, tail
-        self._repeated = LONG // len(filler) * len(filler)
-        self.size, self._at = len(head) + self._repeated + len(tail), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence] + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        at, wanted = self._at, len(buffer)
-        if at < len(self._head):
-            part = self._head[at : at + wanted]
-        elif at < len(self._head) + self._repeated:
-            offset = at - len(self._head)
-            begun = offset % len(self._filler)
-            part = (self._filler * (wanted // len(self._filler) + 2))[begun : begun + wanted]
-            part = part[: self._repeated - offset]
-        else:
-            part = self._tail[at - len(self._head) - self._repeated :][:wanted]
-        buffer[: len(part)] = part
-        self._at += len(part)
-        return len(part)
-
-
 def read_made(head: bytes, filler: bytes, tail: bytes) -> tuple[list[str], list[Problem], int]:
     """The ids and problems of a long feed, and how many bytes were allocated at the most."""
-    raw = MadeFile(head, filler, tail)
+    raw = MadeFile(head, filler, tail, LONG)
     tracemalloc.start()
     try:
         _, found = read_feed(io.BufferedReader(raw, 1 << 16), raw.size, FeedOptions())
@@ -92,6 +59,17 @@ def test_a_long_text_in_xml_is_cut_and_takes_no_memory() -> None:
     ids, problems, peak = read_made(head, b"x" * 1024, b"</title></item>" + RSS_ITEM % (3, b"") + b"</channel></rss>")
     assert (ids, problems) == (["1", "2", "3"], [])
     assert peak < MOST_MEMORY
+
+
+def test_a_page_of_products_is_told_from_others_without_being_in_memory() -> None:
+    product = b',{"id":2,"body_html":"' + b"x" * 1000 + b'"}'
+    raw = MadeFile(b'{"products":[{"id":1,"body_html":"x"}', product, b"]}", LONG // 4)
+    tracemalloc.start()
+    try:
+        assert products_digest(io.BufferedReader(raw, 1 << 16))
+        assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY // 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_item_of_xml_with_too_many_fields_fails_alone() -> None:

@@ -1,0 +1,83 @@
+"""Parts of pictures that are cut short, by decoders that want every byte of a picture.
+
+What is missing is filled several times, each time with other bytes. The pixels that come out the same each time are
+those that are there: neither format that is decoded so looks back from what is missing to what was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.intake.codecs.stored import Stored
+
+# Not every one is a picture: the first two nearly always for AVIF, all but the second for WebP.
+_FILLINGS = (
+    b"\0", b"\xff", b"\x55", b"\x10", b"\x01", b"\x80", bytes(range(1, 8)), b"\0\0\0\1", b"\xff\xff\xfe", b"\xfe",
+)  # fmt: skip
+_Mask = NDArray[Any]  # of bool, (height, width)
+_COMPARED = 3  # decodings; two where no more succeed
+
+
+def part_of(decode: Callable[[bytes], Stored], missing: int) -> Stored | None:
+    """The part that is there, the rest white and transparent; None where there is none for certain.
+
+    `decode` takes the bytes to put in place of those that are missing, `missing` at the most, and raises any exception
+    where the picture cannot be decoded with them.
+    """
+    first: Stored | None = None
+    differs: _Mask | None = None
+    compared = 1
+    for stored in _decoded(decode, missing):
+        if first is None:
+            first = stored
+        elif stored.colour.shape == first.colour.shape and (stored.alpha is None) == (first.alpha is None):
+            found = _difference(first, stored)
+            differs = found if differs is None else differs | found
+            compared += 1
+        if compared == _COMPARED:
+            break
+    return None if first is None or differs is None else _with_white(first, differs)
+
+
+def _decoded(decode: Callable[[bytes], Stored], missing: int) -> Iterator[Stored]:
+    for filling in _FILLINGS:
+        try:
+            stored = decode((filling * (missing // len(filling) + 1))[:missing])
+        except MemoryError:
+            raise
+        except Exception:  # noqa: S112 - whatever the libraries say of bytes that are no picture
+            continue
+        yield stored
+
+
+def _difference(first: Stored, other: Stored) -> _Mask:
+    found: _Mask = (first.colour != other.colour).any(axis=2)
+    if first.alpha is not None and other.alpha is not None:
+        found |= first.alpha != other.alpha
+    return found
+
+
+def _with_white(stored: Stored, differs: _Mask) -> Stored | None:
+    """From the side that the part that is there begins at: the picture may have been turned."""
+    parts: list[tuple[float, int, int]] = []
+    for turns in range(4):
+        lines = np.asarray(np.rot90(differs, turns).any(axis=1))
+        there = int(lines.argmax()) if lines.any() else len(lines)
+        parts.append((there / len(lines), there, turns))
+    _, there, turns = max(parts, key=lambda part: part[0])
+    if not there:
+        return None
+    colour = _filled(stored.colour, turns, there, int(np.iinfo(stored.colour.dtype).max))
+    alpha = None if stored.alpha is None else _filled(stored.alpha, turns, there, 0)
+    return replace(stored, colour=colour, alpha=alpha, complete=False)
+
+
+def _filled(pixels: NDArray[Any], turns: int, there: int, value: int) -> NDArray[Any]:
+    pixels = pixels.copy()
+    np.rot90(pixels, turns)[there:] = value
+    return pixels
