@@ -50,9 +50,10 @@ def write_result(name: str, result: dict[str, Any]) -> Path:
 
 
 def commit() -> str:
-    """The commit that is checked out, and whether files differ from it."""
+    """The commit that is checked out, and whether files other than results differ from it."""
     found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True)
+    status = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results"]
+    changed = subprocess.run(status, capture_output=True, text=True)
     return found.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
 
 

@@ -20,7 +20,7 @@ from tests.disk.writer import THREADS
 from tests.support.collections import directory, vector
 from tests.support.reliability import FaultResult, told
 
-RECORDINGS = 6
+RECORDINGS = 5
 
 
 def record(library: Path, folder: Path, seed: int, steps: int) -> Path:
