@@ -26,9 +26,9 @@ _PYTEST = ("-vv", "--no-header", "--durations", "0", "--durations-min", "5", "--
 def main() -> int:
     """Returns pytest's exit code; the result is written even where a test failed, with `passed` false."""
     began, selected = time.monotonic(), sys.argv[1:]
-    earlier = earlier_result() if selected else {}
     with tempfile.TemporaryDirectory() as folder:
         code, rows = run(Path(folder), selected)
+    earlier = earlier_result() if selected else {}
     again = {row["test"] for row in rows}
     rows += [row for row in earlier.get("faults", []) if row["test"] not in again]
     rows.sort(key=lambda row: (row["fault"], row["test"]))

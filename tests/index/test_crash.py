@@ -61,7 +61,7 @@ class Writers:
         given.flush()
         begun, process_id = said.readline().split()
         assert begun == "begun"
-        heard, lines = Round(), random.Random(seed).randrange(1, 120)
+        heard, lines = Round(), random.Random(seed).randrange(1, 60)
         for number, line in enumerate(said):
             if number == lines:
                 os.kill(int(process_id), signal.SIGKILL)
