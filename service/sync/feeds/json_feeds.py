@@ -16,6 +16,7 @@ from service.sync.feeds.json_documents import Path, document_items, find_items, 
 from service.sync.feeds.json_values import NotAnObject, fields_of, parse_object
 from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError, FeedFormat, Problem, Row
 from service.sync.feeds.text import TextLines, text_blocks
+from service.sync.feeds.values.links import links_in
 from service.sync.feeds.values.names import FieldNames, is_picture, looks_like_an_item
 
 _HEAD = 1 << 16
@@ -59,11 +60,22 @@ def jsonl_rows(lines: TextLines, names: FieldNames) -> Iterator[Row | Problem]:
         if not line.text.strip():
             continue
         try:
-            yield Row(line.number, fields_of(parse_object(line.text, names), names))
+            yield Row(line.number, fields_of(_object_of(line.text, names), names))
         except NotAnObject as error:
             if not lines.ended:
                 raise FeedError("FEED_TRUNCATED", f"the feed ends within line {line.number}") from None
             yield Problem(line.number, f"the line {error}")
+
+
+def _object_of(line: str, names: FieldNames) -> dict[str, Any]:
+    """Raises NotAnObject."""
+    try:
+        return parse_object(line, names)
+    except NotAnObject:
+        without = line.strip().removesuffix(",")  # a list whose brackets were left out
+        if not without.endswith("}") or len(without) == len(line.strip()):
+            raise
+        return parse_object(without, names)
 
 
 def document_rows(blocks: Iterator[str], path: Path, names: FieldNames, *, shopify: bool) -> Iterator[Row | Problem]:
@@ -119,13 +131,13 @@ def _is_product(found: Mapping[str, Any]) -> bool:
 
 
 def _product_fields(product: Mapping[str, Any]) -> dict[str, object]:
-    images = [i.get("src") for i in product.get("images") or () if isinstance(i, dict)]
+    images = [link for image in product.get("images") or () for link in links_in(image)[:1]]
     if not images and isinstance(product.get("image"), dict):
-        images = [product["image"].get("src")]
+        images = links_in(product["image"])[:1]
     variants = [v for v in product.get("variants") or () if isinstance(v, dict)]
     tags = product.get("tags") or ()
     fields = {
-        "id": product.get("id"), "image_link": [i for i in images if isinstance(i, str)],
+        "id": product.get("id"), "image_link": images,
         "title": product.get("title"), "brand": product.get("vendor"), "product_type": product.get("product_type"),
         "tags": [str(t).strip() for t in (tags.split(",") if isinstance(tags, str) else tags)],
         "price": variants[0].get("price") if variants else None, "handle": product.get("handle"),

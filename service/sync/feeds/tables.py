@@ -26,6 +26,7 @@ _DELIMITERS = "\t,;|~"
 _LINES_BEFORE = 30  # comments, notes and titles that may stand before a header
 _LONGEST_HEADER = 1 << 18  # characters
 _MAX_COLUMNS = 2000
+_NOTHING = ("NULL", "\\N")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _COMMENT = re.compile(r'\s*"?\s*#')
 _NOTE = re.compile(r"\W*(?:required|optional|recommended|conditional(?:ly)?|conditionally required)\b", re.IGNORECASE)
@@ -97,6 +98,8 @@ class Table:
 
     def _row(self, found: Cells) -> Row | Problem | None:
         line, cells, _ = found
+        if "NULL" in cells or "\\N" in cells:  # as databases write that there is nothing
+            cells = ["" if c in _NOTHING else c for c in cells]
         if len(cells) > len(self.fields) and any(cells[len(self.fields) :]):
             return Problem(line, f"the row has {len(cells)} cells below {len(self.fields)} columns")
         if line == self._first and _is_of_notes(cells):

@@ -50,6 +50,7 @@ _LINK_FIELDS = (
     "large",
     "contentUrl",
     "url_standard",
+    "url_fullxfull",
     "node",
     "nodes",
     "edges",

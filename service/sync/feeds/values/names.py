@@ -11,7 +11,8 @@ from service.sync.feeds.values.currencies import CODES
 IDS = (
     "id", "record_id", "sku", "item_id", "guid", "offer_id", "unique_id", "product_code", "product_sku", "item_number",
     "article_number", "artikelnummer", "variant_sku", "item_sku", "merchant_product_id", "aw_product_id",
-    "source_product_id", "product_number", "order_number", "internal_variant_id", "handle",
+    "source_product_id", "product_number", "order_number", "internal_variant_id", "custom_label", "merchant_sku",
+    "unique_merchant_sku", "listing_id", "object_id", "codice", "identifiant_unique", "handle",
 )  # fmt: skip
 PRODUCT_IDS = ("item_group_id", "product_id", "group_id", "parent_id", "parent_sku", "item_group")
 # The best first: what stands behind is taken only where nothing before it is there.
@@ -21,7 +22,10 @@ PICTURES = (
     "photos", "photo_url", "image[0].url", "image_src", "img", "img_url", "imgurl", "main_image", "main_image_url",
     "base_image", "primary_image", "product_image", "product_image_url", "featured_image", "large_image", "image_file",
     "merchant_image_url", "aw_image_url", "media_image", "cover_media_url", "cover_image",
-    "cover_image_url", "imgs", "thumbnail", "thumbnail_url", "small_image",
+    "cover_image_url", "hosted_image_urls", "item_photo_url", "pic_url", "product_media_main_image_url",
+    "foto", "fotos",
+    "url_image", "imagen", "immagine", "afbeelding", "zdjecie", "url_fullxfull", "imgs",
+ "thumbnail", "thumbnail_url", "small_image",
 )  # fmt: skip
 # `url` is the product's page wherever a feed has a field that is surely a picture's.
 PAGE_OR_PICTURE = "url"
@@ -57,7 +61,7 @@ _OTHERS = """
 """
 INDEXED_PICTURE = re.compile(r"image\[[1-9]\d?\]\.url")
 _NUMBERED_PICTURE = re.compile(
-    r"(?:product|item|additional|main|alt|other)?(?:image|picture|photo|img|bild)(?:link|url|src|file)?s?[\[(]?(\d{1,2})[\])]?"
+    r"(?:product|item|additional|main|alt|other|url)?(?:image|picture|photo|img|bild|foto|imagen|immagine|afbeelding)(?:link|url|src|file)?s?[\[(]?(\d{1,2})[\])]?"
     r"(?:url|link|src|file)?"
 )
 _INDEXED = re.compile(r"(.+?)\[(\d{0,3})\](?:\.(?:tag|value|name))?")

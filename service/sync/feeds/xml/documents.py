@@ -12,6 +12,7 @@ from service.sync.feeds.xml.names import XmlNames
 from service.sync.feeds.xml.repairs import XmlRepairs
 
 MAX_DEPTH = 32
+_BEHIND_THE_END = expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]
 _LONGEST_END = 1000  # characters of the tag that ends an item
 _MAX_TAG = 1 << 20  # characters of a tag, a comment or the like, which expat has in memory as a whole
 _MOST_NAMES = 50_000  # expat remembers each
@@ -24,7 +25,7 @@ class XmlDocument:
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
         self._repairs = XmlRepairs()
-        self._begun = False
+        self._begun = self._ended = False
         self._skipped_to: re.Pattern[str] | None = None
         self._held = ""
         self._damage = FeedError("FEED_DAMAGED", "")
@@ -42,9 +43,11 @@ class XmlDocument:
         text = self._repairs.put_right(_NOT_ALLOWED.sub(" ", text), last=last)
         if not self._begun and text:
             self._begun, text = True, standing_not_alone(text)
-        while text:
+        while text and not self._ended:
             text = self._skip(text) if self._skipped_to else self._read(text)
-        if last:
+        if self._ended and "<" in text:
+            raise FeedError("FEED_DAMAGED", "there is another document behind the end of the feed")
+        if last and not self._ended:
             self._end()
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -96,18 +99,25 @@ class XmlDocument:
     def _failed(self, error: expat.ExpatError, text: str) -> str:
         """What is left of a text behind the place that the parser failed at. Raises FeedError."""
         message = f"line {self._lines + error.lineno}: {expat.ErrorString(error.code)}"
+        if error.code == _BEHIND_THE_END and "<" not in text[self._place(text) :]:
+            self._ended = True  # such as `done in 0.3 s`
+            return ""
         self._damage = FeedError("FEED_DAMAGED", f"{message}; a validator of XML shows what the shop is to change")
         tag = self.gives_up(message)
         if not tag:
             raise self._damage from None
         self._skipped_to = re.compile(rf"</{re.escape(tag)}\s*>")
         begun, text = self._recent, self._recent + text  # the tag at fault may have begun in a block before
-        at = max(0, self.parser.ErrorByteIndex - self._fed + _size(text))
-        at = at if text.isascii() else len(text.encode("utf-8", "replace")[:at].decode("utf-8", "ignore"))
+        at = self._place(text)
         if text[at - 2 : at] == "</":  # of an end that does not fit, expat gives the place of the name
             at -= 2
         self._lines += self._lines_fed - begun.count("\n") + text.count("\n", 0, at)
         return text[at:]
+
+    def _place(self, text: str) -> int:
+        """Where the parser failed in a text that ends with what it was fed last."""
+        at = max(0, self.parser.ErrorByteIndex - self._fed + _size(text))
+        return at if text.isascii() else len(text.encode("utf-8", "replace")[:at].decode("utf-8", "ignore"))
 
     def _skip(self, text: str) -> str:
         """What is left of a text behind the element that is done without; another parser takes that."""

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from service.sync.feeds.model import MAX_FIELD_CHARS, MAX_FIELDS, MAX_ITEM_CHARS, Problem, Row
-from service.sync.feeds.values.names import FieldNames, field_name, is_picture
+from service.sync.feeds.values.names import PRICES, FieldNames, field_name, is_picture
 from service.sync.feeds.xml.names import Space
 
+CURRENCY_NAMES = frozenset({"currency", "currencyid", "currencycode", "currency_code"})
+_AMOUNTS = frozenset({"amount", "value", "price", "retail", "gross"})
 _CONTAINERS_OF_TEXTS = ("tags", "labels")
+# What stands beside a picture's link: <image><url>...</url><alt>...</alt></image>
+_ABOUT_PICTURES = frozenset(
+    {
+        "alt", "title", "name", "caption", "description", "label", "text", "type", "mime", "format", "width", "height",
+        "size", "id", "position", "order", "sort", "sort_order", "hash", "md5", "checksum", "updated", "date", "color",
+        "colour", "lang", "language", "sku", "author", "copyright", "credit",
+    }
+)  # fmt: skip
 
 
 class XmlItem:
@@ -17,7 +27,7 @@ class XmlItem:
         self._values: dict[str, tuple[Space, list[str]]] = {}
         self._parts: list[str] = []
         self._field_size = self._size = self._count = 0
-        self.currency = ""
+        self.currency = self.container_currency = self._amount = ""
 
     def begin(self) -> None:
         """A field begins."""
@@ -37,16 +47,32 @@ class XmlItem:
 
     def finish(self, space: Space, name: str, container: str) -> None:
         """The field ends. `container`: the item's own field that it is in; empty where it is one itself."""
+        if self._amount and not container and not "".join(self._parts).strip():
+            self._parts = [f"{self._amount} {self.container_currency}"]
+        if not container:
+            self._amount = self.container_currency = ""
         if not self._parts:
             return
         value = "".join(self._parts).strip()
         self._parts, self._field_size = [], 0
-        if container:  # <images><image>...</image></images>
-            name = container if is_picture(field_name(container)) or container in _CONTAINERS_OF_TEXTS else ""
+        if container:
+            name = self._of_container(field_name(container), container, name, value)
         if value and self.currency and name:
             value, self.currency = f"{value} {self.currency}", ""
         if name:
             self.add(space, name, value)
+
+    def _of_container(self, field: str, container: str, name: str, value: str) -> str:
+        """The field that a value within a container belongs to; empty where it is of none."""
+        if field in PRICES:  # <price><amount>5</amount><currency>EUR</currency></price>
+            if name in _AMOUNTS:
+                self._amount = self._amount or value
+            elif name in CURRENCY_NAMES:
+                self.container_currency = value
+            return ""
+        if is_picture(field):  # <images><image>...</image></images>
+            return container if name not in _ABOUT_PICTURES and ("/" in value or "." in value) else ""
+        return container if container in _CONTAINERS_OF_TEXTS else ""
 
     def add(self, space: Space, name: str, value: str) -> None:
         """A field with its value."""

@@ -2,7 +2,7 @@
 
 An `&` that begins no reference (`?a=1&b=2`), a name of a character that HTML does not know, a `<` that begins no tag
 (`size < 40`) and a `]]>` that ends nothing are text. A reference to a character that XML does not have is what HTML
-takes it for. CDATA sections, comments and processing instructions are left as they are.
+takes it for. A second declaration is none. CDATA sections, comments and processing instructions are left as they are.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class XmlRepairs:
 
     def __init__(self) -> None:
         self._held = ""
+        self._begun = False
         self._end = ""  # what ends the section that is open
 
     def put_right(self, text: str, *, last: bool = False) -> str:
@@ -51,6 +52,7 @@ class XmlRepairs:
             _, end, rest = section.partition(_END_OF_CDATA)
             outside.append(rest)
         plain = "\n".join(outside)
+        self._begun = self._begun or bool(text)
         if _END_OF_CDATA in plain or _REFERENCE.search(plain) or _NO_TAG.search(plain):
             return False
         if sections:
@@ -58,7 +60,8 @@ class XmlRepairs:
         return True
 
     def _by_sections(self, text: str) -> str:
-        parts, at = [], 0
+        parts: list[str] = []
+        at = 0
         while at < len(text):
             if self._end:
                 end = text.find(self._end, at)
@@ -67,9 +70,13 @@ class XmlRepairs:
             else:
                 section = _SECTION.search(text, at)
                 end = section.end() if section else len(text)
-                parts.append(_repaired(text[at : section.start()]) + section[0] if section else _repaired(text[at:]))
+                parts.append(_repaired(text[at : section.start() if section else end]))
+                if section:
+                    again = section[0] == "<?" and text.startswith("xml", end) and (self._begun or section.start() > 0)
+                    parts.append("<?again-" if again else section[0])
                 self._end = _ENDS[section[0]] if section else ""
             at = end
+        self._begun = self._begun or bool(text)
         return "".join(parts)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from service.sync.feeds.model import FeedError, Problem, Row
 from service.sync.feeds.values.names import FieldNames, field_name, is_picture, looks_like_an_item
 from service.sync.feeds.xml.documents import MAX_DEPTH, XmlDocument
-from service.sync.feeds.xml.items import XmlItem
+from service.sync.feeds.xml.items import CURRENCY_NAMES, XmlItem
 from service.sync.feeds.xml.names import Space
 
 _ITEMS = frozenset({"item", "entry", "product", "offer"})
@@ -33,7 +33,6 @@ _BLOCKS = frozenset({"br", "p", "div", "li", "ul", "ol"})
 _MARKUP = _BLOCKS | {"b", "i", "u", "em", "strong", "span", "font", "small", "sub", "sup", "big"}
 _MEDIA = frozenset({"enclosure", "content", "thumbnail"})
 _LINK_ATTRIBUTES = ("url", "src", "href")
-_CURRENCIES = ("currency", "currencyid", "currencycode")
 
 
 def xml_rows(blocks: Iterator[str], names: FieldNames, own: frozenset[str] = frozenset()) -> Iterator[Row | Problem]:
@@ -118,8 +117,10 @@ class _Reader(XmlDocument):
                     item.add(Space.OTHER, path[0], attributes[attribute])
                     break
         for attribute, value in attributes.items():
-            if attribute.lower() in _CURRENCIES:
+            if attribute.lower() in CURRENCY_NAMES:
                 item.currency = value
+                if len(path) == 1:
+                    item.container_currency = value
 
     def finish(self, tag: str) -> None:
         depth, item = len(self.path), self._item

@@ -27,7 +27,7 @@ GROUPS = {",": ".", ".": ",", " ": ",", "’": ".", "'": ".", "\u202f": ",", "":
 @settings(max_examples=150, deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=5), st.sampled_from(",;|"))
 def test_whatever_csv_writes_is_read_as_it_was(titles: list[str], delimiter: str) -> None:
-    titles = [t for t in titles if not t.startswith("=")]
+    titles = [t for t in titles if not t.startswith("=") and t not in ("NULL", "\\N")]
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     writer.writerow(["id", "image_link", "title", "color"])
