@@ -61,5 +61,5 @@ def _squared_length(field: str, vector: Vector) -> float:
         raise InvalidInput(field, "the vector holds a number that is not finite")
     squared = float(np.linalg.norm(vector.astype(np.float64))) ** 2
     if squared < _SHORTEST**2:
-        raise InvalidInput(field, "the vector is all zero")
+        raise InvalidInput(field, f"the vector has a length below {_SHORTEST:g}, and so no direction")
     return squared

@@ -236,3 +236,41 @@ def test_an_example_of_another_kind_is_refused_with_the_remedy(client: Client) -
             list(client.add_examples("shoes", [example]))
     with pytest.raises(InvalidArgument, match="example_ids is a str"):
         client.delete_examples("shoes", "12")
+
+
+WRONG_ARGUMENTS = [
+    ({"k": 10**12}, "k", "beyond 2147483647"),
+    ({"k": 2.5}, "k", "k is 2.5 (float); give a whole number"),
+    ({"k": "5"}, "k", "k is '5' (str); give a whole number"),
+    ({"max_distance": "0.5"}, "max_distance", "give a number"),
+    ({"filter": 5}, "filter", "give '5'"),
+    ({"filter": "\ud800"}, "filter", "not valid Unicode"),
+    ({"group_by": b"\xff"}, "group_by", "give a string"),
+    ({"exact": "yes"}, "exact", "give True or False"),
+    ({"emphasis": ["shape"]}, "emphasis", "give a mapping of names to numbers"),
+    ({"emphasis": {"shape": "0"}}, "emphasis.shape", "give a number"),
+    ({"emphasis": {5: 1.0}}, "emphasis", "give '5'"),
+    ({"query": Term(record_id="1", weight="2")}, "", "one of"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("arguments", "field", "said"), WRONG_ARGUMENTS, ids=str)
+async def test_an_argument_that_no_request_has_is_named(nowhere: Client, arguments: Any, field: str, said: str) -> None:
+    given = {"collection": "c", "query": b"picture", **arguments}
+    with pytest.raises(InvalidArgument) as caught:
+        nowhere.search(**given)
+    assert caught.value.field == field
+    assert said in caught.value.message
+    async with AsyncClient(NOWHERE, "af_live_x") as client:
+        with pytest.raises(InvalidArgument):
+            await client.search(**given)
+    if "max_distance" in arguments:
+        with pytest.raises(InvalidArgument, match="give a number"):
+            list(nowhere.find_duplicates("c", **arguments))
+
+
+def test_an_argument_that_a_method_does_not_have_is_an_error_of_the_program(nowhere: Client) -> None:
+    with pytest.raises(TypeError, match="limit"):
+        nowhere.search("c", b"picture", limit=5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="query"):
+        nowhere.search("c")  # type: ignore[call-arg]

@@ -12,6 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 import grpc
 
 from afterimage.client import admin, calls, catalogues, kept, oversight, training
+from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
 from afterimage.client.catalogue_values import Run
@@ -29,7 +30,7 @@ T = TypeVar("T")
 def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P], Awaitable[T]]:
     @functools.wraps(make)
     async def method(self: AsyncClient, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(make(*args, **kwargs))
+        return await self._run(made(make, *args, **kwargs))
 
     return cast("Callable[Concatenate[AsyncClient, P], Awaitable[T]]", method)
 
@@ -165,7 +166,7 @@ class AsyncClient:
         self, collection: str, *, filter: str = "", max_distance: float | None = None
     ) -> AsyncIterator[DuplicateGroup]:
         """Groups of records that look the same, as they are found; without a distance, near-duplicates."""
-        request = duplicates_request(collection, filter, max_distance)
+        request = made(duplicates_request, collection, filter, max_distance)
         try:
             stream = self._stubs["SearchService"].FindDuplicates(request, metadata=self._endpoint.metadata)
             async for message in stream:
@@ -175,7 +176,7 @@ class AsyncClient:
 
     async def watch_run(self, run_id: str) -> AsyncIterator[Run]:
         """As `Client.watch_run`."""
-        request, attempt = catalogues.watch_request(run_id), 0
+        request, attempt = made(catalogues.watch_request, run_id), 0
         while True:
             try:
                 async for message in self._stubs["SyncService"].WatchRun(request, metadata=self._endpoint.metadata):
@@ -188,7 +189,7 @@ class AsyncClient:
 
     async def watch_training(self, training_id: str) -> AsyncIterator[Training]:
         """As `Client.watch_training`."""
-        request, attempt = training.watch_training_request(training_id), 0
+        request, attempt = made(training.watch_training_request, training_id), 0
         stub = self._stubs["TrainingService"]
         while True:
             try:

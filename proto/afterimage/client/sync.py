@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 import grpc
 
 from afterimage.client import admin, calls, catalogues, kept, oversight, training
+from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
 from afterimage.client.catalogue_values import Run
@@ -28,7 +29,7 @@ T = TypeVar("T")
 def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
     @functools.wraps(make)
     def method(self: Client, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._run(make(*args, **kwargs))
+        return self._run(made(make, *args, **kwargs))
 
     return cast("Callable[Concatenate[Client, P], T]", method)
 
@@ -161,7 +162,7 @@ class Client:
         self, collection: str, *, filter: str = "", max_distance: float | None = None
     ) -> Iterator[DuplicateGroup]:
         """Groups of records that look the same, as they are found; without a distance, near-duplicates."""
-        request = duplicates_request(collection, filter, max_distance)
+        request = made(duplicates_request, collection, filter, max_distance)
         try:
             stream = self._stubs["SearchService"].FindDuplicates(request, metadata=self._endpoint.metadata)
             for message in stream:
@@ -172,7 +173,7 @@ class Client:
     def watch_run(self, run_id: str) -> Iterator[Run]:
         """A run whenever something of it has changed, until it has ended or waits for approval. A broken stream is
         taken up again."""
-        request, attempt = catalogues.watch_request(run_id), 0
+        request, attempt = made(catalogues.watch_request, run_id), 0
         while True:
             try:
                 for message in self._stubs["SyncService"].WatchRun(request, metadata=self._endpoint.metadata):
@@ -185,7 +186,7 @@ class Client:
 
     def watch_training(self, training_id: str) -> Iterator[Training]:
         """A training whenever it has changed, until it has ended. A broken stream is taken up again."""
-        request, attempt = training.watch_training_request(training_id), 0
+        request, attempt = made(training.watch_training_request, training_id), 0
         stub = self._stubs["TrainingService"]
         while True:
             try:
