@@ -250,7 +250,7 @@ WRONG_ARGUMENTS = [
     ({"emphasis": ["shape"]}, "emphasis", "give a mapping of names to numbers"),
     ({"emphasis": {"shape": "0"}}, "emphasis.shape", "give a number"),
     ({"emphasis": {5: 1.0}}, "emphasis", "give '5'"),
-    ({"query": Term(record_id="1", weight="2")}, "", "one of"),  # type: ignore[arg-type]
+    ({"query": Term(record_id="1", weight="2")}, "query.weight", "give a number"),  # type: ignore[arg-type]
 ]
 
 
