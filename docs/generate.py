@@ -1,6 +1,7 @@
 """Writes the generated documents: `make docs`; with --check, compares instead (`make docs-check`).
 
-docs/cli.md comes from the commands' own help, docs/reliability.md from the last result of `make reliability`.
+docs/cli.md comes from the commands' own help, docs/reliability.md from the last result of `make reliability`,
+docs/mutation.md from that of `make mutation`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 import typer
 
+from bench.mutation import document
+from bench.mutation.result import RESULT as MUTATION_RESULT
 from service.cli.main import application
 
 FOLDER = Path(__file__).parent
@@ -106,6 +109,8 @@ def _repeated(test: str) -> str:
 DOCUMENTS = {"cli.md": render_commands}
 if RELIABILITY_RESULT.exists():
     DOCUMENTS["reliability.md"] = render_reliability
+if MUTATION_RESULT.exists():
+    DOCUMENTS["mutation.md"] = document.render
 
 
 def main() -> int:

@@ -42,3 +42,30 @@ def test_without_a_limit_none_waits_and_addresses_are_forgotten_in_time(monkeypa
     for n in range(100):
         noted.note(f"ipv4:192.0.2.{n}:1")
     assert len(noted._due) == 10
+
+
+def test_an_address_waits_exactly_until_less_than_thirty_seconds_of_failures_are_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(failures.time, "monotonic", lambda: now)
+    noted = AuthenticationFailures(4.0)
+    assert [noted.note("ipv4:192.0.2.1:1") for _ in range(121)] == [0.0] * 121
+    assert [noted.note("ipv4:192.0.2.1:1") for _ in range(3)] == [0.25] * 3  # a refusal counts no further failure
+    now += 0.25
+    assert [noted.note("ipv4:192.0.2.1:1") for _ in range(2)] == [0.0, 0.25]
+    now += 1000.0
+    assert [noted.note("ipv4:192.0.2.1:1") for _ in range(122)] == [0.0] * 121 + [0.25]
+
+
+def test_the_addresses_that_failed_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "_MOST_ADDRESSES", 2)
+    noted = AuthenticationFailures(1.0)
+    for host in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"):
+        noted.note(f"ipv4:{host}:1")
+    assert list(noted._due) == ["192.0.2.1", "192.0.2.3"]
+
+
+def test_what_is_no_address_is_its_own_name() -> None:
+    assert address_of("ipv4:nonsense:1") == "nonsense:1"
+    assert address_of("ipv6:[zzz]:1") == "[zzz]:1"

@@ -81,3 +81,51 @@ def test_it_counts_as_a_plain_table_does_and_never_takes_beyond_its_capacity(cap
 
 def before_of(held: Counter, path: tuple[str, ...]) -> int:
     return max(sum(n for p, n in held.items() if p[: d + 1] == path[: d + 1]) for d in range(3))
+
+
+class Table:
+    """The rule of `Shares`, over a plain table of who holds what."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity, self.held = capacity, Counter[tuple[str, ...]]()
+
+    def below(self, path: tuple[str, ...]) -> int:
+        return sum(n for p, n in self.held.items() if p[: len(path)] == path)
+
+    def takes(self, path: tuple[str, ...], amount: int) -> bool:
+        capacity = self.capacity
+        for depth in range(len(path)):
+            above, mine, kept = path[:depth], path[: depth + 1], capacity // (8 if depth else 4)
+            free = capacity - self.below(above) - amount
+            owners = {p[: depth + 1] for p, n in self.held.items() if n and p[:depth] == above}
+            share = (self.below(mine) + amount) * len(owners | {mine}) <= capacity
+            if free < 0 or (free < kept and not share):
+                return False
+            if mine not in owners:
+                return True  # nobody below holds anything yet
+            capacity -= kept
+        return self.below(path) + amount <= capacity
+
+
+@given(st.integers(0, 60), st.lists(st.tuples(OWNERS, st.integers(0, 12), st.booleans()), max_size=60))
+def test_it_takes_exactly_what_the_rule_allows(capacity: int, steps: list) -> None:
+    shares, table = Shares(capacity), Table(capacity)
+    for path, amount, give in steps:
+        if give:
+            amount = min(amount, table.held[path])
+            shares.give(path, amount)
+            table.held[path] -= amount
+            continue
+        wanted = table.takes(path, amount)
+        assert shares.take(path, amount) == wanted, (path, amount, table.held)
+        table.held[path] += amount if wanted else 0
+        assert shares.used == table.below(())
+
+
+def test_one_is_taken_and_given_where_no_amount_is_said() -> None:
+    shares = Shares(4)
+    assert shares.take(("a",))
+    assert shares.used == 1
+    assert not shares.empty
+    shares.give(("a",))
+    assert shares.empty

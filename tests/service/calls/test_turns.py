@@ -55,3 +55,40 @@ async def test_whatever_is_cancelled_places_are_never_lost_and_never_given_twice
     assert running == 0
     async with asyncio.timeout(5), turns.turn("a"), turns.turn("a"), turns.turn("b"):
         pass
+
+
+async def test_owners_that_wait_have_their_turns_one_after_another_and_those_that_gave_up_are_passed_over() -> None:
+    turns, order = Turns(2), []
+
+    async def work(owner: str) -> None:
+        async with turns.turn(owner):
+            order.append(owner)
+            await asyncio.sleep(0)
+
+    async with turns.turn("x"), turns.turn("y"):
+        tasks = []
+        for owner in ("a", "a", "a", "b", "b", "c"):
+            tasks.append(asyncio.create_task(work(owner)))
+            await asyncio.sleep(0)
+        assert order == []
+        tasks[1].cancel()
+        tasks[3].cancel()
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert sorted(order) == ["a", "a", "b", "c"]
+    assert set(order[:3]) == {"a", "b", "c"}  # the second of `a` waits until each has had a turn
+    assert not turns._running
+    assert not turns._waiting
+
+
+async def test_with_two_places_one_owner_has_one_at_a_time() -> None:
+    turns = Turns(2)
+    async with turns.turn("a"):
+        waiting = asyncio.create_task(turns.turn("a").__aenter__())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        async with turns.turn("b"):
+            pass
+        assert not waiting.done()
+    async with asyncio.timeout(5):
+        await waiting

@@ -1,0 +1,142 @@
+"""Mutates the critical rooms and counts what no test notices: `make mutation`.
+
+Goes on where a stopped run ended, as long as code, tests and arguments are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench.environment import write_result
+from bench.mutation.result import RESULT, read_reasons, survivors_of
+from bench.mutation.rooms import ROOT, Plan, Room, read_hand_made, read_plan
+from bench.mutation.session import Choice, Session, mutant_of
+from bench.mutation.tree import Tree
+from bench.mutation.trials import Limits, Outcome, Trials, limits_from
+
+WORK = ROOT / "build" / "mutation"
+_IN_MEMORY = Path("/dev/shm")  # tests of files wait for a disk most of their time
+
+
+class Run:
+    """One run over the rooms."""
+
+    def __init__(self, tree: Tree, trials: Trials) -> None:
+        self._tree, self._trials = tree, trials
+        self._limits: dict[Sequence[str], Limits] = {}
+
+    def room(self, room: Room, session: Session, *, again: bool = False) -> None:
+        """Runs what is pending of a room; `again`: what survived."""
+        items = session.survivors() if again else session.pending()
+        began, at = time.monotonic(), 0
+        for item in items:
+            mutant = mutant_of(item)
+            outcome = self._outcome(mutant.file, mutant.source, room.tests_of(mutant.file))
+            session.note(item, outcome)
+            at += 1
+            if outcome is not Outcome.FAILED:
+                word = "survived" if outcome is Outcome.PASSED else "timed out"
+                _say(f"  {word}: {mutant.file}:{mutant.line}: {mutant.before!r} -> {mutant.after!r}")
+            if at % 20 == 0 or at == len(items):
+                left = (time.monotonic() - began) / at * (len(items) - at)
+                _say(f"{room.name}: {at} of {len(items)}, about {left / 60:.0f} min left; {_told(session)}")
+
+    def hand_made(self) -> list[dict[str, Any]]:
+        """Runs the mutations that were made by hand."""
+        told = []
+        for mutation in read_hand_made():
+            source = mutation.applied((ROOT / mutation.file).read_text())
+            noticed = self._outcome(mutation.file, source, mutation.tests) is not Outcome.PASSED
+            _say(f"{'noticed' if noticed else 'NOT NOTICED'}: {mutation.fault}")
+            told.append({"fault": mutation.fault, "file": mutation.file, "noticed": noticed})
+        return told
+
+    def _outcome(self, file: str, source: str, tests: Sequence[str]) -> Outcome:
+        limits = self._limits_of(tests)
+        with self._tree.mutated(file, source):
+            return self._trials.run(tests, limits).outcome
+
+    def _limits_of(self, tests: Sequence[str]) -> Limits:
+        """From a run without a mutation, which must pass. The second one has what the first one compiled."""
+        if tests not in self._limits:
+            for keep_compiled in (True, False):
+                unmutated = self._trials.run(tests, keep_compiled=keep_compiled)
+                if unmutated.outcome is not Outcome.PASSED:
+                    sys.exit(f"{' '.join(tests)} do not pass without a mutation:\n{unmutated.output}")
+            _say(f"{' '.join(tests)}: {unmutated.wall_s:.1f} s, {unmutated.cpu_s:.1f} s of the processor")
+            self._limits[tests] = limits_from(unmutated)
+        return self._limits[tests]
+
+
+def main() -> int:
+    """0: every hand-made mutation was noticed, and every survivor has a reason."""
+    wanted = _arguments()
+    plan = read_plan()
+    rooms = [room for room in plan.rooms if not wanted.rooms or room.name in wanted.rooms]
+    choice = Choice(plan.left_out, wanted.sample, wanted.seed)
+    sessions = {room: Session(WORK, room, choice) for room in rooms}
+    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else WORK) as scratch:
+        return _run(wanted, plan, sessions, Run(Tree(WORK / "tree"), Trials(WORK / "tree", Path(scratch), plan.preload)))
+
+
+def _run(wanted: argparse.Namespace, plan: Plan, sessions: Mapping[Room, Session], run: Run) -> int:
+    hand_made = [] if wanted.survivors else run.hand_made()
+    for room, session in sessions.items():
+        _say(f"{room.name}: {_told(session)}")
+        run.room(room, session, again=wanted.survivors)
+    result = {
+        "tool": f"Cosmic Ray {version('cosmic-ray')}",
+        "sample": wanted.sample,
+        "seed": wanted.seed,
+        "rooms": [_result_of(room, session) for room, session in sessions.items()],
+        "hand_made": hand_made,
+    }
+    reasons = read_reasons(survivors_of(result))
+    for change in reasons.missing:
+        _say(f"without a reason: {change.file}: {change.before!r} -> {change.after!r}")
+    if wanted.survivors or len(sessions) < len(plan.rooms):
+        _say(f"{RESULT.name} is as it was: this was not a run over all rooms")
+    else:
+        print(write_result("mutation", result))
+    return int(bool(reasons.missing) or not all(m["noticed"] for m in hand_made))
+
+
+def _result_of(room: Room, session: Session) -> dict[str, Any]:
+    survivors = []
+    for item in session.survivors():
+        file, line, operator, before, after, _ = mutant_of(item)
+        survivors.append({"file": file, "line": line, "operator": operator, "before": before, "after": after})
+    tests = [test for part in room.parts for test in part.tests]
+    told = {"room": room.name, "modules": room.modules, "tests": list(dict.fromkeys(tests))}
+    return {**told, **session.counts()._asdict(), "survivors": survivors}
+
+
+def _told(session: Session) -> str:
+    counts = session.counts()
+    noticed = (counts.killed + counts.timed_out) / max(1, counts.run)
+    return f"{counts.made} made, {counts.run} run, {counts.survived} survived, {noticed:.1%} noticed"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.mutation", description=__doc__)
+    parser.add_argument("rooms", nargs="*", help="only these rooms")
+    parser.add_argument("--sample", type=int, default=0, help="a random sample of so many mutants of each room")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--survivors", action="store_true", help="only those again that survived")
+    return parser.parse_args()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""docs/mutation.md, made of the last result and of the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.mutation.result import Change, Reasons, read_reasons, read_result, survivors_of
+from bench.mutation.rooms import read_plan
+
+_HEAD = """# Mutation run
+
+Made by `make docs` from the last result of `make mutation`. It changes the code of the critical rooms, one small
+change (a mutant) at a time, and runs the nearest fast tests. A mutant that no test notices survived: it is a gap in
+the tests, or it changes nothing that anybody could notice. [Cosmic Ray](https://cosmic-ray.readthedocs.io) makes the
+mutants; the rooms, their modules and their tests are in `bench/mutation/rooms.toml`.
+
+"""
+_REPEAT = """
+`make mutation` runs every mutant of every room, which takes hours, and goes on after a stop. `make mutation MUTANTS=80`
+runs a random sample of each room, always the same one for the same `SEED`; `ROOMS="filters quota"` only some rooms.
+Not made are mutants of annotations, which nothing evaluates, and those of operators that `rooms.toml` leaves out.
+"Timed out" counts as noticed: the tests did not end any more.
+"""
+
+
+def render() -> str:
+    """docs/mutation.md. Raises ValueError where a survivor has no reason, or a reason has no survivor."""
+    result = read_result()
+    reasons = read_reasons(survivors_of(result))
+    if reasons.missing or reasons.stale:
+        wrong = [f"no reason for {_short(c)}" for c in reasons.missing]
+        wrong += [f"does not survive any more: {_short(c)}" for c in reasons.stale]
+        raise ValueError("bench/mutation/reasons.toml is not current:\n" + "\n".join(wrong))
+    return "\n".join([_HEAD + _ran(result), "", *_rooms(result), _REPEAT, *_survivors(result, reasons), *_by_hand(result)])
+
+
+def _ran(result: Mapping[str, Any]) -> str:
+    machine = result["machine"]
+    sample = result["sample"]
+    chosen = f"A random sample of {sample} mutants of each room was run (seed {result['seed']})" if sample else "All were run"
+    return (
+        f"Run on {machine['time'][:10]} at commit `{machine['commit']}` with {result['tool']}, {machine['cores']} cores, "
+        f"{machine['cpu']}, Python {machine['python']}. {chosen}."
+    )
+
+
+def _rooms(result: Mapping[str, Any]) -> Iterator[str]:
+    modules = {room.name: room.modules for room in read_plan().rooms}
+    yield "| room | modules | made | run | killed | timed out | survived | noticed |"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|"
+    for room in result["rooms"]:
+        named = ", ".join(f"`{m}`" for m in room["modules"])
+        noticed = (room["killed"] + room["timed_out"]) / max(1, room["run"])
+        yield (
+            f"| {room['room']} | {named} | {room['made']:,} | {room['run']:,} | {room['killed']:,} | "
+            f"{room['timed_out']:,} | {room['survived']:,} | {noticed:.1%} |"
+        )
+
+
+def _survivors(result: Mapping[str, Any], reasons: Reasons) -> Iterator[str]:
+    yield "## Survivors\n"
+    for room in result["rooms"]:
+        if room["survivors"]:
+            yield f"### {room['room']}\n"
+            yield "| where | was | became | why it survives |"
+            yield "|---|---|---|---|"
+        for s in room["survivors"]:
+            reason = reasons.of[Change(s["file"], s["before"], s["after"])]
+            yield f"| `{s['file']}:{s['line']}` | {_code(s['before'])} | {_code(s['after'])} | {_cell(reason)} |"
+        if room["survivors"]:
+            yield ""
+
+
+def _by_hand(result: Mapping[str, Any]) -> Iterator[str]:
+    yield "## Made by hand\n"
+    yield "Faults that no test noticed once. `bench/mutation/hand_made.toml` has them; each run tries them as well.\n"
+    yield "| fault | file | noticed |"
+    yield "|---|---|---|"
+    for mutation in result["hand_made"]:
+        yield f"| {mutation['fault']} | `{mutation['file']}` | {'yes' if mutation['noticed'] else '**no**'} |"
+    yield ""
+
+
+def _code(text: str) -> str:
+    lines = " ⏎ ".join(text.splitlines())
+    return f"`{_cell(lines)}`" if lines else ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _short(change: Change) -> str:
+    return f"{change.file}: {change.before!r} -> {change.after!r}"

@@ -1,0 +1,51 @@
+"""What a run gave, as bench/results/mutation.json tells it; and the reasons why survivors survive, reasons.toml."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bench.environment import RESULTS
+from bench.mutation.rooms import FOLDER
+
+RESULT = RESULTS / "mutation.json"
+REASONS = FOLDER / "reasons.toml"
+
+
+class Change(NamedTuple):
+    """One line, or a few, that became others; where it is in the file may change."""
+
+    file: str
+    before: str
+    after: str
+
+
+class Reasons(NamedTuple):
+    """of: why a survivor is no gap in the tests. missing: survivors without a reason. stale: reasons for what does not
+    survive."""
+
+    of: Mapping[Change, str]
+    missing: Sequence[Change]
+    stale: Sequence[Change]
+
+
+def read_result() -> dict[str, Any]:
+    """bench/results/mutation.json."""
+    found: dict[str, Any] = json.loads(RESULT.read_text())
+    return found
+
+
+def survivors_of(result: Mapping[str, Any]) -> list[Change]:
+    """All survivors of a result."""
+    return [Change(s["file"], s["before"], s["after"]) for room in result["rooms"] for s in room["survivors"]]
+
+
+def read_reasons(survivors: Iterable[Change]) -> Reasons:
+    """reasons.toml, beside what survived."""
+    told = tomllib.loads(REASONS.read_text()).get("survivors", [])
+    reasons = {Change(r["file"], r["before"], r["after"]): str(r["reason"]) for r in told}
+    survived = dict.fromkeys(survivors)
+    missing = [change for change in survived if change not in reasons]
+    return Reasons(reasons, missing, [change for change in reasons if change not in survived])

@@ -1,0 +1,175 @@
+"""The mutants of a room, and what became of each: a session file of Cosmic Ray, so that a run goes on after a stop."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from cosmic_ray.commands.init import init
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
+from cosmic_ray.work_db import WorkDB
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
+
+from bench.mutation.rooms import ROOT, Room
+from bench.mutation.trials import Outcome
+
+_NOT_MADE, _NOT_IN_SAMPLE, _TIMED_OUT = "not made", "not in the sample", "timed out"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which mutants are run. left_out: operators that are not used. sample: how many of a room; 0: all."""
+
+    left_out: re.Pattern[str]
+    sample: int
+    seed: int
+
+
+class Mutant(NamedTuple):
+    """before, after: the lines that differ, without indentation, joined by a line break."""
+
+    file: str
+    line: int
+    operator: str
+    before: str
+    after: str
+    source: str
+
+
+class Counts(NamedTuple):
+    """killed: by a failed test. timed_out: the tests did not end any more, which is noticed as well."""
+
+    made: int
+    run: int
+    killed: int
+    survived: int
+    timed_out: int
+
+
+class Session:
+    """Of one room."""
+
+    def __init__(self, folder: Path, room: Room, choice: Choice) -> None:
+        """Opens the session; makes it anew where code, tests or choice are not what they were."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path, basis = folder / f"{room.name}.sqlite", folder / f"{room.name}.json"
+        now = _basis(room, choice)
+        if not basis.exists() or basis.read_text() != now:
+            path.unlink(missing_ok=True)
+            self._database = WorkDB(path, WorkDB.Mode.create)
+            self._make(room, choice)
+            basis.write_text(now)
+        else:
+            self._database = WorkDB(path, WorkDB.Mode.open)
+        self._room = room
+
+    def _make(self, room: Room, choice: Choice) -> None:
+        here = Path.cwd()
+        os.chdir(ROOT)
+        try:
+            init([Path(module) for module in room.modules], self._database, {})
+        finally:
+            os.chdir(here)
+        annotations = {module: _annotations(ROOT / module) for module in room.modules}
+        made: list[tuple[str, str]] = []
+        for item in self._database.work_items:
+            (spec,) = item.mutations
+            if choice.left_out.search(spec.operator_name) or _within(spec, annotations[str(spec.module_path)]):
+                self._skip(item.job_id, _NOT_MADE)
+            else:
+                name = f"{choice.seed}:{spec.module_path}:{spec.operator_name}:{spec.operator_args}:{spec.occurrence}"
+                made.append((hashlib.sha256(name.encode()).hexdigest(), item.job_id))
+        for _, job_id in sorted(made)[choice.sample :] if choice.sample else ():
+            self._skip(job_id, _NOT_IN_SAMPLE)
+
+    def _skip(self, job_id: str, why: str) -> None:
+        self._database.set_result(job_id, WorkResult(WorkerOutcome.SKIPPED, output=why))
+
+    def pending(self) -> list[WorkItem]:
+        """What is still to be run, module by module."""
+        return sorted(self._database.pending_work_items, key=_place)
+
+    def survivors(self) -> list[WorkItem]:
+        """What no test noticed."""
+        found = [i for i, r in self._database.completed_work_items if r.test_outcome is TestOutcome.SURVIVED]
+        return sorted(found, key=_place)
+
+    def note(self, item: WorkItem, outcome: Outcome) -> None:
+        """Notes what became of one."""
+        noticed = TestOutcome.SURVIVED if outcome is Outcome.PASSED else TestOutcome.KILLED
+        why = _TIMED_OUT if outcome is Outcome.TIMED_OUT else None
+        self._database.set_result(item.job_id, WorkResult(WorkerOutcome.NORMAL, output=why, test_outcome=noticed))
+
+    def counts(self) -> Counts:
+        """How far the room is."""
+        results = [result for _, result in self._database.results]
+        made = self._database.num_work_items - sum(r.output == _NOT_MADE for r in results)
+        run = [r for r in results if r.worker_outcome is WorkerOutcome.NORMAL]
+        survived = sum(r.test_outcome is TestOutcome.SURVIVED for r in run)
+        timed_out = sum(r.output == _TIMED_OUT for r in run)
+        return Counts(made, len(run), len(run) - survived - timed_out, survived, timed_out)
+
+
+def mutant_of(item: WorkItem) -> Mutant:
+    """What a work item changes."""
+    (spec,) = item.mutations
+    source = (ROOT / spec.module_path).read_text()
+    mutated = mutate_code(source, get_operator(spec.operator_name)(**spec.operator_args), spec.occurrence)
+    if mutated is None:
+        raise RuntimeError(f"{spec} mutates nothing")
+    before, after = _differing(source.splitlines(), mutated.splitlines())
+    operator = spec.operator_name.removeprefix("core/")
+    return Mutant(str(spec.module_path), spec.start_pos[0], operator, before, after, mutated)
+
+
+def _differing(old: Sequence[str], new: Sequence[str]) -> tuple[str, str]:
+    """The lines between those that are alike at the beginning and at the end."""
+    begin = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    end = 0
+    while end < min(len(old), len(new)) - begin and old[-1 - end] == new[-1 - end]:
+        end += 1
+    return _text(old[begin : len(old) - end]), _text(new[begin : len(new) - end])
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(line.strip() for line in lines)
+
+
+def _place(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:
+    (spec,) = item.mutations
+    return str(spec.module_path), spec.start_pos, spec.operator_name, spec.occurrence
+
+
+def _basis(room: Room, choice: Choice) -> str:
+    """What a session was made from."""
+    files = {*room.modules, *(test for part in room.parts for test in part.tests), "tests/conftest.py"}
+    files |= {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "support").glob("*.py")}
+    digests = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in sorted(files)}
+    return json.dumps([choice.left_out.pattern, choice.sample, choice.seed, list(room.modules), digests])
+
+
+def _within(spec: MutationSpec, spans: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> bool:
+    return any(begin <= spec.start_pos and spec.end_pos <= end for begin, end in spans)
+
+
+def _annotations(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where the annotations of a module are, which nothing evaluates: begins and ends as (line, column)."""
+    return [
+        ((n.lineno, n.col_offset), (n.end_lineno or n.lineno, n.end_col_offset or n.col_offset))
+        for node in ast.walk(ast.parse(path.read_text()))
+        for n in _annotated(node)
+    ]
+
+
+def _annotated(node: ast.AST) -> Iterator[ast.expr]:
+    for name in ("annotation", "returns"):
+        if isinstance(found := getattr(node, name, None), ast.expr):
+            yield found

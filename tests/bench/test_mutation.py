@@ -1,0 +1,44 @@
+"""What `make mutation` runs is there, and its document is what the result and the reasons say."""
+
+from bench.mutation.document import render
+from bench.mutation.result import RESULT, Change, read_reasons, read_result, survivors_of
+from bench.mutation.rooms import ROOT, read_hand_made, read_plan
+
+
+def test_every_module_and_test_of_a_room_is_there_and_no_module_is_in_two_rooms() -> None:
+    plan = read_plan()
+    parts = [part for room in plan.rooms for part in room.parts]
+    modules = [module for part in parts for module in part.modules]
+    assert len(modules) == len(set(modules))
+    for name in [*modules, *(test for part in parts for test in part.tests)]:
+        assert (ROOT / name).is_file(), name
+
+
+def test_every_hand_made_mutation_still_has_the_text_that_it_changes() -> None:
+    mutations = read_hand_made()
+    for mutation in mutations:
+        assert mutation.applied((ROOT / mutation.file).read_text())
+        assert all((ROOT / test).is_file() for test in mutation.tests)
+    assert len({m.fault for m in mutations}) == len(mutations) >= 12
+
+
+def test_a_reason_without_a_survivor_is_stale_and_a_survivor_without_a_reason_is_missed() -> None:
+    survivors = survivors_of(read_result()) if RESULT.exists() else []
+    known = read_reasons(survivors)
+    assert not known.missing
+    assert not known.stale
+    unknown = Change("index/quota.py", "one line", "another")
+    assert read_reasons([*survivors, unknown]).missing == [unknown]
+    assert list(read_reasons([]).stale) == list(dict.fromkeys(survivors))
+
+
+def test_the_document_names_every_room_and_every_survivor() -> None:
+    if not RESULT.exists():
+        return
+    text, result = render(), read_result()
+    for room in result["rooms"]:
+        assert f"| {room['room']} |" in text
+        assert room["run"] == room["killed"] + room["timed_out"] + room["survived"]
+        assert room["survived"] == len(room["survivors"])
+    for survivor in survivors_of(result):
+        assert survivor.file in text

@@ -1,0 +1,121 @@
+"""What a call holds of the server: its place, and bytes of its messages and its answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.calls.door import COPIES, Door, DoorLimits, current_lease
+from service.errors import Reason, ServiceError
+from service.metrics import Metrics
+
+LIMITS = DoorLimits(
+    calls=8, streams=4, in_flight_bytes=64 << 20, message_bytes=1 << 20, message_s=1.0, idle_s=1.0, send_s=1.0
+)
+PATH = ("tenant", "key", "connection")
+MIB = 1 << 20
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door(LIMITS, Metrics())
+
+
+def refused(door: Door, what: str) -> float:
+    return door.metrics.calls_refused.labels(what)._value.get()
+
+
+def test_calls_and_streams_have_places_of_their_own_which_come_back(door: Door) -> None:
+    leases = []
+    with pytest.raises(ServiceError, match="too many calls"):
+        while True:
+            leases.append(door.enter(PATH, stream=False))
+    assert 0 < len(leases) < LIMITS.calls
+    assert door.calls.used == len(leases)
+    assert door.streams.used == 0
+    stream = door.enter(PATH, stream=True)
+    assert door.streams.used == 1
+    with pytest.raises(ServiceError, match="too many streams") as caught:
+        for _ in range(LIMITS.streams):
+            door.enter(PATH, stream=True)
+    assert (caught.value.reason, caught.value.retry_delay_s) == (Reason.OVERLOADED, 0.5)
+    assert (refused(door, "calls"), refused(door, "streams"), refused(door, "bytes")) == (1, 1, 0)
+    for lease in leases:
+        lease.close()
+    assert door.calls.empty
+    stream.close()
+
+
+def test_the_call_that_is_handled_finds_its_lease(door: Door) -> None:
+    lease = door.enter(PATH, stream=False)
+    assert current_lease() is lease
+    other = door.enter(PATH, stream=False)
+    assert current_lease() is other
+
+
+def test_bytes_are_counted_while_they_are_held_and_given_back_at_the_end(door: Door) -> None:
+    lease = door.enter(PATH, stream=False)
+    lease.take(5)
+    assert lease.try_take(7)
+    lease.add(11)
+    assert door.bytes.used == 23
+    assert door.metrics.in_flight_bytes.collect()[0].samples[0].value == 23
+    lease.give(3)
+    assert door.bytes.used == 20
+    lease.close()
+    assert door.bytes.empty
+    assert door.calls.empty
+
+
+def test_more_bytes_than_the_share_are_refused_and_counted_and_nothing_is_held(door: Door) -> None:
+    lease = door.enter(PATH, stream=False)
+    assert not lease.try_take(LIMITS.in_flight_bytes + 1)
+    assert door.bytes.used == 0
+    lease.add(1)
+    with pytest.raises(ServiceError, match="too many bytes") as caught:
+        lease.take(LIMITS.in_flight_bytes)
+    assert caught.value.reason is Reason.OVERLOADED
+    assert refused(door, "bytes") == 1
+    assert door.bytes.used == 1
+    lease.close()
+    assert door.bytes.empty
+
+
+def test_an_answer_takes_the_place_of_what_was_reserved_for_it(door: Door) -> None:
+    lease = door.enter(PATH, stream=False)
+    lease.reserve(3 * MIB)
+    lease.reserve(MIB)
+    assert door.bytes.used == COPIES * 4 * MIB
+    lease.answer(2 * MIB)
+    assert door.bytes.used == COPIES * 2 * MIB
+    lease.answer(MIB)  # a further message of a stream
+    assert door.bytes.used == COPIES * 3 * MIB
+    lease.close()
+    assert door.bytes.used == 0
+
+
+def test_a_small_answer_is_sent_whatever_is_in_flight_and_a_large_one_is_not(door: Door) -> None:
+    lease = door.enter(PATH, stream=False)
+    lease.add(LIMITS.in_flight_bytes)
+    lease.answer(MIB)
+    assert door.bytes.used == LIMITS.in_flight_bytes + COPIES * MIB
+    with pytest.raises(ServiceError, match="too many bytes"):
+        lease.answer(MIB + 1)
+    lease.close()
+    assert door.bytes.used == 0
+
+
+def test_it_says_once_that_much_was_freed(door: Door) -> None:
+    lease = door.enter(PATH, stream=False)
+    lease.take(40 * MIB)
+    assert not door.much_was_freed()
+    lease.give(32 * MIB - 1)
+    assert not door.much_was_freed()
+    lease.give(1)
+    assert door.much_was_freed()
+    assert not door.much_was_freed()
+    lease.close()
+    assert not door.much_was_freed()
+    again = door.enter(PATH, stream=False)
+    again.add(33 * MIB)
+    again.close()
+    assert door.much_was_freed()
