@@ -88,7 +88,7 @@ def main() -> int:
 
 
 def _run(wanted: argparse.Namespace, plan: Plan, sessions: Mapping[Room, Session], run: Run) -> int:
-    hand_made = [] if wanted.survivors else run.hand_made()
+    hand_made = [] if wanted.survivors or wanted.rooms else run.hand_made()
     for room, session in sessions.items():
         _say(f"{room.name}: {_told(session)}")
         run.room(room, session, again=wanted.survivors)
@@ -102,7 +102,7 @@ def _run(wanted: argparse.Namespace, plan: Plan, sessions: Mapping[Room, Session
     reasons = read_reasons(survivors_of(result))
     for change in reasons.missing:
         _say(f"without a reason: {change.file}: {change.before!r} -> {change.after!r}")
-    if wanted.survivors or len(sessions) < len(plan.rooms):
+    if wanted.survivors or wanted.rooms:
         _say(f"{RESULT.name} is as it was: this was not a run over all rooms")
     else:
         print(write_result("mutation", result))

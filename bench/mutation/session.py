@@ -150,7 +150,7 @@ def _place(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:
 
 def _basis(room: Room, choice: Choice) -> str:
     """What a session was made from."""
-    files = {*room.modules, *(test for part in room.parts for test in part.tests), "tests/conftest.py"}
+    files = {*room.modules, *(test.partition("::")[0] for part in room.parts for test in part.tests), "tests/conftest.py"}
     files |= {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "support").glob("*.py")}
     digests = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in sorted(files)}
     return json.dumps([choice.left_out.pattern, choice.sample, choice.seed, list(room.modules), digests])

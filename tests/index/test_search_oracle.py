@@ -87,6 +87,14 @@ def test_what_a_search_finds_is_what_its_parts_leave_of_the_whole_list(
             assert [d for g in found for _, d in g] == pytest.approx([d for g in wanted for _, d in g], abs=2e-7)
 
 
+def test_a_limit_keeps_the_group_whose_nearest_member_lies_exactly_at_it(collection: Collection) -> None:
+    base = SearchQuery(vector(9200), ROWS, by_distance=True, group_by_product=True)
+    leaders = [group[0] for group in answer(collection, base)]
+    for n in range(0, 30, 3):
+        found = answer(collection, base._replace(max_distance=leaders[n][1]))
+        assert [g[0][0] for g in found] == [i for i, d in leaders if d <= leaders[n][1]]
+
+
 def test_the_whole_list_holds_every_record_at_its_distance_and_equal_ones_in_the_order_of_writing(
     collection: Collection,
 ) -> None:
