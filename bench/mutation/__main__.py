@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.environment import write_result
 from bench.mutation.result import RESULT, read_reasons, survivors_of
-from bench.mutation.rooms import ROOT, Plan, Room, read_hand_made, read_plan
+from bench.mutation.rooms import ROOT, Room, read_hand_made, read_plan
 from bench.mutation.session import Choice, Session, mutant_of
 from bench.mutation.tree import Tree
 from bench.mutation.trials import Limits, Outcome, Trials, limits_from
@@ -36,12 +36,11 @@ class Run:
     def room(self, room: Room, session: Session, *, again: bool = False) -> None:
         """Runs what is pending of a room; `again`: what survived."""
         items = session.survivors() if again else session.pending()
-        began, at = time.monotonic(), 0
-        for item in items:
+        began = time.monotonic()
+        for at, item in enumerate(items, 1):
             mutant = mutant_of(item)
             outcome = self._outcome(mutant.file, mutant.source, room.tests_of(mutant.file))
             session.note(item, outcome)
-            at += 1
             if outcome is not Outcome.FAILED:
                 word = "survived" if outcome is Outcome.PASSED else "timed out"
                 _say(f"  {word}: {mutant.file}:{mutant.line}: {mutant.before!r} -> {mutant.after!r}")
@@ -84,10 +83,11 @@ def main() -> int:
     choice = Choice(plan.left_out, wanted.sample, wanted.seed)
     sessions = {room: Session(WORK, room, choice) for room in rooms}
     with tempfile.TemporaryDirectory(dir=_IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else WORK) as scratch:
-        return _run(wanted, plan, sessions, Run(Tree(WORK / "tree"), Trials(WORK / "tree", Path(scratch), plan.preload)))
+        tree = Tree(WORK / "tree")
+        return _run(wanted, sessions, Run(tree, Trials(tree.folder, Path(scratch), plan.preload)))
 
 
-def _run(wanted: argparse.Namespace, plan: Plan, sessions: Mapping[Room, Session], run: Run) -> int:
+def _run(wanted: argparse.Namespace, sessions: Mapping[Room, Session], run: Run) -> int:
     hand_made = [] if wanted.survivors or wanted.rooms else run.hand_made()
     for room, session in sessions.items():
         _say(f"{room.name}: {_told(session)}")

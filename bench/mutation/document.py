@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.mutation.result import Change, Reasons, read_reasons, read_result, survivors_of
-from bench.mutation.rooms import read_plan
 
 _HEAD = """# Mutation run
 
@@ -32,21 +31,23 @@ def render() -> str:
         wrong = [f"no reason for {_short(c)}" for c in reasons.missing]
         wrong += [f"does not survive any more: {_short(c)}" for c in reasons.stale]
         raise ValueError("bench/mutation/reasons.toml is not current:\n" + "\n".join(wrong))
-    return "\n".join([_HEAD + _ran(result), "", *_rooms(result), _REPEAT, *_survivors(result, reasons), *_by_hand(result)])
+    return "\n".join(
+        [_HEAD + _ran(result), "", *_rooms(result), _REPEAT, *_survivors(result, reasons), *_by_hand(result)]
+    )
 
 
 def _ran(result: Mapping[str, Any]) -> str:
     machine = result["machine"]
-    sample = result["sample"]
-    chosen = f"A random sample of {sample} mutants of each room was run (seed {result['seed']})" if sample else "All were run"
+    chosen = "All mutants were run"
+    if sample := result["sample"]:
+        chosen = f"Of each room a random sample of {sample} mutants was run (seed {result['seed']})"
     return (
-        f"Run on {machine['time'][:10]} at commit `{machine['commit']}` with {result['tool']}, {machine['cores']} cores, "
-        f"{machine['cpu']}, Python {machine['python']}. {chosen}."
+        f"Run on {machine['time'][:10]} at commit `{machine['commit']}` with {result['tool']}, "
+        f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}. {chosen}."
     )
 
 
 def _rooms(result: Mapping[str, Any]) -> Iterator[str]:
-    modules = {room.name: room.modules for room in read_plan().rooms}
     yield "| room | modules | made | run | killed | timed out | survived | noticed |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|"
     for room in result["rooms"]:

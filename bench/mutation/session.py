@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkI
 from bench.mutation.rooms import ROOT, Room
 from bench.mutation.trials import Outcome
 
-_NOT_MADE, _NOT_IN_SAMPLE, _TIMED_OUT = "not made", "not in the sample", "timed out"
+_TIMED_OUT = "timed out"
 
 
 @dataclass(frozen=True)
@@ -60,38 +61,17 @@ class Session:
     def __init__(self, folder: Path, room: Room, choice: Choice) -> None:
         """Opens the session; makes it anew where code, tests or choice are not what they were."""
         folder.mkdir(parents=True, exist_ok=True)
-        path, basis = folder / f"{room.name}.sqlite", folder / f"{room.name}.json"
-        now = _basis(room, choice)
-        if not basis.exists() or basis.read_text() != now:
+        path, note = folder / f"{room.name}.sqlite", folder / f"{room.name}.json"
+        basis = _basis(room, choice)
+        if not note.exists() or json.loads(note.read_text())["basis"] != basis:
+            note.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-            self._database = WorkDB(path, WorkDB.Mode.create)
-            self._make(room, choice)
-            basis.write_text(now)
-        else:
-            self._database = WorkDB(path, WorkDB.Mode.open)
-        self._room = room
-
-    def _make(self, room: Room, choice: Choice) -> None:
-        here = Path.cwd()
-        os.chdir(ROOT)
-        try:
-            init([Path(module) for module in room.modules], self._database, {})
-        finally:
-            os.chdir(here)
-        annotations = {module: _annotations(ROOT / module) for module in room.modules}
-        made: list[tuple[str, str]] = []
-        for item in self._database.work_items:
-            (spec,) = item.mutations
-            if choice.left_out.search(spec.operator_name) or _within(spec, annotations[str(spec.module_path)]):
-                self._skip(item.job_id, _NOT_MADE)
-            else:
-                name = f"{choice.seed}:{spec.module_path}:{spec.operator_name}:{spec.operator_args}:{spec.occurrence}"
-                made.append((hashlib.sha256(name.encode()).hexdigest(), item.job_id))
-        for _, job_id in sorted(made)[choice.sample :] if choice.sample else ():
-            self._skip(job_id, _NOT_IN_SAMPLE)
-
-    def _skip(self, job_id: str, why: str) -> None:
-        self._database.set_result(job_id, WorkResult(WorkerOutcome.SKIPPED, output=why))
+            made = _made(room, choice.left_out)
+            chosen = sorted(made, key=lambda item: _rank(item, choice.seed))[: choice.sample or None]
+            WorkDB(path, WorkDB.Mode.create).add_work_items(chosen)
+            note.write_text(json.dumps({"basis": basis, "made": len(made)}))
+        self._database = WorkDB(path, WorkDB.Mode.open)
+        self._made = int(json.loads(note.read_text())["made"])
 
     def pending(self) -> list[WorkItem]:
         """What is still to be run, module by module."""
@@ -111,11 +91,35 @@ class Session:
     def counts(self) -> Counts:
         """How far the room is."""
         results = [result for _, result in self._database.results]
-        made = self._database.num_work_items - sum(r.output == _NOT_MADE for r in results)
         run = [r for r in results if r.worker_outcome is WorkerOutcome.NORMAL]
         survived = sum(r.test_outcome is TestOutcome.SURVIVED for r in run)
         timed_out = sum(r.output == _TIMED_OUT for r in run)
-        return Counts(made, len(run), len(run) - survived - timed_out, survived, timed_out)
+        return Counts(self._made, len(run), len(run) - survived - timed_out, survived, timed_out)
+
+
+def _made(room: Room, left_out: re.Pattern[str]) -> list[WorkItem]:
+    """All mutants of a room."""
+    here = Path.cwd()
+    os.chdir(ROOT)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            everything = WorkDB(Path(folder) / "all.sqlite", WorkDB.Mode.create)
+            init([Path(module) for module in room.modules], everything, {})
+            items = everything.work_items
+    finally:
+        os.chdir(here)
+    annotations = {module: _annotations(ROOT / module) for module in room.modules}
+    return [
+        item for item in items for spec in item.mutations
+        if not left_out.search(spec.operator_name) and not _within(spec, annotations[str(spec.module_path)])
+    ]  # fmt: skip
+
+
+def _rank(item: WorkItem, seed: int) -> str:
+    """A place in an order that is random, and the same for the same seed."""
+    (spec,) = item.mutations
+    name = f"{seed}:{spec.module_path}:{spec.operator_name}:{spec.operator_args}:{spec.occurrence}"
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def mutant_of(item: WorkItem) -> Mutant:
@@ -150,7 +154,11 @@ def _place(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:
 
 def _basis(room: Room, choice: Choice) -> str:
     """What a session was made from."""
-    files = {*room.modules, *(test.partition("::")[0] for part in room.parts for test in part.tests), "tests/conftest.py"}
+    files = {
+        *room.modules,
+        *(test.partition("::")[0] for part in room.parts for test in part.tests),
+        "tests/conftest.py",
+    }
     files |= {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "support").glob("*.py")}
     digests = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in sorted(files)}
     return json.dumps([choice.left_out.pattern, choice.sample, choice.seed, list(room.modules), digests])

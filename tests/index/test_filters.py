@@ -9,7 +9,15 @@ from pyroaring import BitMap
 from index.columns import Columns
 from index.errors import FilterSyntaxError, InvalidInput
 from index.filters.evaluate import allowed_slots
-from index.filters.syntax import parse_filter
+from index.filters.syntax import (
+    MAX_DEPTH,
+    MAX_FILTER_BYTES,
+    MAX_RESTRICTIONS,
+    Comparison,
+    Text,
+    filter_fields,
+    parse_filter,
+)
 
 ROWS = [
     {"color": "red", "price": 10.0, "tags": ("new", "outlet"), "stock": True},
@@ -181,3 +189,92 @@ def test_any_filter_agrees_with_a_row_by_row_evaluation(table: list[dict], tree:
     assert parsed is not None
     found = allowed_slots(parsed, columns, np.zeros(len(table), np.int32), live)
     assert list(found) == [slot for slot, row in enumerate(table) if holds(tree, row)]
+
+
+def depth_and_size(text: str) -> tuple[int, int]:
+    tree = parse_filter(text)
+    assert tree is not None
+    return tree.depth, tree.size
+
+
+@pytest.mark.parametrize(
+    ("text", "depth", "size"),
+    [
+        ("a = 1", 1, 1),
+        ("a:*", 1, 1),
+        ("NOT a = 1", 2, 1),
+        ("a = 1 AND b = 2 AND c:3", 2, 3),
+        ("a = 1 OR NOT b = 2", 3, 2),
+        ("(a = 1 OR b = 2) AND NOT (c = 3 AND d = 4)", 4, 4),
+    ],
+)
+def test_a_tree_knows_how_deep_and_how_large_it_is(text: str, depth: int, size: int) -> None:
+    assert depth_and_size(text) == (depth, size)
+
+
+def refusal(text: str) -> tuple[str, int]:
+    with pytest.raises(FilterSyntaxError) as caught:
+        parse_filter(text)
+    return str(caught.value), caught.value.column
+
+
+def test_the_largest_filters_are_taken_and_larger_ones_are_refused_with_their_limit() -> None:
+    assert depth_and_size("NOT " * 31 + "a = 1")[0] == MAX_DEPTH == 32
+    message, column = refusal("NOT " * 32 + "a = 1")
+    assert ("deeper than 32" in message, column) == (True, 1)
+    assert depth_and_size(" OR ".join(["a = 1"] * 256))[1] == MAX_RESTRICTIONS == 256
+    message, column = refusal(" OR ".join(["a = 1"] * 257))
+    assert ("more than 256" in message, column) == (True, 1)
+    longest = "a = " + "x" * (MAX_FILTER_BYTES - 4)
+    assert parse_filter(longest) == Comparison("a", "=", Text("x" * 8188))
+    message, column = refusal(longest + "x")
+    assert ("longer than 8192" in message, column) == (True, 8193)
+    assert refusal("a = " + "\u00e9" * 4095)[1] == 8193  # bytes are counted
+
+
+def test_what_does_not_parse_is_told_by_what_stands_there() -> None:
+    assert "ends too early" in refusal("price <")[0]
+    assert "need parentheses" in refusal("a = 1 AND b = 2 OR c = 3")[0]
+    assert "need parentheses" in refusal("a = 1 OR b = 2 AND c = 3")[0]
+    assert f"'{'y' * 40}' does not fit here" in refusal(f"x = 1 {'y' * 50}")[0]
+    assert "'UPPER' does not fit here" in refusal("UPPER = 1")[0]
+
+
+def test_the_fields_of_a_filter_are_its_names_and_a_filter_that_does_not_parse_has_none() -> None:
+    assert filter_fields("(a = 1 OR b:x) AND NOT a > 2") == {"a", "b"}
+    assert filter_fields("") == filter_fields("a =") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('"a*"', Text("a", True)),
+        (r'"a\*"', Text("a*")),
+        (r'"a\\*"', Text("a\\", True)),
+        (r'"\*"', Text("*")),
+        ('"*"', Text("", True)),
+        ('""', Text("")),
+        (r'"a\"b"', Text('a"b')),
+        ("a*", Text("a", True)),
+        ("-1.5e1", -15.0),
+        ("true", True),
+        ("false", False),
+    ],
+)
+def test_a_literal_is_the_value_that_it_writes(text: str, value: object) -> None:
+    assert parse_filter(f"x = {text}") == Comparison("x", "=", value)
+
+
+def test_dead_rows_and_other_types_are_in_no_answer() -> None:
+    columns = Columns()
+    columns.extend(0, [{"a": "x", "n": 1.0, "l": ("x",), "b": True}] * 3)
+    products = np.array([columns.products.code("p")] * 3, np.int32)
+    for text in ("a = x", "a != y", "n < 2", "n:1", "l:x", "l:x*", "a:x", "b = true", "b:true", "a:*", "product_id = p",
+                 "product_id:*", "product_id:p*", "NOT a = y", "NOT missing:*"):  # fmt: skip
+        tree = parse_filter(text)
+        assert tree is not None
+        assert list(allowed_slots(tree, columns, products, BitMap([1]))) == [1], text
+    for text in ("product_id = 1", "product_id:true", "b:false", "n:2", "a:1", "l:y", "l:true", "b:x*"):
+        tree = parse_filter(text)
+        assert tree is not None
+        assert list(allowed_slots(tree, columns, products, BitMap([0, 1, 2]))) == [], text

@@ -155,9 +155,8 @@ def test_a_list_of_collections_of_each_format_is_read(tmp_path: Path) -> None:
     for migration in MIGRATIONS[1:]:
         for statement in filter(str.strip, migration.split(";")):
             first.execute(statement)
-    assert read_entries(first) == [
-        Entry("uid", "uid", CollectionSpec("shoes", "builtin", "ffff", 512, "of leather", True, PicturePolicy.DISCARD, 1, False))
-    ]  # fmt: skip
+    spec = CollectionSpec("shoes", "builtin", "ffff", 512, "of leather", True, PicturePolicy.DISCARD, 1, False)
+    assert read_entries(first) == [Entry("uid", "uid", spec)]
     marks = ", ".join("?" * len(COLUMNS.split(",")))
     row = ("u2", "h2", "hats", "builtin", "ffff", 512, "", 0, "REFERENCE", 3, 1)
     first.execute(f"INSERT INTO collections ({COLUMNS}, created_ms) VALUES ({marks}, 1)", row)

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ Calls = list[tuple[str, Path, int]]  # which call of the disk, on what, and how 
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Syncs and renames in the order in which they are made; they are made all the same."""
     made: Calls = []
     fsync, rename_ = os.fsync, os.rename
@@ -43,7 +43,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "rename", noted_rename)
-    yield made
+    return made
 
 
 def told(calls: Calls) -> list[tuple[str, str]]:
@@ -120,9 +120,14 @@ def test_a_directory_takes_its_name_once_all_of_it_is_on_disk(tmp_path: Path, ca
 def test_a_directory_that_cannot_be_filled_leaves_what_was_there(tmp_path: Path) -> None:
     with replace_directory(tmp_path / "a") as folder:
         (folder / "file").write_bytes(b"first")
-    with pytest.raises(RuntimeError), replace_directory(tmp_path / "a") as folder:
-        (folder / "file").write_bytes(b"second")
-        raise RuntimeError
+
+    def fails_late() -> None:
+        with replace_directory(tmp_path / "a") as folder:
+            (folder / "file").write_bytes(b"second")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails_late()
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a" / "file").read_bytes() == b"first"
 

@@ -4,8 +4,10 @@ import ipaddress
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.intake.addresses import is_forbidden
+from service.intake.addresses import embedded, is_exempt, is_forbidden
 from tests.service.intake.hostile_urls import INSIDE_V4, INSIDE_V6
 
 PUBLIC = ("8.8.8.8", "1.1.1.1", "93.184.215.14")
@@ -54,3 +56,34 @@ def test_an_operators_network_is_reached_through_its_embedded_form_too_and_no_ot
 @pytest.mark.parametrize("address", [*INSIDE_V4, *INSIDE_V6])
 def test_what_is_not_public_is_forbidden(address: str) -> None:
     assert is_forbidden(ipaddress.ip_address(address))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1))
+def test_exactly_the_addresses_that_are_carried_are_found(v4: int, rest: int) -> None:
+    inside, high = ipaddress.IPv4Address(v4), 0x2606_2800_021F_0000 << 64
+    for carrier in ("mapped", "NAT64", "6to4", "ISATAP", "ISATAP, unique"):
+        assert embedded(ipaddress.IPv6Address(CARRIERS[carrier](v4))) == [inside], carrier
+    both = 0x2002 << 112 | v4 << 80 | 0x5EFE << 32 | (v4 ^ 1)
+    assert embedded(ipaddress.IPv6Address(both)) == [inside, ipaddress.IPv4Address(v4 ^ 1)]
+    middle = rest >> 32
+    if middle not in (0x5EFE, 0x0200_5EFE):
+        assert embedded(ipaddress.IPv6Address(high | rest)) == []
+    for near in (0x5EFD, 0x5EFF, 0x1_5EFE, 0x0100_5EFE, 0x0300_5EFE, 0x0600_5EFE, 0x8000_5EFE):
+        assert embedded(ipaddress.IPv6Address(high | near << 32 | v4)) == []
+    assert embedded(inside) == []
+
+
+def test_an_exempt_network_is_of_its_own_version_and_reaches_to_its_edges() -> None:
+    exempt = (ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("fd00:1::/32"))
+    for inside in ("10.1.0.0", "10.1.255.255", "fd00:1::", "fd00:1:ffff:ffff:ffff:ffff:ffff:ffff"):
+        assert is_exempt(ipaddress.ip_address(inside), exempt)
+        assert not is_forbidden(ipaddress.ip_address(inside), exempt)
+    for outside in ("10.0.255.255", "10.2.0.0", "fd00:2::", "::a01:203"):
+        assert not is_exempt(ipaddress.ip_address(outside), exempt)
+        assert is_forbidden(ipaddress.ip_address(outside), exempt)
+    assert not is_exempt(ipaddress.ip_address("10.1.0.0"), ())
+
+
+def test_public_addresses_are_not_forbidden() -> None:
+    for public in (*PUBLIC, "9.255.255.255", "11.0.0.0", "172.15.255.255", "172.32.0.0", "2606:2800:21f::1", "2003::1"):
+        assert not is_forbidden(ipaddress.ip_address(public)), public

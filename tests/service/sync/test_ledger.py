@@ -12,7 +12,7 @@ from service.errors import Reason, ServiceError
 from service.sync.feeds.model import AttributeField, FeedOptions, FieldMapping, FieldType
 from service.sync.ledger import RUNS_KEPT, Ledger
 from service.sync.model import CONFIG as CONFIG_JSON
-from service.sync.model import Run, RunState, Schedule, SourceConfig, SourceState
+from service.sync.model import Plan, Run, RunState, Sample, Schedule, SourceConfig, SourceState
 from service.sync.running import LIVE
 from tests.support.files import all_bytes
 
@@ -110,3 +110,89 @@ def test_sources_are_sealed_within_the_database_and_older_ones_are_brought_forwa
     assert ledger.source("s").config == source.config == config
     assert "s3cret" not in stored()
     ledger.close()
+
+
+def ended(ledger: Ledger, source: str, state: RunState = RunState.SUCCEEDED, **more: object) -> str:
+    """A run of the source that has ended; its id."""
+    run = ledger.add_run(Run("", source, "shoes", **more))
+    ledger.move(run.run_id, LIVE, lambda r: replace(r, state=state))
+    return run.run_id
+
+
+def test_lists_of_runs_hold_those_that_they_name_in_their_order(ledger: Ledger) -> None:
+    first, second, third = ended(ledger, "s"), ended(ledger, "t"), ended(ledger, "s", untold=True)
+    waits = ended(ledger, "s", RunState.AWAITING_APPROVAL, untold=True)
+    live = [ledger.add_run(Run("", source, "shoes", untold=True)).run_id for source in ("s", "t")]
+    assert [r.run_id for r in ledger.runs()] == [*reversed(live), waits, third, second, first]
+    assert [r.run_id for r in ledger.runs("s")] == [live[0], waits, third, first]
+    assert [r.run_id for r in ledger.runs("s", limit=1)] == live[:1]
+    assert [r.run_id for r in ledger.live_runs()] == live
+    assert [r.run_id for r in ledger.waiting_runs()] == [waits]
+    assert [r.run_id for r in ledger.untold_runs()] == [third, waits]
+
+
+def test_the_last_run_that_began_by_itself_is_known_by_its_time(ledger: Ledger) -> None:
+    assert ledger.last_scheduled_ms("s") == 0
+    ended(ledger, "s")
+    assert ledger.last_scheduled_ms("s") == 0
+    run = ledger.run(ended(ledger, "s", trigger="schedule"))
+    ended(ledger, "s")
+    assert ledger.last_scheduled_ms("s") == run.created_ms > 10**12
+    assert ledger.last_scheduled_ms("t") == 0
+
+
+def test_exactly_the_newest_runs_of_a_source_are_kept_and_others_are_left(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.sync.ledger.RUNS_KEPT", 3)
+    other, waits = ended(ledger, "t"), ended(ledger, "s", RunState.AWAITING_APPROVAL)
+    made = [ended(ledger, "s") for _ in range(6)]
+    assert [r.run_id for r in ledger.runs("s")] == [*reversed(made[-3:]), waits]
+    assert [r.run_id for r in ledger.runs("t")] == [other]
+
+
+def test_a_source_is_changed_noted_and_deleted_alone(ledger: Ledger) -> None:
+    spring, autumn = ledger.add_source(CONFIG), ledger.add_source(replace(CONFIG, name="autumn"))
+    assert [s.config.name for s in ledger.sources()] == ["autumn", "spring"]
+    changed = ledger.change_source(spring.source_id, replace(CONFIG, paused=True))
+    assert (changed.config.paused, changed.created_ms) == (True, spring.created_ms)
+    assert changed.updated_ms >= spring.updated_ms
+    ledger.note_state(spring.source_id, SourceState(items=7))
+    assert ledger.source("autumn") == autumn
+    run, other = ended(ledger, spring.source_id), ended(ledger, autumn.source_id)
+    ledger.delete_source(spring.source_id)
+    assert [s.config.name for s in ledger.sources()] == ["autumn"]
+    assert [r.run_id for r in ledger.runs()] == [other]
+    with pytest.raises(ServiceError):
+        ledger.run(run)
+    with pytest.raises(ServiceError):
+        ledger.change_source(spring.source_id, CONFIG)
+
+
+def test_erased_records_leave_every_plan_that_shows_them(ledger: Ledger) -> None:
+    plan = Plan(
+        samples=tuple(Sample("create", i) for i in ("a", "a#2", "b", "c#1")),
+        problem_lines=(Sample("price", "a", 4), Sample("price", "d", 5)),
+    )
+    run, other = (ledger.add_run(Run("", source, "shoes", plan=plan)).run_id for source in "st")
+    ledger.forget_records({"nothing"})
+    assert ledger.run(run).plan == plan
+    ledger.forget_records({"a", "c#1"})
+    for run_id in (run, other):
+        left = ledger.run(run_id).plan
+        assert [s.record_id for s in left.samples] == ["b"]
+        assert [s.record_id for s in left.problem_lines] == ["d"]
+    assert ledger.run(run).state is RunState.QUEUED
+
+
+def test_a_change_that_fails_ends_its_transaction(ledger: Ledger) -> None:
+    run = ledger.add_run(Run("", "s", "shoes"))
+
+    def fails(_: Run) -> Run:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        ledger.move(run.run_id, LIVE, fails)
+    assert ledger.move(run.run_id, {RunState.FETCHING}, lambda r: r) is None
+    assert ledger.move(run.run_id, LIVE, lambda r: replace(r, message="m")) == replace(run, message="m")
+    assert ledger.run(run.run_id).message == "m"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from index import Failure, Mark
 from service.sync.model import Guards, Mode, PictureCheck, SourceConfig, SourceState
-from service.sync.planning import Action, Difference, make_plan
+from service.sync.planning import IDLE, Action, Difference, Step, make_plan
 from service.sync.staging import Staged, Told
 
 CONFIG = SourceConfig("feed", "c", "https://shop.example/feed")
@@ -110,3 +111,59 @@ def test_a_plans_digest_tells_it_from_every_other() -> None:
 def test_samples_show_twenty_of_each_action() -> None:
     plan = plan_of(100, 0, 30)
     assert [sum(s.action == a for s in plan.samples) for a in ("create", "delete")] == [20, 20]
+
+
+def test_a_plan_counts_each_action_and_estimates_the_pictures_alone() -> None:
+    steps = [
+        Step(action, f"{action}-{n}", staged("x") if action is not Action.DELETE else None)
+        for number, action in enumerate(Action, 1)
+        for n in range(number)
+    ]
+    told = Told(SourceState(items=99, feed_digest="f"), 4, 5, 6, ())
+    plan = make_plan(steps, told, CONFIG, SourceState(pictures_per_s=4.0))
+    assert (plan.create, plan.update_picture, plan.check_picture, plan.update_attributes) == (1, 2, 3, 4)
+    assert (plan.delete, plan.unchanged, plan.kept, plan.failed_before) == (5, 6, 7, 8)
+    assert (plan.items, plan.problems, plan.feed_digest) == (99, 4, "f")
+    assert plan.estimated_s == 1.5
+    assert make_plan(steps, told, CONFIG, SourceState()).estimated_s == 0.6
+    assert [s.action for s in plan.samples] == [a for s in steps if (a := s.action) not in IDLE]
+    assert {s.line for s in plan.samples if s.action == Action.DELETE} == {0}
+    assert {s.line for s in plan.samples if s.action == Action.CREATE} == {1}
+
+
+def test_a_lasting_failure_rests_to_the_millisecond_and_only_of_the_same_picture() -> None:
+    failure = Failure("1", b"1", "URL_NOT_FOUND", "status 404", lasting=True, last_ms=10**12)
+
+    def action(later_ms: int) -> Action:
+        (step,) = Difference(CONFIG, {"1": failure}, 10**12 + later_ms).steps([staged("1")], [])
+        return step.action
+
+    assert [action(ms) for ms in (0, 86_399_999, 86_400_000)] == [
+        Action.FAILED_BEFORE, Action.FAILED_BEFORE, Action.CREATE,
+    ]  # fmt: skip
+    recent = replace(failure, last_ms=time.time_ns() // 1_000_000)
+    assert [s.action for s in Difference(CONFIG, {"1": recent}).steps([staged("1")], [])] == [Action.FAILED_BEFORE]
+
+
+def test_each_limit_holds_at_its_edge_and_counts_all_that_is_stored() -> None:
+    def concerns(actions: dict[Action, int], *, items: int = 100, problems: int = 0, last: int = 0) -> int:
+        steps = [Step(a, f"{a}{n}", None) for a, count in actions.items() for n in range(count)]
+        told = Told(SourceState(items=items), problems, 0, 0, ())
+        return len(make_plan(steps, told, CONFIG, SourceState(items=last)).concerns)
+
+    for stored in (
+        Action.UNCHANGED,
+        Action.KEPT,
+        Action.UPDATE_PICTURE,
+        Action.UPDATE_ATTRIBUTES,
+        Action.CHECK_PICTURE,
+    ):
+        assert concerns({Action.DELETE: 10, stored: 90}) == 0
+        assert concerns({Action.DELETE: 10, stored: 89}) == 1
+    for other in (Action.CREATE, Action.FAILED_BEFORE):
+        assert concerns({Action.DELETE: 10, other: 90}) == 1
+    assert concerns({}, items=95, problems=5) == 0
+    assert concerns({}, items=94, problems=6) == 1
+    assert concerns({}, items=50, last=100) == 0
+    assert concerns({}, items=49, last=100) == 1
+    assert concerns({Action.DELETE: 1}, items=0, problems=1, last=1) == 3

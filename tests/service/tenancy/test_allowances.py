@@ -1,4 +1,4 @@
-"""How often tenants and keys may call, and how many pictures they may have encoded; Redis is away, the rules the same."""
+"""How often tenants and keys may call, how many pictures they may have encoded; without Redis, by the same rules."""
 
 from __future__ import annotations
 
