@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from afterimage.client import Client
-from index import Collection
 from service.intake.decode import prepare_opencv
-from tests.support import collections
+from tests.support.fixtures import _no_settings, collection  # noqa: F401 - fixtures
 from tests.support.needs import skipped_lines
 from tests.support.reliability import FaultResult, report
 from tests.support.server import MEASURED, Server, kill_leftovers, share, start_server
@@ -38,25 +36,6 @@ def report_faults(request: pytest.FixtureRequest) -> Callable[[FaultResult], Non
 @pytest.fixture(autouse=True, scope="session")
 def _opencv() -> None:
     prepare_opencv()
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test depends on the settings of whoever runs it."""
-    import os
-
-    for name in list(os.environ):
-        if name.startswith("AFTERIMAGE_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AFTERIMAGE_STATE_DIR", str(tmp_path_factory.mktemp("state")))
-
-
-@pytest.fixture
-def collection(tmp_path: Path) -> Iterator[Collection]:
-    """An empty collection of 16 dimensions."""
-    tenant = collections.directory(tmp_path)
-    yield tenant.create(collections.SPEC)
-    tenant.close()
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ from bench.mutation.rooms import ROOT
 
 _MOST_BYTES = 6 << 30  # of one process: a mutant may take memory without an end
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PYTEST = ("-q", "-x", "-p", "no:xdist", "-m", "not long", "--hypothesis-seed=0", "--tb=line", "--no-header")
+_FIXTURES = ("--noconftest", "-p", "tests.support.fixtures")  # none that import what the tests do not need
+_PYTEST = ("-q", "-x", *_FIXTURES, "-p", "no:xdist", "-m", "not long", "--hypothesis-seed=0", "--tb=line")
 
 
 class Outcome(StrEnum):
