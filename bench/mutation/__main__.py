@@ -6,7 +6,9 @@ Goes on where a stopped run ended, as long as code, tests and arguments are the 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -78,6 +80,20 @@ class Run:
 def main() -> int:
     """0: every hand-made mutation was noticed, and every survivor has a reason."""
     wanted = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what it started, as Ctrl-C does
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("another mutation run is at work in build/mutation")
+        try:
+            return _run_rooms(wanted)
+        except KeyboardInterrupt:
+            sys.exit("stopped; the same command goes on")
+
+
+def _run_rooms(wanted: argparse.Namespace) -> int:
     plan = read_plan()
     rooms = [room for room in plan.rooms if not wanted.rooms or room.name in wanted.rooms]
     choice = Choice(plan.left_out, wanted.sample, wanted.seed)

@@ -120,6 +120,16 @@ def _outcome(status: int | None) -> Outcome:
     return Outcome.PASSED if code == 0 else Outcome.FAILED
 
 
+class _WithoutShrinking:
+    """A plugin of pytest: the first counterexample will do, looking for the smallest takes seconds."""
+
+    def pytest_configure(self) -> None:
+        from hypothesis import Phase, settings  # not before pytest has seen to its assertions
+
+        settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate))
+        settings.load_profile("mutation")
+
+
 def _run_pytest(tree: Path, arguments: Sequence[str], log: Path, limits: Limits, keep_compiled: bool) -> NoReturn:
     code = 99
     try:
@@ -132,7 +142,7 @@ def _run_pytest(tree: Path, arguments: Sequence[str], log: Path, limits: Limits,
         os.dup2(output, 1)
         os.dup2(output, 2)
         _look_at(tree, keep_compiled)
-        code = int(pytest.main(list(arguments)))
+        code = int(pytest.main(list(arguments), plugins=[_WithoutShrinking()]))
     except BaseException as error:
         os.write(2, f"{error!r}\n".encode())
     finally:
