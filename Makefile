@@ -13,6 +13,7 @@ TORCH := torch==2.13.0
 MUTATION := cosmic-ray==8.7.0
 MUTANTS ?= 0
 SEED ?= 1
+MINUTES ?= inf
 ROOMS ?=
 PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 milvus-lite==3.2.2 pymilvus==3.0.2
 
@@ -54,7 +55,7 @@ reliability: $(STAMP) ## Try every fault at full length and write the table of d
 
 mutation: $(STAMP) ## Change the critical rooms and count what no test notices (hours; MUTANTS=80 runs a sample); goes on after a stop
 	@$(BIN)/python -c 'import cosmic_ray' 2>/dev/null || $(BIN)/python -m pip install --quiet $(MUTATION)
-	@$(BIN)/python -m bench.mutation --sample $(MUTANTS) --seed $(SEED) $(ROOMS) && $(BIN)/python docs/generate.py
+	@$(BIN)/python -m bench.mutation --sample $(MUTANTS) --seed $(SEED) --minutes $(MINUTES) $(ROOMS) && $(BIN)/python docs/generate.py
 
 canary: $(STAMP) ## Send marked pictures through every path and search for what is left (needs root)
 	@$(BIN)/python -m tests.e2e.canary

@@ -14,8 +14,11 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+from cosmic_ray.work_item import WorkItem
 
 from bench.environment import write_result
 from bench.mutation.result import RESULT, read_reasons, survivors_of
@@ -35,20 +38,29 @@ class Run:
         self._tree, self._trials = tree, trials
         self._limits: dict[Sequence[str], Limits] = {}
 
-    def room(self, room: Room, session: Session, *, again: bool = False) -> None:
-        """Runs what is pending of a room; `again`: what survived."""
-        items = session.survivors() if again else session.pending()
-        began = time.monotonic()
-        for at, item in enumerate(items, 1):
-            mutant = mutant_of(item)
-            outcome = self._outcome(mutant.file, mutant.source, room.tests_of(mutant.file))
-            session.note(item, outcome)
-            if outcome is not Outcome.FAILED:
-                word = "survived" if outcome is Outcome.PASSED else "timed out"
-                _say(f"  {word}: {mutant.file}:{mutant.line}: {mutant.before!r} -> {mutant.after!r}")
-            if at % 20 == 0 or at == len(items):
-                left = (time.monotonic() - began) / at * (len(items) - at)
-                _say(f"{room.name}: {at} of {len(items)}, about {left / 60:.0f} min left; {_told(session)}")
+    def rooms(self, sessions: Mapping[Room, Session], minutes: float, *, again: bool) -> None:
+        """Runs what is pending, a mutant of each room after another, for so long; `again`: what survived."""
+        items = {room: session.survivors() if again else session.pending() for room, session in sessions.items()}
+        began, done, total = time.monotonic(), 0, sum(map(len, items.values()))
+        for row in zip_longest(*([(room, item) for item in waiting] for room, waiting in items.items())):
+            for room, item in filter(None, row):
+                took = time.monotonic() - began
+                if took > 60 * minutes:
+                    return
+                self._run_one(room, sessions[room], item)
+                done += 1
+                if done % 20 == 0 or done == total:
+                    _say(f"{done} of {total}, about {took / done * (total - done) / 60:.0f} min left")
+                    for name, session in sessions.items():
+                        _say(f"  {name.name}: {_told(session)}")
+
+    def _run_one(self, room: Room, session: Session, item: WorkItem) -> None:
+        mutant = mutant_of(item)
+        outcome = self._outcome(mutant.file, mutant.source, room.tests_of(mutant.file))
+        session.note(item, outcome)
+        if outcome is not Outcome.FAILED:
+            word = "survived" if outcome is Outcome.PASSED else "timed out"
+            _say(f"  {word}: {mutant.file}:{mutant.line}: {mutant.before!r} -> {mutant.after!r}")
 
     def hand_made(self) -> list[dict[str, Any]]:
         """Runs the mutations that were made by hand."""
@@ -104,10 +116,8 @@ def _run_rooms(wanted: argparse.Namespace) -> int:
 
 
 def _run(wanted: argparse.Namespace, sessions: Mapping[Room, Session], run: Run) -> int:
+    run.rooms(sessions, wanted.minutes, again=wanted.survivors)
     hand_made = [] if wanted.survivors or wanted.rooms else run.hand_made()
-    for room, session in sessions.items():
-        _say(f"{room.name}: {_told(session)}")
-        run.room(room, session, again=wanted.survivors)
     result = {
         "tool": f"Cosmic Ray {version('cosmic-ray')}",
         "sample": wanted.sample,
@@ -146,6 +156,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("rooms", nargs="*", help="only these rooms")
     parser.add_argument("--sample", type=int, default=0, help="a random sample of so many mutants of each room")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, and tell what was run")
     parser.add_argument("--survivors", action="store_true", help="only those again that survived")
     return parser.parse_args()
 

@@ -17,7 +17,8 @@ mutants; the rooms, their modules and their tests are in `bench/mutation/rooms.t
 """
 _REPEAT = """
 `make mutation` runs every mutant of every room, which takes hours, and goes on after a stop. `make mutation MUTANTS=80`
-runs a random sample of each room, always the same one for the same `SEED`; `ROOMS="filters quota"` only some rooms.
+runs a random sample of each room, always the same one for the same `SEED`; `ROOMS="filters quota"` only some rooms;
+`MINUTES=50` stops after so long. A larger sample goes on from a smaller one while code and tests stay as they are.
 Not made are mutants of annotations, which nothing evaluates, and those of operators that `rooms.toml` leaves out.
 "Timed out" counts as noticed: the tests did not end any more.
 """
@@ -40,7 +41,7 @@ def _ran(result: Mapping[str, Any]) -> str:
     machine = result["machine"]
     chosen = "All mutants were run"
     if sample := result["sample"]:
-        chosen = f"Of each room a random sample of {sample} mutants was run (seed {result['seed']})"
+        chosen = f"Of each room a random sample of at most {sample} mutants was run (seed {result['seed']})"
     return (
         f"Run on {machine['time'][:10]} at commit `{machine['commit']}` with {result['tool']}, "
         f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}. {chosen}."

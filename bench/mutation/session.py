@@ -59,28 +59,28 @@ class Session:
     """Of one room."""
 
     def __init__(self, folder: Path, room: Room, choice: Choice) -> None:
-        """Opens the session; makes it anew where code, tests or choice are not what they were."""
+        """Opens the session; makes it anew where code or tests are not what they were."""
         folder.mkdir(parents=True, exist_ok=True)
         path, note = folder / f"{room.name}.sqlite", folder / f"{room.name}.json"
-        basis = _basis(room, choice)
-        if not note.exists() or json.loads(note.read_text())["basis"] != basis:
+        basis = _basis(room, choice.left_out)
+        if not note.exists() or note.read_text() != basis:
             note.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-            made = _made(room, choice.left_out)
-            chosen = sorted(made, key=lambda item: _rank(item, choice.seed))[: choice.sample or None]
-            WorkDB(path, WorkDB.Mode.create).add_work_items(chosen)
-            note.write_text(json.dumps({"basis": basis, "made": len(made)}))
+            WorkDB(path, WorkDB.Mode.create).add_work_items(_made(room, choice.left_out))
+            note.write_text(basis)
         self._database = WorkDB(path, WorkDB.Mode.open)
-        self._made = int(json.loads(note.read_text())["made"])
+        made = sorted(self._database.work_items, key=lambda item: _rank(item, choice.seed))
+        self._made, self._chosen = len(made), {item.job_id: item for item in made[: choice.sample or None]}
 
     def pending(self) -> list[WorkItem]:
-        """What is still to be run, module by module."""
-        return sorted(self._database.pending_work_items, key=_place)
+        """What is still to be run of those that were chosen, in random order."""
+        done = {job_id for job_id, _ in self._database.results}
+        return [item for job_id, item in self._chosen.items() if job_id not in done]
 
     def survivors(self) -> list[WorkItem]:
-        """What no test noticed."""
-        found = [i for i, r in self._database.completed_work_items if r.test_outcome is TestOutcome.SURVIVED]
-        return sorted(found, key=_place)
+        """What no test noticed, in the order of the code."""
+        survived = [j for j, r in self._database.results if r.test_outcome is TestOutcome.SURVIVED]
+        return sorted((self._chosen[j] for j in survived if j in self._chosen), key=_place)
 
     def note(self, item: WorkItem, outcome: Outcome) -> None:
         """Notes what became of one."""
@@ -90,8 +90,7 @@ class Session:
 
     def counts(self) -> Counts:
         """How far the room is."""
-        results = [result for _, result in self._database.results]
-        run = [r for r in results if r.worker_outcome is WorkerOutcome.NORMAL]
+        run = [result for job_id, result in self._database.results if job_id in self._chosen]
         survived = sum(r.test_outcome is TestOutcome.SURVIVED for r in run)
         timed_out = sum(r.output == _TIMED_OUT for r in run)
         return Counts(self._made, len(run), len(run) - survived - timed_out, survived, timed_out)
@@ -152,7 +151,7 @@ def _place(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:
     return str(spec.module_path), spec.start_pos, spec.operator_name, spec.occurrence
 
 
-def _basis(room: Room, choice: Choice) -> str:
+def _basis(room: Room, left_out: re.Pattern[str]) -> str:
     """What a session was made from."""
     files = {
         *room.modules,
@@ -161,7 +160,7 @@ def _basis(room: Room, choice: Choice) -> str:
     }
     files |= {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "support").glob("*.py")}
     digests = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in sorted(files)}
-    return json.dumps([choice.left_out.pattern, choice.sample, choice.seed, list(room.modules), digests])
+    return json.dumps([left_out.pattern, list(room.modules), digests])
 
 
 def _within(spec: MutationSpec, spans: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> bool:
