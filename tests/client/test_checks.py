@@ -20,8 +20,10 @@ from afterimage.client import (
     NewRecord,
     Patch,
     Picture,
+    Region,
     RetryPolicy,
     Term,
+    Unavailable,
 )
 from tests.support.pictures import png
 
@@ -250,6 +252,8 @@ WRONG_ARGUMENTS = [
     ({"emphasis": ["shape"]}, "emphasis", "give a mapping of names to numbers"),
     ({"emphasis": {"shape": "0"}}, "emphasis.shape", "give a number"),
     ({"emphasis": {5: 1.0}}, "emphasis", "give '5'"),
+    ({"query": Term(record_id="1", region=Region(0, 0, 1, 1))}, "query.region", "with a picture only"),
+    ({"query": Term(image=b"x", region=Region("a", 0, 1, 1))}, "", "one of collection, query holds a value"),  # type: ignore[arg-type]
     ({"query": Term(record_id="1", weight="2")}, "query.weight", "give a number"),  # type: ignore[arg-type]
 ]
 
@@ -274,3 +278,9 @@ def test_an_argument_that_a_method_does_not_have_is_an_error_of_the_program(nowh
         nowhere.search("c", b"picture", limit=5)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="query"):
         nowhere.search("c")  # type: ignore[call-arg]
+
+
+def test_numbers_of_numpy_are_numbers(nowhere: Client) -> None:
+    term = Term(record_id="1", weight=np.float32(0.5))  # type: ignore[arg-type]
+    with pytest.raises(Unavailable):  # sent
+        nowhere.search("c", term, k=np.int64(5), max_distance=np.float32(0.5), emphasis={"shape": np.float64(0)})  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
+from numbers import Real
 from typing import Any
 
 from afterimage.client.checks import checked_attributes, checked_image, checked_sources, checked_text, checked_texts
@@ -214,10 +215,12 @@ def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:
 
 
 def _query_term(term: Term) -> search_pb.QueryTerm:
-    if isinstance(term.weight, bool) or not isinstance(term.weight, int | float):
+    if isinstance(term.weight, bool) or not isinstance(term.weight, Real):
         raise invalid("query.weight", f"weight is of type {type(term.weight).__name__}; give a number")
-    message = search_pb.QueryTerm(weight=term.weight)
+    message = search_pb.QueryTerm(weight=float(term.weight))
     checked_sources({"image": term.image, "url": term.url, "record_id": term.record_id, "vector": term.vector})
+    if term.region is not None and (term.record_id or term.vector is not None):
+        raise invalid("query.region", "a region goes with a picture only, as image or url")
     if term.record_id:
         message.record_id = checked_text("record_id", term.record_id)
     else:
