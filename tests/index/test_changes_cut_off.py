@@ -217,7 +217,7 @@ def prepared(whole: Path, folder: Path, chance: random.Random) -> Path:
 
 
 def rounds(whole: Path, folder: Path, kills: int) -> Iterator[tuple[str, Tried]]:
-    """Each change in turn, after others at random, until there were so many kills."""
+    """Each change in turn, after others at random, until there were so many kills, about eight for each."""
     chance, done = random.Random(20), 0
     names = cycle([*(n for n in CHANGES for _ in range(1 if n in MINUTES else 3))])
     while done < kills:
@@ -240,7 +240,7 @@ def test_the_same_after_changes_at_random(
     whole: Path, tmp_path: Path, report_faults: Callable[[FaultResult], None]
 ) -> None:
     kills, wrong = Counter[str](), []
-    for name, found in told(rounds(whole, tmp_path, KILLS), 3 * len(CHANGES), "changes cut off"):
+    for name, found in told(rounds(whole, tmp_path, KILLS), KILLS // 8, "changes cut off at each step"):
         kills[name] += len(found.cuts)
         wrong += [f"{name}: {cut}" for cut in found.wrong()]
     outcome = f"the state before or after, whole: {', '.join(f'{name} {count}' for name, count in kills.items())}"
