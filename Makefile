@@ -60,8 +60,8 @@ mutation: $(STAMP) ## Change the critical rooms and count what no test notices (
 canary: $(STAMP) ## Send marked pictures through every path and search for what is left (needs root)
 	@$(BIN)/python -m tests.e2e.canary
 
-fuzz: $(STAMP) ## Fuzz probe, decoders and colours with atheris for ten minutes each (needs: pip install atheris)
-	@for target in probe decode scaled partial optional profile; do $(BIN)/python -m tests.fuzz.harness $$target -max_total_time=600; done
+fuzz: $(STAMP) ## Fuzz probe, decoders, colours and feeds with atheris for ten minutes each (needs: pip install atheris)
+	@for target in probe decode scaled partial optional profile feed; do $(BIN)/python -m tests.fuzz.harness $$target -max_total_time=600; done
 
 check: $(STAMP) proto-check docs-check encoder-check ## Lint, types, import rules, and that generated files are current
 	@$(BIN)/ruff check .

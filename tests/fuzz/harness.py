@@ -1,4 +1,4 @@
-"""`make fuzz`: coverage-guided fuzzing of the header probe and of the decoder, with atheris, until it is stopped.
+"""`make fuzz`: coverage-guided fuzzing of the header probe, the decoders and the readers of feeds, with atheris.
 
 What it finds lies in build/fuzz; a finding becomes a case in the tests. Arguments after the target go to libFuzzer.
 
@@ -7,6 +7,7 @@ python -m tests.fuzz.harness probe -max_total_time=600
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,8 @@ def main() -> None:
         from service.intake.decode import Wanted, decode, decode_picture, prepare_opencv
         from service.intake.limits import PictureLimits
         from service.intake.probe import probe
+        from service.sync.feeds.model import FeedError, FeedOptions
+        from service.sync.feeds.reader import read_feed
 
     prepare_opencv()
     limits = PictureLimits(max_pixels=1_000_000)
@@ -39,16 +42,19 @@ def main() -> None:
         "probe": probe,
         "decode": lambda content: decode(content, limits),
         "scaled": lambda content: decode(content, limits, None, 32),
-        "partial": lambda content: decode_picture(content, limits, Wanted(partial=True)),
+        "partial": lambda content: decode_picture(content, every, Wanted(partial=True)),
         "optional": lambda content: decode_picture(content, every, Wanted()),
         "profile": lambda content: by_profile(blank, content),
+        "feed": lambda content: list(
+            read_feed(io.BytesIO(content), len(content), FeedOptions(), "https://s.example/")[1]
+        ),
     }
     target = targets[sys.argv[1]]
 
     def once(content: bytes) -> None:
         try:
             target(content)
-        except (ServiceError, ProfileUnusable):
+        except (ServiceError, ProfileUnusable, FeedError):
             pass
 
     folder = CORPUS / sys.argv[1]

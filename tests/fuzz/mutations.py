@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from tests.support.made_pictures import bmps, coloured, gifs, lossy, optional, pngs, profiles, turned
 from tests.support.pictures import encode, noise
 
+FEEDS = Path(__file__).parents[1] / "data" / "feeds"
 _EVERY = 6  # of the made pictures, of which many differ little
 _INTERESTING = (b"\x00\x00", b"\xff\xff", b"\x7f\xff", b"\x80\x00", b"\xff\xd8", b"\xff\xda", b"IDAT", b"\xff" * 8)
 
@@ -35,7 +37,10 @@ def starts(target: str) -> list[bytes]:
     """What a target of the harness begins with."""
     if target == "profile":
         return profile_seeds()
-    return [made.content for made in optional.all_kinds()] if target == "optional" else seeds()
+    if target == "feed":
+        return [p.read_bytes() for p in sorted(FEEDS.glob("*/*")) if p.name != "expected.json"]
+    others = [made.content for made in optional.all_kinds()] if target in ("optional", "partial") else []
+    return others if target == "optional" else [*seeds(), *others]
 
 
 def profile_seeds() -> list[bytes]:

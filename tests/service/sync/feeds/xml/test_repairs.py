@@ -127,3 +127,25 @@ def test_pictures_in_elements_with_short_names_stay_several() -> None:
     )
     assert isinstance(row, Row)
     assert row.fields["images"] == ["https://a/1", "https://a/2"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text("<>&\"'/!-?=abi ;#x5\n:", max_size=9), st.integers(0, 200), st.integers(0, 40), st.integers(1, 5))
+def test_whatever_is_damaged_within_an_item_its_neighbours_are_what_they_were(
+    damage: str, at: int, length: int, number: int
+) -> None:
+    written = [item(n, f"<title>Mug &amp; {n}</title><link>https://a/?a=1&amp;b={n}</link>") for n in range(1, 6)]
+    inside = written[number - 1].removeprefix("<item>").removesuffix("</item>\n")
+    at = at % len(inside)
+    written[number - 1] = f"<item>{inside[:at]}{damage}{inside[at + length :]}</item>\n"
+    try:
+        found = rows(HEAD + "".join(written) + TAIL, 300)
+    except FeedError:  # what was damaged is open to the end
+        return
+    whole = {r.line: r.fields for r in found if isinstance(r, Row)}
+    for n in {1, 2, 3, 4, 5} - {number}:
+        line = n + 1 + (damage.count("\n") if n > number else 0)
+        assert whole[line] == {
+            "id": f"{n}", "image_link": f"https://s.example/{n}.jpg", "title": f"Mug & {n}",
+            "link": f"https://a/?a=1&b={n}",
+        }  # fmt: skip
