@@ -23,7 +23,7 @@ from service.intake.headers.header import Header
 from service.intake.headers.isobmff import missing_of_boxes
 
 _DEEP_GREY = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
-_MOST_OF_A_PIXEL, _MOST_FILLED = 8, 64 << 20  # bytes
+_MOST_OF_A_PIXEL, _MOST_BESIDE, _MOST_FILLED = 8, 1 << 18, 64 << 20  # bytes
 _NOT_DECODED = frozenset({"F", "I", "LAB", "HSV"})
 
 
@@ -46,9 +46,11 @@ def decode_optional(picture: bytes | memoryview, header: Header, partial: bool) 
 
 def _missing(picture: bytes, header: Header) -> int:
     """How many bytes are to be put in place of those that a picture lacks; 0 where none can be, or none are missing."""
+    most = min(header.width * header.height * _MOST_OF_A_PIXEL + _MOST_BESIDE, _MOST_FILLED)
     if header.format in (Format.AVIF, Format.HEIC):
-        return min(missing_of_boxes(picture), _MOST_FILLED)
-    return min(header.width * header.height * _MOST_OF_A_PIXEL, _MOST_FILLED) if header.format is Format.TIFF else 0
+        missing = missing_of_boxes(picture)
+        return missing if missing <= most else 0  # of more, the length is damaged
+    return most if header.format is Format.TIFF else 0
 
 
 def _decode_tiff(picture: bytes) -> Stored:
