@@ -7,6 +7,7 @@ another link begins behind it, and not where it is one address that carries anot
 from __future__ import annotations
 
 import ast
+import html
 import re
 from collections.abc import Mapping
 from typing import TypeGuard
@@ -24,6 +25,8 @@ _BETWEEN = re.compile(
     re.IGNORECASE,
 )
 _PLAIN = re.compile(r"https?://[!#-&(-+./:=?@\w~%-]+", re.ASCII)
+# A picture as HTML shows it, in a cell that was copied from a page.
+_SHOWN = re.compile(r"<img\b[^>]*?\ssrc\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
 _LIST_OF_FILES = re.compile(
     r"https?://[^\s,;|\[\]{}'\"]+\.(?:jpe?g|png|webp)(?:,https?://[^\s,;|\[\]{}'\"]+\.(?:jpe?g|png|webp))*"
 )
@@ -94,6 +97,8 @@ def _links_in_text(text: str, depth: int) -> list[str]:
         structured = _structured(text)
         if structured is not None:
             return links_in(structured, depth + 1)
+    if "<" in text and (shown := [html.unescape(found[1]) for found in _SHOWN.finditer(text)]):
+        return shown
     if text[:1] in ('"', "'", "<") and len(text) > 2 and text[-1] == {"<": ">"}.get(text[0], text[0]):
         text = text[1:-1].strip()
     if not _ABSOLUTE.match(text):

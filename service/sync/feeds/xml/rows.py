@@ -105,8 +105,11 @@ class _Reader(XmlDocument):
         """`path`: from the item's own field to the element that has the attributes."""
         name = path[-1]
         if name == "link" and "href" in attributes:
-            if attributes.get("rel", "alternate") == "alternate":
+            rel = attributes.get("rel", "alternate")
+            if rel == "alternate":
                 item.add(Space.PLAIN, "link", attributes["href"])
+            elif rel == "enclosure" and attributes.get("type", "").startswith("image"):
+                item.add(Space.OTHER, "media_image", attributes["href"])
         elif name in _MEDIA and "url" in attributes:
             kind = attributes.get("type", attributes.get("medium", "image"))
             if kind.startswith("image"):
