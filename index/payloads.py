@@ -84,15 +84,17 @@ class PackedChunk:
 
 
 class Payloads:
-    """Packed records by slot."""
+    """Packed records by slot. largest: no record has more bytes."""
 
     def __init__(self) -> None:
+        self.largest = 0
         self._chunks: list[PackedChunk] = []
         # The last chunk: what was loaded of it, and what came after. Replaced as one, so that readers see both.
         self._last: tuple[PackedChunk, list[bytes]] = (PackedChunk.of([]), [])
 
     def append(self, packed: bytes | bytearray) -> None:
         """Adds the record of the next slot."""
+        self.largest = max(self.largest, len(packed))
         loaded, tail = self._last
         if loaded.count + len(tail) == CHUNK_ROWS:
             self._chunks.append(_joined(loaded, tail, CHUNK_ROWS))
@@ -101,6 +103,8 @@ class Payloads:
 
     def append_chunk(self, chunk: PackedChunk) -> None:
         """Adds the records of the next slots at once; only after full chunks."""
+        if chunk.count:
+            self.largest = max(self.largest, int(np.diff(chunk.offsets).max()))
         if chunk.count == CHUNK_ROWS:
             self._chunks.append(chunk)
         else:

@@ -39,7 +39,6 @@ from index.ways import THROUGH_BASE, Asked
 
 MOST_FACET_VALUES = 100
 _MOST_DROPPED = 16
-_FEW = 4  # records, which are never too large together
 _WITHOUT_FILTER = {
     Path.EXACT_FILTERED: Path.EXACT,
     Path.SKETCHES_FILTERED: Path.SKETCHES,
@@ -184,12 +183,10 @@ class Reading:
 
 def _check_bytes(allowed: Allowed, at: RowNumbers, query: SearchQuery) -> None:
     """Raises AnswerTooLarge, before any record is unpacked."""
-    if len(at) <= _FEW and not query.include_vectors:
+    payloads, vectors = allowed.view.payloads, len(at) * 4 * len(query.vector) if query.include_vectors else 0
+    if len(at) * payloads.largest + vectors <= query.max_bytes:
         return
-    total = sum(map(len, allowed.view.payloads.records(at.tolist())))
-    if query.include_vectors:
-        total += len(at) * 4 * len(query.vector)
-    if total > query.max_bytes:
+    if sum(map(len, payloads.records(at.tolist()))) + vectors > query.max_bytes:
         raise AnswerTooLarge(f"the hits take more than {query.max_bytes} bytes")
 
 

@@ -23,6 +23,7 @@ from index.query.told import told_scores
 from index.ways import THROUGH_BASE, Asked, along
 
 _BEYOND = 16
+_FURTHER = 8  # times as many candidates of the graph
 _MORE = 4  # times as many are looked for where too many were too far
 _ONE = np.array(1, np.float32)  # needs no conversion
 # Results that are looked for at once, so that pages of one query fit together.
@@ -150,10 +151,12 @@ def _looked_up(asked: Asked, k: int, reach: int) -> Ordered:
     """The `k` best slots, equal ones in order of insertion: ties at the cut are resolved by looking further."""
     allowed = asked.allowed
     while True:
-        slots, scores, path = along(_way(asked, reach), asked, reach)
+        way = _way(asked, reach)
+        slots, scores, path = along(way, asked, reach)
         if path in _LIKE_ROWS and not asked.unlike and _is_unlike(asked, scores):
             asked = asked._replace(unlike=True)
-            continue
+            if path is not Path.GRAPH or not _is_settled(way, asked, scores[:k]):
+                continue
         scores = as_told(asked, scores)
         values = scores.tolist()
         if len(set(values)) < len(values):  # some are equal
@@ -174,9 +177,17 @@ def _is_unlike(asked: Asked, scores: Scores) -> bool:
     """Whether what was found says that the query is unlike the rows: its tenth nearest is farther than that of nearly
     all rows. Under a filter, the tenth of all is one of the first that are allowed."""
     allowed = asked.allowed
-    base = allowed.view.base
-    rank = max(1, round(FAMILIAR_RANK * allowed.count / max(1, allowed.view.records)))
+    base, rank = allowed.view.base, FAMILIAR_RANK
+    if not allowed.everything:
+        rank = max(1, round(rank * allowed.count / max(1, allowed.view.records)))
     return base is not None and len(scores) >= rank and float(scores[rank - 1]) < base.familiar_score
+
+
+def _is_settled(way: Plan, asked: Asked, best: Scores) -> bool:
+    """Whether the graph, searched much further, gives the same best scores. Many queries that look unlike the rows are
+    only at the edge of them, and comparing the sketches of all rows takes far longer than this."""
+    further = along(way._replace(candidates=way.candidates * _FURTHER), asked, len(best))[1]
+    return bool(np.array_equal(further, best))
 
 
 def _kept(asked: Asked, found: Ordered, k: int) -> Ordered:

@@ -16,10 +16,10 @@ def told_distances(cosines: Scores, scale: float) -> Scores:
     """Cosine distances, 0 to 2, float32, for cosines that are to be multiplied by `scale`, the highest first."""
     if scale != 1.0:
         return np.clip(1.0 - scale * cosines.astype(np.float64), 0.0, 2.0).astype(np.float32)
-    distances = np.subtract(_ONE, cosines)
-    if len(distances) and (distances[0] < 0 or distances[-1] > 2):
+    distances = _ONE - cosines
+    if len(distances) and (distances[0] < _NONE or distances[-1] > _TWO):
         distances = np.clip(distances, _NONE, _TWO)
-    return np.asarray(distances, np.float32)
+    return distances
 
 
 def told_scores(cosines: Scores, scale: float) -> NDArray[Any]:
@@ -28,4 +28,4 @@ def told_scores(cosines: Scores, scale: float) -> NDArray[Any]:
     distances = told_distances(cosines, scale)
     if scale != 1.0:  # in single precision some distances near 0 have the same score
         return 1.0 - distances.astype(np.float64)
-    return np.asarray(np.subtract(_ONE, distances), np.float32)
+    return _ONE - distances
