@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -71,8 +71,8 @@ class _Product:
         self.pictures: dict[str, int] = {}  # with their positions
         self.size = 0
 
-    def take(self, row: Row, there: Mapping[str, tuple[str, ...]], own: frozenset[str]) -> None:
-        values = {name: value for name, columns in there.items() if (value := _first(row, columns))}
+    def take(self, row: Row, columns: _Columns, own: frozenset[str]) -> None:
+        values = columns.values(row)
         self.size += sum(map(len, values.values())) + _ROW_COSTS
         if self.size > MAX_ITEM_CHARS:
             return
@@ -101,17 +101,39 @@ class _Product:
         return Row(self.line, {"id": self.handle, "image_link": pictures, **self.fields})
 
 
+class _Columns:
+    """Which of a table's columns have what is taken of a product."""
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        there = {name: tuple(c for c in columns if c in fields) for name, columns in _NAMES.items()}
+        self.every = frozenset(c for columns in there.values() for c in columns)
+        self._handle = there["handle"]
+        self._one = {columns[0]: name for name, columns in there.items() if len(columns) == 1}
+        self._several = {name: columns for name, columns in there.items() if len(columns) > 1}
+
+    def handle(self, row: Row) -> str:
+        return _first(row, self._handle)
+
+    def values(self, row: Row) -> dict[str, str]:
+        """By what they are; those that are empty are not there."""
+        one = self._one
+        values = {one[c]: v if type(v) is str else _first(row, (c,)) for c, v in row.fields.items() if c in one}
+        for name, columns in self._several.items():
+            if value := _first(row, columns):
+                values[name] = value
+        return values
+
+
 def _groups(table: Table, own: frozenset[str]) -> Iterator[_Product | Problem]:
     """Rows that stand together with one handle; a row without one goes on with the last."""
     current: _Product | None = None
-    there = {n: tuple(c for c in columns if c in table.fields) for n, columns in _NAMES.items()}
-    there = {n: columns for n, columns in there.items() if columns or n == "handle"}
-    table.keep({*own, *(c for columns in there.values() for c in columns)})
+    columns = _Columns(table.fields)
+    table.keep({*own, *columns.every})
     for row in table.rows():
         if isinstance(row, Problem):
             yield row
             continue
-        handle = _first(row, there["handle"])
+        handle = columns.handle(row)
         if handle and (current is None or handle != current.handle):
             if current is not None:
                 yield current
@@ -119,7 +141,7 @@ def _groups(table: Table, own: frozenset[str]) -> Iterator[_Product | Problem]:
         if current is None:
             yield Problem(row.line, "the row names no handle")
         else:
-            current.take(row, there, own)
+            current.take(row, columns, own)
     if current is not None:
         yield current
 
