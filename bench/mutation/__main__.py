@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import json
 import os
 import signal
 import sys
@@ -36,7 +37,9 @@ class Run:
 
     def __init__(self, tree: Tree, trials: Trials) -> None:
         self._tree, self._trials = tree, trials
-        self._limits: dict[Sequence[str], Limits] = {}
+        self._note = WORK / "limits.json"  # of this state of the project
+        noted = json.loads(self._note.read_text()) if self._note.exists() else {}
+        self._limits: dict[str, list[float]] = noted.get(tree.digest, {})
 
     def rooms(self, sessions: Mapping[Room, Session], minutes: float, *, again: bool) -> None:
         """Runs what is pending, a mutant of each room after another, for so long; `again`: what survived."""
@@ -79,13 +82,16 @@ class Run:
 
     def _limits_of(self, tests: Sequence[str]) -> Limits:
         """From a run without a mutation, which must pass, and whose compiled files mutants share."""
-        if tests not in self._limits:
+        name = " ".join(tests)
+        if name not in self._limits:
             unmutated = self._trials.run(tests, keep_compiled=True)
             if unmutated.outcome is not Outcome.PASSED:
-                sys.exit(f"{' '.join(tests)} do not pass without a mutation:\n{unmutated.output}")
-            _say(f"{' '.join(tests)}: {unmutated.wall_s:.1f} s, {unmutated.cpu_s:.1f} s of the processor")
-            self._limits[tests] = limits_from(unmutated)
-        return self._limits[tests]
+                sys.exit(f"{name} do not pass without a mutation:\n{unmutated.output}")
+            _say(f"{name}: {unmutated.wall_s:.1f} s, {unmutated.cpu_s:.1f} s of the processor")
+            self._limits[name] = list(limits_from(unmutated))
+            self._note.write_text(json.dumps({self._tree.digest: self._limits}))
+        cpu_s, wall_s = self._limits[name]
+        return Limits(int(cpu_s), wall_s)
 
 
 def main() -> int:
