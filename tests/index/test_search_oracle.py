@@ -85,6 +85,14 @@ def test_what_a_search_finds_is_what_its_parts_leave_of_the_whole_list(
             assert [d for g in found for _, d in g] == pytest.approx([d for g in wanted for _, d in g], abs=2e-7)
 
 
+def test_a_limit_keeps_every_hit_that_lies_exactly_at_it(collection: Collection) -> None:
+    base = SearchQuery(vector(9200), ROWS, by_distance=True)
+    everything = [group[0] for group in answer(collection, base)]
+    for _, limit in everything[:60:6]:
+        found = answer(collection, base._replace(max_distance=limit))
+        assert [group[0] for group in found] == [entry for entry in everything if entry[1] <= limit]
+
+
 def test_a_limit_keeps_the_group_whose_nearest_member_lies_exactly_at_it(collection: Collection) -> None:
     base = SearchQuery(vector(9200), ROWS, by_distance=True, group_by_product=True)
     leaders = [group[0] for group in answer(collection, base)]
