@@ -20,7 +20,7 @@ _FILLINGS = (
     b"\0", b"\xff", b"\x55", b"\x10", b"\x01", b"\x80", bytes(range(1, 8)), b"\0\0\0\1", b"\xff\xff\xfe", b"\xfe",
 )  # fmt: skip
 _Mask = NDArray[Any]  # of bool, (height, width)
-_COMPARED = 3  # decodings; two where no more succeed
+_COMPARED, _LARGE = 3, 8_000_000  # decodings; two where no more succeed, and for more pixels than that
 
 
 def part_of(decode: Callable[[bytes], Stored], missing: int) -> Stored | None:
@@ -39,7 +39,7 @@ def part_of(decode: Callable[[bytes], Stored], missing: int) -> Stored | None:
             found = _difference(first, stored)
             differs = found if differs is None else differs | found
             compared += 1
-        if compared == _COMPARED:
+        if compared == (_COMPARED if first.colour.size < 3 * _LARGE else 2):
             break
     return None if first is None or differs is None else _with_white(first, differs)
 
