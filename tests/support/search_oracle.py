@@ -219,7 +219,12 @@ class Oracle:
         """Each place has what belongs there, or another that is as near; records with equal vectors keep their order.
         What lies at a limit to the last bit may be there or not."""
         edge = self._farthest(request) - expected.tolerance
+        size = (request.group_size or 1) if request.group_by else 1
         for place, (right, members) in enumerate(zip(wanted, found, strict=False)):
+            if size > 1 and members and members[0] not in right:  # another group, which must be as near
+                if abs(expected.keys[right[0]] - expected.keys[members[0]]) > 2 * expected.tolerance:
+                    yield f"{self.ids[members[0]]} leads the group at place {place}, not {self.ids[right[0]]}"
+                right = next((g for g in expected.groups if members[0] in g), right)[:size]
             sure = [row for row in right if expected.distances[row] < edge]
             if not len(sure) <= len(members) <= len(right):
                 yield f"group {place} has {len(members)} members, not {len(right)}"
