@@ -41,6 +41,7 @@ RELIABILITY_HEAD = """# Reliability
 
 Made by `make docs` from the last result of `make reliability`, which tries each fault below and counts what came of it.
 "Lost" counts acknowledged changes, backups and answers that were lost or wrong. The command in a row repeats that row.
+A test that has not run to its end at that commit has no row.
 """
 
 
