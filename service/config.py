@@ -267,6 +267,15 @@ def split_address(text: str, setting: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def is_address(host: str) -> bool:
+    """Whether it is an IP address, and no name that is to be looked up."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the address. A name other than localhost is taken to be reachable."""
     try:

@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from service.config import Settings
+from service.config import Settings, is_address, split_address
 
 # Modules that can open a connection, and which of those below they open.
 OPENED_BY = {
     "service.objects.store": ("object store",),
     "service.intake.http_client": ("pictures", "feeds", "webhooks"),
     "service.intake.resolver": ("names",),
+    "service.ports": ("names",),
     "service.coordination.connect": ("redis",),
     "service.coordination.embedded": ("redis",),
     "service.rpc.worker_client": ("worker to server",),
@@ -40,8 +41,8 @@ def connections(settings: Settings) -> list[Connection]:
         Connection("feeds", settings.fetch_urls, web, "a catalogue source has a URL", "fetch_urls = false"),
         Connection("webhooks", settings.fetch_urls, web, "a source names a webhook", "fetch_urls = false"),
         Connection(
-            "names", settings.fetch_urls, "the system's resolver", "the host of a URL is looked up",
-            "fetch_urls = false",
+            "names", settings.fetch_urls or _listens_by_name(settings), "the system's resolver",
+            "the host of a URL, or one to listen on, is looked up", "fetch_urls = false; listen on addresses",
         ),
         _redis(settings),
         _object_store(settings),
@@ -54,6 +55,11 @@ def connections(settings: Settings) -> list[Connection]:
             "a worker, not the server, opens it", "run no worker",
         ),
     ]  # fmt: skip
+
+
+def _listens_by_name(settings: Settings) -> bool:
+    hosts = [split_address(a, "listen")[0] for a in (settings.listen, settings.http) if a]
+    return any(not is_address(host) and host != "localhost" for host in hosts)
 
 
 def _object_store(settings: Settings) -> Connection:

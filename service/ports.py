@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from service.config import split_address
+from service.config import is_address, split_address
 from service.errors import SettingError
 
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -32,6 +33,9 @@ def check_free(addresses: Mapping[str, str]) -> None:
 
 def _resolved(setting: str, address: str) -> set[_Place]:
     host, port = split_address(address, setting)
+    if is_address(host) and "%" not in host:  # nobody need be asked
+        is_old = ipaddress.ip_address(host).version == 4
+        return {(socket.AF_INET, (host, port)) if is_old else (socket.AF_INET6, (host, port, 0, 0))}
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

@@ -12,7 +12,7 @@ from service.intake.decode import prepare_opencv
 from tests.support.fixtures import _no_settings, collection  # noqa: F401 - fixtures
 from tests.support.needs import skipped_lines
 from tests.support.reliability import FaultResult, report
-from tests.support.server import MEASURED, Server, kill_leftovers, share, start_server
+from tests.support.server import Server, kill_leftovers, share, start_server
 from tests.support.shop import Shop
 
 _numbers = itertools.count()
@@ -41,7 +41,7 @@ def _opencv() -> None:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for all tests of a process; each test has tenants of its own on it."""
-    running = share(start_server(tmp_path_factory.mktemp("server"), environment=MEASURED, anew=True))
+    running = share(start_server(tmp_path_factory.mktemp("server"), anew=True))
     yield running
     assert running.stop() == 0
 

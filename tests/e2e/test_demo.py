@@ -7,14 +7,14 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.server import NOT_MEASURED, adopt, clean_environment
+from tests.support.server import adopt, clean_environment
 
 
 def test_the_demo_ends_its_server_where_it_is_told_to_end(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "examples.demo", "--serve", "--folder", str(tmp_path / "demo")]
     demo = subprocess.Popen(
         [*command, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True,
-        stderr=subprocess.PIPE, env=clean_environment() | NOT_MEASURED, start_new_session=True,
+        stderr=subprocess.PIPE, env=clean_environment(), start_new_session=True,
     )  # fmt: skip
     adopt(demo)
     assert demo.stdout is not None

@@ -58,7 +58,7 @@ def offline_neighbours(vectors: np.ndarray) -> list[list[int]]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("every", "least"), [(5, 0.55), pytest.param(1, 0.69, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("every", "least"), [(8, 0.55), pytest.param(1, 0.69, marks=pytest.mark.long)])
 def test_each_photograph_is_found_first_and_quality_equals_an_offline_evaluation(
     client: Client, every: int, least: float
 ) -> None:

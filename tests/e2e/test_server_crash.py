@@ -11,7 +11,7 @@ from afterimage.client import AfterimageError, Client, NewRecord
 from tests.support.pictures import png
 from tests.support.server import start_server
 
-ROUNDS, LONG_ROUNDS = 3, 20
+ROUNDS, LONG_ROUNDS = 2, 20
 WRITERS = 3
 
 

@@ -372,7 +372,7 @@ def test_searches_and_writes_go_on_while_a_base_is_built_and_rows_are_compacted(
         return count
 
     def write() -> None:
-        for n in range(200):
+        for n in range(50):
             collection.upsert([record(ROWS + n, price=1.0)])
 
     with ThreadPoolExecutor(4) as pool:
@@ -383,6 +383,6 @@ def test_searches_and_writes_go_on_while_a_base_is_built_and_rows_are_compacted(
         writer.result()
         done.set()
         assert all(r.result() > 0 for r in readers)
-    assert collection.count() == ROWS * 3 // 4 + 200
+    assert collection.count() == ROWS * 3 // 4 + 50
     assert collection.stats().tombstones == 0
     assert list(collection.problems()) == []

@@ -24,10 +24,9 @@ from tests.support.warm_start import WarmProcess, start_warm
 
 COMMAND = [sys.executable, "-m", "service.cli.main"]
 NO_RETRY = RetryPolicy(attempts=1)
-# How a model runs best is measured at the start of the server that most tests share; of the others each would take
-# seconds of both cores for it.
+# How a model runs best is measured at the start of the demo's server; each of the others would take seconds of both
+# cores for it.
 NOT_MEASURED = {"AFTERIMAGE_MODEL_THREADS": "1", "AFTERIMAGE_MAX_BATCH_SIZE": "8"}
-MEASURED = {"AFTERIMAGE_MODEL_THREADS": "0", "AFTERIMAGE_MAX_BATCH_SIZE": "0"}
 
 
 def clean_environment() -> dict[str, str]:
