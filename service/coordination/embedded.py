@@ -4,11 +4,15 @@ directory. It ends with the server, however that ends."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import importlib.util
 import os
+import select
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,7 +24,7 @@ from service.errors import SettingError
 # its own does this because code between fork and exec is not safe once gRPC's threads run.
 _START_AS_CHILD = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 _MAX_SOCKET_PATH = 100  # the kernel's limit is 108 bytes
-_START_TIMEOUT_S = 15.0
+_START_TIMEOUT_S, _END_TIMEOUT_S = 15.0, 15.0
 
 
 def find_redis_server() -> Path | None:
@@ -47,6 +51,18 @@ def socket_path(folder: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"afterimage-{os.getuid()}-{name}.sock"
 
 
+def _listener(path: Path) -> int | None:
+    """The process that listens on a Unix socket; None where none does, or it is of another namespace."""
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.settimeout(1.0)
+        try:
+            asked.connect(str(path))
+        except OSError:
+            return None
+        process_id, _, _ = struct.unpack("3i", asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(process_id) or None
+
+
 class EmbeddedRedis:
     """A redis-server process. `url` is where it answers."""
 
@@ -64,6 +80,7 @@ class EmbeddedRedis:
     async def start(self) -> None:
         """Starts the process and waits until it answers, its file read. Raises SettingError where it does not."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(self._end_earlier)
         self._socket.unlink(missing_ok=True)
         arguments = {
             "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "dir": str(self._folder),
@@ -86,6 +103,24 @@ class EmbeddedRedis:
             if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise SettingError(f"redis_url: the embedded redis-server did not start; see {self._folder}/redis.log")
             await asyncio.sleep(0.01)
+
+    def _end_earlier(self) -> None:
+        """Waits for the process of a server that was killed, which ends after it: it would remove the new one's socket,
+        and writes to the same files until then. Raises SettingError where it does not end."""
+        process_id = _listener(self._socket)
+        if process_id is None:
+            return
+        try:
+            process = os.pidfd_open(process_id)
+        except OSError:  # it has ended meanwhile
+            return
+        try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(process, signal.SIGTERM)
+            if not select.select([process], [], [], _END_TIMEOUT_S)[0]:
+                raise SettingError(f"redis_url: process {process_id} still listens on {self._socket}; end it")
+        finally:
+            os.close(process)
 
     async def _ask(self) -> bytes:
         """What the process answers to a ping; empty where it does not."""

@@ -27,6 +27,7 @@ NO_RETRY = RetryPolicy(attempts=1)
 # How a model runs best is measured at the start of the demo's server; each of the others would take seconds of both
 # cores for it.
 NOT_MEASURED = {"AFTERIMAGE_MODEL_THREADS": "1", "AFTERIMAGE_MAX_BATCH_SIZE": "8"}
+ONE_DECODER = {"AFTERIMAGE_DECODE_PROCESSES": "1"}  # each takes half a second of a core to start
 
 
 def clean_environment() -> dict[str, str]:
@@ -146,7 +147,7 @@ def start_server(folder: Path, *flags: str, environment: dict[str, str] | None =
     with (folder / "server.log").open("a") as log:
         process = start(
             ["serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", *flags],
-            {**clean_environment(), **NOT_MEASURED, **(environment or {})}, log, anew=anew,
+            {**clean_environment(), **NOT_MEASURED, **ONE_DECODER, **(environment or {})}, log, anew=anew,
         )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()

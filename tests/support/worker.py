@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.server import NOT_MEASURED, Process, Server, clean_environment, start
+from tests.support.server import NOT_MEASURED, ONE_DECODER, Process, Server, clean_environment, start
 from tests.support.shop import FETCHING
 
 SECRET = {"AFTERIMAGE_WORKER_SECRET": "s" * 32}
@@ -18,7 +18,7 @@ def start_worker(
     with (server.folder / "worker.log").open("a") as log:
         process = start(
             ["worker", "--server", server.target, "--redis-url", redis_url, *flags],
-            {**clean_environment(), **NOT_MEASURED, **SECRET, **environment}, log, anew=anew,
+            {**clean_environment(), **NOT_MEASURED, **ONE_DECODER, **SECRET, **environment}, log, anew=anew,
         )  # fmt: skip
     assert process.stdout is not None
     assert "is ready" in process.stdout.readline(), (server.folder / "worker.log").read_text()[-2000:]

@@ -109,6 +109,22 @@ def test_the_embedded_redis_ends_when_its_server_is_killed(tmp_path: Path) -> No
     os.close(descriptor)
 
 
+async def test_a_restart_waits_for_the_redis_of_a_killed_server(tmp_path: Path) -> None:
+    earlier, later = EmbeddedRedis(tmp_path / "redis"), EmbeddedRedis(tmp_path / "redis")
+    await earlier.start()
+    assert earlier._process is not None
+    earlier._process.send_signal(signal.SIGSTOP)
+    earlier._process.send_signal(signal.SIGTERM)  # as the kernel does when its server has ended; it takes a while
+    starting = asyncio.create_task(later.start())
+    done, _ = await asyncio.wait({starting}, timeout=0.5)
+    assert not done, "both write to the same files"
+    earlier._process.send_signal(signal.SIGCONT)
+    await starting
+    assert earlier._process.wait(10) is not None
+    assert await later._ask() == b"+PONG\r\n"  # its socket was not removed by the earlier one
+    await later.stop()
+
+
 def test_a_long_path_gets_a_socket_elsewhere(tmp_path: Path) -> None:
     assert socket_path(tmp_path) == tmp_path / "redis.sock"
     assert len(str(socket_path(tmp_path / ("x" * 120)))) < 100
