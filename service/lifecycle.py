@@ -7,6 +7,7 @@ room, NOT_SERVING again as soon as a stop is asked for, while calls that run may
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import shutil
 import time
@@ -163,6 +164,8 @@ class Lifecycle:
         await asyncio.to_thread(parts.audit.forget, set(parts.registry.deleted_uids()))
         await asyncio.to_thread(parts.engine.spaces.remove_deleted)
         await asyncio.to_thread(parts.engine.spaces.maintain)
+        if parts.door.has_come_to_rest():
+            gc.collect()  # frees, and so overwrites, what calls left in cycles, such as the key of one that failed
         if parts.door.much_was_freed():
             await asyncio.to_thread(give_back)
         await parts.recorder.settle()

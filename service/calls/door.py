@@ -45,6 +45,7 @@ class Door:
         self.calls, self.streams = Shares(limits.calls), Shares(limits.streams)
         self.bytes = Shares(limits.in_flight_bytes)
         self._most_bytes = 0
+        self._entered = False
         metrics.in_flight_bytes.set_function(lambda: self.bytes.used)
 
     def enter(self, path: Path, *, stream: bool) -> Lease:
@@ -52,7 +53,15 @@ class Door:
         places, what = (self.streams, "streams") if stream else (self.calls, "calls")
         if not places.take(path):
             raise self.refusal(what, f"too many {what} of this server, tenant, key or connection are in progress")
+        self._entered = True
         return Lease(self, places, path)
+
+    def has_come_to_rest(self) -> bool:
+        """Whether no call is inside, for the first time since one was."""
+        if not self._entered or self.calls.used or self.streams.used:
+            return False
+        self._entered = False
+        return True
 
     def noted(self) -> None:
         """Called whenever more bytes are held."""

@@ -116,3 +116,12 @@ def test_it_says_once_that_much_was_freed(door: Door) -> None:
     again.add(33 * MIB)
     again.close()
     assert door.much_was_freed()
+
+
+def test_a_door_comes_to_rest_once_after_the_last_call_has_ended(door: Door) -> None:
+    assert not door.has_come_to_rest()
+    call, stream = door.enter(PATH, stream=False), door.enter(PATH, stream=True)
+    call.close()
+    assert not door.has_come_to_rest()
+    stream.close()
+    assert [door.has_come_to_rest() for _ in range(2)] == [True, False]
