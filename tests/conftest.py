@@ -9,7 +9,7 @@ import pytest
 
 from afterimage.client import Client
 from service.intake.decode import prepare_opencv
-from tests.support.fixtures import _no_settings, collection  # noqa: F401 - fixtures
+from tests.support.fixtures import _no_settings, collection, registry, uid  # noqa: F401 - fixtures
 from tests.support.needs import skipped_lines
 from tests.support.reliability import FaultResult, report
 from tests.support.server import Server, kill_leftovers, share, start_server

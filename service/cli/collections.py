@@ -11,6 +11,7 @@ import typer
 
 from afterimage.client import Client
 from service.cli.connection import with_client
+from service.cli.migrate import exchange, migrate
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 
 _POLICIES = ("DISCARD", "REFERENCE", "ENCRYPTED_COPY")
@@ -147,3 +148,7 @@ def delete(
         print(f"Deleted collection {what}.")
     else:
         print(f"This would delete {what}. Nothing was done; add --force.")
+
+
+collections.command("migrate")(migrate)
+collections.command("exchange")(exchange)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 from typing import Annotated, Any
 
 import typer
 
-# In the order of the help: the module of each command or group of commands, and its name there. Some groups take
-# commands of other modules in.
+# In the order of the help: the module of each command or group of commands, and its name there.
 _COMMANDS = {
     "serve": "serve.serve",
     "worker": "worker.worker",
@@ -40,7 +38,6 @@ _HELP = (
 )
 
 
-@functools.cache
 def application(command: str = "") -> typer.Typer:
     """The whole command, or, where `command` is the name of one, that one alone: importing all of them takes longer
     than most of them run."""
@@ -50,9 +47,6 @@ def application(command: str = "") -> typer.Typer:
     app.callback(invoke_without_command=True)(_root)
     for name in [command] if command in _COMMANDS else _COMMANDS:
         found = _found(_COMMANDS[name])
-        if name == "collections":
-            found.command("migrate")(_found("migrate.migrate"))
-            found.command("exchange")(_found("migrate.exchange"))
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:

@@ -14,7 +14,7 @@ import pytest
 from index import Collection, RecordWrite, SearchQuery
 from index import Path as Way
 from index.building import BaseNotBuilt
-from tests.support.collections import SPEC, directory, ids, loaded, record, vector
+from tests.support.collections import SPEC, build_bases_at_once, directory, ids, loaded, record, vector
 from tests.support.files import flip_byte
 
 ROWS = 4000
@@ -358,10 +358,7 @@ def test_a_builder_that_dies_leaves_the_collection_as_it_was(tmp_path: Path, mon
 def test_searches_and_writes_go_on_while_a_base_is_built_and_rows_are_compacted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Builds run when nothing else wants the processor, which beside these threads and other tests is hardly ever.
-    monkeypatch.setattr(
-        "index.building._IDLY", 'import runpy; runpy.run_module("index.base_builder", run_name="__main__")'
-    )
+    build_bases_at_once(monkeypatch)
     collection = filled(directory(tmp_path).create(SPEC))
     collection.delete([str(n) for n in range(0, ROWS, 4)])
     done = threading.Event()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 
 import numpy as np
@@ -12,15 +11,8 @@ from pyroaring import BitMap
 
 from index.columns import Columns
 from index.numbers import Numbers
+from tests.support.filters import COMPARE
 
-COMPARE = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 TEXTS = ("a", "ab", "b")
 lists = st.lists(st.sampled_from(TEXTS), max_size=2).map(tuple)
 values = st.one_of(st.integers(-2, 2).map(float), st.sampled_from(TEXTS), st.booleans(), lists)

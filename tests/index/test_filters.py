@@ -1,5 +1,3 @@
-import operator
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +16,7 @@ from index.filters.syntax import (
     filter_fields,
     parse_filter,
 )
+from tests.support.filters import COMPARE
 
 ROWS = [
     {"color": "red", "price": 10.0, "tags": ("new", "outlet"), "stock": True},
@@ -159,15 +158,7 @@ def holds(tree: tuple, row: dict) -> bool:
     name, symbol, value = tree
     if type(row.get(name)) is not type(value):
         return False
-    compare = {
-        "=": operator.eq,
-        "!=": operator.ne,
-        "<": operator.lt,
-        "<=": operator.le,
-        ">": operator.gt,
-        ">=": operator.ge,
-    }
-    return compare[symbol](row[name], value)
+    return COMPARE[symbol](row[name], value)
 
 
 def orders_booleans(tree: tuple) -> bool:

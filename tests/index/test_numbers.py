@@ -1,5 +1,3 @@
-import operator
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,15 +5,8 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from index.numbers import Numbers
+from tests.support.filters import COMPARE
 
-COMPARE = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 numbers = st.lists(st.floats(-5, 5, width=16), max_size=300)
 
 

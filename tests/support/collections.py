@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 
 from index import RecordWrite, SearchQuery
 from index.collection import Collection
@@ -51,3 +52,10 @@ def ids(collection: Collection, query: SearchQuery) -> list[str]:
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+def build_bases_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds run when nothing else wants the processor, which beside busy threads and other tests is hardly ever."""
+    monkeypatch.setattr(
+        "index.building._IDLY", 'import runpy; runpy.run_module("index.base_builder", run_name="__main__")'
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,9 +11,8 @@ Attributes = Mapping[str, Any]
 Predicate = Callable[[str, Attributes], bool]  # of a product id and attributes
 COLORS = ("red", "green", "blue", "dark red", "Red")
 TAGS = ("new", "sale", "x y", "newest")
-_ORDERED: dict[str, Callable[[Any, Any], bool]] = {
-    "<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,
-    "=": lambda a, b: a == b, "!=": lambda a, b: a != b,
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "!=": operator.ne,
 }  # fmt: skip
 
 
@@ -50,22 +50,22 @@ def _restriction(chance: random.Random) -> tuple[str, Predicate]:
 
 
 def _text(chance: random.Random) -> tuple[str, Predicate]:
-    name, operator = chance.choice(["color", "mixed"]), chance.choice(list(_ORDERED))
+    name, operator = chance.choice(["color", "mixed"]), chance.choice(list(COMPARE))
     value = chance.choice(COLORS) if name == "color" else "5"
-    compare = _ORDERED[operator]
+    compare = COMPARE[operator]
     return f'{name} {operator} "{value}"', lambda _, a: type(a.get(name)) is str and compare(a[name], value)
 
 
 def _number(chance: random.Random) -> tuple[str, Predicate]:
-    name, operator = chance.choice(["price", "price", "mixed"]), chance.choice(list(_ORDERED))
+    name, operator = chance.choice(["price", "price", "mixed"]), chance.choice(list(COMPARE))
     value = float(chance.randrange(100)) / 2 if name == "price" else 5.0
-    compare = _ORDERED[operator]
+    compare = COMPARE[operator]
     return f"{name} {operator} {value:g}", lambda _, a: type(a.get(name)) is float and compare(a[name], value)
 
 
 def _truth(chance: random.Random) -> tuple[str, Predicate]:
     name, operator, value = chance.choice(["sale", "mixed"]), chance.choice(["=", "!="]), chance.random() < 0.5
-    compare = _ORDERED[operator]
+    compare = COMPARE[operator]
     return (
         f"{name} {operator} {str(value).lower()}",
         lambda _, a: type(a.get(name)) is bool and compare(a[name], value),

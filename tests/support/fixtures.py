@@ -1,15 +1,20 @@
-"""Fixtures of tests below the server. They import nothing of the service, so `make mutation` loads them alone."""
+"""Fixtures of tests below the server. Only what needs the service imports it, so `make mutation` loads these alone."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from index import Collection
 from tests.support import collections
+
+if TYPE_CHECKING:
+    from service.tenancy.registry import TenantRegistry
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +32,19 @@ def collection(tmp_path: Path) -> Iterator[Collection]:
     tenant = collections.directory(tmp_path)
     yield tenant.create(collections.SPEC)
     tenant.close()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[TenantRegistry]:
+    """Tenants under the master key of the bytes 0 to 31."""
+    from service.tenancy.masterkey import MasterKey
+    from service.tenancy.registry import TenantRegistry
+
+    with closing(TenantRegistry(tmp_path / "registry.db", MasterKey(bytes(range(32))))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def uid(registry: TenantRegistry) -> str:
+    """A tenant, acme."""
+    return registry.create_tenant("acme").uid

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.collections import build_bases_at_once
 from tests.support.search_shop import Kinds, SearchShop
 
 ROWS = 900
@@ -62,10 +63,7 @@ def prefer_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"index.planner.{name}", value)
     monkeypatch.setattr("index.planner._SKETCH_GATHER_NS", 20.0)
     monkeypatch.setattr("index.comparing._FIRST", 64)
-    # Builds run when nothing else wants the processor, which on a busy machine is never.
-    monkeypatch.setattr(
-        "index.building._IDLY", 'import runpy; runpy.run_module("index.base_builder", run_name="__main__")'
-    )
+    build_bases_at_once(monkeypatch)
 
 
 def test_every_answer_is_what_comparing_all_with_numpy_gives(shop: SearchShop) -> None:

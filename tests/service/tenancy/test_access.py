@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from service.errors import Reason, ServiceError
@@ -13,7 +10,6 @@ from service.tenancy.access import GRANTABLE, LAPSES_MS, MOST_MINUTES, AccessReq
 from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.database import TenancyError
 from service.tenancy.keyring import CLOCKS_DIFFER_MS, KeyRing
-from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
 
 SEARCH = frozenset({Scope.SEARCH})
@@ -33,18 +29,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for module in (access, keyring):
         monkeypatch.setattr(module, "now_ms", lambda: made.now)
     return made
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[TenantRegistry]:
-    opened = TenantRegistry(tmp_path / "registry.db", MasterKey(bytes(32)))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def uid(registry: TenantRegistry) -> str:
-    return registry.create_tenant("acme").uid
 
 
 @pytest.fixture

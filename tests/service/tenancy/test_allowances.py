@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,17 +18,9 @@ from service.errors import Reason, ServiceError
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import Principal
 from service.tenancy.limits import Limits
-from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
 
 CALLER = Principal("tenant", "key", frozenset())
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[TenantRegistry]:
-    opened = TenantRegistry(tmp_path / "registry.db", MasterKey(bytes(32)))
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

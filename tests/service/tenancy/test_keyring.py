@@ -34,18 +34,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-@pytest.fixture
-def registry(tmp_path: Path):
-    opened = TenantRegistry(tmp_path / "registry.db", MASTER)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def uid(registry: TenantRegistry) -> str:
-    return registry.create_tenant("acme").uid
-
-
 def works(registry: TenantRegistry, key: str) -> Reason | None:
     """None where the key works, else why not."""
     try:

@@ -19,13 +19,6 @@ from tests.support.files import all_bytes
 MASTER = MasterKey(bytes(range(32)))
 
 
-@pytest.fixture
-def registry(tmp_path: Path):
-    opened = TenantRegistry(tmp_path / "registry.db", MASTER)
-    yield opened
-    opened.close()
-
-
 def new_key(registry: TenantRegistry, tenant: str, *scopes: Scope, **more: object) -> str:
     return registry.api_keys.create(registry.tenant(tenant).uid, NewKey(frozenset(scopes), **more))
 
