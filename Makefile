@@ -19,7 +19,7 @@ PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 mil
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo test test-long reliability mutation canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
-	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check bench-smoke bench-encoder bench-pictures bench-decoding \
+	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check prose-check bench-smoke bench-encoder bench-pictures bench-decoding \
 	bench-index bench-sync bench-hostile bench-workers bench-index-life bench-learning bench-own-model peers bench-plots clean
 
 help: ## List the targets
@@ -105,6 +105,9 @@ docs: $(STAMP) ## Write the generated documents (docs/cli.md)
 
 docs-check: $(STAMP) ## Check that the generated documents are current
 	@$(BIN)/python docs/generate.py --check
+
+prose-check: $(STAMP) ## Measure the words per sentence of every document and list the longest sentences
+	@$(BIN)/python docs/prose.py
 
 lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv==0.13.9

@@ -1,0 +1,108 @@
+"""Measures the prose of the documents: words per sentence, and the worst twenty sentences (`make prose-check`).
+
+Fails when a document's average is above `AVERAGE` words or one of its sentences above `LONGEST`. Tables, code,
+headings, images and list items that are values rather than sentences do not count.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+AVERAGE = 20
+LONGEST = 45
+WORST = 20
+
+_FENCE = re.compile(r"^\s*(```|~~~)")
+_NOT_PROSE = re.compile(r"^\s*(#|\||!\[|<|\[[^\]]+\]:\s|---+\s*$)")
+_ITEM = re.compile(r"^\s*([-*+]|\d+\.)\s+")
+_BREAK = re.compile(r"(?<=[.!?])[\"'”)*_]*\s+(?=[\"'“(*_`]*[A-Z0-9`])")
+_ABBREVIATION = re.compile(r"\b(e\.g|i\.e|etc|vs|cf|No|approx)\.$")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence as plain text."""
+
+    text: str
+
+    @property
+    def words(self) -> int:
+        """Inline code counts as one word; dashes and operators standing alone do not count."""
+        return sum(1 for word in self.text.split() if re.search(r"\w", word))
+
+
+def documents() -> list[Path]:
+    """The Markdown files of the project: those at the root, under docs/ and in packages."""
+    folders = ("docs", "index", "service", "bench", "tests", "examples", "proto")
+    return sorted([*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*.md"))])
+
+
+def sentences(markdown: str) -> list[Sentence]:
+    """The sentences of a document, in its order."""
+    return [sentence for block in _blocks(markdown) for sentence in _split(block)]
+
+
+def _blocks(markdown: str) -> list[str]:
+    """Paragraphs and list items, each as one line, without those that are not prose."""
+    blocks: list[list[str]] = [[]]
+    fenced = False
+    for line in markdown.splitlines():
+        if _FENCE.match(line):
+            fenced = not fenced
+            blocks.append([])
+        elif fenced or not line.strip() or _NOT_PROSE.match(line):
+            blocks.append([])
+        elif _ITEM.match(line):
+            blocks.append([_ITEM.sub("", line)])
+        else:
+            blocks[-1].append(line.strip())
+    joined = (_plain(" ".join(block)) for block in blocks)
+    return [block for block in joined if re.search(r"[.!?:][\"'”)*_]*$", block)]
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r"`[^`]+`", "`code`", text)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    return text.replace("**", "").strip()
+
+
+def _split(block: str) -> list[Sentence]:
+    found: list[str] = []
+    for part in _BREAK.split(block):
+        if found and _ABBREVIATION.search(found[-1]):
+            found[-1] += " " + part
+        elif part.strip():
+            found.append(part.strip())
+    return [Sentence(text) for text in found]
+
+
+def main() -> int:
+    """Prints the figures. Returns 1 when a document is above a limit, else 0."""
+    every: list[tuple[int, str, str]] = []
+    failures: list[str] = []
+    for path in documents():
+        name = str(path.relative_to(ROOT))
+        found = [s for s in sentences(path.read_text(encoding="utf-8")) if s.words]
+        if not found:
+            continue
+        lengths = [s.words for s in found]
+        mean = sum(lengths) / len(lengths)
+        every += [(s.words, name, s.text) for s in found]
+        print(f"{mean:5.1f} words a sentence, longest {max(lengths):3}, {len(found):4} sentences  {name}")
+        if mean > AVERAGE:
+            failures.append(f"{name}: {mean:.1f} words a sentence on average, at most {AVERAGE} are allowed")
+        failures += [f"{name}: a sentence of {n} words, at most {LONGEST} are allowed" for n in lengths if n > LONGEST]
+    print(f"\n{sum(n for n, _, _ in every) / len(every):5.1f} words a sentence in all. The longest {WORST}:")
+    for words, name, text in sorted(every, reverse=True)[:WORST]:
+        print(f"{words:5}  {name}: {text}")
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
