@@ -76,14 +76,10 @@ format: $(STAMP) ## Format the code and sort the imports
 proto: $(STAMP) ## Generate the stubs beside the protos
 	@$(BIN)/python proto/generate.py
 
-proto-check: $(STAMP) ## Check that the committed stubs are current and that no released client breaks
+proto-check: $(STAMP) ## Check that the stubs are current and no released client breaks
 	@$(BIN)/python proto/generate.py --check
 	@cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against released.binpb || \
 		{ echo "proto: a released API only gains fields, values and calls; see docs/versioning.md" >&2; exit 1; }
-
-.PHONY: proto-release
-proto-release: $(STAMP) ## Note the API as it is now as that of the last release (part of docs/releasing.md)
-	@cd proto && ../$(BIN)/buf build --exclude-source-info -o released.binpb
 
 encoder: $(STAMP) ## Fit and build the built-in encoder anew (minutes); the trained head stays as it is
 	@$(BIN)/python -m service.encoder.builtin.build
@@ -166,6 +162,10 @@ encoder-examples: $(STAMP) ## Draw what the built-in encoder finds in the demo c
 
 bench-plots: $(STAMP) ## Draw the plots of docs/benchmarks.md from bench/results
 	@$(BIN)/python -m bench.plots
+
+.PHONY: release-freeze
+release-freeze: $(STAMP) ## Note the API and the commands of this version as released (part of docs/releasing.md)
+	@$(BIN)/python -m release.freeze
 
 clean: ## Remove .venv, caches and the demo's data
 	@rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

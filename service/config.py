@@ -22,6 +22,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import SettingError
+from service.renamed_settings import RENAMED, current_names
 from service.setting_errors import Origins, explained, hint
 
 _PREFIX = "AFTERIMAGE_"
@@ -176,12 +177,12 @@ def open_files_limit() -> int:
 
 @dataclass(frozen=True)
 class LoadedSettings:
-    """Settings, and where each came from: "flag", "environment", "file" or "default". unknown: what is said of each
-    variable that begins with AFTERIMAGE_ and is no setting."""
+    """Settings, and where each came from: "flag", "environment", "file" or "default". warnings: a line for each
+    setting that has an old name, and for each variable that begins with AFTERIMAGE_ and is not a setting."""
 
     settings: Settings
     places: Origins
-    unknown: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def origins(self) -> Mapping[str, str]:
@@ -192,33 +193,42 @@ def load_settings(flags: Mapping[str, object], config_file: Path | None = None) 
     """Collects, checks and returns the settings. Raises SettingError, naming the setting, its origin and the remedy."""
     in_flags = {name: value for name, value in flags.items() if value is not None}
     path = config_file or (Path(os.environ["AFTERIMAGE_CONFIG"]) if os.environ.get("AFTERIMAGE_CONFIG") else None)
-    in_file = _read_file(path) if path else {}
-    variables = {v.upper().removeprefix(_PREFIX).lower(): text for v, text in os.environ.items() if text}
-    in_environment = {n: variables[n] for n in Settings.model_fields if n in variables}
+    file = current_names(_read_file(path) if path else {}, lambda name: f"{name} in {path}")
+    environment = current_names(_variables(), lambda name: _PREFIX + name.upper())
+    in_environment = {n: v for n, v in environment.values.items() if n in Settings.model_fields}
     kinds = {
-        **dict.fromkeys(Settings.model_fields, "default"), **dict.fromkeys(in_file, "file"),
+        **dict.fromkeys(Settings.model_fields, "default"), **dict.fromkeys(file.values, "file"),
         **dict.fromkeys(in_environment, "environment"), **dict.fromkeys(in_flags, "flag"),
     }  # fmt: skip
-    origins = Origins(kinds, path, _PREFIX)
-    merged: dict[str, Any] = {**{n: v for n, v in in_file.items() if n not in in_environment}, **in_flags}
+    old_names = {"file": file.given_as, "environment": environment.given_as}
+    given_as = {n: old_names[k][n] for n, k in kinds.items() if n in old_names.get(k, {})}
+    origins = Origins(kinds, path, _PREFIX, given_as)
+    merged: dict[str, Any] = {**file.values, **in_environment, **in_flags}
     try:
         settings = Settings(**merged)
     except ValidationError as error:
-        given = {**in_file, **in_environment, **in_flags}
-        raise SettingError(explained(error, Settings, origins, given)) from None
+        raise SettingError(explained(error, Settings, origins, merged)) from None
     try:
         _check(settings)
     except SettingError as error:
         raise origins.added_to(error) from None
-    return LoadedSettings(settings, origins, unknown_variables())
+    return LoadedSettings(settings, origins, (*file.warnings, *variable_warnings()))
 
 
-def unknown_variables() -> tuple[str, ...]:
-    """What is said of each variable that begins with AFTERIMAGE_ and that nothing here reads."""
+def variable_warnings() -> tuple[str, ...]:
+    """A line for each variable that begins with AFTERIMAGE_ and has an old name, or that nothing here reads."""
     known = {n.upper() for n in Settings.model_fields} | _CLIENT_VARIABLES
     names = sorted(v for v in os.environ if v.upper().startswith(_PREFIX))
-    unknown = [v for v in names if v.upper().removeprefix(_PREFIX) not in known]
-    return tuple(f"{v} is not a setting{hint(v.upper().removeprefix(_PREFIX), known, _PREFIX)}" for v in unknown)
+    unknown = [v for v in names if (n := v.upper().removeprefix(_PREFIX)) not in known and n.lower() not in RENAMED]
+    deprecated = current_names(_variables(), lambda name: _PREFIX + name.upper()).warnings
+    said = [f"{v} is not a setting{hint(v.upper().removeprefix(_PREFIX), known, _PREFIX)}" for v in unknown]
+    return (*deprecated, *said)
+
+
+def _variables() -> dict[str, str]:
+    """What the environment says of settings, by name in lower case. An empty variable counts as unset."""
+    named = {v.upper(): text for v, text in os.environ.items() if text}
+    return {v.removeprefix(_PREFIX).lower(): text for v, text in named.items() if v.startswith(_PREFIX)}
 
 
 def process_environment() -> dict[str, str]:

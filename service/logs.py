@@ -54,9 +54,9 @@ def configure_logs(level: str, style: str) -> None:
     )
 
 
-def log_unknown_variables(unknown: Iterable[str]) -> None:
-    """Warns of variables that look like settings and are none."""
-    for said in unknown:
+def log_setting_warnings(warnings: Iterable[str]) -> None:
+    """Logs a line for each setting with an old name and each variable that is not a setting."""
+    for said in warnings:
         logging.getLogger(__name__).warning(said)
 
 

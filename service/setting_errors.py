@@ -6,7 +6,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,11 +24,13 @@ _WORDS: dict[Any, str] = {
 
 @dataclass(frozen=True)
 class Origins:
-    """Where settings come from. kinds: "flag", "environment", "file" or "default", by name."""
+    """Where settings come from. kinds: "flag", "environment", "file" or "default", by name. given_as: the name under
+    which a setting came, where that is an old one."""
 
     kinds: Mapping[str, str]
     config_file: Path | None
     prefix: str
+    given_as: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, name: str) -> str:
         """Where to change one setting."""
@@ -36,8 +38,9 @@ class Origins:
         if kind == "flag":
             return f"the flag --{name.replace('_', '-')}"
         if kind == "environment":
-            return f"{self.prefix}{name.upper()} in the environment"
-        return f"the file {self.config_file}" if kind == "file" else "its default"
+            return f"{self.prefix}{self.given_as.get(name, name).upper()} in the environment"
+        under = f"{self.given_as[name]} in " if name in self.given_as else ""
+        return f"{under}the file {self.config_file}" if kind == "file" else "its default"
 
     def added_to(self, error: SettingError) -> SettingError:
         """The error, with the places of the settings that it begins with: `name: ...` or `name and name: ...`."""

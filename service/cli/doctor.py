@@ -142,7 +142,7 @@ def run_checks(loaded: LoadedSettings) -> list[Check]:
             checks.append(Check(name, *look(settings)))
         except Exception as error:
             checks.append(Check(name, "failed", str(error)))
-    checks += [Check("environment", "warning", said) for said in loaded.unknown]
+    checks += [Check("environment", "warning", said) for said in loaded.warnings]
     return checks
 
 

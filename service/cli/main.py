@@ -71,9 +71,9 @@ def run() -> None:
     """Entry point of the `afterimage` script."""
     command, as_json = next(iter(sys.argv[1:]), ""), "--json" in sys.argv
     if command not in ("serve", "worker"):  # these say it in their log
-        from service.config import unknown_variables
+        from service.config import variable_warnings
 
-        for said in unknown_variables():
+        for said in variable_warnings():
             print(f"warning: {said}", file=sys.stderr)
     try:
         application(command)(prog_name="afterimage")

@@ -44,11 +44,11 @@ def serve(
     gc.disable()  # until the start is over: what is imported would be looked through again and again
     from service import app  # only now: FAISS and OpenCV read their variables when they load
     from service.lifecycle import Addresses
-    from service.logs import configure_logs, log_unknown_variables
+    from service.logs import configure_logs, log_setting_warnings
 
     configure_logs(loaded.settings.log_level, loaded.settings.log_format)
 
-    log_unknown_variables(loaded.unknown)
+    log_setting_warnings(loaded.warnings)
 
     def announce(addresses: Addresses) -> None:
         http_part = f", HTTP on {addresses.http}" if addresses.http else ""

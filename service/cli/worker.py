@@ -42,12 +42,12 @@ def worker(
     forbid_dumps()
 
     gc.disable()  # until the start is over: what is imported would be looked through again and again
-    from service.logs import configure_logs, log_unknown_variables
+    from service.logs import configure_logs, log_setting_warnings
     from service.rpc.worker_client import ServerPlace
     from service.worker import work
 
     configure_logs(settings.log_level, settings.log_format)
-    log_unknown_variables(loaded.unknown)
+    log_setting_warnings(loaded.warnings)
     if settings.worker_secret is None:
         raise SettingError("worker_secret: is not set; give the server's as AFTERIMAGE_WORKER_SECRET")
     here, given = client_settings(), settings

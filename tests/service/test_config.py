@@ -59,7 +59,7 @@ def test_a_config_file_that_is_missing_or_broken_is_named(tmp_path: Path) -> Non
 def test_variables_that_are_no_settings_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFTERIMAGE_LISSEN", "x")
     monkeypatch.setenv("AFTERIMAGE_NOTHING_LIKE_IT_AT_ALL", "x")
-    assert load_settings({}).unknown == (
+    assert load_settings({}).warnings == (
         "AFTERIMAGE_LISSEN is not a setting; did you mean AFTERIMAGE_LISTEN?",
         "AFTERIMAGE_NOTHING_LIKE_IT_AT_ALL is not a setting; docs/configuration.md lists them",
     )
