@@ -185,14 +185,26 @@ def migrate(connection: Connection, migrations: Sequence[str], what: str) -> Non
         connection.execute("BEGIN IMMEDIATE")
         try:
             if connection.execute("PRAGMA user_version").fetchone()[0] <= version:
-                for statement in migrations[version].split(";"):
-                    if statement.strip():
-                        connection.execute(statement)
+                for statement in statements(migrations[version]):
+                    connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {version + 1}")
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of an SQL script. SQLite itself says where one ends, so that a semicolon may stand in text, in a
+    comment or in a trigger. `executescript` would commit the transaction that it runs in."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if dbapi2.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip("; \n"):
+        yield statement  # SQLite names what is wrong with it
 
 
 def checkpoint(connection: Connection) -> None:

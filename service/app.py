@@ -107,31 +107,33 @@ def open_registry(settings: Settings, *, create: bool = False) -> TenantRegistry
     data = DataDirectory(settings.data_dir)
     if not create and not data.registry.exists():
         check_there(data.registry)
-        raise SettingError(
-            f"data_dir: {data.root} is not a data directory; give the server's with --data-dir or AFTERIMAGE_DATA_DIR "
-            "(`afterimage serve` and `afterimage tenants create` make one)"
+        raise SettingError.about(
+            "data_dir",
+            f"{data.root} is not a data directory; give the server's with --data-dir or AFTERIMAGE_DATA_DIR "
+            "(`afterimage serve` and `afterimage tenants create` make one)",
         )
     data.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         return TenantRegistry(data.registry, master_key_of(settings))
     except WrongKey:
         if not finish(data.registry, settings.key_file):
-            raise SettingError(_other_master_key(settings, data)) from None
+            raise _other_master_key(settings, data) from None
         _LOG.warning("a change of the master key that was cut off is finished")
         return TenantRegistry(data.registry, master_key_of(settings))
 
 
-def _other_master_key(settings: Settings, data: DataDirectory) -> str:
+def _other_master_key(settings: Settings, data: DataDirectory) -> SettingError:
     if settings.master_key_command:
         name, key = "master_key_command", "the key that it prints"
     elif settings.master_key:
         name, key = "master_key", "this key"
     else:
         name, key = "master_key_file", str(settings.key_file)
-    return (
-        f"{name}: {key} does not open {data.registry}: it is the master key of another server, or one of the two files "
+    return SettingError.about(
+        name,
+        f"{key} does not open {data.registry}: it is the master key of another server, or one of the two files "
         "is damaged; give the one that was made with this data directory, or run `afterimage doctor --repair`, which "
-        "knows of a copy of the registry"
+        "knows of a copy of the registry",
     )
 
 
@@ -146,10 +148,12 @@ def limits_of(settings: Settings) -> PictureLimits:
     formats, known = tuple(dict.fromkeys(settings.image_formats)), [kind.value for kind in OPTIONAL]
     for name in formats:
         if name not in known:
-            raise SettingError(f"image_formats: {name!r} is none of {', '.join(known)}")
+            raise SettingError.about("image_formats", f"{name!r} is none of {', '.join(known)}")
         package = missing_package(Format(name))
         if package:
-            raise SettingError(f"image_formats: {name} needs the package {package}: pip install 'afterimage[{name}]'")
+            raise SettingError.about(
+                "image_formats", f"{name} needs the package {package}: pip install 'afterimage[{name}]'"
+            )
     return PictureLimits(
         settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side, settings.max_image_ratio, formats
     )
@@ -208,7 +212,9 @@ def read_region(data: DataDirectory) -> str | None:
         return None
     region = _text_of(data.region)
     if region is None or not _REGION.fullmatch(region):
-        raise SettingError(f"data_dir: {data.region} does not hold a region; remove it, the next start writes it anew")
+        raise SettingError.about(
+            "data_dir", f"{data.region} does not hold a region; remove it, the next start writes it anew"
+        )
     return region
 
 
@@ -223,7 +229,7 @@ def _check_forgetting(settings: Settings) -> None:
         return
     message = "freed memory is not overwritten, or memory may be dumped; `afterimage doctor --privacy` shows which"
     if settings.strict_forgetting:
-        raise SettingError(f"strict_forgetting: {message}")
+        raise SettingError.about("strict_forgetting", message)
     _LOG.warning(message)
 
 
@@ -336,7 +342,7 @@ def _node_name(data: DataDirectory) -> str:
         replace_file(data.node, secrets.token_hex(8).encode())
     name = _text_of(data.node)
     if name is None or not _NODE_NAME.fullmatch(name):
-        raise SettingError(f"data_dir: {data.node} does not hold a node name; remove it, a new name is made")
+        raise SettingError.about("data_dir", f"{data.node} does not hold a node name; remove it, a new name is made")
     return name
 
 

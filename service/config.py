@@ -273,7 +273,7 @@ def split_address(text: str, setting: str) -> tuple[str, int]:
     """HOST:PORT, or [IPv6]:PORT. Raises SettingError."""
     host, separator, port = text.rpartition(":")
     if not separator or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535 or not host:
-        raise SettingError(f"{setting}: {text!r} is not HOST:PORT, such as 127.0.0.1:50051")
+        raise SettingError.about(setting, f"{text!r} is not HOST:PORT, such as 127.0.0.1:50051")
     return host.strip("[]"), int(port)
 
 
@@ -294,39 +294,41 @@ def is_loopback(host: str) -> bool:
 def _check(settings: Settings) -> None:
     for name, value in settings:
         if isinstance(value, str | Path) and _CONTROL.search(str(value)):
-            raise SettingError(f"{name}: holds a control character, such as a line's end; take it out")
+            raise SettingError.about(name, "holds a control character, such as a line's end; take it out")
     if settings.data_dir.exists() and not settings.data_dir.is_dir():
-        raise SettingError(f"data_dir: {settings.data_dir} is not a directory; name another")
+        raise SettingError.about("data_dir", f"{settings.data_dir} is not a directory; name another")
     host, _ = split_address(settings.listen, "listen")
     if settings.http:
         split_address(settings.http, "http")
     if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise SettingError("tls_cert and tls_key: set both or neither")
+        raise SettingError.about(("tls_cert", "tls_key"), "set both or neither")
     if settings.client_ca is not None and settings.tls_cert is None:
-        raise SettingError("client_ca: needs tls_cert and tls_key")
+        raise SettingError.about("client_ca", "needs tls_cert and tls_key")
     if settings.client_crl is not None and settings.client_ca is None:
-        raise SettingError("client_crl: needs client_ca")
+        raise SettingError.about("client_crl", "needs client_ca")
     if settings.tls_cert is None and not is_loopback(host):
-        raise SettingError(f"listen: {host} can be reached from other machines; set tls_cert and tls_key")
+        raise SettingError.about("listen", f"{host} can be reached from other machines; set tls_cert and tls_key")
     if settings.key_file.resolve().is_relative_to(settings.data_dir.resolve()):
-        raise SettingError("master_key_file: must not lie inside data_dir; a backup of the data would hold its own key")
+        raise SettingError.about(
+            "master_key_file", "must not lie inside data_dir; a backup of the data would hold its own key"
+        )
     for network in settings.fetch_networks:
         try:
             ipaddress.ip_network(network)
         except ValueError as error:
-            raise SettingError(f"fetch_networks: {error}; give networks such as 10.1.0.0/16") from None
+            raise SettingError.about("fetch_networks", f"{error}; give networks such as 10.1.0.0/16") from None
     if settings.master_key and settings.master_key_command:
-        raise SettingError("master_key and master_key_command: set one of them")
+        raise SettingError.about(("master_key", "master_key_command"), "set one of them")
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     if settings.worker_secret is not None and len(secret) < 32:
-        raise SettingError("worker_secret: needs at least 32 characters, such as `openssl rand -hex 32` gives")
+        raise SettingError.about("worker_secret", "needs at least 32 characters, such as `openssl rand -hex 32` gives")
     if settings.in_flight_bytes < 4 * settings.max_message_bytes:
-        raise SettingError("max_in_flight_bytes: must hold at least four messages of max_message_bytes")
+        raise SettingError.about("max_in_flight_bytes", "must hold at least four messages of max_message_bytes")
     _check_places(settings)
     for name in ("tls_cert", "tls_key", "client_ca", "client_crl"):
         path = getattr(settings, name)
         if path is not None and not path.is_file():
-            raise SettingError(f"{name}: {path} is not a file")
+            raise SettingError.about(name, f"{path} is not a file")
 
 
 def _check_places(settings: Settings) -> None:
@@ -336,21 +338,25 @@ def _check_places(settings: Settings) -> None:
             if parts.scheme not in _SENTINEL_SCHEMES:  # whose URLs name several hosts
                 parts.port  # noqa: B018 - checked when it is asked for
         except ValueError as error:
-            raise SettingError(f"{name}: is not a URL: {error}") from None
+            raise SettingError.about(name, f"is not a URL: {error}") from None
     if settings.redis_url and urlsplit(settings.redis_url).scheme not in _REDIS_SCHEMES:
-        raise SettingError(f"redis_url: must begin with {', '.join(f'{s}://' for s in _REDIS_SCHEMES)}")
+        raise SettingError.about("redis_url", f"must begin with {', '.join(f'{s}://' for s in _REDIS_SCHEMES)}")
     public = urlsplit(settings.http_public_url)
     if settings.http_public_url and not settings.http:
-        raise SettingError("http_public_url: needs http")
+        raise SettingError.about("http_public_url", "needs http")
     loopback = public.scheme == "http" and is_loopback(public.hostname or "")
     if settings.http_public_url and not loopback and not (public.scheme == "https" and public.netloc):
-        raise SettingError("http_public_url: must be https://…, as whoever terminates TLS serves it; links are secrets")
+        raise SettingError.about(
+            "http_public_url", "must be https://…, as whoever terminates TLS serves it; links are secrets"
+        )
     if settings.object_store and not re.fullmatch(r"s3://[^/\s]+(/\S*)?", settings.object_store):
-        raise SettingError("object_store: must be s3://bucket or s3://bucket/prefix; empty: a folder of data_dir")
+        raise SettingError.about(
+            "object_store", "must be s3://bucket or s3://bucket/prefix; empty: a folder of data_dir"
+        )
     if settings.object_store_endpoint and urlsplit(settings.object_store_endpoint).scheme not in ("http", "https"):
-        raise SettingError("object_store_endpoint: must be an http:// or https:// URL")
+        raise SettingError.about("object_store_endpoint", "must be an http:// or https:// URL")
     if bool(settings.object_store_access_key) != (settings.object_store_secret_key is not None):
-        raise SettingError("object_store_access_key and object_store_secret_key: set both or neither")
+        raise SettingError.about(("object_store_access_key", "object_store_secret_key"), "set both or neither")
 
 
 def _read_file(path: Path) -> dict[str, object]:

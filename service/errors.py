@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from enum import Enum, IntEnum
+from typing import Self
 
 
 class Code(IntEnum):
@@ -125,7 +126,20 @@ class ServiceError(Exception):
 
 
 class SettingError(Exception):
-    """A setting that cannot be used. Stops the start; `str()` names the setting and the remedy."""
+    """A setting that cannot be used. Stops the start; `str()` names the setting and the remedy.
+
+    settings: the names of the settings to change; empty where no setting is at fault.
+    """
+
+    def __init__(self, message: str, settings: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.settings = settings
+
+    @classmethod
+    def about(cls, settings: str | tuple[str, ...], problem: str) -> Self:
+        """The error of one or several settings, whose text begins with their names."""
+        names = (settings,) if isinstance(settings, str) else settings
+        return cls(f"{' and '.join(names)}: {problem}", names)
 
 
 def release_frames(error: BaseException) -> None:

@@ -23,11 +23,13 @@ def check_free(addresses: Mapping[str, str]) -> None:
         for setting, address in addresses.items():
             places = _resolved(setting, address) if address else set()
             for place in places & taken.keys():
-                raise SettingError(f"{setting}: {address} is the address of `{taken[place]}` too; give another port")
+                raise SettingError.about(
+                    setting, f"{address} is the address of `{taken[place]}` too; give another port"
+                )
             errors = [error for place in places if (error := _bound(place, sockets)) is not None]
             for error in errors:
                 if error.errno not in _ABSENT or len(errors) == len(places):
-                    raise SettingError(f"{setting}: {address} {_said(error, setting)}")
+                    raise SettingError.about(setting, f"{address} {_said(error, setting)}")
             taken |= {place: setting for place in places if place[1][1]}  # port 0 takes any
 
 
@@ -39,7 +41,7 @@ def _resolved(setting: str, address: str) -> set[_Place]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise SettingError(f"{setting}: the host {host!r} is not known: {error}") from None
+        raise SettingError.about(setting, f"the host {host!r} is not known: {error}") from None
     return {(family, place) for family, _, _, _, place in found}
 
 

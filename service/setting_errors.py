@@ -43,13 +43,10 @@ class Origins:
         return f"{under}the file {self.config_file}" if kind == "file" else "its default"
 
     def added_to(self, error: SettingError) -> SettingError:
-        """The error, with the places of the settings that it begins with: `name: ...` or `name and name: ...`."""
-        message = str(error)
-        named = message.partition(":")[0].replace(" and ", " ").split()
-        places = [f"{n} comes from {self.place(n)}" for n in named if self.kinds.get(n, "default") != "default"]
-        if not places or f" ({places[0]}" in message:
-            return error
-        return SettingError(f"{message} ({'; '.join(places)})")
+        """The error, with the places of the settings that it is about."""
+        given = [name for name in error.settings if self.kinds.get(name, "default") != "default"]
+        places = "; ".join(f"{name} comes from {self.place(name)}" for name in given)
+        return SettingError(f"{error} ({places})") if places else error
 
 
 def explained(error: ValidationError, model: type[BaseModel], origins: Origins, given: Mapping[str, Any]) -> str:

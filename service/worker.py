@@ -42,9 +42,11 @@ async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str],
         asyncio.get_running_loop().add_signal_handler(number, stop_asked.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # there is nothing to read again
     if not settings.redis_url:
-        raise SettingError("redis_url: a worker takes its runs from the server's Redis; set it to the same for both")
+        raise SettingError.about(
+            "redis_url", "a worker takes its runs from the server's Redis; set it to the same for both"
+        )
     if not settings.sync_runs:
-        raise SettingError("sync_runs: 0, so that this worker has nothing to do")
+        raise SettingError.about("sync_runs", "0, so that this worker has nothing to do")
     worker = Worker(settings, place)
     try:
         if await _before(stop_asked, worker.start()):

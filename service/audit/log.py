@@ -32,7 +32,7 @@ _MIGRATIONS = (
       told TEXT NOT NULL)
     """,
 )
-# A statement with semicolons of its own, which the migrations above cannot hold.
+# Made at each opening: the files of earlier versions may lack them.
 _GUARDS = tuple(
     f"CREATE TRIGGER IF NOT EXISTS no_{kind.lower()} BEFORE {kind} ON entries"
     " BEGIN SELECT RAISE(ABORT, 'an audit log can only be added to'); END"

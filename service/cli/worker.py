@@ -49,11 +49,11 @@ def worker(
     configure_logs(settings.log_level, settings.log_format)
     log_setting_warnings(loaded.warnings)
     if settings.worker_secret is None:
-        raise SettingError("worker_secret: is not set; give the server's as AFTERIMAGE_WORKER_SECRET")
+        raise SettingError.about("worker_secret", "is not set; give the server's as AFTERIMAGE_WORKER_SECRET")
     here, given = client_settings(), settings
     ca, target = ca_file or (Path(here.ca_file) if here.ca_file else None), server or here.target
     if ca is None and not is_loopback(split_address(target, "server")[0]):
-        raise SettingError(f"ca_file: {target} is another machine; give the CA of its certificate")
+        raise SettingError.about("ca_file", f"{target} is another machine; give the CA of its certificate")
     place = ServerPlace(
         target, settings.worker_secret.get_secret_value(), ca.read_bytes() if ca else None,
         given.tls_cert.read_bytes() if given.tls_cert else None, given.tls_key.read_bytes() if given.tls_key else None,

@@ -54,12 +54,12 @@ class Coordinator:
         try:
             info = await self._redis.info()
         except (RedisError, OSError) as error:
-            raise SettingError(f"redis_url: Redis does not answer: {told(error)}") from None
+            raise SettingError.about("redis_url", f"Redis does not answer: {told(error)}") from None
         facts = RedisFacts(info["redis_version"], info.get("maxmemory_policy", ""), bool(info.get("aof_enabled")))
         if tuple(int(p) for p in facts.version.split(".")[:2]) < _MINIMUM_VERSION:
-            raise SettingError(f"redis_url: Redis {facts.version} is too old; 6.2 or later is needed")
+            raise SettingError.about("redis_url", f"Redis {facts.version} is too old; 6.2 or later is needed")
         if facts.maxmemory_policy != "noeviction":
-            raise SettingError(f"redis_url: maxmemory-policy is {facts.maxmemory_policy}; set it to noeviction")
+            raise SettingError.about("redis_url", f"maxmemory-policy is {facts.maxmemory_policy}; set it to noeviction")
         if not facts.append_only:
             _LOG.warning("Redis keeps no append-only file: runs in flight start anew after its restart")
         return facts
@@ -89,7 +89,7 @@ class Coordinator:
             found: list[Any] = [await self._redis.hgetall(key) for key in names]
             return [facts for facts in found if facts]
         except (RedisError, OSError) as error:
-            raise SettingError(f"redis_url: Redis does not answer: {told(error)}") from None
+            raise SettingError.about("redis_url", f"Redis does not answer: {told(error)}") from None
 
     async def close(self) -> None:
         """Stops the renewal and closes the connection."""

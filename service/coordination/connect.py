@@ -29,9 +29,10 @@ def connect(url: str) -> redis.asyncio.Redis:
             return _through_sentinels(url, retry, options)
         return redis.asyncio.Redis.from_url(url, retry=retry, **options)
     except ValueError:  # its text may quote a part of the URL, and with it of the password
-        raise SettingError(
-            "redis_url: give redis://, rediss:// or unix://, or sentinels and the name of their master, such as"
-            " sentinel://one:26379,two:26379/afterimage; characters such as / and @ in a password as %2F and %40"
+        raise SettingError.about(
+            "redis_url",
+            "give redis://, rediss:// or unix://, or sentinels and the name of their master, such as"
+            " sentinel://one:26379,two:26379/afterimage; characters such as / and @ in a password as %2F and %40",
         ) from None
 
 

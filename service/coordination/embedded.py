@@ -71,7 +71,9 @@ class EmbeddedRedis:
         self._folder = folder.resolve()  # redis-server changes into it, so that relative names would lead astray
         found = binary or find_redis_server()
         if found is None:
-            raise SettingError("redis_url: not set, and no redis-server found to embed; install one or set redis_url")
+            raise SettingError.about(
+                "redis_url", "not set, and no redis-server found to embed; install one or set redis_url"
+            )
         self._binary = found
         self._socket = socket_path(self._folder)
         self._process: subprocess.Popen[bytes] | None = None
@@ -101,7 +103,9 @@ class EmbeddedRedis:
             if answer.startswith(b"-LOADING"):  # it lives, and a long file takes its time
                 deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
             if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
-                raise SettingError(f"redis_url: the embedded redis-server did not start; see {self._folder}/redis.log")
+                raise SettingError.about(
+                    "redis_url", f"the embedded redis-server did not start; see {self._folder}/redis.log"
+                )
             await asyncio.sleep(0.01)
 
     def _end_earlier(self) -> None:
@@ -118,7 +122,7 @@ class EmbeddedRedis:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(process, signal.SIGTERM)
             if not select.select([process], [], [], _END_TIMEOUT_S)[0]:
-                raise SettingError(f"redis_url: process {process_id} still listens on {self._socket}; end it")
+                raise SettingError.about("redis_url", f"process {process_id} still listens on {self._socket}; end it")
         finally:
             os.close(process)
 

@@ -92,7 +92,7 @@ class Decoders:
         """Starts the processes. Raises SettingError where they do not start."""
         started = await asyncio.gather(*(self._process(slot) for slot in range(self._limits.processes)))
         if None in started:
-            raise SettingError("decode_processes: the sandboxed decoders do not start; the log says why")
+            raise SettingError.about("decode_processes", "the sandboxed decoders do not start; the log says why")
         for slot in range(self._limits.processes):
             self._loops.append(asyncio.create_task(self._work(slot), name=f"decoder {slot}"))
 

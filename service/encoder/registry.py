@@ -55,8 +55,8 @@ class EncoderRegistry:
         for folder in self.left_out:
             _LOG.warning("encoders_dir: %s has no %s and is left out", folder, MANIFEST_NAME)
         if default_id not in self._found:
-            raise SettingError(
-                f"default_encoder: no encoder {default_id!r}; there are {', '.join(sorted(self._found))}"
+            raise SettingError.about(
+                "default_encoder", f"no encoder {default_id!r}; there are {', '.join(sorted(self._found))}"
             )
         self.default_id = default_id
 
@@ -170,7 +170,7 @@ def _folders(encoders_dir: Path | None) -> list[Path]:
     if encoders_dir is None:
         return []
     if not encoders_dir.is_dir():
-        raise SettingError(f"encoders_dir: {encoders_dir} is not a directory; make it or unset the setting")
+        raise SettingError.about("encoders_dir", f"{encoders_dir} is not a directory; make it or unset the setting")
     return sorted(p for p in encoders_dir.iterdir() if (p / MANIFEST_NAME).is_file())
 
 

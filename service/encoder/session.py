@@ -27,8 +27,8 @@ def check_provider(provider: str) -> None:
     offered = onnxruntime.get_available_providers()
     if name not in offered:
         here = ", ".join(p for p, (n, _) in _PROVIDERS.items() if n in offered)
-        raise SettingError(
-            f"model_provider: {provider} needs {package} in this environment instead of onnxruntime; here are: {here}"
+        raise SettingError.about(
+            "model_provider", f"{provider} needs {package} in this environment instead of onnxruntime; here are: {here}"
         )
 
 

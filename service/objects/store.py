@@ -109,7 +109,9 @@ def _told(*, may_be_missing: bool = False) -> Iterator[None]:
 def _s3(bucket: Bucket) -> Any:
     place = urlsplit(bucket.url)
     if place.scheme != "s3" or not place.netloc:
-        raise SettingError(f"object_store: {bucket.url!r} is not s3://bucket/prefix; leave it empty for a local folder")
+        raise SettingError.about(
+            "object_store", f"{bucket.url!r} is not s3://bucket/prefix; leave it empty for a local folder"
+        )
     options: dict[str, Any] = {}
     if bucket.endpoint:
         options["endpoint"] = bucket.endpoint

@@ -163,4 +163,4 @@ class RpcServer:
                 return self._server.add_insecure_port(address)
             return self._server.add_secure_port(address, self._certificates.credentials())
         except RuntimeError as error:
-            raise SettingError(f"listen: {address} cannot be bound: {error}") from None
+            raise SettingError.about("listen", f"{address} cannot be bound: {error}") from None

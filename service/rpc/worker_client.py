@@ -87,7 +87,7 @@ class RunServer:
             message = f"{self._place.target}: {error.details()}"
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 raise ServiceError(Reason.SHUTTING_DOWN, message, retry_delay_s=1.0) from None
-            raise SettingError(f"server: {message}") from None
+            raise SettingError.about("server", message) from None
         return str(answer.server)
 
     async def work_on(self, taken: Taken, eyes: Eyes) -> None:

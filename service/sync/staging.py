@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from index.attributes import MAX_ID_BYTES, attributes_to_json
 from index.crypto import derive_key
 from index.errors import StoreUnavailable, WrongKey
-from index.sqlite import Connection, DatabaseError, connect
+from index.sqlite import Connection, DatabaseError, connect, statements
 from service.sync.feeds.model import Item, Problem
 from service.sync.model import Sample, SourceState
 
@@ -151,7 +151,7 @@ def _opened(path: Path, data_key: bytes) -> Connection:
     # It can be made again from the feed: neither a journal nor waiting for the disk.
     database.execute("PRAGMA journal_mode = OFF")
     database.execute("PRAGMA synchronous = OFF")
-    for statement in _SCHEMA.split(";"):
+    for statement in statements(_SCHEMA):
         database.execute(statement)
     return database
 

@@ -41,7 +41,7 @@ class MasterKey:
         try:
             return self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], owner.encode())
         except InvalidTag:
-            raise SettingError("master_key_file: this master key did not wrap the tenant's data key") from None
+            raise SettingError.about("master_key_file", "this master key did not wrap the tenant's data key") from None
 
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose."""
@@ -57,16 +57,18 @@ def load_master_key(path: Path, from_environment: str | None, *, create: bool) -
         return MasterKey(_decode(from_environment, "AFTERIMAGE_MASTER_KEY"))
     if not path.exists():
         if not create:
-            raise SettingError(f"master_key_file: {path} does not exist, but the data directory does; restore the file")
+            raise SettingError.about(
+                "master_key_file", f"{path} does not exist, but the data directory does; restore the file"
+            )
         _write_new(path)
     if not path.is_file():
-        raise SettingError(f"master_key_file: {path} is not a file; put the master key back")
+        raise SettingError.about("master_key_file", f"{path} is not a file; put the master key back")
     if path.stat().st_mode & 0o077:
-        raise SettingError(f"master_key_file: {path} can be read by others; run: chmod 600 {path}")
+        raise SettingError.about("master_key_file", f"{path} can be read by others; run: chmod 600 {path}")
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise SettingError(f"master_key_file: {path} cannot be read: {error.strerror}") from None
+        raise SettingError.about("master_key_file", f"{path} cannot be read: {error.strerror}") from None
     return MasterKey(_decode(content.decode(errors="replace").strip(), str(path)))
 
 
@@ -75,10 +77,10 @@ def printed_master_key(command: str) -> str:
     try:
         done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=_COMMAND_S, check=False)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise SettingError(f"master_key_command: {type(error).__name__}: {error}") from None
+        raise SettingError.about("master_key_command", f"{type(error).__name__}: {error}") from None
     if done.returncode or not done.stdout.strip():
         said = done.stderr.strip()[:200]
-        raise SettingError(f"master_key_command: ended with {done.returncode} and no key; {said}")
+        raise SettingError.about("master_key_command", f"ended with {done.returncode} and no key; {said}")
     return done.stdout.strip()
 
 

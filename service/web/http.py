@@ -60,7 +60,7 @@ class HttpServer:
         try:
             await site.start()
         except OSError as error:
-            raise SettingError(f"http: cannot bind {host}:{port}: {error.strerror}") from error
+            raise SettingError.about("http", f"cannot bind {host}:{port}: {error.strerror}") from error
         self.host, self.port = host, self._runner.addresses[0][1]
 
     async def stop(self) -> None:

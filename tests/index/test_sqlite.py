@@ -166,6 +166,25 @@ def test_a_migration_that_fails_leaves_the_format_before_it(path: Path) -> None:
     connection.close()
 
 
+def test_a_migration_may_hold_semicolons_in_text_comments_and_triggers(path: Path) -> None:
+    connection = connect(path, KEY)
+    script = """
+    CREATE TABLE a (text TEXT); -- one; and another
+    CREATE TABLE log (text TEXT DEFAULT 'x; y'); /* a; b */
+    CREATE TRIGGER t AFTER INSERT ON a BEGIN
+      INSERT INTO log VALUES (';'); INSERT INTO log VALUES (new.text || ';');
+    END;
+    INSERT INTO a VALUES ('p;q')
+    """
+    migrate(connection, (script,), "this")
+    assert [row[0] for row in connection.execute("SELECT text FROM log ORDER BY rowid")] == [";", "p;q;"]
+    with pytest.raises(dbapi2.DatabaseError, match="unrecognized token"):
+        migrate(connection, (script, "INSERT INTO a VALUES ('open)"), "this")
+    migrate(connection, (script, "INSERT INTO a VALUES ('r'); -- the end"), "this")
+    assert pragma(connection, "user_version") == 2
+    connection.close()
+
+
 def test_a_migration_that_another_process_made_meanwhile_is_not_made_again(path: Path) -> None:
     connection, other = connect(path, KEY), connect(path, KEY)
     migrate(connection, (FIRST,), "this")

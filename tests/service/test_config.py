@@ -4,6 +4,7 @@ import pytest
 
 from service.config import Settings, client_settings, is_loopback, load_settings, split_address
 from service.errors import SettingError
+from service.setting_errors import Origins
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
@@ -133,6 +134,19 @@ def test_a_malformed_value_is_said_with_its_origin_and_the_remedy(
     with pytest.raises(SettingError) as caught:
         load_settings({})
     assert str(caught.value) == said
+
+
+def test_the_places_of_the_settings_of_an_error_are_named_whatever_its_text_says() -> None:
+    origins = Origins({"tls_cert": "flag", "tls_key": "environment", "listen": "file"}, Path("x.toml"), "AFTERIMAGE_")
+    error = SettingError("listen: and other words", ("tls_cert", "tls_key", "http"))
+    assert str(origins.added_to(error)) == (
+        "listen: and other words (tls_cert comes from the flag --tls-cert; tls_key comes from AFTERIMAGE_TLS_KEY in "
+        "the environment)"
+    )
+    other = SettingError("listen: this is about no setting")
+    assert origins.added_to(other) is other
+    twice = origins.added_to(origins.added_to(error))
+    assert str(twice).count("comes from the flag") == 1
 
 
 def test_a_value_that_is_a_secret_is_not_said(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from service.errors import Reason, ServiceError, SettingError
 _LOG = structlog.get_logger(__name__)
 Stamp = tuple[tuple[int, int, int], ...]
 
+_SETTINGS = ("tls_cert", "tls_key", "client_ca", "client_crl")
+
 
 @dataclass(frozen=True)
 class TlsFiles:
@@ -56,7 +58,7 @@ class Certificates:
         try:
             self._stamp, self._read = files.stamp(), _read(files)
         except (OSError, ValueError) as error:
-            raise SettingError(f"tls_cert, tls_key, client_ca or client_crl: {error}") from None
+            raise SettingError(f"tls_cert, tls_key, client_ca or client_crl: {error}", _SETTINGS) from None
 
     def credentials(self) -> grpc.ServerCredentials:
         """For a port whose certificate follows the files."""
