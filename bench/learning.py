@@ -2,7 +2,7 @@
 
 Each row is one way to change the vectors of a catalogue before they are compared, on the photographs of ../shared with
 both encoders: class retrieval (leave one out), edited copies found again, and the agreement of two halves of the
-vectors (index/learning.py), which is all that a collection without labels can look at.
+vectors (index/vectors/ann/centering.py), which is all that a collection without labels can look at.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.encoder import mobilenet_folder, photographs
 from bench.environment import write_result
 from bench.index_vectors import Vectors, unit
 from bench.retrieval import class_scores, edited_pictures, found_again
-from index.learning import agreement
+from index.vectors.ann.centering import agreement
 from service.encoder.alterations import Picture
 from service.encoder.manifest import read_manifest
 from service.encoder.preprocess import to_tensor

@@ -16,8 +16,38 @@ immutable View is published; only then does the call return. A search takes the 
 are derived: where one is missing, stale or damaged, the rows are rebuilt from SQLite.
 """
 
-from index.collection import Collection
-from index.errors import (
+from index.collection.collection import Collection
+from index.collection.collection_cache import HotCollections
+from index.collection.source_records import SourceRecords
+from index.manifest.change_number import number_of, raise_number
+from index.manifest.entries import read_entries
+from index.manifest.listed_database import open_listed
+from index.manifest.manifest import Manifest, State, Thing
+from index.manifest.opening import open_manifest
+from index.records.backups import KeptSnapshot, read_manifest
+from index.records.extensions.kept_pictures import Dropped, lost_by
+from index.records.extensions.picture_digests import PictureDigests
+from index.records.extensions.source_batch import Failure, Mark, SourceBatch
+from index.records.queries import read_learnt
+from index.speed.malloc_trim import trim_heap
+from index.storage.layout import DataDirectory, TenantLayout, new_uid
+from index.storage.lock import DirectoryLock
+from index.tenant.directory import TenantDirectory
+from index.tenant.inspection import check_pages, deep_faults, file_faults
+from index.tenant.repair import Mending, Repair
+from index.types.attributes import (
+    MAX_ATTRIBUTES,
+    MAX_ID_BYTES,
+    MAX_LIST_VALUES,
+    MAX_STRING_BYTES,
+    attributes_from_json,
+    attributes_to_json,
+    check_attribute_name,
+    check_id,
+    check_region,
+)
+from index.types.checks import check_record, normalised
+from index.types.errors import (
     AfterimageIndexError,
     AnswerTooLarge,
     CollectionExists,
@@ -39,16 +69,13 @@ from index.errors import (
     UnsupportedFormat,
     WrongKey,
 )
-from index.filters.syntax import filter_fields
-from index.hot import HotCollections
-from index.kept import KeptSnapshot
-from index.layout import DataDirectory
-from index.lock import DirectoryLock
-from index.model import (
+from index.types.model import (
     UNLIMITED_BYTES,
+    Attributes,
     AttributeValue,
     CollectionSpec,
     CollectionStats,
+    DuplicateGroup,
     Facet,
     FilterHints,
     Hit,
@@ -68,18 +95,103 @@ from index.model import (
     Vector,
     WriteResult,
 )
-from index.quota import Quota, Usage
-from index.source_batch import Failure, Mark, SourceBatch
-from index.source_records import SourceRecords
-from index.tenant import TenantDirectory
+from index.types.quota import Allowance, Quota, Usage
+from index.vectors.ann.centering import Frame
+from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
+from index.vectors.snapshots.files import purpose_of
 
 __all__ = [
-    "UNLIMITED_BYTES", "AfterimageIndexError", "AnswerTooLarge", "AttributeValue", "Collection", "CollectionExists",
-    "CollectionNotFound", "CollectionSpec", "CollectionStats", "DataDirectory", "DataFault", "DigestMoved",
-    "DirectoryLock", "DirectoryLocked", "Facet", "Failure", "FilterHints", "FilterSyntaxError", "Hit", "HotCollections",
-    "InvalidInput", "KeptPicture", "KeptSnapshot", "Mark", "Origin", "Outcome", "OutcomeUnknown", "Path",
-    "PicturePolicy", "Quota", "QuotaExceeded", "RecordExists", "RecordNotFound", "RecordPage", "RecordPatch",
-    "RecordWrite", "Region", "SearchAnswer", "SearchQuery", "SnapshotDamaged", "SnapshotNotFound", "SourceBatch",
-    "SourceMark", "SourceRecords", "StaleEpoch", "StoreDamaged", "StoreUnavailable", "StoredRecord", "TenantDirectory",
-    "UnsupportedFormat", "Usage", "Vector", "WriteResult", "WrongKey", "filter_fields",
+    "MAX_ATTRIBUTES",
+    "MAX_FILTER_BYTES",
+    "MAX_ID_BYTES",
+    "MAX_LIST_VALUES",
+    "MAX_STRING_BYTES",
+    "UNLIMITED_BYTES",
+    "AfterimageIndexError",
+    "Allowance",
+    "AnswerTooLarge",
+    "AttributeValue",
+    "Attributes",
+    "Collection",
+    "CollectionExists",
+    "CollectionNotFound",
+    "CollectionSpec",
+    "CollectionStats",
+    "DataDirectory",
+    "DataFault",
+    "DigestMoved",
+    "DirectoryLock",
+    "DirectoryLocked",
+    "Dropped",
+    "DuplicateGroup",
+    "Facet",
+    "Failure",
+    "FilterHints",
+    "FilterSyntaxError",
+    "Frame",
+    "Hit",
+    "HotCollections",
+    "InvalidInput",
+    "KeptPicture",
+    "KeptSnapshot",
+    "Manifest",
+    "Mark",
+    "Mending",
+    "Origin",
+    "Outcome",
+    "OutcomeUnknown",
+    "Path",
+    "PictureDigests",
+    "PicturePolicy",
+    "Quota",
+    "QuotaExceeded",
+    "RecordExists",
+    "RecordNotFound",
+    "RecordPage",
+    "RecordPatch",
+    "RecordWrite",
+    "Region",
+    "Repair",
+    "SearchAnswer",
+    "SearchQuery",
+    "SnapshotDamaged",
+    "SnapshotNotFound",
+    "SourceBatch",
+    "SourceMark",
+    "SourceRecords",
+    "StaleEpoch",
+    "State",
+    "StoreDamaged",
+    "StoreUnavailable",
+    "StoredRecord",
+    "TenantDirectory",
+    "TenantLayout",
+    "Thing",
+    "UnsupportedFormat",
+    "Usage",
+    "Vector",
+    "WriteResult",
+    "WrongKey",
+    "attributes_from_json",
+    "attributes_to_json",
+    "check_attribute_name",
+    "check_id",
+    "check_pages",
+    "check_record",
+    "check_region",
+    "deep_faults",
+    "file_faults",
+    "filter_fields",
+    "lost_by",
+    "new_uid",
+    "normalised",
+    "number_of",
+    "open_listed",
+    "open_manifest",
+    "purpose_of",
+    "raise_number",
+    "read_entries",
+    "read_learnt",
+    "read_manifest",
+    "trim_heap",
 ]  # fmt: skip

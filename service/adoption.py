@@ -6,8 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from index import DataDirectory, DirectoryLock, TenantDirectory
-from index.kept import read_manifest
+from index import DataDirectory, DirectoryLock, TenantDirectory, read_manifest
 from service.app import master_key_of, open_registry, region_of
 from service.config import Settings
 from service.tenancy.database import TenancyError

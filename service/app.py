@@ -13,7 +13,7 @@ from importlib.metadata import version as distribution_version
 from pathlib import Path
 
 from index import DataDirectory, DirectoryLock, HotCollections, WrongKey
-from index.synced import replace_file, write_synced
+from index.storage import replace_file, write_synced
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies

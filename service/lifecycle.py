@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from index.heap import give_back
+from index import trim_heap
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
@@ -167,7 +167,7 @@ class Lifecycle:
         if parts.door.has_come_to_rest():
             gc.collect()  # frees, and so overwrites, what calls left in cycles, such as the key of one that failed
         if parts.door.much_was_freed():
-            await asyncio.to_thread(give_back)
+            await asyncio.to_thread(trim_heap)
         await parts.recorder.settle()
         await parts.tallies.settle()
         every = time.monotonic() - self._swept >= _SWEEP_EVERY_S

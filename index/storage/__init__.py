@@ -1,1 +1,53 @@
-"""What must exist in a tenant's directory, how that is checked, and how it is mended."""
+"""Files and bytes: encryption, SQLite connections and pages, durable files, the lock, the names of files.
+
+Nothing here knows what a record or a vector is. A new way to store bytes durably goes here.
+The service keeps its own databases and files through these functions.
+"""
+
+from index.storage.crypto import KEY_BYTES, decrypt_file, derive_key, encrypt_file
+from index.storage.durable_files import rename, replace_file, set_aside, sync_directory, write_synced
+from index.storage.page_format import NEWEST_PAGE_FORMAT
+from index.storage.raw_pages import plain_pages
+from index.storage.sqlite import (
+    Connection,
+    DatabaseError,
+    DatabaseLock,
+    backup,
+    checkpoint,
+    connect,
+    file_error,
+    file_errors,
+    integrity_problems,
+    library_versions,
+    migrate,
+    set_format,
+    statements,
+)
+from index.storage.steps import step
+
+__all__ = [
+    "KEY_BYTES",
+    "NEWEST_PAGE_FORMAT",
+    "Connection",
+    "DatabaseError",
+    "DatabaseLock",
+    "backup",
+    "checkpoint",
+    "connect",
+    "decrypt_file",
+    "derive_key",
+    "encrypt_file",
+    "file_error",
+    "file_errors",
+    "integrity_problems",
+    "library_versions",
+    "migrate",
+    "plain_pages",
+    "rename",
+    "replace_file",
+    "set_aside",
+    "set_format",
+    "step",
+    "sync_directory",
+    "write_synced",
+]  # fmt: skip

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from index.errors import DataFault, StoreUnavailable
-from index.sqlite import DatabaseError, DatabaseLock, file_error
-from index.storage.listed import open_listed
+from index import DataFault, StoreUnavailable, open_listed
+from index.storage import DatabaseError, DatabaseLock, file_error
 from service.audit.chain import INTENT, OUTCOME, Details, Entry, Head, Signer, genesis
 from service.tenancy.database import now_ms
 

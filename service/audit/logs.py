@@ -6,7 +6,7 @@ import logging
 import threading
 
 from index import AfterimageIndexError, DataDirectory
-from index.sqlite import DatabaseError
+from index.storage import DatabaseError
 from service.audit.chain import Details, Signer
 from service.audit.log import AuditLog
 from service.tenancy.registry import TenantRegistry

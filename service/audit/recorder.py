@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from index.errors import AfterimageIndexError
+from index import AfterimageIndexError
 from service.audit.chain import Details
 from service.audit.log import KeptReceipt, OpenAct, Resume
 from service.audit.logs import AuditLogs

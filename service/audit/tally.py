@@ -13,7 +13,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from index.errors import AfterimageIndexError
+from index import AfterimageIndexError
 from service.audit.chain import Details
 from service.audit.log import OpenAct
 from service.audit.logs import AuditLogs

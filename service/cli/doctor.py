@@ -230,7 +230,7 @@ def _look_at_files(settings: Settings) -> tuple[str, str]:
 
 
 def _look_at_encryption(_: Settings) -> tuple[str, str]:
-    from index.sqlite import library_versions
+    from index.storage import library_versions
 
     sqlite, cipher = library_versions()
     return "ok", f"SQLite {sqlite}, SQLCipher {cipher}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from afterimage.client import AfterimageError, InternalError, Unavailable
-from index.errors import AfterimageIndexError
+from index import AfterimageIndexError
 from service.cli.output import CommandError, print_json
 from service.errors import ServiceError, SettingError
 

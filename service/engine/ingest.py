@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from index import Collection, DigestMoved, Outcome, RecordWrite, Vector, WriteResult
-from index.checks import check_record
-from index.model import Attributes
+from index import Attributes, Collection, DigestMoved, Outcome, RecordWrite, Vector, WriteResult, check_record
 from service.call_facts import about
 from service.concurrency import few_at_a_time
 from service.engine.engine import Engine

@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from index import Vector
-from index.picture_digests import PictureDigests
+from index import PictureDigests, Vector
 from service.encoder.fair_queue import Lane
 from service.encoder.manifest import Manifest
 from service.engine.pictures import PictureEncoder, PictureSource, Purpose

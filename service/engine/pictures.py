@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import structlog
 
-from index import Region, Vector
-from index.attributes import check_region
+from index import Region, Vector, check_region
 from service.encoder.admission import Admission, Visit
 from service.encoder.batcher import Batcher, BatcherLimits
 from service.encoder.decoding import Decoders

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from index import UNLIMITED_BYTES, Collection, Hit, Region, SearchAnswer, SearchQuery, Vector
-from index.checks import normalised
+from index import UNLIMITED_BYTES, Collection, Hit, Region, SearchAnswer, SearchQuery, Vector, normalised
 from service.encoder.manifest import ScoreSpec
 from service.engine.emphasis import emphasised
 from service.engine.engine import Engine

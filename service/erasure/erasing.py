@@ -11,8 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from index import CollectionSpec, PicturePolicy
-from index.pictures import Dropped, lost_by
+from index import CollectionSpec, Dropped, PicturePolicy, lost_by
 from service.audit.log import OpenAct
 from service.audit.recorder import Act, current_act
 from service.engine.engine import Engine

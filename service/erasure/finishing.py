@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from index.errors import AfterimageIndexError
+from index import AfterimageIndexError
 from service.audit.chain import Details
 from service.audit.log import KeptReceipt, OpenAct
 from service.audit.logs import AuditLogs

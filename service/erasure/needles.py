@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from index.learning import Frame
+from index import Frame
 
 PIECE = 32  # bytes of a vector that are looked for together
 _BEGINNING = 8  # bytes of a piece that are compared first

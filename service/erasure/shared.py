@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.crypto import derive_key
-from index.layout import TenantLayout
-from index.sqlite import connect
-from index.storage.entries import read_entries
+from index import TenantLayout, read_entries
+from index.storage import connect, derive_key
 from service.erasure.needles import VectorPieces, beginnings_of
 
 _AT_ONCE = 2000  # rows that are read together

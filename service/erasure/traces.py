@@ -11,14 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from index.crypto import decrypt_file, derive_key
-from index.errors import SnapshotDamaged, UnsupportedFormat
-from index.layout import TenantLayout
-from index.learning import Frame
-from index.raw_pages import plain_pages
-from index.snapshot import purpose_of
-from index.sqlite import connect
-from index.store import read_learnt
+from index import Frame, SnapshotDamaged, TenantLayout, UnsupportedFormat, purpose_of, read_learnt
+from index.storage import connect, decrypt_file, derive_key, plain_pages
 from service.erasure.needles import VectorPieces
 from service.erasure.shared import Erased, Shared, shared_with
 

@@ -1,5 +1,7 @@
-"""Objects under a tenant's key: AES-256-GCM in frames (index/crypto.py), bound to the tenant and the object's name, so
-that none can stand for another. Whoever has the storage alone, or another tenant's key, learns nothing but sizes."""
+"""Objects under a tenant's key: AES-256-GCM in frames (index/storage/crypto.py), bound to the tenant and the name.
+
+No object can stand for another. Whoever has the storage alone, or another tenant's key, learns nothing but sizes.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from index.crypto import decrypt_file, derive_key, encrypt_file
-from index.errors import SnapshotDamaged
+from index import SnapshotDamaged
+from index.storage import decrypt_file, derive_key, encrypt_file
 from service.errors import Reason, ServiceError
 from service.objects.store import ObjectStore
 

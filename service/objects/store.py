@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.store import LocalStore, S3Store
 
-from index.storage.steps import step
-from index.synced import sync_directory
+from index.storage import step, sync_directory
 from service.errors import SettingError
 
 _LOG = logging.getLogger(__name__)

@@ -13,8 +13,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from afterimage.v1 import collection_service_pb2 as collection_pb
 from afterimage.v1 import record_service_pb2 as records_pb
 from afterimage.v1 import types_pb2 as types_pb
-from index import Outcome, PicturePolicy, RecordPatch, Region, StoredRecord, Vector, WriteResult
-from index.model import Attributes, AttributeValue
+from index import (
+    Attributes,
+    AttributeValue,
+    Outcome,
+    PicturePolicy,
+    RecordPatch,
+    Region,
+    StoredRecord,
+    Vector,
+    WriteResult,
+)
 from service.call_facts import about
 from service.engine.faults import as_service_error
 from service.engine.ingest import Inserted, RecordInput, missing_source

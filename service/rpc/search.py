@@ -12,8 +12,7 @@ import numpy as np
 
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2_grpc as pb_grpc
-from index import Facet, Hit, Path
-from index.model import Attributes, DuplicateGroup
+from index import Attributes, DuplicateGroup, Facet, Hit, Path
 from service.concurrency import few_at_a_time
 from service.encoder.manifest import Manifest, ScoreSpec
 from service.engine.engine import Engine

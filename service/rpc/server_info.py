@@ -8,8 +8,7 @@ import grpc
 
 from afterimage.v1 import server_info_service_pb2 as pb
 from afterimage.v1 import server_info_service_pb2_grpc as pb_grpc
-from index.attributes import MAX_ATTRIBUTES, MAX_ID_BYTES
-from index.filters.syntax import MAX_FILTER_BYTES
+from index import MAX_ATTRIBUTES, MAX_FILTER_BYTES, MAX_ID_BYTES
 from service.engine.engine import Engine
 from service.rpc.guard import principal
 from service.rpc.records import MAX_BATCH_RECORDS

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from afterimage.v1 import sync_service_pb2 as pb
-from index import Failure
-from index.attributes import attributes_to_json
+from index import Failure, attributes_to_json
 from service.intake.notes import Note
 from service.rpc.convert import invalid, timestamp
 from service.sync.feeds.model import AttributeField, FeedFormat, FeedOptions, FieldMapping, FieldType, Item

@@ -11,7 +11,7 @@ import grpc
 
 from afterimage.v1 import worker_service_pb2 as pb
 from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
-from index.picture_digests import PictureDigests
+from index import PictureDigests
 from service.background import end_task
 from service.call_facts import about
 from service.encoder.registry import EncoderRegistry

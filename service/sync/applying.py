@@ -19,8 +19,8 @@ from index import (
     SourceBatch,
     SourceMark,
     WriteResult,
+    attributes_from_json,
 )
-from index.attributes import attributes_from_json
 from service.call_facts import about
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error

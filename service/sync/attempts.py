@@ -122,9 +122,9 @@ class Attempts:
             self._held.discard((ref, lease.worker))
             self._left.add((ref, lease.worker))
             with suppress(BoardAway):
-                await self.give_back()
+                await self.trim_heap()
 
-    async def give_back(self) -> None:
+    async def trim_heap(self) -> None:
         """Gives back the leases of runs that are not worked on any more. Raises BoardAway; the keeper asks again."""
         for ref, worker in list(self._left):
             if not any((ref.place, worker) == (held.place, by) for held, by in self._held):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from index.attributes import check_attribute_name
-from index.errors import InvalidInput
+from index import InvalidInput, check_attribute_name
 from service.errors import Reason, ServiceError
 from service.intake.links import parse_link
 from service.sync.feed_files import PREFIX

@@ -6,8 +6,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from index import QuotaExceeded
-from index.errors import CollectionNotFound
+from index import CollectionNotFound, QuotaExceeded
 from service.engine.faults import as_service_error
 from service.errors import Code, Reason, ServiceError
 from service.sync.feeds.model import FeedError

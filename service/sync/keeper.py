@@ -67,7 +67,7 @@ class Keeper:
 
     async def look(self) -> None:
         """Does what is to be done now. Raises BoardAway."""
-        await self._attempts.give_back()
+        await self._attempts.trim_heap()
         await self._parts.board.reap()
         for name in await self._parts.board.due(now_ms()):
             await self._start(*name.split("/"))

@@ -9,9 +9,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
-from index.layout import new_uid
-from index.sqlite import DatabaseLock, checkpoint
-from index.storage.listed import open_listed
+from index import new_uid, open_listed
+from index.storage import DatabaseLock, checkpoint
 from service.errors import Reason, ServiceError
 from service.sync.model import ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
 from service.sync.sealed_config import ConfigSeal

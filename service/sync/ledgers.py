@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from index import AfterimageIndexError, DataDirectory, DataFault
-from index.sqlite import DatabaseError
+from index.storage import DatabaseError
 from service.sync.feed_files import FeedFiles
 from service.sync.fetching import FeedPlace
 from service.sync.ledger import Ledger

@@ -9,7 +9,7 @@ import os
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from index.crypto import derive_key
+from index.storage import derive_key
 from service.sync.model import CONFIG, SourceConfig
 
 _SEALED = "1:"

@@ -15,10 +15,8 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from index.attributes import MAX_ID_BYTES, attributes_to_json
-from index.crypto import derive_key
-from index.errors import StoreUnavailable, WrongKey
-from index.sqlite import Connection, DatabaseError, connect, statements
+from index import MAX_ID_BYTES, StoreUnavailable, WrongKey, attributes_to_json
+from index.storage import Connection, DatabaseError, connect, derive_key, statements
 from service.sync.feeds.model import Item, Problem
 from service.sync.model import Sample, SourceState
 

@@ -12,12 +12,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from index import DataDirectory, DataFault
-from index.errors import AfterimageIndexError
-from index.sqlite import Connection, backup
-from index.storage.manifest import Manifest, State, Thing
-from index.storage.steps import step
-from index.synced import rename, sync_directory
+from index import AfterimageIndexError, DataDirectory, DataFault, Manifest, State, Thing
+from index.storage import Connection, backup, rename, step, sync_directory
 
 REGISTRY = "registry.db"
 _COMPANIONS = 4

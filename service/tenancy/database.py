@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from index.errors import AfterimageIndexError, WrongKey
-from index.sqlite import DatabaseLock, checkpoint, connect, file_errors, migrate
-from index.storage.numbering import number_of, raise_number
+from index import AfterimageIndexError, WrongKey, number_of, raise_number
+from index.storage import DatabaseLock, checkpoint, connect, file_errors, migrate
 from service.tenancy.companions import check_there, copy_of, write_copy
 from service.tenancy.masterkey import MasterKey
 

@@ -6,9 +6,7 @@ import logging
 import threading
 from typing import Protocol
 
-from index import AfterimageIndexError, DataDirectory, DataFault
-from index.storage.inspection import deep_faults, file_faults
-from index.storage.opening import open_manifest
+from index import AfterimageIndexError, DataDirectory, DataFault, deep_faults, file_faults, open_manifest
 
 _LOG = logging.getLogger(__name__)
 

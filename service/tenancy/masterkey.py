@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from index.crypto import KEY_BYTES, derive_key
+from index.storage import KEY_BYTES, derive_key
 from service.errors import SettingError
 
 _NONCE_BYTES = 12

@@ -6,12 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from index import AfterimageIndexError, DataDirectory
-from index.sqlite import DatabaseError, connect
-from index.storage.inspection import check_pages
-from index.storage.numbering import number_of, raise_number
-from index.storage.repair import Mending, Repair
-from index.synced import rename, set_aside
+from index import AfterimageIndexError, DataDirectory, Mending, Repair, check_pages, number_of, raise_number
+from index.storage import DatabaseError, connect, rename, set_aside
 from service.tenancy.companions import copy_of
 from service.tenancy.database import TenancyError, now_ms
 from service.tenancy.masterkey import MasterKey

@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.crypto import KEY_BYTES
-from index.errors import AfterimageIndexError, DataFault
-from index.layout import DataDirectory, new_uid
-from index.sqlite import DatabaseError
-from index.storage.opening import open_manifest
+from index import AfterimageIndexError, DataDirectory, DataFault, new_uid, open_manifest
+from index.storage import KEY_BYTES, DatabaseError
 from service.errors import SettingError
 from service.tenancy.access import AccessRequests
 from service.tenancy.companions import note_number, noted_number

@@ -5,11 +5,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from index.errors import DataFault, WrongKey
-from index.page_format import NEWEST
-from index.sqlite import checkpoint, connect, integrity_problems, set_format
-from index.storage.steps import step
-from index.synced import rename, write_synced
+from index import DataFault, WrongKey
+from index.storage import (
+    NEWEST_PAGE_FORMAT,
+    checkpoint,
+    connect,
+    integrity_problems,
+    rename,
+    set_format,
+    step,
+    write_synced,
+)
 from service.errors import SettingError
 from service.tenancy.companions import remove_copy
 from service.tenancy.masterkey import MasterKey, load_master_key, new_key_text
@@ -77,7 +83,7 @@ def _copy_under(registry: Path, old: MasterKey, copy: Path, new: MasterKey) -> N
         version = database.execute("PRAGMA user_version").fetchone()[0]
         key = new.derive("tenant registry").hex()
         database.execute(f"ATTACH DATABASE ? AS next KEY \"x'{key}'\"", (str(copy),))
-        set_format(database, NEWEST, "next")
+        set_format(database, NEWEST_PAGE_FORMAT, "next")
         database.execute("SELECT sqlcipher_export('next')").fetchall()
         database.execute(f"PRAGMA next.user_version = {version}")
         database.execute("DETACH DATABASE next")

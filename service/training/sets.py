@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from index.attributes import check_id
-from index.quota import Allowance, Usage
+from index import Allowance, Usage, check_id
 from service.call_facts import about
 from service.concurrency import few_at_a_time
 from service.engine.engine import Engine

@@ -14,12 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from index.crypto import derive_key
-from index.layout import new_uid
-from index.quota import Usage
-from index.sqlite import DatabaseLock, checkpoint
-from index.storage.listed import open_listed
-from index.storage.steps import step
+from index import Usage, new_uid, open_listed
+from index.storage import DatabaseLock, checkpoint, derive_key, step
 from service.tenancy.database import now_ms
 from service.training.model import Example, OwnModel, State, Training, TrainingSet, Wanted
 

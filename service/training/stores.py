@@ -7,7 +7,7 @@ import logging
 import threading
 
 from index import AfterimageIndexError, DataDirectory, DataFault
-from index.sqlite import DatabaseError
+from index.storage import DatabaseError
 from service.tenancy.registry import TenantRegistry
 from service.training.store import TrainingStore
 

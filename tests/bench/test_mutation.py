@@ -30,7 +30,7 @@ def test_a_reason_without_a_survivor_is_stale_and_a_survivor_without_a_reason_is
     known = read_reasons(survivors)
     assert not known.missing
     assert not known.stale
-    unknown = Change("index/quota.py", "one line", "another")
+    unknown = Change("index/types/quota.py", "one line", "another")
     assert read_reasons([*survivors, unknown]).missing == [unknown]
     assert list(read_reasons([]).stale) == list(dict.fromkeys(survivors))
 

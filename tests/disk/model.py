@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from index.tenant import TenantDirectory
+from index.tenant.directory import TenantDirectory
 
 Records = dict[str, tuple[int, int]]  # vector seed and row, by record id
 

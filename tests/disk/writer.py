@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from index import RecordWrite, commit
-from index.tenant import TenantDirectory
+from index import RecordWrite
+from index.records import group_commit
+from index.tenant.directory import TenantDirectory
 from tests.support.collections import SPEC, directory, vector
 
 THREADS = 2
@@ -142,7 +143,7 @@ class Changes:
 
 def main() -> None:
     folder, seed, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    commit._LARGE = 3  # few changes have the threads that many have
+    group_commit._LARGE = 3  # few changes have the threads that many have
     tenant, lock = directory(folder), threading.Lock()
 
     def say(line: str) -> None:

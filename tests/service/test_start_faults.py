@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from index import AfterimageIndexError, DataDirectory
-from index.sqlite import connect
+from index.storage.sqlite import connect
 from service import app
 from service.app import open_registry, write_region
 from service.cli import main

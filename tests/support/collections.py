@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from index import RecordWrite, SearchQuery
-from index.collection import Collection
-from index.layout import DataDirectory
-from index.loaded import LoadedCollection
-from index.model import Attributes, CollectionSpec, Vector
-from index.tenant import TenantDirectory
+from index.collection.collection import Collection
+from index.collection.loaded import LoadedCollection
+from index.storage.layout import DataDirectory
+from index.tenant.directory import TenantDirectory
+from index.types.model import Attributes, CollectionSpec, Vector
 
 DIMENSION = 16
 KEY = bytes(range(32))
@@ -57,5 +57,6 @@ def now_ms() -> int:
 def build_bases_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds run when nothing else wants the processor, which beside busy threads and other tests is hardly ever."""
     monkeypatch.setattr(
-        "index.building._IDLY", 'import runpy; runpy.run_module("index.base_builder", run_name="__main__")'
+        "index.vectors.ann.ann_build_job._IDLY",
+        'import runpy; runpy.run_module("index.vectors.ann.ann_builder", run_name="__main__")',
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
 from index import Collection, PicturePolicy, RecordPatch, RecordWrite
-from index.learning import Frame
+from index.vectors.ann.centering import Frame
 from service.app import engine_of, open_registry
 from service.calls.door import Door, DoorLimits
 from service.config import Settings

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from index.attributes import MAX_ATTRIBUTES, MAX_ID_BYTES, check_id
-from index.errors import InvalidInput
-from index.model import AttributeValue
+from index import MAX_ATTRIBUTES, MAX_ID_BYTES, AttributeValue, InvalidInput, check_id
 from service.intake.links import MAX_URL_LENGTH
 from service.sync.feeds.model import MAX_FIELDS, Column, FieldMapping, FieldType, Item, Problem, Row
 from service.sync.feeds.values.attributes import (

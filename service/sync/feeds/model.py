@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from index.model import Attributes
+from index import Attributes
 
 MAX_ITEM_CHARS = 1 << 20  # of a line, a row or an item; a longer one fails alone
 MAX_FIELD_CHARS = 1 << 16  # of an XML element that are kept; no id, link or attribute is longer

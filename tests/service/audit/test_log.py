@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from index.crypto import derive_key
-from index.errors import DataFault
-from index.sqlite import DatabaseError, connect
+from index.storage.crypto import derive_key
+from index.storage.sqlite import DatabaseError, connect
+from index.types.errors import DataFault
 from service.audit.chain import Entry, Head, Signer, is_signed, problems
 from service.audit.log import AuditLog
 from tests.support.files import all_bytes

@@ -60,9 +60,9 @@ def nearly_all_is_found(shop: SearchShop, requests: int, kinds: Kinds, rows: int
 def prefer_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few rows are compared one by one, since that is faster; here the base must answer."""
     for name, value in (("_GRAPH", 0.01), ("_WORTH", 0.0), ("_PROMISING_NS", 0.0), ("_SKETCH_NS", 0.01)):
-        monkeypatch.setattr(f"index.planner.{name}", value)
-    monkeypatch.setattr("index.planner._SKETCH_GATHER_NS", 20.0)
-    monkeypatch.setattr("index.comparing._FIRST", 64)
+        monkeypatch.setattr(f"index.vectors.query.plan.{name}", value)
+    monkeypatch.setattr("index.vectors.query.plan._SKETCH_GATHER_NS", 20.0)
+    monkeypatch.setattr("index.vectors.query.rerank._FIRST", 64)
     build_bases_at_once(monkeypatch)
 
 

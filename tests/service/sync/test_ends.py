@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from index.errors import CollectionNotFound, QuotaExceeded, StoreUnavailable
+from index.types.errors import CollectionNotFound, QuotaExceeded, StoreUnavailable
 from service.errors import Reason, ServiceError
 from service.sync.ends import MAX_ATTEMPTS, failure, retry_delay_s
 from service.sync.feeds.model import FeedError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from index.sqlite import connect, migrate
+from index.storage.sqlite import connect, migrate
 from service.errors import Reason, ServiceError
 from service.tenancy import database, keyring
 from service.tenancy.apikeys import Scope, parse_api_key

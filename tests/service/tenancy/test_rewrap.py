@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from index import DataFault, WrongKey, page_format
-from index.sqlite import connect
+from index import DataFault, WrongKey
+from index.storage import page_format
+from index.storage.sqlite import connect
 from service.errors import SettingError
 from service.tenancy.apikeys import Scope
 from service.tenancy.companions import copy_of
@@ -76,12 +77,14 @@ def test_an_older_registry_comes_out_with_pages_of_the_newest_format(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(page_format, "NEWEST", page_format.FORMATS[-1])
+        patch.setattr(page_format, "NEWEST_PAGE_FORMAT", page_format.FORMATS[-1])
         place = Place(tmp_path)
     assert page_format.format_of(place.registry, place.old.derive("tenant registry")) == page_format.FORMATS[-1]
     rewrap_with_file(place.registry, place.key_file, place.old)
     place.check()
-    assert page_format.format_of(place.registry, place.key().derive("tenant registry")) == page_format.NEWEST
+    assert (
+        page_format.format_of(place.registry, place.key().derive("tenant registry")) == page_format.NEWEST_PAGE_FORMAT
+    )
 
 
 def opened_by(key: MasterKey, registry: Path) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from index import DataDirectory, DataFault, WrongKey
-from index.tenant import TenantDirectory
+from index.tenant.directory import TenantDirectory
 from service.errors import Reason, ServiceError, SettingError
 from service.tenancy.apikeys import Scope, new_api_key, parse_api_key
 from service.tenancy.database import TenancyError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from index.errors import DataFault
+from index.types.errors import DataFault
 from service.training.model import Example, OwnModel, State, Training, Wanted
 from service.training.store import MODELS_HOME, TrainingStore
 

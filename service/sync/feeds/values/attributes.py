@@ -9,8 +9,7 @@ from functools import lru_cache
 
 import orjson
 
-from index.attributes import MAX_LIST_VALUES, MAX_STRING_BYTES
-from index.model import AttributeValue
+from index import MAX_LIST_VALUES, MAX_STRING_BYTES, AttributeValue
 from service.sync.feeds.model import FieldType
 from service.sync.feeds.values.prices import NotANumber, Price, parse_number, parse_price
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from index.attributes import MAX_ATTRIBUTES
+from index import MAX_ATTRIBUTES
 from service.sync.feeds.model import FieldMapping, FieldType
 from service.sync.feeds.values import names as known
 from service.sync.feeds.values.attributes import attribute_name

@@ -1,1 +1,0 @@
-"""Which collections a tenant has, and what may be done with them."""

@@ -1,0 +1,199 @@
+"""Which collections are in memory: those used last, within a budget of bytes and of open files. A cold one costs
+an object and its files on disk.
+
+The first use of a cold collection loads it, once, however many callers wait for it. Whoever uses a collection holds on
+to it; what nobody uses and was used longest ago is closed when the budget is exceeded.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import NamedTuple, TypeVar
+
+from index.collection.loaded import LoadedCollection
+from index.manifest.location import Place
+from index.records.transaction import Transaction
+from index.storage.open_files import with_room
+from index.storage.sqlite import Connection
+from index.types.errors import AfterimageIndexError, StoreUnavailable
+from index.vectors.ann.ann_build_job import Builders
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+UNLIMITED_BYTES = UNLIMITED_FILES = 1 << 62
+
+
+class Hot:
+    """One collection, hot or cold: `with hot as loaded:` loads it where it must be, and holds it until the end.
+
+    Raises StoreUnavailable once it is closed, and what LoadedCollection raises.
+    """
+
+    def __init__(self, place: Place, shelf: HotCollections) -> None:
+        self.place, self._shelf = place, shelf
+        self.lock = threading.Lock()  # held while it is loaded or closed
+        self.loaded: LoadedCollection | None = None
+        self.users = 0
+        self.used_at = 0.0
+        self._closed = False
+
+    def __enter__(self) -> LoadedCollection:
+        fresh = False
+        with self.lock:
+            if self._closed:
+                raise StoreUnavailable("the collection is closed")
+            if self.loaded is None:
+                self.loaded, fresh = self._load(), True
+            self.users += 1
+            self.used_at = time.monotonic()
+            loaded = self.loaded
+        if fresh:
+            self._shelf.entered(self, Taken(loaded.memory_bytes, loaded.open_files))
+        return loaded
+
+    def _load(self) -> LoadedCollection:
+        shelf = self._shelf
+        return with_room(lambda: LoadedCollection(self.place, shelf.builders, shelf.free_files), shelf.free_files)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self.lock:
+            self.users -= 1
+
+    def read(self, body: Callable[[Connection], T]) -> T:
+        """What a look into the database gives."""
+        with self as loaded, loaded.readers.connection() as connection:
+            return body(connection)
+
+    def peek(self, body: Callable[[Connection], T]) -> T:
+        """As `read`, but a cold collection stays cold."""
+        if self.loaded is not None:
+            return self.read(body)
+        with self.place.opened() as connection:
+            return body(connection)
+
+    def write(self, body: Callable[[Transaction], T]) -> T:
+        """What a change of the database gives, once it is on disk."""
+        with self as loaded:
+            return loaded.commit.run(body)
+
+    def weigh(self) -> None:
+        """Notes how much memory and how many files it takes by now."""
+        loaded = self.loaded
+        if loaded is not None:
+            self._shelf.grown(self, Taken(loaded.memory_bytes, loaded.open_files))
+
+    def close(self, *, snapshot: bool) -> None:
+        """Closes it for good."""
+        self._shelf.left(self)
+        with self.lock:
+            self._closed = True
+            loaded, self.loaded = self.loaded, None
+            if loaded is not None:
+                loaded.close() if snapshot else loaded.abandon()
+
+    def cool(self) -> bool:
+        """Closes it until it is next used; False where it is in use."""
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            if self.users or self.loaded is None:
+                return False
+            self.loaded.close(soon_again=True)
+            self.loaded = None
+            self._shelf.left(self)
+            return True
+        except (OSError, AfterimageIndexError) as error:
+            _LOG.warning("a collection that nobody uses could not be closed: %s", error)
+            return False
+        finally:
+            self.lock.release()
+
+
+class Taken(NamedTuple):
+    """What one collection, or all that are hot, take. bytes: of memory, about. files: that are open."""
+
+    bytes: int = 0
+    files: int = 0
+
+
+class HotCollections:
+    """Those of one process. Any number of threads may call any method at once."""
+
+    def __init__(
+        self, budget_bytes: int = UNLIMITED_BYTES, builders: Builders | None = None, budget_files: int = UNLIMITED_FILES
+    ) -> None:
+        self.budget_bytes, self.budget_files = budget_bytes, budget_files
+        self.builders = builders or Builders()
+        self._taken: dict[Hot, Taken] = {}
+        self._lock = threading.Lock()
+        self._bytes = self._files = 0  # of all together
+        self.loads = 0
+
+    def entered(self, hot: Hot, taken: Taken) -> None:
+        """Notes that a collection was loaded, and makes room for it."""
+        with self._lock:
+            self._note(hot, taken)
+            self.loads += 1
+            over = self._bytes > self.budget_bytes or self._files > self.budget_files
+        if over:
+            self.make_room()
+
+    def left(self, hot: Hot) -> None:
+        """Notes that a collection is not in memory any more."""
+        with self._lock:
+            self._note(hot, Taken())
+            self._taken.pop(hot, None)
+
+    def grown(self, hot: Hot, taken: Taken) -> None:
+        """Notes how much a collection takes by now."""
+        with self._lock:
+            if hot in self._taken:
+                self._note(hot, taken)
+
+    def make_room(self) -> int:
+        """Closes what was used longest ago until the budget is kept or all is in use; returns how many."""
+        return self._close_oldest(self.budget_bytes, self.budget_files)
+
+    def free_files(self) -> int:
+        """Closes what was used longest ago until an eighth fewer files are open, or all is in use; returns how many.
+        For when the process can open no more, whoever has opened them."""
+        return self._close_oldest(UNLIMITED_BYTES, self._files - max(1, self._files // 8))
+
+    def bytes(self) -> int:
+        """About how much memory the hot collections take."""
+        return self._bytes
+
+    def files(self) -> int:
+        """How many files they have open."""
+        return self._files
+
+    def count(self) -> int:
+        """How many are hot."""
+        with self._lock:
+            return len(self._taken)
+
+    def close(self) -> None:
+        """Ends what is being built for any of them."""
+        self.builders.close()
+
+    def _note(self, hot: Hot, taken: Taken) -> None:
+        before = self._taken.get(hot, Taken())
+        self._taken[hot] = taken
+        self._bytes += taken.bytes - before.bytes
+        self._files += taken.files - before.files
+
+    def _close_oldest(self, most_bytes: int, most_files: int) -> int:
+        with self._lock:
+            taken = dict(self._taken)
+        closed = 0
+        for hot in sorted(taken, key=lambda h: h.used_at):
+            if self._bytes <= most_bytes and self._files <= most_files:
+                break
+            closed += hot.cool()
+        return closed

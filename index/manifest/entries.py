@@ -1,0 +1,81 @@
+"""A collection as `collections.db` and the manifest list it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from index.storage.sqlite import Connection
+from index.types.model import CollectionSpec, PicturePolicy
+
+COLUMNS = (
+    "uid, home, name, encoder_id, encoder_fingerprint, dimension, description, learning, picture_policy, "
+    "policy_version, partial"
+)
+MIGRATIONS = (
+    """
+    CREATE TABLE collections (
+      name TEXT PRIMARY KEY,
+      uid TEXT NOT NULL UNIQUE,
+      description TEXT NOT NULL,
+      encoder_id TEXT NOT NULL,
+      encoder_fingerprint TEXT NOT NULL,
+      dimension INTEGER NOT NULL,
+      created_ms INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    ALTER TABLE collections ADD COLUMN learning INTEGER NOT NULL DEFAULT 1
+    """,
+    """
+    ALTER TABLE collections ADD COLUMN picture_policy TEXT NOT NULL DEFAULT 'DISCARD';
+    ALTER TABLE collections ADD COLUMN policy_version INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE collections ADD COLUMN home TEXT NOT NULL DEFAULT '';
+    UPDATE collections SET home = uid;
+    CREATE TABLE deserted (home TEXT PRIMARY KEY) WITHOUT ROWID
+    """,
+    """
+    ALTER TABLE collections ADD COLUMN partial INTEGER NOT NULL DEFAULT 0
+    """,
+)
+
+
+class Entry(NamedTuple):
+    """A collection: its directory, where copies of its pictures lie in object storage, and what it is. Its kept
+    snapshots are listed by its home, which a collection that is restored in place inherits."""
+
+    uid: str
+    home: str
+    spec: CollectionSpec
+
+
+def read_entries(connection: Connection) -> list[Entry]:
+    """All collections."""
+    return [_entry(row) for row in connection.execute(f"SELECT {COLUMNS} FROM collections")]  # noqa: S608
+
+
+def records_name(uid: str) -> str:
+    """The name of a collection's database in the manifest."""
+    return f"{uid}/records.db"
+
+
+def told_of(entry: Entry) -> dict[str, Any]:
+    """What the manifest tells of a collection, as JSON."""
+    spec = {**asdict(entry.spec), "picture_policy": entry.spec.picture_policy.value}
+    return {"home": entry.home, "spec": spec}
+
+
+def entry_of(uid: str, told: Mapping[str, Any]) -> Entry:
+    """What `told_of` told. Raises KeyError, TypeError or ValueError where it is something else."""
+    spec = told["spec"]
+    return Entry(uid, told["home"], CollectionSpec(**{**spec, "picture_policy": PicturePolicy(spec["picture_policy"])}))
+
+
+def _entry(row: Any) -> Entry:
+    uid, home, name, encoder_id, fingerprint, dimension, description, learning, policy, version, partial = row
+    spec = CollectionSpec(
+        name, encoder_id, fingerprint, dimension, description, bool(learning), PicturePolicy(policy), version,
+        bool(partial),
+    )  # fmt: skip
+    return Entry(uid, home, spec)

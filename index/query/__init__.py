@@ -1,1 +1,0 @@
-"""What a search does beyond looking up the nearest rows: groups, other orders, hints."""

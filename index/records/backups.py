@@ -1,0 +1,417 @@
+"""Snapshots that people ask for: a copy of a collection's database that stays until it is deleted.
+
+`kept-<id>` in the collection's directory holds `records.db`, under the tenant's key like the original, and
+`manifest.json`: what it is a copy of, the SHA-256 of the file, and a MAC. The tenant's key is not in it: where that is
+destroyed the copy cannot be read any more, wherever it went. Records that are deleted later are deleted here too: a
+restore brings back what was changed or damaged, never what somebody asked to be erased. For that a new file is written
+beside the old one, `records-<revision>.db`; then the manifest names it, in one step, and then the old one is removed.
+A file that is not what its manifest says is left as it is, and never signed again.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import hashlib
+import hmac
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from index.manifest.location import Place
+from index.manifest.manifest import State, Thing, salt_of
+from index.records.extensions.kept_pictures import knows_pictures, write_policy
+from index.records.queries import read_sequence, read_usage
+from index.records.schema import MIGRATIONS
+from index.storage.crypto import derive_key
+from index.storage.durable_files import remove_tree, replace_directory, replace_file, sync_directory
+from index.storage.sqlite import Connection, DatabaseError, backup, checkpoint, connect, integrity_problems, migrate
+from index.storage.steps import step
+from index.types.errors import (
+    AfterimageIndexError,
+    DataFault,
+    SnapshotDamaged,
+    SnapshotNotFound,
+    StoreDamaged,
+    WrongKey,
+)
+from index.types.model import CollectionSpec, PicturePolicy
+
+_LOG = logging.getLogger(__name__)
+FORMAT = 2
+_FORMATS = (1, FORMAT)  # 1 knows no revisions, and not whose the snapshot is
+_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
+_FILE = re.compile(r"records(-\d{1,9})?\.db")
+_BLOCK = 1 << 20
+_DELETED_AT_ONCE = 500
+# The picture policy is the collection's as it is when something is restored, not as it was.
+_SPEC = ("name", "encoder_id", "encoder_fingerprint", "dimension", "description", "learning")
+
+
+@dataclass(frozen=True)
+class KeptSnapshot:
+    """A snapshot as its manifest tells. region: where its tenant's data must lie; home: of the collection that it is
+    of; revision: how often something was erased from it; file: its database. Times are milliseconds since 1970."""
+
+    snapshot_id: str
+    created_ms: int
+    sequence: int
+    records: int
+    bytes: int
+    spec: CollectionSpec
+    region: str = ""
+    home: str = ""
+    revision: int = 0
+    file: str = "records.db"
+
+
+class KeptSnapshots:
+    """Of one collection, or of one that is gone."""
+
+    def __init__(self, place: Place) -> None:
+        self._layout, self._key, self._home = place.layout, place.key, place.home
+        self._store_key, self._spec, self._region = place.store_key, place.spec, place.region
+        self._manifest = place.listing.manifest
+
+    def create(self, source: Connection) -> KeptSnapshot:
+        """Copies what `source`, a connection to the collection's database, sees at this moment. Raises OSError."""
+        now = time.time()
+        snapshot_id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}-{secrets.token_hex(4)}"
+        path = self._layout.kept(snapshot_id)
+        self._manifest.put(Thing(self._name(path), State.CREATING))
+        with replace_directory(path) as folder:
+            copy = backup(source, folder / "records.db", self._store_key)
+            try:
+                sequence, usage = read_sequence(copy), read_usage(copy)
+            finally:
+                copy.close()
+            made = KeptSnapshot(
+                snapshot_id, int(now * 1000), sequence, usage.records, (folder / "records.db").stat().st_size,
+                self._spec, self._region, self._home,
+            )  # fmt: skip
+            self._write_manifest(folder, made)
+        self._manifest.later(Thing(self._name(path), State.PRESENT, salt_of(path / made.file)))
+        return made
+
+    def list(self) -> builtins.list[KeptSnapshot]:
+        """The newest first; those whose manifest does not stand its check are left out (`problems` tells of them)."""
+        found = []
+        for path in self._layout.kept_snapshots():
+            try:
+                found.append(read_manifest(path, self._key)[0])
+            except SnapshotDamaged:
+                continue
+        return sorted(found, key=lambda s: s.snapshot_id, reverse=True)
+
+    def ids(self) -> builtins.list[str]:
+        """Of all that are there, damaged or not."""
+        return [p.name.removeprefix("kept-") for p in self._layout.kept_snapshots()]
+
+    def checked(self, snapshot_id: str) -> tuple[KeptSnapshot, Path]:
+        """A snapshot and its database, every byte of which is as it was written. Raises SnapshotNotFound or
+        SnapshotDamaged."""
+        path = self._path(snapshot_id)
+        snapshot, database = check_files(path, self._key)
+        self._check_listed(path, snapshot)
+        return snapshot, database
+
+    def _check_listed(self, path: Path, snapshot: KeptSnapshot) -> None:
+        """Raises SnapshotDamaged where the snapshot is not the one that the tenant's manifest lists here."""
+        thing = self._manifest.thing(self._name(path))
+        if snapshot.home and snapshot.home != self._home:
+            raise SnapshotDamaged(f"{path.name}: it is of another collection")
+        if thing is None or path.name != f"kept-{snapshot.snapshot_id}":
+            raise SnapshotDamaged(f"{path.name}: the tenant's manifest does not list it here")
+        if snapshot.revision < thing.number:
+            raise SnapshotDamaged(f"{path.name}: it is an older copy, from before records were erased from it")
+        if snapshot.revision == thing.number and thing.salt and salt_of(path / snapshot.file) != thing.salt:
+            raise SnapshotDamaged(f"{path.name}: {snapshot.file} is another file than the tenant's manifest lists")
+
+    def databases(self) -> builtins.list[Path]:
+        """Of all snapshots whose manifest can be read."""
+        found = []
+        for path in self._layout.kept_snapshots():
+            with contextlib.suppress(SnapshotDamaged):
+                found.append(path / read_manifest(path, self._key)[0].file)
+        return found
+
+    def problems(self, snapshot_id: str) -> Iterator[str]:
+        """What is wrong with a snapshot, a line each. Raises SnapshotNotFound."""
+        path = self._path(snapshot_id)
+        try:
+            snapshot, database = self.checked(snapshot_id)
+        except SnapshotDamaged as error:
+            yield str(error)
+            return
+        connection = connect(database, self._store_key)
+        try:
+            yield from (f"{path.name}: {line}" for line in integrity_problems(connection))
+            if read_usage(connection).records != snapshot.records:
+                yield f"{path.name}: the database has another number of records than the manifest"
+        finally:
+            connection.close()
+
+    def delete(self, snapshot_id: str) -> None:
+        """Deletes a snapshot for good. Raises SnapshotNotFound."""
+        path = self._path(snapshot_id)
+        self._manifest.put(Thing(self._name(path), State.DELETING))
+        remove_tree(path)
+        self._manifest.drop_later(self._name(path))
+
+    def missing(self) -> builtins.list[str]:
+        """Ids of snapshots that are listed and not there."""
+        prefix = f"{self._home}/kept-"
+        ids = (name.removeprefix(prefix) for name in self._manifest.things() if name.startswith(prefix))
+        return [i for i in ids if not self._layout.kept(i).is_dir()]
+
+    def erase(self, row_ids: Sequence[int]) -> builtins.list[str]:
+        """Deletes records from every snapshot, for they were deleted from the collection. Returns ids of snapshots that
+        are damaged: they stay as they are, and are not restored any more."""
+        if not row_ids:
+            return []
+        return self._change(lambda c: _has_rows(c, row_ids), lambda c: _delete_rows(c, row_ids))
+
+    def forget_pictures(self, policy: PicturePolicy) -> builtins.list[str]:
+        """Drops from every snapshot what a policy does not allow to be kept of pictures. Returns as `erase` does."""
+        return self._change(_has_pictures, lambda connection: _drop(connection, policy))
+
+    def tidy(self) -> None:
+        """Removes what a change that was cut off left: files that a snapshot's manifest does not name any more."""
+        for path in self._layout.kept_snapshots():
+            if len([*path.glob("records*.db")]) > 1:
+                with contextlib.suppress(SnapshotDamaged):
+                    snapshot, _ = check_files(path, self._key)
+                    _remove_others(path, snapshot.file)
+
+    def _change(
+        self, concerned: Callable[[Connection], bool], change: Callable[[Connection], None]
+    ) -> builtins.list[str]:
+        damaged = []
+        for path in self._layout.kept_snapshots():
+            try:
+                self._change_one(path, concerned, change)
+            except (SnapshotDamaged, StoreDamaged, DataFault, WrongKey) as error:
+                _LOG.warning("nothing could be erased from a kept snapshot, which is not restored any more: %s", error)
+                damaged.append(path.name.removeprefix("kept-"))
+                thing = self._manifest.thing(self._name(path))
+                if thing is not None:  # a copy of it from before, were it put back, is not restored either
+                    self._manifest.put(replace(thing, number=thing.number + 1, salt=b""))
+        return damaged
+
+    def _change_one(
+        self, path: Path, concerned: Callable[[Connection], bool], change: Callable[[Connection], None]
+    ) -> None:
+        before, digest = read_manifest(path, self._key)
+        with contextlib.closing(connect(path / before.file, self._store_key, create=False)) as connection:
+            try:
+                if not concerned(connection):
+                    return
+            except DatabaseError:
+                _check_digest(path, before.file, digest)
+                raise
+            self._check_listed(path, before)
+            _check_digest(path, before.file, digest)
+            revision = before.revision + 1
+            file = path / f"records-{revision}.db"
+            _remove_database(file)
+            with contextlib.closing(backup(connection, file, self._store_key)) as copy:
+                change(copy)
+                checkpoint(copy)
+                usage = read_usage(copy)
+        sync_directory(path)
+        size = file.stat().st_size
+        after = replace(before, records=usage.records, bytes=size, revision=revision, file=file.name, home=self._home)
+        self._write_manifest(path, after)
+        self._manifest.later(Thing(self._name(path), State.PRESENT, salt_of(file), revision))
+        _remove_others(path, file.name)
+
+    def _name(self, path: Path) -> str:
+        """Of a snapshot in the tenant's manifest."""
+        return f"{self._home}/{path.name}"
+
+    def _path(self, snapshot_id: str) -> Path:
+        path = self._layout.kept(snapshot_id)
+        if not _ID.fullmatch(snapshot_id) or not path.is_dir():
+            raise SnapshotNotFound(f"no snapshot {snapshot_id[:80]!r}")
+        return path
+
+    def _write_manifest(self, folder: Path, snapshot: KeptSnapshot) -> None:
+        told = asdict(snapshot)
+        told["spec"] = {name: told["spec"][name] for name in _SPEC}
+        body: dict[str, Any] = {"format": FORMAT, "sha256": _digest(folder / snapshot.file), **told}
+        content = json.dumps({**body, "mac": manifest_mac(self._key, body)}, indent=1).encode()
+        replace_file(folder / "manifest.json", content)
+
+
+def check_files(path: Path, key: bytes) -> tuple[KeptSnapshot, Path]:
+    """A snapshot in a directory and its database, every byte of which is as it was written under the tenant's data key.
+    Raises SnapshotDamaged."""
+    snapshot, digest = read_manifest(path, key)
+    _check_digest(path, snapshot.file, digest)
+    return snapshot, path / snapshot.file
+
+
+def _check_digest(path: Path, file: str, digest: str) -> None:
+    """Raises SnapshotDamaged unless a snapshot's database is what its manifest says."""
+    try:
+        found = _digest(path / file)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise SnapshotDamaged(f"{path.name}: {error.strerror}: {file}") from error
+    if found != digest:
+        raise SnapshotDamaged(f"{path.name}: {file} is not the file that the manifest speaks of")
+
+
+def read_manifest(path: Path, key: bytes) -> tuple[KeptSnapshot, str]:
+    """What a snapshot's manifest says, and the SHA-256 of its database. Raises SnapshotDamaged, or OSError where the
+    disk refuses to show it, which says nothing of the snapshot."""
+    try:
+        said = json.loads((path / "manifest.json").read_bytes())
+        mac = said.pop("mac")
+        if not hmac.compare_digest(mac, manifest_mac(key, said)):
+            raise SnapshotDamaged(f"{path.name}: the manifest was changed, or belongs to another key")
+        if said.pop("format") not in _FORMATS:
+            raise SnapshotDamaged(f"{path.name}: the snapshot is of a format that this version does not know")
+        digest = said.pop("sha256")
+        snapshot = KeptSnapshot(**{**said, "spec": CollectionSpec(**said["spec"])})
+        if not _FILE.fullmatch(snapshot.file):
+            raise SnapshotDamaged(f"{path.name}: {snapshot.file[:80]!r} is not a name of its database")
+        return snapshot, digest
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SnapshotDamaged(f"{path.name}: {error}") from error
+
+
+def manifest_mac(key: bytes, body: dict[str, Any]) -> str:
+    """HMAC-SHA256 over the canonical JSON of a manifest, in hexadecimal."""
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    return hmac.new(derive_key(key, "kept snapshot manifest"), canonical, hashlib.sha256).hexdigest()
+
+
+def spec_of(snapshot: KeptSnapshot, name: str) -> CollectionSpec:
+    """What a collection made of the snapshot is; it has its name where `name` is empty, and the default policy."""
+    return replace(snapshot.spec, name=name or snapshot.spec.name)
+
+
+def copy_database(source: Path, source_key: bytes, target: Path, target_key: bytes) -> None:
+    """Copies a collection's database, under the data key of another tenant where that is another one. The digests of
+    pictures and URLs are keyed: under another key they are left out, and each picture is encoded once more when it is
+    sent again. Raises WrongKey or OSError."""
+    connection = connect(source, derive_key(source_key, "collection store"))
+    try:
+        key = derive_key(target_key, "collection store")
+        if source_key == target_key:
+            backup(connection, target, key).close()
+        else:
+            with contextlib.closing(connect(target, key)) as copy:
+                _copy_rows(connection, copy)
+                checkpoint(copy)
+    finally:
+        connection.close()
+    sync_directory(target.parent)
+
+
+def number_rows_after(records: Path, key: bytes, others: Sequence[Path]) -> None:
+    """Lets a database begin its next rows after those of others. What is deleted from a collection is erased from its
+    snapshots by row id: a row that was made after a restore must not have the id of another one in a snapshot that is
+    newer than what was restored."""
+    highest = 0
+    for path in others:
+        try:
+            with contextlib.closing(connect(path, key, create=False)) as connection:
+                row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
+        except (AfterimageIndexError, DatabaseError, OSError) as error:
+            _LOG.warning("%s could not be asked for its row ids: %s", path.parent.name, error)
+            continue
+        highest = max(highest, int(row[0]) if row else 0)
+    with contextlib.closing(connect(records, key)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO sqlite_sequence SELECT 'records', 0 WHERE NOT EXISTS"
+                           " (SELECT * FROM sqlite_sequence WHERE name = 'records')")  # fmt: skip
+        connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'records'", (highest,))
+        connection.execute("COMMIT")
+        checkpoint(connection)
+
+
+def _copy_rows(source: Connection, target: Connection) -> None:
+    migrate(source, MIGRATIONS, "the snapshot")
+    migrate(target, MIGRATIONS, "the collection database")
+    target.execute("BEGIN IMMEDIATE")
+    for table in ("meta", "records", "tombstones", "learnt"):  # what sources withdrew or failed at stays where it is
+        target.execute(f"DELETE FROM {table}")  # noqa: S608
+        rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608
+        marks = ",".join("?" * len(rows.description))
+        target.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
+    target.execute("DELETE FROM meta WHERE name = 'picture_policy'")
+    target.execute(
+        "UPDATE records SET digest = NULL, url_digest = NULL, etag = NULL, last_modified = NULL, source = NULL,"
+        " item_digest = NULL"
+    )
+    target.execute("COMMIT")
+
+
+def _has_pictures(connection: Connection) -> bool:
+    if not knows_pictures(connection):
+        return False
+    query = "SELECT EXISTS (SELECT 1 FROM pictures) OR EXISTS (SELECT 1 FROM loose_pictures)"
+    return bool(connection.execute(query).fetchone()[0])
+
+
+def _drop(connection: Connection, policy: PicturePolicy) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    write_policy(connection, policy)
+    connection.execute("DELETE FROM loose_pictures")
+    connection.execute("COMMIT")
+
+
+def _blocks(row_ids: Sequence[int]) -> Iterator[tuple[Sequence[int], str]]:
+    """Row ids, some at a time, and as many marks for them."""
+    for start in range(0, len(row_ids), _DELETED_AT_ONCE):
+        block = row_ids[start : start + _DELETED_AT_ONCE]
+        yield block, ",".join("?" * len(block))
+
+
+def _has_rows(connection: Connection, row_ids: Sequence[int]) -> bool:
+    for block, marks in _blocks(row_ids):
+        if connection.execute(f"SELECT 1 FROM records WHERE row_id IN ({marks}) LIMIT 1", block).fetchone():  # noqa: S608
+            return True
+    return False
+
+
+def _delete_rows(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Deletes rows and corrects the counts."""
+    pictures_too = knows_pictures(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    for block, marks in _blocks(row_ids):
+        connection.execute(f"DELETE FROM records WHERE row_id IN ({marks})", block)  # noqa: S608
+        if pictures_too:
+            connection.execute(f"DELETE FROM pictures WHERE row_id IN ({marks})", block)  # noqa: S608
+    connection.execute("UPDATE meta SET value = (SELECT count(*) FROM records) WHERE name = 'records'")
+    connection.execute("COMMIT")
+
+
+def _remove_others(path: Path, file: str) -> None:
+    """Removes the databases of a snapshot that its manifest does not name."""
+    step(f"before earlier databases of {path.name} are removed")
+    for other in path.glob("records*.db"):
+        if other.name != file:
+            _remove_database(other)
+    sync_directory(path)
+    step(f"earlier databases of {path.name} are removed")
+
+
+def _remove_database(file: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

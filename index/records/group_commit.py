@@ -1,0 +1,190 @@
+"""Group commit: concurrent writers share one transaction, and so one wait for the disk.
+
+The first writer to arrive becomes the leader: it takes every write that waits, runs them in one transaction, commits,
+and publishes. Writers that arrive meanwhile wait for the lock and are served by the next leader, which may be any of
+them. There is no timer, and a thread beside it only where it has something to do while the disk is waited for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from index.contract import ChangeSink
+from index.records.transaction import Transaction
+from index.speed.gil_yield import let_go
+from index.storage.sqlite import Connection, DatabaseError, is_disk_full, store_error
+from index.storage.wal_checkpoints import Checkpoints
+from index.types.changes import RowChange
+from index.types.errors import OutcomeUnknown, StoreUnavailable
+from index.types.quota import Allowance
+
+T = TypeVar("T")
+_LARGE = 128  # changes of a commit that are worth threads beside the writer
+
+
+@dataclass
+class _Write(Generic[T]):
+    body: Callable[[Transaction], T]
+    done: bool = False
+    result: T | None = None
+    error: BaseException | None = None
+    changes: list[RowChange] = field(default_factory=list)
+
+
+class GroupCommit:
+    """The single writer of a collection's database.
+
+    vectors: the vector index at this moment; it takes over each commit under the write lock.
+    """
+
+    MAX_GROUP = 256
+
+    def __init__(
+        self,
+        connection: Connection,
+        encoder_fingerprint: str,
+        vectors: Callable[[], ChangeSink],
+        checkpoints: Checkpoints,
+        allowance: Allowance | None = None,
+    ) -> None:
+        self._connection, self._checkpoints, self._allowance = connection, checkpoints, allowance
+        self._fingerprint = encoder_fingerprint
+        self._vectors = vectors
+        self._path = checkpoints.path
+        self._waiting: deque[_Write[Any]] = deque()
+        self._failure: StoreUnavailable | None = None
+        self.lock = threading.Lock()  # also taken by those who must see a still database
+
+    def run(self, body: Callable[[Transaction], T]) -> T:
+        """Runs `body` in a transaction and returns what it returned, once that is on disk and published.
+
+        Raises what `body` raised (none of its changes stay), StoreUnavailable where the disk refused, StoreDamaged
+        where the database is damaged, or OutcomeUnknown where the disk failed at the commit.
+        """
+        write = _Write(body)
+        self._waiting.append(write)
+        with self.lock:
+            if not write.done:
+                self._lead()
+        if write.error is not None:
+            raise write.error
+        return write.result  # type: ignore[return-value]
+
+    @property
+    def closed(self) -> bool:
+        """Whether writes are refused."""
+        return self._failure is not None
+
+    def close(self, why: StoreUnavailable) -> None:
+        """Refuses all later writes with this error."""
+        self._failure = why
+
+    def _lead(self) -> None:
+        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self.MAX_GROUP))]
+        try:
+            if self._failure is not None:
+                raise type(self._failure)(str(self._failure))
+            self._commit(group)
+        except StoreUnavailable as error:
+            for write in group:
+                write.error = error
+        except BaseException as error:  # the rows in memory may be others than those of the store
+            self._give_up(error)
+            for write in group:
+                write.error = OutcomeUnknown(f"the write failed at the commit: {error}")
+        for write in group:
+            write.done = True
+
+    def _commit(self, group: Sequence[_Write[Any]]) -> None:
+        at_commit = False
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            transaction = Transaction(self._connection, self._fingerprint, self._allowance)
+            for write in group:
+                self._run_one(transaction, write)
+            transaction.finish()
+            at_commit = True
+            self._store([c for w in group for c in w.changes], transaction.sequence)
+            if self._allowance is not None:
+                self._allowance.add(transaction.growth)
+            for write in group:
+                let_go(write.changes)
+        except DatabaseError as error:
+            self._give_up(error)
+            if at_commit and not is_disk_full(error):
+                raise OutcomeUnknown(
+                    f"the disk failed at the commit, the write may or may not be stored: {error}"
+                ) from error
+            raise store_error(error, self._path) from error
+
+    def _store(self, changes: Sequence[RowChange], sequence: int) -> None:
+        """Commits and publishes. Many changes are entered while the disk is at work, which takes it milliseconds and
+        needs no interpreter; should the disk refuse, they are withdrawn before anybody has seen them."""
+        vectors = self._vectors()
+        large = len(changes) >= _LARGE
+        self._checkpoints.before(large=large)
+        if not large:
+            self._connection.execute("COMMIT")
+            staged = vectors.stage(changes)
+        else:
+            committing = _Committing(self._connection)
+            try:
+                staged = vectors.stage(changes)
+            finally:
+                committing.join()
+            if committing.refused is not None:
+                staged.discard()
+                raise committing.refused
+        staged.publish(sequence)
+        self._checkpoints.after()
+
+    def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
+        before, growth, transaction.changes = transaction.sequence, transaction.growth, []
+        self._connection.execute("SAVEPOINT one_write")
+        try:
+            write.result = write.body(transaction)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            write.error = error
+            transaction.sequence, transaction.growth, transaction.changes = before, growth, []
+            self._connection.execute("ROLLBACK TO one_write")
+        self._connection.execute("RELEASE one_write")
+        write.changes = transaction.changes
+
+    def _give_up(self, error: BaseException) -> None:
+        """After a failed transaction. A full disk is survivable; any other failure leaves the state of the file, or of
+        the rows in memory, in doubt (a failed fsync must not be retried), so the collection takes no more writes until
+        it is opened again."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except DatabaseError as refused:
+            self._refuse_from_now_on(refused)
+        if not is_disk_full(error):
+            self._refuse_from_now_on(error)
+
+    def _refuse_from_now_on(self, error: BaseException) -> None:
+        failure = store_error(error, self._path)
+        self._failure = type(failure)(f"an earlier write failed: {failure}")
+
+
+class _Committing(threading.Thread):
+    """A commit that is under way; `refused` is what the database raised, once the thread has ended. No executor: those
+    take nothing more once a process's main thread has ended, while its other threads may still write."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(name="commit")
+        self._connection = connection
+        self.refused: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self.refused = error

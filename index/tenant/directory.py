@@ -1,0 +1,283 @@
+"""A tenant's directory: which collections there are, and opening them on first use.
+
+`collections.db`, encrypted with the tenant's key, names the collections; `manifest.db` lists what must be there. What a
+crash cut off is settled at opening; what is not listed is reported and left as it is; what is listed and not there is a
+DataFault: nothing of the tenant is served until somebody has looked at it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from index.collection.collection import Collection
+from index.collection.collection_cache import HotCollections
+from index.manifest.entries import Entry, records_name, told_of
+from index.manifest.manifest import State, Thing, salt_of
+from index.manifest.opening import open_manifest
+from index.manifest.settling import Settling, remove_collection
+from index.records.backups import KeptSnapshots, check_files, copy_database, number_rows_after, spec_of
+from index.records.catalog import Roster
+from index.records.extensions.kept_pictures import Dropped
+from index.records.retained_backups import RetainedSnapshots
+from index.records.schema import MIGRATIONS
+from index.storage.durable_files import make_directory, sync_directory
+from index.storage.layout import TenantLayout, new_uid
+from index.storage.sqlite import connect, migrate
+from index.tenant.inspection import file_faults, remarks
+from index.tenant.members import Members
+from index.tenant.named_backups import TenantSnapshots, erased_from
+from index.tenant.specs import check_description, check_spec
+from index.types.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
+from index.types.model import CollectionSpec, PicturePolicy
+
+_LOG = logging.getLogger(__name__)
+
+
+class TenantDirectory:
+    """The collections of one tenant. Any number of threads may call any method at once. Holds no file open itself."""
+
+    def __init__(self, layout: TenantLayout, key: bytes, shelf: HotCollections | None = None, region: str = "") -> None:
+        """Opens, or makes, the tenant's directory. `key` is the tenant's data key, 32 bytes; `shelf`: what keeps the
+        collections of a process within their memory; `region`: where the tenant's data must lie. Raises WrongKey or
+        DataFault."""
+        self._lock = threading.RLock()
+        make_directory(layout.root)
+        self._layout, self._manifest = layout, open_manifest(layout, key)
+        self._members = Members(layout, key, self._manifest, shelf or HotCollections(), region)
+        self.allowance = self._members.allowance
+        self._snapshots = TenantSnapshots(self._members)
+        self._roster = Roster(layout.collections, key, self._manifest)
+        entries = self._roster.entries()
+        things = Settling(layout, self._manifest, entries).run()
+        for fault in file_faults(layout, things):
+            raise fault
+        self._members.fill(entries, things)
+        self.remarks = tuple(remarks(layout, things, {e.home: e.uid for e in entries}))
+        for remark in self.remarks:
+            _LOG.warning("%s", remark)
+
+    @property
+    def fault(self) -> DataFault | None:
+        """What is wrong with the tenant's files; None: nothing is known to be."""
+        return self._members.fault
+
+    def create(self, spec: CollectionSpec) -> Collection:
+        """Makes a collection. Raises InvalidInput, CollectionExists or QuotaExceeded."""
+        check_spec(spec)
+        with self._lock:
+            self._members.check_sound()
+            if spec.name in self._members.collections:
+                raise CollectionExists(f"collection {spec.name!r} exists")
+            self.allowance.check_collections(len(self._members.collections) + 1)
+            entry = self._announced(spec)
+            with closing(connect(self._layout.collection(entry.uid).records, self._members.store_key)) as database:
+                migrate(database, MIGRATIONS, "the collection database")
+            return self._enter(entry)
+
+    def collection(self, name: str) -> Collection:
+        """A collection. Raises CollectionNotFound, or DataFault where something is wrong with the tenant's files."""
+        self._members.check_sound()
+        found = self._members.collections.get(name)
+        if found is None:
+            raise CollectionNotFound(f"no collection {name!r}")
+        return found
+
+    @property
+    def collection_count(self) -> int:
+        """How many collections there are."""
+        return len(self._members.collections)
+
+    def names(self, after: str = "", limit: int = 1000) -> list[str]:
+        """Names higher than `after`, in order, at most `limit`."""
+        return sorted(name for name in list(self._members.collections) if name > after)[:limit]
+
+    def set_policy(self, name: str, policy: PicturePolicy) -> tuple[Collection, Dropped]:
+        """Changes what is kept of pictures; what the new policy does not allow is dropped, and the copies in object
+        storage become nobody's. Once the list has the policy, the next start drops what a crash left. Raises
+        CollectionNotFound."""
+        with self._lock:
+            collection = self.collection(name)
+            spec = collection.spec
+            if policy is not spec.picture_policy:
+                spec = replace(spec, picture_policy=policy, policy_version=spec.policy_version + 1)
+                self._roster.change(spec)
+                collection.take_over(spec)
+            dropped = collection.pictures.apply(policy)
+            self._members.note_told(name)
+            return collection, dropped
+
+    def deserted(self) -> list[str]:
+        """Homes of copies in object storage whose collections are gone: all that lies there is to be deleted."""
+        return sorted(self._roster.deserted)
+
+    def forget_deserted(self, home: str) -> None:
+        """Drops the note of a home that is empty now."""
+        self._roster.forget_deserted(home)
+
+    def change(
+        self, name: str, *, description: str | None = None, learning: bool | None = None, partial: bool | None = None
+    ) -> Collection:
+        """Changes a collection's description, whether it learns, and whether pictures that are cut short are used.
+        Raises InvalidInput or CollectionNotFound."""
+        if description is not None:
+            check_description(description)
+        with self._lock:
+            collection = self.collection(name)
+            before = collection.spec
+            spec = replace(
+                before,
+                description=before.description if description is None else description,
+                learning=before.learning if learning is None else learning,
+                partial=before.partial if partial is None else partial,
+            )
+            self._change(collection, spec)
+            return collection
+
+    def _change(self, collection: Collection, spec: CollectionSpec) -> None:
+        self._roster.change(spec)
+        collection.take_over(spec)
+        self._members.note_told(spec.name)
+
+    def delete(self, name: str, *, with_kept: bool = False) -> None:
+        """Deletes a collection and all its files, for good; `with_kept`: its kept snapshots, too, which are retained
+        else. Raises CollectionNotFound, or OSError where what was deleted cannot be erased from what is retained."""
+        with self._lock:
+            collection = self.collection(name)
+            if not with_kept and collection.kept.ids():
+                erased_from(collection)
+            thing = self._goes(name, with_kept=with_kept)
+            self._roster.remove(name, collection.pictures.home if collection.spec.may_have_copies else "")
+            del self._members.collections[name]
+            self._members.uids.pop(name)
+            collection.abandon()
+            remove_collection(self._layout, self._manifest, thing, None)
+            self.allowance.forget()
+
+    def _goes(self, name: str, *, with_kept: bool = False) -> Thing:
+        """Notes in the manifest that the directory of a collection goes."""
+        entry = self._members.entry_of(name)
+        thing = Thing(records_name(entry.uid), State.DELETING, told={**told_of(entry), "with_kept": with_kept})
+        self._manifest.put(thing)
+        return thing
+
+    def kept(self, name: str) -> KeptSnapshots | RetainedSnapshots:
+        """The kept snapshots of a collection, or, where it is gone, those that are retained of collections of that
+        name. Raises CollectionNotFound where there are neither."""
+        return self._snapshots.of(name)
+
+    def restore(self, name: str, snapshot_id: str, target: str, *, replacing: bool = False) -> Collection:
+        """Makes the collection `target` of a snapshot of collection `name`, under the policy for pictures that that has
+        now; where it is gone, under the default one. With `replacing` it takes the place of the collection of that
+        name, whose snapshots it takes over, and whose copies of pictures where it is `name` itself; else it has none.
+
+        Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged, CollectionExists, InvalidInput or OSError.
+        """
+        return self.adopt_copy(*self._snapshots.to_restore(name, snapshot_id, target), replacing=replacing)
+
+    def adopt_snapshot(self, folder: Path, key: bytes, target: str) -> Collection:
+        """Makes a collection of a snapshot that is of another tenant, or from another machine: `key` is that tenant's
+        data key. Raises as `restore` does."""
+        snapshot, database = check_files(folder, key)
+        return self.adopt_copy(database, spec_of(snapshot, target), key=key)
+
+    def adopt_copy(
+        self, database: Path, spec: CollectionSpec, *, key: bytes | None = None, replacing: bool = False
+    ) -> Collection:
+        """Makes a collection of a copy of a database. key: the data key of the tenant that the copy is of; None: this
+        tenant's. Raises CollectionExists, QuotaExceeded, InvalidInput, WrongKey or OSError."""
+        check_spec(spec)
+        with self._lock:
+            self._members.check_sound()
+            old = self._members.collections.get(spec.name)
+            if old is not None and not replacing:
+                raise CollectionExists(f"collection {spec.name!r} exists")
+            self.allowance.check_collections(len(self._members.collections.keys() | {spec.name}))
+            entry = self._announced(spec, old)
+            records = self._layout.collection(entry.uid).records
+            copy_database(database, key or self._members.key, records, self._members.key)
+            if old is not None:  # whose snapshots the new one takes over
+                before = self._layout.collection(self._members.uids[spec.name]).records
+                number_rows_after(records, self._members.store_key, [before, *old.kept.databases()])
+            made = self._enter(entry, old, copied=True)
+            self.allowance.forget()
+            return made
+
+    def exchange(self, one: str, other: str) -> None:
+        """Gives each of two collections the name of the other, in one step. Raises CollectionNotFound or
+        InvalidInput."""
+        if one == other:
+            raise InvalidInput("other", "a collection cannot be exchanged with itself")
+        with self._lock:
+            first, second = self.collection(one), self.collection(other)
+            uids = self._members.uids[one], self._members.uids[other]
+            self._roster.rename([(uids[1], one), (uids[0], other)])
+            self._members.uids[one], self._members.uids[other] = uids[1], uids[0]
+            self._members.collections = {**self._members.collections, one: second, other: first}
+            first.take_over(replace(first.spec, name=other))
+            second.take_over(replace(second.spec, name=one))
+            for name in (one, other):
+                self._members.note_told(name)
+
+    def every(self) -> list[Collection]:
+        """All collections."""
+        return list(self._members.collections.values())
+
+    def hot(self) -> list[Collection]:
+        """The collections that are in memory now."""
+        return self._members.hot()
+
+    def unsettled(self) -> list[Collection]:
+        """Collections that a crash left open: rows that died may still be in their files."""
+        return self._members.unsettled()
+
+    def note(self) -> None:
+        """Notes in the manifest how far the collections in memory have come. Meant to be called every few seconds."""
+        self._members.note()
+
+    def close(self) -> None:
+        """Closes all collections, each with a snapshot where it changed."""
+        with self._lock:
+            for collection in self._members.collections.values():
+                collection.close()
+            self._members.flush()
+
+    def abandon(self) -> None:
+        """Closes without snapshots, for a tenant whose files are about to be deleted."""
+        with self._lock:
+            for collection in self._members.collections.values():
+                collection.abandon()
+
+    def _announced(self, spec: CollectionSpec, replaced: Collection | None = None) -> Entry:
+        """A new collection, listed as one that is being made; its directory is there."""
+        uid = new_uid()
+        entry = Entry(uid, replaced.pictures.home if replaced is not None else uid, spec)
+        self._manifest.put(Thing(records_name(uid), State.CREATING, told=told_of(entry)))
+        make_directory(self._layout.collection(uid).root)
+        return entry
+
+    def _enter(self, entry: Entry, replaced: Collection | None = None, *, copied: bool = False) -> Collection:
+        """Enters a collection whose database is there, in the place of another. The caller holds the lock."""
+        spec, layout = entry.spec, self._layout.collection(entry.uid)
+        sync_directory(layout.root)
+        thing = Thing(records_name(entry.uid), State.CREATING, salt_of(layout.records), told=told_of(entry))
+        collection = self._members.opened(entry, thing)
+        with collection.hot:  # that it can be loaded is known before anything is given up for it
+            pass
+        if copied or spec.picture_policy is not PicturePolicy.DISCARD:
+            collection.pictures.apply(spec.picture_policy)
+        before = self._members.uids.get(spec.name)
+        if replaced is not None:
+            replaced.abandon()
+        if copied:
+            collection.pictures.settle(self._members.copies(before, replaced))
+        gone = self._goes(spec.name) if replaced is not None else None
+        self._roster.enter(entry)
+        self._members.uids[spec.name], self._members.collections[spec.name] = entry.uid, collection
+        self._manifest.later(replace(thing, state=State.PRESENT))
+        if gone is not None:
+            remove_collection(self._layout, self._manifest, gone, entry.uid)
+        return collection

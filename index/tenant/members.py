@@ -1,0 +1,130 @@
+"""The collections of one tenant, as a process has them open."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+from index.collection.collection import Collection
+from index.collection.collection_cache import HotCollections
+from index.manifest.entries import Entry, records_name, told_of
+from index.manifest.location import Listing, Place
+from index.manifest.manifest import Manifest, Thing
+from index.records.extensions.kept_pictures import Copies, read_copies
+from index.storage.crypto import derive_key
+from index.storage.layout import TenantLayout
+from index.storage.sqlite import DatabaseError, connect
+from index.types.errors import AfterimageIndexError, DataFault, StoreDamaged, WrongKey
+from index.types.quota import Allowance, Usage
+
+_LOG = logging.getLogger(__name__)
+
+
+class Members:
+    """Who changes them holds the tenant's lock; anybody may read. `collections` and `uids` are by name; `fault`: what
+    is wrong with the tenant's files, None: nothing is known to be."""
+
+    def __init__(
+        self, layout: TenantLayout, key: bytes, manifest: Manifest, shelf: HotCollections, region: str = ""
+    ) -> None:
+        """`key`: the tenant's data key, 32 bytes. There are no members until `fill`."""
+        self.layout, self.key, self.manifest = layout, key, manifest
+        self._shelf, self._region = shelf, region
+        self.allowance = Allowance(self._measure)
+        self.fault: DataFault | None = None
+        self.uids: dict[str, str] = {}
+        self.collections: dict[str, Collection] = {}
+
+    @property
+    def store_key(self) -> bytes:
+        """Opens the databases of collections."""
+        return derive_key(self.key, "collection store")
+
+    def fill(self, entries: Sequence[Entry], things: Mapping[str, Thing]) -> None:
+        """Opens what is listed; policies that were changed, by what the manifest tells, and are not known to be
+        applied, are applied. things: by name in the manifest."""
+        self.uids = {e.spec.name: e.uid for e in entries}
+        self.collections = {e.spec.name: self.opened(e, things[records_name(e.uid)]) for e in entries}
+        for name, collection in self.collections.items():
+            told = things[records_name(self.uids[name])].told.get("spec", {}).get("picture_policy")
+            policy = collection.spec.picture_policy
+            if told is None or told == policy.value:
+                continue
+            try:
+                collection.pictures.apply(policy)
+                self.note_told(name)
+            except (OSError, AfterimageIndexError, DatabaseError) as error:
+                _LOG.warning("the change of a picture policy waits for the next start: %s", error)
+
+    def opened(self, entry: Entry, thing: Thing) -> Collection:
+        """A collection whose database the manifest lists as `thing`."""
+        layout, owner = self.layout.collection(entry.uid), self.layout.root.name
+        listing = Listing(self.manifest, thing, self.stop)
+        place = Place(layout, self.key, entry.spec, listing, self.allowance, entry.home, owner, self._region)
+        return Collection(place, self._shelf)
+
+    def entry_of(self, name: str) -> Entry:
+        """A collection as it is to be listed now."""
+        collection = self.collections[name]
+        return Entry(self.uids[name], collection.pictures.home, collection.spec)
+
+    def note_told(self, name: str) -> None:
+        """Notes in the manifest what a collection is now."""
+        self.manifest.note(records_name(self.uids[name]), 0, **told_of(self.entry_of(name)))
+
+    def copies(self, uid: str | None, replaced: Collection | None) -> Copies:
+        """The copies of pictures of a collection that is closed."""
+        if uid is None or replaced is None or not replaced.spec.may_have_copies:
+            return Copies()
+        try:
+            with closing(connect(self.layout.collection(uid).records, self.store_key, create=False)) as connection:
+                return read_copies(connection)
+        except (DataFault, StoreDamaged, DatabaseError, WrongKey) as error:
+            _LOG.warning("the copies of pictures of a collection that is damaged are not taken over: %s", error)
+            return Copies()
+
+    def unsettled(self) -> list[Collection]:
+        """Collections that a crash left open: rows that died may still be in their files."""
+        logs = {name: self.layout.collection(uid).write_ahead_log for name, uid in list(self.uids.items())}
+        return [self.collections[n] for n, log in logs.items() if log.exists() and log.stat().st_size]
+
+    def hot(self) -> list[Collection]:
+        """The collections that are in memory now."""
+        return [c for c in list(self.collections.values()) if c.hot.loaded is not None]
+
+    def note(self) -> None:
+        """Notes in the manifest how far the collections in memory have come."""
+        for collection in self.hot():
+            try:
+                collection.note()
+            except (OSError, AfterimageIndexError) as error:
+                _LOG.warning("the manifest did not hear how far a collection has come: %s", error)
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what the manifest waits with; a failure is logged."""
+        try:
+            self.manifest.flush()
+        except (OSError, AfterimageIndexError, DatabaseError) as error:
+            _LOG.warning("the manifest could not be brought up to date: %s", error)
+
+    def stop(self, fault: DataFault) -> None:
+        """Something is wrong with the tenant's files: nothing of it is served any more."""
+        if self.fault is None:
+            self.fault = fault
+            _LOG.error("the tenant is not served: %s", fault)
+
+    def check_sound(self) -> None:
+        """Raises the fault, where there is one."""
+        if self.fault is not None:
+            raise self.fault
+
+    def _measure(self) -> Usage:
+        used = Usage()
+        for collection in list(self.collections.values()):
+            try:
+                used = used.plus(collection.usage())
+            except (DataFault, StoreDamaged):
+                continue  # it is reported where it is used
+        return used

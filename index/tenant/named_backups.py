@@ -1,0 +1,76 @@
+"""Kept snapshots by the name of their collection, whether or not that exists, and what a restore takes of them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from index.collection.collection import Collection
+from index.manifest.location import Listing, Place
+from index.manifest.manifest import Thing
+from index.records.backups import KeptSnapshots, spec_of
+from index.records.retained_backups import RetainedSnapshots
+from index.storage.layout import CollectionLayout
+from index.storage.sqlite import DatabaseError
+from index.tenant.members import Members
+from index.types.errors import CollectionNotFound, DataFault, StoreDamaged
+from index.types.model import CollectionSpec
+
+_LOG = logging.getLogger(__name__)
+
+
+class TenantSnapshots:
+    """The kept snapshots of one tenant."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+
+    def of(self, name: str) -> KeptSnapshots | RetainedSnapshots:
+        """Those of a collection, or, where it is gone, those that are retained of collections of that name. Raises
+        CollectionNotFound where there are neither."""
+        self._members.check_sound()
+        if name in self._members.collections:
+            return self._members.collections[name].kept
+        retained = RetainedSnapshots([self._retained(home) for home in self._homes_retained()], name)
+        if not retained.list():
+            raise CollectionNotFound(f"no collection {name!r}")
+        return retained
+
+    def to_restore(self, name: str, snapshot_id: str, target: str) -> tuple[Path, CollectionSpec]:
+        """The database of a snapshot of collection `name`, and what a collection `target` made of it is: its policy for
+        pictures is the one that `name` has now; where that is gone, the default one.
+
+        Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged or OSError.
+        """
+        source = self._members.collections.get(name)
+        kept = self.of(name)
+        snapshot, database = kept.checked(snapshot_id)
+        spec = spec_of(snapshot, target)
+        if source is not None:
+            if erased_from(source):  # the file that was checked may be another one now
+                snapshot, database = kept.checked(snapshot_id)
+            policy, version = source.spec.picture_policy, source.spec.policy_version
+            spec = replace(spec, picture_policy=policy, policy_version=version, partial=source.spec.partial)
+        return database, spec
+
+    def _homes_retained(self) -> list[str]:
+        folder = self._members.layout.retained
+        return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+
+    def _retained(self, home: str) -> KeptSnapshots:
+        members = self._members
+        layout, spec = CollectionLayout(members.layout.retained / home), CollectionSpec("", "", "", 1)
+        listing = Listing(members.manifest, Thing(home), members.stop)
+        return KeptSnapshots(Place(layout, members.key, spec, listing, home=home))
+
+
+def erased_from(source: Collection) -> bool:
+    """Erases what was deleted from a collection from its kept snapshots; False where the collection is so damaged that
+    nobody knows what was deleted from it since the last time. Raises OSError."""
+    try:
+        source.clear_kept()
+        return True
+    except (DataFault, StoreDamaged, DatabaseError) as error:
+        _LOG.warning("kept snapshots do without the latest deletions, since their collection is damaged: %s", error)
+        return False

@@ -1,0 +1,289 @@
+"""Mending a tenant's directory from what is there. Nothing is removed: what cannot be used is set aside.
+
+To be called where nobody else has the directory open. Each mending says beforehand what it does and what is lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from index.manifest.change_number import noted_generation, number_of
+from index.manifest.entries import MIGRATIONS, Entry, entry_of, read_entries, records_name
+from index.manifest.listed_database import opened
+from index.manifest.location import Listing, Place
+from index.manifest.manifest import Manifest, State, Thing, salt_of
+from index.manifest.opening import LISTED, found_things
+from index.manifest.settling import KEPT, RECORDS
+from index.records.backups import KeptSnapshot, check_files, copy_database
+from index.records.catalog import Roster
+from index.records.queries import read_sequence
+from index.storage.crypto import derive_key
+from index.storage.durable_files import rename, set_aside
+from index.storage.layout import CollectionLayout, TenantLayout
+from index.storage.sqlite import DatabaseError, migrate
+from index.tenant.inspection import check_pages, deep_faults
+from index.tenant.records_from_snapshots import Derived, newest_derived, write_records
+from index.types.errors import AfterimageIndexError, DataFault, SnapshotDamaged
+
+_STORE = "collection store"
+
+
+@dataclass(frozen=True)
+class Mending:
+    """Something that can be done. told: what is wrong, what is done, and what is lost."""
+
+    told: str
+    run: Callable[[], None]
+
+
+class Repair:
+    """Of one tenant."""
+
+    def __init__(self, layout: TenantLayout, data_key: bytes) -> None:
+        self._layout, self._key = layout, data_key
+
+    def mendings(self) -> list[Mending]:
+        """What is to be done, as far as it can be seen: once it is done more may show, so ask until there is none.
+        Raises OSError or StoreUnavailable."""
+        manifest, entries = self._manifest(), self._entries()
+        if entries is None and manifest is None:
+            if not self._layout.collection_uids() and not self._layout.collections.exists():
+                return [self._manifest_anew()]
+            return [self._list_from_collections()]
+        if entries is None and manifest is not None:
+            return [self._list_from_manifest(manifest)]
+        if manifest is None or self._is_older(manifest, entries or []):
+            return [self._manifest_anew()]
+        faults = list(deep_faults(self._layout, self._key, manifest.things()))
+        return [self._mend(manifest, fault) for fault in faults] or list(self._overtaken(entries or []))
+
+    def _overtaken(self, entries: list[Entry]) -> Iterator[Mending]:
+        """Snapshots that are newer than their store, which is an older copy."""
+        for entry in entries:
+            layout = self._layout.collection(entry.uid)
+            newest = max((sequence for sequence, _ in layout.snapshots()), default=0)
+            with suppress(AfterimageIndexError, DatabaseError):
+                with closing(opened(layout.records, derive_key(self._key, _STORE))) as connection:
+                    last = read_sequence(connection)
+                if last < newest:
+                    told = (
+                        f"{layout.records} is an older copy, its last write has number {last} where a snapshot has"
+                        f" {newest}: it is taken as it is, {newest - last} writes are lost; the snapshot is set aside"
+                    )
+                    yield Mending(told, partial(self._aside_all, [p for _, p in layout.snapshots()]))
+
+    def _aside_all(self, paths: list[Path]) -> None:
+        for path in paths:
+            self._aside(path)
+
+    # ---- what is there
+
+    def _manifest(self) -> Manifest | None:
+        path = self._layout.manifest
+        if not path.exists() or not path.is_file() or not path.stat().st_size:
+            return None
+        try:
+            manifest = Manifest(path, self._key)
+            manifest.check_pages()
+            return manifest if manifest.generation() else None
+        except (AfterimageIndexError, DatabaseError):
+            return None
+
+    def _entries(self) -> list[Entry] | None:
+        path = self._layout.collections
+        if not path.exists() and not self._layout.collection_uids():
+            return []
+        try:
+            with closing(opened(path, derive_key(self._key, LISTED[path.name]))) as connection:
+                migrate(connection, MIGRATIONS, str(path))
+                check_pages(connection, path)
+                return read_entries(connection)
+        except (AfterimageIndexError, DatabaseError):
+            return None
+
+    def _is_older(self, manifest: Manifest, entries: list[Entry]) -> bool:
+        things = manifest.things()
+        if any(records_name(e.uid) not in things for e in entries):
+            return True
+        return self._noted_generation() > manifest.generation()
+
+    def _noted_generation(self) -> int:
+        """Which the manifest had when `collections.db` was last changed; 0 where there is no such file."""
+        path = self._layout.collections
+        if not path.exists():
+            return 0
+        with closing(opened(path, derive_key(self._key, LISTED[path.name]))) as connection:
+            return noted_generation(connection)
+
+    # ---- lists
+
+    def _manifest_anew(self) -> Mending:
+        def run() -> None:
+            self._aside(self._layout.manifest)
+            things = tuple(found_things(self._layout, self._key))
+            Manifest(self._layout.manifest, self._key).put(*things, generation=self._noted_generation())
+
+        return Mending(f"{self._layout.manifest} cannot be used: it is made anew from what is there", run)
+
+    def _list_from_manifest(self, manifest: Manifest) -> Mending:
+        named = [
+            entry_of(name.removesuffix(RECORDS), thing.told)
+            for name, thing in manifest.things().items()
+            if name.endswith(RECORDS) and thing.state is State.PRESENT
+        ]
+        return self._list_anew(manifest, named, "what the manifest lists")
+
+    def _list_from_collections(self) -> Mending:
+        named = [e for uid in self._layout.collection_uids() if (e := self._told_by(uid)) is not None]
+        left = len(self._layout.collection_uids()) - len(named)
+        said = "what the collections say of themselves"
+        if left:
+            said += f"; {left} directories that say nothing are left as they are"
+        return self._list_anew(None, named, said)
+
+    def _list_anew(self, manifest: Manifest | None, named: list[Entry], source: str) -> Mending:
+        path, names = self._layout.collections, ", ".join(sorted(e.spec.name for e in named))
+
+        def run() -> None:
+            self._aside(path)
+            made = manifest
+            if made is None:
+                self._aside(self._layout.manifest)
+                made = Manifest(self._layout.manifest, self._key)
+                made.put()
+            made.drop_later(path.name)
+            made.flush()
+            roster = Roster(path, self._key, made)
+            for entry in named:
+                roster.enter(entry)
+            made.flush()
+            if manifest is None:
+                made.put(*found_things(self._layout, self._key))
+
+        return Mending(f"{path} cannot be used: it is made anew from {source}: {names or 'no collection'}", run)
+
+    def _told_by(self, uid: str) -> Entry | None:
+        """What a collection's database says of itself, or else the newest of its kept snapshots."""
+        layout = self._layout.collection(uid)
+        with suppress(AfterimageIndexError, DatabaseError, ValueError, KeyError, TypeError):
+            with closing(opened(layout.records, derive_key(self._key, _STORE))) as connection:
+                row = connection.execute("SELECT value FROM meta WHERE name = 'collection'").fetchone()
+            if row is not None:
+                return entry_of(uid, json.loads(row[0]))
+        kept = self._newest_kept(layout)
+        return None if kept is None else Entry(uid, kept[0].home or uid, kept[0].spec)
+
+    # ---- databases
+
+    def _mend(self, manifest: Manifest, fault: DataFault) -> Mending:
+        path = fault.path
+        name = str(path.relative_to(self._layout.root))
+        thing = manifest.things()[name]
+        number = self._number(path, thing)
+        if number is not None:
+            told = f"{path} {fault.problem}: it is taken as it is, what was changed since is lost"
+            return Mending(told, partial(manifest.put, replace(thing, number=number)))
+        if name.endswith(RECORDS):
+            return self._mend_records(manifest, thing, fault)
+        if name == self._layout.collections.name:
+            return self._list_from_manifest(manifest)
+
+        def run() -> None:
+            self._aside(path)
+            manifest.drop_later(name)
+            manifest.flush()
+
+        return Mending(f"{path} {fault.problem}: it begins anew, what was in it is lost", run)
+
+    def _number(self, path: Path, thing: Thing) -> int | None:
+        """The number of a database that is the right one and whole, but older; else None."""
+        if path.name == self._layout.collections.name or salt_of(path) != thing.salt:
+            return None
+        key = derive_key(self._key, LISTED.get(path.name, _STORE))
+        with suppress(AfterimageIndexError, DatabaseError), closing(opened(path, key)) as connection:
+            if path.name in LISTED:
+                check_pages(connection, path)
+            return number_of(connection)
+        return None
+
+    def _mend_records(self, manifest: Manifest, thing: Thing, fault: DataFault) -> Mending:
+        entry = entry_of(thing.name.removesuffix(RECORDS), thing.told)
+        layout, said = self._layout.collection(entry.uid), f"{fault.path} {fault.problem}"
+        stray = next((p for p in self._layout.root.rglob("records*.db") if salt_of(p) == thing.salt != b""), None)
+        if stray is not None and stray != layout.records and stray.parent.parent == self._layout.root:
+            return Mending(
+                f"{said}: its own is at {stray}, the two change places", lambda: _swap(stray, layout.records)
+            )
+        had = (
+            f"{thing.told.get('records', 'an unknown number of')} records, last write {thing.told.get('sequence', '?')}"
+        )
+        kept = self._newest_kept(layout)
+        if kept is None and (derived := newest_derived(self._place(manifest, thing, entry))) is not None:
+            return Mending(
+                f"{said}: no kept snapshot is left, so collection {entry.spec.name} is made anew from"
+                f" {derived.path.name} ({derived.view.records} records in half precision, last write"
+                f" {derived.view.sequence}); digests of pictures, what syncs know and what was kept of pictures are"
+                f" lost; the collection had {had}",
+                lambda: self._from_derived(manifest, thing, entry, derived),
+            )
+        if kept is None:
+            return Mending(
+                f"{said}: there is nothing to make it of, collection {entry.spec.name} is lost ({had}); what is left of"
+                " it is set aside",
+                lambda: self._give_up(manifest, thing, entry),
+            )
+        snapshot, database = kept
+        return Mending(
+            f"{said}: collection {entry.spec.name} is made anew from its kept snapshot {snapshot.snapshot_id}"
+            f" ({snapshot.records} records, last write {snapshot.sequence}); the collection had {had}",
+            lambda: self._from_kept(manifest, thing, layout, database),
+        )
+
+    def _newest_kept(self, layout: CollectionLayout) -> tuple[KeptSnapshot, Path] | None:
+        for path in sorted(layout.kept_snapshots(), reverse=True):
+            with suppress(SnapshotDamaged, OSError):
+                return check_files(path, self._key)
+        return None
+
+    def _from_kept(self, manifest: Manifest, thing: Thing, layout: CollectionLayout, database: Path) -> None:
+        for path in (layout.records, *(p for _, p in layout.snapshots())):
+            self._aside(path)
+        copy_database(database, self._key, layout.records, self._key)
+        manifest.put(replace(thing, salt=salt_of(layout.records), number=0))
+
+    def _place(self, manifest: Manifest, thing: Thing, entry: Entry) -> Place:
+        listing = Listing(manifest, thing, lambda fault: None)
+        return Place(self._layout.collection(entry.uid), self._key, entry.spec, listing, home=entry.home)
+
+    def _from_derived(self, manifest: Manifest, thing: Thing, entry: Entry, derived: Derived) -> None:
+        place = self._place(manifest, thing, entry)
+        self._aside(place.layout.records)
+        write_records(derived, place)
+        manifest.put(replace(thing, salt=salt_of(place.layout.records), number=0))
+
+    def _give_up(self, manifest: Manifest, thing: Thing, entry: Entry) -> None:
+        root = self._layout.collection(entry.uid).root
+        Roster(self._layout.collections, self._key, manifest).remove(entry.spec.name)
+        self._aside(root)
+        gone = [name for name in manifest.things() if name.startswith(entry.home + KEPT)]
+        manifest.drop_later(thing.name, *gone)
+        manifest.flush()
+
+    def _aside(self, path: Path) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            file = path.with_name(path.name + suffix)
+            if file.exists():
+                set_aside(file, self._layout.set_aside)
+
+
+def _swap(one: Path, other: Path) -> None:
+    between = one.with_name(".between-" + one.name)
+    rename(one, between)
+    if other.exists():
+        rename(other, one)
+    rename(between, other)

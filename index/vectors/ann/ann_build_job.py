@@ -1,0 +1,112 @@
+"""Having a base built by a process of its own, so that neither its work nor its failure is felt by searches."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import numpy as np
+
+from index.types.errors import AfterimageIndexError
+from index.vectors.ann.ann_builder import Job
+from index.vectors.ann.ann_index import Base
+from index.vectors.ann.signatures import BYTES, Sketches
+from index.vectors.arrays.float16_matrix import Halves, handed_over
+
+# How it is scheduled is set before anything is imported that starts threads. It stays in this session: Linux shares the
+# processor among sessions first, and a new one would get half of it, idle or not.
+_IDLY = """
+import contextlib, os, runpy
+with contextlib.suppress(OSError):
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+runpy.run_module("index.vectors.ann.ann_builder", run_name="__main__")
+"""
+
+
+class BaseNotBuilt(AfterimageIndexError):
+    """The process that builds a base failed. The collection goes on as it was."""
+
+
+class Builders:
+    """How many bases are built at once in this process. Any number of threads may call any method at once."""
+
+    def __init__(self, at_once: int = 1) -> None:
+        self._turns = threading.BoundedSemaphore(at_once)
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether another build would have to wait."""
+        free = self._turns.acquire(blocking=False)
+        if free:
+            self._turns.release()
+        return not free
+
+    def build(self, halves: Halves, previous: Base | None = None) -> tuple[Base, Sketches]:
+        """A base over the rows, as many as a multiple of eight, and the sketches of its rows; where it extends
+        `previous`, of those that are new. Raises BaseNotBuilt."""
+        with self._turns, handed_over(halves) as rows, _anonymous_file() as output:
+            size = 0
+            if previous is not None:
+                size = _write(output, previous.to_bytes())
+            job = Job(rows, output, len(halves), halves.shape[1], size)
+            said = self._run(json.dumps(asdict(job)).encode(), (rows, output))
+            size = said["bytes"]
+            sketches = np.frombuffer(_read(output, said["sketches"], size), np.uint8).reshape(-1, BYTES)
+            return Base.from_bytes(_read(output, size), halves), sketches
+
+    def close(self) -> None:
+        """Ends what is being built, and begins nothing more."""
+        self._closed = True
+        for process in list(self._running):
+            process.kill()
+
+    def _run(self, job: bytes, descriptors: tuple[int, ...]) -> dict[str, int]:
+        environment = {**os.environ, "OMP_NUM_THREADS": str(os.cpu_count() or 1), "OMP_WAIT_POLICY": "PASSIVE"}
+        command = [sys.executable, "-c", _IDLY]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+            pass_fds=descriptors, process_group=0,
+        )  # fmt: skip
+        self._running.add(process)
+        try:
+            if self._closed:
+                process.kill()
+            output, complaint = process.communicate(job)
+        finally:
+            self._running.discard(process)
+        if process.returncode != 0:
+            last = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            raise BaseNotBuilt(f"the process that builds a base ended with {process.returncode}: {last[0][:200]}")
+        return dict(json.loads(output))
+
+
+@contextmanager
+def _anonymous_file() -> Iterator[int]:
+    descriptor = os.memfd_create("base", os.MFD_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, content: memoryview) -> int:
+    written = 0
+    while written < len(content):
+        written += os.pwrite(descriptor, content[written : written + (1 << 30)], written)
+    return written
+
+
+def _read(descriptor: int, size: int, start: int = 0) -> memoryview:
+    content = np.empty(size, np.uint8).data  # a bytearray is made zero while the interpreter is held
+    at = 0
+    while at < size:
+        at += os.preadv(descriptor, [content[at : at + (1 << 30)]], start + at)
+    return content

@@ -1,0 +1,143 @@
+"""What a collection learns from its own vectors, and from no other's: where it lies, and where its queries do.
+
+Embeddings of one catalogue crowd around a common direction, which says nothing about any of them. Subtracting it makes
+likeness mean more, provided that catalogue and queries are each centred by their own mean: product shots on white and
+photographs from a street lie in different places, and one common mean would pull them apart in the wrong way.
+
+Whether it helps is checked without labels. The numbers of a vector, mixed by a random rotation, are cut in two halves,
+which are two weak views of the same picture. The nearest by one half, centred or not, should be near by the other half
+too: `agreement` is the share that is. Centring is used where it raises this by at least LEAST_GAIN, and given up where
+it does not raise it at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.types.model import Vector
+from index.vectors.arrays.float16_matrix import Halves
+
+LEAST_ROWS, LEAST_QUERIES = 1000, 256
+LEAST_GAIN = 0.005
+SAMPLE = 2000
+_NEAREST, _NEAR, _SPLITS = 10, 50, 2
+_SHORTEST = 1e-6
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a collection's vectors are seen from. Both means: shape (dimension,), float32."""
+
+    catalogue_mean: Vector
+    query_mean: Vector
+
+    @cached_property
+    def uid(self) -> str:
+        """The same for frames in which rows are the same."""
+        return hashlib.sha256(self.catalogue_mean.tobytes()).hexdigest()[:16]
+
+    def to_bytes(self) -> bytes:
+        """Both means, float32."""
+        return self.catalogue_mean.tobytes() + self.query_mean.tobytes()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Frame | None:
+        """What `to_bytes` wrote; None where there is nothing."""
+        means = np.frombuffer(content, np.float32).reshape(2, -1)
+        return cls(means[0], means[1]) if means.size else None
+
+    def rows(self, vectors: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors of records, shape (n, dimension), as they are compared: centred at length 1, and the length that they
+        had after centring, shape (n,)."""
+        centred = np.asarray(vectors, np.float32) - self.catalogue_mean
+        lengths = np.maximum(np.linalg.norm(centred, axis=1), _SHORTEST).astype(np.float32)
+        return centred / lengths[:, None], lengths
+
+    def query(self, vector: Vector, *, own_record: bool) -> Vector:
+        """A query as it is compared. own_record: it is the vector of one of the collection's records."""
+        centred = vector - (self.catalogue_mean if own_record else self.query_mean)
+        return np.ascontiguousarray(centred / max(float(np.linalg.norm(centred)), _SHORTEST), np.float32)
+
+    def cosines(self, query: Vector, halves: Halves, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The encoder's own cosine of a query, not centred, with rows as they are compared."""
+        own = halves.astype(np.float32) @ query
+        return np.asarray(lengths * own + float(np.dot(query, self.catalogue_mean)), np.float32)
+
+    def originals(self, halves: Halves, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rows as they are compared, back as the encoder made them, in half precision's exactness."""
+        return halves.astype(np.float32) * lengths[:, None] + self.catalogue_mean
+
+
+class QueryMean:
+    """The mean of the queries of a collection, as they come in. Any number of threads may call any method at once."""
+
+    def __init__(self, dimension: int, stored: bytes = b"") -> None:
+        """`stored`: what `to_bytes` gave earlier."""
+        numbers = np.frombuffer(stored, np.float64)
+        self._sum = numbers[1:].copy() if len(numbers) == dimension + 1 else np.zeros(dimension)
+        self.count = int(numbers[0]) if len(numbers) == dimension + 1 else 0
+        self.wanted = True
+        self._lock = threading.Lock()
+
+    def add(self, vector: Vector) -> None:
+        """Notes a query of length 1, where that is wanted; the query itself is not kept."""
+        if not self.wanted:
+            return
+        with self._lock:
+            self._sum += vector
+            self.count += 1
+
+    def mean(self) -> Vector:
+        """The mean so far."""
+        with self._lock:
+            return (self._sum / max(self.count, 1)).astype(np.float32)
+
+    def to_bytes(self) -> bytes:
+        """Count and sum, float64."""
+        with self._lock:
+            return np.concatenate([[float(self.count)], self._sum]).tobytes()
+
+
+def gain(vectors: NDArray[np.float32]) -> float:
+    """By how much centring raises the agreement of a sample's halves; vectors: shape (n, dimension), length 1."""
+    return agreement(vectors, lambda half: half - half.mean(0)) - agreement(vectors, lambda half: half)
+
+
+def agreement(vectors: NDArray[np.float32], change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> float:
+    """How far the two halves of vectors, shape (n, dimension), mixed by a random rotation, agree on what is near: the
+    share of each row's _NEAREST nearest by one half, changed, that are among its _NEAR nearest by the other, centred.
+    The mean of _SPLITS rotations."""
+    shares = []
+    for split in range(_SPLITS):
+        turn = np.linalg.qr(np.random.default_rng(split).standard_normal((vectors.shape[1],) * 2))[0]
+        turned = vectors @ turn.astype(np.float32)
+        half = vectors.shape[1] // 2
+        one, other = turned[:, :half], _unit(turned[:, half:] - turned[:, half:].mean(0))
+        likeness = _likeness(_unit(change(_unit(one))))
+        nearest = np.argpartition(-likeness, _NEAREST, axis=1)[:, :_NEAREST]
+        near = np.einsum("nd,nkd->nk", other, other[nearest]) >= _rank_threshold(other)[:, None]
+        shares.append(float(near.mean()))
+    return float(np.mean(shares))
+
+
+def _rank_threshold(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The likeness of each row with its _NEAR-th nearest."""
+    return np.asarray(-np.partition(-_likeness(vectors), _NEAR - 1, axis=1)[:, _NEAR - 1], np.float32)
+
+
+def _likeness(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cosine of each row with each other, and with itself so low that it is never near."""
+    likeness = vectors @ vectors.T
+    np.fill_diagonal(likeness, -9)
+    return np.asarray(likeness, np.float32)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _SHORTEST), np.float32)

@@ -1,0 +1,85 @@
+"""From a filter's tree to the set of slots that it allows.
+
+A comparison is true only of a record that has the attribute, with a value of the literal's type. NOT is the plain
+complement: `color != "red"` leaves out records without a color, `NOT color = "red"` lets them in.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyroaring import BitMap
+
+from index.types.errors import InvalidInput
+from index.vectors.fields.columns import Columns
+from index.vectors.filters.syntax import Combination, Comparison, Has, Node, Text
+
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+def allowed_slots(tree: Node, columns: Columns, products: NDArray[np.int32], live: BitMap) -> BitMap:
+    """The live slots that the filter allows. `products` holds a product code per slot.
+
+    Raises InvalidInput where the filter names `record_id`, which cannot be filtered on.
+    """
+    if isinstance(tree, Combination):
+        parts = [allowed_slots(part, columns, products, live) for part in tree.parts]
+        if tree.operator == "AND":
+            return BitMap.intersection(*parts)
+        if tree.operator == "OR":
+            return BitMap.union(*parts)
+        return live - parts[0]
+    if tree.name == "record_id":
+        raise InvalidInput("filter", "record_id cannot be filtered on; name the records in the request instead")
+    if tree.name == "product_id":
+        return _product_slots(tree, columns, products) & live
+    return (_has(tree, columns) if isinstance(tree, Has) else _compare(tree, columns)) & live
+
+
+def _compare(node: Comparison, columns: Columns) -> BitMap:
+    value = node.value
+    if isinstance(value, bool):
+        return columns.boolean(node.name, value if node.operator == "=" else not value)
+    if isinstance(value, Text):
+        if node.operator == "=" and not value.prefix:
+            return columns.string(node.name, value.value)
+        return columns.strings(node.name, _text_matcher(node.operator, value))
+    return columns.numbers(node.name, node.operator, value)
+
+
+def _has(node: Has, columns: Columns) -> BitMap:
+    value = node.value
+    if value is None:
+        return columns.present(node.name)
+    if isinstance(value, bool):
+        return columns.boolean(node.name, value)
+    if isinstance(value, Text):
+        if not value.prefix:
+            return columns.member(node.name, value.value) | columns.string(node.name, value.value)
+        matches = _text_matcher("=", value)
+        return columns.members(node.name, matches) | columns.strings(node.name, matches)
+    return columns.numbers(node.name, "=", value)
+
+
+def _product_slots(node: Comparison | Has, columns: Columns, products: NDArray[np.int32]) -> BitMap:
+    if isinstance(node, Has) and node.value is None:
+        return BitMap(np.flatnonzero(products > 0).astype(np.uint32))
+    if not isinstance(node.value, Text):
+        return BitMap()
+    matches = _text_matcher("=" if isinstance(node, Has) else node.operator, node.value)
+    codes = columns.products.matching(matches)
+    return BitMap(np.flatnonzero(np.isin(products, codes)).astype(np.uint32))
+
+
+def _text_matcher(operator_name: str, literal: Text) -> Callable[[str], bool]:
+    value = literal.value
+    if literal.prefix:
+        return (lambda s: s.startswith(value)) if operator_name == "=" else (lambda s: not s.startswith(value))
+    compare = _COMPARE[operator_name]
+    return lambda s: bool(compare(s, value))

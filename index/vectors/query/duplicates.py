@@ -1,0 +1,192 @@
+"""Groups of records that look the same.
+
+Each group is a record and later ones within the distance of it; a chain of small steps does not join what is far apart.
+Two records within the distance of each other are together in at least one group. So a record can be in several, where
+it is near others that are not near each other; no group repeats a pair of its first record that an earlier one has.
+
+Up to SKETCHED_ROWS rows are compared by their sketches and vectors (index/vectors/query/pairs.py), which misses fewer
+than one pair in a thousand. More are looked up in the base's graph, so that the cost grows with the rows and not with
+their square; there fewer than one pair in a hundred is missed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.speed.roaring_arrays import members
+from index.types.errors import InvalidInput
+from index.vectors.ann.ann_index import Base
+from index.vectors.query.filter_cache import Allowed
+from index.vectors.query.pairs import Near, near_pairs
+from index.vectors.segment.view import View
+
+SKETCHED_ROWS = 300_000
+_BLOCK = 1024
+_NEIGHBOURS, _MOST_NEIGHBOURS = 16, 1024
+_LAST = 4  # of the rows found, the last quarter says whether there may be more
+_GRAPH_EFFORT = 64
+
+Pairs = list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class SlotGroup:
+    """Slots that look the same, the earliest first, and the largest distance of one to the first."""
+
+    slots: tuple[int, ...]
+    max_distance: float
+
+
+def duplicate_groups(allowed: Allowed, max_distance: float) -> Iterator[SlotGroup]:
+    """Groups of two or more allowed slots, as they are found. Raises InvalidInput where too many rows are allowed of a
+    collection that has no base yet."""
+    view = allowed.view
+    slots = members(allowed.rows)
+    slots = slots[np.argsort(view.row_ids[slots], kind="stable")]
+    alike = _Alike(view, slots)
+    if len(slots) <= SKETCHED_ROWS:
+        near = near_pairs(view, slots, max_distance)
+    elif view.base is None:
+        message = f"{len(slots)} records are more than {SKETCHED_ROWS}, and the index is not built yet"
+        raise InvalidInput("filter", f"{message}; narrow them with a filter")
+    else:
+        near = _looked_up(allowed, view.base, slots, max_distance)
+    for group in _covering(alike.completed(near), len(slots)):
+        yield SlotGroup(tuple(slots[group[0]].tolist()), group[1])
+
+
+def _covering(near: Iterator[Near], count: int) -> Iterator[tuple[NDArray[np.int64], float]]:
+    """Groups that have each pair: places, the first in front, and the largest distance to it."""
+    groups: list[NDArray[np.int64]] = []
+    groups_of: dict[int, list[int]] = defaultdict(list)
+    together = np.full(count, -1, np.int64)  # the last place that each place was found together with
+    for place, others, distances in near:
+        for number in groups_of.get(place, ()):
+            together[groups[number]] = place
+        new = together[others] != place
+        if not new.any():
+            continue
+        group = np.concatenate([[place], others[new]])
+        for other in group.tolist():
+            groups_of[other].append(len(groups))
+        groups.append(group)
+        yield group, float(distances[new].max())
+
+
+class _Alike:
+    """Places whose vectors are the same to the last bit: at distance 0, whatever rounding says, and each near what the
+    others are near to. A graph leads to a few of very many equal rows only."""
+
+    def __init__(self, view: View, slots: NDArray[np.int64]) -> None:
+        by_hash: dict[int, list[int]] = defaultdict(list)
+        for start in range(0, len(slots), _BLOCK):
+            for place, row in enumerate(view.halves[slots[start : start + _BLOCK]], start):
+                by_hash[hash(row.tobytes())].append(place)
+        self._of = {place: np.array(alike) for alike in by_hash.values() if len(alike) > 1 for place in alike}
+
+    def completed(self, near: Iterator[Near]) -> Iterator[Near]:
+        """The places with what they are near to, in order; and those that equal a place, where that is missing."""
+        waiting = iter(sorted(self._of))
+        following = next(waiting, None)
+        for place, others, distances in near:
+            while following is not None and following < place:
+                yield from self._alone(following)
+                following = next(waiting, None)
+            if following == place:
+                following = next(waiting, None)
+                others, distances = self._with_equals(place, others, distances)
+            if len(others):
+                yield place, others, distances
+        while following is not None:
+            yield from self._alone(following)
+            following = next(waiting, None)
+
+    def _alone(self, place: int) -> Iterator[Near]:
+        equal = self._of[place]
+        later = equal[equal > place]
+        if len(later):
+            yield place, later, np.zeros(len(later), np.float32)
+
+    def _with_equals(
+        self, place: int, others: NDArray[np.int64], distances: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        equal = self._of[place]
+        equal = equal[equal > place]
+        rest = ~np.isin(others, equal)
+        others = np.concatenate([others[rest], equal])
+        distances = np.concatenate([distances[rest], np.zeros(len(equal), np.float32)])
+        order = np.argsort(others, kind="stable")
+        return others[order], distances[order]
+
+
+def _looked_up(allowed: Allowed, base: Base, slots: NDArray[np.int64], max_distance: float) -> Iterator[Near]:
+    """Each place with the later ones within the distance that the graph finds, and those that the base does not
+    cover."""
+    view = allowed.view
+    place_of = np.full(view.count, -1, np.int64)
+    place_of[slots] = np.arange(len(slots))
+    newer = np.flatnonzero(slots >= base.rows)
+    from_newer: dict[int, Pairs] = defaultdict(list)  # pairs with a row that the base does not cover, by the earlier
+    for place, others, distances in near_pairs(view, slots[newer], max_distance):
+        pairs = zip(newer[others].tolist(), distances.tolist(), strict=True)
+        from_newer[int(newer[place])] += pairs
+    for place, neighbours in _through_graph(allowed, base, slots, newer, max_distance):
+        for other, distance in neighbours:
+            there = int(place_of[other])
+            from_newer[min(place, there)].append((max(place, there), distance))
+    old = np.flatnonzero(slots < base.rows)
+    found: Iterator[tuple[int, Pairs]] = _through_graph(allowed, base, slots, old, max_distance)
+    rest = iter(sorted(newer.tolist()))
+    coming = next(rest, None)
+    for place, neighbours in found:
+        while coming is not None and coming < place:
+            yield from _near(coming, from_newer.pop(coming, []))
+            coming = next(rest, None)
+        later = [(int(place_of[other]), distance) for other, distance in neighbours]
+        yield from _near(place, [n for n in later if n[0] > place] + from_newer.pop(place, []))
+    while coming is not None:
+        yield from _near(coming, from_newer.pop(coming, []))
+        coming = next(rest, None)
+
+
+def _near(place: int, pairs: Pairs) -> Iterator[Near]:
+    if pairs:
+        pairs = sorted(dict(pairs).items())
+        yield place, np.array([p for p, _ in pairs], np.int64), np.array([d for _, d in pairs], np.float32)
+
+
+def _through_graph(
+    allowed: Allowed, base: Base, slots: NDArray[np.int64], places: NDArray[np.int64], max_distance: float
+) -> Iterator[tuple[int, Pairs]]:
+    """Some places with the slots of the base within the distance. Where the last ones found are still within it, more
+    are looked for, up to so many as a block of places may hold in memory."""
+    view, bits = allowed.view, allowed.bits
+    for start in range(0, len(places), _BLOCK):
+        block = slots[places[start : start + _BLOCK]]
+        compared, originals = view.halves[block].astype(np.float32), view.originals(block)
+        neighbours, wanted = _NEIGHBOURS, np.arange(len(block))
+        found: dict[int, Pairs] = {}
+        while len(wanted) and neighbours <= _MOST_NEIGHBOURS:
+            rows = base.graph.search_many(compared[wanted], neighbours, max(_GRAPH_EFFORT, neighbours), bits)
+            more = np.zeros(len(wanted), np.bool_)
+            for number, i in enumerate(wanted.tolist()):
+                found[i], more[number] = _within(view, originals[i], rows[number], max_distance)
+            wanted = wanted[more]
+            neighbours *= 4
+        for i, slot in enumerate(block.tolist()):
+            yield int(places[start + i]), [pair for pair in found[i] if pair[0] != slot]
+
+
+def _within(view: View, query: NDArray[np.float32], rows: NDArray[np.int64], max_distance: float) -> tuple[Pairs, bool]:
+    """Those of the rows found, likeliest first, that are within the distance; and whether there may be more. A
+    collection that has learnt finds rows in another order than that of distances."""
+    looked_for, rows = len(rows), rows[rows >= 0]
+    distances = view.distances(query, rows)
+    near = distances <= max_distance
+    more = len(rows) == looked_for and bool(near[-(looked_for // _LAST) :].any())
+    return list(zip(rows[near].tolist(), distances[near].tolist(), strict=True)), more

@@ -1,0 +1,127 @@
+"""Going the way that was planned: which rows of a view are best, before ties and pages are thought of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from index.types.model import Path, Vector
+from index.vectors.ann.faiss_index import Bits, RowNumbers, Scores, differing_bits
+from index.vectors.query.filter_cache import Allowed, Sketched
+from index.vectors.query.plan import FREE_REACH, Plan, are_set, exactly
+from index.vectors.query.rerank import FEW_ROWS, compared, promising, relied_on
+
+THROUGH_BASE = frozenset({Path.SKETCHES_FILTERED, Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})
+_DEEPER = 1.25  # what is missed of many results moves all that come after it, on every later page
+_NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+
+class Asked(NamedTuple):
+    """A query over allowed rows.
+
+    vector: as rows are compared with it; original: as the encoder made it. dropped: allowed slots that are left out of
+    what is found, cheaper for a few than not allowing them. exact: compare each row. effort: multiplies what the base's
+    measurement asks for. by_distance: in the order of the encoder's own distances although rows are compared otherwise.
+    unlike: the query is unlike the rows, so that graph and clusters, which are made for queries like them, find less.
+    scale: cosines are multiplied by it before a distance is told.
+    """
+
+    vector: Vector
+    original: Vector
+    allowed: Allowed
+    dropped: tuple[int, ...] = ()
+    exact: bool = False
+    effort: float = 1.0
+    by_distance: bool = False
+    unlike: bool = False
+    scale: float = 1.0
+
+
+def along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores, Path]:
+    """The `reach` best slots, or nearly so, best first, their inner products with the query, and the way that it took:
+    another than was planned where that would have missed some."""
+    if way.path is Path.EMPTY:
+        return *_NOTHING, Path.EMPTY
+    found = _through_base(way, asked, reach) if way.path in THROUGH_BASE else None
+    if found is None or len(found[0]) < min(reach, asked.allowed.count):
+        whole = exactly(asked.allowed)[0]
+        return *compared_all(whole, asked, reach), whole.path
+    return *found, way.path
+
+
+def compared_all(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+    """The `reach` best slots, each allowed one compared."""
+    allowed = asked.allowed
+    if way.gathers:
+        gathered = allowed.gathered(keep=way.keep and not asked.exact)
+        scores, rows = gathered.flat.search(asked.vector, reach)
+        return gathered.slots[rows], scores
+    scores, slots = allowed.view.all_rows.search(asked.vector, reach, allowed.bits)
+    return slots, scores
+
+
+def _through_base(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores] | None:
+    """What base and sketches find, and the last rows, which have neither; None where all must be compared."""
+    view = asked.allowed.view
+    found = _older(way, asked, reach)
+    if found is None or view.count == view.base_rows:
+        return found
+    parts = [found]
+    if view.last_rows > view.base_rows and way.path is not Path.SKETCHES_FILTERED:
+        parts.append(_newer(asked, found, reach))
+    if view.count > view.last_rows:
+        last, rows = view.last.search(asked.vector, reach, _tail_bits(asked.allowed.bits, view.last_rows))
+        parts.append((rows + view.last_rows, last))
+    slots, scores = np.concatenate([s for s, _ in parts]), np.concatenate([s for _, s in parts])
+    order = np.argsort(-scores)[:reach]
+    return slots[order], scores[order]
+
+
+def _older(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores] | None:
+    view, allowed = asked.allowed.view, asked.allowed
+    assert view.base is not None
+    if way.path is Path.SKETCHES_FILTERED:
+        return promising(view, asked.vector, allowed.sketched(keep=way.keep), reach, _spreads(asked, reach))
+    if way.rows is not None:
+        return _among(way.rows, asked, reach)
+    scores, slots = view.base.graph.search(asked.vector, reach, max(way.candidates, reach), allowed.bits)
+    return slots, scores
+
+
+def _newer(asked: Asked, found: tuple[RowNumbers, Scores], reach: int) -> tuple[RowNumbers, Scores]:
+    """Rows that are newer than the base, and may by their sketches be as good as the last of those `found` in it that
+    is relied on."""
+    view, bits = asked.allowed.view, asked.allowed.bits
+    assert view.base is not None
+    scores, last, sketcher = found[1], relied_on(reach), view.base.sketcher
+    if len(scores) > last:
+        within = sketcher.within(asked.vector, float(scores[last]), spreads=_spreads(asked, reach))
+        sketches = view.sketches[view.base_rows : view.last_rows]
+        rows = np.flatnonzero(differing_bits(sketcher.query(asked.vector), sketches) <= within) + view.base_rows
+    else:
+        rows = np.arange(view.base_rows, view.last_rows)
+    if bits is not None:
+        rows = rows[are_set(bits, rows)]
+    return _among(rows, asked, reach)
+
+
+def _among(rows: RowNumbers, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+    """The best of rows that all have sketches."""
+    view = asked.allowed.view
+    if len(rows) > FEW_ROWS:
+        among = Sketched(rows, np.take(view.sketches, rows, axis=0))
+        found = promising(view, asked.vector, among, reach, _spreads(asked, reach))
+        if found is not None:
+            return found
+    return compared(view, asked.vector, rows, reach)
+
+
+def _spreads(asked: Asked, reach: int) -> float:
+    """How far from what is expected a sketch may be, as a multiple."""
+    return asked.effort * (_DEEPER if reach > FREE_REACH else 1.0)
+
+
+def _tail_bits(bits: Bits | None, start: int) -> Bits | None:
+    """The bits from row `start` on, which is a multiple of eight: a base covers whole bytes."""
+    return None if bits is None else bits[start // 8 :]

@@ -1,0 +1,231 @@
+"""Which rows a search may return, and keeping that for filters that are asked again.
+
+A shop asks with the same few filters all day. So a view remembers the rows of the filters it was asked with last; from
+the second time on also their vectors or sketches, copied together, where they are few enough: comparing what lies one
+after another takes a quarter of the time that it takes to find it among all. Beside the vectors lie the records that
+hits showed: to read ten of them anew takes as long as to compare a hundred rows.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pyroaring import AbstractBitMap, BitMap
+
+from index.speed.roaring_arrays import bitmap_bits, members
+from index.types.model import FilterHints, StoredRecord
+from index.vectors.ann.faiss_index import Bits, FlatView
+from index.vectors.ann.signatures import Sketches
+
+if TYPE_CHECKING:
+    from index.vectors.segment.view import View
+
+_FILTERS = 256
+_LEAST_COPIED_BYTES, _COPIED_SHARE = 16 << 20, 8
+_SHOWN_BYTES, _MOST_SHOWN = 1024, 4096  # about what a record takes once it is read; of all filters
+_FEW_ROWS = 1024  # of more, reading ten records is a small part of a search
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Rows of a view copied together: row i of `flat` is slot slots[i]."""
+
+    slots: NDArray[np.int64]
+    flat: FlatView
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Sketched:
+    """Sketches of rows that lie together: that of slot slots[i] is sketches[i]; of slot i where `slots` is None. Rows
+    that have none yet are not there. left_out: which of them may not be returned, None for none."""
+
+    slots: NDArray[np.int64] | None
+    sketches: Sketches
+    left_out: NDArray[np.bool_] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """How much memory that takes."""
+        return self.sketches.nbytes + (0 if self.slots is None else self.slots.nbytes)
+
+    @cached_property
+    def count(self) -> int:
+        """How many may be returned."""
+        return len(self.sketches) - (0 if self.left_out is None else int(np.count_nonzero(self.left_out)))
+
+    def chosen(self, which: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The slots of some of them."""
+        rows = np.flatnonzero(which)
+        return rows if self.slots is None else self.slots[rows]
+
+
+@dataclass
+class Allowed:
+    """The rows that a search may return, of one view. Its sets never change; what is worked out is kept.
+
+    everything: no filter left anything out. find_hints: looks for what is odd about the filter. asked: how often a
+    search has used it. shown: records that hits showed, by slot, where that is kept.
+    """
+
+    view: View
+    rows: AbstractBitMap
+    everything: bool
+    asked: int = 0
+    shown: dict[int, StoredRecord] | None = field(default=None, repr=False)
+    held_by: weakref.ref[AllowedByFilter] | None = field(default=None, repr=False)
+    find_hints: Callable[[], FilterHints] = FilterHints
+    _gathered: Gathered | None = field(default=None, repr=False)
+    _sketched: Sketched | None = field(default=None, repr=False)
+
+    @cached_property
+    def count(self) -> int:
+        """How many."""
+        return len(self.rows)
+
+    @cached_property
+    def hints(self) -> FilterHints:
+        """What is odd about the filter."""
+        return self.find_hints()
+
+    @cached_property
+    def bits(self) -> Bits | None:
+        """As bits; None where no row of the view is left out."""
+        if self.everything:
+            return self.view.live_bits
+        return bitmap_bits(self.rows, self.view.count)
+
+    @property
+    def copied_bytes(self) -> int:
+        """How much memory copies of vectors and sketches take."""
+        return sum(copy.bytes for copy in (self._gathered, self._sketched) if copy is not None)
+
+    @property
+    def is_gathered(self) -> bool:
+        """Whether the vectors lie together."""
+        return self._gathered is not None
+
+    @property
+    def is_sketched(self) -> bool:
+        """Whether the sketches lie together."""
+        return self._sketched is not None
+
+    def has_room(self, bytes_each: int) -> bool:
+        """Whether so much of each row may be copied together for good."""
+        holder = self._holder
+        return holder is not None and holder.has_room_for(self.count * bytes_each)
+
+    def gathered(self, *, keep: bool) -> Gathered:
+        """The vectors copied together; `keep` holds on to them for the next time."""
+        if self._gathered is not None:
+            return self._gathered
+        slots = members(self.rows)
+        halves = np.take(self.view.halves, slots, axis=0)
+        made = Gathered(slots, FlatView(halves), halves.nbytes)
+        if keep and self._gathered is None:
+            self._gathered = made
+            self._note(made.bytes)
+            if self.count <= _FEW_ROWS:
+                self.shown = {}
+        return made
+
+    def show_again(self, slots: list[int], records: list[StoredRecord]) -> None:
+        """Keeps records that were read for the next time, where that is done and there is room."""
+        if self.shown is None:
+            return
+        holder = self._holder
+        if holder is not None and holder.shown + len(slots) <= _MOST_SHOWN:
+            before = len(self.shown)
+            self.shown.update(zip(slots, records, strict=True))
+            holder.note(0, len(self.shown) - before)
+
+    def sketched(self, *, keep: bool) -> Sketched:
+        """The sketches copied together; `keep` holds on to them for the next time."""
+        if self._sketched is not None:
+            return self._sketched
+        if self.everything:
+            return Sketched(None, self.view.sketches, self._without_sketch())
+        slots = members(self.rows)
+        slots = slots[: int(np.searchsorted(slots, self.view.last_rows))]
+        made = Sketched(slots, np.take(self.view.sketches, slots, axis=0))
+        if keep and self._sketched is None:
+            self._sketched = made
+            self._note(made.bytes)
+        return made
+
+    def _without_sketch(self) -> NDArray[np.bool_] | None:
+        """Which of the rows that have sketches may not be returned; None for none."""
+        if self.bits is None:
+            return None
+        return np.asarray(np.unpackbits(self.bits, count=self.view.last_rows, bitorder="little") == 0, np.bool_)
+
+    def without(self, slots: Iterable[int]) -> Allowed:
+        """The same rows but for these."""
+        return Allowed(self.view, self.rows - BitMap(slots), False)
+
+    @property
+    def _holder(self) -> AllowedByFilter | None:
+        return self.held_by() if self.held_by is not None else None
+
+    def _note(self, copied: int) -> None:
+        holder = self._holder
+        if holder is not None:
+            holder.note(copied)
+
+
+def copied_budget(view: View) -> int:
+    """How many bytes of a view's vectors may be held as copies."""
+    return max(_LEAST_COPIED_BYTES, view.halves.nbytes // _COPIED_SHARE)
+
+
+class AllowedByFilter:
+    """What is remembered of the filters that a view was asked with. Any number of threads may call it at once."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.copied_bytes, self.shown = 0, 0  # copies of vectors and sketches; records that are shown again
+        self._held: OrderedDict[str, Allowed] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, filter_text: str, make: Callable[[], Allowed]) -> Allowed:
+        """The rows for a filter, worked out where they are not remembered. Raises what `make` raises."""
+        with self._lock:
+            held = self._held.get(filter_text)
+            if held is not None:
+                self._held.move_to_end(filter_text)
+                held.asked += 1
+                return held
+        made = make()
+        made.asked, made.held_by = 1, weakref.ref(self)
+        with self._lock:
+            self._held[filter_text] = made
+            if len(self._held) > _FILTERS:
+                self._held.popitem(last=False)
+                # Summed anew: a search may still copy for what has just been forgotten.
+                self.copied_bytes = sum(a.copied_bytes for a in self._held.values())
+                self.shown = sum(len(a.shown or ()) for a in self._held.values())
+        return made
+
+    def note(self, copied_bytes: int, shown: int = 0) -> None:
+        """Counts a copy of so many bytes, and records that are to be shown again."""
+        with self._lock:
+            self.copied_bytes += copied_bytes
+            self.shown += shown
+
+    @property
+    def bytes(self) -> int:
+        """How much memory all that takes."""
+        return self.copied_bytes + self.shown * _SHOWN_BYTES
+
+    def has_room_for(self, more_bytes: int) -> bool:
+        """Whether copies of so many further bytes are within the budget. The filters that come first take it, and keep
+        it until they are forgotten."""
+        return self.copied_bytes + more_bytes <= copied_budget(self.view)

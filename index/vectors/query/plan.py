@@ -1,0 +1,137 @@
+"""Which way a search takes, from what is allowed and where it lies: the cheapest of those that keep the recall.
+
+All rows are counted before anything is compared. Under a filter, what matters is not how much it lets through but how
+much of that is near the query: a filter that leaves out just the query's surroundings makes a graph miss everything. So
+the share of allowed rows is taken among the rows nearest to the query, by cluster. Costs are in nanoseconds per number
+of a vector, measured on x86-64 with AVX2; only their ratios matter.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.types.model import Path
+from index.vectors.ann.ann_index import Base
+from index.vectors.ann.faiss_index import Bits, Scores
+from index.vectors.ann.signatures import BYTES
+from index.vectors.query.filter_cache import Allowed
+
+_TOGETHER, _GATHER, _SCAN, _GRAPH = 0.07, 0.3, 0.45, 7.0  # rows that lie together, are copied, are scanned; a step
+_ALL = 0.16  # each row of all
+_SKIP_NS, _MEMBER_NS = 2.0, 12.0  # per row that a scan passes over, per row that is looked up in the bits
+_SKETCH_NS, _SKETCH_GATHER_NS = 1.2, 6.0  # per sketch that lies together, that is copied
+_PROMISING_NS = 65_000.0  # for comparing the rows whose sketches promise most
+_LIST, _LIST_NS = 0.04, 8.0  # per number of a centroid, per list that is put in order
+_LOCAL_ROWS, _LEAST_LOCAL, _MOST_CANDIDATES = 2048, 0.05, 1024
+FREE_REACH = 28  # as many results cost no more than ten
+MOST_REACH = 2048  # for more results than this every row is compared
+_WORTH = 3.0  # where the best way known takes less than so many times the planning of others, those are not looked at
+_SKETCH_BYTES = BYTES + 8  # and its row number
+
+
+class Plan(NamedTuple):
+    """A way. candidates: for the graph; rows: which rows of the base to compare, where the clusters chose them;
+    gathers: whether rows that are compared exactly are copied together first; keep: whether what is copied together,
+    vectors or sketches, is to be kept for the next search."""
+
+    path: Path
+    candidates: int = 0
+    rows: NDArray[np.int64] | None = None
+    gathers: bool = False
+    keep: bool = False
+
+
+def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0, unlike: bool = False) -> Plan:
+    """The way for the `reach` nearest. `effort` multiplies what was measured when the base was built. unlike: the query
+    is unlike the rows.
+
+    Graph and clusters were measured with queries like the rows, and for ten results. For others, and for more results,
+    sketches say by themselves how far to look, and all rows are compared where that is nearly everywhere.
+    """
+    view = allowed.view
+    if not allowed.count:
+        return Plan(Path.EMPTY)
+    exact, exact_ns = exactly(allowed)
+    if view.base is None or reach > MOST_REACH or allowed.count <= reach:
+        return exact
+    if not allowed.everything and exact_ns <= min(_PROMISING_NS, _WORTH * _LOCAL_ROWS * _MEMBER_NS):
+        return exact  # no sketches are faster, and no other way is worth a look
+    candidates = int(view.base.effort.candidates * effort)
+    dimension = view.halves.shape[1]
+    by_base = reach <= FREE_REACH and not unlike
+    if allowed.everything and by_base:
+        return Plan(Path.GRAPH, candidates) if candidates * dimension * _GRAPH < exact_ns else exact
+    sketches_ns, keep = _by_sketches(allowed)
+    cheapest = exact if exact_ns <= sketches_ns else Plan(Path.SKETCHES_FILTERED, keep=keep)
+    least_ns = min(exact_ns, sketches_ns)
+    if not by_base:
+        return cheapest
+    planning_ns = _LOCAL_ROWS * _MEMBER_NS + len(view.base.clusters.centroids) * (dimension * _LIST + _LIST_NS)
+    if least_ns < _WORTH * planning_ns:
+        return cheapest
+    return _under_filter(allowed, query, candidates, view.base, least_ns) or cheapest
+
+
+def exactly(allowed: Allowed) -> tuple[Plan, float]:
+    """The cheapest way to compare each allowed row, and what it takes, in nanoseconds. Vectors are copied together for
+    good from the second search on, where the view has room for them."""
+    count, dimension = allowed.count, allowed.view.halves.shape[1]
+    path = Path.EXACT if allowed.everything else Path.EXACT_FILTERED
+    if allowed.everything and count == allowed.view.count:
+        return Plan(path), count * dimension * _ALL
+    keep = allowed.is_gathered or (allowed.asked > 1 and not allowed.everything and allowed.has_room(dimension * 2))
+    gather_ns = count * dimension * (_TOGETHER if keep else _GATHER)
+    scan_ns = allowed.view.count * _SKIP_NS + count * dimension * _SCAN
+    return Plan(path, gathers=gather_ns < scan_ns, keep=keep), min(gather_ns, scan_ns)
+
+
+def _by_sketches(allowed: Allowed) -> tuple[float, bool]:
+    """What looking at each allowed row's sketch takes, in nanoseconds, and whether to keep them together."""
+    if allowed.everything:
+        return _PROMISING_NS + allowed.view.count * _SKETCH_NS, False
+    keep = allowed.is_sketched or (allowed.asked > 1 and allowed.has_room(_SKETCH_BYTES))
+    return _PROMISING_NS + allowed.count * (_SKETCH_NS if keep else _SKETCH_GATHER_NS), keep
+
+
+def _under_filter(allowed: Allowed, query: Scores, candidates: int, base: Base, least_ns: float) -> Plan | None:
+    bits, dimension = allowed.bits, allowed.view.halves.shape[1]
+    assert bits is not None
+    order = base.clusters.by_distance(query)
+    seen = np.cumsum(base.clusters.sizes(order))
+    near = base.clusters.rows(order[: int(np.searchsorted(seen, _LOCAL_ROWS)) + 1])
+    local = float(are_set(bits, near).mean()) if len(near) else 0.0
+    wanted = base.effort.visited
+    graph_ns = lists_ns = float("inf")
+    if local >= _LEAST_LOCAL and candidates / local <= _MOST_CANDIDATES:
+        graph_ns = candidates / local * dimension * _GRAPH
+    if wanted < allowed.count:
+        rows_ns = min(wanted * dimension * _GATHER, _PROMISING_NS + wanted * _SKETCH_GATHER_NS)
+        lists_ns = rows_ns + wanted / max(local, allowed.count / len(bits) / 8) * _MEMBER_NS
+    if least_ns <= min(graph_ns, lists_ns):
+        return None
+    if graph_ns <= lists_ns:
+        return Plan(Path.GRAPH_FILTERED, int(candidates / local))
+    return Plan(Path.CLUSTERS_FILTERED, rows=_offered(base, order, seen, bits, wanted))
+
+
+def _offered(
+    base: Base, order: NDArray[np.int64], seen: NDArray[np.int64], bits: Bits, wanted: int
+) -> NDArray[np.int64]:
+    """Allowed rows of the nearest lists, until they are `wanted`."""
+    found: list[NDArray[np.int32]] = []
+    total, start, look_at = 0, 0, wanted
+    while total < wanted and start < len(order):
+        end = int(np.searchsorted(seen, (seen[start - 1] if start else 0) + look_at)) + 1
+        rows = base.clusters.rows(order[start:end])
+        rows = rows[are_set(bits, rows)]
+        found.append(rows)
+        total, start, look_at = total + len(rows), end, look_at * 2
+    return np.sort(np.concatenate(found)).astype(np.int64)
+
+
+def are_set(bits: Bits, rows: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the rows are set."""
+    return np.asarray((bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1, np.bool_)

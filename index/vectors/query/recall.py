@@ -1,0 +1,91 @@
+"""Does the base find what an exact search finds? A sample of real searches says so.
+
+Every SAMPLE_EVERY_S at most one search that went along the graph or the clusters is kept, for seconds, and compared
+with an exact one over the same view. Where too few of the nearest are found, searches spend more at once; where even
+that does not help, the base is built anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.vectors.query.execute import Asked
+from index.vectors.query.search import Window, nearest
+from index.vectors.segment.view import View
+
+SAMPLE_EVERY_S = 2.0
+K, KEPT_COMPARISONS, ENOUGH = 10, 64, 16
+WANTED, FLOOR = 0.99, 0.95
+_STEP, MOST_EFFORT = 1.5, 6.0
+
+
+@dataclass(frozen=True)
+class _Sample:
+    asked: Asked
+    found: frozenset[int]
+    k: int  # how many were looked for, at most K
+
+
+class RecallCheck:
+    """Of one collection. Any number of threads may call any method at once."""
+
+    def __init__(self, every_s: float = SAMPLE_EVERY_S) -> None:
+        self.effort = 1.0
+        self._every_s = every_s
+        self._next = 0.0
+        self._sample: _Sample | None = None
+        self._shares: deque[float] = deque(maxlen=KEPT_COMPARISONS)
+        self._lock = threading.Lock()
+
+    @property
+    def wants_sample(self) -> bool:
+        """Whether the next search through the base should be offered. Cheap."""
+        return self._sample is None and time.monotonic() >= self._next
+
+    def offer(self, asked: Asked, slots: list[int], k: int = K) -> None:
+        """Keeps a search for `k`, and which slots it found first, until `run` compares it."""
+        vector, original = asked.vector.copy(), asked.original.copy()  # they can be the caller's own
+        self._sample = _Sample(asked._replace(vector=vector, original=original), frozenset(slots[:K]), min(k, K))
+        self._next = time.monotonic() + self._every_s
+
+    def run(self, view: View) -> None:
+        """Compares the search that waits. A base that was replaced meanwhile is not judged."""
+        sample, self._sample = self._sample, None
+        if sample is None or view.base is None or sample.asked.allowed.view.base is not view.base:
+            return
+        exact = nearest(sample.asked._replace(exact=True), Window(sample.k, 0, None))
+        wanted = set(exact.slots.tolist())
+        if not wanted:
+            return
+        with self._lock:
+            self._shares.append(len(wanted & sample.found) / len(wanted))
+            if len(self._shares) >= ENOUGH and self.measured < WANTED and self.effort < MOST_EFFORT:
+                self.effort = min(MOST_EFFORT, self.effort * _STEP)
+                self._shares.clear()
+
+    @property
+    def measured(self) -> float:
+        """Mean recall@10 of the sample; 1 where there was none."""
+        return float(np.mean(self._shares)) if self._shares else 1.0
+
+    @property
+    def comparisons(self) -> int:
+        """How many searches the figure is the mean of."""
+        return len(self._shares)
+
+    @property
+    def below_floor(self) -> bool:
+        """Whether more effort does not help any more."""
+        return self.effort >= MOST_EFFORT and len(self._shares) >= ENOUGH and self.measured < FLOOR
+
+    def restart(self) -> None:
+        """Forgets what was measured of an earlier base."""
+        with self._lock:
+            self._sample = None
+            self._shares.clear()
+            self.effort = 1.0

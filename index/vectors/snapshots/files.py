@@ -1,0 +1,300 @@
+"""Snapshots: the rows in memory, written to disk so that a start need not read the whole store.
+
+A snapshot is derived and disposable. It is a directory of encrypted files and a manifest, written under another name,
+fsynced, renamed, and the parent fsynced. The manifest carries the sequence number that it covers and, of each file,
+the SHA-256 and the random prefix of its encryption, under a MAC. Chunks of rows that an earlier snapshot holds
+unchanged are linked, not written again. docs/formats/snapshot.md describes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from index.manifest.location import Place
+from index.speed.gil_yield import pause
+from index.storage.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypted_frames, plain_size
+from index.storage.durable_files import mapped_file, remove_tree, rename, replace_directory, synced_file, write_synced
+from index.types.changes import SequenceRange
+from index.types.errors import DataFault, SnapshotDamaged
+from index.vectors.ann.ann_index import Base
+from index.vectors.ann.centering import Frame
+from index.vectors.ann.faiss_index import FAISS_VERSION
+from index.vectors.arrays.float16_matrix import Halves
+from index.vectors.segment.payloads import CHUNK_ROWS
+from index.vectors.segment.rows import Rows
+from index.vectors.segment.view import View
+from index.vectors.snapshots.parts import (
+    SKETCHES,
+    load_rows,
+    pack_chunk,
+    pack_columns,
+    pack_rows,
+    pack_sketches,
+    pack_vectors,
+    sketched_from,
+)
+
+_LOG = logging.getLogger(__name__)
+FORMAT = 3
+MANIFEST = "manifest.json"
+_ROWS, _COLUMNS, _BASE = "rows.enc", "columns.enc", "base.enc"
+_DECRYPTED_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A snapshot in memory. `without_base`: why its base could not be used; empty where it could, or had none."""
+
+    sequence: int
+    rows: Rows
+    lineage: str
+    without_base: str = ""
+
+
+class SnapshotFiles:
+    """Writes, checks and loads the snapshots of one collection."""
+
+    def __init__(self, place: Place) -> None:
+        self._layout, self._uid = place.layout, place.layout.root.name
+        self._key = derive_key(place.key, "snapshot")
+        self._mac_key = derive_key(place.key, "snapshot manifest")
+        self._spec = place.spec
+        self._listed_macs = frozenset(place.listing.thing.told.get("snapshots", ()))
+
+    def write(self, view: View, lineage: str) -> Path:
+        """Writes a snapshot of `view`, erased rows as zeros; deletes older ones. `lineage`: random, the same as long as
+        a slot means the same row. Raises OSError where the disk refuses; an earlier snapshot is then still there."""
+        final = self._layout.snapshot(view.sequence)
+        earlier = next((path for _, path in self._layout.snapshots()), None)
+        known = self._believed(earlier) if earlier is not None else {}
+        manifest = self._head(view, lineage)
+        same = known.get("lineage") == lineage
+        with replace_directory(final) as folder:
+            for name, content, stamp in self._parts(view):
+                old = known.get("files", {}).get(name) if same else None
+                if old is not None and old["stamp"] == stamp and earlier is not None:
+                    os.link(earlier / name, folder / name)
+                    manifest["files"][name] = old
+                else:
+                    frames = encrypted_frames(self._key, purpose_of(name), content())
+                    manifest["files"][name] = _written(folder / name, frames, stamp)
+            write_synced(folder / MANIFEST, json.dumps({**manifest, "mac": self._mac(manifest)}, indent=1).encode())
+        for _, older in self._layout.snapshots():
+            if older != final:
+                remove_tree(older)
+        return final
+
+    def load_newest(self, store: SequenceRange, frame: Frame | None) -> tuple[Loaded | None, list[Path]]:
+        """The newest snapshot that passes its checks, and the damaged ones that were set aside on the way. One from
+        before deletions that the store has forgotten counts as damaged: it would bring them back. One whose rows are
+        not seen from `frame` was overtaken by a crash, and is passed over. Raises DataFault where a snapshot of this
+        collection is newer than the store: the store is an older copy."""
+        damaged: list[Path] = []
+        for leftover in self._layout.leftovers():
+            shutil.rmtree(leftover)
+        for _, path in self._layout.snapshots():
+            try:
+                sequence = self._manifest(path)["sequence"]
+                if sequence > store.last:
+                    raise DataFault(
+                        self._layout.records,
+                        f"is an older copy: its last write has number {store.last}, that of {path.name} {sequence}",
+                    )
+                if sequence < store.forgotten:
+                    raise SnapshotDamaged(f"{path.name} is from before deletions that the store has forgotten")
+                loaded = self.load(path, frame)
+                if loaded is not None:
+                    return loaded, damaged
+            except SnapshotDamaged as error:
+                _LOG.warning("%s: a snapshot failed its checks: %s", self._layout.root.name, error)
+                damaged.append(self._set_aside(path))
+        return None, damaged
+
+    def _set_aside(self, path: Path) -> Path:
+        aside, number = self._layout.damaged(path), 1
+        while aside.exists():
+            number += 1
+            aside = aside.with_name(f"{self._layout.damaged(path).name}-{number}")
+        rename(path, aside)
+        return aside
+
+    def load(self, path: Path, frame: Frame | None) -> Loaded | None:
+        """Checks a snapshot and loads it; None where its rows are seen from another frame. Raises SnapshotDamaged."""
+        manifest = self._manifest(path)
+        if manifest["frame"] != _frame_uid(frame):
+            return None
+        rows = load_rows(manifest, self._spec.dimension, frame)
+        with ThreadPoolExecutor(_DECRYPTED_AT_ONCE) as threads:  # what more is to be done with comes first
+            others = [name for name in manifest["files"] if name not in rows.rooms and name != _BASE]
+            read = {name: threads.submit(self._plain, path, name, manifest) for name in others}
+            base = threads.submit(self._base, path, manifest, rows.halves)
+            filled = {name: threads.submit(self._fill, path, name, manifest, room) for name, room in rows.rooms.items()}
+            loaded = rows.finished({name: future.result() for name, future in read.items()})
+        for name, future in filled.items():
+            if not name.startswith(SKETCHES):
+                future.result()
+        why = ""
+        try:
+            for future in filled.values():  # of the sketches; without one of them the base is of no use
+                future.result()
+            if (made := base.result()) is not None:
+                loaded.set_base(made, rows.sketches)
+        except SnapshotDamaged as error:
+            why = str(error)
+        return Loaded(manifest["sequence"], loaded, manifest["lineage"], why)
+
+    def all_problems(self) -> Iterator[str]:
+        """What is wrong with any snapshot that is there."""
+        for _, path in self._layout.snapshots():
+            yield from self.problems(path)
+
+    def problems(self, path: Path) -> Iterator[str]:
+        """What is wrong with a snapshot, a line for each file; nothing where it is whole."""
+        try:
+            manifest = self._manifest(path)
+        except SnapshotDamaged as error:
+            yield str(error)
+            return
+        for name, said in manifest["files"].items():
+            try:
+                content = (path / name).read_bytes()
+                if hashlib.sha256(content).hexdigest() != said["sha256"]:
+                    raise SnapshotDamaged(f"{name}: its SHA-256 is not the manifest's")
+                self._plain(path, name, manifest)
+            except (OSError, SnapshotDamaged) as error:
+                yield f"{path.name}: {error}"
+        unknown = {p.name for p in path.iterdir()} - {*manifest["files"], MANIFEST}
+        yield from (f"{path.name}: {name} does not belong to it" for name in sorted(unknown))
+
+    def _parts(self, view: View) -> Iterator[tuple[str, Any, list[Any]]]:
+        """Name, content when asked for, and a stamp: within a lineage an equal stamp means equal content."""
+        for number, start in enumerate(range(0, view.count, CHUNK_ROWS)):
+            end = min(start + CHUNK_ROWS, view.count)
+            stamp = [end - start, view.live.range_cardinality(start, end)]
+            yield f"vectors-{number:05d}.enc", lambda s=start, e=end: pack_vectors(view, s, e), stamp
+            yield f"records-{number:05d}.enc", lambda s=start, e=end: pack_chunk(view, s, e), stamp
+        for number, start in enumerate(range(0, view.base_rows, CHUNK_ROWS)):
+            end = min(start + CHUNK_ROWS, view.base_rows)
+            sketched = [end - start, view.live.range_cardinality(start, end), sketched_from(view)]
+            yield f"{SKETCHES}-{number:05d}.enc", lambda s=start, e=end: pack_sketches(view, s, e), sketched
+        yield _ROWS, lambda: pack_rows(view), [view.sequence]
+        yield _COLUMNS, lambda: pack_columns(view), [view.sequence]
+        base = view.base
+        if base is not None:
+            yield _BASE, base.to_bytes, [base.uid]
+
+    def _head(self, view: View, lineage: str) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "collection": self._uid,
+            "sequence": view.sequence,
+            "rows": view.count,
+            "base_rows": view.base_rows,
+            "records": view.records,
+            "dimension": self._spec.dimension,
+            "encoder_fingerprint": self._spec.encoder_fingerprint,
+            "faiss_version": FAISS_VERSION,
+            "lineage": lineage,
+            "frame": _frame_uid(view.frame),
+            "files": {},
+        }
+
+    def _believed(self, path: Path) -> dict[str, Any]:
+        try:
+            return self._manifest(path)
+        except SnapshotDamaged:
+            return {}
+
+    def _manifest(self, path: Path) -> dict[str, Any]:
+        try:
+            manifest = json.loads((path / MANIFEST).read_bytes())
+        except (OSError, ValueError) as error:
+            raise SnapshotDamaged(f"{path.name}: {error}") from error
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("mac"), str):
+            raise SnapshotDamaged(f"{path.name}: the manifest has no MAC")
+        if not hmac.compare_digest(manifest["mac"].encode(), self._mac(manifest).encode()):
+            raise SnapshotDamaged(f"{path.name}: the manifest was changed")
+        listed = manifest["mac"] in self._listed_macs  # it was made when snapshots did not say whose they are
+        if manifest.get("collection", self._uid if listed else "") != self._uid:
+            raise SnapshotDamaged(f"{path.name}: it is of another collection")
+        for name, value in (("format", FORMAT), ("encoder_fingerprint", self._spec.encoder_fingerprint)):
+            if manifest.get(name) != value:
+                raise SnapshotDamaged(f"{path.name}: {name} is not what it must be")
+        return manifest
+
+    def _base(self, path: Path, manifest: dict[str, Any], halves: Halves) -> Base | None:
+        """The base, over rows that need not be there yet; None where the snapshot has none. Raises SnapshotDamaged."""
+        if _BASE not in manifest["files"]:
+            return None
+        if manifest["faiss_version"] != FAISS_VERSION:
+            raise SnapshotDamaged(f"{path.name}: its base is of another version of FAISS")
+        return Base.from_bytes(self._plain(path, _BASE, manifest), halves)
+
+    def _plain(self, path: Path, name: str, manifest: dict[str, Any]) -> bytearray:
+        """The plain content of a file. Raises SnapshotDamaged."""
+        content = self._encrypted(path, name, manifest)
+        plain = bytearray(plain_size(len(content)))
+        decrypt_into(self._key, purpose_of(name), content, memoryview(plain))
+        return plain
+
+    def _fill(self, path: Path, name: str, manifest: dict[str, Any], room: memoryview) -> None:
+        """Writes the plain content of a file where there is room for it. Raises SnapshotDamaged."""
+        content = self._encrypted(path, name, manifest)
+        if plain_size(len(content)) != len(room):
+            raise SnapshotDamaged(f"{path.name}: {name} has another size than its rows")
+        decrypt_into(self._key, purpose_of(name), content, room)
+
+    def _encrypted(self, path: Path, name: str, manifest: dict[str, Any]) -> memoryview:
+        """A file: what the manifest speaks of, or SnapshotDamaged. AES-GCM vouches for each byte; the prefix says that
+        it is this writing of the file and no other."""
+        said = manifest["files"][name]
+        try:
+            content = mapped_file(path / name)
+        except (OSError, ValueError) as error:  # an empty file cannot be mapped
+            raise SnapshotDamaged(f"{path.name}: {error}") from error
+        if len(content) != said["bytes"] or bytes(content[:PREFIX_BYTES]).hex() != said["prefix"]:
+            raise SnapshotDamaged(f"{path.name}: {name} is not the file that the manifest speaks of")
+        return content
+
+    def _mac(self, manifest: dict[str, Any]) -> str:
+        body = {name: value for name, value in manifest.items() if name != "mac"}
+        canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+        return hmac.new(self._mac_key, canonical, hashlib.sha256).hexdigest()
+
+
+def new_lineage() -> str:
+    """A name for rows that nobody else has."""
+    return secrets.token_hex(8)
+
+
+def _frame_uid(frame: Frame | None) -> str:
+    return "" if frame is None else frame.uid
+
+
+def purpose_of(name: str) -> str:
+    """What the encryption of a snapshot file is bound to."""
+    return f"snapshot/{FORMAT}/{name}"
+
+
+def _written(path: Path, frames: Iterator[bytes], stamp: list[Any]) -> dict[str, Any]:
+    """What the manifest says of a file, once it is on disk; searches go on between its frames."""
+    prefix, digest = next(frames), hashlib.sha256()
+    with synced_file(path) as file:
+        for part in chain((prefix,), frames):
+            pause()
+            file.write(part)
+            digest.update(part)
+        size = file.tell()
+    return {"bytes": size, "sha256": digest.hexdigest(), "prefix": prefix.hex(), "stamp": stamp}

@@ -1,0 +1,82 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from index.vectors.ann.signatures import BITS, BYTES, Sketcher
+
+DIMENSION = 96
+MEAN = np.full(DIMENSION, 0.05, np.float32)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def rows(count: int, seed: int = 1) -> np.ndarray:
+    """Vectors of length 1 around MEAN."""
+    return unit(np.random.default_rng(seed).standard_normal((count, DIMENSION)) * 0.1 + MEAN)
+
+
+def differing(one: np.ndarray, many: np.ndarray) -> np.ndarray:
+    return np.bitwise_count(many ^ one).sum(axis=1)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 1.0])
+def test_two_rows_differ_in_the_share_of_bits_that_their_angle_from_the_mean_is_of_a_straight_one(share: float) -> None:
+    one = rows(400)
+    other = unit(one + share * (rows(400, 2) - one))
+    sketcher = Sketcher(MEAN)
+    found = np.bitwise_count(sketcher.rows(one) ^ sketcher.rows(other)).sum(axis=1) / BITS
+    a, b = unit(one - MEAN), unit(other - MEAN)
+    angles = np.arccos(np.clip(np.einsum("ij,ij->i", a, b), -1, 1)) / np.pi
+    spread = np.sqrt(angles * (1 - angles) / BITS)
+    assert abs(float(((found - angles) / spread).mean())) < 0.3
+    assert 0.8 < float(((found - angles) / spread).std()) < 1.2
+
+
+def test_nearly_all_rows_as_near_as_one_differ_no_more_than_is_told_for_it() -> None:
+    everything = rows(5000)
+    sketcher, shares = Sketcher(MEAN, lambda: everything[:500]), []
+    sketches = sketcher.rows(everything.astype(np.float16))
+    for query in rows(40, 3):
+        scores = everything @ query
+        best = np.argsort(-scores)[:30]
+        within = sketcher.within(query, float(scores[best[-1]]))
+        shares.append(float((differing(sketcher.query(query), sketches[best]) <= within).mean()))
+    assert np.mean(shares) > 0.97
+    (query,) = rows(1, 4)
+    assert sketcher.within(query, 1.0) < sketcher.within(query, 0.9) < sketcher.within(query, 0.5)
+    assert sketcher.within(query, 0.5, spreads=3) > sketcher.within(query, 0.5)
+
+
+def test_rows_that_lie_differently_along_the_mean_are_reckoned_with() -> None:
+    """A query that has nothing to do with what the rows have in common: of two rows that are as near to it, one can lie
+    along the mean and the other not."""
+    chance = np.random.default_rng(8)
+    everything = unit(chance.standard_normal((20_000, DIMENSION)) * 0.1 + MEAN * chance.uniform(0, 5, (20_000, 1)))
+    sketcher, shares = Sketcher.of_sample(everything), []
+    sketches = sketcher.rows(everything)
+    for n in range(30):
+        query = np.zeros(DIMENSION, np.float32)
+        query[:12] = unit(rows(1, 20 + n)[0][:12] - 0.05)
+        scores = everything @ query
+        best = np.argsort(-scores)[:30]
+        within = sketcher.within(query, float(scores[best[-1]]))
+        shares.append(float((differing(sketcher.query(query), sketches[best]) <= within).mean()))
+    assert np.mean(shares) > 0.98
+
+
+def test_a_vector_has_the_sketch_that_its_row_has_and_a_mean_of_its_own_does_no_harm() -> None:
+    everything = rows(9000)
+    sketcher = Sketcher.of_sample(everything)
+    sketches = sketcher.rows(everything)
+    assert sketches.shape == (9000, BYTES)
+    assert all(differing(sketcher.query(everything[i]), sketches[i : i + 1])[0] <= 2 for i in (0, 4096, 8999))
+    assert Sketcher(np.zeros(3, np.float32)).query(np.zeros(3, np.float32)).shape == (BYTES,)
+
+
+def test_sketches_are_the_same_from_version_to_version_since_snapshots_keep_them() -> None:
+    numbers = ((np.arange(64 * 32) * 7919 % 1009) / 1009 - 0.5).reshape(64, 32).astype(np.float32)
+    made = Sketcher(np.zeros(32, np.float32)).rows(numbers)
+    assert hashlib.sha256(made.tobytes()).hexdigest()[:16] == "52b8c9382a4c4af7"

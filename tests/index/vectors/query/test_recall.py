@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from index import Collection, SearchQuery
+from index.vectors.query.recall import ENOUGH, MOST_EFFORT
+from tests.support.collections import loaded, record, vector
+
+
+@pytest.fixture
+def based(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> Collection:
+    """A collection whose searches go through a base, each of them sampled."""
+    monkeypatch.setattr("index.vectors.query.plan._GRAPH", 0.01)
+    collection.upsert([record(n) for n in range(2000)])
+    collection.build_base()
+    loaded(collection).upkeep.recall._every_s = 0.0
+    return collection
+
+
+def searched(collection: Collection, count: int = ENOUGH) -> None:
+    parts = loaded(collection)
+    for n in range(count):
+        collection.search(SearchQuery(vector(70_000 + n), 10))
+        parts.upkeep.recall.run(parts.view)
+
+
+def test_real_searches_are_compared_with_exact_ones_and_the_share_is_told(based: Collection) -> None:
+    searched(based)
+    stats = based.stats()
+    assert stats.recall_sample == ENOUGH
+    assert (stats.recall or 0) > 0.97
+
+
+def test_a_search_for_fewer_than_ten_is_compared_by_as_many(based: Collection) -> None:
+    parts = loaded(based)
+    for n in range(ENOUGH):
+        based.search(SearchQuery(vector(70_000 + n), 3))
+        parts.upkeep.recall.run(parts.view)
+    assert (based.stats().recall or 0) > 0.97
+    assert parts.upkeep.recall.effort == 1.0
+
+
+def test_a_sampled_query_is_compared_as_it_was_whatever_becomes_of_the_memory_it_was_given_in(
+    based: Collection,
+) -> None:
+    parts, query = loaded(based), np.empty_like(vector(0))
+    for n in range(ENOUGH):
+        query[:] = vector(70_000 + n)
+        query /= np.linalg.norm(query)  # of length 1: a search takes it as it is
+        based.search(SearchQuery(query, 10))
+        query[:] = vector(80_000 + n)
+        parts.upkeep.recall.run(parts.view)
+    assert (based.stats().recall or 0) > 0.97
+
+
+def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_due_where_that_does_not_help(
+    based: Collection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = loaded(based)
+    search = type(parts.view.base.graph).search
+
+    def half(self, query, k, effort, allowed=None):
+        scores, rows = search(self, query, 2 * k, max(effort, 2 * k), allowed)
+        return scores[::2], rows[::2]
+
+    monkeypatch.setattr(type(parts.view.base.graph), "search", half)
+    before = parts.upkeep.recall.effort
+    searched(based)
+    assert parts.upkeep.recall.effort > before
+    while parts.upkeep.recall.effort < MOST_EFFORT:
+        searched(based)
+    searched(based)
+    assert parts.upkeep.recall.below_floor
+    assert parts.upkeep.due() == "rebuild"
+    monkeypatch.undo()
+    assert based.build_base(anew=True)
+    assert not parts.upkeep.recall.below_floor
+    assert parts.upkeep.recall.effort == 1.0
