@@ -58,7 +58,7 @@ mutation: $(STAMP) ## Change the critical rooms and count what no test notices (
 	@$(BIN)/python -m bench.mutation --sample $(MUTANTS) --seed $(SEED) --minutes $(MINUTES) $(ROOMS) && $(BIN)/python docs/generate.py
 
 canary: $(STAMP) ## Send marked pictures through every path and search for what is left (needs root)
-	@$(BIN)/python -m tests.e2e.canary
+	@$(BIN)/python -m tests.e2e.privacy.canary
 
 fuzz: $(STAMP) ## Fuzz probe, decoders, colours and feeds with atheris for ten minutes each (needs: pip install atheris)
 	@for target in probe decode scaled partial optional profile feed; do $(BIN)/python -m tests.fuzz.harness $$target -max_total_time=600; done
@@ -123,13 +123,13 @@ bench-smoke: $(STAMP) ## Measure inserts and searches per second through gRPC; w
 	@$(BIN)/python -m bench.smoke
 
 bench-encoder: $(STAMP) ## Measure what the built-in encoder finds, its speed and size, beside others; writes JSON
-	@$(BIN)/python -m bench.encoder
+	@$(BIN)/python -m bench.encoders.builtin
 
 bench-pictures: $(STAMP) ## Measure serving against a bare loop, latency under overload, the price of forgetting; JSON
 	@$(BIN)/python -m bench.pictures
 
 bench-decoding: $(STAMP) ## Measure colours found across colour spaces, and the cost of decoding each kind; writes JSON
-	@$(BIN)/python -m bench.decoding
+	@$(BIN)/python -m bench.pictures.decoding
 
 peers: $(STAMP) ## Install the engines that bench-index measures beside this index
 	@$(BIN)/python -c 'import qdrant_edge, usearch, hnswlib, voyager, pymilvus' 2>/dev/null || \
@@ -140,7 +140,7 @@ bench-index: peers ## Measure the index beside bare FAISS and other engines (two
 	@$(BIN)/python -m bench.index --dimension 512 --rows 20000 100000
 
 bench-index-life: $(STAMP) ## Measure writes, latency while it is rebuilt, cold starts, many tenants; writes JSON
-	@$(BIN)/python -m bench.index_life
+	@$(BIN)/python -m bench.index.life
 
 bench-sync: $(STAMP) ## Measure what a catalogue sync costs; writes JSON
 	@$(BIN)/python -m bench.sync
@@ -152,13 +152,13 @@ bench-workers: $(STAMP) ## Measure what workers on other machines add to catalog
 	@$(BIN)/python -m bench.workers
 
 bench-own-model: $(STAMP) ## Measure what a model of one's own finds that its base does not; writes JSON
-	@$(BIN)/python -m bench.own_model
+	@$(BIN)/python -m bench.encoders.own_model
 
 bench-learning: $(STAMP) ## Measure what a collection can learn from its own vectors; writes JSON
-	@$(BIN)/python -m bench.learning
+	@$(BIN)/python -m bench.index.learning
 
 encoder-examples: $(STAMP) ## Draw what the built-in encoder finds in the demo catalogue, for docs/encoder.md
-	@$(BIN)/python -m bench.encoder_examples
+	@$(BIN)/python -m bench.encoders.examples
 
 bench-plots: $(STAMP) ## Draw the plots of docs/benchmarks.md from bench/results
 	@$(BIN)/python -m bench.plots

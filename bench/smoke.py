@@ -23,7 +23,7 @@ from afterimage.client import Client, NewRecord, Term
 from bench.environment import write_result
 from examples.catalogue.generate import TABLE_NAME, generate
 from examples.demo import demo_key, running_server
-from service.cli.pictures import plan_insert
+from service.cli.collections.pictures import plan_insert
 
 ROUNDS = 3
 VECTORS = 20_000

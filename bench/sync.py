@@ -32,13 +32,13 @@ from bench.environment import write_result
 from examples.catalogue.generate import TABLE_NAME, generate
 from examples.demo import AFTERIMAGE, TENANT, demo_key, running_server
 from index import CollectionSpec, DataDirectory, Origin, RecordWrite, SourceBatch, SourceMark, TenantDirectory
-from service.cli.pictures import plan_insert
+from service.cli.collections.pictures import plan_insert
+from service.sync.feed_input.spool import Spool
 from service.sync.feeds.model import FeedOptions
 from service.sync.feeds.reader import read_feed
 from service.sync.model import SourceConfig, SourceState
-from service.sync.planning import Difference, make_plan
-from service.sync.spool import Spool
-from service.sync.staging import Staging
+from service.sync.runs.plan import Difference, make_plan
+from service.sync.runs.staging import Staging
 
 ROUNDS = 3
 KEY = bytes(32)

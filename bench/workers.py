@@ -28,7 +28,7 @@ from bench.environment import write_result
 from bench.sync import shop, sync_key
 from examples.catalogue.generate import TABLE_NAME, generate
 from examples.demo import AFTERIMAGE, demo_key, running_server
-from service.cli.pictures import plan_insert
+from service.cli.collections.pictures import plan_insert
 from service.coordination.embedded import socket_path
 
 SETTINGS = {

@@ -24,9 +24,9 @@ from rich.table import Table
 
 from afterimage.client import AlreadyExists, Client, Hit, NewRecord, SearchResult, Term
 from examples.catalogue.generate import TABLE_NAME, draw_query, generate
-from service.cli.pictures import PictureFile, plan_insert
+from service.cli.collections.pictures import PictureFile, plan_insert
+from service.cli.collections.search import write_sheet
 from service.cli.progress import ProgressShown
-from service.cli.search import write_sheet
 
 COLLECTION = "catalogue"
 TENANT = "demo"

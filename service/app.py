@@ -23,12 +23,12 @@ from service.config import Settings, process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.encoder.admission import Admission, AdmissionLimits
-from service.encoder.decoding import Decoders, DecodingLimits
+from service.encoder.decode_pool.pool import Decoders, DecodingLimits
 from service.encoder.execution import Hardware
 from service.encoder.registry import EncoderRegistry
+from service.engine.download_links import HandingOut
 from service.engine.engine import Engine
-from service.engine.handing_out import HandingOut
-from service.engine.keeping import Keeping
+from service.engine.picture_storage import Keeping
 from service.engine.pictures import PictureEncoder
 from service.engine.sources import Sources
 from service.engine.workers import Workers
@@ -36,9 +36,9 @@ from service.erasure.erasing import Erasing, ErasingParts
 from service.erasure.finishing import Finishing
 from service.erasure.remains import Remains
 from service.errors import SettingError
-from service.intake.fetch import Fetcher, FetchLimits
+from service.intake.download.fetch import Fetcher, FetchLimits
+from service.intake.download.host_limits import HostLimits
 from service.intake.formats import OPTIONAL, Format, missing_package
-from service.intake.hosts import HostLimits
 from service.intake.limits import PictureLimits
 from service.lifecycle import Addresses, Lifecycle, Parts, refresh_gauges
 from service.metrics import Metrics
@@ -46,23 +46,23 @@ from service.objects.links import Links
 from service.objects.sealed import SealedObjects
 from service.objects.store import Bucket, ObjectStore
 from service.outcomes import StateParts, States
-from service.ports import check_free
-from service.process import (
+from service.rpc.gate import Gate
+from service.rpc.guard import Admitting, Guard
+from service.rpc.server import RpcServer, Served
+from service.rpc.transport.certificates import TlsFiles
+from service.rpc.transport.options import Transport
+from service.runtime.ports import check_free
+from service.runtime.process import (
     decoder_environment,
     dumps_forbidden,
     freed_memory_is_overwritten,
     leave_to_stay,
     raise_open_files,
 )
-from service.rpc.gate import Gate
-from service.rpc.guard import Admitting, Guard
-from service.rpc.server import RpcServer, Served
-from service.rpc.transport.certificates import TlsFiles
-from service.rpc.transport.options import Transport
-from service.sync.attempts import SyncParts
+from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.feeds.inflate import MAX_FEED_BYTES
-from service.sync.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers
+from service.sync.runs.lease_runner import SyncParts
 from service.sync.sync import Sync
 from service.tenancy.allowances import Allowances
 from service.tenancy.companions import check_there

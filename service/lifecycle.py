@@ -19,7 +19,6 @@ from index import trim_heap
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
-from service.background import end_task
 from service.calls.door import Door
 from service.config import Settings, open_files_limit, split_address
 from service.coordination.client import Coordinator
@@ -28,9 +27,10 @@ from service.encoder.manifest import Manifest
 from service.engine.engine import Engine
 from service.erasure.finishing import Finishing
 from service.metrics import Metrics
-from service.process import open_files
 from service.rpc.gate import Gate
 from service.rpc.server import RpcServer
+from service.runtime.background import end_task
+from service.runtime.process import open_files
 from service.sync.sync import Sync
 from service.tenancy.registry import TenantRegistry
 from service.training.own_training import OwnTraining

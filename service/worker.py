@@ -15,20 +15,20 @@ from typing import Any
 import structlog
 
 from service.app import admission_of, decoders_of, encoders_of, picture_fetcher
-from service.background import end_task
 from service.config import Settings
 from service.coordination.client import Coordinator
 from service.coordination.run_board import BoardAway, RunRef
 from service.encoder.admission import Admission
-from service.engine.looking import LookingHere
+from service.engine.picture_encoding import LookingHere
 from service.engine.pictures import PictureEncoder
 from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.errors import ServiceError, SettingError
 from service.metrics import Metrics
-from service.process import leave_to_stay
 from service.rpc.worker_client import Eyes, Hosts, RunServer, ServerPlace
-from service.sync.elsewhere import Taken
+from service.runtime.background import end_task
+from service.runtime.process import leave_to_stay
+from service.sync.runs.remote_workers import Taken
 from service.sync.worker import SyncWorker
 
 _LOG = structlog.get_logger(__name__)

@@ -12,8 +12,8 @@ from service.intake.decode import prepare_opencv
 from tests.support.fixtures import _no_settings, collection, registry, uid  # noqa: F401 - fixtures
 from tests.support.needs import skipped_lines
 from tests.support.reliability import FaultResult, report
-from tests.support.server import Server, kill_leftovers, share, start_server
-from tests.support.shop import Shop
+from tests.support.servers.server import Server, kill_leftovers, share, start_server
+from tests.support.servers.shop import Shop
 
 _numbers = itertools.count()
 

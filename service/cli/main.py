@@ -10,26 +10,26 @@ import typer
 
 # In the order of the help: the module of each command or group of commands, and its name there.
 _COMMANDS = {
-    "serve": "serve.serve",
-    "worker": "worker.worker",
-    "tenants": "tenants.tenants",
-    "keys": "keys.keys",
-    "collections": "collections.collections",
-    "insert": "insert.insert",
-    "search": "search.search",
-    "export": "exchange.export",
-    "import": "exchange.import_",
-    "records": "records.records",
-    "snapshots": "snapshots.snapshots",
-    "index": "snapshots.index",
-    "sync": "sync.sync",
-    "training": "training.training",
-    "models": "models.models",
-    "audit": "audit.audit",
-    "erase": "erase.erase",
-    "access": "access.access",
-    "encoders": "encoders.encoders",
-    "doctor": "doctor.doctor",
+    "serve": "operations.serve.serve",
+    "worker": "operations.worker.worker",
+    "tenants": "operations.tenants.tenants",
+    "keys": "operations.keys.keys",
+    "collections": "collections.collections.collections",
+    "insert": "collections.insert.insert",
+    "search": "collections.search.search",
+    "export": "collections.exchange.export",
+    "import": "collections.exchange.import_",
+    "records": "collections.records.records",
+    "snapshots": "collections.snapshots.snapshots",
+    "index": "collections.snapshots.index",
+    "sync": "syncs.sync.sync",
+    "training": "models.training.training",
+    "models": "models.models.models",
+    "audit": "operations.audit.audit",
+    "erase": "operations.erase.erase",
+    "access": "operations.access.access",
+    "encoders": "models.encoders.encoders",
+    "doctor": "operations.doctor.doctor",
 }
 _HELP = (
     "Self-hosted visual search that keeps no picture.\n\n"
@@ -55,7 +55,7 @@ def application(command: str = "") -> typer.Typer:
 
 
 def _found(place: str) -> Any:
-    module, name = place.split(".")
+    module, _, name = place.rpartition(".")
     return getattr(importlib.import_module(f"service.cli.{module}"), name)
 
 

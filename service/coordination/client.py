@@ -14,13 +14,13 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from service.background import end_task
 from service.coordination import keys
 from service.coordination.connect import connect, disconnect
 from service.coordination.faults import told
 from service.coordination.rates import Rates
 from service.coordination.run_board import RunBoard
 from service.errors import SettingError
+from service.runtime.background import end_task
 
 _LOG = logging.getLogger(__name__)
 _MINIMUM_VERSION = (6, 2)

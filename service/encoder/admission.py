@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from service.deadline import remaining_s
 from service.encoder.fair_queue import FairQueue, Lane
 from service.errors import Reason, ServiceError
+from service.runtime.deadline import remaining_s
 
 _LEAST_DELAY_S = 0.05
 _SMOOTHING = 0.1

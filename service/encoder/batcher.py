@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.background import end_task
 from service.encoder.fair_queue import FairQueue, Lane
 from service.errors import Reason, ServiceError
+from service.runtime.background import end_task
 
 _LOG = logging.getLogger(__name__)
 Vector = NDArray[np.float32]

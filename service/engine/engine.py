@@ -9,7 +9,7 @@ from service.encoder.fair_queue import Lane
 from service.encoder.manifest import BlockSpec, Manifest, ScoreSpec
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
-from service.engine.keeping import Keeping
+from service.engine.picture_storage import Keeping
 from service.engine.pictures import Encoded, PictureEncoder, PictureSource, Purpose
 from service.engine.sources import Sources
 from service.engine.workers import Workers

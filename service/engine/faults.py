@@ -25,8 +25,8 @@ from index import (
     StoreDamaged,
     StoreUnavailable,
 )
-from service.call_facts import facts, place_in_log
 from service.errors import Code, Reason, ServiceError
+from service.runtime.call_facts import facts, place_in_log
 from service.tenancy.database import TenancyError
 
 _LOG = structlog.get_logger(__name__)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from index import Attributes, Collection, DigestMoved, Outcome, RecordWrite, Vector, WriteResult, check_record
-from service.call_facts import about
-from service.concurrency import few_at_a_time
+from service.engine.change_detection import Known, Renewal, Renewed
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import PictureSource
-from service.engine.renewal import Known, Renewal, Renewed
 from service.errors import Reason, ServiceError
 from service.intake.notes import Note
+from service.runtime.call_facts import about
+from service.runtime.concurrency import few_at_a_time
 from service.tenancy.keyring import Principal
 
 

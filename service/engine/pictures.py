@@ -15,7 +15,7 @@ import structlog
 from index import Region, Vector, check_region
 from service.encoder.admission import Admission, Visit
 from service.encoder.batcher import Batcher, BatcherLimits
-from service.encoder.decoding import Decoders
+from service.encoder.decode_pool.pool import Decoders
 from service.encoder.fair_queue import Lane
 from service.encoder.inflight import Inflight
 from service.encoder.manifest import Manifest

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from service.engine.pictures import PictureSource
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
-from service.intake.fetch import Fetcher, FetchRequest, Validators
+from service.intake.download.fetch import Fetcher, FetchRequest, Validators
 from service.metrics import Metrics
 
 HostsOf = Callable[[str], Collection[str] | None]

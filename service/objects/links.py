@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from service.clocks import ForwardClock
 from service.errors import Reason, ServiceError
+from service.runtime.clocks import ForwardClock
 
 LONGEST_MINUTES = 60
 _FORMAT = b"\x01"

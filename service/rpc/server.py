@@ -36,29 +36,29 @@ from afterimage.v1 import (
     worker_service_pb2_grpc,
 )
 from service.audit.logs import AuditLogs
+from service.engine.download_links import HandingOut
 from service.engine.engine import Engine
-from service.engine.handing_out import HandingOut
 from service.erasure.erasing import Erasing
 from service.errors import SettingError
-from service.rpc.access_requests import AccessServicer
-from service.rpc.admin import AdminServicer
 from service.rpc.answers import LargeAnswers
-from service.rpc.audit import AuditServicer
-from service.rpc.collections import CollectionServicer
-from service.rpc.erasure import ErasureServicer
 from service.rpc.guard import Guard
-from service.rpc.health import HealthServicer
-from service.rpc.pictures import PictureServicer
-from service.rpc.records import RecordServicer
-from service.rpc.search import SearchServicer
-from service.rpc.server_info import ServerInfoServicer
-from service.rpc.sync import SyncServicer
-from service.rpc.training import TrainingServicer
+from service.rpc.servicers.access_requests import AccessServicer
+from service.rpc.servicers.admin import AdminServicer
+from service.rpc.servicers.audit import AuditServicer
+from service.rpc.servicers.collections import CollectionServicer
+from service.rpc.servicers.erasure import ErasureServicer
+from service.rpc.servicers.health import HealthServicer
+from service.rpc.servicers.pictures import PictureServicer
+from service.rpc.servicers.records import RecordServicer
+from service.rpc.servicers.search import SearchServicer
+from service.rpc.servicers.server_info import ServerInfoServicer
+from service.rpc.servicers.sync import SyncServicer
+from service.rpc.servicers.training import TrainingServicer
+from service.rpc.servicers.workers import WorkerServicer
 from service.rpc.transport.certificates import Certificates
 from service.rpc.transport.ending import remember_waiting_tasks
 from service.rpc.transport.options import Transport, channel_options
-from service.rpc.workers import WorkerServicer
-from service.sync.elsewhere import WorkElsewhere
+from service.sync.runs.remote_workers import WorkElsewhere
 from service.sync.synchronisation import Synchronisation
 from service.tenancy.access import AccessRequests
 from service.tenancy.read_audit import ReadAudit

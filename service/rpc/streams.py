@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from service.background import end_task
 from service.errors import release_frames
+from service.runtime.background import end_task
 
 LOOK_EVERY_S = 2.0
 

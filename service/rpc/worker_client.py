@@ -12,16 +12,16 @@ import grpc
 from afterimage.v1 import worker_service_pb2 as pb
 from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
 from index import PictureDigests
-from service.background import end_task
-from service.call_facts import about
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import as_service_error
-from service.engine.looking import Look, Looking, Viewer
+from service.engine.picture_encoding import Look, Looking, Viewer
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError, SettingError, release_frames
-from service.intake.fetch import Validators
-from service.rpc.workers import failed_of, seen_of
-from service.sync.elsewhere import Taken
+from service.intake.download.fetch import Validators
+from service.rpc.servicers.workers import failed_of, seen_of
+from service.runtime.background import end_task
+from service.runtime.call_facts import about
+from service.sync.runs.remote_workers import Taken
 
 _ALIVE_EVERY_S = 5.0
 _ANSWER_WITHIN_S = 10.0

@@ -11,15 +11,15 @@ from dataclasses import replace
 import structlog
 
 from index import AfterimageIndexError
-from service.background import end_task
 from service.coordination.run_board import BoardAway, RunRef
 from service.errors import Reason, ServiceError
-from service.sync.attempts import Attempts, SyncParts
+from service.runtime.background import end_task
 from service.sync.ledger import Ledger, now_ms
 from service.sync.model import Run, RunState, Source
-from service.sync.running import staging_path
+from service.sync.runs.lease_runner import Attempts, SyncParts
+from service.sync.runs.run import staging_path
+from service.sync.runs.staging import remove
 from service.sync.schedule import LEAST_DISTANCE_S, next_due_ms
-from service.sync.staging import remove
 from service.sync.synchronisation import APPROVAL_MS, Synchronisation, WantedRun, cancelled
 
 Remember = Callable[[str, Run], Awaitable[None]]

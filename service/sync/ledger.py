@@ -13,7 +13,7 @@ from index import new_uid, open_listed
 from index.storage import DatabaseLock, checkpoint
 from service.errors import Reason, ServiceError
 from service.sync.model import ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
-from service.sync.sealed_config import ConfigSeal
+from service.sync.sources.sealed_config import ConfigSeal
 
 RUNS_KEPT = 200
 _SOURCES = "SELECT source_id, config, state, created_ms, updated_ms FROM sources"

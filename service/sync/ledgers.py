@@ -9,8 +9,8 @@ from pathlib import Path
 
 from index import AfterimageIndexError, DataDirectory, DataFault
 from index.storage import DatabaseError
-from service.sync.feed_files import FeedFiles
-from service.sync.fetching import FeedPlace
+from service.sync.feed_input.feed_files import FeedFiles
+from service.sync.feed_input.fetching import FeedPlace
 from service.sync.ledger import Ledger
 from service.tenancy.limits import Limits
 from service.tenancy.registry import TenantRegistry

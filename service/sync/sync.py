@@ -9,13 +9,13 @@ import structlog
 
 from index import AfterimageIndexError
 from service.audit.chain import Details
-from service.background import end_task
 from service.coordination.run_board import RunRef
 from service.errors import ServiceError
-from service.sync.attempts import Attempts, Lease, SyncParts
-from service.sync.elsewhere import WorkElsewhere
+from service.runtime.background import end_task
 from service.sync.keeper import Keeper
 from service.sync.model import Run
+from service.sync.runs.lease_runner import Attempts, Lease, SyncParts
+from service.sync.runs.remote_workers import WorkElsewhere
 from service.sync.synchronisation import Synchronisation
 from service.sync.webhook import tell
 from service.sync.worker import SyncWorker

@@ -12,17 +12,17 @@ from index import Failure
 from service.coordination.run_board import BoardAway
 from service.engine.faults import translated_errors
 from service.errors import Reason, ServiceError
-from service.sync.attempts import Attempts, SyncParts
-from service.sync.checks import check_authorization, check_config, check_options, check_place
-from service.sync.feed_files import PREFIX
+from service.sync.feed_input.feed_files import PREFIX
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
 from service.sync.feeds.preview import Preview
 from service.sync.ledger import Ledger, now_ms
 from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConfig
-from service.sync.running import LIVE, staging_path
+from service.sync.runs.lease_runner import Attempts, SyncParts
+from service.sync.runs.run import LIVE, staging_path
+from service.sync.runs.staging import remove
 from service.sync.schedule import next_due_ms
-from service.sync.secrets import ChangedSource, merged
-from service.sync.staging import remove
+from service.sync.sources.checks import check_authorization, check_config, check_options, check_place
+from service.sync.sources.secrets import ChangedSource, merged
 from service.tenancy.keyring import Principal
 
 P = ParamSpec("P")

@@ -17,8 +17,8 @@ import orjson
 import structlog
 
 from service.errors import Code, ServiceError
-from service.intake.fetch import FetchRequest
-from service.sync.fetching import FeedFetcher
+from service.intake.download.fetch import FetchRequest
+from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.model import Run, Source
 
 _LOG = structlog.get_logger(__name__)

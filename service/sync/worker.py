@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from service.background import end_task
 from service.coordination.run_board import BoardAway, RunBoard, RunRef
+from service.runtime.background import end_task
 
 _LOG = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 0.5

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from index import Allowance, Usage, check_id
-from service.call_facts import about
-from service.concurrency import few_at_a_time
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
 from service.objects.sealed import new_object_id
+from service.runtime.call_facts import about
+from service.runtime.concurrency import few_at_a_time
 from service.tenancy.keyring import Principal
 from service.training.model import Example, TrainingSet
 from service.training.store import TrainingStore

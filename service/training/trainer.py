@@ -12,8 +12,6 @@ import numpy as np
 import structlog
 
 from service.audit.logs import AuditLogs
-from service.background import end_task
-from service.concurrency import few_at_a_time
 from service.encoder.calibration import score_of
 from service.encoder.fair_queue import Lane
 from service.encoder.manifest import Manifest
@@ -23,6 +21,8 @@ from service.engine.faults import as_service_error
 from service.engine.pictures import PictureSource, Purpose
 from service.errors import Reason, ServiceError
 from service.objects.sealed import new_object_id
+from service.runtime.background import end_task
+from service.runtime.concurrency import few_at_a_time
 from service.tenancy.database import now_ms
 from service.training.fit_process import fit_apart
 from service.training.fitting import Fitted, TooFewExamples

@@ -28,8 +28,8 @@ from afterimage.v1 import (
     server_info_service_pb2,
     server_info_service_pb2_grpc,
 )
-from tests.support.pictures import encode, noise, png
-from tests.support.server import Server
+from tests.support.data.pictures import encode, noise, png
+from tests.support.servers.server import Server
 
 FAST = RetryPolicy(attempts=4, base_s=0.001, most_s=0.002)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from index import Collection, RecordPatch, RecordWrite, SearchQuery
 from service.engine.faults import as_service_error
-from tests.support.collections import SPEC, directory, record, vector
+from tests.support.data.collections import SPEC, directory, record, vector
 
 CALLS = ("open", "read", "write", "fsync", "rename")
 PARTS = ("records.db", "records.db-wal", "collections.db", "snapshot-", "kept-", "manifest.json")

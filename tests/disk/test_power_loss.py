@@ -17,7 +17,7 @@ import pytest
 from tests.disk.model import Heard, Things
 from tests.disk.simulated_disk import Disk, Mode, read_trace
 from tests.disk.writer import THREADS
-from tests.support.collections import directory, vector
+from tests.support.data.collections import directory, vector
 from tests.support.reliability import FaultResult, told
 
 RECORDINGS = 5

@@ -18,7 +18,7 @@ from typing import Any
 from index import RecordWrite
 from index.records import group_commit
 from index.tenant.directory import TenantDirectory
-from tests.support.collections import SPEC, directory, vector
+from tests.support.data.collections import SPEC, directory, vector
 
 THREADS = 2
 _KINDS = (

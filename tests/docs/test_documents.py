@@ -98,7 +98,7 @@ def test_every_decision_is_in_the_index() -> None:
 
 
 def test_the_readme_python_example_runs(server, tenant_name, tmp_path, monkeypatch) -> None:
-    from tests.support.pictures import encode, noise
+    from tests.support.data.pictures import encode, noise
 
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert code is not None

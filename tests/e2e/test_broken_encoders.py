@@ -17,8 +17,8 @@ from PIL import Image
 from afterimage.client import FailedPrecondition, NewRecord
 from service.encoder.manifest import model_digest
 from service.encoder.registry import BUILTIN_FOLDER
-from tests.support.server import Server, start_server
-from tests.support.shell import Shell
+from tests.support.servers.server import Server, start_server
+from tests.support.servers.shell import Shell
 
 
 def picture(brightness: int) -> bytes:

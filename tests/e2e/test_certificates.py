@@ -12,8 +12,8 @@ from afterimage.client import Client, PermissionDenied, Unauthenticated, Unavail
 from service.tenancy.apikeys import Scope
 from service.tenancy.database import TenancyError
 from service.tenancy.keyring import NewKey
-from tests.support.server import NO_RETRY, Server, start_server
-from tests.support.tls import Certificates, issue, make_certificates, revoke
+from tests.support.servers.server import NO_RETRY, Server, start_server
+from tests.support.servers.tls import Certificates, issue, make_certificates, revoke
 
 NAME = "spiffe://shop.example/search"
 SEARCH = NewKey(frozenset({Scope.SEARCH}))

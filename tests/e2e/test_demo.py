@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.server import adopt, clean_environment
+from tests.support.servers.server import adopt, clean_environment
 
 
 def test_the_demo_ends_its_server_where_it_is_told_to_end(tmp_path: Path) -> None:

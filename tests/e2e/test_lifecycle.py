@@ -13,9 +13,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from afterimage.client import Client, NewRecord, Unavailable
 from service.rpc.server import SERVICE_NAMES
-from tests.support.pictures import png
-from tests.support.server import COMMAND, NO_RETRY, Server, clean_environment, start_server
-from tests.support.tls import make_certificates
+from tests.support.data.pictures import png
+from tests.support.servers.server import COMMAND, NO_RETRY, Server, clean_environment, start_server
+from tests.support.servers.tls import make_certificates
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

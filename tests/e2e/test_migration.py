@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from afterimage.client import FailedPrecondition, NewRecord, NewSource
-from tests.support.feeds import jsonl
-from tests.support.pictures import png
-from tests.support.server import Server, start_server
+from tests.support.data.feeds import jsonl
+from tests.support.data.pictures import png
+from tests.support.servers.server import Server, start_server
+from tests.support.servers.shell import Shell
+from tests.support.servers.shop import FETCHING, Shop
 from tests.support.shared import own_encoder
-from tests.support.shell import Shell
-from tests.support.shop import FETCHING, Shop
 
 
 @pytest.fixture

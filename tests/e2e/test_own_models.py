@@ -24,9 +24,9 @@ from afterimage.client import (
 from index import DataDirectory
 from service.tenancy.apikeys import Scope
 from service.tenancy.limits import Limits
-from tests.support.files import all_bytes
-from tests.support.pictures import png
-from tests.support.server import Server, start_server
+from tests.support.data.files import all_bytes
+from tests.support.data.pictures import png
+from tests.support.servers.server import Server, start_server
 from tests.support.shared import clothing, own_encoder
 
 PER_LABEL = 40

@@ -11,8 +11,8 @@ from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
 from service.intake.decode import decode
 from service.intake.limits import PictureLimits
-from tests.support.encoders import ONE_CORE
-from tests.support.server import Server, start_server
+from tests.support.data.encoders import ONE_CORE
+from tests.support.servers.server import Server, start_server
 from tests.support.shared import clothing, own_encoder
 
 K = 10

@@ -8,8 +8,8 @@ import pytest
 from afterimage.client import FailedPrecondition, NewSource
 from index import DataDirectory
 from service.app import write_region
-from tests.support.server import start_server
-from tests.support.shell import Shell
+from tests.support.servers.server import start_server
+from tests.support.servers.shell import Shell
 
 
 def test_a_tenant_is_served_in_its_region_alone(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from afterimage.client import AfterimageError, Client, NewRecord
-from tests.support.pictures import png
-from tests.support.server import start_server
+from tests.support.data.pictures import png
+from tests.support.servers.server import start_server
 
 ROUNDS, LONG_ROUNDS = 2, 20
 WRITERS = 3

@@ -11,9 +11,9 @@ from afterimage.client import AfterimageError
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import NewKey
 from tests.e2e.test_lifecycle import fetch
-from tests.support.data_directory import make, opened
-from tests.support.server import Server, start_server
-from tests.support.shell import Shell
+from tests.support.data.data_directory import make, opened
+from tests.support.servers.server import Server, start_server
+from tests.support.servers.shell import Shell
 
 NOT_SERVED = "1 tenant is not served: see `afterimage doctor`"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from afterimage.client import NewRecord, Term
-from tests.support.files import all_bytes
-from tests.support.pictures import png
-from tests.support.server import Server, start_server
-from tests.support.shop import FETCHING, Shop
+from tests.support.data.files import all_bytes
+from tests.support.data.pictures import png
+from tests.support.servers.server import Server, start_server
+from tests.support.servers.shop import FETCHING, Shop
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.support.data.pictures import encode, noise
 from tests.support.made_pictures import bmps, coloured, gifs, lossy, optional, pngs, profiles, turned
-from tests.support.pictures import encode, noise
 
 FEEDS = Path(__file__).parents[1] / "data" / "feeds"
 _EVERY = 6  # of the made pictures, of which many differ little

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
-from service.encoder.decoding import Decoders, DecodingLimits
+from service.encoder.decode_pool.pool import Decoders, DecodingLimits
 from service.encoder.fair_queue import Lane
 from service.encoder.manifest import InputSpec
 from service.errors import ServiceError

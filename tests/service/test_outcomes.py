@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from service.audit.recorder import OPERATOR
 from service.outcomes import States
 from service.sync.model import SourceConfig
-from tests.support.data_directory import opened
+from tests.support.data.data_directory import opened
 
 
 def test_what_was_changed_a_moment_before_an_intent_was_not_changed_by_it(tmp_path: Path) -> None:

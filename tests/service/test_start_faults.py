@@ -21,8 +21,8 @@ from service.cli import main
 from service.config import load_settings
 from service.errors import SettingError
 from service.tenancy.masterkey import load_master_key
-from tests.support.data_directory import key_file
-from tests.support.server import COMMAND, clean_environment
+from tests.support.data.data_directory import key_file
+from tests.support.servers.server import COMMAND, clean_environment
 
 NOT_TEXT = b"\xff\xfe\xe4\x00"
 

@@ -33,8 +33,8 @@ from service.tenancy.access import WantedAccess
 from service.tenancy.apikeys import Scope
 from service.training.model import OwnModel, Wanted
 from service.training.store import TrainingStore
-from tests.support.pictures import png
-from tests.support.server import Server
+from tests.support.data.pictures import png
+from tests.support.servers.server import Server
 
 DIMENSION = 448
 COPY = "ENCRYPTED_COPY"

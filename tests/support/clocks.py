@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service.coordination.embedded import packaged_redis_server
 from tests.support.needs import missing
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.servers.redis_server import RedisServer, running_redis
 
 _PLACES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1")
 FAKETIME_REMEDY = "apt-get install faketime"

@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from service.encoder import decode_worker
+from service.encoder.decode_pool import worker
 
-_answer = decode_worker._answer
+_answer = worker._answer
 
 
 def answer(job: dict[str, Any], limits: Any, payload: memoryview, result: memoryview) -> dict[str, Any]:
@@ -46,5 +46,5 @@ def possible() -> list[str]:
 
 
 if __name__ == "__main__":
-    decode_worker._answer = answer
-    decode_worker.main()
+    worker._answer = answer
+    worker.main()

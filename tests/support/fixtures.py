@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from index import Collection
-from tests.support import collections
+from tests.support.data import collections
 
 if TYPE_CHECKING:
     from service.tenancy.registry import TenantRegistry

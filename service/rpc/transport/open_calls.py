@@ -17,7 +17,7 @@ import grpc
 
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
-from service.rpc.status import set_status
+from service.rpc.conversion.status import set_status
 from service.rpc.transport.ending import CallTasks
 from service.rpc.transport.messages import EOF
 

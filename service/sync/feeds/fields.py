@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from index import MAX_ATTRIBUTES, MAX_ID_BYTES, AttributeValue, InvalidInput, check_id
-from service.intake.links import MAX_URL_LENGTH
+from service.intake.download.urls import MAX_URL_LENGTH
 from service.sync.feeds.model import MAX_FIELDS, Column, FieldMapping, FieldType, Item, Problem, Row
 from service.sync.feeds.values.attributes import (
     SURELY_SHORT,

@@ -7,16 +7,16 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from service.sync.feeds import shopify_csv
 from service.sync.feeds.encodings import encoding_of
 from service.sync.feeds.error_answers import refuse_error_answers
 from service.sync.feeds.fields import ItemReader
 from service.sync.feeds.inflate import inflated
-from service.sync.feeds.json_documents import find_items
-from service.sync.feeds.json_feeds import document_rows, json_format, jsonl_rows
+from service.sync.feeds.json.documents import find_items
+from service.sync.feeds.json.items import document_rows, json_format, jsonl_rows
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions, Item, Problem, Row
 from service.sync.feeds.other_files import refuse_other_files
-from service.sync.feeds.tables import Table, find_header
+from service.sync.feeds.tables import shopify
+from service.sync.feeds.tables.rows import Table, find_header
 from service.sync.feeds.text import Line, TextLines, text_blocks
 from service.sync.feeds.values.names import FieldNames
 from service.sync.feeds.xml.rows import xml_rows
@@ -75,7 +75,7 @@ class Feed:
             self.fields = table.fields
             reader.declare(table.fields)
             return table.rows()
-        return shopify_csv.products(lambda: self._table(reader), reader.own)
+        return shopify.products(lambda: self._table(reader), reader.own)
 
     def _document(self, reader: ItemReader) -> Rows:
         shape = find_items(self._blocks(), reader.own)
@@ -113,5 +113,5 @@ def _detected(text: str, options: FeedOptions, own: frozenset[str]) -> FeedForma
     if header is None:
         raise FeedError("FEED_NOT_RECOGNISED", "this is neither XML, nor JSON, nor a table with a header")
     names = FieldNames()
-    is_shopify = shopify_csv.is_shopify_header(tuple(names.field(n) for n in header.names))
+    is_shopify = shopify.is_shopify_header(tuple(names.field(n) for n in header.names))
     return FeedFormat.SHOPIFY_CSV if is_shopify else FeedFormat.TABLE

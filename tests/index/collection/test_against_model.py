@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from index import Outcome, RecordPatch, RecordWrite, SearchQuery
-from tests.support.collections import SPEC, directory, vector
+from tests.support.data.collections import SPEC, directory, vector
 
 record_ids = st.sampled_from([f"r{n}" for n in range(12)])
 attribute_values = st.one_of(

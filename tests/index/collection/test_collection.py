@@ -20,7 +20,7 @@ from index import (
 )
 from index.collection import maintenance
 from index.vectors.ann.centering import Frame
-from tests.support.collections import DIMENSION, SPEC, directory, ids, loaded, record, vector
+from tests.support.data.collections import DIMENSION, SPEC, directory, ids, loaded, record, vector
 
 
 def test_a_record_is_found_by_its_own_vector_at_distance_zero(collection: Collection) -> None:

@@ -22,7 +22,7 @@ from index import (
     TenantDirectory,
 )
 from index.collection.loaded import OPEN_BYTES, LoadedCollection
-from tests.support.collections import KEY, SPEC, ids, record, vector
+from tests.support.data.collections import KEY, SPEC, ids, record, vector
 
 
 def tenant(root: Path, shelf: HotCollections) -> TenantDirectory:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from index import RecordWrite, Region, SearchQuery
-from tests.support.collections import directory, ids, record, vector
+from tests.support.data.collections import directory, ids, record, vector
 
 GOLDEN = Path(__file__).parents[2] / "data"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from index import Outcome, RecordPatch, RecordWrite, SearchQuery
-from tests.support.collections import SPEC, directory, loaded, vector
+from tests.support.data.collections import SPEC, directory, loaded, vector
 
 COLORS = ("red", "green", "blue")
 IDS = 400

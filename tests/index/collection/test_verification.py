@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from index import Collection
-from tests.support.collections import SPEC, directory, loaded, record
-from tests.support.files import flip_byte
+from tests.support.data.collections import SPEC, directory, loaded, record
+from tests.support.data.files import flip_byte
 
 
 def filled(root: Path) -> Collection:

@@ -23,9 +23,9 @@ from index.collection import maintenance
 from index.vectors.segment import rows
 from index.vectors.segment.rows import Rows
 from index.vectors.segment.view import View
-from tests.support.collections import KEY, SPEC, directory, ids, record, vector
-from tests.support.cuts import copy_of, cut
-from tests.support.files import all_bytes, flip_byte, shorten
+from tests.support.data.collections import KEY, SPEC, directory, ids, record, vector
+from tests.support.data.cuts import copy_of, cut
+from tests.support.data.files import all_bytes, flip_byte, shorten
 
 
 def filled(root: Path) -> tuple[TenantDirectory, Collection]:

@@ -7,7 +7,7 @@ import pytest
 
 from index import Collection, Outcome, SearchQuery, StoreUnavailable
 from index.types.changes import Normalised
-from tests.support.collections import SPEC, directory, ids, loaded, record, vector
+from tests.support.data.collections import SPEC, directory, ids, loaded, record, vector
 
 
 def test_concurrent_writers_all_get_their_own_result_and_numbers(collection: Collection) -> None:

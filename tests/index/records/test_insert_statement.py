@@ -5,7 +5,7 @@ import pytest
 from index import Collection, Outcome, RecordWrite, Region, SearchQuery
 from index.records.insert_statement import MOST_AT_ONCE
 from index.types.model import Origin, SourceMark
-from tests.support.collections import SPEC, directory, ids, loaded, record, vector
+from tests.support.data.collections import SPEC, directory, ids, loaded, record, vector
 
 
 @pytest.mark.parametrize("records", [1, MOST_AT_ONCE - 1, MOST_AT_ONCE, MOST_AT_ONCE + 1, 5 * MOST_AT_ONCE])

@@ -11,7 +11,7 @@ from index.storage.crypto import derive_key
 from index.storage.page_format import FORMATS, NEWEST_PAGE_FORMAT, PageFormat, format_of
 from index.storage.raw_pages import plain_pages
 from index.storage.sqlite import backup, checkpoint, connect, integrity_problems
-from tests.support.collections import KEY, SPEC, directory, ids, record, vector
+from tests.support.data.collections import KEY, SPEC, directory, ids, record, vector
 
 every_format = pytest.mark.parametrize("pages", FORMATS, ids=lambda f: str(f.size))
 OLDEST = FORMATS[-1]

@@ -19,7 +19,7 @@ from index.storage.sqlite import (
     store_error,
 )
 from index.types.errors import DataFault, StoreDamaged, StoreUnavailable, UnsupportedFormat, WrongKey
-from tests.support.files import flip_byte
+from tests.support.data.files import flip_byte
 
 KEY = bytes(range(32))
 

@@ -7,7 +7,7 @@ import pytest
 from index import Collection, SearchQuery
 from index.storage.page_format import NEWEST_PAGE_FORMAT
 from index.storage.wal_checkpoints import Checkpoints
-from tests.support.collections import SPEC, directory, ids, loaded, record, vector
+from tests.support.data.collections import SPEC, directory, ids, loaded, record, vector
 
 MANY = 300  # more than is worth a thread
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from index import RecordWrite
 from index.records import group_commit
-from tests.support.collections import SPEC, directory, vector
+from tests.support.data.collections import SPEC, directory, vector
 
 THREADS = 4
 

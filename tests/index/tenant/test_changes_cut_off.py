@@ -18,8 +18,8 @@ from index.storage.layout import DataDirectory
 from index.tenant.repair import Repair
 from index.types.errors import CollectionNotFound
 from index.vectors.ann.centering import Frame
-from tests.support.collections import KEY, SPEC, directory, ids, loaded, record, vector
-from tests.support.cuts import copy_of, cut
+from tests.support.data.collections import KEY, SPEC, directory, ids, loaded, record, vector
+from tests.support.data.cuts import copy_of, cut
 from tests.support.reliability import FaultResult, told
 
 FOREIGN_KEY = bytes(range(100, 132))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from index import SearchQuery
-from tests.support.collections import directory, vector
+from tests.support.data.collections import directory, vector
 from tests.support.reliability import FaultResult, told
 
 ROUNDS = 25

@@ -6,8 +6,8 @@ import pytest
 
 from index import Collection, StoreDamaged
 from index.storage.sqlite import opened
-from tests.support.collections import SPEC, directory, loaded, record
-from tests.support.files import flip_byte
+from tests.support.data.collections import SPEC, directory, loaded, record
+from tests.support.data.files import flip_byte
 
 
 def damaged(root: Path, page: int, records: int = 2000) -> Collection:

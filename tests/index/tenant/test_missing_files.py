@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from index import DataFault
-from tests.support.collections import SPEC, directory, record
-from tests.support.data_directory import tree
+from tests.support.data.collections import SPEC, directory, record
+from tests.support.data.data_directory import tree
 
 
 def made(root: Path) -> Path:

@@ -5,7 +5,7 @@ import pytest
 
 from index.types.checks import normalised
 from index.types.errors import InvalidInput
-from tests.support.collections import DIMENSION, vector
+from tests.support.data.collections import DIMENSION, vector
 
 
 @pytest.mark.parametrize("scale", [1e-8, 0.5, 1.0001, 3.0, 1e8])

@@ -5,7 +5,7 @@ import pytest
 
 from index import Outcome, Quota, QuotaExceeded, RecordPatch, TenantDirectory
 from index.types.quota import Allowance, Usage
-from tests.support.collections import SPEC, directory, record
+from tests.support.data.collections import SPEC, directory, record
 
 
 def limited(root: Path, quota: Quota) -> TenantDirectory:

@@ -15,7 +15,7 @@ from index.storage.sqlite import DatabaseError, connect
 from index.types.errors import DataFault
 from service.audit.chain import Entry, Head, Signer, is_signed, problems
 from service.audit.log import AuditLog
-from tests.support.files import all_bytes
+from tests.support.data.files import all_bytes
 
 KEY, UID, SIGNER = bytes(range(32)), "a" * 32, Signer(bytes(range(1, 33)))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import Server
-from tests.support.shell import Shell
+from tests.support.servers.server import Server
+from tests.support.servers.shell import Shell
 
 
 @pytest.fixture

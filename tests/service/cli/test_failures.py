@@ -16,8 +16,8 @@ import typer
 
 from afterimage.client import Client
 from service.cli import connection, main
-from tests.support.server import COMMAND, NO_RETRY, NOT_MEASURED
-from tests.support.shell import Shell
+from tests.support.servers.server import COMMAND, NO_RETRY, NOT_MEASURED
+from tests.support.servers.shell import Shell
 
 Command = tuple[str, ...]
 # They take the place of this process, or make what is not there, as they should.

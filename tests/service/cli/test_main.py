@@ -22,7 +22,7 @@ def test_a_command_by_itself_is_what_it_is_among_all(name: str) -> None:
     assert [p.opts for p in alone.commands[name].params] == [p.opts for p in among_all.params]
 
 
-@pytest.mark.parametrize(("name", "unneeded"), [("serve", "afterimage.client"), ("keys", "service.cli.insert")])
+@pytest.mark.parametrize(("name", "unneeded"), [("serve", "afterimage.client"), ("keys", "service.cli.syncs.sync")])
 def test_what_a_command_does_not_need_is_not_imported(name: str, unneeded: str) -> None:
     said = f"from service.cli.main import application; application({name!r}); import sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stdout.split()

@@ -12,7 +12,7 @@ from service.coordination.client import Coordinator
 from service.coordination.rates import Rates
 from service.coordination.run_board import RunBoard, RunRef
 from tests.support.clocks import SetClock, redis_with_a_clock
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 YEARS_S = 5 * 365 * DAY_S

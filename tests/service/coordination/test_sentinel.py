@@ -12,7 +12,7 @@ import pytest
 from service.coordination.client import Coordinator
 from service.coordination.connect import connect, disconnect
 from service.errors import SettingError
-from tests.support.redis_server import RedisServer, watched_pair
+from tests.support.servers.redis_server import RedisServer, watched_pair
 
 
 @dataclass

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from service.deadline import set_deadline
 from service.encoder.admission import Admission, AdmissionLimits, Visit
 from service.encoder.fair_queue import Lane
 from service.errors import Reason, ServiceError
+from service.runtime.deadline import set_deadline
 
 
 class Visitors:

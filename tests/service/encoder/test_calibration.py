@@ -10,7 +10,7 @@ from service.encoder.registry import EncoderRegistry
 from service.errors import SettingError
 from service.intake.decode import decode
 from service.intake.limits import PictureLimits
-from tests.support.encoders import ONE_CORE
+from tests.support.data.encoders import ONE_CORE
 from tests.support.shared import clothing, own_encoder
 
 

@@ -10,8 +10,8 @@ from service.encoder.registry import BUILTIN_FOLDER, EncoderRegistry
 from service.errors import ServiceError, SettingError
 from service.intake.decode import decode
 from service.intake.limits import PictureLimits
-from tests.support.encoders import ONE_CORE
-from tests.support.pictures import encode, noise
+from tests.support.data.encoders import ONE_CORE
+from tests.support.data.pictures import encode, noise
 from tests.support.shared import clothing, own_encoder
 
 

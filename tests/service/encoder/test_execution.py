@@ -11,7 +11,7 @@ from service.encoder.variants import Variant, build_variant, measure_variants
 from service.errors import SettingError
 from service.intake.decode import decode
 from service.intake.limits import PictureLimits
-from tests.support.encoders import ONE_CORE
+from tests.support.data.encoders import ONE_CORE
 from tests.support.shared import clothing, own_encoder
 
 

@@ -17,8 +17,8 @@ from service.metrics import Metrics
 from service.tenancy.allowances import Allowances
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
-from tests.support.encoders import ONE_CORE
-from tests.support.pictures import png
+from tests.support.data.encoders import ONE_CORE
+from tests.support.data.pictures import png
 
 FIRST_VERSION = ("builtin", "b34be06d846129d6", 384)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from service import call_facts
 from service.engine.faults import as_service_error, translated_errors
 from service.errors import Reason, ServiceError
+from service.runtime import call_facts
 
 
 def test_an_unexpected_error_of_a_record_is_logged_with_its_ids_and_the_caller_is_told_where() -> None:

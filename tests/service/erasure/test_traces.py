@@ -10,7 +10,7 @@ from index import DataDirectory, KeptPicture, PicturePolicy, RecordWrite, Tenant
 from service.erasure.traces import Evidence, _Needles, search
 from service.objects.sealed import SealedObjects
 from service.objects.store import ObjectStore
-from tests.support.collections import KEY, SPEC, vector
+from tests.support.data.collections import KEY, SPEC, vector
 
 
 def test_needles_are_found_at_every_offset_and_nothing_else_is() -> None:

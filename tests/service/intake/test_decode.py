@@ -13,9 +13,9 @@ from service.errors import Reason, ServiceError
 from service.intake.colour import SrgbVerdicts
 from service.intake.decode import crop, decode
 from service.intake.limits import PictureLimits
+from tests.support.data.pictures import encode, noise, quarters
 from tests.support.made_pictures.made import drawing
 from tests.support.made_pictures.profiles import matrix_profile
-from tests.support.pictures import encode, noise, quarters
 
 LIMITS = PictureLimits()
 CORNERS = ((5, 5), (5, -5), (-5, 5), (-5, -5))

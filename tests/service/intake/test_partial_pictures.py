@@ -11,9 +11,9 @@ from service.errors import Reason, ServiceError
 from service.intake.decode import Wanted, decode, decode_picture
 from service.intake.limits import PictureLimits
 from service.intake.notes import Note
+from tests.support.data.pictures import encode, noise
 from tests.support.made_pictures.bmps import all_kinds as all_bmps
 from tests.support.made_pictures.heics import tall
-from tests.support.pictures import encode, noise
 
 LIMITS = PictureLimits(formats=("avif", "heic", "tiff", "jxl"))
 PARTIAL = Wanted(partial=True)

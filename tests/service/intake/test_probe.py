@@ -6,7 +6,7 @@ from service.errors import Reason, ServiceError
 from service.intake.formats import Format, sniff
 from service.intake.limits import PictureLimits
 from service.intake.probe import Header, probe
-from tests.support.pictures import encode, noise
+from tests.support.data.pictures import encode, noise
 
 
 @pytest.mark.parametrize(

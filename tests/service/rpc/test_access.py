@@ -9,8 +9,8 @@ from afterimage.client import Client, NewSource, NotFound, PermissionDenied, Ter
 from service.rpc.access import SCOPES, WORKER_CALLS
 from service.rpc.server import SERVICE_NAMES
 from service.tenancy.apikeys import Scope
-from tests.support.pictures import png
-from tests.support.server import Server, start_server
+from tests.support.data.pictures import png
+from tests.support.servers.server import Server, start_server
 
 MODULES = [
     importlib.import_module(f"afterimage.v1.{found.name}")

@@ -29,8 +29,8 @@ from afterimage.v1 import (
     search_service_pb2_grpc,
     types_pb2,
 )
-from tests.support.pictures import encode, noise, png
-from tests.support.server import Server
+from tests.support.data.pictures import encode, noise, png
+from tests.support.servers.server import Server
 
 NAN = float("nan")
 GOOD = png(1)
@@ -198,7 +198,7 @@ def test_a_bad_call_is_refused_with_its_reason(
 
 
 def test_vectors_of_one_answer_stay_within_a_message(tmp_path) -> None:
-    from tests.support.server import start_server
+    from tests.support.servers.server import start_server
     from tests.support.shared import own_encoder
 
     server = start_server(tmp_path, "--encoders-dir", str(own_encoder(tmp_path / "encoders")))
@@ -255,7 +255,7 @@ def test_a_message_over_the_limit_is_refused_by_the_transport(shop: Client) -> N
 
 
 def test_a_collection_whose_encoder_is_gone_says_so_and_still_takes_vectors(tmp_path) -> None:
-    from tests.support.server import start_server
+    from tests.support.servers.server import start_server
     from tests.support.shared import own_encoder
 
     first = start_server(tmp_path, "--encoders-dir", str(own_encoder(tmp_path / "encoders")))

@@ -9,7 +9,7 @@ import pytest
 
 from service.rpc.transport import certificates as module
 from service.rpc.transport.certificates import Certificates, TlsFiles
-from tests.support.tls import issue, make_certificates
+from tests.support.servers.tls import issue, make_certificates
 
 
 def test_whoever_connects_while_new_files_are_read_is_given_the_new_ones(

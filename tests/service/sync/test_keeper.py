@@ -18,11 +18,11 @@ from service.metrics import Metrics
 from service.sync import keeper as keeper_module
 from service.sync import ledger as ledger_module
 from service.sync import synchronisation as synchronisation_module
-from service.sync.attempts import SyncParts
 from service.sync.keeper import Keeper
 from service.sync.ledger import Ledger
 from service.sync.ledgers import Ledgers
 from service.sync.model import Run, RunState, Schedule, SourceConfig
+from service.sync.runs.lease_runner import SyncParts
 from service.sync.sync import Sync
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry

@@ -13,8 +13,8 @@ from service.sync.feeds.model import AttributeField, FeedOptions, FieldMapping, 
 from service.sync.ledger import RUNS_KEPT, Ledger
 from service.sync.model import CONFIG as CONFIG_JSON
 from service.sync.model import Plan, Run, RunState, Sample, Schedule, SourceConfig, SourceState
-from service.sync.running import LIVE
-from tests.support.files import all_bytes
+from service.sync.runs.run import LIVE
+from tests.support.data.files import all_bytes
 
 CONFIG = SourceConfig(
     "spring", "shoes", "https://shop.example/feed", schedule=Schedule("0 * * * *", "Europe/Berlin"),

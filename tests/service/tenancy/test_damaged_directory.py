@@ -16,10 +16,10 @@ from index import CollectionNotFound, DataDirectory
 from service.tenancy.masterkey import load_master_key
 from service.tenancy.mending import mend_tenants, registry_mending
 from service.tenancy.registry import TenantRegistry
-from tests.support.collections import record, vector
-from tests.support.damaged_directory import asked, asked_once, copied, make_whole, uids, wrongs
-from tests.support.data_directory import COLLECTIONS, FIRST, key_file, opened, tree
-from tests.support.files import flip_byte
+from tests.support.data.collections import record, vector
+from tests.support.data.damaged_directory import asked, asked_once, copied, make_whole, uids, wrongs
+from tests.support.data.data_directory import COLLECTIONS, FIRST, key_file, opened, tree
+from tests.support.data.files import flip_byte
 
 KINDS = {
     "registry": "registry.db",

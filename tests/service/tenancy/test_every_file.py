@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.damaged_directory import copied, make_whole, wrongs
-from tests.support.data_directory import tree
-from tests.support.files import flip_byte
+from tests.support.data.damaged_directory import copied, make_whole, wrongs
+from tests.support.data.data_directory import tree
+from tests.support.data.files import flip_byte
 from tests.support.reliability import FaultResult, told
 
 FLIPS = 2000

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from service.tenancy.mending import tenant_mendings
-from tests.support.collections import vector
-from tests.support.data_directory import Opened, key_file, opened, tree
+from tests.support.data.collections import vector
+from tests.support.data.data_directory import Opened, key_file, opened, tree
 
 GOLDEN = Path(__file__).parents[2] / "data" / "data-directory-v1" / "data"
 FIRST = {"acme": (100, {"hats": 5, "shoes": 7}), "bolt": (200, {"hats": 5})}  # first record; records of collections

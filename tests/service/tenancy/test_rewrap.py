@@ -19,7 +19,7 @@ from service.tenancy.keyring import NewKey
 from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.rewrap import finish, next_file, rewrap_with_file
-from tests.support.cuts import cut
+from tests.support.data.cuts import cut
 from tests.support.reliability import FaultResult, told
 
 

@@ -13,8 +13,8 @@ from service.tenancy.keyring import NewKey
 from service.tenancy.masterkey import MasterKey, load_master_key
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.spaces import TenantSpaces
-from tests.support.collections import SPEC, record
-from tests.support.files import all_bytes
+from tests.support.data.collections import SPEC, record
+from tests.support.data.files import all_bytes
 
 MASTER = MasterKey(bytes(range(32)))
 

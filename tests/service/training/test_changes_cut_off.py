@@ -15,8 +15,8 @@ from service.objects.sealed import SealedObjects
 from service.objects.store import ObjectStore
 from service.training.model import Example, OwnModel, State, Training, Wanted
 from service.training.store import MODELS_HOME, TrainingStore
-from tests.support.collections import KEY
-from tests.support.cuts import copy_of, cut
+from tests.support.data.collections import KEY
+from tests.support.data.cuts import copy_of, cut
 from tests.support.reliability import FaultResult, told
 
 TENANT = "a" * 32

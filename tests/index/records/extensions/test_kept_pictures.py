@@ -11,7 +11,7 @@ from index import Collection, KeptPicture, Outcome, PicturePolicy, Quota, Record
 from index.collection import pictures
 from index.records.extensions.kept_pictures import Copies, read_copies
 from index.types.errors import DigestMoved
-from tests.support.collections import SPEC, directory, vector
+from tests.support.data.collections import SPEC, directory, vector
 
 COPIES = replace(SPEC, picture_policy=PicturePolicy.ENCRYPTED_COPY)
 

@@ -20,8 +20,8 @@ from index import (
     SourceMark,
     StaleEpoch,
 )
-from tests.support import collections
-from tests.support.collections import ids, record, vector
+from tests.support.data import collections
+from tests.support.data.collections import ids, record, vector
 
 BATCH = SourceBatch(1, "feed", "run-1")
 

@@ -14,8 +14,8 @@ import pytest
 from index import Collection, RecordWrite, SearchQuery
 from index import Path as Way
 from index.vectors.ann.ann_build_job import BaseNotBuilt
-from tests.support.collections import SPEC, build_bases_at_once, directory, ids, loaded, record, vector
-from tests.support.files import flip_byte
+from tests.support.data.collections import SPEC, build_bases_at_once, directory, ids, loaded, record, vector
+from tests.support.data.files import flip_byte
 
 ROWS = 4000
 

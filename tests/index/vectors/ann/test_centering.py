@@ -9,8 +9,8 @@ import pytest
 
 from index import Collection, RecordWrite, SearchQuery
 from index.vectors.ann.centering import LEAST_GAIN, Frame, QueryMean, gain
-from tests.support import collections
-from tests.support.collections import directory, ids, loaded
+from tests.support.data import collections
+from tests.support.data.collections import directory, ids, loaded
 
 SPEC = replace(collections.SPEC, dimension=96)
 ROWS = 1500

@@ -11,7 +11,7 @@ from pyroaring import BitMap
 
 from index.vectors.fields.columns import Columns
 from index.vectors.fields.numeric_field import Numbers
-from tests.support.filters import COMPARE
+from tests.support.data.filters import COMPARE
 
 TEXTS = ("a", "ab", "b")
 lists = st.lists(st.sampled_from(TEXTS), max_size=2).map(tuple)

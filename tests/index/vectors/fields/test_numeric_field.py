@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from index.vectors.fields.numeric_field import Numbers
-from tests.support.filters import COMPARE
+from tests.support.data.filters import COMPARE
 
 numbers = st.lists(st.floats(-5, 5, width=16), max_size=300)
 

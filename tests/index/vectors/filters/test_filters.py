@@ -16,7 +16,7 @@ from index.vectors.filters.syntax import (
     filter_fields,
     parse_filter,
 )
-from tests.support.filters import COMPARE
+from tests.support.data.filters import COMPARE
 
 ROWS = [
     {"color": "red", "price": 10.0, "tags": ("new", "outlet"), "stock": True},

@@ -3,7 +3,7 @@
 import pytest
 
 from index import Collection, FilterHints, SearchQuery
-from tests.support.collections import record, vector
+from tests.support.data.collections import record, vector
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from index import Collection, CollectionSpec, InvalidInput, RecordWrite
 from index.types.model import DuplicateGroup
-from tests.support.collections import directory, loaded, record, vector
+from tests.support.data.collections import directory, loaded, record, vector
 
 WIDE = 48
 Pairs = set[tuple[str, str]]

@@ -5,7 +5,7 @@ import pytest
 
 from index import Collection, RecordWrite, SearchQuery, Vector
 from index.vectors.ann.centering import Frame
-from tests.support.collections import ids, loaded, record, vector
+from tests.support.data.collections import ids, loaded, record, vector
 
 ROWS = 1500
 

@@ -3,7 +3,7 @@ import pytest
 
 from index import Collection, SearchQuery
 from index.vectors.query.recall import ENOUGH, MOST_EFFORT
-from tests.support.collections import loaded, record, vector
+from tests.support.data.collections import loaded, record, vector
 
 
 @pytest.fixture

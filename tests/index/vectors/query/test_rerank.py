@@ -5,7 +5,7 @@ from index import Collection
 from index.vectors.query.filter_cache import Sketched
 from index.vectors.query.rerank import compared, promising
 from index.vectors.segment.view import View
-from tests.support.collections import loaded, record, vector
+from tests.support.data.collections import loaded, record, vector
 
 ROWS = 6000
 

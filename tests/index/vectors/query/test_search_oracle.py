@@ -9,7 +9,7 @@ import pytest
 
 from index import Collection, RecordWrite, SearchQuery
 from index.vectors.ann.centering import Frame
-from tests.support.collections import SPEC, directory, loaded, vector
+from tests.support.data.collections import SPEC, directory, loaded, vector
 
 ROWS, PICTURES, PRODUCTS = 360, 150, 60
 Entry = tuple[str, float]  # a record's id and its distance

@@ -1,7 +1,7 @@
 from index.types.changes import RowChange
 from index.types.model import StoredRecord
 from index.vectors.segment.rows import Rows
-from tests.support.collections import DIMENSION, vector
+from tests.support.data.collections import DIMENSION, vector
 
 
 def changes(numbers: range, **attributes: str) -> list[RowChange]:

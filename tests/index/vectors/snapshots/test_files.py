@@ -8,9 +8,9 @@ import pytest
 
 from index import Collection, DataFault, SearchQuery
 from index.vectors.snapshots.files import SnapshotFiles
-from tests.support.collections import SPEC, directory, ids, loaded, record, vector
-from tests.support.data_directory import tree
-from tests.support.files import all_bytes, flip_byte, shorten
+from tests.support.data.collections import SPEC, directory, ids, loaded, record, vector
+from tests.support.data.data_directory import tree
+from tests.support.data.files import all_bytes, flip_byte, shorten
 
 VECTORS, RECORDS = "vectors-00000.enc", "records-00000.enc"
 

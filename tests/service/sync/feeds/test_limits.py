@@ -7,10 +7,10 @@ import tracemalloc
 
 import pytest
 
-from service.sync.feeds.json_feeds import products_digest
+from service.sync.feeds.json.items import products_digest
 from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError, FeedOptions, Item, Problem
 from service.sync.feeds.reader import read_feed
-from tests.support.feeds import MadeFile
+from tests.support.data.feeds import MadeFile
 
 LINK = b"https://s.example/1.jpg"
 LONG = 24 << 20

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from service.sync.feeds.json_feeds import products_digest
+from service.sync.feeds.json.items import products_digest
 from service.sync.feeds.model import FeedError
 
 

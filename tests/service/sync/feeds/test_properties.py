@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.sync.feeds.model import Item
 from service.sync.feeds.values.prices import NotANumber, parse_price
-from tests.support.feeds import read
+from tests.support.data.feeds import read
 
 LINK = "https://s.example/1.jpg"
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters='",;|\t\n'), max_size=30)

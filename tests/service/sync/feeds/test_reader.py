@@ -12,7 +12,7 @@ import pytest
 from service.sync.feeds.inflate import inflated
 from service.sync.feeds.model import AttributeField, FeedError, FeedFormat, FeedOptions, FieldMapping, FieldType
 from service.sync.feeds.preview import preview
-from tests.support.feeds import RSS, jsonl, read, rss, table
+from tests.support.data.feeds import RSS, jsonl, read, rss, table
 
 ITEM = {
     "id": "1", "item_group_id": "g1", "title": "Shoe & sole", "price": "1,299.50 EUR", "brand": "Øre",

@@ -1,0 +1,1 @@
+"""`make bench-encoder` and `bench-own-model`: what encoders find."""

@@ -1,0 +1,1 @@
+"""`make bench-pictures` and `bench-decoding`: what serving and decoding pictures costs."""

@@ -1,0 +1,154 @@
+"""`afterimage collections`."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from afterimage.client import Client
+from service.cli.collections.migrate import exchange, migrate
+from service.cli.connection import with_client
+from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
+
+_POLICIES = ("DISCARD", "REFERENCE", "ENCRYPTED_COPY")
+collections = typer.Typer(no_args_is_help=True, help="Make, look at and delete collections.")
+
+
+@collections.command("create")
+@with_client
+def create(
+    client: Client,
+    name: str,
+    encoder: Annotated[str, typer.Option(help="Encoder id; see `afterimage encoders list`.")] = "",
+    description: Annotated[str, typer.Option(help="For people.")] = "",
+    pictures: Annotated[
+        str, typer.Option(help="What is kept of pictures: discard, reference or encrypted_copy.")
+    ] = "discard",
+    partial: Annotated[bool, typer.Option("--partial", help="Use pictures that are cut short, and say so.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Make a collection. Example: afterimage collections create shoes"""
+    policy = _policy(pictures)
+    made = client.create_collection(
+        name, encoder_id=encoder, description=description, picture_policy=policy, partial=partial
+    )
+    if json:
+        print_json(asdict(made))
+    else:
+        print(f"Collection {made.name} is made: encoder {made.encoder_id}, {made.dimension} numbers per vector.")
+
+
+@collections.command("get")
+@with_client
+def get(
+    client: Client,
+    name: str,
+    json: JsonFlag = False,
+) -> None:
+    """Show one collection. Example: afterimage collections get shoes --json"""
+    found = asdict(client.get_collection(name))
+    print_json(found) if json else print_fields(found)
+
+
+@collections.command("list")
+@with_client
+def list_(
+    client: Client,
+    json: JsonFlag = False,
+) -> None:
+    """List the collections. Example: afterimage collections list"""
+    found = list(client.collections())
+    if json:
+        print_json({"collections": [asdict(c) for c in found]})
+    else:
+        rows = [(c.name, c.record_count, c.encoder_id, c.index_time, c.description) for c in found]
+        print_table(["name", "records", "encoder", "index time", "description"], rows)
+
+
+@collections.command("update")
+@with_client
+def update(
+    client: Client,
+    name: str,
+    description: Annotated[str | None, typer.Option(help="For people.")] = None,
+    learning: Annotated[str, typer.Option(help="auto or off: order hits by what the collection learns.")] = "",
+    partial: Annotated[
+        bool | None, typer.Option("--partial/--no-partial", help="Use pictures that are cut short, and say so.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Change the description, whether the collection learns, or whether pictures that are cut short are used.
+
+    Example: afterimage collections update shoes --description "All shoes" --learning off
+    """
+    if learning not in ("", "auto", "off"):
+        raise CommandError("--learning is auto or off", code=Exit.USAGE)
+    found = client.update_collection(name, description=description, learning=learning, partial=partial)
+    print_json(asdict(found)) if json else print(f"Collection {name} is updated.")
+
+
+@collections.command("pictures")
+@with_client
+def pictures(
+    client: Client,
+    name: str,
+    policy: Annotated[str, typer.Argument(help="discard, reference or encrypted_copy.")],
+    force: Annotated[bool, typer.Option("--force", help="Delete what the policy does not allow.")] = False,
+    receipt: Annotated[Path | None, typer.Option(help="File to write the receipt to.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Change what is kept of pictures from now on; what is kept and no longer allowed is deleted, with a receipt.
+
+    The key needs the scope `admin`. Example: afterimage collections pictures shoes discard --force
+    """
+    done = client.set_picture_policy(name, _policy(policy), force=force)
+    if receipt is not None and done.receipt is not None:
+        receipt.write_text(jsonlib.dumps(asdict(done.receipt), indent=1) + "\n")
+    lost = f"{done.copies} copies and {done.urls} URLs"
+    if json:
+        print_json(asdict(done))
+    elif done.policy != _policy(policy):
+        print(f"This would delete {lost}. Nothing was done; add --force.")
+    else:
+        what = f"; {lost} are deleted" if done.receipt is not None else ""
+        print(f"Collection {name} has the policy {done.policy}, version {done.policy_version}{what}.")
+
+
+def _policy(text: str) -> str:
+    name = text.upper().replace("-", "_")
+    if name not in _POLICIES:
+        raise CommandError(f"{text!r} is not discard, reference or encrypted_copy", code=Exit.USAGE)
+    return name
+
+
+@collections.command("delete")
+@with_client
+def delete(
+    client: Client,
+    name: str,
+    force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say what would be.")] = False,
+    with_snapshots: Annotated[
+        bool, typer.Option("--with-snapshots", help="Delete its snapshots, too; else they can still be restored.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Delete a collection for good. Example: afterimage collections delete shoes --force"""
+    done = client.delete_collection(name, force=force, with_snapshots=with_snapshots)
+    what = f"{name} with {done.record_count} records"
+    if done.snapshot_count:
+        what += f"{' and' if with_snapshots else ', but not'} its {done.snapshot_count} snapshots"
+    if json:
+        told = {"name": name, "record_count": done.record_count, "snapshot_count": done.snapshot_count}
+        print_json({**told, "with_snapshots": with_snapshots, "deleted": done.deleted})
+    elif done.deleted:
+        print(f"Deleted collection {what}.")
+    else:
+        print(f"This would delete {what}. Nothing was done; add --force.")
+
+
+collections.command("migrate")(migrate)
+collections.command("exchange")(exchange)

@@ -1,0 +1,147 @@
+"""`afterimage collections migrate` and `exchange`: another encoder for a collection, without stored pictures.
+
+A second collection is filled from the feeds that the first one follows, while that serves; then the two exchange names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from afterimage.client import Client, NotFound, Run
+from service.cli.connection import with_client
+from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json
+from service.cli.syncs.sync import followed
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a collection another one has. `elsewhere`: records that no feed names, such as pictures that were
+    sent as bytes; they cannot be fetched again."""
+
+    records: int
+    fetched: int
+    failed: int
+    elsewhere: int
+
+    @property
+    def share(self) -> float:
+        """Of all records."""
+        return self.fetched / self.records if self.records else 1.0
+
+
+@with_client
+def migrate(
+    client: Client,
+    name: str,
+    to: Annotated[str, typer.Option(help="Encoder id; see `afterimage encoders list`.")],
+    into: Annotated[str, typer.Option(help="Name of the collection to fill; else NAME-ENCODER.")] = "",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what could be fetched, and how long that takes.")
+    ] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Exchange the two once enough is there.")] = False,
+    least: Annotated[float, typer.Option(help="Share of the records that must be there for --finish.")] = 0.99,
+    json: JsonFlag = False,
+) -> None:
+    """Fill a second collection, with another encoder, from the feeds that this one follows.
+
+    The old one serves meanwhile. Run it again to fetch what failed. Example: afterimage collections migrate shoes
+    --to mobilenet-v2 --finish
+    """
+    target = into or f"{name}-{to}"[:63]
+    sources = [s.said.name for s in client.list_sources() if s.said.collection == name]
+    if not sources:
+        message = f"{name} follows no feed, so that there is nothing to fetch its pictures from (afterimage sync)"
+        raise CommandError(message, reason="SOURCE_MISSING")
+    made = _target(client, name, target, to)
+    try:
+        runs = [followed(client, client.start_run(s, dry_run=True, into=target), as_json=json) for s in sources]
+        if not plan:
+            runs = [followed(client, client.start_run(s, full=True, into=target), as_json=json) for s in sources]
+        found = _coverage(client, name, target, runs)
+    finally:
+        if plan and made:
+            client.delete_collection(target, force=True)
+    if plan:
+        _show_plan(found, runs, as_json=json)
+        return
+    waits = next((r for r in runs if r.state == "awaiting_approval"), None)
+    done = finish and waits is None and found.share >= least
+    if done:
+        client.exchange_collections(name, target)
+    _report(name, target, found, done, as_json=json)
+    if waits is not None:
+        raise typer.Exit(Exit.WAITS_FOR_APPROVAL)
+    if finish and not done:
+        raise typer.Exit(Exit.SOME_RECORDS_FAILED)
+
+
+@with_client
+def exchange(client: Client, name: str, other: str, json: JsonFlag = False) -> None:
+    """Let two collections exchange their names, in one step. Example: afterimage collections exchange shoes shoes-v2"""
+    client.exchange_collections(name, other)
+    print_json({"collection": name, "other": other}) if json else print(f"{name} and {other} have exchanged names.")
+
+
+def _target(client: Client, name: str, target: str, encoder: str) -> bool:
+    """Makes the collection to fill, like the one that it will take the place of, where it is not there yet; whether it
+    was made. Raises CommandError."""
+    try:
+        found = client.get_collection(target)
+    except NotFound:
+        like = client.get_collection(name)
+        client.create_collection(
+            target,
+            encoder_id=encoder,
+            description=like.description,
+            picture_policy=like.picture_policy,
+            partial=like.partial,
+        )
+        if like.learning == "off":
+            client.update_collection(target, learning="off")
+        return True
+    if found.encoder_id != encoder:
+        raise CommandError(f"{target} exists, with encoder {found.encoder_id}; give another name by --into")
+    return False
+
+
+def _coverage(client: Client, name: str, target: str, runs: list[Run]) -> Coverage:
+    records = client.get_collection(name).record_count
+    planned = sum(r.plan.create_count + r.plan.unchanged_count + r.plan.update_picture_count for r in runs)
+    planned += sum(r.plan.update_attributes_count + r.plan.failed_before_count for r in runs)
+    failed = sum(r.failed_count + r.plan.failed_before_count for r in runs)
+    return Coverage(records, client.get_collection(target).record_count, failed, max(0, records - planned))
+
+
+def _show_plan(found: Coverage, runs: list[Run], *, as_json: bool) -> None:
+    told: dict[str, Any] = {
+        "records": found.records,
+        "can be fetched": sum(r.plan.create_count for r in runs),
+        "in no feed": found.elsewhere,
+        "estimated seconds": sum(r.plan.estimated_seconds for r in runs),
+    }
+    print_json({n.replace(" ", "_"): v for n, v in told.items()}) if as_json else print_fields(told)
+
+
+def _report(name: str, target: str, found: Coverage, done: bool, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "collection": name, "target": target, "exchanged": done, "record_count": found.records,
+                "fetched_count": found.fetched, "failed_count": found.failed, "elsewhere_count": found.elsewhere,
+            }
+        )  # fmt: skip
+        return
+    print(
+        f"{target if not done else name} has {found.fetched} of {found.records} records; {found.failed} failed, "
+        f"{found.elsewhere} are in no feed."
+    )
+    if done:
+        print(
+            f"{name} answers with the new encoder now. The way back: afterimage collections exchange {name} {target}. "
+            f"To clean up: afterimage collections delete {target} --force"
+        )
+    else:
+        print(f"To finish: afterimage collections exchange {name} {target}")

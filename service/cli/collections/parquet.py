@@ -1,0 +1,242 @@
+"""A collection as a Parquet file, a batch of rows at a time; docs/formats/collection-parquet.md has the columns."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow.parquet.encryption import create_decryption_properties, create_encryption_properties
+
+from afterimage.client import NewRecord, Record
+from service.cli.collections.attribute_values import attributes_of, id_text
+from service.cli.output import CommandError
+
+FORMAT = 1
+KEY_BYTES = 32
+CARD_KEY = b"afterimage"
+_NOT_READ = frozenset({"region", "create_time", "update_time"})
+_REGION = pa.struct([(side, pa.float32()) for side in ("left", "top", "right", "bottom")])
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row, from 1, that is no record, and why."""
+
+    number: int
+    record_id: str
+    message: str
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """What made the vectors of a file, and what it is of."""
+
+    collection: str
+    encoder_id: str
+    encoder_fingerprint: str
+    dimension: int
+    encoder_version: str = ""
+    encoder_license: str = ""
+    format: int = FORMAT
+
+
+def schema(card: EncoderCard) -> pa.Schema:
+    """The columns, with the card in the file's metadata."""
+    columns = [
+        pa.field("record_id", pa.string(), nullable=False),
+        pa.field("product_id", pa.string(), nullable=False),
+        pa.field("vector", pa.list_(pa.float32(), card.dimension), nullable=False),
+        pa.field("attributes", pa.string(), nullable=False),
+        pa.field("region", _REGION),
+        pa.field("create_time", pa.timestamp("ms", "UTC"), nullable=False),
+        pa.field("update_time", pa.timestamp("ms", "UTC"), nullable=False),
+    ]
+    return pa.schema(columns, {CARD_KEY: json.dumps(asdict(card)).encode()})
+
+
+def file_key(path: Path, *, make: bool) -> bytes:
+    """The key of an encrypted file, 32 bytes, from a file that holds it in base64; made where there is none and `make`.
+    Raises CommandError."""
+    if make and not path.exists():
+        path.touch(0o600)
+        path.write_text(base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n")
+    try:
+        key = base64.b64decode(path.read_text(), validate=False)
+    except (OSError, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise CommandError(f"{path} does not hold a key: {KEY_BYTES} bytes in base64", reason="KEY_INVALID")
+    return key
+
+
+class ParquetExport:
+    """Writes batches of records; the file has its name only once it is whole."""
+
+    def __init__(self, path: Path, card: EncoderCard, key: bytes | None = None) -> None:
+        """`key`: 32 bytes that everything in the file is encrypted with; None: it is in the clear."""
+        self._path, self._schema, self._key = path, schema(card), key
+        self._part = path.with_name(path.name + ".part")
+
+    @contextmanager
+    def open(self) -> Iterator[ParquetExport]:
+        """Raises OSError; what was written until then is removed."""
+        self._part.touch(0o600)
+        secret = create_encryption_properties(self._key) if self._key is not None else None
+        self._writer = pq.ParquetWriter(self._part, self._schema, compression="zstd", encryption_properties=secret)
+        try:
+            yield self
+            self._writer.close()
+            self._part.rename(self._path)
+        except BaseException:
+            self._writer.close()
+            self._part.unlink(missing_ok=True)
+            raise
+
+    def write(self, records: list[Record]) -> None:
+        """One batch."""
+        vectors = pa.FixedSizeListArray.from_arrays(
+            pa.Array.from_buffers(
+                pa.float32(), len(records) * self._schema.field("vector").type.list_size,
+                [None, pa.py_buffer(b"".join(r.vector for r in records))],
+            ),
+            self._schema.field("vector").type.list_size,
+        )  # fmt: skip
+        columns: list[Any] = [
+            [r.record_id for r in records],
+            [r.product_id for r in records],
+            vectors,
+            [json.dumps(dict(r.attributes), ensure_ascii=False, sort_keys=True) for r in records],
+            [asdict(r.region) if r.region else None for r in records],
+            [r.create_time for r in records],
+            [r.update_time for r in records],
+        ]
+        fields = zip(columns, self._schema, strict=True)
+        arrays = [c if isinstance(c, pa.Array) else pa.array(c, f.type) for c, f in fields]
+        self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+
+
+class ParquetImport:
+    """Reads a file of `ParquetExport`'s, or one that has its columns record_id and vector."""
+
+    def __init__(self, path: Path, key: bytes | None = None) -> None:
+        """`key`: of an encrypted file. Raises CommandError where it is not such a file, or the key does not fit."""
+        secret = create_decryption_properties(key, allow_plaintext_files=True) if key is not None else None
+        try:
+            self._file = pq.ParquetFile(path, decryption_properties=secret)
+        except pa.ArrowInvalid as error:
+            raise CommandError(f"{path} is not a Parquet file: {error}", reason="FILE_INVALID") from None
+        except OSError as error:
+            if not path.is_file():
+                raise
+            message = f"{path} is encrypted" + (": give --key-file" if key is None else ", with another key")
+            raise CommandError(message, reason="KEY_INVALID") from error
+        names = self._file.schema_arrow.names
+        if missing := {"record_id", "vector"} - set(names):
+            raise CommandError(f"{path} has no column {', '.join(sorted(missing))}", reason="FILE_INVALID")
+        self._columns = [n for n in names if n not in _NOT_READ and not n.startswith("__")]
+        self.count: int = self._file.metadata.num_rows
+
+    @property
+    def card(self) -> EncoderCard | None:
+        """What made the vectors; None where the file does not say."""
+        held = (self._file.schema_arrow.metadata or {}).get(CARD_KEY)
+        if held is None:
+            return None
+        said = json.loads(held)
+        if said.get("format") != FORMAT:
+            message = f"the file has format {said.get('format')}; this version knows {FORMAT}"
+            raise CommandError(message, reason="FILE_INVALID")
+        return EncoderCard(**said)
+
+    def records(self) -> Iterator[NewRecord | BadRow]:
+        """The records, in the file's order; a row that is none comes as why."""
+        seen: set[str] = set()
+        for number, row in enumerate(_rows(self._file, self._columns), 1):
+            if isinstance(row, str):
+                yield BadRow(number, "", row)
+                continue
+            try:
+                record = _record(row)
+            except (ValueError, TypeError, RecursionError) as error:
+                yield BadRow(number, str(row.get("record_id", ""))[:256], str(error)[:300])
+                continue
+            if record.record_id in seen:
+                yield BadRow(number, record.record_id, "an earlier row has the same record id")
+            else:
+                seen.add(record.record_id)
+                yield record
+
+
+def rows_of(path: Path) -> Iterator[dict[str, Any] | str]:
+    """The rows of any Parquet file, or why one cannot be read. Raises CommandError."""
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CommandError(f"{path} cannot be read as a Parquet file: {error}", reason="FILE_INVALID") from None
+    yield from _rows(file, file.schema_arrow.names)
+
+
+def _rows(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[dict[str, Any] | str]:
+    for batch in file.iter_batches(1000, columns=columns):
+        try:
+            yield from batch.to_pylist()
+        except (ValueError, OverflowError, pa.ArrowException):  # some value of some row: each alone
+            for number in range(batch.num_rows):
+                try:
+                    yield batch.slice(number, 1).to_pylist()[0]
+                except (ValueError, OverflowError, pa.ArrowException) as error:
+                    yield f"a value cannot be read: {type(error).__name__}"
+
+
+def _record(row: Mapping[str, Any]) -> NewRecord:
+    """A record of a row. Raises ValueError."""
+    ids = {name: _id(name, row.get(name)) for name in ("record_id", "product_id")}
+    if not ids["record_id"]:
+        raise ValueError("record_id is empty")
+    others = {n: v for n, v in row.items() if n not in ("record_id", "product_id", "vector", "attributes")}
+    return NewRecord(
+        ids["record_id"], vector=_vector(row["vector"]), product_id=ids["product_id"],
+        attributes=attributes_of({**others, **_attributes(row.get("attributes"))}),
+    )  # fmt: skip
+
+
+def _id(name: str, value: object) -> str:
+    try:
+        return id_text(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+
+
+def _vector(value: object) -> bytes:
+    if not isinstance(value, list):
+        raise ValueError("vector is missing" if value is None else "vector is not a list of numbers")
+    if any(v is None for v in value):
+        raise ValueError(f"vector has a null, at place {value.index(None)}")
+    if not all(isinstance(v, int | float | Decimal) for v in value):
+        raise ValueError("vector is not a list of numbers")
+    return np.asarray(value, "<f4").tobytes()
+
+
+def _attributes(value: object) -> Mapping[str, object]:
+    """The column `attributes`: JSON as text, a struct, or a map."""
+    if isinstance(value, bytes):
+        value = value.decode()
+    if isinstance(value, str):
+        value = json.loads(value, parse_float=Decimal) if value.strip() else None
+    if isinstance(value, list) and all(isinstance(v, tuple) and len(v) == 2 for v in value):
+        value = dict(value)  # what a map is read as
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError("attributes are not an object")
+    return value

@@ -1,0 +1,132 @@
+"""`afterimage search`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from afterimage.client import Client, Hit, Region, SearchResult, Term
+from service.cli.collections.pictures import find_files
+from service.cli.connection import with_client
+from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_hints, print_json, print_table
+
+
+@with_client
+def search(
+    client: Client,
+    collection: str,
+    picture: Annotated[Path | None, typer.Argument(help="Picture to search with; or give --id.")] = None,
+    record_id: Annotated[str, typer.Option("--id", help="Search with a stored record.")] = "",
+    k: Annotated[int, typer.Option("-k", "--k", help="Hits, or groups, to return: 1 to 1000.")] = 10,
+    offset: Annotated[int, typer.Option(help="Leave out the first hits.")] = 0,
+    filter_: Annotated[str, typer.Option("--filter", help='For example: color = "red" AND price < 50')] = "",
+    group_by: Annotated[str, typer.Option(help="product_id: one group per product.")] = "",
+    group_size: Annotated[int, typer.Option(help="Hits per group.")] = 1,
+    max_distance: Annotated[float | None, typer.Option(help="Leave out what is farther (0 to 2).")] = None,
+    min_score: Annotated[float | None, typer.Option(help="Leave out what scores lower (0 to 1).")] = None,
+    emphasis: Annotated[
+        list[str] | None, typer.Option(help="BLOCK=WEIGHT, 0 to 100; may be repeated. Blocks not named count 1.")
+    ] = None,
+    region: Annotated[str, typer.Option(help="LEFT,TOP,RIGHT,BOTTOM of the picture, each 0 to 1.")] = "",
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) of the hits.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder with the hits' pictures, named by record id, for --sheet.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Find the records nearest to a picture.
+
+    Example: afterimage search shoes query.jpg -k 5 --filter 'price < 50' --group-by product_id
+
+    Colour before shape: afterimage search shoes query.jpg --emphasis colour=4
+    """
+    if (picture is None) == (not record_id):
+        raise CommandError("give either a picture or --id", code=Exit.USAGE)
+    term = Term(record_id=record_id) if picture is None else Term(image=_read(picture), region=_region(region))
+    found = client.search(
+        collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
+        max_distance=max_distance, min_score=min_score, emphasis=_emphasis(emphasis or []),
+    )  # fmt: skip
+    hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
+    if sheet is not None:
+        write_sheet(sheet, picture, hits, pictures or (picture.parent if picture else None))
+    if json:
+        print_json(_as_json(found, hits))
+        return
+    rows = [(h.record_id, h.product_id, h.score, h.distance, format_attributes(h.attributes)) for h in hits]
+    print_table(["record", "product", "score", "distance", "attributes"], rows, empty="nothing found")
+    print(f"{len(hits)} of {found.allowed_count} in {found.total_ms:.1f} ms ({found.path})")
+    print_hints(found.filter_hints)
+
+
+def write_sheet(target: Path, query: Path | None, hits: Sequence[Hit], folder: Path | None) -> None:
+    """A contact sheet of the query and the hits; hits whose picture is not in `folder` are drawn as empty frames."""
+    from service.intake.contact_sheet import Tile, draw_sheet
+
+    by_stem = {p.stem: p for p in find_files([folder])} if folder is not None else {}
+    tiles = [Tile("query", query.read_bytes())] if query is not None else []
+    for hit in hits:
+        path = by_stem.get(hit.record_id)
+        tiles.append(Tile(f"{hit.record_id}  {hit.score:.2f}", path.read_bytes() if path else None))
+    try:
+        target.write_bytes(draw_sheet(tiles))
+    except OSError as error:
+        raise CommandError(f"--sheet {target}: {error.strerror}") from error
+
+
+def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
+    return {
+        "hits": [_hit(h) for h in hits],
+        **(
+            {"groups": [{"product_id": g.product_id, "hits": [_hit(h) for h in g.hits]} for g in found.groups]}
+            if found.groups
+            else {}
+        ),
+        "allowed_count": found.allowed_count,
+        "path": found.path,
+        "unknown_attributes": found.unknown_attributes,
+        "filter_hints": found.filter_hints,
+        "encoder_id": found.encoder_id,
+        "encoder_fingerprint": found.encoder_fingerprint,
+        "sequence": found.sequence,
+        "index_time": found.index_time,
+        "timings": {"encode_ms": found.encode_ms, "search_ms": found.search_ms, "total_ms": found.total_ms},
+    }
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    fields = asdict(hit)
+    fields.pop("vector")
+    return fields
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}", code=Exit.USAGE) from error
+
+
+def _emphasis(options: Sequence[str]) -> dict[str, float]:
+    weights = {}
+    for option in options:
+        name, _, weight = option.partition("=")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            raise CommandError(f"--emphasis {option!r}: not BLOCK=WEIGHT", code=Exit.USAGE) from None
+    return weights
+
+
+def _region(text: str) -> Region | None:
+    if not text:
+        return None
+    try:
+        left, top, right, bottom = (float(p) for p in text.split(","))
+    except ValueError:
+        raise CommandError(f"--region {text!r}: not LEFT,TOP,RIGHT,BOTTOM", code=Exit.USAGE) from None
+    return Region(left, top, right, bottom)

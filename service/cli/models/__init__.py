@@ -1,0 +1,1 @@
+"""Commands on encoders and on models of one's own."""

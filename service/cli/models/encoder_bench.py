@@ -1,0 +1,192 @@
+"""`afterimage encoders bench`, `variants`, `calibrate`: what an encoder does on this machine and on these pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import track
+
+from service.cli.output import CommandError, Exit, JsonFlag, console, print_fields, print_json, print_table
+from service.config import load_settings, process_environment
+from service.runtime.process import become_prepared
+
+if TYPE_CHECKING:
+    from service.config import Settings
+    from service.encoder.calibration import Calibration
+    from service.encoder.manifest import Manifest
+    from service.encoder.registry import EncoderRegistry
+
+DirOption = Annotated[Path | None, typer.Option(help="Your own encoders. [env: AFTERIMAGE_ENCODERS_DIR]")]
+_PRECISIONS = ("fp16", "int8")
+_BENCH_BATCHES = (1, 2, 4, 8, 16)
+
+
+def registry_of(encoders_dir: Path | None) -> tuple[Settings, EncoderRegistry]:
+    """The settings, and the encoders that they name. Raises SettingError."""
+    from service.app import encoders_of
+
+    settings = load_settings({"encoders_dir": encoders_dir}).settings
+    return settings, encoders_of(settings)
+
+
+def _run_as_a_server(encoders_dir: Path | None) -> Settings:
+    """The settings, in a process under the allocator's settings that a server has: they change the figures."""
+    settings = load_settings({"encoders_dir": encoders_dir}).settings
+    become_prepared(sys.argv[1:], process_environment(), settings.max_image_pixels)
+    return settings
+
+
+def bench(
+    encoder: Annotated[str, typer.Argument(help="Encoder id; empty means the default.")] = "",
+    encoders_dir: DirOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Measure how an encoder runs best on this machine, as the server does when it loads it.
+
+    Example: afterimage encoders bench builtin
+    """
+    _run_as_a_server(encoders_dir)
+    from service.encoder.execution import pictures_per_second, runs_at_a_time, thread_counts
+
+    settings, registry = registry_of(encoders_dir)
+    manifest = registry.manifest(encoder)
+    cores, provider, rows = settings.cores, settings.model_provider, []
+    tried = [(threads, batch) for threads in thread_counts(settings.cores, provider) for batch in _BENCH_BATCHES]
+    for threads, batch in track(tried, "Measuring", console=console(stderr=True), transient=True):
+        runs = runs_at_a_time(cores, threads, provider)
+        speed = pictures_per_second(registry.session_with(manifest, threads), batch, runs, rounds=5)
+        rows.append({"threads": threads, "runs": runs, "batch": batch, "pictures_per_second": round(speed, 1),
+                     "run_ms": round(1000 * batch * runs / speed, 1)})  # fmt: skip
+    chosen = registry.load(manifest).execution
+    if json:
+        print_json({"encoder_id": manifest.id, "provider": provider, "rows": rows, "chosen": asdict(chosen)})
+        return
+    print_table(list(rows[0]), [list(r.values()) for r in rows])
+    print(f"The server runs {manifest.id} with {chosen.threads} threads, {chosen.runs} runs at a time, "
+          f"batches of up to {chosen.batch}.")  # fmt: skip
+
+
+def variants(
+    encoder: Annotated[str, typer.Argument(help="Id of one of your own encoders.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of pictures to calibrate and measure by; 32 or more.")],
+    encoders_dir: DirOption = None,
+    precision: Annotated[list[str] | None, typer.Option(help="fp16 or int8; both where it is left out.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Keep those that help, in the encoders directory.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Make fp16 and int8 forms of an encoder, and measure what they gain and change on this machine.
+
+    Example: afterimage encoders variants clip photos/ --encoders-dir encoders --write
+    """
+    settings = _run_as_a_server(encoders_dir)
+    wanted = precision or list(_PRECISIONS)
+    if settings.encoders_dir is None or set(wanted) - set(_PRECISIONS):
+        raise CommandError(f"give --encoders-dir, and --precision {' or '.join(_PRECISIONS)}", code=Exit.USAGE)
+    rows = _measured_variants(settings, encoder, folder, wanted, write=write)
+    if json:
+        print_json({"encoder_id": encoder, "variants": rows})
+        return
+    print_table(list(rows[0]), [list(r.values()) for r in rows])
+    if not write:
+        print("Nothing is kept; --write keeps those that help.")
+
+
+def calibrate(
+    folder: Annotated[Path, typer.Argument(help="Folder of pictures, each of another thing; 50 or more.")],
+    encoder: Annotated[str, typer.Option(help="Encoder id.")] = "",
+    encoders_dir: DirOption = None,
+    write: Annotated[bool, typer.Option("--write", help="Write the score into the encoder's manifest.")] = False,
+    limit: Annotated[int, typer.Option(min=50, help="Use at most so many pictures.")] = 500,
+    json: JsonFlag = False,
+) -> None:
+    """Measure distances of unrelated pictures and of altered copies, and fit the score and the near-duplicate distance.
+
+    Example: afterimage encoders calibrate photos/ --encoder clip --encoders-dir encoders --write
+    """
+    from service.encoder.calibration import calibrate as measure
+
+    settings, registry = registry_of(encoders_dir)
+    manifest = registry.manifest(encoder)
+    pictures = _decoded(settings, folder, limit)
+    track_ = partial(track, description="Measuring", console=console(stderr=True), transient=True)
+    try:
+        found = measure(registry.session(manifest), pictures, track_)
+    except ValueError as error:
+        raise CommandError(f"{folder}: {error}", code=Exit.USAGE) from None
+    if write:
+        registry.write_score(manifest, found.score)
+    _show_calibration(found, manifest, len(pictures), written=write, as_json=json)
+
+
+def _measured_variants(
+    settings: Settings, encoder: str, folder: Path, precisions: Sequence[str], *, write: bool
+) -> list[dict[str, Any]]:
+    import shutil
+    import tempfile
+
+    from service.app import encoders_of
+    from service.encoder.execution import Hardware
+    from service.encoder.preprocess import to_tensor
+    from service.encoder.variants import build_variant, measure_variants
+
+    registry = encoders_of(settings)
+    source, spec = registry.folder(registry.manifest(encoder)), registry.manifest(encoder).input
+    tensors = [to_tensor(p, spec) for p in _decoded(settings, folder, 200)]
+    with tempfile.TemporaryDirectory() as temporary:
+        made = [source]
+        for precision in track(precisions, "Converting", console=console(stderr=True), transient=True):
+            made.append(Path(temporary) / f"{encoder}-{precision}")
+            build_variant(source, precision, tensors, made[-1])
+        try:
+            original, *others = measure_variants(made, tensors, Hardware(settings.cores, settings.model_provider))
+        except ValueError as error:
+            raise CommandError(f"{folder}: {error}", code=Exit.USAGE) from None
+        rows = [{**asdict(v), "helps": v.helps(original)} for v in (original, *others)]
+        for row, path in zip(rows[1:], made[1:], strict=True):
+            if write and row["helps"] and settings.encoders_dir:
+                shutil.copytree(path, settings.encoders_dir / path.name)
+    return [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+
+
+def _decoded(settings: Settings, folder: Path, limit: int) -> list[Any]:
+    from service.app import limits_of
+    from service.cli.collections.pictures import find_files
+    from service.errors import ServiceError
+    from service.intake.decode import decode, prepare_opencv
+
+    prepare_opencv()
+    pictures = []
+    for path in find_files([folder])[:limit]:
+        with contextlib.suppress(ServiceError, OSError):
+            pictures.append(decode(path.read_bytes(), limits_of(settings)))
+    return pictures
+
+
+def _show_calibration(found: Calibration, manifest: Manifest, pictures: int, *, written: bool, as_json: bool) -> None:
+    import numpy as np
+
+    quantiles = (0.001, 0.01, 0.5, 0.95, 0.99)
+    rows = {"unrelated pictures": found.strangers} | {f"copy: {n}": d for n, d in found.copies.items()}
+    measured = {n: [round(float(np.quantile(d, q)), 4) for q in quantiles] for n, d in rows.items()}
+    copies, strangers = found.separated
+    if as_json:
+        print_json({
+            "encoder_id": manifest.id, "pictures": pictures, "quantiles": quantiles, "distances": measured,
+            "score": found.score.model_dump(), "copies_within": copies, "strangers_within": strangers,
+            "written": written,
+        })  # fmt: skip
+        return
+    print_table(["distances", *(f"{q:.1%}" for q in quantiles)], [[n, *v] for n, v in measured.items()])
+    print_fields({
+        "midpoint": found.score.midpoint, "width": found.score.width,
+        "near_duplicate_distance": f"{found.score.near_duplicate_distance} ({copies:.1%} of the copies are within, and "
+        f"{strangers:.3%} of the unrelated)",
+    })  # fmt: skip
+    print("Written into the manifest." if written else "Not written; --write does.")

@@ -1,0 +1,256 @@
+"""`afterimage training`: having a model of one's own made."""
+
+from __future__ import annotations
+
+import csv
+import json as jsonlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from afterimage.client import Client, NewExample, Training
+from service.cli.collections.pictures import find_files
+from service.cli.connection import with_client
+from service.cli.models.models import before_and_after
+from service.cli.output import (
+    CommandError,
+    Exit,
+    JsonFlag,
+    end_failed,
+    print_fields,
+    print_json,
+    print_table,
+)
+from service.cli.progress import ProgressShown
+
+training = typer.Typer(no_args_is_help=True, help="Upload labelled pictures and have a model of your own made of them.")
+_SHOWN_FAILURES = 20
+
+
+@training.command("create")
+@with_client
+def create(
+    client: Client,
+    name: str,
+    description: Annotated[str, typer.Option(help="For people.")] = "",
+    json: JsonFlag = False,
+) -> None:
+    """Make a training set. The key needs the scope `train`. Example: afterimage training create shoes"""
+    made = client.create_training_set(name, description=description)
+    print_json(asdict(made)) if json else print(f"Training set {name} is made; add labelled pictures to it.")
+
+
+@training.command("add")
+@with_client
+def add(client: Client, name: str, source: Path, json: JsonFlag = False) -> None:
+    """Add labelled pictures: a folder with a folder for each label, or a CSV with the columns file or url, label, and
+    example_id where wanted. Pictures with one label show the same thing, or the same kind of thing.
+
+    Run again after an interruption: what is there already is unchanged.
+
+    Example: afterimage training add shoes labelled/
+    """
+    found = _examples(source)
+    outcomes: Counter[str] = Counter()
+    failures = []
+    with ProgressShown(quiet=json) as progress:
+        bar = progress.add_task("Adding", speed="", total=len(found))
+        for result in client.add_examples(name, (_read(e) for e in found)):
+            progress.advance(bar)
+            outcomes[result.outcome] += 1
+            if result.error is not None:
+                failures.append(
+                    {"example_id": result.example_id, "reason": result.error.reason, "message": result.error.message}
+                )
+    if json:
+        print_json({"outcomes": dict(outcomes), "failures": failures})
+    else:
+        print(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())) or "nothing to add")
+        if failures:
+            print_table(["example", "reason", "message"], [tuple(f.values()) for f in failures[:_SHOWN_FAILURES]])
+    if failures:
+        raise typer.Exit(Exit.SOME_RECORDS_FAILED)
+
+
+@training.command("list")
+@with_client
+def list_(client: Client, json: JsonFlag = False) -> None:
+    """List the training sets. Example: afterimage training list"""
+    found = client.list_training_sets()
+    if json:
+        print_json({"training_sets": [asdict(s) for s in found]})
+    else:
+        rows = [(s.name, s.example_count, s.label_count, s.stored_bytes, s.description) for s in found]
+        print_table(["name", "examples", "labels", "bytes", "description"], rows)
+
+
+@training.command("show")
+@with_client
+def show(client: Client, name: str, json: JsonFlag = False) -> None:
+    """Show a training set, with the examples of each label. Example: afterimage training show shoes"""
+    found = client.get_training_set(name)
+    if json:
+        print_json(asdict(found))
+    else:
+        print_fields({name: value for name, value in asdict(found).items() if name != "labels"})
+        print_table(["label", "examples"], Counter(found.labels).most_common())
+
+
+@training.command("link")
+@with_client
+def link(
+    client: Client,
+    name: str,
+    example_id: str,
+    minutes: Annotated[int, typer.Option(min=1, max=60, help="How long the link lives.")] = 10,
+    json: JsonFlag = False,
+) -> None:
+    """Print a link to an example's picture. Example: afterimage training link shoes boots/17"""
+    found = client.example_link(name, example_id, minutes=minutes)
+    print_json(asdict(found)) if json else print(found.url)
+
+
+@training.command("remove")
+@with_client
+def remove(client: Client, name: str, example_ids: list[str], json: JsonFlag = False) -> None:
+    """Delete examples with their pictures. Example: afterimage training remove shoes boots/17 boots/18"""
+    count = client.delete_examples(name, example_ids)
+    print_json({"example_count": count}) if json else print(f"{count} examples are deleted.")
+
+
+@training.command("delete")
+@with_client
+def delete(
+    client: Client,
+    name: str,
+    force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say what would be.")] = False,
+    receipt: Annotated[Path | None, typer.Option(help="File to write the receipt to.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Delete a training set with all its pictures, with a receipt. Models that were made of it stay.
+
+    Example: afterimage training delete shoes --force --receipt shoes.json
+    """
+    done = client.delete_training_set(name, force=force)
+    if receipt is not None and done.receipt is not None:
+        receipt.write_text(jsonlib.dumps(asdict(done.receipt), indent=1) + "\n")
+    if json:
+        print_json(asdict(done))
+    elif done.deleted:
+        print(f"Training set {name} with {done.example_count} pictures is deleted.")
+    else:
+        print(f"This would delete {name} with {done.example_count} pictures. Nothing was done; add --force.")
+
+
+@training.command("train")
+@with_client
+def train(
+    client: Client,
+    name: str,
+    model: Annotated[str, typer.Argument(help="Name of the model; its encoder id becomes own-NAME.")],
+    base: Annotated[str, typer.Option(help="Encoder to build on; see `afterimage encoders list`.")] = "",
+    wait: Annotated[bool, typer.Option(help="Wait until it has ended.")] = True,
+    json: JsonFlag = False,
+) -> None:
+    """Have a model made of a training set. It is published only where it is better on examples that were held out;
+    exit code 1 where it is not.
+
+    Example: afterimage training train shoes shoes-v1
+    """
+    begun = client.train_model(name, model, base_encoder_id=base)
+    if wait:
+        _wait(client, begun.training_id, as_json=json)
+    elif json:
+        print_json(asdict(begun))
+    else:
+        print(f"Training {begun.training_id} has begun; `afterimage training watch {begun.training_id}` follows it.")
+
+
+@training.command("watch")
+@with_client
+def watch(client: Client, training_id: str, json: JsonFlag = False) -> None:
+    """Follow a training until it has ended; exit code 1 where no model came of it.
+
+    Example: afterimage training watch 3f2a90c41be7d085
+    """
+    _wait(client, training_id, as_json=json)
+
+
+@training.command("trainings")
+@with_client
+def trainings(client: Client, json: JsonFlag = False) -> None:
+    """List the last trainings, the newest first. Example: afterimage training trainings"""
+    found = client.list_trainings()
+    if json:
+        print_json({"trainings": [asdict(t) for t in found]})
+    else:
+        rows = [(t.training_id, t.training_set, t.base_encoder_id, t.encoder_id, t.state, t.message) for t in found]
+        print_table(["training", "set", "base", "model", "state", "message"], rows)
+
+
+@training.command("cancel")
+@with_client
+def cancel(client: Client, training_id: str, json: JsonFlag = False) -> None:
+    """End a training. Example: afterimage training cancel 3f2a90c41be7d085"""
+    done = client.cancel_training(training_id)
+    print_json(asdict(done)) if json else print(f"Training {training_id} is {done.state}.")
+
+
+def _examples(source: Path) -> list[tuple[Path | str, str, str]]:
+    """Files or URLs, with example ids and labels."""
+    if source.is_dir():
+        files = [p for p in find_files([source]) if len(p.relative_to(source).parts) > 1]
+        return [
+            (p, str(p.relative_to(source).with_suffix("")), p.relative_to(source).parts[0]) for p in files
+        ]  # fmt: skip
+    try:
+        with source.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise CommandError(f"{source}: {error.strerror}", reason="FILE_INVALID") from None
+    if rows and ("label" not in rows[0] or not {"file", "url"} & rows[0].keys()):
+        raise CommandError(f"{source}: needs the columns file or url, and label", reason="FILE_INVALID")
+    return [_row(source, row) for row in rows]
+
+
+def _row(source: Path, row: dict[str, str]) -> tuple[Path | str, str, str]:
+    named = row.get("file") or row.get("url") or ""
+    place: Path | str = source.parent / row["file"] if row.get("file") else row.get("url") or ""
+    return place, row.get("example_id") or named.rsplit(".", 1)[0][-256:], row["label"] or ""
+
+
+def _read(example: tuple[Path | str, str, str]) -> NewExample:
+    place, example_id, label = example
+    if isinstance(place, str):
+        return NewExample(example_id, label, url=place)
+    try:
+        return NewExample(example_id, label, image=place.read_bytes())
+    except OSError as error:
+        raise CommandError(f"{place}: {error.strerror}", reason="FILE_INVALID") from None
+
+
+def _wait(client: Client, training_id: str, *, as_json: bool) -> None:
+    *_, last = _followed(client, training_id, quiet=as_json)
+    if as_json:
+        print_json(asdict(last))
+    else:
+        print(f"{last.state}: {last.message}")
+        if last.card:
+            before, after = before_and_after(last.card)
+            print(f"mAP@10 on {last.card['held_out_queries']} examples held out: {before} -> {after}")
+    if last.state != "published":
+        end_failed(CommandError(last.message, reason=f"TRAINING_{last.state.upper()}"), as_json=as_json)
+
+
+def _followed(client: Client, training_id: str, *, quiet: bool) -> Iterator[Training]:
+    with ProgressShown(quiet=quiet) as progress:
+        bar = progress.add_task("waiting", speed="", total=None)
+        for seen in client.watch_training(training_id):
+            fitting = bool(seen.total) and seen.done == seen.total
+            what = "fitting" if fitting else "encoding" if seen.state == "running" else seen.state
+            progress.update(bar, description=what, completed=seen.done, total=seen.total or None)
+            yield seen

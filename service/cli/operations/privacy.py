@@ -1,0 +1,86 @@
+"""What `afterimage doctor --privacy` looks at: each protection of pictures, and whether it holds on this machine.
+
+Runs in a process that was started like a server's, so that what it finds is what a server has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from service.app import decoders_of
+from service.cli.output import Check
+from service.config import Settings, is_loopback, split_address
+from service.encoder.decode_pool.pool import Decoders
+from service.runtime.process import dumps_forbidden, freed_memory_is_overwritten
+
+
+def privacy_checks(settings: Settings) -> list[Check]:
+    """All of them. A protection that is missing is `failed` where the server promises it, else a `warning`."""
+    return [
+        _held(
+            "freed memory is overwritten", freed_memory_is_overwritten(),
+            "glibc's perturb and tcache_count reach the process", "needs glibc; the server would run without, or not "
+            "start with strict_forgetting",
+        ),
+        _held("no core, no debugger", dumps_forbidden(), "RLIMIT_CORE 0, not dumpable", "the kernel refused"),
+        Check("model keeps no tensors", "ok", "ONNX Runtime runs without its memory arena and pattern"),
+        *_decoders(settings),
+        _swap(),
+        _core_pattern(),
+        _transport(settings),
+        _fetching(settings),
+        Check("pictures on disk", "ok", "collections discard pictures; records keep vectors and a keyed digest"),
+    ]  # fmt: skip
+
+
+def _held(name: str, holds: bool, how: str, remedy: str) -> Check:
+    return Check(name, "ok" if holds else "failed", how if holds else remedy)
+
+
+def _decoders(settings: Settings) -> list[Check]:
+    async def protections(decoders: Decoders) -> dict[str, bool]:
+        try:
+            await decoders.start()
+            return decoders.protections
+        finally:
+            await decoders.close()
+
+    found = asyncio.run(protections(decoders_of(settings.model_copy(update={"decode_processes": 1}))))
+    return [
+        Check(f"decoders: {name}", "ok" if holds else "warning", "" if holds else "this kernel does not offer it")
+        for name, holds in found.items()
+    ]
+
+
+def _swap() -> Check:
+    used = Path("/proc/swaps").read_text().splitlines()[1:] if Path("/proc/swaps").exists() else []
+    if not used:
+        return Check("swap", "ok", "none: memory is not written to a disk")
+    return Check("swap", "warning", "memory may reach a disk; turn swap off or encrypt it")
+
+
+def _core_pattern() -> Check:
+    path = Path("/proc/sys/kernel/core_pattern")
+    pattern = path.read_text().strip() if path.exists() else ""
+    if pattern.startswith("|"):
+        return Check("crash handler", "ok", "the machine has one; it gets nothing of a process that is not dumpable")
+    return Check("crash handler", "ok", "none")
+
+
+def _transport(settings: Settings) -> Check:
+    if settings.tls_cert is not None:
+        return Check("transport", "ok", "TLS" + (" with client certificates" if settings.client_ca else ""))
+    host, _ = split_address(settings.listen, "listen")
+    state = "ok" if is_loopback(host) else "failed"
+    return Check("transport", state, "in the clear, on loopback only")
+
+
+def _fetching(settings: Settings) -> Check:
+    if not settings.fetch_urls:
+        return Check("fetching", "ok", "off")
+    if settings.fetch_networks or settings.fetch_http:
+        inside = ", ".join(settings.fetch_networks) or "none"
+        http = "allowed" if settings.fetch_http else "refused"
+        return Check("fetching", "warning", f"networks that are not public: {inside}; plain http: {http}")
+    return Check("fetching", "ok", "https from public addresses only")

@@ -1,0 +1,60 @@
+"""`afterimage serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.config import load_settings, process_environment
+from service.errors import SettingError
+from service.runtime.process import become_prepared, forbid_dumps
+
+
+def serve(
+    data_dir: Annotated[Path | None, typer.Option(help="Directory of all data; made where it is missing.")] = None,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT of gRPC; port 0 takes a free one.")] = None,
+    http: Annotated[str | None, typer.Option(help="HOST:PORT of metrics and health.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Server certificate, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate, PEM.")] = None,
+    client_ca: Annotated[Path | None, typer.Option(help="CA of client certificates, PEM: mutual TLS.")] = None,
+    redis_url: Annotated[str | None, typer.Option(help="Redis to use instead of the embedded one.")] = None,
+    encoders_dir: Annotated[
+        Path | None, typer.Option(help="Directory with one folder per encoder of your own.")
+    ] = None,
+    default_encoder: Annotated[str | None, typer.Option(help="Encoder of collections that name none.")] = None,
+    master_key_file: Annotated[Path | None, typer.Option(help="File of the master key.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="json, or console for people.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+) -> None:
+    """Run the service until SIGTERM or Ctrl-C.
+
+    Example: afterimage serve --data-dir data --listen 127.0.0.1:50051 --http 127.0.0.1:50080
+    """
+    flags = dict(locals())
+    flags.pop("config")
+    loaded = load_settings(flags, config)
+    become_prepared(sys.argv[1:], process_environment(), loaded.settings.max_image_pixels)
+    forbid_dumps()
+
+    gc.disable()  # until the start is over: what is imported would be looked through again and again
+    from service import app  # only now: FAISS and OpenCV read their variables when they load
+    from service.lifecycle import Addresses
+    from service.runtime.logs import configure_logs, log_setting_warnings
+
+    configure_logs(loaded.settings.log_level, loaded.settings.log_format)
+
+    log_setting_warnings(loaded.warnings)
+
+    def announce(addresses: Addresses) -> None:
+        http_part = f", HTTP on {addresses.http}" if addresses.http else ""
+        print(f"Afterimage {app.version()} is ready: gRPC on {addresses.grpc}{http_part}", flush=True)
+
+    try:
+        asyncio.run(app.serve(loaded.settings, announce))
+    except SettingError as error:
+        raise loaded.places.added_to(error) from None

@@ -1,0 +1,284 @@
+"""`afterimage tenants`: works on a data directory, whether or not a server runs on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json as jsonlib
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
+from service.config import load_settings
+
+if TYPE_CHECKING:
+    from service.audit.chain import Details
+    from service.audit.log import OpenAct
+    from service.audit.logs import AuditLogs
+    from service.tenancy.registry import Tenant, TenantRegistry
+
+DataDirOption = Annotated[Path | None, typer.Option(help="The server's data directory. [env: AFTERIMAGE_DATA_DIR]")]
+KeyFileOption = Annotated[Path | None, typer.Option("--master-key-file", help="File of the master key.")]
+
+tenants = typer.Typer(no_args_is_help=True, help="Make, list and delete tenants.")
+
+
+@dataclass(frozen=True)
+class OperatorLog:
+    """The audit logs of tenants, for what an operator does."""
+
+    audit: AuditLogs
+
+    def add(self, uid: str, action: str, details: Details) -> None:
+        """Tells what was done."""
+        self.audit.add(uid, "operator", action, details)
+
+    def create(self, registry: TenantRegistry, name: str, region: str) -> Tenant:
+        """Makes a tenant; its log begins with the intent, which is there before the tenant is. Raises TenancyError."""
+        from service.audit.recorder import OPERATOR
+
+        details = {"name": name, "region": region}
+        begun: list[OpenAct] = []
+
+        def announce(uid: str, data_key: bytes) -> None:
+            begun.append(self.audit.of_new(uid, data_key).begin("operator", "tenant.create", details, OPERATOR))
+
+        made = registry.create_tenant(name, region, announce)
+        self.audit.of(made.uid).end(begun[0], details)
+        return made
+
+    @contextlib.contextmanager
+    def act(self, uid: str, action: str, intended: Details) -> Iterator[dict[str, str | int | bool]]:
+        """Tells what is about to be done, and what came of it: the details that the block fills in, or the reason why
+        it failed. Where the intent cannot be written the block is not entered."""
+        from service.audit.recorder import OPERATOR
+
+        log = self.audit.of(uid)
+        begun = log.begin("operator", action, intended, OPERATOR)
+        done = dict(intended)
+        try:
+            yield done
+        except BaseException:
+            log.end(begun, {}, "refused")
+            raise
+        log.end(begun, done)
+
+
+@contextlib.contextmanager
+def opened_registry(
+    data_dir: Path | None, master_key_file: Path | None, *, create: bool = False
+) -> Iterator[tuple[TenantRegistry, OperatorLog]]:
+    """The registry of a data directory, and the tenants' audit logs. `create` makes the directory where it is new;
+    nothing else does. Raises SettingError where there is none."""
+    from index import DataDirectory
+    from service.app import open_registry
+    from service.audit.logs import AuditLogs
+
+    settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
+    registry = open_registry(settings, create=create)
+    audit = AuditLogs(DataDirectory(settings.data_dir), registry)
+    try:
+        yield registry, OperatorLog(audit)
+    finally:
+        audit.close()
+        registry.close()
+
+
+@tenants.command("create")
+def create_tenant(
+    name: str,
+    region: Annotated[str | None, typer.Option(help="Bind it to this region; else to that of the server.")] = None,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make a tenant; servers of another region refuse it. Example: afterimage tenants create acme --region eu-1"""
+    from service.app import region_of
+
+    settings = load_settings({"data_dir": data_dir, "region": region}).settings
+    bound_to = region_of(settings) if region is None else region
+    with opened_registry(data_dir, master_key_file, create=True) as (registry, log):
+        tenant = log.create(registry, name, bound_to)
+    if json:
+        print_json({"name": tenant.name, "uid": tenant.uid, "region": tenant.region})
+    else:
+        print(f"Tenant {tenant.name} is made. Next: afterimage keys create {tenant.name} --scopes search,insert,delete")
+
+
+@tenants.command("list")
+def list_tenants(data_dir: DataDirOption = None, master_key_file: KeyFileOption = None, json: JsonFlag = False) -> None:
+    """List the tenants. Example: afterimage tenants list --data-dir data --json"""
+    with opened_registry(data_dir, master_key_file) as (registry, _):
+        found = registry.tenants()
+    if json:
+        print_json({"tenants": [asdict(t) for t in found]})
+    else:
+        rows = [(t.name, t.uid, at(t.created_ms), t.region or "any") for t in found]
+        print_table(["name", "uid", "created", "region"], rows)
+
+
+@tenants.command("fetch-hosts")
+def fetch_hosts(
+    name: str,
+    hosts: Annotated[list[str] | None, typer.Argument(help="shop.example, or *.shop.example for all below.")] = None,
+    any_host: Annotated[bool, typer.Option("--any", help="Any public host again.")] = False,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Say from which hosts pictures of a tenant may be fetched, or show it.
+
+    Example: afterimage tenants fetch-hosts acme cdn.acme.example "*.acme.example"
+    """
+    from service.intake.download.urls import check_host_pattern
+
+    if hosts and any_host:
+        raise CommandError("give hosts or --any, not both", code=Exit.USAGE)
+    try:
+        wanted = [check_host_pattern(h) for h in hosts or []]
+    except ValueError as error:
+        raise CommandError(str(error), code=Exit.USAGE) from None
+    with opened_registry(data_dir, master_key_file) as (registry, log):
+        if wanted or any_host:
+            told: Details = {"hosts": len(wanted), "any": any_host}
+            with log.act(registry.tenant(name).uid, "tenant.fetch_hosts", told):
+                registry.set_fetch_hosts(name, None if any_host else wanted)
+        found = registry.fetch_hosts(registry.tenant(name).uid)
+    shown = None if found is None else sorted(found)
+    if json:
+        print_json({"name": name, "fetch_hosts": shown})
+    else:
+        print(f"Pictures of {name} are fetched from " + ("any public host" if shown is None else ", ".join(shown)))
+
+
+@tenants.command("limits")
+def limits(
+    name: str,
+    records: Annotated[int | None, typer.Option(min=0, help="Records over all collections.")] = None,
+    size: Annotated[int | None, typer.Option("--bytes", min=0, help="Bytes of vectors, ids and attributes.")] = None,
+    collections: Annotated[int | None, typer.Option(min=0, help="Collections.")] = None,
+    pictures: Annotated[int | None, typer.Option("--pictures-per-day", min=0, help="Encoded, from 00:00 UTC.")] = None,
+    runs: Annotated[int | None, typer.Option(min=0, help="Catalogue syncs at a time.")] = None,
+    requests: Annotated[
+        float | None, typer.Option("--requests-per-second", min=0, help="Calls of all keys, and as many at once.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Limit what a tenant may store and ask for, or show the limits. 0 takes one away; what is not given stays.
+
+    They hold from the next call on; rates and pictures over all servers that share a Redis.
+    Example: afterimage tenants limits acme --records 100000 --pictures-per-day 5000
+    """
+    given: dict[str, Any] = {
+        "records": records, "bytes": size, "collections": collections, "pictures_per_day": pictures, "runs": runs,
+        "requests_per_s": requests,
+    }  # fmt: skip
+    with opened_registry(data_dir, master_key_file) as (registry, log):
+        uid = registry.tenant(name).uid
+        wanted = replace(registry.limits.of(uid), **{n: v for n, v in given.items() if v is not None})
+        if wanted != registry.limits.of(uid):
+            with log.act(uid, "tenant.limits", {n: str(v) for n, v in asdict(wanted).items()}):
+                registry.limits.set(uid, wanted)
+    if json:
+        print_json({"name": name, **asdict(wanted)})
+    else:
+        print_table(
+            ["limit", "value"], [(n.replace("_", " "), f"{v:,}" if v else "none") for n, v in asdict(wanted).items()]
+        )
+
+
+@tenants.command("export-key")
+def export_key(
+    name: str,
+    file: Annotated[Path, typer.Argument(help="File to write.")],
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Write a tenant's wrapped key, with which another machine can take over its snapshots.
+
+    Whoever has this file and the master key can read every copy of the tenant's data, even after the tenant is deleted
+    here: delete it after use. Example: afterimage tenants export-key acme acme.key
+    """
+    from service.tenancy.masterkey import exported_key
+
+    with opened_registry(data_dir, master_key_file) as (registry, log):
+        tenant = registry.tenant(name)
+        content = exported_key(tenant.uid, registry.wrapped_key(tenant.uid), tenant.region)
+        log.add(tenant.uid, "tenant.export_key", {})  # before it is handed out
+    file.touch(0o600)
+    file.write_text(content)
+    print_json({"name": name, "file": str(file)}) if json else print(f"The wrapped key of {name} is in {file}.")
+
+
+@tenants.command("delete")
+def delete_tenant(
+    name: str,
+    data_dir: DataDirOption = None,
+    master_key_file: KeyFileOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Do not ask, not even at a terminal.")] = False,
+    receipt: Annotated[Path | None, typer.Option(help="File to write a signed receipt to.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Destroy a tenant's key and files, for good; at a terminal it asks for the name first.
+
+    Copies and backups cannot be read any more, wherever they are.
+    Example: afterimage tenants delete acme --data-dir data --receipt acme.json
+    """
+    with opened_registry(data_dir, master_key_file) as (registry, _):
+        tenant = registry.tenant(name)
+        if sys.stdin.isatty() and not force:
+            typed = typer.prompt(f"This destroys the key of tenant {name} and all its data. Type its name to go on")
+            if typed != name:
+                raise CommandError("nothing was deleted", code=Exit.USAGE)
+        registry.delete_tenant(name)
+        files_removed = _remove_files(data_dir, master_key_file, registry)
+        certified = _certified(registry, tenant.uid)
+    if receipt is not None:
+        receipt.write_text(jsonlib.dumps(certified, indent=1) + "\n")
+    if json:
+        print_json(
+            {"name": name, "uid": tenant.uid, "deleted": True, "files_removed": files_removed, "receipt": certified}
+        )
+    else:
+        files = "its files are removed" if files_removed else "the running server removes its files within seconds"
+        print(f"The key of tenant {name} is destroyed; {files}.")
+
+
+def _certified(registry: TenantRegistry, uid: str) -> dict[str, object]:
+    from service.audit.chain import Signer
+    from service.audit.logs import SIGNING_KEY
+    from service.erasure.receipts import Erased, certify
+    from service.tenancy.database import now_ms
+
+    return asdict(certify(Erased(uid, "tenant", "", 0, now_ms()), Signer(registry.secret(SIGNING_KEY))))
+
+
+def _remove_files(data_dir: Path | None, master_key_file: Path | None, registry: TenantRegistry) -> bool:
+    """Removes deleted tenants' files where no server runs; a running server does it by itself."""
+    from index import DataDirectory, DirectoryLock, DirectoryLocked
+    from service.tenancy.spaces import TenantSpaces
+
+    data = DataDirectory(load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings.data_dir)
+    lock = DirectoryLock(data.lock)
+    try:
+        lock.acquire()
+    except DirectoryLocked:
+        return False
+    try:
+        TenantSpaces(data, registry).remove_deleted()
+    finally:
+        lock.release()
+    return True
+
+
+def at(milliseconds: int) -> datetime:
+    """A time as it is shown."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

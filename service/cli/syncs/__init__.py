@@ -1,0 +1,1 @@
+"""Commands on catalogue syncs: sources, previews, runs."""

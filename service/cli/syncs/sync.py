@@ -1,0 +1,282 @@
+"""`afterimage sync`: keep collections in step with catalogue feeds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from afterimage.client import Client, Run
+from service.cli.connection import with_client
+from service.cli.output import CommandError, Exit, JsonFlag, end_failed, print_fields, print_json, print_table
+from service.cli.progress import ProgressShown, working
+from service.cli.syncs.preview import show_preview
+from service.cli.syncs.sources import (
+    AuthorizationOption,
+    DelimiterOption,
+    EncodingOption,
+    FormatOption,
+    MapOption,
+    options_of,
+    secret_of,
+    sources,
+)
+
+sync = typer.Typer(no_args_is_help=True, help="Keep collections in step with catalogue feeds.")
+sync.add_typer(sources, name="sources")
+
+WaitFlag = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run to its end.")]
+_COUNTED = (
+    "create",
+    "update_picture",
+    "update_attributes",
+    "check_picture",
+    "unchanged",
+    "delete",
+    "kept",
+    "failed_before",
+)
+
+
+@sync.command("preview")
+@with_client
+def preview(
+    client: Client,
+    url: str,
+    format_: FormatOption = "",
+    encoding: EncodingOption = "",
+    delimiter: DelimiterOption = "",
+    mapping: MapOption = None,
+    authorization_file: AuthorizationOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show how a feed is understood: each column, the first items, and what is left out and why.
+
+    Example: afterimage sync preview https://shop.example/feed.csv --map id=sku --map picture=photo
+    """
+    options = options_of(format_, encoding, delimiter, mapping)
+    with working("fetching"):
+        seen = client.preview_feed(url, options, authorization=secret_of(authorization_file))
+    if json:
+        print_json(asdict(seen))
+        return
+    show_preview(seen)
+
+
+@sync.command("plan")
+@with_client
+def plan(client: Client, source: str, json: JsonFlag = False) -> None:
+    """Show what a run would do, without doing it. Example: afterimage sync plan spring"""
+    run = followed(client, client.start_run(source, dry_run=True), as_json=json)
+    if not json and run.state == "planned":
+        _show_plan(run)
+    _report(run, as_json=json)
+
+
+@sync.command("start")
+@with_client
+def start(
+    client: Client,
+    source: str,
+    full: Annotated[bool, typer.Option("--full", help="Compare although the feed has not changed.")] = False,
+    wait: WaitFlag = True,
+    json: JsonFlag = False,
+) -> None:
+    """Bring a collection in step with its feed now. Example: afterimage sync start spring"""
+    run = client.start_run(source, full=full)
+    if wait:
+        run = followed(client, run, as_json=json)
+    _report(run, as_json=json)
+
+
+@sync.command("watch")
+@with_client
+def watch(client: Client, run_id: str, json: JsonFlag = False) -> None:
+    """Follow a run to its end; with --json, a line for each change. Example: afterimage sync watch 4f0c..."""
+    _report(followed(client, client.get_run(run_id), as_json=json, lines=json), as_json=json)
+
+
+@sync.command("show")
+@with_client
+def show(client: Client, run_id: str, json: JsonFlag = False) -> None:
+    """Show a run and its plan. Example: afterimage sync show 4f0c..."""
+    run = client.get_run(run_id)
+    if json:
+        print_json(asdict(run))
+        return
+    _show_plan(run)
+    _show_end(run)
+
+
+@sync.command("approve")
+@with_client
+def approve(
+    client: Client,
+    run_id: str,
+    plan_digest: Annotated[str, typer.Argument(help="Of the plan that you looked at (afterimage sync show).")],
+    wait: WaitFlag = True,
+    json: JsonFlag = False,
+) -> None:
+    """Let a run apply the plan that you looked at. Example: afterimage sync approve 4f0c... 91ab..."""
+    run = client.approve_run(run_id, plan_digest)
+    if wait:
+        run = followed(client, run, as_json=json)
+    _report(run, as_json=json)
+
+
+@sync.command("cancel")
+@with_client
+def cancel(client: Client, run_id: str, json: JsonFlag = False) -> None:
+    """End a run; what it has stored stays. Example: afterimage sync cancel 4f0c..."""
+    run = client.cancel_run(run_id)
+    if not run.ended:
+        run = followed(client, run, as_json=json)
+    print_json(asdict(run)) if json else _show_end(run)
+
+
+@sync.command("undo")
+@with_client
+def undo(client: Client, run_id: str, json: JsonFlag = False) -> None:
+    """Bring back what a run deleted, within seven days. Example: afterimage sync undo 4f0c..."""
+    with working("bringing back"):
+        count = client.undo_deletions(run_id)
+    print_json({"run_id": run_id, "record_count": count}) if json else print(f"{count} records are back.")
+
+
+@sync.command("runs")
+@with_client
+def runs(
+    client: Client,
+    source: Annotated[str, typer.Argument(help="Only of this source.")] = "",
+    json: JsonFlag = False,
+) -> None:
+    """List runs, the newest first. Example: afterimage sync runs spring"""
+    found = client.list_runs(source)
+    if json:
+        print_json({"runs": [asdict(r) for r in found]})
+        return
+    rows = [
+        (r.run_id, r.collection, r.state, r.create_time, r.created_count, r.updated_count, r.deleted_count,
+         r.failed_count, r.message)
+        for r in found
+    ]  # fmt: skip
+    print_table(["run", "collection", "state", "asked for", "created", "updated", "deleted", "failed", ""], rows)
+
+
+@sync.command("failures")
+@with_client
+def failures(client: Client, source: str, json: JsonFlag = False) -> None:
+    """List records that could not be brought in step; with --json, a line for each.
+
+    Example: afterimage sync failures spring
+    """
+    token, rows = "", []
+    while True:
+        page, token = client.list_failures_page(source, token, 1000)
+        for failure in page:
+            if json:
+                print_json(asdict(failure))
+        rows += page
+        if not token:
+            break
+    if not json:
+        cells = [(f.record_id, f.line, f.reason, f.message, f.tries, f.last_time, f.lasting) for f in rows]
+        print_table(["record", "line", "reason", "message", "tries", "last", "lasting"], cells)
+
+
+@sync.command("retry")
+@with_client
+def retry(
+    client: Client,
+    source: str,
+    record_id: Annotated[list[str] | None, typer.Option(help="Only this record; may be repeated.")] = None,
+    wait: WaitFlag = True,
+    json: JsonFlag = False,
+) -> None:
+    """Try failed records again. Example: afterimage sync retry spring --record-id 1042"""
+    _, run = client.retry_failures(source, record_id or ())
+    if wait:
+        run = followed(client, run, as_json=json)
+    _report(run, as_json=json)
+
+
+def followed(client: Client, run: Run, *, as_json: bool, lines: bool = False) -> Run:
+    """The run at its end, or where it waits; a bar shows how far it is."""
+    with ProgressShown(quiet=as_json) as bar:
+        task = bar.add_task("queued", total=None, speed="")
+        for seen in client.watch_run(run.run_id):
+            run = seen
+            if lines:
+                print_json(asdict(seen))
+            progress = seen.progress
+            if progress is None:
+                bar.update(task, description=seen.state)
+            elif progress.total_count:
+                speed = f"{progress.per_second:.1f}/s" if progress.per_second else ""
+                bar.update(
+                    task, description=seen.state, completed=progress.done_count, total=progress.total_count, speed=speed
+                )
+            else:
+                bar.update(task, description=seen.state, completed=progress.items_read)
+    return run
+
+
+def _report(run: Run, *, as_json: bool) -> None:
+    """Says how a run ended, in words and in the exit code."""
+    if as_json:
+        print_json(asdict(run))
+    elif run.state != "planned" and (run.succeeded or not run.ended):
+        _show_end(run)
+    if run.state == "succeeded_with_errors":
+        raise typer.Exit(Exit.SOME_RECORDS_FAILED)
+    if run.state == "awaiting_approval":
+        if not as_json:
+            _show_plan(run)
+            print(f"Approve it with: afterimage sync approve {run.run_id} {run.plan.digest}")
+        raise typer.Exit(Exit.WAITS_FOR_APPROVAL)
+    if run.ended and not run.succeeded:
+        done = f" ({counts})" if (counts := _counts(run)) else ""
+        message = f"run {run.run_id} {run.state}{f': {run.message}' if run.message else ''}{done}"
+        end_failed(CommandError(message, reason=run.reason or run.state.upper()), as_json=as_json)
+
+
+def _show_end(run: Run) -> None:
+    print(_sentence(run))
+    for note in run.notes:
+        print(f"note: {note.picture_count} of the pictures with {note.reason}: {note.message}")
+
+
+def _sentence(run: Run) -> str:
+    """What became of a run. Only one that succeeded can have had nothing to do; why one waits is in its plan."""
+    what = _counts(run) or ("nothing to do" if run.state == "succeeded" else "")
+    why = f" ({run.message})" if run.message and run.state != "awaiting_approval" else ""
+    return f"Run {run.run_id} {run.state.replace('_', ' ')}{why}{f': {what}' if what else ''}."
+
+
+def _counts(run: Run) -> str:
+    return ", ".join(
+        f"{count} {name}"
+        for name, count in (
+            ("created", run.created_count), ("updated", run.updated_count), ("unchanged", run.unchanged_count),
+            ("deleted", run.deleted_count), ("failed", run.failed_count),
+        )
+        if count
+    )  # fmt: skip
+
+
+def _show_plan(run: Run) -> None:
+    plan: Any = run.plan
+    counts: dict[str, object] = {n: c for n in _COUNTED if (c := getattr(plan, f"{n}_count"))}
+    print_fields(
+        {
+            "items in the feed": plan.item_count, "cannot be used": plan.problem_count,
+            "said twice": plan.duplicate_count, **counts, "estimated seconds": plan.estimated_seconds,
+        }
+    )  # fmt: skip
+    if plan.samples:
+        print_table(["action", "record", "line"], [(s.action, s.record_id, s.line or "") for s in plan.samples])
+    if plan.problems:
+        print_table(["line", "id", "cannot be used"], [(p.line, p.item_id, p.message) for p in plan.problems[:20]])
+    for concern in plan.concerns:
+        print(f"Beyond a limit: {concern}")

@@ -1,0 +1,78 @@
+"""A record's picture, encoded only where it is another one than the collection knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from index import Collection, KeptPicture, Origin, PicturePolicy, RecordWrite
+from service.engine.engine import Engine
+from service.engine.faults import translated_errors
+from service.engine.picture_encoding import Look, Looking, LookingHere, Viewer
+from service.engine.pictures import PictureSource
+from service.intake.download.fetch import Validators
+from service.intake.notes import Note
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the collection holds of some records: content digests, origins, and what is kept of their pictures, by
+    record id."""
+
+    digests: Mapping[str, bytes] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    kept: Mapping[str, KeptPicture] = field(default_factory=dict)
+
+
+class Renewed(NamedTuple):
+    """A write, and what there is to say about its picture."""
+
+    write: RecordWrite
+    notes: tuple[Note, ...] = ()
+
+
+class Renewal:
+    """For any tenant. `looking`: who looks at the pictures; this process unless said otherwise."""
+
+    def __init__(self, engine: Engine, looking: Looking | None = None) -> None:
+        self._engine = engine
+        self._looking = looking or LookingHere(engine.sources, engine.pictures, engine.workers)
+
+    async def known(self, collection: Collection, ids: Sequence[str], fetched: Sequence[str]) -> Known:
+        """What is stored of records by id; origins of those whose picture is to be fetched. Raises ServiceError."""
+        read = self._engine.workers.read
+        with translated_errors():
+            return Known(
+                await read(collection.digests, ids) if ids else {},
+                await read(collection.origins, fetched) if fetched else {},
+                await read(collection.pictures.of, ids) if ids and _copies(collection) else {},
+            )
+
+    async def with_picture(
+        self, tenant: str, collection: Collection, write: RecordWrite, picture: PictureSource, known: Known
+    ) -> Renewed:
+        """The write with its picture's digest and origin, and its vector where that is not stored already. Raises
+        ServiceError."""
+        picture = replace(picture, partial=collection.spec.partial)
+        stored, origin = known.digests.get(write.record_id), known.origins.get(write.record_id)
+        digests, url_digest = collection.picture_digests, b""
+        validators, copy_missing = Validators(), _copies(collection) and write.record_id not in known.kept
+        if picture.image is None and picture.url:
+            url_digest = digests.of_url(picture.url, picture.region)
+            if stored and origin is not None and origin.url_digest == url_digest and not copy_missing:
+                validators = Validators(origin.etag, origin.last_modified)
+        viewer = Viewer(tenant, self._engine.encoder_of(collection), digests, _copies(collection))
+        seen = await self._looking.look(viewer, Look(picture, stored, validators))
+        write = replace(write, region=picture.region, digest=seen.digest, vector=seen.vector)
+        if seen.picture is not None and (copy_missing or seen.vector is not None):
+            write = replace(write, kept=await self._engine.keeping.keep(tenant, collection, seen.picture))
+        elif picture.url and collection.spec.picture_policy is PicturePolicy.REFERENCE:
+            write = replace(write, kept=KeptPicture(url=picture.url))
+        if seen.validators is not None:
+            write = replace(write, origin=Origin(url_digest, seen.validators.etag, seen.validators.last_modified))
+        return Renewed(write, seen.notes)
+
+
+def _copies(collection: Collection) -> bool:
+    return collection.spec.picture_policy is PicturePolicy.ENCRYPTED_COPY

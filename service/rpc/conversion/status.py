@@ -1,0 +1,78 @@
+"""The one place where a ServiceError becomes a gRPC status or a record's error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2, status_pb2
+
+from afterimage.v1 import types_pb2
+from service.errors import Code, Reason, ServiceError
+from service.runtime.call_facts import place_in_log
+
+DOMAIN = "afterimage"
+DETAILS_KEY = "grpc-status-details-bin"
+REQUEST_ID_KEY = "x-request-id"
+_QUOTA_SUBJECTS = {Reason.OVERLOADED: "server", Reason.QUOTA_EXCEEDED: "tenant", Reason.RATE_EXCEEDED: "tenant"}
+_GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def grpc_code(code: Code) -> grpc.StatusCode:
+    """grpc's own name for a code."""
+    return _GRPC_CODES[int(code)]
+
+
+def to_status(error: ServiceError, request_id: str) -> status_pb2.Status:
+    """google.rpc.Status with ErrorInfo and, where they apply, BadRequest, RetryInfo and QuotaFailure (AIP-193)."""
+    info = error_details_pb2.ErrorInfo(reason=error.reason.name, domain=DOMAIN, metadata={"request_id": request_id})
+    details: list[Any] = [info]
+    if error.reason.code is Code.INVALID_ARGUMENT:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if error.retry_delay_s is not None:
+        delay = Duration()
+        delay.FromMilliseconds(int(error.retry_delay_s * 1000))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    if error.reason in _QUOTA_SUBJECTS:
+        subject = _QUOTA_SUBJECTS[error.reason]
+        violation_ = error_details_pb2.QuotaFailure.Violation(subject=subject, description=error.message)
+        details.append(error_details_pb2.QuotaFailure(violations=[violation_]))
+    status = status_pb2.Status(code=int(error.reason.code), message=error.message)
+    for detail in details:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def set_status(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError, request_id: str) -> None:
+    """Makes the call end with the error once its handler returns.
+
+    Not `context.abort`: the exception that it raises stays in a cycle with the frames of the call, and so keeps the
+    request, and a picture in it, until the garbage collector comes by.
+    """
+    trailing = (
+        (DETAILS_KEY, to_status(error, request_id).SerializeToString()),
+        (REQUEST_ID_KEY, request_id),
+    )
+    context.set_trailing_metadata(trailing)
+    context.set_code(grpc_code(error.reason.code))
+    context.set_details(error.message)
+
+
+def to_record_error(error: ServiceError) -> types_pb2.RecordError:
+    """The error of one record of a batch. A fault of the server's says where its log has it: a record's error has no
+    field for the request id."""
+    message, place = error.message, place_in_log()
+    if error.reason.code is Code.INTERNAL and place not in message:
+        message = f"{message}; the server's log has it {place}"
+    return types_pb2.RecordError(
+        code=int(error.reason.code),
+        reason=error.reason.name,
+        message=message,
+        field=error.field,
+        retry_delay_ms=int((error.retry_delay_s or 0) * 1000),
+    )

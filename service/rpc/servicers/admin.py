@@ -1,0 +1,129 @@
+"""AdminService."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import grpc
+
+from afterimage.v1 import admin_service_pb2 as pb
+from afterimage.v1 import admin_service_pb2_grpc as pb_grpc
+from index import KeptSnapshot
+from service.engine.engine import Engine
+from service.engine.faults import translated_errors
+from service.rpc.conversion.values import timestamp
+from service.rpc.guard import principal
+from service.sync.synchronisation import Synchronisation
+
+Context = grpc.aio.ServicerContext[Any, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AdminServicer(pb_grpc.AdminServiceServicer):
+    """Documented in admin_service.proto."""
+
+    def __init__(self, engine: Engine, sync: Synchronisation) -> None:
+        self._engine, self._sync = engine, sync
+
+    async def CreateSnapshot(self, request: pb.CreateSnapshotRequest, context: Context) -> pb.CreateSnapshotResponse:
+        """Copies a collection as it is now."""
+        collection = await self._engine.collection(principal(), request.collection)
+        made = await self._run(collection.keep_snapshot)
+        return pb.CreateSnapshotResponse(snapshot=_to_message(made))
+
+    async def ListSnapshots(self, request: pb.ListSnapshotsRequest, context: Context) -> pb.ListSnapshotsResponse:
+        """The snapshots of a collection."""
+        directory = await self._engine.directory(principal())
+        found = await self._run(lambda: directory.kept(request.collection).list())
+        return pb.ListSnapshotsResponse(snapshots=[_to_message(s) for s in found])
+
+    async def RestoreSnapshot(self, request: pb.RestoreSnapshotRequest, context: Context) -> pb.RestoreSnapshotResponse:
+        """Makes a collection of a snapshot."""
+        directory = await self._engine.directory(principal())
+        target = request.target or request.collection
+        made = await self._run(
+            directory.restore, request.collection, request.snapshot_id, target, replacing=request.replace
+        )
+        stats = await self._run(made.stats)
+        return pb.RestoreSnapshotResponse(collection=made.spec.name, record_count=stats.records)
+
+    async def VerifySnapshot(self, request: pb.VerifySnapshotRequest, context: Context) -> pb.VerifySnapshotResponse:
+        """What is wrong with a snapshot."""
+        directory = await self._engine.directory(principal())
+        problems = await self._run(lambda: list(directory.kept(request.collection).problems(request.snapshot_id)))
+        return pb.VerifySnapshotResponse(problems=problems)
+
+    async def DeleteSnapshot(self, request: pb.DeleteSnapshotRequest, context: Context) -> pb.DeleteSnapshotResponse:
+        """Deletes a snapshot."""
+        directory = await self._engine.directory(principal())
+        await self._run(lambda: directory.kept(request.collection).delete(request.snapshot_id))
+        return pb.DeleteSnapshotResponse()
+
+    async def GetIndexStats(self, request: pb.GetIndexStatsRequest, context: Context) -> pb.GetIndexStatsResponse:
+        """What the index of a collection consists of."""
+        collection = await self._engine.collection(principal(), request.collection)
+        stats = await self._run(collection.loaded_stats)
+        return pb.GetIndexStatsResponse(
+            record_count=stats.records,
+            tombstone_count=stats.tombstones,
+            base_rows=stats.base_rows,
+            memory_bytes=stats.memory_bytes,
+            sequence=stats.sequence,
+            saved_sequence=stats.snapshot_sequence,
+            recall=stats.recall,
+            recall_sample=stats.recall_sample,
+            search_effort=stats.search_effort,
+            learning_gain=stats.learning_gain,
+            learned=stats.learned,
+        )
+
+    async def RebuildIndex(self, request: pb.RebuildIndexRequest, context: Context) -> pb.RebuildIndexResponse:
+        """Builds the index anew."""
+        collection = await self._engine.collection(principal(), request.collection)
+        built = await self._run(collection.build_base, anew=True)
+        return pb.RebuildIndexResponse(built=built)
+
+    async def VerifyIndex(self, request: pb.VerifyIndexRequest, context: Context) -> pb.VerifyIndexResponse:
+        """What is wrong with a collection."""
+        collection = await self._engine.collection(principal(), request.collection)
+        problems = await self._run(lambda: list(collection.problems()))
+        return pb.VerifyIndexResponse(problems=problems)
+
+    async def ExchangeCollections(
+        self, request: pb.ExchangeCollectionsRequest, context: Context
+    ) -> pb.ExchangeCollectionsResponse:
+        """Gives two collections each other's name."""
+        await self._sync.exchange(principal(), request.collection, request.other)
+        return pb.ExchangeCollectionsResponse()
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        """What the tenant stores and may store."""
+        directory = await self._engine.directory(principal())
+        caller, used = principal(), await self._run(directory.allowance.used)
+        limits = await self._run(self._engine.spaces.limits, caller.tenant_uid)
+        today = await self._engine.allowances.pictures_today(caller.tenant_uid)
+        return pb.GetUsageResponse(
+            record_count=used.records, stored_bytes=used.bytes, collection_count=directory.collection_count,
+            pictures_today=today, max_records=limits.records, max_stored_bytes=limits.bytes,
+            max_collections=limits.collections, max_pictures_per_day=limits.pictures_per_day, max_runs=limits.runs,
+            max_requests_per_second=limits.requests_per_s, key_max_requests_per_second=caller.key_requests_per_s,
+        )  # fmt: skip
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with translated_errors():
+            return await self._engine.workers.upkeep(function, *args, **kwargs)
+
+
+def _to_message(snapshot: KeptSnapshot) -> pb.Snapshot:
+    return pb.Snapshot(
+        snapshot_id=snapshot.snapshot_id,
+        collection=snapshot.spec.name,
+        create_time=timestamp(snapshot.created_ms),
+        sequence=snapshot.sequence,
+        record_count=snapshot.records,
+        size_bytes=snapshot.bytes,
+        encoder_id=snapshot.spec.encoder_id,
+        encoder_fingerprint=snapshot.spec.encoder_fingerprint,
+    )

@@ -1,0 +1,129 @@
+"""WorkerService: the server's side of `afterimage worker`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from afterimage.v1 import worker_service_pb2 as pb
+from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
+from service.coordination.run_board import RunRef
+from service.engine.picture_encoding import Seen
+from service.errors import Reason, ServiceError
+from service.intake.download.fetch import Validators
+from service.intake.notes import Note
+from service.rpc.conversion.values import from_vector, invalid, to_vector
+from service.runtime.background import end_task
+from service.sync.runs.remote_workers import Asked, Introduction, Taken, WorkElsewhere, WorkerElsewhere
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class WorkerServicer(pb_grpc.WorkerServiceServicer):
+    """Documented in worker_service.proto."""
+
+    def __init__(self, elsewhere: WorkElsewhere, version: str) -> None:
+        self._elsewhere, self._version = elsewhere, version
+
+    async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
+        """Where to take runs from."""
+        return pb.GetQueueResponse(server=self._elsewhere.server, version=self._version)
+
+    async def WorkOnRun(
+        self, requests: AsyncIterator[pb.WorkOnRunRequest], context: Context
+    ) -> AsyncIterator[pb.WorkOnRunResponse]:
+        """One run, as long as both sides have it."""
+        first = await anext(requests, pb.WorkOnRunRequest())
+        if not first.HasField("taken"):
+            raise invalid("taken", "say first which run was taken")
+        worker, work = self._elsewhere.begin(_to_taken(first.taken))
+        hearing = asyncio.create_task(_hear(requests, worker, work))
+        try:
+            while (message := await worker.outgoing.get()) is not None:
+                yield _to_response(message)
+        finally:
+            await end_task(hearing)
+            await end_task(work)
+
+
+async def _hear(
+    requests: AsyncIterator[pb.WorkOnRunRequest], worker: WorkerElsewhere, work: asyncio.Task[None]
+) -> None:
+    """Takes what the worker says, until it says no more; then the run is let go."""
+    try:
+        async for request in requests:
+            kind = request.WhichOneof("message")
+            if kind == "seen":
+                worker.heard(request.seen.number, _to_seen(request.seen))
+            elif kind == "failed":
+                worker.heard(request.failed.number, _to_error(request.failed))
+            else:
+                worker.heard()
+    finally:
+        work.cancel()
+
+
+def _to_taken(message: pb.TakenRun) -> Taken:
+    ref = RunRef(message.tenant_uid, message.collection, message.run_id)
+    return Taken(message.worker, ref, message.epoch, frozenset(message.encoder_fingerprints))
+
+
+def _to_seen(message: pb.PictureSeen) -> Seen | ServiceError:
+    try:
+        vector = to_vector("vector", message.vector) if message.vector else None
+    except ServiceError as error:
+        return error
+    return Seen(
+        message.digest or None,
+        vector,
+        Validators(message.etag, message.last_modified),
+        message.picture or None,
+        tuple(Note[name] for name in message.notes if name in Note.__members__),
+    )
+
+
+def _to_error(message: pb.PictureFailed) -> ServiceError:
+    reason = Reason[message.reason] if message.reason in Reason.__members__ else Reason.INTERNAL
+    return ServiceError(reason, message.message, retry_delay_s=message.retry_delay_s or None)
+
+
+def _to_response(message: Introduction | Asked) -> pb.WorkOnRunResponse:
+    if isinstance(message, Introduction):
+        viewer, hosts = message.viewer, message.hosts
+        return pb.WorkOnRunResponse(
+            collection=pb.CollectionToServe(
+                encoder_id=viewer.encoder.id, encoder_fingerprint=viewer.encoder.fingerprint,
+                digest_key=viewer.digests.key, allowed_hosts=hosts or (), any_host=hosts is None, copies=viewer.copies,
+            )
+        )  # fmt: skip
+    look = message.look
+    return pb.WorkOnRunResponse(
+        picture=pb.PictureToSee(
+            number=message.number, url=look.source.url, stored_digest=look.stored or b"",
+            etag=look.validators.etag, last_modified=look.validators.last_modified, partial=look.source.partial,
+        )
+    )  # fmt: skip
+
+
+def seen_of(number: int, seen: Seen) -> pb.WorkOnRunRequest:
+    """What a worker answers for a picture that it saw."""
+    validators = seen.validators or Validators()
+    return pb.WorkOnRunRequest(
+        seen=pb.PictureSeen(
+            number=number, digest=seen.digest or b"", etag=validators.etag, last_modified=validators.last_modified,
+            vector=b"" if seen.vector is None else from_vector(seen.vector), picture=seen.picture or b"",
+            notes=[note.name for note in seen.notes],
+        )
+    )  # fmt: skip
+
+
+def failed_of(number: int, error: ServiceError) -> pb.WorkOnRunRequest:
+    """What a worker answers for a picture that it could not see."""
+    return pb.WorkOnRunRequest(
+        failed=pb.PictureFailed(
+            number=number, reason=error.reason.name, message=error.message, retry_delay_s=error.retry_delay_s or 0.0
+        )
+    )

@@ -1,0 +1,89 @@
+"""Every connection that this service can make to the outside, by its settings. There is no other: no telemetry, no
+update check, no model that is downloaded. A test compares OPENED_BY with the code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from service.config import Settings, is_address, split_address
+
+# Modules that can open a connection, and which of those below they open.
+OPENED_BY = {
+    "service.objects.store": ("object store",),
+    "service.intake.download.http_client": ("pictures", "feeds", "webhooks"),
+    "service.intake.download.resolver": ("names",),
+    "service.runtime.ports": ("names",),
+    "service.coordination.connect": ("redis",),
+    "service.coordination.embedded": ("redis",),
+    "service.rpc.worker_client": ("worker to server",),
+    "service.tenancy.masterkey": ("master key command",),
+}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A kind of connection. to: where it can go; why: what makes it; off: how to turn it off, or why it never leaves
+    this machine. open: whether these settings allow it."""
+
+    name: str
+    open: bool
+    to: str
+    why: str
+    off: str
+
+
+def connections(settings: Settings) -> list[Connection]:
+    """All kinds, in order, those that the settings turn off included."""
+    web = _web(settings)
+    return [
+        Connection("pictures", settings.fetch_urls, web, "a record or a query names a URL", "fetch_urls = false"),
+        Connection("feeds", settings.fetch_urls, web, "a catalogue source has a URL", "fetch_urls = false"),
+        Connection("webhooks", settings.fetch_urls, web, "a source names a webhook", "fetch_urls = false"),
+        Connection(
+            "names", settings.fetch_urls or _listens_by_name(settings), "the system's resolver",
+            "the host of a URL, or one to listen on, is looked up", "fetch_urls = false; listen on addresses",
+        ),
+        _redis(settings),
+        _object_store(settings),
+        Connection(
+            "master key command", bool(settings.master_key_command), settings.master_key_command or "-",
+            "the command may ask a key-management service", "use a file or the environment",
+        ),
+        Connection(
+            "worker to server", False, "the server that `afterimage worker --server` names",
+            "a worker, not the server, opens it", "run no worker",
+        ),
+    ]  # fmt: skip
+
+
+def _listens_by_name(settings: Settings) -> bool:
+    hosts = [split_address(a, "listen")[0] for a in (settings.listen, settings.http) if a]
+    return any(not is_address(host) and host != "localhost" for host in hosts)
+
+
+def _object_store(settings: Settings) -> Connection:
+    why = "pictures that a collection's owner wants kept, sealed"
+    if not settings.object_store:
+        return Connection("object store", False, "a folder of the data directory", why, "never leaves this machine")
+    to = settings.object_store_endpoint or f"Amazon S3, {settings.object_store_region or 'region of the machine'}"
+    if not settings.object_store_access_key:
+        to += "; for credentials the cloud's metadata service"
+    return Connection("object store", True, to, why, 'object_store = ""')
+
+
+def _web(settings: Settings) -> str:
+    if not settings.fetch_urls:
+        return "-"
+    inside = f", and {', '.join(settings.fetch_networks)}" if settings.fetch_networks else ""
+    schemes = "https or http" if settings.fetch_http else "https"
+    return f"{schemes} to public addresses{inside}; a tenant's own list of hosts (`tenants fetch-hosts`) narrows it"
+
+
+def _redis(settings: Settings) -> Connection:
+    why = "runs, rates and which servers there are"
+    if not settings.redis_url:
+        return Connection("redis", False, "a Unix socket in the data directory", why, "never leaves this machine")
+    parts = urlsplit(settings.redis_url)
+    hosts = parts.netloc.rpartition("@")[2]
+    return Connection("redis", parts.scheme != "unix", hosts or parts.path, why, 'redis_url = ""')

@@ -1,0 +1,177 @@
+"""From a source's URL to a spool: over HTTP as pictures are fetched, page by page where a shop has pages, or from the
+disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from service.errors import Reason, ServiceError
+from service.intake.download.fetch import Fetched, Fetcher, FetchRequest, Validators
+from service.intake.download.urls import parse_link
+from service.sync.feed_input.feed_files import PREFIX, FeedFiles
+from service.sync.feed_input.spool import Spool
+from service.sync.feeds.json.items import products_digest
+from service.sync.feeds.model import FeedError
+from service.sync.model import SourceConfig, SourceState
+
+_PAGE_SIZE = 250
+_MOST_PAGES = 10_000
+_DISK_BLOCK = 1 << 20
+_BEGINNING = 4 << 20
+
+
+@dataclass(frozen=True)
+class FetchedFeed:
+    """A feed in a spool, to be closed by whoever reads it; None where its host says that it has not changed."""
+
+    spool: Spool | None
+    digest: str = ""
+    validators: Validators = field(default_factory=Validators)
+
+
+@dataclass(frozen=True)
+class FeedPlace:
+    """Where feeds of one tenant may come from, and where they lie meanwhile."""
+
+    spool_folder: Path
+    files: FeedFiles
+    allowed_hosts: Collection[str] | None = None
+
+
+class FeedFetcher:
+    """For one event loop. `fetcher` None: this server fetches nothing over the network."""
+
+    def __init__(self, fetcher: Fetcher | None) -> None:
+        self._fetcher = fetcher
+
+    async def beginning(self, config: SourceConfig, place: FeedPlace) -> FetchedFeed:
+        """The first megabytes of a feed; all of one that is a zip archive. Raises as `fetch` does."""
+        head = _Head(Spool(place.spool_folder))
+        try:
+            if config.url.startswith(PREFIX):
+                await asyncio.to_thread(_copy, place.files, config.url, head.take)
+            else:
+                await self._fetch(
+                    FetchRequest(config.url, place.allowed_hosts, Validators(), config.authorization, head.take)
+                )
+        except _Enough:
+            pass
+        except BaseException:
+            head.spool.close()
+            raise
+        return FetchedFeed(head.spool, head.spool.finish())
+
+    async def fetch(self, config: SourceConfig, state: SourceState, place: FeedPlace) -> FetchedFeed:
+        """The feed as it is now. `state` without validators asks for it unconditionally. Raises ServiceError, FeedError
+        or OSError."""
+        spool = Spool(place.spool_folder)
+        try:
+            if config.url.startswith(PREFIX):
+                await asyncio.to_thread(_copy, place.files, config.url, spool.take)
+                return FetchedFeed(spool, spool.finish())
+            if is_paged(config.url):
+                await self._pages(config, place, spool)
+                return FetchedFeed(spool, spool.finish())
+            known = Validators(state.etag, state.last_modified)
+            request = FetchRequest(config.url, place.allowed_hosts, known, config.authorization, spool.take)
+            found = await self._fetch(request)
+        except BaseException:
+            spool.close()
+            raise
+        if found.body is None:
+            spool.close()
+            return FetchedFeed(None)
+        return FetchedFeed(spool, spool.finish(), found.validators)
+
+    async def check(self, url: str, place: FeedPlace) -> None:
+        """Raises ServiceError where nothing is ever fetched from there, as `fetch` would. A host that does not resolve,
+        or a file that is not there, may be later."""
+        if url.startswith(PREFIX):
+            place.files.check()
+        elif self._fetcher is None:
+            raise _not_fetching()
+        else:
+            await self._fetcher.check(url, place.allowed_hosts)
+
+    async def tell(self, request: FetchRequest) -> None:
+        """Sends something. Raises ServiceError."""
+        await self._fetch(request)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        if self._fetcher is not None:
+            await self._fetcher.close()
+
+    async def _fetch(self, request: FetchRequest) -> Fetched:
+        if self._fetcher is None:
+            raise _not_fetching()
+        return await self._fetcher.fetch(request)
+
+    async def _pages(self, config: SourceConfig, place: FeedPlace, spool: Spool) -> None:
+        """Shopify's pages, one behind the other, until one is empty or was there before: a shop that ignores `page`
+        sends the first one for ever."""
+        first, seen = parse_link(config.url), set[bytes]()
+        for number in range(1, _MOST_PAGES + 1):
+            url = first.with_query({"limit": str(_PAGE_SIZE), "page": str(number)}).text
+            with closing(Spool(place.spool_folder)) as page:
+                await self._fetch(FetchRequest(url, place.allowed_hosts, Validators(), config.authorization, page.take))
+                page.finish()
+                known = await asyncio.to_thread(_digest_of, page)
+                if not known or known in seen:
+                    return
+                seen.add(known)
+                await asyncio.to_thread(_append, page, spool)
+        raise FeedError("FEED_TOO_LARGE", f"the shop has more than {_MOST_PAGES} pages")
+
+
+def _not_fetching() -> ServiceError:
+    return ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server fetches nothing (fetch_urls)", field="url")
+
+
+def is_paged(url: str) -> bool:
+    """Whether the feed is read page by page."""
+    link = parse_link(url)
+    return link.path.endswith("/products.json") and "page" not in link.query_names
+
+
+class _Enough(Exception):
+    """The beginning is there."""
+
+
+class _Head:
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self._first = b""
+
+    def take(self, part: bytes) -> None:
+        self._first = (self._first + part)[:2] if len(self._first) < 2 else self._first
+        self.spool.take(part)
+        if self.spool.size >= _BEGINNING and self._first != b"PK":
+            raise _Enough
+
+
+def _digest_of(page: Spool) -> bytes:
+    reader = page.reader()
+    try:
+        return products_digest(reader)
+    finally:
+        reader.detach()  # which would close the page
+
+
+def _append(page: Spool, spool: Spool) -> None:
+    page.seek(0)
+    while part := page.read(_DISK_BLOCK):
+        spool.take(part)
+    spool.take(b"\n")
+
+
+def _copy(files: FeedFiles, url: str, take: Callable[[bytes], object]) -> None:
+    if files.path(url).is_dir():
+        return  # its items are listed when they are read
+    with files.open(url) as file:
+        while part := file.read(_DISK_BLOCK):
+            take(part)

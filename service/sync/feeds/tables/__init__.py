@@ -1,0 +1,1 @@
+"""Feeds that are tables: CSV and TSV, Shopify's product CSV among them."""

@@ -1,0 +1,221 @@
+"""A plan's steps, done: pictures fetched and encoded a few at a time, and stored in batches under the run's epoch."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from index import (
+    Collection,
+    DigestMoved,
+    Failure,
+    Origin,
+    QuotaExceeded,
+    RecordWrite,
+    SourceBatch,
+    SourceMark,
+    WriteResult,
+    attributes_from_json,
+)
+from service.engine.change_detection import Known, Renewal, Renewed
+from service.engine.engine import Engine
+from service.engine.faults import as_service_error
+from service.engine.picture_encoding import Looking
+from service.engine.pictures import PictureSource
+from service.errors import Code, Reason, ServiceError, release_frames
+from service.intake.notes import Note
+from service.runtime.call_facts import about
+from service.sync.feed_input.feed_files import FeedFiles, is_file
+from service.sync.model import Counts, counts_of_notes
+from service.sync.runs.plan import IDLE, Action, Step
+from service.sync.runs.staging import Staged
+
+_AT_ONCE = 32
+_CHUNK = 200
+_BATCH = 500
+_BATCH_S = 5.0
+_TRIES = 4
+_LONGEST_WAIT_S = 60.0
+_TRY_AGAIN = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.DEADLINE_EXCEEDED})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run works on. from_disk: links without a scheme are the operator's files."""
+
+    tenant_uid: str
+    collection: Collection
+    source_id: str
+    run_id: str
+    epoch: int
+    files: FeedFiles
+    from_disk: bool
+    still_ours: Callable[[], None] = field(repr=False)
+
+    def url_digest(self, url: str) -> bytes:
+        """What tells one picture's place, and its version where that is known, from another."""
+        if self.from_disk and is_file(url):
+            url = f"{url}?{self.files.version(url)}"
+        return self.collection.picture_digests.of_url(url)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of one record: something to store, with what there is to say about its picture, or why not."""
+
+    row: Staged
+    write: RecordWrite | None
+    error: ServiceError | None = None
+    notes: tuple[Note, ...] = ()
+
+
+class Applier:
+    """Of one run. `counts` is how far it is."""
+
+    def __init__(self, engine: Engine, job: Job, looking: Looking) -> None:
+        """`looking`: who looks at the pictures, but for the operator's files, which only this machine has."""
+        self._engine, self._job = engine, job
+        self._here, self._renewal = Renewal(engine), Renewal(engine, looking)
+        self.counts = Counts.stored(job.collection.sourced.counts(job.run_id))
+        self._tasks: set[asyncio.Task[_Outcome]] = set()
+        self._ready: list[_Outcome] = []
+        self._flushed = time.monotonic()
+
+    async def apply(self, steps: Iterator[Step]) -> None:
+        """Does all steps but deletions. Raises what ends a run: StaleEpoch, StoreUnavailable, QuotaExceeded."""
+        try:
+            async for chunk in self._chunks(steps, lambda s: s.action not in IDLE and s.action is not Action.DELETE):
+                known = await self._known(chunk)
+                for step in chunk:
+                    while len(self._tasks) >= _AT_ONCE:
+                        await self._collect()
+                    self._tasks.add(asyncio.create_task(self._one(step, known)))
+            while self._tasks:
+                await self._collect()
+            await self._flush()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def delete(self, steps: Iterator[Step]) -> None:
+        """Withdraws what the feed does not name any more. Raises StaleEpoch or StoreUnavailable."""
+        sourced = self._job.collection.sourced
+        async for chunk in self._chunks(steps, lambda s: s.action is Action.DELETE):
+            self._job.still_ours()
+            await self._engine.workers.write(sourced.withdraw, self._batch(), [s.record_id for s in chunk])
+            await self._count()
+
+    async def _chunks(self, steps: Iterator[Step], wanted: Callable[[Step], bool]) -> AsyncIterator[list[Step]]:
+        chosen = filter(wanted, steps)
+        while chunk := await self._engine.workers.read(lambda: list(islice(chosen, _CHUNK))):
+            yield chunk
+
+    async def _known(self, chunk: Sequence[Step]) -> Known:
+        job, ids = self._job, [s.record_id for s in chunk]
+        new = [s.record_id for s in chunk if s.action is Action.CREATE]
+        if new:  # what was withdrawn in the last days comes back with its vector
+            await self._engine.workers.write(job.collection.sourced.reinstate, job.source_id, new, job.epoch)
+        return await self._renewal.known(job.collection, ids, ids)
+
+    async def _one(self, step: Step, known: Known) -> _Outcome:
+        row = step.staged
+        assert row is not None
+        write = RecordWrite(
+            row.record_id, None, row.product_id, attributes_from_json(row.attributes),
+            mark=SourceMark(self._job.source_id, row.item_digest),
+        )  # fmt: skip
+        origin, digest = known.origins.get(row.record_id), known.digests.get(row.record_id)
+        same_place = origin is not None and origin.url_digest == row.url_digest
+        if same_place and digest is not None and step.action is not Action.CHECK_PICTURE:
+            return _Outcome(row, replace(write, origin=origin, digest=digest))
+        tried = 0
+        while True:
+            try:
+                with about(record_id=row.record_id):
+                    renewed = await self._with_picture(write, row, known)
+                return _Outcome(row, renewed.write, notes=renewed.notes)
+            except Exception as error:
+                with about(record_id=row.record_id):
+                    failure = as_service_error(error)
+                release_frames(error)
+            if failure.reason is Reason.QUOTA_EXCEEDED:
+                raise failure  # the run is over: no other picture would do better
+            tried += failure.reason is not Reason.OVERLOADED  # that is this server's own business
+            if failure.reason.code not in _TRY_AGAIN or tried >= _TRIES:
+                return _Outcome(row, None, failure)
+            jitter = random.uniform(0, min(_LONGEST_WAIT_S, 2.0**tried))  # noqa: S311 - spreads load
+            await asyncio.sleep(max(failure.retry_delay_s or 0.0, jitter))
+
+    async def _with_picture(self, write: RecordWrite, row: Staged, known: Known) -> Renewed:
+        job, source = self._job, PictureSource(url=row.url)
+        on_disk = job.from_disk and is_file(row.url)
+        if on_disk:
+            source = PictureSource(image=await self._engine.workers.read(job.files.picture, row.url))
+        renewal = self._here if on_disk else self._renewal
+        found = await renewal.with_picture(job.tenant_uid, job.collection, write, source, known)
+        return found._replace(write=replace(found.write, origin=Origin(row.url_digest))) if on_disk else found
+
+    async def _collect(self) -> None:
+        done, self._tasks = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        self._ready += [task.result() for task in done]
+        if len(self._ready) >= _BATCH or time.monotonic() - self._flushed > _BATCH_S:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        ready, self._ready, self._flushed = self._ready, [], time.monotonic()
+        moved = await self._store(ready)
+        if moved:  # somebody changed the record meanwhile: look at its picture again
+            again = (self._one(Step(Action.UPDATE_PICTURE, o.row.record_id, o.row), Known()) for o in moved)
+            await self._store(await asyncio.gather(*again))
+
+    async def _store(self, ready: Sequence[_Outcome]) -> list[_Outcome]:
+        """Stores what is ready; returns those whose stored picture is not the expected one any more."""
+        if not ready:
+            return []
+        self._job.still_ours()
+        done = [o for o in ready if o.write is not None]
+        encoded = sum(o.write is not None and o.write.vector is not None for o in done)
+        counts = {"encoded": encoded, **counts_of_notes(note for o in done for note in o.notes)}
+        results = await self._apply([o.write for o in done], _failures(ready), counts)
+        refused = [(o, r.error) for o, r in zip(done, results, strict=True) if r.error is not None]
+        for _, error in refused:
+            if isinstance(error, QuotaExceeded):
+                raise error
+        bad = [_refused(o, e) for o, e in refused if not isinstance(e, DigestMoved)]
+        if bad:
+            await self._apply([], _failures(bad), {})
+        await self._count()
+        return [o for o, e in refused if isinstance(e, DigestMoved)]
+
+    async def _apply(
+        self, writes: Sequence[RecordWrite | None], failures: Sequence[Failure], counts: dict[str, int]
+    ) -> list[WriteResult]:
+        batch = replace(self._batch(), failures=failures, counts=counts)
+        return await self._engine.workers.write(self._job.collection.sourced.apply, batch, writes)
+
+    async def _count(self) -> None:
+        counted = await self._engine.workers.read(self._job.collection.sourced.counts, self._job.run_id)
+        self.counts = Counts.stored(counted)
+
+    def _batch(self) -> SourceBatch:
+        return SourceBatch(self._job.epoch, self._job.source_id, self._job.run_id)
+
+
+def _refused(outcome: _Outcome, error: Exception) -> _Outcome:
+    with about(record_id=outcome.row.record_id):
+        return replace(outcome, error=as_service_error(error))
+
+
+def _failures(outcomes: Sequence[_Outcome]) -> list[Failure]:
+    return [
+        Failure(
+            o.row.record_id, o.row.url_digest, o.error.reason.name, o.error.message,
+            o.error.reason.code not in _TRY_AGAIN, o.row.line,
+        )
+        for o in outcomes if o.error is not None
+    ]  # fmt: skip

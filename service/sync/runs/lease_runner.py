@@ -1,0 +1,263 @@
+"""Attempts at runs whose lease is held, by this server or by a worker elsewhere: the lease is kept while the work goes
+on, and the run is brought into the state that it ends in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import structlog
+
+from index import AfterimageIndexError, Collection, StaleEpoch
+from service.audit.logs import AuditLogs
+from service.coordination.run_board import BoardAway, RunBoard, RunRef
+from service.engine.engine import Engine
+from service.engine.picture_encoding import Looking, LookingHere
+from service.errors import ServiceError
+from service.metrics import Metrics
+from service.runtime import call_facts
+from service.runtime.background import end_task
+from service.sync.feed_input.feed_files import PREFIX
+from service.sync.feed_input.feed_process import FeedReaders
+from service.sync.feed_input.fetching import FeedFetcher
+from service.sync.ledger import Ledger, now_ms
+from service.sync.ledgers import Ledgers
+from service.sync.model import ENDED, Counts, Run, RunState
+from service.sync.runs.apply import Job
+from service.sync.runs.run import LIVE, Progress, RunEnd, Runner, RunParts, staging_path
+from service.sync.runs.run_outcomes import (
+    MAX_ATTEMPTS,
+    failure,
+    is_told,
+    queued,
+    retry_delay_s,
+    supersede,
+    unless_the_same_waits,
+)
+from service.sync.runs.staging import remove
+
+_LOG = structlog.get_logger(__name__)
+_LOOK_EVERY_S = 0.5
+_RENEW_EVERY_S = 10.0
+_ASK_AGAIN_S = 1.0
+_TURN_EVERY_S = 2.0
+_STOP_AFTER_S = 20.0  # without a renewal; the lease lasts longer than that
+# Ends of a run after which an older plan is out of date.
+_NEWER = frozenset({RunState.SUCCEEDED, RunState.SUCCEEDED_WITH_ERRORS, RunState.AWAITING_APPROVAL})
+
+
+class LeaseLost(Exception):
+    """The run is no longer this worker's."""
+
+
+@dataclass
+class Lease:
+    """A run that a worker, by its name, has taken from the board. alive: whether that worker is still there."""
+
+    ref: RunRef
+    epoch: int
+    worker: str
+    alive: Callable[[], bool] = lambda: True
+    renewed: float = field(default_factory=time.monotonic)
+
+    def check(self) -> None:
+        """Raises LeaseLost where somebody else may have taken over: nothing may be written any more."""
+        if time.monotonic() - self.renewed > _STOP_AFTER_S:
+            raise LeaseLost
+
+
+@dataclass(frozen=True)
+class SyncParts:
+    """What synchronisation needs of the rest of the service. server: its name, which no other has, and which stays over
+    its restarts; at_once: runs that it works on at a time."""
+
+    engine: Engine
+    ledgers: Ledgers
+    board: RunBoard
+    fetcher: FeedFetcher
+    metrics: Metrics
+    server: str
+    at_once: int
+    audit: AuditLogs
+    readers: FeedReaders = field(default_factory=FeedReaders)
+
+
+class Attempts:
+    """For one event loop. `working`: the runs that are worked on at the moment, with how far they are."""
+
+    def __init__(self, parts: SyncParts, ended: Callable[[str, Run], Coroutine[Any, Any, None]]) -> None:
+        """`ended` is told of each run that has ended or waits, with the tenant's uid."""
+        self._parts, self._ended = parts, ended
+        engine = parts.engine
+        self._here = LookingHere(engine.sources, engine.pictures, engine.workers)
+        self.working: dict[str, Progress] = {}
+        self._held: set[tuple[RunRef, str]] = set()
+        self._left: set[tuple[RunRef, str]] = set()
+
+    async def work(self, lease: Lease, looking: Looking | None = None) -> None:
+        """Works on a run until it ends, waits or has to be let go, and gives its lease back. `looking`: who looks at
+        the pictures; this process unless said otherwise."""
+        ref, progress = lease.ref, Progress()
+        self.working[ref.run_id] = progress
+        self._held.add((ref, lease.worker))
+        try:
+            if self._too_many(ref):
+                await self._queue_again(lease, _TURN_EVERY_S)
+                return
+            if not await self._parts.board.renew(ref, lease.worker, progress.facts()):
+                return  # it was taken long ago
+            lease.renewed = time.monotonic()
+            ledger = await asyncio.to_thread(self._parts.ledgers.of, ref.tenant_uid)
+            work = asyncio.create_task(self._run(lease, ledger, progress, looking or self._here))
+            try:
+                await self._watch(lease, ledger, progress, work)
+            finally:
+                await end_task(work)
+            await self._settle(lease, ledger, work)
+        except BoardAway:
+            pass  # whether it is still ours cannot be known
+        except ServiceError as error:  # the run or its source is gone
+            _LOG.info("a run was dropped", run_id=ref.run_id, reason=error.reason.name)
+        except AfterimageIndexError as error:
+            _LOG.warning("a run's ledger cannot be used", run_id=ref.run_id, error=str(error))
+        finally:
+            if self.working.get(ref.run_id) is progress:
+                del self.working[ref.run_id]
+            self._held.discard((ref, lease.worker))
+            self._left.add((ref, lease.worker))
+            with suppress(BoardAway):
+                await self.trim_heap()
+
+    async def trim_heap(self) -> None:
+        """Gives back the leases of runs that are not worked on any more. Raises BoardAway; the keeper asks again."""
+        for ref, worker in list(self._left):
+            if not any((ref.place, worker) == (held.place, by) for held, by in self._held):
+                await self._parts.board.release(ref, worker)
+            self._left.discard((ref, worker))
+
+    def _too_many(self, ref: RunRef) -> bool:
+        """Whether the tenant has more runs at work than it may have."""
+        most = self._parts.ledgers.limits(ref.tenant_uid).runs
+        return bool(most) and sum(held.tenant_uid == ref.tenant_uid for held, _ in self._held) > most
+
+    async def _queue_again(self, lease: Lease, delay_s: float) -> None:
+        await self._parts.board.release(lease.ref, lease.worker)
+        await self._parts.board.submit(lease.ref, delay_s)
+
+    async def _watch(self, lease: Lease, ledger: Ledger, progress: Progress, work: asyncio.Task[None]) -> None:
+        """Keeps the lease while the work goes on; returns where it is over, or must stop."""
+        next_renewal = lease.renewed + _RENEW_EVERY_S
+        while not work.done():
+            now = time.monotonic()
+            if now >= next_renewal:
+                try:
+                    if not await self._parts.board.renew(lease.ref, lease.worker, progress.facts()):
+                        return
+                    lease.renewed, next_renewal = now, now + _RENEW_EVERY_S
+                except BoardAway:
+                    next_renewal = now + _ASK_AGAIN_S
+            if now - lease.renewed > _STOP_AFTER_S or not lease.alive():
+                return
+            run = await asyncio.to_thread(ledger.run, lease.ref.run_id)
+            if run.state is RunState.CANCELLING:
+                return
+            await asyncio.wait({work}, timeout=_LOOK_EVERY_S)
+
+    async def _run(self, lease: Lease, ledger: Ledger, progress: Progress, looking: Looking) -> None:
+        ref, engine = lease.ref, self._parts.engine
+        call_facts.begin(run_id=ref.run_id)
+        started = now_ms()
+        run = await engine.workers.write(
+            ledger.move, ref.run_id, LIVE,
+            lambda r: replace(r, attempts=r.attempts + 1, started_ms=r.started_ms or started),
+        )  # fmt: skip
+        if run is None:
+            raise LeaseLost
+        source = await engine.workers.read(ledger.source, run.source_id)
+        place = await engine.workers.read(self._parts.ledgers.place, ref.tenant_uid)
+        data_key = await engine.workers.read(self._parts.ledgers.data_key, ref.tenant_uid)
+        directory = await engine.workers.read(engine.spaces.directory, ref.tenant_uid)
+        collection = directory.collection(run.collection)
+        looking.check(engine.encoder_of(collection))  # without it no picture can be encoded: say so at once
+        run = await self._count_attempt(ledger, run, collection)
+        epoch = await engine.workers.upkeep(collection.sourced.epoch)
+        if epoch >= lease.epoch:
+            lease.epoch = await self._parts.board.raise_epoch(ref, epoch)
+        lease.check()
+        await engine.workers.write(collection.sourced.claim, lease.epoch)
+        from_disk = source.config.url.startswith(PREFIX)
+        job = Job(
+            ref.tenant_uid, collection, source.source_id, run.run_id, lease.epoch, place.files, from_disk, lease.check
+        )
+        parts = RunParts(engine, looking, self._parts.fetcher, self._parts.readers, ledger, place, data_key)
+        await Runner(parts, source, run, job, progress).go()
+
+    async def _count_attempt(self, ledger: Ledger, run: Run, collection: Collection) -> Run:
+        """Attempts count from the last one that got anything done. Raises RunEnd after too many."""
+        counts = Counts.stored(await self._parts.engine.workers.upkeep(collection.sourced.counts, run.run_id))
+        if counts.done > run.counts.done:
+            moved = await self._parts.engine.workers.write(
+                ledger.move, run.run_id, LIVE, lambda r: replace(r, attempts=1, counts=counts)
+            )
+            if moved is None:
+                raise LeaseLost
+            return moved
+        if run.attempts > MAX_ATTEMPTS:
+            raise RunEnd(RunState.FAILED, "ATTEMPTS", f"given up after {MAX_ATTEMPTS} attempts; {run.message}")
+        return run
+
+    async def _settle(self, lease: Lease, ledger: Ledger, work: asyncio.Task[None]) -> None:
+        """Brings the run into the state that it ended in."""
+        ref, error = lease.ref, None if work.cancelled() else work.exception()
+        run = await asyncio.to_thread(ledger.run, ref.run_id)
+        if run.state is RunState.CANCELLING:
+            await self._end(ref, ledger, RunEnd(RunState.CANCELLED, "CANCELLED", "cancelled on request"))
+        elif isinstance(error, RunEnd):
+            await self._end(ref, ledger, error)
+        elif error is None or isinstance(error, LeaseLost | StaleEpoch | BoardAway):
+            _LOG.info("a run was let go", run_id=ref.run_id)
+        elif (delay := retry_delay_s(error, run.attempts)) is not None:
+            message = str(error)
+            await asyncio.to_thread(ledger.move, ref.run_id, LIVE, lambda r: queued(r, message))
+            await self._queue_again(lease, delay)
+        else:
+            with call_facts.about(run_id=ref.run_id):
+                end = failure(error)
+            await self._end(ref, ledger, end)
+
+    async def _end(self, ref: RunRef, ledger: Ledger, end: RunEnd) -> None:
+        counts = await asyncio.to_thread(self._last_counts, ref, ledger)
+        if end.state is RunState.AWAITING_APPROVAL:
+            end = await asyncio.to_thread(unless_the_same_waits, ledger, ref.run_id, end)
+        ended = now_ms() if end.state in ENDED else 0
+        run = await asyncio.to_thread(
+            ledger.move, ref.run_id, LIVE | {RunState.CANCELLING},
+            lambda r: replace(
+                r, state=end.state, reason=end.reason, message=end.message, counts=counts, ended_ms=ended, attempts=0,
+                untold=is_told(r, end.reason),
+            ),
+        )  # fmt: skip
+        if run is None:
+            return
+        place = await asyncio.to_thread(self._parts.ledgers.place, ref.tenant_uid)
+        if ended:
+            await asyncio.to_thread(remove, staging_path(place, ref.run_id))
+            self._parts.metrics.sync_runs.labels(str(end.state)).inc()
+        if end.state in _NEWER:
+            await asyncio.to_thread(supersede, ledger, place.spool_folder, run)
+        _LOG.info("run ended", run_id=ref.run_id, state=str(end.state), reason=end.reason)
+        await self._ended(ref.tenant_uid, run)
+
+    def _last_counts(self, ref: RunRef, ledger: Ledger) -> Counts:
+        try:
+            name = ledger.run(ref.run_id).collection
+            sourced = self._parts.engine.spaces.directory(ref.tenant_uid).collection(name).sourced
+            counts = Counts.stored(sourced.counts(ref.run_id))
+            sourced.forget_counts(ref.run_id)
+        except AfterimageIndexError:
+            return Counts()
+        return counts

@@ -1,0 +1,220 @@
+"""Every audited call, ended in every way: what the audit log tells is what became of the tenant's data."""
+
+from __future__ import annotations
+
+import random
+import resource
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from afterimage.client import AuditAct, audit_acts
+from afterimage.v1 import audit_service_pb2
+from service.rpc.audited import AUDITED
+from tests.support.audited_calls import CASES, World, call, world
+from tests.support.reliability import FaultResult, told
+from tests.support.servers.server import Server, start_server
+
+DONE = {"done", "found done", "finished"}
+NOT_DONE = {"refused", "nothing", "found not done"}
+INTERVALS = {"records.write", "examples.write", "reads"}  # they are open for minutes
+PATIENCE_S = 60.0
+KILLS = 10
+Report = Callable[[FaultResult], None]
+CHANGES = sorted(name for name, rule in AUDITED.items() if rule.intends is not None)
+
+
+def test_every_audited_call_has_a_case() -> None:
+    assert CASES.keys() == AUDITED.keys()
+
+
+def served(folder: Path) -> Server:
+    """A server that reads feeds from a folder, so that sources need no shop."""
+    feeds = folder / "feeds"
+    (feeds / "acme").mkdir(parents=True, exist_ok=True)
+    return start_server(folder, environment={"AFTERIMAGE_FEEDS_DIR": str(feeds)})
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[World]:
+    """A tenant with what the calls are about."""
+    server = served(tmp_path)
+    key = server.key("acme")
+    with server.client(key) as client, world(server, "acme", client, key) as made:
+        made.furnish()
+        yield made
+    assert server.stop() == 0
+
+
+def acts_after(world: World, head: int) -> list[AuditAct]:
+    """What was told after an entry, once nothing is open any more."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        acts = audit_acts(world.client.list_audit_entries(head, 1000))
+        if all(a.outcome != "open" or a.action in INTERVALS for a in acts):
+            return acts
+        assert time.monotonic() < deadline, acts
+        threading.Event().wait(0.02)
+
+
+def head_of(world: World, channel: grpc.Channel) -> int:
+    """The last entry, once the calls that were made over the same connection are known to the server and told."""
+    request = audit_service_pb2.GetAuditHeadRequest()
+    answered = call(channel, "/afterimage.v1.AuditService/GetAuditHead", request, world.key, PATIENCE_S).result()
+    acts_after(world, max(0, int(answered.head.number) - 10))
+    return world.client.audit_head().number
+
+
+def answer(under_way: Any) -> str:
+    """OK, or the name of the code."""
+    try:
+        under_way.result()
+    except grpc.FutureCancelledError:
+        return "CANCELLED"
+    except grpc.RpcError as error:
+        return str(error.code().name)
+    return "OK"
+
+
+def compare(
+    world: World, method: str, attempt: tuple[int, Any, str], head: int, *, may_be_unknown: bool = False
+) -> str:
+    """Compares what was told with what was done; returns what was told. A server may hear of a call after its caller
+    gave up: what does not agree is looked at again."""
+    deadline = time.monotonic() + PATIENCE_S / 6
+    while True:
+        wrong, outcome = disagreement(world, method, attempt, head, may_be_unknown)
+        if not wrong:
+            return outcome
+        assert time.monotonic() < deadline, wrong
+        threading.Event().wait(0.1)
+
+
+def disagreement(
+    world: World, method: str, attempt: tuple[int, Any, str], head: int, may_be_unknown: bool
+) -> tuple[str, str]:
+    """What does not agree, empty where all does; and the outcome that was told."""
+    number, request, code = attempt
+    acts = [a for a in acts_after(world, head) if a.action == AUDITED[method].action]
+    # An outcome alone is of an earlier call, that went on while nobody waited for it.
+    entries = [a for a in acts if AUDITED[method].intends is None or len(a.entries) == 2]
+    done = CASES[method].done
+    was_done = None if done is None else done(world, number, request)
+    outcome = entries[0].outcome if entries else ""
+    allowed = DONE | NOT_DONE | {""} if was_done is None else DONE if was_done else NOT_DONE | {""}
+    agrees = len(entries) <= 1 and (outcome in allowed or (may_be_unknown and outcome == "unknown"))
+    if agrees and (code != "OK" or outcome in DONE):
+        return "", outcome
+    return f"{method} number {number}: {code}, done {was_done}, told {entries}", outcome
+
+
+def with_deadlines(world: World, seconds: list[float], first: int) -> list[str]:
+    """Makes each call once under each deadline, or, where that is negative, cancels it after so long."""
+    outcomes, number = [], first
+    with grpc.insecure_channel(world.server.target) as channel:
+        for method in told(sorted(CASES), len(CASES), "audited calls"):
+            for limit in seconds:
+                number += 1
+                request = CASES[method].ready(world, number)
+                head = head_of(world, channel)
+                under_way = call(channel, method, request, world.key, limit if limit > 0 else 30.0)
+                if limit < 0:
+                    threading.Event().wait(-limit)
+                    under_way.cancel()
+                code = answer(under_way)
+                outcomes.append(compare(world, method, (number, request, code), head))
+    return outcomes
+
+
+def test_a_call_that_its_deadline_or_its_caller_ends_is_told_as_it_was(here: World) -> None:
+    dice = random.Random(20)
+    deadlines = [dice.uniform(0.001, 0.015), dice.uniform(0.015, 0.1)]
+    outcomes = with_deadlines(here, [*deadlines, -dice.uniform(0.0, 0.03)], 0)
+    assert len(set(outcomes) & (DONE | NOT_DONE | {""})) >= 2  # some were cut off, some were not
+
+
+@pytest.mark.long
+@pytest.mark.reliability
+@pytest.mark.timeout(1800)
+def test_calls_are_told_as_they_were_under_deadlines_from_1_to_100_ms(here: World, report_faults: Report) -> None:
+    dice = random.Random(21)
+    seconds = [n / 1000 for n in (1, 2, 4, 8, 16, 32, 64, 100)]
+    outcomes = with_deadlines(here, [*seconds, *(-dice.uniform(0.0, 0.06) for _ in range(8))], 10_000)
+    done, fault = sum(o in DONE for o in outcomes), "audited call with a deadline of 1 to 100 ms, or cancelled"
+    outcome = f"the audit log tells what became of each; {done:,} were done"
+    report_faults(FaultResult(fault, len(outcomes), 0, outcome))
+
+
+def full(server: Server, is_full: bool) -> None:
+    """A disk without a byte left, for this server alone: every write to a file is refused."""
+    hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0 if is_full else hard, hard))
+
+
+@pytest.mark.reliability
+def test_on_a_full_disk_no_call_changes_or_hands_out_what_it_cannot_tell(here: World, report_faults: Report) -> None:
+    with grpc.insecure_channel(here.server.target) as channel:
+        for number, method in enumerate(sorted(CASES), 50_000):
+            request = CASES[method].ready(here, number)
+            head = head_of(here, channel)
+            full(here.server, True)
+            try:
+                code = answer(call(channel, method, request, here.key, 30.0))
+            finally:
+                full(here.server, False)
+            assert code == "UNAVAILABLE", method
+            assert compare(here, method, (number, request, code), head) == ""
+    outcome = "refused; nothing is changed or handed out that the audit log does not tell"
+    report_faults(FaultResult("audited call on a full disk", len(CASES), 0, outcome))
+
+
+def killed(folder: Path, kills: int, dice: random.Random) -> Counter[str]:
+    """Kills a server in the midst of calls, again and again, and compares what it tells after each start; returns how
+    often it told what."""
+    outcomes = Counter[str]()
+    server = served(folder)
+    key = server.key("acme")
+    for kill in told(range(kills), kills, "kills of a server"):
+        with (
+            server.client(key) as client,
+            world(server, "acme", client, key) as here,
+            grpc.insecure_channel(server.target) as channel,
+        ):
+            if not kill:
+                here.furnish()
+            by_action = {AUDITED[m].action: m for m in dice.sample(CHANGES, len(CHANGES))}
+            ready = [(m, n, CASES[m].ready(here, n)) for n, m in enumerate(by_action.values(), 100_000 + 100 * kill)]
+            head = head_of(here, channel)
+            under_way = [(m, n, q, call(channel, m, q, key, 30.0)) for m, n, q in ready]
+            threading.Event().wait(dice.uniform(0.0, 0.15))
+            server.kill()
+            attempts = [(m, n, q, answer(made)) for m, n, q, made in under_way]
+        server = served(folder)
+        with server.client(key) as client, world(server, "acme", client, key) as here:
+            for method, number, request, code in attempts:
+                outcomes[compare(here, method, (number, request, code), head, may_be_unknown=True)] += 1
+    assert server.stop() == 0
+    return outcomes
+
+
+def test_after_a_kill_in_the_midst_of_calls_the_log_tells_what_became_of_them(tmp_path: Path) -> None:
+    assert killed(tmp_path, 1, random.Random(22))
+
+
+@pytest.mark.long
+@pytest.mark.reliability
+@pytest.mark.timeout(1800)
+def test_after_many_kills_in_the_midst_of_calls_the_log_tells_what_became_of_them(
+    tmp_path: Path, report_faults: Report
+) -> None:
+    outcomes = killed(tmp_path, KILLS, random.Random(23))
+    assert outcomes.keys() >= {"done", "found done"}
+    counts = ", ".join(f"{name or 'never begun'} {count}" for name, count in sorted(outcomes.items()))
+    outcome = f"{KILLS} kills; the audit log tells what became of each call: {counts}"
+    report_faults(FaultResult("audited call during kill -9 of the server", outcomes.total(), 0, outcome))

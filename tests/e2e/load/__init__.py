@@ -1,0 +1,1 @@
+"""Hostile and heavy clients, and what others have of the server meanwhile."""

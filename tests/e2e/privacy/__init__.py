@@ -1,0 +1,1 @@
+"""What is promised of pictures, secrets and erasure, proved on running servers."""

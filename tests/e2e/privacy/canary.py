@@ -1,0 +1,247 @@
+"""`make canary`: marked pictures through every path of a real server, and then the search for what is left of them.
+
+Once without the protections, which must leave marks (or the search sees nothing), and once with them, which must leave
+none: not in the memory of the server, its decoders and its Redis, nor in any file, the log or the metrics.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.server
+import os
+import signal
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import psutil
+from PIL import Image
+
+from afterimage.client import AfterimageError, Client, NewRecord, Region, Term
+from afterimage.v1 import record_service_pb2, record_service_pb2_grpc
+from tests.support.data.files import all_bytes
+from tests.support.data.pictures import encode, noise
+from tests.support.servers.server import Server, start_server
+
+MARK = b"AFTERIMAGE-CANARY-7f3a91"  # 24 bytes, which are eight pixels
+SWAPPED = b"".join(MARK[i : i + 3][::-1] for i in range(0, len(MARK), 3))  # the same pixels in the other byte order
+PADDED = b"".join(MARK[i : i + 3] + b"\xff" for i in range(0, len(MARK), 3))  # as Pillow keeps RGB
+MARKS_PER_PICTURE = 128
+KINDS: tuple[tuple[str, dict[str, object]], ...] = (
+    ("BMP", {}), ("BMP", {}), ("PNG", {}), ("WEBP", {"lossless": True}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+)  # fmt: skip
+SHRED = MARKS_PER_PICTURE // 4  # what gRPC may hold of a connection's last read buffer
+UNPROTECTED = {"_AFTERIMAGE_PREPARED": "1", "OMP_NUM_THREADS": "1"}
+_DROP_S = 10.0
+
+
+def marked(seed: int) -> bytes:
+    """Pixels with the mark in every fourth row; no two seeds are alike. A BMP stores them as they are, so that the file
+    holds the mark too; of the others only the decoders see it."""
+    pixels = bytearray(noise(seed, 64, 64).tobytes())
+    for y in range(0, 64, 4):
+        pixels[y * 192 : y * 192 + 192] = MARK * 8
+    kind, options = KINDS[seed % len(KINDS)]
+    content = encode(Image.frombytes("RGB", (64, 64), bytes(pixels)), kind, **options)
+    assert kind != "BMP" or content.count(SWAPPED) == MARKS_PER_PICTURE
+    return content
+
+
+def count_marks(content: bytes) -> int:
+    """Marks in either byte order, or padded; half of one counts."""
+    return content.count(MARK[:12]) + content.count(SWAPPED[:12]) + content.count(PADDED[:12])
+
+
+@dataclass
+class Sender:
+    """Sends marked pictures along every path; `sent` counts them."""
+
+    server: Server
+    client: Client
+    stranger: Client
+    key: str
+    sent: int = 0
+
+    def next(self) -> bytes:
+        """Another marked picture."""
+        self.sent += 1
+        return marked(self.sent)
+
+    def send_everywhere(self) -> None:
+        """At least 200 pictures."""
+        self.client.create_collection("c")
+        self._send_well()
+        self._send_by_url()
+        self._send_badly()
+        self._go_away()
+        self._kill_decoders()
+
+    def _send_well(self) -> None:
+        client = self.client
+        client.insert("c", [NewRecord(str(n), image=self.next()) for n in range(30)])
+        list(client.import_records("c", (NewRecord(f"i{n}", image=self.next()) for n in range(60))))
+        client.insert("c", [NewRecord("r", image=self.next(), region=Region(0.1, 0.1, 0.9, 0.9))])
+        for _ in range(10):
+            client.search("c", self.next())
+        client.search("c", [Term(image=self.next()), Term(image=self.next(), weight=-0.3)])
+        client.encode([self.next() for _ in range(10)])
+        client.rank(self.next(), [self.next() for _ in range(5)])
+        client.classify("c", self.next(), "color")
+
+    def _send_by_url(self) -> None:
+        with _shop([self.next() for _ in range(20)]) as address:
+            records = [NewRecord(f"u{n}", url=f"{address}/{n}") for n in range(20)]
+            assert all(r.error is None for r in self.client.insert("c", records))
+            self.client.search("c", Term(url=f"{address}/3"))
+
+    def _send_badly(self) -> None:
+        client = self.client
+        client.insert("c", [NewRecord("broken", image=self.next()[:9000]), NewRecord("text", image=MARK * 50)])
+        for failing in (
+            lambda: client.insert("c", [NewRecord("late", image=self.next())] * 90, timeout_s=0.01),
+            lambda: client.search("c", self.next(), filter="bad ="),
+            lambda: self.stranger.search("c", self.next()),
+            lambda: client.search("none", self.next()),
+        ):
+            try:
+                failing()
+            except AfterimageError:
+                continue
+            raise AssertionError("this call was meant to fail")
+
+    def _go_away(self) -> None:
+        """A call that is cancelled, and a stream whose client vanishes."""
+        credentials = (("authorization", f"Bearer {self.key}"),)
+        for vanish in (False, True):
+            channel = grpc.insecure_channel(self.server.target)
+            stub = record_service_pb2_grpc.RecordServiceStub(channel)
+            records = [record_service_pb2.RecordInput(record_id=f"g{n}", image=self.next()) for n in range(20)]
+            if vanish:
+                request = record_service_pb2.ImportRecordsRequest(collection="c", records=records)
+                stream = stub.ImportRecords(iter([request] * 3), metadata=credentials)
+                next(iter(stream))
+            else:
+                insert = record_service_pb2.InsertRecordsRequest(collection="c", records=records)
+                stub.InsertRecords.future(insert, metadata=credentials).cancel()
+            channel.close()
+
+    def _kill_decoders(self) -> None:
+        def insert() -> None:
+            with contextlib.suppress(AfterimageError):
+                self.client.insert("c", [NewRecord(f"k{n}", image=self.next()) for n in range(40)])
+
+        inserting = threading.Thread(target=insert)
+        inserting.start()
+        for _ in range(3):
+            for process in psutil.Process(self.server.process.pid).children():
+                with contextlib.suppress(psutil.Error):  # it may be gone already
+                    if any("decode_worker" in part for part in process.cmdline()):
+                        process.send_signal(signal.SIGKILL)
+        inserting.join()
+
+
+@contextlib.contextmanager
+def _shop(pictures: list[bytes]) -> Iterator[str]:
+    """A web server that serves each picture under its number; gives its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = pictures[int(self.path.strip("/"))]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def marks_in_memory(pid: int) -> int:
+    """Marks in all writable memory of a process. Needs root, since nobody else may look."""
+    found = 0
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, permissions = line.split()[:2]
+            if not permissions.startswith("rw"):
+                continue
+            low, high = (int(x, 16) for x in span.split("-"))
+            try:
+                memory.seek(low)
+                content = memory.read(high - low)
+            except (OSError, OverflowError):
+                continue
+            found += count_marks(content)
+    return found
+
+
+@dataclass(frozen=True)
+class Left:
+    """What was sent, and how many marks were left where. `in_server`: after the clients had gone."""
+
+    sent: int
+    in_server: int
+    in_helpers: int
+    in_files: int
+    in_metrics: int
+
+
+def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patience_s: float = _DROP_S) -> Left:
+    """Starts a server in `folder`, sends everything, looks, and stops it. gRPC takes a moment to drop the buffer of a
+    connection: the search of the server's memory is repeated until it finds less than a shred or `patience_s` ends."""
+    temporary = folder / "tmp"
+    temporary.mkdir(parents=True)
+    fetching = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"}
+    looking = {
+        "TMPDIR": str(temporary), "AFTERIMAGE_LOG_LEVEL": "debug", "AFTERIMAGE_IMAGE_FORMATS": "tiff",
+    }  # fmt: skip
+    server = start_server(folder, environment={**fetching, **looking, **environment}, anew=True)
+    key = server.key("acme")
+    with server.client(key) as client, server.client(server.key("other")) as stranger:
+        sender = Sender(server, client, stranger, key)
+        sender.send_everywhere()
+    with urllib.request.urlopen(f"http://{server.http}/metrics") as page:
+        in_metrics = count_marks(page.read())
+    in_server = in_helpers = 0
+    if search_memory:
+        deadline = time.monotonic() + patience_s
+        while (in_server := marks_in_memory(server.process.pid)) >= SHRED and time.monotonic() < deadline:
+            pass
+        in_helpers = sum(marks_in_memory(p.pid) for p in psutil.Process(server.process.pid).children(recursive=True))
+    files = all_bytes(folder)
+    assert len(files) > 100_000
+    assert server.stop() == 0
+    return Left(sender.sent, in_server, in_helpers, count_marks(files) + count_marks(all_bytes(folder)), in_metrics)
+
+
+def main() -> None:
+    """Runs both and prints; exit code 1 where a picture was left, or where the search saw nothing."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("make canary needs root: nobody else may read the server's memory")
+    with tempfile.TemporaryDirectory() as temporary:
+        without = run(Path(temporary) / "without", UNPROTECTED, search_memory=True, patience_s=0)
+        print("without the protections:", without)
+        protected = run(Path(temporary) / "with", {}, search_memory=True)
+        print("with them:              ", protected)
+    if without.in_server < 20 * MARKS_PER_PICTURE:
+        raise SystemExit("FAILED: the search found too little without the protections to be believed")
+    if protected.in_server >= SHRED or protected.in_helpers + protected.in_files + protected.in_metrics:
+        raise SystemExit("FAILED: pictures were left")
+    print(f"passed: {protected.sent} marked pictures, {without.in_server} marks without the protections, "
+          f"{protected.in_server} with them (a shred of a read buffer is below {SHRED})")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Marked secrets along every path of a real server, and the search for what is left of them.
+
+Each secret is a word of its own, so that what is found tells which way it was left. The positive control is the same
+server without the protections, which must leave some.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from afterimage.client import AfterimageError, Client, NewRecord, NewSource, Term
+from tests.support.data.feeds import jsonl
+from tests.support.data.files import all_bytes
+from tests.support.data.pictures import png
+from tests.support.servers.server import Server, start_server
+from tests.support.servers.tls import make_certificates
+from tests.support.servers.tls_shop import TlsShop
+
+_PATIENCE_S = 30.0
+CONTROL = "attribute"  # whose place is the memory of a server, so that a search that does not find it is of no use
+# Where a secret must not be; of attributes and file names the memory of a server is their place.
+EVERYWHERE = frozenset({"server", "helpers", "redis", "files", "log", "metrics"})
+BUT_IN_MEMORY = EVERYWHERE - {"server"}
+
+
+_MARK = "cnry"
+_PART = re.compile(rb"cnry([0-9a-f]{16})")
+
+
+def word() -> str:
+    """A secret that no other text holds: two halves, of which one is enough to be found."""
+    return "".join(f"{_MARK}{os.urandom(8).hex()}" for _ in range(2))
+
+
+@dataclass
+class Secrets:
+    """Words by what they are, and where each must not be."""
+
+    words: dict[str, str] = field(default_factory=dict)
+    places: dict[str, frozenset[str]] = field(default_factory=dict)
+    api_key: str = ""
+
+    def new(self, name: str, places: frozenset[str] = EVERYWHERE) -> str:
+        """Another secret."""
+        self.words[name], self.places[name] = word(), places
+        return self.words[name]
+
+    def found(self, place: str, content: bytes) -> set[str]:
+        """Which of them are in there, whole or by half, although they must not be."""
+        halves = {half.decode() for half in _PART.findall(content)}
+        left = {n for n, secret in self.words.items() if place in self.places[n] and any(h in secret for h in halves)}
+        return left | ({"API key"} if self.api_key and self.api_key[20:40].encode() in content else set())
+
+
+def send_everywhere(client: Client, shop: TlsShop, secrets: Secrets) -> None:
+    """Pictures by URL, feeds with pages, redirects, credentials and a webhook, calls that fail."""
+    client.create_collection("c")
+    path = f"/p.png?sig={secrets.new('picture url')}"
+    moved = f"/moved.png?sig={secrets.new('redirect')}"
+    shop.answers[path], shop.redirects["/old.png"], shop.answers[moved] = png(1), moved, png(2)
+    records = [NewRecord("1", url=shop.address + path), NewRecord("2", url=shop.address + "/old.png")]
+    records += [NewRecord("3", url=f"{shop.address}/none?sig={secrets.new('missing url')}")]
+    records += [NewRecord("4", url=f"https://{secrets.new('bad url')}@shop.example/")]
+    client.insert("c", records)
+    attribute = secrets.new(CONTROL, BUT_IN_MEMORY)
+    client.insert("c", [NewRecord("5", url=shop.address + path, attributes={"note": attribute})])
+    client.search("c", Term(url=shop.address + path))
+    with contextlib.suppress(AfterimageError):
+        client.search("c", Term(url=f"{shop.address}/none?sig={secrets.new('missing query')}"))
+    _follow(client, shop, secrets)
+
+
+def _follow(client: Client, shop: TlsShop, secrets: Secrets) -> None:
+    feed = f"/feed?token={secrets.new('feed url')}"
+    item = f"/i.png?sig={secrets.new('item url')}"
+    bad = f"/gone.png?sig={secrets.new('failing item url')}"
+    shop.answers[item] = png(3)
+    shop.answers[feed] = jsonl(
+        [{"id": "a", "title": secrets.new("title", BUT_IN_MEMORY), "image_link": shop.address + item},
+         {"id": "b", "image_link": shop.address + bad}]
+    )  # fmt: skip
+    hook, secret = f"/hook?t={secrets.new('webhook url')}", secrets.new("webhook secret")
+    shop.answers[hook] = b"ok"
+    source = NewSource("feed", "c", shop.address + feed, authorization=f"Bearer {secrets.new('feed credentials')}",
+                       webhook_url=shop.address + hook, webhook_secret=secret, min_items_share=0.0)  # fmt: skip
+    client.preview_feed(shop.address + feed, authorization=source.authorization)
+    client.create_source(source)
+    for full in (False, True):
+        list(client.watch_run(client.start_run("feed", full=full).run_id))
+    list(client.list_sources())
+    pages = f"/products.json?key={secrets.new('paging url')}"
+    shop.answers[f"{pages}&limit=250&page=1"] = b'{"products":[{"id":7,"title":"x","images":[{"src":"%s"}]}]}' % (
+        (shop.address + item).encode()
+    )
+    shop.answers[f"{pages}&limit=250&page=2"] = b'{"products":[]}'
+    client.create_source(NewSource("pages", "c", shop.address + pages, min_items_share=0.0))
+    list(client.watch_run(client.start_run("pages").run_id))
+
+
+def memory_of(pid: int) -> Iterator[bytes]:
+    """All writable memory of a process, part by part. Needs root, since nobody else may look."""
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, permissions = line.split()[:2]
+            low, high = (int(x, 16) for x in span.split("-"))
+            if not permissions.startswith("rw"):
+                continue
+            try:
+                memory.seek(low)
+                yield memory.read(high - low)
+            except (OSError, OverflowError):
+                continue
+
+
+def in_memory(secrets: Secrets, place: str, pid: int) -> set[str]:
+    """Secrets in the memory of a process."""
+    found: set[str] = set()
+    for content in memory_of(pid):
+        found |= secrets.found(place, content)
+    return found
+
+
+def run(folder: Path, environment: dict[str, str], *, patience_s: float = _PATIENCE_S) -> dict[str, set[str]]:
+    """Starts a server, sends everything, and says which secrets were left in which place; `seen`: of those that may be
+    in the server's memory. What passes with a connection takes a moment: the search is repeated for `patience_s`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    certificates, secrets = make_certificates(folder), Secrets()
+    given = {
+        "AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32", "::1/128"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000",
+        "SSL_CERT_FILE": str(certificates.ca), "TMPDIR": str(folder), "AFTERIMAGE_LOG_LEVEL": "debug", **environment,
+    }  # fmt: skip
+    with TlsShop().running(certificates) as shop:
+        server = start_server(folder / "s", environment=given, anew=True)
+        secrets.api_key = server.key("acme")
+        with server.client(secrets.api_key) as client:
+            send_everywhere(client, shop, secrets)
+        _ask_for_a_path(server, secrets.new("HTTP path"))
+        left = _searched(server, secrets, patience_s)
+    assert server.stop() == 0
+    left["files"] = secrets.found("files", all_bytes(folder / "s"))
+    return {place: names for place, names in left.items() if names}
+
+
+def _ask_for_a_path(server: Server, secret: str) -> None:
+    with contextlib.suppress(OSError):
+        urllib.request.urlopen(f"http://{server.http}/pictures/{secret}?q={secret}")
+
+
+def _searched(server: Server, secrets: Secrets, patience_s: float) -> dict[str, set[str]]:
+    with urllib.request.urlopen(f"http://{server.http}/metrics") as page:
+        left = {"metrics": secrets.found("metrics", page.read()), "log": secrets.found("log", server.log.read_bytes())}
+    deadline = time.monotonic() + patience_s
+    while left.setdefault("server", {"not searched"}) and time.monotonic() < deadline:
+        left["server"] = in_memory(secrets, "server", server.process.pid)
+    control = Secrets({CONTROL: secrets.words[CONTROL]}, {CONTROL: EVERYWHERE})
+    left["seen"] = in_memory(control, "server", server.process.pid)
+    left["helpers"], left["redis"] = set(), set()
+    for process in psutil.Process(server.process.pid).children(recursive=True):
+        place = "redis" if "redis" in process.name() else "helpers"
+        left[place] |= in_memory(secrets, place, process.pid)
+    return left

@@ -1,0 +1,1 @@
+"""Syncs against real servers, shops and Redis."""

@@ -1,0 +1,1 @@
+"""Real servers, workers, shops, object storage and TLS for tests."""

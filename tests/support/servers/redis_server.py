@@ -1,0 +1,133 @@
+"""A redis-server of a test's own, on a port, as operators run it: plain, with TLS, as a replica, as a sentinel."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from service.coordination.embedded import find_redis_server
+from tests.support.needs import REDIS_REMEDY, missing, redis_with_tls
+from tests.support.servers.tls import Certificates
+
+
+@dataclass
+class RedisServer:
+    """A running one."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def connection(self) -> redis.Redis:
+        return redis.Redis(port=self.port, decode_responses=True)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_redis(
+    folder: Path,
+    *lines: str,
+    sentinel: bool = False,
+    port: int = 0,
+    binary: Path | None = None,
+    environment: dict[str, str] | None = None,
+) -> RedisServer:
+    """Starts one with these lines in its configuration, and waits until it answers. binary: None takes any that there
+    is. environment: beside this process's own."""
+    binary = binary or find_redis_server() or missing("a redis-server", REDIS_REMEDY)
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = port or free_port()
+    common = [f"port {chosen}", f"dir {folder}", "bind 127.0.0.1", f"logfile {folder / 'redis.log'}"]
+    if not sentinel:
+        common += ["appendonly yes", 'save ""', "maxmemory-policy noeviction"]
+    (folder / "redis.conf").write_text("\n".join([*common, *lines]) + "\n")
+    command = [str(binary), str(folder / "redis.conf"), *(["--sentinel"] if sentinel else [])]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(environment or {})}
+    )
+    made = RedisServer(folder, chosen, process)
+    while True:
+        try:
+            made.connection().ping()
+            return made
+        except (redis.ConnectionError, redis.BusyLoadingError):
+            assert process.poll() is None, (folder / "redis.log").read_text()
+            threading.Event().wait(0.02)
+
+
+@contextlib.contextmanager
+def running_redis(
+    folder: Path,
+    *lines: str,
+    sentinel: bool = False,
+    binary: Path | None = None,
+    environment: dict[str, str] | None = None,
+) -> Iterator[RedisServer]:
+    """One that ends with the block."""
+    made = start_redis(folder, *lines, sentinel=sentinel, binary=binary, environment=environment)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@contextlib.contextmanager
+def running_tls_redis(folder: Path, certificates: Certificates, port: int) -> Iterator[RedisServer]:
+    """One that speaks TLS on `port`; skips the test where no redis-server can."""
+    made = start_redis(folder, *tls_lines(certificates, port), binary=redis_with_tls())
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def tls_lines(certificates: Certificates, port: int) -> tuple[str, ...]:
+    """What makes a server speak TLS on a port too, to clients without a certificate."""
+    return (
+        f"tls-port {port}", f"tls-cert-file {certificates.server_cert}", f"tls-key-file {certificates.server_key}",
+        f"tls-ca-cert-file {certificates.ca}", "tls-auth-clients no",
+    )  # fmt: skip
+
+
+def watched(master: RedisServer) -> tuple[str, ...]:
+    """What makes a sentinel watch a master, under the name `catalogue`, and replace it within seconds."""
+    return (
+        f"sentinel monitor catalogue 127.0.0.1 {master.port} 1", "sentinel down-after-milliseconds catalogue 500",
+        "sentinel failover-timeout catalogue 3000",
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def watched_pair(folder: Path) -> Iterator[tuple[RedisServer, RedisServer, str]]:
+    """A master, a replica, and the URL of a sentinel that knows both."""
+    with (
+        running_redis(folder / "one") as master,
+        running_redis(folder / "two", f"replicaof 127.0.0.1 {master.port}") as replica,
+    ):
+        while replica.connection().info("replication")["master_link_status"] != "up":
+            threading.Event().wait(0.02)
+        with running_redis(folder / "sentinel", *watched(master), sentinel=True) as sentinel:
+            while not sentinel.connection().sentinel_master("catalogue")["num-slaves"]:
+                threading.Event().wait(0.05)
+            yield master, replica, f"sentinel://127.0.0.1:{sentinel.port}/catalogue"

@@ -1,0 +1,158 @@
+"""A real server in a process of its own, on free ports, and tenants on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from afterimage.client import Client, RetryPolicy
+from service.app import open_registry
+from service.config import load_settings
+from service.runtime.process import prepared_environment
+from service.tenancy.apikeys import Scope, key_id_of
+from service.tenancy.keyring import NewKey
+from service.tenancy.registry import TenantRegistry
+from tests.support.servers.warm_start import WarmProcess, start_warm
+
+COMMAND = [sys.executable, "-m", "service.cli.main"]
+NO_RETRY = RetryPolicy(attempts=1)
+# How a model runs best is measured at the start of the demo's server; each of the others would take seconds of both
+# cores for it.
+NOT_MEASURED = {"AFTERIMAGE_MODEL_THREADS": "1", "AFTERIMAGE_MAX_BATCH_SIZE": "8"}
+ONE_DECODER = {"AFTERIMAGE_DECODE_PROCESSES": "1"}  # each takes half a second of a core to start
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without settings of the service, and without what pytest changes for each test."""
+    return {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "_AFTERIMAGE", "PYTEST_"))}
+
+
+def prepared(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment that a server starts itself again with, so that it needs not: a second of one core."""
+    pixels = environment.get("AFTERIMAGE_MAX_IMAGE_PIXELS", load_settings({}).settings.max_image_pixels)
+    return prepared_environment(environment, int(pixels)) or dict(environment)
+
+
+def can_be_warm(environment: Mapping[str, str]) -> bool:
+    """Whether a process that was forked is like one with that environment: only Python code reads what differs."""
+    differing = environment.items() ^ clean_environment().items()
+    return all(name.startswith("AFTERIMAGE_") for name, _ in differing)
+
+
+def start(arguments: list[str], environment: dict[str, str], stderr: IO[str], *, anew: bool = False) -> Process:
+    """Starts a command that goes on until it is stopped, which it is with the test; its output comes through a pipe."""
+    process: Process
+    if anew or not can_be_warm(environment):
+        process = subprocess.Popen(
+            [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+        )
+    else:
+        variables = prepared(environment)
+        process = start_warm(arguments, variables, stdout=subprocess.PIPE, stderr=stderr.fileno())
+    adopt(process)
+    return process
+
+
+Process = subprocess.Popen[str] | WarmProcess
+_running: list[Process] = []
+_kept: list[Process] = []
+
+
+def adopt(process: Process) -> None:
+    """Has a process ended with the test, however that ends."""
+    _running.append(process)
+
+
+def share(server: Server) -> Server:
+    """Keeps a server running beyond the test that started it; whoever shares it stops it."""
+    _kept.append(server.process)
+    return server
+
+
+def kill_leftovers() -> None:
+    """Ends servers that a failed test left running, but for those that tests share."""
+    for process in list(_running):
+        if process in _kept:
+            continue
+        _running.remove(process)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@dataclass
+class Server:
+    """A running server."""
+
+    folder: Path
+    process: Process
+    target: str
+    http: str
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    def key(self, tenant: str, scopes: Iterable[Scope] = tuple(Scope)) -> str:
+        """A key for a tenant, which is made where it does not exist."""
+        with self.registry() as registry:
+            if tenant not in [t.name for t in registry.tenants()]:
+                registry.create_tenant(tenant)
+            return registry.api_keys.create(registry.tenant(tenant).uid, NewKey(frozenset(scopes)))
+
+    @contextlib.contextmanager
+    def registry(self) -> Iterator[TenantRegistry]:
+        """The server's tenants, as an operator's command sees them."""
+        with contextlib.closing(open_registry(load_settings({"data_dir": self.data_dir}).settings)) as opened:
+            yield opened
+
+    def revoke(self, tenant: str, key: str) -> None:
+        """Revokes a key, as an operator does."""
+        with self.registry() as registry:
+            registry.api_keys.revoke(registry.tenant(tenant).uid, key_id_of(key))
+
+    def client(self, key: str) -> Client:
+        """A client that never retries, so that tests see what happened."""
+        return Client(self.target, key, retry=NO_RETRY)
+
+    def stop(self) -> int:
+        """Asks the server to stop, as an operator does; returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+
+def start_server(folder: Path, *flags: str, environment: dict[str, str] | None = None, anew: bool = False) -> Server:
+    """Starts a server on `folder`/data and waits until it is ready. anew: as an operator does, by the command, instead
+    of warm."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "server.log").open("a") as log:
+        process = start(
+            ["serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", *flags],
+            {**clean_environment(), **NOT_MEASURED, **ONE_DECODER, **(environment or {})}, log, anew=anew,
+        )  # fmt: skip
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"gRPC on (\S+), HTTP on (\S+)", line)
+    if found is None:
+        process.wait()
+        raise AssertionError(f"the server did not start: {(folder / 'server.log').read_text()[-2000:]}")
+    return Server(folder, process, found[1], found[2])
