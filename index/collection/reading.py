@@ -44,7 +44,7 @@ _WITHOUT_FILTER = {
     Path.SKETCHES_FILTERED: Path.SKETCHES,
     Path.GRAPH_FILTERED: Path.GRAPH,
 }
-_new = tuple.__new__  # as in index.payloads
+_new = tuple.__new__  # as in index.vectors.segment.payloads
 
 
 class Reading:
