@@ -47,6 +47,7 @@ __all__ = [
     "replace_file",
     "set_aside",
     "set_format",
+    "statements",
     "step",
     "sync_directory",
     "write_synced",

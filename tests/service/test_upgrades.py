@@ -12,8 +12,8 @@ from release.freeze import RELEASED, names
 from service.config import Settings, load_settings, variable_warnings
 from service.errors import SettingError
 from service.renamed_settings import RENAMED
-from tests.support.server import start_server
-from tests.support.tls import make_certificates, revoke
+from tests.support.servers.server import start_server
+from tests.support.servers.tls import make_certificates, revoke
 
 SETTINGS = sorted(RELEASED.glob("settings-*.toml"))
 NAMES = sorted(RELEASED.glob("names-*.json"))

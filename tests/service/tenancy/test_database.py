@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from index.errors import DataFault, StoreUnavailable, WrongKey
+from index.types.errors import DataFault, StoreUnavailable, WrongKey
 from service.tenancy.companions import copy_of
 from service.tenancy.database import RegistryDatabase, now_ms
 from service.tenancy.masterkey import MasterKey

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from service.errors import Reason, ServiceError
-from service.sync.checks import check_authorization, check_config, check_options, check_place
 from service.sync.feeds.model import AttributeField, FeedFormat, FeedOptions, FieldMapping
 from service.sync.model import Guards, Schedule, SourceConfig, Webhook
+from service.sync.sources.checks import check_authorization, check_config, check_options, check_place
 
 SOURCE = SourceConfig("feed", "shoes", "https://shop.example/feed.csv")
 HOOK = "https://shop.example/hook"
