@@ -1,10 +1,15 @@
-"""Threads by kind of work, so that one kind cannot starve another."""
+"""Threads by kind of work, so that one kind cannot starve another.
+
+What runs in a thread sees the context variables of the task that asked for it: its deadline, and its request id for
+the log. What it sets stays in the thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -53,4 +58,5 @@ class Workers:
             pool.shutdown(wait=True)
 
     async def _run(self, pool: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, lambda: function(*args, **kwargs))
+        context = copy_context()  # a thread of a pool has none of its own: neither deadline nor request id
+        return await asyncio.get_running_loop().run_in_executor(pool, lambda: context.run(function, *args, **kwargs))

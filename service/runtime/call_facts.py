@@ -1,5 +1,5 @@
-"""What is being worked on, for the log: a call or a run, and one record of it. Tasks that are begun inside inherit it;
-threads do not."""
+"""What is being worked on, for the log: a call or a run, and one record of it. Tasks and the threads of `Workers` that
+are begun inside inherit it."""
 
 from __future__ import annotations
 
