@@ -1,7 +1,7 @@
 """Writes the generated documents: `make docs`; with --check, compares instead (`make docs-check`).
 
-docs/cli.md comes from the commands' own help, docs/reliability.md from the last result of `make reliability`,
-docs/mutation.md from that of `make mutation`.
+docs/cli.md comes from the commands' own help, docs/architecture.svg and docs/rooms.md from the code,
+docs/reliability.md from the last result of `make reliability`, docs/mutation.md from that of `make mutation`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import typer
 
 from bench.mutation import document
 from bench.mutation.result import RESULT as MUTATION_RESULT
+from docs import drawing, rooms
 from service.cli.main import application
 
 FOLDER = Path(__file__).parent
@@ -107,7 +108,7 @@ def _repeated(test: str) -> str:
     return f".venv/bin/python -m pytest --timeout 3600 {shlex.quote(test)}"
 
 
-DOCUMENTS = {"cli.md": render_commands}
+DOCUMENTS = {"cli.md": render_commands, "architecture.svg": drawing.render, "rooms.md": rooms.render}
 if RELIABILITY_RESULT.exists():
     DOCUMENTS["reliability.md"] = render_reliability
 if MUTATION_RESULT.exists():

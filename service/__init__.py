@@ -1,1 +1,4 @@
-"""The Afterimage service: gRPC in front, pictures forgotten in the middle, the index behind."""
+"""The Afterimage service: encodes pictures, forgets them, and stores and searches the vectors through `index`.
+
+The modules here put the parts together: settings, composition, start and stop, errors, metrics.
+"""

@@ -1,1 +1,4 @@
-"""What was done with a tenant, told so that it cannot be changed unseen."""
+"""The audit log of each tenant: a hash chain that cannot be changed unnoticed, its storage, and counted reads.
+
+Which calls are audited, and what an entry says, is decided in the table of calls.
+"""

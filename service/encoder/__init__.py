@@ -1,1 +1,4 @@
-"""Encoders: ONNX models with a manifest each, and what feeds them."""
+"""Encoders: manifests, ONNX sessions, preprocessing, batching, admission, calibration.
+
+A new kind of encoder goes here. Tenants and records are unknown here.
+"""

@@ -1,1 +1,1 @@
-"""Erasing for good, with a receipt, and looking for what may be left."""
+"""Erasing records, collections and training sets for good, with a receipt, and searching for what may be left."""

@@ -1,1 +1,1 @@
-"""gRPC: servicers, the guard around every call, and the one mapping from errors to statuses."""
+"""gRPC: the server, its transport, conversion of messages, and the mapping of errors to statuses."""

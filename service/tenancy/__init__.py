@@ -1,1 +1,1 @@
-"""Tenants, their data keys, and the API keys that name them."""
+"""Tenants, their data keys, API keys, quotas, access by consent, and the registry that lists them."""

@@ -1,2 +1,4 @@
-"""A tenant's own model: labelled pictures that it uploads, a projection fitted to them on top of an encoder, and the
-encoder that comes of it, which is nobody else's."""
+"""Models of tenants' own: labelled pictures, a projection fitted on top of an encoder, and the encoder made of it.
+
+One tenant's data never trains a model that serves another tenant.
+"""
