@@ -253,6 +253,11 @@ class SearchAnswer(NamedTuple):
     learned: bool = False
     hints: FilterHints = FilterHints()
 
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """All hits, group by group; without grouping simply the hits, nearest first."""
+        return tuple(hit for group in self.groups for hit in group)
+
 
 @dataclass(frozen=True)
 class DuplicateGroup:

@@ -17,7 +17,7 @@ from service.rpc.access import SCOPES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-MARKDOWN = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+MARKDOWN = sorted([*ROOT.glob("*.md"), *ROOT.glob("index/*.md"), *DOCS.rglob("*.md")])
 
 
 def read(name: str) -> str:
@@ -107,3 +107,13 @@ def test_the_readme_python_example_runs(server, tenant_name, tmp_path, monkeypat
     program = code[1].replace("127.0.0.1:50051", server.target).replace("af_live_...", server.key(tenant_name))
     program = program.replace('open("1.jpg", "rb").read()', "__import__('pathlib').Path('1.jpg').read_bytes()")
     exec(compile(program, "README.md", "exec"), {})
+
+
+def test_the_quickstart_of_the_index_runs(tmp_path, monkeypatch, capsys) -> None:
+    code = re.search(r"```python\n(.*?)```", (ROOT / "index" / "README.md").read_text(), re.DOTALL)
+    assert code is not None
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code[1], "index/README.md", "exec"), {})
+    nearest, *_, red = capsys.readouterr().out.splitlines()
+    assert nearest == "7 0.0 {'color': 'red', 'price': 7.0}"
+    assert red == "500"
