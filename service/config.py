@@ -57,76 +57,102 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, env_ignore_empty=True, enable_decoding=False, extra="forbid", frozen=True
     )
 
-    data_dir: Path = Field(Path("afterimage-data"), description="Directory of all data. One server owns it at a time.")
-    region: str = Field("", pattern="^[a-z0-9-]{0,32}$", description="Where this data lies. Stamped on new tenants.")
-    listen: str = Field("127.0.0.1:50051", description="Where gRPC listens, HOST:PORT. Port 0 takes a free one.")
-    http: str = Field("", description="Where metrics, health and links to pictures listen, HOST:PORT. Empty: nowhere.")
-    http_public_url: str = Field(
-        "", description="URL at which others reach `http`, for links. Empty: on loopback alone."
+    data_dir: Path = Field(Path("afterimage-data"), description="Data directory. One server at a time can use it.")
+    region: str = Field("", pattern="^[a-z0-9-]{0,32}$", description="Region of the data. New tenants are bound to it.")
+    listen: str = Field(
+        "127.0.0.1:50051", description="Address of the gRPC server, HOST:PORT. Port 0 selects a free port."
     )
-    tls_cert: Path | None = Field(None, description="Server certificate chain, PEM. Needed off loopback.")
+    http: str = Field(
+        "", description="Address of the HTTP server for metrics, health and links, HOST:PORT. Empty: disabled."
+    )
+    http_public_url: str = Field("", description="Public URL of `http`, for links. Empty: loopback only.")
+    tls_cert: Path | None = Field(
+        None, description="Server certificate chain, PEM. Required unless listen is loopback."
+    )
     tls_key: Path | None = Field(None, description="Private key of tls_cert, PEM.")
-    client_ca: Path | None = Field(None, description="CA of client certificates, PEM. Set: clients must show one.")
-    client_crl: Path | None = Field(None, description="Certificates that client_ca revoked, PEM.")
+    client_ca: Path | None = Field(
+        None, description="CA of client certificates, PEM. If set, clients must present one."
+    )
+    client_crl: Path | None = Field(None, description="Certificate revocation list of client_ca, PEM.")
     master_key_file: Path | None = Field(None, description="File of the master key. Unset: <data_dir>.master-key.")
-    master_key: SecretStr | None = Field(None, description="The master key itself, base64, instead of a file.")
+    master_key: SecretStr | None = Field(None, description="The master key, base64, instead of a file.")
     master_key_command: str = Field("", description="Command that prints the master key, base64, instead of a file.")
-    object_store: str = Field("", description="s3://bucket/prefix for kept pictures. Empty: a folder of data_dir.")
+    object_store: str = Field("", description="s3://bucket/prefix for stored pictures. Empty: a folder of data_dir.")
     object_store_endpoint: str = Field("", description="URL of an S3 service other than Amazon's.")
-    object_store_region: str = Field("", description="Region of the bucket. Empty: as the machine says.")
-    object_store_access_key: str = Field("", description="Access key of the bucket. Empty: as the machine says.")
+    object_store_region: str = Field("", description="Region of the bucket. Empty: the default region.")
+    object_store_access_key: str = Field(
+        "", description="Access key of the bucket. Empty: the default credential chain."
+    )
     object_store_secret_key: SecretStr | None = Field(None, description="Secret key of object_store_access_key.")
     redis_url: str = Field("", description="redis://, rediss:// or unix:// URL. Empty: an embedded Redis.")
-    encoders_dir: Path | None = Field(None, description="Directory with one folder per encoder of your own.")
-    default_encoder: str = Field("builtin", description="Encoder of collections that name none.")
-    model_provider: Literal["cpu", "cuda", "tensorrt", "openvino"] = Field("cpu", description="What models run on.")
-    model_threads: int = Field(0, ge=0, le=1024, description="Cores that one model run uses. 0: measured at the start.")
-    max_batch_size: Batch = Field(0, description="Pictures in one model run at most. 0: measured at the start.")
-    max_queue_size: Positive = Field(512, description="Pictures that may be inside before further ones are refused.")
-    max_queue_bytes: Positive = Field(256 * 1024 * 1024, description="Size of all pictures inside, bytes.")
-    max_search_wait_s: Seconds = Field(0.25, description="A search that would wait longer is refused, seconds.")
-    decode_processes: int = Field(0, ge=0, le=1024, description="Sandboxed decoders. 0: one for each core.")
-    decode_timeout_s: Seconds = Field(10.0, description="Time for decoding one picture, seconds.")
-    max_image_bytes: Positive = Field(16 * 1024 * 1024, description="Size of one picture, bytes.")
-    max_image_pixels: Positive = Field(64_000_000, description="Width times height of one picture.")
-    max_image_side: Positive = Field(16_384, description="Longer side of one picture, pixels.")
-    image_formats: Names = Field((), description="Formats to decode too: avif, heic, tiff, jxl.")
-    max_image_ratio: Positive = Field(50, description="Longer side of one picture over its shorter side.")
-    fetch_urls: bool = Field(True, description="Fetch pictures that are given as a URL.")
-    fetch_http: bool = Field(False, description="Fetch over plain http too.")
-    fetch_networks: Names = Field((), description="Networks, CIDR, to fetch from although not public.")
-    fetch_timeout_s: Seconds = Field(15.0, description="Time for fetching one picture, seconds.")
-    fetch_per_host: Positive = Field(4, description="Pictures fetched from one host at a time.")
-    fetch_rate_per_host: Rate = Field(10.0, description="Pictures fetched from one host per second.")
-    feeds_dir: Path | None = Field(None, description="Directory with a folder per tenant whose files may be sources.")
-    feed_timeout_s: Seconds = Field(1800.0, description="Time for fetching one catalogue feed, seconds.")
-    sync_runs: int = Field(2, ge=0, le=1024, description="Catalogue syncs that run at a time. 0: none on this server.")
-    worker_secret: SecretStr | None = Field(None, description="What workers on other machines show. Unset: none may.")
-    max_index_bytes: Bytes = Field(0, description="Memory for collections, bytes. 0: half of what there is.")
-    max_message_bytes: Int32 = Field(20 * 1024 * 1024, description="Size of one gRPC message, bytes.")
-    max_concurrent_calls: Int32 = Field(128, description="Calls in progress before further ones are refused.")
-    max_streams: Int32 = Field(256, description="Streams that are open before further ones are refused.")
+    encoders_dir: Path | None = Field(None, description="Directory with one folder per custom encoder.")
+    default_encoder: str = Field("builtin", description="Encoder of new collections that specify none.")
+    model_provider: Literal["cpu", "cuda", "tensorrt", "openvino"] = Field(
+        "cpu", description="ONNX Runtime execution provider."
+    )
+    model_threads: int = Field(0, ge=0, le=1024, description="Threads per model session. 0: measured at start.")
+    max_batch_size: Batch = Field(0, description="Maximum number of pictures per model run. 0: measured at start.")
+    max_queue_size: Positive = Field(512, description="Maximum number of queued and running pictures.")
+    max_queue_bytes: Positive = Field(
+        256 * 1024 * 1024, description="Maximum size of all queued and running pictures, bytes."
+    )
+    max_search_wait_s: Seconds = Field(0.25, description="Maximum estimated wait of a search by picture, seconds.")
+    decode_processes: int = Field(
+        0, ge=0, le=1024, description="Number of sandboxed decoder processes. 0: one per core."
+    )
+    decode_timeout_s: Seconds = Field(10.0, description="Timeout for decoding one picture, seconds.")
+    max_image_bytes: Positive = Field(16 * 1024 * 1024, description="Maximum size of one picture, bytes.")
+    max_image_pixels: Positive = Field(64_000_000, description="Maximum width times height of one picture.")
+    max_image_side: Positive = Field(16_384, description="Maximum longer side of one picture, pixels.")
+    image_formats: Names = Field((), description="Additional picture formats: avif, heic, tiff, jxl.")
+    max_image_ratio: Positive = Field(50, description="Maximum ratio of the longer to the shorter side of one picture.")
+    fetch_urls: bool = Field(True, description="Fetch pictures given as a URL.")
+    fetch_http: bool = Field(False, description="Also fetch over plain http.")
+    fetch_networks: Names = Field((), description="Non-public networks, CIDR, that may be fetched from.")
+    fetch_timeout_s: Seconds = Field(15.0, description="Timeout for fetching one picture, seconds.")
+    fetch_per_host: Positive = Field(4, description="Maximum number of concurrent requests per host.")
+    fetch_rate_per_host: Rate = Field(10.0, description="Maximum number of requests per host and second.")
+    feeds_dir: Path | None = Field(None, description="Directory with a folder per tenant whose files can be sources.")
+    feed_timeout_s: Seconds = Field(1800.0, description="Timeout for fetching one catalogue feed, seconds.")
+    sync_runs: int = Field(
+        2, ge=0, le=1024, description="Maximum number of concurrent sync runs on this server. 0: none."
+    )
+    worker_secret: SecretStr | None = Field(
+        None, description="Shared secret of workers on other machines. Unset: no workers."
+    )
+    max_index_bytes: Bytes = Field(
+        0, description="Memory for loaded collections, bytes. 0: half of the available memory."
+    )
+    max_message_bytes: Int32 = Field(20 * 1024 * 1024, description="Maximum size of one gRPC message, bytes.")
+    max_concurrent_calls: Int32 = Field(128, description="Maximum number of concurrent calls.")
+    max_streams: Int32 = Field(256, description="Maximum number of open streams.")
     max_connections: int = Field(
-        0, ge=0, le=2**31 - 1, description="Connections at a time. 0: a quarter of the open files allowed."
+        0, ge=0, le=2**31 - 1, description="Maximum number of connections. 0: a quarter of the open-file limit."
     )
     max_in_flight_bytes: Bytes = Field(
-        0, description="Requests and answers in flight, bytes. 0: a sixteenth of the memory, at least 512 MiB."
+        0, description="Maximum bytes of requests and responses in flight. 0: 1/16 of memory, at least 512 MiB."
     )
-    message_timeout_s: Seconds = Field(30.0, description="Time for a call's message to come, seconds.")
-    stream_idle_timeout_s: Seconds = Field(300.0, description="Time between two messages of a stream, seconds.")
-    send_timeout_s: Seconds = Field(60.0, description="Time for a peer to take an answer, seconds.")
-    min_ping_interval_s: Seconds = Field(5.0, description="HTTP/2 pings that come closer cost their connection.")
+    message_timeout_s: Seconds = Field(30.0, description="Timeout for the message of a call, seconds.")
+    stream_idle_timeout_s: Seconds = Field(
+        300.0, description="Timeout between two messages of a client's stream, seconds."
+    )
+    send_timeout_s: Seconds = Field(60.0, description="Timeout for a peer to read a response, seconds.")
+    min_ping_interval_s: Seconds = Field(5.0, description="Minimum interval of HTTP/2 pings, seconds.")
     max_failed_auths_per_s: float = Field(
-        10.0, ge=0, le=1e6, description="Failed authentications of one address that are told apart. 0: any number."
+        10.0, ge=0, le=1e6, description="Failed authentications per address and second that are logged. 0: no limit."
     )
     default_deadline_s: Seconds = Field(30.0, description="Deadline of calls that set none, seconds.")
-    max_deadline_s: Seconds = Field(120.0, description="Longest deadline that is honoured, seconds.")
-    drain_timeout_s: Seconds = Field(30.0, description="How long running calls may finish at shutdown, seconds.")
-    min_free_disk_bytes: Bytes = Field(64 * 1024 * 1024, description="Free disk below which health says no.")
-    strict_forgetting: bool = Field(False, description="Do not start where freed memory is not overwritten.")
-    reflection: bool = Field(False, description="Serve gRPC reflection, which shows the API to anyone who connects.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least important log line.")
-    log_format: Literal["json", "console"] = Field("json", description="One JSON object per line, or for people.")
+    max_deadline_s: Seconds = Field(120.0, description="Maximum deadline, seconds.")
+    drain_timeout_s: Seconds = Field(30.0, description="Time for running calls to finish at shutdown, seconds.")
+    min_free_disk_bytes: Bytes = Field(
+        64 * 1024 * 1024, description="Minimum free disk space for health to report SERVING, bytes."
+    )
+    strict_forgetting: bool = Field(False, description="Do not start if freed memory is not overwritten.")
+    reflection: bool = Field(False, description="Enable gRPC reflection, which shows the API to anyone who connects.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
+    log_format: Literal["json", "console"] = Field(
+        "json", description="Log format: JSON lines, or readable text for a terminal."
+    )
 
     @property
     def key_file(self) -> Path:
