@@ -51,6 +51,7 @@ def connect(path: Path, key: bytes, pages: PageFormat | None = None, *, create: 
     except dbapi2.Error as error:
         raise StoreUnavailable(f"{path.name}: {error}") from error
     try:
+        connection.execute("PRAGMA cipher_log_level = NONE")  # else it writes to standard error, beside the log
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
         set_format(connection, pages or format_of(path, key))
         if fresh:  # in another one that has it SQLite would write the first page, at every opening
