@@ -118,6 +118,10 @@ lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml
 		*p["dependency-groups"]["dev"], sep="\n")' | \
 		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate - \
 		-o requirements.lock
+	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
+		print(*[d for d in p["project"]["dependencies"] if not d.startswith("afterimage-client")], sep="\n")' | \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+		--constraint requirements.lock - -o requirements-runtime.lock
 
 bench-smoke: $(STAMP) ## Measure inserts and searches per second through gRPC; writes JSON
 	@$(BIN)/python -m bench.smoke
@@ -166,6 +170,10 @@ bench-plots: $(STAMP) ## Draw the plots of docs/benchmarks.md from bench/results
 .PHONY: release-freeze
 release-freeze: $(STAMP) ## Note the API and the commands of this version as released (part of docs/releasing.md)
 	@$(BIN)/python -m release.freeze
+
+.PHONY: release-check
+release-check: $(STAMP) ## Build, install and use both distributions, and the image (dry run; TAG=v0.1.0 for a release)
+	@$(BIN)/python -m release.check $(if $(TAG),--tag $(TAG))
 
 clean: ## Remove .venv, caches and the demo's data
 	@rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -24,6 +24,7 @@ from service.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
 RELEASED = ROOT / "tests/data/released"
+API = ROOT / "proto/released.binpb"
 
 
 def names() -> dict[str, list[str]]:
@@ -59,14 +60,29 @@ def _commands(command: Any, path: str) -> Iterator[tuple[str, list[str]]]:
             yield f"{path} {name}", [word for option in options for word in (*option.opts, *option.secondary_opts)]
 
 
+def descriptors() -> bytes:
+    """The protos as one descriptor set, without comments."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("buf"), "build", "--exclude-source-info", "-o", "-#format=binpb"],
+        cwd=ROOT / "proto", check=True, capture_output=True,
+    ).stdout  # fmt: skip
+
+
+def is_current(version: str) -> bool:
+    """Whether all that a release notes is noted as it is now."""
+    path = _names_file(version)
+    return path.exists() and json.loads(path.read_text()) == names() and API.read_bytes() == descriptors()
+
+
+def _names_file(version: str) -> Path:
+    return RELEASED / f"names-{version}.json"
+
+
 def main() -> int:
     """Returns the exit code."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    (RELEASED / f"names-{version}.json").write_text(json.dumps(names(), indent=1) + "\n")
-    subprocess.run(
-        [Path(sys.executable).with_name("buf"), "build", "--exclude-source-info", "-o", "released.binpb"],
-        cwd=ROOT / "proto", check=True,
-    )  # fmt: skip
+    _names_file(version).write_text(json.dumps(names(), indent=1) + "\n")
+    API.write_bytes(descriptors())
     if missing := missing_settings(version):
         print(f"tests/data/released/settings-{version}.toml lacks {', '.join(missing)}: add them", file=sys.stderr)
     return 1 if missing else 0

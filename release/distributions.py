@@ -1,0 +1,82 @@
+"""Builds both distributions and looks at what is in them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCES = {"afterimage": ROOT, "afterimage-client": ROOT / "proto"}
+# What must be in each wheel, and what a distribution is of no use without.
+NEEDED = {
+    "afterimage": ("service/cli/main.py", "service/encoder/builtin/encoder.onnx", "index/__init__.py"),
+    "afterimage-client": ("afterimage/py.typed", "afterimage/client/aio.py", "afterimage/v1/search_service_pb2.py"),
+}  # fmt: skip
+_NOT_WANTED = ("tests/", "bench/", "examples/", "release/", ".venv/")
+
+
+class ReleaseError(Exception):
+    """Why this cannot be released; `str()` says what to do."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The files of one distribution."""
+
+    name: str
+    wheel: Path
+    sdist: Path
+
+
+def run(command: Sequence[object], cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """What a command prints. Raises ReleaseError where it fails."""
+    words = list(map(str, command))
+    done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        shown = " ".join(words[:6])
+        raise ReleaseError(f"{shown} ended with {done.returncode}:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def build(folder: Path) -> list[Distribution]:
+    """Builds wheel and source distribution of both, below a folder. Raises ReleaseError where one lacks a file, holds
+    one too many, or where the wheel that the source distribution gives is another."""
+    made = [_built(name, source, folder / name) for name, source in SOURCES.items()]
+    for distribution in made:
+        _check(distribution, folder)
+    return made
+
+
+def wheel_problems(name: str, present: Set[str]) -> list[str]:
+    """What the wheel of a distribution lacks or should not hold. present: the names of its files."""
+    missing = [f"lacks {path}" for path in NEEDED[name] if path not in present]
+    return missing + [
+        f"holds {path}" for path in sorted(present) if path.startswith(_NOT_WANTED) or "__pycache__" in path
+    ]
+
+
+def _built(name: str, source: Path, target: Path) -> Distribution:
+    run([sys.executable, "-m", "hatchling", "build", "-d", target], cwd=source)
+    return Distribution(name, next(target.glob("*.whl")), next(target.glob("*.tar.gz")))
+
+
+def _check(distribution: Distribution, folder: Path) -> None:
+    present = _names(distribution.wheel)
+    if problems := wheel_problems(distribution.name, present):
+        raise ReleaseError(f"{distribution.wheel.name} {'; '.join(problems)}")
+    with tarfile.open(distribution.sdist) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    unpacked = folder / "unpacked" / distribution.sdist.name.removesuffix(".tar.gz")
+    again = _built(distribution.name, unpacked, folder / "again" / distribution.name)
+    if differing := present ^ _names(again.wheel):
+        raise ReleaseError(f"the wheel from {distribution.sdist.name} differs in {', '.join(sorted(differing)[:5])}")
+
+
+def _names(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())

@@ -1,0 +1,86 @@
+"""Installs the distributions in a fresh virtual environment and uses them once, as somebody does who has only them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from release.distributions import ROOT, Distribution, ReleaseError, run
+
+RUNTIME_LOCK = ROOT / "requirements-runtime.lock"
+_CLIENT_ALONE = "import afterimage.client, sys; assert 'service' not in sys.modules; print(afterimage.client.__name__)"
+
+
+def install(distributions: list[Distribution], folder: Path) -> Path:
+    """Makes an environment with the pinned dependencies and the wheels; returns its folder of programs."""
+    run([sys.executable, "-m", "venv", folder])
+    pip = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run([*pip, "--require-hashes", "-r", RUNTIME_LOCK])
+    run([*pip, "--no-deps", *(d.wheel for d in distributions)])
+    run([folder / "bin/python", "-m", "pip", "check"])
+    return folder / "bin"
+
+
+def use_client_alone(client: Distribution, folder: Path) -> None:
+    """Installs the client with nothing but what it asks for, and imports it."""
+    run([sys.executable, "-m", "venv", folder])
+    run([folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", client.wheel])
+    run([folder / "bin/python", "-c", _CLIENT_ALONE], cwd=folder)
+
+
+def use_server(programs: Path, folder: Path, version: str) -> None:
+    """Starts the server, inserts a picture, finds it, stops the server."""
+    folder.mkdir()
+    command, data = programs / "afterimage", ["--data-dir", folder / "data"]
+    if (said := run([command, "--version"], cwd=folder).strip()) != version:
+        raise ReleaseError(f"`afterimage --version` prints {said}, not {version}")
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "PYTHON"))}
+    picture = folder / "red.png"
+    picture.write_bytes(_png(64, b"\xc0\x20\x20"))
+    with _serving([command, "serve", *data, "--listen", "127.0.0.1:0"], folder, environment) as target:
+        run([command, "tenants", "create", "acme", *data], cwd=folder)
+        key = run([command, "keys", "create", "acme", *data], cwd=folder).split()[-1]
+        client = {**environment, "AFTERIMAGE_TARGET": target, "AFTERIMAGE_API_KEY": key}
+        run([command, "collections", "create", "shoes"], cwd=folder, environment=client)
+        run([command, "insert", "shoes", picture], cwd=folder, environment=client)
+        found = run([command, "search", "shoes", picture, "-k", "1"], cwd=folder, environment=client)
+        if "red" not in found:
+            raise ReleaseError(f"the picture that was inserted is not found:\n{found}")
+
+
+@contextlib.contextmanager
+def _serving(command: Sequence[object], folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """The address of a server, which must stop with exit code 0 afterwards."""
+    with (folder / "server.log").open("w") as log:
+        words = list(map(str, command))
+        server = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert server.stdout is not None
+    try:
+        line = server.stdout.readline()
+        if "is ready" not in line:
+            raise ReleaseError(f"the server did not start:\n{(folder / 'server.log').read_text()[-2000:]}")
+        yield line.split("gRPC on ")[1].split(",")[0].strip()
+        server.terminate()
+        if server.wait(60) != 0:
+            raise ReleaseError(f"the server stopped with exit code {server.returncode}")
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def _png(side: int, colour: bytes) -> bytes:
+    """A picture of one colour with a black diagonal, RGB."""
+    rows = b"".join(b"\0" + b"".join(b"\0\0\0" if abs(x - y) < 6 else colour for x in range(side)) for y in range(side))
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
