@@ -32,13 +32,13 @@ class AccessRequest(_message.Message):
     ENDS_MS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     reason: _builtins.str
-    """What the operator says it is for."""
+    """Reason stated by the operator."""
     minutes: _builtins.int
     """1 to 240."""
     state: _builtins.str
     """pending, approved, declined, revoked, over or lapsed."""
     requested_ms: _builtins.int
-    """Milliseconds since 1970; 0 before it was answered."""
+    """Milliseconds since 1970; 0 before the answer."""
     decided_ms: _builtins.int
     ends_ms: _builtins.int
     @_builtins.property

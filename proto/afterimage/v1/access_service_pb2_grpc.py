@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class AccessServiceStub:
-    """Access of the server's operator to a tenant's data. The operator asks, with a reason, for scopes and at most four hours
-    (`afterimage access request`); the tenant answers here with a key of its own that has the scope admin. Each call that
-    is made with an access is in the audit log.
+    """Access of the server's operator to a tenant's data. The operator requests access, with a reason, for scopes and at
+    most four hours (`afterimage access request`). The tenant answers here with its own key that has the scope admin.
+    Each call with an access is in the audit log.
     """
 
     def __init__(self, channel):
@@ -60,34 +60,34 @@ class AccessServiceStub:
 
 
 class AccessServiceServicer:
-    """Access of the server's operator to a tenant's data. The operator asks, with a reason, for scopes and at most four hours
-    (`afterimage access request`); the tenant answers here with a key of its own that has the scope admin. Each call that
-    is made with an access is in the audit log.
+    """Access of the server's operator to a tenant's data. The operator requests access, with a reason, for scopes and at
+    most four hours (`afterimage access request`). The tenant answers here with its own key that has the scope admin.
+    Each call with an access is in the audit log.
     """
 
     def ListAccessRequests(self, request, context):
-        """All requests to the tenant, the newest first. Safe to repeat.
+        """Returns all requests to the tenant, newest first. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApproveAccess(self, request, context):
-        """Grants a request; the time begins now. ACCESS_NOT_WAITING where it was answered, or is a week old.
+        """Grants a request. The time starts now. ACCESS_NOT_WAITING if it was answered, or is a week old.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeclineAccess(self, request, context):
-        """Refuses a request.
+        """Declines a request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeAccess(self, request, context):
-        """Ends an access before its time; its token stops working at its next call.
+        """Revokes an access early. Its token stops working at its next call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,9 +125,9 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService:
-    """Access of the server's operator to a tenant's data. The operator asks, with a reason, for scopes and at most four hours
-    (`afterimage access request`); the tenant answers here with a key of its own that has the scope admin. Each call that
-    is made with an access is in the audit log.
+    """Access of the server's operator to a tenant's data. The operator requests access, with a reason, for scopes and at
+    most four hours (`afterimage access request`). The tenant answers here with its own key that has the scope admin.
+    Each call with an access is in the audit log.
     """
 
     @staticmethod

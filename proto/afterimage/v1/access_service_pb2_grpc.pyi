@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccessServiceStub:
-    """Access of the server's operator to a tenant's data. The operator asks, with a reason, for scopes and at most four hours
-    (`afterimage access request`); the tenant answers here with a key of its own that has the scope admin. Each call that
-    is made with an access is in the audit log.
+    """Access of the server's operator to a tenant's data. The operator requests access, with a reason, for scopes and at
+    most four hours (`afterimage access request`). The tenant answers here with its own key that has the scope admin.
+    Each call with an access is in the audit log.
     """
 
     @_typing.overload
@@ -37,35 +37,35 @@ class AccessServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccessServiceAsyncStub: ...
     ListAccessRequests: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListAccessRequestsRequest, _access_service_pb2.ListAccessRequestsResponse]
-    """All requests to the tenant, the newest first. Safe to repeat."""
+    """Returns all requests to the tenant, newest first. Safe to retry."""
     ApproveAccess: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ApproveAccessRequest, _access_service_pb2.ApproveAccessResponse]
-    """Grants a request; the time begins now. ACCESS_NOT_WAITING where it was answered, or is a week old."""
+    """Grants a request. The time starts now. ACCESS_NOT_WAITING if it was answered, or is a week old."""
     DeclineAccess: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.DeclineAccessRequest, _access_service_pb2.DeclineAccessResponse]
-    """Refuses a request."""
+    """Declines a request."""
     RevokeAccess: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.RevokeAccessRequest, _access_service_pb2.RevokeAccessResponse]
-    """Ends an access before its time; its token stops working at its next call."""
+    """Revokes an access early. Its token stops working at its next call."""
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
-    """Access of the server's operator to a tenant's data. The operator asks, with a reason, for scopes and at most four hours
-    (`afterimage access request`); the tenant answers here with a key of its own that has the scope admin. Each call that
-    is made with an access is in the audit log.
+    """Access of the server's operator to a tenant's data. The operator requests access, with a reason, for scopes and at
+    most four hours (`afterimage access request`). The tenant answers here with its own key that has the scope admin.
+    Each call with an access is in the audit log.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAccessRequests: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListAccessRequestsRequest, _access_service_pb2.ListAccessRequestsResponse]  # type: ignore[assignment]
-    """All requests to the tenant, the newest first. Safe to repeat."""
+    """Returns all requests to the tenant, newest first. Safe to retry."""
     ApproveAccess: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ApproveAccessRequest, _access_service_pb2.ApproveAccessResponse]  # type: ignore[assignment]
-    """Grants a request; the time begins now. ACCESS_NOT_WAITING where it was answered, or is a week old."""
+    """Grants a request. The time starts now. ACCESS_NOT_WAITING if it was answered, or is a week old."""
     DeclineAccess: _aio.UnaryUnaryMultiCallable[_access_service_pb2.DeclineAccessRequest, _access_service_pb2.DeclineAccessResponse]  # type: ignore[assignment]
-    """Refuses a request."""
+    """Declines a request."""
     RevokeAccess: _aio.UnaryUnaryMultiCallable[_access_service_pb2.RevokeAccessRequest, _access_service_pb2.RevokeAccessResponse]  # type: ignore[assignment]
-    """Ends an access before its time; its token stops working at its next call."""
+    """Revokes an access early. Its token stops working at its next call."""
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Access of the server's operator to a tenant's data. The operator asks, with a reason, for scopes and at most four hours
-    (`afterimage access request`); the tenant answers here with a key of its own that has the scope admin. Each call that
-    is made with an access is in the audit log.
+    """Access of the server's operator to a tenant's data. The operator requests access, with a reason, for scopes and at
+    most four hours (`afterimage access request`). The tenant answers here with its own key that has the scope admin.
+    Each call with an access is in the audit log.
     """
 
     @_abc_1.abstractmethod
@@ -74,7 +74,7 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.ListAccessRequestsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.ListAccessRequestsResponse, _abc.Awaitable[_access_service_pb2.ListAccessRequestsResponse]]:
-        """All requests to the tenant, the newest first. Safe to repeat."""
+        """Returns all requests to the tenant, newest first. Safe to retry."""
 
     @_abc_1.abstractmethod
     def ApproveAccess(
@@ -82,7 +82,7 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.ApproveAccessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.ApproveAccessResponse, _abc.Awaitable[_access_service_pb2.ApproveAccessResponse]]:
-        """Grants a request; the time begins now. ACCESS_NOT_WAITING where it was answered, or is a week old."""
+        """Grants a request. The time starts now. ACCESS_NOT_WAITING if it was answered, or is a week old."""
 
     @_abc_1.abstractmethod
     def DeclineAccess(
@@ -90,7 +90,7 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.DeclineAccessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.DeclineAccessResponse, _abc.Awaitable[_access_service_pb2.DeclineAccessResponse]]:
-        """Refuses a request."""
+        """Declines a request."""
 
     @_abc_1.abstractmethod
     def RevokeAccess(
@@ -98,6 +98,6 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.RevokeAccessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.RevokeAccessResponse, _abc.Awaitable[_access_service_pb2.RevokeAccessResponse]]:
-        """Ends an access before its time; its token stops working at its next call."""
+        """Revokes an access early. Its token stops working at its next call."""
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

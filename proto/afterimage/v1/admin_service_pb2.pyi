@@ -32,11 +32,11 @@ class Snapshot(_message.Message):
     ENCODER_ID_FIELD_NUMBER: _builtins.int
     ENCODER_FINGERPRINT_FIELD_NUMBER: _builtins.int
     snapshot_id: _builtins.str
-    """Given by the server."""
+    """Assigned by the server."""
     collection: _builtins.str
-    """Name of the collection that it is of."""
+    """Name of its collection."""
     sequence: _builtins.int
-    """The last write that it holds."""
+    """Number of the last write that it contains."""
     record_count: _builtins.int
     size_bytes: _builtins.int
     encoder_id: _builtins.str
@@ -152,9 +152,9 @@ class RestoreSnapshotRequest(_message.Message):
     collection: _builtins.str
     snapshot_id: _builtins.str
     target: _builtins.str
-    """Name of the collection to make. Empty: the snapshot's own, which needs `replace` where it exists."""
+    """Name of the collection to create. If empty, the snapshot's own, which needs `replace` if it exists."""
     replace: _builtins.bool
-    """Puts the snapshot in the place of a collection that has the name."""
+    """Replace an existing collection of that name."""
     def __init__(
         self,
         *,
@@ -222,7 +222,7 @@ class VerifySnapshotResponse(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """A line for each thing that is wrong; empty where the snapshot is whole."""
+        """One line per problem; empty if the snapshot is intact."""
 
     def __init__(
         self,
@@ -310,22 +310,22 @@ class GetIndexStatsResponse(_message.Message):
     LEARNED_FIELD_NUMBER: _builtins.int
     record_count: _builtins.int
     tombstone_count: _builtins.int
-    """Rows that were deleted or replaced and still wait for compaction."""
+    """Number of deleted or replaced rows that wait for compaction."""
     base_rows: _builtins.int
-    """Rows that the graph covers; later ones are compared one by one."""
+    """Number of rows in the graph; later ones are compared exactly."""
     memory_bytes: _builtins.int
     sequence: _builtins.int
-    """The last write, and the last one that the file from which a start loads covers."""
+    """Number of the last write, and of the last one in the derived snapshot."""
     saved_sequence: _builtins.int
     recall: _builtins.float
-    """Recall@10 of a sample of real searches against exact ones; absent where there is no graph."""
+    """Recall@10 of a sample of real searches compared with exact ones; absent without a graph."""
     recall_sample: _builtins.int
-    """Searches that `recall` is the mean of; 0: it was measured when the graph was built."""
+    """Number of searches behind `recall`; 0 if it was measured when the graph was built."""
     search_effort: _builtins.int
-    """Candidates that a search keeps on its way through the graph."""
+    """ef_search: number of candidates during a graph search."""
     learning_gain: _builtins.float
-    """What a check without labels says of searching by what the collection has learnt (above 0: it finds more); absent where
-    there are too few records or queries to say.
+    """Result of the check without labels for searching with the learned centring (above 0: a gain). Absent if there are
+    too few records or queries.
     """
     learned: _builtins.bool
     def __init__(
@@ -383,7 +383,7 @@ class RebuildIndexResponse(_message.Message):
 
     BUILT_FIELD_NUMBER: _builtins.int
     built: _builtins.bool
-    """False where the collection is too small for a graph: every search compares all of it."""
+    """False if the collection is too small for a graph: every search compares all records."""
     def __init__(
         self,
         *,
@@ -423,7 +423,7 @@ class VerifyIndexResponse(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """A line for each thing that is wrong; empty where all is well."""
+        """One line per problem; empty if there is none."""
 
     def __init__(
         self,
@@ -470,19 +470,19 @@ class GetUsageResponse(_message.Message):
     KEY_MAX_REQUESTS_PER_SECOND_FIELD_NUMBER: _builtins.int
     record_count: _builtins.int
     stored_bytes: _builtins.int
-    """Bytes of vectors, ids and attributes."""
+    """Size of vectors, ids and attributes, bytes."""
     max_records: _builtins.int
     """0: no limit."""
     max_stored_bytes: _builtins.int
     collection_count: _builtins.int
     max_collections: _builtins.int
     pictures_today: _builtins.int
-    """Encoded since midnight UTC, over all servers; counted only while there is a limit."""
+    """Pictures encoded since midnight UTC, over all servers; counted only while there is a limit."""
     max_pictures_per_day: _builtins.int
     max_runs: _builtins.int
-    """Catalogue syncs at a time."""
+    """Concurrent catalogue syncs."""
     max_requests_per_second: _builtins.float
-    """Of the tenant, over all its keys and all servers; and of the key that asks. 0: no limit."""
+    """Limit of the tenant, over all its keys and all servers, and limit of the calling key. 0: no limit."""
     key_max_requests_per_second: _builtins.float
     def __init__(
         self,

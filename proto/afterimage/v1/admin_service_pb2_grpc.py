@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """What a tenant's operations scripts need: snapshots of collections, and their index. Scope of all calls: admin.
+    """Administration of a tenant: snapshots of collections, and their index. Scope of all calls: admin.
     """
 
     def __init__(self, channel):
@@ -88,75 +88,75 @@ class AdminServiceStub:
 
 
 class AdminServiceServicer:
-    """What a tenant's operations scripts need: snapshots of collections, and their index. Scope of all calls: admin.
+    """Administration of a tenant: snapshots of collections, and their index. Scope of all calls: admin.
     """
 
     def CreateSnapshot(self, request, context):
-        """Copies a collection as it is now, while reading and writing go on. Not idempotent: each call makes a snapshot.
+        """Copies the current state of a collection, while reads and writes continue. Not idempotent: each call creates a
+        snapshot.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSnapshots(self, request, context):
-        """Returns the snapshots of a collection, the newest first. Safe to retry.
+        """Returns the snapshots of a collection, newest first. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RestoreSnapshot(self, request, context):
-        """Makes a new collection of a snapshot, or puts it in the place of one. Not idempotent without `replace`.
+        """Creates a new collection from a snapshot, or replaces one. Not idempotent without `replace`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifySnapshot(self, request, context):
-        """Reads a snapshot to its last byte and says exactly what is damaged. Safe to retry.
+        """Reads a snapshot completely and returns what is damaged. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSnapshot(self, request, context):
-        """Deletes a snapshot for good. A retry after success is NOT_FOUND.
+        """Permanently deletes a snapshot. A retry after success is NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetIndexStats(self, request, context):
-        """Returns what a collection's index consists of and what it was measured to find. Safe to retry.
+        """Returns the structure of a collection's index and its measured recall. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RebuildIndex(self, request, context):
-        """Builds the index anew from the stored vectors; searches go on meanwhile. Idempotent.
+        """Rebuilds the index from the stored vectors, while searches continue. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyIndex(self, request, context):
-        """Compares store, memory and files of a collection and says exactly what is damaged. Safe to retry.
+        """Compares store, memory and files of a collection and returns what is damaged. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExchangeCollections(self, request, context):
-        """Gives each of two collections the name of the other, in one step: what is asked of a name is answered by the other
-        from then on. Not idempotent: a second call exchanges them back.
+        """Atomically exchanges the names of two collections. Not idempotent: a second call exchanges them back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUsage(self, request, context):
-        """Returns what the tenant may store and what it does. Safe to retry.
+        """Returns the tenant's limits and usage. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -224,7 +224,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """What a tenant's operations scripts need: snapshots of collections, and their index. Scope of all calls: admin.
+    """Administration of a tenant: snapshots of collections, and their index. Scope of all calls: admin.
     """
 
     @staticmethod

@@ -27,65 +27,65 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """What a tenant's operations scripts need: snapshots of collections, and their index. Scope of all calls: admin."""
+    """Administration of a tenant: snapshots of collections, and their index. Scope of all calls: admin."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     CreateSnapshot: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateSnapshotRequest, _admin_service_pb2.CreateSnapshotResponse]
-    """Copies a collection as it is now, while reading and writing go on. Not idempotent: each call makes a snapshot."""
-    ListSnapshots: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListSnapshotsRequest, _admin_service_pb2.ListSnapshotsResponse]
-    """Returns the snapshots of a collection, the newest first. Safe to retry."""
-    RestoreSnapshot: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RestoreSnapshotRequest, _admin_service_pb2.RestoreSnapshotResponse]
-    """Makes a new collection of a snapshot, or puts it in the place of one. Not idempotent without `replace`."""
-    VerifySnapshot: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifySnapshotRequest, _admin_service_pb2.VerifySnapshotResponse]
-    """Reads a snapshot to its last byte and says exactly what is damaged. Safe to retry."""
-    DeleteSnapshot: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteSnapshotRequest, _admin_service_pb2.DeleteSnapshotResponse]
-    """Deletes a snapshot for good. A retry after success is NOT_FOUND."""
-    GetIndexStats: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetIndexStatsRequest, _admin_service_pb2.GetIndexStatsResponse]
-    """Returns what a collection's index consists of and what it was measured to find. Safe to retry."""
-    RebuildIndex: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RebuildIndexRequest, _admin_service_pb2.RebuildIndexResponse]
-    """Builds the index anew from the stored vectors; searches go on meanwhile. Idempotent."""
-    VerifyIndex: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyIndexRequest, _admin_service_pb2.VerifyIndexResponse]
-    """Compares store, memory and files of a collection and says exactly what is damaged. Safe to retry."""
-    ExchangeCollections: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ExchangeCollectionsRequest, _admin_service_pb2.ExchangeCollectionsResponse]
-    """Gives each of two collections the name of the other, in one step: what is asked of a name is answered by the other
-    from then on. Not idempotent: a second call exchanges them back.
+    """Copies the current state of a collection, while reads and writes continue. Not idempotent: each call creates a
+    snapshot.
     """
+    ListSnapshots: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListSnapshotsRequest, _admin_service_pb2.ListSnapshotsResponse]
+    """Returns the snapshots of a collection, newest first. Safe to retry."""
+    RestoreSnapshot: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RestoreSnapshotRequest, _admin_service_pb2.RestoreSnapshotResponse]
+    """Creates a new collection from a snapshot, or replaces one. Not idempotent without `replace`."""
+    VerifySnapshot: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifySnapshotRequest, _admin_service_pb2.VerifySnapshotResponse]
+    """Reads a snapshot completely and returns what is damaged. Safe to retry."""
+    DeleteSnapshot: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteSnapshotRequest, _admin_service_pb2.DeleteSnapshotResponse]
+    """Permanently deletes a snapshot. A retry after success is NOT_FOUND."""
+    GetIndexStats: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetIndexStatsRequest, _admin_service_pb2.GetIndexStatsResponse]
+    """Returns the structure of a collection's index and its measured recall. Safe to retry."""
+    RebuildIndex: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RebuildIndexRequest, _admin_service_pb2.RebuildIndexResponse]
+    """Rebuilds the index from the stored vectors, while searches continue. Idempotent."""
+    VerifyIndex: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyIndexRequest, _admin_service_pb2.VerifyIndexResponse]
+    """Compares store, memory and files of a collection and returns what is damaged. Safe to retry."""
+    ExchangeCollections: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ExchangeCollectionsRequest, _admin_service_pb2.ExchangeCollectionsResponse]
+    """Atomically exchanges the names of two collections. Not idempotent: a second call exchanges them back."""
     GetUsage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetUsageRequest, _admin_service_pb2.GetUsageResponse]
-    """Returns what the tenant may store and what it does. Safe to retry."""
+    """Returns the tenant's limits and usage. Safe to retry."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """What a tenant's operations scripts need: snapshots of collections, and their index. Scope of all calls: admin."""
+    """Administration of a tenant: snapshots of collections, and their index. Scope of all calls: admin."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSnapshot: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateSnapshotRequest, _admin_service_pb2.CreateSnapshotResponse]  # type: ignore[assignment]
-    """Copies a collection as it is now, while reading and writing go on. Not idempotent: each call makes a snapshot."""
-    ListSnapshots: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListSnapshotsRequest, _admin_service_pb2.ListSnapshotsResponse]  # type: ignore[assignment]
-    """Returns the snapshots of a collection, the newest first. Safe to retry."""
-    RestoreSnapshot: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RestoreSnapshotRequest, _admin_service_pb2.RestoreSnapshotResponse]  # type: ignore[assignment]
-    """Makes a new collection of a snapshot, or puts it in the place of one. Not idempotent without `replace`."""
-    VerifySnapshot: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifySnapshotRequest, _admin_service_pb2.VerifySnapshotResponse]  # type: ignore[assignment]
-    """Reads a snapshot to its last byte and says exactly what is damaged. Safe to retry."""
-    DeleteSnapshot: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteSnapshotRequest, _admin_service_pb2.DeleteSnapshotResponse]  # type: ignore[assignment]
-    """Deletes a snapshot for good. A retry after success is NOT_FOUND."""
-    GetIndexStats: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetIndexStatsRequest, _admin_service_pb2.GetIndexStatsResponse]  # type: ignore[assignment]
-    """Returns what a collection's index consists of and what it was measured to find. Safe to retry."""
-    RebuildIndex: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RebuildIndexRequest, _admin_service_pb2.RebuildIndexResponse]  # type: ignore[assignment]
-    """Builds the index anew from the stored vectors; searches go on meanwhile. Idempotent."""
-    VerifyIndex: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyIndexRequest, _admin_service_pb2.VerifyIndexResponse]  # type: ignore[assignment]
-    """Compares store, memory and files of a collection and says exactly what is damaged. Safe to retry."""
-    ExchangeCollections: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ExchangeCollectionsRequest, _admin_service_pb2.ExchangeCollectionsResponse]  # type: ignore[assignment]
-    """Gives each of two collections the name of the other, in one step: what is asked of a name is answered by the other
-    from then on. Not idempotent: a second call exchanges them back.
+    """Copies the current state of a collection, while reads and writes continue. Not idempotent: each call creates a
+    snapshot.
     """
+    ListSnapshots: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListSnapshotsRequest, _admin_service_pb2.ListSnapshotsResponse]  # type: ignore[assignment]
+    """Returns the snapshots of a collection, newest first. Safe to retry."""
+    RestoreSnapshot: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RestoreSnapshotRequest, _admin_service_pb2.RestoreSnapshotResponse]  # type: ignore[assignment]
+    """Creates a new collection from a snapshot, or replaces one. Not idempotent without `replace`."""
+    VerifySnapshot: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifySnapshotRequest, _admin_service_pb2.VerifySnapshotResponse]  # type: ignore[assignment]
+    """Reads a snapshot completely and returns what is damaged. Safe to retry."""
+    DeleteSnapshot: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteSnapshotRequest, _admin_service_pb2.DeleteSnapshotResponse]  # type: ignore[assignment]
+    """Permanently deletes a snapshot. A retry after success is NOT_FOUND."""
+    GetIndexStats: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetIndexStatsRequest, _admin_service_pb2.GetIndexStatsResponse]  # type: ignore[assignment]
+    """Returns the structure of a collection's index and its measured recall. Safe to retry."""
+    RebuildIndex: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RebuildIndexRequest, _admin_service_pb2.RebuildIndexResponse]  # type: ignore[assignment]
+    """Rebuilds the index from the stored vectors, while searches continue. Idempotent."""
+    VerifyIndex: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyIndexRequest, _admin_service_pb2.VerifyIndexResponse]  # type: ignore[assignment]
+    """Compares store, memory and files of a collection and returns what is damaged. Safe to retry."""
+    ExchangeCollections: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ExchangeCollectionsRequest, _admin_service_pb2.ExchangeCollectionsResponse]  # type: ignore[assignment]
+    """Atomically exchanges the names of two collections. Not idempotent: a second call exchanges them back."""
     GetUsage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetUsageRequest, _admin_service_pb2.GetUsageResponse]  # type: ignore[assignment]
-    """Returns what the tenant may store and what it does. Safe to retry."""
+    """Returns the tenant's limits and usage. Safe to retry."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What a tenant's operations scripts need: snapshots of collections, and their index. Scope of all calls: admin."""
+    """Administration of a tenant: snapshots of collections, and their index. Scope of all calls: admin."""
 
     @_abc_1.abstractmethod
     def CreateSnapshot(
@@ -93,7 +93,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.CreateSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.CreateSnapshotResponse, _abc.Awaitable[_admin_service_pb2.CreateSnapshotResponse]]:
-        """Copies a collection as it is now, while reading and writing go on. Not idempotent: each call makes a snapshot."""
+        """Copies the current state of a collection, while reads and writes continue. Not idempotent: each call creates a
+        snapshot.
+        """
 
     @_abc_1.abstractmethod
     def ListSnapshots(
@@ -101,7 +103,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListSnapshotsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListSnapshotsResponse, _abc.Awaitable[_admin_service_pb2.ListSnapshotsResponse]]:
-        """Returns the snapshots of a collection, the newest first. Safe to retry."""
+        """Returns the snapshots of a collection, newest first. Safe to retry."""
 
     @_abc_1.abstractmethod
     def RestoreSnapshot(
@@ -109,7 +111,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.RestoreSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.RestoreSnapshotResponse, _abc.Awaitable[_admin_service_pb2.RestoreSnapshotResponse]]:
-        """Makes a new collection of a snapshot, or puts it in the place of one. Not idempotent without `replace`."""
+        """Creates a new collection from a snapshot, or replaces one. Not idempotent without `replace`."""
 
     @_abc_1.abstractmethod
     def VerifySnapshot(
@@ -117,7 +119,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.VerifySnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.VerifySnapshotResponse, _abc.Awaitable[_admin_service_pb2.VerifySnapshotResponse]]:
-        """Reads a snapshot to its last byte and says exactly what is damaged. Safe to retry."""
+        """Reads a snapshot completely and returns what is damaged. Safe to retry."""
 
     @_abc_1.abstractmethod
     def DeleteSnapshot(
@@ -125,7 +127,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.DeleteSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.DeleteSnapshotResponse, _abc.Awaitable[_admin_service_pb2.DeleteSnapshotResponse]]:
-        """Deletes a snapshot for good. A retry after success is NOT_FOUND."""
+        """Permanently deletes a snapshot. A retry after success is NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def GetIndexStats(
@@ -133,7 +135,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.GetIndexStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetIndexStatsResponse, _abc.Awaitable[_admin_service_pb2.GetIndexStatsResponse]]:
-        """Returns what a collection's index consists of and what it was measured to find. Safe to retry."""
+        """Returns the structure of a collection's index and its measured recall. Safe to retry."""
 
     @_abc_1.abstractmethod
     def RebuildIndex(
@@ -141,7 +143,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.RebuildIndexRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.RebuildIndexResponse, _abc.Awaitable[_admin_service_pb2.RebuildIndexResponse]]:
-        """Builds the index anew from the stored vectors; searches go on meanwhile. Idempotent."""
+        """Rebuilds the index from the stored vectors, while searches continue. Idempotent."""
 
     @_abc_1.abstractmethod
     def VerifyIndex(
@@ -149,7 +151,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.VerifyIndexRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.VerifyIndexResponse, _abc.Awaitable[_admin_service_pb2.VerifyIndexResponse]]:
-        """Compares store, memory and files of a collection and says exactly what is damaged. Safe to retry."""
+        """Compares store, memory and files of a collection and returns what is damaged. Safe to retry."""
 
     @_abc_1.abstractmethod
     def ExchangeCollections(
@@ -157,9 +159,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ExchangeCollectionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ExchangeCollectionsResponse, _abc.Awaitable[_admin_service_pb2.ExchangeCollectionsResponse]]:
-        """Gives each of two collections the name of the other, in one step: what is asked of a name is answered by the other
-        from then on. Not idempotent: a second call exchanges them back.
-        """
+        """Atomically exchanges the names of two collections. Not idempotent: a second call exchanges them back."""
 
     @_abc_1.abstractmethod
     def GetUsage(
@@ -167,6 +167,6 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.GetUsageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetUsageResponse, _abc.Awaitable[_admin_service_pb2.GetUsageResponse]]:
-        """Returns what the tenant may store and what it does. Safe to retry."""
+        """Returns the tenant's limits and usage. Safe to retry."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

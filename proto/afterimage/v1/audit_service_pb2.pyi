@@ -36,11 +36,11 @@ class AuditEntry(_message.Message):
     actor: _builtins.str
     """key:<id>, access:<id>, operator or server."""
     action: _builtins.str
-    """Such as collection.delete."""
+    """For example collection.delete."""
     details_json: _builtins.str
-    """A JSON object of strings, whole numbers and booleans."""
+    """A JSON object of strings, integers and booleans."""
     previous: _builtins.str
-    """SHA-256 of the entry before, hexadecimal."""
+    """SHA-256 of the previous entry, hexadecimal."""
     digest: _builtins.str
     """SHA-256 of this entry's canonical bytes, hexadecimal: docs/formats/audit-log.md."""
     def __init__(
@@ -126,7 +126,7 @@ class ListAuditEntriesResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
-        """Fewer than asked for: these are the last."""
+        """Fewer entries than requested mean that these are the last."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class GetAuditHeadResponse(_message.Message):
     HEAD_FIELD_NUMBER: _builtins.int
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     public_key: _builtins.str
-    """Of the server, hexadecimal; the same for all tenants."""
+    """Public key of the server, hexadecimal; the same for all tenants."""
     @_builtins.property
     def head(self) -> Global___AuditHead: ...
     def __init__(
@@ -201,7 +201,7 @@ class GetReadAuditResponse(_message.Message):
 
     EVERY_MINUTES_FIELD_NUMBER: _builtins.int
     every_minutes: _builtins.int
-    """How long an interval is, of which the log tells in one entry; 0: reads are not told."""
+    """Interval of the entries; 0: reads are not logged."""
     def __init__(
         self,
         *,
@@ -221,7 +221,7 @@ class SetReadAuditRequest(_message.Message):
 
     EVERY_MINUTES_FIELD_NUMBER: _builtins.int
     every_minutes: _builtins.int
-    """1 to 1,440; 0: reads are not told any more."""
+    """1 to 1,440; 0 disables logging of reads."""
     def __init__(
         self,
         *,

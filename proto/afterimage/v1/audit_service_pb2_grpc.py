@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """What was done with a tenant: changes of collections, keys and limits, deletions, exports, vectors that were returned,
-    snapshots, and each use of an access that the tenant granted. Entries hold names of collections, counts and ids of
-    keys; never a record's id, a link or a picture. Each carries the SHA-256 of the one before; the last is signed.
+    """Audit log of a tenant: changes of collections, keys and limits, deletions, exports, returned vectors, snapshots, and
+    each use of an access that the tenant granted. Entries contain names of collections, counts and key ids; never a
+    record id, a link or a picture. Each entry contains the SHA-256 of the previous one. The last is signed.
     """
 
     def __init__(self, channel):
@@ -60,35 +60,36 @@ class AuditServiceStub:
 
 
 class AuditServiceServicer:
-    """What was done with a tenant: changes of collections, keys and limits, deletions, exports, vectors that were returned,
-    snapshots, and each use of an access that the tenant granted. Entries hold names of collections, counts and ids of
-    keys; never a record's id, a link or a picture. Each carries the SHA-256 of the one before; the last is signed.
+    """Audit log of a tenant: changes of collections, keys and limits, deletions, exports, returned vectors, snapshots, and
+    each use of an access that the tenant granted. Entries contain names of collections, counts and key ids; never a
+    record id, a link or a picture. Each entry contains the SHA-256 of the previous one. The last is signed.
     """
 
     def ListAuditEntries(self, request, context):
-        """Entries in order. Scope: audit. Safe to repeat.
+        """Returns entries in order. Scope: audit. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAuditHead(self, request, context):
-        """The signed head, to keep: a log that was cut or rewritten later does not fit it. Scope: audit. Safe to repeat.
+        """Returns the signed head. Store it: a log that was truncated or rewritten later does not match it. Scope: audit.
+        Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetReadAudit(self, request, context):
-        """Whether the log tells of reads, and how often. Scope: audit. Safe to repeat.
+        """Returns whether reads are logged, and the interval. Scope: audit. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetReadAudit(self, request, context):
-        """Has the log tell of reads from now on: which key searched, listed or counted which collection, by which call, how
-        often, and by which fields it filtered; never a value, a query or a hit. Off unless it is set. Scope: admin.
+        """Enables or disables logging of reads: which key searched, listed or counted which collection, by which call, how
+        often, and by which fields it filtered. Values, queries and hits are never logged. Off by default. Scope: admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,9 +127,9 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """What was done with a tenant: changes of collections, keys and limits, deletions, exports, vectors that were returned,
-    snapshots, and each use of an access that the tenant granted. Entries hold names of collections, counts and ids of
-    keys; never a record's id, a link or a picture. Each carries the SHA-256 of the one before; the last is signed.
+    """Audit log of a tenant: changes of collections, keys and limits, deletions, exports, returned vectors, snapshots, and
+    each use of an access that the tenant granted. Entries contain names of collections, counts and key ids; never a
+    record id, a link or a picture. Each entry contains the SHA-256 of the previous one. The last is signed.
     """
 
     @staticmethod

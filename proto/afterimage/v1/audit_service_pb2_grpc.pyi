@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """What was done with a tenant: changes of collections, keys and limits, deletions, exports, vectors that were returned,
-    snapshots, and each use of an access that the tenant granted. Entries hold names of collections, counts and ids of
-    keys; never a record's id, a link or a picture. Each carries the SHA-256 of the one before; the last is signed.
+    """Audit log of a tenant: changes of collections, keys and limits, deletions, exports, returned vectors, snapshots, and
+    each use of an access that the tenant granted. Entries contain names of collections, counts and key ids; never a
+    record id, a link or a picture. Each entry contains the SHA-256 of the previous one. The last is signed.
     """
 
     @_typing.overload
@@ -37,39 +37,43 @@ class AuditServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEntriesRequest, _audit_service_pb2.ListAuditEntriesResponse]
-    """Entries in order. Scope: audit. Safe to repeat."""
+    """Returns entries in order. Scope: audit. Safe to retry."""
     GetAuditHead: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditHeadRequest, _audit_service_pb2.GetAuditHeadResponse]
-    """The signed head, to keep: a log that was cut or rewritten later does not fit it. Scope: audit. Safe to repeat."""
+    """Returns the signed head. Store it: a log that was truncated or rewritten later does not match it. Scope: audit.
+    Safe to retry.
+    """
     GetReadAudit: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetReadAuditRequest, _audit_service_pb2.GetReadAuditResponse]
-    """Whether the log tells of reads, and how often. Scope: audit. Safe to repeat."""
+    """Returns whether reads are logged, and the interval. Scope: audit. Safe to retry."""
     SetReadAudit: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.SetReadAuditRequest, _audit_service_pb2.SetReadAuditResponse]
-    """Has the log tell of reads from now on: which key searched, listed or counted which collection, by which call, how
-    often, and by which fields it filtered; never a value, a query or a hit. Off unless it is set. Scope: admin.
+    """Enables or disables logging of reads: which key searched, listed or counted which collection, by which call, how
+    often, and by which fields it filtered. Values, queries and hits are never logged. Off by default. Scope: admin.
     """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
-    """What was done with a tenant: changes of collections, keys and limits, deletions, exports, vectors that were returned,
-    snapshots, and each use of an access that the tenant granted. Entries hold names of collections, counts and ids of
-    keys; never a record's id, a link or a picture. Each carries the SHA-256 of the one before; the last is signed.
+    """Audit log of a tenant: changes of collections, keys and limits, deletions, exports, returned vectors, snapshots, and
+    each use of an access that the tenant granted. Entries contain names of collections, counts and key ids; never a
+    record id, a link or a picture. Each entry contains the SHA-256 of the previous one. The last is signed.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAuditEntries: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEntriesRequest, _audit_service_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
-    """Entries in order. Scope: audit. Safe to repeat."""
+    """Returns entries in order. Scope: audit. Safe to retry."""
     GetAuditHead: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditHeadRequest, _audit_service_pb2.GetAuditHeadResponse]  # type: ignore[assignment]
-    """The signed head, to keep: a log that was cut or rewritten later does not fit it. Scope: audit. Safe to repeat."""
+    """Returns the signed head. Store it: a log that was truncated or rewritten later does not match it. Scope: audit.
+    Safe to retry.
+    """
     GetReadAudit: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetReadAuditRequest, _audit_service_pb2.GetReadAuditResponse]  # type: ignore[assignment]
-    """Whether the log tells of reads, and how often. Scope: audit. Safe to repeat."""
+    """Returns whether reads are logged, and the interval. Scope: audit. Safe to retry."""
     SetReadAudit: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.SetReadAuditRequest, _audit_service_pb2.SetReadAuditResponse]  # type: ignore[assignment]
-    """Has the log tell of reads from now on: which key searched, listed or counted which collection, by which call, how
-    often, and by which fields it filtered; never a value, a query or a hit. Off unless it is set. Scope: admin.
+    """Enables or disables logging of reads: which key searched, listed or counted which collection, by which call, how
+    often, and by which fields it filtered. Values, queries and hits are never logged. Off by default. Scope: admin.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What was done with a tenant: changes of collections, keys and limits, deletions, exports, vectors that were returned,
-    snapshots, and each use of an access that the tenant granted. Entries hold names of collections, counts and ids of
-    keys; never a record's id, a link or a picture. Each carries the SHA-256 of the one before; the last is signed.
+    """Audit log of a tenant: changes of collections, keys and limits, deletions, exports, returned vectors, snapshots, and
+    each use of an access that the tenant granted. Entries contain names of collections, counts and key ids; never a
+    record id, a link or a picture. Each entry contains the SHA-256 of the previous one. The last is signed.
     """
 
     @_abc_1.abstractmethod
@@ -78,7 +82,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.ListAuditEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListAuditEntriesResponse, _abc.Awaitable[_audit_service_pb2.ListAuditEntriesResponse]]:
-        """Entries in order. Scope: audit. Safe to repeat."""
+        """Returns entries in order. Scope: audit. Safe to retry."""
 
     @_abc_1.abstractmethod
     def GetAuditHead(
@@ -86,7 +90,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.GetAuditHeadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetAuditHeadResponse, _abc.Awaitable[_audit_service_pb2.GetAuditHeadResponse]]:
-        """The signed head, to keep: a log that was cut or rewritten later does not fit it. Scope: audit. Safe to repeat."""
+        """Returns the signed head. Store it: a log that was truncated or rewritten later does not match it. Scope: audit.
+        Safe to retry.
+        """
 
     @_abc_1.abstractmethod
     def GetReadAudit(
@@ -94,7 +100,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.GetReadAuditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetReadAuditResponse, _abc.Awaitable[_audit_service_pb2.GetReadAuditResponse]]:
-        """Whether the log tells of reads, and how often. Scope: audit. Safe to repeat."""
+        """Returns whether reads are logged, and the interval. Scope: audit. Safe to retry."""
 
     @_abc_1.abstractmethod
     def SetReadAudit(
@@ -102,8 +108,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.SetReadAuditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.SetReadAuditResponse, _abc.Awaitable[_audit_service_pb2.SetReadAuditResponse]]:
-        """Has the log tell of reads from now on: which key searched, listed or counted which collection, by which call, how
-        often, and by which fields it filtered; never a value, a query or a hit. Off unless it is set. Scope: admin.
+        """Enables or disables logging of reads: which key searched, listed or counted which collection, by which call, how
+        often, and by which fields it filtered. Values, queries and hits are never logged. Off by default. Scope: admin.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

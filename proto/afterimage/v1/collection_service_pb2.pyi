@@ -28,22 +28,22 @@ class _PicturePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Picture
     DESCRIPTOR: _descriptor.EnumDescriptor
     PICTURE_POLICY_UNSPECIFIED: _PicturePolicy.ValueType  # 0
     PICTURE_POLICY_DISCARD: _PicturePolicy.ValueType  # 1
-    """Nothing: the picture is forgotten. The default."""
+    """Nothing: the picture is deleted. The default."""
     PICTURE_POLICY_REFERENCE: _PicturePolicy.ValueType  # 2
-    """The URL that it came from, where it came from one."""
+    """The URL of the picture, if it was given as a URL."""
     PICTURE_POLICY_ENCRYPTED_COPY: _PicturePolicy.ValueType  # 3
-    """An encrypted copy of it as it was sent, in object storage."""
+    """An encrypted copy of the original bytes, in object storage."""
 
 class PicturePolicy(_PicturePolicy, metaclass=_PicturePolicyEnumTypeWrapper):
-    """What is kept of a picture once it is encoded."""
+    """What is stored of a picture after it is encoded."""
 
 PICTURE_POLICY_UNSPECIFIED: PicturePolicy.ValueType  # 0
 PICTURE_POLICY_DISCARD: PicturePolicy.ValueType  # 1
-"""Nothing: the picture is forgotten. The default."""
+"""Nothing: the picture is deleted. The default."""
 PICTURE_POLICY_REFERENCE: PicturePolicy.ValueType  # 2
-"""The URL that it came from, where it came from one."""
+"""The URL of the picture, if it was given as a URL."""
 PICTURE_POLICY_ENCRYPTED_COPY: PicturePolicy.ValueType  # 3
-"""An encrypted copy of it as it was sent, in object storage."""
+"""An encrypted copy of the original bytes, in object storage."""
 Global___PicturePolicy: _TypeAlias = PicturePolicy  # noqa: Y015
 
 class _Learning:
@@ -54,20 +54,18 @@ class _LearningEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Learning.Val
     DESCRIPTOR: _descriptor.EnumDescriptor
     LEARNING_UNSPECIFIED: _Learning.ValueType  # 0
     LEARNING_AUTO: _Learning.ValueType  # 1
-    """Where a check that needs no labels says that it finds more. The default."""
+    """Learn if a check without labels confirms a gain. The default."""
     LEARNING_OFF: _Learning.ValueType  # 2
-    """Never: hits are in the order of their distance."""
+    """Never: hits are ordered by distance."""
 
 class Learning(_Learning, metaclass=_LearningEnumTypeWrapper):
-    """Whether a collection learns from its own vectors, and from no other tenant's: where the catalogue lies as a whole, and
-    where its queries do.
-    """
+    """Whether a collection learns the means of its own vectors and queries (centring). Tenants share nothing."""
 
 LEARNING_UNSPECIFIED: Learning.ValueType  # 0
 LEARNING_AUTO: Learning.ValueType  # 1
-"""Where a check that needs no labels says that it finds more. The default."""
+"""Learn if a check without labels confirms a gain. The default."""
 LEARNING_OFF: Learning.ValueType  # 2
-"""Never: hits are in the order of their distance."""
+"""Never: hits are ordered by distance."""
 Global___Learning: _TypeAlias = Learning  # noqa: Y015
 
 @_typing.final
@@ -94,32 +92,32 @@ class Collection(_message.Message):
     description: _builtins.str
     """At most 1,024 bytes."""
     encoder_id: _builtins.str
-    """Id of an encoder that GetServerInfo lists; empty at creation takes the server's default."""
+    """Id of an encoder that GetServerInfo lists. If empty at creation, the server's default is used."""
     dimension: _builtins.int
-    """Numbers in a vector. Output only."""
+    """Length of the vectors. Output only."""
     encoder_fingerprint: _builtins.str
     """Fingerprint of model and preprocessing. Output only."""
     picture_policy: Global___PicturePolicy.ValueType
     """Unspecified at creation means DISCARD. PictureService.SetPicturePolicy changes it."""
     record_count: _builtins.int
-    """Records that a search can find. Output only."""
+    """Number of searchable records. Output only."""
     tombstone_count: _builtins.int
-    """Rows that were deleted or replaced and still wait for compaction. Output only."""
+    """Number of deleted or replaced rows that wait for compaction. Output only."""
     sequence: _builtins.int
-    """The last write that searches see. Output only."""
+    """Number of the last write that is visible to searches. Output only."""
     learning: Global___Learning.ValueType
     """Unspecified at creation means AUTO."""
     learned: _builtins.bool
-    """Whether searches use what was learnt now. Output only."""
+    """Whether searches currently use a learned centring. Output only."""
     policy_version: _builtins.int
-    """Grows with each change of the picture policy. Output only."""
+    """Increases with each change of the picture policy. Output only."""
     partial: _builtins.bool
-    """Pictures that are cut short are used as far as they go, and noted; otherwise they are refused."""
+    """Accept truncated pictures, with a note. Otherwise they are rejected."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def index_time(self) -> _timestamp_pb2.Timestamp:
-        """When the last write became visible to searches. Output only."""
+        """Time when the last write became visible to searches. Output only."""
 
     def __init__(
         self,
@@ -238,7 +236,7 @@ class ListCollectionsRequest(_message.Message):
     page_size: _builtins.int
     """1 to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before."""
+    """`next_page_token` of the previous page."""
     def __init__(
         self,
         *,
@@ -287,11 +285,11 @@ class UpdateCollectionRequest(_message.Message):
     PARTIAL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     description: _builtins.str
-    """Absent leaves the description as it is."""
+    """If absent, the description is unchanged."""
     learning: Global___Learning.ValueType
-    """Unspecified leaves it as it is."""
+    """If unspecified, it is unchanged."""
     partial: _builtins.bool
-    """Absent leaves it as it is."""
+    """If absent, it is unchanged."""
     def __init__(
         self,
         *,
@@ -344,9 +342,9 @@ class DeleteCollectionRequest(_message.Message):
     WITH_SNAPSHOTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     force: _builtins.bool
-    """Without it nothing is deleted and the response says what would be."""
+    """If false, nothing is deleted, and the response returns what would be."""
     with_snapshots: _builtins.bool
-    """Deletes its kept snapshots, too. Without it they are retained, and can be restored as another collection."""
+    """Also delete the kept snapshots. Otherwise they are retained and can be restored as another collection."""
     def __init__(
         self,
         *,
@@ -370,10 +368,10 @@ class DeleteCollectionResponse(_message.Message):
     DELETED_FIELD_NUMBER: _builtins.int
     SNAPSHOT_COUNT_FIELD_NUMBER: _builtins.int
     record_count: _builtins.int
-    """Records that were, or would be, deleted."""
+    """Number of records that were, or would be, deleted."""
     deleted: _builtins.bool
     snapshot_count: _builtins.int
-    """Kept snapshots that the collection has, or had. Whether they were deleted, too, the request says."""
+    """Number of kept snapshots of the collection. `with_snapshots` determines whether they were deleted."""
     def __init__(
         self,
         *,

@@ -26,8 +26,7 @@ if _version_not_supported:
 
 
 class CollectionServiceStub:
-    """Collections of one tenant. The tenant comes from the API key and from nowhere else: the collections of other
-    tenants do not exist as far as a caller can tell (NOT_FOUND).
+    """Collections of one tenant. The API key alone determines the tenant. Collections of other tenants are NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -64,8 +63,7 @@ class CollectionServiceStub:
 
 
 class CollectionServiceServicer:
-    """Collections of one tenant. The tenant comes from the API key and from nowhere else: the collections of other
-    tenants do not exist as far as a caller can tell (NOT_FOUND).
+    """Collections of one tenant. The API key alone determines the tenant. Collections of other tenants are NOT_FOUND.
     """
 
     def CreateCollection(self, request, context):
@@ -91,16 +89,16 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateCollection(self, request, context):
-        """Changes the description, or whether the collection learns. The encoder cannot be changed, the
-        picture policy by PictureService alone. Idempotent. Scope: insert.
+        """Changes the description, learning, or the handling of truncated pictures. The encoder cannot be changed.
+        PictureService changes the picture policy. Idempotent. Scope: insert.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Deletes a collection with all its records, for good. Without `force` it only reports what it would delete.
-        A retry after success is NOT_FOUND. Scope: delete.
+        """Permanently deletes a collection with all its records. Without `force` it is a dry run that returns what would be
+        deleted. A retry after success is NOT_FOUND. Scope: delete.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,8 +141,7 @@ def add_CollectionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CollectionService:
-    """Collections of one tenant. The tenant comes from the API key and from nowhere else: the collections of other
-    tenants do not exist as far as a caller can tell (NOT_FOUND).
+    """Collections of one tenant. The API key alone determines the tenant. Collections of other tenants are NOT_FOUND.
     """
 
     @staticmethod

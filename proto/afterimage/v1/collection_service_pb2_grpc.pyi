@@ -27,9 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CollectionServiceStub:
-    """Collections of one tenant. The tenant comes from the API key and from nowhere else: the collections of other
-    tenants do not exist as far as a caller can tell (NOT_FOUND).
-    """
+    """Collections of one tenant. The API key alone determines the tenant. Collections of other tenants are NOT_FOUND."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,19 +42,17 @@ class CollectionServiceStub:
     ListCollections: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]
     """Returns the collections of the tenant, ordered by name. Safe to retry. Scope: any."""
     UpdateCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.UpdateCollectionRequest, _collection_service_pb2.UpdateCollectionResponse]
-    """Changes the description, or whether the collection learns. The encoder cannot be changed, the
-    picture policy by PictureService alone. Idempotent. Scope: insert.
+    """Changes the description, learning, or the handling of truncated pictures. The encoder cannot be changed.
+    PictureService changes the picture policy. Idempotent. Scope: insert.
     """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteCollectionRequest, _collection_service_pb2.DeleteCollectionResponse]
-    """Deletes a collection with all its records, for good. Without `force` it only reports what it would delete.
-    A retry after success is NOT_FOUND. Scope: delete.
+    """Permanently deletes a collection with all its records. Without `force` it is a dry run that returns what would be
+    deleted. A retry after success is NOT_FOUND. Scope: delete.
     """
 
 @_typing.type_check_only
 class CollectionServiceAsyncStub(CollectionServiceStub):
-    """Collections of one tenant. The tenant comes from the API key and from nowhere else: the collections of other
-    tenants do not exist as far as a caller can tell (NOT_FOUND).
-    """
+    """Collections of one tenant. The API key alone determines the tenant. Collections of other tenants are NOT_FOUND."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.CreateCollectionRequest, _collection_service_pb2.CreateCollectionResponse]  # type: ignore[assignment]
@@ -68,18 +64,16 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     ListCollections: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Returns the collections of the tenant, ordered by name. Safe to retry. Scope: any."""
     UpdateCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.UpdateCollectionRequest, _collection_service_pb2.UpdateCollectionResponse]  # type: ignore[assignment]
-    """Changes the description, or whether the collection learns. The encoder cannot be changed, the
-    picture policy by PictureService alone. Idempotent. Scope: insert.
+    """Changes the description, learning, or the handling of truncated pictures. The encoder cannot be changed.
+    PictureService changes the picture policy. Idempotent. Scope: insert.
     """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteCollectionRequest, _collection_service_pb2.DeleteCollectionResponse]  # type: ignore[assignment]
-    """Deletes a collection with all its records, for good. Without `force` it only reports what it would delete.
-    A retry after success is NOT_FOUND. Scope: delete.
+    """Permanently deletes a collection with all its records. Without `force` it is a dry run that returns what would be
+    deleted. A retry after success is NOT_FOUND. Scope: delete.
     """
 
 class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Collections of one tenant. The tenant comes from the API key and from nowhere else: the collections of other
-    tenants do not exist as far as a caller can tell (NOT_FOUND).
-    """
+    """Collections of one tenant. The API key alone determines the tenant. Collections of other tenants are NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def CreateCollection(
@@ -113,8 +107,8 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collection_service_pb2.UpdateCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collection_service_pb2.UpdateCollectionResponse, _abc.Awaitable[_collection_service_pb2.UpdateCollectionResponse]]:
-        """Changes the description, or whether the collection learns. The encoder cannot be changed, the
-        picture policy by PictureService alone. Idempotent. Scope: insert.
+        """Changes the description, learning, or the handling of truncated pictures. The encoder cannot be changed.
+        PictureService changes the picture policy. Idempotent. Scope: insert.
         """
 
     @_abc_1.abstractmethod
@@ -123,8 +117,8 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collection_service_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collection_service_pb2.DeleteCollectionResponse, _abc.Awaitable[_collection_service_pb2.DeleteCollectionResponse]]:
-        """Deletes a collection with all its records, for good. Without `force` it only reports what it would delete.
-        A retry after success is NOT_FOUND. Scope: delete.
+        """Permanently deletes a collection with all its records. Without `force` it is a dry run that returns what would be
+        deleted. A retry after success is NOT_FOUND. Scope: delete.
         """
 
 def add_CollectionServiceServicer_to_server(servicer: CollectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -20,7 +20,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ErasureReceipt(_message.Message):
-    """Signed with Ed25519 over the canonical bytes (docs/formats/audit-log.md) of an object with all fields but the signature."""
+    """Signed with Ed25519 over the canonical bytes (docs/formats/audit-log.md) of an object with all fields except the
+    signature.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -42,20 +44,20 @@ class ErasureReceipt(_message.Message):
     """records, collection, pictures, training set or tenant."""
     collection: _builtins.str
     records: _builtins.int
-    """How many were erased."""
+    """Number of erased records."""
     subjects: _builtins.str
-    """SHA-256, hexadecimal, over the canonical bytes of [nonce, the sorted ids that were asked for]."""
+    """SHA-256, hexadecimal, over the canonical bytes of [nonce, the sorted requested ids]."""
     nonce: _builtins.str
     sequence: _builtins.int
-    """Of the last write that the index and its snapshots on disk hold, all written without the records."""
+    """Number of the last write in the index and its snapshots on disk, all written without the records."""
     time_ms: _builtins.int
-    """When nothing was left: milliseconds since 1970."""
+    """Completion of the erasure, milliseconds since 1970."""
     public_key: _builtins.str
     """Hexadecimal."""
     signature: _builtins.str
     @_builtins.property
     def snapshots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of kept snapshots, which hold nothing of them either."""
+        """Ids of kept snapshots, which do not contain the records either."""
 
     def __init__(
         self,
@@ -91,7 +93,7 @@ class EraseRecordsRequest(_message.Message):
     collection: _builtins.str
     @_builtins.property
     def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 1,000 of both together."""
+        """Up to 1,000 record and product ids together."""
 
     @_builtins.property
     def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class ErasureServiceStub:
-    """Erasing for good. RecordService.DeleteRecords takes records out of every answer at once and erases them within minutes;
-    these calls return once nothing of them is left in the store, its log, the memory, the index and all snapshots, and
-    certify it. What a catalogue feed still names comes back with its next sync.
+    """Certified erasure. RecordService.DeleteRecords removes records from all results at once and erases them within
+    minutes. These calls return after the data has been removed from the store, its log, the memory, the index and all
+    snapshots, and certify it. Records that a catalogue feed still contains return with its next sync.
     """
 
     def __init__(self, channel):
@@ -50,21 +50,21 @@ class ErasureServiceStub:
 
 
 class ErasureServiceServicer:
-    """Erasing for good. RecordService.DeleteRecords takes records out of every answer at once and erases them within minutes;
-    these calls return once nothing of them is left in the store, its log, the memory, the index and all snapshots, and
-    certify it. What a catalogue feed still names comes back with its next sync.
+    """Certified erasure. RecordService.DeleteRecords removes records from all results at once and erases them within
+    minutes. These calls return after the data has been removed from the store, its log, the memory, the index and all
+    snapshots, and certify it. Records that a catalogue feed still contains return with its next sync.
     """
 
     def EraseRecords(self, request, context):
-        """Erase records by id, by product, or both; ids that do not exist are passed over. Takes as long as it takes.
-        Scope: delete. Safe to repeat: a second receipt says 0 records.
+        """Erases records by id, by product, or both. Ids that do not exist are ignored. Can take long. Scope: delete. Safe to
+        retry: a second receipt has 0 records.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EraseCollection(self, request, context):
-        """Erase a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND.
+        """Erases a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,9 +92,9 @@ def add_ErasureServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ErasureService:
-    """Erasing for good. RecordService.DeleteRecords takes records out of every answer at once and erases them within minutes;
-    these calls return once nothing of them is left in the store, its log, the memory, the index and all snapshots, and
-    certify it. What a catalogue feed still names comes back with its next sync.
+    """Certified erasure. RecordService.DeleteRecords removes records from all results at once and erases them within
+    minutes. These calls return after the data has been removed from the store, its log, the memory, the index and all
+    snapshots, and certify it. Records that a catalogue feed still contains return with its next sync.
     """
 
     @staticmethod

@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ErasureServiceStub:
-    """Erasing for good. RecordService.DeleteRecords takes records out of every answer at once and erases them within minutes;
-    these calls return once nothing of them is left in the store, its log, the memory, the index and all snapshots, and
-    certify it. What a catalogue feed still names comes back with its next sync.
+    """Certified erasure. RecordService.DeleteRecords removes records from all results at once and erases them within
+    minutes. These calls return after the data has been removed from the store, its log, the memory, the index and all
+    snapshots, and certify it. Records that a catalogue feed still contains return with its next sync.
     """
 
     @_typing.overload
@@ -37,31 +37,31 @@ class ErasureServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ErasureServiceAsyncStub: ...
     EraseRecords: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.EraseRecordsRequest, _erasure_service_pb2.EraseRecordsResponse]
-    """Erase records by id, by product, or both; ids that do not exist are passed over. Takes as long as it takes.
-    Scope: delete. Safe to repeat: a second receipt says 0 records.
+    """Erases records by id, by product, or both. Ids that do not exist are ignored. Can take long. Scope: delete. Safe to
+    retry: a second receipt has 0 records.
     """
     EraseCollection: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.EraseCollectionRequest, _erasure_service_pb2.EraseCollectionResponse]
-    """Erase a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND."""
+    """Erases a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND."""
 
 @_typing.type_check_only
 class ErasureServiceAsyncStub(ErasureServiceStub):
-    """Erasing for good. RecordService.DeleteRecords takes records out of every answer at once and erases them within minutes;
-    these calls return once nothing of them is left in the store, its log, the memory, the index and all snapshots, and
-    certify it. What a catalogue feed still names comes back with its next sync.
+    """Certified erasure. RecordService.DeleteRecords removes records from all results at once and erases them within
+    minutes. These calls return after the data has been removed from the store, its log, the memory, the index and all
+    snapshots, and certify it. Records that a catalogue feed still contains return with its next sync.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     EraseRecords: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.EraseRecordsRequest, _erasure_service_pb2.EraseRecordsResponse]  # type: ignore[assignment]
-    """Erase records by id, by product, or both; ids that do not exist are passed over. Takes as long as it takes.
-    Scope: delete. Safe to repeat: a second receipt says 0 records.
+    """Erases records by id, by product, or both. Ids that do not exist are ignored. Can take long. Scope: delete. Safe to
+    retry: a second receipt has 0 records.
     """
     EraseCollection: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.EraseCollectionRequest, _erasure_service_pb2.EraseCollectionResponse]  # type: ignore[assignment]
-    """Erase a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND."""
+    """Erases a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND."""
 
 class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Erasing for good. RecordService.DeleteRecords takes records out of every answer at once and erases them within minutes;
-    these calls return once nothing of them is left in the store, its log, the memory, the index and all snapshots, and
-    certify it. What a catalogue feed still names comes back with its next sync.
+    """Certified erasure. RecordService.DeleteRecords removes records from all results at once and erases them within
+    minutes. These calls return after the data has been removed from the store, its log, the memory, the index and all
+    snapshots, and certify it. Records that a catalogue feed still contains return with its next sync.
     """
 
     @_abc_1.abstractmethod
@@ -70,8 +70,8 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _erasure_service_pb2.EraseRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_erasure_service_pb2.EraseRecordsResponse, _abc.Awaitable[_erasure_service_pb2.EraseRecordsResponse]]:
-        """Erase records by id, by product, or both; ids that do not exist are passed over. Takes as long as it takes.
-        Scope: delete. Safe to repeat: a second receipt says 0 records.
+        """Erases records by id, by product, or both. Ids that do not exist are ignored. Can take long. Scope: delete. Safe to
+        retry: a second receipt has 0 records.
         """
 
     @_abc_1.abstractmethod
@@ -80,6 +80,6 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _erasure_service_pb2.EraseCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_erasure_service_pb2.EraseCollectionResponse, _abc.Awaitable[_erasure_service_pb2.EraseCollectionResponse]]:
-        """Erase a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND."""
+        """Erases a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND."""
 
 def add_ErasureServiceServicer_to_server(servicer: ErasureServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,10 +22,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ErrorStatus(_message.Message):
-    """The messages of this file equal google.rpc.Status and its standard details on the wire, field by field. The server
-    sends the google.rpc types; clients that want to depend on grpcio and protobuf alone read them through these.
+    """The messages of this file are wire-compatible with google.rpc.Status and its standard details, field by field. The
+    server sends the google.rpc types. Clients that depend only on grpcio and protobuf read them through these messages.
 
-    Equals google.rpc.Status; travels in the trailing metadata `grpc-status-details-bin`.
+    Equals google.rpc.Status; sent in the trailing metadata `grpc-status-details-bin`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -29,7 +29,7 @@ class SetPicturePolicyRequest(_message.Message):
     collection: _builtins.str
     policy: _collection_service_pb2.PicturePolicy.ValueType
     force: _builtins.bool
-    """Without it nothing is changed where something would be deleted."""
+    """If false, nothing is changed if something would be deleted."""
     def __init__(
         self,
         *,
@@ -56,16 +56,16 @@ class SetPicturePolicyResponse(_message.Message):
     CHANGED_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
     policy: _collection_service_pb2.PicturePolicy.ValueType
-    """The policy that holds now."""
+    """The current policy."""
     policy_version: _builtins.int
-    """Grows with each change."""
+    """Increases with each change."""
     copy_count: _builtins.int
-    """Copies, and URLs, that were, or would be, deleted."""
+    """Number of copies and URLs that were, or would be, deleted."""
     url_count: _builtins.int
     changed: _builtins.bool
     @_builtins.property
     def receipt(self) -> _erasure_service_pb2.ErasureReceipt:
-        """Where something was deleted: `what` is "pictures", `records` how many."""
+        """Set if something was deleted: `what` is "pictures", `records` their number."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class GetPictureLinkRequest(_message.Message):
     collection: _builtins.str
     record_id: _builtins.str
     minutes: _builtins.int
-    """How long a link to a copy lives: 1 to 60; 0 means 10."""
+    """Lifetime of a link to a copy: 1 to 60; 0 means 10."""
     def __init__(
         self,
         *,
@@ -119,11 +119,11 @@ class GetPictureLinkResponse(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """To be fetched with GET, without a key."""
+    """Fetch it with GET, without a key."""
     policy: _collection_service_pb2.PicturePolicy.ValueType
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """Absent where the link is the picture's own URL."""
+        """Absent if the link is the picture's own URL."""
 
     def __init__(
         self,

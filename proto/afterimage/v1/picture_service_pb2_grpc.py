@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PictureServiceStub:
-    """What is kept of pictures, where a collection's owner wants anything kept, and how it is handed out.
+    """Storage of pictures, if a collection's owner enables it, and links to them.
     """
 
     def __init__(self, channel):
@@ -48,21 +48,21 @@ class PictureServiceStub:
 
 
 class PictureServiceServicer:
-    """What is kept of pictures, where a collection's owner wants anything kept, and how it is handed out.
+    """Storage of pictures, if a collection's owner enables it, and links to them.
     """
 
     def SetPicturePolicy(self, request, context):
-        """Changes what is kept of pictures from now on. What the new policy does not allow is deleted, everywhere, before this
-        returns, and certified; without `force` the response only says what would be deleted. Takes as long as it takes.
-        Scope: admin. Safe to repeat.
+        """Changes the picture policy. Pictures that the new policy does not allow are deleted everywhere before this returns,
+        with a receipt. Without `force` it is a dry run if something would be deleted. Can take long. Scope: admin. Safe to
+        retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPictureLink(self, request, context):
-        """A link to a record's picture. Of a copy: on this server's HTTP port, decrypted, for as long as it lives and the key
-        that asked for it does, one hour at most. Of a reference: the URL that the picture came from. Scope: pictures.
+        """Returns a link to a record's picture. For a copy: on this server's HTTP port, decrypted, valid while its API key is
+        valid and for one hour at most. For a reference: the URL of the picture. Scope: pictures.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,7 +90,7 @@ def add_PictureServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PictureService:
-    """What is kept of pictures, where a collection's owner wants anything kept, and how it is handed out.
+    """Storage of pictures, if a collection's owner enables it, and links to them.
     """
 
     @staticmethod

@@ -27,39 +27,39 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PictureServiceStub:
-    """What is kept of pictures, where a collection's owner wants anything kept, and how it is handed out."""
+    """Storage of pictures, if a collection's owner enables it, and links to them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PictureServiceAsyncStub: ...
     SetPicturePolicy: _grpc.UnaryUnaryMultiCallable[_picture_service_pb2.SetPicturePolicyRequest, _picture_service_pb2.SetPicturePolicyResponse]
-    """Changes what is kept of pictures from now on. What the new policy does not allow is deleted, everywhere, before this
-    returns, and certified; without `force` the response only says what would be deleted. Takes as long as it takes.
-    Scope: admin. Safe to repeat.
+    """Changes the picture policy. Pictures that the new policy does not allow are deleted everywhere before this returns,
+    with a receipt. Without `force` it is a dry run if something would be deleted. Can take long. Scope: admin. Safe to
+    retry.
     """
     GetPictureLink: _grpc.UnaryUnaryMultiCallable[_picture_service_pb2.GetPictureLinkRequest, _picture_service_pb2.GetPictureLinkResponse]
-    """A link to a record's picture. Of a copy: on this server's HTTP port, decrypted, for as long as it lives and the key
-    that asked for it does, one hour at most. Of a reference: the URL that the picture came from. Scope: pictures.
+    """Returns a link to a record's picture. For a copy: on this server's HTTP port, decrypted, valid while its API key is
+    valid and for one hour at most. For a reference: the URL of the picture. Scope: pictures.
     """
 
 @_typing.type_check_only
 class PictureServiceAsyncStub(PictureServiceStub):
-    """What is kept of pictures, where a collection's owner wants anything kept, and how it is handed out."""
+    """Storage of pictures, if a collection's owner enables it, and links to them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SetPicturePolicy: _aio.UnaryUnaryMultiCallable[_picture_service_pb2.SetPicturePolicyRequest, _picture_service_pb2.SetPicturePolicyResponse]  # type: ignore[assignment]
-    """Changes what is kept of pictures from now on. What the new policy does not allow is deleted, everywhere, before this
-    returns, and certified; without `force` the response only says what would be deleted. Takes as long as it takes.
-    Scope: admin. Safe to repeat.
+    """Changes the picture policy. Pictures that the new policy does not allow are deleted everywhere before this returns,
+    with a receipt. Without `force` it is a dry run if something would be deleted. Can take long. Scope: admin. Safe to
+    retry.
     """
     GetPictureLink: _aio.UnaryUnaryMultiCallable[_picture_service_pb2.GetPictureLinkRequest, _picture_service_pb2.GetPictureLinkResponse]  # type: ignore[assignment]
-    """A link to a record's picture. Of a copy: on this server's HTTP port, decrypted, for as long as it lives and the key
-    that asked for it does, one hour at most. Of a reference: the URL that the picture came from. Scope: pictures.
+    """Returns a link to a record's picture. For a copy: on this server's HTTP port, decrypted, valid while its API key is
+    valid and for one hour at most. For a reference: the URL of the picture. Scope: pictures.
     """
 
 class PictureServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What is kept of pictures, where a collection's owner wants anything kept, and how it is handed out."""
+    """Storage of pictures, if a collection's owner enables it, and links to them."""
 
     @_abc_1.abstractmethod
     def SetPicturePolicy(
@@ -67,9 +67,9 @@ class PictureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _picture_service_pb2.SetPicturePolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_picture_service_pb2.SetPicturePolicyResponse, _abc.Awaitable[_picture_service_pb2.SetPicturePolicyResponse]]:
-        """Changes what is kept of pictures from now on. What the new policy does not allow is deleted, everywhere, before this
-        returns, and certified; without `force` the response only says what would be deleted. Takes as long as it takes.
-        Scope: admin. Safe to repeat.
+        """Changes the picture policy. Pictures that the new policy does not allow are deleted everywhere before this returns,
+        with a receipt. Without `force` it is a dry run if something would be deleted. Can take long. Scope: admin. Safe to
+        retry.
         """
 
     @_abc_1.abstractmethod
@@ -78,8 +78,8 @@ class PictureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _picture_service_pb2.GetPictureLinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_picture_service_pb2.GetPictureLinkResponse, _abc.Awaitable[_picture_service_pb2.GetPictureLinkResponse]]:
-        """A link to a record's picture. Of a copy: on this server's HTTP port, decrypted, for as long as it lives and the key
-        that asked for it does, one hour at most. Of a reference: the URL that the picture came from. Scope: pictures.
+        """Returns a link to a record's picture. For a copy: on this server's HTTP port, decrypted, valid while its API key is
+        valid and for one hour at most. For a reference: the URL of the picture. Scope: pictures.
         """
 
 def add_PictureServiceServicer_to_server(servicer: PictureServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,25 +30,25 @@ class _WriteOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WriteOut
     WRITE_OUTCOME_CREATED: _WriteOutcome.ValueType  # 1
     WRITE_OUTCOME_UPDATED: _WriteOutcome.ValueType  # 2
     WRITE_OUTCOME_UNCHANGED: _WriteOutcome.ValueType  # 3
-    """Nothing differed: no inference, no write."""
+    """Nothing changed: no inference, no write."""
     WRITE_OUTCOME_FAILED: _WriteOutcome.ValueType  # 4
-    """See `error`; the record is as it was before."""
+    """See `error`. The record is unchanged."""
 
 class WriteOutcome(_WriteOutcome, metaclass=_WriteOutcomeEnumTypeWrapper):
-    """What a write did to a record."""
+    """Effect of a write on a record."""
 
 WRITE_OUTCOME_UNSPECIFIED: WriteOutcome.ValueType  # 0
 WRITE_OUTCOME_CREATED: WriteOutcome.ValueType  # 1
 WRITE_OUTCOME_UPDATED: WriteOutcome.ValueType  # 2
 WRITE_OUTCOME_UNCHANGED: WriteOutcome.ValueType  # 3
-"""Nothing differed: no inference, no write."""
+"""Nothing changed: no inference, no write."""
 WRITE_OUTCOME_FAILED: WriteOutcome.ValueType  # 4
-"""See `error`; the record is as it was before."""
+"""See `error`. The record is unchanged."""
 Global___WriteOutcome: _TypeAlias = WriteOutcome  # noqa: Y015
 
 @_typing.final
 class RecordInput(_message.Message):
-    """A record to insert. Exactly one of image, url and vector is given."""
+    """A record to insert. Exactly one of image, url and vector must be set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -83,18 +83,22 @@ class RecordInput(_message.Message):
     record_id: _builtins.str
     product_id: _builtins.str
     image: _builtins.bytes
-    """JPEG, PNG, WebP, GIF, BMP, or another of ServerInfo.image_formats; at most 16 MiB, 64 megapixels, side 16,384, ratio 1:50."""
+    """JPEG, PNG, WebP, GIF, BMP, or another format of ServerInfo.image_formats. At most 16 MiB, 64 megapixels, side
+    16,384, ratio 1:50.
+    """
     url: _builtins.str
-    """Address to fetch the picture from, where the server fetches pictures (ServerInfo.fetches_urls)."""
+    """URL of the picture, if the server fetches pictures (ServerInfo.fetches_urls)."""
     vector: _builtins.bytes
-    """Little-endian float32 of the collection's dimension; need not be normalised, must be finite and not all zero."""
+    """Little-endian float32 of the collection's dimension. It need not be normalized, but must be finite and not all
+    zero.
+    """
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, _types_pb2.AttributeValue]:
         """Replaces all attributes of an existing record."""
 
     @_builtins.property
     def region(self) -> _types_pb2.Region:
-        """Encodes only this part of the picture. Not with `vector`."""
+        """Encode only this part of the picture. Not with `vector`."""
 
     def __init__(
         self,
@@ -126,7 +130,7 @@ class InsertRecordsRequest(_message.Message):
     INSERT_ONLY_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     insert_only: _builtins.bool
-    """Refuses ids that exist (ALREADY_EXISTS for that record) instead of replacing them."""
+    """Reject existing ids (ALREADY_EXISTS for that record) instead of replacing them."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordInput]:
         """1 to 100."""
@@ -158,14 +162,14 @@ class RecordResult(_message.Message):
     record_id: _builtins.str
     outcome: Global___WriteOutcome.ValueType
     sequence: _builtins.int
-    """The sequence number of the write, 0 where nothing was written."""
+    """Sequence number of the write; 0 if nothing was written."""
     @_builtins.property
     def error(self) -> _types_pb2.RecordError:
-        """Set where the outcome is FAILED."""
+        """Set if the outcome is FAILED."""
 
     @_builtins.property
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.PictureNote]:
-        """About the picture, where it was encoded: such as a colour profile that could not be used."""
+        """Notes on the encoded picture, such as an unusable colour profile."""
 
     def __init__(
         self,
@@ -214,7 +218,7 @@ class ImportRecordsRequest(_message.Message):
     RECORDS_FIELD_NUMBER: _builtins.int
     INSERT_ONLY_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
-    """Required in the first message; later ones may leave it empty and must not change it."""
+    """Required in the first message. Later messages may leave it empty and must not change it."""
     insert_only: _builtins.bool
     """Read from the first message."""
     @_builtins.property
@@ -243,7 +247,7 @@ class ImportRecordsResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordResult]:
-        """One per record of the batch that it answers, in its order."""
+        """One per record of the batch, in its order."""
 
     def __init__(
         self,
@@ -267,7 +271,7 @@ class GetRecordsRequest(_message.Message):
     INCLUDE_VECTORS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     include_vectors: _builtins.bool
-    """Needs the `export` scope. Vectors of one answer may take 16 MiB."""
+    """Needs the scope `export`. The vectors of a response may take 16 MiB."""
     @_builtins.property
     def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to 1,000."""
@@ -326,11 +330,11 @@ class ListRecordsRequest(_message.Message):
     page_size: _builtins.int
     """1 to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before."""
+    """`next_page_token` of the previous page."""
     filter: _builtins.str
     """See docs/filters.md. Must be the same on every page."""
     include_vectors: _builtins.bool
-    """Needs the `export` scope. A page then holds at most 16 MiB of vectors."""
+    """Needs the scope `export`. A page then contains at most 16 MiB of vectors."""
     def __init__(
         self,
         *,
@@ -355,7 +359,7 @@ class ListRecordsResponse(_message.Message):
     RECORDS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty on the last page. Records written while pages are read may or may not appear; none appears twice."""
+    """Empty on the last page. Records written during paging may or may not appear. None appears twice."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Record]: ...
     def __init__(
@@ -374,7 +378,7 @@ Global___ListRecordsResponse: _TypeAlias = ListRecordsResponse  # noqa: Y015
 
 @_typing.final
 class RecordPatch(_message.Message):
-    """A change to one record. What is absent stays as it is."""
+    """A change to one record. Absent fields are unchanged."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -488,12 +492,12 @@ class DeleteRecordsRequest(_message.Message):
     FORCE_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     filter: _builtins.str
-    """Deletes all that match. See docs/filters.md."""
+    """Deletes all matching records. See docs/filters.md."""
     force: _builtins.bool
-    """Without it nothing is deleted and the response says what would be."""
+    """If false, nothing is deleted, and the response returns what would be."""
     @_builtins.property
     def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 1,000 ids. Exactly one of `record_ids` and `filter` is given."""
+        """Up to 1,000 ids. Exactly one of `record_ids` and `filter` must be set."""
 
     def __init__(
         self,
@@ -522,7 +526,7 @@ class DeleteRecordsResponse(_message.Message):
     UNKNOWN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     FILTER_HINTS_FIELD_NUMBER: _builtins.int
     record_count: _builtins.int
-    """Records that were, or would be, deleted."""
+    """Number of records that were, or would be, deleted."""
     deleted: _builtins.bool
     @_builtins.property
     def sample_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -530,15 +534,15 @@ class DeleteRecordsResponse(_message.Message):
 
     @_builtins.property
     def missing_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the request that no record has."""
+        """Ids of the request that do not exist."""
 
     @_builtins.property
     def unknown_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names in the filter that no record has as an attribute."""
+        """Attribute names in the filter that no record has."""
 
     @_builtins.property
     def filter_hints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the filter may have meant otherwise, a sentence each."""
+        """Warnings about the filter, one sentence each."""
 
     def __init__(
         self,
@@ -566,7 +570,7 @@ class CountRecordsRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     filter: _builtins.str
-    """Empty counts all."""
+    """If empty, all records are counted."""
     def __init__(
         self,
         *,
@@ -591,11 +595,11 @@ class CountRecordsResponse(_message.Message):
     record_count: _builtins.int
     @_builtins.property
     def unknown_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names in the filter that no record has as an attribute."""
+        """Attribute names in the filter that no record has."""
 
     @_builtins.property
     def filter_hints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the filter may have meant otherwise, a sentence each."""
+        """Warnings about the filter, one sentence each."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RecordServiceStub:
-    """Records of a collection. A batch answers with one result per record, in order; a bad record never fails its batch.
+    """Records of a collection. A batch returns one result per record, in order. A bad record never fails its batch.
     """
 
     def __init__(self, channel):
@@ -73,22 +73,22 @@ class RecordServiceStub:
 
 
 class RecordServiceServicer:
-    """Records of a collection. A batch answers with one result per record, in order; a bad record never fails its batch.
+    """Records of a collection. A batch returns one result per record, in order. A bad record never fails its batch.
     """
 
     def InsertRecords(self, request, context):
-        """Inserts or replaces up to 100 records. A record whose picture, region and attributes are all unchanged costs no
-        inference and no write. A result is sent only after the write is on disk.
-        Idempotent, so safe to retry, unless `insert_only` is set. Scope: insert.
+        """Inserts or replaces up to 100 records. A record with unchanged picture, region and attributes needs no inference
+        and no write. A result is sent only after the write is on disk. Idempotent and safe to retry, unless `insert_only`
+        is set. Scope: insert.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportRecords(self, request_iterator, context):
-        """The same for any number of records: each request message is a batch, each response message answers one, in
-        order. The client may send ahead; the server stops reading when it falls behind. After a broken stream, send the
-        batches without an answer again. Scope: insert.
+        """Inserts any number of records. Each request message is a batch, and each response message answers one, in order.
+        The client may send ahead; the server stops reading when it falls behind. After a broken stream, send the
+        unanswered batches again. Scope: insert.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,22 +103,22 @@ class RecordServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRecords(self, request, context):
-        """Returns records in the order in which they were first inserted, a page at a time. Safe to retry. Scope: search.
+        """Returns records in order of first insertion, in pages. Safe to retry. Scope: search.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateRecords(self, request, context):
-        """Changes product id and attributes of up to 1,000 records; never the vector. Idempotent. Scope: insert.
+        """Changes product id and attributes of up to 1,000 records, never the vector. Idempotent. Scope: insert.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRecords(self, request, context):
-        """Deletes by ids or by filter. Without `force` it only reports what it would delete.
-        Idempotent: ids that do not exist are not an error. Scope: delete.
+        """Deletes by ids or by filter. Without `force` it is a dry run that returns what would be deleted. Idempotent: ids
+        that do not exist are not an error. Scope: delete.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,7 +178,7 @@ def add_RecordServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RecordService:
-    """Records of a collection. A batch answers with one result per record, in order; a bad record never fails its batch.
+    """Records of a collection. A batch returns one result per record, in order. A bad record never fails its batch.
     """
 
     @staticmethod

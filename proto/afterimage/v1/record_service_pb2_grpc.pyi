@@ -27,69 +27,69 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RecordServiceStub:
-    """Records of a collection. A batch answers with one result per record, in order; a bad record never fails its batch."""
+    """Records of a collection. A batch returns one result per record, in order. A bad record never fails its batch."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RecordServiceAsyncStub: ...
     InsertRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.InsertRecordsRequest, _record_service_pb2.InsertRecordsResponse]
-    """Inserts or replaces up to 100 records. A record whose picture, region and attributes are all unchanged costs no
-    inference and no write. A result is sent only after the write is on disk.
-    Idempotent, so safe to retry, unless `insert_only` is set. Scope: insert.
+    """Inserts or replaces up to 100 records. A record with unchanged picture, region and attributes needs no inference
+    and no write. A result is sent only after the write is on disk. Idempotent and safe to retry, unless `insert_only`
+    is set. Scope: insert.
     """
     ImportRecords: _grpc.StreamStreamMultiCallable[_record_service_pb2.ImportRecordsRequest, _record_service_pb2.ImportRecordsResponse]
-    """The same for any number of records: each request message is a batch, each response message answers one, in
-    order. The client may send ahead; the server stops reading when it falls behind. After a broken stream, send the
-    batches without an answer again. Scope: insert.
+    """Inserts any number of records. Each request message is a batch, and each response message answers one, in order.
+    The client may send ahead; the server stops reading when it falls behind. After a broken stream, send the
+    unanswered batches again. Scope: insert.
     """
     GetRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.GetRecordsRequest, _record_service_pb2.GetRecordsResponse]
     """Returns up to 1,000 records by id; ids that do not exist are listed in `missing_record_ids`.
     Safe to retry. Scope: search.
     """
     ListRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.ListRecordsRequest, _record_service_pb2.ListRecordsResponse]
-    """Returns records in the order in which they were first inserted, a page at a time. Safe to retry. Scope: search."""
+    """Returns records in order of first insertion, in pages. Safe to retry. Scope: search."""
     UpdateRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.UpdateRecordsRequest, _record_service_pb2.UpdateRecordsResponse]
-    """Changes product id and attributes of up to 1,000 records; never the vector. Idempotent. Scope: insert."""
+    """Changes product id and attributes of up to 1,000 records, never the vector. Idempotent. Scope: insert."""
     DeleteRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.DeleteRecordsRequest, _record_service_pb2.DeleteRecordsResponse]
-    """Deletes by ids or by filter. Without `force` it only reports what it would delete.
-    Idempotent: ids that do not exist are not an error. Scope: delete.
+    """Deletes by ids or by filter. Without `force` it is a dry run that returns what would be deleted. Idempotent: ids
+    that do not exist are not an error. Scope: delete.
     """
     CountRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.CountRecordsRequest, _record_service_pb2.CountRecordsResponse]
     """Counts the records that match a filter. Safe to retry. Scope: search."""
 
 @_typing.type_check_only
 class RecordServiceAsyncStub(RecordServiceStub):
-    """Records of a collection. A batch answers with one result per record, in order; a bad record never fails its batch."""
+    """Records of a collection. A batch returns one result per record, in order. A bad record never fails its batch."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     InsertRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.InsertRecordsRequest, _record_service_pb2.InsertRecordsResponse]  # type: ignore[assignment]
-    """Inserts or replaces up to 100 records. A record whose picture, region and attributes are all unchanged costs no
-    inference and no write. A result is sent only after the write is on disk.
-    Idempotent, so safe to retry, unless `insert_only` is set. Scope: insert.
+    """Inserts or replaces up to 100 records. A record with unchanged picture, region and attributes needs no inference
+    and no write. A result is sent only after the write is on disk. Idempotent and safe to retry, unless `insert_only`
+    is set. Scope: insert.
     """
     ImportRecords: _aio.StreamStreamMultiCallable[_record_service_pb2.ImportRecordsRequest, _record_service_pb2.ImportRecordsResponse]  # type: ignore[assignment]
-    """The same for any number of records: each request message is a batch, each response message answers one, in
-    order. The client may send ahead; the server stops reading when it falls behind. After a broken stream, send the
-    batches without an answer again. Scope: insert.
+    """Inserts any number of records. Each request message is a batch, and each response message answers one, in order.
+    The client may send ahead; the server stops reading when it falls behind. After a broken stream, send the
+    unanswered batches again. Scope: insert.
     """
     GetRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.GetRecordsRequest, _record_service_pb2.GetRecordsResponse]  # type: ignore[assignment]
     """Returns up to 1,000 records by id; ids that do not exist are listed in `missing_record_ids`.
     Safe to retry. Scope: search.
     """
     ListRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.ListRecordsRequest, _record_service_pb2.ListRecordsResponse]  # type: ignore[assignment]
-    """Returns records in the order in which they were first inserted, a page at a time. Safe to retry. Scope: search."""
+    """Returns records in order of first insertion, in pages. Safe to retry. Scope: search."""
     UpdateRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.UpdateRecordsRequest, _record_service_pb2.UpdateRecordsResponse]  # type: ignore[assignment]
-    """Changes product id and attributes of up to 1,000 records; never the vector. Idempotent. Scope: insert."""
+    """Changes product id and attributes of up to 1,000 records, never the vector. Idempotent. Scope: insert."""
     DeleteRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.DeleteRecordsRequest, _record_service_pb2.DeleteRecordsResponse]  # type: ignore[assignment]
-    """Deletes by ids or by filter. Without `force` it only reports what it would delete.
-    Idempotent: ids that do not exist are not an error. Scope: delete.
+    """Deletes by ids or by filter. Without `force` it is a dry run that returns what would be deleted. Idempotent: ids
+    that do not exist are not an error. Scope: delete.
     """
     CountRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.CountRecordsRequest, _record_service_pb2.CountRecordsResponse]  # type: ignore[assignment]
     """Counts the records that match a filter. Safe to retry. Scope: search."""
 
 class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Records of a collection. A batch answers with one result per record, in order; a bad record never fails its batch."""
+    """Records of a collection. A batch returns one result per record, in order. A bad record never fails its batch."""
 
     @_abc_1.abstractmethod
     def InsertRecords(
@@ -97,9 +97,9 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _record_service_pb2.InsertRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_record_service_pb2.InsertRecordsResponse, _abc.Awaitable[_record_service_pb2.InsertRecordsResponse]]:
-        """Inserts or replaces up to 100 records. A record whose picture, region and attributes are all unchanged costs no
-        inference and no write. A result is sent only after the write is on disk.
-        Idempotent, so safe to retry, unless `insert_only` is set. Scope: insert.
+        """Inserts or replaces up to 100 records. A record with unchanged picture, region and attributes needs no inference
+        and no write. A result is sent only after the write is on disk. Idempotent and safe to retry, unless `insert_only`
+        is set. Scope: insert.
         """
 
     @_abc_1.abstractmethod
@@ -108,9 +108,9 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_record_service_pb2.ImportRecordsRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_record_service_pb2.ImportRecordsResponse], _abc.AsyncIterator[_record_service_pb2.ImportRecordsResponse]]:
-        """The same for any number of records: each request message is a batch, each response message answers one, in
-        order. The client may send ahead; the server stops reading when it falls behind. After a broken stream, send the
-        batches without an answer again. Scope: insert.
+        """Inserts any number of records. Each request message is a batch, and each response message answers one, in order.
+        The client may send ahead; the server stops reading when it falls behind. After a broken stream, send the
+        unanswered batches again. Scope: insert.
         """
 
     @_abc_1.abstractmethod
@@ -129,7 +129,7 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _record_service_pb2.ListRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_record_service_pb2.ListRecordsResponse, _abc.Awaitable[_record_service_pb2.ListRecordsResponse]]:
-        """Returns records in the order in which they were first inserted, a page at a time. Safe to retry. Scope: search."""
+        """Returns records in order of first insertion, in pages. Safe to retry. Scope: search."""
 
     @_abc_1.abstractmethod
     def UpdateRecords(
@@ -137,7 +137,7 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _record_service_pb2.UpdateRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_record_service_pb2.UpdateRecordsResponse, _abc.Awaitable[_record_service_pb2.UpdateRecordsResponse]]:
-        """Changes product id and attributes of up to 1,000 records; never the vector. Idempotent. Scope: insert."""
+        """Changes product id and attributes of up to 1,000 records, never the vector. Idempotent. Scope: insert."""
 
     @_abc_1.abstractmethod
     def DeleteRecords(
@@ -145,8 +145,8 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _record_service_pb2.DeleteRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_record_service_pb2.DeleteRecordsResponse, _abc.Awaitable[_record_service_pb2.DeleteRecordsResponse]]:
-        """Deletes by ids or by filter. Without `force` it only reports what it would delete.
-        Idempotent: ids that do not exist are not an error. Scope: delete.
+        """Deletes by ids or by filter. Without `force` it is a dry run that returns what would be deleted. Idempotent: ids
+        that do not exist are not an error. Scope: delete.
         """
 
     @_abc_1.abstractmethod

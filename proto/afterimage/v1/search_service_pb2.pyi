@@ -29,42 +29,42 @@ class _SearchPathEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchPath
     DESCRIPTOR: _descriptor.EnumDescriptor
     SEARCH_PATH_UNSPECIFIED: _SearchPath.ValueType  # 0
     SEARCH_PATH_EMPTY: _SearchPath.ValueType  # 1
-    """No record was allowed by the filter."""
+    """The filter matched no record."""
     SEARCH_PATH_EXACT: _SearchPath.ValueType  # 2
-    """Every record was compared."""
+    """All records were compared."""
     SEARCH_PATH_EXACT_FILTERED: _SearchPath.ValueType  # 3
-    """Every record that the filter allows was compared."""
+    """All records that match the filter were compared."""
     SEARCH_PATH_GRAPH: _SearchPath.ValueType  # 4
-    """Along a graph of near neighbours; the newest records were compared one by one."""
+    """An HNSW graph was searched. The newest records were compared exactly."""
     SEARCH_PATH_GRAPH_FILTERED: _SearchPath.ValueType  # 5
-    """The same, records that the filter leaves out being passed over."""
+    """The same, skipping records that do not match the filter."""
     SEARCH_PATH_CLUSTERS_FILTERED: _SearchPath.ValueType  # 6
-    """Allowed records of the clusters nearest to the query were compared."""
+    """Matching records of the clusters nearest to the query were compared."""
     SEARCH_PATH_SKETCHES_FILTERED: _SearchPath.ValueType  # 7
-    """A sketch of every record that the filter allows was looked at, and those that promised most were compared."""
+    """The binary signatures of all matching records were compared, then the vectors of the best candidates."""
     SEARCH_PATH_SKETCHES: _SearchPath.ValueType  # 8
-    """A sketch of every record was looked at, and those that promised most were compared."""
+    """The binary signatures of all records were compared, then the vectors of the best candidates."""
 
 class SearchPath(_SearchPath, metaclass=_SearchPathEnumTypeWrapper):
-    """Which way the answer was found."""
+    """The search strategy that was used."""
 
 SEARCH_PATH_UNSPECIFIED: SearchPath.ValueType  # 0
 SEARCH_PATH_EMPTY: SearchPath.ValueType  # 1
-"""No record was allowed by the filter."""
+"""The filter matched no record."""
 SEARCH_PATH_EXACT: SearchPath.ValueType  # 2
-"""Every record was compared."""
+"""All records were compared."""
 SEARCH_PATH_EXACT_FILTERED: SearchPath.ValueType  # 3
-"""Every record that the filter allows was compared."""
+"""All records that match the filter were compared."""
 SEARCH_PATH_GRAPH: SearchPath.ValueType  # 4
-"""Along a graph of near neighbours; the newest records were compared one by one."""
+"""An HNSW graph was searched. The newest records were compared exactly."""
 SEARCH_PATH_GRAPH_FILTERED: SearchPath.ValueType  # 5
-"""The same, records that the filter leaves out being passed over."""
+"""The same, skipping records that do not match the filter."""
 SEARCH_PATH_CLUSTERS_FILTERED: SearchPath.ValueType  # 6
-"""Allowed records of the clusters nearest to the query were compared."""
+"""Matching records of the clusters nearest to the query were compared."""
 SEARCH_PATH_SKETCHES_FILTERED: SearchPath.ValueType  # 7
-"""A sketch of every record that the filter allows was looked at, and those that promised most were compared."""
+"""The binary signatures of all matching records were compared, then the vectors of the best candidates."""
 SEARCH_PATH_SKETCHES: SearchPath.ValueType  # 8
-"""A sketch of every record was looked at, and those that promised most were compared."""
+"""The binary signatures of all records were compared, then the vectors of the best candidates."""
 Global___SearchPath: _TypeAlias = SearchPath  # noqa: Y015
 
 class _DuplicateKind:
@@ -79,10 +79,10 @@ class _DuplicateKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Duplica
     DUPLICATE_KIND_NEAR: _DuplicateKind.ValueType  # 2
     """Within the encoder's near-duplicate threshold."""
     DUPLICATE_KIND_SIMILAR: _DuplicateKind.ValueType  # 3
-    """Within the distance asked for, but beyond that threshold."""
+    """Within the requested distance, but beyond that threshold."""
 
 class DuplicateKind(_DuplicateKind, metaclass=_DuplicateKindEnumTypeWrapper):
-    """How alike the members of a group are."""
+    """Similarity of the members of a group."""
 
 DUPLICATE_KIND_UNSPECIFIED: DuplicateKind.ValueType  # 0
 DUPLICATE_KIND_IDENTICAL: DuplicateKind.ValueType  # 1
@@ -90,7 +90,7 @@ DUPLICATE_KIND_IDENTICAL: DuplicateKind.ValueType  # 1
 DUPLICATE_KIND_NEAR: DuplicateKind.ValueType  # 2
 """Within the encoder's near-duplicate threshold."""
 DUPLICATE_KIND_SIMILAR: DuplicateKind.ValueType  # 3
-"""Within the distance asked for, but beyond that threshold."""
+"""Within the requested distance, but beyond that threshold."""
 Global___DuplicateKind: _TypeAlias = DuplicateKind  # noqa: Y015
 
 @_typing.final
@@ -108,11 +108,11 @@ class QueryTerm(_message.Message):
     image: _builtins.bytes
     url: _builtins.str
     record_id: _builtins.str
-    """A record of the same collection; it is left out of the hits."""
+    """A record of the same collection. It is excluded from the hits."""
     vector: _builtins.bytes
     """Little-endian float32 of the collection's dimension."""
     weight: _builtins.float
-    """0 means 1. Negative leads away from the term. The query is the weighted sum of the normalised vectors."""
+    """0 means 1. A negative weight searches away from the term. The query is the weighted sum of the normalized vectors."""
     @_builtins.property
     def region(self) -> _types_pb2.Region:
         """Part of the picture to search with. Only with `image` or `url`."""
@@ -178,46 +178,46 @@ class SearchRequest(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     k: _builtins.int
-    """Hits, or groups where `group_by` is set, to return: 1 to 1,000."""
+    """Number of hits, or of groups if `group_by` is set: 1 to 1,000."""
     offset: _builtins.int
-    """Hits or groups to leave out before the first: 0 to 10,000."""
+    """Number of hits or groups to skip: 0 to 10,000."""
     filter: _builtins.str
     """See docs/filters.md."""
     group_by: _builtins.str
-    """`product_id`, or empty for no grouping. Records without a product id form a group each."""
+    """`product_id`, or empty for no grouping. Each record without a product id is a group of its own."""
     group_size: _builtins.int
-    """Hits per group: 1 to 100; 0 means 1. With `k` at most 10,000 hits."""
+    """Hits per group: 1 to 100; 0 means 1. Multiplied by `k`, at most 10,000 hits."""
     max_distance: _builtins.float
-    """Leaves out hits farther than this cosine distance (0 to 2)."""
+    """Maximum cosine distance of hits (0 to 2), inclusive."""
     min_score: _builtins.float
-    """Leaves out hits with a lower score (0 to 1)."""
+    """Minimum score of hits (0 to 1), inclusive."""
     include_vectors: _builtins.bool
-    """Needs the `export` scope. Vectors of one answer may take 16 MiB."""
+    """Needs the scope `export`. The vectors of a response may take 16 MiB."""
     exact: _builtins.bool
-    """Compares every allowed record, whatever it takes. Otherwise a large collection is searched along a graph that finds
-    at least 99 of 100 of the nearest; `path` says which way was taken.
+    """Compare all matching records. Otherwise a large collection is searched through a graph with a recall of at least 99
+    %. `path` returns the strategy.
     """
     @_builtins.property
     def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryTerm]:
-        """1 to 16 terms, of which at least one has a positive weight."""
+        """1 to 16 terms. At least one must have a positive weight."""
 
     @_builtins.property
     def exclude_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 1,000 records that must not be among the hits; ids that do not exist are no error."""
+        """Up to 1,000 records to exclude from the hits. Ids that do not exist are not an error."""
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the attributes to return; empty returns all, `-` none."""
+        """Names of the attributes to return. Empty returns all, `-` returns none."""
 
     @_builtins.property
     def emphasis(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """How much each named block of the encoder's vector counts, such as `colour` or `shape`: 0 to 100, by name; blocks that
-        are not named count 1. Distances and scores are those of the weighted cosine. The names are in GetServerInfo.
+        """Weights of the named blocks of the encoder's vector, such as `colour` or `shape`: 0 to 100. Blocks that are not
+        named have weight 1. Distances and scores are those of the weighted cosine. GetServerInfo lists the names.
         """
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 16 attributes whose values are to be counted over all records that the filter allows, near or not."""
+        """Up to 16 attributes whose values are counted over all records that match the filter, near or not."""
 
     def __init__(
         self,
@@ -255,7 +255,7 @@ Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
 
 @_typing.final
 class FacetCount(_message.Message):
-    """One value of an attribute, and how many of the allowed records have it."""
+    """One value of an attribute, and the number of matching records with it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -284,8 +284,8 @@ Global___FacetCount: _TypeAlias = FacetCount  # noqa: Y015
 
 @_typing.final
 class Facet(_message.Message):
-    """The values of one attribute over the allowed records. A record counts once for each member of a list; numbers are not
-    counted.
+    """The values of one attribute over the matching records. A record counts once for each member of a list. Numbers are
+    not counted.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -295,10 +295,10 @@ class Facet(_message.Message):
     VALUE_COUNT_FIELD_NUMBER: _builtins.int
     attribute: _builtins.str
     value_count: _builtins.int
-    """How many values there are in all."""
+    """Total number of distinct values."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetCount]:
-        """The 100 most frequent, the most frequent first."""
+        """The 100 most frequent values, in descending order."""
 
     def __init__(
         self,
@@ -349,9 +349,9 @@ class Hit(_message.Message):
     record_id: _builtins.str
     product_id: _builtins.str
     score: _builtins.float
-    """0 to 1: how likely the pair is a match, by the encoder's calibration."""
+    """0 to 1: estimated probability of a match, by the encoder's calibration."""
     distance: _builtins.float
-    """Cosine distance, 0 (the same) to 2."""
+    """Cosine distance, 0 (identical) to 2."""
     vector: _builtins.bytes
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, _types_pb2.AttributeValue]: ...
@@ -380,10 +380,10 @@ class HitGroup(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     HITS_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """Empty where the only hit has no product id."""
+    """Empty if the only hit has no product id."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
-        """The nearest first."""
+        """Nearest first."""
 
     def __init__(
         self,
@@ -407,7 +407,7 @@ class SearchTimings(_message.Message):
     SEARCH_MS_FIELD_NUMBER: _builtins.int
     TOTAL_MS_FIELD_NUMBER: _builtins.int
     encode_ms: _builtins.float
-    """From the arrival of the request to the query vector."""
+    """Time from the arrival of the request to the query vector."""
     search_ms: _builtins.float
     """Filter, scan and ordering."""
     total_ms: _builtins.float
@@ -446,23 +446,23 @@ class SearchResponse(_message.Message):
     UNKNOWN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     FILTER_HINTS_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
-    """Records that are live and that the filter allows. What the request excludes, and what is too far, is counted as well."""
+    """Number of live records that match the filter. Excluded records, and records beyond the limits, count as well."""
     encoder_id: _builtins.str
     encoder_fingerprint: _builtins.str
     sequence: _builtins.int
-    """The last write that this search saw."""
+    """Number of the last write that this search saw."""
     path: Global___SearchPath.ValueType
     learned_order: _builtins.bool
-    """True where the hits are in the order of a likeness that this collection has learnt from its own vectors (see
-    Collection.learning); `distance` and `score` are the encoder's all the same, and may then differ in order a little.
+    """True if the hits are ordered by a similarity that this collection has learned from its own vectors (see
+    Collection.learning). `distance` and `score` remain those of the encoder, and may differ slightly in order.
     """
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
-        """The nearest first, equal distances in the order in which the records were last written; empty where `group_by` is set."""
+        """Nearest first. Equal distances are ordered by the time of the last write. Empty if `group_by` is set."""
 
     @_builtins.property
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___HitGroup]:
-        """The nearest first by their best hit; only where `group_by` is set."""
+        """Ordered by their best hit, nearest first. Set only if `group_by` is set."""
 
     @_builtins.property
     def index_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -470,7 +470,7 @@ class SearchResponse(_message.Message):
     def timings(self) -> Global___SearchTimings: ...
     @_builtins.property
     def regions_used(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Region]:
-        """Per query term, in order: the region that was encoded."""
+        """Per query term, in order: the encoded region."""
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:
@@ -478,15 +478,15 @@ class SearchResponse(_message.Message):
 
     @_builtins.property
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.PictureNote]:
-        """About the pictures of the query, such as a colour profile that could not be used."""
+        """Notes on the pictures of the query, such as an unusable colour profile."""
 
     @_builtins.property
     def unknown_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names in the filter that no record has as an attribute."""
+        """Attribute names in the filter that no record has."""
 
     @_builtins.property
     def filter_hints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the filter may have meant otherwise, a sentence each; empty where nothing is odd about it."""
+        """Warnings about the filter, one sentence each; empty if there are none."""
 
     def __init__(
         self,
@@ -539,7 +539,7 @@ Global___BatchSearchRequest: _TypeAlias = BatchSearchRequest  # noqa: Y015
 
 @_typing.final
 class SearchResult(_message.Message):
-    """An answer, or why there is none."""
+    """The response or error of one search."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -595,7 +595,7 @@ class FindDuplicatesRequest(_message.Message):
     collection: _builtins.str
     filter: _builtins.str
     max_distance: _builtins.float
-    """Pairs up to this cosine distance belong together; absent takes the encoder's near-duplicate threshold."""
+    """Maximum cosine distance of pairs. If absent, the encoder's near-duplicate threshold is used."""
     def __init__(
         self,
         *,
@@ -623,14 +623,14 @@ class FindDuplicatesResponse(_message.Message):
     IDENTICAL_FIELD_NUMBER: _builtins.int
     kind: Global___DuplicateKind.ValueType
     max_distance: _builtins.float
-    """The largest distance of a member to the first."""
+    """Maximum distance of a member to the first."""
     @_builtins.property
     def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The first is the record that was inserted first."""
+        """The first one is the record that was inserted first."""
 
     @_builtins.property
     def identical(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdenticalRecords]:
-        """Members of the same bytes, encoded with the same region, together; the whole group where `kind` is IDENTICAL."""
+        """Members with the same bytes, encoded with the same region; the whole group if `kind` is IDENTICAL."""
 
     def __init__(
         self,
@@ -672,7 +672,7 @@ Global___IdenticalRecords: _TypeAlias = IdenticalRecords  # noqa: Y015
 
 @_typing.final
 class PictureInput(_message.Message):
-    """A picture to process once."""
+    """A picture to process without storing anything."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -707,7 +707,7 @@ class EncodeRequest(_message.Message):
     ENCODER_ID_FIELD_NUMBER: _builtins.int
     PICTURES_FIELD_NUMBER: _builtins.int
     encoder_id: _builtins.str
-    """Empty takes the server's default."""
+    """If empty, the server's default is used."""
     @_builtins.property
     def pictures(self) -> _containers.RepeatedCompositeFieldContainer[Global___PictureInput]:
         """1 to 100."""
@@ -734,12 +734,12 @@ class EncodedPicture(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
     vector: _builtins.bytes
-    """Little-endian float32, L2-normalised; empty where `error` is set."""
+    """Little-endian float32, L2-normalized; empty if `error` is set."""
     @_builtins.property
     def error(self) -> _types_pb2.RecordError: ...
     @_builtins.property
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.PictureNote]:
-        """About the picture, such as a colour profile that could not be used."""
+        """Notes on the picture, such as an unusable colour profile."""
 
     def __init__(
         self,
@@ -797,9 +797,9 @@ class ClassifyRequest(_message.Message):
     MIN_SCORE_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     attribute: _builtins.str
-    """The attribute to guess: a string, a boolean or a list of strings."""
+    """The attribute to predict: a string, a boolean or a list of strings."""
     k: _builtins.int
-    """Neighbours that vote: 1 to 100; 0 means 10."""
+    """Number of voting neighbours: 1 to 100; 0 means 10."""
     filter: _builtins.str
     min_score: _builtins.float
     """Neighbours with a lower score do not vote."""
@@ -834,7 +834,7 @@ class ClassifyLabel(_message.Message):
     VOTES_FIELD_NUMBER: _builtins.int
     value: _builtins.str
     confidence: _builtins.float
-    """Share of the votes, 0 to 1; the sum over all labels is at most 1."""
+    """Share of the votes, 0 to 1. The sum over all labels is at most 1."""
     votes: _builtins.int
     def __init__(
         self,
@@ -858,10 +858,10 @@ class ClassifyResponse(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     UNDECIDED_FIELD_NUMBER: _builtins.int
     undecided: _builtins.bool
-    """True where no label has more than half of the votes, or nothing near enough voted."""
+    """True if no label has more than half of the votes, or if no neighbour was near enough to vote."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassifyLabel]:
-        """The likeliest first."""
+        """In descending order of confidence."""
 
     def __init__(
         self,
@@ -943,7 +943,7 @@ class RankResponse(_message.Message):
     RANKED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ranked(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedPicture]:
-        """The likest first; pictures with an error last."""
+        """In descending order of similarity; pictures with an error last."""
 
     def __init__(
         self,

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class SearchServiceStub:
-    """Search by likeness. Pictures of a query are encoded and forgotten like any other.
-    All calls are free of side effects and safe to retry. Scope: search.
+    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
+    Scope: search.
     """
 
     def __init__(self, channel):
@@ -69,8 +69,8 @@ class SearchServiceStub:
 
 
 class SearchServiceServicer:
-    """Search by likeness. Pictures of a query are encoded and forgotten like any other.
-    All calls are free of side effects and safe to retry. Scope: search.
+    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
+    Scope: search.
     """
 
     def Search(self, request, context):
@@ -81,37 +81,37 @@ class SearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchSearch(self, request, context):
-        """Up to 32 searches at once, answered in order; one that fails does not fail the others.
+        """Runs up to 32 searches. Results are in order. A failed search does not fail the others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FindDuplicates(self, request, context):
-        """Streams groups of records that look the same, as they are found, in order of insertion. Each group is a record and
-        later ones that are near it; two records that are near each other are together in at least one group, and a record is
-        in several where it is near others that are not near each other.
+        """Streams groups of records that look the same, as they are found, in order of insertion. A group consists of a
+        record and later ones near it. Any two records near each other share at least one group. A record near several
+        records that are not near each other is in several groups.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Encode(self, request, context):
-        """Encodes up to 100 pictures and returns their vectors; stores nothing. Scope: search and export.
+        """Encodes up to 100 pictures and returns their vectors. Stores nothing. Scope: search and export.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Classify(self, request, context):
-        """Guesses the value of an attribute for a picture by a vote of its nearest records.
+        """Predicts the value of an attribute for a picture by a vote of its nearest records.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Rank(self, request, context):
-        """Orders a supplied list of up to 100 pictures by likeness to a query; needs no collection and stores nothing.
+        """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,8 +159,8 @@ def add_SearchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SearchService:
-    """Search by likeness. Pictures of a query are encoded and forgotten like any other.
-    All calls are free of side effects and safe to retry. Scope: search.
+    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
+    Scope: search.
     """
 
     @staticmethod

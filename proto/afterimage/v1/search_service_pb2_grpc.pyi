@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SearchServiceStub:
-    """Search by likeness. Pictures of a query are encoded and forgotten like any other.
-    All calls are free of side effects and safe to retry. Scope: search.
+    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
+    Scope: search.
     """
 
     @_typing.overload
@@ -38,45 +38,45 @@ class SearchServiceStub:
     Search: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.SearchResponse]
     """Finds the records nearest to a query."""
     BatchSearch: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.BatchSearchRequest, _search_service_pb2.BatchSearchResponse]
-    """Up to 32 searches at once, answered in order; one that fails does not fail the others."""
+    """Runs up to 32 searches. Results are in order. A failed search does not fail the others."""
     FindDuplicates: _grpc.UnaryStreamMultiCallable[_search_service_pb2.FindDuplicatesRequest, _search_service_pb2.FindDuplicatesResponse]
-    """Streams groups of records that look the same, as they are found, in order of insertion. Each group is a record and
-    later ones that are near it; two records that are near each other are together in at least one group, and a record is
-    in several where it is near others that are not near each other.
+    """Streams groups of records that look the same, as they are found, in order of insertion. A group consists of a
+    record and later ones near it. Any two records near each other share at least one group. A record near several
+    records that are not near each other is in several groups.
     """
     Encode: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.EncodeRequest, _search_service_pb2.EncodeResponse]
-    """Encodes up to 100 pictures and returns their vectors; stores nothing. Scope: search and export."""
+    """Encodes up to 100 pictures and returns their vectors. Stores nothing. Scope: search and export."""
     Classify: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]
-    """Guesses the value of an attribute for a picture by a vote of its nearest records."""
+    """Predicts the value of an attribute for a picture by a vote of its nearest records."""
     Rank: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.RankRequest, _search_service_pb2.RankResponse]
-    """Orders a supplied list of up to 100 pictures by likeness to a query; needs no collection and stores nothing."""
+    """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
-    """Search by likeness. Pictures of a query are encoded and forgotten like any other.
-    All calls are free of side effects and safe to retry. Scope: search.
+    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
+    Scope: search.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Search: _aio.UnaryUnaryMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.SearchResponse]  # type: ignore[assignment]
     """Finds the records nearest to a query."""
     BatchSearch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.BatchSearchRequest, _search_service_pb2.BatchSearchResponse]  # type: ignore[assignment]
-    """Up to 32 searches at once, answered in order; one that fails does not fail the others."""
+    """Runs up to 32 searches. Results are in order. A failed search does not fail the others."""
     FindDuplicates: _aio.UnaryStreamMultiCallable[_search_service_pb2.FindDuplicatesRequest, _search_service_pb2.FindDuplicatesResponse]  # type: ignore[assignment]
-    """Streams groups of records that look the same, as they are found, in order of insertion. Each group is a record and
-    later ones that are near it; two records that are near each other are together in at least one group, and a record is
-    in several where it is near others that are not near each other.
+    """Streams groups of records that look the same, as they are found, in order of insertion. A group consists of a
+    record and later ones near it. Any two records near each other share at least one group. A record near several
+    records that are not near each other is in several groups.
     """
     Encode: _aio.UnaryUnaryMultiCallable[_search_service_pb2.EncodeRequest, _search_service_pb2.EncodeResponse]  # type: ignore[assignment]
-    """Encodes up to 100 pictures and returns their vectors; stores nothing. Scope: search and export."""
+    """Encodes up to 100 pictures and returns their vectors. Stores nothing. Scope: search and export."""
     Classify: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]  # type: ignore[assignment]
-    """Guesses the value of an attribute for a picture by a vote of its nearest records."""
+    """Predicts the value of an attribute for a picture by a vote of its nearest records."""
     Rank: _aio.UnaryUnaryMultiCallable[_search_service_pb2.RankRequest, _search_service_pb2.RankResponse]  # type: ignore[assignment]
-    """Orders a supplied list of up to 100 pictures by likeness to a query; needs no collection and stores nothing."""
+    """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Search by likeness. Pictures of a query are encoded and forgotten like any other.
-    All calls are free of side effects and safe to retry. Scope: search.
+    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
+    Scope: search.
     """
 
     @_abc_1.abstractmethod
@@ -93,7 +93,7 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.BatchSearchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.BatchSearchResponse, _abc.Awaitable[_search_service_pb2.BatchSearchResponse]]:
-        """Up to 32 searches at once, answered in order; one that fails does not fail the others."""
+        """Runs up to 32 searches. Results are in order. A failed search does not fail the others."""
 
     @_abc_1.abstractmethod
     def FindDuplicates(
@@ -101,9 +101,9 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.FindDuplicatesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_search_service_pb2.FindDuplicatesResponse], _abc.AsyncIterator[_search_service_pb2.FindDuplicatesResponse]]:
-        """Streams groups of records that look the same, as they are found, in order of insertion. Each group is a record and
-        later ones that are near it; two records that are near each other are together in at least one group, and a record is
-        in several where it is near others that are not near each other.
+        """Streams groups of records that look the same, as they are found, in order of insertion. A group consists of a
+        record and later ones near it. Any two records near each other share at least one group. A record near several
+        records that are not near each other is in several groups.
         """
 
     @_abc_1.abstractmethod
@@ -112,7 +112,7 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.EncodeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.EncodeResponse, _abc.Awaitable[_search_service_pb2.EncodeResponse]]:
-        """Encodes up to 100 pictures and returns their vectors; stores nothing. Scope: search and export."""
+        """Encodes up to 100 pictures and returns their vectors. Stores nothing. Scope: search and export."""
 
     @_abc_1.abstractmethod
     def Classify(
@@ -120,7 +120,7 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.ClassifyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.ClassifyResponse, _abc.Awaitable[_search_service_pb2.ClassifyResponse]]:
-        """Guesses the value of an attribute for a picture by a vote of its nearest records."""
+        """Predicts the value of an attribute for a picture by a vote of its nearest records."""
 
     @_abc_1.abstractmethod
     def Rank(
@@ -128,6 +128,6 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.RankRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.RankResponse, _abc.Awaitable[_search_service_pb2.RankResponse]]:
-        """Orders a supplied list of up to 100 pictures by likeness to a query; needs no collection and stores nothing."""
+        """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

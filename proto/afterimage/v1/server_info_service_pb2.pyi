@@ -55,7 +55,7 @@ class Limits(_message.Message):
     max_image_pixels: _builtins.int
     max_image_side: _builtins.int
     max_image_ratio: _builtins.int
-    """The longer side is at most this many times the shorter."""
+    """Maximum ratio of the longer to the shorter side."""
     max_batch_records: _builtins.int
     max_k: _builtins.int
     max_offset: _builtins.int
@@ -107,12 +107,12 @@ class Encoder(_message.Message):
     dimension: _builtins.int
     fingerprint: _builtins.str
     is_default: _builtins.bool
-    """Taken where a collection names no encoder."""
+    """Used if a collection specifies no encoder."""
     near_duplicate_distance: _builtins.float
-    """Up to this distance FindDuplicates calls two pictures near-duplicates unless the request says otherwise."""
+    """Default near-duplicate distance of FindDuplicates."""
     @_builtins.property
     def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Parts of the vector that `emphasis` of a search may weigh; empty where the encoder names none."""
+        """Blocks of the vector that `emphasis` of a search can weight; empty if the encoder defines none."""
 
     def __init__(
         self,
@@ -146,14 +146,14 @@ class GetServerInfoResponse(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     fetches_urls: _builtins.bool
-    """Whether records and queries may be given as `url`."""
+    """Whether the server fetches records and queries given as `url`."""
     @_builtins.property
     def limits(self) -> Global___Limits: ...
     @_builtins.property
     def encoders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Encoder]: ...
     @_builtins.property
     def image_formats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Picture formats that are accepted, such as `jpeg`."""
+        """Accepted picture formats, such as `jpeg`."""
 
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

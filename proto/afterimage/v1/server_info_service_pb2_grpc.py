@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ServerInfoServiceStub:
-    """What a client needs to know of a server. Health is `grpc.health.v1.Health`.
+    """Information about the server. Health is `grpc.health.v1.Health`.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,11 @@ class ServerInfoServiceStub:
 
 
 class ServerInfoServiceServicer:
-    """What a client needs to know of a server. Health is `grpc.health.v1.Health`.
+    """Information about the server. Health is `grpc.health.v1.Health`.
     """
 
     def GetServerInfo(self, request, context):
-        """Returns version, limits and encoders. Safe to retry. Any valid key.
+        """Returns version, limits and encoders. Safe to retry. Scope: any.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +70,7 @@ def add_ServerInfoServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ServerInfoService:
-    """What a client needs to know of a server. Health is `grpc.health.v1.Health`.
+    """Information about the server. Health is `grpc.health.v1.Health`.
     """
 
     @staticmethod

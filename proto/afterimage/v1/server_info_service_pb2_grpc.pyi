@@ -27,25 +27,25 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ServerInfoServiceStub:
-    """What a client needs to know of a server. Health is `grpc.health.v1.Health`."""
+    """Information about the server. Health is `grpc.health.v1.Health`."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ServerInfoServiceAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_server_info_service_pb2.GetServerInfoRequest, _server_info_service_pb2.GetServerInfoResponse]
-    """Returns version, limits and encoders. Safe to retry. Any valid key."""
+    """Returns version, limits and encoders. Safe to retry. Scope: any."""
 
 @_typing.type_check_only
 class ServerInfoServiceAsyncStub(ServerInfoServiceStub):
-    """What a client needs to know of a server. Health is `grpc.health.v1.Health`."""
+    """Information about the server. Health is `grpc.health.v1.Health`."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_server_info_service_pb2.GetServerInfoRequest, _server_info_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
-    """Returns version, limits and encoders. Safe to retry. Any valid key."""
+    """Returns version, limits and encoders. Safe to retry. Scope: any."""
 
 class ServerInfoServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What a client needs to know of a server. Health is `grpc.health.v1.Health`."""
+    """Information about the server. Health is `grpc.health.v1.Health`."""
 
     @_abc_1.abstractmethod
     def GetServerInfo(
@@ -53,6 +53,6 @@ class ServerInfoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _server_info_service_pb2.GetServerInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_server_info_service_pb2.GetServerInfoResponse, _abc.Awaitable[_server_info_service_pb2.GetServerInfoResponse]]:
-        """Returns version, limits and encoders. Safe to retry. Any valid key."""
+        """Returns version, limits and encoders. Safe to retry. Scope: any."""
 
 def add_ServerInfoServiceServicer_to_server(servicer: ServerInfoServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AttributeField(_message.Message):
-    """How an attribute is made of a feed's field."""
+    """How a field of a feed is converted to an attribute."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -29,7 +29,7 @@ class AttributeField(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     column: _builtins.str
     type: _builtins.str
-    """text (default), number, boolean, list (JSON, or separated by |, ends of lines, commas or semicolons) or price (a
+    """text (default), number, boolean, list (JSON, or separated by |, line ends, commas or semicolons) or price (a
     number, and a second attribute NAME_currency).
     """
     def __init__(
@@ -48,7 +48,7 @@ Global___AttributeField: _TypeAlias = AttributeField  # noqa: Y015
 
 @_typing.final
 class FieldMapping(_message.Message):
-    """Names of the feed's fields. Empty: the usual names of Google, Meta and Shopify."""
+    """Names of the feed's fields. If empty, the usual names of Google, Meta and Shopify are used."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -81,11 +81,11 @@ class FieldMapping(_message.Message):
     product_id: _builtins.str
     @_builtins.property
     def pictures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The main picture's field first."""
+        """The field of the main picture comes first."""
 
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, Global___AttributeField]:
-        """By the attribute's name. Empty: all fields that are usually of use."""
+        """By attribute name. If empty, all fields that are usually useful."""
 
     def __init__(
         self,
@@ -112,11 +112,11 @@ class FeedOptions(_message.Message):
     DELIMITER_FIELD_NUMBER: _builtins.int
     MAPPING_FIELD_NUMBER: _builtins.int
     format: _builtins.str
-    """xml, table, shopify-csv, shopify-json, json or jsonl. Empty: found out."""
+    """xml, table, shopify-csv, shopify-json, json or jsonl. If empty, it is detected."""
     encoding: _builtins.str
-    """Such as cp1252. Empty: by byte order mark or XML declaration, else UTF-8, of which other bytes are Windows-1252."""
+    """For example cp1252. If empty: by byte order mark or XML declaration, else UTF-8, with other bytes as Windows-1252."""
     delimiter: _builtins.str
-    """Of a table. Empty: the one that makes the most known columns."""
+    """Delimiter of a table. If empty, the one that gives the most known columns."""
     @_builtins.property
     def mapping(self) -> Global___FieldMapping: ...
     def __init__(
@@ -137,7 +137,7 @@ Global___FeedOptions: _TypeAlias = FeedOptions  # noqa: Y015
 
 @_typing.final
 class Guards(_message.Message):
-    """Limits beyond which a plan waits for approval. Unset: 0.1, 500, 0.05 and 0.5."""
+    """Limits; a plan that exceeds them waits for approval. Unset: 0.1, 500, 0.05 and 0.5."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -146,12 +146,12 @@ class Guards(_message.Message):
     MAX_PROBLEM_SHARE_FIELD_NUMBER: _builtins.int
     MIN_ITEMS_SHARE_FIELD_NUMBER: _builtins.int
     max_delete_share: _builtins.float
-    """Share of the source's records that may be deleted at once."""
+    """Maximum share of the source's records to delete at once."""
     max_deletes: _builtins.int
     max_problem_share: _builtins.float
-    """Share of the feed's items that may be unusable."""
+    """Maximum share of unusable items in the feed."""
     min_items_share: _builtins.float
-    """Share of the last run's items that must be there."""
+    """Minimum number of items, as a share of the last run's."""
     def __init__(
         self,
         *,
@@ -207,37 +207,38 @@ class Source(_message.Message):
     HAS_AUTHORIZATION_FIELD_NUMBER: _builtins.int
     HAS_WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
     source_id: _builtins.str
-    """Given by the server."""
+    """Assigned by the server."""
     name: _builtins.str
     """[a-z0-9][a-z0-9_-]{0,62}, unique within the tenant."""
     collection: _builtins.str
     url: _builtins.str
     """https://..., or file:NAME below the server's feeds directory."""
     mode: _builtins.str
-    """replace (default: records that the feed does not name are deleted) or update_only."""
+    """replace (default: records missing in the feed are deleted) or update_only."""
     cron: _builtins.str
-    """Cron syntax, such as `15 * * * *`. Empty: on demand alone."""
+    """Cron syntax, such as `15 * * * *`. If empty, on demand only."""
     time_zone: _builtins.str
-    """Such as Europe/Berlin. Empty: UTC."""
+    """For example Europe/Berlin. If empty, UTC."""
     picture_check: _builtins.str
-    """changed (default: a picture is looked at again where its URL changed) or always."""
+    """changed (default: a picture is checked again if its URL changed) or always."""
     authorization: _builtins.str
-    """The header of that name for the feed, such as `Bearer ...`. Never returned. Bound to the origin of `url` (scheme,
-    host, port): empty in an update it stays, and is dropped where the origin is another one.
+    """Authorization header for the feed, such as `Bearer ...`. Never returned. It is bound to the origin of `url`
+    (scheme, host, port). If it is empty in an update, it is kept, or removed if the origin changes.
     """
     webhook_url: _builtins.str
-    """Told of runs that end or wait, by POST. The secret signs and is never returned. Empty in an update it stays, and is
-    dropped where the origin of `webhook_url` is another one; without a secret nobody is told.
+    """Receives a POST when a run ends or waits for approval. The secret signs it and is never returned. If the secret is
+    empty in an update, it is kept, or removed if the origin of `webhook_url` changes. Without a secret no webhook is
+    sent.
     """
     webhook_secret: _builtins.str
     paused: _builtins.bool
-    """No run begins by itself."""
+    """Scheduled runs are disabled."""
     found_format: _builtins.str
-    """Output only: the format that the last run found."""
+    """Output only: the format that the last run detected."""
     has_authorization: _builtins.bool
-    """Output only: whether credentials are kept."""
+    """Output only: whether credentials are stored."""
     has_webhook_secret: _builtins.bool
-    """Output only: whether a secret is kept to sign for the webhook."""
+    """Output only: whether a webhook secret is stored."""
     @_builtins.property
     def options(self) -> Global___FeedOptions: ...
     @_builtins.property
@@ -246,7 +247,7 @@ class Source(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def success_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only: when a run last succeeded; unset before."""
+        """Output only: time of the last success; unset before."""
 
     def __init__(
         self,
@@ -425,11 +426,13 @@ class UpdateSourceResponse(_message.Message):
     def source(self) -> Global___Source: ...
     @_builtins.property
     def changed_origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which of `url` and `webhook_url` lead to another origin than before."""
+        """The fields among `url` and `webhook_url` whose origin has changed."""
 
     @_builtins.property
     def dropped_secrets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which of `authorization` and `webhook_secret` were dropped for that; give them again for the new origin."""
+        """The fields among `authorization` and `webhook_secret` that were removed for that reason. Set them again for the new
+        origin.
+        """
 
     def __init__(
         self,
@@ -472,7 +475,7 @@ class DeleteSourceResponse(_message.Message):
 
     RECORD_COUNT_FIELD_NUMBER: _builtins.int
     record_count: _builtins.int
-    """Records that followed the source and stay."""
+    """Number of records that followed the source; they stay."""
     def __init__(
         self,
         *,
@@ -534,11 +537,11 @@ class FeedItem(_message.Message):
     def pictures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Attributes whose value does not fit their type."""
+        """Attributes whose value does not match their type."""
 
     @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What of the item was left out, and why."""
+        """The parts of the item that were left out, and the reasons."""
 
     def __init__(
         self,
@@ -562,7 +565,7 @@ Global___FeedItem: _TypeAlias = FeedItem  # noqa: Y015
 
 @_typing.final
 class FeedProblem(_message.Message):
-    """An item that cannot be used."""
+    """An unusable item."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -589,7 +592,7 @@ Global___FeedProblem: _TypeAlias = FeedProblem  # noqa: Y015
 
 @_typing.final
 class FeedColumn(_message.Message):
-    """How a field of a feed is understood."""
+    """How a field of a feed is interpreted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -602,20 +605,20 @@ class FeedColumn(_message.Message):
     ITEM_COUNT_FIELD_NUMBER: _builtins.int
     LEFT_OUT_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """As the feed writes it."""
+    """As in the feed."""
     role: _builtins.str
     """id, product id, picture, attribute, deletion or left out."""
     attribute: _builtins.str
-    """The attribute that it becomes, and that one's type."""
+    """Name and type of the resulting attribute."""
     type: _builtins.str
     reason: _builtins.str
-    """Why it, or the values that are counted in left_out_count, are left out."""
+    """Why the field, or the values counted in left_out_count, are left out."""
     item_count: _builtins.int
-    """Of the items that are shown: how many have it, and how many values could not be used."""
+    """Of the shown items: the number with this field, and the number of unusable values."""
     left_out_count: _builtins.int
     @_builtins.property
     def samples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 3 values as the feed has them."""
+        """Up to 3 values as in the feed."""
 
     def __init__(
         self,
@@ -650,7 +653,7 @@ class PreviewFeedResponse(_message.Message):
     DELIMITER_FIELD_NUMBER: _builtins.int
     format: _builtins.str
     encoding: _builtins.str
-    """As they were found; delimiter: of a table."""
+    """As detected. The delimiter is set only for tables."""
     delimiter: _builtins.str
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedItem]: ...
@@ -660,7 +663,7 @@ class PreviewFeedResponse(_message.Message):
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedColumn]: ...
     @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What is worth knowing of the feed as a whole."""
+        """Notes on the feed as a whole."""
 
     def __init__(
         self,
@@ -709,7 +712,7 @@ Global___PlannedRecord: _TypeAlias = PlannedRecord  # noqa: Y015
 
 @_typing.final
 class Plan(_message.Message):
-    """What a run would do. Counts are of records; items, problems and duplicates of the feed."""
+    """The changes of a run. Counts are of records; items, problems and duplicates are of the feed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -730,7 +733,7 @@ class Plan(_message.Message):
     SAMPLES_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
-    """What an approval is bound to."""
+    """Approvals are bound to this digest."""
     item_count: _builtins.int
     problem_count: _builtins.int
     duplicate_count: _builtins.int
@@ -741,17 +744,17 @@ class Plan(_message.Message):
     unchanged_count: _builtins.int
     delete_count: _builtins.int
     kept_count: _builtins.int
-    """The feed does not name them, and they stay."""
+    """Records that are missing in the feed and stay."""
     failed_before_count: _builtins.int
-    """Failed for good within the last day with the same picture, and are not tried again today."""
+    """Records that failed permanently within the last day with the same picture; not retried today."""
     estimated_seconds: _builtins.float
     @_builtins.property
     def concerns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Limits that it is beyond."""
+        """The exceeded limits."""
 
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedRecord]:
-        """Up to 20 for each action."""
+        """Up to 20 per action."""
 
     @_builtins.property
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedProblem]: ...
@@ -818,7 +821,7 @@ class Run(_message.Message):
     trigger: _builtins.str
     """request, schedule or retry."""
     reason: _builtins.str
-    """Why it ended as it did, for scripts and for people."""
+    """Why it ended in this state. The reason is machine-readable, the message human-readable."""
     message: _builtins.str
     created_count: _builtins.int
     updated_count: _builtins.int
@@ -826,7 +829,7 @@ class Run(_message.Message):
     deleted_count: _builtins.int
     failed_count: _builtins.int
     encoded_count: _builtins.int
-    """Pictures that were encoded."""
+    """Number of encoded pictures."""
     @_builtins.property
     def plan(self) -> Global___Plan: ...
     @_builtins.property
@@ -837,11 +840,11 @@ class Run(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def progress(self) -> Global___Progress:
-        """Output only, while it is worked on."""
+        """Output only, while the run is in progress."""
 
     @_builtins.property
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PictureNoteCount]:
-        """What there is to say about pictures that were encoded, and of how many: see docs/errors.md."""
+        """Notes on encoded pictures, with counts: see docs/errors.md."""
 
     def __init__(
         self,
@@ -883,7 +886,7 @@ class PictureNoteCount(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     PICTURE_COUNT_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """For scripts and for people."""
+    """Machine-readable reason, and human-readable message."""
     message: _builtins.str
     picture_count: _builtins.int
     def __init__(
@@ -946,12 +949,12 @@ class StartRunRequest(_message.Message):
     source: _builtins.str
     """Name or id."""
     dry_run: _builtins.bool
-    """Only plans; nothing is changed."""
+    """Only create the plan; nothing is changed."""
     full: _builtins.bool
-    """Compares everything although the feed has not changed since the last run."""
+    """Compare all items even if the feed has not changed since the last run."""
     into: _builtins.str
-    """Fills another collection than the source's, such as one with another encoder; the source's own state stays as it
-    is. Empty: the source's.
+    """Fill another collection, such as one with another encoder. The source's state is unchanged. If empty, the source's
+    collection.
     """
     def __init__(
         self,
@@ -1035,9 +1038,9 @@ class ListRunsRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     source: _builtins.str
-    """Name or id. Empty: of all sources."""
+    """Name or id. If empty, all sources."""
     page_size: _builtins.int
-    """1 to 200; 0 for 50."""
+    """1 to 200; 0 means 50."""
     def __init__(
         self,
         *,
@@ -1246,9 +1249,9 @@ class Failure(_message.Message):
     reason: _builtins.str
     message: _builtins.str
     lasting: _builtins.bool
-    """Trying again soon will not help."""
+    """The failure is permanent; an early retry will not succeed."""
     line: _builtins.int
-    """Of the feed."""
+    """Line in the feed."""
     tries: _builtins.int
     @_builtins.property
     def first_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -1284,7 +1287,7 @@ class ListFailuresRequest(_message.Message):
     source: _builtins.str
     """Name or id of the source."""
     page_size: _builtins.int
-    """1 to 1,000; 0 for 100."""
+    """1 to 1,000; 0 means 100."""
     page_token: _builtins.str
     def __init__(
         self,
@@ -1308,7 +1311,7 @@ class ListFailuresResponse(_message.Message):
     FAILURES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty: no more."""
+    """Empty on the last page."""
     @_builtins.property
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Failure]: ...
     def __init__(
@@ -1335,7 +1338,7 @@ class RetryFailuresRequest(_message.Message):
     """Name or id of the source."""
     @_builtins.property
     def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Empty: all."""
+        """If empty, all."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SyncServiceStub:
-    """Keeps collections in step with catalogue feeds. Scope of all calls: sync.
+    """Synchronizes collections with catalogue feeds. Scope of all calls: sync.
     """
 
     def __init__(self, channel):
@@ -113,11 +113,11 @@ class SyncServiceStub:
 
 
 class SyncServiceServicer:
-    """Keeps collections in step with catalogue feeds. Scope of all calls: sync.
+    """Synchronizes collections with catalogue feeds. Scope of all calls: sync.
     """
 
     def CreateSource(self, request, context):
-        """Registers a feed that a collection follows from now on. Not idempotent.
+        """Registers a feed that a collection follows. Not idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,84 +138,84 @@ class SyncServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSource(self, request, context):
-        """Replaces what was said of a source, all but its name and collection. Idempotent.
+        """Replaces the configuration of a source, except its name and collection. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSource(self, request, context):
-        """Forgets a source; its records stay. A retry after success is NOT_FOUND.
+        """Deletes a source. Its records stay. A retry after success is NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PreviewFeed(self, request, context):
-        """Reads the beginning of a feed and shows what it would make of it. Stores nothing. Safe to retry.
+        """Reads the beginning of a feed and returns how it is interpreted. Stores nothing. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartRun(self, request, context):
-        """Queues a run, or with `dry_run` only its plan. FAILED_PRECONDITION while one of the source has not ended.
+        """Queues a run, or only its plan if `dry_run` is set. FAILED_PRECONDITION while a run of the source has not ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """Returns one run and how far it is. Safe to retry.
+        """Returns one run and its progress. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Returns runs, the newest first. Safe to retry.
+        """Returns runs, newest first. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchRun(self, request, context):
-        """Sends a run whenever something of it has changed, until it has ended or waits for approval.
+        """Sends the run after each change, until it has ended or waits for approval.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApproveRun(self, request, context):
-        """Lets a run apply a plan that is beyond its source's limits. Bound to the plan that was shown.
+        """Approves a plan that exceeds its source's limits. The approval is bound to the digest of that plan.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelRun(self, request, context):
-        """Ends a run within a second. What it has stored stays, and nothing is deleted any more. Idempotent.
+        """Cancels a run within a second. What it has stored stays, and nothing more is deleted. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UndoDeletions(self, request, context):
-        """Brings back what a run deleted, within seven days. Idempotent.
+        """Restores the records that a run deleted, within seven days. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListFailures(self, request, context):
-        """Returns records that could not be brought in step, and why. Safe to retry.
+        """Returns the records that could not be synchronized, and the reasons. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryFailures(self, request, context):
-        """Forgets failures and starts a run that tries them again.
+        """Clears failures and starts a run that retries them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -308,7 +308,7 @@ def add_SyncServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SyncService:
-    """Keeps collections in step with catalogue feeds. Scope of all calls: sync.
+    """Synchronizes collections with catalogue feeds. Scope of all calls: sync.
     """
 
     @staticmethod

@@ -27,81 +27,81 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SyncServiceStub:
-    """Keeps collections in step with catalogue feeds. Scope of all calls: sync."""
+    """Synchronizes collections with catalogue feeds. Scope of all calls: sync."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SyncServiceAsyncStub: ...
     CreateSource: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.CreateSourceRequest, _sync_service_pb2.CreateSourceResponse]
-    """Registers a feed that a collection follows from now on. Not idempotent."""
+    """Registers a feed that a collection follows. Not idempotent."""
     GetSource: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.GetSourceRequest, _sync_service_pb2.GetSourceResponse]
     """Returns one source. Safe to retry."""
     ListSources: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.ListSourcesRequest, _sync_service_pb2.ListSourcesResponse]
     """Returns all sources. Safe to retry."""
     UpdateSource: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.UpdateSourceRequest, _sync_service_pb2.UpdateSourceResponse]
-    """Replaces what was said of a source, all but its name and collection. Idempotent."""
+    """Replaces the configuration of a source, except its name and collection. Idempotent."""
     DeleteSource: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.DeleteSourceRequest, _sync_service_pb2.DeleteSourceResponse]
-    """Forgets a source; its records stay. A retry after success is NOT_FOUND."""
+    """Deletes a source. Its records stay. A retry after success is NOT_FOUND."""
     PreviewFeed: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.PreviewFeedRequest, _sync_service_pb2.PreviewFeedResponse]
-    """Reads the beginning of a feed and shows what it would make of it. Stores nothing. Safe to retry."""
+    """Reads the beginning of a feed and returns how it is interpreted. Stores nothing. Safe to retry."""
     StartRun: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.StartRunRequest, _sync_service_pb2.StartRunResponse]
-    """Queues a run, or with `dry_run` only its plan. FAILED_PRECONDITION while one of the source has not ended."""
+    """Queues a run, or only its plan if `dry_run` is set. FAILED_PRECONDITION while a run of the source has not ended."""
     GetRun: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.GetRunRequest, _sync_service_pb2.GetRunResponse]
-    """Returns one run and how far it is. Safe to retry."""
+    """Returns one run and its progress. Safe to retry."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.ListRunsRequest, _sync_service_pb2.ListRunsResponse]
-    """Returns runs, the newest first. Safe to retry."""
+    """Returns runs, newest first. Safe to retry."""
     WatchRun: _grpc.UnaryStreamMultiCallable[_sync_service_pb2.WatchRunRequest, _sync_service_pb2.WatchRunResponse]
-    """Sends a run whenever something of it has changed, until it has ended or waits for approval."""
+    """Sends the run after each change, until it has ended or waits for approval."""
     ApproveRun: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.ApproveRunRequest, _sync_service_pb2.ApproveRunResponse]
-    """Lets a run apply a plan that is beyond its source's limits. Bound to the plan that was shown."""
+    """Approves a plan that exceeds its source's limits. The approval is bound to the digest of that plan."""
     CancelRun: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.CancelRunRequest, _sync_service_pb2.CancelRunResponse]
-    """Ends a run within a second. What it has stored stays, and nothing is deleted any more. Idempotent."""
+    """Cancels a run within a second. What it has stored stays, and nothing more is deleted. Idempotent."""
     UndoDeletions: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.UndoDeletionsRequest, _sync_service_pb2.UndoDeletionsResponse]
-    """Brings back what a run deleted, within seven days. Idempotent."""
+    """Restores the records that a run deleted, within seven days. Idempotent."""
     ListFailures: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.ListFailuresRequest, _sync_service_pb2.ListFailuresResponse]
-    """Returns records that could not be brought in step, and why. Safe to retry."""
+    """Returns the records that could not be synchronized, and the reasons. Safe to retry."""
     RetryFailures: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.RetryFailuresRequest, _sync_service_pb2.RetryFailuresResponse]
-    """Forgets failures and starts a run that tries them again."""
+    """Clears failures and starts a run that retries them."""
 
 @_typing.type_check_only
 class SyncServiceAsyncStub(SyncServiceStub):
-    """Keeps collections in step with catalogue feeds. Scope of all calls: sync."""
+    """Synchronizes collections with catalogue feeds. Scope of all calls: sync."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSource: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.CreateSourceRequest, _sync_service_pb2.CreateSourceResponse]  # type: ignore[assignment]
-    """Registers a feed that a collection follows from now on. Not idempotent."""
+    """Registers a feed that a collection follows. Not idempotent."""
     GetSource: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.GetSourceRequest, _sync_service_pb2.GetSourceResponse]  # type: ignore[assignment]
     """Returns one source. Safe to retry."""
     ListSources: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.ListSourcesRequest, _sync_service_pb2.ListSourcesResponse]  # type: ignore[assignment]
     """Returns all sources. Safe to retry."""
     UpdateSource: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.UpdateSourceRequest, _sync_service_pb2.UpdateSourceResponse]  # type: ignore[assignment]
-    """Replaces what was said of a source, all but its name and collection. Idempotent."""
+    """Replaces the configuration of a source, except its name and collection. Idempotent."""
     DeleteSource: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.DeleteSourceRequest, _sync_service_pb2.DeleteSourceResponse]  # type: ignore[assignment]
-    """Forgets a source; its records stay. A retry after success is NOT_FOUND."""
+    """Deletes a source. Its records stay. A retry after success is NOT_FOUND."""
     PreviewFeed: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.PreviewFeedRequest, _sync_service_pb2.PreviewFeedResponse]  # type: ignore[assignment]
-    """Reads the beginning of a feed and shows what it would make of it. Stores nothing. Safe to retry."""
+    """Reads the beginning of a feed and returns how it is interpreted. Stores nothing. Safe to retry."""
     StartRun: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.StartRunRequest, _sync_service_pb2.StartRunResponse]  # type: ignore[assignment]
-    """Queues a run, or with `dry_run` only its plan. FAILED_PRECONDITION while one of the source has not ended."""
+    """Queues a run, or only its plan if `dry_run` is set. FAILED_PRECONDITION while a run of the source has not ended."""
     GetRun: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.GetRunRequest, _sync_service_pb2.GetRunResponse]  # type: ignore[assignment]
-    """Returns one run and how far it is. Safe to retry."""
+    """Returns one run and its progress. Safe to retry."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.ListRunsRequest, _sync_service_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """Returns runs, the newest first. Safe to retry."""
+    """Returns runs, newest first. Safe to retry."""
     WatchRun: _aio.UnaryStreamMultiCallable[_sync_service_pb2.WatchRunRequest, _sync_service_pb2.WatchRunResponse]  # type: ignore[assignment]
-    """Sends a run whenever something of it has changed, until it has ended or waits for approval."""
+    """Sends the run after each change, until it has ended or waits for approval."""
     ApproveRun: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.ApproveRunRequest, _sync_service_pb2.ApproveRunResponse]  # type: ignore[assignment]
-    """Lets a run apply a plan that is beyond its source's limits. Bound to the plan that was shown."""
+    """Approves a plan that exceeds its source's limits. The approval is bound to the digest of that plan."""
     CancelRun: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.CancelRunRequest, _sync_service_pb2.CancelRunResponse]  # type: ignore[assignment]
-    """Ends a run within a second. What it has stored stays, and nothing is deleted any more. Idempotent."""
+    """Cancels a run within a second. What it has stored stays, and nothing more is deleted. Idempotent."""
     UndoDeletions: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.UndoDeletionsRequest, _sync_service_pb2.UndoDeletionsResponse]  # type: ignore[assignment]
-    """Brings back what a run deleted, within seven days. Idempotent."""
+    """Restores the records that a run deleted, within seven days. Idempotent."""
     ListFailures: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.ListFailuresRequest, _sync_service_pb2.ListFailuresResponse]  # type: ignore[assignment]
-    """Returns records that could not be brought in step, and why. Safe to retry."""
+    """Returns the records that could not be synchronized, and the reasons. Safe to retry."""
     RetryFailures: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.RetryFailuresRequest, _sync_service_pb2.RetryFailuresResponse]  # type: ignore[assignment]
-    """Forgets failures and starts a run that tries them again."""
+    """Clears failures and starts a run that retries them."""
 
 class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps collections in step with catalogue feeds. Scope of all calls: sync."""
+    """Synchronizes collections with catalogue feeds. Scope of all calls: sync."""
 
     @_abc_1.abstractmethod
     def CreateSource(
@@ -109,7 +109,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.CreateSourceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.CreateSourceResponse, _abc.Awaitable[_sync_service_pb2.CreateSourceResponse]]:
-        """Registers a feed that a collection follows from now on. Not idempotent."""
+        """Registers a feed that a collection follows. Not idempotent."""
 
     @_abc_1.abstractmethod
     def GetSource(
@@ -133,7 +133,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.UpdateSourceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.UpdateSourceResponse, _abc.Awaitable[_sync_service_pb2.UpdateSourceResponse]]:
-        """Replaces what was said of a source, all but its name and collection. Idempotent."""
+        """Replaces the configuration of a source, except its name and collection. Idempotent."""
 
     @_abc_1.abstractmethod
     def DeleteSource(
@@ -141,7 +141,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.DeleteSourceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.DeleteSourceResponse, _abc.Awaitable[_sync_service_pb2.DeleteSourceResponse]]:
-        """Forgets a source; its records stay. A retry after success is NOT_FOUND."""
+        """Deletes a source. Its records stay. A retry after success is NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def PreviewFeed(
@@ -149,7 +149,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.PreviewFeedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.PreviewFeedResponse, _abc.Awaitable[_sync_service_pb2.PreviewFeedResponse]]:
-        """Reads the beginning of a feed and shows what it would make of it. Stores nothing. Safe to retry."""
+        """Reads the beginning of a feed and returns how it is interpreted. Stores nothing. Safe to retry."""
 
     @_abc_1.abstractmethod
     def StartRun(
@@ -157,7 +157,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.StartRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.StartRunResponse, _abc.Awaitable[_sync_service_pb2.StartRunResponse]]:
-        """Queues a run, or with `dry_run` only its plan. FAILED_PRECONDITION while one of the source has not ended."""
+        """Queues a run, or only its plan if `dry_run` is set. FAILED_PRECONDITION while a run of the source has not ended."""
 
     @_abc_1.abstractmethod
     def GetRun(
@@ -165,7 +165,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.GetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.GetRunResponse, _abc.Awaitable[_sync_service_pb2.GetRunResponse]]:
-        """Returns one run and how far it is. Safe to retry."""
+        """Returns one run and its progress. Safe to retry."""
 
     @_abc_1.abstractmethod
     def ListRuns(
@@ -173,7 +173,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.ListRunsResponse, _abc.Awaitable[_sync_service_pb2.ListRunsResponse]]:
-        """Returns runs, the newest first. Safe to retry."""
+        """Returns runs, newest first. Safe to retry."""
 
     @_abc_1.abstractmethod
     def WatchRun(
@@ -181,7 +181,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.WatchRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sync_service_pb2.WatchRunResponse], _abc.AsyncIterator[_sync_service_pb2.WatchRunResponse]]:
-        """Sends a run whenever something of it has changed, until it has ended or waits for approval."""
+        """Sends the run after each change, until it has ended or waits for approval."""
 
     @_abc_1.abstractmethod
     def ApproveRun(
@@ -189,7 +189,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.ApproveRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.ApproveRunResponse, _abc.Awaitable[_sync_service_pb2.ApproveRunResponse]]:
-        """Lets a run apply a plan that is beyond its source's limits. Bound to the plan that was shown."""
+        """Approves a plan that exceeds its source's limits. The approval is bound to the digest of that plan."""
 
     @_abc_1.abstractmethod
     def CancelRun(
@@ -197,7 +197,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.CancelRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.CancelRunResponse, _abc.Awaitable[_sync_service_pb2.CancelRunResponse]]:
-        """Ends a run within a second. What it has stored stays, and nothing is deleted any more. Idempotent."""
+        """Cancels a run within a second. What it has stored stays, and nothing more is deleted. Idempotent."""
 
     @_abc_1.abstractmethod
     def UndoDeletions(
@@ -205,7 +205,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.UndoDeletionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.UndoDeletionsResponse, _abc.Awaitable[_sync_service_pb2.UndoDeletionsResponse]]:
-        """Brings back what a run deleted, within seven days. Idempotent."""
+        """Restores the records that a run deleted, within seven days. Idempotent."""
 
     @_abc_1.abstractmethod
     def ListFailures(
@@ -213,7 +213,7 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.ListFailuresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.ListFailuresResponse, _abc.Awaitable[_sync_service_pb2.ListFailuresResponse]]:
-        """Returns records that could not be brought in step, and why. Safe to retry."""
+        """Returns the records that could not be synchronized, and the reasons. Safe to retry."""
 
     @_abc_1.abstractmethod
     def RetryFailures(
@@ -221,6 +221,6 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.RetryFailuresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.RetryFailuresResponse, _abc.Awaitable[_sync_service_pb2.RetryFailuresResponse]]:
-        """Forgets failures and starts a run that tries them again."""
+        """Clears failures and starts a run that retries them."""
 
 def add_SyncServiceServicer_to_server(servicer: SyncServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

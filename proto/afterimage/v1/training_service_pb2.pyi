@@ -65,7 +65,7 @@ class CreateTrainingSetRequest(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     description: _builtins.str
-    """At most 1,024 bytes are kept."""
+    """Truncated to 1,024 bytes."""
     def __init__(
         self,
         *,
@@ -184,7 +184,7 @@ class GetTrainingSetResponse(_message.Message):
     def training_set(self) -> Global___TrainingSet: ...
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Examples of each label."""
+        """Number of examples per label."""
 
     def __init__(
         self,
@@ -261,8 +261,8 @@ class ExampleInput(_message.Message):
     example_id: _builtins.str
     """Given by the client, unique within the set, 1 to 256 bytes."""
     label: _builtins.str
-    """Pictures with the same label show the same thing, or the same kind of thing; for pairs, the id of the pair. 1 to 256
-    bytes.
+    """Pictures with the same label show the same thing, or the same kind of thing. For pairs, the id of the pair. 1 to
+    256 bytes.
     """
     image: _builtins.bytes
     url: _builtins.str
@@ -322,7 +322,7 @@ class ExampleResult(_message.Message):
     """added, replaced, unchanged or failed."""
     @_builtins.property
     def error(self) -> _types_pb2.RecordError:
-        """Where it failed."""
+        """Set if it failed."""
 
     def __init__(
         self,
@@ -546,15 +546,15 @@ class Training(_message.Message):
     training_set: _builtins.str
     base_encoder_id: _builtins.str
     encoder_id: _builtins.str
-    """What the model is called once it is published."""
+    """Id of the model after publication."""
     state: _builtins.str
     """queued, running, published, refused, failed or cancelled."""
     done: _builtins.int
-    """Examples that are encoded, of so many."""
+    """Number of encoded examples, and the total."""
     total: _builtins.int
     message: _builtins.str
     card_json: _builtins.str
-    """What was measured, JSON: docs/own-models.md says what is in it. Empty before that."""
+    """Measurements, as JSON; described in docs/own-models.md. Empty before the evaluation."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -591,7 +591,7 @@ class TrainModelRequest(_message.Message):
     MODEL_NAME_FIELD_NUMBER: _builtins.int
     training_set: _builtins.str
     base_encoder_id: _builtins.str
-    """An encoder that GetServerInfo lists; empty takes the server's default."""
+    """An encoder that GetServerInfo lists. If empty, the server's default is used."""
     model_name: _builtins.str
     """The model's id becomes `own-<name>`; matches [a-z0-9][a-z0-9_-]{0,50}."""
     def __init__(
@@ -889,7 +889,7 @@ class DeleteModelResponse(_message.Message):
     deleted: _builtins.bool
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Collections that are pinned to it."""
+        """Collections pinned to it."""
 
     def __init__(
         self,

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class TrainingServiceStub:
-    """A model of a tenant's own: labelled pictures are uploaded to a training set, a projection is fitted to them on top of an
-    encoder, and where it is better on examples held out, encoder and projection become one model that this tenant, and
-    nobody else, can make collections with. All calls need the scope `train`.
+    """Own models. A tenant uploads labelled pictures to a training set. The server fits a projection to them on top of an
+    encoder. If it is better on held-out examples, encoder and projection become one model. Only this tenant can create
+    collections with it. All calls need the scope `train`.
     """
 
     def __init__(self, channel):
@@ -115,113 +115,113 @@ class TrainingServiceStub:
 
 
 class TrainingServiceServicer:
-    """A model of a tenant's own: labelled pictures are uploaded to a training set, a projection is fitted to them on top of an
-    encoder, and where it is better on examples held out, encoder and projection become one model that this tenant, and
-    nobody else, can make collections with. All calls need the scope `train`.
+    """Own models. A tenant uploads labelled pictures to a training set. The server fits a projection to them on top of an
+    encoder. If it is better on held-out examples, encoder and projection become one model. Only this tenant can create
+    collections with it. All calls need the scope `train`.
     """
 
     def CreateTrainingSet(self, request, context):
-        """Makes an empty training set. Not idempotent.
+        """Creates an empty training set. Not idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTrainingSets(self, request, context):
-        """All training sets, ordered by name. Safe to retry.
+        """Returns all training sets, ordered by name. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTrainingSet(self, request, context):
-        """One training set, with the examples of each label. Safe to retry.
+        """Returns one training set, with the number of examples of each label. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTrainingSet(self, request, context):
-        """Deletes a training set with its pictures, in object storage too, before it returns; with a receipt. Without `force`
-        it only says what would be deleted. Models that were made of it stay. After success NOT_FOUND.
+        """Deletes a training set with its pictures, also in object storage, before it returns, with a receipt. Without
+        `force` it is a dry run. Models trained on the set stay. After success NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddExamples(self, request_iterator, context):
-        """Adds labelled pictures, a response to each request, in order. A bad picture fails alone. Safe to repeat.
+        """Adds labelled pictures, with one response per request, in order. A bad picture fails alone. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListExamples(self, request, context):
-        """A page of examples, in order of their ids. Safe to retry.
+        """Returns a page of examples, ordered by id. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteExamples(self, request, context):
-        """Deletes examples; returns once their pictures are gone. Safe to repeat.
+        """Deletes examples and their pictures before it returns. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetExampleLink(self, request, context):
-        """A link to an example's picture, as PictureService.GetPictureLink gives one: an hour at most.
+        """Returns a link to an example's picture, like PictureService.GetPictureLink, valid for an hour at most.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TrainModel(self, request, context):
-        """Begins a training. Trainings of a server are made one after the other. Not idempotent.
+        """Starts a training. A server runs one training at a time. Not idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTrainings(self, request, context):
-        """The last 200 trainings, the newest first. Safe to retry.
+        """Returns the last 200 trainings, newest first. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTraining(self, request, context):
-        """One training. Safe to retry.
+        """Returns one training. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTraining(self, request, context):
-        """A training whenever something of it has changed, until it has ended. Safe to retry.
+        """Sends the training after each change, until it has ended. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelTraining(self, request, context):
-        """Ends a training; FAILED_PRECONDITION where it has ended.
+        """Cancels a training; FAILED_PRECONDITION if it has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """The tenant's models, ordered by id. Safe to retry.
+        """Returns the tenant's models, ordered by id. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteModel(self, request, context):
-        """Deletes a model and its file. Collections that are pinned to it can then be searched by vector alone. Without `force`
-        it only says which those are. After success NOT_FOUND.
+        """Deletes a model and its file. Collections pinned to it can then only be searched by vector. Without `force` it only
+        returns these collections. After success NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -314,9 +314,9 @@ def add_TrainingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainingService:
-    """A model of a tenant's own: labelled pictures are uploaded to a training set, a projection is fitted to them on top of an
-    encoder, and where it is better on examples held out, encoder and projection become one model that this tenant, and
-    nobody else, can make collections with. All calls need the scope `train`.
+    """Own models. A tenant uploads labelled pictures to a training set. The server fits a projection to them on top of an
+    encoder. If it is better on held-out examples, encoder and projection become one model. Only this tenant can create
+    collections with it. All calls need the scope `train`.
     """
 
     @staticmethod

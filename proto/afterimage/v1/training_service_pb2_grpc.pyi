@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TrainingServiceStub:
-    """A model of a tenant's own: labelled pictures are uploaded to a training set, a projection is fitted to them on top of an
-    encoder, and where it is better on examples held out, encoder and projection become one model that this tenant, and
-    nobody else, can make collections with. All calls need the scope `train`.
+    """Own models. A tenant uploads labelled pictures to a training set. The server fits a projection to them on top of an
+    encoder. If it is better on held-out examples, encoder and projection become one model. Only this tenant can create
+    collections with it. All calls need the scope `train`.
     """
 
     @_typing.overload
@@ -37,87 +37,87 @@ class TrainingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TrainingServiceAsyncStub: ...
     CreateTrainingSet: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.CreateTrainingSetRequest, _training_service_pb2.CreateTrainingSetResponse]
-    """Makes an empty training set. Not idempotent."""
+    """Creates an empty training set. Not idempotent."""
     ListTrainingSets: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.ListTrainingSetsRequest, _training_service_pb2.ListTrainingSetsResponse]
-    """All training sets, ordered by name. Safe to retry."""
+    """Returns all training sets, ordered by name. Safe to retry."""
     GetTrainingSet: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.GetTrainingSetRequest, _training_service_pb2.GetTrainingSetResponse]
-    """One training set, with the examples of each label. Safe to retry."""
+    """Returns one training set, with the number of examples of each label. Safe to retry."""
     DeleteTrainingSet: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.DeleteTrainingSetRequest, _training_service_pb2.DeleteTrainingSetResponse]
-    """Deletes a training set with its pictures, in object storage too, before it returns; with a receipt. Without `force`
-    it only says what would be deleted. Models that were made of it stay. After success NOT_FOUND.
+    """Deletes a training set with its pictures, also in object storage, before it returns, with a receipt. Without
+    `force` it is a dry run. Models trained on the set stay. After success NOT_FOUND.
     """
     AddExamples: _grpc.StreamStreamMultiCallable[_training_service_pb2.AddExamplesRequest, _training_service_pb2.AddExamplesResponse]
-    """Adds labelled pictures, a response to each request, in order. A bad picture fails alone. Safe to repeat."""
+    """Adds labelled pictures, with one response per request, in order. A bad picture fails alone. Safe to retry."""
     ListExamples: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.ListExamplesRequest, _training_service_pb2.ListExamplesResponse]
-    """A page of examples, in order of their ids. Safe to retry."""
+    """Returns a page of examples, ordered by id. Safe to retry."""
     DeleteExamples: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.DeleteExamplesRequest, _training_service_pb2.DeleteExamplesResponse]
-    """Deletes examples; returns once their pictures are gone. Safe to repeat."""
+    """Deletes examples and their pictures before it returns. Safe to retry."""
     GetExampleLink: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.GetExampleLinkRequest, _training_service_pb2.GetExampleLinkResponse]
-    """A link to an example's picture, as PictureService.GetPictureLink gives one: an hour at most."""
+    """Returns a link to an example's picture, like PictureService.GetPictureLink, valid for an hour at most."""
     TrainModel: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.TrainModelRequest, _training_service_pb2.TrainModelResponse]
-    """Begins a training. Trainings of a server are made one after the other. Not idempotent."""
+    """Starts a training. A server runs one training at a time. Not idempotent."""
     ListTrainings: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.ListTrainingsRequest, _training_service_pb2.ListTrainingsResponse]
-    """The last 200 trainings, the newest first. Safe to retry."""
+    """Returns the last 200 trainings, newest first. Safe to retry."""
     GetTraining: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.GetTrainingRequest, _training_service_pb2.GetTrainingResponse]
-    """One training. Safe to retry."""
+    """Returns one training. Safe to retry."""
     WatchTraining: _grpc.UnaryStreamMultiCallable[_training_service_pb2.WatchTrainingRequest, _training_service_pb2.WatchTrainingResponse]
-    """A training whenever something of it has changed, until it has ended. Safe to retry."""
+    """Sends the training after each change, until it has ended. Safe to retry."""
     CancelTraining: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.CancelTrainingRequest, _training_service_pb2.CancelTrainingResponse]
-    """Ends a training; FAILED_PRECONDITION where it has ended."""
+    """Cancels a training; FAILED_PRECONDITION if it has ended."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.ListModelsRequest, _training_service_pb2.ListModelsResponse]
-    """The tenant's models, ordered by id. Safe to retry."""
+    """Returns the tenant's models, ordered by id. Safe to retry."""
     DeleteModel: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.DeleteModelRequest, _training_service_pb2.DeleteModelResponse]
-    """Deletes a model and its file. Collections that are pinned to it can then be searched by vector alone. Without `force`
-    it only says which those are. After success NOT_FOUND.
+    """Deletes a model and its file. Collections pinned to it can then only be searched by vector. Without `force` it only
+    returns these collections. After success NOT_FOUND.
     """
 
 @_typing.type_check_only
 class TrainingServiceAsyncStub(TrainingServiceStub):
-    """A model of a tenant's own: labelled pictures are uploaded to a training set, a projection is fitted to them on top of an
-    encoder, and where it is better on examples held out, encoder and projection become one model that this tenant, and
-    nobody else, can make collections with. All calls need the scope `train`.
+    """Own models. A tenant uploads labelled pictures to a training set. The server fits a projection to them on top of an
+    encoder. If it is better on held-out examples, encoder and projection become one model. Only this tenant can create
+    collections with it. All calls need the scope `train`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTrainingSet: _aio.UnaryUnaryMultiCallable[_training_service_pb2.CreateTrainingSetRequest, _training_service_pb2.CreateTrainingSetResponse]  # type: ignore[assignment]
-    """Makes an empty training set. Not idempotent."""
+    """Creates an empty training set. Not idempotent."""
     ListTrainingSets: _aio.UnaryUnaryMultiCallable[_training_service_pb2.ListTrainingSetsRequest, _training_service_pb2.ListTrainingSetsResponse]  # type: ignore[assignment]
-    """All training sets, ordered by name. Safe to retry."""
+    """Returns all training sets, ordered by name. Safe to retry."""
     GetTrainingSet: _aio.UnaryUnaryMultiCallable[_training_service_pb2.GetTrainingSetRequest, _training_service_pb2.GetTrainingSetResponse]  # type: ignore[assignment]
-    """One training set, with the examples of each label. Safe to retry."""
+    """Returns one training set, with the number of examples of each label. Safe to retry."""
     DeleteTrainingSet: _aio.UnaryUnaryMultiCallable[_training_service_pb2.DeleteTrainingSetRequest, _training_service_pb2.DeleteTrainingSetResponse]  # type: ignore[assignment]
-    """Deletes a training set with its pictures, in object storage too, before it returns; with a receipt. Without `force`
-    it only says what would be deleted. Models that were made of it stay. After success NOT_FOUND.
+    """Deletes a training set with its pictures, also in object storage, before it returns, with a receipt. Without
+    `force` it is a dry run. Models trained on the set stay. After success NOT_FOUND.
     """
     AddExamples: _aio.StreamStreamMultiCallable[_training_service_pb2.AddExamplesRequest, _training_service_pb2.AddExamplesResponse]  # type: ignore[assignment]
-    """Adds labelled pictures, a response to each request, in order. A bad picture fails alone. Safe to repeat."""
+    """Adds labelled pictures, with one response per request, in order. A bad picture fails alone. Safe to retry."""
     ListExamples: _aio.UnaryUnaryMultiCallable[_training_service_pb2.ListExamplesRequest, _training_service_pb2.ListExamplesResponse]  # type: ignore[assignment]
-    """A page of examples, in order of their ids. Safe to retry."""
+    """Returns a page of examples, ordered by id. Safe to retry."""
     DeleteExamples: _aio.UnaryUnaryMultiCallable[_training_service_pb2.DeleteExamplesRequest, _training_service_pb2.DeleteExamplesResponse]  # type: ignore[assignment]
-    """Deletes examples; returns once their pictures are gone. Safe to repeat."""
+    """Deletes examples and their pictures before it returns. Safe to retry."""
     GetExampleLink: _aio.UnaryUnaryMultiCallable[_training_service_pb2.GetExampleLinkRequest, _training_service_pb2.GetExampleLinkResponse]  # type: ignore[assignment]
-    """A link to an example's picture, as PictureService.GetPictureLink gives one: an hour at most."""
+    """Returns a link to an example's picture, like PictureService.GetPictureLink, valid for an hour at most."""
     TrainModel: _aio.UnaryUnaryMultiCallable[_training_service_pb2.TrainModelRequest, _training_service_pb2.TrainModelResponse]  # type: ignore[assignment]
-    """Begins a training. Trainings of a server are made one after the other. Not idempotent."""
+    """Starts a training. A server runs one training at a time. Not idempotent."""
     ListTrainings: _aio.UnaryUnaryMultiCallable[_training_service_pb2.ListTrainingsRequest, _training_service_pb2.ListTrainingsResponse]  # type: ignore[assignment]
-    """The last 200 trainings, the newest first. Safe to retry."""
+    """Returns the last 200 trainings, newest first. Safe to retry."""
     GetTraining: _aio.UnaryUnaryMultiCallable[_training_service_pb2.GetTrainingRequest, _training_service_pb2.GetTrainingResponse]  # type: ignore[assignment]
-    """One training. Safe to retry."""
+    """Returns one training. Safe to retry."""
     WatchTraining: _aio.UnaryStreamMultiCallable[_training_service_pb2.WatchTrainingRequest, _training_service_pb2.WatchTrainingResponse]  # type: ignore[assignment]
-    """A training whenever something of it has changed, until it has ended. Safe to retry."""
+    """Sends the training after each change, until it has ended. Safe to retry."""
     CancelTraining: _aio.UnaryUnaryMultiCallable[_training_service_pb2.CancelTrainingRequest, _training_service_pb2.CancelTrainingResponse]  # type: ignore[assignment]
-    """Ends a training; FAILED_PRECONDITION where it has ended."""
+    """Cancels a training; FAILED_PRECONDITION if it has ended."""
     ListModels: _aio.UnaryUnaryMultiCallable[_training_service_pb2.ListModelsRequest, _training_service_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """The tenant's models, ordered by id. Safe to retry."""
+    """Returns the tenant's models, ordered by id. Safe to retry."""
     DeleteModel: _aio.UnaryUnaryMultiCallable[_training_service_pb2.DeleteModelRequest, _training_service_pb2.DeleteModelResponse]  # type: ignore[assignment]
-    """Deletes a model and its file. Collections that are pinned to it can then be searched by vector alone. Without `force`
-    it only says which those are. After success NOT_FOUND.
+    """Deletes a model and its file. Collections pinned to it can then only be searched by vector. Without `force` it only
+    returns these collections. After success NOT_FOUND.
     """
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """A model of a tenant's own: labelled pictures are uploaded to a training set, a projection is fitted to them on top of an
-    encoder, and where it is better on examples held out, encoder and projection become one model that this tenant, and
-    nobody else, can make collections with. All calls need the scope `train`.
+    """Own models. A tenant uploads labelled pictures to a training set. The server fits a projection to them on top of an
+    encoder. If it is better on held-out examples, encoder and projection become one model. Only this tenant can create
+    collections with it. All calls need the scope `train`.
     """
 
     @_abc_1.abstractmethod
@@ -126,7 +126,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.CreateTrainingSetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.CreateTrainingSetResponse, _abc.Awaitable[_training_service_pb2.CreateTrainingSetResponse]]:
-        """Makes an empty training set. Not idempotent."""
+        """Creates an empty training set. Not idempotent."""
 
     @_abc_1.abstractmethod
     def ListTrainingSets(
@@ -134,7 +134,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.ListTrainingSetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.ListTrainingSetsResponse, _abc.Awaitable[_training_service_pb2.ListTrainingSetsResponse]]:
-        """All training sets, ordered by name. Safe to retry."""
+        """Returns all training sets, ordered by name. Safe to retry."""
 
     @_abc_1.abstractmethod
     def GetTrainingSet(
@@ -142,7 +142,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.GetTrainingSetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.GetTrainingSetResponse, _abc.Awaitable[_training_service_pb2.GetTrainingSetResponse]]:
-        """One training set, with the examples of each label. Safe to retry."""
+        """Returns one training set, with the number of examples of each label. Safe to retry."""
 
     @_abc_1.abstractmethod
     def DeleteTrainingSet(
@@ -150,8 +150,8 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.DeleteTrainingSetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.DeleteTrainingSetResponse, _abc.Awaitable[_training_service_pb2.DeleteTrainingSetResponse]]:
-        """Deletes a training set with its pictures, in object storage too, before it returns; with a receipt. Without `force`
-        it only says what would be deleted. Models that were made of it stay. After success NOT_FOUND.
+        """Deletes a training set with its pictures, also in object storage, before it returns, with a receipt. Without
+        `force` it is a dry run. Models trained on the set stay. After success NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -160,7 +160,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_training_service_pb2.AddExamplesRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_training_service_pb2.AddExamplesResponse], _abc.AsyncIterator[_training_service_pb2.AddExamplesResponse]]:
-        """Adds labelled pictures, a response to each request, in order. A bad picture fails alone. Safe to repeat."""
+        """Adds labelled pictures, with one response per request, in order. A bad picture fails alone. Safe to retry."""
 
     @_abc_1.abstractmethod
     def ListExamples(
@@ -168,7 +168,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.ListExamplesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.ListExamplesResponse, _abc.Awaitable[_training_service_pb2.ListExamplesResponse]]:
-        """A page of examples, in order of their ids. Safe to retry."""
+        """Returns a page of examples, ordered by id. Safe to retry."""
 
     @_abc_1.abstractmethod
     def DeleteExamples(
@@ -176,7 +176,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.DeleteExamplesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.DeleteExamplesResponse, _abc.Awaitable[_training_service_pb2.DeleteExamplesResponse]]:
-        """Deletes examples; returns once their pictures are gone. Safe to repeat."""
+        """Deletes examples and their pictures before it returns. Safe to retry."""
 
     @_abc_1.abstractmethod
     def GetExampleLink(
@@ -184,7 +184,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.GetExampleLinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.GetExampleLinkResponse, _abc.Awaitable[_training_service_pb2.GetExampleLinkResponse]]:
-        """A link to an example's picture, as PictureService.GetPictureLink gives one: an hour at most."""
+        """Returns a link to an example's picture, like PictureService.GetPictureLink, valid for an hour at most."""
 
     @_abc_1.abstractmethod
     def TrainModel(
@@ -192,7 +192,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.TrainModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.TrainModelResponse, _abc.Awaitable[_training_service_pb2.TrainModelResponse]]:
-        """Begins a training. Trainings of a server are made one after the other. Not idempotent."""
+        """Starts a training. A server runs one training at a time. Not idempotent."""
 
     @_abc_1.abstractmethod
     def ListTrainings(
@@ -200,7 +200,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.ListTrainingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.ListTrainingsResponse, _abc.Awaitable[_training_service_pb2.ListTrainingsResponse]]:
-        """The last 200 trainings, the newest first. Safe to retry."""
+        """Returns the last 200 trainings, newest first. Safe to retry."""
 
     @_abc_1.abstractmethod
     def GetTraining(
@@ -208,7 +208,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.GetTrainingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.GetTrainingResponse, _abc.Awaitable[_training_service_pb2.GetTrainingResponse]]:
-        """One training. Safe to retry."""
+        """Returns one training. Safe to retry."""
 
     @_abc_1.abstractmethod
     def WatchTraining(
@@ -216,7 +216,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.WatchTrainingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_training_service_pb2.WatchTrainingResponse], _abc.AsyncIterator[_training_service_pb2.WatchTrainingResponse]]:
-        """A training whenever something of it has changed, until it has ended. Safe to retry."""
+        """Sends the training after each change, until it has ended. Safe to retry."""
 
     @_abc_1.abstractmethod
     def CancelTraining(
@@ -224,7 +224,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.CancelTrainingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.CancelTrainingResponse, _abc.Awaitable[_training_service_pb2.CancelTrainingResponse]]:
-        """Ends a training; FAILED_PRECONDITION where it has ended."""
+        """Cancels a training; FAILED_PRECONDITION if it has ended."""
 
     @_abc_1.abstractmethod
     def ListModels(
@@ -232,7 +232,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.ListModelsResponse, _abc.Awaitable[_training_service_pb2.ListModelsResponse]]:
-        """The tenant's models, ordered by id. Safe to retry."""
+        """Returns the tenant's models, ordered by id. Safe to retry."""
 
     @_abc_1.abstractmethod
     def DeleteModel(
@@ -240,8 +240,8 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.DeleteModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.DeleteModelResponse, _abc.Awaitable[_training_service_pb2.DeleteModelResponse]]:
-        """Deletes a model and its file. Collections that are pinned to it can then be searched by vector alone. Without `force`
-        it only says which those are. After success NOT_FOUND.
+        """Deletes a model and its file. Collections pinned to it can then only be searched by vector. Without `force` it only
+        returns these collections. After success NOT_FOUND.
         """
 
 def add_TrainingServiceServicer_to_server(servicer: TrainingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

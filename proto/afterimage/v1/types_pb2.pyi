@@ -110,9 +110,7 @@ Global___AttributeValue: _TypeAlias = AttributeValue  # noqa: Y015
 
 @_typing.final
 class RecordError(_message.Message):
-    """What became of one record of a batch, or why it failed.
-    `code` is a google.rpc.Code number: 0 means that it worked.
-    """
+    """The error of one record of a batch. `code` is a google.rpc.Code number; 0 means success."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -123,13 +121,13 @@ class RecordError(_message.Message):
     RETRY_DELAY_MS_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     reason: _builtins.str
-    """UPPER_SNAKE_CASE, stable, listed in docs/errors.md; programs may branch on it."""
+    """UPPER_SNAKE_CASE, stable, listed in docs/errors.md. Programs can branch on it."""
     message: _builtins.str
-    """For people; may change between versions."""
+    """Human-readable; may change between versions."""
     field: _builtins.str
-    """The field at fault, such as `image` or `region.left`; empty where no single field is."""
+    """The invalid field, such as `image` or `region.left`; empty if no single field is invalid."""
     retry_delay_ms: _builtins.int
-    """Wait this long before trying again; 0 where a retry is of no use."""
+    """Delay before a retry; 0 if a retry cannot succeed."""
     def __init__(
         self,
         *,
@@ -149,16 +147,16 @@ Global___RecordError: _TypeAlias = RecordError  # noqa: Y015
 
 @_typing.final
 class PictureNote(_message.Message):
-    """What there is to say about a picture that was used all the same."""
+    """A defect of a picture that was accepted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """UPPER_SNAKE_CASE, stable, listed in docs/errors.md; programs may branch on it."""
+    """UPPER_SNAKE_CASE, stable, listed in docs/errors.md. Programs can branch on it."""
     message: _builtins.str
-    """For people; may change between versions."""
+    """Human-readable; may change between versions."""
     def __init__(
         self,
         *,
@@ -175,7 +173,7 @@ Global___PictureNote: _TypeAlias = PictureNote  # noqa: Y015
 
 @_typing.final
 class Record(_message.Message):
-    """A record as it is stored. The picture is not among its fields: it was never stored."""
+    """A stored record. It does not contain the picture."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -212,20 +210,20 @@ class Record(_message.Message):
     record_id: _builtins.str
     """Given by the client, unique within the collection, 1 to 256 bytes of UTF-8 without control characters."""
     product_id: _builtins.str
-    """Groups the pictures of one product; empty where the record belongs to none. At most 256 bytes."""
+    """Groups the pictures of one product; empty if there is none. At most 256 bytes."""
     vector: _builtins.bytes
-    """Little-endian float32, L2-normalised; only where asked for by a key with the `export` scope."""
+    """Little-endian float32, L2-normalized. Returned only on request, to keys with the scope `export`."""
     encoder_fingerprint: _builtins.str
-    """Fingerprint of encoder and preprocessing that made the vector."""
+    """Fingerprint of the encoder and preprocessing of the vector."""
     sequence: _builtins.int
-    """Grows with each write to the collection; the write that last changed this record."""
+    """Number of the write that last changed this record; increases with each write to the collection."""
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, Global___AttributeValue]:
         """At most 64 attributes. Names match [a-z][a-z0-9_]{0,63}."""
 
     @_builtins.property
     def region(self) -> Global___Region:
-        """The part of the picture that was encoded; absent where it was all of it."""
+        """The part of the picture that was encoded; absent if all of it was."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...

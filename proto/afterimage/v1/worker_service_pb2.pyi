@@ -40,7 +40,7 @@ class GetQueueResponse(_message.Message):
     SERVER_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     server: _builtins.str
-    """Name of the server: its runs are queued under it."""
+    """Name of the server; its runs are queued under it."""
     version: _builtins.str
     def __init__(
         self,
@@ -66,11 +66,11 @@ class WorkOnRunRequest(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def taken(self) -> Global___TakenRun:
-        """First."""
+        """The first message."""
 
     @_builtins.property
     def alive(self) -> Global___Alive:
-        """At least every five seconds, whatever else is sent. A worker that is silent for 20 s has lost the run."""
+        """Sent at least every five seconds. A worker that is silent for 20 s loses the run."""
 
     @_builtins.property
     def seen(self) -> Global___PictureSeen: ...
@@ -105,10 +105,10 @@ class TakenRun(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     ENCODER_FINGERPRINTS_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
-    """Name of the worker, as it took the lease."""
+    """Name of the worker in the lease."""
     tenant_uid: _builtins.str
     collection: _builtins.str
-    """What the collection is called in Redis, which holds no names."""
+    """Id of the collection in Redis, which contains no names."""
     run_id: _builtins.str
     epoch: _builtins.int
     @_builtins.property
@@ -150,7 +150,7 @@ Global___Alive: _TypeAlias = Alive  # noqa: Y015
 
 @_typing.final
 class PictureSeen(_message.Message):
-    """What was seen of a picture."""
+    """Result for a picture."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -165,12 +165,12 @@ class PictureSeen(_message.Message):
     digest: _builtins.bytes
     """Keyed digest, 32 bytes."""
     vector: _builtins.bytes
-    """float32, little endian, L2-normalised; empty where the picture is the one that is stored."""
+    """Little-endian float32, L2-normalized; empty if the picture is the stored one."""
     etag: _builtins.str
-    """What the host said of the version."""
+    """Version headers of the host."""
     last_modified: _builtins.str
     picture: _builtins.bytes
-    """The picture as it was fetched, where CollectionToServe.copies is set."""
+    """The original bytes of the picture, if CollectionToServe.copies is set."""
     @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Reasons of PictureNote."""
@@ -207,7 +207,7 @@ class PictureFailed(_message.Message):
     """As in ErrorInfo.reason; docs/errors.md lists them."""
     message: _builtins.str
     retry_delay_s: _builtins.float
-    """0: none is known."""
+    """0: unknown."""
     def __init__(
         self,
         *,
@@ -232,7 +232,7 @@ class WorkOnRunResponse(_message.Message):
     PICTURE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def collection(self) -> Global___CollectionToServe:
-        """Before the first picture."""
+        """Sent before the first picture."""
 
     @_builtins.property
     def picture(self) -> Global___PictureToSee: ...
@@ -265,13 +265,13 @@ class CollectionToServe(_message.Message):
     encoder_id: _builtins.str
     encoder_fingerprint: _builtins.str
     digest_key: _builtins.bytes
-    """Key of the digests that recognise the collection's pictures. Good for nothing else."""
+    """Key of the digests that identify the collection's pictures. It has no other use."""
     any_host: _builtins.bool
     copies: _builtins.bool
-    """The collection's owner wants copies of the pictures kept: send them along."""
+    """The collection stores copies of pictures: send them along."""
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Pictures may come from these hosts alone, unless any_host."""
+        """The only allowed picture hosts, unless any_host is set."""
 
     def __init__(
         self,
@@ -302,15 +302,15 @@ class PictureToSee(_message.Message):
     LAST_MODIFIED_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
     number: _builtins.int
-    """To answer with."""
+    """Repeated in the answer."""
     url: _builtins.str
     stored_digest: _builtins.bytes
-    """Digest of the stored picture; empty where none is stored."""
+    """Digest of the stored picture; empty if none is stored."""
     etag: _builtins.str
-    """Of the version that was seen last."""
+    """Version headers of the last fetch."""
     last_modified: _builtins.str
     partial: _builtins.bool
-    """Use the picture even where it is cut short."""
+    """Accept a truncated picture."""
     def __init__(
         self,
         *,

@@ -26,13 +26,13 @@ if _version_not_supported:
 
 
 class WorkerServiceStub:
-    """Between a server and `afterimage worker`, which shows `authorization: Worker <secret>`: the setting worker_secret of
-    both. No API key may make these calls.
+    """Calls between a server and `afterimage worker`. The worker authenticates with `authorization: Worker <secret>`, the
+    setting worker_secret of both. API keys cannot make these calls.
 
-    A worker takes a run from the Redis of both, and with it the collection's lease and an epoch; then it opens a stream
-    to the server that the collection belongs to. The server reads the feed, makes the plan, stores, and renews the
-    lease while it hears of the worker; the worker fetches pictures, encodes them, forgets them, and sends the vectors.
-    What it sends after its lease ended is refused, since the store compares the epoch.
+    A worker takes a run from the shared Redis, with the collection's lease and an epoch. Then it opens a stream to the
+    server that owns the collection. The server reads the feed, creates the plan, stores, and renews the lease while the
+    worker responds. The worker fetches pictures, encodes them, deletes them, and sends the vectors. Messages after the
+    end of its lease are rejected, since the store compares the epoch.
     """
 
     def __init__(self, channel):
@@ -54,24 +54,24 @@ class WorkerServiceStub:
 
 
 class WorkerServiceServicer:
-    """Between a server and `afterimage worker`, which shows `authorization: Worker <secret>`: the setting worker_secret of
-    both. No API key may make these calls.
+    """Calls between a server and `afterimage worker`. The worker authenticates with `authorization: Worker <secret>`, the
+    setting worker_secret of both. API keys cannot make these calls.
 
-    A worker takes a run from the Redis of both, and with it the collection's lease and an epoch; then it opens a stream
-    to the server that the collection belongs to. The server reads the feed, makes the plan, stores, and renews the
-    lease while it hears of the worker; the worker fetches pictures, encodes them, forgets them, and sends the vectors.
-    What it sends after its lease ended is refused, since the store compares the epoch.
+    A worker takes a run from the shared Redis, with the collection's lease and an epoch. Then it opens a stream to the
+    server that owns the collection. The server reads the feed, creates the plan, stores, and renews the lease while the
+    worker responds. The worker fetches pictures, encodes them, deletes them, and sends the vectors. Messages after the
+    end of its lease are rejected, since the store compares the epoch.
     """
 
     def GetQueue(self, request, context):
-        """Where to take runs from.
+        """Returns the queue to take runs from.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WorkOnRun(self, request_iterator, context):
-        """Work on one run. The stream ends with the run, or where it has to be let go.
+        """Works on one run. The stream ends with the run, or when the worker must release it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,13 +99,13 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkerService:
-    """Between a server and `afterimage worker`, which shows `authorization: Worker <secret>`: the setting worker_secret of
-    both. No API key may make these calls.
+    """Calls between a server and `afterimage worker`. The worker authenticates with `authorization: Worker <secret>`, the
+    setting worker_secret of both. API keys cannot make these calls.
 
-    A worker takes a run from the Redis of both, and with it the collection's lease and an epoch; then it opens a stream
-    to the server that the collection belongs to. The server reads the feed, makes the plan, stores, and renews the
-    lease while it hears of the worker; the worker fetches pictures, encodes them, forgets them, and sends the vectors.
-    What it sends after its lease ended is refused, since the store compares the epoch.
+    A worker takes a run from the shared Redis, with the collection's lease and an epoch. Then it opens a stream to the
+    server that owns the collection. The server reads the feed, creates the plan, stores, and renews the lease while the
+    worker responds. The worker fetches pictures, encodes them, deletes them, and sends the vectors. Messages after the
+    end of its lease are rejected, since the store compares the epoch.
     """
 
     @staticmethod

@@ -27,13 +27,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WorkerServiceStub:
-    """Between a server and `afterimage worker`, which shows `authorization: Worker <secret>`: the setting worker_secret of
-    both. No API key may make these calls.
+    """Calls between a server and `afterimage worker`. The worker authenticates with `authorization: Worker <secret>`, the
+    setting worker_secret of both. API keys cannot make these calls.
 
-    A worker takes a run from the Redis of both, and with it the collection's lease and an epoch; then it opens a stream
-    to the server that the collection belongs to. The server reads the feed, makes the plan, stores, and renews the
-    lease while it hears of the worker; the worker fetches pictures, encodes them, forgets them, and sends the vectors.
-    What it sends after its lease ended is refused, since the store compares the epoch.
+    A worker takes a run from the shared Redis, with the collection's lease and an epoch. Then it opens a stream to the
+    server that owns the collection. The server reads the feed, creates the plan, stores, and renews the lease while the
+    worker responds. The worker fetches pictures, encodes them, deletes them, and sends the vectors. Messages after the
+    end of its lease are rejected, since the store compares the epoch.
     """
 
     @_typing.overload
@@ -41,35 +41,35 @@ class WorkerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorkerServiceAsyncStub: ...
     GetQueue: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.GetQueueRequest, _worker_service_pb2.GetQueueResponse]
-    """Where to take runs from."""
+    """Returns the queue to take runs from."""
     WorkOnRun: _grpc.StreamStreamMultiCallable[_worker_service_pb2.WorkOnRunRequest, _worker_service_pb2.WorkOnRunResponse]
-    """Work on one run. The stream ends with the run, or where it has to be let go."""
+    """Works on one run. The stream ends with the run, or when the worker must release it."""
 
 @_typing.type_check_only
 class WorkerServiceAsyncStub(WorkerServiceStub):
-    """Between a server and `afterimage worker`, which shows `authorization: Worker <secret>`: the setting worker_secret of
-    both. No API key may make these calls.
+    """Calls between a server and `afterimage worker`. The worker authenticates with `authorization: Worker <secret>`, the
+    setting worker_secret of both. API keys cannot make these calls.
 
-    A worker takes a run from the Redis of both, and with it the collection's lease and an epoch; then it opens a stream
-    to the server that the collection belongs to. The server reads the feed, makes the plan, stores, and renews the
-    lease while it hears of the worker; the worker fetches pictures, encodes them, forgets them, and sends the vectors.
-    What it sends after its lease ended is refused, since the store compares the epoch.
+    A worker takes a run from the shared Redis, with the collection's lease and an epoch. Then it opens a stream to the
+    server that owns the collection. The server reads the feed, creates the plan, stores, and renews the lease while the
+    worker responds. The worker fetches pictures, encodes them, deletes them, and sends the vectors. Messages after the
+    end of its lease are rejected, since the store compares the epoch.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetQueue: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.GetQueueRequest, _worker_service_pb2.GetQueueResponse]  # type: ignore[assignment]
-    """Where to take runs from."""
+    """Returns the queue to take runs from."""
     WorkOnRun: _aio.StreamStreamMultiCallable[_worker_service_pb2.WorkOnRunRequest, _worker_service_pb2.WorkOnRunResponse]  # type: ignore[assignment]
-    """Work on one run. The stream ends with the run, or where it has to be let go."""
+    """Works on one run. The stream ends with the run, or when the worker must release it."""
 
 class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Between a server and `afterimage worker`, which shows `authorization: Worker <secret>`: the setting worker_secret of
-    both. No API key may make these calls.
+    """Calls between a server and `afterimage worker`. The worker authenticates with `authorization: Worker <secret>`, the
+    setting worker_secret of both. API keys cannot make these calls.
 
-    A worker takes a run from the Redis of both, and with it the collection's lease and an epoch; then it opens a stream
-    to the server that the collection belongs to. The server reads the feed, makes the plan, stores, and renews the
-    lease while it hears of the worker; the worker fetches pictures, encodes them, forgets them, and sends the vectors.
-    What it sends after its lease ended is refused, since the store compares the epoch.
+    A worker takes a run from the shared Redis, with the collection's lease and an epoch. Then it opens a stream to the
+    server that owns the collection. The server reads the feed, creates the plan, stores, and renews the lease while the
+    worker responds. The worker fetches pictures, encodes them, deletes them, and sends the vectors. Messages after the
+    end of its lease are rejected, since the store compares the epoch.
     """
 
     @_abc_1.abstractmethod
@@ -78,7 +78,7 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_service_pb2.GetQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.GetQueueResponse, _abc.Awaitable[_worker_service_pb2.GetQueueResponse]]:
-        """Where to take runs from."""
+        """Returns the queue to take runs from."""
 
     @_abc_1.abstractmethod
     def WorkOnRun(
@@ -86,6 +86,6 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_worker_service_pb2.WorkOnRunRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_worker_service_pb2.WorkOnRunResponse], _abc.AsyncIterator[_worker_service_pb2.WorkOnRunResponse]]:
-        """Work on one run. The stream ends with the run, or where it has to be let go."""
+        """Works on one run. The stream ends with the run, or when the worker must release it."""
 
 def add_WorkerServiceServicer_to_server(servicer: WorkerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
