@@ -15,6 +15,7 @@ MUTANTS ?= 0
 SEED ?= 1
 MINUTES ?= inf
 ROOMS ?=
+PRE_COMMIT := pre-commit==4.7.0
 PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 milvus-lite==3.2.2 pymilvus==3.0.2
 
 .DEFAULT_GOAL := help
@@ -72,6 +73,11 @@ check: $(STAMP) proto-check docs-check encoder-check ## Lint, types, import rule
 format: $(STAMP) ## Format the code and sort the imports
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
+
+.PHONY: hooks
+hooks: $(STAMP) ## Run the tools of `make check` on the changed files before each commit
+	@$(BIN)/python -c 'import pre_commit' 2>/dev/null || $(BIN)/python -m pip install --quiet $(PRE_COMMIT)
+	@$(BIN)/pre-commit install
 
 proto: $(STAMP) ## Generate the stubs beside the protos
 	@$(BIN)/python proto/generate.py

@@ -1,0 +1,46 @@
+"""What the files around the code promise: hooks, the container of contributors, CI."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_hooks_run_the_tools_of_make_check_from_the_environment() -> None:
+    text = (ROOT / ".pre-commit-config.yaml").read_text()
+    entries = re.findall(r"^        entry: (.+)$", text, re.MULTILINE)
+    assert re.findall(r"- repo: (.+)", text) == ["local"], "hooks download nothing"
+    recipe = (ROOT / "Makefile").read_text().split("\ncheck:")[1].split("\n\n")[0]
+    tools = set(re.findall(r"\$\(BIN\)/([\w-]+)", recipe)) - {"python"}
+    assert tools <= {Path(entry.split()[0]).name for entry in entries}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {entry.split()[1] for entry in entries if entry.startswith("make ")} <= targets
+
+
+def test_the_container_of_contributors_has_what_ci_installs() -> None:
+    container = (ROOT / ".devcontainer/Dockerfile").read_text()
+    wanted = re.search(r"apt-get install -y -qq (.+?) >", (ROOT / ".ci/run").read_text())
+    assert wanted is not None
+    from_image = {"gcc", "libc6-dev"}  # python:3.12-bookworm has a compiler
+    assert all(package in container for package in set(wanted[1].split()) - from_image)
+    settings = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    assert settings["postCreateCommand"] == "make install hooks"
+
+
+def test_the_image_installs_what_the_lock_pins_and_both_distributions() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = {name for line in re.findall(r"^COPY (?!--)(.+) \S+$", dockerfile, re.MULTILINE) for name in line.split()}
+    allowed = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    assert copied == allowed
+    assert all((ROOT / name).exists() for name in copied)
+    assert "--require-hashes -r requirements-runtime.lock" in dockerfile
+
+
+def test_the_lock_of_the_server_is_part_of_the_whole_lock() -> None:
+    def pins(name: str) -> set[str]:
+        return set(re.findall(r"^(\S+==\S+)", (ROOT / name).read_text(), re.MULTILINE))
+
+    assert pins("requirements-runtime.lock") < pins("requirements.lock")
