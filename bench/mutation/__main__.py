@@ -113,7 +113,7 @@ def main() -> int:
 def _run_rooms(wanted: argparse.Namespace) -> int:
     plan = read_plan()
     rooms = [room for room in plan.rooms if not wanted.rooms or room.name in wanted.rooms]
-    choice = Choice(plan.left_out, wanted.sample, wanted.seed)
+    choice = Choice(plan.left_out, wanted.sample, tuple(wanted.seed))
     sessions = {room: Session(WORK, room, choice) for room in rooms}
     with tempfile.TemporaryDirectory(dir=_IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else WORK) as scratch:
         tree = Tree(WORK / "tree")
@@ -126,8 +126,8 @@ def _run(wanted: argparse.Namespace, sessions: Mapping[Room, Session], run: Run)
     result = {
         "tool": f"Cosmic Ray {version('cosmic-ray')}",
         "sample": wanted.sample,
-        "seed": wanted.seed,
-        "rooms": [_result_of(room, session) for room, session in sessions.items()],
+        "seeds": wanted.seed,
+        "rooms": [_result_of(room, session, wanted.seed) for room, session in sessions.items()],
         "hand_made": hand_made,
     }
     reasons = read_reasons(survivors_of(result))
@@ -140,27 +140,28 @@ def _run(wanted: argparse.Namespace, sessions: Mapping[Room, Session], run: Run)
     return int(bool(reasons.missing) or not all(m["noticed"] for m in hand_made))
 
 
-def _result_of(room: Room, session: Session) -> dict[str, Any]:
+def _result_of(room: Room, session: Session, seeds: Sequence[int]) -> dict[str, Any]:
     survivors = []
     for item in session.survivors():
         file, line, operator, before, after, _ = mutant_of(item)
         survivors.append({"file": file, "line": line, "operator": operator, "before": before, "after": after})
     tests = [test for part in room.parts for test in part.tests]
     told = {"room": room.name, "modules": room.modules, "tests": list(dict.fromkeys(tests))}
-    return {**told, **session.counts()._asdict(), "survivors": survivors}
+    samples = [{"seed": seed, "run": c.run, "noticed": c.noticed} for seed in seeds for c in [session.counts(seed)]]
+    return {**told, **session.counts()._asdict(), "samples": samples, "survivors": survivors}
 
 
 def _told(session: Session) -> str:
     counts = session.counts()
-    noticed = (counts.killed + counts.timed_out) / max(1, counts.run)
-    return f"{counts.made} made, {counts.run} run, {counts.survived} survived, {noticed:.1%} noticed"
+    share = counts.noticed / max(1, counts.run)
+    return f"{counts.made} made, {counts.run} run, {counts.survived} survived, {share:.1%} noticed"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.mutation", description=__doc__)
     parser.add_argument("rooms", nargs="*", help="only these rooms")
     parser.add_argument("--sample", type=int, default=0, help="a random sample of so many mutants of each room")
-    parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--seed", type=int, nargs="+", default=[1], help="of the sample; several: a sample of each")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, and tell what was run")
     parser.add_argument("--survivors", action="store_true", help="only those again that survived")
     return parser.parse_args()

@@ -17,8 +17,9 @@ mutants; the rooms, their modules and their tests are in `bench/mutation/rooms.t
 """
 _REPEAT = """
 `make mutation` runs every mutant of every room, which takes hours, and goes on after a stop. `make mutation MUTANTS=80`
-runs a random sample of each room, always the same one for the same `SEED`; `ROOMS="filters quota"` only some rooms;
-`MINUTES=50` stops after so long. A larger sample goes on from a smaller one while code and tests stay as they are.
+runs a random sample of each room, always the same one for the same `SEED`, and with `SEED="1 2"` one for each seed;
+`ROOMS="filters quota"` only some rooms; `MINUTES=50` stops after so long. A larger sample goes on from a smaller one
+while code and tests stay as they are.
 Not made are mutants of annotations, which nothing evaluates, and those of operators that `rooms.toml` leaves out.
 "Timed out" counts as noticed: the tests did not end any more.
 """
@@ -41,7 +42,10 @@ def _ran(result: Mapping[str, Any]) -> str:
     machine = result["machine"]
     chosen = "All mutants were run"
     if sample := result["sample"]:
-        chosen = f"Of each room a random sample of at most {sample} mutants was run (seed {result['seed']})"
+        several = len(result["seeds"]) > 1
+        chosen = (
+            f"Of each room a random sample of at most {sample} mutants was run{' for each seed' if several else ''}"
+        )
     return (
         f"Run on {machine['time'][:10]} at commit `{machine['commit']}` with {result['tool']}, "
         f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}. {chosen}."
@@ -49,15 +53,23 @@ def _ran(result: Mapping[str, Any]) -> str:
 
 
 def _rooms(result: Mapping[str, Any]) -> Iterator[str]:
-    yield "| room | modules | made | run | killed | timed out | survived | noticed |"
-    yield "|---|---|---:|---:|---:|---:|---:|---:|"
+    seeds = result["seeds"] if result["sample"] else []
+    yield "| room | modules | made | run | killed | timed out | survived | noticed |" + "".join(
+        f" seed {n} |" for n in seeds
+    )
+    yield "|---|---|---:|---:|---:|---:|---:|---:|" + "---:|" * len(seeds)
     for room in result["rooms"]:
         named = ", ".join(f"`{m}`" for m in room["modules"])
-        noticed = (room["killed"] + room["timed_out"]) / max(1, room["run"])
-        yield (
+        noticed = _share(room["killed"] + room["timed_out"], room["run"])
+        row = (
             f"| {room['room']} | {named} | {room['made']:,} | {room['run']:,} | {room['killed']:,} | "
-            f"{room['timed_out']:,} | {room['survived']:,} | {noticed:.1%} |"
+            f"{room['timed_out']:,} | {room['survived']:,} | {noticed} |"
         )
+        yield row + "".join(f" {_share(s['noticed'], s['run'])} |" for s in room["samples"] if seeds)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / max(1, whole):.1%}"
 
 
 def _survivors(result: Mapping[str, Any], reasons: Reasons) -> Iterator[str]:

@@ -27,11 +27,11 @@ _TIMED_OUT = "timed out"
 
 @dataclass(frozen=True)
 class Choice:
-    """Which mutants are run. left_out: operators that are not used. sample: how many of a room; 0: all."""
+    """Which mutants are run. left_out: operators that are not used. sample: how many of a room and a seed; 0: all."""
 
     left_out: re.Pattern[str]
     sample: int
-    seed: int
+    seeds: tuple[int, ...]
 
 
 class Mutant(NamedTuple):
@@ -54,6 +54,11 @@ class Counts(NamedTuple):
     survived: int
     timed_out: int
 
+    @property
+    def noticed(self) -> int:
+        """Killed or timed out."""
+        return self.killed + self.timed_out
+
 
 class Session:
     """Of one room."""
@@ -69,8 +74,10 @@ class Session:
             WorkDB(path, WorkDB.Mode.create).add_work_items(_made(room, choice.left_out))
             note.write_text(basis)
         self._database = WorkDB(path, WorkDB.Mode.open)
-        made = sorted(self._database.work_items, key=lambda item: _rank(item, choice.seed))
-        self._made, self._chosen = len(made), {item.job_id: item for item in made[: choice.sample or None]}
+        made = self._database.work_items
+        self._made = len(made)
+        self._samples = {seed: _sample(made, choice.sample, seed) for seed in choice.seeds}
+        self._chosen = {job_id: item for sample in self._samples.values() for job_id, item in sample.items()}
 
     def pending(self) -> list[WorkItem]:
         """What is still to be run of those that were chosen, in random order."""
@@ -88,9 +95,10 @@ class Session:
         why = _TIMED_OUT if outcome is Outcome.TIMED_OUT else None
         self._database.set_result(item.job_id, WorkResult(WorkerOutcome.NORMAL, output=why, test_outcome=noticed))
 
-    def counts(self) -> Counts:
-        """How far the room is."""
-        run = [result for job_id, result in self._database.results if job_id in self._chosen]
+    def counts(self, seed: int | None = None) -> Counts:
+        """How far the room is, or one of its samples."""
+        chosen = self._chosen if seed is None else self._samples[seed]
+        run = [result for job_id, result in self._database.results if job_id in chosen]
         survived = sum(r.test_outcome is TestOutcome.SURVIVED for r in run)
         timed_out = sum(r.output == _TIMED_OUT for r in run)
         return Counts(self._made, len(run), len(run) - survived - timed_out, survived, timed_out)
@@ -112,6 +120,12 @@ def _made(room: Room, left_out: re.Pattern[str]) -> list[WorkItem]:
         item for item in items for spec in item.mutations
         if not left_out.search(spec.operator_name) and not _within(spec, annotations[str(spec.module_path)])
     ]  # fmt: skip
+
+
+def _sample(made: Sequence[WorkItem], size: int, seed: int) -> dict[str, WorkItem]:
+    """The first so many in the order of a seed, by job id."""
+    ordered = sorted(made, key=lambda item: _rank(item, seed))
+    return {item.job_id: item for item in ordered[: size or None]}
 
 
 def _rank(item: WorkItem, seed: int) -> str:

@@ -112,3 +112,14 @@ def test_numbers_are_sorted_once_they_are_many_and_a_quarter_more_came() -> None
         for sign, compare in COMPARE.items():
             assert held.matching(sign, number) == BitMap(s for s, v in enumerate(values) if compare(v, number))
     assert sorted(held.entries()[0].tolist()) == list(range(4097))
+
+
+def test_more_numbers_than_a_quarter_of_the_sorted_ones_are_sorted_too() -> None:
+    sorted_ones = 20_000
+    held = Numbers(np.arange(sorted_ones, dtype=np.uint32), np.zeros(sorted_ones))
+    held.extend(range(sorted_ones, sorted_ones + 4999), [1.0] * 4999)
+    held.extend([30_000], [1.0])
+    assert (len(held._parts[0].slots), held._parts[1].length) == (sorted_ones, 5000)
+    held.extend([30_001], [1.0])
+    assert (len(held._parts[0].slots), held._parts[1].length) == (sorted_ones + 5000, 1)
+    assert len(held.matching("=", 1.0)) == 5001

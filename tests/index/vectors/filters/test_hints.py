@@ -22,6 +22,11 @@ def shop(collection: Collection) -> Collection:
         ('colour = "red"', ("colour",), ("no record has `colour`; did you mean `color`?",)),
         ("colour:* OR NOT (colour = a)", ("colour",), ("no record has `colour`; did you mean `color`?",)),
         ("weight > 5", ("weight",), ("no record has `weight`",)),
+        (
+            "weight > 5 AND (colour = a OR NOT height < 2) AND weight < 9",
+            ("weight", "colour", "height"),
+            ("no record has `weight`", "no record has `colour`; did you mean `color`?", "no record has `height`"),
+        ),
         ("products = p1", ("products",), ("no record has `products`; did you mean `product_id`?",)),
         ('tags = "new"', (), ('`tags` holds lists, which `=` does not look into; write `tags:"new"`',)),
         ('tags != "new"', (), ('`tags` holds lists, which `!=` does not look into; write `NOT tags:"new"`',)),
