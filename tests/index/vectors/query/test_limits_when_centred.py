@@ -60,6 +60,7 @@ def test_rows_far_from_the_mean_are_found_by_distance_although_hundreds_are_like
         asked = SearchQuery(query, 20, by_distance=True, composed=True, scale=scale)
         assert ids(collection, asked) == nearest
         assert ids(collection, asked._replace(k=3, offset=4)) == nearest[4:7]
+        assert ids(collection, asked._replace(k=1)) == nearest[:1]
 
 
 def test_records_at_the_same_told_distance_are_in_the_order_of_their_last_write_on_every_page(
