@@ -175,7 +175,8 @@ async def test_ports_and_plain_http_are_the_operators_for_networks_of_its_own_al
 ) -> None:
     names = Names({
         "shop.example": [[PUBLIC]], "inside.example": [["10.9.0.1", "10.9.0.2"]],
-        "both.example": [["10.9.0.1", PUBLIC]], "empty.example": [[]], "odd.example": [["no address"]], "scoped.example": [["2606:2800:21f::1%eth0"]],
+        "both.example": [["10.9.0.1", PUBLIC]], "empty.example": [[]],
+        "odd.example": [["no address"]], "scoped.example": [["2606:2800:21f::1%eth0"]],
     })  # fmt: skip
     made, client = fetcher(Said(), names=names, http=http, exempt=(ipaddress.ip_network("10.9.0.0/16"),))
     if reason is None:
