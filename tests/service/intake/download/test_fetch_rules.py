@@ -13,11 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from service.intake.download.hosts import HostLimits
 
 from service.errors import Reason, ServiceError
 from service.intake.download import fetch as fetching
 from service.intake.download.fetch import Fetched, Fetcher, FetchLimits, FetchRequest, Validators
+from service.intake.download.host_limits import HostLimits
 from tests.service.intake.download.test_fetch import PUBLIC, Names
 
 URL = "https://shop.example/1.jpg"
