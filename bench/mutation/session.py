@@ -8,8 +8,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,15 +64,18 @@ class Session:
     """Of one room."""
 
     def __init__(self, folder: Path, room: Room, choice: Choice) -> None:
-        """Opens the session; makes it anew where code or tests are not what they were."""
+        """Opens the session; makes it anew where code or tests are not what they were. A mutant that was killed stays
+        so where its module and the tests of it are as they were and further files of tests came."""
         folder.mkdir(parents=True, exist_ok=True)
         path, note = folder / f"{room.name}.sqlite", folder / f"{room.name}.json"
-        basis = _basis(room, choice.left_out)
-        if not note.exists() or note.read_text() != basis:
+        basis = _Basis.of(room, choice.left_out)
+        before = _Basis.read(note)
+        if basis != before:
+            killed = _killed(path, before, basis)
             note.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-            WorkDB(path, WorkDB.Mode.create).add_work_items(_made(room, choice.left_out))
-            note.write_text(basis)
+            _fill(WorkDB(path, WorkDB.Mode.create), _made(room, choice.left_out), killed)
+            note.write_text(json.dumps(asdict(basis)))
         self._database = WorkDB(path, WorkDB.Mode.open)
         made = self._database.work_items
         self._made = len(made)
@@ -130,9 +133,12 @@ def _sample(made: Sequence[WorkItem], size: int, seed: int) -> dict[str, WorkIte
 
 def _rank(item: WorkItem, seed: int) -> str:
     """A place in an order that is random, and the same for the same seed."""
+    return hashlib.sha256(f"{seed}:{_name(item)}".encode()).hexdigest()
+
+
+def _name(item: WorkItem) -> str:
     (spec,) = item.mutations
-    name = f"{seed}:{spec.module_path}:{spec.operator_name}:{spec.operator_args}:{spec.occurrence}"
-    return hashlib.sha256(name.encode()).hexdigest()
+    return f"{spec.module_path}:{spec.operator_name}:{spec.operator_args}:{spec.occurrence}"
 
 
 def mutant_of(item: WorkItem) -> Mutant:
@@ -165,16 +171,60 @@ def _place(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:
     return str(spec.module_path), spec.start_pos, spec.operator_name, spec.occurrence
 
 
-def _basis(room: Room, left_out: re.Pattern[str]) -> str:
-    """What a session was made from."""
-    files = {
-        *room.modules,
-        *(test.partition("::")[0] for part in room.parts for test in part.tests),
-        "tests/conftest.py",
-    }
-    files |= {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "support").glob("*.py")}
-    digests = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in sorted(files)}
-    return json.dumps([left_out.pattern, list(room.modules), digests])
+@dataclass(frozen=True)
+class _Basis:
+    """What a session was made from. files: their digests; tests: of each module."""
+
+    left_out: str
+    files: dict[str, str]
+    tests: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, room: Room, left_out: re.Pattern[str]) -> _Basis:
+        """As the project is now."""
+        tests = {module: list(room.tests_of(module)) for module in room.modules}
+        names = {*tests, *(test.partition("::")[0] for told in tests.values() for test in told), *_beside_tests()}
+        files = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in sorted(names)}
+        return cls(left_out.pattern, files, tests)
+
+    @classmethod
+    def read(cls, note: Path) -> _Basis | None:
+        """As it was noted; None where it was not."""
+        try:
+            return cls(**json.loads(note.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def kills_as(self, other: _Basis, module: str) -> bool:
+        """Whether tests that killed a mutant of this module by the other basis kill it by this one."""
+        if module not in self.tests or not set(other.tests[module]) <= set(self.tests[module]):
+            return False
+        needed = {module, *(test.partition("::")[0] for test in other.tests[module]), *_beside_tests()}
+        return all(name in self.files and self.files[name] == other.files.get(name) for name in needed)
+
+
+def _beside_tests() -> set[str]:
+    """What tests of every room use."""
+    return {"tests/conftest.py"} | {str(p.relative_to(ROOT)) for p in (ROOT / "tests" / "support").rglob("*.py")}
+
+
+def _killed(path: Path, before: _Basis | None, now: _Basis) -> dict[str, WorkResult]:
+    """What was killed in an earlier session and would be again, by the mutant's name."""
+    if before is None or not path.exists():
+        return {}
+    database = WorkDB(path, WorkDB.Mode.open)
+    results = {j: r for j, r in database.results if r.test_outcome is TestOutcome.KILLED}
+    return {
+        _name(item): results[item.job_id] for item in database.work_items
+        if item.job_id in results and now.kills_as(before, str(item.mutations[0].module_path))
+    }  # fmt: skip
+
+
+def _fill(database: WorkDB, made: Sequence[WorkItem], killed: Mapping[str, WorkResult]) -> None:
+    database.add_work_items(made)
+    for item in made:
+        if (result := killed.get(_name(item))) is not None:
+            database.set_result(item.job_id, result)
 
 
 def _within(spec: MutationSpec, spans: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> bool:

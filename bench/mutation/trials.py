@@ -23,6 +23,7 @@ import pytest
 
 from bench.mutation.rooms import ROOT
 
+_EXAMPLES = 25
 _MOST_BYTES = 6 << 30  # of one process: a mutant may take memory without an end
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _FIXTURES = ("--noconftest", "-p", "tests.support.fixtures")  # none that import what the tests do not need
@@ -121,12 +122,13 @@ def _outcome(status: int | None) -> Outcome:
 
 
 class _WithoutShrinking:
-    """A plugin of pytest: the first counterexample will do, looking for the smallest takes seconds."""
+    """A plugin of pytest: the first counterexample will do, looking for the smallest takes seconds; and where a test
+    does not say how many examples it needs, a few."""
 
     def pytest_configure(self) -> None:
         from hypothesis import Phase, settings  # not before pytest has seen to its assertions
 
-        settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate))
+        settings.register_profile("mutation", max_examples=_EXAMPLES, phases=(Phase.explicit, Phase.generate))
         settings.load_profile("mutation")
 
 
