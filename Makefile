@@ -48,6 +48,13 @@ demo: $(STAMP) ## The same, and stop at the end
 test: $(STAMP) ## Run the tests (under ten minutes on two cores)
 	@$(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup
 
+.PHONY: coverage
+coverage: $(STAMP) ## Run the tests with branch coverage and print it by package; fails below the floors (twenty minutes)
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@$(BIN)/coverage run -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup --timeout 300
+	@$(BIN)/coverage combine -q
+	@$(BIN)/python -m tests.support.coverage_report
+
 test-long: $(STAMP) ## Run the tests that take minutes
 	@$(BIN)/python -m pytest $(TESTS) -m long --timeout 1800
 
