@@ -19,6 +19,8 @@ from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
 from service.calls.door import Door, DoorLimits
 from service.calls.failures import AuthenticationFailures
+from service.calls.gate import Gate
+from service.calls.interceptor import Admitting, Guard
 from service.config import Settings, process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -46,8 +48,6 @@ from service.objects.links import Links
 from service.objects.sealed import SealedObjects
 from service.objects.store import Bucket, ObjectStore
 from service.outcomes import StateParts, States
-from service.rpc.gate import Gate
-from service.rpc.guard import Admitting, Guard
 from service.rpc.server import RpcServer, Served
 from service.rpc.transport.certificates import TlsFiles
 from service.rpc.transport.options import Transport

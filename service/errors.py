@@ -1,7 +1,7 @@
 """Every way in which a call can fail, in one table.
 
 A ServiceError has a Reason; the Reason fixes the gRPC code. docs/errors.md lists them all (a test compares), and
-service/rpc/conversion/status.py is the one place that turns them into google.rpc.Status.
+service/calls/error_details.py is the one place that turns them into google.rpc.Status.
 """
 
 from __future__ import annotations

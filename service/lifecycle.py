@@ -20,6 +20,7 @@ from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
 from service.calls.door import Door
+from service.calls.gate import Gate
 from service.config import Settings, open_files_limit, split_address
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -27,7 +28,6 @@ from service.encoder.manifest import Manifest
 from service.engine.engine import Engine
 from service.erasure.finishing import Finishing
 from service.metrics import Metrics
-from service.rpc.gate import Gate
 from service.rpc.server import RpcServer
 from service.runtime.background import end_task
 from service.runtime.process import open_files

@@ -1,1 +1,1 @@
-"""gRPC: the server, its transport, conversion of messages, and the mapping of errors to statuses."""
+"""gRPC: the server, its transport limits, TLS, health, and the adapter of its calls to `service.calls`."""

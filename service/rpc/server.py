@@ -36,25 +36,25 @@ from afterimage.v1 import (
     worker_service_pb2_grpc,
 )
 from service.audit.logs import AuditLogs
+from service.calls.answers import LargeAnswers
+from service.calls.interceptor import Guard
 from service.engine.download_links import HandingOut
 from service.engine.engine import Engine
 from service.erasure.erasing import Erasing
 from service.errors import SettingError
-from service.rpc.answers import LargeAnswers
-from service.rpc.guard import Guard
-from service.rpc.servicers.access_requests import AccessServicer
-from service.rpc.servicers.admin import AdminServicer
-from service.rpc.servicers.audit import AuditServicer
-from service.rpc.servicers.collections import CollectionServicer
-from service.rpc.servicers.erasure import ErasureServicer
-from service.rpc.servicers.health import HealthServicer
-from service.rpc.servicers.pictures import PictureServicer
-from service.rpc.servicers.records import RecordServicer
-from service.rpc.servicers.search import SearchServicer
-from service.rpc.servicers.server_info import ServerInfoServicer
-from service.rpc.servicers.sync import SyncServicer
-from service.rpc.servicers.training import TrainingServicer
-from service.rpc.servicers.workers import WorkerServicer
+from service.handlers.access_requests import AccessServicer
+from service.handlers.admin import AdminServicer
+from service.handlers.audit import AuditServicer
+from service.handlers.collections import CollectionServicer
+from service.handlers.erasure import ErasureServicer
+from service.handlers.pictures import PictureServicer
+from service.handlers.records import RecordServicer
+from service.handlers.search import SearchServicer
+from service.handlers.server_info import ServerInfoServicer
+from service.handlers.sync import SyncServicer
+from service.handlers.training import TrainingServicer
+from service.handlers.workers import WorkerServicer
+from service.rpc.health import HealthServicer
 from service.rpc.transport.certificates import Certificates
 from service.rpc.transport.ending import remember_waiting_tasks
 from service.rpc.transport.options import Transport, channel_options

@@ -17,8 +17,8 @@ from service.engine.faults import as_service_error
 from service.engine.picture_encoding import Look, Looking, Viewer
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError, SettingError, release_frames
+from service.handlers.workers import failed_of, seen_of
 from service.intake.download.fetch import Validators
-from service.rpc.servicers.workers import failed_of, seen_of
 from service.runtime.background import end_task
 from service.runtime.call_facts import about
 from service.sync.runs.remote_workers import Taken

@@ -85,7 +85,7 @@ def test_an_attribute_of_another_type_is_refused_by_name(nowhere: Client, value:
 )  # fmt: skip
 def test_what_an_attribute_may_be_arrives_as_it_is(value: Any) -> None:
     from afterimage.client.convert import record_input
-    from service.rpc.conversion.values import to_attributes
+    from service.handlers.conversion.values import to_attributes
 
     arrived = to_attributes(record_input(NewRecord("a", image=b"x", attributes={"x": value})).attributes)["x"]
     assert arrived == (tuple(value) if isinstance(value, list) else value)

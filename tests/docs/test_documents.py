@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import typer
 
+from service.calls.methods import SCOPES
 from service.cli.main import application
 from service.config import Settings
 from service.coordination import keys
 from service.encoder.manifest import Manifest
 from service.errors import Reason
 from service.metrics import Metrics
-from service.rpc.access import SCOPES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

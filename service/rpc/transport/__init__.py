@@ -1,1 +1,1 @@
-"""Between gRPC and the calls: how messages are read, answers sent, connections kept, and streams ended."""
+"""Between gRPC and the calls: connections, certificates, calls without a key, and calls whose peer does not read."""

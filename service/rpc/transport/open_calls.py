@@ -15,11 +15,11 @@ from typing import Any
 
 import grpc
 
+from service.calls.messages import EOF
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
-from service.rpc.conversion.status import set_status
+from service.rpc.status import set_status
 from service.rpc.transport.ending import CallTasks
-from service.rpc.transport.messages import EOF
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler = Any  # grpc.RpcMethodHandler, which is generic only in its stubs

@@ -11,9 +11,9 @@ from afterimage.client import Client, NewRecord, NewSource, PermissionDenied, au
 from index import DataDirectory
 from service.app import open_registry
 from service.audit.logs import AuditLogs
+from service.calls.audit_rules import AUDITED
+from service.calls.methods import SCOPES
 from service.config import load_settings
-from service.rpc.access import SCOPES
-from service.rpc.audited import AUDITED
 from service.tenancy.apikeys import Scope
 from tests.support.data.feeds import jsonl
 from tests.support.data.pictures import png

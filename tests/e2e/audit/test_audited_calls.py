@@ -16,7 +16,7 @@ import pytest
 
 from afterimage.client import AuditAct, audit_acts
 from afterimage.v1 import audit_service_pb2
-from service.rpc.audited import AUDITED
+from service.calls.audit_rules import AUDITED
 from tests.support.audited_calls import CASES, World, call, world
 from tests.support.reliability import FaultResult, told
 from tests.support.servers.server import Server, start_server

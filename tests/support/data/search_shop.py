@@ -19,16 +19,16 @@ from afterimage.v1 import types_pb2 as types_pb
 from index import Collection, PicturePolicy, RecordPatch, RecordWrite
 from index.vectors.ann.centering import Frame
 from service.app import engine_of, open_registry
+from service.calls import interceptor
+from service.calls.answers import LargeAnswers
 from service.calls.door import Door, DoorLimits
 from service.config import Settings
 from service.coordination.client import Coordinator
 from service.encoder.manifest import Manifest
 from service.engine.engine import Engine, NewCollection
+from service.handlers.conversion.values import from_vector
+from service.handlers.search import SearchServicer
 from service.metrics import Metrics
-from service.rpc import guard
-from service.rpc.answers import LargeAnswers
-from service.rpc.conversion.values import from_vector
-from service.rpc.servicers.search import SearchServicer
 from service.tenancy.allowances import Allowances
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
@@ -171,7 +171,7 @@ class SearchShop:
 
     def _run(self, coroutine: Any) -> Any:
         async def as_the_shop() -> Any:
-            guard._principal.set(self.principal)
+            interceptor._principal.set(self.principal)
             lease = self._door.enter((self.principal.tenant_uid, "key", "peer"), stream=False)
             try:
                 return await coroutine

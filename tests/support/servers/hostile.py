@@ -10,7 +10,7 @@ import grpc
 import psutil
 from google.rpc import error_details_pb2, status_pb2
 
-from service.rpc.conversion.status import DETAILS_KEY
+from service.rpc.status import DETAILS_KEY
 
 WATCH, CHECK = "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/Check"
 IMPORT = "/afterimage.v1.RecordService/ImportRecords"

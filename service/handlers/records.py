@@ -13,13 +13,13 @@ from afterimage.v1 import record_service_pb2_grpc as pb_grpc
 from index import FilterHints, Outcome, WriteResult
 from service.audit.chain import Details
 from service.audit.tally import current_tallies
+from service.calls.answers import LargeAnswers, add_each
+from service.calls.interceptor import principal
+from service.calls.unknown_fields import reject_unknown_fields
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.ingest import Ingest
-from service.metrics import Metrics
-from service.rpc.answers import LargeAnswers, add_each
-from service.rpc.conversion.unknown_fields import reject_unknown_fields
-from service.rpc.conversion.values import (
+from service.handlers.conversion.values import (
     check_count,
     from_inserted,
     from_record,
@@ -32,7 +32,7 @@ from service.rpc.conversion.values import (
     to_record_input,
     to_token,
 )
-from service.rpc.guard import principal
+from service.metrics import Metrics
 from service.tenancy.apikeys import Scope
 
 Context = grpc.aio.ServicerContext[Any, Any]

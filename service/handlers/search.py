@@ -13,17 +13,17 @@ import numpy as np
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2_grpc as pb_grpc
 from index import Attributes, DuplicateGroup, Facet, Hit, Path
+from service.calls.answers import LargeAnswers, add_each
+from service.calls.error_details import to_record_error
+from service.calls.interceptor import principal
+from service.calls.unknown_fields import reject_unknown_fields
 from service.encoder.manifest import Manifest, ScoreSpec
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import Encoded, PictureSource
 from service.engine.query import Query, QueryTerm, SearchInput, SearchOutput
 from service.errors import ServiceError, release_frames
-from service.metrics import Metrics
-from service.rpc.answers import LargeAnswers, add_each
-from service.rpc.conversion.status import to_record_error
-from service.rpc.conversion.unknown_fields import reject_unknown_fields
-from service.rpc.conversion.values import (
+from service.handlers.conversion.values import (
     check_count,
     from_attributes,
     from_notes,
@@ -37,7 +37,7 @@ from service.rpc.conversion.values import (
     to_vector,
     within,
 )
-from service.rpc.guard import principal
+from service.metrics import Metrics
 from service.runtime.concurrency import few_at_a_time
 from service.tenancy.apikeys import Scope
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from service.rpc import streams
-from service.rpc.streams import limited
+from service.calls import streams
+from service.calls.streams import limited
 
 
 class Source:

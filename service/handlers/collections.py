@@ -9,10 +9,10 @@ import grpc
 from afterimage.v1 import collection_service_pb2 as pb
 from afterimage.v1 import collection_service_pb2_grpc as pb_grpc
 from index import Collection, CollectionSpec, CollectionStats
+from service.calls.interceptor import principal
 from service.engine.engine import Engine, NewCollection
 from service.engine.faults import translated_errors
-from service.rpc.conversion.values import from_policy, page_size, timestamp, to_policy
-from service.rpc.guard import principal
+from service.handlers.conversion.values import from_policy, page_size, timestamp, to_policy
 
 _LEARNING = {pb.LEARNING_UNSPECIFIED: None, pb.LEARNING_AUTO: True, pb.LEARNING_OFF: False}
 Context = grpc.aio.ServicerContext[Any, Any]

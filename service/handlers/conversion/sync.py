@@ -11,8 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from afterimage.v1 import sync_service_pb2 as pb
 from index import Failure, attributes_to_json
+from service.handlers.conversion.values import invalid, timestamp
 from service.intake.notes import Note
-from service.rpc.conversion.values import invalid, timestamp
 from service.sync.feeds.model import AttributeField, FeedFormat, FeedOptions, FieldMapping, FieldType, Item
 from service.sync.feeds.preview import Preview
 from service.sync.model import Guards, Mode, PictureCheck, Plan, Run, Schedule, Source, SourceConfig, Webhook

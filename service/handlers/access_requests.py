@@ -9,9 +9,9 @@ import grpc
 
 from afterimage.v1 import access_service_pb2 as pb
 from afterimage.v1 import access_service_pb2_grpc as pb_grpc
+from service.calls.interceptor import principal
 from service.engine.faults import translated_errors
 from service.engine.workers import Workers
-from service.rpc.guard import principal
 from service.tenancy.access import AccessRequest, AccessRequests
 
 Context = grpc.aio.ServicerContext[Any, Any]

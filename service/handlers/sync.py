@@ -9,7 +9,8 @@ import grpc
 
 from afterimage.v1 import sync_service_pb2 as pb
 from afterimage.v1 import sync_service_pb2_grpc as pb_grpc
-from service.rpc.conversion.sync import (
+from service.calls.interceptor import principal
+from service.handlers.conversion.sync import (
     from_token,
     to_config,
     to_failure,
@@ -19,8 +20,7 @@ from service.rpc.conversion.sync import (
     to_source,
     to_token,
 )
-from service.rpc.conversion.values import invalid, within
-from service.rpc.guard import principal
+from service.handlers.conversion.values import invalid, within
 from service.sync.synchronisation import Synchronisation, WantedRun
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -1,10 +1,12 @@
-"""The one place where a ServiceError becomes a gRPC status or a record's error."""
+"""The one place where a ServiceError becomes a google.rpc.Status (AIP-193) or the error of one record.
+
+Every transport sends the same details: gRPC in its trailing metadata, others in the body of the answer.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
@@ -14,15 +16,8 @@ from service.errors import Code, Reason, ServiceError
 from service.runtime.call_facts import place_in_log
 
 DOMAIN = "afterimage"
-DETAILS_KEY = "grpc-status-details-bin"
 REQUEST_ID_KEY = "x-request-id"
 _QUOTA_SUBJECTS = {Reason.OVERLOADED: "server", Reason.QUOTA_EXCEEDED: "tenant", Reason.RATE_EXCEEDED: "tenant"}
-_GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
-
-
-def grpc_code(code: Code) -> grpc.StatusCode:
-    """grpc's own name for a code."""
-    return _GRPC_CODES[int(code)]
 
 
 def to_status(error: ServiceError, request_id: str) -> status_pb2.Status:
@@ -46,21 +41,6 @@ def to_status(error: ServiceError, request_id: str) -> status_pb2.Status:
         packed.Pack(detail)
         status.details.append(packed)
     return status
-
-
-def set_status(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError, request_id: str) -> None:
-    """Makes the call end with the error once its handler returns.
-
-    Not `context.abort`: the exception that it raises stays in a cycle with the frames of the call, and so keeps the
-    request, and a picture in it, until the garbage collector comes by.
-    """
-    trailing = (
-        (DETAILS_KEY, to_status(error, request_id).SerializeToString()),
-        (REQUEST_ID_KEY, request_id),
-    )
-    context.set_trailing_metadata(trailing)
-    context.set_code(grpc_code(error.reason.code))
-    context.set_details(error.message)
 
 
 def to_record_error(error: ServiceError) -> types_pb2.RecordError:

@@ -20,19 +20,20 @@ from service.audit.chain import Details
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Intent, Recorder
 from service.audit.tally import Tallies, set_tallies
+from service.calls.audit_rules import AUDITED, read_details
 from service.calls.door import COPIES, Door, Lease
+from service.calls.error_details import REQUEST_ID_KEY
 from service.calls.failures import AuthenticationFailures
+from service.calls.gate import Gate
+from service.calls.messages import Messages
+from service.calls.methods import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
+from service.calls.streams import limited
+from service.calls.unknown_fields import reject_unknown_fields
 from service.engine.faults import answer_too_large, as_service_error, translated_errors
 from service.errors import Code, Reason, ServiceError, release_frames
-from service.rpc.access import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
-from service.rpc.audited import AUDITED, read_details
-from service.rpc.conversion.status import REQUEST_ID_KEY, set_status
-from service.rpc.conversion.unknown_fields import reject_unknown_fields
-from service.rpc.gate import Gate
-from service.rpc.streams import limited
+from service.rpc.status import set_status
 from service.rpc.transport.certificates import Certificates
 from service.rpc.transport.ending import CallTasks, when_done
-from service.rpc.transport.messages import Messages
 from service.rpc.transport.open_calls import OpenCalls
 from service.runtime import call_facts
 from service.runtime.deadline import set_deadline

@@ -13,9 +13,9 @@ from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
 from service.coordination.run_board import RunRef
 from service.engine.picture_encoding import Seen
 from service.errors import Reason, ServiceError
+from service.handlers.conversion.values import from_vector, invalid, to_vector
 from service.intake.download.fetch import Validators
 from service.intake.notes import Note
-from service.rpc.conversion.values import from_vector, invalid, to_vector
 from service.runtime.background import end_task
 from service.sync.runs.remote_workers import Asked, Introduction, Taken, WorkElsewhere, WorkerElsewhere
 

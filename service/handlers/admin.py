@@ -10,10 +10,10 @@ import grpc
 from afterimage.v1 import admin_service_pb2 as pb
 from afterimage.v1 import admin_service_pb2_grpc as pb_grpc
 from index import KeptSnapshot
+from service.calls.interceptor import principal
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
-from service.rpc.conversion.values import timestamp
-from service.rpc.guard import principal
+from service.handlers.conversion.values import timestamp
 from service.sync.synchronisation import Synchronisation
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -9,10 +9,10 @@ import grpc
 from afterimage.v1 import server_info_service_pb2 as pb
 from afterimage.v1 import server_info_service_pb2_grpc as pb_grpc
 from index import MAX_ATTRIBUTES, MAX_FILTER_BYTES, MAX_ID_BYTES
+from service.calls.interceptor import principal
 from service.engine.engine import Engine
-from service.rpc.guard import principal
-from service.rpc.servicers.records import MAX_BATCH_RECORDS
-from service.rpc.servicers.search import MAX_BATCH_SEARCHES, MAX_K, MAX_OFFSET, MAX_TERMS
+from service.handlers.records import MAX_BATCH_RECORDS
+from service.handlers.search import MAX_BATCH_SEARCHES, MAX_K, MAX_OFFSET, MAX_TERMS
 
 
 class ServerInfoServicer(pb_grpc.ServerInfoServiceServicer):

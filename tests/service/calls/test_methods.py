@@ -6,7 +6,7 @@ import pytest
 
 from afterimage import v1
 from afterimage.client import Client, NewSource, NotFound, PermissionDenied, Term, Unauthenticated
-from service.rpc.access import SCOPES, WORKER_CALLS
+from service.calls.methods import SCOPES, WORKER_CALLS
 from service.rpc.server import SERVICE_NAMES
 from service.tenancy.apikeys import Scope
 from tests.support.data.pictures import png

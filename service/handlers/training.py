@@ -13,16 +13,16 @@ from afterimage.v1 import training_service_pb2 as pb
 from afterimage.v1 import training_service_pb2_grpc as pb_grpc
 from service.audit.chain import Details
 from service.audit.tally import current_tallies
+from service.calls.error_details import to_record_error
+from service.calls.interceptor import principal
+from service.calls.unknown_fields import reject_unknown_fields
 from service.encoder.manifest import OWN_PREFIX, Manifest
 from service.engine.download_links import HandingOut
 from service.engine.faults import translated_errors
 from service.engine.pictures import PictureSource
 from service.erasure.erasing import Erasing
-from service.rpc.conversion.status import to_record_error
-from service.rpc.conversion.unknown_fields import reject_unknown_fields
-from service.rpc.conversion.values import check_count, invalid, page_size, timestamp
-from service.rpc.guard import principal
-from service.rpc.servicers.erasure import from_receipt
+from service.handlers.conversion.values import check_count, invalid, page_size, timestamp
+from service.handlers.erasure import from_receipt
 from service.training.model import OwnModel, Training, TrainingSet, Wanted
 from service.training.own_training import OwnTraining
 from service.training.sets import ExampleResult, NewExample

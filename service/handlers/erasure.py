@@ -8,10 +8,10 @@ import grpc
 
 from afterimage.v1 import erasure_service_pb2 as pb
 from afterimage.v1 import erasure_service_pb2_grpc as pb_grpc
+from service.calls.interceptor import principal
 from service.erasure.erasing import Erasing
 from service.erasure.receipts import Receipt
-from service.rpc.conversion.values import check_count
-from service.rpc.guard import principal
+from service.handlers.conversion.values import check_count
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _MOST_IDS = 1000

@@ -8,12 +8,12 @@ import grpc
 
 from afterimage.v1 import picture_service_pb2 as pb
 from afterimage.v1 import picture_service_pb2_grpc as pb_grpc
+from service.calls.interceptor import principal
 from service.engine.download_links import HandingOut
 from service.engine.engine import Engine
 from service.erasure.erasing import Erasing
-from service.rpc.conversion.values import from_policy, timestamp, to_policy
-from service.rpc.guard import principal
-from service.rpc.servicers.erasure import from_receipt
+from service.handlers.conversion.values import from_policy, timestamp, to_policy
+from service.handlers.erasure import from_receipt
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _MINUTES = 10

@@ -24,12 +24,12 @@ from index import (
     Vector,
     WriteResult,
 )
+from service.calls.error_details import to_record_error
 from service.engine.faults import as_service_error
 from service.engine.ingest import Inserted, RecordInput, missing_source
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
 from service.intake.notes import Note
-from service.rpc.conversion.status import to_record_error
 from service.runtime.call_facts import about
 
 _POLICY = "PICTURE_POLICY_"

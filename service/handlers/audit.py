@@ -11,10 +11,10 @@ from afterimage.v1 import audit_service_pb2 as pb
 from afterimage.v1 import audit_service_pb2_grpc as pb_grpc
 from service.audit.chain import Entry, Head
 from service.audit.logs import AuditLogs
+from service.calls.interceptor import principal
 from service.engine.faults import translated_errors
 from service.engine.workers import Workers
-from service.rpc.conversion.values import page_size, within
-from service.rpc.guard import principal
+from service.handlers.conversion.values import page_size, within
 from service.tenancy.read_audit import ReadAudit
 
 Context = grpc.aio.ServicerContext[Any, Any]

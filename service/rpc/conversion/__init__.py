@@ -1,1 +1,0 @@
-"""Between protobuf messages and the values of the service, both ways; errors to statuses."""

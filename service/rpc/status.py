@@ -1,0 +1,33 @@
+"""The one place where a ServiceError becomes the status of a gRPC call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from service.calls.error_details import REQUEST_ID_KEY, to_status
+from service.errors import Code, ServiceError
+
+DETAILS_KEY = "grpc-status-details-bin"
+_GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def grpc_code(code: Code) -> grpc.StatusCode:
+    """grpc's own name for a code."""
+    return _GRPC_CODES[int(code)]
+
+
+def set_status(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError, request_id: str) -> None:
+    """Makes the call end with the error once its handler returns.
+
+    Not `context.abort`: the exception that it raises stays in a cycle with the frames of the call, and so keeps the
+    request, and a picture in it, until the garbage collector comes by.
+    """
+    trailing = (
+        (DETAILS_KEY, to_status(error, request_id).SerializeToString()),
+        (REQUEST_ID_KEY, request_id),
+    )
+    context.set_trailing_metadata(trailing)
+    context.set_code(grpc_code(error.reason.code))
+    context.set_details(error.message)
