@@ -25,15 +25,15 @@ FOLDER = Path(__file__).parent
 RELIABILITY_RESULT = FOLDER.parent / "bench" / "results" / "reliability.json"
 HEAD = """# The `afterimage` command
 
-Made by `make docs` from the commands' own help. Every command takes `--help`; those that print a result take `--json`.
-With `--json` a failure prints `{"error": {"reason", "message"}}` on standard output as well.
+`make docs` generates this page from the commands' help. Every command has `--help`; commands that print a result have
+`--json`. With `--json` an error also prints `{"error": {"reason", "message"}}` on standard output.
 
 | exit code | meaning |
 |---|---|
-| 0 | done |
-| 1 | failed, or a setting cannot be used; one line on standard error says why |
+| 0 | success |
+| 1 | error, or an invalid setting; one line on standard error gives the reason |
 | 2 | wrong usage |
-| 3 | done, but some records failed; they are listed |
+| 3 | success, but some records failed; they are listed |
 | 4 | a sync waits for approval |
 """
 
