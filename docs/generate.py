@@ -42,7 +42,7 @@ RELIABILITY_HEAD = """# Reliability
 
 Made by `make docs` from the last result of `make reliability`, which tries each fault below and counts what came of it.
 "Lost" counts acknowledged changes, backups and answers that were lost or wrong. The command in a row repeats that row.
-A test that has not run to its end at that commit has no row.
+Each row has the commit at which it was measured. A test that has not run to its end has no row.
 """
 
 
@@ -91,15 +91,15 @@ def render_reliability() -> str:
     result = json.loads(RELIABILITY_RESULT.read_text())
     machine = result["machine"]
     ran = (
-        f"Run on {machine['time'][:10]} at commit `{machine['commit']}`, {machine['cores']} cores, {machine['cpu']}, "
+        f"Last run on {machine['time'][:10]}, {machine['cores']} cores, {machine['cpu']}, "
         f"Python {machine['python']}, in {result['minutes']} minutes. "
         + ("All tests passed." if result["passed"] else "**Some tests failed.**")
     )
     rows = [
-        f"| {r['fault']} | {r['tried']:,} | {r['lost']:,} | {r['outcome']} | `{_repeated(r['test'])}` |"
+        f"| {r['fault']} | {r['tried']:,} | {r['lost']:,} | {r['outcome']} | {r['commit']} | `{_repeated(r['test'])}` |"
         for r in result["faults"]
     ]
-    table = ["| fault | tried | lost | what came of it | again with |", "|---|---:|---:|---|---|", *rows]
+    table = ["| fault | tried | lost | what came of it | commit | again with |", "|---|---:|---:|---|---|---|", *rows]
     return "\n".join([RELIABILITY_HEAD, ran, "", *table, ""])
 
 
