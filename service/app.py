@@ -21,6 +21,7 @@ from service.calls.door import Door, DoorLimits
 from service.calls.failures import AuthenticationFailures
 from service.calls.gate import Gate
 from service.calls.interceptor import Admitting, Guard
+from service.calls.keyless import KeylessCalls
 from service.config import Settings, process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -50,6 +51,7 @@ from service.objects.store import Bucket, ObjectStore
 from service.outcomes import StateParts, States
 from service.rpc.server import RpcServer, Served
 from service.rpc.transport.certificates import TlsFiles
+from service.rpc.transport.connections import close_connection
 from service.rpc.transport.options import Transport
 from service.runtime.ports import check_free
 from service.runtime.process import (
@@ -270,6 +272,14 @@ def _handing_out(registry: TenantRegistry, engine: Engine) -> HandingOut:
     return handing_out
 
 
+def _keyless(metrics: Metrics) -> KeylessCalls:
+    def close(peer: str) -> None:
+        if close_connection(peer):
+            metrics.connections_closed.inc()
+
+    return KeylessCalls(close)
+
+
 def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
     metrics, gate = Metrics(), Gate()
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
@@ -283,7 +293,9 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     failures, door = AuthenticationFailures(settings.max_failed_auths_per_s), Door(door_limits_of(settings), metrics)
     tallies = Tallies(audit, recorder)
-    admitting = Admitting(registry.api_keys, failures, allowances, audit, recorder, tallies, settings.region, secret)
+    admitting = Admitting(
+        registry.api_keys, failures, _keyless(metrics), allowances, audit, recorder, tallies, settings.region, secret
+    )
     guard = Guard(admitting, door, gate, deadlines_s)
     sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit)
     handing_out, training = _handing_out(registry, engine), _training(stores, engine, audit, recorder.owner)
