@@ -30,7 +30,7 @@ from service.erasure.finishing import Finishing
 from service.metrics import Metrics
 from service.rpc.server import RpcServer
 from service.runtime.background import end_task
-from service.runtime.process import open_files
+from service.runtime.process import freeze_gc, open_files
 from service.sync.sync import Sync
 from service.tenancy.registry import TenantRegistry
 from service.training.own_training import OwnTraining
@@ -98,6 +98,7 @@ class Lifecycle:
         addresses = Addresses(f"{host}:{parts.rpc.port}", http)
         await parts.coordinator.announce(secrets.token_hex(8), addresses.grpc, parts.version)
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
+        freeze_gc()  # nothing else gets on meanwhile, so before calls are accepted
         parts.gate.open = True
         parts.sync.start()
         await parts.training.start()
@@ -123,12 +124,12 @@ class Lifecycle:
         await parts.engine.sources.close()
         await parts.engine.pictures.close()
         await asyncio.to_thread(parts.engine.spaces.close)
-        parts.audit.close()
+        await asyncio.to_thread(parts.audit.close)
         await parts.http.stop()
         await parts.coordinator.close()
         if parts.redis is not None:
             await parts.redis.stop()
-        parts.engine.workers.close()
+        await asyncio.to_thread(parts.engine.workers.close)
         _LOG.info("stopped")
 
     def read_again(self) -> None:
@@ -161,8 +162,7 @@ class Lifecycle:
 
     async def _keep_up_once(self) -> None:
         parts = self._parts
-        await asyncio.to_thread(parts.audit.forget, set(parts.registry.deleted_uids()))
-        await asyncio.to_thread(parts.engine.spaces.remove_deleted)
+        await asyncio.to_thread(self._forget_deleted)
         await asyncio.to_thread(parts.engine.spaces.maintain)
         if parts.door.has_come_to_rest():
             gc.collect()  # frees, and so overwrites, what calls left in cycles, such as the key of one that failed
@@ -187,12 +187,17 @@ class Lifecycle:
         parts.metrics.tenants_stopped.set(len(stopped))
         who = "1 tenant is" if len(stopped) == 1 else f"{len(stopped)} tenants are"
         self._remarks = (f"{who} not served: see `afterimage doctor`",) if stopped else ()
-        free = shutil.disk_usage(parts.settings.data_dir).free
+        free = (await asyncio.to_thread(shutil.disk_usage, parts.settings.data_dir)).free
         self._healthy = free >= parts.settings.min_free_disk_bytes
         if parts.redis is not None and await parts.redis.ensure_running():
             _LOG.warning("the embedded Redis had ended and was started again")
         parts.metrics.redis_up.set(await parts.coordinator.healthy())
         self._show_health()
+
+    def _forget_deleted(self) -> None:
+        """Closes and removes what belongs to tenants that were deleted. For threads."""
+        self._parts.audit.forget(set(self._parts.registry.deleted_uids()))
+        self._parts.engine.spaces.remove_deleted()
 
     def _sweep(self, every: bool) -> list[Manifest]:
         """Deletes objects that are nobody's; returns models of tenants that are gone. every: also what is seldom

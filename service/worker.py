@@ -27,7 +27,7 @@ from service.errors import ServiceError, SettingError
 from service.metrics import Metrics
 from service.rpc.worker_client import Eyes, Hosts, RunServer, ServerPlace
 from service.runtime.background import end_task
-from service.runtime.process import leave_to_stay
+from service.runtime.process import freeze_gc
 from service.sync.runs.remote_workers import Taken
 from service.sync.worker import SyncWorker
 
@@ -50,7 +50,7 @@ async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str],
     worker = Worker(settings, place)
     try:
         if await _before(stop_asked, worker.start()):
-            leave_to_stay()
+            freeze_gc()
             on_ready(worker.name)
             await stop_asked.wait()
     finally:

@@ -22,7 +22,10 @@ _SCHEMES = ("sentinel", "sentinel+tls")
 
 def connect(url: str) -> redis.asyncio.Redis:
     """A client that never sends a command twice. Raises SettingError where the URL cannot be used."""
-    options: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 3.0, "decode_responses": True}
+    options: dict[str, Any] = {
+        "socket_timeout": 5.0, "socket_connect_timeout": 3.0, "decode_responses": True,
+        "driver_info": None,  # redis-py would look for its version on the disk, at each connection
+    }  # fmt: skip
     retry = Retry(NoBackoff(), 0)
     try:
         if urlsplit(url).scheme in _SCHEMES:
@@ -31,9 +34,8 @@ def connect(url: str) -> redis.asyncio.Redis:
     except ValueError:  # its text may quote a part of the URL, and with it of the password
         raise SettingError.about(
             "redis_url",
-            "must be redis://, rediss:// or unix://, or sentinels and the name of their master, such "
-            "as sentinel://one:26379,two:26379/afterimage; encode characters such as / and @ in a "
-            "password as %2F and %40",
+            "give redis://, rediss:// or unix://, or sentinels and the name of their master, such as"
+            " sentinel://one:26379,two:26379/afterimage; characters such as / and @ in a password as %2F and %40",
         ) from None
 
 
@@ -50,7 +52,7 @@ def _through_sentinels(url: str, retry: Retry, options: dict[str, Any]) -> redis
     login, _, hosts = parts.netloc.rpartition("@")
     name, _, database = parts.path.lstrip("/").partition("/")
     if not hosts or not name:
-        raise ValueError("must name sentinels and their master, such as sentinel://one:26379,two:26379/afterimage")
+        raise ValueError("give sentinels and their master, such as sentinel://one:26379,two:26379/afterimage")
     places = [_place(host) for host in hosts.split(",")]
     more: dict[str, Any] = dict(parse_qsl(parts.query))
     if parts.scheme == "sentinel+tls":

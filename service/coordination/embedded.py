@@ -81,9 +81,7 @@ class EmbeddedRedis:
 
     async def start(self) -> None:
         """Starts the process and waits until it answers, its file read. Raises SettingError where it does not."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await asyncio.to_thread(self._end_earlier)
-        self._socket.unlink(missing_ok=True)
+        await asyncio.to_thread(self._prepare)
         arguments = {
             "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "dir": str(self._folder),
             "appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction",
@@ -107,6 +105,12 @@ class EmbeddedRedis:
                     "redis_url", f"the embedded redis-server did not start; see {self._folder}/redis.log"
                 )
             await asyncio.sleep(0.01)
+
+    def _prepare(self) -> None:
+        """Makes the folder, and the socket's name free. For threads. Raises SettingError."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._end_earlier()
+        self._socket.unlink(missing_ok=True)
 
     def _end_earlier(self) -> None:
         """Waits for the process of a server that was killed, which ends after it: it would remove the new one's socket,
@@ -155,5 +159,5 @@ class EmbeddedRedis:
         except subprocess.TimeoutExpired:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
-        self._socket.unlink(missing_ok=True)
+        await asyncio.to_thread(self._socket.unlink, missing_ok=True)
         self._process = None

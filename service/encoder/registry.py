@@ -36,7 +36,7 @@ class EncoderRegistry:
         share an id, the default does not exist, or ONNX Runtime lacks the provider."""
         check_provider(hardware.provider)
         self._hardware = hardware
-        self._lock = threading.Lock()
+        self._lock, self._own_lock = threading.Lock(), threading.Lock()  # the first is held while a model is loaded
         self._loaded: dict[tuple[str, str], LoadedEncoder] = {}
         self._found: dict[str, tuple[Path, Manifest]] = {}
         self._pinned: dict[tuple[str, str], tuple[Path, Manifest]] = {}
@@ -87,12 +87,12 @@ class EncoderRegistry:
 
     def adopt(self, owner: str, own: OwnEncoder) -> None:
         """Takes over a model of a tenant's own, for that tenant alone."""
-        with self._lock:
+        with self._own_lock:
             self._own = {**self._own, owner: {**self._own.get(owner, {}), own.manifest.id: own}}
 
     def disown(self, owner: str, encoder_id: str = "") -> list[Manifest]:
         """Forgets a model of a tenant's own, or all of them; returns what is to be taken out of memory."""
-        with self._lock:
+        with self._own_lock:
             left = {i: o for i, o in self._own.get(owner, {}).items() if encoder_id not in ("", i)}
             gone = [o.manifest for i, o in self._own.get(owner, {}).items() if i not in left]
             self._own = {**self._own, owner: left}

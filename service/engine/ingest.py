@@ -14,7 +14,7 @@ from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
 from service.intake.notes import Note
 from service.runtime.call_facts import about
-from service.runtime.concurrency import few_at_a_time
+from service.runtime.concurrency import gather_bounded
 from service.tenancy.keyring import Principal
 
 
@@ -80,7 +80,7 @@ class Ingest:
     async def _prepare_all(
         self, tenant: str, collection: Collection, records: Sequence[RecordInput | ServiceError], known: Known
     ) -> list[Prepared]:
-        return await few_at_a_time((self._prepare(tenant, collection, r, known) for r in records), _AT_ONCE)
+        return await gather_bounded((self._prepare(tenant, collection, r, known) for r in records), _AT_ONCE)
 
     async def _prepare(
         self, tenant: str, collection: Collection, record: RecordInput | ServiceError, known: Known

@@ -182,4 +182,4 @@ class PictureEncoder:
         batcher = self._batchers.pop(wanted, None)
         if batcher is not None:
             await batcher.close()
-        self._encoders.unload(*wanted)
+        await self._workers.read(self._encoders.unload, *wanted)

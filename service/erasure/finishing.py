@@ -78,7 +78,8 @@ class Finishing:
                 receipt = await self._finish(uid, one, act.begun.actor)
                 act.finishes(one.number)
                 return receipt
-        kept = await asyncio.to_thread(self._logs.of(uid).receipts, what, place)
+        log = await asyncio.to_thread(self._logs.of, uid)
+        kept = await asyncio.to_thread(log.receipts, what, place)
         if not kept:
             raise missing
         act.finishes(kept[0][0])

@@ -70,7 +70,7 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
     ) -> pb.DeleteCollectionResponse:
         """Deletes, or reports what it would delete."""
         found = await self._engine.collection(principal(), request.name)
-        count, kept = (await self._stats(found)).records, len(found.kept.ids())
+        count, kept = (await self._stats(found)).records, len(await self._engine.workers.read(found.kept.ids))
         if request.force:
             directory = await self._engine.directory(principal())
             with translated_errors():

@@ -33,6 +33,7 @@ from service.handlers.conversion.values import (
     to_token,
 )
 from service.metrics import Metrics
+from service.runtime.concurrency import map_yielding
 from service.tenancy.apikeys import Scope
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -91,13 +92,10 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         if request.include_vectors:
             check_count("record_ids", len(request.record_ids), most_vectors(collection.spec.dimension))
         ids, vectors = list(request.record_ids), request.include_vectors
-        vector_bytes = 4 * collection.spec.dimension * vectors
-        async with self._answers.making(principal().tenant_uid, len(ids), vector_bytes) as work:
-            read = work.timed(collection.get)
-            found = await self._read(read, ids, vectors=vectors, max_bytes=self._answers.most_bytes)
+        async with self._answers.making(principal().tenant_uid, len(ids), 4 * collection.spec.dimension * vectors):
+            found = await self._read(collection.get, ids, vectors=vectors, max_bytes=self._answers.most_bytes)
             response = pb.GetRecordsResponse(missing_record_ids=[i for i in ids if i not in found])
-            records = (found[i] for i in ids if i in found)
-            await add_each(records, lambda r: from_record(r, response.records.add()), work)
+            await add_each((found[i] for i in ids if i in found), lambda r: from_record(r, response.records.add()))
         return response
 
     async def ListRecords(self, request: pb.ListRecordsRequest, context: Context) -> pb.ListRecordsResponse:
@@ -108,12 +106,10 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         subject = f"{request.collection}\n{request.filter}"
         after = from_token(request.page_token, subject)
         vectors, most = request.include_vectors, self._answers.page_bytes
-        vector_bytes = 4 * collection.spec.dimension * vectors
-        async with self._answers.making(principal().tenant_uid, size, vector_bytes, most) as work:
-            read = work.timed(collection.page)
-            page = await self._read(read, after, size, request.filter, vectors=vectors, max_bytes=most)
+        async with self._answers.making(principal().tenant_uid, size, 4 * collection.spec.dimension * vectors, most):
+            page = await self._read(collection.page, after, size, request.filter, vectors=vectors, max_bytes=most)
             response = pb.ListRecordsResponse()
-            await add_each(page.records, lambda r: from_record(r, response.records.add()), work)
+            await add_each(page.records, lambda r: from_record(r, response.records.add()))
         if page.more:
             response.next_page_token = to_token(page.records[-1].row_id, subject)
         return response
@@ -122,7 +118,7 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         """Changes product ids and attributes."""
         check_count("patches", len(request.patches), MAX_IDS)
         collection = await self._engine.collection(principal(), request.collection)
-        patches = [to_patch(p) for p in request.patches]
+        patches = await map_yielding(to_patch, request.patches)
         subject = await self._about_to_write(request.collection)
         results = await self._write(collection.patch, patches)
         self._count(results, subject)
@@ -169,7 +165,7 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         self, collection: str, records: Sequence[pb.RecordInput], insert_only: bool
     ) -> list[pb.RecordResult]:
         check_count("records", len(records), MAX_BATCH_RECORDS)
-        inputs = [to_record_input(r) for r in records]
+        inputs = await map_yielding(to_record_input, records)
         await self._engine.collection(principal(), collection)
         subject = await self._about_to_write(collection)
         inserted = await self._ingest.insert(principal(), collection, inputs, insert_only=insert_only)

@@ -14,7 +14,6 @@ from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2_grpc as pb_grpc
 from index import Attributes, DuplicateGroup, Facet, Hit, Path
 from service.calls.answers import LargeAnswers, add_each
-from service.calls.bulk_share import Work
 from service.calls.error_details import to_record_error
 from service.calls.interceptor import principal
 from service.calls.unknown_fields import reject_unknown_fields
@@ -39,7 +38,7 @@ from service.handlers.conversion.values import (
     within,
 )
 from service.metrics import Metrics
-from service.runtime.concurrency import few_at_a_time
+from service.runtime.concurrency import gather_bounded
 from service.tenancy.apikeys import Scope
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -79,7 +78,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
     async def BatchSearch(self, request: pb.BatchSearchRequest, context: Context) -> pb.BatchSearchResponse:
         """Several searches; each fails alone."""
         check_count("searches", len(request.searches), MAX_BATCH_SEARCHES)
-        results = await few_at_a_time((self._one(s) for s in request.searches), _AT_ONCE)
+        results = await gather_bounded((self._one(s) for s in request.searches), _AT_ONCE)
         return pb.BatchSearchResponse(results=results)
 
     async def FindDuplicates(
@@ -109,7 +108,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         check_count("pictures", len(request.pictures), MAX_PICTURES)
         principal().require(Scope.SEARCH)
         encoder = self._engine.encoders.manifest(request.encoder_id, principal().tenant_uid)
-        encoded = await few_at_a_time((self._encode(p, encoder) for p in request.pictures), _AT_ONCE)
+        encoded = await gather_bounded((self._encode(p, encoder) for p in request.pictures), _AT_ONCE)
         return pb.EncodeResponse(
             pictures=[
                 pb.EncodedPicture(error=to_record_error(e)) if isinstance(e, ServiceError)
@@ -143,7 +142,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         check_count("pictures", len(request.pictures), MAX_PICTURES)
         encoder = self._engine.encoders.manifest(request.encoder_id, principal().tenant_uid)
         pictures = (request.query, *request.pictures)
-        query, *rest = await few_at_a_time((self._encode(p, encoder) for p in pictures), _AT_ONCE)
+        query, *rest = await gather_bounded((self._encode(p, encoder) for p in pictures), _AT_ONCE)
         if isinstance(query, ServiceError):
             raise query
         ranked = [_ranked(i, query, e, encoder.score) for i, e in enumerate(rest)]
@@ -169,16 +168,15 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
             within("k", wanted.most_hits, 1, most_vectors(collection.spec.dimension))
             vector_bytes = 4 * collection.spec.dimension
         if wanted.most_hits * (1024 + vector_bytes) <= _SMALL_BYTES:
-            with self._answers.searching(principal().tenant_uid):
-                return await self._answered(request, wanted, Work())
-        async with self._answers.making(principal().tenant_uid, wanted.most_hits, vector_bytes) as work:
-            return await self._answered(request, wanted, work)
+            return await self._answered(request, wanted)
+        async with self._answers.making(principal().tenant_uid, wanted.most_hits, vector_bytes):
+            return await self._answered(request, wanted)
 
-    async def _answered(self, request: pb.SearchRequest, wanted: SearchInput, work: Work) -> pb.SearchResponse:
+    async def _answered(self, request: pb.SearchRequest, wanted: SearchInput) -> pb.SearchResponse:
         started = time.perf_counter()
         found = await self._query.search(principal(), wanted)
         self._metrics.search_paths.labels(found.answer.path.value).inc()
-        return await _response(request, found, started, work)
+        return await _response(request, found, started)
 
     async def _encode(self, picture: pb.PictureInput, encoder: Manifest) -> Encoded | ServiceError:
         try:
@@ -249,7 +247,7 @@ def _picture(message: pb.QueryTerm | pb.PictureInput) -> PictureSource:
     return PictureSource(message.image if message.WhichOneof("source") == "image" else None, message.url, region)
 
 
-async def _response(request: pb.SearchRequest, found: SearchOutput, started: float, work: Work) -> pb.SearchResponse:
+async def _response(request: pb.SearchRequest, found: SearchOutput, started: float) -> pb.SearchResponse:
     answer = found.answer
     response = pb.SearchResponse(
         allowed_count=answer.allowed,
@@ -275,7 +273,7 @@ async def _response(request: pb.SearchRequest, found: SearchOutput, started: flo
         for hit in group:
             _hit(hit, found.score, fields, target.add())
 
-    await add_each(answer.groups, add_group, work)
+    await add_each(answer.groups, add_group)
     response.timings.encode_ms = found.encode_s * 1000
     response.timings.search_ms = found.search_s * 1000
     response.timings.total_ms = (time.perf_counter() - started) * 1000

@@ -1,6 +1,6 @@
-"""Reads width, height, orientation and colours from a picture's header, without decoding it.
+"""Width, height, orientation and colours from a picture's header, without decoding it.
 
-This is pure Python over the first bytes of each structure. A hostile header is rejected before any codec sees it.
+Pure Python over the first bytes of each structure, so that a hostile header is refused before any codec sees it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,7 @@ __all__ = ["Bytes", "Header", "probe"]
 
 
 def probe(picture: Bytes, partial: bool = False, optional: Sequence[str] = ()) -> Header:
-    """Reads the header of a picture.
-
-    - `partial`: accept a file that ends within its pixels.
-    - `optional`: optional formats that are enabled.
+    """Reads the header. `partial`: the picture may end within its pixels. `optional`: formats that are turned on.
 
     Raises ServiceError (IMAGE_FORMAT_UNSUPPORTED, IMAGE_DAMAGED).
     """

@@ -61,10 +61,9 @@ def decoder_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in _FOR_DECODERS if name in environment}
 
 
-def leave_to_stay() -> None:
-    """Takes all that there is now out of the garbage collector's sight. It looks through what it sees while every
-    search waits: 60 ms for what the server has imported, each time that enough new objects have come. The collector
-    may have been off until now."""
+def freeze_gc() -> None:
+    """Calls `gc.freeze()` after start-up: collections no longer go through what the server has imported, for which all
+    threads wait 60 ms each time. Turns the collector on where it was off."""
     gc.collect()
     gc.freeze()
     gc.enable()

@@ -58,7 +58,7 @@ class Sync:
             await end_task(task)
         await self._parts.fetcher.close()
         await self._parts.readers.close()
-        self._parts.ledgers.close()
+        await asyncio.to_thread(self._parts.ledgers.close)
 
     async def _work(self, ref: RunRef, epoch: int) -> None:
         await self.attempts.work(Lease(ref, epoch, self._parts.server))
@@ -84,7 +84,8 @@ class Sync:
             return
         await self._remember(tenant_uid, run)
         try:
-            source = await asyncio.to_thread(self._parts.ledgers.of(tenant_uid).source, run.source_id)
+            ledger = await asyncio.to_thread(self._parts.ledgers.of, tenant_uid)
+            source = await asyncio.to_thread(ledger.source, run.source_id)
             hosts = (await asyncio.to_thread(self._parts.ledgers.place, tenant_uid)).allowed_hosts
         except (ServiceError, AfterimageIndexError):
             return  # the source is gone

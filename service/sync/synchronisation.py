@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
@@ -13,6 +12,7 @@ from service.coordination.run_board import BoardAway
 from service.engine.faults import translated_errors
 from service.errors import Reason, ServiceError
 from service.sync.feed_input.feed_files import PREFIX
+from service.sync.feed_input.spooling import closing_spool
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
 from service.sync.feeds.preview import Preview
 from service.sync.ledger import Ledger, now_ms
@@ -131,9 +131,9 @@ class Synchronisation:
             async with self._previews:
                 fetched = await self._parts.fetcher.beginning(config, place)
             assert fetched.spool is not None
-            with closing(fetched.spool) as spool:
-                read = self._parts.engine.workers.read
-                return await read(self._parts.readers.preview, spool.reader(), spool.size, options, base_url=url)
+            async with closing_spool(fetched.spool) as spool:
+                preview = self._parts.readers.preview  # the reader is made, and so closed, in the thread
+                return await self._read(lambda: preview(spool.reader(), spool.size, options, base_url=url))
         except FeedError as error:
             raise ServiceError(Reason.FEED_UNUSABLE, f"{error.reason}: {error}", field="url") from None
 

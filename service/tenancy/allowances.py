@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from service.coordination.rates import Rates
 from service.errors import Reason, ServiceError
 from service.tenancy.keyring import Principal
@@ -23,7 +25,7 @@ class Allowances:
 
     async def picture(self, tenant_uid: str) -> None:
         """Counts a picture that is about to be encoded. Raises ServiceError (QUOTA_EXCEEDED)."""
-        most = self._limits.of(tenant_uid).pictures_per_day
+        most = (await asyncio.to_thread(self._limits.of, tenant_uid)).pictures_per_day
         if not most:
             return
         wait_s = await self._rates.count_today(tenant_uid, most)

@@ -27,14 +27,15 @@ async def fit_apart(vectors: NDArray[np.float32], labels: NDArray[np.int64], env
         stdout=asyncio.subprocess.PIPE, env=environment,
     )  # fmt: skip
     try:
-        answer, _ = await process.communicate(_packed(vectors=vectors, labels=labels))
+        given = await asyncio.to_thread(_packed, vectors=vectors, labels=labels)
+        answer, _ = await process.communicate(given)
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode != 0:
         raise RuntimeError(f"the process that fits ended with {process.returncode}")
-    return _to_fitted(answer)
+    return await asyncio.to_thread(_to_fitted, answer)
 
 
 def _to_fitted(answer: bytes) -> Fitted:

@@ -30,7 +30,7 @@ class OwnTraining:
     async def start(self) -> None:
         """Makes all models known, and goes on with what was interrupted."""
         await asyncio.to_thread(self._open)
-        self._trainer.start()
+        await self._trainer.start()
 
     def _open(self) -> None:
         self.own.adopt_all()
@@ -45,7 +45,7 @@ class OwnTraining:
     async def stop(self) -> None:
         """Lets go of what runs."""
         await self._trainer.stop()
-        self._stores.close()
+        await asyncio.to_thread(self._stores.close)
 
     async def begin(self, caller: Principal, wanted: Wanted) -> Training:
         """Has a model trained."""

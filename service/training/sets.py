@@ -15,7 +15,7 @@ from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
 from service.objects.sealed import new_object_id
 from service.runtime.call_facts import about
-from service.runtime.concurrency import few_at_a_time
+from service.runtime.concurrency import gather_bounded
 from service.tenancy.keyring import Principal
 from service.training.model import Example, TrainingSet
 from service.training.store import TrainingStore
@@ -81,7 +81,7 @@ class TrainingSets:
     async def take_away(self, caller: Principal, set_uid: str) -> int:
         """Deletes a set; returns how many examples it had. Their pictures are nobody's from then on: `clear`."""
         count = await self.ask(caller, lambda store: store.delete_set(set_uid))
-        (await self.allowance(caller.tenant_uid)).forget()
+        await self._measure_again(caller.tenant_uid)
         return count
 
     async def clear(self, tenant_uid: str, set_uid: str) -> None:
@@ -98,7 +98,7 @@ class TrainingSets:
     async def add(self, caller: Principal, name: str, examples: Sequence[NewExample]) -> list[ExampleResult]:
         """Adds examples, or replaces those with their ids; a result each, in order."""
         set_uid = await self.uid(caller, name)
-        return await few_at_a_time((self._one(caller, set_uid, e) for e in examples), _AT_ONCE)
+        return await gather_bounded((self._one(caller, set_uid, e) for e in examples), _AT_ONCE)
 
     async def examples(self, caller: Principal, name: str, after: str, limit: int) -> list[Example]:
         """A page of examples, in order of their ids."""
@@ -117,7 +117,7 @@ class TrainingSets:
         """Deletes examples; returns how many there were, once their pictures are gone."""
         set_uid = await self.uid(caller, name)
         count = await self.ask(caller, lambda store: store.delete_examples(set_uid, example_ids))
-        (await self.allowance(caller.tenant_uid)).forget()
+        await self._measure_again(caller.tenant_uid)
         await self.sweep(caller.tenant_uid)
         return count
 
@@ -134,6 +134,10 @@ class TrainingSets:
         """What the tenant may store, its training sets counted."""
         with translated_errors():
             return await self._engine.workers.read(self.counted, tenant_uid)
+
+    async def _measure_again(self, tenant_uid: str) -> None:
+        with translated_errors():
+            await self._engine.workers.read(lambda: self.counted(tenant_uid).forget())
 
     def counted(self, tenant_uid: str) -> Allowance:
         """As `allowance`, for threads."""
@@ -191,7 +195,7 @@ class TrainingSets:
         example = Example(new.example_id, new.label, object_id, len(picture), digest)
         if not await self.ask(caller, lambda store: store.put_example(set_uid, example)):
             raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted meanwhile")
-        allowance.add(larger)
+        await engine.workers.read(allowance.add, larger)
         return "added" if before is None else "replaced"
 
     async def ask(self, caller: Principal, work: Callable[[TrainingStore], T]) -> T:

@@ -22,7 +22,7 @@ from service.engine.pictures import PictureSource, Purpose
 from service.errors import Reason, ServiceError
 from service.objects.sealed import new_object_id
 from service.runtime.background import end_task
-from service.runtime.concurrency import few_at_a_time
+from service.runtime.concurrency import gather_bounded
 from service.tenancy.database import now_ms
 from service.training.fit_process import fit_apart
 from service.training.fitting import Fitted, TooFewExamples
@@ -63,13 +63,20 @@ class Trainer:
         self._current: tuple[str, asyncio.Task[None]] | None = None
         self.changed = asyncio.Condition()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Takes up what a stop or a crash interrupted, and begins to work."""
-        for tenant_uid, store in self._parts.stores.existing():
-            for training in reversed(store.trainings()):
-                if not training.state.final:
-                    self._waiting.put_nowait((tenant_uid, training.training_id))
+        for waiting in await self._parts.engine.workers.read(self._interrupted):
+            self._waiting.put_nowait(waiting)
         self._loop = asyncio.create_task(self._work(), name="trainer")
+
+    def _interrupted(self) -> list[tuple[str, str]]:
+        """Trainings that have not ended, the oldest of a tenant first: its uid and theirs. For threads."""
+        return [
+            (tenant_uid, training.training_id)
+            for tenant_uid, store in self._parts.stores.existing()
+            for training in reversed(store.trainings())
+            if not training.state.final
+        ]
 
     async def stop(self) -> None:
         """Lets go of what runs; the next start takes it up again."""
@@ -143,10 +150,10 @@ class _One:
     async def _make(self) -> None:
         engine, wanted = self._parts.engine, self._training.wanted
         base = engine.encoders.manifest(wanted.base_encoder)
-        vectors, labels = await self._encoded(base)
-        _, numbers = np.unique(np.array(labels), return_inverse=True)
-        fitted = await fit_apart(vectors, numbers.astype(np.int64), self._parts.environment)
-        card = _card(base, fitted, len(labels), len(set(labels)))
+        found = await self._encoded(base)
+        examples = await engine.workers.upkeep(_labelled, found)
+        fitted = await fit_apart(*examples, self._parts.environment)
+        card = _card(base, fitted, len(found), len({label for _, label in found}))
         if not fitted.judgement.publishable:
             before, after = fitted.judgement.before["mAP@10"], fitted.judgement.after["mAP@10"]
             message = (
@@ -158,7 +165,8 @@ class _One:
         manifest, fused = await engine.workers.upkeep(self._fused, base, fitted)
         await self._publish(manifest, fused, card)
 
-    async def _encoded(self, base: Manifest) -> tuple[np.ndarray, list[str]]:
+    async def _encoded(self, base: Manifest) -> list[tuple[np.ndarray, str]]:
+        """A vector and a label of each example whose picture is there. Raises TooFewExamples where none is."""
         workers = self._parts.engine.workers
         set_uid = await workers.read(self._store.uid_of, self._training.wanted.training_set)
         if set_uid is None:
@@ -169,12 +177,12 @@ class _One:
         made: list[np.ndarray | None] = []
         for start in range(0, len(examples), _BLOCK):
             block = examples[start : start + _BLOCK]
-            made += await few_at_a_time((self._vector(set_uid, e, base) for e in block), _AT_ONCE)
+            made += await gather_bounded((self._vector(set_uid, e, base) for e in block), _AT_ONCE)
         await self._note(self._store, self._training)
         usable = [(v, e.label) for v, e in zip(made, examples, strict=True) if v is not None]
         if not usable:
             raise TooFewExamples("the training set has no picture that can be used")
-        return np.stack([v for v, _ in usable]), [label for _, label in usable]
+        return usable
 
     async def _vector(self, set_uid: str, example: Example, base: Manifest) -> np.ndarray | None:
         """None where the picture is gone by now."""
@@ -236,12 +244,19 @@ class _One:
         act = await write(log.begin, "trainer", "model.publish", details, self._parts.owner)
         published = await write(self._store.publish, model, ended)
         if published:
-            self._parts.own.adopt(self._uid, model)
+            await write(self._parts.own.adopt, self._uid, model)
         await write(log.end, act, details if published else {}, "done" if published else "nothing")
         return published
 
     async def _end(self, state: State, message: str, card: dict[str, object] | None = None) -> None:
         await self._note(self._store, _ended(replace(self._training, card=card or {}), state, message))
+
+
+def _labelled(examples: list[tuple[np.ndarray, str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors, shape (examples, dimension), and the numbers of their labels, int64. Thousands take many milliseconds:
+    for threads."""
+    _, numbers = np.unique(np.array([label for _, label in examples]), return_inverse=True)
+    return np.stack([vector for vector, _ in examples]), numbers.astype(np.int64)
 
 
 def _ended(training: Training, state: State, message: str) -> Training:

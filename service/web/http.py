@@ -3,6 +3,7 @@ add to it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -69,8 +70,13 @@ class HttpServer:
             await self._runner.cleanup()
 
     async def _get_metrics(self, _: web.Request) -> web.Response:
+        text = await asyncio.to_thread(self._fresh)
+        return web.Response(body=text, headers={"Content-Type": _PROMETHEUS})
+
+    def _fresh(self) -> bytes:
+        """All metrics as they are now. For threads: collections are asked, which may be at work."""
         self._refresh()
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": _PROMETHEUS})
+        return self._metrics.text()
 
     async def _get_health(self, _: web.Request) -> web.Response:
         return web.Response(text="alive\n")

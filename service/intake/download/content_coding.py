@@ -1,7 +1,4 @@
-"""Decompresses response bodies in small pieces, within limits.
-
-Requests ask for uncompressed bodies, but some hosts compress anyway.
-"""
+"""Bodies that a host sends compressed although it was asked not to: inflated in small pieces, under limits."""
 
 from __future__ import annotations
 
@@ -12,39 +9,39 @@ from typing import Protocol
 import brotli
 
 _PIECE = 64 * 1024
-_MAX_CODINGS = 3
-_IDENTITY_NAMES = frozenset({"", "identity", "none", "binary", "utf-8", "8bit"})  # some hosts send these for "identity"
+_MOST_CODINGS = 3
+_NAMES_OF_NOTHING = frozenset({"", "identity", "none", "binary", "utf-8", "8bit"})  # hosts send these for "as it is"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class CodingUnknown(Exception):
-    """The host uses an unsupported content coding. The message is its name."""
+    """The host uses a content coding that is not supported; its name is the message."""
 
 
 class CodingDamaged(Exception):
-    """The body does not match its content coding, or is truncated."""
+    """The body is not what its content coding says, or is cut short."""
 
 
 class Decoder(Protocol):
     """One layer of compression."""
 
     def feed(self, part: bytes) -> Iterator[bytes]:
-        """Yields the decompressed bytes of the next part, in pieces of bounded size. Raises CodingDamaged."""
+        """What becomes of the next part, in pieces of bounded size. Raises CodingDamaged."""
 
     def end(self) -> None:
-        """Marks the end of the body. Raises CodingDamaged if it is incomplete."""
+        """The body is over. Raises CodingDamaged where more should have come."""
 
 
 def decoders(header: str) -> list[Decoder]:
-    """The layers of a `Content-Encoding` header, outermost first. Raises CodingUnknown."""
-    names = [n for n in (part.strip().lower() for part in header.split(",")) if n not in _IDENTITY_NAMES]
-    if len(names) > _MAX_CODINGS:
+    """The layers of a `Content-Encoding` header, the outermost first. Raises CodingUnknown."""
+    names = [n for n in (part.strip().lower() for part in header.split(",")) if n not in _NAMES_OF_NOTHING]
+    if len(names) > _MOST_CODINGS:
         raise CodingUnknown(f"{len(names)} layers")
     return [_decoder(name) for name in reversed(names)]
 
 
 def inflated(part: bytes, layers: list[Decoder]) -> Iterator[bytes]:
-    """Passes a part of a body through all layers. Raises CodingDamaged."""
+    """A part of a body through all layers. Raises CodingDamaged."""
     pieces: Iterable[bytes] = (part,)
     for layer in layers:
         pieces = _through(pieces, layer)
@@ -67,10 +64,8 @@ def _decoder(name: str) -> Decoder:
 
 
 class _Gzip:
-    """gzip with any number of members.
-
-    A body without the gzip magic bytes is passed on unchanged: some hosts set the header by the file name alone.
-    """
+    """gzip with any number of members. A body that does not begin as one was never compressed: hosts label files by
+    their names."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(31)
@@ -89,7 +84,7 @@ class _Gzip:
         while part:
             if self._inflate.eof:
                 if not part.startswith(_GZIP_MAGIC[:1]):
-                    return  # padding after the last member
+                    return  # padding behind the last member
                 self._inflate = zlib.decompressobj(31)
             yield from _steps(self._inflate, part)
             part = self._inflate.unused_data
@@ -100,7 +95,7 @@ class _Gzip:
 
 
 class _Deflate:
-    """zlib, or the raw deflate that some hosts send under that name."""
+    """zlib, or the bare deflate that some hosts send under that name."""
 
     def __init__(self) -> None:
         self._head = b""

@@ -1,4 +1,4 @@
-"""The result of every header reader, and functions that read bytes."""
+"""The shape of what every header reader returns, and how the readers look at bytes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Bytes = bytes | memoryview
 
 @dataclass(frozen=True)
 class Encoding:
-    """The colour encoding of a picture without an ICC profile.
+    """What the numbers of a picture mean, where it does not say so by an ICC profile.
 
-    - `gamma`: exponent from stored to linear values; 0: the sRGB curve.
-    - `primaries`: x and y of red, green, blue and white (8 numbers, CIE 1931); empty: those of sRGB.
+    `gamma`: exponent from stored to linear values; 0: the curve of sRGB. `primaries`: x and y of red, green, blue and
+    white (8 numbers, CIE 1931); empty: those of sRGB.
     """
 
     gamma: float = 0.0
@@ -24,14 +24,10 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Header:
-    """The content of a picture's header.
+    """What a header says. Sides are as stored, in pixels; `orientation` is EXIF's, 1 to 8, and 1 where there is none.
 
-    - `width`, `height`: in pixels, as stored.
-    - `orientation`: EXIF orientation, 1 to 8; 1 if the picture has none.
-    - `profile`: the embedded ICC profile.
-    - `profile_damaged`: there is a profile, but it cannot be assembled.
-    - `encoding`: the colour encoding of a picture without a profile.
-    - `details`: what the decoder of the format needs.
+    profile: the embedded ICC profile. profile_damaged: there is one, which cannot be put together. encoding: of a
+    picture without a profile. details: what the format's own decoder needs to know.
     """
 
     format: Format
@@ -45,7 +41,7 @@ class Header:
 
 
 def exactly(data: Bytes, at: int, count: int) -> bytes:
-    """Returns `count` bytes from `at`. Raises ValueError if there are fewer."""
+    """`count` bytes from `at`. Raises ValueError where there are fewer."""
     part = bytes(data[at : at + count])
     if at < 0 or len(part) < count:
         raise ValueError
@@ -53,7 +49,7 @@ def exactly(data: Bytes, at: int, count: int) -> bytes:
 
 
 def riff_chunks(data: Bytes, at: int, most: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yields name, start and length of each chunk of a RIFF file. A truncated chunk ends with the file."""
+    """Name, start and length of each chunk of a RIFF file; a chunk that is cut short ends with the file."""
     for _ in range(most):
         if at + 8 > len(data):
             return

@@ -1,4 +1,4 @@
-"""Reads AVIF and HEIC headers: boxes (ISO/IEC 14496-12) with the properties of a picture (ISO/IEC 23008-12)."""
+"""AVIF and HEIC: boxes of ISO/IEC 14496-12 with a picture's properties (ISO/IEC 23008-12)."""
 
 from __future__ import annotations
 
@@ -21,29 +21,25 @@ class _Box:
 
 
 def probe_avif(data: Bytes) -> Header:
-    """Reads an AVIF header. Sides are as displayed. Raises ValueError, IndexError or struct.error."""
+    """Sides as shown. Raises ValueError, IndexError, struct.error."""
     return _probe(data, Format.AVIF)
 
 
 def probe_heic(data: Bytes) -> Header:
-    """Reads a HEIC header. Sides are as displayed. Raises ValueError, IndexError or struct.error."""
+    """Sides as shown. Raises ValueError, IndexError, struct.error."""
     return _probe(data, Format.HEIC)
 
 
 def _probe(data: Bytes, kind: Format) -> Header:
-    """Reads the properties of the primary item. Tiles and thumbnails must not be larger than it."""
+    """Of the primary item. No tile or thumbnail may be larger than it."""
     meta = _one(data, _Box(b"", 0, len(data)), b"meta")
     inside = _Box(b"meta", meta.start + 4, meta.end)
     properties = _one(data, inside, b"iprp")
-    properties_of_all = list(_boxes(data, _one(data, properties, b"ipco")))
+    kept = list(_boxes(data, _one(data, properties, b"ipco")))
     primary = _primary(data, _one(data, inside, b"pitm"))
-    own = [
-        properties_of_all[n - 1]
-        for n in _associated(data, _one(data, properties, b"ipma"), primary)
-        if 0 < n <= len(properties_of_all)
-    ]
+    own = [kept[n - 1] for n in _associated(data, _one(data, properties, b"ipma"), primary) if 0 < n <= len(kept)]
     width, height = max((_sides(data, box) for box in own if box.kind == b"ispe"), default=(0, 0))
-    for box in properties_of_all:
+    for box in kept:
         if box.kind == b"ispe" and max(_sides(data, box)) > max(width, height):
             raise ValueError
     if any(box.kind == b"irot" and data[box.start] & 1 for box in own):
@@ -53,7 +49,7 @@ def _probe(data: Bytes, kind: Format) -> Header:
 
 
 def missing_of_boxes(data: Bytes) -> int:
-    """How many bytes the last box of a file is short of."""
+    """How many bytes the last box of a file lacks."""
     at = 0
     for _ in range(_MAX_BOXES):
         if at + 8 > len(data):
@@ -99,7 +95,7 @@ def _primary(data: Bytes, box: _Box) -> int:
 
 
 def _associated(data: Bytes, box: _Box, item: int) -> list[int]:
-    """The numbers of the properties of an item, from 1."""
+    """Numbers of the item's properties, from 1."""
     wide_items, wide_numbers = data[box.start] > 0, data[box.start + 3] & 1
     (count,) = struct.unpack_from(">I", data, box.start + 4)
     at = box.start + 8

@@ -1,4 +1,4 @@
-"""Reads the segments of a JPEG up to its first scan, as tolerantly as libjpeg."""
+"""The segments of a JPEG up to its first scan, read as tolerantly as libjpeg reads them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,7 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True)
 class JpegDetails:
-    """What the JPEG decoder needs.
-
-    - `components`: components per pixel, 1 to 4.
-    - `first_marker`: offset of the marker after the start of the image.
-    """
+    """components: of a pixel, 1 to 4. first_marker: where the marker after the start of the image begins."""
 
     components: int
     progressive: bool
@@ -34,10 +30,7 @@ class JpegDetails:
 
 
 def probe_jpeg(data: Bytes) -> Header:
-    """Reads a JPEG header.
-
-    Raises ServiceError for sub-formats that cannot be decoded; else ValueError, IndexError or struct.error.
-    """
+    """Raises ServiceError for sub-formats that no decoder here knows, ValueError, IndexError, struct.error."""
     frame: tuple[int, int, int, int, int] | None = None
     exif: list[Bytes] = []
     profile: dict[int, tuple[int, Bytes]] = {}
@@ -78,9 +71,9 @@ def probe_jpeg(data: Bytes) -> Header:
 
 
 def next_marker(data: Bytes, at: int) -> int:
-    """The offset of the next marker, at its last fill byte. Skips bytes that belong to no segment.
+    """Where the next marker begins, at its last fill byte: bytes that belong to no segment are passed over.
 
-    Raises IndexError if there is no marker.
+    Raises IndexError where there is none.
     """
     while True:
         if data[at] != 0xFF:
@@ -97,7 +90,7 @@ def next_marker(data: Bytes, at: int) -> int:
 
 
 def all_scans_are_there(data: bytes) -> bool:
-    """Whether the scans contain every coefficient of every component down to its last bit."""
+    """Whether the scans bring every coefficient of every component down to its last bit."""
     missing: dict[tuple[int, int], int] = {}
     for marker, start, end in _segments(data):
         body = data[start + 4 : end]
@@ -111,12 +104,12 @@ def all_scans_are_there(data: bytes) -> bool:
 
 
 def count_scans(data: bytes) -> int:
-    """The number of scans that begin."""
+    """How many scans begin."""
     return sum(marker == _SOS for marker, _, _ in _segments(data))
 
 
 def without_cut_segment(data: bytes) -> bytes:
-    """Removes a truncated segment from the end."""
+    """Without a segment at the end that is shorter than it says."""
     for _, start, end in _segments(data):
         if end > len(data):
             return data[:start]
@@ -124,7 +117,7 @@ def without_cut_segment(data: bytes) -> bytes:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yields marker, start and end of every segment in the file, including those between and after the scans."""
+    """Marker, start and end of every segment up to the end of the file, those between and behind the scans too."""
     at = 2
     with contextlib.suppress(ValueError, IndexError):
         for _ in range(_MAX_SEGMENTS):
@@ -141,7 +134,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _joined(parts: dict[int, tuple[int, Bytes]]) -> bytes | None:
-    """The ICC profile from its numbered parts; None if one is missing."""
+    """The ICC profile from its numbered parts, None where one is missing."""
     if not parts:
         return None
     count = next(iter(parts.values()))[0]

@@ -4,8 +4,8 @@ disk."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from service.intake.download.fetch import Fetched, Fetcher, FetchRequest, Valida
 from service.intake.download.urls import parse_link
 from service.sync.feed_input.feed_files import PREFIX, FeedFiles
 from service.sync.feed_input.spool import Spool
+from service.sync.feed_input.spooling import SpoolWriter, close_spool, closing_spool, open_spool
 from service.sync.feeds.json.items import products_digest
 from service.sync.feeds.model import FeedError
 from service.sync.model import SourceConfig, SourceState
@@ -50,48 +51,50 @@ class FeedFetcher:
 
     async def beginning(self, config: SourceConfig, place: FeedPlace) -> FetchedFeed:
         """The first megabytes of a feed; all of one that is a zip archive. Raises as `fetch` does."""
-        head = _Head(Spool(place.spool_folder))
+        head = _Head(await open_spool(place.spool_folder))
         try:
-            if config.url.startswith(PREFIX):
-                await asyncio.to_thread(_copy, place.files, config.url, head.take)
-            else:
-                await self._fetch(
-                    FetchRequest(config.url, place.allowed_hosts, Validators(), config.authorization, head.take)
-                )
-        except _Enough:
-            pass
+            with contextlib.suppress(_Enough):
+                if config.url.startswith(PREFIX):
+                    await asyncio.to_thread(_copy, place.files, config.url, head.take)
+                else:
+                    writer = SpoolWriter(head.take)
+                    await self._fetch(
+                        FetchRequest(config.url, place.allowed_hosts, Validators(), config.authorization, writer.add)
+                    )
+                    await writer.flush()
+            return FetchedFeed(head.spool, await asyncio.to_thread(head.spool.finish))
         except BaseException:
-            head.spool.close()
+            await close_spool(head.spool)
             raise
-        return FetchedFeed(head.spool, head.spool.finish())
 
     async def fetch(self, config: SourceConfig, state: SourceState, place: FeedPlace) -> FetchedFeed:
         """The feed as it is now. `state` without validators asks for it unconditionally. Raises ServiceError, FeedError
         or OSError."""
-        spool = Spool(place.spool_folder)
+        spool, validators = await open_spool(place.spool_folder), Validators()
         try:
             if config.url.startswith(PREFIX):
                 await asyncio.to_thread(_copy, place.files, config.url, spool.take)
-                return FetchedFeed(spool, spool.finish())
-            if is_paged(config.url):
+            elif is_paged(config.url):
                 await self._pages(config, place, spool)
-                return FetchedFeed(spool, spool.finish())
-            known = Validators(state.etag, state.last_modified)
-            request = FetchRequest(config.url, place.allowed_hosts, known, config.authorization, spool.take)
-            found = await self._fetch(request)
+            else:
+                known, writer = Validators(state.etag, state.last_modified), SpoolWriter(spool.take)
+                request = FetchRequest(config.url, place.allowed_hosts, known, config.authorization, writer.add)
+                found = await self._fetch(request)
+                if found.body is None:
+                    await close_spool(spool)
+                    return FetchedFeed(None)
+                await writer.flush()
+                validators = found.validators
+            return FetchedFeed(spool, await asyncio.to_thread(spool.finish), validators)
         except BaseException:
-            spool.close()
+            await close_spool(spool)
             raise
-        if found.body is None:
-            spool.close()
-            return FetchedFeed(None)
-        return FetchedFeed(spool, spool.finish(), found.validators)
 
     async def check(self, url: str, place: FeedPlace) -> None:
         """Raises ServiceError where nothing is ever fetched from there, as `fetch` would. A host that does not resolve,
         or a file that is not there, may be later."""
         if url.startswith(PREFIX):
-            place.files.check()
+            await asyncio.to_thread(place.files.check)
         elif self._fetcher is None:
             raise _not_fetching()
         else:
@@ -117,9 +120,11 @@ class FeedFetcher:
         first, seen = parse_link(config.url), set[bytes]()
         for number in range(1, _MOST_PAGES + 1):
             url = first.with_query({"limit": str(_PAGE_SIZE), "page": str(number)}).text
-            with closing(Spool(place.spool_folder)) as page:
-                await self._fetch(FetchRequest(url, place.allowed_hosts, Validators(), config.authorization, page.take))
-                page.finish()
+            async with closing_spool(await open_spool(place.spool_folder)) as page:
+                writer = SpoolWriter(page.take)
+                request = FetchRequest(url, place.allowed_hosts, Validators(), config.authorization, writer.add)
+                await self._fetch(request)
+                await writer.flush()
                 known = await asyncio.to_thread(_digest_of, page)
                 if not known or known in seen:
                     return
@@ -155,6 +160,7 @@ class _Head:
 
 
 def _digest_of(page: Spool) -> bytes:
+    page.finish()
     reader = page.reader()
     try:
         return products_digest(reader)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ _TAG = 16
 
 
 class Spool(io.RawIOBase):
-    """Written once, from the start to `finish`; then read, with seeking. Raises OSError where the disk is full."""
+    """Written once, from the start to `finish`; then read, with seeking. Raises OSError where the disk is full, and
+    ValueError once it is closed."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._using = threading.Lock()  # a file that is closed while a thread writes may by then be another one
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by `close`
         self._cipher = AESGCM(os.urandom(32))
         self._digest = hashlib.sha256()
@@ -81,20 +84,23 @@ class Spool(io.RawIOBase):
         return len(part)
 
     def close(self) -> None:
-        """Gives the disk's space back."""
-        self._file.close()
+        """Gives the disk's space back, once a thread that reads or writes has done so."""
+        with self._using:
+            self._file.close()
         super().close()
 
     def _put(self, block: bytes) -> None:
         sealed = self._cipher.encrypt(self._blocks.to_bytes(12, "big"), block, None)
         at = self._blocks * (_BLOCK + _TAG)
-        while sealed:
-            written = os.pwrite(self._file.fileno(), sealed, at)
-            sealed, at = sealed[written:], at + written
+        with self._using:
+            while sealed:
+                written = os.pwrite(self._file.fileno(), sealed, at)
+                sealed, at = sealed[written:], at + written
         self._blocks += 1
 
     def _get(self, number: int) -> bytes:
         if self._cached[0] != number:
-            sealed = os.pread(self._file.fileno(), _BLOCK + _TAG, number * (_BLOCK + _TAG))
+            with self._using:
+                sealed = os.pread(self._file.fileno(), _BLOCK + _TAG, number * (_BLOCK + _TAG))
             self._cached = (number, self._cipher.decrypt(number.to_bytes(12, "big"), sealed, None))
         return self._cached[1]

@@ -105,7 +105,7 @@ class Attempts:
         self.working[ref.run_id] = progress
         self._held.add((ref, lease.worker))
         try:
-            if self._too_many(ref):
+            if await self._too_many(ref):
                 await self._queue_again(lease, _TURN_EVERY_S)
                 return
             if not await self._parts.board.renew(ref, lease.worker, progress.facts()):
@@ -139,9 +139,9 @@ class Attempts:
                 await self._parts.board.release(ref, worker)
             self._left.discard((ref, worker))
 
-    def _too_many(self, ref: RunRef) -> bool:
+    async def _too_many(self, ref: RunRef) -> bool:
         """Whether the tenant has more runs at work than it may have."""
-        most = self._parts.ledgers.limits(ref.tenant_uid).runs
+        most = (await asyncio.to_thread(self._parts.ledgers.limits, ref.tenant_uid)).runs
         return bool(most) and sum(held.tenant_uid == ref.tenant_uid for held, _ in self._held) > most
 
     async def _queue_again(self, lease: Lease, delay_s: float) -> None:

@@ -59,6 +59,7 @@ class WorkerElsewhere:
         self.outgoing: asyncio.Queue[Introduction | Asked | None] = asyncio.Queue()
         self._waiting: dict[int, asyncio.Future[Seen]] = {}
         self._heard, self._introduced, self._number = time.monotonic(), False, 0
+        self._introducing = asyncio.Lock()
 
     def check(self, encoder: Manifest) -> None:
         """As `Looking.check`."""
@@ -70,9 +71,11 @@ class WorkerElsewhere:
         """As `Looking.look`. Waits for as long as the worker lives; once it is gone the run is let go."""
         if viewer.encoder.is_own:
             return await self._here.look(viewer, wanted)
-        if not self._introduced:
-            self._introduced = True
-            self.outgoing.put_nowait(Introduction(viewer, self._hosts_of(viewer.tenant_uid)))
+        async with self._introducing:  # nothing is sent before the introduction
+            if not self._introduced:
+                hosts = await asyncio.to_thread(self._hosts_of, viewer.tenant_uid)
+                self.outgoing.put_nowait(Introduction(viewer, hosts))
+                self._introduced = True
         self._number += 1
         number = self._number
         answer: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()

@@ -3,10 +3,10 @@ any worker can take up where another was cut off."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from service.engine.picture_encoding import Looking
 from service.sync.feed_input.feed_files import PREFIX
 from service.sync.feed_input.feed_process import FeedReaders
 from service.sync.feed_input.fetching import FeedFetcher, FeedPlace, FetchedFeed
+from service.sync.feed_input.spooling import closing_spool
 from service.sync.feeds.model import FeedError, FeedFormat, Item, Problem
 from service.sync.ledger import Ledger, now_ms
 from service.sync.model import CONFIG, WORKING, Counts, Plan, Run, RunState, Source, SourceState
@@ -88,12 +89,12 @@ class Runner:
         path = staging_path(self._parts.place, self.run.run_id)
         staging = await self._workers.upkeep(Staging, path, self._parts.data_key)
         try:
-            told = staging.told() or await self._stage(staging)
+            told = await self._workers.upkeep(staging.told) or await self._stage(staging)
             plan = await self._plan(staging, told)
             counts = await self._apply(staging, plan)
             await self._finish(plan, told, counts)
         finally:
-            staging.close()
+            await asyncio.shield(self._workers.upkeep(staging.close))
 
     # ---- fetching
 
@@ -106,7 +107,7 @@ class Runner:
         fetched = await self._parts.fetcher.fetch(config, known, self._parts.place)
         if fetched.spool is None:
             raise RunEnd(RunState.SUCCEEDED, *_UNCHANGED)
-        with closing(fetched.spool):
+        async with closing_spool(fetched.spool):
             if fetched.digest == known.feed_digest and fetched.spool.size:
                 raise RunEnd(RunState.SUCCEEDED, *_UNCHANGED)
             await self._move(RunState.PLANNING)

@@ -23,7 +23,7 @@ def test_the_self_test_sees_whether_freed_memory_is_overwritten() -> None:
 
 
 def test_the_collector_does_not_look_through_what_is_there_at_the_start() -> None:
-    look = "import gc; from service.runtime.process import leave_to_stay; leave_to_stay(); print(len(gc.get_objects()))"
+    look = "import gc; from service.runtime.process import freeze_gc; freeze_gc(); print(len(gc.get_objects()))"
     seen = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout
     assert int(seen) < 100
 

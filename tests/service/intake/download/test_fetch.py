@@ -383,8 +383,12 @@ async def test_a_long_body_goes_where_the_caller_wants_it() -> None:
         return web.Response(body=b"x" * 200_000)
 
     parts: list[bytes] = []
+
+    async def take(part: bytes) -> None:
+        parts.append(part)
+
     async with http_server(shop) as port, fetcher() as made:
-        found = await made.fetch(FetchRequest(f"http://shop.example:{port}/feed", take=parts.append))
+        found = await made.fetch(FetchRequest(f"http://shop.example:{port}/feed", take=take))
     assert found.body == b""
     assert sum(map(len, parts)) == 200_000
     assert len(parts) > 1

@@ -292,24 +292,33 @@ async def test_a_larger_body_is_refused_when_it_is_announced_or_comes(announced:
     assert (error.reason, error.message) == (Reason.IMAGE_TOO_LARGE, "the feed has more than 10 bytes")
 
 
-def test_what_is_inflated_may_grow_a_hundredfold_and_small_things_more() -> None:
+async def test_nothing_of_a_part_that_is_too_much_is_handed_on_and_no_empty_part() -> None:
+    made, _ = fetcher(Said(body=[b"12345", b"", b"67890", b"x"]), max_bytes=10)
     taken: list[bytes] = []
-    gauge = fetching._Gauge(1 << 30, True, taken.append)
+
+    async def take(part: bytes) -> None:
+        taken.append(part)
+
+    with pytest.raises(ServiceError):
+        await made.fetch(FetchRequest(URL, take=take))
+    assert taken == [b"12345", b"67890"]
+
+
+def test_what_is_inflated_may_grow_a_hundredfold_and_small_things_more() -> None:
+    gauge = fetching._Gauge(1 << 30, True)
     assert gauge.add(bytes(16 * MIB), 1)
     assert not gauge.add(b"x", 1)
-    gauge = fetching._Gauge(1 << 30, True, taken.append)
+    gauge = fetching._Gauge(1 << 30, True)
     assert gauge.add(bytes(20_000_000), 200_000)
     assert not gauge.add(b"x", 200_000)
-    plain = fetching._Gauge(10, False, taken.append)
-    taken.clear()
+    plain = fetching._Gauge(10, False)
     assert plain.add(b"", 1)
     assert plain.add(b"1234567890", 1)
     assert not plain.add(b"x", 1)
-    assert taken == [b"1234567890"]
 
 
 def test_others_have_the_event_loop_after_each_mebibyte() -> None:
-    gauge = fetching._Gauge(1 << 30, False, lambda part: None)
+    gauge = fetching._Gauge(1 << 30, False)
     due = []
     for _ in range(8):
         gauge.add(bytes(MIB // 2), 0)
