@@ -71,7 +71,7 @@ canary: $(STAMP) ## Send marked pictures through every path and search for what 
 fuzz: $(STAMP) ## Fuzz probe, decoders, colours and feeds with atheris for ten minutes each (needs: pip install atheris)
 	@for target in probe decode scaled partial optional profile feed; do $(BIN)/python -m tests.fuzz.harness $$target -max_total_time=600; done
 
-check: $(STAMP) proto-check docs-check encoder-check ## Lint, types, import rules, and that generated files are current
+check: $(STAMP) proto-check docs-check encoder-check prose-check ## Lint, types, import rules, short sentences, and that generated files are current
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

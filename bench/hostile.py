@@ -1,108 +1,51 @@
 """`make bench-hostile`: what a well-behaved tenant has of the server while a hostile client tries to take all of it.
 
-The tenant searches by vector from two threads, first alone, then beside each attack, which runs in a process of its
-own. For each: calls a second, p50 and p99, the server's memory before, at most, and some seconds after. All share the
-machine's cores, so a part of what an attack costs is the attacker's own work.
+The tenant searches by vector from two threads, beside each attack and, before and after it, alone. For each: searches a
+second, p50 and p99, the server's own CPU time, its memory before, at most, and some seconds after. All of it twice:
+`shared` has server, client and attacker on all cores, where the attacker's own work takes time from the server; `apart`
+has the server on one core and both clients on another, where the attacker only gets the time that the client leaves.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import multiprocessing
+import os
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import psutil
 from rich.console import Console
 from rich.table import Table
 
 from afterimage.client import Client, NewRecord, RetryPolicy, Term
-from afterimage.v1 import record_service_pb2 as records_pb
 from bench.environment import write_result
+from bench.hostile_attacks import ATTACKS, Attacker, RunningAttack
 from examples.demo import demo_key, running_server
 
 ROWS, THREADS, SECONDS, AFTER_S = 5000, 2, 10.0, 6.0
-MIB = 1 << 20
-OPTIONS: list[tuple[str, Any]] = [
-    ("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1), ("grpc.http2.bdp_probe", 0),
-]  # fmt: skip
-WATCH, COUNT = "/grpc.health.v1.Health/Watch", "/afterimage.v1.RecordService/CountRecords"
-IMPORT, LIST = "/afterimage.v1.RecordService/ImportRecords", "/afterimage.v1.RecordService/ListRecords"
-Channels = list[grpc.aio.Channel]
-Attack = Callable[[Channels, str], Awaitable[list[Any]]]
 
 
-async def keyless_watchers(channels: Channels, _: str) -> list[Any]:
-    """150 that watch the health of the server."""
-    calls = [channels[n % 4].stream_stream(WATCH)() for n in range(150)]
-    await asyncio.gather(*(call.write(b"") for call in calls), return_exceptions=True)
-    return calls
+@dataclass(frozen=True)
+class Arrangement:
+    """Who runs where. gives_way: whether the attacker only gets the time that the client leaves."""
+
+    name: str
+    server: frozenset[int]
+    clients: frozenset[int]
+    gives_way: bool
 
 
-async def keyless_calls(channels: Channels, _: str) -> list[Any]:
-    """150 calls with headers and no message."""
-    calls = [channels[n % 4].stream_unary(COUNT)() for n in range(150)]
-    await asyncio.gather(*(call.code() for call in calls))
-    await asyncio.sleep(0.5)
-    return calls
-
-
-async def keyless_messages(channels: Channels, _: str) -> list[Any]:
-    """100 messages of 19 MiB."""
-    message = bytes(19 * MIB)
-    calls = [channels[n % 4].unary_unary(COUNT)(message) for n in range(100)]
-    await asyncio.gather(*(call.code() for call in calls))
-    await asyncio.sleep(2)
-    return calls
-
-
-async def idle_streams(channels: Channels, key: str) -> list[Any]:
-    """150 imports of one tenant that send nothing."""
-    calls = [channels[n % 4].stream_stream(IMPORT)(metadata=_bearer(key)) for n in range(150)]
-    await asyncio.sleep(1)
-    return calls
-
-
-async def silent_calls(channels: Channels, key: str) -> list[Any]:
-    """150 calls of one tenant with headers and no message."""
-    calls = [channels[n % 4].stream_unary(COUNT)(metadata=_bearer(key)) for n in range(150)]
-    await asyncio.sleep(1)
-    return calls
-
-
-async def slow_readers(channels: Channels, key: str) -> list[Any]:
-    """150 large pages, with vectors, that nobody reads."""
-    request = records_pb.ListRecordsRequest(collection="own", page_size=1000, include_vectors=True).SerializeToString()
-    calls = [channels[n % len(channels)].stream_stream(LIST)(metadata=_bearer(key)) for n in range(150)]
-    await asyncio.gather(*(call.write(request) for call in calls), return_exceptions=True)
-    await asyncio.sleep(1)
-    return calls
-
-
-ATTACKS: tuple[Attack, ...] = (
-    keyless_watchers, keyless_calls, keyless_messages, idle_streams, silent_calls, slow_readers,
-)  # fmt: skip
-
-
-def attack(target: str, key: str, number: int, stop: Any) -> None:
-    """Repeats one attack until it is told to stop."""
-    asyncio.run(_attack(target, key, ATTACKS[number], stop))
-
-
-async def _attack(target: str, key: str, tried: Attack, stop: Any) -> None:
-    while not stop.is_set():
-        channels = [grpc.aio.insecure_channel(target, options=OPTIONS) for _ in range(32)]
-        for call in await tried(channels, key):
-            call.cancel()
-        for channel in channels:
-            await channel.close(None)
+def arrangements() -> list[Arrangement]:
+    """Those that this machine has cores for."""
+    cores = sorted(os.sched_getaffinity(0))
+    everywhere = [Arrangement("shared", frozenset(cores), frozenset(cores), False)]
+    return everywhere + [Arrangement("apart", frozenset(cores[:1]), frozenset(cores[1:2]), True)] * (len(cores) > 1)
 
 
 def searches(client: Client, seconds: float) -> list[float]:
@@ -127,7 +70,7 @@ def searches(client: Client, seconds: float) -> list[float]:
 
 
 def measured(client: Client, process: psutil.Process, seconds: float) -> dict[str, float]:
-    """Searches for so long, and the most memory that the server had meanwhile."""
+    """Searches for so long; and the server's CPU time and most memory meanwhile."""
     most, over = [process.memory_info().rss], threading.Event()
 
     def look() -> None:
@@ -136,18 +79,18 @@ def measured(client: Client, process: psutil.Process, seconds: float) -> dict[st
 
     looking = threading.Thread(target=look)
     looking.start()
+    before = process.cpu_times()
     taken = searches(client, seconds)
+    after = process.cpu_times()
     over.set()
     looking.join()
-    p50, p99 = np.percentile(taken, [50, 99])
+    cpu_s = after.user + after.system - before.user - before.system
+    p50, p99 = (float(p) for p in np.percentile(taken, [50, 99]))
     return {
         "per_second": round(len(taken) / seconds, 1), "p50_ms": round(p50, 2), "p99_ms": round(p99, 2),
+        "server_cpu": round(cpu_s / seconds, 3), "server_cpu_ms_per_search": round(cpu_s * 1000 / len(taken), 3),
         "most_mib": most[0] >> 20,
     }  # fmt: skip
-
-
-def _bearer(key: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {key}"),)
 
 
 def _filled(client: Client) -> None:
@@ -156,30 +99,49 @@ def _filled(client: Client) -> None:
     list(client.import_records("own", (NewRecord(str(n), vector=v.tobytes()) for n, v in enumerate(vectors))))
 
 
-def run(folder: Path, seconds: float) -> dict[str, Any]:
-    """All attacks, one after the other, each beside a measurement alone."""
-    found: dict[str, Any] = {}
-    spawn = multiprocessing.get_context("spawn")
-    with running_server(folder, "127.0.0.1:0", "127.0.0.1:0") as (target, server):
-        process = psutil.Process(server.pid)
-        key, hostile = demo_key(folder), _hostile_key(folder)
-        with Client(target, key, retry=RetryPolicy(1)) as client, Client(target, hostile) as other:
-            _filled(client)
-            _filled(other)
-            searches(client, 2)
-            for number, tried in enumerate(ATTACKS):
-                alone, stop = measured(client, process, seconds), spawn.Event()
-                attacker = spawn.Process(target=attack, args=(target, hostile, number, stop))
-                attacker.start()
-                time.sleep(3)  # until it has imported what it needs
-                beside = measured(client, process, seconds)
-                stop.set()
-                attacker.join(60)
-                time.sleep(AFTER_S)
-                after = process.memory_info().rss >> 20
-                found[tried.__name__] = {"alone": alone, "beside": beside, "after_mib": after}
-                Console().print(tried.__name__, found[tried.__name__])
+def run(folder: Path, seconds: float, arrangement: Arrangement, only: str = "") -> dict[str, Any]:
+    """All attacks, or one, one after the other, each beside a measurement alone."""
+    here, found, spawn = os.sched_getaffinity(0), dict[str, Any](), multiprocessing.get_context("spawn")
+    os.sched_setaffinity(0, arrangement.server)  # the server inherits it, and sizes itself by it
+    try:
+        with running_server(folder, "127.0.0.1:0", "127.0.0.1:0") as (target, server):
+            process, key = psutil.Process(server.pid), demo_key(folder)
+            attacker = Attacker(target, _hostile_key(folder), arrangement.clients, arrangement.gives_way)
+            os.sched_setaffinity(0, arrangement.clients)
+            with Client(target, key, retry=RetryPolicy(1)) as client, Client(target, attacker.key) as other:
+                _filled(client)
+                _filled(other)
+                searches(client, 2)
+                before = measured(client, process, seconds)
+                for number, tried in enumerate(ATTACKS):
+                    if only in ("", tried.__name__):
+                        beside = _beside(client, process, seconds, RunningAttack(attacker, number, spawn))
+                        after = measured(client, process, seconds)
+                        found[tried.__name__] = {"alone": _mean(before, after), **beside}
+                        Console().print(arrangement.name, tried.__name__, found[tried.__name__])
+                        before = after
+    finally:
+        os.sched_setaffinity(0, here)
     return found
+
+
+def _mean(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """Of what was measured before and after an attack; but the memory before it."""
+    means = {name: round((value + after[name]) / 2, 3) for name, value in before.items()}
+    return {**means, "most_mib": before["most_mib"]}
+
+
+def _beside(client: Client, process: psutil.Process, seconds: float, attack: RunningAttack) -> dict[str, Any]:
+    time.sleep(3)  # until it has imported what it needs
+    calls = attack.calls
+    try:
+        beside = measured(client, process, seconds)
+        calls = attack.calls - calls
+    finally:
+        attack.stop()
+    time.sleep(AFTER_S)
+    after = process.memory_info().rss >> 20
+    return {"beside": beside, "attack_calls_per_second": round(calls / seconds, 1), "after_mib": after}
 
 
 def _hostile_key(folder: Path) -> str:
@@ -195,28 +157,36 @@ def _hostile_key(folder: Path) -> str:
         registry.close()
 
 
-def show(found: dict[str, Any]) -> None:
+def show(name: str, found: dict[str, Any]) -> None:
     """A table for people."""
-    heads = ("attack", "alone /s", "beside /s", "alone p99", "beside p99", "MiB before", "at most", "after")
-    table = Table(*heads, box=None)
-    for name, figures in found.items():
+    heads = (
+        "attack", "calls/s", "alone /s", "beside /s", "kept", "alone p99", "beside p99", "server CPU alone", "beside",
+        "MiB before", "at most", "after",
+    )  # fmt: skip
+    table = Table(*heads, box=None, title=name)
+    for attack, figures in found.items():
         alone, beside = figures["alone"], figures["beside"]
         table.add_row(
-            name, f"{alone['per_second']:.0f}", f"{beside['per_second']:.0f}", f"{alone['p99_ms']:.1f}",
-            f"{beside['p99_ms']:.1f}", str(alone["most_mib"]), str(beside["most_mib"]), str(figures["after_mib"]),
+            attack, f"{figures['attack_calls_per_second']:.0f}", f"{alone['per_second']:.0f}",
+            f"{beside['per_second']:.0f}", f"{beside['per_second'] / alone['per_second']:.0%}",
+            f"{alone['p99_ms']:.1f}", f"{beside['p99_ms']:.1f}", f"{alone['server_cpu']:.0%}",
+            f"{beside['server_cpu']:.0%}", str(alone["most_mib"]), str(beside["most_mib"]), str(figures["after_mib"]),
         )  # fmt: skip
-    Console(width=140).print(table)
+    Console(width=160).print(table)
 
 
 def main() -> None:
     """Measures, prints and writes bench/results/hostile.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=SECONDS)
-    seconds = parser.parse_args().seconds
-    with tempfile.TemporaryDirectory() as temporary:
-        found = run(Path(temporary), seconds)
-    show(found)
-    print(f"written to {write_result('hostile', {'seconds': seconds, 'attacks': found})}")
+    parser.add_argument("--only", choices=[a.__name__ for a in ATTACKS], help="one attack; nothing is written")
+    options, found = parser.parse_args(), {}
+    for arrangement in arrangements():
+        with tempfile.TemporaryDirectory() as temporary:
+            found[arrangement.name] = run(Path(temporary), options.seconds, arrangement, options.only or "")
+        show(arrangement.name, found[arrangement.name])
+    if not options.only:
+        print(f"written to {write_result('hostile', {'seconds': options.seconds, 'attacks': found})}")
 
 
 if __name__ == "__main__":

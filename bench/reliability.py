@@ -1,9 +1,8 @@
 """Runs every test of faults at full length and writes what came of it: `make reliability`.
 
 The tests report counts (`tests/support/reliability.py`); the table of docs/reliability.md is made of the result. All of
-it takes about forty minutes of one core. What follows the command is given to pytest, as `tests/disk` or `-k power`:
-then only what is selected runs, and what the result has of other tests stays, as long as it is of the same commit. So
-it can be run in slices.
+it takes about forty minutes of one core. Arguments are passed to pytest, such as `tests/disk` or `-k power`: then only
+the selected tests run, and the rows of other tests stay. Each row has the commit that it was measured at.
 """
 
 from __future__ import annotations
@@ -32,11 +31,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=_IN_MEMORY) as folder:
         code, rows = run(Path(folder), selected)
     earlier = earlier_result() if selected else {}
-    again = {row["test"] for row in rows}
-    rows += [row for row in earlier.get("faults", []) if row["test"] not in again]
-    rows.sort(key=lambda row: (row["fault"], row["test"]))
-    minutes = earlier.get("minutes", 0.0) + round((time.monotonic() - began) / 60, 1)
-    result = {"passed": code == 0 and earlier.get("passed", True), "minutes": round(minutes, 1), "faults": rows}
+    minutes = earlier.get("minutes", 0.0) + (time.monotonic() - began) / 60
+    result = {
+        "passed": code == 0 and earlier.get("passed", True),
+        "minutes": round(minutes, 1),
+        "faults": merged([{**row, "commit": commit()} for row in rows], earlier.get("faults", [])),
+    }
     print(write_result("reliability", result))
     return code
 
@@ -52,11 +52,17 @@ def run(folder: Path, selected: list[str]) -> tuple[int, list[dict[str, Any]]]:
     return done.returncode, [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
 
+def merged(rows: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns new rows and the earlier ones of other tests, sorted by fault."""
+    again = {row["test"] for row in rows}
+    return sorted([*rows, *(r for r in earlier if r["test"] not in again)], key=lambda row: (row["fault"], row["test"]))
+
+
 def earlier_result() -> dict[str, Any]:
-    """What was written before of the commit that is checked out; nothing where it is of another one."""
+    """Returns the last result; empty if there is none."""
     path = RESULTS / "reliability.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return found if found.get("machine", {}).get("commit") == commit() else {}
+    return found
 
 
 if __name__ == "__main__":

@@ -25,15 +25,15 @@ FOLDER = Path(__file__).parent
 RELIABILITY_RESULT = FOLDER.parent / "bench" / "results" / "reliability.json"
 HEAD = """# The `afterimage` command
 
-Made by `make docs` from the commands' own help. Every command takes `--help`; those that print a result take `--json`.
-With `--json` a failure prints `{"error": {"reason", "message"}}` on standard output as well.
+`make docs` generates this page from the commands' help. Every command has `--help`; commands that print a result have
+`--json`. With `--json` an error also prints `{"error": {"reason", "message"}}` on standard output.
 
 | exit code | meaning |
 |---|---|
-| 0 | done |
-| 1 | failed, or a setting cannot be used; one line on standard error says why |
+| 0 | success |
+| 1 | error, or an invalid setting; one line on standard error gives the reason |
 | 2 | wrong usage |
-| 3 | done, but some records failed; they are listed |
+| 3 | success, but some records failed; they are listed |
 | 4 | a sync waits for approval |
 """
 
@@ -42,7 +42,7 @@ RELIABILITY_HEAD = """# Reliability
 
 Made by `make docs` from the last result of `make reliability`, which tries each fault below and counts what came of it.
 "Lost" counts acknowledged changes, backups and answers that were lost or wrong. The command in a row repeats that row.
-A test that has not run to its end at that commit has no row.
+Each row has the commit at which it was measured. A test that has not run to its end has no row.
 """
 
 
@@ -91,15 +91,15 @@ def render_reliability() -> str:
     result = json.loads(RELIABILITY_RESULT.read_text())
     machine = result["machine"]
     ran = (
-        f"Run on {machine['time'][:10]} at commit `{machine['commit']}`, {machine['cores']} cores, {machine['cpu']}, "
+        f"Last run on {machine['time'][:10]}, {machine['cores']} cores, {machine['cpu']}, "
         f"Python {machine['python']}, in {result['minutes']} minutes. "
         + ("All tests passed." if result["passed"] else "**Some tests failed.**")
     )
     rows = [
-        f"| {r['fault']} | {r['tried']:,} | {r['lost']:,} | {r['outcome']} | `{_repeated(r['test'])}` |"
+        f"| {r['fault']} | {r['tried']:,} | {r['lost']:,} | {r['outcome']} | {r['commit']} | `{_repeated(r['test'])}` |"
         for r in result["faults"]
     ]
-    table = ["| fault | tried | lost | what came of it | again with |", "|---|---:|---:|---|---|", *rows]
+    table = ["| fault | tried | lost | what came of it | commit | again with |", "|---|---:|---:|---|---|---|", *rows]
     return "\n".join([RELIABILITY_HEAD, ran, "", *table, ""])
 
 

@@ -37,7 +37,7 @@ def adopt_snapshot(settings: Settings, given: ForeignSnapshot, tenant_name: str,
         uid, wrapped, bound_to = read_exported_key(given.tenant_key_file)
         check_region(bound_to, region)
         if uid in registry.deleted_uids():
-            raise TenancyError("the snapshot is of a tenant that was deleted here; it does not come back")
+            raise TenancyError("the tenant of the snapshot was deleted on this server; its snapshots cannot be adopted")
         source_key = (there or master_key_of(settings)).unwrap(wrapped, uid)
         check_region(read_manifest(given.folder, source_key)[0].region, region)
         directory = TenantDirectory(data.tenant(tenant.uid), registry.data_key(tenant.uid), region=tenant.region)

@@ -21,6 +21,7 @@ from service.calls.door import Door, DoorLimits
 from service.calls.failures import AuthenticationFailures
 from service.calls.gate import Gate
 from service.calls.interceptor import Admitting, Guard
+from service.calls.keyless import KeylessCalls
 from service.config import Settings, process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -50,6 +51,7 @@ from service.objects.store import Bucket, ObjectStore
 from service.outcomes import StateParts, States
 from service.rpc.server import RpcServer, Served
 from service.rpc.transport.certificates import TlsFiles
+from service.rpc.transport.connections import close_connection
 from service.rpc.transport.options import Transport
 from service.runtime.ports import check_free
 from service.runtime.process import (
@@ -108,8 +110,8 @@ def open_registry(settings: Settings, *, create: bool = False) -> TenantRegistry
         check_there(data.registry)
         raise SettingError.about(
             "data_dir",
-            f"{data.root} is not a data directory; give the server's with --data-dir or AFTERIMAGE_DATA_DIR "
-            "(`afterimage serve` and `afterimage tenants create` make one)",
+            f"{data.root} is not a data directory; pass the server's with --data-dir or "
+            "AFTERIMAGE_DATA_DIR (`afterimage serve` and `afterimage tenants create` create one)",
         )
     data.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -117,7 +119,7 @@ def open_registry(settings: Settings, *, create: bool = False) -> TenantRegistry
     except WrongKey:
         if not finish(data.registry, settings.key_file):
             raise _other_master_key(settings, data) from None
-        _LOG.warning("a change of the master key that was cut off is finished")
+        _LOG.warning("an interrupted change of the master key was completed")
         return TenantRegistry(data.registry, master_key_of(settings))
 
 
@@ -130,9 +132,9 @@ def _other_master_key(settings: Settings, data: DataDirectory) -> SettingError:
         name, key = "master_key_file", str(settings.key_file)
     return SettingError.about(
         name,
-        f"{key} does not open {data.registry}: it is the master key of another server, or one of the two files "
-        "is damaged; give the one that was made with this data directory, or run `afterimage doctor --repair`, which "
-        "knows of a copy of the registry",
+        f"{key} does not open {data.registry}: it belongs to another server, or one of the two "
+        "files is damaged; restore the master key of this data directory, or run `afterimage "
+        "doctor --repair`, which uses a copy of the registry",
     )
 
 
@@ -147,7 +149,7 @@ def limits_of(settings: Settings) -> PictureLimits:
     formats, known = tuple(dict.fromkeys(settings.image_formats)), [kind.value for kind in OPTIONAL]
     for name in formats:
         if name not in known:
-            raise SettingError.about("image_formats", f"{name!r} is none of {', '.join(known)}")
+            raise SettingError.about("image_formats", f"{name!r} is not one of {', '.join(known)}")
         package = missing_package(Format(name))
         if package:
             raise SettingError.about(
@@ -211,7 +213,7 @@ def read_region(data: DataDirectory) -> str | None:
     region = _text_of(data.region)
     if region is None or not _REGION.fullmatch(region):
         raise SettingError.about(
-            "data_dir", f"{data.region} does not hold a region; remove it, the next start writes it anew"
+            "data_dir", f"{data.region} does not contain a region; remove it, and the next start creates it"
         )
     return region
 
@@ -225,7 +227,7 @@ def region_of(settings: Settings) -> str:
 def _check_forgetting(settings: Settings) -> None:
     if freed_memory_is_overwritten() and dumps_forbidden():
         return
-    message = "freed memory is not overwritten, or memory may be dumped; `afterimage doctor --privacy` shows which"
+    message = "freed memory is not overwritten, or core dumps are possible; `afterimage doctor --privacy` shows which"
     if settings.strict_forgetting:
         raise SettingError.about("strict_forgetting", message)
     _LOG.warning(message)
@@ -268,6 +270,14 @@ def _handing_out(registry: TenantRegistry, engine: Engine) -> HandingOut:
     return handing_out
 
 
+def _keyless(metrics: Metrics) -> KeylessCalls:
+    def close(peer: str) -> None:
+        if close_connection(peer):
+            metrics.connections_closed.inc()
+
+    return KeylessCalls(close)
+
+
 def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
     metrics, gate = Metrics(), Gate()
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
@@ -281,7 +291,9 @@ def _assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     failures, door = AuthenticationFailures(settings.max_failed_auths_per_s), Door(door_limits_of(settings), metrics)
     tallies = Tallies(audit, recorder)
-    admitting = Admitting(registry.api_keys, failures, allowances, audit, recorder, tallies, settings.region, secret)
+    admitting = Admitting(
+        registry.api_keys, failures, _keyless(metrics), allowances, audit, recorder, tallies, settings.region, secret
+    )
     guard = Guard(admitting, door, gate, deadlines_s)
     sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit)
     handing_out, training = _handing_out(registry, engine), _training(stores, engine, audit, recorder.owner)
@@ -340,7 +352,9 @@ def _node_name(data: DataDirectory) -> str:
         replace_file(data.node, secrets.token_hex(8).encode())
     name = _text_of(data.node)
     if name is None or not _NODE_NAME.fullmatch(name):
-        raise SettingError.about("data_dir", f"{data.node} does not hold a node name; remove it, a new name is made")
+        raise SettingError.about(
+            "data_dir", f"{data.node} does not contain a node name; remove it, and the next start creates a new one"
+        )
     return name
 
 

@@ -292,7 +292,7 @@ def read_key_file(path: Path) -> str:
     except OSError as error:
         raise SettingError(f"API key file {path}: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise SettingError(f"API key file {path}: this is no text; it must hold an API key alone") from None
+        raise SettingError(f"API key file {path}: not a text file; it must contain only an API key") from None
 
 
 def split_address(text: str, setting: str) -> tuple[str, int]:
@@ -320,9 +320,9 @@ def is_loopback(host: str) -> bool:
 def _check(settings: Settings) -> None:
     for name, value in settings:
         if isinstance(value, str | Path) and _CONTROL.search(str(value)):
-            raise SettingError.about(name, "holds a control character, such as a line's end; take it out")
+            raise SettingError.about(name, "contains a control character, such as a line end; remove it")
     if settings.data_dir.exists() and not settings.data_dir.is_dir():
-        raise SettingError.about("data_dir", f"{settings.data_dir} is not a directory; name another")
+        raise SettingError.about("data_dir", f"{settings.data_dir} is not a directory; set another one")
     host, _ = split_address(settings.listen, "listen")
     if settings.http:
         split_address(settings.http, "http")
@@ -336,18 +336,20 @@ def _check(settings: Settings) -> None:
         raise SettingError.about("listen", f"{host} can be reached from other machines; set tls_cert and tls_key")
     if settings.key_file.resolve().is_relative_to(settings.data_dir.resolve()):
         raise SettingError.about(
-            "master_key_file", "must not lie inside data_dir; a backup of the data would hold its own key"
+            "master_key_file", "must not be inside data_dir; a backup of the data would contain its own key"
         )
     for network in settings.fetch_networks:
         try:
             ipaddress.ip_network(network)
         except ValueError as error:
-            raise SettingError.about("fetch_networks", f"{error}; give networks such as 10.1.0.0/16") from None
+            raise SettingError.about("fetch_networks", f"{error}; specify networks such as 10.1.0.0/16") from None
     if settings.master_key and settings.master_key_command:
-        raise SettingError.about(("master_key", "master_key_command"), "set one of them")
+        raise SettingError.about(("master_key", "master_key_command"), "set only one of them")
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     if settings.worker_secret is not None and len(secret) < 32:
-        raise SettingError.about("worker_secret", "needs at least 32 characters, such as `openssl rand -hex 32` gives")
+        raise SettingError.about(
+            "worker_secret", "needs at least 32 characters, for example from `openssl rand -hex 32`"
+        )
     if settings.in_flight_bytes < 4 * settings.max_message_bytes:
         raise SettingError.about("max_in_flight_bytes", "must hold at least four messages of max_message_bytes")
     _check_places(settings)
@@ -373,7 +375,7 @@ def _check_places(settings: Settings) -> None:
     loopback = public.scheme == "http" and is_loopback(public.hostname or "")
     if settings.http_public_url and not loopback and not (public.scheme == "https" and public.netloc):
         raise SettingError.about(
-            "http_public_url", "must be https://…, as whoever terminates TLS serves it; links are secrets"
+            "http_public_url", "must be https://…, as the proxy that terminates TLS serves it; links are secrets"
         )
     if settings.object_store and not re.fullmatch(r"s3://[^/\s]+(/\S*)?", settings.object_store):
         raise SettingError.about(
@@ -391,6 +393,6 @@ def _read_file(path: Path) -> dict[str, object]:
     except OSError as error:
         raise SettingError(f"config file {path}: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise SettingError(f"config file {path}: this is no text in UTF-8") from None
+        raise SettingError(f"config file {path}: not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"config file {path}: {error}") from error

@@ -26,6 +26,11 @@ class Metrics:
         self.peers_dropped = Counter(
             "afterimage_peers_dropped", "Calls ended since their peer did not read the answer.", registry=self.registry
         )
+        self.connections_closed = Counter(
+            "afterimage_connections_closed",
+            "Connections closed since they made too many calls without a key.",
+            registry=self.registry,
+        )
         self.in_flight_bytes = Gauge(
             "afterimage_in_flight_bytes", "Bytes of requests and answers in flight.", registry=self.registry
         )

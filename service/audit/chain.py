@@ -110,7 +110,7 @@ def problems(
             yield f"entry {number} is missing or out of order: found number {entry.number}"
             return
         if entry.previous != previous:
-            yield f"entry {number} does not follow the one before it"
+            yield f"entry {number} does not match the digest of the previous one"
         if entry.digest != digest:
             yield f"entry {number} was changed"
         previous = digests[number] = digest
@@ -119,8 +119,8 @@ def problems(
             yield "the log has no signed head"
         return
     if head.tenant_uid != tenant_uid or not is_signed(head.told(), head.signature, public_key):
-        yield "the signature of the head does not fit"
+        yield "the signature of the head is invalid"
     elif head.number > number:
         yield f"the signed head is entry {head.number}, but the log ends with entry {number}"
     elif digests[head.number] != head.digest:
-        yield f"entry {head.number} is another one than was signed"
+        yield f"entry {head.number} differs from the signed one"

@@ -117,7 +117,7 @@ class Recorder:
         `work` raises, StoreUnavailable where the intent cannot be written, ServiceError (OVERLOADED) where too many
         changes of the tenant go on that nobody waits for."""
         if self._abandoned.get(caller.tenant_uid, 0) >= _MOST_ABANDONED:
-            message = "too many changes go on whose callers did not wait for them"
+            message = "too many changes are running without a waiting caller"
             raise ServiceError(Reason.OVERLOADED, message, retry_delay_s=1.0)
         waiting = asyncio.Event()
         waiting.set()
@@ -166,7 +166,7 @@ class Recorder:
         uid, begun = act.tenant_uid, act.begun
         if not waiting.is_set():
             await self._conclude(_Owed(uid, begun, {"reason": Reason.DEADLINE.name}, "refused", None))
-            raise ServiceError(Reason.DEADLINE, "the caller had gone before the change began")
+            raise ServiceError(Reason.DEADLINE, "the caller disconnected before the change started")
         _current.set(act)
         try:
             result = await work()
@@ -222,7 +222,7 @@ class Recorder:
         try:
             await asyncio.to_thread(self._end, owed)
         except AfterimageIndexError as error:
-            _LOG.warning("the outcome of a change could not be added to the audit log yet: %s", error)
+            _LOG.warning("could not write the outcome of a change to the audit log; retrying: %s", error)
             self._owed.append(owed)
 
     def _end(self, owed: _Owed) -> None:
@@ -232,7 +232,7 @@ class Recorder:
         try:
             self._logs.of(uid).handed_out(number)
         except AfterimageIndexError as error:  # it is handed out once more, then
-            _LOG.warning("a receipt stays although it was handed out: %s", error)
+            _LOG.warning("could not remove a delivered receipt: %s", error)
 
     def _let_go(self, uid: str, task: asyncio.Task[T]) -> None:
         self._abandoned[uid] = self._abandoned.get(uid, 0) + 1
@@ -244,7 +244,7 @@ class Recorder:
             error = None if ended.cancelled() else ended.exception()
             if error is not None:
                 if not isinstance(error, ServiceError | AfterimageIndexError):
-                    _LOG.error("a change failed whose caller had gone", exc_info=error)
+                    _LOG.error("a change failed after its caller had disconnected", exc_info=error)
                 release_frames(error)
 
         task.add_done_callback(over)

@@ -77,7 +77,7 @@ class Tallies:
             log = await asyncio.to_thread(self._logs.of, uid)
             await asyncio.to_thread(log.end, begun, {**dict(subject), **tally.counts})
         except AfterimageIndexError as error:  # told in the next interval
-            _LOG.warning("what was written or read could not be added to the audit log yet: %s", error)
+            _LOG.warning("could not write an audit interval; retrying: %s", error)
             self._open.setdefault(key, tally)
 
     def _of(self, caller: Principal, action: str, subject: Details, every_s: float) -> _Tally:

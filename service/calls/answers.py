@@ -1,20 +1,25 @@
-"""Answers that may be large: made a few at a time, tenants in turn, and their bytes held before they are made."""
+"""Answers that may be large: made a few at a time, tenants in turn, after the searches of others, and their bytes held
+before they are made."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TypeVar
 
+from service.calls.bulk_share import BulkShare, Work
 from service.calls.door import current_lease
 from service.calls.turns import Turns
-from service.runtime.concurrency import TimeSlice
 
 T = TypeVar("T")
 # Clients receive 4 MiB unless they are told otherwise, and a larger page takes the loop for longer.
 PAGE_BYTES = 7 << 19
+_SLICE_S = 0.001
 _PLACES = 3
 _RECORD_BYTES = 1024  # of a record without its vector, commonly
+_SMALL_BYTES = 256 * 1024  # an answer that waits for no searches of others
 
 
 class LargeAnswers:
@@ -24,23 +29,35 @@ class LargeAnswers:
         """`most_bytes`: of one message."""
         self.most_bytes = most_bytes - most_bytes // 32  # what is counted is an estimate
         self.page_bytes = min(PAGE_BYTES, self.most_bytes)
-        self._turns = Turns(_PLACES)
+        self._turns, self._share = Turns(_PLACES), BulkShare()
+
+    def searching(self, tenant_uid: str) -> contextlib.AbstractContextManager[None]:
+        """Holds while a search of a tenant runs, to which large answers of others give way."""
+        return self._share.searching(tenant_uid)
 
     @contextlib.asynccontextmanager
     async def making(
         self, tenant_uid: str, records: int, vector_bytes: int, most_bytes: int = 0
-    ) -> AsyncIterator[None]:
-        """Waits until it is the tenant's turn to have an answer of so many records read and made. Raises ServiceError
-        (OVERLOADED) where its share of bytes is used up, before anything is read."""
+    ) -> AsyncIterator[Work]:
+        """Waits until it is the tenant's turn to have an answer of so many records read and made, whose CPU time is
+        counted by what is yielded. Raises ServiceError (OVERLOADED) where its share of bytes is used up, before
+        anything is read."""
         estimate = min(records * (_RECORD_BYTES + vector_bytes), most_bytes or self.most_bytes)
         current_lease().reserve(estimate)
-        async with self._turns.turn(tenant_uid):
-            yield
+        async with contextlib.AsyncExitStack() as stack:
+            large = estimate > _SMALL_BYTES
+            work = await stack.enter_async_context(self._share.paced(tenant_uid)) if large else Work()
+            await stack.enter_async_context(self._turns.turn(tenant_uid))
+            yield work
 
 
-async def add_each(items: Iterable[T], add: Callable[[T], object]) -> None:
+async def add_each(items: Iterable[T], add: Callable[[T], object], work: Work) -> None:
     """Adds each item to an answer; other calls go on in between."""
-    time_slice = TimeSlice()
+    started = time.perf_counter()
     for item in items:
         add(item)
-        await time_slice.yield_if_over()
+        if (now := time.perf_counter()) > started + _SLICE_S:
+            work.seconds += now - started
+            await asyncio.sleep(0)
+            started = time.perf_counter()
+    work.seconds += time.perf_counter() - started

@@ -52,7 +52,7 @@ class Door:
         """A place for a call of this tenant, key and connection. Raises ServiceError (OVERLOADED)."""
         places, what = (self.streams, "streams") if stream else (self.calls, "calls")
         if not places.take(path):
-            raise self.refusal(what, f"too many {what} of this server, tenant, key or connection are in progress")
+            raise self.refusal(what, f"too many concurrent {what} of this server, tenant, key or connection")
         self._entered = True
         return Lease(self, places, path)
 
@@ -105,7 +105,7 @@ class Lease:
 
     def too_many_bytes(self) -> ServiceError:
         """The error for a message or an answer that there is no room for."""
-        return self._door.refusal("bytes", "too many bytes of requests and answers are in flight")
+        return self._door.refusal("bytes", "too many bytes of requests and responses are in flight")
 
     def reserve(self, amount: int) -> None:
         """Holds what the answer is thought to take, until `answer` says what it takes. Raises as `take` does."""

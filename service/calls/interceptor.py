@@ -25,6 +25,7 @@ from service.calls.door import COPIES, Door, Lease
 from service.calls.error_details import REQUEST_ID_KEY
 from service.calls.failures import AuthenticationFailures
 from service.calls.gate import Gate
+from service.calls.keyless import KeylessCalls
 from service.calls.messages import Messages
 from service.calls.methods import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
 from service.calls.streams import limited
@@ -56,10 +57,12 @@ def principal() -> Principal:
 @dataclass(frozen=True)
 class Admitting:
     """What says who may call, and how often, and remembers what was done. failures: counts calls whose key does not
-    work. region: where this server is. worker_secret: what workers on other machines show; empty: there are none."""
+    work. keyless: counts those, and calls that need no key. region: where this server is. worker_secret: what workers
+    on other machines show; empty: there are none."""
 
     api_keys: KeyRing
     failures: AuthenticationFailures
+    keyless: KeylessCalls
     allowances: Allowances
     audit: AuditLogs
     recorder: Recorder
@@ -107,7 +110,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._region = admitting.region
         self.door, self.metrics, self.gate = door, door.metrics, gate
         self.certificates: Certificates | None = None  # of the port, which is bound later
-        self._failures, self._open_calls = admitting.failures, OpenCalls(door.metrics)
+        self._failures, self._keyless = admitting.failures, admitting.keyless
+        self._open_calls = OpenCalls(door.metrics, admitting.keyless)
         self._default_deadline_s, self._max_deadline_s = deadlines_s
 
     async def intercept_service(
@@ -132,16 +136,19 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         by the peer's address."""
         self.gate.check()
         try:
-            return self.recognise(method, headers, names)
+            found = self.recognise(method, headers, names)
         except ServiceError as error:
             if error.reason.code is not Code.UNAUTHENTICATED:
                 raise
+            self._keyless.admit(peer)
             self.metrics.failed_authentications.labels(error.reason.name).inc()
             wait_s = self._failures.note(peer)
             if not wait_s:
                 raise
             message = f"too many failed authentications from this address; the last: {error.message}"
             raise ServiceError(Reason.AUTHENTICATIONS_EXCEEDED, message, retry_delay_s=wait_s) from None
+        self._keyless.worked(peer)
+        return found
 
     def check_certificate(self, context: Context) -> None:
         """Raises ServiceError (CERTIFICATE_INVALID) where the client's certificate is not good any more."""
@@ -260,6 +267,10 @@ class _Call:
                 inner, given = self._handler.unary_stream, await messages.first()
                 self._guard.note_read(self._method, given)
             seconds = self._guard.deadline_s(self._method, context)
+            if given is messages:
+                async with asyncio.timeout(seconds):
+                    await messages.wait()
+                seconds = self._guard.deadline_s(self._method, context)
             check = functools.partial(self._guard.recognise, self._method, self._headers, self._names)
             async for response in limited(inner(given, context), check, seconds):
                 if not await self._sent(context, self._handler.response_serializer(response), lease):

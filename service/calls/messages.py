@@ -27,15 +27,15 @@ class Messages:
         self._context, self._lease, self._limits, self._parse = context, lease, limits, parse
         self._sizes: deque[int] = deque()
         self._began = False
+        self._ahead: Any = None  # read but not yet returned
 
     def __aiter__(self) -> Messages:
         return self
 
     async def __anext__(self) -> Any:
-        limits = self._limits
-        if len(self._sizes) >= _MOST_AHEAD:
-            self.answered()
-        raw = await self._read(limits.idle_s if self._began else limits.message_s)
+        raw, self._ahead = self._ahead, None
+        if raw is None:
+            raw = await self._next()
         if raw is EOF:
             raise StopAsyncIteration
         self._began = True
@@ -44,6 +44,11 @@ class Messages:
             return self._parse(raw)
         except DecodeError:
             raise ServiceError(Reason.ARGUMENT_INVALID, "the message is not one of this call") from None
+
+    async def wait(self) -> None:
+        """Returns when the first message has arrived or the stream has ended. Raises ServiceError as reading does. An
+        idle stream costs no more than this wait."""
+        self._ahead = await self._next()
 
     async def first(self) -> Any:
         """The one message of a call that has one. Raises ServiceError (ARGUMENT_INVALID) where there is none."""
@@ -56,6 +61,11 @@ class Messages:
         """The oldest message is done with."""
         if self._sizes:
             self._lease.give(self._sizes.popleft())
+
+    async def _next(self) -> Any:
+        if len(self._sizes) >= _MOST_AHEAD:
+            self.answered()
+        return await self._read(self._limits.idle_s if self._began else self._limits.message_s)
 
     async def _read(self, seconds: float) -> Any:
         """A message, its bytes held. Raises ServiceError (MESSAGE_LATE, OVERLOADED)."""

@@ -20,7 +20,7 @@ KeyFileOption = Annotated[
 ]
 CaFileOption = Annotated[
     Path | None,
-    typer.Option("--ca-file", help="CA certificate, PEM; makes the connection TLS. [env: AFTERIMAGE_CA_FILE]"),
+    typer.Option("--ca-file", help="CA certificate, PEM; enables TLS. [env: AFTERIMAGE_CA_FILE]"),
 ]
 
 
@@ -29,7 +29,9 @@ def connect(target: str, api_key_file: Path | None, ca_file: Path | None) -> Cli
     settings = client_settings()
     key = read_key_file(api_key_file) if api_key_file else settings.api_key
     if not key:
-        message = "no API key: set AFTERIMAGE_API_KEY or give --api-key-file (make a key with `afterimage keys create`)"
+        message = (
+            "no API key: set AFTERIMAGE_API_KEY or pass --api-key-file (create a key with `afterimage keys create`)"
+        )
         raise CommandError(message, reason="KEY_MISSING", code=Exit.USAGE)
     ca_path = ca_file or (Path(settings.ca_file) if settings.ca_file else None)
     ca = ca_path.read_bytes() if ca_path else None

@@ -27,7 +27,7 @@ def _as_command_error(error: Exception) -> CommandError | None:
         return error
     if isinstance(error, Unavailable) and not error.reason:
         return CommandError(
-            f"{error.message} (is the server running, and AFTERIMAGE_TARGET right?)", reason="UNAVAILABLE"
+            f"{error.message} (check that the server is running and AFTERIMAGE_TARGET is correct)", reason="UNAVAILABLE"
         )
     if isinstance(error, AfterimageError):
         hint = f" (field {error.field})" if error.field and error.field not in error.message else ""

@@ -32,8 +32,8 @@ _COMMANDS = {
     "doctor": "operations.doctor.doctor",
 }
 _HELP = (
-    "Self-hosted visual search that keeps no picture.\n\n"
-    "Exit codes: 0 done, 1 failed (a setting that cannot be used included), 2 wrong usage, 3 some records failed, "
+    "Self-hosted visual search that stores no pictures.\n\n"
+    "Exit codes: 0 success, 1 error (including an invalid setting), 2 wrong usage, 3 some records failed, "
     "4 waits for approval."
 )
 

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text for people.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 class Exit(IntEnum):

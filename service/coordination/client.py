@@ -61,7 +61,7 @@ class Coordinator:
         if facts.maxmemory_policy != "noeviction":
             raise SettingError.about("redis_url", f"maxmemory-policy is {facts.maxmemory_policy}; set it to noeviction")
         if not facts.append_only:
-            _LOG.warning("Redis keeps no append-only file: runs in flight start anew after its restart")
+            _LOG.warning("Redis has no append-only file: running syncs restart after a Redis restart")
         return facts
 
     async def healthy(self) -> bool:
@@ -105,5 +105,5 @@ class Coordinator:
                     pipe.expire(key, keys.NODE_LIFETIME_S)
                     await pipe.execute()
             except (RedisError, OSError) as error:
-                _LOG.warning("Redis is away: %s", told(error))
+                _LOG.warning("Redis is unavailable: %s", told(error))
             await asyncio.sleep(_RENEW_EVERY_S)

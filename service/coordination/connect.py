@@ -34,8 +34,9 @@ def connect(url: str) -> redis.asyncio.Redis:
     except ValueError:  # its text may quote a part of the URL, and with it of the password
         raise SettingError.about(
             "redis_url",
-            "give redis://, rediss:// or unix://, or sentinels and the name of their master, such as"
-            " sentinel://one:26379,two:26379/afterimage; characters such as / and @ in a password as %2F and %40",
+            "must be redis://, rediss:// or unix://, or sentinels and the name of their master, such "
+            "as sentinel://one:26379,two:26379/afterimage; encode characters such as / and @ in a "
+            "password as %2F and %40",
         ) from None
 
 
@@ -52,7 +53,7 @@ def _through_sentinels(url: str, retry: Retry, options: dict[str, Any]) -> redis
     login, _, hosts = parts.netloc.rpartition("@")
     name, _, database = parts.path.lstrip("/").partition("/")
     if not hosts or not name:
-        raise ValueError("give sentinels and their master, such as sentinel://one:26379,two:26379/afterimage")
+        raise ValueError("must name sentinels and their master, such as sentinel://one:26379,two:26379/afterimage")
     places = [_place(host) for host in hosts.split(",")]
     more: dict[str, Any] = dict(parse_qsl(parts.query))
     if parts.scheme == "sentinel+tls":

@@ -92,10 +92,13 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         if request.include_vectors:
             check_count("record_ids", len(request.record_ids), most_vectors(collection.spec.dimension))
         ids, vectors = list(request.record_ids), request.include_vectors
-        async with self._answers.making(principal().tenant_uid, len(ids), 4 * collection.spec.dimension * vectors):
-            found = await self._read(collection.get, ids, vectors=vectors, max_bytes=self._answers.most_bytes)
+        vector_bytes = 4 * collection.spec.dimension * vectors
+        async with self._answers.making(principal().tenant_uid, len(ids), vector_bytes) as work:
+            read = work.timed(collection.get)
+            found = await self._read(read, ids, vectors=vectors, max_bytes=self._answers.most_bytes)
             response = pb.GetRecordsResponse(missing_record_ids=[i for i in ids if i not in found])
-            await add_each((found[i] for i in ids if i in found), lambda r: from_record(r, response.records.add()))
+            records = (found[i] for i in ids if i in found)
+            await add_each(records, lambda r: from_record(r, response.records.add()), work)
         return response
 
     async def ListRecords(self, request: pb.ListRecordsRequest, context: Context) -> pb.ListRecordsResponse:
@@ -106,10 +109,12 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         subject = f"{request.collection}\n{request.filter}"
         after = from_token(request.page_token, subject)
         vectors, most = request.include_vectors, self._answers.page_bytes
-        async with self._answers.making(principal().tenant_uid, size, 4 * collection.spec.dimension * vectors, most):
-            page = await self._read(collection.page, after, size, request.filter, vectors=vectors, max_bytes=most)
+        vector_bytes = 4 * collection.spec.dimension * vectors
+        async with self._answers.making(principal().tenant_uid, size, vector_bytes, most) as work:
+            read = work.timed(collection.page)
+            page = await self._read(read, after, size, request.filter, vectors=vectors, max_bytes=most)
             response = pb.ListRecordsResponse()
-            await add_each(page.records, lambda r: from_record(r, response.records.add()))
+            await add_each(page.records, lambda r: from_record(r, response.records.add()), work)
         if page.more:
             response.next_page_token = to_token(page.records[-1].row_id, subject)
         return response

@@ -14,6 +14,7 @@ from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2_grpc as pb_grpc
 from index import Attributes, DuplicateGroup, Facet, Hit, Path
 from service.calls.answers import LargeAnswers, add_each
+from service.calls.bulk_share import Work
 from service.calls.error_details import to_record_error
 from service.calls.interceptor import principal
 from service.calls.unknown_fields import reject_unknown_fields
@@ -168,15 +169,16 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
             within("k", wanted.most_hits, 1, most_vectors(collection.spec.dimension))
             vector_bytes = 4 * collection.spec.dimension
         if wanted.most_hits * (1024 + vector_bytes) <= _SMALL_BYTES:
-            return await self._answered(request, wanted)
-        async with self._answers.making(principal().tenant_uid, wanted.most_hits, vector_bytes):
-            return await self._answered(request, wanted)
+            with self._answers.searching(principal().tenant_uid):
+                return await self._answered(request, wanted, Work())
+        async with self._answers.making(principal().tenant_uid, wanted.most_hits, vector_bytes) as work:
+            return await self._answered(request, wanted, work)
 
-    async def _answered(self, request: pb.SearchRequest, wanted: SearchInput) -> pb.SearchResponse:
+    async def _answered(self, request: pb.SearchRequest, wanted: SearchInput, work: Work) -> pb.SearchResponse:
         started = time.perf_counter()
         found = await self._query.search(principal(), wanted)
         self._metrics.search_paths.labels(found.answer.path.value).inc()
-        return await _response(request, found, started)
+        return await _response(request, found, started, work)
 
     async def _encode(self, picture: pb.PictureInput, encoder: Manifest) -> Encoded | ServiceError:
         try:
@@ -247,7 +249,7 @@ def _picture(message: pb.QueryTerm | pb.PictureInput) -> PictureSource:
     return PictureSource(message.image if message.WhichOneof("source") == "image" else None, message.url, region)
 
 
-async def _response(request: pb.SearchRequest, found: SearchOutput, started: float) -> pb.SearchResponse:
+async def _response(request: pb.SearchRequest, found: SearchOutput, started: float, work: Work) -> pb.SearchResponse:
     answer = found.answer
     response = pb.SearchResponse(
         allowed_count=answer.allowed,
@@ -273,7 +275,7 @@ async def _response(request: pb.SearchRequest, found: SearchOutput, started: flo
         for hit in group:
             _hit(hit, found.score, fields, target.add())
 
-    await add_each(answer.groups, add_group)
+    await add_each(answer.groups, add_group, work)
     response.timings.encode_ms = found.encode_s * 1000
     response.timings.search_ms = found.search_s * 1000
     response.timings.total_ms = (time.perf_counter() - started) * 1000

@@ -1,4 +1,4 @@
-"""What happens to a picture: checked, probed, decoded, forgotten. Nothing here writes to a disk.
+"""Pictures: checking, probing, decoding and downloading. Nothing here writes to disk.
 
-A new picture format gets a header reader in `headers` and a codec in `codecs`; its limits are in `limits`.
+A new picture format gets a header reader in `headers` and a codec in `codecs`. Its limits are in `limits`.
 """

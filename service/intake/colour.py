@@ -1,6 +1,6 @@
-"""From a picture's own colours to sRGB: embedded ICC profiles by LittleCMS, gamma and primaries by arithmetic.
+"""Converts pixels to sRGB: ICC profiles with LittleCMS, gamma and primaries with NumPy.
 
-A profile that says the same as sRGB, as most do, costs one look at its digest.
+Most embedded profiles are equivalent to sRGB. Recognising one of them costs a digest and a table look-up.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ _REMEMBERED = 256
 
 
 class ProfileUnusable(Exception):
-    """The ICC profile is damaged, or not one of RGB, grey or CMYK, or not for pixels such as these."""
+    """The ICC profile is damaged, is not for RGB, grey or CMYK, or does not fit the pixels."""
 
 
 def by_profile(pixels: Pixels, profile: bytes) -> Pixels:
-    """Converts to sRGB: (height, width, channels) with 3 channels RGB, 4 CMYK (as ink, 255 all of it) or 1 grey.
+    """Converts pixels to sRGB with an ICC profile.
 
-    Three channels may be converted by a grey profile where all pixels are grey. Raises ProfileUnusable.
+    `pixels` has shape (height, width, channels): 3 channels are RGB, 4 are CMYK (255 is full ink), 1 is grey. A grey
+    profile also applies to three channels if all pixels are grey. Returns uint8 of shape (height, width, 3). Raises
+    ProfileUnusable.
     """
     channels = pixels.shape[2]
     if channels != 4 and _verdicts().is_srgb(profile):
@@ -55,14 +57,18 @@ def by_profile(pixels: Pixels, profile: bytes) -> Pixels:
 
 
 def by_encoding(pixels: NDArray[Any], encoding: Encoding) -> NDArray[Any]:
-    """Converts to sRGB: (height, width, 1 or 3), uint8 or uint16. uint8 where anything had to be converted."""
+    """Converts grey or RGB pixels to sRGB by gamma and primaries.
+
+    `pixels` has shape (height, width, 1 or 3), uint8 or uint16. Returns uint8 if a conversion was necessary, else
+    `pixels`.
+    """
     matrix = _matrix(encoding.primaries) if pixels.shape[2] == 3 else None
-    like_srgb = matrix is None and abs(encoding.gamma / 2.2 - 1) <= _GAMMA_TOLERANCE  # what sRGB is said by
+    like_srgb = matrix is None and abs(encoding.gamma / 2.2 - 1) <= _GAMMA_TOLERANCE  # gamma 2.2 stands for sRGB
     gamma = 0.0 if like_srgb else encoding.gamma
     if matrix is None and not gamma:
         return pixels
-    most = np.iinfo(pixels.dtype).max
-    levels = np.arange(most + 1, dtype=np.float32) / most
+    max_level = np.iinfo(pixels.dtype).max
+    levels = np.arange(max_level + 1, dtype=np.float32) / max_level
     linear = levels**gamma if gamma else _linear_of_srgb(levels)
     if matrix is None:
         table: Pixels = (_srgb_of_linear(linear) * 255 + 0.5).astype(np.uint8)
@@ -72,7 +78,7 @@ def by_encoding(pixels: NDArray[Any], encoding: Encoding) -> NDArray[Any]:
 
 
 def by_inks(cmyk: Pixels) -> Pixels:
-    """RGB of CMYK (255 is all of an ink) without a profile, as browsers do: each ink takes its share of the light."""
+    """Converts CMYK (255 is full ink) to RGB without a profile, by simple multiplication as browsers do."""
     size = (cmyk.shape[1], cmyk.shape[0])
     return np.asarray(Image.frombuffer("CMYK", size, np.ascontiguousarray(cmyk), "raw", "CMYK", 0, 1).convert("RGB"))
 
@@ -97,7 +103,7 @@ def _srgb_of_linear(values: Floats) -> Floats:
 
 
 def _matrix(primaries: tuple[float, ...]) -> Floats | None:
-    """From linear RGB of these primaries to linear sRGB; None where they are those of sRGB, or make no sense."""
+    """The matrix from linear RGB with these primaries to linear sRGB; None if they are those of sRGB or invalid."""
     if not primaries or all(abs(a - b) <= _PRIMARY_TOLERANCE for a, b in zip(primaries, _SRGB, strict=True)):
         return None
     try:
@@ -118,7 +124,7 @@ def _xyz(x: float, y: float) -> tuple[float, float, float]:
 
 
 def _adaptation(source: tuple[float, ...], target: tuple[float, ...]) -> Floats:
-    """Bradford's, from one white to the other."""
+    """The Bradford chromatic adaptation from one white point to the other."""
     bradford = np.array(_BRADFORD)
     ratio = (bradford @ np.array(_xyz(*target))) / (bradford @ np.array(_xyz(*source)))
     return np.asarray(np.linalg.inv(bradford) @ np.diag(ratio) @ bradford)
@@ -129,11 +135,11 @@ def _is_grey(pixels: Pixels) -> bool:
 
 
 def _opened(profile: bytes) -> tuple[Any, str]:
-    """The profile and its colour space, such as RGB."""
+    """Returns the profile and its colour space, such as "RGB". Raises ProfileUnusable."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         return opened, str(opened.profile.xcolor_space).strip()
-    except Exception as error:  # whatever LittleCMS and its binding say of damaged bytes
+    except Exception as error:  # LittleCMS and its binding raise many types for damaged bytes
         raise ProfileUnusable from error
 
 
@@ -149,14 +155,14 @@ def _converted(picture: Image.Image, source: Any, mode: str) -> Image.Image:
 
 
 class SrgbVerdicts:
-    """Which profiles say the same as sRGB, by a keyed digest; of the profile itself nothing is kept."""
+    """Caches which profiles are equivalent to sRGB, by a keyed digest. Profiles themselves are not stored."""
 
     def __init__(self) -> None:
         self._key = os.urandom(16)
         self._known: OrderedDict[bytes, bool] = OrderedDict()
 
     def is_srgb(self, profile: bytes) -> bool:
-        """Whether an RGB profile gives the colours of sRGB. Raises ProfileUnusable."""
+        """Whether an RGB profile yields the colours of sRGB. Raises ProfileUnusable."""
         digest = hashlib.blake2b(profile, key=self._key, digest_size=16).digest()
         if digest not in self._known:
             self._known[digest] = _gives_srgb(profile)

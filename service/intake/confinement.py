@@ -1,9 +1,9 @@
-"""Takes from this process what a decoder does not need, before it sees a picture.
+"""Removes the privileges that a decoder process does not need, before it reads a picture.
 
-What remains to a decoder that a hostile picture has taken over: its own memory and the pipe to the server. It opens no
-file, no socket, starts no program or process, outlives neither the server nor its time, and leaves no core.
-Landlock (Linux 5.13, docs.kernel.org/userspace-api/landlock.html) and seccomp filters are used where the kernel has
-them; `confine` says which protections hold.
+A decoder that a hostile picture has taken over keeps only its own memory and the socket to the server. It cannot open
+files or sockets, start programs or processes, outlive the server or its processor time, or write a core file. Landlock
+(Linux 5.13, docs.kernel.org/userspace-api/landlock.html) and seccomp filters are used if the kernel supports them.
+`confine` returns which protections are active.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ _X32_BIT = 0x40000000
 
 
 def confine(memory_bytes: int) -> dict[str, bool]:
-    """Confines this process, which must have but one thread, for good; `memory_bytes` bounds its address space.
+    """Confines this process permanently. It must have a single thread. `memory_bytes` limits its address space.
 
-    Returns each protection by name and whether it holds. Raises OSError where a limit that every Linux has fails.
+    Returns a map from the name of each protection to whether it is active. Raises OSError if a basic resource limit
+    cannot be set.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
@@ -54,7 +55,10 @@ def confine(memory_bytes: int) -> dict[str, bool]:
 
 
 def _forbid_files(libc: ctypes.CDLL) -> bool:
-    """A Landlock rule set that handles every right and grants none: files, TCP ports, signals and abstract sockets."""
+    """Applies a Landlock rule set that handles every right and grants none.
+
+    It covers files, TCP ports, signals and abstract sockets.
+    """
     version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, 1)
     if version < 1:
         return False
@@ -74,8 +78,11 @@ def _forbid_files(libc: ctypes.CDLL) -> bool:
 
 
 def _forbid_calls(libc: ctypes.CDLL) -> bool:
-    """A seccomp filter: the calls above fail with EPERM, and so does `clone` where it would make a process. `clone3`,
-    whose arguments a filter cannot see, is answered as by an older kernel: who wants a thread then takes `clone`."""
+    """Applies a seccomp filter under which the calls in `_FORBIDDEN_CALLS` fail with EPERM.
+
+    `clone` also fails with EPERM unless it creates a thread. A filter cannot read the arguments of `clone3`. That call
+    returns ENOSYS, as in older kernels, so that the C library falls back to `clone`.
+    """
     known = _FORBIDDEN_CALLS.get(platform.machine())
     if known is None:
         return False
@@ -86,7 +93,10 @@ def _forbid_calls(libc: ctypes.CDLL) -> bool:
 
 
 def _filter_program(architecture: int, calls: tuple[int, ...], clone: int) -> bytes:
-    """Berkeley Packet Filter code over struct seccomp_data: number at 0, architecture at 4, first argument at 16."""
+    """Returns Berkeley Packet Filter code over struct seccomp_data.
+
+    Offsets in that struct: system call number at 0, architecture at 4, first argument at 16.
+    """
     load, equal, greater, any_bit, give = 0x20, 0x15, 0x35, 0x45, 0x06
     allow, refuse, absent, kill = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000  # EPERM, ENOSYS
     clone_thread = 0x00010000

@@ -1,4 +1,4 @@
-"""Contact sheets: pictures side by side with a caption each, so that a person can look at an answer."""
+"""Contact sheets: pictures side by side with captions, for a person to review a search result."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _INK, _FRAME = (40, 40, 40), (225, 225, 225)
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture as it was sent, or None for an empty frame, and its caption."""
+    """An encoded picture, or None for an empty frame, and its caption."""
 
     caption: str
     picture: bytes | None = field(repr=False)
 
 
 def draw_sheet(tiles: Sequence[Tile], columns: int = 6) -> bytes:
-    """A PNG with the tiles in rows."""
+    """Returns a PNG with the tiles in rows."""
     columns = max(1, min(columns, len(tiles)))
     rows = max(1, -(-len(tiles) // columns))
     step_x, step_y = _TILE + _GAP, _TILE + _CAPTION + _GAP

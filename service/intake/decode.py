@@ -1,9 +1,8 @@
-"""From the bytes of a picture to its pixels: upright, sRGB, on white, cropped to the region.
+"""Decodes a picture to pixels: upright, sRGB, composited on white, cropped to the region.
 
-Only formats that the probe allows reach a decoder, each the one that is named for it (OpenCV's HDR reader, for one,
-writes a temporary file). Decoders are asked for the pixels as stored; orientation, colours and alpha are handled here,
-the same way for every format. A JPEG may be decoded at a half, a quarter or an eighth of its sides, which takes the
-codec a fraction of the time.
+The probe selects the decoder by format, and no other decoder is tried. (OpenCV's HDR reader, for example, writes a
+temporary file.) Decoders return pixels as stored. Orientation, colours and alpha are handled here, in the same way for
+every format. A JPEG may be decoded at a half, a quarter or an eighth of its sides, which is several times faster.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Area(Protocol):
-    """A part of a picture, sides normalised to 0 to 1; `index.Region` is one."""
+    """A part of a picture. Sides are normalised to 0 to 1. `index.Region` implements it."""
 
     @property
     def left(self) -> float: ...
@@ -49,8 +48,12 @@ class Area(Protocol):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is wanted of a picture. `enough`: where the result keeps at least so many pixels on its shorter side, a JPEG
-    may be decoded smaller than it is; 0: at full size. partial: a picture that is cut short is used."""
+    """What to decode of a picture.
+
+    - `region`: the part to return; None: the whole picture.
+    - `enough`: minimum pixels of the shorter side. A JPEG may be decoded smaller down to this size. 0: full size.
+    - `partial`: use a truncated picture as far as it goes.
+    """
 
     region: Area | None = None
     enough: int = 0
@@ -59,19 +62,22 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Decoded:
-    """pixels: uint8, (height, width, 3), sRGB."""
+    """`pixels`: uint8, shape (height, width, 3), sRGB."""
 
     pixels: Pixels = field(repr=False)
     notes: tuple[Note, ...] = ()
 
 
 def decode(picture: bytes | memoryview, limits: PictureLimits, region: Area | None = None, enough: int = 0) -> Pixels:
-    """The pixels of a picture, or of a region of it: uint8, shape (height, width, 3), sRGB. As `decode_picture`."""
+    """Decodes a picture, or a region of it, to uint8 of shape (height, width, 3) in sRGB.
+
+    Raises as `decode_picture`.
+    """
     return decode_picture(picture, limits, Wanted(region, enough)).pixels
 
 
 def decode_picture(picture: bytes | memoryview, limits: PictureLimits, wanted: Wanted) -> Decoded:
-    """The pixels of a picture, and what there is to say about it. Of an animation this is the first frame.
+    """Decodes a picture, and collects notes about it. Of an animation, decodes the first frame.
 
     Raises ServiceError with a reason that begins with IMAGE_.
     """
@@ -80,7 +86,7 @@ def decode_picture(picture: bytes | memoryview, limits: PictureLimits, wanted: W
     limits.check_sides(header.width, header.height)
     reduction = _reduction(header, wanted.region, wanted.enough)
     stored = _decode_stored(picture, header, reduction, wanted.partial)
-    if header.format in OPTIONAL:  # their libraries cut and turn
+    if header.format in OPTIONAL:  # their libraries apply cropping and orientation
         limits.check_sides(stored.colour.shape[1], stored.colour.shape[0])
         header = replace(header, profile=stored.profile or header.profile)
     elif stored.colour.shape[:2] != (-(-header.height // reduction), -(-header.width // reduction)):
@@ -95,7 +101,7 @@ def decode_picture(picture: bytes | memoryview, limits: PictureLimits, wanted: W
 
 
 def crop(pixels: NDArray[Any], region: Area | None) -> NDArray[Any]:
-    """The part of the pixels that the region covers, at least one pixel each way. A view, not a copy."""
+    """The pixels inside the region, at least one in each direction. Returns a view."""
     if region is None:
         return pixels
     height, width = pixels.shape[:2]
@@ -105,11 +111,11 @@ def crop(pixels: NDArray[Any], region: Area | None) -> NDArray[Any]:
 
 
 def _reduction(header: Header, region: Area | None, enough: int) -> int:
-    """By how much the sides may shrink: 1, 2, 4 or 8."""
+    """The factor by which the decoder may divide the sides: 1, 2, 4 or 8."""
     if header.format is not Format.JPEG or not enough:
         return 1
     across, down = (region.right - region.left, region.bottom - region.top) if region else (1.0, 1.0)
-    if header.orientation >= 5:  # lies on its side
+    if header.orientation >= 5:  # stored rotated by 90 degrees
         across, down = down, across
     shorter = min(header.width * across, header.height * down)
     return max((factor for factor in REDUCTIONS if shorter >= factor * enough), default=1)
@@ -130,13 +136,13 @@ def _decode_stored(picture: bytes | memoryview, header: Header, reduction: int, 
 
 
 def _part(pixels: NDArray[Any], header: Header, wanted: Wanted) -> NDArray[Any]:
-    """Upright, and of this the region."""
+    """Turns the pixels upright and crops them to the region."""
     part = crop(_turn_upright(pixels, header.orientation), wanted.region)
     return part if header.orientation == 1 else np.ascontiguousarray(part)
 
 
 def _to_srgb(colour: NDArray[Any], header: Header) -> tuple[Pixels, bool]:
-    """RGB, uint8, and whether the picture's profile, if it has one, was used."""
+    """Returns RGB as uint8, and False if the picture has a profile that could not be used."""
     if header.profile is not None and not header.profile_damaged:
         try:
             return by_profile(_in_8_bits(colour), header.profile), True
@@ -163,7 +169,7 @@ def _on_white(rgb: Pixels, alpha: NDArray[Any]) -> Pixels:
 
 
 def _turn_upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Undoes EXIF orientation 1 to 8. A view, not a copy."""
+    """Undoes EXIF orientation 1 to 8. Returns a view."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):

@@ -1,4 +1,4 @@
-"""Which format a picture has, by its first bytes. Names and content types are never believed."""
+"""Detects the format of a picture by its first bytes. File names and content types are ignored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Format(Enum):
 
 
 ALWAYS = (Format.JPEG, Format.PNG, Format.WEBP, Format.GIF, Format.BMP)
-OPTIONAL = (Format.AVIF, Format.HEIC, Format.TIFF, Format.JXL)  # decoded where the setting image_formats names them
+OPTIONAL = (Format.AVIF, Format.HEIC, Format.TIFF, Format.JXL)  # decoded if the setting image_formats lists them
 _NAMES = {Format.AVIF: "an AVIF", Format.HEIC: "a HEIC", Format.TIFF: "a TIFF", Format.JXL: "a JPEG XL"}
 _PACKAGES = {Format.HEIC: "pi_heif", Format.JXL: "pylibjxl"}
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
@@ -32,13 +32,13 @@ _JXL_BOX = b"\x00\x00\x00\x0cJXL \x0d\x0a\x87\x0a"
 
 
 def missing_package(kind: Format) -> str:
-    """The package that decodes a format, where it is not installed; else empty."""
+    """The package that decodes a format, if it is not installed; else ""."""
     package = _PACKAGES.get(kind, "")
     return package.replace("_", "-") if package and find_spec(package) is None else ""
 
 
 def sniff(head: bytes) -> Format | None:
-    """The format of a picture that begins with `head` (SNIFF_BYTES suffice), or None where it is of none of them."""
+    """The format of a picture that begins with `head`, or None if unknown. SNIFF_BYTES bytes are sufficient."""
     if head.startswith(b"\xff\xd8"):
         return Format.JPEG
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -69,7 +69,7 @@ def _sniff_optional(head: bytes) -> Format | None:
 
 
 def refusal(kind: Format) -> str:
-    """What to say of a picture whose format is not turned on."""
+    """The error message for a picture whose format is not enabled."""
     return f"this is {_NAMES[kind]} picture, which this server does not decode: add {kind.value} to image_formats"
 
 
@@ -80,7 +80,7 @@ def media_type(picture: bytes) -> str:
 
 
 def describe(head: bytes) -> str:
-    """What a refused file looks like, for the error message. Never quotes its content."""
+    """Describes a rejected file for the error message, without quoting its content."""
     known = (
         (b"%PDF", "a PDF document"),
         (b"#?RADIANCE", "a Radiance HDR picture"),

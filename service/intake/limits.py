@@ -1,4 +1,4 @@
-"""Which pictures are decoded: their formats, and how large they may be."""
+"""Limits on pictures: formats and sizes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from service.intake.formats import ALWAYS
 
 @dataclass(frozen=True)
 class PictureLimits:
-    """Limits on one picture. What each guards against: memory (bytes, pixels), decoder bugs (side), strips (ratio).
-    formats: optional ones that are decoded too, such as avif."""
+    """Limits on one picture.
+
+    `max_bytes` and `max_pixels` limit memory. `max_side` guards against decoder bugs, and `max_ratio` (longer side to
+    shorter) against extremely thin pictures. `formats`: optional formats that are decoded too, such as "avif".
+    """
 
     max_bytes: int = 16 * 1024 * 1024
     max_pixels: int = 64_000_000
@@ -25,7 +28,7 @@ class PictureLimits:
         return (*(kind.value for kind in ALWAYS), *self.formats)
 
     def check_bytes(self, size: int) -> None:
-        """Raises ServiceError (IMAGE_EMPTY, IMAGE_TOO_LARGE)."""
+        """Checks the size of the file in bytes. Raises ServiceError (IMAGE_EMPTY, IMAGE_TOO_LARGE)."""
         if size == 0:
             raise ServiceError(Reason.IMAGE_EMPTY, "the picture has no bytes", field="image")
         if size > self.max_bytes:
@@ -33,7 +36,10 @@ class PictureLimits:
             raise ServiceError(Reason.IMAGE_TOO_LARGE, message, field="image")
 
     def check_sides(self, width: int, height: int) -> None:
-        """Raises ServiceError (IMAGE_DAMAGED, IMAGE_TOO_MANY_PIXELS, IMAGE_RATIO_TOO_EXTREME)."""
+        """Checks width and height in pixels.
+
+        Raises ServiceError (IMAGE_DAMAGED, IMAGE_TOO_MANY_PIXELS, IMAGE_RATIO_TOO_EXTREME).
+        """
         if width < 1 or height < 1:
             raise ServiceError(Reason.IMAGE_DAMAGED, f"the header says {width} x {height} pixels", field="image")
         if width * height > self.max_pixels or max(width, height) > self.max_side:

@@ -1,6 +1,6 @@
-"""Width, height, orientation and colours from a picture's header, without decoding it.
+"""Reads width, height, orientation and colours from a picture's header, without decoding it.
 
-Pure Python over the first bytes of each structure, so that a hostile header is refused before any codec sees it.
+This is pure Python over the first bytes of each structure. A hostile header is rejected before any codec sees it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ __all__ = ["Bytes", "Header", "probe"]
 
 
 def probe(picture: Bytes, partial: bool = False, optional: Sequence[str] = ()) -> Header:
-    """Reads the header. `partial`: the picture may end within its pixels. `optional`: formats that are turned on.
+    """Reads the header of a picture.
+
+    - `partial`: accept a file that ends within its pixels.
+    - `optional`: optional formats that are enabled.
 
     Raises ServiceError (IMAGE_FORMAT_UNSUPPORTED, IMAGE_DAMAGED).
     """

@@ -1,7 +1,7 @@
-"""A process that does one thing for the server and can be lost: killed on time-out, replaced by whoever owns it.
+"""A child process that runs one job at a time and can be killed and replaced.
 
-What goes in and out lies in memory that both share; a socket carries one short message each way. The server overwrites
-the memory after each job, believes nothing but lengths that it set itself, and passes none of its settings on.
+Input and output are in shared memory. A socket carries one short message in each direction. The server overwrites the
+memory after each job, trusts only lengths that it set itself, and passes none of its settings to the child.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ _MAX_MESSAGE = 16 * 1024
 
 
 class ProcessDied(Exception):
-    """The process ended while it had a job, or did not start."""
+    """The process ended during a job, or did not start."""
 
 
 class ProcessTimedOut(Exception):
-    """The process took too long and was killed."""
+    """The process exceeded its time limit and was killed."""
 
 
 class SandboxedProcess:
-    """Runs `python -m module SOCKET MEMORY PAYLOAD RESULT`: two descriptors, and how many bytes of the shared memory
-    are for what goes in and, behind it, for what comes out. It answers each message with one.
+    """Runs `python -m module SOCKET MEMORY PAYLOAD RESULT`.
 
-    One job at a time; for one event loop.
+    SOCKET and MEMORY are file descriptors. PAYLOAD and RESULT are the sizes in bytes of the two parts of the shared
+    memory: input first, then output. The process answers each message with one message. It runs one job at a time, and
+    belongs to one event loop.
     """
 
     def __init__(self, module: str, payload_bytes: int, result_bytes: int, environment: Mapping[str, str]) -> None:
@@ -45,7 +46,7 @@ class SandboxedProcess:
         with theirs:
             sizes = (str(n) for n in (theirs.fileno(), memory, payload_bytes, result_bytes))
             self._process = subprocess.Popen(
-                [sys.executable, "-Psm", module, *sizes],  # isolated but for the environment, which is all given here
+                [sys.executable, "-Psm", module, *sizes],  # isolated, except for the environment given below
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -58,20 +59,20 @@ class SandboxedProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it was not ended from here; one that died is noticed by the next call."""
+        """False after `end`. The next call detects a process that died by itself."""
         return not self._ended
 
     async def call(
         self, message: bytes, payload: bytes, result_bytes: int, timeout_s: float
     ) -> tuple[bytes, NDArray[np.uint8]]:
-        """Does one job: the answer, and a copy of the first `result_bytes` of the result.
+        """Runs one job. Returns the answer, and a copy of the first `result_bytes` of the result.
 
-        Raises ProcessDied and ProcessTimedOut, after which, as after a cancellation, the process is gone.
+        Raises ProcessDied and ProcessTimedOut. After either, and after a cancellation, the process is gone.
         """
         self._payload[: len(payload)] = np.frombuffer(payload, np.uint8)
         try:
@@ -83,7 +84,7 @@ class SandboxedProcess:
             self._result[:result_bytes] = 0
 
     async def end(self) -> str:
-        """Kills the process; returns what it wrote to stderr, where there is anything left to read."""
+        """Kills the process. Returns what it wrote to stderr, or ""."""
         self._ended = True
         self._process.kill()
         await asyncio.to_thread(self._process.wait)
@@ -112,7 +113,7 @@ class SandboxedProcess:
             raise ProcessDied(str(error)) from error
         finally:
             if not answer:
-                last_words = await self.end()
+                stderr = await self.end()
         if not answer:
-            raise ProcessDied(last_words)
+            raise ProcessDied(stderr)
         return answer

@@ -84,7 +84,7 @@ class Ledgers:
             try:
                 one.note_progress()
             except (AfterimageIndexError, DatabaseError) as error:
-                _LOG.warning("a manifest could not be brought up to date: %s", error)
+                _LOG.warning("could not update a manifest: %s", error)
 
     def close(self) -> None:
         """Closes all."""

@@ -35,7 +35,7 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ({"tls_cert": "x"}, "set both or neither"),
         ({"client_ca": "x"}, "needs tls_cert"),
         ({"tls_cert": "/none", "tls_key": "/none"}, "tls_cert: /none is not a file"),
-        ({"data_dir": "d", "master_key_file": "d/key"}, "must not lie inside"),
+        ({"data_dir": "d", "master_key_file": "d/key"}, "must not be inside"),
         ({"log_level": "loud"}, "log_level"),
         ({"http_public_url": "https://x.example"}, "needs http"),
         ({"http": "127.0.0.1:1", "http_public_url": "http://x.example"}, "must be https"),
@@ -176,7 +176,7 @@ def test_a_list_may_be_json_or_separated(text: str, monkeypatch: pytest.MonkeyPa
 def test_a_config_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingError, match=r"settings\.toml: this is no text in UTF-8"):
+    with pytest.raises(SettingError, match=r"settings\.toml: not UTF-8 text"):
         load_settings({}, file)
     file.write_text('lissen = "127.0.0.1:1"\n')
     with pytest.raises(

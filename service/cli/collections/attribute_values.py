@@ -75,7 +75,7 @@ def _attribute(value: object) -> AttributeValue | None:
         return tuple(_member(v) for v in value if v is not None)
     text = _text(value)
     if text is None:
-        raise ValueError(f"is {_named(value)}; an attribute is text, a number, true, false or a list of text")
+        raise ValueError(f"is {_named(value)}; an attribute must be text, a number, a boolean or a list of text")
     return text or None
 
 
@@ -93,7 +93,7 @@ def _member(value: object) -> str:
         return "true" if value else "false"
     text = str(value) if isinstance(value, int | float | Decimal) else _text(value)
     if text is None:
-        raise ValueError(f"holds {_named(value)}; a list holds text")
+        raise ValueError(f"contains {_named(value)}; a list must contain only text")
     return text
 
 

@@ -15,7 +15,7 @@ from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 
 _POLICIES = ("DISCARD", "REFERENCE", "ENCRYPTED_COPY")
-collections = typer.Typer(no_args_is_help=True, help="Make, look at and delete collections.")
+collections = typer.Typer(no_args_is_help=True, help="Create, show, update and delete collections.")
 
 
 @collections.command("create")
@@ -24,14 +24,12 @@ def create(
     client: Client,
     name: str,
     encoder: Annotated[str, typer.Option(help="Encoder id; see `afterimage encoders list`.")] = "",
-    description: Annotated[str, typer.Option(help="For people.")] = "",
-    pictures: Annotated[
-        str, typer.Option(help="What is kept of pictures: discard, reference or encrypted_copy.")
-    ] = "discard",
-    partial: Annotated[bool, typer.Option("--partial", help="Use pictures that are cut short, and say so.")] = False,
+    description: Annotated[str, typer.Option(help="Description.")] = "",
+    pictures: Annotated[str, typer.Option(help="Picture policy: discard, reference or encrypted_copy.")] = "discard",
+    partial: Annotated[bool, typer.Option("--partial", help="Accept truncated pictures, with a note.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Make a collection. Example: afterimage collections create shoes"""
+    """Create a collection. Example: afterimage collections create shoes"""
     policy = _policy(pictures)
     made = client.create_collection(
         name, encoder_id=encoder, description=description, picture_policy=policy, partial=partial
@@ -39,7 +37,7 @@ def create(
     if json:
         print_json(asdict(made))
     else:
-        print(f"Collection {made.name} is made: encoder {made.encoder_id}, {made.dimension} numbers per vector.")
+        print(f"Created collection {made.name}: encoder {made.encoder_id}, {made.dimension} dimensions.")
 
 
 @collections.command("get")
@@ -74,21 +72,21 @@ def list_(
 def update(
     client: Client,
     name: str,
-    description: Annotated[str | None, typer.Option(help="For people.")] = None,
-    learning: Annotated[str, typer.Option(help="auto or off: order hits by what the collection learns.")] = "",
+    description: Annotated[str | None, typer.Option(help="Description.")] = None,
+    learning: Annotated[str, typer.Option(help="Learned centring: auto or off.")] = "",
     partial: Annotated[
-        bool | None, typer.Option("--partial/--no-partial", help="Use pictures that are cut short, and say so.")
+        bool | None, typer.Option("--partial/--no-partial", help="Accept truncated pictures, with a note.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Change the description, whether the collection learns, or whether pictures that are cut short are used.
+    """Change the description, learned centring, or the handling of truncated pictures.
 
     Example: afterimage collections update shoes --description "All shoes" --learning off
     """
     if learning not in ("", "auto", "off"):
-        raise CommandError("--learning is auto or off", code=Exit.USAGE)
+        raise CommandError("--learning must be auto or off", code=Exit.USAGE)
     found = client.update_collection(name, description=description, learning=learning, partial=partial)
-    print_json(asdict(found)) if json else print(f"Collection {name} is updated.")
+    print_json(asdict(found)) if json else print(f"Updated collection {name}.")
 
 
 @collections.command("pictures")
@@ -97,11 +95,13 @@ def pictures(
     client: Client,
     name: str,
     policy: Annotated[str, typer.Argument(help="discard, reference or encrypted_copy.")],
-    force: Annotated[bool, typer.Option("--force", help="Delete what the policy does not allow.")] = False,
-    receipt: Annotated[Path | None, typer.Option(help="File to write the receipt to.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Delete stored pictures that the policy does not allow.")
+    ] = False,
+    receipt: Annotated[Path | None, typer.Option(help="Output file for the receipt.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Change what is kept of pictures from now on; what is kept and no longer allowed is deleted, with a receipt.
+    """Change the picture policy. Stored pictures that the new policy does not allow are deleted, with a receipt.
 
     The key needs the scope `admin`. Example: afterimage collections pictures shoes discard --force
     """
@@ -112,9 +112,9 @@ def pictures(
     if json:
         print_json(asdict(done))
     elif done.policy != _policy(policy):
-        print(f"This would delete {lost}. Nothing was done; add --force.")
+        print(f"Dry run: this would delete {lost}. Pass --force to delete.")
     else:
-        what = f"; {lost} are deleted" if done.receipt is not None else ""
+        what = f"; deleted {lost}" if done.receipt is not None else ""
         print(f"Collection {name} has the policy {done.policy}, version {done.policy_version}{what}.")
 
 
@@ -130,13 +130,13 @@ def _policy(text: str) -> str:
 def delete(
     client: Client,
     name: str,
-    force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say what would be.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Delete. Default: dry run.")] = False,
     with_snapshots: Annotated[
-        bool, typer.Option("--with-snapshots", help="Delete its snapshots, too; else they can still be restored.")
+        bool, typer.Option("--with-snapshots", help="Also delete its snapshots. Default: they can still be restored.")
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Delete a collection for good. Example: afterimage collections delete shoes --force"""
+    """Permanently delete a collection. Example: afterimage collections delete shoes --force"""
     done = client.delete_collection(name, force=force, with_snapshots=with_snapshots)
     what = f"{name} with {done.record_count} records"
     if done.snapshot_count:
@@ -147,7 +147,7 @@ def delete(
     elif done.deleted:
         print(f"Deleted collection {what}.")
     else:
-        print(f"This would delete {what}. Nothing was done; add --force.")
+        print(f"Dry run: this would delete {what}. Pass --force to delete.")
 
 
 collections.command("migrate")(migrate)

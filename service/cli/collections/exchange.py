@@ -21,22 +21,22 @@ _SHOWN_FAILURES = 20
 def export(
     client: Client,
     collection: str,
-    file: Annotated[Path, typer.Argument(help="Parquet file to write.")],
-    filter: Annotated[str, typer.Option(help="Only records that match.")] = "",
+    file: Annotated[Path, typer.Argument(help="Output Parquet file.")],
+    filter: Annotated[str, typer.Option(help="Export only matching records.")] = "",
     key_file: Annotated[
-        Path | None, typer.Option(help="Encrypt the file with the key in this one, which is made where there is none.")
+        Path | None, typer.Option(help="Encrypt with the key in this file; it is created if missing.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file where it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Write a collection to a Parquet file: ids, vectors, attributes, and what made the vectors.
+    """Export a collection to a Parquet file: ids, vectors, attributes, and the encoder of the vectors.
 
     The API key needs the scopes search and export. Example: afterimage export shoes shoes.parquet --key-file shoes.key
     """
     from service.cli.collections.parquet import EncoderCard, ParquetExport, file_key
 
     if file.exists() and not force:
-        raise CommandError(f"{file} exists; --force replaces it", code=Exit.USAGE)
+        raise CommandError(f"{file} exists; pass --force to overwrite it", code=Exit.USAGE)
     found = client.get_collection(collection)
     encoder = next((e for e in client.server_info().encoders if e.fingerprint == found.encoder_fingerprint), None)
     card = EncoderCard(
@@ -60,21 +60,21 @@ def export(
     if json:
         print_json({"collection": collection, "file": str(file), "records": done, "bytes": file.stat().st_size})
     else:
-        print(f"{done} records are in {file} ({file.stat().st_size / 1e6:.1f} MB).")
+        print(f"Exported {done} records to {file} ({file.stat().st_size / 1000000.0:.1f} MB).")
 
 
 @with_client
 def import_(
     client: Client,
     collection: str,
-    file: Annotated[Path, typer.Argument(help="Parquet file that `afterimage export` wrote, or one like it.")],
-    key_file: Annotated[Path | None, typer.Option(help="The key of an encrypted file.")] = None,
-    insert_only: Annotated[bool, typer.Option("--insert-only", help="Refuse ids that exist.")] = False,
+    file: Annotated[Path, typer.Argument(help="Parquet file of `afterimage export`, or a compatible one.")],
+    key_file: Annotated[Path | None, typer.Option(help="Key file of an encrypted file.")] = None,
+    insert_only: Annotated[bool, typer.Option("--insert-only", help="Reject existing ids.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Insert the records of a Parquet file; makes the collection where it does not exist.
+    """Insert the records of a Parquet file. The collection is created if it does not exist.
 
-    Run again after an interruption: what is there already is unchanged. Example: afterimage import shoes shoes.parquet
+    After an interruption, run it again; existing records are unchanged. Example: afterimage import shoes shoes.parquet
     """
     from service.cli.collections.parquet import ParquetImport, file_key
 
@@ -86,8 +86,9 @@ def import_(
         found = client.create_collection(collection, encoder_id=card.encoder_id if card else "")
     if card is not None and card.encoder_fingerprint != found.encoder_fingerprint:
         raise CommandError(
-            f"the vectors of {file} are of encoder {card.encoder_id!r} with fingerprint {card.encoder_fingerprint}, "
-            f"those of the collection of {found.encoder_id!r} with {found.encoder_fingerprint}: they do not compare",
+            f"the vectors of {file} are from encoder {card.encoder_id!r} with fingerprint "
+            f"{card.encoder_fingerprint}, the collection uses {found.encoder_id!r} with "
+            f"{found.encoder_fingerprint}; they are not comparable",
             reason="ENCODER_DIFFERS",
         )
     outcomes: Counter[str] = Counter()

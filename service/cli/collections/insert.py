@@ -47,27 +47,27 @@ def insert(
     paths: Annotated[list[Path] | None, typer.Argument(help="Picture files and folders.")] = None,
     records: Annotated[
         Path | None,
-        typer.Option(help="CSV, JSON lines or Parquet: file or url, record_id, product_id and attributes."),
+        typer.Option(help="Table (CSV, JSON lines or Parquet) with file or url, record_id, product_id and attributes."),
     ] = None,
-    insert_only: Annotated[bool, typer.Option("--insert-only", help="Refuse ids that exist.")] = False,
-    streams: Annotated[int, typer.Option(min=1, max=16, help="Streams to insert over at once.")] = 2,
-    resume: Annotated[bool, typer.Option(help="Skip what an interrupted run of this command had done.")] = True,
+    insert_only: Annotated[bool, typer.Option("--insert-only", help="Reject existing ids.")] = False,
+    streams: Annotated[int, typer.Option(min=1, max=16, help="Number of concurrent streams.")] = 2,
+    resume: Annotated[bool, typer.Option(help="Skip what an interrupted run of this command has inserted.")] = True,
     target: TargetOption = "",
     api_key_file: KeyFileOption = None,
     ca_file: CaFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Insert pictures; the record id is the file's name without suffix unless a table says otherwise.
+    """Insert pictures. The record id is the file name without suffix, unless a table sets it.
 
-    Run again after an interruption: it goes on where it stopped.
+    After an interruption, run it again to continue.
 
     Example: afterimage insert shoes photos/ --records photos.csv
     """
     if not paths and records is None:
-        raise CommandError("give files, folders or --records", code=Exit.USAGE)
+        raise CommandError("pass files, folders or --records", code=Exit.USAGE)
     planned = plan_insert(paths or [], records)
     if left_out := rows_left_out(paths or [], records, planned):
-        print(f"{left_out} rows of {records} name none of these files and are left out", file=sys.stderr)
+        print(f"skipped {left_out} rows of {records} that match none of these files", file=sys.stderr)
     started = time.monotonic()
     with connect(target, api_key_file, ca_file) as client:
         client.get_collection(collection)  # a wrong name or key fails before anything is read
@@ -82,7 +82,7 @@ def insert(
             _insert_all(client, collection, waiting, insert_only, streams, journal, tally)
         except AfterimageError as error:
             stored = sum(tally.outcomes[n] for n in ("created", "updated", "unchanged", "skipped"))
-            message = f"{error.message}; {stored} of {len(planned)} are stored, run the same command again to go on"
+            message = f"{error.message}; {stored} of {len(planned)} are stored, run the same command again to continue"
             raise CommandError(message, reason=error.reason or "INTERRUPTED") from error
     if not tally.failures:
         journal.clear()
@@ -162,7 +162,7 @@ def _report(total: int, tally: _Tally, seconds: float, *, as_json: bool) -> None
     told = ", ".join(f"{n} {count}" for n, count in counts.items() if count or n == "total")
     print(f"{told} in {seconds:.1f} s")
     for reason, count in tally.notes.items():
-        print(f"note: {count} of the pictures with {reason} (see docs/errors.md)")
+        print(f"note: {count} pictures with {reason} (see docs/errors.md)")
     if tally.failures:
         rows = [(f["file"], f["reason"], f["message"]) for f in tally.failures[:_SHOWN_FAILURES]]
         print_table(["file", "reason", "message"], rows)

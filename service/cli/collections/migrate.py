@@ -37,23 +37,23 @@ def migrate(
     client: Client,
     name: str,
     to: Annotated[str, typer.Option(help="Encoder id; see `afterimage encoders list`.")],
-    into: Annotated[str, typer.Option(help="Name of the collection to fill; else NAME-ENCODER.")] = "",
+    into: Annotated[str, typer.Option(help="Name of the collection to fill. Default: NAME-ENCODER.")] = "",
     plan: Annotated[
-        bool, typer.Option("--plan", help="Only say what could be fetched, and how long that takes.")
+        bool, typer.Option("--plan", help="Dry run: show what can be fetched, and the estimated time.")
     ] = False,
-    finish: Annotated[bool, typer.Option("--finish", help="Exchange the two once enough is there.")] = False,
-    least: Annotated[float, typer.Option(help="Share of the records that must be there for --finish.")] = 0.99,
+    finish: Annotated[bool, typer.Option("--finish", help="Exchange the two when enough records are there.")] = False,
+    least: Annotated[float, typer.Option(help="Minimum share of the records for --finish.")] = 0.99,
     json: JsonFlag = False,
 ) -> None:
-    """Fill a second collection, with another encoder, from the feeds that this one follows.
+    """Fill a second collection, with another encoder, from the feeds of this one.
 
-    The old one serves meanwhile. Run it again to fetch what failed. Example: afterimage collections migrate shoes
-    --to mobilenet-v2 --finish
+    The old collection keeps serving. Run it again to retry failures. Example: afterimage collections migrate shoes --to
+    mobilenet-v2 --finish
     """
     target = into or f"{name}-{to}"[:63]
     sources = [s.said.name for s in client.list_sources() if s.said.collection == name]
     if not sources:
-        message = f"{name} follows no feed, so that there is nothing to fetch its pictures from (afterimage sync)"
+        message = f"{name} follows no feed, so its pictures cannot be fetched (see `afterimage sync`)"
         raise CommandError(message, reason="SOURCE_MISSING")
     made = _target(client, name, target, to)
     try:
@@ -80,9 +80,9 @@ def migrate(
 
 @with_client
 def exchange(client: Client, name: str, other: str, json: JsonFlag = False) -> None:
-    """Let two collections exchange their names, in one step. Example: afterimage collections exchange shoes shoes-v2"""
+    """Exchange the names of two collections atomically. Example: afterimage collections exchange shoes shoes-v2"""
     client.exchange_collections(name, other)
-    print_json({"collection": name, "other": other}) if json else print(f"{name} and {other} have exchanged names.")
+    print_json({"collection": name, "other": other}) if json else print(f"Exchanged the names of {name} and {other}.")
 
 
 def _target(client: Client, name: str, target: str, encoder: str) -> bool:
@@ -103,7 +103,7 @@ def _target(client: Client, name: str, target: str, encoder: str) -> bool:
             client.update_collection(target, learning="off")
         return True
     if found.encoder_id != encoder:
-        raise CommandError(f"{target} exists, with encoder {found.encoder_id}; give another name by --into")
+        raise CommandError(f"{target} exists, with encoder {found.encoder_id}; pass another name with --into")
     return False
 
 
@@ -140,8 +140,8 @@ def _report(name: str, target: str, found: Coverage, done: bool, *, as_json: boo
     )
     if done:
         print(
-            f"{name} answers with the new encoder now. The way back: afterimage collections exchange {name} {target}. "
-            f"To clean up: afterimage collections delete {target} --force"
+            f"{name} uses the new encoder now. To go back: afterimage collections exchange {name} "
+            f"{target}. To clean up: afterimage collections delete {target} --force"
         )
     else:
         print(f"To finish: afterimage collections exchange {name} {target}")

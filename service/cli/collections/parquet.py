@@ -75,7 +75,7 @@ def file_key(path: Path, *, make: bool) -> bytes:
     except (OSError, ValueError):
         key = b""
     if len(key) != KEY_BYTES:
-        raise CommandError(f"{path} does not hold a key: {KEY_BYTES} bytes in base64", reason="KEY_INVALID")
+        raise CommandError(f"{path} does not contain a key: {KEY_BYTES} bytes in base64", reason="KEY_INVALID")
     return key
 
 
@@ -138,7 +138,7 @@ class ParquetImport:
         except OSError as error:
             if not path.is_file():
                 raise
-            message = f"{path} is encrypted" + (": give --key-file" if key is None else ", with another key")
+            message = f"{path} is encrypted" + (": pass --key-file" if key is None else ", with another key")
             raise CommandError(message, reason="KEY_INVALID") from error
         names = self._file.schema_arrow.names
         if missing := {"record_id", "vector"} - set(names):
@@ -221,7 +221,7 @@ def _vector(value: object) -> bytes:
     if not isinstance(value, list):
         raise ValueError("vector is missing" if value is None else "vector is not a list of numbers")
     if any(v is None for v in value):
-        raise ValueError(f"vector has a null, at place {value.index(None)}")
+        raise ValueError(f"vector has a null at index {value.index(None)}")
     if not all(isinstance(v, int | float | Decimal) for v in value):
         raise ValueError("vector is not a list of numbers")
     return np.asarray(value, "<f4").tobytes()

@@ -84,14 +84,14 @@ def _pictures(row: TableRow) -> Iterator[PictureFile]:
         if row.trouble:
             raise ValueError(row.trouble)
         if not files and not urls:
-            raise ValueError("names neither a file nor a url")
+            raise ValueError("has neither a file nor a url")
         ids = [_id("record_id", v) for v in row.own.get("record_id", ())]
         products = [_id("product_id", v) for v in row.own.get("product_id", ())]
         if len(ids) > 1 or len(products) > 1:
             raise ValueError("has more than one id")
         sources = [_id("file or url", v) for v in files or urls]
         if any("\0" in s for s in sources):
-            raise ValueError("names no file")
+            raise ValueError("has no file")
         found = PictureFile(Path(), ids[0] if ids else _stem(sources[0], bool(files)), products[0] if products else "",
                             attributes_of(row.values), line=row.line)  # fmt: skip
     except ValueError as error:
@@ -141,7 +141,7 @@ def _check_unique(planned: Iterable[PictureFile]) -> None:
     if clashes:
         more = f", and {len(clashes) - _SHOWN_CLASHES} more" if len(clashes) > _SHOWN_CLASHES else ""
         shown = "; ".join(clashes[:_SHOWN_CLASHES])
-        raise CommandError(f"{shown}{more}; give each its own with --records", code=Exit.USAGE)
+        raise CommandError(f"{shown}{more}; assign distinct ids with --records", code=Exit.USAGE)
 
 
 def _where(file: PictureFile) -> str:

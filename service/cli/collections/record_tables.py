@@ -24,10 +24,10 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs
 _LONGEST_CELL = 1 << 20
 _PARQUET_MAGIC = b"PAR1"
 _NO_TABLES = (
-    (b"PK\x03\x04", "an Excel workbook or another zip archive; save the table as CSV"),
-    (bytes.fromhex("d0cf11e0a1b11ae1"), "an Excel workbook; save the table as CSV"),
+    (b"PK\x03\x04", "an Excel workbook or another zip archive; export the table as CSV"),
+    (bytes.fromhex("d0cf11e0a1b11ae1"), "an Excel workbook; export the table as CSV"),
     (b"\x1f\x8b", "compressed with gzip; unpack it first"),
-    (b"<", "XML or a web page; a table is CSV, JSON or Parquet (for a shop's feed: afterimage sync)"),
+    (b"<", "XML or a web page; tables are CSV, JSON or Parquet (for a shop's feed use `afterimage sync`)"),
 )
 
 
@@ -59,7 +59,7 @@ def read_rows(path: Path) -> list[TableRow]:
         text = _decoded(content)
         rows = list(_json_rows(text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text))
     if not any(_PICTURES & set(r.own) or r.trouble for r in rows):
-        message = f"{path}: needs a header with a column `file` or `url`, and rows"
+        message = f"{path}: the table needs a header with a column `file` or `url`, and rows"
         raise CommandError(message, code=Exit.USAGE)
     return rows
 
@@ -119,7 +119,7 @@ def _cells(lines: Sequence[str], at: int, delimiter: str, columns: int) -> Itera
     while at < len(lines):
         cells, used = _record(lines, at, delimiter)
         if cells is None:
-            yield at + 1, [], "has a quote that is not closed, or too long a cell"
+            yield at + 1, [], "has an unclosed quote, or a cell that is too long"
         elif any(cells[columns:]) or (used > 1 and len(cells) < columns):  # the latter: a quote ended in a later row
             yield at + 1, [], f"has {len(cells)} cells, the header {columns}"
             used = 1

@@ -22,7 +22,7 @@ from service.cli.output import (
     print_table,
 )
 
-records = typer.Typer(no_args_is_help=True, help="Look at, change, delete and count records.")
+records = typer.Typer(no_args_is_help=True, help="Show, update, delete and count records.")
 FilterOption = Annotated[str, typer.Option("--filter", help='For example: color = "red" AND price < 50')]
 
 
@@ -54,7 +54,7 @@ def list_(
     client: Client,
     collection: str,
     filter_: FilterOption = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number.")] = 100,
     json: JsonFlag = False,
 ) -> None:
     """List records. Example: afterimage records list shoes --filter 'price < 50' --limit 20"""
@@ -78,14 +78,17 @@ def update(
         list[str] | None,
         typer.Option(
             "--set",
-            help="NAME=VALUE; numbers, true, false and a|b|c lists are seen as such, NAME:=TEXT is always text.",
+            help="NAME=VALUE; numbers, true, false and a|b|c lists are recognized, NAME:=TEXT is always text.",
         ),
     ] = None,
-    remove: Annotated[list[str] | None, typer.Option("--remove", help="Name of an attribute to remove.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="Attribute to remove.")] = None,
     product_id: Annotated[str | None, typer.Option(help="New product id.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Change attributes, never the vector. Example: afterimage records update shoes 1 --set price=39.5 --remove sale"""
+    """Change attributes, but not the vector.
+
+    Example: afterimage records update shoes 1 --set price=39.5 --remove sale
+    """
     changes = dict(_assignment(text) for text in set_ or [])
     patch = Patch(record_id, product_id, changes, tuple(remove or ()))
     result = client.update_records(collection, [patch])[0]
@@ -100,10 +103,10 @@ def picture(
     client: Client,
     collection: str,
     record_id: str,
-    minutes: Annotated[int, typer.Option(min=1, max=60, help="How long the link lives.")] = 10,
+    minutes: Annotated[int, typer.Option(min=1, max=60, help="Lifetime of the link.")] = 10,
     json: JsonFlag = False,
 ) -> None:
-    """Print a link to the picture of a record, where the collection keeps it. The key needs the scope `pictures`.
+    """Print a link to the stored picture of a record. The key needs the scope `pictures`.
 
     Example: afterimage records picture shoes 1042
     """
@@ -116,22 +119,22 @@ def picture(
 def delete(
     client: Client,
     collection: str,
-    record_ids: Annotated[list[str] | None, typer.Argument(help="Ids; or give --filter.")] = None,
+    record_ids: Annotated[list[str] | None, typer.Argument(help="Record ids, or use --filter.")] = None,
     filter_: FilterOption = "",
-    force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say what would be.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Delete. Default: dry run.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Delete records by id or by filter. Example: afterimage records delete shoes --filter 'season = "2019"' --force"""
     if bool(record_ids) == bool(filter_):
-        raise CommandError("give either record ids or --filter", code=Exit.USAGE)
+        raise CommandError("pass either record ids or --filter", code=Exit.USAGE)
     done = client.delete_records(collection, record_ids or (), filter=filter_, force=force)
     if json:
         print_json(asdict(done))
     elif done.deleted:
-        print(f"{done.record_count} records are deleted.")
+        print(f"Deleted {done.record_count} records.")
     else:
         sample = f" ({', '.join(done.sample_record_ids[:5])}, …)" if done.record_count else ""
-        print(f"This would delete {done.record_count} records{sample}. Nothing was done; add --force.")
+        print(f"Dry run: this would delete {done.record_count} records{sample}. Pass --force to delete.")
     if not json:
         print_hints(done.filter_hints)
         if done.missing_record_ids:
@@ -146,7 +149,7 @@ def count(
     filter_: FilterOption = "",
     json: JsonFlag = False,
 ) -> None:
-    """Count the records that match. Example: afterimage records count shoes --filter 'color = "red"'"""
+    """Count matching records. Example: afterimage records count shoes --filter 'color = "red"'"""
     found = client.check_filter(collection, filter_)
     if json:
         print_json(asdict(found))

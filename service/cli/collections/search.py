@@ -19,33 +19,31 @@ from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, 
 def search(
     client: Client,
     collection: str,
-    picture: Annotated[Path | None, typer.Argument(help="Picture to search with; or give --id.")] = None,
-    record_id: Annotated[str, typer.Option("--id", help="Search with a stored record.")] = "",
-    k: Annotated[int, typer.Option("-k", "--k", help="Hits, or groups, to return: 1 to 1000.")] = 10,
-    offset: Annotated[int, typer.Option(help="Leave out the first hits.")] = 0,
+    picture: Annotated[Path | None, typer.Argument(help="Query picture, or use --id.")] = None,
+    record_id: Annotated[str, typer.Option("--id", help="Record to search with.")] = "",
+    k: Annotated[int, typer.Option("-k", "--k", help="Number of hits, or groups, to return: 1 to 1000.")] = 10,
+    offset: Annotated[int, typer.Option(help="Number of hits to skip.")] = 0,
     filter_: Annotated[str, typer.Option("--filter", help='For example: color = "red" AND price < 50')] = "",
     group_by: Annotated[str, typer.Option(help="product_id: one group per product.")] = "",
     group_size: Annotated[int, typer.Option(help="Hits per group.")] = 1,
-    max_distance: Annotated[float | None, typer.Option(help="Leave out what is farther (0 to 2).")] = None,
-    min_score: Annotated[float | None, typer.Option(help="Leave out what scores lower (0 to 1).")] = None,
+    max_distance: Annotated[float | None, typer.Option(help="Maximum distance (0 to 2).")] = None,
+    min_score: Annotated[float | None, typer.Option(help="Minimum score (0 to 1).")] = None,
     emphasis: Annotated[
-        list[str] | None, typer.Option(help="BLOCK=WEIGHT, 0 to 100; may be repeated. Blocks not named count 1.")
+        list[str] | None, typer.Option(help="BLOCK=WEIGHT, 0 to 100; may be repeated. Other blocks have weight 1.")
     ] = None,
-    region: Annotated[str, typer.Option(help="LEFT,TOP,RIGHT,BOTTOM of the picture, each 0 to 1.")] = "",
+    region: Annotated[str, typer.Option(help="Region of the picture: LEFT,TOP,RIGHT,BOTTOM, each 0 to 1.")] = "",
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) of the hits.")] = None,
-    pictures: Annotated[
-        Path | None, typer.Option(help="Folder with the hits' pictures, named by record id, for --sheet.")
-    ] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder with pictures named by record id, for --sheet.")] = None,
     json: JsonFlag = False,
 ) -> None:
     """Find the records nearest to a picture.
 
     Example: afterimage search shoes query.jpg -k 5 --filter 'price < 50' --group-by product_id
 
-    Colour before shape: afterimage search shoes query.jpg --emphasis colour=4
+    With more weight on colour: afterimage search shoes query.jpg --emphasis colour=4
     """
     if (picture is None) == (not record_id):
-        raise CommandError("give either a picture or --id", code=Exit.USAGE)
+        raise CommandError("pass either a picture or --id", code=Exit.USAGE)
     term = Term(record_id=record_id) if picture is None else Term(image=_read(picture), region=_region(region))
     found = client.search(
         collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
@@ -58,7 +56,7 @@ def search(
         print_json(_as_json(found, hits))
         return
     rows = [(h.record_id, h.product_id, h.score, h.distance, format_attributes(h.attributes)) for h in hits]
-    print_table(["record", "product", "score", "distance", "attributes"], rows, empty="nothing found")
+    print_table(["record", "product", "score", "distance", "attributes"], rows, empty="no hits")
     print(f"{len(hits)} of {found.allowed_count} in {found.total_ms:.1f} ms ({found.path})")
     print_hints(found.filter_hints)
 

@@ -14,26 +14,28 @@ from service.cli.operations.tenants import DataDirOption, KeyFileOption
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 from service.cli.progress import working
 
-snapshots = typer.Typer(no_args_is_help=True, help="Copy collections and bring them back.")
-index = typer.Typer(no_args_is_help=True, help="Look at, check and rebuild the index of a collection.")
+snapshots = typer.Typer(no_args_is_help=True, help="Create, restore, verify and delete snapshots of collections.")
+index = typer.Typer(no_args_is_help=True, help="Show, verify and rebuild the index of a collection.")
 
 
 @snapshots.command("create")
 @with_client
 def create(client: Client, collection: str, json: JsonFlag = False) -> None:
-    """Copy a collection as it is now; reading and writing go on. Example: afterimage snapshots create shoes"""
+    """Create a snapshot of a collection, while reads and writes continue. Example: afterimage snapshots create shoes"""
     with working("copying"):
         made = client.create_snapshot(collection)
     if json:
         print_json(asdict(made))
     else:
-        print(f"Snapshot {made.snapshot_id} holds {made.record_count} records in {made.size_bytes / 1e6:.1f} MB.")
+        print(
+            f"Created snapshot {made.snapshot_id}: {made.record_count} records, {made.size_bytes / 1000000.0:.1f} MB."
+        )
 
 
 @snapshots.command("list")
 @with_client
 def list_(client: Client, collection: str, json: JsonFlag = False) -> None:
-    """List the snapshots of a collection, the newest first. Example: afterimage snapshots list shoes"""
+    """List the snapshots of a collection, newest first. Example: afterimage snapshots list shoes"""
     found = client.list_snapshots(collection)
     if json:
         print_json({"snapshots": [asdict(s) for s in found]})
@@ -48,11 +50,13 @@ def restore(
     client: Client,
     collection: str,
     snapshot_id: str,
-    as_: Annotated[str, typer.Option("--as", help="Name of the collection to make; else the snapshot's own.")] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of the collection.")] = False,
+    as_: Annotated[
+        str, typer.Option("--as", help="Name of the collection to create. Default: that of the snapshot.")
+    ] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the existing collection.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Make a collection of a snapshot.
+    """Restore a snapshot.
 
     Example: afterimage snapshots restore shoes 20260102T030405-1a2b3c4d --as shoes-2
     """
@@ -61,13 +65,13 @@ def restore(
     if json:
         print_json({"collection": name, "record_count": records})
     else:
-        print(f"Collection {name} has the {records} records of snapshot {snapshot_id}.")
+        print(f"Restored collection {name} with {records} records from snapshot {snapshot_id}.")
 
 
 @snapshots.command("verify")
 @with_client
 def verify(client: Client, collection: str, snapshot_id: str, json: JsonFlag = False) -> None:
-    """Read a snapshot to its last byte. Example: afterimage snapshots verify shoes 20260102T030405-1a2b3c4d"""
+    """Verify a snapshot completely. Example: afterimage snapshots verify shoes 20260102T030405-1a2b3c4d"""
     with working("reading"):
         problems = client.verify_snapshot(collection, snapshot_id)
     _report(f"Snapshot {snapshot_id}", problems, as_json=json)
@@ -76,25 +80,27 @@ def verify(client: Client, collection: str, snapshot_id: str, json: JsonFlag = F
 @snapshots.command("delete")
 @with_client
 def delete(client: Client, collection: str, snapshot_id: str, json: JsonFlag = False) -> None:
-    """Delete a snapshot for good. Example: afterimage snapshots delete shoes 20260102T030405-1a2b3c4d"""
+    """Permanently delete a snapshot. Example: afterimage snapshots delete shoes 20260102T030405-1a2b3c4d"""
     client.delete_snapshot(collection, snapshot_id)
-    print_json({"snapshot_id": snapshot_id, "deleted": True}) if json else print(f"Snapshot {snapshot_id} is deleted.")
+    print_json({"snapshot_id": snapshot_id, "deleted": True}) if json else print(f"Deleted snapshot {snapshot_id}.")
 
 
 @snapshots.command("adopt")
 def adopt(
-    folder: Annotated[Path, typer.Argument(help="A directory kept-..., copied from another machine.")],
-    tenant: Annotated[str, typer.Option(help="The tenant that gets it.")],
-    tenant_key_file: Annotated[Path, typer.Option(help="What `afterimage tenants export-key` wrote there.")],
-    as_: Annotated[str, typer.Option("--as", help="Name of the collection to make; else the snapshot's own.")] = "",
+    folder: Annotated[Path, typer.Argument(help="Directory kept-... from another machine.")],
+    tenant: Annotated[str, typer.Option(help="Tenant that adopts the snapshot.")],
+    tenant_key_file: Annotated[Path, typer.Option(help="Key file of `afterimage tenants export-key`.")],
+    as_: Annotated[
+        str, typer.Option("--as", help="Name of the collection to create. Default: that of the snapshot.")
+    ] = "",
     source_key_file: Annotated[
-        Path | None, typer.Option(help="Master key file of the other machine; else this one's.")
+        Path | None, typer.Option(help="Master key file of the other machine. Default: that of this machine.")
     ] = None,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Make a collection of another machine's snapshot; no server may be running on the data directory.
+    """Restore a snapshot of another machine. No server may run on the data directory.
 
     Example: afterimage snapshots adopt kept-20260102T030405-1a2b3c4d --tenant acme --tenant-key-file acme.key
     """
@@ -108,13 +114,13 @@ def adopt(
     if json:
         print_json({"collection": name, "record_count": records})
     else:
-        print(f"Collection {name} of tenant {tenant} has {records} records.")
+        print(f"Adopted collection {name} of tenant {tenant} with {records} records.")
 
 
 @index.command("stats")
 @with_client
 def stats(client: Client, collection: str, json: JsonFlag = False) -> None:
-    """Show what the index consists of and what it finds. Example: afterimage index stats shoes"""
+    """Show the structure of the index and its recall. Example: afterimage index stats shoes"""
     found = asdict(client.index_stats(collection))
     if json:
         print_json(found)
@@ -125,19 +131,21 @@ def stats(client: Client, collection: str, json: JsonFlag = False) -> None:
 @index.command("rebuild")
 @with_client
 def rebuild(client: Client, collection: str, json: JsonFlag = False) -> None:
-    """Build the index anew while searches go on. Example: afterimage index rebuild shoes"""
+    """Rebuild the index, while searches continue. Example: afterimage index rebuild shoes"""
     with working("building"):
         built = client.rebuild_index(collection)
     if json:
         print_json({"collection": collection, "built": built})
     else:
-        print("The index is built anew." if built else "The collection is too small for an index: all is compared.")
+        print(
+            "Rebuilt the index." if built else "The collection is too small for an index; searches compare all records."
+        )
 
 
 @index.command("verify")
 @with_client
 def verify_index(client: Client, collection: str, json: JsonFlag = False) -> None:
-    """Compare store, memory and files. Example: afterimage index verify shoes"""
+    """Verify that store, memory and files match. Example: afterimage index verify shoes"""
     with working("reading"):
         problems = client.verify_index(collection)
     _report(f"Collection {collection}", problems, as_json=json)
@@ -147,7 +155,7 @@ def _report(what: str, problems: list[str], *, as_json: bool) -> None:
     if as_json:
         print_json({"whole": not problems, "problems": problems})
     else:
-        print("\n".join(problems) if problems else f"{what} is whole.")
+        print("\n".join(problems) if problems else f"{what} is intact.")
     if problems and as_json:
         raise typer.Exit(Exit.FAILED)
     if problems:

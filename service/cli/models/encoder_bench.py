@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from service.encoder.manifest import Manifest
     from service.encoder.registry import EncoderRegistry
 
-DirOption = Annotated[Path | None, typer.Option(help="Your own encoders. [env: AFTERIMAGE_ENCODERS_DIR]")]
+DirOption = Annotated[Path | None, typer.Option(help="Directory of custom encoders. [env: AFTERIMAGE_ENCODERS_DIR]")]
 _PRECISIONS = ("fp16", "int8")
 _BENCH_BATCHES = (1, 2, 4, 8, 16)
 
@@ -44,11 +44,11 @@ def _run_as_a_server(encoders_dir: Path | None) -> Settings:
 
 
 def bench(
-    encoder: Annotated[str, typer.Argument(help="Encoder id; empty means the default.")] = "",
+    encoder: Annotated[str, typer.Argument(help="Encoder id. Empty: the default encoder.")] = "",
     encoders_dir: DirOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Measure how an encoder runs best on this machine, as the server does when it loads it.
+    """Measure the best threads and batch size of an encoder on this machine, as the server does at loading.
 
     Example: afterimage encoders bench builtin
     """
@@ -69,41 +69,43 @@ def bench(
         print_json({"encoder_id": manifest.id, "provider": provider, "rows": rows, "chosen": asdict(chosen)})
         return
     print_table(list(rows[0]), [list(r.values()) for r in rows])
-    print(f"The server runs {manifest.id} with {chosen.threads} threads, {chosen.runs} runs at a time, "
-          f"batches of up to {chosen.batch}.")  # fmt: skip
+    print(
+        f"The server runs {manifest.id} with {chosen.threads} threads, {chosen.runs} parallel sessions, "
+        f"batches of up to {chosen.batch}."
+    )
 
 
 def variants(
-    encoder: Annotated[str, typer.Argument(help="Id of one of your own encoders.")],
-    folder: Annotated[Path, typer.Argument(help="Folder of pictures to calibrate and measure by; 32 or more.")],
+    encoder: Annotated[str, typer.Argument(help="Id of a custom encoder.")],
+    folder: Annotated[Path, typer.Argument(help="Folder with at least 32 pictures for calibration and measurement.")],
     encoders_dir: DirOption = None,
-    precision: Annotated[list[str] | None, typer.Option(help="fp16 or int8; both where it is left out.")] = None,
-    write: Annotated[bool, typer.Option("--write", help="Keep those that help, in the encoders directory.")] = False,
+    precision: Annotated[list[str] | None, typer.Option(help="fp16 or int8. Default: both.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Save useful variants in the encoders directory.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Make fp16 and int8 forms of an encoder, and measure what they gain and change on this machine.
+    """Create fp16 and int8 variants of an encoder, and measure their speed and accuracy on this machine.
 
     Example: afterimage encoders variants clip photos/ --encoders-dir encoders --write
     """
     settings = _run_as_a_server(encoders_dir)
     wanted = precision or list(_PRECISIONS)
     if settings.encoders_dir is None or set(wanted) - set(_PRECISIONS):
-        raise CommandError(f"give --encoders-dir, and --precision {' or '.join(_PRECISIONS)}", code=Exit.USAGE)
+        raise CommandError(f"pass --encoders-dir, and --precision {' or '.join(_PRECISIONS)}", code=Exit.USAGE)
     rows = _measured_variants(settings, encoder, folder, wanted, write=write)
     if json:
         print_json({"encoder_id": encoder, "variants": rows})
         return
     print_table(list(rows[0]), [list(r.values()) for r in rows])
     if not write:
-        print("Nothing is kept; --write keeps those that help.")
+        print("Dry run: nothing was written. Pass --write to save useful variants.")
 
 
 def calibrate(
-    folder: Annotated[Path, typer.Argument(help="Folder of pictures, each of another thing; 50 or more.")],
+    folder: Annotated[Path, typer.Argument(help="Folder with at least 50 pictures of different things.")],
     encoder: Annotated[str, typer.Option(help="Encoder id.")] = "",
     encoders_dir: DirOption = None,
-    write: Annotated[bool, typer.Option("--write", help="Write the score into the encoder's manifest.")] = False,
-    limit: Annotated[int, typer.Option(min=50, help="Use at most so many pictures.")] = 500,
+    write: Annotated[bool, typer.Option("--write", help="Write the calibration into the encoder's manifest.")] = False,
+    limit: Annotated[int, typer.Option(min=50, help="Maximum number of pictures to use.")] = 500,
     json: JsonFlag = False,
 ) -> None:
     """Measure distances of unrelated pictures and of altered copies, and fit the score and the near-duplicate distance.
@@ -189,4 +191,4 @@ def _show_calibration(found: Calibration, manifest: Manifest, pictures: int, *, 
         "near_duplicate_distance": f"{found.score.near_duplicate_distance} ({copies:.1%} of the copies are within, and "
         f"{strangers:.3%} of the unrelated)",
     })  # fmt: skip
-    print("Written into the manifest." if written else "Not written; --write does.")
+    print("Saved to the manifest." if written else "Dry run: nothing was written. Pass --write to save.")

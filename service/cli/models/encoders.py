@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from service.encoder.manifest import Manifest
     from service.encoder.registry import EncoderRegistry
 
-encoders = typer.Typer(no_args_is_help=True, help="Look at encoders, measure them, embed files without a server.")
+encoders = typer.Typer(no_args_is_help=True, help="List and measure encoders, and encode files without a server.")
 _BATCH = 8
 
 
@@ -48,12 +48,12 @@ def show(encoder_id: str, encoders_dir: DirOption = None, json: JsonFlag = False
 @encoders.command("run")
 def run(
     pictures: Annotated[list[Path], typer.Argument(help="Picture files, in the order of the rows.")],
-    out: Annotated[Path, typer.Option(help="NumPy file: float32, one row per picture.")],
+    out: Annotated[Path, typer.Option(help="Output NumPy file: float32, one row per picture.")],
     encoder: Annotated[str, typer.Option(help="Encoder id.")] = "",
     encoders_dir: DirOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Embed files without a server. A file that fails becomes a row of NaN, and the exit code 3.
+    """Encode files without a server. A file that fails becomes a row of NaN, and the exit code is 3.
 
     Example: afterimage encoders run a.jpg b.jpg --out vectors.npy
     """
@@ -70,7 +70,7 @@ def run(
     if json:
         print_json({**done, "failures": failures})
     else:
-        print(f"{len(pictures) - len(failures)} of {len(pictures)} pictures embedded into {out}")
+        print(f"Encoded {len(pictures) - len(failures)} of {len(pictures)} pictures to {out}.")
         print_table(["file", "reason", "message"], [list(f.values()) for f in failures], empty="")
     if failures:
         raise CommandError(f"{len(failures)} pictures failed", reason="PICTURES_FAILED", code=Exit.SOME_RECORDS_FAILED)

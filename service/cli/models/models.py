@@ -12,13 +12,13 @@ from afterimage.client import Client
 from service.cli.connection import with_client
 from service.cli.output import JsonFlag, print_json, print_table
 
-models = typer.Typer(no_args_is_help=True, help="Look at and delete models of your own.")
+models = typer.Typer(no_args_is_help=True, help="List and delete own models.")
 
 
 @models.command("list")
 @with_client
 def list_models(client: Client, json: JsonFlag = False) -> None:
-    """List the models of your own, with what was measured. Example: afterimage models list"""
+    """List own models with their measurements. Example: afterimage models list"""
     found = client.list_models()
     if json:
         print_json({"models": [asdict(m) for m in found]})
@@ -34,18 +34,20 @@ def list_models(client: Client, json: JsonFlag = False) -> None:
 def delete_model(
     client: Client,
     encoder_id: str,
-    force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say who uses it.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Delete. Default: dry run that lists collections using it.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Delete a model of your own. Example: afterimage models delete own-shoes-v1 --force"""
+    """Delete an own model. Example: afterimage models delete own-shoes-v1 --force"""
     done = client.delete_model(encoder_id, force=force)
-    pinned = f"; pinned to it: {', '.join(done.collections)}" if done.collections else ""
+    pinned = f"; collections pinned to it: {', '.join(done.collections)}" if done.collections else ""
     if json:
         print_json(asdict(done))
     elif done.deleted:
-        print(f"Model {encoder_id} is deleted{pinned}.")
+        print(f"Deleted model {encoder_id}{pinned}.")
     else:
-        print(f"This would delete {encoder_id}{pinned}. Nothing was done; add --force.")
+        print(f"Dry run: this would delete {encoder_id}{pinned}. Pass --force to delete.")
 
 
 def before_and_after(card: Mapping[str, Mapping[str, float]]) -> tuple[str, str]:

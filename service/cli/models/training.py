@@ -27,7 +27,7 @@ from service.cli.output import (
 )
 from service.cli.progress import ProgressShown
 
-training = typer.Typer(no_args_is_help=True, help="Upload labelled pictures and have a model of your own made of them.")
+training = typer.Typer(no_args_is_help=True, help="Upload labelled pictures and train own models.")
 _SHOWN_FAILURES = 20
 
 
@@ -36,21 +36,21 @@ _SHOWN_FAILURES = 20
 def create(
     client: Client,
     name: str,
-    description: Annotated[str, typer.Option(help="For people.")] = "",
+    description: Annotated[str, typer.Option(help="Description.")] = "",
     json: JsonFlag = False,
 ) -> None:
-    """Make a training set. The key needs the scope `train`. Example: afterimage training create shoes"""
+    """Create a training set. The key needs the scope `train`. Example: afterimage training create shoes"""
     made = client.create_training_set(name, description=description)
-    print_json(asdict(made)) if json else print(f"Training set {name} is made; add labelled pictures to it.")
+    print_json(asdict(made)) if json else print(f"Created training set {name}. Add labelled pictures to it.")
 
 
 @training.command("add")
 @with_client
 def add(client: Client, name: str, source: Path, json: JsonFlag = False) -> None:
-    """Add labelled pictures: a folder with a folder for each label, or a CSV with the columns file or url, label, and
-    example_id where wanted. Pictures with one label show the same thing, or the same kind of thing.
+    """Add labelled pictures: a folder with one folder per label, or a CSV with the columns file or url, label, and
+    optionally example_id. Pictures with the same label show the same thing, or the same kind of thing.
 
-    Run again after an interruption: what is there already is unchanged.
+    After an interruption, run it again; existing records are unchanged.
 
     Example: afterimage training add shoes labelled/
     """
@@ -91,7 +91,7 @@ def list_(client: Client, json: JsonFlag = False) -> None:
 @training.command("show")
 @with_client
 def show(client: Client, name: str, json: JsonFlag = False) -> None:
-    """Show a training set, with the examples of each label. Example: afterimage training show shoes"""
+    """Show a training set, with the number of examples per label. Example: afterimage training show shoes"""
     found = client.get_training_set(name)
     if json:
         print_json(asdict(found))
@@ -106,7 +106,7 @@ def link(
     client: Client,
     name: str,
     example_id: str,
-    minutes: Annotated[int, typer.Option(min=1, max=60, help="How long the link lives.")] = 10,
+    minutes: Annotated[int, typer.Option(min=1, max=60, help="Lifetime of the link.")] = 10,
     json: JsonFlag = False,
 ) -> None:
     """Print a link to an example's picture. Example: afterimage training link shoes boots/17"""
@@ -119,7 +119,7 @@ def link(
 def remove(client: Client, name: str, example_ids: list[str], json: JsonFlag = False) -> None:
     """Delete examples with their pictures. Example: afterimage training remove shoes boots/17 boots/18"""
     count = client.delete_examples(name, example_ids)
-    print_json({"example_count": count}) if json else print(f"{count} examples are deleted.")
+    print_json({"example_count": count}) if json else print(f"Deleted {count} examples.")
 
 
 @training.command("delete")
@@ -127,11 +127,11 @@ def remove(client: Client, name: str, example_ids: list[str], json: JsonFlag = F
 def delete(
     client: Client,
     name: str,
-    force: Annotated[bool, typer.Option("--force", help="Really delete; otherwise only say what would be.")] = False,
-    receipt: Annotated[Path | None, typer.Option(help="File to write the receipt to.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Delete. Default: dry run.")] = False,
+    receipt: Annotated[Path | None, typer.Option(help="Output file for the receipt.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Delete a training set with all its pictures, with a receipt. Models that were made of it stay.
+    """Delete a training set with all its pictures, with a receipt. Models trained on it stay.
 
     Example: afterimage training delete shoes --force --receipt shoes.json
     """
@@ -143,7 +143,7 @@ def delete(
     elif done.deleted:
         print(f"Training set {name} with {done.example_count} pictures is deleted.")
     else:
-        print(f"This would delete {name} with {done.example_count} pictures. Nothing was done; add --force.")
+        print(f"Dry run: this would delete {name} with {done.example_count} pictures. Pass --force to delete.")
 
 
 @training.command("train")
@@ -151,13 +151,13 @@ def delete(
 def train(
     client: Client,
     name: str,
-    model: Annotated[str, typer.Argument(help="Name of the model; its encoder id becomes own-NAME.")],
-    base: Annotated[str, typer.Option(help="Encoder to build on; see `afterimage encoders list`.")] = "",
-    wait: Annotated[bool, typer.Option(help="Wait until it has ended.")] = True,
+    model: Annotated[str, typer.Argument(help="Name of the model. Its encoder id is own-NAME.")],
+    base: Annotated[str, typer.Option(help="Base encoder; see `afterimage encoders list`.")] = "",
+    wait: Annotated[bool, typer.Option(help="Wait until the training has ended.")] = True,
     json: JsonFlag = False,
 ) -> None:
-    """Have a model made of a training set. It is published only where it is better on examples that were held out;
-    exit code 1 where it is not.
+    """Train a model on a training set. It is published only if it is better on held-out examples; otherwise the exit
+    code is 1.
 
     Example: afterimage training train shoes shoes-v1
     """
@@ -167,13 +167,13 @@ def train(
     elif json:
         print_json(asdict(begun))
     else:
-        print(f"Training {begun.training_id} has begun; `afterimage training watch {begun.training_id}` follows it.")
+        print(f"Started training {begun.training_id}; follow it with `afterimage training watch {begun.training_id}`.")
 
 
 @training.command("watch")
 @with_client
 def watch(client: Client, training_id: str, json: JsonFlag = False) -> None:
-    """Follow a training until it has ended; exit code 1 where no model came of it.
+    """Follow a training until it has ended. The exit code is 1 if no model was published.
 
     Example: afterimage training watch 3f2a90c41be7d085
     """
@@ -183,7 +183,7 @@ def watch(client: Client, training_id: str, json: JsonFlag = False) -> None:
 @training.command("trainings")
 @with_client
 def trainings(client: Client, json: JsonFlag = False) -> None:
-    """List the last trainings, the newest first. Example: afterimage training trainings"""
+    """List the last trainings, newest first. Example: afterimage training trainings"""
     found = client.list_trainings()
     if json:
         print_json({"trainings": [asdict(t) for t in found]})
@@ -195,9 +195,9 @@ def trainings(client: Client, json: JsonFlag = False) -> None:
 @training.command("cancel")
 @with_client
 def cancel(client: Client, training_id: str, json: JsonFlag = False) -> None:
-    """End a training. Example: afterimage training cancel 3f2a90c41be7d085"""
+    """Cancel a training. Example: afterimage training cancel 3f2a90c41be7d085"""
     done = client.cancel_training(training_id)
-    print_json(asdict(done)) if json else print(f"Training {training_id} is {done.state}.")
+    print_json(asdict(done)) if json else print(f"Training {training_id}: {done.state}.")
 
 
 def _examples(source: Path) -> list[tuple[Path | str, str, str]]:

@@ -14,20 +14,20 @@ from service.cli.operations.keys import to_scopes
 from service.cli.operations.tenants import DataDirOption, KeyFileOption, at, opened_registry
 from service.cli.output import JsonFlag, print_json, print_table
 
-access = typer.Typer(no_args_is_help=True, help="Ask a tenant for access to its data; grant, refuse and end it.")
+access = typer.Typer(no_args_is_help=True, help="Request, approve, decline and revoke access to a tenant's data.")
 
 
 @access.command("request")
 def request_access(
     tenant: str,
-    reason: Annotated[str, typer.Option(help="What it is for; the tenant reads it.")],
-    scopes: Annotated[str, typer.Option(help="Comma-separated; never admin.")] = "search",
-    minutes: Annotated[int, typer.Option(min=1, max=240, help="From the moment of approval.")] = 60,
+    reason: Annotated[str, typer.Option(help="Reason; shown to the tenant.")],
+    scopes: Annotated[str, typer.Option(help="Comma-separated scopes; admin is not allowed.")] = "search",
+    minutes: Annotated[int, typer.Option(min=1, max=240, help="Duration in minutes, from the approval.")] = 60,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Ask for access, as the operator. Example: afterimage access request acme --reason "ticket 4711" --minutes 30"""
+    """Request access, as the operator. Example: afterimage access request acme --reason "ticket 4711" --minutes 30"""
     from service.tenancy.access import WantedAccess
 
     wanted = WantedAccess(reason, to_scopes(scopes), minutes)
@@ -39,7 +39,7 @@ def request_access(
     if json:
         print_json({"request_id": made.request_id, "state": made.state})
     else:
-        print(f"Request {made.request_id} waits for {tenant}: afterimage access approve {made.request_id}")
+        print(f"Request {made.request_id} waits for approval by {tenant}: afterimage access approve {made.request_id}")
 
 
 @access.command("token")
@@ -50,7 +50,7 @@ def fetch_token(
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Fetch the key of an access that the tenant approved; it is shown once.
+    """Get the key of an approved access. It is shown once.
 
     Example: afterimage access token acme 0f1e2d3c4b5a6978
     """
@@ -64,7 +64,7 @@ def fetch_token(
 @access.command("list")
 @with_client
 def list_(client: Client, json: JsonFlag = False) -> None:
-    """Show who asked for access, as the tenant. The key needs the scope `admin`. Example: afterimage access list"""
+    """List access requests, as the tenant. The key needs the scope `admin`. Example: afterimage access list"""
     found = client.list_access_requests()
     if json:
         print_json({"requests": [asdict(r) for r in found]})
@@ -79,21 +79,21 @@ def list_(client: Client, json: JsonFlag = False) -> None:
 @access.command("approve")
 @with_client
 def approve(client: Client, request_id: str, json: JsonFlag = False) -> None:
-    """Grant a request; the time begins now. Example: afterimage access approve 0f1e2d3c4b5a6978"""
+    """Approve a request. The time starts now. Example: afterimage access approve 0f1e2d3c4b5a6978"""
     _say(client.approve_access(request_id), as_json=json)
 
 
 @access.command("decline")
 @with_client
 def decline(client: Client, request_id: str, json: JsonFlag = False) -> None:
-    """Refuse a request. Example: afterimage access decline 0f1e2d3c4b5a6978"""
+    """Decline a request. Example: afterimage access decline 0f1e2d3c4b5a6978"""
     _say(client.decline_access(request_id), as_json=json)
 
 
 @access.command("revoke")
 @with_client
 def revoke(client: Client, request_id: str, json: JsonFlag = False) -> None:
-    """End an access before its time. Example: afterimage access revoke 0f1e2d3c4b5a6978"""
+    """Revoke an access early. Example: afterimage access revoke 0f1e2d3c4b5a6978"""
     _say(client.revoke_access(request_id), as_json=json)
 
 
@@ -102,4 +102,4 @@ def _say(request: AccessRequest, *, as_json: bool) -> None:
         print_json(asdict(request))
     else:
         until = f" until {at(request.ends_ms):%H:%M} UTC" if request.state == "approved" else ""
-        print(f"Request {request.request_id} is {request.state}{until}.")
+        print(f"Request {request.request_id}: {request.state}{until}.")

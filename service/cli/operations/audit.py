@@ -26,10 +26,10 @@ audit = typer.Typer(no_args_is_help=True, help="Read, export and verify the audi
 @with_client
 def list_(
     client: Client,
-    last: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 50,
+    last: Annotated[int, typer.Option(min=1, help="Number of newest entries.")] = 50,
     json: JsonFlag = False,
 ) -> None:
-    """Show the newest entries; what was intended and what came of it are one line. The key needs the scope `audit`.
+    """Show the newest entries. Intent and outcome are one line. The key needs the scope `audit`.
 
     Example: afterimage audit list --last 20
     """
@@ -51,7 +51,7 @@ def list_(
 @audit.command("export")
 @with_client
 def export(client: Client, file: Path, json: JsonFlag = False) -> None:
-    """Write the whole log to a file of JSON lines, the signed head last; keep it somewhere else.
+    """Export the whole log to a file of JSON lines, with the signed head last. Store it in another location.
 
     Example: afterimage audit export audit-2026-11.jsonl
     """
@@ -63,21 +63,19 @@ def export(client: Client, file: Path, json: JsonFlag = False) -> None:
     if json:
         print_json({"file": str(file), "entries": len(entries), "head": asdict(head)})
     else:
-        print(f"{len(entries)} entries are in {file}.")
+        print(f"Exported {len(entries)} entries to {file}.")
 
 
 @audit.command("verify")
 @with_client
 def verify(
     client: Client,
-    kept: Annotated[
-        Path | None, typer.Option("--kept", help="An earlier export: the log must go on from where it ended.")
-    ] = None,
+    kept: Annotated[Path | None, typer.Option("--kept", help="Earlier export that the log must continue.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Check every entry and the signature of the head; exit code 1 where something is wrong.
+    """Verify every entry and the signature of the head. The exit code is 1 if there is a problem.
 
-    Against an earlier export it also finds a log that was cut or written anew, even by the server's operator.
+    With an earlier export it also detects a log that was truncated or rewritten, even by the server's operator.
     Example: afterimage audit verify --kept audit-2026-11.jsonl
     """
     head = client.audit_head()
@@ -93,13 +91,13 @@ def verify(
 def reads(
     client: Client,
     every: Annotated[
-        int | None, typer.Option(min=0, max=1440, help="Minutes of an interval, told in one entry; 0: not any more.")
+        int | None, typer.Option(min=0, max=1440, help="Interval in minutes for one entry; 0 disables it.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Have the log tell of reads, or show whether it does. Off unless it is set; the key needs the scope `admin`.
+    """Enable, disable or show logging of reads. Off by default. The key needs the scope `admin`.
 
-    It tells which key read which collection by which call, how often, and the names of the fields that it filtered by.
+    An entry contains the key, the collection, the call, the number of calls, and the names of the filtered fields.
     Example: afterimage audit reads --every 15
     """
     if every is not None:
@@ -108,12 +106,12 @@ def reads(
     if json:
         print_json({"every_minutes": minutes})
     else:
-        print(f"Reads are told every {minutes} minutes." if minutes else "Reads are not told.")
+        print(f"Reads are logged every {minutes} minutes." if minutes else "Reads are not logged.")
 
 
 @audit.command("check")
 def check(file: Path, json: JsonFlag = False) -> None:
-    """Check an exported file, without a server; exit code 1 where something is wrong.
+    """Verify an exported file without a server. The exit code is 1 if there is a problem.
 
     Example: afterimage audit check audit-2026-11.jsonl
     """
@@ -145,19 +143,21 @@ def _read(file: Path) -> tuple[list[AuditEntry], AuditHead]:
         *lines, last = file.read_text().splitlines()
         return [AuditEntry(**jsonlib.loads(line)) for line in lines], AuditHead(**jsonlib.loads(last)["head"])
     except (ValueError, KeyError, TypeError):
-        raise CommandError(f"{file} is not a whole file of `afterimage audit export`", reason="FILE_INVALID") from None
+        raise CommandError(
+            f"{file} is not a complete file of `afterimage audit export`", reason="FILE_INVALID"
+        ) from None
 
 
 def _differences(
     entries: list[AuditEntry], head: AuditHead, kept: list[AuditEntry], kept_head: AuditHead
 ) -> Iterator[str]:
     if (kept_head.tenant_uid, kept_head.public_key) != (head.tenant_uid, head.public_key):
-        yield "the kept log is of another tenant, or was signed with another key"
+        yield "the stored log belongs to another tenant, or was signed with another key"
         return
     now = {e.number: e.digest for e in entries}
     for entry in kept:
         if now.get(entry.number) != entry.digest:
-            yield f"entry {entry.number} is missing now, or another one than was kept"
+            yield f"entry {entry.number} is missing, or differs from the stored one"
             return
 
 
@@ -167,10 +167,10 @@ def _report(entries: list[AuditEntry], problems: list[str], *, as_json: bool) ->
         uncertain = [asdict(a) for a in left]
         print_json({"entries": len(entries), "problems": problems, "uncertain": uncertain})
     elif not problems:
-        print(f"{len(entries)} entries: every one is as it was written, and the head is signed.")
+        print(f"{len(entries)} entries verified: all are unchanged, and the head is signed.")
     if left and not as_json:
         print(
-            f"Of {len(left)} acts it is not known, or not yet, what came of them: numbers "
+            f"The outcome of {len(left)} acts is unknown or pending: numbers "
             + ", ".join(str(a.number) for a in left[:20])
             + (" ..." if len(left) > 20 else ".")
         )

@@ -25,18 +25,18 @@ _DISTRIBUTIONS = (
 
 def doctor(
     data_dir: Annotated[Path | None, typer.Option(help="The server's data directory.")] = None,
-    encoders_dir: Annotated[Path | None, typer.Option(help="Your own encoders.")] = None,
+    encoders_dir: Annotated[Path | None, typer.Option(help="Directory of custom encoders.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    privacy: Annotated[bool, typer.Option("--privacy", help="Only what protects pictures, and whether it holds.")] = (
-        False
-    ),
+    privacy: Annotated[bool, typer.Option("--privacy", help="Show only the protections of pictures.")] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend the files of the data directory, while no server runs on it.")
+        bool, typer.Option("--repair", help="Repair the files of the data directory; no server may run on it.")
     ] = False,
-    egress: Annotated[bool, typer.Option("--egress", help="Only which connections the service can open.")] = False,
+    egress: Annotated[
+        bool, typer.Option("--egress", help="Show only the connections that the service can open.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Show settings with their origin, versions, and checks. Exit code 1 where a check failed.
+    """Show settings with their origin, versions, and checks. The exit code is 1 if a check failed.
 
     Example: afterimage doctor --data-dir data
     """
@@ -88,7 +88,7 @@ def _show_egress(settings: Settings, *, as_json: bool) -> None:
         print_json({"connections": [asdict(c) for c in found]})
     else:
         rows = [(c.name, "open" if c.open else "off", c.to, c.why, c.off) for c in found]
-        print_table(["connection", "state", "to", "why", "how to turn it off"], rows)
+        print_table(["connection", "state", "to", "why", "how to disable it"], rows)
 
 
 def _repair(settings: Settings, *, as_json: bool) -> None:
@@ -112,7 +112,7 @@ def _repair(settings: Settings, *, as_json: bool) -> None:
     else:
         for name, told in done:
             print(f"{name}: {told}" if name else told)
-        print(f"{len(done)} things were mended." if done else "Nothing was to be mended.")
+        print(f"Repaired {len(done)} problems." if done else "Nothing to repair.")
 
 
 def _fail_where(checks: list[Check]) -> None:
@@ -158,9 +158,9 @@ def _look_at_data(settings: Settings) -> tuple[str, str]:
 
     data = DataDirectory(settings.data_dir)
     if not data.root.exists():
-        return "ok", f"{data.root} does not exist yet; the first start makes it"
+        return "ok", f"{data.root} does not exist yet; the first start creates it"
     if data.root.stat().st_mode & 0o077:
-        return "warning", f"{data.root} is open to other users; run: chmod 700 {data.root}"
+        return "warning", f"{data.root} is accessible to other users; run: chmod 700 {data.root}"
     if not data.lock.exists():
         return "ok", f"{data.root}, no server has run on it yet"
     lock = DirectoryLock(data.lock)
@@ -188,9 +188,9 @@ def _look_at_master_key(settings: Settings) -> tuple[str, str]:
         master_key_of(settings)
         return "ok", "from the environment" if settings.master_key else "from master_key_command"
     if not settings.key_file.exists() and not DataDirectory(settings.data_dir).registry.exists():
-        return "ok", f"{settings.key_file} does not exist yet; the first start makes it"
+        return "ok", f"{settings.key_file} does not exist yet; the first start creates it"
     load_master_key(settings.key_file, None, create=False)
-    return "ok", f"{settings.key_file}; keep a copy apart from the data: without it all data is lost"
+    return "ok", f"{settings.key_file}; store a copy separately from the data: without it all data is lost"
 
 
 def _look_at_registry(settings: Settings) -> tuple[str, str]:
@@ -198,7 +198,7 @@ def _look_at_registry(settings: Settings) -> tuple[str, str]:
     from service.app import open_registry
 
     if not DataDirectory(settings.data_dir).registry.exists():
-        return "ok", "no tenant yet; make one with `afterimage tenants create`"
+        return "ok", "no tenants yet; create one with `afterimage tenants create`"
     registry = open_registry(settings)
     try:
         return "ok", f"{len(registry.tenants())} tenants"
@@ -222,11 +222,11 @@ def _look_at_files(settings: Settings) -> tuple[str, str]:
             finally:
                 registry.close()
     except DirectoryLocked:
-        return "ok", "the server that runs looks at them; see its log, and the metric afterimage_tenants_stopped"
+        return "ok", "checked by the running server; see its log and the metric afterimage_tenants_stopped"
     if not found:
-        return "ok", "all that the manifests list is there"
+        return "ok", "all files in the manifests exist"
     lines = "; ".join(f"{name}: {mending.told}" for name, mending in found)
-    return "failed", f"{lines}. `afterimage doctor --repair` does it; this was a dry run"
+    return "failed", f"{lines}. This was a dry run; `afterimage doctor --repair` makes the changes"
 
 
 def _look_at_encryption(_: Settings) -> tuple[str, str]:
@@ -244,7 +244,7 @@ def _look_at_encoders(settings: Settings) -> tuple[str, str]:
         registry.session(manifest)
     said = ", ".join(f"{m.id} ({m.output.dimension})" for m in registry.manifests()) + " load and run"
     if registry.left_out:
-        return "warning", f"{said}; without encoder.json, left out: {', '.join(map(str, registry.left_out))}"
+        return "warning", f"{said}; skipped, without encoder.json: {', '.join(map(str, registry.left_out))}"
     return "ok", said
 
 
@@ -276,7 +276,7 @@ def _look_at_objects(settings: Settings) -> tuple[str, str]:
     from service.app import object_store_of
 
     if not settings.object_store:
-        return "ok", f"{DataDirectory(settings.data_dir).objects}, where a collection keeps pictures"
+        return "ok", f"{DataDirectory(settings.data_dir).objects}, if a collection stores pictures"
     object_store_of(settings).names("doctor")
     return "ok", f"{settings.object_store} answers"
 

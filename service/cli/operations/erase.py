@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _SHOWN_SHARED = 20
 
-erase = typer.Typer(no_args_is_help=True, help="Erase for good, with a receipt, and verify it.")
+erase = typer.Typer(no_args_is_help=True, help="Erase data with a signed receipt, and verify it.")
 IdsOption = Annotated[list[str] | None, typer.Option(help="May be repeated.")]
-ReceiptOption = Annotated[Path | None, typer.Option(help="File to write the receipt to.")]
+ReceiptOption = Annotated[Path | None, typer.Option(help="Output file for the receipt.")]
 
 
 @erase.command("records")
@@ -35,17 +35,19 @@ def records(
     product_id: IdsOption = None,
     receipt: ReceiptOption = None,
     evidence: Annotated[
-        Path | None, typer.Option(help="Write ids and vectors here first, for `erase verify`. Needs the scope export.")
+        Path | None,
+        typer.Option(help="Write ids and vectors to this file first, for `erase verify`. Needs the scope export."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Erase records by id or product; returns once nothing of them is left. The key needs the scope `delete`.
+    """Erase records by id or product. Returns after their data has been removed everywhere. The key needs the scope
+    `delete`.
 
     Example: afterimage erase records shoes --record-id 1042 --product-id p7 --receipt 1042.json
     """
     ids, products = record_id or [], product_id or []
     if not ids and not products:
-        raise CommandError("give --record-id or --product-id", code=Exit.USAGE)
+        raise CommandError("pass --record-id or --product-id", code=Exit.USAGE)
     if evidence is not None:
         _write_evidence(client, collection, ids, products, evidence)
     with working("erasing"):
@@ -63,12 +65,13 @@ def collection(client: Client, name: str, receipt: ReceiptOption = None, json: J
 @erase.command("check")
 def check(
     receipt: Path,
-    id_: Annotated[list[str] | None, typer.Option("--id", help="An id that the receipt is about; give all.")] = None,
+    id_: Annotated[list[str] | None, typer.Option("--id", help="An id of the receipt; pass all of them.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Check a receipt's signature, and what it is about, without a server; exit code 1 where it is not genuine.
+    """Verify the signature and ids of a receipt without a server. The exit code is 1 if it is not genuine.
 
-    Compare its public_key with that of `afterimage audit export`. Example: afterimage erase check 1042.json --id 1042
+    Compare its public_key with the one in `afterimage audit export`. Example: afterimage erase check 1042.json --id
+    1042
     """
     from service.erasure.receipts import Receipt, is_genuine
 
@@ -81,9 +84,9 @@ def check(
     if json:
         print_json({"genuine": genuine, **asdict(found)})
     elif genuine:
-        print(f"Genuine: {found.records} erased ({found.what}).")
+        print(f"The receipt is valid: {found.records} erased ({found.what}).")
     if not genuine:
-        error = CommandError("the receipt was changed, or is about other ids", reason="RECEIPT_INVALID")
+        error = CommandError("the receipt was changed, or is for other ids", reason="RECEIPT_INVALID")
         end_failed(error, as_json=json)
 
 
@@ -95,12 +98,12 @@ def verify(
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Search all of a tenant's files, and copies of pictures, decrypted, for what was erased; exit code 1 where found.
+    """Decrypt and search all files and stored pictures of a tenant for erased data. The exit code is 1 if any is found.
 
-    A live record with the same vector, such as one of the same picture, is named; what it stores is no trace.
+    Live records with the same vector, such as of the same picture, are listed; what they store is not a trace.
 
-    Databases are read page by page, pages that no table uses any more included. Works beside a running server.
-    Example: afterimage erase verify acme evidence.json --data-dir data
+    Databases are read page by page, including unused pages. Works beside a running server. Example: afterimage erase
+    verify acme evidence.json --data-dir data
     """
     import numpy as np
 
@@ -132,9 +135,9 @@ def verify(
     if not json:
         _print_shared(found.shared)
     if found.too_short and not json:
-        print(f"{found.too_short} ids are too short to be told from other bytes.")
+        print(f"{found.too_short} ids are too short to search for.")
     if found.traces:
-        end_failed(CommandError(f"{len(found.traces)} traces were found", reason="TRACES_FOUND"), as_json=json)
+        end_failed(CommandError(f"found {len(found.traces)} traces", reason="TRACES_FOUND"), as_json=json)
 
 
 def _print_shared(shared: Sequence[Shared]) -> None:
@@ -169,4 +172,4 @@ def _hand_out(receipt: ErasureReceipt, file: Path | None, *, as_json: bool) -> N
         print_json(told)
     else:
         where = f"; the receipt is in {file}" if file else ""
-        print(f"{receipt.records} records are erased (receipt {receipt.receipt_id}){where}.")
+        print(f"Erased {receipt.records} records (receipt {receipt.receipt_id}){where}.")

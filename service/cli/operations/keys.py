@@ -17,13 +17,13 @@ from service.tenancy.apikeys import Scope, key_id_of
 
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
 
-keys = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
+keys = typer.Typer(no_args_is_help=True, help="Create, list, rotate and revoke API keys.")
 ScopesOption = Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(Scope)}.")]
-ExpiresOption = Annotated[str, typer.Option(help="Such as 90d, 12h, 30m; empty: never.")]
+ExpiresOption = Annotated[str, typer.Option(help="For example 90d, 12h or 30m. Empty: never.")]
 RequestsOption = Annotated[
-    float, typer.Option("--requests-per-second", min=0, help="And as many at once; 0: the tenant's limit alone.")
+    float, typer.Option("--requests-per-second", min=0, help="Also the burst. 0: only the tenant's limit.")
 ]
-KeyArgument = Annotated[str, typer.Argument(help="The id, or the whole key.")]
+KeyArgument = Annotated[str, typer.Argument(help="Key id, or the complete key.")]
 
 
 @keys.command("create")
@@ -36,7 +36,7 @@ def create_key(
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Make an API key; it is shown once.
+    """Create an API key. It is shown once.
 
     Example: afterimage keys create acme --scopes search,insert --expires-in 90d --data-dir data
     """
@@ -54,7 +54,7 @@ def create_key(
 @keys.command("bind")
 def bind_key(
     tenant: str,
-    identity: Annotated[str, typer.Argument(help="A name in client certificates, such as spiffe://shop/search.")],
+    identity: Annotated[str, typer.Argument(help="Name in client certificates, such as spiffe://shop/search.")],
     scopes: ScopesOption = "search,insert,delete",
     expires_in: ExpiresOption = "",
     requests: RequestsOption = 0.0,
@@ -62,8 +62,8 @@ def bind_key(
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Let whoever shows a client certificate with this name act for a tenant, without an API key. The server needs
-    `client_ca`. What is shown is the id of the key that stands for it, to revoke.
+    """Bind a name in client certificates to a tenant, so that no API key is needed. The server needs `client_ca`. The
+    command prints the id of the corresponding key, which can be revoked.
 
     Example: afterimage keys bind acme spiffe://shop/search --scopes search
     """
@@ -77,7 +77,7 @@ def bind_key(
     if json:
         print_json({"key_id": key_id, "identity": identity, "expires_ms": wanted.expires_ms})
     else:
-        print(f"{identity} acts for {tenant} (key {key_id}).")
+        print(f"Bound {identity} to {tenant} (key {key_id}).")
 
 
 @keys.command("list")
@@ -104,12 +104,12 @@ def list_keys(
 def rotate_key(
     tenant: str,
     key_id: KeyArgument,
-    grace: Annotated[str, typer.Option(help="How long the old key goes on working, such as 7d or 12h.")] = "7d",
+    grace: Annotated[str, typer.Option(help="How long the old key stays valid, such as 7d or 12h.")] = "7d",
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Make a key that may do the same; the old one works until the grace is over.
+    """Create a key with the same rights. The old one stays valid for the grace period.
 
     Example: afterimage keys rotate acme a1b2c3d4e5f6 --grace 24h
     """
@@ -129,28 +129,28 @@ def revoke_key(
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Make a key stop working at once. Example: afterimage keys revoke acme a1b2c3d4e5f6 --data-dir data"""
+    """Revoke a key immediately. Example: afterimage keys revoke acme a1b2c3d4e5f6 --data-dir data"""
     wanted = key_id_of(key_id)
     with opened_registry(data_dir, master_key_file) as (registry, log):
         uid = registry.tenant(tenant).uid
         with log.act(uid, "key.revoke", {"key": wanted}):
             registry.api_keys.revoke(uid, wanted)
-    print_json({"key_id": wanted, "revoked": True}) if json else print(f"Key {wanted} is revoked.")
+    print_json({"key_id": wanted, "revoked": True}) if json else print(f"Revoked key {wanted}.")
 
 
 @keys.command("rewrap")
 def rewrap_keys(
     new_key_file: Annotated[
-        Path | None, typer.Option(help="The new master key, where the present one does not come from a file.")
+        Path | None, typer.Option(help="File of the new master key, if the current one does not come from a file.")
     ] = None,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Put a data directory under a new master key, while no server runs on it; tenants' data is not touched.
+    """Change the master key of a data directory, while no server runs on it. Tenants' data is not changed.
 
-    Without --new-key-file a random key takes the place of the one in the file. Copies of the registry that were made
-    before still open with the old key: destroy it once none is needed any more. Example: afterimage keys rewrap
+    Without --new-key-file a random key replaces the one in the file. Earlier copies of the registry still open with the
+    old key; destroy the old key once you no longer need them. Example: afterimage keys rewrap
     """
     from index import DataDirectory, DirectoryLock
     from service.app import master_key_of, open_registry
@@ -160,7 +160,7 @@ def rewrap_keys(
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
     data, elsewhere = DataDirectory(settings.data_dir), bool(settings.master_key or settings.master_key_command)
     if elsewhere and new_key_file is None:
-        message = "the master key does not come from a file: give the new one with --new-key-file"
+        message = "the master key does not come from a file: pass the new one with --new-key-file"
         raise CommandError(message, code=Exit.USAGE)
     if not data.registry.exists():
         raise CommandError(f"{data.root} is not a data directory", reason="SETTING_INVALID")
@@ -174,7 +174,7 @@ def rewrap_keys(
     if json:
         print_json({"keys": count, "master_key_file": str(new_key_file or settings.key_file)})
     else:
-        print(f"{count} keys are wrapped by the new master key in {new_key_file or settings.key_file}.")
+        print(f"Wrapped {count} keys with the new master key in {new_key_file or settings.key_file}.")
 
 
 def _after(duration: str) -> int:
@@ -190,4 +190,4 @@ def to_scopes(text: str) -> frozenset[Scope]:
     try:
         return frozenset(Scope(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise CommandError(f"--scopes: {error}; there are {', '.join(Scope)}", code=Exit.USAGE) from None
+        raise CommandError(f"--scopes: {error}; valid scopes are {', '.join(Scope)}", code=Exit.USAGE) from None

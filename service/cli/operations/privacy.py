@@ -20,17 +20,17 @@ def privacy_checks(settings: Settings) -> list[Check]:
     return [
         _held(
             "freed memory is overwritten", freed_memory_is_overwritten(),
-            "glibc's perturb and tcache_count reach the process", "needs glibc; the server would run without, or not "
-            "start with strict_forgetting",
+            "glibc's perturb and tcache_count are set in the process",
+            "needs glibc; the server runs without it, or does not start with strict_forgetting",
         ),
-        _held("no core, no debugger", dumps_forbidden(), "RLIMIT_CORE 0, not dumpable", "the kernel refused"),
+        _held("no core, no debugger", dumps_forbidden(), "RLIMIT_CORE 0, not dumpable", "rejected by the kernel"),
         Check("model keeps no tensors", "ok", "ONNX Runtime runs without its memory arena and pattern"),
         *_decoders(settings),
         _swap(),
         _core_pattern(),
         _transport(settings),
         _fetching(settings),
-        Check("pictures on disk", "ok", "collections discard pictures; records keep vectors and a keyed digest"),
+        Check("pictures on disk", "ok", "collections discard pictures; records contain vectors and a keyed digest"),
     ]  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def _decoders(settings: Settings) -> list[Check]:
 
     found = asyncio.run(protections(decoders_of(settings.model_copy(update={"decode_processes": 1}))))
     return [
-        Check(f"decoders: {name}", "ok" if holds else "warning", "" if holds else "this kernel does not offer it")
+        Check(f"decoders: {name}", "ok" if holds else "warning", "" if holds else "not supported by this kernel")
         for name, holds in found.items()
     ]
 
@@ -57,14 +57,14 @@ def _swap() -> Check:
     used = Path("/proc/swaps").read_text().splitlines()[1:] if Path("/proc/swaps").exists() else []
     if not used:
         return Check("swap", "ok", "none: memory is not written to a disk")
-    return Check("swap", "warning", "memory may reach a disk; turn swap off or encrypt it")
+    return Check("swap", "warning", "memory may be written to a disk; disable or encrypt swap")
 
 
 def _core_pattern() -> Check:
     path = Path("/proc/sys/kernel/core_pattern")
     pattern = path.read_text().strip() if path.exists() else ""
     if pattern.startswith("|"):
-        return Check("crash handler", "ok", "the machine has one; it gets nothing of a process that is not dumpable")
+        return Check("crash handler", "ok", "installed; it gets no data of a process that is not dumpable")
     return Check("crash handler", "ok", "none")
 
 
@@ -73,7 +73,7 @@ def _transport(settings: Settings) -> Check:
         return Check("transport", "ok", "TLS" + (" with client certificates" if settings.client_ca else ""))
     host, _ = split_address(settings.listen, "listen")
     state = "ok" if is_loopback(host) else "failed"
-    return Check("transport", state, "in the clear, on loopback only")
+    return Check("transport", state, "unencrypted, on loopback only")
 
 
 def _fetching(settings: Settings) -> Check:
@@ -82,5 +82,5 @@ def _fetching(settings: Settings) -> Check:
     if settings.fetch_networks or settings.fetch_http:
         inside = ", ".join(settings.fetch_networks) or "none"
         http = "allowed" if settings.fetch_http else "refused"
-        return Check("fetching", "warning", f"networks that are not public: {inside}; plain http: {http}")
+        return Check("fetching", "warning", f"non-public networks: {inside}; plain http: {http}")
     return Check("fetching", "ok", "https from public addresses only")

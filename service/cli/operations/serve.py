@@ -16,19 +16,21 @@ from service.runtime.process import become_prepared, forbid_dumps
 
 
 def serve(
-    data_dir: Annotated[Path | None, typer.Option(help="Directory of all data; made where it is missing.")] = None,
-    listen: Annotated[str | None, typer.Option(help="HOST:PORT of gRPC; port 0 takes a free one.")] = None,
-    http: Annotated[str | None, typer.Option(help="HOST:PORT of metrics and health.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Server certificate, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate, PEM.")] = None,
-    client_ca: Annotated[Path | None, typer.Option(help="CA of client certificates, PEM: mutual TLS.")] = None,
-    redis_url: Annotated[str | None, typer.Option(help="Redis to use instead of the embedded one.")] = None,
-    encoders_dir: Annotated[
-        Path | None, typer.Option(help="Directory with one folder per encoder of your own.")
+    data_dir: Annotated[Path | None, typer.Option(help="Data directory; created if missing.")] = None,
+    listen: Annotated[
+        str | None, typer.Option(help="Address of the gRPC server, HOST:PORT. Port 0 selects a free port.")
     ] = None,
-    default_encoder: Annotated[str | None, typer.Option(help="Encoder of collections that name none.")] = None,
+    http: Annotated[
+        str | None, typer.Option(help="Address of the HTTP server for metrics and health, HOST:PORT.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Server certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate, PEM.")] = None,
+    client_ca: Annotated[Path | None, typer.Option(help="CA of client certificates, PEM; enables mutual TLS.")] = None,
+    redis_url: Annotated[str | None, typer.Option(help="Redis URL. Default: an embedded Redis.")] = None,
+    encoders_dir: Annotated[Path | None, typer.Option(help="Directory with one folder per custom encoder.")] = None,
+    default_encoder: Annotated[str | None, typer.Option(help="Encoder of new collections that specify none.")] = None,
     master_key_file: Annotated[Path | None, typer.Option(help="File of the master key.")] = None,
-    log_format: Annotated[str | None, typer.Option(help="json, or console for people.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="json, or console for readable text.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C.

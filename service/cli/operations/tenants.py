@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DataDirOption = Annotated[Path | None, typer.Option(help="The server's data directory. [env: AFTERIMAGE_DATA_DIR]")]
 KeyFileOption = Annotated[Path | None, typer.Option("--master-key-file", help="File of the master key.")]
 
-tenants = typer.Typer(no_args_is_help=True, help="Make, list and delete tenants.")
+tenants = typer.Typer(no_args_is_help=True, help="Create, list, limit and delete tenants.")
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ def opened_registry(
 @tenants.command("create")
 def create_tenant(
     name: str,
-    region: Annotated[str | None, typer.Option(help="Bind it to this region; else to that of the server.")] = None,
+    region: Annotated[str | None, typer.Option(help="Region of the tenant. Default: that of the server.")] = None,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Make a tenant; servers of another region refuse it. Example: afterimage tenants create acme --region eu-1"""
+    """Create a tenant. Servers of another region reject it. Example: afterimage tenants create acme --region eu-1"""
     from service.app import region_of
 
     settings = load_settings({"data_dir": data_dir, "region": region}).settings
@@ -107,7 +107,7 @@ def create_tenant(
     if json:
         print_json({"name": tenant.name, "uid": tenant.uid, "region": tenant.region})
     else:
-        print(f"Tenant {tenant.name} is made. Next: afterimage keys create {tenant.name} --scopes search,insert,delete")
+        print(f"Created tenant {tenant.name}. Next: afterimage keys create {tenant.name} --scopes search,insert,delete")
 
 
 @tenants.command("list")
@@ -125,20 +125,22 @@ def list_tenants(data_dir: DataDirOption = None, master_key_file: KeyFileOption 
 @tenants.command("fetch-hosts")
 def fetch_hosts(
     name: str,
-    hosts: Annotated[list[str] | None, typer.Argument(help="shop.example, or *.shop.example for all below.")] = None,
-    any_host: Annotated[bool, typer.Option("--any", help="Any public host again.")] = False,
+    hosts: Annotated[
+        list[str] | None, typer.Argument(help="shop.example, or *.shop.example for all subdomains.")
+    ] = None,
+    any_host: Annotated[bool, typer.Option("--any", help="Allow any public host again.")] = False,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Say from which hosts pictures of a tenant may be fetched, or show it.
+    """Set or show the hosts that pictures of a tenant may be fetched from.
 
     Example: afterimage tenants fetch-hosts acme cdn.acme.example "*.acme.example"
     """
     from service.intake.download.urls import check_host_pattern
 
     if hosts and any_host:
-        raise CommandError("give hosts or --any, not both", code=Exit.USAGE)
+        raise CommandError("pass either hosts or --any", code=Exit.USAGE)
     try:
         wanted = [check_host_pattern(h) for h in hosts or []]
     except ValueError as error:
@@ -159,22 +161,27 @@ def fetch_hosts(
 @tenants.command("limits")
 def limits(
     name: str,
-    records: Annotated[int | None, typer.Option(min=0, help="Records over all collections.")] = None,
-    size: Annotated[int | None, typer.Option("--bytes", min=0, help="Bytes of vectors, ids and attributes.")] = None,
+    records: Annotated[int | None, typer.Option(min=0, help="Maximum number of records over all collections.")] = None,
+    size: Annotated[
+        int | None, typer.Option("--bytes", min=0, help="Maximum size of vectors, ids and attributes, bytes.")
+    ] = None,
     collections: Annotated[int | None, typer.Option(min=0, help="Collections.")] = None,
-    pictures: Annotated[int | None, typer.Option("--pictures-per-day", min=0, help="Encoded, from 00:00 UTC.")] = None,
-    runs: Annotated[int | None, typer.Option(min=0, help="Catalogue syncs at a time.")] = None,
+    pictures: Annotated[
+        int | None, typer.Option("--pictures-per-day", min=0, help="Maximum number of encoded pictures per day (UTC).")
+    ] = None,
+    runs: Annotated[int | None, typer.Option(min=0, help="Maximum number of concurrent catalogue syncs.")] = None,
     requests: Annotated[
-        float | None, typer.Option("--requests-per-second", min=0, help="Calls of all keys, and as many at once.")
+        float | None,
+        typer.Option("--requests-per-second", min=0, help="Maximum rate of calls over all keys; also the burst."),
     ] = None,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Limit what a tenant may store and ask for, or show the limits. 0 takes one away; what is not given stays.
+    """Set or show the limits of a tenant. 0 removes a limit; omitted limits are unchanged.
 
-    They hold from the next call on; rates and pictures over all servers that share a Redis.
-    Example: afterimage tenants limits acme --records 100000 --pictures-per-day 5000
+    They apply from the next call on; rates and pictures over all servers that share a Redis. Example: afterimage
+    tenants limits acme --records 100000 --pictures-per-day 5000
     """
     given: dict[str, Any] = {
         "records": records, "bytes": size, "collections": collections, "pictures_per_day": pictures, "runs": runs,
@@ -197,15 +204,15 @@ def limits(
 @tenants.command("export-key")
 def export_key(
     name: str,
-    file: Annotated[Path, typer.Argument(help="File to write.")],
+    file: Annotated[Path, typer.Argument(help="Output file.")],
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write a tenant's wrapped key, with which another machine can take over its snapshots.
+    """Export a tenant's wrapped key, so that another machine can adopt its snapshots.
 
-    Whoever has this file and the master key can read every copy of the tenant's data, even after the tenant is deleted
-    here: delete it after use. Example: afterimage tenants export-key acme acme.key
+    Anyone with this file and the master key can read every copy of the tenant's data, even after the tenant is deleted
+    here. Delete the file after use. Example: afterimage tenants export-key acme acme.key
     """
     from service.tenancy.masterkey import exported_key
 
@@ -215,7 +222,7 @@ def export_key(
         log.add(tenant.uid, "tenant.export_key", {})  # before it is handed out
     file.touch(0o600)
     file.write_text(content)
-    print_json({"name": name, "file": str(file)}) if json else print(f"The wrapped key of {name} is in {file}.")
+    print_json({"name": name, "file": str(file)}) if json else print(f"Exported the wrapped key of {name} to {file}.")
 
 
 @tenants.command("delete")
@@ -223,19 +230,19 @@ def delete_tenant(
     name: str,
     data_dir: DataDirOption = None,
     master_key_file: KeyFileOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Do not ask, not even at a terminal.")] = False,
-    receipt: Annotated[Path | None, typer.Option(help="File to write a signed receipt to.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do not ask for confirmation.")] = False,
+    receipt: Annotated[Path | None, typer.Option(help="Output file for a signed receipt.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Destroy a tenant's key and files, for good; at a terminal it asks for the name first.
+    """Permanently destroy a tenant's key and files. In a terminal it asks for the name first.
 
-    Copies and backups cannot be read any more, wherever they are.
-    Example: afterimage tenants delete acme --data-dir data --receipt acme.json
+    All copies and backups become unreadable. Example: afterimage tenants delete acme --data-dir data --receipt
+    acme.json
     """
     with opened_registry(data_dir, master_key_file) as (registry, _):
         tenant = registry.tenant(name)
         if sys.stdin.isatty() and not force:
-            typed = typer.prompt(f"This destroys the key of tenant {name} and all its data. Type its name to go on")
+            typed = typer.prompt(f"This destroys the key of tenant {name} and all its data. Type its name to continue")
             if typed != name:
                 raise CommandError("nothing was deleted", code=Exit.USAGE)
         registry.delete_tenant(name)
@@ -248,8 +255,8 @@ def delete_tenant(
             {"name": name, "uid": tenant.uid, "deleted": True, "files_removed": files_removed, "receipt": certified}
         )
     else:
-        files = "its files are removed" if files_removed else "the running server removes its files within seconds"
-        print(f"The key of tenant {name} is destroyed; {files}.")
+        files = "its files were removed" if files_removed else "the running server removes its files within seconds"
+        print(f"Destroyed the key of tenant {name}; {files}.")
 
 
 def _certified(registry: TenantRegistry, uid: str) -> dict[str, object]:

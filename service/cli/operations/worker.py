@@ -16,14 +16,16 @@ from service.runtime.process import become_prepared, forbid_dumps
 
 
 def worker(
-    server: Annotated[str, typer.Option(help="HOST:PORT of the server whose syncs to work on.")] = "",
-    redis_url: Annotated[str | None, typer.Option(help="The server's Redis.")] = None,
-    ca_file: Annotated[Path | None, typer.Option(help="CA of the server's certificate, PEM: TLS.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="This worker's certificate, where the server asks.")] = None,
+    server: Annotated[str, typer.Option(help="Address of the server, HOST:PORT.")] = "",
+    redis_url: Annotated[str | None, typer.Option(help="Redis URL of the server.")] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="CA of the server's certificate, PEM; enables TLS.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Client certificate of this worker, PEM, for mutual TLS.")
+    ] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate, PEM.")] = None,
-    encoders_dir: Annotated[Path | None, typer.Option(help="The server's encoders of your own.")] = None,
-    sync_runs: Annotated[int | None, typer.Option(help="Syncs to work on at a time.")] = None,
-    log_format: Annotated[str | None, typer.Option(help="json, or console for people.")] = None,
+    encoders_dir: Annotated[Path | None, typer.Option(help="Directory of the server's custom encoders.")] = None,
+    sync_runs: Annotated[int | None, typer.Option(help="Maximum number of concurrent syncs.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="json, or console for readable text.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
 ) -> None:
     """Fetch and encode pictures of a server's catalogue syncs, until SIGTERM or Ctrl-C.
@@ -49,11 +51,11 @@ def worker(
     configure_logs(settings.log_level, settings.log_format)
     log_setting_warnings(loaded.warnings)
     if settings.worker_secret is None:
-        raise SettingError.about("worker_secret", "is not set; give the server's as AFTERIMAGE_WORKER_SECRET")
+        raise SettingError.about("worker_secret", "is not set; pass that of the server as AFTERIMAGE_WORKER_SECRET")
     here, given = client_settings(), settings
     ca, target = ca_file or (Path(here.ca_file) if here.ca_file else None), server or here.target
     if ca is None and not is_loopback(split_address(target, "server")[0]):
-        raise SettingError.about("ca_file", f"{target} is another machine; give the CA of its certificate")
+        raise SettingError.about("ca_file", f"{target} is another machine; pass the CA of its certificate")
     place = ServerPlace(
         target, settings.worker_secret.get_secret_value(), ca.read_bytes() if ca else None,
         given.tls_cert.read_bytes() if given.tls_cert else None, given.tls_key.read_bytes() if given.tls_key else None,

@@ -13,31 +13,34 @@ from afterimage.client import Client, FeedOptions, NewSource, Source
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 
-sources = typer.Typer(no_args_is_help=True, help="Register, change and forget the feeds that collections follow.")
+sources = typer.Typer(no_args_is_help=True, help="Add, update and delete the feeds that collections follow.")
 
 _ATTRIBUTE = re.compile(r"attributes\.([a-z][a-z0-9_]*)")
 FormatOption = Annotated[
-    str, typer.Option("--format", help="xml, table, shopify-csv, shopify-json, json or jsonl; else found out.")
+    str, typer.Option("--format", help="xml, table, shopify-csv, shopify-json, json or jsonl. Default: detected.")
 ]
-EncodingOption = Annotated[str, typer.Option(help="Such as cp1252; else found out.")]
-DelimiterOption = Annotated[str, typer.Option(help="Of a table; else found out.")]
+EncodingOption = Annotated[str, typer.Option(help="For example cp1252. Default: detected.")]
+DelimiterOption = Annotated[str, typer.Option(help="Delimiter of a table. Default: detected.")]
 MapOption = Annotated[
     list[str] | None,
     typer.Option("--map", help="id=COLUMN, product_id=COLUMN, picture=COLUMN or attributes.NAME=COLUMN[:TYPE]."),
 ]
 AuthorizationOption = Annotated[
-    Path | None, typer.Option("--authorization-file", help="File with the header for the feed, such as `Bearer ...`.")
+    Path | None,
+    typer.Option("--authorization-file", help="File with the Authorization header for the feed, such as `Bearer ...`."),
 ]
-CronOption = Annotated[str | None, typer.Option(help="When runs begin, such as '15 * * * *'.")]
+CronOption = Annotated[str | None, typer.Option(help="Schedule of runs, such as '15 * * * *'.")]
 ZoneOption = Annotated[str | None, typer.Option(help="Time zone of --cron, such as Europe/Berlin.")]
-ModeOption = Annotated[str | None, typer.Option(help="replace: delete what the feed does not name; or update_only.")]
-CheckOption = Annotated[str | None, typer.Option(help="Look at pictures whose URL changed, or always.")]
-DeleteShareOption = Annotated[float | None, typer.Option(help="Share of records that may be deleted unapproved.")]
-DeletesOption = Annotated[int | None, typer.Option(help="Number of records that may be deleted unapproved.")]
-ProblemShareOption = Annotated[float | None, typer.Option(help="Share of items that may be unusable unapproved.")]
-ItemsShareOption = Annotated[float | None, typer.Option(help="Share of the last run's items that must be there.")]
-HookOption = Annotated[str | None, typer.Option(help="URL to tell of runs that end or wait.")]
-HookFileOption = Annotated[Path | None, typer.Option(help="File with the secret that signs what is told.")]
+ModeOption = Annotated[str | None, typer.Option(help="replace (delete records missing in the feed) or update_only.")]
+CheckOption = Annotated[str | None, typer.Option(help="When to check pictures: changed (URL changed) or always.")]
+DeleteShareOption = Annotated[float | None, typer.Option(help="Maximum share of records to delete without approval.")]
+DeletesOption = Annotated[int | None, typer.Option(help="Maximum number of records to delete without approval.")]
+ProblemShareOption = Annotated[float | None, typer.Option(help="Maximum share of unusable items without approval.")]
+ItemsShareOption = Annotated[
+    float | None, typer.Option(help="Minimum number of items without approval, as a share of the last run's.")
+]
+HookOption = Annotated[str | None, typer.Option(help="URL that receives a POST when a run ends or waits for approval.")]
+HookFileOption = Annotated[Path | None, typer.Option(help="File with the secret that signs webhooks.")]
 
 
 def options_of(format_: str, encoding: str, delimiter: str, mapping: list[str] | None) -> FeedOptions:
@@ -47,7 +50,7 @@ def options_of(format_: str, encoding: str, delimiter: str, mapping: list[str] |
         name, separator, column = text.partition("=")
         attribute = _ATTRIBUTE.fullmatch(name)
         if not separator or not column:
-            raise CommandError(f"--map {text}: give NAME=COLUMN", reason="USAGE", code=Exit.USAGE)
+            raise CommandError(f"--map {text}: must be NAME=COLUMN", reason="USAGE", code=Exit.USAGE)
         if attribute:
             source, _, kind = column.rpartition(":") if ":" in column else (column, "", "text")
             found["attributes"][attribute[1]] = (source, kind)
@@ -56,7 +59,7 @@ def options_of(format_: str, encoding: str, delimiter: str, mapping: list[str] |
         elif name in ("id", "product_id"):
             found["record_id" if name == "id" else name] = column
         else:
-            message = f"--map {text}: {name} is none of id, product_id, picture, attributes.NAME"
+            message = f"--map {text}: {name} is not one of id, product_id, picture, attributes.NAME"
             raise CommandError(message, reason="USAGE", code=Exit.USAGE)
     return FeedOptions(format_, encoding, "\t" if delimiter in ("tab", "\\t") else delimiter, **found)
 
@@ -90,7 +93,7 @@ def add(
     webhook_secret_file: HookFileOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Let a collection follow a feed.
+    """Add a feed that a collection follows.
 
     Example: afterimage sync sources add spring shoes https://shop.example/feed.xml --cron '15 * * * *'
     """
@@ -105,13 +108,13 @@ def add(
     if json:
         print_json(_told(made))
     else:
-        print(f"Collection {collection} follows {name}. Look at the plan first: afterimage sync plan {name}")
+        print(f"Collection {collection} follows {name}. Review the plan first: afterimage sync plan {name}")
 
 
 @sources.command("list")
 @with_client
 def list_(client: Client, json: JsonFlag = False) -> None:
-    """List the feeds that collections follow. Example: afterimage sync sources list"""
+    """List the sources. Example: afterimage sync sources list"""
     found = client.list_sources()
     if json:
         print_json({"sources": [_told(s) for s in found]})
@@ -142,7 +145,7 @@ def show(client: Client, source: str, json: JsonFlag = False) -> None:
 def update(
     client: Client,
     source: str,
-    url: Annotated[str | None, typer.Option(help="Where the feed is from now on.")] = None,
+    url: Annotated[str | None, typer.Option(help="New URL of the feed.")] = None,
     mode: ModeOption = None,
     authorization_file: AuthorizationOption = None,
     cron: CronOption = None,
@@ -154,10 +157,10 @@ def update(
     min_items_share: ItemsShareOption = None,
     webhook_url: HookOption = None,
     webhook_secret_file: HookFileOption = None,
-    paused: Annotated[bool | None, typer.Option("--pause/--resume", help="Whether runs begin by themselves.")] = None,
+    paused: Annotated[bool | None, typer.Option("--pause/--resume", help="Disable or enable scheduled runs.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Change a source; what is not named stays. Example: afterimage sync sources update spring --pause"""
+    """Update a source. Omitted options are unchanged. Example: afterimage sync sources update spring --pause"""
     given: dict[str, Any] = {
         "url": url, "mode": mode, "cron": cron, "time_zone": time_zone, "picture_check": picture_check,
         "max_delete_share": max_delete_share, "max_deletes": max_deletes, "max_problem_share": max_problem_share,
@@ -171,21 +174,21 @@ def update(
     if json:
         print_json(_told(changed))
         return
-    print(f"Source {changed.said.name} is changed.")
+    print(f"Updated source {changed.said.name}.")
     for name in changed.dropped_secrets:
         option = f"--{name.replace('_', '-')}-file"
-        print(f"Its {name} was dropped, for the URL leads to another origin; give {option} again.")
+        print(f"Its {name} was removed, because the URL has another origin; pass {option} again.")
 
 
 @sources.command("delete")
 @with_client
 def delete(client: Client, source: str, json: JsonFlag = False) -> None:
-    """Forget a source; its records stay. Example: afterimage sync sources delete spring"""
+    """Delete a source. Its records stay. Example: afterimage sync sources delete spring"""
     stayed = client.delete_source(source)
     if json:
         print_json({"source": source, "record_count": stayed})
     else:
-        print(f"Source {source} is forgotten; its {stayed} records stay.")
+        print(f"Deleted source {source}; its {stayed} records stay.")
 
 
 def _told(source: Source) -> dict[str, Any]:

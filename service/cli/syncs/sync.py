@@ -23,10 +23,10 @@ from service.cli.syncs.sources import (
     sources,
 )
 
-sync = typer.Typer(no_args_is_help=True, help="Keep collections in step with catalogue feeds.")
+sync = typer.Typer(no_args_is_help=True, help="Synchronize collections with catalogue feeds.")
 sync.add_typer(sources, name="sources")
 
-WaitFlag = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run to its end.")]
+WaitFlag = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run until it ends.")]
 _COUNTED = (
     "create",
     "update_picture",
@@ -51,7 +51,7 @@ def preview(
     authorization_file: AuthorizationOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Show how a feed is understood: each column, the first items, and what is left out and why.
+    """Show how a feed is interpreted: each column, the first items, and what is skipped and why.
 
     Example: afterimage sync preview https://shop.example/feed.csv --map id=sku --map picture=photo
     """
@@ -67,7 +67,7 @@ def preview(
 @sync.command("plan")
 @with_client
 def plan(client: Client, source: str, json: JsonFlag = False) -> None:
-    """Show what a run would do, without doing it. Example: afterimage sync plan spring"""
+    """Show the plan of a run without applying it. Example: afterimage sync plan spring"""
     run = followed(client, client.start_run(source, dry_run=True), as_json=json)
     if not json and run.state == "planned":
         _show_plan(run)
@@ -79,11 +79,11 @@ def plan(client: Client, source: str, json: JsonFlag = False) -> None:
 def start(
     client: Client,
     source: str,
-    full: Annotated[bool, typer.Option("--full", help="Compare although the feed has not changed.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Compare even if the feed has not changed.")] = False,
     wait: WaitFlag = True,
     json: JsonFlag = False,
 ) -> None:
-    """Bring a collection in step with its feed now. Example: afterimage sync start spring"""
+    """Synchronize a collection with its feed now. Example: afterimage sync start spring"""
     run = client.start_run(source, full=full)
     if wait:
         run = followed(client, run, as_json=json)
@@ -93,7 +93,7 @@ def start(
 @sync.command("watch")
 @with_client
 def watch(client: Client, run_id: str, json: JsonFlag = False) -> None:
-    """Follow a run to its end; with --json, a line for each change. Example: afterimage sync watch 4f0c..."""
+    """Follow a run until it ends. With --json, one line per change. Example: afterimage sync watch 4f0c..."""
     _report(followed(client, client.get_run(run_id), as_json=json, lines=json), as_json=json)
 
 
@@ -114,11 +114,11 @@ def show(client: Client, run_id: str, json: JsonFlag = False) -> None:
 def approve(
     client: Client,
     run_id: str,
-    plan_digest: Annotated[str, typer.Argument(help="Of the plan that you looked at (afterimage sync show).")],
+    plan_digest: Annotated[str, typer.Argument(help="Digest of the reviewed plan (afterimage sync show).")],
     wait: WaitFlag = True,
     json: JsonFlag = False,
 ) -> None:
-    """Let a run apply the plan that you looked at. Example: afterimage sync approve 4f0c... 91ab..."""
+    """Approve the reviewed plan of a run. Example: afterimage sync approve 4f0c... 91ab..."""
     run = client.approve_run(run_id, plan_digest)
     if wait:
         run = followed(client, run, as_json=json)
@@ -128,7 +128,7 @@ def approve(
 @sync.command("cancel")
 @with_client
 def cancel(client: Client, run_id: str, json: JsonFlag = False) -> None:
-    """End a run; what it has stored stays. Example: afterimage sync cancel 4f0c..."""
+    """Cancel a run. What it has stored stays. Example: afterimage sync cancel 4f0c..."""
     run = client.cancel_run(run_id)
     if not run.ended:
         run = followed(client, run, as_json=json)
@@ -138,20 +138,20 @@ def cancel(client: Client, run_id: str, json: JsonFlag = False) -> None:
 @sync.command("undo")
 @with_client
 def undo(client: Client, run_id: str, json: JsonFlag = False) -> None:
-    """Bring back what a run deleted, within seven days. Example: afterimage sync undo 4f0c..."""
-    with working("bringing back"):
+    """Restore the records that a run deleted, within seven days. Example: afterimage sync undo 4f0c..."""
+    with working("restoring"):
         count = client.undo_deletions(run_id)
-    print_json({"run_id": run_id, "record_count": count}) if json else print(f"{count} records are back.")
+    print_json({"run_id": run_id, "record_count": count}) if json else print(f"Restored {count} records.")
 
 
 @sync.command("runs")
 @with_client
 def runs(
     client: Client,
-    source: Annotated[str, typer.Argument(help="Only of this source.")] = "",
+    source: Annotated[str, typer.Argument(help="Show only this source.")] = "",
     json: JsonFlag = False,
 ) -> None:
-    """List runs, the newest first. Example: afterimage sync runs spring"""
+    """List runs, newest first. Example: afterimage sync runs spring"""
     found = client.list_runs(source)
     if json:
         print_json({"runs": [asdict(r) for r in found]})
@@ -167,7 +167,7 @@ def runs(
 @sync.command("failures")
 @with_client
 def failures(client: Client, source: str, json: JsonFlag = False) -> None:
-    """List records that could not be brought in step; with --json, a line for each.
+    """List records that could not be synchronized. With --json, one line per record.
 
     Example: afterimage sync failures spring
     """
@@ -190,11 +190,11 @@ def failures(client: Client, source: str, json: JsonFlag = False) -> None:
 def retry(
     client: Client,
     source: str,
-    record_id: Annotated[list[str] | None, typer.Option(help="Only this record; may be repeated.")] = None,
+    record_id: Annotated[list[str] | None, typer.Option(help="Retry only this record; may be repeated.")] = None,
     wait: WaitFlag = True,
     json: JsonFlag = False,
 ) -> None:
-    """Try failed records again. Example: afterimage sync retry spring --record-id 1042"""
+    """Retry failed records. Example: afterimage sync retry spring --record-id 1042"""
     _, run = client.retry_failures(source, record_id or ())
     if wait:
         run = followed(client, run, as_json=json)
@@ -244,7 +244,7 @@ def _report(run: Run, *, as_json: bool) -> None:
 def _show_end(run: Run) -> None:
     print(_sentence(run))
     for note in run.notes:
-        print(f"note: {note.picture_count} of the pictures with {note.reason}: {note.message}")
+        print(f"note: {note.picture_count} pictures with {note.reason}: {note.message}")
 
 
 def _sentence(run: Run) -> str:
@@ -270,13 +270,13 @@ def _show_plan(run: Run) -> None:
     counts: dict[str, object] = {n: c for n in _COUNTED if (c := getattr(plan, f"{n}_count"))}
     print_fields(
         {
-            "items in the feed": plan.item_count, "cannot be used": plan.problem_count,
-            "said twice": plan.duplicate_count, **counts, "estimated seconds": plan.estimated_seconds,
+            "items in the feed": plan.item_count, "unusable": plan.problem_count,
+            "duplicates": plan.duplicate_count, **counts, "estimated seconds": plan.estimated_seconds,
         }
     )  # fmt: skip
     if plan.samples:
         print_table(["action", "record", "line"], [(s.action, s.record_id, s.line or "") for s in plan.samples])
     if plan.problems:
-        print_table(["line", "id", "cannot be used"], [(p.line, p.item_id, p.message) for p in plan.problems[:20]])
+        print_table(["line", "id", "unusable"], [(p.line, p.item_id, p.message) for p in plan.problems[:20]])
     for concern in plan.concerns:
-        print(f"Beyond a limit: {concern}")
+        print(f"Limit exceeded: {concern}")

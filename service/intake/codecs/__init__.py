@@ -1,1 +1,1 @@
-"""The decoders: OpenCV for JPEG, still WebP and PNG of 16 bits, Pillow for everything else."""
+"""Decoders: OpenCV for JPEG, still WebP and 16-bit PNG, Pillow for everything else."""

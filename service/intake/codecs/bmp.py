@@ -1,4 +1,5 @@
-"""BMP: pixels of 2, 16, 24 and 32 bits are read here, for any masks; all others by Pillow, under a plain header."""
+"""Decodes BMP. Reads 2, 16, 24 and 32 bits per pixel here, with any masks; Pillow decodes the rest under a plain
+header."""
 
 from __future__ import annotations
 
@@ -15,19 +16,19 @@ from service.intake.headers.bmp import BmpDetails
 from service.intake.headers.header import Header
 
 _INFO_HEADER_BYTES = 40
-_END_OF_PICTURE, _SKIP = 1, 2  # in run lengths, behind a zero
-_A_HUNDRED_ROWS = bytes((0, _SKIP, 0, 100))
+_END_OF_PICTURE, _SKIP = 1, 2  # escape codes of the run-length encoding, after a zero byte
+_SKIP_100_ROWS = bytes((0, _SKIP, 0, 100))
 
 
 def decode_bmp(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
-    """RGB, with alpha where the header has a mask for it. Raises ServiceError (IMAGE_DAMAGED)."""
+    """Returns RGB, with alpha if the header has a mask for it. Raises ServiceError (IMAGE_DAMAGED)."""
     details = cast(BmpDetails, header.details)
     if details.compression:
         return _by_runs(bytes(picture[details.start :]), header, partial)
     row = (header.width * details.bits + 31) // 32 * 4
     content = bytes(picture[details.start : details.start + row * header.height])
     padding = row - -(-header.width * details.bits // 8)
-    there = (len(content) + padding) // row  # some programs leave out what pads the last row
+    there = (len(content) + padding) // row  # some programs omit the padding of the last row
     if there < header.height and not (partial and there):
         raise damaged(Format.BMP)
     content = content.ljust(row * header.height, b"\0")
@@ -43,16 +44,16 @@ def decode_bmp(picture: bytes | memoryview, header: Header, partial: bool) -> St
 def _by_runs(runs: bytes, header: Header, partial: bool) -> Stored:
     details = cast(BmpDetails, header.details)
     rows, end, whole = _whole_rows(runs, header, details.bits)
-    if not whole:  # Pillow would fill what is missing with the palette's first colour
+    if not whole:  # Pillow would fill missing pixels with the first colour of the palette
         if not partial or not rows:
             raise damaged(Format.BMP)
         runs = runs[:end] + bytes((0, _END_OF_PICTURE))
-    stored = Stored(_by_pillow(_to_the_last_row(runs, header.height, details.bits), header, details))
+    stored = Stored(_by_pillow(_extended_to_last_row(runs, header.height, details.bits), header, details))
     return stored if whole else _with_white(stored, rows, details.top_down)
 
 
 def _by_pillow(pixels: bytes, header: Header, details: BmpDetails) -> NDArray[np.uint8]:
-    """RGB, by way of the header that every reader knows and a whole palette."""
+    """Decodes to RGB with Pillow, under a standard 40-byte header and a complete palette."""
     colours = 1 << details.bits if details.bits <= 8 else 0
     palette = details.palette[: 4 * colours].ljust(4 * colours, b"\0")
     start = 14 + _INFO_HEADER_BYTES + len(palette)
@@ -66,25 +67,28 @@ def _by_pillow(pixels: bytes, header: Header, details: BmpDetails) -> NDArray[np
         raise damaged(Format.BMP) from None
 
 
-def _to_the_last_row(runs: bytes, height: int, bits: int) -> bytes:
-    """Run lengths whose end mark comes before the last row: what is left out is the palette's first colour, as where
-    they leave pixels out in between."""
+def _extended_to_last_row(runs: bytes, height: int, bits: int) -> bytes:
+    """Extends run lengths whose end mark comes before the last row.
+
+    Pixels that the runs skip get the first colour of the palette, here as in the middle of the picture.
+    """
     at = 0
     while at + 1 < len(runs):
         count, what = runs[at : at + 2]
         if count == 0 and what == _END_OF_PICTURE:
-            return runs[:at] + _A_HUNDRED_ROWS * (height // 100 + 1) + bytes((0, _END_OF_PICTURE))
+            return runs[:at] + _SKIP_100_ROWS * (height // 100 + 1) + bytes((0, _END_OF_PICTURE))
         at += 2
         if count == 0 and what == _SKIP:
             at += 2
-        elif count == 0 and what > _SKIP:  # so many pixels as they are
+        elif count == 0 and what > _SKIP:  # that many literal pixels
             size = what if bits == 8 else (what + 1) // 2
             at += size + size % 2
     return runs
 
 
 def _whole_rows(runs: bytes, header: Header, bits: int) -> tuple[int, int, bool]:
-    """How many rows are there as a whole, where in the run lengths they end, and whether that is the picture."""
+    """Returns the number of complete rows, the offset in the run lengths where they end, and whether the picture is
+    complete."""
     at = rows = end = column = 0
     while at + 1 < len(runs):
         count, what = runs[at : at + 2]
@@ -134,17 +138,17 @@ def _by_masks(rows: NDArray[np.uint8], width: int, details: BmpDetails) -> Store
     pixels = np.ascontiguousarray(rows).view("<u2" if details.bits == 16 else "<u4")[:, :width]
     red, green, blue, alpha = (_field(pixels, mask) for mask in details.masks)
     colour = np.stack([red, green, blue], axis=2)
-    # Many programs declare an alpha that they never write: a picture without an opaque pixel would show nothing.
+    # Many programs declare an alpha channel and leave it at zero. Such a picture would be fully transparent.
     return Stored(colour, alpha if details.masks[3] and alpha.any() else None)
 
 
 def _field(pixels: NDArray[np.unsignedinteger], mask: int) -> NDArray[np.uint8]:
-    """The bits of a mask as 0 to 255."""
+    """The bits of a mask, scaled to 0 to 255."""
     if not mask:
         return np.zeros(pixels.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1
-    most = mask >> shift
+    max_value = mask >> shift
     bits = (pixels.astype(np.uint32) & np.uint32(mask)) >> np.uint32(shift)
-    if most == 255:
+    if max_value == 255:
         return bits.astype(np.uint8)
-    return (bits.astype(np.float64) * 255 / most + 0.5).astype(np.uint8)
+    return (bits.astype(np.float64) * 255 / max_value + 0.5).astype(np.uint8)

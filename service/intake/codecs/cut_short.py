@@ -1,7 +1,8 @@
-"""Parts of pictures that are cut short, by decoders that want every byte of a picture.
+"""Decodes the available part of a truncated picture with decoders that require a complete file.
 
-What is missing is filled several times, each time with other bytes. The pixels that come out the same each time are
-those that are there: neither format that is decoded so looks back from what is missing to what was before.
+The missing bytes are filled several times, each time with other values. Pixels that are equal in all results come from
+the available bytes. This works because the formats decoded here (WebP, AVIF, HEIC, TIFF) do not let missing data change
+earlier pixels.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from numpy.typing import NDArray
 
 from service.intake.codecs.stored import Stored
 
-# Not every one is a picture: the first two nearly always for AVIF, all but the second for WebP.
+# Not every filling is decodable. The first two nearly always are for AVIF, and all but the second for WebP.
 _FILLINGS = (
     b"\0", b"\xff", b"\x55", b"\x10", b"\x01", b"\x80", bytes(range(1, 8)), b"\0\0\0\1", b"\xff\xff\xfe", b"\xfe",
 )  # fmt: skip
 _Mask = NDArray[Any]  # of bool, (height, width)
-_COMPARED, _LARGE = 3, 8_000_000  # decodings; two where no more succeed, and for more pixels than that
+_COMPARED, _LARGE = 3, 8_000_000  # results to compare; two for pictures of more pixels than _LARGE
 
 
 def part_of(decode: Callable[[bytes], Stored], missing: int) -> Stored | None:
-    """The part that is there, the rest white and transparent; None where there is none for certain.
+    """Returns the available part with the rest white and transparent; None if no part is certain.
 
-    `decode` takes the bytes to put in place of those that are missing, `missing` at the most, and raises any exception
-    where the picture cannot be decoded with them.
+    `decode` takes the bytes that replace the missing ones, at most `missing` of them. It may raise any exception if the
+    picture cannot be decoded with them.
     """
     first: Stored | None = None
     differs: _Mask | None = None
@@ -50,7 +51,7 @@ def _decoded(decode: Callable[[bytes], Stored], missing: int) -> Iterator[Stored
             stored = decode((filling * (missing // len(filling) + 1))[:missing])
         except MemoryError:
             raise
-        except Exception:  # noqa: S112 - whatever the libraries say of bytes that are no picture
+        except Exception:  # noqa: S112 - the libraries raise many types for invalid bytes
             continue
         yield stored
 
@@ -63,7 +64,7 @@ def _difference(first: Stored, other: Stored) -> _Mask:
 
 
 def _with_white(stored: Stored, differs: _Mask) -> Stored | None:
-    """From the side that the part that is there begins at: the picture may have been turned."""
+    """Fills the missing part with white. The picture may be rotated, so the side with the most certain rows is used."""
     parts: list[tuple[float, int, int]] = []
     for turns in range(4):
         lines = np.asarray(np.rot90(differs, turns).any(axis=1))

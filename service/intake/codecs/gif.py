@@ -1,4 +1,4 @@
-"""GIF: the first frame, transparent where it leaves the screen uncovered, as browsers show it."""
+"""Decodes the first frame of a GIF. Parts of the screen that it does not cover are transparent, as in browsers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.intake.headers.header import Header
 
 
 def decode_gif(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
-    """RGB and alpha. Raises ServiceError (IMAGE_DAMAGED)."""
+    """Returns RGB and alpha. Raises ServiceError (IMAGE_DAMAGED)."""
     frame = cast(GifDetails, header.details)
     complete = True
     try:
@@ -27,7 +27,7 @@ def decode_gif(picture: bytes | memoryview, header: Header, partial: bool) -> St
             raise damaged(Format.GIF) from None
         decoded, complete = error.part, False
     inside = (slice(frame.top, frame.top + frame.height), slice(frame.left, frame.left + frame.width))
-    there = None if complete else _there(decoded, frame)[inside]
+    there = None if complete else _decoded_mask(decoded, frame)[inside]
     pixels = channels(decoded, "RGBA")
     found = pixels[inside]
     if there is not None:
@@ -37,17 +37,17 @@ def decode_gif(picture: bytes | memoryview, header: Header, partial: bool) -> St
     return Stored(canvas[:, :, :3], canvas[:, :, 3], complete)
 
 
-def _there(decoded: Image.Image, frame: GifDetails) -> NDArray[np.bool_]:
-    """Which pixels differ from what Pillow fills the screen with."""
+def _decoded_mask(decoded: Image.Image, frame: GifDetails) -> NDArray[np.bool_]:
+    """A mask of the pixels that differ from Pillow's fill value."""
     filling = decoded.info.get("transparency", 0)
     found: NDArray[np.bool_] = np.asarray(decoded) != (filling if isinstance(filling, int) else 0)
     return found
 
 
 def _completed(pixels: NDArray[np.uint8], there: NDArray[np.bool_], interlaced: bool) -> NDArray[np.uint8]:
-    """Rows that are missing: transparent, or where the frame is interlaced as the row above that is there.
+    """Fills missing rows: transparent, or a copy of the nearest row above if the frame is interlaced.
 
-    Raises ServiceError where none is there.
+    Raises ServiceError if no row is available.
     """
     rows = np.flatnonzero(there.any(axis=1))
     if not len(rows):

@@ -1,7 +1,7 @@
-"""JPEG. A file without its end marker is decoded where all pixels are there, as browsers do.
+"""Decodes JPEG. A file without an end marker is accepted if all pixels are available, as in browsers.
 
-Whether they are is found by decoding twice, with the end marker and with other data before it: libjpeg fills what is
-missing from what comes next, so the results differ exactly where pixels are missing.
+To test this, the file is decoded twice: with the end marker, and with other data before it. libjpeg derives missing
+pixels from the bytes that follow, so the results differ exactly in the missing pixels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from service.intake.headers.jpeg import JpegDetails, all_scans_are_there, count_
 
 _END = b"\xff\xd9"
 _OTHER = b"\x5a\x3c\x96\x69" * 16
-# Behind every restart marker that may be the next one, so that no interval is taken for one that is there.
+# Contains every restart marker, whichever comes next, so that no missing interval is mistaken for an available one.
 _OTHER_TAIL = _OTHER + 2 * b"".join(bytes((0xFF, 0xD0 + n)) + _OTHER for n in range(8))
 Pixels = NDArray[np.uint8]
 
@@ -33,7 +33,7 @@ class _Decoder:
     reduction: int
 
     def pixels(self, picture: bytes | memoryview) -> Pixels | None:
-        """RGB or CMYK; None where the picture is damaged or cut short."""
+        """Returns RGB or CMYK; None if the picture is damaged or truncated."""
         if self.details.components == 4:
             return self._by_pillow(picture, "CMYK")
         found = decode_colour(picture, self.reduction)
@@ -49,10 +49,10 @@ class _Decoder:
 
 
 def decode_jpeg(picture: bytes | memoryview, header: Header, reduction: int, partial: bool) -> Stored:
-    """RGB or CMYK, the sides divided by `reduction` and rounded up. Raises ServiceError (IMAGE_DAMAGED)."""
+    """Returns RGB or CMYK. The sides are divided by `reduction` and rounded up. Raises ServiceError (IMAGE_DAMAGED)."""
     details = cast(JpegDetails, header.details)
     decoder = _Decoder(details, (header.width, header.height), reduction)
-    if details.first_marker > 2:  # OpenCV wants a marker right behind the start
+    if details.first_marker > 2:  # OpenCV requires a marker immediately after the start of the image
         picture = b"\xff\xd8" + bytes(picture[details.first_marker :])
     found = decoder.pixels(picture)
     if found is not None:
@@ -73,7 +73,7 @@ def _without_end(decoder: _Decoder, picture: bytes, partial: bool) -> Stored:
         return Stored(found)
     if not partial:
         raise damaged(Format.JPEG)
-    if progressive and count_scans(picture) > 1:  # the whole picture is there, in less detail
+    if progressive and count_scans(picture) > 1:  # the picture is complete, with less detail
         return Stored(found, complete=False)
     rows = (found != other).any(axis=(1, 2)) if other is not None else np.ones(len(found), bool)
     if rows[0] or not rows.any():

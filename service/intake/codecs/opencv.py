@@ -1,4 +1,4 @@
-"""OpenCV's decoders of JPEG, WebP and PNG: the fastest, and the only one here that keeps all 16 bits of a PNG."""
+"""OpenCV's decoders for JPEG, WebP and PNG: the fastest here, and the only one that preserves all 16 bits of a PNG."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ REDUCTIONS = tuple(_REDUCED)
 
 
 def prepare_opencv() -> None:
-    """Once per process, before the first picture: one thread per call (requests run in parallel, not parts of one)
-    and no messages on stderr."""
+    """Configures OpenCV. Call it once per process, before the first picture.
+
+    Each call uses one thread, because requests run in parallel. OpenCV writes no messages to stderr.
+    """
     cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def decode_colour(picture: bytes | memoryview, reduction: int) -> NDArray[np.uint8] | None:
-    """A JPEG as RGB, its sides divided by `reduction` (1, 2, 4 or 8) and rounded up; None where it is damaged."""
+    """Decodes a JPEG to RGB; None if it is damaged.
+
+    `reduction` is 1, 2, 4 or 8: the sides are divided by it and rounded up.
+    """
     stored = _decoded(picture, _REDUCED.get(reduction, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION)
     return None if stored is None else np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB))
 
 
 def decode_as_stored(picture: bytes | memoryview) -> NDArray[Any] | None:
-    """Grey (one channel), RGB or RGBA, uint8 or uint16; None where the picture is damaged."""
+    """Decodes to grey (one channel), RGB or RGBA, uint8 or uint16; None if the picture is damaged."""
     stored = _decoded(picture, cv2.IMREAD_UNCHANGED)
     if stored is None or stored.ndim == 2:
         return None if stored is None else stored[:, :, None]

@@ -1,6 +1,6 @@
-"""AVIF, HEIC, TIFF and JPEG XL, each where it is turned on, each shown upright by its own library.
+"""Decodes AVIF, HEIC, TIFF and JPEG XL if they are enabled. Each library turns the picture upright itself.
 
-The packages for HEIC and JPEG XL are imported only where their format is turned on.
+The packages for HEIC and JPEG XL are imported only if their format is enabled.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from service.intake.headers.header import Header
 from service.intake.headers.isobmff import missing_of_boxes
 
 _DEEP_GREY = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
-_MOST_OF_A_PIXEL, _MOST_BESIDE, _MOST_FILLED = 8, 1 << 18, 64 << 20  # bytes
+_MAX_BYTES_PER_PIXEL, _MAX_OVERHEAD, _MAX_FILLED = 8, 1 << 18, 64 << 20  # bytes
 _NOT_DECODED = frozenset({"F", "I", "LAB", "HSV"})
 
 
 def decode_optional(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
-    """Raises ServiceError (IMAGE_DAMAGED, IMAGE_FORMAT_UNSUPPORTED)."""
+    """Decodes a picture of an optional format. Raises ServiceError (IMAGE_DAMAGED, IMAGE_FORMAT_UNSUPPORTED)."""
     decoder, whole = _DECODERS[header.format], bytes(picture)
     with warnings.catch_warnings(action="ignore"):
         try:
             return decoder(whole)
         except (ServiceError, MemoryError):
             raise
-        except Exception as error:  # whatever the libraries say of damaged bytes
+        except Exception as error:  # the libraries raise many types for damaged bytes
             reason = error
-        missing = _missing(whole, header) if partial else 0
+        missing = _missing_bytes(whole, header) if partial else 0
         stored = part_of(lambda filling: decoder(whole + filling), missing) if missing else None
     if stored is None:
         raise damaged(header.format, no_parts=partial) from reason
     return stored
 
 
-def _missing(picture: bytes, header: Header) -> int:
-    """How many bytes are to be put in place of those that a picture lacks; 0 where none can be, or none are missing."""
-    most = min(header.width * header.height * _MOST_OF_A_PIXEL + _MOST_BESIDE, _MOST_FILLED)
+def _missing_bytes(picture: bytes, header: Header) -> int:
+    """How many bytes must be filled in for a truncated picture; 0 if none are missing or filling is not possible."""
+    most = min(header.width * header.height * _MAX_BYTES_PER_PIXEL + _MAX_OVERHEAD, _MAX_FILLED)
     if header.format in (Format.AVIF, Format.HEIC):
         missing = missing_of_boxes(picture)
-        return missing if missing <= most else 0  # of more, the length is damaged
+        return missing if missing <= most else 0  # if it is larger, the length field is damaged
     return most if header.format is Format.TIFF else 0
 
 
@@ -68,7 +68,7 @@ def _decode_tiff(picture: bytes) -> Stored:
 
 
 def _decode_avif(picture: bytes) -> Stored:
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the sandbox may have no others
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the sandbox allows a single thread
     shown = ImageOps.exif_transpose(loaded(AvifImagePlugin.AvifImageFile(io.BytesIO(picture))))
     return _of_pillow(shown, None)
 

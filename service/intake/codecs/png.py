@@ -1,5 +1,7 @@
-"""PNG. Only the chunks that the pixels need reach a decoder; palette and transparency are applied here, so that they
-hold for every depth."""
+"""Decodes PNG. Only the chunks that the pixels need reach a decoder.
+
+Palette and transparency are applied here, so that they work for every bit depth.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,13 @@ from service.intake.headers.header import Header
 from service.intake.headers.png import CHANNELS, SIGNATURE, PngDetails
 
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-_AFTER_PASS = ((8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2), (1, 1))  # steps across and down of what is there
+_AFTER_PASS = ((8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2), (1, 1))  # steps between available pixels: x, y
 _PALETTE = 3
 _INFLATED_AT_ONCE = 1 << 20
 
 
 def decode_png(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
-    """Grey or RGB, 8 bits a sample or 16. Raises ServiceError (IMAGE_DAMAGED)."""
+    """Returns grey or RGB, 8 or 16 bits per sample. Raises ServiceError (IMAGE_DAMAGED)."""
     details = cast(PngDetails, header.details)
     if details.broken:
         raise damaged(Format.PNG)
@@ -33,7 +35,7 @@ def decode_png(picture: bytes | memoryview, header: Header, partial: bool) -> St
     try:
         samples = _samples(compressed, header, details)
         if not samples[-2:].any(axis=(1, 2)).all() and not _has_all_rows(compressed, header, details):
-            raise Undecodable  # zlib's stream ends properly, but before the last row, which Pillow takes for black
+            raise Undecodable  # the zlib stream is valid but ends before the last row; Pillow would return black
         return _finished(samples, details)
     except Undecodable:
         if not partial:
@@ -47,7 +49,10 @@ def decode_png(picture: bytes | memoryview, header: Header, partial: bool) -> St
 
 
 def _samples(compressed: bytes, header: Header, details: PngDetails) -> NDArray[Any]:
-    """The samples as stored, (height, width, channels); indices where there is a palette. Raises Undecodable."""
+    """The samples as stored, shape (height, width, channels); palette indices if there is a palette.
+
+    Raises Undecodable.
+    """
     start = struct.pack(
         ">II5B", header.width, header.height, details.depth, details.colour, 0, 0, int(details.interlaced)
     )
@@ -96,15 +101,19 @@ def _from_palette(indices: NDArray[Any], details: PngDetails) -> Stored:
 
 @dataclass(frozen=True)
 class _Part:
-    """padded: the filtered rows, zeros where they are missing. rows: how many are there from the top. steps: across and
-    down, between the pixels of an interlaced picture that are there."""
+    """The available part of a truncated picture.
+
+    - `padded`: the filtered rows, with zeros for missing ones.
+    - `rows`: how many rows are available, from the top.
+    - `steps`: steps across and down between the available pixels of an interlaced picture.
+    """
 
     padded: bytes
     rows: int
     steps: tuple[int, int] = (1, 1)
 
     def shown(self, samples: NDArray[Any]) -> NDArray[Any]:
-        """With each pixel that is there in place of its missing neighbours."""
+        """Repeats each available pixel over its missing neighbours."""
         across, down = self.steps
         if self.steps == (1, 1):
             return samples
@@ -113,7 +122,7 @@ class _Part:
 
 
 def _inflated_part(compressed: bytes, header: Header, details: PngDetails) -> _Part:
-    """What can be inflated of the pixels. Raises ServiceError where that is not a row."""
+    """Inflates as much of the pixels as possible. Raises ServiceError if the result is less than one row."""
     sizes, height = _pass_bytes(header, details), header.height
     stream = zlib.decompressobj()
     try:
@@ -133,7 +142,7 @@ def _inflated_part(compressed: bytes, header: Header, details: PngDetails) -> _P
 
 
 def _pass_bytes(header: Header, details: PngDetails) -> list[int]:
-    """Bytes of the filtered rows; of an interlaced picture for each pass."""
+    """The size in bytes of the filtered rows; for an interlaced picture, of each pass."""
     bits = details.depth * CHANNELS[details.colour]
     width, height = header.width, header.height
     if not details.interlaced:
@@ -143,7 +152,7 @@ def _pass_bytes(header: Header, details: PngDetails) -> list[int]:
 
 
 def _has_all_rows(compressed: bytes, header: Header, details: PngDetails) -> bool:
-    """Inflates the pixels once more, in parts."""
+    """Inflates the pixels again, in parts, and returns whether all rows are there."""
     stream, missing = zlib.decompressobj(), sum(_pass_bytes(header, details))
     while missing > 0:
         try:

@@ -1,5 +1,7 @@
-"""WebP: still pictures by OpenCV, of an animation the first frame on its canvas by Pillow. Where the file is cut short,
-its first frame is decoded as a file of its own."""
+"""Decodes WebP: still pictures with OpenCV, the first frame of an animation with Pillow.
+
+If the file is truncated, its first frame is decoded as a separate file.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,17 @@ _MAX_CHUNKS = 4096
 _BITSTREAMS = (b"VP8 ", b"VP8L")
 _HAS_ALPHA = 0x10
 _FRAME_HEADER = 16
-_MOST_OF_A_BLOCK, _MOST_FILLED = 400, 8 << 20  # bytes for 16 x 16 pixels, and in all
+_MAX_BYTES_PER_BLOCK, _MAX_FILLED = 400, 8 << 20  # per 16 x 16 pixels, and in total
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """The first frame. place: left, top, width, height on the canvas. body: of its bitstream, of which `missing` bytes
-    are not there; alpha: that of a lossy one."""
+    """The first frame.
+
+    - `place`: left, top, width and height on the canvas, in pixels.
+    - `body`: the available part of its bitstream, of which `missing` bytes are absent.
+    - `alpha`: the alpha chunk of a lossy frame.
+    """
 
     kind: bytes
     place: tuple[int, int, int, int]
@@ -37,7 +43,7 @@ class _Frame:
     alpha: bytes = field(repr=False)
 
     def decoded(self, filling: bytes) -> Stored:
-        """Its pixels. Raises ServiceError, ValueError."""
+        """Returns its pixels. Raises ServiceError, ValueError."""
         _, _, width, height = self.place
         chunks = _chunk(self.kind, self.body + filling)
         if self.alpha and self.kind == b"VP8 ":
@@ -52,7 +58,7 @@ class _Frame:
 
 
 def decode_webp(picture: bytes | memoryview, header: Header, partial: bool) -> Stored:
-    """RGB, with alpha where there is any. Raises ServiceError (IMAGE_DAMAGED)."""
+    """Returns RGB, with alpha if there is any. Raises ServiceError (IMAGE_DAMAGED)."""
     animated = cast(WebpDetails, header.details).animated
     found = None if animated else decode_as_stored(picture)
     if found is not None:
@@ -65,18 +71,18 @@ def decode_webp(picture: bytes | memoryview, header: Header, partial: bool) -> S
             pass
     frame = _first_frame(bytes(picture), header)
     stored = None
-    if frame is not None and not frame.missing:  # what is cut short comes after it
+    if frame is not None and not frame.missing:  # the file is truncated after this frame
         stored = frame.decoded(b"")
     elif frame is not None and partial:
         blocks = -(-frame.place[2] // 16) * -(-frame.place[3] // 16)
-        stored = part_of(frame.decoded, min(blocks * _MOST_OF_A_BLOCK + 4096, _MOST_FILLED))
+        stored = part_of(frame.decoded, min(blocks * _MAX_BYTES_PER_BLOCK + 4096, _MAX_FILLED))
     if frame is None or stored is None:
         raise damaged(Format.WEBP, no_parts=partial)
     return _on_canvas(stored, frame, header) if animated else stored
 
 
 def _first_frame(picture: bytes, header: Header) -> _Frame | None:
-    """The first frame, as much as there is of it; None where there is none."""
+    """The available part of the first frame; None if there is no valid frame."""
     place, at = (0, 0, header.width, header.height), 12
     if cast(WebpDetails, header.details).animated:
         start = next((start for kind, start, _ in _chunks(picture, 12) if kind == b"ANMF"), len(picture))
@@ -96,7 +102,7 @@ def _first_frame(picture: bytes, header: Header) -> _Frame | None:
 
 
 def _chunks(picture: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and length of each chunk, which may be longer than what is there of it."""
+    """Yields name, start and length of each chunk. The length may exceed the available bytes."""
     for _ in range(_MAX_CHUNKS):
         if at + 8 > len(picture):
             return

@@ -1,4 +1,4 @@
-"""Pillow's decoders, each called by name: no other reader is ever tried on a picture."""
+"""Pillow's decoders, called by name, so that Pillow never tries another reader."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OPENERS: dict[Format, Opener] = {
 
 
 class Undecodable(Exception):
-    """The picture is cut short or damaged. `part`: what was decoded before it ended, where there is anything."""
+    """The picture is truncated or damaged. `part`: the pixels decoded so far, or None."""
 
     def __init__(self, part: Image.Image | None = None) -> None:
         super().__init__()
@@ -32,13 +32,15 @@ class Undecodable(Exception):
 
 
 def open_picture(kind: Format, picture: bytes | memoryview, size: tuple[int, int]) -> ImageFile.ImageFile:
-    """Reads the header only. Raises Undecodable, also where Pillow finds other sides than `size`, width and height,
-    against which the limits were checked."""
+    """Reads the header only.
+
+    Raises Undecodable, also if Pillow reports a (width, height) other than `size`, for which the limits were checked.
+    """
     try:
         with warnings.catch_warnings(action="ignore"):
-            Image.MAX_IMAGE_PIXELS = None  # our own limits were checked before
+            Image.MAX_IMAGE_PIXELS = None  # PictureLimits were checked before
             opened = _OPENERS[kind](io.BytesIO(picture))
-    except Exception as error:  # Pillow's plugins raise a dozen kinds on damaged bytes
+    except Exception as error:  # Pillow's plugins raise many types for damaged bytes
         raise Undecodable from error
     if opened.size != size:
         raise Undecodable
@@ -46,7 +48,7 @@ def open_picture(kind: Format, picture: bytes | memoryview, size: tuple[int, int
 
 
 def loaded(picture: ImageFile.ImageFile) -> Image.Image:
-    """Decodes the first frame. Raises Undecodable, with the part that is there where the pixels end too early."""
+    """Decodes the first frame. Raises Undecodable, with the available part if the pixels end too early."""
     try:
         with warnings.catch_warnings(action="ignore"):
             picture.load()
@@ -65,7 +67,7 @@ def _part(picture: ImageFile.ImageFile) -> Image.Image | None:
 
 
 def channels(picture: Image.Image, mode: str) -> NDArray[Any]:
-    """The pixels in a mode of Pillow's, such as RGBA: (height, width, channels), uint8."""
+    """The pixels in a Pillow mode such as "RGBA": uint8, shape (height, width, channels)."""
     converted = picture if picture.mode == mode else picture.convert(mode)
     array = np.asarray(converted)
     return array[:, :, None] if array.ndim == 2 else array

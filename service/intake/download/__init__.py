@@ -1,4 +1,4 @@
 """Downloads from URLs that callers give: strict URLs, checked addresses, per-host limits, HTTP.
 
-What is done with the bytes belongs elsewhere: nothing here knows pictures or feeds.
+Nothing here knows pictures or feeds. What happens to the bytes belongs elsewhere.
 """

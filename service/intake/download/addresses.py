@@ -1,9 +1,11 @@
-"""Which addresses a server may be sent to by a caller, and which it must not.
+"""Decides which IP addresses the server may connect to on behalf of a caller.
 
-The standard library's `is_global` is not enough: several versions call addresses global that lead inside. The list is
-IANA's special-purpose registries (iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry), plus
-multicast and former site-local; IPv4 addresses that are embedded in IPv6 ones are judged as what they lead to: mapped,
-NAT64, 6to4, ISATAP. Teredo, IPv4-compatible and translated addresses, and NAT64 for inside use, are all forbidden.
+`is_global` of the standard library is not sufficient: several versions report internal addresses as global. The list
+here contains IANA's special-purpose registries (iana.org/assignments/iana-ipv4-special-registry and
+iana-ipv6-special-registry), multicast, and the former site-local network.
+
+An IPv6 address that embeds an IPv4 address (mapped, NAT64, 6to4, ISATAP) is judged by the embedded address. Teredo,
+IPv4-compatible and IPv4-translated addresses, and NAT64 for local use, are all forbidden.
 """
 
 from __future__ import annotations
@@ -24,17 +26,17 @@ _FORBIDDEN = tuple(
         "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
     )
 )  # fmt: skip
-# IPv6 networks whose addresses carry an IPv4 address, and by how many bits it is from the right end.
+# IPv6 networks that embed an IPv4 address, and the distance in bits of that address from the right end.
 _EMBEDDING = tuple(
     (ipaddress.IPv6Network(network), shift)
     for network, shift in (("::ffff:0:0/96", 0), ("64:ff9b::/96", 0), ("2002::/16", 80))
 )
-# ISATAP carries one in the last 32 bits, whatever the network, behind 0000:5efe or 0200:5efe.
+# ISATAP embeds one in the last 32 bits of any network, after 0000:5efe or 0200:5efe.
 _ISATAP, _ISATAP_MASK = 0x5EFE, 0xFFFFFFFF & ~0x02000000
 
 
 def is_forbidden(address: Address, exempt: Sequence[Network] = ()) -> bool:
-    """Whether a caller must not send the server there. `exempt`: networks that the operator has allowed."""
+    """Whether callers must not send the server to an address. `exempt`: networks that the operator has allowed."""
     if any(address.version == n.version and address in n for n in exempt):
         return False
     if any(is_forbidden(inner, exempt) for inner in embedded(address)):
@@ -48,7 +50,7 @@ def is_exempt(address: Address, exempt: Sequence[Network]) -> bool:
 
 
 def embedded(address: Address) -> list[ipaddress.IPv4Address]:
-    """The IPv4 addresses that packets to this one may be carried on to."""
+    """The IPv4 addresses to which packets to this address may be forwarded."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
     number = int(address)

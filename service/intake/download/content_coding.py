@@ -1,4 +1,7 @@
-"""Bodies that a host sends compressed although it was asked not to: inflated in small pieces, under limits."""
+"""Decompresses response bodies in small pieces, within limits.
+
+Requests ask for uncompressed bodies, but some hosts compress anyway.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +12,39 @@ from typing import Protocol
 import brotli
 
 _PIECE = 64 * 1024
-_MOST_CODINGS = 3
-_NAMES_OF_NOTHING = frozenset({"", "identity", "none", "binary", "utf-8", "8bit"})  # hosts send these for "as it is"
+_MAX_CODINGS = 3
+_IDENTITY_NAMES = frozenset({"", "identity", "none", "binary", "utf-8", "8bit"})  # some hosts send these for "identity"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class CodingUnknown(Exception):
-    """The host uses a content coding that is not supported; its name is the message."""
+    """The host uses an unsupported content coding. The message is its name."""
 
 
 class CodingDamaged(Exception):
-    """The body is not what its content coding says, or is cut short."""
+    """The body does not match its content coding, or is truncated."""
 
 
 class Decoder(Protocol):
     """One layer of compression."""
 
     def feed(self, part: bytes) -> Iterator[bytes]:
-        """What becomes of the next part, in pieces of bounded size. Raises CodingDamaged."""
+        """Yields the decompressed bytes of the next part, in pieces of bounded size. Raises CodingDamaged."""
 
     def end(self) -> None:
-        """The body is over. Raises CodingDamaged where more should have come."""
+        """Marks the end of the body. Raises CodingDamaged if it is incomplete."""
 
 
 def decoders(header: str) -> list[Decoder]:
-    """The layers of a `Content-Encoding` header, the outermost first. Raises CodingUnknown."""
-    names = [n for n in (part.strip().lower() for part in header.split(",")) if n not in _NAMES_OF_NOTHING]
-    if len(names) > _MOST_CODINGS:
+    """The layers of a `Content-Encoding` header, outermost first. Raises CodingUnknown."""
+    names = [n for n in (part.strip().lower() for part in header.split(",")) if n not in _IDENTITY_NAMES]
+    if len(names) > _MAX_CODINGS:
         raise CodingUnknown(f"{len(names)} layers")
     return [_decoder(name) for name in reversed(names)]
 
 
 def inflated(part: bytes, layers: list[Decoder]) -> Iterator[bytes]:
-    """A part of a body through all layers. Raises CodingDamaged."""
+    """Passes a part of a body through all layers. Raises CodingDamaged."""
     pieces: Iterable[bytes] = (part,)
     for layer in layers:
         pieces = _through(pieces, layer)
@@ -64,8 +67,10 @@ def _decoder(name: str) -> Decoder:
 
 
 class _Gzip:
-    """gzip with any number of members. A body that does not begin as one was never compressed: hosts label files by
-    their names."""
+    """gzip with any number of members.
+
+    A body without the gzip magic bytes is passed on unchanged: some hosts set the header by the file name alone.
+    """
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(31)
@@ -84,7 +89,7 @@ class _Gzip:
         while part:
             if self._inflate.eof:
                 if not part.startswith(_GZIP_MAGIC[:1]):
-                    return  # padding behind the last member
+                    return  # padding after the last member
                 self._inflate = zlib.decompressobj(31)
             yield from _steps(self._inflate, part)
             part = self._inflate.unused_data
@@ -95,7 +100,7 @@ class _Gzip:
 
 
 class _Deflate:
-    """zlib, or the bare deflate that some hosts send under that name."""
+    """zlib, or the raw deflate that some hosts send under that name."""
 
     def __init__(self) -> None:
         self._head = b""

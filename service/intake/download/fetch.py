@@ -1,9 +1,8 @@
-"""Fetches a picture, or a catalogue feed, from a URL that a caller gave, without letting the caller choose where the
-server connects.
+"""Fetches a picture or a feed from a URL that a caller gave, safe against server-side request forgery.
 
-The host is resolved once, every address is checked, and the connection goes to a checked address; the same for each
-redirect. Nothing of the server goes along: no proxy, no cookie. Credentials go to the origin that they were given for,
-and nowhere else. Sizes are counted while reading.
+The host is resolved once. Every address is checked, and the connection goes to a checked address. The same holds for
+each redirect. Requests use no proxy and no cookies. Credentials are sent only to the origin for which they were given.
+Sizes are counted while reading.
 """
 
 from __future__ import annotations
@@ -25,22 +24,29 @@ from service.intake.download.http_client import Answer, HttpClient, HttpTrouble,
 from service.intake.download.resolver import Resolve, system_resolve
 from service.intake.download.urls import Link, host_allowed, parse_link
 
-_WHOLE = frozenset({200, 203})  # 203: the same, altered by a proxy
+_WHOLE = frozenset({200, 203})  # 203: modified by a proxy
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOST_OVERLOADED = frozenset({429, 430, 503})
-_WORTH_A_RETRY = frozenset({202, 408, 425, 500, 502, 504})  # 202: it is still being made
+_RETRYABLE = frozenset({202, 408, 425, 500, 502, 504})  # 202: the content is not ready yet
 _GRACE_S = 3.0
-_MAX_RATIO, _ALWAYS_ALLOWED = 100, 16 * 1024 * 1024  # of what is inflated
+_MAX_RATIO, _ALWAYS_ALLOWED = 100, 16 * 1024 * 1024  # of decompressed bytes
 _YIELD_EVERY = 1 << 20
 _RANGE = re.compile(rb"bytes 0-(\d{1,18})/(\d{1,18})")
 
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """max_bytes: of one body. total_s, connect_s, silence_s: time for all, for connecting, between two parts.
-    least_rate: bytes per second, after three seconds. http: whether plain http may be used at all. exempt: networks
-    that are not public and may be fetched from, on any port and by http. connections: open at a time. what: is
-    fetched; accept: media types to ask for."""
+    """Limits of one download.
+
+    - `max_bytes`: maximum size of a body.
+    - `total_s`, `connect_s`, `silence_s`: time limits for the whole download, for connecting, and between two parts.
+    - `least_rate`: minimum bytes per second, after the first three seconds.
+    - `http`: allow plain http.
+    - `exempt`: networks that are not public and may be fetched from, on any port and by http.
+    - `connections`: maximum number of open connections.
+    - `what`: the name of the content in error messages.
+    - `accept`: media types for the Accept header.
+    """
 
     max_bytes: int = 16 * 1024 * 1024
     total_s: float = 15.0
@@ -57,7 +63,7 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class Validators:
-    """What a host said of the version of a picture that it gave, for asking next time whether it changed."""
+    """Validators of the version of a picture that a host sent, for a conditional request later."""
 
     etag: str = ""
     last_modified: str = ""
@@ -65,7 +71,7 @@ class Validators:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A body, or None where the host says that it has not changed since the validators that were sent."""
+    """A body, or None if the host answered that it has not changed since the validators of the request."""
 
     body: bytes | None
     validators: Validators
@@ -79,9 +85,13 @@ Take = Callable[[bytes], Awaitable[None]]
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """What to ask for. allowed_hosts None: any that is public. authorization: the header of that name. take: gets the
-    parts of the body as they come, and is awaited; None keeps them all. body: JSON to send, by POST, and signature: its
-    header."""
+    """One request.
+
+    - `allowed_hosts`: hosts that may be fetched from; None: any public host.
+    - `authorization`: value of the Authorization header.
+    - `take`: receives the parts of the body as they arrive, and is awaited; None: `Fetched.body` holds them all.
+    - `body`: JSON to send by POST; `signature`: value of the Afterimage-Signature header.
+    """
 
     url: str = field(repr=False)
     allowed_hosts: Collection[str] | None = None
@@ -93,23 +103,23 @@ class FetchRequest:
 
     @property
     def method(self) -> str:
-        """POST where something is sent."""
+        """POST if there is a body, else GET."""
         return "GET" if self.body is None else "POST"
 
 
 class Fetcher:
-    """Made, used and closed on one event loop."""
+    """Fetches URLs. Create, use and close it on one event loop."""
 
     def __init__(self, limits: FetchLimits, hosts: HostLimits, resolve: Resolve | None = None) -> None:
-        """`resolve` gives the addresses of a host name, as text; the system's resolver where it is left out."""
+        """`resolve` returns the addresses of a host name as text. The default is the system's resolver."""
         self._limits, self._hosts = limits, Hosts(hosts)
         self._resolve = resolve or system_resolve
         self._client = HttpClient(Timeouts(limits.connect_s, limits.silence_s), limits.connections)
 
     async def fetch(self, request: FetchRequest) -> Fetched:
-        """What is behind a URL; an empty body where `take` got it.
+        """Fetches a URL, following redirects. The body is empty if `take` received it.
 
-        Raises ServiceError (URL_..., HOST_BUSY, IMAGE_TOO_LARGE, IMAGE_EMPTY), and what `take` raises.
+        Raises ServiceError (URL_..., HOST_BUSY, IMAGE_TOO_LARGE, IMAGE_EMPTY), and whatever `take` raises.
         """
         first = link = parse_link(request.url)
         try:
@@ -130,8 +140,10 @@ class Fetcher:
         raise _error(Reason.URL_REFUSED, f"the URL redirects more than {self._limits.redirects} times")
 
     async def check(self, url: str, allowed_hosts: Collection[str] | None) -> None:
-        """Raises ServiceError (URL_INVALID, URL_FORBIDDEN) where `fetch` would before it connects. A host that is not
-        known now may be later."""
+        """Raises ServiceError (URL_INVALID, URL_FORBIDDEN) if `fetch` would do so before connecting.
+
+        A host that cannot be resolved passes, because it may exist later.
+        """
         link = parse_link(url)
         with contextlib.suppress(TimeoutError):
             try:
@@ -161,7 +173,7 @@ class Fetcher:
                 raise _error(reason, f"the host of the URL does not answer {what}", 1.0) from None
 
     async def _check(self, link: Link, allowed_hosts: Collection[str] | None) -> tuple[Address, ...]:
-        """The addresses of the host, all of which may be connected to."""
+        """Resolves the host. Returns its addresses, all of which are allowed."""
         if not host_allowed(link.host, allowed_hosts):
             raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not on this tenant's list (tenants fetch-hosts)")
         if link.address is not None:
@@ -173,24 +185,22 @@ class Fetcher:
             except (OSError, ValueError, UnicodeError):
                 addresses = ()
         if not addresses:
-            raise _error(Reason.URL_UNREACHABLE, "the host of the URL is not known", 1.0)
+            raise _error(Reason.URL_UNREACHABLE, "the host of the URL cannot be resolved", 1.0)
         if any(is_forbidden(a, self._limits.exempt) for a in addresses):
-            message = "the host of the URL is not a public one; its operator can allow its network (fetch_networks)"
+            message = "the host of the URL is not public; the operator can allow its network (fetch_networks)"
             raise _error(Reason.URL_FORBIDDEN, message)
         if not all(is_exempt(a, self._limits.exempt) for a in addresses):
-            if not link.on_public_terms:
-                raise _error(
-                    Reason.URL_FORBIDDEN, "only the ports 443 and 80 are fetched from, but within fetch_networks"
-                )
+            if not link.uses_default_port:
+                raise _error(Reason.URL_FORBIDDEN, "only ports 443 and 80 are allowed outside of fetch_networks")
             if link.scheme == "http" and not self._limits.http:
                 raise _error(Reason.URL_FORBIDDEN, "plain http is not allowed here (fetch_http); give an https URL")
         return addresses
 
     def _check_peer(self, answer: Answer) -> None:
-        """The last word is that of the connection itself."""
+        """Checks the address of the actual connection, as a final safeguard."""
         peer = answer.peer
         if peer is not None and is_forbidden(peer, self._limits.exempt):
-            raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not a public one")
+            raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not public")
 
     async def _read(self, link: Link, answer: Answer, request: FetchRequest) -> Fetched | Link:
         status = answer.status
@@ -220,7 +230,7 @@ class Fetcher:
             pause = _retry_after_s(answer.header("Retry-After").decode("latin-1"))
             self._hosts.pause(link.host, pause)
             return _error(Reason.HOST_BUSY, f"the host of the URL asks for a pause (status {status})", pause)
-        if status in _WORTH_A_RETRY:
+        if status in _RETRYABLE:
             self._hosts.failed(link.host)
             return _error(Reason.URL_UNREACHABLE, f"the host of the URL answers with status {status}", 1.0)
         self._hosts.succeeded(link.host)
@@ -232,16 +242,16 @@ class Fetcher:
         if answer.length > self._limits.max_bytes:
             raise self._too_large()
         layers = self._layers(answer)
-        gauge = _Gauge(self._limits.max_bytes, bool(layers))
+        meter = _BodyMeter(self._limits.max_bytes, bool(layers))
         try:
             async for part in answer.parts():
                 received += len(part)
                 for piece in inflated(part, layers):
-                    if not gauge.add(piece, received):
+                    if not meter.add(piece, received):
                         raise self._too_large()
                     if piece:
                         await take(piece)
-                    if gauge.due():
+                    if meter.should_yield():
                         await asyncio.sleep(0)
                 seconds = time.monotonic() - started
                 if seconds > _GRACE_S and received < self._limits.least_rate * seconds:
@@ -250,7 +260,7 @@ class Fetcher:
                 for layer in layers:
                     layer.end()
         except CodingDamaged:
-            message = f"the {self._limits.what} is not compressed as its host says, or cut short"
+            message = f"the {self._limits.what} does not match its Content-Encoding, or is truncated"
             raise _error(Reason.URL_REFUSED, message) from None
 
     def _layers(self, answer: Answer) -> list[Decoder]:
@@ -264,24 +274,27 @@ class Fetcher:
         return _error(Reason.IMAGE_TOO_LARGE, f"the {self._limits.what} has more than {self._limits.max_bytes} bytes")
 
 
-class _Gauge:
-    """Whether a body stays within its limits; one that is inflated must not grow a hundredfold."""
+class _BodyMeter:
+    """Whether a body is within its limits. A compressed body must not expand by more than `_MAX_RATIO`."""
 
     def __init__(self, most: int, grows: bool) -> None:
         self._most, self._grows = most, grows
         self._size = self._last = 0
 
     def add(self, piece: bytes, received: int) -> bool:
-        """Whether the piece still fits. received: bytes that came for all until here."""
+        """Whether the piece still fits.
+
+        `received`: bytes received from the host so far.
+        """
         self._size += len(piece)
         ratio = max(_ALWAYS_ALLOWED, received * _MAX_RATIO) if self._grows else self._most
         return self._size <= min(self._most, ratio)
 
-    def due(self) -> bool:
-        """Whether others should have the event loop now."""
-        due = self._size - self._last >= _YIELD_EVERY
-        self._last = self._size if due else self._last
-        return due
+    def should_yield(self) -> bool:
+        """Whether it is time to yield the event loop."""
+        should_yield = self._size - self._last >= _YIELD_EVERY
+        self._last = self._size if should_yield else self._last
+        return should_yield
 
 
 def _headers(request: FetchRequest, accept: str) -> dict[str, str]:
@@ -301,19 +314,19 @@ def _header(answer: Answer, name: str) -> str:
 
 
 def _is_whole(answer: Answer) -> bool:
-    """Whether a part of the whole (206), which nobody asked for, is all of it."""
+    """Whether a partial response (206), which was not requested, contains the whole body."""
     found = _RANGE.fullmatch(answer.header("Content-Range")) if answer.status == 206 else None
     return found is not None and int(found[1]) + 1 == int(found[2])
 
 
 def _target(link: Link, location: bytes) -> Link:
     if not location.strip():
-        raise _error(Reason.URL_REFUSED, "the URL redirects to nowhere")
+        raise _error(Reason.URL_REFUSED, "the URL redirects without a target")
     return link.join(location)
 
 
 def _retry_after_s(text: str) -> float:
-    """Seconds from a Retry-After header, given in seconds or as a date; a minute where it says nothing."""
+    """Seconds from a Retry-After header, given in seconds or as a date; 60 if it is invalid."""
     if text.isdigit() and len(text) < 7:
         return float(text)
     with contextlib.suppress(ValueError, TypeError):

@@ -1,5 +1,7 @@
-"""Manners towards the hosts that pictures are fetched from: few at once, not too fast, and not at all while one asks
-for a pause or has failed many times in a row. Kept per host name, in this process."""
+"""Per-host rate limit, concurrency limit and circuit breaker for downloads.
+
+Requests to a host also stop while it asks for a pause. The state is kept per host name, in this process.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,19 @@ from dataclasses import dataclass
 
 from service.errors import Reason, ServiceError
 
-_MOST_HOSTS = 10_000
-_MOST_PAUSE_S = 600.0
+_MAX_HOSTS = 10_000
+_MAX_PAUSE_S = 600.0
 
 
 @dataclass(frozen=True)
 class HostLimits:
-    """at_once, per_second: requests to one host. failures: in a row that stop all requests to it for pause_s.
-    patience_s: how long a request may wait for its turn."""
+    """Limits for one host.
+
+    - `at_once`: concurrent requests.
+    - `per_second`: requests per second.
+    - `failures`: consecutive failures after which requests stop for `pause_s` seconds.
+    - `patience_s`: maximum seconds that a request waits for its turn.
+    """
 
     at_once: int = 4
     per_second: float = 10.0
@@ -38,7 +45,7 @@ class _Host:
 
 
 class Hosts:
-    """For one event loop."""
+    """The state of all hosts. Belongs to one event loop."""
 
     def __init__(self, limits: HostLimits) -> None:
         self._limits = limits
@@ -46,7 +53,7 @@ class Hosts:
 
     @contextlib.asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[None]:
-        """Waits for this host's turn. Raises ServiceError (HOST_BUSY, with a delay)."""
+        """Waits until the host may be asked. Raises ServiceError (HOST_BUSY, with a delay)."""
         host = self._host(name)
         host.users += 1
         try:
@@ -59,11 +66,11 @@ class Hosts:
             host.users -= 1
 
     def succeeded(self, name: str) -> None:
-        """The host answered as it should."""
+        """Records a valid answer of the host."""
         self._host(name).failures = 0
 
     def failed(self, name: str) -> None:
-        """The host did not answer, or with an error of its own."""
+        """Records that the host did not answer, or answered with an error of its own."""
         host = self._host(name)
         host.failures += 1
         if host.failures >= self._limits.failures:
@@ -71,9 +78,9 @@ class Hosts:
             self.pause(name, self._limits.pause_s)
 
     def pause(self, name: str, seconds: float) -> None:
-        """No request to this host for so long, at most ten minutes."""
+        """Stops requests to this host for some seconds, at most ten minutes."""
         host = self._host(name)
-        host.paused_until = max(host.paused_until, time.monotonic() + min(seconds, _MOST_PAUSE_S))
+        host.paused_until = max(host.paused_until, time.monotonic() + min(seconds, _MAX_PAUSE_S))
 
     async def _wait(self, host: _Host) -> None:
         self._check_pause(host)
@@ -109,12 +116,12 @@ class Hosts:
 
     def _forget_idle(self) -> None:
         now = time.monotonic()
-        for name in list(self._hosts)[: max(0, len(self._hosts) - _MOST_HOSTS)]:
+        for name in list(self._hosts)[: max(0, len(self._hosts) - _MAX_HOSTS)]:
             host = self._hosts[name]
             if not host.users and host.paused_until < now:
                 del self._hosts[name]
 
 
 def _busy(seconds: float) -> ServiceError:
-    message = "the host of the URL is asked too often, asks for a pause, or has failed too often"
+    message = "too many requests to the host of the URL, or it asked for a pause, or it failed too often"
     return ServiceError(Reason.HOST_BUSY, message, field="url", retry_delay_s=max(0.1, seconds))

@@ -1,4 +1,4 @@
-"""HTTP to addresses that were checked: the request line is sent byte by byte as the link says."""
+"""HTTP requests to checked addresses. The request line is sent exactly as the link has it."""
 
 from __future__ import annotations
 
@@ -15,53 +15,53 @@ from service.intake.download.addresses import Address
 from service.intake.download.resolver import PinnedResolver, pin
 from service.intake.download.urls import Link
 
-# What a host can do wrong on a connection.
+# Every exception that a misbehaving host can cause on a connection.
 HttpTrouble = (aiohttp.ClientError, OSError, ValueError)
 _CHUNK = 64 * 1024
 _MAX_HEADER_BYTES = 8190
 _CONNECTIONS_PER_HOST = 8
-_KEEP_S = 5.0  # a connection over TLS holds the last that was read in the clear
+_KEEP_S = 5.0  # short, because an open TLS connection holds its last plaintext
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds for connecting and between two parts."""
+    """Timeouts in seconds, for connecting and between two parts."""
 
     connect_s: float
     silence_s: float
 
 
 class Answer:
-    """What a host answers: its status and headers; the body is still to be read."""
+    """Status and headers of a response whose body has not been read yet."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.status = response.status
         self._response = response
 
     def header(self, name: str) -> bytes:
-        """A header's value, as it came; empty where there is none. Repeated ones are joined by commas."""
+        """The raw value of a header; b"" if absent. Values of repeated headers are joined by commas."""
         wanted = name.lower().encode()
         return b", ".join(value for held, value in self._response.raw_headers if held.lower() == wanted)
 
     @property
     def length(self) -> int:
-        """The body's length as announced; 0 where it was not."""
+        """The announced length of the body; 0 if unknown."""
         return self._response.content_length or 0
 
     @property
     def peer(self) -> Address | None:
-        """The address at the other end of the connection; None where that is closed already."""
+        """The remote address of the connection; None if it is already closed."""
         transport = self._response.connection.transport if self._response.connection else None
         found = transport.get_extra_info("peername") if transport else None
         return ipaddress.ip_address(found[0].partition("%")[0]) if found else None
 
     def parts(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises HttpTrouble."""
+        """Yields the body as it arrives. Raises HttpTrouble."""
         return self._response.content.iter_chunked(_CHUNK)
 
 
 class HttpClient:
-    """For one event loop. Follows no redirect, keeps no cookie, knows no proxy."""
+    """An HTTP client for one event loop. Follows no redirects, stores no cookies, uses no proxy."""
 
     def __init__(self, timeouts: Timeouts, connections: int) -> None:
         self._timeouts, self._connections = timeouts, connections
@@ -71,7 +71,7 @@ class HttpClient:
     async def send(
         self, method: str, link: Link, addresses: tuple[Address, ...], headers: Mapping[str, str], body: bytes | None
     ) -> AsyncIterator[Answer]:
-        """Sends one request to one of these addresses. Raises HttpTrouble."""
+        """Sends one request to one of `addresses`. Raises HttpTrouble."""
         pin(addresses)
         sending = self._opened().request(method, _exact(link), headers=headers, data=body, allow_redirects=False)
         async with sending as response:
@@ -101,16 +101,19 @@ class HttpClient:
 
 
 def _write_headers_on_the_heap() -> None:
-    """aiohttp's writer in C puts requests together on the stack, where URL and credentials would stay until something
-    else happens to lie there; its writer in Python uses memory that is overwritten when it is freed."""
+    """Makes aiohttp serialise headers in Python, on the heap.
+
+    Its C writer builds requests on the stack, where URL and credentials would remain until something else overwrites
+    them. Freed heap memory is overwritten.
+    """
     http_writer._serialize_headers = http_writer._py_serialize_headers
 
 
 def _exact(link: Link) -> URL:
-    """A URL that aiohttp sends as the link says.
+    """A URL that aiohttp sends exactly as the link has it.
 
-    It is made as `pickle` makes one: yarl's constructors parse, encode again, and remember what they parsed for good,
-    secrets included. The whole target is the path, which is sent as it is.
+    It is created by `__setstate__`, as `pickle` does. yarl's constructors would parse and encode again, and cache what
+    they parsed for good, secrets included. The whole target is passed as the path, which is sent unchanged.
     """
     url = object.__new__(URL)
     url.__setstate__(((link.scheme, link.authority, link.target.decode(), "", ""),))
@@ -118,10 +121,10 @@ def _exact(link: Link) -> URL:
 
 
 def kind_of(error: Exception) -> str:
-    """What kind of failure it was, without address or name."""
+    """The kind of a failure, without address or name."""
     kinds = (
         (aiohttp.ClientSSLError, "TLS"), (aiohttp.ClientConnectorError, "no connection"),
         (aiohttp.ServerDisconnectedError, "it hung up"), (aiohttp.ClientPayloadError, "the answer is cut short"),
-        (aiohttp.ClientResponseError, "the answer is no HTTP"),
+        (aiohttp.ClientResponseError, "the answer is not valid HTTP"),
     )  # fmt: skip
     return next((name for kind, name in kinds if isinstance(error, kind)), "no connection")

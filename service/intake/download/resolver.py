@@ -1,4 +1,4 @@
-"""Names to addresses, once: what was checked is what is connected to."""
+"""Resolves names once, so that connections go to the addresses that were checked."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ _pinned: contextvars.ContextVar[tuple[Address, ...]] = contextvars.ContextVar("p
 
 
 def pin(addresses: tuple[Address, ...]) -> None:
-    """Requests that begin in this context connect to these addresses, whatever their host resolves to by then."""
+    """Makes requests that start in this context connect to these addresses, even if their host resolves differently
+    by then."""
     _pinned.set(addresses)
 
 
 class PinnedResolver(AbstractResolver):
-    """Gives the addresses that were checked for the request in whose context it runs."""
+    """Returns the pinned addresses of the context in which the request runs."""
 
     async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
         return [
@@ -38,6 +39,6 @@ class PinnedResolver(AbstractResolver):
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host as the system's resolver gives them. Raises OSError."""
+    """The addresses of a host from the system's resolver. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(sockaddr[0]) for *_, sockaddr in found]

@@ -1,8 +1,8 @@
-"""URLs that callers give: parsed strictly, so that what was checked is what is fetched.
+"""Parses URLs from callers strictly, so that the checked URL is the fetched URL.
 
-A URL is opaque: what is legal in it goes to its host byte by byte as it was given, percent-encoding included, since
-signed links break by the smallest change. Only what must not stand in a URL is encoded: blanks, letters beyond ASCII,
-a `%` that begins no escape. No URL library takes part: yarl and `urllib.parse` cache what they parsed for good.
+A valid URL is sent to its host byte by byte as given, percent-encoding included, because any change breaks signed
+links. Only characters that are illegal in a URL are encoded: blanks, letters beyond ASCII, and a `%` that begins no
+escape. No URL library is used: yarl and `urllib.parse` cache what they parsed for good.
 """
 
 from __future__ import annotations
@@ -27,14 +27,20 @@ _ABSOLUTE = re.compile(r"(https?)://([^/?#\\]*)([^#]*)", re.I)
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]%]*))(?::([0-9]*))?", re.I)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.I)
-# RFC 3986: what a path and a query may hold. Everything else, and a bare %, is encoded.
+# RFC 3986: characters outside of this set, and a bare %, are encoded in path and query.
 _ILLEGAL = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/?%-]")
 
 
 @dataclass(frozen=True)
 class Link:
-    """A checked URL. host: in ASCII. target: path and query as they go to the host. address: set where the host is
-    one. The representation shows no path: it may hold a secret."""
+    """A checked URL.
+
+    - `host`: in ASCII.
+    - `target`: path and query, as sent to the host.
+    - `address`: set if the host is an IP address.
+
+    The representation omits the path, which may contain a secret.
+    """
 
     scheme: str
     host: str
@@ -47,43 +53,49 @@ class Link:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port: what credentials are bound to."""
+        """Scheme, host and port, to which credentials are bound."""
         return self.scheme, self.host, self.port
 
     @property
-    def on_public_terms(self) -> bool:
-        """Whether it is https on port 443, or http on port 80."""
+    def uses_default_port(self) -> bool:
+        """Whether the URL is https on port 443, or http on port 80."""
         return self.port == _PUBLIC_PORTS[self.scheme]
 
     @property
     def authority(self) -> str:
-        """Host and, unless it is the scheme's own, port: the header `Host`."""
+        """The value of the `Host` header: the host, and the port unless it is the default."""
         host = f"[{self.host}]" if self.address is not None and self.address.version == 6 else self.host
-        return host if self.on_public_terms else f"{host}:{self.port}"
+        return host if self.uses_default_port else f"{host}:{self.port}"
 
     @property
     def text(self) -> str:
-        """The URL, all of it in ASCII."""
+        """The whole URL in ASCII."""
         return f"{self.scheme}://{self.authority}{self.target.decode()}"
 
     @property
     def path(self) -> str:
-        """The path, still encoded."""
+        """The path, percent-encoded."""
         return self.target.partition(b"?")[0].decode()
 
     @property
     def query_names(self) -> frozenset[str]:
-        """The names of the query's fields, still encoded."""
+        """The names of the query fields, percent-encoded."""
         return frozenset(pair.partition("=")[0] for pair in self._pairs())
 
     def with_query(self, fields: Mapping[str, str]) -> Link:
-        """The same with these fields, plain text, instead of those of the same name; the others stay as they are."""
+        """Returns a copy with these fields (plain text) in place of those of the same name.
+
+        Other fields stay unchanged.
+        """
         kept = [pair for pair in self._pairs() if pair.partition("=")[0] not in fields]
         query = "&".join([*kept, *(f"{name}={value}" for name, value in fields.items())])
         return replace(self, target=_encoded(f"{self.path}?{query}"))
 
     def join(self, reference: bytes) -> Link:
-        """Where a redirect leads, which may be relative and hold any bytes. Raises ServiceError (URL_INVALID)."""
+        """Resolves the target of a redirect, which may be relative and contain any bytes.
+
+        Raises ServiceError (URL_INVALID).
+        """
         text = reference.decode("utf-8", "surrogateescape").strip(" \t")
         _check_text(text, _MAX_REDIRECT_LENGTH)
         if text.startswith("//"):
@@ -106,18 +118,18 @@ class Link:
 
 
 def parse_link(text: str) -> Link:
-    """A link from what a caller gave; blanks around it do not count. Raises ServiceError (URL_INVALID)."""
+    """Parses a URL from a caller, ignoring blanks around it. Raises ServiceError (URL_INVALID)."""
     text = text.strip(" ")
     _check_text(text, MAX_URL_LENGTH)
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _invalid("the URL holds characters that are none") from None
+        raise _invalid("the URL contains invalid characters") from None
     return _parsed(text)
 
 
 def host_allowed(host: str, patterns: Collection[str] | None) -> bool:
-    """Whether a list of hosts covers this one; `*.example.com` covers what lies below. None covers all."""
+    """Whether a list of hosts covers this host. `*.example.com` covers subdomains; None covers all hosts."""
     if patterns is None:
         return True
     name = host.rstrip(".")
@@ -125,16 +137,16 @@ def host_allowed(host: str, patterns: Collection[str] | None) -> bool:
 
 
 def check_host_pattern(pattern: str) -> str:
-    """A pattern for `host_allowed`, in lower case. Raises ValueError."""
+    """Returns a pattern for `host_allowed` in lower case. Raises ValueError."""
     lower = pattern.lower().rstrip(".")
     if not _HOST_PATTERN.fullmatch(lower):
-        raise ValueError(f"{pattern[:80]!r} is no host name; give shop.example or *.shop.example")
+        raise ValueError(f"{pattern[:80]!r} is not a host name; give shop.example or *.shop.example")
     return lower
 
 
-def _check_text(text: str, most: int) -> None:
-    if not text or len(text) > most:
-        raise _invalid(f"a URL has 1 to {most} characters")
+def _check_text(text: str, max_length: int) -> None:
+    if not text or len(text) > max_length:
+        raise _invalid(f"a URL has 1 to {max_length} characters")
     if _CONTROL.search(text):
         raise _invalid("the URL holds a control character")
 
@@ -151,13 +163,13 @@ def _parsed(text: str) -> Link:
     where = _AUTHORITY.fullmatch(authority)
     port = int(where[3] or _PUBLIC_PORTS[scheme]) if where and len(where[3] or "") < 8 else 0
     if where is None or not 0 < port < 65536 or not (where[1] or where[2]):
-        raise _invalid("the URL has no host, or a port that is none")
+        raise _invalid("the URL has no host, or an invalid port")
     host, address = _address(where[1]) if where[1] else _host(where[2])
     return Link(scheme, host, port, _encoded(rest if rest.startswith("/") else f"/{rest}"), address)
 
 
 def _host(text: str) -> tuple[str, Address | None]:
-    """A host name in ASCII, or an IPv4 address in its usual form. Raises ServiceError."""
+    """A host name in ASCII, or an IPv4 address in dotted decimal form. Raises ServiceError."""
     try:
         host = (text if text.isascii() else idna.encode(text, uts46=True).decode()).lower()
     except (ValueError, UnicodeError):
@@ -182,12 +194,12 @@ def _address(text: str) -> tuple[str, Address]:
 
 
 def _encoded(target: str) -> bytes:
-    """Path and query with everything encoded that must not stand in them, and nothing else changed."""
+    """Encodes characters that are illegal in path and query, and changes nothing else."""
     return _ILLEGAL.sub(lambda found: b"%%%02X" % found[0][0], target.encode("utf-8", "surrogateescape"))
 
 
 def _without_dots(path: str) -> str:
-    """A path without segments `.` and `..` (RFC 3986, section 5.2.4)."""
+    """Removes the segments `.` and `..` of a path (RFC 3986, section 5.2.4)."""
     kept: list[str] = []
     segments = path.split("/")
     for segment in segments:

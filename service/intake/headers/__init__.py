@@ -1,1 +1,1 @@
-"""What the header of each format says, read in plain Python before any codec sees the picture."""
+"""Header readers for each format, in plain Python. They run before any codec sees the picture."""

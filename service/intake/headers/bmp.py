@@ -1,4 +1,4 @@
-"""The header of a BMP, in every version that OS/2 and Windows have written."""
+"""Reads BMP headers, in every version that OS/2 and Windows have written."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ _MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 
 @dataclass(frozen=True)
 class BmpDetails:
-    """bits: of a pixel. compression: 0 none, 1 runs of bytes, 2 runs of half bytes. masks: bits of red, green, blue and
-    alpha in a pixel of 16 or 32 bits. palette: four bytes a colour, blue first. start: of the pixels."""
+    """What the BMP decoder needs.
+
+    - `bits`: bits per pixel.
+    - `compression`: 0 none, 1 run-length encoding of bytes, 2 of half bytes.
+    - `masks`: bit masks of red, green, blue and alpha in a pixel of 16 or 32 bits.
+    - `palette`: four bytes per colour, blue first.
+    - `start`: offset of the pixels in the file.
+    """
 
     bits: int
     compression: int
@@ -29,7 +35,10 @@ class BmpDetails:
 
 
 def probe_bmp(data: Bytes) -> Header:
-    """Raises ServiceError for sub-formats that are not decoded, ValueError, IndexError, struct.error."""
+    """Reads a BMP header.
+
+    Raises ServiceError for sub-formats that are not decoded; else ValueError, IndexError or struct.error.
+    """
     (start, size) = struct.unpack_from("<II", data, 10)
     if size == 12:
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
@@ -71,9 +80,12 @@ def _masks(data: Bytes, size: int, compression: int) -> tuple[int, int, int, int
     return red, green, blue, struct.unpack_from("<I", data, 66)[0] if with_alpha else 0
 
 
-def _palette(data: Bytes, at: int, start: int, said: tuple[int, int, int]) -> bytes:
-    """Four bytes a colour, as many as fit before the pixels. `said`: bytes a colour, bits a pixel, colours."""
-    step, bits, colours = said
+def _palette(data: Bytes, at: int, start: int, declared: tuple[int, int, int]) -> bytes:
+    """The palette with four bytes per colour, as many as fit before the pixels.
+
+    `declared`: bytes per colour, bits per pixel, number of colours.
+    """
+    step, bits, colours = declared
     if bits > 8:
         return b""
     count = min(colours or 1 << bits, 1 << bits)
@@ -100,7 +112,7 @@ def _colours(data: Bytes, size: int) -> tuple[bytes | None, Encoding | None]:
 
 
 def _calibrated(points: list[float], gamma: float) -> Encoding | None:
-    """From CIE XYZ of red, green and blue, whose sum is white."""
+    """The encoding from the CIE XYZ values of red, green and blue. Their sum is white."""
     if not 1.0 <= gamma <= 4.0:
         return None
     rows = [points[0:3], points[3:6], points[6:9]]

@@ -1,4 +1,4 @@
-"""Code points of colour (ITU-T H.273), which PNG, AVIF and HEIC use."""
+"""Colour code points (ITU-T H.273), as used in PNG, AVIF and HEIC."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _GAMMAS = {1: 0.0, 4: 2.2, 5: 2.8, 6: 0.0, 8: 1.0, 13: 0.0, 14: 0.0, 15: 0.0}
 
 
 def coded_encoding(primaries: int, transfer: int) -> Encoding | None:
-    """The encoding by its code points of ITU-T H.273; None where they are unspecified, or of high dynamic range.
+    """The encoding for code points of ITU-T H.273; None if they are unspecified or of high dynamic range.
 
-    Video curves (1, 6, 14, 15) are shown as sRGB, as browsers do.
+    Video transfer curves (1, 6, 14, 15) are treated as sRGB, as in browsers.
     """
     if primaries not in _PRIMARIES or transfer not in _GAMMAS:
         return None

@@ -1,4 +1,4 @@
-"""The screen of a GIF and the frame that comes first."""
+"""Reads the screen size and the first frame of a GIF."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROFILE_NAME = b"ICCRGBG1012"
 
 @dataclass(frozen=True)
 class GifDetails:
-    """The first frame's place on the screen, in pixels. interlaced: its rows come in four passes."""
+    """The position of the first frame on the screen, in pixels. `interlaced`: its rows come in four passes."""
 
     left: int
     top: int
@@ -26,7 +26,10 @@ class GifDetails:
 
 
 def probe_gif(data: Bytes) -> Header:
-    """The screen grows to hold the first frame, as in browsers. Raises ValueError, IndexError, struct.error."""
+    """Reads a GIF header. The screen is enlarged to contain the first frame, as in browsers.
+
+    Raises ValueError, IndexError or struct.error.
+    """
     width, height = struct.unpack_from("<HH", data, 6)
     flags = data[10]
     at = 13 + (3 << (flags & 7) + 1 if flags & _TABLE else 0)
@@ -50,7 +53,7 @@ def probe_gif(data: Bytes) -> Header:
 
 
 def _sub_blocks(data: Bytes, at: int, wanted: bool) -> tuple[int, bytes]:
-    """Where the sub-blocks end, and their content where it is wanted."""
+    """The offset after the sub-blocks, and their content if `wanted`, else b""."""
     content = bytearray()
     for _ in range(_MAX_BLOCKS):
         size = data[at]

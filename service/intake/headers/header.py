@@ -1,4 +1,4 @@
-"""The shape of what every header reader returns, and how the readers look at bytes."""
+"""The result of every header reader, and functions that read bytes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Bytes = bytes | memoryview
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the numbers of a picture mean, where it does not say so by an ICC profile.
+    """The colour encoding of a picture without an ICC profile.
 
-    `gamma`: exponent from stored to linear values; 0: the curve of sRGB. `primaries`: x and y of red, green, blue and
-    white (8 numbers, CIE 1931); empty: those of sRGB.
+    - `gamma`: exponent from stored to linear values; 0: the sRGB curve.
+    - `primaries`: x and y of red, green, blue and white (8 numbers, CIE 1931); empty: those of sRGB.
     """
 
     gamma: float = 0.0
@@ -24,10 +24,14 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Header:
-    """What a header says. Sides are as stored, in pixels; `orientation` is EXIF's, 1 to 8, and 1 where there is none.
+    """The content of a picture's header.
 
-    profile: the embedded ICC profile. profile_damaged: there is one, which cannot be put together. encoding: of a
-    picture without a profile. details: what the format's own decoder needs to know.
+    - `width`, `height`: in pixels, as stored.
+    - `orientation`: EXIF orientation, 1 to 8; 1 if the picture has none.
+    - `profile`: the embedded ICC profile.
+    - `profile_damaged`: there is a profile, but it cannot be assembled.
+    - `encoding`: the colour encoding of a picture without a profile.
+    - `details`: what the decoder of the format needs.
     """
 
     format: Format
@@ -41,7 +45,7 @@ class Header:
 
 
 def exactly(data: Bytes, at: int, count: int) -> bytes:
-    """`count` bytes from `at`. Raises ValueError where there are fewer."""
+    """Returns `count` bytes from `at`. Raises ValueError if there are fewer."""
     part = bytes(data[at : at + count])
     if at < 0 or len(part) < count:
         raise ValueError
@@ -49,7 +53,7 @@ def exactly(data: Bytes, at: int, count: int) -> bytes:
 
 
 def riff_chunks(data: Bytes, at: int, most: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and length of each chunk of a RIFF file; a chunk that is cut short ends with the file."""
+    """Yields name, start and length of each chunk of a RIFF file. A truncated chunk ends with the file."""
     for _ in range(most):
         if at + 8 > len(data):
             return

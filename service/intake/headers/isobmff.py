@@ -1,4 +1,4 @@
-"""AVIF and HEIC: boxes of ISO/IEC 14496-12 with a picture's properties (ISO/IEC 23008-12)."""
+"""Reads AVIF and HEIC headers: boxes (ISO/IEC 14496-12) with the properties of a picture (ISO/IEC 23008-12)."""
 
 from __future__ import annotations
 
@@ -21,25 +21,29 @@ class _Box:
 
 
 def probe_avif(data: Bytes) -> Header:
-    """Sides as shown. Raises ValueError, IndexError, struct.error."""
+    """Reads an AVIF header. Sides are as displayed. Raises ValueError, IndexError or struct.error."""
     return _probe(data, Format.AVIF)
 
 
 def probe_heic(data: Bytes) -> Header:
-    """Sides as shown. Raises ValueError, IndexError, struct.error."""
+    """Reads a HEIC header. Sides are as displayed. Raises ValueError, IndexError or struct.error."""
     return _probe(data, Format.HEIC)
 
 
 def _probe(data: Bytes, kind: Format) -> Header:
-    """Of the primary item. No tile or thumbnail may be larger than it."""
+    """Reads the properties of the primary item. Tiles and thumbnails must not be larger than it."""
     meta = _one(data, _Box(b"", 0, len(data)), b"meta")
     inside = _Box(b"meta", meta.start + 4, meta.end)
     properties = _one(data, inside, b"iprp")
-    kept = list(_boxes(data, _one(data, properties, b"ipco")))
+    properties_of_all = list(_boxes(data, _one(data, properties, b"ipco")))
     primary = _primary(data, _one(data, inside, b"pitm"))
-    own = [kept[n - 1] for n in _associated(data, _one(data, properties, b"ipma"), primary) if 0 < n <= len(kept)]
+    own = [
+        properties_of_all[n - 1]
+        for n in _associated(data, _one(data, properties, b"ipma"), primary)
+        if 0 < n <= len(properties_of_all)
+    ]
     width, height = max((_sides(data, box) for box in own if box.kind == b"ispe"), default=(0, 0))
-    for box in kept:
+    for box in properties_of_all:
         if box.kind == b"ispe" and max(_sides(data, box)) > max(width, height):
             raise ValueError
     if any(box.kind == b"irot" and data[box.start] & 1 for box in own):
@@ -49,7 +53,7 @@ def _probe(data: Bytes, kind: Format) -> Header:
 
 
 def missing_of_boxes(data: Bytes) -> int:
-    """How many bytes the last box of a file lacks."""
+    """How many bytes the last box of a file is short of."""
     at = 0
     for _ in range(_MAX_BOXES):
         if at + 8 > len(data):
@@ -95,7 +99,7 @@ def _primary(data: Bytes, box: _Box) -> int:
 
 
 def _associated(data: Bytes, box: _Box, item: int) -> list[int]:
-    """Numbers of the item's properties, from 1."""
+    """The numbers of the properties of an item, from 1."""
     wide_items, wide_numbers = data[box.start] > 0, data[box.start + 3] & 1
     (count,) = struct.unpack_from(">I", data, box.start + 4)
     at = box.start + 8

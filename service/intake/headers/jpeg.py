@@ -1,4 +1,4 @@
-"""The segments of a JPEG up to its first scan, read as tolerantly as libjpeg reads them."""
+"""Reads the segments of a JPEG up to its first scan, as tolerantly as libjpeg."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True)
 class JpegDetails:
-    """components: of a pixel, 1 to 4. first_marker: where the marker after the start of the image begins."""
+    """What the JPEG decoder needs.
+
+    - `components`: components per pixel, 1 to 4.
+    - `first_marker`: offset of the marker after the start of the image.
+    """
 
     components: int
     progressive: bool
@@ -30,7 +34,10 @@ class JpegDetails:
 
 
 def probe_jpeg(data: Bytes) -> Header:
-    """Raises ServiceError for sub-formats that no decoder here knows, ValueError, IndexError, struct.error."""
+    """Reads a JPEG header.
+
+    Raises ServiceError for sub-formats that cannot be decoded; else ValueError, IndexError or struct.error.
+    """
     frame: tuple[int, int, int, int, int] | None = None
     exif: list[Bytes] = []
     profile: dict[int, tuple[int, Bytes]] = {}
@@ -71,9 +78,9 @@ def probe_jpeg(data: Bytes) -> Header:
 
 
 def next_marker(data: Bytes, at: int) -> int:
-    """Where the next marker begins, at its last fill byte: bytes that belong to no segment are passed over.
+    """The offset of the next marker, at its last fill byte. Skips bytes that belong to no segment.
 
-    Raises IndexError where there is none.
+    Raises IndexError if there is no marker.
     """
     while True:
         if data[at] != 0xFF:
@@ -90,7 +97,7 @@ def next_marker(data: Bytes, at: int) -> int:
 
 
 def all_scans_are_there(data: bytes) -> bool:
-    """Whether the scans bring every coefficient of every component down to its last bit."""
+    """Whether the scans contain every coefficient of every component down to its last bit."""
     missing: dict[tuple[int, int], int] = {}
     for marker, start, end in _segments(data):
         body = data[start + 4 : end]
@@ -104,12 +111,12 @@ def all_scans_are_there(data: bytes) -> bool:
 
 
 def count_scans(data: bytes) -> int:
-    """How many scans begin."""
+    """The number of scans that begin."""
     return sum(marker == _SOS for marker, _, _ in _segments(data))
 
 
 def without_cut_segment(data: bytes) -> bytes:
-    """Without a segment at the end that is shorter than it says."""
+    """Removes a truncated segment from the end."""
     for _, start, end in _segments(data):
         if end > len(data):
             return data[:start]
@@ -117,7 +124,7 @@ def without_cut_segment(data: bytes) -> bytes:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of every segment up to the end of the file, those between and behind the scans too."""
+    """Yields marker, start and end of every segment in the file, including those between and after the scans."""
     at = 2
     with contextlib.suppress(ValueError, IndexError):
         for _ in range(_MAX_SEGMENTS):
@@ -134,7 +141,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _joined(parts: dict[int, tuple[int, Bytes]]) -> bytes | None:
-    """The ICC profile from its numbered parts, None where one is missing."""
+    """The ICC profile from its numbered parts; None if one is missing."""
     if not parts:
         return None
     count = next(iter(parts.values()))[0]

@@ -1,4 +1,4 @@
-"""JPEG XL: the sides and the orientation, which begin the codestream (ISO/IEC 18181-1)."""
+"""Reads the size and the orientation of a JPEG XL picture, at the start of the codestream (ISO/IEC 18181-1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BITS_OF_A_SIDE = (9, 13, 18, 30)
 
 
 class _Bits:
-    """From the lowest bit of each byte."""
+    """Reads bits, starting at the lowest bit of each byte."""
 
     def __init__(self, content: bytes) -> None:
         self._number, self._left = int.from_bytes(content, "little"), 8 * len(content)
@@ -28,7 +28,7 @@ class _Bits:
 
 
 def probe_jxl(data: Bytes) -> Header:
-    """Sides as shown. Raises ValueError."""
+    """Reads a JPEG XL header. Sides are as displayed. Raises ValueError."""
     at = 0 if bytes(data[:2]) == _CODESTREAM else _in_boxes(data)
     if exactly(data, at, 2) != _CODESTREAM:
         raise ValueError
@@ -37,7 +37,7 @@ def probe_jxl(data: Bytes) -> Header:
     height = _side(bits, small)
     ratio = bits.take(3)
     width = height * _RATIOS[ratio - 1][0] // _RATIOS[ratio - 1][1] if ratio else _side(bits, small)
-    turned = not bits.take(1) and bits.take(1) and bits.take(3) >= 4  # not all by default, extra fields, orientation
+    turned = not bits.take(1) and bits.take(1) and bits.take(3) >= 4  # all_default, extra_fields, orientation
     return Header(Format.JXL, height, width) if turned else Header(Format.JXL, width, height)
 
 
@@ -46,7 +46,7 @@ def _side(bits: _Bits, small: int) -> int:
 
 
 def _in_boxes(data: Bytes) -> int:
-    """Where the codestream begins."""
+    """The offset of the codestream."""
     at = 0
     for _ in range(_MAX_BOXES):
         size, kind = int.from_bytes(exactly(data, at, 4), "big"), exactly(data, at + 4, 4)

@@ -1,4 +1,4 @@
-"""The chunks of a PNG: those that its pixels need, and what it says about colours and orientation."""
+"""Reads the chunks of a PNG: those that its pixels need, its colour encoding and its orientation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ from service.intake.headers.header import Bytes, Encoding, Header
 from service.intake.headers.tiff_tags import exif_orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MAX_CHUNKS = 65_536  # many programs cut the pixels into chunks of a few kilobytes
+_MAX_CHUNKS = 65_536  # many programs split the pixels into chunks of a few kilobytes
 _MAX_PROFILE_BYTES = 4 << 20
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT")
-_KEPT = (b"eXIf", b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tRNS", b"PLTE", b"IHDR")
+_USED_CHUNKS = (b"eXIf", b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tRNS", b"PLTE", b"IHDR")
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 
 
 @dataclass(frozen=True)
 class PngDetails:
-    """depth: bits of a sample. colour: the colour type, 0, 2, 3, 4 or 6. pixels: parts of the compressed pixels, start
-    and length. cut: the last part is shorter than it says. broken: a chunk is not what its check sum says."""
+    """What the PNG decoder needs.
+
+    - `depth`: bits per sample.
+    - `colour`: the colour type, 0, 2, 3, 4 or 6.
+    - `pixels`: start and length of each part of the compressed pixels.
+    - `cut`: the last part is shorter than its declared length.
+    - `broken`: the checksum of a chunk does not match.
+    """
 
     depth: int
     colour: int
@@ -39,7 +45,10 @@ _NO_DETAILS = PngDetails(0, 0, False, b"", None, ())
 
 
 def probe_png(data: Bytes, partial: bool = False) -> Header:
-    """`partial`: the file may end within a chunk. Raises ValueError, IndexError, struct.error."""
+    """Reads a PNG header. `partial`: accept a file that ends within a chunk.
+
+    Raises ValueError, IndexError or struct.error.
+    """
     if data[12:16] != b"IHDR":
         raise ValueError
     found: dict[bytes, bytes] = {}
@@ -51,7 +60,7 @@ def probe_png(data: Bytes, partial: bool = False) -> Header:
         length, kind = struct.unpack_from(">I4s", data, at)
         if at + 8 + length > len(data):
             if not partial:
-                raise ValueError  # a codec would make room for what the chunk claims, up to four gigabytes
+                raise ValueError  # a codec would allocate the declared length, up to four gigabytes
             length, cut = len(data) - at - 8, True
         elif kind in _CRITICAL and not broken:
             broken = not _is_whole(data, at, length)
@@ -59,7 +68,7 @@ def probe_png(data: Bytes, partial: bool = False) -> Header:
             break
         if kind == b"IDAT":
             pixels.append((at + 8, length))
-        elif kind in _KEPT and kind not in found:
+        elif kind in _USED_CHUNKS and kind not in found:
             found[kind] = bytes(data[at + 8 : at + 8 + length])
         at += 12 + length
     else:
@@ -89,7 +98,10 @@ def _header(found: dict[bytes, bytes], chunks: PngDetails) -> Header:
 
 
 def _colours(found: dict[bytes, bytes]) -> tuple[bytes | None, bool, Encoding | None]:
-    """Profile, whether it is damaged, and encoding. As the standard orders them: cICP, iCCP, sRGB, gAMA with cHRM."""
+    """Returns the profile, whether it is damaged, and the encoding.
+
+    The order of precedence is that of the standard: cICP, iCCP, sRGB, gAMA with cHRM.
+    """
     if len(found.get(b"cICP", b"")) == 4:
         encoding = coded_encoding(found[b"cICP"][0], found[b"cICP"][1])
         if encoding is not None:

@@ -1,4 +1,4 @@
-"""The first page of a TIFF picture."""
+"""Reads the size of the first page of a TIFF picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ _WIDTH, _HEIGHT = 256, 257
 
 
 def probe_tiff(data: Bytes) -> Header:
-    """Sides as shown: Pillow turns the page upright. Raises KeyError where it has no sides."""
+    """Reads a TIFF header. Sides are as displayed, because Pillow turns the page upright. Raises KeyError without
+    sides."""
     tags = first_directory(data)
     width, height = tags[_WIDTH], tags[_HEIGHT]
     if 5 <= tags.get(ORIENTATION, 1) <= 8:

@@ -1,4 +1,4 @@
-"""Directories of tags as TIFF has them, which are also those of EXIF."""
+"""Reads TIFF tag directories, which EXIF uses too."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NUMBERS = {3: "H", 4: "I", 8: "h", 9: "i", 16: "Q"}  # type of a field: struct 
 
 
 def first_directory(tiff: Bytes) -> dict[int, int]:
-    """The first value of each field of whole numbers of the first directory, by tag; empty where there is none.
+    """Maps the tags of the first directory to the first value of each integer field; empty if there is no directory.
 
-    Bytes are no numbers here. Fields that point outside of the block are left out.
+    Fields of single bytes, and fields that point outside the block, are left out.
     """
     order = {b"II": "<", b"MM": ">"}.get(bytes(tiff[:2]))
     if order is None:
@@ -23,7 +23,7 @@ def first_directory(tiff: Bytes) -> dict[int, int]:
     try:
         big = struct.unpack_from(order + "H", tiff, 2)[0] == 43
         return _directory(tiff, order, big)
-    except (struct.error, OverflowError):  # an offset of eight bytes may be beyond all memory
+    except (struct.error, OverflowError):  # an offset of eight bytes may exceed the address space
         return {}
 
 
@@ -51,10 +51,11 @@ def _directory(tiff: Bytes, order: str, big: bool) -> dict[int, int]:
 
 
 def exif_orientation(blocks: Sequence[Bytes]) -> int:
-    """Orientation 1 to 8 from EXIF blocks, with or without the prefix Exif; 1 where none says it or all are damaged.
+    """The orientation (1 to 8) from EXIF blocks, with or without the prefix "Exif"; 1 if there is none or all are
+    damaged.
 
-    Several blocks are parts of one, as large EXIF data is written, or blocks of their own; the first that says an
-    orientation counts.
+    Several blocks are either parts of one block, as large EXIF data is written, or separate blocks. The first
+    orientation found is used.
     """
     bare = [block[6:] if bytes(block[:6]) == b"Exif\0\0" else block for block in blocks]
     whole = [b"".join(bytes(part) for part in bare)] if len(bare) > 1 else []

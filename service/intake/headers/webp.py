@@ -1,4 +1,4 @@
-"""The chunks of a WebP picture."""
+"""Reads the chunks of a WebP picture."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from service.intake.headers.header import Bytes, Header, exactly, riff_chunks
 from service.intake.headers.tiff_tags import exif_orientation
 
 _MAX_CHUNKS = 4096
-_ANIMATED, _HAS_EXIF, _HAS_PROFILE = 0x02, 0x08, 0x20  # what the header says is there; nothing else counts
+_ANIMATED, _HAS_EXIF, _HAS_PROFILE = 0x02, 0x08, 0x20  # flags of the header; chunks without their flag are ignored
 
 
 @dataclass(frozen=True)
 class WebpDetails:
-    """animated: the pixels lie in frames."""
+    """`animated`: the pixels are in frames."""
 
     animated: bool
 
 
 def probe_webp(data: Bytes) -> Header:
-    """Raises ValueError, IndexError, struct.error."""
+    """Reads a WebP header. Raises ValueError, IndexError or struct.error."""
     kind = bytes(data[12:16])
     if kind == b"VP8X":
         return _extended(data)

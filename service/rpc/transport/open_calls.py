@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 
+from service.calls.keyless import KeylessCalls
 from service.calls.messages import EOF
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
@@ -30,8 +31,8 @@ _MESSAGE_S = 5.0
 class OpenCalls:
     """For one event loop."""
 
-    def __init__(self, metrics: Metrics, most: int = MOST_OPEN) -> None:
-        self._metrics, self._most = metrics, most
+    def __init__(self, metrics: Metrics, keyless: KeylessCalls, most: int = MOST_OPEN) -> None:
+        self._metrics, self._keyless, self._most = metrics, keyless, most
         self._open: dict[asyncio.Timeout, str] = {}  # in the order in which they came
 
     def wrap(self, handler: Handler) -> Handler:
@@ -55,6 +56,10 @@ class OpenCalls:
         )
 
     async def _within(self, context: Context, work: Any) -> Any:
+        if not self._keyless.admit(context.peer()):
+            work.close()
+            set_status(context, self._too_many(), secrets.token_hex(8))
+            return None
         if len(self._open) >= self._most:
             self._end_one()
         ended, tasks = asyncio.timeout(None), CallTasks()
@@ -74,6 +79,10 @@ class OpenCalls:
     def _displaced(self) -> ServiceError:
         self._metrics.calls_refused.labels("health").inc()
         return ServiceError(Reason.OVERLOADED, "newer calls without a key took this one's place", retry_delay_s=1.0)
+
+    def _too_many(self) -> ServiceError:
+        self._metrics.calls_refused.labels("health").inc()
+        return ServiceError(Reason.OVERLOADED, "too many calls without a key from this address", retry_delay_s=1.0)
 
     def _end_one(self) -> None:
         most, _ = Counter(self._open.values()).most_common(1)[0]

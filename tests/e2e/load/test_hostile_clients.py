@@ -231,6 +231,29 @@ async def test_who_does_not_read_answers_holds_a_bounded_part_of_the_memory_and_
             assert len(client.list_records_page("large")[0]) > 10
 
 
+async def test_a_connection_that_makes_calls_without_a_key_on_and_on_is_closed_and_others_are_not(
+    impatient: Server,
+) -> None:
+    key = impatient.key("good")
+    async with connections(impatient.target, 2) as (hostile, shared):
+        info = shared.unary_unary(INFO)
+        assert await info(b"", metadata=bearer(key))
+        async with asyncio.timeout(60):
+            while "afterimage_connections_closed_total 0.0" in metrics(impatient):
+                checks = [hostile.unary_unary(CHECK)(b"") for _ in range(50)]
+                codes = {await check.code() for check in checks}
+                assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, RESOURCE_EXHAUSTED}
+        # A proxy's connection, which has calls with a key: those without are refused, and it stays.
+        watch = hold([shared], IMPORT, 1, key)[0]
+        codes = [await shared.unary_unary(CHECK)(b"").code() for _ in range(10)]
+        assert codes[:2] == [grpc.StatusCode.OK] * 2
+        assert set(codes[2:]) <= {grpc.StatusCode.OK, RESOURCE_EXHAUSTED}
+        assert await info(b"", metadata=bearer(key))
+        assert not watch.done()
+        watch.cancel()
+        assert await health(impatient.target) == health_pb2.HealthCheckResponse.SERVING
+
+
 def metrics(server: Server) -> str:
     with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=20) as answer:
         return answer.read().decode()

@@ -127,7 +127,7 @@ def test_exit_codes_tell_failure_from_wrong_usage(
 def test_a_server_that_is_not_there_is_said_so_with_what_to_check(shell: Shell) -> None:
     failure = shell.json("collections", "list", "--target", "127.0.0.1:1", code=1)["error"]
     assert failure["reason"] == "UNAVAILABLE"
-    assert "is the server running" in failure["message"]
+    assert "check that the server is running" in failure["message"]
 
 
 def test_encoders_are_listed_shown_and_run_without_a_server(shell: Shell, photos: Path, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_bad_value_fails_its_record_alone(tmp_path: Path) -> None:
     assert [(n, i) for n, i, _ in told] == [(2, "p1"), (3, "p2"), (4, "p3"), (5, "p4"), (6, "p5"), (7, "p0"), (8, "p7")]
     for (_, _, message), part in zip(
         told,
-        ["missing", "null, at place 0", "", "not an object", "a is a struct", "earlier row", "Unicode"],
+        ["missing", "null at index 0", "", "not an object", "a is a struct", "earlier row", "Unicode"],
         strict=True,
     ):
         assert part in message

@@ -195,8 +195,8 @@ def test_what_is_no_attribute_is_refused_by_name(value: object) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"PK\x03\x04" + bytes(60), "Excel workbook or another zip archive; save the table as CSV"),
-        (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(60), "Excel workbook; save the table as CSV"),
+        (b"PK\x03\x04" + bytes(60), "Excel workbook or another zip archive; export the table as CSV"),
+        (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(60), "Excel workbook; export the table as CSV"),
         (b"\x1f\x8b\x08" + bytes(60), "gzip; unpack it first"),
         (b"\xef\xbb\xbf\n<!DOCTYPE html><html></html>", "XML or a web page"),
     ],

@@ -112,9 +112,7 @@ def test_pictures_that_were_used_with_a_note_are_counted_in_the_run(shell: Shell
     assert (run["state"], run["encoded_count"]) == ("succeeded", 4)
     (note,) = run["notes"]
     assert (note["reason"], note["picture_count"]) == ("PROFILE_IGNORED", 2)
-    assert "note: 2 of the pictures with PROFILE_IGNORED: the colour profile" in shell.run(
-        "sync", "show", run["run_id"]
-    )
+    assert "note: 2 pictures with PROFILE_IGNORED: the colour profile" in shell.run("sync", "show", run["run_id"])
     shop.pictures |= {"/1.png": png(7)}
     again = shell.json("sync", "start", "spring", "--full")
     assert (again["state"], again["notes"]) == ("succeeded", [])

@@ -172,7 +172,7 @@ async def test_a_body_that_cannot_be_inflated_is_refused_with_the_reason(coding:
     async with shop.running() as address, fetcher() as made:
         error = await failure(made, address + "/x")
     assert error.reason is Reason.URL_REFUSED
-    assert "encoded" in error.message or "cut short" in error.message
+    assert "encoded" in error.message or "truncated" in error.message
 
 
 @pytest.mark.parametrize(

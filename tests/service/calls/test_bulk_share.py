@@ -1,0 +1,108 @@
+"""Large answers that give way to the searches of others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from service.calls import bulk_share
+from service.calls.bulk_share import BulkShare
+
+
+class Clock:
+    """Stands still, but for those who sleep."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self._sleep = asyncio.sleep
+        monkeypatch.setattr(bulk_share.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(bulk_share.asyncio, "sleep", self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await self._sleep(0)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+async def make(share: BulkShare, owner: str, seconds: float) -> None:
+    async with share.paced(owner) as work:
+        work.seconds += seconds
+
+
+async def test_while_others_search_large_answers_of_one_owner_get_a_small_part_of_the_time(clock: Clock) -> None:
+    share, began = BulkShare(), clock.now
+    with share.searching("good"):
+        await asyncio.gather(*(make(share, "hog", 0.01) for _ in range(11)))
+    assert 11 * 0.01 / (clock.now - began) == pytest.approx(0.03 * 11 / 10, rel=0.1)
+
+
+async def test_while_nobody_else_searches_large_answers_do_not_wait(clock: Clock) -> None:
+    share, began = BulkShare(), clock.now
+    with share.searching("hog"):
+        for _ in range(10):
+            await make(share, "hog", 1.0)
+    assert clock.now == began
+
+
+async def test_an_owner_rests_no_longer_than_others_search(clock: Clock) -> None:
+    share, began = BulkShare(), clock.now
+    with contextlib.ExitStack() as search:
+        search.enter_context(share.searching("good"))
+        await make(share, "hog", 10.0)
+        waiting = asyncio.create_task(make(share, "hog", 0.0))
+        for _ in range(5):
+            await clock._sleep(0)
+        assert not waiting.done()
+    await waiting
+    assert clock.now - began < 1.0
+
+
+async def test_a_caller_that_searches_again_and_again_is_given_way_to_between_two_searches(clock: Clock) -> None:
+    share, began = BulkShare(), clock.now
+    with share.searching("good"):
+        await make(share, "hog", 0.001)
+    with share.searching("hog"):  # its own searches do not hide that another's has just ended
+        pass
+    waiting = asyncio.create_task(make(share, "hog", 0.0))
+    await clock._sleep(0)
+    assert not waiting.done()
+    await waiting
+    assert clock.now - began >= 0.03
+
+
+async def test_one_owner_does_not_wait_for_what_another_took_and_a_cancelled_one_holds_nothing(clock: Clock) -> None:
+    share = BulkShare()
+    with share.searching("good"):
+        await make(share, "hog", 100.0)
+        waiting = [asyncio.create_task(make(share, "hog", 0.0)) for _ in range(3)]
+        await clock._sleep(0)
+        await asyncio.wait_for(make(share, "other", 0.1), 5)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        clock.now += 4000
+        await asyncio.wait_for(make(share, "hog", 0.0), 5)
+    clock.now += 1000
+    await make(share, "hog", 0.0)
+    await make(share, "other", 0.0)
+    assert not share._owners  # nothing is kept of owners that rest no more
+
+
+async def test_the_processor_time_of_a_function_is_counted_on_the_thread_that_runs_it() -> None:
+    work = bulk_share.Work()
+
+    def compute() -> int:
+        return sum(range(300_000))
+
+    assert await asyncio.to_thread(work.timed(compute)) == sum(range(300_000))
+    assert work.seconds > 0
+    before = work.seconds
+    with pytest.raises(ZeroDivisionError):
+        work.timed(lambda: 1 / 0)()
+    assert work.seconds > before

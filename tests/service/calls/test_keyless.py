@@ -1,0 +1,70 @@
+"""Calls without a key, and the connections that make too many."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.calls import keyless
+from service.calls.keyless import KeylessCalls
+
+BURST = 600  # of an address, beyond what each of its connections may ask
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    time = [1000.0]
+    monkeypatch.setattr(keyless.time, "monotonic", lambda: time[0])
+    return time
+
+
+def peer(port: int, host: str = "192.0.2.1") -> str:
+    return f"ipv4:{host}:{port}"
+
+
+def test_a_connection_that_makes_too_many_calls_is_closed_and_new_ones_are_answered(now: list[float]) -> None:
+    closed: list[str] = []
+    calls = KeylessCalls(closed.append)
+    answered = [calls.admit(peer(1)) for _ in range(BURST + 10)]
+    assert answered == [True] * answered.index(False) + [False] * (len(answered) - answered.index(False))
+    assert BURST <= answered.index(False) <= BURST + 4
+    assert set(closed) == {peer(1)}
+    # Whoever only asks now and then is answered, whatever others of the same address do.
+    for port in range(2, 50):
+        assert calls.admit(peer(port))
+        assert calls.admit(peer(port))
+    assert calls.admit(peer(99, "192.0.2.2"))
+    assert set(closed) == {peer(1)}
+
+
+def test_a_connection_that_asks_once_a_second_is_always_answered(now: list[float]) -> None:
+    closed: list[str] = []
+    calls = KeylessCalls(closed.append)
+    for _ in range(BURST + 10):
+        calls.admit(peer(1))
+    for _ in range(100):
+        assert calls.admit(peer(2))
+        now[0] += 1.0
+        while calls.admit(peer(1)):
+            pass  # the address stays at its limit
+    assert set(closed) == {peer(1)}
+
+
+def test_a_connection_that_shows_a_key_is_not_closed_for_a_minute(now: list[float]) -> None:
+    closed: list[str] = []
+    calls = KeylessCalls(closed.append)
+    calls.worked(peer(1))
+    answered = [calls.admit(peer(1)) for _ in range(BURST + 10)]
+    assert not answered[-1]
+    assert not closed
+    now[0] += 61.0
+    while calls.admit(peer(1)):
+        pass
+    assert closed == [peer(1)]
+
+
+def test_connections_are_forgotten_in_time(now: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyless, "_MOST_CONNECTIONS", 10)
+    calls = KeylessCalls(lambda _: None)
+    for port in range(100):
+        calls.worked(peer(port))
+    assert len(calls._connections) == 10
