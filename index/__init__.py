@@ -27,7 +27,6 @@ from index.manifest.opening import open_manifest
 from index.records.backups import KeptSnapshot, read_manifest
 from index.records.extensions.kept_pictures import Dropped, lost_by
 from index.records.extensions.picture_digests import PictureDigests
-from index.records.extensions.source_batch import Failure, Mark, SourceBatch
 from index.records.queries import read_learnt
 from index.speed.malloc_trim import trim_heap
 from index.storage.layout import DataDirectory, TenantLayout, new_uid
@@ -96,8 +95,10 @@ from index.types.model import (
     WriteResult,
 )
 from index.types.quota import Allowance, Quota, Usage
+from index.types.sources import Failure, Mark, SourceBatch
 from index.vectors.ann.centering import Frame
 from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
+from index.vectors.local import LocalVectorIndexes
 from index.vectors.snapshots.files import purpose_of
 
 __all__ = [
@@ -134,6 +135,7 @@ __all__ = [
     "InvalidInput",
     "KeptPicture",
     "KeptSnapshot",
+    "LocalVectorIndexes",
     "Manifest",
     "Mark",
     "Mending",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 
-from index import DataDirectory, DirectoryLock, HotCollections, WrongKey
+from index import DataDirectory, DirectoryLock, HotCollections, LocalVectorIndexes, WrongKey
 from index.storage import replace_file, write_synced
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
@@ -246,7 +246,7 @@ def engine_of(settings: Settings, registry: TenantRegistry, metrics: Metrics, al
     encoders, workers = encoders_of(settings), Workers(settings.cores)
     admission = Admission(admission_of(settings))
     pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
-    shelf = HotCollections(settings.index_bytes, budget_files=settings.collection_files)
+    shelf = HotCollections(LocalVectorIndexes(), settings.index_bytes, budget_files=settings.collection_files)
     spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, shelf, settings.region)
     sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)
     keeping = Keeping(SealedObjects(object_store_of(settings), registry.data_key), workers)

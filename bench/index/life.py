@@ -29,7 +29,16 @@ from bench.index.__main__ import resident_bytes, seconds
 from bench.index.contenders import Own
 from bench.index.vectors import Vectors, real_vectors
 from bench.index.workload import Workload
-from index import Collection, CollectionSpec, DataDirectory, HotCollections, RecordWrite, SearchQuery, TenantDirectory
+from index import (
+    Collection,
+    CollectionSpec,
+    DataDirectory,
+    HotCollections,
+    LocalVectorIndexes,
+    RecordWrite,
+    SearchQuery,
+    TenantDirectory,
+)
 
 ROWS, ROUNDS, SEARCHES = 100_000, 3, 2000
 IMPORT_ROUNDS = 15  # until the base is being extended, and beyond
@@ -189,7 +198,7 @@ def many_tenants(real: Vectors, folder: Path) -> dict[str, Any]:
     first.close()
     for number in range(1, TENANTS):
         shutil.copytree(folder / "0", folder / str(number))
-    before, shelf = resident_bytes(), HotCollections(BUDGET_BYTES)
+    before, shelf = resident_bytes(), HotCollections(LocalVectorIndexes(), BUDGET_BYTES)
     directories: dict[int, TenantDirectory] = {}
     rng = np.random.default_rng(4)
     chances = 1 / np.arange(1, TENANTS + 1)

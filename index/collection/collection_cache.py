@@ -15,12 +15,13 @@ from types import TracebackType
 from typing import NamedTuple, TypeVar
 
 from index.collection.loaded import LoadedCollection
+from index.contract import VectorIndexFactory
 from index.manifest.location import Place
-from index.records.transaction import Transaction
+from index.records.record_transaction import SqliteTransaction
+from index.records.sqlite_store import SqliteRecordStore
 from index.storage.open_files import with_room
 from index.storage.sqlite import Connection
 from index.types.errors import AfterimageIndexError, StoreUnavailable
-from index.vectors.ann.ann_build_job import Builders
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Hot:
 
     def _load(self) -> LoadedCollection:
         shelf = self._shelf
-        return with_room(lambda: LoadedCollection(self.place, shelf.builders, shelf.free_files), shelf.free_files)
+        return with_room(lambda: LoadedCollection(self.place, shelf.indexes, shelf.free_files), shelf.free_files)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -65,19 +66,20 @@ class Hot:
         with self.lock:
             self.users -= 1
 
-    def read(self, body: Callable[[Connection], T]) -> T:
-        """What a look into the database gives."""
-        with self as loaded, loaded.readers.connection() as connection:
-            return body(connection)
+    def read(self, body: Callable[[SqliteRecordStore], T]) -> T:
+        """What a look into the store gives."""
+        with self as loaded:
+            return body(loaded.store)
 
     def peek(self, body: Callable[[Connection], T]) -> T:
-        """As `read`, but a cold collection stays cold."""
+        """What a look into the database gives; a cold collection stays cold."""
         if self.loaded is not None:
-            return self.read(body)
+            with self as loaded:
+                return loaded.store.read(body)
         with self.place.opened() as connection:
             return body(connection)
 
-    def write(self, body: Callable[[Transaction], T]) -> T:
+    def write(self, body: Callable[[SqliteTransaction], T]) -> T:
         """What a change of the database gives, once it is on disk."""
         with self as loaded:
             return loaded.commit.run(body)
@@ -126,10 +128,10 @@ class HotCollections:
     """Those of one process. Any number of threads may call any method at once."""
 
     def __init__(
-        self, budget_bytes: int = UNLIMITED_BYTES, builders: Builders | None = None, budget_files: int = UNLIMITED_FILES
+        self, indexes: VectorIndexFactory, budget_bytes: int = UNLIMITED_BYTES, budget_files: int = UNLIMITED_FILES
     ) -> None:
-        self.budget_bytes, self.budget_files = budget_bytes, budget_files
-        self.builders = builders or Builders()
+        """`indexes`: opens the vector index of each."""
+        self.indexes, self.budget_bytes, self.budget_files = indexes, budget_bytes, budget_files
         self._taken: dict[Hot, Taken] = {}
         self._lock = threading.Lock()
         self._bytes = self._files = 0  # of all together
@@ -180,7 +182,7 @@ class HotCollections:
 
     def close(self) -> None:
         """Ends what is being built for any of them."""
-        self.builders.close()
+        self.indexes.close()
 
     def _note(self, hot: Hot, taken: Taken) -> None:
         before = self._taken.get(hot, Taken())

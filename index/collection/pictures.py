@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from index.collection.collection_cache import Hot
 from index.records.extensions import kept_pictures
 from index.records.extensions.kept_pictures import Copies, Dropped
-from index.records.transaction import Transaction
+from index.records.record_transaction import SqliteTransaction
 from index.types.model import KeptPicture, PicturePolicy
 from index.types.quota import Usage
 
@@ -28,15 +28,15 @@ class PictureBook:
 
     def of(self, record_ids: Sequence[str]) -> dict[str, KeptPicture]:
         """What is kept of records' pictures, by id; those of which nothing is kept are left out."""
-        return self._hot.read(lambda c: kept_pictures.read_kept(c, record_ids))
+        return self._hot.read(lambda s: s.read(lambda c: kept_pictures.read_kept(c, record_ids)))
 
     def holds(self, object_id: str) -> bool:
         """Whether a copy belongs to a record now."""
-        return self._hot.read(lambda c: kept_pictures.is_kept(c, object_id))
+        return self._hot.read(lambda s: s.read(lambda c: kept_pictures.is_kept(c, object_id)))
 
     def counts(self) -> Dropped:
         """What is kept now."""
-        return self._hot.read(kept_pictures.count_kept)
+        return self._hot.read(lambda s: s.read(kept_pictures.count_kept))
 
     def loose(self, limit: int = 1000) -> list[str]:
         """Copies that are nobody's and can be deleted. Leaves a cold collection cold."""
@@ -50,22 +50,22 @@ class PictureBook:
     def apply(self, policy: PicturePolicy) -> Dropped:
         """Stores no more than a policy allows from now on, and drops what it does not; kept snapshots included."""
 
-        def change(transaction: Transaction) -> Dropped:
+        def change(transaction: SqliteTransaction) -> Dropped:
             dropped = kept_pictures.write_policy(transaction.connection, policy)
             transaction.growth = transaction.growth.plus(Usage(0, -dropped.bytes))
             return dropped
 
         dropped = self._hot.write(change)
         with self._hot as loaded:
-            loaded.files.kept.forget_pictures(policy)
+            loaded.kept.forget_pictures(policy)
             if dropped != Dropped():
-                loaded.upkeep.snapshot()  # empties the log of the database
+                loaded.maintenance.snapshot()  # empties the log of the database
         return dropped
 
     def settle(self, there: Copies) -> None:
         """Makes a collection that was copied some time ago agree with the copies that are there now."""
 
-        def settle(transaction: Transaction) -> None:
+        def settle(transaction: SqliteTransaction) -> None:
             lost = kept_pictures.settle_copy(transaction.connection, there)
             transaction.growth = transaction.growth.plus(Usage(0, -lost))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from index.contract import IndexSite
 from index.manifest.change_number import check_number
 from index.manifest.listed_database import check_salt, opened
 from index.manifest.manifest import Manifest, Thing
@@ -46,6 +47,11 @@ class Place:
     def store_key(self) -> bytes:
         """Opens the database."""
         return derive_key(self.key, "collection store")
+
+    @property
+    def site(self) -> IndexSite:
+        """Where a vector index may keep its files."""
+        return IndexSite(self.layout.root, self.key, frozenset(self.listing.thing.told.get("snapshots", ())))
 
     def open(self) -> Connection:
         """A connection to the database. Raises DataFault where it is missing, another one than is listed, or an older

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from index.contract import ChangeSink
-from index.records.transaction import Transaction
+from index.records.record_transaction import SqliteTransaction
 from index.speed.gil_yield import let_go
 from index.storage.sqlite import Connection, DatabaseError, is_disk_full, store_error
 from index.storage.wal_checkpoints import Checkpoints
@@ -28,38 +28,41 @@ _LARGE = 128  # changes of a commit that are worth threads beside the writer
 
 @dataclass
 class _Write(Generic[T]):
-    body: Callable[[Transaction], T]
+    body: Callable[[SqliteTransaction], T]
     done: bool = False
     result: T | None = None
     error: BaseException | None = None
     changes: list[RowChange] = field(default_factory=list)
 
 
+@dataclass
+class WriteSide:
+    """What whoever writes to a database shares. lock: held by the one who writes, or must see a still database;
+    failure: why nobody may write any more. fingerprint: of the collection's encoder."""
+
+    connection: Connection
+    checkpoints: Checkpoints
+    fingerprint: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    failure: StoreUnavailable | None = None
+
+
 class GroupCommit:
     """The single writer of a collection's database.
 
-    vectors: the vector index at this moment; it takes over each commit under the write lock.
+    vectors: takes over each commit under the write lock.
     """
 
     MAX_GROUP = 256
 
-    def __init__(
-        self,
-        connection: Connection,
-        encoder_fingerprint: str,
-        vectors: Callable[[], ChangeSink],
-        checkpoints: Checkpoints,
-        allowance: Allowance | None = None,
-    ) -> None:
-        self._connection, self._checkpoints, self._allowance = connection, checkpoints, allowance
-        self._fingerprint = encoder_fingerprint
-        self._vectors = vectors
-        self._path = checkpoints.path
+    def __init__(self, side: WriteSide, vectors: ChangeSink, allowance: Allowance | None = None) -> None:
+        self._side, self._vectors, self._allowance = side, vectors, allowance
+        self._connection, self._checkpoints, self._fingerprint = side.connection, side.checkpoints, side.fingerprint
+        self._path = side.checkpoints.path
         self._waiting: deque[_Write[Any]] = deque()
-        self._failure: StoreUnavailable | None = None
-        self.lock = threading.Lock()  # also taken by those who must see a still database
+        self.lock = side.lock
 
-    def run(self, body: Callable[[Transaction], T]) -> T:
+    def run(self, body: Callable[[SqliteTransaction], T]) -> T:
         """Runs `body` in a transaction and returns what it returned, once that is on disk and published.
 
         Raises what `body` raised (none of its changes stay), StoreUnavailable where the disk refused, StoreDamaged
@@ -77,17 +80,17 @@ class GroupCommit:
     @property
     def closed(self) -> bool:
         """Whether writes are refused."""
-        return self._failure is not None
+        return self._side.failure is not None
 
     def close(self, why: StoreUnavailable) -> None:
         """Refuses all later writes with this error."""
-        self._failure = why
+        self._side.failure = why
 
     def _lead(self) -> None:
         group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self.MAX_GROUP))]
         try:
-            if self._failure is not None:
-                raise type(self._failure)(str(self._failure))
+            if self._side.failure is not None:
+                raise type(self._side.failure)(str(self._side.failure))
             self._commit(group)
         except StoreUnavailable as error:
             for write in group:
@@ -103,7 +106,7 @@ class GroupCommit:
         at_commit = False
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            transaction = Transaction(self._connection, self._fingerprint, self._allowance)
+            transaction = SqliteTransaction(self._connection, self._fingerprint, self._allowance)
             for write in group:
                 self._run_one(transaction, write)
             transaction.finish()
@@ -124,7 +127,7 @@ class GroupCommit:
     def _store(self, changes: Sequence[RowChange], sequence: int) -> None:
         """Commits and publishes. Many changes are entered while the disk is at work, which takes it milliseconds and
         needs no interpreter; should the disk refuse, they are withdrawn before anybody has seen them."""
-        vectors = self._vectors()
+        vectors = self._vectors
         large = len(changes) >= _LARGE
         self._checkpoints.before(large=large)
         if not large:
@@ -142,7 +145,7 @@ class GroupCommit:
         staged.publish(sequence)
         self._checkpoints.after()
 
-    def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
+    def _run_one(self, transaction: SqliteTransaction, write: _Write[Any]) -> None:
         before, growth, transaction.changes = transaction.sequence, transaction.growth, []
         self._connection.execute("SAVEPOINT one_write")
         try:
@@ -170,7 +173,7 @@ class GroupCommit:
 
     def _refuse_from_now_on(self, error: BaseException) -> None:
         failure = store_error(error, self._path)
-        self._failure = type(failure)(f"an earlier write failed: {failure}")
+        self._side.failure = type(failure)(f"an earlier write failed: {failure}")
 
 
 class _Committing(threading.Thread):

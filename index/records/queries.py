@@ -75,6 +75,15 @@ def read_records(
     return found
 
 
+def read_row_ids(connection: Connection, record_ids: Sequence[str]) -> frozenset[int]:
+    """Row ids of those records that exist."""
+    found: set[int] = set()
+    for block in _blocks(record_ids):
+        query = f"SELECT row_id FROM records WHERE record_id IN ({_marks(block)})"  # noqa: S608
+        found.update(row[0] for row in connection.execute(query, block))
+    return frozenset(found)
+
+
 def read_existing(connection: Connection, record_ids: Sequence[str]) -> set[str]:
     """Those of the ids that exist."""
     found: set[str] = set()

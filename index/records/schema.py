@@ -5,6 +5,13 @@ A migration that has been released is never changed; a new format is a new entry
 
 from __future__ import annotations
 
+import json
+
+from index.manifest.change_number import begin_number
+from index.manifest.entries import Entry, told_of
+from index.manifest.location import Place
+from index.storage.sqlite import Connection, migrate
+
 MIGRATIONS = (
     """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -86,3 +93,17 @@ MIGRATIONS = (
     CREATE TABLE loose_pictures (object_id TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) WITHOUT ROWID
     """,
 )
+
+
+def prepare_database(connection: Connection, place: Place) -> None:
+    """Brings the database to the newest format, and writes down whose it is, for the day that nobody else knows."""
+    migrate(connection, MIGRATIONS, str(place.layout.records))
+    told = json.dumps(told_of(Entry(place.layout.root.name, place.home, place.spec)), sort_keys=True)
+    row = connection.execute("SELECT value FROM meta WHERE name = 'collection'").fetchone()
+    if row is None or row[0] != told:
+        connection.execute("BEGIN IMMEDIATE")
+        begin_number(connection)
+        connection.execute(
+            "INSERT INTO meta VALUES ('collection', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (told,)
+        )
+        connection.execute("COMMIT")

@@ -33,6 +33,7 @@ from index.tenant.named_backups import TenantSnapshots, erased_from
 from index.tenant.specs import check_description, check_spec
 from index.types.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
 from index.types.model import CollectionSpec, PicturePolicy
+from index.vectors.local import LocalVectorIndexes
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class TenantDirectory:
         self._lock = threading.RLock()
         make_directory(layout.root)
         self._layout, self._manifest = layout, open_manifest(layout, key)
-        self._members = Members(layout, key, self._manifest, shelf or HotCollections(), region)
+        self._members = Members(layout, key, self._manifest, shelf or HotCollections(LocalVectorIndexes()), region)
         self.allowance = self._members.allowance
         self._snapshots = TenantSnapshots(self._members)
         self._roster = Roster(layout.collections, key, self._manifest)

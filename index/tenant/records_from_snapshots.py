@@ -42,7 +42,7 @@ class Derived:
 
 def newest_derived(place: Place) -> Derived | None:
     """The newest snapshot of a collection that stands its checks and whose vectors can be had."""
-    files = SnapshotFiles(place)
+    files = SnapshotFiles(place.spec, place.site)
     for _, path in place.layout.snapshots():
         try:
             loaded = files.load(path, None)

@@ -15,6 +15,7 @@ AttributeValue = str | float | bool | tuple[str, ...]
 Attributes = Mapping[str, AttributeValue]
 
 UNLIMITED_BYTES = 1 << 62
+MOST_FACET_VALUES = 100
 
 
 @dataclass(frozen=True)

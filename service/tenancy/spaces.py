@@ -6,7 +6,15 @@ import logging
 import shutil
 import threading
 
-from index import AfterimageIndexError, Collection, DataDirectory, DataFault, HotCollections, TenantDirectory
+from index import (
+    AfterimageIndexError,
+    Collection,
+    DataDirectory,
+    DataFault,
+    HotCollections,
+    LocalVectorIndexes,
+    TenantDirectory,
+)
 from service.errors import Reason, ServiceError
 from service.tenancy.database import TenancyError
 from service.tenancy.limits import Limits
@@ -30,7 +38,7 @@ class TenantSpaces:
     ) -> None:
         """`shelf`: keeps the collections of all tenants within their memory. `region`: where this server is."""
         self._region = region
-        self._data, self._registry, self.shelf = data, registry, shelf or HotCollections()
+        self._data, self._registry, self.shelf = data, registry, shelf or HotCollections(LocalVectorIndexes())
         self._lock = threading.Lock()
         self._open: dict[str, TenantDirectory] = {}
 

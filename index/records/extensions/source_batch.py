@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,53 +18,16 @@ from index.records.queries import unpack_region
 from index.records.transaction import Transaction, record_size
 from index.storage.sqlite import Connection
 from index.types.attributes import attributes_from_json
-from index.types.changes import Normalised, RowChange
+from index.types.changes import RowChange
 from index.types.errors import StaleEpoch
 from index.types.model import Outcome, StoredRecord, WriteResult
 from index.types.quota import Usage
+from index.types.sources import Failure, Mark, SourceBatch
 
 MAX_FAILURES = 10_000  # of a source that are kept
 _PAGE = 5000
 _KEPT = "product_id, attributes, region, digest, encoder_fingerprint, created_ms, url_digest, etag, last_modified,"
 _KEPT += " item_digest, vector"
-
-
-class Mark(NamedTuple):
-    """What the store holds of a record that follows a source. A digest is None where the record was changed since by
-    somebody else, or has no picture that was fetched."""
-
-    record_id: str
-    item_digest: bytes | None
-    url_digest: bytes | None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A record that could not be brought in step. lasting: trying again soon will not help. line: of the feed, 0 where
-    it has none. Times are milliseconds since 1970; those and `tries` are counted by the store."""
-
-    record_id: str
-    url_digest: bytes
-    reason: str
-    message: str
-    lasting: bool
-    line: int = 0
-    tries: int = 1
-    first_ms: int = 0
-    last_ms: int = 0
-
-
-@dataclass(frozen=True)
-class SourceBatch:
-    """Writes and failures of one run, to be stored at once. The store counts what came of them under the run's id;
-    counts: what it cannot see, to be added."""
-
-    epoch: int
-    source: str
-    run: str
-    writes: Sequence[Normalised | WriteResult] = ()
-    failures: Sequence[Failure] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_epoch(connection: Connection) -> int:

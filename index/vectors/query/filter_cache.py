@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pyroaring import AbstractBitMap, BitMap
 
 from index.speed.roaring_arrays import bitmap_bits, members
-from index.types.model import FilterHints, StoredRecord
+from index.types.model import MOST_FACET_VALUES, Facet, FilterHints, StoredRecord
 from index.vectors.ann.faiss_index import Bits, FlatView
 from index.vectors.ann.signatures import Sketches
 
@@ -90,6 +90,25 @@ class Allowed:
     def count(self) -> int:
         """How many."""
         return len(self.rows)
+
+    def facet(self, attribute: str) -> Facet:
+        """How many of the rows have each value of an attribute."""
+        counts = self.view.columns.facet(attribute, self.rows)
+        counts.sort(key=lambda entry: (-entry[1], str(entry[0])))
+        return Facet(attribute, tuple(counts[:MOST_FACET_VALUES]), len(counts))
+
+    def row_ids(self, after: int, limit: int) -> list[int]:
+        """Up to `limit` row ids higher than `after`, in order."""
+        row_ids = self.view.row_ids[members(self.rows)]
+        found: list[int] = np.sort(row_ids[row_ids > after])[:limit].tolist()
+        return found
+
+    def versions(self) -> list[tuple[int, int]]:
+        """Row id and sequence number of each row, in order of row id."""
+        slots = members(self.rows)
+        row_ids, sequences = self.view.row_ids[slots], self.view.sequences[slots]
+        order = np.argsort(row_ids, kind="stable")
+        return list(zip(row_ids[order].tolist(), sequences[order].tolist(), strict=True))
 
     @cached_property
     def hints(self) -> FilterHints:

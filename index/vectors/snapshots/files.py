@@ -22,12 +22,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from index.manifest.location import Place
+from index.contract import IndexSite
 from index.speed.gil_yield import pause
 from index.storage.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypted_frames, plain_size
 from index.storage.durable_files import mapped_file, remove_tree, rename, replace_directory, synced_file, write_synced
+from index.storage.layout import CollectionLayout
 from index.types.changes import SequenceRange
 from index.types.errors import DataFault, SnapshotDamaged
+from index.types.model import CollectionSpec
 from index.vectors.ann.ann_index import Base
 from index.vectors.ann.centering import Frame
 from index.vectors.ann.faiss_index import FAISS_VERSION
@@ -66,12 +68,11 @@ class Loaded:
 class SnapshotFiles:
     """Writes, checks and loads the snapshots of one collection."""
 
-    def __init__(self, place: Place) -> None:
-        self._layout, self._uid = place.layout, place.layout.root.name
-        self._key = derive_key(place.key, "snapshot")
-        self._mac_key = derive_key(place.key, "snapshot manifest")
-        self._spec = place.spec
-        self._listed_macs = frozenset(place.listing.thing.told.get("snapshots", ()))
+    def __init__(self, spec: CollectionSpec, site: IndexSite) -> None:
+        self._layout, self._uid = CollectionLayout(site.directory), site.directory.name
+        self._key = derive_key(site.key, "snapshot")
+        self._mac_key = derive_key(site.key, "snapshot manifest")
+        self._spec, self._listed_macs = spec, site.trusted
 
     def write(self, view: View, lineage: str) -> Path:
         """Writes a snapshot of `view`, erased rows as zeros; deletes older ones. `lineage`: random, the same as long as

@@ -18,8 +18,8 @@ from index import (
     Region,
     SearchQuery,
 )
-from index.collection import maintenance
 from index.vectors.ann.centering import Frame
+from index.vectors.local import rebuilding
 from tests.support.data.collections import DIMENSION, SPEC, directory, ids, loaded, record, vector
 
 
@@ -256,7 +256,7 @@ def test_a_distance_is_between_0_and_2_though_half_precision_makes_vectors_longe
     collection.upsert([RecordWrite("same", long), RecordWrite("other", vector(1))])
     if learnt:
         frame = Frame(np.zeros(DIMENSION, np.float32), np.zeros(DIMENSION, np.float32))
-        loaded(collection).upkeep.learn(frame)
+        loaded(collection).index.learn(frame)
     for query, distance in ((long, 0.0), (-long, 2.0)):
         hits = [hit for group in collection.search(SearchQuery(query, k=2)).groups for hit in group]
         assert [h.distance for h in hits if h.record.record_id == "same"] == [distance]
@@ -303,7 +303,7 @@ def test_a_filter_that_is_asked_again_is_not_worked_out_again_until_something_is
     before = [ids(collection, query) for _ in range(3)]
     assert before[0] == before[1] == before[2]
     parts = loaded(collection)
-    assert parts.reading.allowed(parts.view, query.filter).asked == 4
+    assert parts.index.select(query.filter).asked == 4
     collection.upsert([RecordWrite("near", vector(5), attributes={"price": 1.0})])
     assert "near" in ids(collection, query)[:2]
     collection.delete(["5"])
@@ -317,7 +317,7 @@ def test_what_hits_showed_is_shown_again_as_it_was_until_a_record_changes(collec
     answers = [collection.search(query) for _ in range(4)]
     assert all(answer.groups == fresh.groups for answer in answers)
     parts = loaded(collection)
-    shown = parts.reading.allowed(parts.view, query.filter).shown
+    shown = parts.index.select(query.filter).shown
     assert shown is not None
     assert {r.record_id for r in shown.values()} == {h.record.record_id for g in fresh.groups for h in g}
     assert collection.search(query._replace(include_vectors=True)).groups[0][0].record.vector is not None
@@ -333,16 +333,16 @@ def test_an_erasure_leaves_no_copies_for_filters_behind(collection: Collection) 
     collection.upsert([record(n, price=n) for n in range(100)])
     for _ in range(3):
         ids(collection, SearchQuery(vector(5), 3, filter="price < 50"))
-    assert loaded(collection).reading.copied_bytes > 0
+    assert loaded(collection).index.answering.copied_bytes > 0
     collection.erase(["5"])
-    assert loaded(collection).reading.copied_bytes == 0
+    assert loaded(collection).index.answering.copied_bytes == 0
 
 
 def test_copies_for_a_filter_do_not_outlive_what_was_deleted(collection: Collection) -> None:
     collection.upsert([record(n, price=n) for n in range(100)])
     for _ in range(3):
         ids(collection, SearchQuery(vector(5), 3, filter="price < 50"))
-    reading = loaded(collection).reading
+    reading = loaded(collection).index.answering
     collection.maintain()
     assert reading.copied_bytes > 0
     collection.delete(["5"])
@@ -377,13 +377,13 @@ def test_what_is_written_while_rows_are_compacted_is_no_part_of_the_copy_and_is_
 ) -> None:
     collection.upsert([record(n, price=n, color="red", tags=("a",), new=False) for n in range(200)])
     collection.delete([str(n) for n in range(0, 200, 2)])
-    plain = maintenance.compacted
+    plain = rebuilding.compacted
 
     def meanwhile(view):
         collection.upsert([record(1000 + n, price=n, color=f"c{n}", tags=("a", "b"), new=True) for n in range(50)])
         return plain(view)
 
-    monkeypatch.setattr(maintenance, "compacted", meanwhile)
+    monkeypatch.setattr(rebuilding, "compacted", meanwhile)
     collection.compact()
     assert collection.count('tags:"a"') == 150
     assert collection.count("new = true AND price < 10") == 10
@@ -406,10 +406,10 @@ def test_upkeep_erases_a_dead_row_at_the_second_turn_and_snapshots_without_it(
 ) -> None:
     collection.upsert([record(n) for n in range(20)])
     collection.delete(["7"])
-    monkeypatch.setattr("index.collection.maintenance.ERASE_TURN_S", 0.0)
+    monkeypatch.setattr("index.vectors.local.rebuilding.ERASE_TURN_S", 0.0)
     assert [collection.maintain() for _ in range(3)] == [None, "erase", None]
-    assert not loaded(collection).view.halves[7].any()
-    assert set(loaded(collection).view.payloads.record(7)) == {0}
+    assert not loaded(collection).index.view.halves[7].any()
+    assert set(loaded(collection).index.view.payloads.record(7)) == {0}
     assert collection.stats().snapshot_sequence == 21
     assert "7" not in ids(collection, SearchQuery(vector(7), k=20))
 

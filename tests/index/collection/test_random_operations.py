@@ -96,7 +96,7 @@ class Model:
 
     def check_sketches(self) -> None:
         """Each row that is in the base, and most of those that are newer, has its own sketch, as long as it lives."""
-        view = loaded(self.collection).view
+        view = loaded(self.collection).index.view
         assert view.base_rows <= len(view.sketches) <= (view.count if view.base is not None else 0)
         if view.base is not None:
             live = [s for s in view.live if s < view.last_rows]

@@ -27,14 +27,14 @@ def test_nothing_is_said_of_a_whole_collection_also_while_it_is_written_to(tmp_p
 
 def test_a_vector_in_memory_that_is_not_the_stored_one_is_named(tmp_path: Path) -> None:
     collection = filled(tmp_path)
-    loaded(collection).view.halves[7] = np.float16(0.25)
+    loaded(collection).index.view.halves[7] = np.float16(0.25)
     (line,) = collection.problems()
     assert "vector of row 8 is not the stored one" in line
 
 
 def test_what_is_shown_and_not_what_is_stored_is_named(tmp_path: Path) -> None:
     collection = filled(tmp_path)
-    view = loaded(collection).view
+    view = loaded(collection).index.view
     view.payloads._last[1][9] = view.payloads._last[1][10]
     (line,) = collection.problems()
     assert "shown of row 10" in line
@@ -42,7 +42,7 @@ def test_what_is_shown_and_not_what_is_stored_is_named(tmp_path: Path) -> None:
 
 def test_a_record_that_searches_do_not_know_is_named(tmp_path: Path) -> None:
     collection = filled(tmp_path)
-    loaded(collection).connection.execute("DELETE FROM records WHERE record_id = '11'")
+    loaded(collection).store.connection.execute("DELETE FROM records WHERE record_id = '11'")
     assert list(collection.problems()) == ["memory: 59 records are searched, 58 are stored"]
 
 

@@ -19,7 +19,7 @@ from index import (
     SnapshotNotFound,
     TenantDirectory,
 )
-from index.collection import maintenance
+from index.vectors.local import rebuilding
 from index.vectors.segment import rows
 from index.vectors.segment.rows import Rows
 from index.vectors.segment.view import View
@@ -84,7 +84,7 @@ def test_what_is_deleted_while_the_index_is_rebuilt_does_not_come_back(
         tenant.restore("things", snapshot.snapshot_id, "again")
         return rows.compacted(view)
 
-    monkeypatch.setattr(maintenance, "compacted", compacted)
+    monkeypatch.setattr(rebuilding, "compacted", compacted)
     collection.compact()
     assert tenant.collection("again").get(["5"]) == {}
     assert collection.get(["5"]) == {}

@@ -20,7 +20,7 @@ def test_concurrent_writers_all_get_their_own_result_and_numbers(collection: Col
 
 def test_writers_that_wait_share_one_commit(collection: Collection) -> None:
     commits: list[int] = []
-    commit, rows = loaded(collection).commit, loaded(collection).state.rows
+    commit, rows = loaded(collection).commit, loaded(collection).index.state.rows
     stage = rows.stage
     rows.stage = lambda changes: (commits.append(len(changes)), stage(changes))[1]
     with ThreadPoolExecutor(16) as pool:
@@ -72,12 +72,12 @@ def test_a_search_during_writes_never_shows_half_a_record(collection: Collection
 
 def test_a_full_disk_refuses_the_write_and_the_next_one_may_succeed(collection: Collection) -> None:
     collection.upsert([record(1)])
-    pages = loaded(collection).connection.execute("PRAGMA page_count").fetchone()[0]
-    loaded(collection).connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = loaded(collection).store.connection.execute("PRAGMA page_count").fetchone()[0]
+    loaded(collection).store.connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreUnavailable, match="full"):
         collection.upsert([record(n) for n in range(2, 400)])
     assert ids(collection, SearchQuery(vector(1), k=10)) == ["1"]
-    loaded(collection).connection.execute("PRAGMA max_page_count = 1000000")
+    loaded(collection).store.connection.execute("PRAGMA max_page_count = 1000000")
     assert collection.upsert([record(2)])[0].outcome is Outcome.CREATED
 
 
@@ -98,9 +98,9 @@ class _Watched:
 
 def test_many_records_are_entered_while_the_disk_is_at_work(collection: Collection) -> None:
     parts, entered = loaded(collection), threading.Event()
-    stage = parts.state.rows.stage
-    parts.state.rows.stage = lambda changes: (stage(changes), entered.set())[0]
-    parts.commit._connection = _Watched(parts.connection, entered)
+    stage = parts.index.state.rows.stage
+    parts.index.state.rows.stage = lambda changes: (stage(changes), entered.set())[0]
+    parts.commit._connection = _Watched(parts.store.connection, entered)
     collection.upsert([record(n) for n in range(200)])
     assert collection.stats().records == 200
 
@@ -118,7 +118,7 @@ def test_records_that_the_disk_refused_at_the_last_moment_are_never_seen(tmp_pat
             collection.upsert([record(n, kind="new") for n in range(10, 400)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert len(parts.state.rows.view.live) == 20
+    assert len(parts.index.state.rows.view.live) == 20
     assert collection.count('kind = "new"') == 0
     assert ids(collection, SearchQuery(vector(15), k=1)) == ["15"]
     with pytest.raises(StoreUnavailable, match="an earlier write failed"):  # the file's state is in doubt
@@ -138,7 +138,7 @@ def test_where_memory_cannot_follow_the_store_nobody_is_told_of_success(tmp_path
     def stage(changes: object) -> None:
         raise MemoryError("no room")
 
-    loaded(collection).state.rows.stage = stage
+    loaded(collection).index.state.rows.stage = stage
     with pytest.raises(StoreUnavailable, match="no room"):
         collection.upsert([record(n) for n in range(2, 2 + records)])
     with pytest.raises(StoreUnavailable, match="an earlier write failed"):

@@ -59,7 +59,7 @@ def test_what_else_is_known_of_a_record_is_stored_with_it(collection: Collection
         RecordWrite("plain", vector(1)),
         RecordWrite("known", vector(2), region=region, digest=b"d" * 32, origin=origin, mark=mark),
     ])  # fmt: skip
-    rows = loaded(collection).connection.execute(
+    rows = loaded(collection).store.connection.execute(
         "SELECT record_id, digest, url_digest, etag, last_modified, source, item_digest, region IS NULL FROM records"
     ).fetchall()  # fmt: skip
     assert rows == [

@@ -47,7 +47,7 @@ def test_a_small_deletion_is_left_to_new_records(tmp_path: Path) -> None:
     collection = filled(tmp_path)
     parts = loaded(collection)
     collection.delete([str(n) for n in range(500)])
-    assert give_back_free_pages(parts.connection, parts.commit.lock) == 0
+    assert give_back_free_pages(parts.store.connection, parts.commit.lock) == 0
 
 
 @pytest.mark.parametrize("mode", [0, 2])

@@ -92,4 +92,4 @@ def test_without_a_thread_to_be_had_the_log_grows_and_nothing_fails(
 
 
 def _checkpoints(collection: Collection) -> Checkpoints:
-    return loaded(collection)._checkpoints
+    return loaded(collection).store.checkpoints

@@ -45,8 +45,8 @@ def forget(tenant: TenantDirectory, _: Path) -> None:
 
 def learn(tenant: TenantDirectory, _: Path) -> None:
     shoes = loaded(tenant.collection("shoes"))
-    mean = np.full(SPEC.dimension, 0.1 if shoes.view.frame is None else 0.05, np.float32)
-    shoes.upkeep.learn(Frame(mean, mean))
+    mean = np.full(SPEC.dimension, 0.1 if shoes.index.view.frame is None else 0.05, np.float32)
+    shoes.index.learn(Frame(mean, mean))
 
 
 def base(tenant: TenantDirectory, _: Path) -> None:
@@ -146,7 +146,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _searches_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("index.collection.maintenance._SEARCHES_END_S", 0.0)
+    monkeypatch.setattr("index.vectors.local.rebuilding._SEARCHES_END_S", 0.0)
 
 
 @dataclass(frozen=True)

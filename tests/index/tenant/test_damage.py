@@ -79,7 +79,7 @@ def test_a_kept_snapshot_of_a_damaged_collection_is_refused_and_leaves_nothing(t
 def test_a_cold_collections_counts_of_a_damaged_file_are_a_storage_error(tmp_path: Path) -> None:
     tenant = directory(tmp_path)
     tenant.create(SPEC).upsert([record(1)])
-    key = loaded(tenant.collection("things")).readers._key
+    key = loaded(tenant.collection("things")).store.readers._key
     tenant.close()
     path = next(tmp_path.rglob("records.db"))
     for page in range(1, path.stat().st_size // 8192):

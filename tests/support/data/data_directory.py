@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from index import DataDirectory, HotCollections, TenantDirectory
+from index import DataDirectory, TenantDirectory
 from service.audit.logs import AuditLogs
 from service.sync.ledgers import Ledgers
 from service.sync.model import SourceConfig
@@ -61,7 +61,7 @@ def opened(root: Path) -> Iterator[Opened]:
     data = DataDirectory(root)
     registry = TenantRegistry(data.registry, load_master_key(key_file(root), None, create=True))
     parts = Opened(
-        data, registry, TenantSpaces(data, registry, HotCollections()), Ledgers(data, registry, None, 1 << 20),
+        data, registry, TenantSpaces(data, registry), Ledgers(data, registry, None, 1 << 20),
         AuditLogs(data, registry), TrainingStores(data, registry),
     )  # fmt: skip
     try:

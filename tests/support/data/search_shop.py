@@ -262,14 +262,14 @@ class SearchShop:
         vectors = np.stack([h.vector for h in self.held.values()])
         mean = vectors.mean(0)
         query_mean = np.asarray(mean + 0.1 * vectors.std(0) * self.numbers.standard_normal(len(mean)), np.float32)
-        loaded(self.collection).upkeep.learn(Frame(mean, query_mean))
+        loaded(self.collection).index.learn(Frame(mean, query_mean))
 
     # ---- searching
 
     def oracle(self) -> Oracle:
         """What must be found now; with filters of its own."""
         self.filters = [random_filter(self.chance) for _ in range(30)]
-        frame = loaded(self.collection).view.frame
+        frame = loaded(self.collection).index.view.frame
         learned = Learned(frame.catalogue_mean, frame.query_mean) if frame is not None else None
         return Oracle(dict(self.held), self.manifest.output.blocks, self.manifest.score, learned)
 

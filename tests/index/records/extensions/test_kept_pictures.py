@@ -27,7 +27,7 @@ def keep(collection: Collection, record_id: str, object_id: str, **given: int) -
 
 
 def copies(collection: Collection) -> Copies:
-    return collection.hot.read(read_copies)
+    return collection.hot.read(lambda store: store.read(read_copies))
 
 
 @pytest.fixture

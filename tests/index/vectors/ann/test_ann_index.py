@@ -114,7 +114,7 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
     collection.build_base()
     for start in range(ROWS, 2 * ROWS + 40, 500):
         collection.upsert([record(n, price=n) for n in range(start, min(start + 500, 2 * ROWS + 40))])
-    view = loaded(collection).view
+    view = loaded(collection).index.view
     assert view.count > len(view.sketches) > ROWS
     share, ways = recall(collection, range(60), "price >= 100")
     assert (share >= 0.98, ways) == (True, {Way.SKETCHES_FILTERED})
@@ -122,7 +122,7 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
         assert ids(collection, SearchQuery(vector(n), 1, filter="price >= 100")) == [str(n)]
     collection.delete(["100", str(ROWS + 5)])
     collection.erase([])
-    view = loaded(collection).view
+    view = loaded(collection).index.view
     assert not view.sketches[[100, ROWS + 5]].any()
     assert view.sketches[101].any()
     before = [ids(collection, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)]
@@ -130,8 +130,8 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
     sketches, within = view.sketches[:ROWS].copy(), view.base.sketcher.within(query, 0.6)
     tenant.close()
     again = directory(tmp_path).collection("things")
-    assert loaded(again).view.base.sketcher.within(query, 0.6) == within
-    assert np.array_equal(loaded(again).view.sketches[:ROWS], sketches)
+    assert loaded(again).index.view.base.sketcher.within(query, 0.6) == within
+    assert np.array_equal(loaded(again).index.view.sketches[:ROWS], sketches)
     assert [ids(again, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)] == before
     assert again.damaged_snapshots == []
 
@@ -142,10 +142,10 @@ def test_a_base_that_is_extended_or_built_anew_has_the_sketches_of_all_its_rows(
     collection.build_base()
     collection.delete(["7"])
     collection.upsert([record(n, price=n) for n in range(ROWS, ROWS + 3000)])
-    loaded(collection).state.rows.sketch_later()
+    loaded(collection).index.state.rows.sketch_later()
     for anew in (False, True, True):
         assert collection.build_base(anew=anew)
-        view = loaded(collection).view
+        view = loaded(collection).index.view
         assert (view.base_rows, len(view.sketches)) == (ROWS + 3000, ROWS + 3000)
         expected = view.base.sketcher.rows(view.halves)
         expected[7] = 0
@@ -171,25 +171,25 @@ def test_what_is_newer_than_the_base_is_found_and_what_is_deleted_is_not(tmp_pat
         i for n in range(40) for i in ids(collection, SearchQuery(vector(n), 10))
     }
     assert ids(collection, SearchQuery(vector(9003), 1)) == ["303"]
-    assert loaded(collection).view.base_rows == ROWS
+    assert loaded(collection).index.view.base_rows == ROWS
     assert collection.build_base()
-    assert loaded(collection).view.base_rows == (ROWS + 70) // 8 * 8
+    assert loaded(collection).index.view.base_rows == (ROWS + 70) // 8 * 8
     assert recall(collection, range(50))[0] >= 0.98
 
 
 def test_the_base_waits_while_many_rows_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("_SMALLEST_DELTA", 8), ("_DELTA_SHARE", 10_000), ("_MANY", 50), ("_DELTA_IN_FLOW", 200)):
-        monkeypatch.setattr(f"index.collection.maintenance.{name}", value)
+        monkeypatch.setattr(f"index.vectors.local.rebuilding.{name}", value)
     collection = filled(directory(tmp_path).create(SPEC))
     assert collection.build_base()
     collection.snapshot()
 
     def extended_by(rows: int) -> int:
-        before, end = loaded(collection).view.base_rows, loaded(collection).view.count
+        before, end = loaded(collection).index.view.base_rows, loaded(collection).index.view.count
         collection.upsert([record(n) for n in range(end, end + rows)])
         collection.maintain()
-        loaded(collection).upkeep.join()
-        return loaded(collection).view.base_rows - before
+        loaded(collection).index.rebuilding.join()
+        return loaded(collection).index.view.base_rows - before
 
     assert [extended_by(rows) for rows in (96, 96, 48, 96, 112)] == [0, 0, 240, 0, 208]
 
@@ -202,7 +202,7 @@ def test_many_rows_that_are_newer_than_the_base_are_found_by_their_sketches(tmp_
     newer = [record(n, price=n, kind=f"k{n % 7}") for n in range(ROWS, 3 * ROWS)]
     for start in range(0, len(newer), 500):
         collection.upsert(newer[start : start + 500])
-    view = loaded(collection).view
+    view = loaded(collection).index.view
     assert (view.base_rows, len(view.sketches) > 3 * ROWS - 520, len(view.sketches) % 8) == (ROWS, True, 0)
     for filter_text in ("", 'kind = "k3"', f"price > {ROWS}"):
         share, ways = recall(collection, range(60), filter_text)
@@ -213,7 +213,7 @@ def test_many_rows_that_are_newer_than_the_base_are_found_by_their_sketches(tmp_
     collection.delete([str(2 * ROWS)])
     assert ids(collection, SearchQuery(vector(2 * ROWS), 1)) != [str(2 * ROWS)]
     assert collection.build_base()  # over all rows
-    view = loaded(collection).view
+    view = loaded(collection).index.view
     assert (len(view.sketches), view.base_rows) == (3 * ROWS, 3 * ROWS)
     assert recall(collection, range(60))[0] >= 0.98
     tenant.close()
@@ -237,7 +237,7 @@ def test_groups_and_pages_through_a_base_fit_together(based: Collection) -> None
 def test_pages_fit_together_although_the_graph_misses_the_nearest_rows(
     based: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph = type(loaded(based).view.base.graph)
+    graph = type(loaded(based).index.view.base.graph)
     search = graph.search
 
     def short_sighted(self, query, k, effort, allowed=None):
@@ -286,7 +286,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
 def test_queries_that_are_unlike_the_rows_find_what_an_exact_search_finds(
     crowded: Collection, kind: str, filter_text: str
 ) -> None:
-    rows = loaded(crowded).view.halves.astype(np.float32)
+    rows = loaded(crowded).index.view.halves.astype(np.float32)
     chance = np.random.default_rng(7)
     shares = []
     for _ in range(40):
@@ -311,7 +311,7 @@ def test_recall_after_a_restart_is_as_before_and_the_base_is_not_built_again(tmp
     tenant.close()
     again = directory(tmp_path).collection("things")
     assert [ids(again, q) for q in queries] == before
-    assert loaded(again).view.base_rows == ROWS
+    assert loaded(again).index.view.base_rows == ROWS
     assert again.damaged_snapshots == []
 
 
@@ -326,13 +326,13 @@ def test_a_damaged_base_is_done_without_and_built_anew(
     collection = directory(tmp_path).collection("things")
     assert ids(collection, SearchQuery(vector(5), 1)) == ["5"]
     assert "base cannot be used" in caplog.text
-    assert loaded(collection).view.base_rows == 0
+    assert loaded(collection).index.view.base_rows == 0
     assert collection.build_base()
 
 
 def test_a_builder_that_dies_leaves_the_collection_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = filled(directory(tmp_path).create(SPEC))
-    builders = loaded(collection).upkeep._builders
+    builders = loaded(collection).index.rebuilding._builders
     started = threading.Event()
     run = builders._run
 

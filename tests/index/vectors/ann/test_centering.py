@@ -134,9 +134,9 @@ def test_the_owner_may_forbid_it_and_the_order_is_that_of_distances_again(tmp_pa
     assert not answer.learned
     distances = [h.distance for g in answer.groups for h in g]
     assert distances == sorted(distances)
-    count = loaded(collection).upkeep.learning.queries.count
+    count = loaded(collection).index.learning.queries.count
     collection.search(SearchQuery(crowded(1, 4)[0], 1))
-    assert loaded(collection).upkeep.learning.queries.count == count  # and takes no note any more
+    assert loaded(collection).index.learning.queries.count == count  # and takes no note any more
     tenant.close()
     again = directory(tmp_path).collection("things")
     assert not again.spec.learning

@@ -157,7 +157,7 @@ def test_a_collection_that_has_learnt_finds_pairs_by_the_distances_of_the_encode
     monkeypatch.setattr("index.vectors.query.pairs.COMPARED_ROWS", 100)
     before = groups(collection)
     mean = np.full(16, 0.1, np.float32)
-    loaded(collection).upkeep.learn(Frame(mean, mean))
+    loaded(collection).index.learn(Frame(mean, mean))
     assert len(groups(collection) & before) >= 198
 
 

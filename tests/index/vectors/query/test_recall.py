@@ -12,7 +12,7 @@ def based(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> Collection
     monkeypatch.setattr("index.vectors.query.plan._GRAPH", 0.01)
     collection.upsert([record(n) for n in range(2000)])
     collection.build_base()
-    loaded(collection).upkeep.recall._every_s = 0.0
+    loaded(collection).index.recall._every_s = 0.0
     return collection
 
 
@@ -20,7 +20,7 @@ def searched(collection: Collection, count: int = ENOUGH) -> None:
     parts = loaded(collection)
     for n in range(count):
         collection.search(SearchQuery(vector(70_000 + n), 10))
-        parts.upkeep.recall.run(parts.view)
+        parts.index.recall.run(parts.index.view)
 
 
 def test_real_searches_are_compared_with_exact_ones_and_the_share_is_told(based: Collection) -> None:
@@ -34,9 +34,9 @@ def test_a_search_for_fewer_than_ten_is_compared_by_as_many(based: Collection) -
     parts = loaded(based)
     for n in range(ENOUGH):
         based.search(SearchQuery(vector(70_000 + n), 3))
-        parts.upkeep.recall.run(parts.view)
+        parts.index.recall.run(parts.index.view)
     assert (based.stats().recall or 0) > 0.97
-    assert parts.upkeep.recall.effort == 1.0
+    assert parts.index.recall.effort == 1.0
 
 
 def test_a_sampled_query_is_compared_as_it_was_whatever_becomes_of_the_memory_it_was_given_in(
@@ -48,7 +48,7 @@ def test_a_sampled_query_is_compared_as_it_was_whatever_becomes_of_the_memory_it
         query /= np.linalg.norm(query)  # of length 1: a search takes it as it is
         based.search(SearchQuery(query, 10))
         query[:] = vector(80_000 + n)
-        parts.upkeep.recall.run(parts.view)
+        parts.index.recall.run(parts.index.view)
     assert (based.stats().recall or 0) > 0.97
 
 
@@ -56,22 +56,22 @@ def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_
     based: Collection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     parts = loaded(based)
-    search = type(parts.view.base.graph).search
+    search = type(parts.index.view.base.graph).search
 
     def half(self, query, k, effort, allowed=None):
         scores, rows = search(self, query, 2 * k, max(effort, 2 * k), allowed)
         return scores[::2], rows[::2]
 
-    monkeypatch.setattr(type(parts.view.base.graph), "search", half)
-    before = parts.upkeep.recall.effort
+    monkeypatch.setattr(type(parts.index.view.base.graph), "search", half)
+    before = parts.index.recall.effort
     searched(based)
-    assert parts.upkeep.recall.effort > before
-    while parts.upkeep.recall.effort < MOST_EFFORT:
+    assert parts.index.recall.effort > before
+    while parts.index.recall.effort < MOST_EFFORT:
         searched(based)
     searched(based)
-    assert parts.upkeep.recall.below_floor
-    assert parts.upkeep.due() == "rebuild"
+    assert parts.index.recall.below_floor
+    assert parts.index.rebuilding.due() == "rebuild"
     monkeypatch.undo()
     assert based.build_base(anew=True)
-    assert not parts.upkeep.recall.below_floor
-    assert parts.upkeep.recall.effort == 1.0
+    assert not parts.index.recall.below_floor
+    assert parts.index.recall.effort == 1.0

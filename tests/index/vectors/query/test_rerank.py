@@ -16,7 +16,7 @@ def view(collection: Collection) -> View:
     for start in range(0, ROWS, 1000):
         collection.upsert([record(n) for n in range(start, start + 1000)])
     collection.build_base()
-    return loaded(collection).view
+    return loaded(collection).index.view
 
 
 def recall(view: View, choose, count: int = 60, spreads: float = 1.0) -> float:

@@ -45,7 +45,7 @@ def test_a_start_loads_the_snapshot_and_replays_what_came_after(tmp_path: Path) 
     collection.delete(["8"])
     tenant.abandon()  # as after kill -9: no new snapshot
     again = reopened(tmp_path)
-    assert loaded(again).state.snapshot_sequence == 61
+    assert loaded(again).index.state.snapshot_sequence == 61
     assert again.stats().records == 59
     assert again.count("price = 1000") == 1
     assert ids(again, SearchQuery(vector(100), k=1)) == ["100"]
@@ -148,7 +148,8 @@ def test_a_snapshot_from_before_forgotten_deletions_does_not_bring_them_back(tmp
 
 def test_a_file_whose_sha256_is_not_the_manifests_is_named(tmp_path: Path) -> None:
     path, _ = filled(tmp_path)
-    files = SnapshotFiles(reopened(tmp_path)._place)
+    place = reopened(tmp_path).hot.place
+    files = SnapshotFiles(place.spec, place.site)
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["files"]["rows.enc"]["sha256"] = "0" * 64
     manifest["mac"] = files._mac(manifest)  # so that nothing but the file's own digest tells

@@ -30,7 +30,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def filled(root: Path, frame: Frame | None = None) -> Collection:
     collection = directory(root).create(SPEC)
     if frame is not None:
-        loaded(collection).upkeep.learn(frame)
+        loaded(collection).index.learn(frame)
     collection.upsert([record(n, f"p{n % 7}", price=n, tags=("a", f"t{n % 3}")) for n in range(ROWS)])
     return collection
 
@@ -70,7 +70,7 @@ def test_rows_of_every_chunk_are_loaded_as_they_were(tmp_path: Path, learnt: boo
     assert list(_files(collection).all_problems()) == []
     again = directory(tmp_path).collection("things")
     check(again, frozenset({0, 15, 16, 49}))
-    assert loaded(again).state.snapshot_sequence == again.stats().sequence
+    assert loaded(again).index.state.snapshot_sequence == again.stats().sequence
     assert again.damaged_snapshots == []
     assert [ids(again, query) for query in asked] == before
 
@@ -100,7 +100,7 @@ def test_chunks_of_another_lineage_are_never_linked(tmp_path: Path) -> None:
     collection.snapshot()
     before = {p.name: p.stat().st_ino for p in folder(tmp_path).glob("*-*.enc")}
     collection.upsert([record(100)])
-    _files(collection).write(loaded(collection).state.rows.view, new_lineage())
+    _files(collection).write(loaded(collection).index.state.rows.view, new_lineage())
     after = {p.name: p.stat().st_ino for p in folder(tmp_path).glob("*-*.enc")}
     assert not set(before.items()) & set(after.items())
     assert new_lineage() != new_lineage()
@@ -110,7 +110,7 @@ def test_chunks_of_another_lineage_are_never_linked(tmp_path: Path) -> None:
 def test_deleted_rows_are_zeros_in_what_is_packed(tmp_path: Path) -> None:
     collection = filled(tmp_path)
     collection.delete(["17", "31"])
-    view = loaded(collection).state.rows.view
+    view = loaded(collection).index.state.rows.view
     rows = np.frombuffer(parts.pack_vectors(view, 16, 32), np.float16).reshape(16, 16)
     assert [n for n in range(16) if not rows[n].any()] == [1, 15]
     packed = bytes(parts.pack_chunk(view, 16, 32))
@@ -184,4 +184,4 @@ def test_damaged_snapshots_of_one_name_are_set_aside_under_names_of_their_own(tm
 
 
 def _files(collection: Collection) -> SnapshotFiles:
-    return SnapshotFiles(collection._place)
+    return SnapshotFiles(collection.spec, collection.hot.place.site)

@@ -1,4 +1,4 @@
-"""The seams of the index, as Protocols, and what an implementation of each must promise."""
+"""How a commit of the store reaches the vector index: staged while the disk is at work, published after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StagedChanges(Protocol):
 
 
 class ChangeSink(Protocol):
-    """What group commit needs of a vector index."""
+    """What a store needs of a vector index."""
 
     def stage(self, changes: Sequence[RowChange]) -> StagedChanges:
-        """Takes in the changes of a commit, while the store may still write them. One thread at a time."""
+        """Takes in the changes of a commit, while the store may still write them. A record's vector has length 1."""

@@ -1,0 +1,30 @@
+"""The two seams of the index, as Protocols: `RecordStore` keeps the truth, `VectorIndex` answers searches.
+
+Both are written in the shapes of `index.types`, so that an implementation needs nothing else of this library. Each has
+a conformance suite in `tests/index/conformance`. What an implementation does inside does not belong here.
+"""
+
+from index.contract.changes import ChangeSink, StagedChanges
+from index.contract.record_store import RecordStore, RecordTransaction, RecordWriter
+from index.contract.vector_index import (
+    Capabilities,
+    IndexSite,
+    RowGroup,
+    Selection,
+    VectorIndex,
+    VectorIndexFactory,
+)
+
+__all__ = [
+    "Capabilities",
+    "ChangeSink",
+    "IndexSite",
+    "RecordStore",
+    "RecordTransaction",
+    "RecordWriter",
+    "RowGroup",
+    "Selection",
+    "StagedChanges",
+    "VectorIndex",
+    "VectorIndexFactory",
+]

@@ -1,0 +1,196 @@
+"""The seam of the records: the truth of one collection.
+
+Order. Each write of a record gets the next sequence number; numbers grow in the order of commits. `changes` tells them
+in that order.
+Durability. What `RecordWriter.run` returned is on disk (on as many machines as the store promises), with everything
+that the body did: records, tombstones, epoch, marks, failures and counts of a batch are one transaction.
+Visibility. A read sees all that was committed before it began, and one committed state. A write is published to the
+vector index before `run` returns. Writes that wait at the same time may share a commit.
+Errors. StoreUnavailable: nothing was stored, the caller may try again. OutcomeUnknown: the commit may stand or not;
+the same write again is safe, since upserts are keyed by record id, a batch by its epoch, and an insert-only write fails
+with RecordExists; the vector index is opened again before the next write. StoreDamaged: what is stored cannot be read;
+writes are refused from then on. StaleEpoch and QuotaExceeded: the transaction did nothing.
+Threads. Any number of threads may call any method at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+from index.contract.changes import ChangeSink
+from index.types.changes import Normalised, RowChange, SequenceRange
+from index.types.errors import StoreUnavailable
+from index.types.model import UNLIMITED_BYTES, Origin, RecordPage, RecordPatch, StoredRecord, WriteResult
+from index.types.quota import Usage
+from index.types.sources import Failure, Mark, SourceBatch
+
+T = TypeVar("T")
+
+
+class RecordTransaction(Protocol):
+    """Changes within one open transaction. A body that raises undoes all that it did, and nothing of others."""
+
+    def upsert(self, writes: Sequence[Normalised | WriteResult], *, insert_only: bool) -> list[WriteResult]:
+        """Inserts or replaces records, a result for each. Failures are in the results, and leave their records as they
+        were; what is a result already stays as it is. An equal record is UNCHANGED and gets no number."""
+
+    def patch(self, patch: RecordPatch) -> WriteResult:
+        """Changes product id and attributes of one record. Failures are in the result."""
+
+    def delete_records(self, record_ids: Sequence[str]) -> int:
+        """Deletes by id, withdrawn records too; ids that do not exist are passed over. Returns how many were there."""
+
+    def delete_rows(self, rows: Sequence[tuple[int, int]]) -> int:
+        """Deletes (row id, sequence) pairs, passing over rows that were written since. Returns how many."""
+
+    def forget_product(self, product_id: str) -> int:
+        """Erases withdrawn records of a product; returns how many."""
+
+    def claim_epoch(self, epoch: int) -> None:
+        """Lets only the run with this epoch write batches from now on. Raises StaleEpoch after a later one."""
+
+    def apply_batch(self, batch: SourceBatch) -> list[WriteResult]:
+        """Stores a batch: writes, failures and counts, a result for each write. Raises StaleEpoch."""
+
+    def withdraw(self, batch: SourceBatch, record_ids: Sequence[str]) -> int:
+        """Takes records of the source out, to be brought back by `reinstate` until they are purged. Returns how many.
+        Raises StaleEpoch."""
+
+    def reinstate(self, source: str, record_ids: Sequence[str], epoch: int | None = None) -> list[str]:
+        """Brings withdrawn records back as they were; returns the ids that came. Raises QuotaExceeded or StaleEpoch."""
+
+    def purge(self, before_ms: int) -> int:
+        """Erases for good what was withdrawn before a time; returns how many."""
+
+    def forget_failures(self, source: str, record_ids: Sequence[str] | None) -> int:
+        """Drops failures, all of the source where no ids are given. Returns how many."""
+
+    def release(self, source: str) -> int:
+        """Makes the records of a source nobody's; returns how many there were."""
+
+    def forget_counts(self, run: str) -> None:
+        """Drops the counts of a run that has ended."""
+
+
+class RecordWriter(Protocol):
+    """The one writer of a store in this process."""
+
+    def run(self, body: Callable[[RecordTransaction], T]) -> T:
+        """Runs `body` in a transaction and returns what it returned, once that is on disk and published. Raises what
+        `body` raised (none of its changes stay), StoreUnavailable, StoreDamaged or OutcomeUnknown."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether writes are refused."""
+
+    def close(self, why: StoreUnavailable) -> None:
+        """Refuses all later writes with this error."""
+
+
+class RecordStore(Protocol):
+    """All that is kept of one collection. See the module for order, durability, visibility, errors and threads."""
+
+    @property
+    def created_ms(self) -> int:
+        """When the collection was made, in milliseconds since 1970."""
+
+    def writer(self, sink: ChangeSink) -> RecordWriter:
+        """The writer, which publishes each commit to `sink`. Asked for once, after the index was opened."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """No write of this process commits or is published within the block; its own reads see the last one."""
+
+    # ---- records
+
+    def records(
+        self, record_ids: Sequence[str], *, vectors: bool, max_bytes: int = UNLIMITED_BYTES
+    ) -> dict[str, StoredRecord]:
+        """Records by id; ids that do not exist are left out. Vectors as they were given, at length 1. Raises
+        AnswerTooLarge beyond `max_bytes`."""
+
+    def rows(self, row_ids: Sequence[int], *, vectors: bool = False) -> dict[int, StoredRecord]:
+        """Records by row id; ids that are gone are left out."""
+
+    def row_ids(self, record_ids: Sequence[str]) -> frozenset[int]:
+        """Row ids of those records that exist."""
+
+    def page(self, after_row_id: int, limit: int, *, vectors: bool, max_bytes: int = UNLIMITED_BYTES) -> RecordPage:
+        """Up to `limit` records with a higher row id, in order of row id; at least one, but else not more than
+        `max_bytes`."""
+
+    def page_of(
+        self, row_ids: Sequence[int], limit: int, *, vectors: bool, max_bytes: int = UNLIMITED_BYTES
+    ) -> RecordPage:
+        """The same of some rows, which are in order of row id."""
+
+    def known(self, record_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that exist, or were withdrawn and could come back."""
+
+    def digests(self, record_ids: Sequence[str]) -> dict[str, bytes]:
+        """Content digests by record id; records without one are left out."""
+
+    def origins(self, record_ids: Sequence[str]) -> dict[str, Origin]:
+        """Where pictures were fetched from, by record id; records whose picture was not fetched are left out."""
+
+    def usage(self) -> Usage:
+        """How much is stored."""
+
+    # ---- for the index
+
+    def sequences(self) -> SequenceRange:
+        """The number of the last write, and up to which deletions are forgotten."""
+
+    def changes(self, after: int) -> Iterator[RowChange]:
+        """Each row written by a write numbered higher than `after`, in order of numbers, as it is now, with its vector;
+        then each row deleted by one. Deletions that are forgotten are missing: see `sequences`."""
+
+    def scan(self) -> AbstractContextManager[Iterator[StoredRecord]]:
+        """All records with vectors, in order of row id, as they are at the beginning of the block."""
+
+    def tombstones(self) -> list[int]:
+        """Row ids of remembered deletions, those of records that could come back left out."""
+
+    def forget_tombstones(self, up_to: int) -> None:
+        """Forgets deletions that no index needs any more."""
+
+    def learnt(self, name: str) -> bytes:
+        """What an index noted under a name; empty where nothing was."""
+
+    def note_learnt(self, name: str, value: bytes) -> None:
+        """Keeps something small for the index, durably."""
+
+    # ---- sources of a catalogue synchronisation
+
+    def epoch(self) -> int:
+        """The epoch of the run that may write batches; 0 before the first."""
+
+    def marks(self, source: str, after: str) -> list[Mark]:
+        """A page of the records that follow a source, those with ids above `after`, in order of their ids' bytes."""
+
+    def failures(self, source: str, after: str, limit: int) -> list[Failure]:
+        """A page of what a source failed at, in order of record ids."""
+
+    def counts(self, run: str) -> dict[str, int]:
+        """How far a run was when it last stored something."""
+
+    def withdrawn_by(self, run: str) -> list[str]:
+        """Ids of the records that a run withdrew and that can still be brought back, in order."""
+
+    # ---- upkeep
+
+    def erase_traces(self) -> None:
+        """Removes what deleted and overwritten records left in the store's log, as far as the store can."""
+
+    def give_space_back(self) -> int:
+        """Returns the space of deleted records to the disk where it is worth it; bytes."""
+
+    def release_memory(self) -> None:
+        """Gives caches back that the last writes have filled."""
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the stored bytes, a line each."""
+
+    def close(self) -> None:
+        """Waits for reads and closes; later calls raise StoreUnavailable."""

@@ -1,0 +1,48 @@
+"""What passes between a catalogue synchronisation and the store: batches, marks and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from index.types.changes import Normalised
+from index.types.model import WriteResult
+
+
+class Mark(NamedTuple):
+    """What the store holds of a record that follows a source. A digest is None where the record was changed since by
+    somebody else, or has no picture that was fetched."""
+
+    record_id: str
+    item_digest: bytes | None
+    url_digest: bytes | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A record that could not be brought in step. lasting: trying again soon will not help. line: of the feed, 0 where
+    it has none. Times are milliseconds since 1970; those and `tries` are counted by the store."""
+
+    record_id: str
+    url_digest: bytes
+    reason: str
+    message: str
+    lasting: bool
+    line: int = 0
+    tries: int = 1
+    first_ms: int = 0
+    last_ms: int = 0
+
+
+@dataclass(frozen=True)
+class SourceBatch:
+    """Writes and failures of one run, to be stored at once. The store counts what came of them under the run's id;
+    counts: what it cannot see, to be added."""
+
+    epoch: int
+    source: str
+    run: str
+    writes: Sequence[Normalised | WriteResult] = ()
+    failures: Sequence[Failure] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,147 @@
+"""Answers from a view: the filter, the rows that are searched, the hits and what they show."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+from pyroaring import BitMap
+
+from index.types.errors import AnswerTooLarge
+from index.types.model import (
+    Hit,
+    Path,
+    SearchAnswer,
+    SearchQuery,
+    StoredRecord,
+)
+from index.vectors.ann.centering import QueryMean
+from index.vectors.ann.faiss_index import RowNumbers
+from index.vectors.filters.evaluate import allowed_slots
+from index.vectors.filters.hints import hints_of
+from index.vectors.filters.syntax import parse_filter
+from index.vectors.query.execute import THROUGH_BASE, Asked
+from index.vectors.query.filter_cache import Allowed, AllowedByFilter
+from index.vectors.query.groups import nearest_groups
+from index.vectors.query.recall import RecallCheck
+from index.vectors.query.search import Window, nearest
+from index.vectors.segment.payloads import unpack_records
+from index.vectors.segment.view import View
+
+_MOST_DROPPED = 16
+_WITHOUT_FILTER = {
+    Path.EXACT_FILTERED: Path.EXACT,
+    Path.SKETCHES_FILTERED: Path.SKETCHES,
+    Path.GRAPH_FILTERED: Path.GRAPH,
+}
+_new = tuple.__new__  # as in index.vectors.segment.payloads
+
+
+class Answering:
+    """Of one local index. Any number of threads may call any method at once."""
+
+    def __init__(self, encoder_fingerprint: str, queries: QueryMean) -> None:
+        """`queries`: takes note of what is searched with."""
+        self._fingerprint, self.queries = encoder_fingerprint, queries
+        self._filters: AllowedByFilter | None = None
+
+    def allowed(self, view: View, filter_text: str) -> Allowed:
+        """The live rows that the filter allows. Raises FilterSyntaxError."""
+        filters = self._filters
+        if filters is None or filters.view is not view:
+            filters = self._filters = AllowedByFilter(view)
+        return filters.get(filter_text, lambda: _allowed(view, filter_text))
+
+    def forget_earlier(self, view: View) -> None:
+        """Lets go of what is remembered of an earlier view: copies there may hold rows that were deleted since."""
+        if self._filters is not None and self._filters.view is not view:
+            self._filters = None
+
+    @property
+    def copied_bytes(self) -> int:
+        """How much memory copies for filters take."""
+        return 0 if self._filters is None else self._filters.bytes
+
+    def search(self, view: View, query: SearchQuery, excluded: frozenset[int], check: RecallCheck) -> SearchAnswer:
+        """The answer; excluded: row ids. Raises FilterSyntaxError, InvalidInput or AnswerTooLarge."""
+        vector = query.vector
+        frame, learned = view.frame, view.frame is not None and not query.by_distance
+        if not query.own_record and not query.by_distance:
+            self.queries.add(vector)
+        allowed = self.allowed(view, query.filter)
+        searched, dropped = self._excluding(allowed, excluded)
+        compared = frame.query(vector, own_record=query.own_record) if frame is not None and learned else vector
+        asked = Asked(
+            compared, vector, searched, dropped, query.exact, check.effort, query.by_distance, query.composed,
+            query.scale,
+        )  # fmt: skip
+        window = Window(query.k, query.offset, query.max_distance)
+        if query.group_by_product:
+            found, path = nearest_groups(asked, window, query.group_size)
+            slots = np.array([f.slot for group in found for f in group], np.int64)
+            near = [f.distance for group in found for f in group]
+            _check_bytes(allowed, slots, query)
+            hits = iter(self._hits(allowed, slots, near, query.include_vectors))
+            groups = tuple([tuple(islice(hits, len(group))) for group in found])
+        else:
+            slots, distances, path = nearest(asked, window)
+            if path in THROUGH_BASE and check.wants_sample and not query.offset and query.max_distance is None:
+                check.offer(asked, slots.tolist(), query.k)
+            _check_bytes(allowed, slots, query)
+            groups = tuple(zip(self._hits(allowed, slots, distances.tolist(), query.include_vectors), strict=True))
+        facets = tuple([allowed.facet(name) for name in query.facets])
+        way = _as_told(path, allowed)
+        return SearchAnswer(
+            groups, allowed.count, way, view.sequence, view.index_time_ms, facets, learned, allowed.hints
+        )  # fmt: skip
+
+    def _excluding(self, allowed: Allowed, row_ids: frozenset[int]) -> tuple[Allowed, tuple[int, ...]]:
+        """What is searched without some rows: other ones, or the same with a few slots to be dropped from what is
+        found, so that what is kept for a filter is of use."""
+        if not row_ids:
+            return allowed, ()
+        excluded = [s for s in allowed.view.slots_of(row_ids) if s in allowed.rows]
+        if len(excluded) > _MOST_DROPPED:
+            return allowed.without(excluded), ()
+        return allowed, tuple(excluded)
+
+    def _hits(self, allowed: Allowed, at: RowNumbers, distances: list[float], vectors: bool) -> list[Hit]:
+        slots = at.tolist()
+        records = self._records(allowed, at, slots)
+        if vectors:
+            own = allowed.view.originals(at)
+            records = [r._replace(vector=v) for r, v in zip(records, own, strict=True)]
+        return [_new(Hit, pair) for pair in zip(records, distances, strict=True)]
+
+    def _records(self, allowed: Allowed, at: RowNumbers, slots: list[int]) -> list[StoredRecord]:
+        view, shown = allowed.view, allowed.shown
+        if shown is not None and shown.keys() >= set(slots):
+            return [shown[slot] for slot in slots]
+        row_ids, sequences = view.row_ids[at].tolist(), view.sequences[at].tolist()
+        records = unpack_records(view.payloads.records(slots), row_ids, sequences, self._fingerprint)
+        allowed.show_again(slots, records)
+        return records
+
+
+def _check_bytes(allowed: Allowed, at: RowNumbers, query: SearchQuery) -> None:
+    """Raises AnswerTooLarge, before any record is unpacked."""
+    payloads, vectors = allowed.view.payloads, len(at) * 4 * len(query.vector) if query.include_vectors else 0
+    if len(at) * payloads.largest + vectors <= query.max_bytes:
+        return
+    if sum(map(len, payloads.records(at.tolist()))) + vectors > query.max_bytes:
+        raise AnswerTooLarge(f"the hits take more than {query.max_bytes} bytes")
+
+
+def _allowed(view: View, filter_text: str) -> Allowed:
+    tree = parse_filter(filter_text)
+    if tree is None:
+        return Allowed(view, view.live, True)
+    rows = allowed_slots(tree, view.columns, view.products, BitMap(view.live))
+    return Allowed(view, rows, False, find_hints=lambda: hints_of(tree, view.columns, view.live))
+
+
+def _as_told(path: Path, allowed: Allowed) -> Path:
+    """The way, as an answer names it. Excluded records make no filter, and leave a search with something to allow."""
+    if path is Path.EMPTY:
+        return Path.EMPTY if not allowed.count else Path.EXACT if allowed.everything else Path.EXACT_FILTERED
+    return _WITHOUT_FILTER.get(path, path) if allowed.everything else path

@@ -1,0 +1,169 @@
+"""A vector index in this process's memory: exact over few rows, FAISS over many, snapshots for fast starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from index.contract import Capabilities, IndexSite, RecordStore, RowGroup, StagedChanges
+from index.types.attributes import attributes_to_json
+from index.types.changes import RowChange
+from index.types.model import CollectionSpec, CollectionStats, SearchAnswer, SearchQuery, StoredRecord
+from index.vectors.ann.ann_build_job import Builders
+from index.vectors.ann.centering import Frame, QueryMean
+from index.vectors.local.answering import Answering
+from index.vectors.local.centering_policy import Learner
+from index.vectors.local.rebuilding import Rebuilding
+from index.vectors.local.state import load
+from index.vectors.query.duplicates import duplicate_groups
+from index.vectors.query.filter_cache import Allowed
+from index.vectors.query.recall import RecallCheck
+from index.vectors.segment.payloads import pack_record
+from index.vectors.segment.rows import memory_of
+from index.vectors.segment.view import View
+from index.vectors.snapshots.files import SnapshotFiles
+
+_CAPABILITIES = Capabilities(approximate=True, learning=True, saves=True)
+
+
+class LocalVectorIndexes:
+    """Implements `index.contract.VectorIndexFactory`."""
+
+    def __init__(self, builders: Builders | None = None) -> None:
+        """`builders`: how many ANN indexes are built at once."""
+        self._builders = builders or Builders()
+
+    def open(self, spec: CollectionSpec, store: RecordStore, site: IndexSite) -> LocalVectorIndex:
+        return LocalVectorIndex(spec, store, site, self._builders)
+
+    def close(self) -> None:
+        self._builders.close()
+
+
+class LocalVectorIndex:
+    """Implements `index.contract.VectorIndex`."""
+
+    def __init__(self, spec: CollectionSpec, store: RecordStore, site: IndexSite, builders: Builders) -> None:
+        """Raises as the factory does."""
+        self._snapshots = SnapshotFiles(spec, site)
+        queries = QueryMean(spec.dimension, store.learnt("queries"))
+        self.state, self.damaged_files = load(self._snapshots, store, spec.dimension)
+        self.answering = Answering(spec.encoder_fingerprint, queries)
+        self.rebuilding = Rebuilding(self.state, store, self._snapshots, builders, queries)
+        self.set_learning(spec.learning)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return _CAPABILITIES
+
+    @property
+    def view(self) -> View:
+        """What searches see now."""
+        return self.state.rows.view
+
+    @property
+    def recall(self) -> RecallCheck:
+        """Does the ANN index find what it must?"""
+        return self.rebuilding.recall
+
+    @property
+    def learning(self) -> Learner:
+        """Whether centring helps."""
+        return self.rebuilding.learning
+
+    @property
+    def sequence(self) -> int:
+        return self.view.sequence
+
+    @property
+    def needs_changes_after(self) -> int:
+        return self.rebuilding.needs_changes_after
+
+    @property
+    def memory_bytes(self) -> int:
+        return memory_of(self.view) + self.answering.copied_bytes
+
+    def stage(self, changes: Sequence[RowChange]) -> StagedChanges:
+        return self.state.rows.stage(changes)
+
+    def search(self, query: SearchQuery, excluded: frozenset[int] = frozenset()) -> SearchAnswer:
+        return self.answering.search(self.view, query, excluded, self.rebuilding.recall)
+
+    def select(self, filter_text: str = "") -> Allowed:
+        return self.answering.allowed(self.view, filter_text)
+
+    def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
+        view = self.view
+        slots = [s for p in product_ids for s in view.slots_of_product(p)]
+        return list(zip(view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True))
+
+    def duplicates(self, filter_text: str, max_distance: float) -> Iterator[RowGroup]:
+        view = self.view
+        for group in duplicate_groups(self.answering.allowed(view, filter_text), max_distance):
+            yield RowGroup(tuple(view.row_ids[list(group.slots)].tolist()), group.max_distance)
+
+    def erase(self) -> int:
+        sequence = self.rebuilding.erase()
+        self.answering.forget_earlier(self.view)
+        return sequence
+
+    def maintain(self) -> str | None:
+        done = self.rebuilding.maintain()
+        self.answering.forget_earlier(self.view)
+        return done
+
+    def optimise(self, *, anew: bool = False) -> bool:
+        return self.rebuilding.build_base(anew=anew)
+
+    def compact(self) -> None:
+        self.rebuilding.compact()
+
+    def learn(self, frame: Frame | None) -> None:
+        """Compares from another frame from now on, None: as the encoder made the vectors."""
+        self.rebuilding.learn(frame)
+
+    def set_learning(self, wanted: bool) -> None:
+        self.learning.allowed = self.answering.queries.wanted = wanted
+
+    def stats(self) -> CollectionStats:
+        view, check = self.view, self.recall
+        effort = view.base.effort if view.base is not None else None
+        built = effort.recall if effort is not None else None
+        return CollectionStats(
+            view.records, view.count - view.records, view.sequence, view.index_time_ms, 0,
+            self.state.snapshot_sequence, view.base_rows, self.memory_bytes,
+            check.measured if check.comparisons else built, check.comparisons,
+            0 if effort is None else int(effort.candidates * check.effort), self.learning.gain,
+            view.frame is not None,
+        )  # fmt: skip
+
+    def save(self) -> int:
+        return self.rebuilding.snapshot()
+
+    def file_problems(self) -> Iterator[str]:
+        return self._snapshots.all_problems()
+
+    def differences(self, records: Iterable[StoredRecord]) -> Iterator[str]:
+        return _differences(self.view, records)
+
+    def close(self) -> None:
+        self.rebuilding.close()
+
+
+def _differences(view: View, records: Iterable[StoredRecord]) -> Iterator[str]:
+    found = 0
+    for record in records:
+        slots = view.slots_of([record.row_id])
+        if not slots:
+            yield f"memory: the record of row {record.row_id} is missing"
+            continue
+        found += 1
+        assert record.vector is not None
+        vector = record.vector[None, :] if view.frame is None else view.frame.rows(record.vector[None, :])[0]
+        if not np.array_equal(vector[0].astype(np.float16), view.halves[slots[0]]):
+            yield f"memory: the vector of row {record.row_id} is not the stored one"
+        if bytes(view.payloads.record(slots[0])) != pack_record(record, attributes_to_json(record.attributes)):
+            yield f"memory: what is shown of row {record.row_id} is not what is stored"
+    if found != view.records:
+        yield f"memory: {view.records} records are searched, {found} are stored"

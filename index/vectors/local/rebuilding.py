@@ -1,0 +1,220 @@
+"""What a local index does beside its searches: snapshots, the ANN index, erasing, compaction. Nobody waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from index.contract import RecordStore
+from index.speed.malloc_trim import trim_heap
+from index.types.errors import StoreUnavailable
+from index.vectors.ann.ann_build_job import Builders
+from index.vectors.ann.centering import Frame, QueryMean
+from index.vectors.local.centering_policy import Learner
+from index.vectors.local.state import State, replay
+from index.vectors.query.recall import RecallCheck
+from index.vectors.segment.rows import Rows, compacted
+from index.vectors.segment.view import View
+from index.vectors.snapshots.files import SnapshotFiles, new_lineage
+
+_LOG = logging.getLogger(__name__)
+_SNAPSHOT_WRITES = 1000
+_COMPACT_ROWS = 1024
+ERASE_TURN_S = 200.0  # a row is erased at the second turn after its death
+ERASE_AFTER_S = 600.0  # within this a deleted or replaced vector has left memory, log and snapshot
+SMALLEST_BASE = 6_000_000  # numbers (rows times dimension) below which every row is compared
+_SEARCHES_END_S = 1.0  # a search that still looks at the dead rows has ended by then
+_SMALLEST_DELTA, _DELTA_SHARE = 8192, 16
+# While many rows come between two calls, the base waits: newer rows cost a search less than building it beside them.
+_MANY, _DELTA_IN_FLOW = 1000, 65_536
+_RETRAIN_GROWTH = 4
+
+
+class Rebuilding:
+    """Of one local index. Any number of threads may call any method at once."""
+
+    def __init__(
+        self, state: State, store: RecordStore, snapshots: SnapshotFiles, builders: Builders, queries: QueryMean
+    ) -> None:
+        self._state, self._store, self._snapshots, self._builders = state, store, snapshots, builders
+        self.lock = threading.Lock()  # one snapshot at a time
+        self._building = threading.Lock()  # one compaction or base at a time
+        self._replay_from: int | None = None  # deletions after this are still needed by a compaction
+        self.recall = RecallCheck()
+        self.learning = Learner(queries)
+        self._background: threading.Thread | None = None
+        self._closed = False
+        self._rows_seen, self._many_come = state.rows.view.count, False
+
+    @property
+    def needs_changes_after(self) -> int:
+        """Which deletions the store must still know: those after the last snapshot, and those that a compaction has
+        yet to take over."""
+        with self._store.paused():
+            saved, compacting = self._state.snapshot_sequence, self._replay_from
+            return saved if compacting is None else min(saved, compacting)
+
+    def snapshot(self) -> int:
+        """Writes a snapshot of what searches see now; returns its sequence number. Raises OSError."""
+        with self.lock:
+            return self._snapshot()
+
+    def compact(self) -> None:
+        """New rows without the dead ones, with a base where there was one, and a snapshot of them. Raises OSError,
+        BaseNotBuilt."""
+        self._replace_rows(compacted)
+
+    def erase(self) -> int:
+        """Erases at once what was deleted, from memory and snapshots; returns the sequence number that holds for.
+        Waits for what is being built. Raises OSError."""
+        with self._building:
+            for pause_s in (_SEARCHES_END_S, 0.0):  # a row is erased at the second turn after its death
+                with self._store.paused():
+                    self._state.rows.erase_dead(0.0)
+                time.sleep(pause_s)
+            return self.snapshot()
+
+    def learn(self, frame: Frame | None) -> None:
+        """New rows, seen from another frame, made of the vectors in the store; searches go on meanwhile. Raises
+        OSError, BaseNotBuilt."""
+
+        def made(before: View) -> Rows:
+            rows = Rows(before.halves.shape[1], max(64, before.records), frame)
+            replay(rows, self._store, 0)
+            return rows
+
+        self._replace_rows(made, frame)
+        _LOG.info("searches are %s", "centred" if frame is not None else "no longer centred")
+
+    def _replace_rows(self, make: Callable[[View], Rows], frame: Frame | None = None) -> None:
+        with self._building:
+            with self._store.paused():
+                before = self._state.rows.view
+                self._replay_from = before.sequence
+            try:
+                rows = make(before)
+                if before.base is not None and (covered := _covered(rows)):
+                    rows.set_base(*self._builders.build(rows.matrix.view(0, covered)))
+                with self.lock:
+                    with self._store.paused():
+                        replay(rows, self._store, rows.view.sequence)
+                        if rows.frame is not before.frame:
+                            self._store.note_learnt("frame", b"" if frame is None else frame.to_bytes())
+                        self._state.rows, self._state.lineage = rows, new_lineage()
+                    self._snapshot()
+                trim_heap()
+                self.recall.restart()
+            finally:
+                self._replay_from = None
+
+    def build_base(self, *, anew: bool = False) -> bool:
+        """Extends the base over all rows, or builds it anew; False where there is nothing to build over. Raises
+        BaseNotBuilt."""
+        with self._building:
+            rows = self._state.rows
+            previous = None if anew else rows.view.base
+            covered = _covered(rows)
+            if not covered or (previous is not None and previous.rows >= covered):
+                return False
+            base, sketches = self._builders.build(rows.matrix.view(0, covered), previous)
+            with self._store.paused():
+                rows.set_base(base, sketches)
+                self._store.release_memory()
+            trim_heap()
+            self.recall.restart()
+            _LOG.info("a base over %d rows: recall@10 %.4f with %d candidates", covered, base.effort.recall,
+                      base.effort.candidates)  # fmt: skip
+            return True
+
+    def due(self) -> str:
+        """What is to be done: compact, base, rebuild, snapshot or nothing (empty)."""
+        view = self._state.rows.view
+        numbers = view.count * view.halves.shape[1]
+        if view.count - view.records > max(_COMPACT_ROWS, view.records // 4):
+            return "compact"
+        if self.recall.below_floor:
+            return "rebuild"
+        if view.base is None and numbers >= SMALLEST_BASE:
+            return "base"
+        if self.learning.changes(view):
+            return "learn"
+        least = _DELTA_IN_FLOW if self._many_come else _SMALLEST_DELTA
+        if view.base is not None and view.count - view.base_rows > max(least, view.base_rows // _DELTA_SHARE):
+            return "rebuild" if view.count > _RETRAIN_GROWTH * view.base.effort.trained_rows else "base"
+        if view.sequence - self._state.snapshot_sequence > max(_SNAPSHOT_WRITES, view.records // 10):
+            return "snapshot"
+        return ""
+
+    def maintain(self) -> str | None:
+        """Does what is due, in a thread of its own where it takes long; returns what it did or began."""
+        rows = self._state.rows
+        count = rows.view.count
+        self._many_come, self._rows_seen = count - self._rows_seen >= _MANY, count
+        self.recall.run(rows.view)
+        while rows.view.base is not None and self._sketched(rows):
+            pass
+        if self.learning.moves_queries(rows.view):
+            with self._store.paused():
+                rows.set_query_mean(self.learning.queries.mean())
+        if rows.erasures_wait:
+            with self._store.paused():
+                erased = rows.erase_dead(ERASE_TURN_S)
+            if erased:
+                self.snapshot()
+                return "erase"
+        due = self.due()
+        if due == "snapshot":
+            self.snapshot()
+        elif due in ("compact", "learn") and rows.view.base is None:
+            self._work()[due]()
+        elif due and not self._begin(due):
+            return None
+        return due or None
+
+    def _sketched(self, rows: Rows) -> bool:
+        with self._store.paused():
+            return rows.sketch_later()
+
+    def join(self) -> None:
+        """Waits for what was begun."""
+        if self._background is not None:
+            self._background.join()
+
+    def _begin(self, due: str) -> bool:
+        if self._builders.busy or (self._background is not None and self._background.is_alive()):
+            return False
+        self._background = threading.Thread(target=self._guarded, args=(self._work()[due],), name="upkeep", daemon=True)
+        self._background.start()
+        return True
+
+    def _work(self) -> dict[str, Callable[[], object]]:
+        return {
+            "compact": self.compact, "base": self.build_base, "rebuild": lambda: self.build_base(anew=True),
+            "learn": lambda: self.learn(self.learning.wanted),
+        }  # fmt: skip
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:  # nobody waits for this thread; the collection serves as before
+            _LOG.warning("upkeep of a collection failed, it is tried again later: %s", error)
+
+    def close(self) -> None:
+        """Waits for a snapshot that is being written; there will be no other."""
+        with self.lock:
+            self._closed = True
+
+    def _snapshot(self) -> int:
+        if self._closed:
+            raise StoreUnavailable("the collection is closed")
+        view, lineage = self._state.rows.view, self._state.lineage
+        self._snapshots.write(view, lineage)
+        self._state.snapshot_sequence = view.sequence
+        self._store.note_learnt("queries", self.learning.queries.to_bytes())
+        return view.sequence
+
+
+def _covered(rows: Rows) -> int:
+    return rows.view.count // 8 * 8
