@@ -25,6 +25,7 @@ from service.calls.door import COPIES, Door, Lease
 from service.calls.error_details import REQUEST_ID_KEY
 from service.calls.failures import AuthenticationFailures
 from service.calls.gate import Gate
+from service.calls.idle_calls import IdleCalls
 from service.calls.keyless import KeylessCalls
 from service.calls.messages import Messages
 from service.calls.methods import OPEN_PREFIXES, SCOPES, WITHOUT_DEADLINE, WORKER_CALLS
@@ -109,6 +110,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._recorder, self.tallies = admitting.recorder, admitting.tallies
         self._region = admitting.region
         self.door, self.metrics, self.gate = door, door.metrics, gate
+        self.idle_calls = IdleCalls()
         self.certificates: Certificates | None = None  # of the port, which is bound later
         self._failures, self._keyless = admitting.failures, admitting.keyless
         self._open_calls = OpenCalls(door.metrics, admitting.keyless)
@@ -230,9 +232,12 @@ class _Call:
         self._guard, self._method, self._headers, self._handler = guard, method, headers, handler
         self._key_id = ""
         self._names: tuple[str, ...] = ()
+        self._read: Messages | None = None
 
     async def unary(self, _: Any, context: Context) -> bytes | None:
         """Handles a call of one request and one response."""
+        if not await self._held_back(context):
+            return None
         started, tasks = self._start(context), CallTasks()
         inner: Callable[[Any, Context], Awaitable[Any]] = self._handler.unary_unary
         try:
@@ -257,6 +262,8 @@ class _Call:
 
     async def streaming(self, _: Any, context: Context) -> None:
         """Handles a call with any number of responses."""
+        if not await self._held_back(context):
+            return
         started, tasks = self._start(context), CallTasks()
         try:
             lease = await self._admit(context, stream=True)
@@ -284,6 +291,14 @@ class _Call:
             raise
         self._finish(started, "OK", "")
 
+    async def _held_back(self, context: Context) -> bool:
+        """Waits while the caller starts too many calls without a message; returns whether this one may start."""
+        if not self._headers.authorizations or await self._guard.idle_calls.wait(hash(self._headers.authorization)):
+            return True
+        error = self._guard.door.refusal("idle", "too many calls of this key send no message")
+        set_status(context, error, self._headers.request_id)
+        return False
+
     async def _admit(self, context: Context, *, stream: bool) -> Lease:
         guard, peer = self._guard, context.peer()
         guard.check_certificate(context)
@@ -300,7 +315,8 @@ class _Call:
         return lease
 
     def _messages(self, context: Context, lease: Lease) -> Messages:
-        return Messages(context, lease, self._guard.door.limits, self._handler.request_deserializer)
+        self._read = Messages(context, lease, self._guard.door.limits, self._handler.request_deserializer)
+        return self._read
 
     def _answer(self, response: Any, lease: Lease) -> bytes:
         """The response as it is sent, its bytes held until the peer has taken it."""
@@ -349,6 +365,8 @@ class _Call:
         metrics = self._guard.metrics
         metrics.calls_in_progress.dec()
         self._guard.gate.leave()
+        if self._read is not None and self._read.idle:
+            self._guard.idle_calls.note(hash(self._headers.authorization))
         metrics.calls.labels(self._method, code).inc()
         metrics.call_seconds.labels(self._method).observe(seconds)
         if reason == Reason.AUTHENTICATIONS_EXCEEDED.name:

@@ -27,6 +27,7 @@ class Messages:
         self._context, self._lease, self._limits, self._parse = context, lease, limits, parse
         self._sizes: deque[int] = deque()
         self._began = False
+        self.idle = False  # whether the call ended although it had time to send its first message
         self._ahead: Any = None  # read but not yet returned
 
     def __aiter__(self) -> Messages:
@@ -73,6 +74,7 @@ class Messages:
 
         def reserve() -> None:
             nonlocal reserved, refused
+            self.idle = not self._began
             if self._lease.try_take(self._limits.message_bytes):
                 reserved = self._limits.message_bytes
             else:
@@ -92,6 +94,7 @@ class Messages:
             waiting.cancel()
             if reserved:
                 self._lease.give(reserved)
+        self.idle = False
         if raw is not EOF:
             self._lease.take(len(raw))
         return raw

@@ -1,0 +1,76 @@
+"""Callers whose calls send no message."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from service.calls import idle_calls
+from service.calls.idle_calls import IdleCalls
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which passes for those who sleep alone."""
+    time, sleep = [1000.0], asyncio.sleep
+
+    async def passed(seconds: float) -> None:
+        time[0] += seconds
+        await sleep(0)
+
+    monkeypatch.setattr(idle_calls.time, "monotonic", lambda: time[0])
+    monkeypatch.setattr(idle_calls.asyncio, "sleep", passed)
+    return time
+
+
+async def test_calls_are_held_back_beyond_a_hundred_idle_ones_and_those_of_others_are_not(now: list[float]) -> None:
+    calls = IdleCalls()
+    for _ in range(100):
+        calls.note(1)
+        assert await calls.wait(1)
+    assert now[0] == 1000.0
+    for _ in range(10):
+        calls.note(1)
+    assert await calls.wait(2)
+    assert now[0] == 1000.0
+    assert await calls.wait(1)
+    assert now[0] == pytest.approx(1000.5)
+
+
+async def test_a_call_is_held_back_for_two_seconds_at_most_and_not_once_the_caller_has_stopped(
+    now: list[float],
+) -> None:
+    calls = IdleCalls()
+    for _ in range(1000):
+        calls.note(1)
+    assert await calls.wait(1)
+    assert now[0] == 1002.0
+    now[0] += 50.0
+    assert await calls.wait(1)
+    assert now[0] == 1052.0
+
+
+async def test_too_many_that_are_held_back_are_refused_and_a_cancelled_one_leaves_its_place() -> None:
+    calls = IdleCalls()
+    for _ in range(1000):
+        calls.note(1)
+    held = [asyncio.create_task(calls.wait(1)) for _ in range(200)]
+    await asyncio.sleep(0)
+    assert not await calls.wait(1)
+    assert await calls.wait(2)
+    held[0].cancel()
+    await asyncio.wait([held[0]])
+    more = asyncio.create_task(calls.wait(1))
+    await asyncio.sleep(0)
+    assert not more.done()
+    for task in (*held, more):
+        task.cancel()
+
+
+async def test_callers_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idle_calls, "_MOST_CALLERS", 10)
+    calls = IdleCalls()
+    for caller in range(100):
+        calls.note(caller)
+    assert len(calls._callers) == 10
