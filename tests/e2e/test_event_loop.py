@@ -12,6 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from typing import Any
 import pytest
 
 from afterimage.client import Client, NewExample, NewRecord, NewSource, Patch, Term
+from service.app import open_registry
+from service.config import load_settings
+from service.tenancy.apikeys import Scope
+from service.tenancy.keyring import NewKey
 from tests.support.data.feeds import jsonl
 from tests.support.data.pictures import png
 from tests.support.servers.server import NOT_MEASURED, ONE_DECODER, Server, adopt, clean_environment, prepared
@@ -32,6 +37,7 @@ class Watched:
 
     server: Server
     report: Path
+    key: str
 
     def found(self) -> dict[str, Any]:
         assert self.server.stop() == 0
@@ -42,6 +48,12 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path: Path) -> Watched:
     report = tmp_path / "report.json"
+    settings = load_settings({"data_dir": tmp_path / "data"}).settings
+    with closing(
+        open_registry(settings, create=True)
+    ) as registry:  # before the server, which notes changes all the time
+        uid = registry.create_tenant("acme").uid
+        key = registry.api_keys.create(uid, NewKey(frozenset(Scope)))
     command = [sys.executable, "-m", "tests.support.servers.watched_server", str(report), str(tmp_path / "data")]
     environment = prepared({**clean_environment(), **NOT_MEASURED, **ONE_DECODER, **FETCHING})
     with (tmp_path / "server.log").open("w") as log:
@@ -50,7 +62,7 @@ def watched(tmp_path: Path) -> Watched:
     assert process.stdout is not None
     ready = re.search(r"gRPC on (\S+), HTTP on (\S+)", process.stdout.readline())
     assert ready is not None, (tmp_path / "server.log").read_text()[-2000:]
-    return Watched(Server(tmp_path, process, ready[1], ready[2]), report)
+    return Watched(Server(tmp_path, process, ready[1], ready[2]), report, key)
 
 
 def faults_of(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -64,7 +76,7 @@ def said(faults: Sequence[dict[str, Any]]) -> str:
 
 def test_nothing_blocks_the_event_loop_while_calls_of_every_kind_are_made(watched: Watched, shop: Shop) -> None:
     server = watched.server
-    with server.client(server.key("acme")) as client:
+    with server.client(watched.key) as client:
         write_and_search(client)
         keep_and_administer(client, server)
         synchronise(client, shop)
@@ -84,7 +96,7 @@ def test_nothing_blocks_the_event_loop_while_a_model_of_real_pictures_is_publish
     for path, label in clothing():
         by_label.setdefault(label, []).append(path)
     chosen = [(p, label) for label, paths in by_label.items() for p in paths[:40]]
-    with server.client(server.key("acme")) as client:
+    with server.client(watched.key) as client:
         state = train(client, [NewExample(p.stem, label, image=p.read_bytes()) for p, label in chosen])
         assert state == "published"
         client.create_collection("own", encoder_id="own-model")

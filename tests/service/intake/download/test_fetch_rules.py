@@ -361,7 +361,7 @@ async def test_redirects_lead_as_often_as_the_limit_says_and_not_to_nowhere() ->
     made, _ = fetcher(hop, hop, Said(), redirects=2)
     assert (await made.fetch(FetchRequest(URL))).body == b"picture"
     made, client = fetcher(Said(302, {"Location": " "}))
-    assert (await refused(made)).message == "the URL redirects to nowhere"
+    assert (await refused(made)).message == "the URL redirects without a target"
 
 
 def test_a_result_and_a_request_show_no_secrets() -> None:
