@@ -19,7 +19,7 @@ _REPEAT = """
 `make mutation` runs every mutant of every room, which takes hours, and goes on after a stop. `make mutation MUTANTS=80`
 runs a random sample of each room, always the same one for the same `SEED`, and with `SEED="1 2"` one for each seed;
 `ROOMS="filters quota"` only some rooms; `MINUTES=50` stops after so long. A larger sample goes on from a smaller one
-while code and tests stay as they are.
+while code and tests stay as they are; where only new files of tests came, what was killed is not run again.
 Not made are mutants of annotations, which nothing evaluates, and those of operators that `rooms.toml` leaves out.
 "Timed out" counts as noticed: the tests did not end any more.
 """

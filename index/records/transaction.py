@@ -130,11 +130,12 @@ class Transaction:
         return done
 
     def delete_records(self, record_ids: Sequence[str]) -> int:
-        """Deletes by id; ids that do not exist are passed over. Returns how many were deleted."""
-        rows = [r for i in record_ids if (r := self._one("SELECT row_id FROM records WHERE record_id = ?", i))]
+        """Deletes by id; ids that do not exist, or are given again, are passed over. Returns how many were deleted."""
+        ids = list(dict.fromkeys(record_ids))
+        rows = [r for i in ids if (r := self._one("SELECT row_id FROM records WHERE record_id = ?", i))]
         deleted = sum(self.delete_row(row[0]) for row in rows)
-        self.connection.executemany("DELETE FROM failures WHERE record_id = ?", [(i,) for i in record_ids])
-        return deleted + sum(self.forget_withdrawn(i) for i in record_ids)
+        self.connection.executemany("DELETE FROM failures WHERE record_id = ?", [(i,) for i in ids])
+        return deleted + sum(self.forget_withdrawn(i) for i in ids)
 
     def delete_rows(self, rows: Sequence[tuple[int, int]]) -> int:
         """Deletes (row id, sequence) pairs, passing over rows that were written since. Returns how many."""
