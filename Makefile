@@ -74,7 +74,7 @@ fuzz: $(STAMP) ## Fuzz probe, decoders, colours and feeds with atheris for ten m
 check: $(STAMP) proto-check docs-check encoder-check prose-check ## Lint, types, import rules, short sentences, and that generated files are current
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy $(addprefix -p ,service index afterimage release tests bench examples docs)
 	@$(BIN)/lint-imports
 
 format: $(STAMP) ## Format the code and sort the imports

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def per_second(count: int, work: Callable[[], object]) -> float:
     return count / (time.perf_counter() - started)
 
 
-def latencies_ms(calls: list[Callable[[], object]], clients: int) -> dict[str, float]:
+def latencies_ms(calls: list[Any], clients: int) -> dict[str, float]:
     """Throughput and latency of calls made by so many clients at once."""
     taken: list[float] = []
 
@@ -72,13 +73,12 @@ def one_round(client: Client, number: int, pictures: list[bytes]) -> dict[str, A
         "insert_vectors_per_second": per_second(VECTORS, lambda: list(client.import_records(with_vectors, bulk))),
     }
     lone = [
-        lambda i=i: client.insert(with_vectors, [NewRecord(f"lone-{i}", vector=vectors[i].tobytes())])
-        for i in range(200)
+        partial(client.insert, with_vectors, [NewRecord(f"lone-{i}", vector=vectors[i].tobytes())]) for i in range(200)
     ]
-    by_picture = [lambda p=p: client.search(with_pictures, p, k=10) for p in pictures[:150]]
-    by_vector = [lambda v=v: client.search(with_vectors, Term(vector=v.tobytes()), k=10) for v in vectors[:400]]
+    by_picture = [partial(client.search, with_pictures, p, k=10) for p in pictures[:150]]
+    by_vector = [partial(client.search, with_vectors, Term(vector=v.tobytes()), k=10) for v in vectors[:400]]
     filtered = [
-        lambda v=v: client.search(with_vectors, Term(vector=v.tobytes()), k=10, filter="n < 1") for v in vectors[:400]
+        partial(client.search, with_vectors, Term(vector=v.tobytes()), k=10, filter="n < 1") for v in vectors[:400]
     ]
     for name, calls in (
         ("insert_one_durable", lone),

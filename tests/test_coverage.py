@@ -69,7 +69,7 @@ def test_a_package_below_its_floor_or_without_a_measurement_fails() -> None:
 
 
 def test_what_forked_and_replaced_processes_run_is_measured(tmp_path: Path) -> None:
-    """With the settings of this project, as tests/support/warm_start.py forks and a server starts itself again."""
+    """As warm_start.py forks and a server starts itself again, with the settings of this project."""
     (tmp_path / "service").mkdir()
     (tmp_path / "service/__init__.py").touch()
     (tmp_path / "service/tiny.py").write_text(TINY)

@@ -53,6 +53,6 @@ def test_the_bare_form_hides_the_servers_and_keeps_python_and_make() -> None:
     if shutil.which("bash") is None:
         needs.missing("bash", "apt-get install bash")
     look = "command -v redis-server postgres psql chromium gcc; python3 -c 'print(1)'; make --version; echo ci=$CI"
-    command = [ROOT / ".ci" / "bare", "sh", "-c", look]
+    command = [str(ROOT / ".ci" / "bare"), "sh", "-c", look]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert (said[0], said[1][:8], said[-1]) == ("1", "GNU Make", "ci=")

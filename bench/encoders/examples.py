@@ -39,7 +39,7 @@ def main() -> None:
     products = np.array([row["product_id"] for row in rows])
     vectors = np.concatenate([session.run(to_tensor(p, manifest.input)[None]) for p in pictures])
     lines = []
-    for query in range(0, len(rows), len(rows) // QUERIES)[:QUERIES]:  # type: ignore[index]
+    for query in range(0, len(rows), len(rows) // QUERIES)[:QUERIES]:
         cells = [_tile(pictures[query])]
         for emphasis in EMPHASES:
             asked = emphasised(vectors[query], manifest.output.blocks, emphasis)

@@ -26,9 +26,12 @@ FACTORY = {"faiss HNSW": "HNSW24,SQfp16", "faiss IVF-PQ": "IVF{lists},PQ{parts}x
 class Contender(Protocol):
     """An engine with one collection. efforts: settings of a search to draw a curve with; 0 is the engine's own."""
 
-    efforts: Sequence[int]
-    filters: bool
-    note: str
+    @property
+    def efforts(self) -> Sequence[int]: ...
+    @property
+    def filters(self) -> bool: ...
+    @property
+    def note(self) -> str: ...
 
     def insert(self) -> None: ...
     def build(self) -> None: ...
@@ -58,7 +61,8 @@ class Faiss:
     def build(self) -> None:
         self._faiss.omp_set_num_threads(2)
         if self._hnsw:
-            self._index.hnsw.efConstruction = 128
+            hnsw: Any = self._index
+            hnsw.hnsw.efConstruction = 128
         sample = np.sort(np.random.default_rng(0).permutation(self._work.rows)[:200_000])
         self._index.train(np.ascontiguousarray(self._work.vectors[sample]))
         for start in range(0, self._work.rows, 50_000):
@@ -165,7 +169,9 @@ class QdrantEdge:
         return [i for i, _ in hits]
 
     def _filter(self, condition: Condition) -> Any:
-        q, must, must_not = self._q, [], []
+        q = self._q
+        must: list[Any] = []
+        must_not: list[Any] = []
         if condition.below is not None:
             must.append(q.FieldCondition("u", range=q.RangeFloat(lt=condition.below)))
         if condition.color is not None:

@@ -76,7 +76,8 @@ def lone_writes(load: Workload, folder: Path) -> dict[str, Any]:
     """Writes of one record each, from one writer and from many at once, each on disk when it returns."""
     found: dict[str, Any] = {}
     for writers in (1, WRITERS):
-        speeds, taken = [], []
+        speeds: list[float] = []
+        taken: list[float] = []
         for number in range(ROUNDS):
             collection = opened(folder / f"{writers}-{number}").create(spec())
 

@@ -54,7 +54,9 @@ def picture_folders(folder: Path) -> dict[str, Path]:
     for path in found[:SMALL]:
         (small / path.name).write_bytes(path.read_bytes())
     for number, path in enumerate(found[:: len(found) // LARGE][:LARGE]):
-        picture = cv2.resize(cv2.imread(str(path)), (4000, 3000), interpolation=cv2.INTER_CUBIC)
+        original = cv2.imread(str(path))
+        assert original is not None
+        picture = cv2.resize(original, (4000, 3000), interpolation=cv2.INTER_CUBIC)
         noise = np.random.default_rng(number).normal(0, 4, (3000, 4000, 1)).astype(np.int16)
         noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
         cv2.imwrite(str(large / path.name), noisy, [cv2.IMWRITE_JPEG_QUALITY, 88])

@@ -47,14 +47,14 @@ Pixels = NDArray[np.uint8]
 
 def shoes(every: int = 1, side: int = 440) -> list[Pixels]:
     """RGB, (side, side, 3): 16 hues in three shades; every so many of them."""
-    made = []
+    made: list[Pixels] = []
     for number in range(0, COLOURS, every):
         shade = ((0.85, 0.75), (0.55, 0.9), (0.9, 0.45))[number % 3]
         colour = colorsys.hsv_to_rgb(number // 3 / (COLOURS / 3), *shade)
         canvas = Canvas(white(), Pose(size=0.84))
         KINDS["sneaker"](canvas, Material(colour, (0.96, 0.95, 0.93)), 7)
         drawn = cv2.resize(canvas.finish(), (side, side), interpolation=cv2.INTER_AREA)
-        made.append(np.ascontiguousarray(drawn[:, :, ::-1]))
+        made.append(np.ascontiguousarray(drawn[:, :, ::-1]).astype(np.uint8))
     return made
 
 

@@ -84,7 +84,8 @@ async def open_loop(running: Running, pictures: Sequence[bytes], rate: float, se
             except AfterimageError:
                 refused.append(time.perf_counter() - started)
 
-        tasks, at, begun = [], 0.0, time.perf_counter()
+        tasks: list[asyncio.Task[None]] = []
+        at, begun = 0.0, time.perf_counter()
         while at < seconds:
             at += float(rng.exponential(1 / rate))
             await asyncio.sleep(max(0.0, at - (time.perf_counter() - begun)))

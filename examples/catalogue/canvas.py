@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -99,7 +100,7 @@ class Canvas:
         mask = np.zeros(self._pixels.shape[:2], np.uint8)
         pixels = np.round(self._pose.place(outline) * 16).astype(np.int32)
         cv2.fillPoly(mask, [pixels], 255, cv2.LINE_AA, 4)
-        return mask.astype(np.float32) / 255
+        return np.asarray(mask, np.float32) / np.float32(255)
 
     def _pattern(self, material: Material, box: tuple[slice, slice]) -> Picture:
         first, second = np.array(material.colour, np.float32), np.array(material.second, np.float32)
@@ -148,7 +149,7 @@ def _spline(points: NDArray[np.float64], *, closed: bool, steps: int = 10) -> ND
 
 def _band(value: Picture, sharpness: float = 14.0) -> Picture:
     """A wave from 0 to 1 with soft edges."""
-    return 1 / (1 + np.exp(-sharpness * np.sin(value)))
+    return (1 / (1 + np.exp(-sharpness * np.sin(value)))).astype(np.float32)
 
 
 def _scattered(grid: tuple[Picture, Picture], seed: int, count: int, radius: float, petals: int) -> Picture:
@@ -164,7 +165,7 @@ def _scattered(grid: tuple[Picture, Picture], seed: int, count: int, radius: flo
     return found
 
 
-PATTERNS = {
+PATTERNS: dict[str, Callable[[tuple[Any, Any], int], Any]] = {
     "plain": lambda grid, seed: np.zeros_like(grid[0]),
     "striped": lambda grid, seed: _band(grid[1] * (42 + seed % 3 * 16)),
     "pinstriped": lambda grid, seed: np.clip(_band(grid[0] * 90) - 0.62, 0, 1) * 2,

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ def products(seed: int = SEED) -> list[Product]:
     """All products."""
     random = np.random.default_rng(seed)
     colours, patterns = list(COLOURS), list(PATTERNS)
-    made = []
+    made: list[Any] = []
     for category in KINDS:
         chosen = random.permutation(len(colours))[:PRODUCTS_PER_KIND]
         for colour in chosen:

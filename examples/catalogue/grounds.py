@@ -52,7 +52,7 @@ def _room(random: np.random.Generator) -> Picture:
             cv2.LINE_AA,
         )
     cv2.rectangle(ground, (0, line - 14), (_LARGE, line), (0.93, 0.92, 0.9), -1)
-    return cv2.GaussianBlur(ground, (0, 0), 2)
+    return np.asarray(cv2.GaussianBlur(ground, (0, 0), 2), np.float32)
 
 
 def _table(random: np.random.Generator) -> Picture:
@@ -60,7 +60,7 @@ def _table(random: np.random.Generator) -> Picture:
     grain = cv2.GaussianBlur(random.standard_normal((_LARGE, _LARGE)).astype(np.float32), (0, 0), sigmaX=60, sigmaY=1.5)
     wood = np.array([0.66, 0.48, 0.32], np.float32) * random.uniform(0.7, 1.15) + grain[..., None] * 1.1
     line = int(_LARGE * random.uniform(0.5, 0.68))
-    ground = cv2.GaussianBlur(ground, (0, 0), 8)
+    ground = np.asarray(cv2.GaussianBlur(ground, (0, 0), 8), np.float32)
     ground[line:] = wood[line:]
     return np.clip(ground, 0, 1)
 
@@ -72,4 +72,4 @@ def _garden(random: np.random.Generator) -> Picture:
         green = random.uniform(0.3, 0.75)
         colour = (green * random.uniform(0.5, 1.1), green, green * random.uniform(0.3, 0.7))
         cv2.circle(ground, (x, y), int(random.integers(20, 95)), colour, -1, cv2.LINE_AA)
-    return cv2.GaussianBlur(ground, (0, 0), 22)
+    return np.asarray(cv2.GaussianBlur(ground, (0, 0), 22), np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from afterimage.client import (
     Unavailable,
 )
 from tests.support.data.pictures import png
+from tests.support.servers.server import Server
 
 # Nothing listens there: a call that is sent fails as Unavailable.
 NOWHERE = "127.0.0.1:1"
@@ -63,11 +65,12 @@ def nowhere() -> Client:
 
 @pytest.mark.parametrize(("value", "said"), REFUSED, ids=[repr(v)[:30] for v, _ in REFUSED])
 def test_an_attribute_of_another_type_is_refused_by_name(nowhere: Client, value: Any, said: str) -> None:
-    for call, field in (
+    calls: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: nowhere.insert("c", [NewRecord("0", image=b"x"), NewRecord("a", image=b"x", attributes={"x": value})]),
          "records[1].attributes.x"),
         (lambda: nowhere.update_records("c", [Patch("a", set_attributes={"x": value})]), "patches[0].attributes.x"),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for call, field in calls:
         with pytest.raises(InvalidArgument) as caught:
             call()
         assert said in caught.value.message
@@ -78,8 +81,8 @@ def test_an_attribute_of_another_type_is_refused_by_name(nowhere: Client, value:
 
 @given(
     st.one_of(
-        st.text(st.characters(exclude_categories=("Cs",))), st.booleans(), st.integers(-(2**53), 2**53),
-        st.floats(allow_nan=False, allow_infinity=False), st.lists(st.text(st.characters(exclude_categories=("Cs",)))),
+        st.text(st.characters(exclude_categories=["Cs"])), st.booleans(), st.integers(-(2**53), 2**53),
+        st.floats(allow_nan=False, allow_infinity=False), st.lists(st.text(st.characters(exclude_categories=["Cs"]))),
         st.sampled_from([np.float32(1.5), np.int64(7), np.bool_(True), np.str_("red")]),
     )
 )  # fmt: skip
@@ -177,7 +180,7 @@ def test_a_target_or_key_that_reaches_no_server_is_refused(target: str, key: str
     assert said in caught.value.message
 
 
-async def test_the_client_to_await_refuses_the_same(server) -> None:
+async def test_the_client_to_await_refuses_the_same(server: Server) -> None:
     with pytest.raises(InvalidArgument, match="without http://"):
         AsyncClient("http://localhost:1", "x")
     async with AsyncClient(NOWHERE, "x\n") as client:  # the end of a line in a key file is no part of the key
@@ -201,7 +204,7 @@ def test_in_an_import_a_record_that_cannot_be_sent_fails_alone_and_in_its_place(
 def test_what_the_source_of_an_import_raises_comes_out_as_it_is(client: Client) -> None:
     client.create_collection("c")
 
-    def records():
+    def records() -> Iterator[NewRecord]:
         yield NewRecord("1", vector=[1.0] * 448)
         raise ZeroDivisionError("in the shop's own code")
 
@@ -231,8 +234,8 @@ def test_the_server_says_from_where_on_pictures_are_near_duplicates(client: Clie
 def test_an_example_of_another_kind_is_refused_with_the_remedy(client: Client) -> None:
     client.create_training_set("shoes")
     for example, said in (
-        (NewExample("1", "boot", image="1.jpg"), "image is text"),  # type: ignore[arg-type]
-        (NewExample(1, "boot", image=b"x"), "example_id is an int; give '1'"),  # type: ignore[arg-type]
+        (NewExample("1", "boot", image="1.jpg"), "image is text"),
+        (NewExample(1, "boot", image=b"x"), "example_id is an int; give '1'"),
     ):
         with pytest.raises(InvalidArgument, match=said):
             list(client.add_examples("shoes", [example]))
@@ -253,8 +256,8 @@ WRONG_ARGUMENTS = [
     ({"emphasis": {"shape": "0"}}, "emphasis.shape", "give a number"),
     ({"emphasis": {5: 1.0}}, "emphasis", "give '5'"),
     ({"query": Term(record_id="1", region=Region(0, 0, 1, 1))}, "query.region", "with a picture only"),
-    ({"query": Term(image=b"x", region=Region("a", 0, 1, 1))}, "", "one of collection, query holds a value"),  # type: ignore[arg-type]
-    ({"query": Term(record_id="1", weight="2")}, "query.weight", "give a number"),  # type: ignore[arg-type]
+    ({"query": Term(image=b"x", region=Region("a", 0, 1, 1))}, "", "one of collection, query holds a value"),
+    ({"query": Term(record_id="1", weight="2")}, "query.weight", "give a number"),
 ]
 
 
@@ -281,6 +284,6 @@ def test_an_argument_that_a_method_does_not_have_is_an_error_of_the_program(nowh
 
 
 def test_numbers_of_numpy_are_numbers(nowhere: Client) -> None:
-    term = Term(record_id="1", weight=np.float32(0.5))  # type: ignore[arg-type]
+    term = Term(record_id="1", weight=np.float32(0.5))
     with pytest.raises(Unavailable):  # sent
-        nowhere.search("c", term, k=np.int64(5), max_distance=np.float32(0.5), emphasis={"shape": np.float64(0)})  # type: ignore[arg-type]
+        nowhere.search("c", term, k=np.int64(5), max_distance=np.float32(0.5), emphasis={"shape": np.float64(0)})

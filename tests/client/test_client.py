@@ -1,7 +1,9 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from concurrent import futures
+from typing import Any
 
 import grpc
 import pytest
@@ -22,6 +24,7 @@ from afterimage.client import (
     unpack_vector,
 )
 from afterimage.client.batches import MAX_BYTES, MAX_RECORDS, Outbox, cut
+from afterimage.client.values import AttributeValue
 from afterimage.v1 import (
     record_service_pb2,
     record_service_pb2_grpc,
@@ -69,7 +72,7 @@ def test_emphasis_slides_a_search_between_colour_and_shape(client: Client) -> No
 def test_a_catalogue_through_the_whole_client(client: Client) -> None:
     made = client.create_collection("shoes", description="All shoes")
     assert (made.encoder_id, made.dimension, made.record_count) == ("builtin", 448, 0)
-    attributes = {"color": "red", "price": 39.5, "sale": True, "tags": ["new", "gift"]}
+    attributes: dict[str, AttributeValue] = {"color": "red", "price": 39.5, "sale": True, "tags": ["new", "gift"]}
     record = NewRecord("1", image=png(1), product_id="p1", attributes=attributes, region=Region(0, 0, 1, 0.5))
     assert [r.outcome for r in client.insert("shoes", [record])] == ["created"]
     assert [r.outcome for r in client.insert("shoes", [record])] == ["unchanged"]
@@ -246,22 +249,23 @@ class Flaky(record_service_pb2_grpc.RecordServiceServicer, server_info_service_p
     """A real gRPC server that breaks at chosen points."""
 
     def __init__(self, failures: int, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
-        self.left, self.code, self.calls, self.seen = failures, code, 0, []
+        self.left, self.code, self.calls = failures, code, 0
+        self.seen: list[str] = []
 
-    def CountRecords(self, request, context):
+    def CountRecords(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.calls += 1
         if self.left:
             self.left -= 1
             context.abort(self.code, "not now")
         return record_service_pb2.CountRecordsResponse(record_count=7)
 
-    InsertRecords = CountRecords
+    InsertRecords = UpdateRecords = DeleteRecords = GetRecords = ListRecords = CountRecords
 
-    def GetServerInfo(self, request, context):
+    def GetServerInfo(self, request: Any, context: grpc.ServicerContext) -> Any:
         limits = server_info_service_pb2.Limits(max_image_bytes=100)
         return server_info_service_pb2.GetServerInfoResponse(limits=limits)
 
-    def ImportRecords(self, requests, context):
+    def ImportRecords(self, requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         self.calls += 1
         for number, request in enumerate(requests):
             if self.left and number == 1:
@@ -270,12 +274,18 @@ class Flaky(record_service_pb2_grpc.RecordServiceServicer, server_info_service_p
             ids = [r.record_id for r in request.records]
             self.seen += ids
             yield record_service_pb2.ImportRecordsResponse(
-                results=[record_service_pb2.RecordResult(record_id=i, outcome=1) for i in ids]
+                results=[
+                    record_service_pb2.RecordResult(record_id=i, outcome=record_service_pb2.WRITE_OUTCOME_CREATED)
+                    for i in ids
+                ]
             )
 
 
+Serve = Callable[[Flaky], str]
+
+
 @pytest.fixture
-def serve_flaky():
+def serve_flaky() -> Iterator[Serve]:
     server = grpc.server(futures.ThreadPoolExecutor(4))
     port = server.add_insecure_port("127.0.0.1:0")
 
@@ -289,7 +299,7 @@ def serve_flaky():
     server.stop(None)
 
 
-def test_a_safe_call_is_tried_again_until_it_succeeds(serve_flaky) -> None:
+def test_a_safe_call_is_tried_again_until_it_succeeds(serve_flaky: Serve) -> None:
     flaky = Flaky(3)
     with Client(serve_flaky(flaky), retry=FAST) as client:
         assert client.count_records("c") == 7
@@ -299,21 +309,21 @@ def test_a_safe_call_is_tried_again_until_it_succeeds(serve_flaky) -> None:
 @pytest.mark.parametrize(
     "code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED]
 )
-def test_what_a_retry_cannot_mend_is_not_tried_again(serve_flaky, code: grpc.StatusCode) -> None:
+def test_what_a_retry_cannot_mend_is_not_tried_again(serve_flaky: Serve, code: grpc.StatusCode) -> None:
     flaky = Flaky(1, code)
     with Client(serve_flaky(flaky), retry=FAST) as client, pytest.raises(AfterimageError):
         client.count_records("c")
     assert flaky.calls == 1
 
 
-def test_what_is_not_idempotent_is_not_tried_again(serve_flaky) -> None:
+def test_what_is_not_idempotent_is_not_tried_again(serve_flaky: Serve) -> None:
     flaky = Flaky(1)
     with Client(serve_flaky(flaky), retry=FAST) as client, pytest.raises(Unavailable):
         client.insert("c", [NewRecord("1", vector=b"1234")], insert_only=True)
     assert flaky.calls == 1
 
 
-def test_a_broken_import_goes_on_and_every_record_gets_one_result(serve_flaky) -> None:
+def test_a_broken_import_goes_on_and_every_record_gets_one_result(serve_flaky: Serve) -> None:
     flaky = Flaky(2)
     with Client(serve_flaky(flaky), retry=FAST) as client:
         results = list(client.import_records("c", (NewRecord(str(n), vector=b"1234") for n in range(MAX_RECORDS * 5))))

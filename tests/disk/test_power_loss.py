@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from index.tenant.directory import TenantDirectory
 from tests.disk.model import Heard, Things
 from tests.disk.simulated_disk import Disk, Mode, read_trace
 from tests.disk.writer import THREADS
@@ -75,34 +77,38 @@ def check(folder: Path, heard: list[Heard], moment: str) -> None:
         tenant.abandon()
 
 
-def contents(tenant, name):
+# Seeds of the records by id, and those of each snapshot by its id.
+Contents = tuple[dict[str, int], dict[str, dict[str, int]]]
+
+
+def contents(tenant: TenantDirectory, name: str) -> Contents:
     """Records of a collection, and of each of its snapshots, which are restored to look."""
     collection = tenant.collection(name)
     problems = [p for p in collection.problems() if not p.startswith("snapshot-")]  # those are derived: made anew
     assert not problems, problems
-    records = {r.record_id: int(r.attributes["seed"]) for r in collection.list(0, 1000, vectors=True)}
+    records = {r.record_id: int(float(str(r.attributes["seed"]))) for r in collection.list(0, 1000, vectors=True)}
     for stored in collection.list(0, 1000, vectors=True):
-        wanted = vector(int(stored.attributes["seed"]))
+        wanted = vector(int(float(str(stored.attributes["seed"]))))
         assert stored.vector is not None
         assert np.allclose(stored.vector, wanted / np.linalg.norm(wanted), atol=1e-6)
     kept = {}
     for snapshot_id in collection.kept.ids():
         restored = tenant.restore(name, snapshot_id, "restored")
-        kept[snapshot_id] = {r.record_id: int(r.attributes["seed"]) for r in restored.list(0, 1000)}
+        kept[snapshot_id] = {r.record_id: int(float(str(r.attributes["seed"]))) for r in restored.list(0, 1000)}
         tenant.delete("restored")
     return records, kept
 
 
-def expected(state: dict[str, Things]):
+def expected(state: dict[str, Things]) -> dict[str, Contents]:
     """A state of the model as `contents` gives it."""
 
-    def seeds(records):
+    def seeds(records: Mapping[str, tuple[int, Any]]) -> dict[str, int]:
         return {i: seed for i, (seed, _) in records.items()}
 
     return {n: (seeds(t.records), {k: seeds(r) for k, r in t.kept.items()}) for n, t in state.items()}
 
 
-def fits(found, state, loose: bool) -> bool:
+def fits(found: dict[str, Contents], state: dict[str, Contents], loose: bool) -> bool:
     """Whether what was found is a state; loose: where one snapshot more is no fault."""
     if not loose or found.keys() != state.keys():
         return found == state

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -14,6 +15,7 @@ from service.coordination import keys
 from service.encoder.manifest import Manifest
 from service.errors import Reason
 from service.metrics import Metrics
+from tests.support.servers.server import Server
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -51,7 +53,7 @@ def test_every_call_is_in_the_api_table() -> None:
 def test_every_command_is_in_the_reference() -> None:
     text = read("cli.md")
 
-    def names(command: object, path: str) -> list[str]:
+    def names(command: Any, path: str) -> list[str]:
         found = []
         for name, child in command.commands.items():
             found += names(child, f"{path} {name}") if hasattr(child, "commands") else [f"{path} {name}"]
@@ -97,7 +99,9 @@ def test_every_decision_is_in_the_index() -> None:
     assert listed == {p.name for p in (DOCS / "decisions").glob("0*.md")}
 
 
-def test_the_readme_python_example_runs(server, tenant_name, tmp_path, monkeypatch) -> None:
+def test_the_readme_python_example_runs(
+    server: Server, tenant_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.support.data.pictures import encode, noise
 
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -109,7 +113,9 @@ def test_the_readme_python_example_runs(server, tenant_name, tmp_path, monkeypat
     exec(compile(program, "README.md", "exec"), {})
 
 
-def test_the_quickstart_of_the_index_runs(tmp_path, monkeypatch, capsys) -> None:
+def test_the_quickstart_of_the_index_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = re.search(r"```python\n(.*?)```", (ROOT / "index" / "README.md").read_text(), re.DOTALL)
     assert code is not None
     monkeypatch.chdir(tmp_path)

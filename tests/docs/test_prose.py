@@ -1,5 +1,7 @@
 """The measure of the documents' prose."""
 
+from pathlib import Path
+
 import pytest
 
 from docs import prose
@@ -46,7 +48,9 @@ def test_code_between_paragraphs_ends_a_sentence() -> None:
     assert lengths("Run this:\n```sh\nmake.\n```\nIt takes a minute.") == [2, 4]
 
 
-def test_long_sentences_and_long_averages_fail(tmp_path, monkeypatch, capsys) -> None:
+def test_long_sentences_and_long_averages_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(prose, "ROOT", tmp_path)
     page = tmp_path / "README.md"
     page.write_text("Short sentence. " * 4 + "Word " + "word " * (prose.LONGEST - 2) + "end.")

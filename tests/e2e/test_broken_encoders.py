@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -63,7 +64,7 @@ def cut_short(folder: Path) -> None:
     describe(folder, {**described, "id": "cut"})
 
 
-def describe(folder: Path, manifest: dict) -> None:
+def describe(folder: Path, manifest: dict[str, Any]) -> None:
     (folder / "encoder.json").write_text(
         json.dumps({**manifest, "sha256": model_digest(folder / manifest["model"])})
     )  # fmt: skip

@@ -5,6 +5,7 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -63,7 +64,7 @@ def test_a_stop_lets_running_calls_finish_tells_health_first_and_keeps_everythin
         assert next(watch).status == SERVING
         sent = threading.Event()
 
-        def records():
+        def records() -> Iterator[NewRecord]:
             for n in range(64):
                 if n == 40:
                     sent.set()

@@ -8,7 +8,7 @@ import pytest
 from afterimage.client import FailedPrecondition, NewSource
 from index import DataDirectory
 from service.app import write_region
-from tests.support.servers.server import start_server
+from tests.support.servers.server import Server, start_server
 from tests.support.servers.shell import Shell
 
 
@@ -65,7 +65,7 @@ def test_a_tenant_is_stamped_with_the_region_of_the_directorys_server(tmp_path: 
     assert shell.json("tenants", "create", "asked", "--region", "us-2", *shell.data)["region"] == "us-2"
 
 
-def snapshot_of(server, key: str) -> Path:
+def snapshot_of(server: Server, key: str) -> Path:
     with server.client(key) as client:
         made = client.create_snapshot("c")
     return next(server.data_dir.rglob(f"kept-{made.snapshot_id}"))

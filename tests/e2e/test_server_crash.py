@@ -4,6 +4,7 @@ import random
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,9 @@ def settled(client: Client, acknowledged: dict[str, int], in_flight: dict[str, i
     "rounds", [ROUNDS, pytest.param(LONG_ROUNDS, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 )
 def test_what_the_server_acknowledged_survives_kill_9(tmp_path: Path, rounds: int) -> None:
-    key, acknowledged, in_flight = "", {}, {}
+    key = ""
+    acknowledged: dict[str, Any] = {}
+    in_flight: dict[str, Any] = {}
     for round_number in range(rounds + 1):
         server = start_server(tmp_path)
         key = key or server.key("acme")

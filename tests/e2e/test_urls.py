@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def fetching(tmp_path: Path) -> Iterator[Server]:
     assert server.stop() == 0
 
 
-def outcomes(results: list) -> list[str]:
+def outcomes(results: list[Any]) -> list[str]:
     return [r.error.reason if r.error else r.outcome for r in results]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from release import freeze
-from release.check import ROOT, changelog_problems, tag_problems, version_of
-from release.distributions import ReleaseError, wheel_problems
+from release.check import changelog_problems, tag_problems, version_of
+from release.distributions import ROOT, ReleaseError, wheel_problems
 
 
 def test_the_versions_of_this_tree_agree_and_the_changelog_is_of_it() -> None:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ({"object_store": "s3://b", "object_store_access_key": "k"}, "set both or neither"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named_with_its_remedy(flags: dict, said: str) -> None:
+def test_a_setting_that_cannot_be_used_is_named_with_its_remedy(flags: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingError, match=said):
         load_settings(flags)
 

@@ -214,7 +214,7 @@ def _run_of(state: RunState, request: Callable[[str], Any]) -> Callable[[World, 
     return lambda w, n: request(w.run(n, state))
 
 
-_EXPORTED = {"include_vectors": True}
+_EXPORTED: dict[str, Any] = {"include_vectors": True}
 _HALF = [search_service_pb2.QueryTerm(record_id="1", weight=1.0)]
 
 _CASES: dict[str, Case] = {

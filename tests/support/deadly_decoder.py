@@ -4,6 +4,7 @@ makes it report what it can still do."""
 import os
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def answer(job: dict[str, Any], limits: Any, payload: memoryview, result: memory
 
 
 def possible() -> list[str]:
-    attempts = {
+    attempts: dict[str, Callable[[], object]] = {
         "read a file": lambda: Path("/etc/passwd").read_bytes(),
         "write a file": lambda: Path("/tmp/afterimage-escape").write_bytes(b"x"),
         "list a folder": lambda: os.listdir("/"),

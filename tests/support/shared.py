@@ -56,5 +56,5 @@ def picture_cases() -> Path:
     """Made pictures that were once seen wrongly, and their upright twins."""
     folder = _SHARED / "cases" / "pictures"
     if not folder.exists():
-        missing("../shared/cases/pictures")
+        missing("../shared/cases/pictures", "these pictures are not part of the project")
     return folder

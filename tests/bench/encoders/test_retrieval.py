@@ -1,6 +1,7 @@
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ def test_scores_are_those_of_the_measuring_script_for_the_same_vectors() -> None
 
 def test_copies_are_those_of_the_measuring_script_in_the_same_order() -> None:
     module = reference()
-    originals = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path, _ in clothing()[:12]]
+    originals: list[Any] = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path, _ in clothing()[:12]]
     chosen, copies = edited_pictures([p[:, :, ::-1] for p in originals])
     rng = np.random.default_rng(7)
     assert np.array_equal(chosen, rng.permutation(len(originals))[:250])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -88,11 +89,11 @@ async def test_idle_streams_of_one_tenant_leave_room_for_another(server: Server,
         assert await health(server.target) == health_pb2.HealthCheckResponse.SERVING
 
 
-async def ended(calls: list, at_least: int) -> list:
+async def ended(calls: list[Any], at_least: int) -> list[Any]:
     """Those of the calls that have ended, once they are so many."""
     async with asyncio.timeout(30):
         waiting = {asyncio.ensure_future(call.code()): call for call in calls}
-        done: set = set()
+        done: set[Any] = set()
         while len(done) < at_least:
             more, _ = await asyncio.wait(waiting.keys() - done, return_when=asyncio.FIRST_COMPLETED)
             done |= more
@@ -245,9 +246,9 @@ async def test_a_connection_that_makes_calls_without_a_key_on_and_on_is_closed_a
                 assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, RESOURCE_EXHAUSTED}
         # A proxy's connection, which has calls with a key: those without are refused, and it stays.
         watch = hold([shared], IMPORT, 1, key)[0]
-        codes = [await shared.unary_unary(CHECK)(b"").code() for _ in range(10)]
-        assert codes[:2] == [grpc.StatusCode.OK] * 2
-        assert set(codes[2:]) <= {grpc.StatusCode.OK, RESOURCE_EXHAUSTED}
+        told = [await shared.unary_unary(CHECK)(b"").code() for _ in range(10)]
+        assert told[:2] == [grpc.StatusCode.OK] * 2
+        assert set(told[2:]) <= {grpc.StatusCode.OK, RESOURCE_EXHAUSTED}
         assert await info(b"", metadata=bearer(key))
         assert not watch.done()
         watch.cancel()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from afterimage.client import Client, NewRecord, NewSource, ResourceExhausted, Unauthenticated
+from afterimage.client import Client, NewRecord, NewSource, ResourceExhausted, Term, Unauthenticated
 from tests.support.data.feeds import jsonl
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server, start_server
@@ -62,9 +62,7 @@ def test_pictures_of_a_day_are_counted_where_they_are_encoded(client: Client, sh
     assert client.usage().pictures_today == 3
 
 
-def record_id_of(stored: set[int]):
-    from afterimage.client import Term
-
+def record_id_of(stored: set[int]) -> Term:
     return Term(record_id=str(min(stored)))
 
 

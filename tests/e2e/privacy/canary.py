@@ -129,7 +129,7 @@ class Sender:
                 next(iter(stream))
             else:
                 insert = record_service_pb2.InsertRecordsRequest(collection="c", records=records)
-                stub.InsertRecords.future(insert, metadata=credentials).cancel()
+                stub.InsertRecords.future(insert, metadata=credentials).cancel()  # type: ignore[no-untyped-call]
             channel.close()
 
     def _kill_decoders(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from service.tenancy import keyring
 from service.tenancy.access import LAPSES_MS, AccessRequests, WantedAccess
 from service.tenancy.apikeys import Scope
 from service.tenancy.database import TenancyError
+from service.tenancy.registry import TenantRegistry
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server
 from tests.support.servers.shell import Shell
@@ -103,13 +105,18 @@ def test_an_admin_key_by_itself_reads_no_record(server: Server, stocked: Client,
                 attempt()
 
 
+Requests = tuple[AccessRequests, str, TenantRegistry]
+
+
 @pytest.fixture
-def requests(server: Server, tenant_name: str):
+def requests(server: Server, tenant_name: str) -> Iterator[Requests]:
     with server.registry() as registry:
         yield registry.access, registry.create_tenant(tenant_name).uid, registry
 
 
-def test_an_access_ends_by_itself_and_lasts_four_hours_at_most(requests, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_access_ends_by_itself_and_lasts_four_hours_at_most(
+    requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
     access, uid, registry = requests
     assert isinstance(access, AccessRequests)
     clock = [1_000_000]
@@ -141,7 +148,7 @@ def test_an_access_ends_by_itself_and_lasts_four_hours_at_most(requests, monkeyp
         WantedAccess("why", frozenset({Scope.SEARCH}), 241),
     ],
 )
-def test_what_could_never_be_granted_cannot_be_asked_for(requests, wanted: WantedAccess) -> None:
+def test_what_could_never_be_granted_cannot_be_asked_for(requests: Requests, wanted: WantedAccess) -> None:
     access, uid, _ = requests
     with pytest.raises(TenancyError):
         access.ask(uid, wanted)

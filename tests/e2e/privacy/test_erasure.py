@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afterimage.client import Client, NewRecord, NewSource, NotFound
+from afterimage.client import Client, NewRecord, NewSource, NotFound, Term
 from index import DataDirectory
 from service.erasure.traces import Evidence, Found, search
 from tests.support.data.feeds import jsonl
@@ -73,9 +73,7 @@ def test_a_thousand_erased_records_are_nowhere_and_the_others_are_there(tmp_path
     assert searched(server, "acme", gone).traces == ()
 
 
-def vector_of(vector: np.ndarray):
-    from afterimage.client import Term
-
+def vector_of(vector: np.ndarray) -> Term:
     return Term(vector=vector.tolist())
 
 

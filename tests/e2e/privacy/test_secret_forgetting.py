@@ -7,13 +7,13 @@ import pytest
 
 from tests.e2e.privacy.canary import UNPROTECTED
 from tests.e2e.privacy.secrets_canary import CONTROL, run
-from tests.support.shared import missing
+from tests.support.needs import missing
 
 
 @pytest.fixture(autouse=True)
 def _may_look() -> None:
     if os.geteuid() != 0:
-        missing("the right to read another process's memory")
+        missing("the right to read another process's memory", "run the tests as root")
 
 
 def test_no_secret_remains_in_memory_files_log_or_redis(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def followed(client: Client, shop: Shop, **said: object) -> None:
     client.create_source(NewSource("feed", "shoes", f"{shop.address}/feed", **given))  # type: ignore[arg-type]
 
 
-def synced(client: Client, **how: bool) -> Run:
+def synced(client: Client, **how: Any) -> Run:
     """Starts a run and follows it to its end."""
     started = client.start_run("feed", **how)
     *_, last = client.watch_run(started.run_id)

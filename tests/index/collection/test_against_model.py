@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -24,17 +25,17 @@ class CollectionMachine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.tenant = directory(Path(self.folder.name))
         self.collection = self.tenant.create(SPEC)
-        self.model: dict[str, tuple[int, str, dict]] = {}
+        self.model: dict[str, tuple[int, str, dict[str, Any]]] = {}
 
     @rule(record_id=record_ids, seed=st.integers(0, 40), product=products, given=attributes)
-    def upsert(self, record_id: str, seed: int, product: str, given: dict) -> None:
+    def upsert(self, record_id: str, seed: int, product: str, given: dict[str, Any]) -> None:
         known = record_id in self.model
         result = self.collection.upsert([RecordWrite(record_id, vector(seed), product, given)])[0]
         assert (result.outcome is Outcome.CREATED) != known
         self.model[record_id] = (seed, product, given)
 
     @rule(record_id=record_ids, product=products, given=attributes)
-    def patch(self, record_id: str, product: str, given: dict) -> None:
+    def patch(self, record_id: str, product: str, given: dict[str, Any]) -> None:
         result = self.collection.patch([RecordPatch(record_id, product, given)])[0]
         assert (result.outcome is Outcome.FAILED) == (record_id not in self.model)
         if record_id in self.model:

@@ -1,5 +1,6 @@
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,9 @@ def test_a_vector_to_keep_that_is_not_there_any_more_is_reported(collection: Col
     assert isinstance(result.error, DigestMoved)
 
 
-def test_the_digest_depends_on_picture_region_and_tenant(collection: Collection, tmp_path_factory) -> None:
+def test_the_digest_depends_on_picture_region_and_tenant(
+    collection: Collection, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = directory(tmp_path_factory.mktemp("other"), bytes(32)).create(collection.spec)
     region = Region(0, 0, 0.5, 1)
     digests = {
@@ -379,7 +382,7 @@ def test_what_is_written_while_rows_are_compacted_is_no_part_of_the_copy_and_is_
     collection.delete([str(n) for n in range(0, 200, 2)])
     plain = rebuilding.compacted
 
-    def meanwhile(view):
+    def meanwhile(view: Any) -> Any:
         collection.upsert([record(1000 + n, price=n, color=f"c{n}", tags=("a", "b"), new=True) for n in range(50)])
         return plain(view)
 

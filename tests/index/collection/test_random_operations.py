@@ -4,6 +4,7 @@ restores, rebuilds, clean restarts and crashes."""
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,8 @@ class Model:
         self.folder, self.chance = folder, random.Random(seed)
         self.tenant = directory(folder)
         self.collection = self.tenant.create(SPEC)
-        self.held: dict[str, tuple[np.ndarray, str, dict]] = {}
-        self.kept: tuple[str, dict] | None = None
+        self.held: dict[str, tuple[np.ndarray, str, dict[str, Any]]] = {}
+        self.kept: tuple[str, dict[str, Any]] | None = None
 
     def step(self) -> None:
         """One random operation."""
@@ -48,7 +49,7 @@ class Model:
         for record_id in sorted(batch):
             made = vector(self.chance.randrange(100_000))
             product = f"p{self.chance.randrange(40)}" if self.chance.random() < 0.8 else ""
-            attributes = {"color": self.chance.choice(COLORS), "n": float(self.chance.randrange(1000))}
+            attributes: dict[str, Any] = {"color": self.chance.choice(COLORS), "n": float(self.chance.randrange(1000))}
             writes.append(RecordWrite(record_id, made, product, attributes))
             self.held[record_id] = (made / np.linalg.norm(made), product, attributes)
         assert all(r.outcome in (Outcome.CREATED, Outcome.UPDATED) for r in self.collection.upsert(writes))
@@ -82,7 +83,7 @@ class Model:
         allowed = {i: h for i, h in self.held.items() if h[2]["color"] == color and h[2]["n"] < below}
         self.check(f'color = "{color}" AND n < {below}', allowed)
 
-    def check(self, filter_text: str, allowed: dict) -> None:
+    def check(self, filter_text: str, allowed: dict[str, Any]) -> None:
         query, k = vector(self.chance.randrange(100_000)), self.chance.randrange(1, 12)
         answer = self.collection.search(SearchQuery(query, k, filter=filter_text))
         hits = [h for g in answer.groups for h in g]
@@ -151,7 +152,7 @@ class Model:
     def finish(self) -> None:
         stored = self.collection.list(0, 10_000, vectors=True)
         assert {r.record_id for r in stored} == self.held.keys()
-        assert all(np.allclose(r.vector, self.held[r.record_id][0], atol=1e-6) for r in stored)
+        assert all(np.allclose(np.asarray(r.vector), self.held[r.record_id][0], atol=1e-6) for r in stored)
         assert list(self.collection.problems()) == []
         self.tenant.close()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from index import Collection, SnapshotDamaged, SnapshotNotFound, TenantDirectory
-from index.records import backups
 from index.records.backups import manifest_mac, read_manifest, spec_of
 from index.types.model import PicturePolicy
 from tests.support.data.collections import KEY, SPEC, directory, record
@@ -55,7 +54,7 @@ def test_snapshots_are_listed_the_newest_first_and_damaged_ones_are_not(
     _, collection = filled(tmp_path)
     made = []
     for n in range(3):
-        monkeypatch.setattr(backups.time, "time", lambda n=n: 1.7e9 + 10.0 * n)
+        monkeypatch.setattr("index.records.backups.time.time", lambda n=n: 1.7e9 + 10.0 * n)
         made.append(collection.keep_snapshot().snapshot_id)
     assert [s.snapshot_id for s in collection.kept.list()] == [*reversed(made)]
     (next(tmp_path.rglob(f"kept-{made[1]}")) / "manifest.json").write_text("{}")

@@ -171,6 +171,8 @@ def test_a_snapshot_moves_to_another_tenant_on_another_machine_under_its_key(tmp
     made = other.adopt_snapshot(folder, KEY, "moved")
     assert made.count() == 61
     original, moved = (c.get(["4"], vectors=True)["4"] for c in (collection, made))
+    assert original.vector is not None
+    assert moved.vector is not None
     assert np.array_equal(original.vector, moved.vector)
     assert moved.attributes == original.attributes
     assert made.digests(["pictured"]) == {}  # keyed by the other tenant's key

@@ -2,6 +2,7 @@ import resource
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,16 @@ def test_concurrent_writers_all_get_their_own_result_and_numbers(collection: Col
     assert collection.stats().records == 300
 
 
-def test_writers_that_wait_share_one_commit(collection: Collection) -> None:
+def test_writers_that_wait_share_one_commit(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     commits: list[int] = []
     commit, rows = loaded(collection).commit, loaded(collection).index.state.rows
     stage = rows.stage
-    rows.stage = lambda changes: (commits.append(len(changes)), stage(changes))[1]
+
+    def counted(changes: Any) -> Any:
+        commits.append(len(changes))
+        return stage(changes)
+
+    monkeypatch.setattr(rows, "stage", counted)
     with ThreadPoolExecutor(16) as pool:
         with commit.lock:  # the disk is busy; meanwhile writers line up
             waiting = [pool.submit(collection.upsert, [record(n)]) for n in range(12)]
@@ -33,7 +39,7 @@ def test_writers_that_wait_share_one_commit(collection: Collection) -> None:
 
 
 def test_a_write_that_raises_takes_nothing_of_its_group_with_it(collection: Collection) -> None:
-    def fails_late(transaction: object) -> None:
+    def fails_late(transaction: Any) -> None:
         transaction.upsert([Normalised(record(1), vector(1))], insert_only=False)
         raise RuntimeError("on purpose")
 
@@ -65,7 +71,7 @@ def test_a_search_during_writes_never_shows_half_a_record(collection: Collection
         while not stop.is_set():
             answer = collection.search(SearchQuery(vector(7), k=40))
             hits = {h.record.record_id: h for g in answer.groups for h in g}
-            odd = hits["7"].record.attributes["generation"] % 2 == 1
+            odd = float(str(hits["7"].record.attributes["generation"])) % 2 == 1
             assert (hits["7"].distance > 0.05) == odd  # the distance belongs to the attributes shown
         done.result()
 
@@ -84,7 +90,7 @@ def test_a_full_disk_refuses_the_write_and_the_next_one_may_succeed(collection: 
 class _Watched:
     """A connection whose COMMIT is begun only once something else has happened."""
 
-    def __init__(self, connection: object, before_commit: threading.Event) -> None:
+    def __init__(self, connection: Any, before_commit: threading.Event) -> None:
         self._connection, self._before = connection, before_commit
 
     def __getattr__(self, name: str) -> object:
@@ -96,7 +102,9 @@ class _Watched:
         return self._connection.execute(statement, *values)
 
 
-def test_many_records_are_entered_while_the_disk_is_at_work(collection: Collection) -> None:
+def test_many_records_are_entered_while_the_disk_is_at_work(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parts, entered = loaded(collection), threading.Event()
     stage = parts.index.state.rows.stage
     parts.index.state.rows.stage = lambda changes: (stage(changes), entered.set())[0]
@@ -130,7 +138,9 @@ def test_records_that_the_disk_refused_at_the_last_moment_are_never_seen(tmp_pat
 
 
 @pytest.mark.parametrize("records", [1, 200])
-def test_where_memory_cannot_follow_the_store_nobody_is_told_of_success(tmp_path: Path, records: int) -> None:
+def test_where_memory_cannot_follow_the_store_nobody_is_told_of_success(
+    tmp_path: Path, records: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tenant = directory(tmp_path)
     collection = tenant.create(SPEC)
     collection.upsert([record(1)])
@@ -149,7 +159,7 @@ def test_where_memory_cannot_follow_the_store_nobody_is_told_of_success(tmp_path
     assert (again.stats().records, ids(again, SearchQuery(vector(2), k=1))) == (1 + records, ["2"])
 
 
-def test_a_closed_collection_refuses_instead_of_losing(tmp_path) -> None:
+def test_a_closed_collection_refuses_instead_of_losing(tmp_path: Path) -> None:
     tenant = directory(tmp_path)
     collection = tenant.create(SPEC)
     tenant.close()

@@ -10,7 +10,9 @@ ranges = st.lists(st.tuples(st.integers(0, 300_000), st.integers(0, 70_000)), ma
 
 @settings(max_examples=60, deadline=None)
 @given(ranges, st.lists(st.integers(0, 300_000), max_size=200), st.integers(1, 310_000), st.booleans())
-def test_the_bits_of_a_set_are_those_that_are_in_it(runs, alone, count: int, packed: bool) -> None:
+def test_the_bits_of_a_set_are_those_that_are_in_it(
+    runs: list[tuple[int, int]], alone: list[int], count: int, packed: bool
+) -> None:
     bitmap = BitMap(alone)
     for start, length in runs:
         bitmap.add_range(start, start + length)

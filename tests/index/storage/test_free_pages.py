@@ -39,6 +39,7 @@ def test_a_database_gets_smaller_after_a_large_deletion_and_keeps_the_rest(tmp_p
     kept = collection.get([str(n) for n in range(2000)], vectors=True)
     assert len(kept) == 2000
     unit = VECTORS[7] / np.linalg.norm(VECTORS[7])
+    assert kept["7"].vector is not None
     assert np.allclose(kept["7"].vector, unit, atol=1e-6)
     assert not list(collection.problems())
 

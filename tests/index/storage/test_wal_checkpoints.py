@@ -12,6 +12,12 @@ from tests.support.data.collections import SPEC, directory, ids, loaded, record,
 MANY = 300  # more than is worth a thread
 
 
+def _ended(checkpoints: Checkpoints) -> None:
+    """Waits for the thread that moves the log."""
+    assert checkpoints._running is not None
+    checkpoints._running.join()
+
+
 def test_what_many_records_left_in_the_log_is_moved_beside_the_writer_and_the_log_begins_anew(tmp_path: Path) -> None:
     collection = directory(tmp_path).create(SPEC)
     database = next(tmp_path.rglob("records.db"))
@@ -19,7 +25,7 @@ def test_what_many_records_left_in_the_log_is_moved_beside_the_writer_and_the_lo
     for batch in range(12):
         before = database.stat().st_size
         collection.upsert([record(batch * MANY + n) for n in range(MANY)])
-        _checkpoints(collection)._running.join()
+        _ended(_checkpoints(collection))
         assert database.stat().st_size > before
         sizes.append(log.stat().st_size)
     assert max(sizes[2:]) < 2 * sizes[1]
@@ -30,12 +36,14 @@ def test_after_small_commits_the_log_is_moved_within_one_of_them_and_begins_anew
     collection = directory(tmp_path).create(SPEC)
     collection.upsert([record(n) for n in range(MANY)])
     database = next(tmp_path.rglob("records.db"))
-    _checkpoints(collection)._running.join()
+    _ended(_checkpoints(collection))
     before = database.stat().st_size
     for n in range(400):
         collection.upsert([record(1000 + n)])
     assert database.stat().st_size > before
-    assert not _checkpoints(collection)._running.is_alive()
+    running = _checkpoints(collection)._running
+    assert running is not None
+    assert not running.is_alive()
     assert database.with_name("records.db-wal").stat().st_size < 1100 * (NEWEST_PAGE_FORMAT.size + 24)
 
 
@@ -58,13 +66,13 @@ def test_a_log_that_cannot_be_moved_is_kept_and_moved_later(tmp_path: Path, capl
     size = database.stat().st_size
     with caplog.at_level(logging.WARNING):
         collection.upsert([record(n) for n in range(MANY)])
-        checkpoints._running.join()
+        _ended(checkpoints)
     assert "could not be moved" in caplog.text
     assert database.stat().st_size == size
     assert ids(collection, SearchQuery(vector(7), k=1)) == ["7"]
     checkpoints.path = database
     collection.upsert([record(MANY + n) for n in range(MANY)])
-    checkpoints._running.join()
+    _ended(checkpoints)
     assert database.stat().st_size > size
     tenant.close()
     assert directory(tmp_path).collection("things").stats().records == 2 * MANY
@@ -78,7 +86,7 @@ def test_without_a_thread_to_be_had_the_log_grows_and_nothing_fails(
 
     checkpoints = _checkpoints(collection)
     collection.upsert([record(n) for n in range(MANY)])
-    checkpoints._running.join()
+    _ended(checkpoints)
     checkpoints._running = None
     with monkeypatch.context() as patched:
         patched.setattr("threading.Thread.start", start)
@@ -87,7 +95,7 @@ def test_without_a_thread_to_be_had_the_log_grows_and_nothing_fails(
         checkpoints.after()
         assert checkpoints._running is None
     checkpoints.after()
-    checkpoints._running.join()
+    _ended(checkpoints)
     assert collection.stats().records == MANY
 
 

@@ -14,14 +14,14 @@ import sys
 import threading
 from pathlib import Path
 
-from index import RecordWrite
+from index import Collection, RecordWrite
 from index.records import group_commit
 from tests.support.data.collections import SPEC, directory, vector
 
 THREADS = 4
 
 
-def write(collection, seed: int, thread: int, out_lock: threading.Lock) -> None:
+def write(collection: Collection, seed: int, thread: int, out_lock: threading.Lock) -> None:
     chance = random.Random(seed * 100 + thread)
     step = 0
     while True:

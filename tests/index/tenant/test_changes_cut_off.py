@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def _state(root: Path) -> State:
             collection = tenant.collection(name)
             records = {r.record_id: dict(r.attributes) for r in collection.list(0, 100)}
             pictures = collection.pictures.of(list(records))
-            vectors = {n: tuple(r.vector) for n, r in collection.get(list(records), vectors=True).items()}
+            vectors = {n: tuple(np.asarray(r.vector)) for n, r in collection.get(list(records), vectors=True).items()}
             for n, own in vectors.items():
                 assert ids(collection, SearchQuery(np.asarray(own, np.float32), 1)) == [n]
             assert list(collection.problems()) == []
@@ -206,12 +207,13 @@ def prepared(whole: Path, folder: Path, chance: random.Random) -> Path:
     tenant = directory(root)
     for _ in range(chance.randrange(6)):
         collection = tenant.collection(chance.choice(("hats", "shoes")))
-        chance.choice([
+        changes: Any = [
             lambda c=collection: c.upsert([record(n, price=chance.randrange(9)) for n in range(chance.randrange(40))]),
             lambda c=collection: c.delete([str(chance.randrange(8))]),
             lambda c=collection: c.snapshot(), lambda c=collection: c.compact(), lambda c=collection: c.keep_snapshot(),
             lambda: tenant.exchange("hats", "shoes"),
-        ])()  # fmt: skip
+        ]  # fmt: skip
+        chance.choice(changes)()
     tenant.close()
     return root
 

@@ -106,7 +106,7 @@ def _check_rounds(folder: Path, writers: Writers, seeds: range) -> int:
         tenant = directory(folder)
         collection = tenant.collection("things")
         stored = {r.record_id: r for r in collection.list(0, 1000, vectors=True)}
-        state = {i: str(int(r.attributes["seed"])) for i, r in stored.items()}
+        state = {i: str(int(float(str(r.attributes["seed"])))) for i, r in stored.items()}
         for record_id in model.keys() | state.keys() | heard.in_flight.keys():
             allowed = {model.get(record_id, "-"), heard.in_flight.get(record_id, model.get(record_id, "-"))}
             assert state.get(record_id, "-") in allowed, f"round {seed}: {record_id}"

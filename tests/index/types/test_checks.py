@@ -1,7 +1,10 @@
 """What is stored and searched with."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from index.types.checks import normalised
 from index.types.errors import InvalidInput
@@ -11,7 +14,7 @@ from tests.support.data.collections import DIMENSION, vector
 @pytest.mark.parametrize("scale", [1e-8, 0.5, 1.0001, 3.0, 1e8])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_vector_of_any_length_and_type_comes_out_with_length_1(scale: float, dtype: type) -> None:
-    given = (vector(1).astype(np.float64) / np.linalg.norm(vector(1)) * scale).astype(dtype)
+    given: NDArray[Any] = (vector(1).astype(np.float64) / np.linalg.norm(vector(1)) * scale).astype(dtype)
     before = given.copy()
     found = normalised("query", given, DIMENSION)
     assert found.dtype == np.float32

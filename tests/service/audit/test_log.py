@@ -6,6 +6,7 @@ import dataclasses
 import json
 import multiprocessing
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ KEY, UID, SIGNER = bytes(range(32)), "a" * 32, Signer(bytes(range(1, 33)))
 
 
 @pytest.fixture
-def log(tmp_path: Path):
+def log(tmp_path: Path) -> Iterator[AuditLog]:
     made = opened(tmp_path)
     yield made
     made.close()

@@ -55,7 +55,7 @@ def test_bytes_are_counted_while_they_are_held_and_given_back_at_the_end(door: D
     assert lease.try_take(7)
     lease.add(11)
     assert door.bytes.used == 23
-    assert door.metrics.in_flight_bytes.collect()[0].samples[0].value == 23
+    assert next(iter(door.metrics.in_flight_bytes.collect())).samples[0].value == 23
     lease.give(3)
     assert door.bytes.used == 20
     lease.close()

@@ -13,7 +13,7 @@ BURST = 600  # of an address, beyond what each of its connections may ask
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     time = [1000.0]
-    monkeypatch.setattr(keyless.time, "monotonic", lambda: time[0])
+    monkeypatch.setattr("service.calls.keyless.time.monotonic", lambda: time[0])
     return time
 
 

@@ -1,11 +1,13 @@
 import importlib
 import pkgutil
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from afterimage import v1
-from afterimage.client import Client, NewSource, NotFound, PermissionDenied, Term, Unauthenticated
+from afterimage.client import Client, NewRecord, NewSource, NotFound, PermissionDenied, Term, Unauthenticated
 from service.calls.methods import SCOPES, WORKER_CALLS
 from service.rpc.server import SERVICE_NAMES
 from service.tenancy.apikeys import Scope
@@ -24,11 +26,11 @@ CALLS = [
 ]
 
 
-def invoke(server: Server, path: str, method, key: str, collection: str, run_id: str = "r") -> grpc.StatusCode:
+def invoke(server: Server, path: str, method: Any, key: str, collection: str, run_id: str = "r") -> grpc.StatusCode:
     """Makes a call with little in it; returns the status code."""
     from google.protobuf.message_factory import GetMessageClass
 
-    request = GetMessageClass(method.input_type)()
+    request: Any = GetMessageClass(method.input_type)()
     for field in ("collection", "name", "training_set"):
         if field in method.input_type.fields_by_name and method.input_type.fields_by_name[field].message_type is None:
             setattr(request, field, collection)
@@ -84,7 +86,7 @@ def invoke(server: Server, path: str, method, key: str, collection: str, run_id:
     return grpc.StatusCode.OK
 
 
-def _kind(method) -> str:
+def _kind(method: Any) -> str:
     return f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
 
 
@@ -94,12 +96,12 @@ def test_every_call_of_the_api_has_an_access_rule() -> None:
 
 
 @pytest.mark.parametrize(("path", "method"), CALLS)
-def test_no_call_is_answered_without_a_key(server: Server, path: str, method) -> None:
+def test_no_call_is_answered_without_a_key(server: Server, path: str, method: Any) -> None:
     assert invoke(server, path, method, "", "c") is grpc.StatusCode.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize(("path", "method"), [c for c in CALLS if SCOPES.get(c[0], "no key") is not None])
-def test_no_call_is_answered_without_its_scope(server: Server, tenant_name: str, path: str, method) -> None:
+def test_no_call_is_answered_without_its_scope(server: Server, tenant_name: str, path: str, method: Any) -> None:
     key = server.key(tenant_name, [s for s in Scope if s is not SCOPES.get(path)])
     assert invoke(server, path, method, key, "c") is grpc.StatusCode.PERMISSION_DENIED
 
@@ -115,7 +117,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize(("path", "method"), FOREIGN)
-def test_what_belongs_to_another_tenant_does_not_exist(server: Server, client: Client, path: str, method) -> None:
+def test_what_belongs_to_another_tenant_does_not_exist(server: Server, client: Client, path: str, method: Any) -> None:
     client.create_collection("private", picture_policy="ENCRYPTED_COPY")
     client.insert("private", [_record()])
     client.create_training_set("private")
@@ -126,9 +128,7 @@ def test_what_belongs_to_another_tenant_does_not_exist(server: Server, client: C
     assert client.count_records("private") == 1
 
 
-def _record():
-    from afterimage.client import NewRecord
-
+def _record() -> NewRecord:
     return NewRecord("1", image=png(1))
 
 
@@ -178,7 +178,7 @@ def test_vectors_leave_only_with_the_export_scope(server: Server, tenant_name: s
                 attempt()
 
 
-def test_reflection_is_off_unless_it_is_asked_for(server: Server, tmp_path) -> None:
+def test_reflection_is_off_unless_it_is_asked_for(server: Server, tmp_path: Path) -> None:
     from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
     from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 

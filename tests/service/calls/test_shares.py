@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +56,7 @@ def test_what_a_hog_gives_back_goes_to_those_who_have_less_until_all_have_the_sa
 
 
 @given(st.integers(0, 40), st.lists(st.tuples(OWNERS, st.integers(0, 9), st.sampled_from(["take", "add", "give"]))))
-def test_it_counts_as_a_plain_table_does_and_never_takes_beyond_its_capacity(capacity: int, steps: list) -> None:
+def test_it_counts_as_a_plain_table_does_and_never_takes_beyond_its_capacity(capacity: int, steps: list[Any]) -> None:
     shares, held = Shares(capacity), Counter[tuple[str, ...]]()
     for path, amount, step in steps:
         before = sum(held.values())
@@ -79,7 +80,7 @@ def test_it_counts_as_a_plain_table_does_and_never_takes_beyond_its_capacity(cap
     assert shares.empty
 
 
-def before_of(held: Counter, path: tuple[str, ...]) -> int:
+def before_of(held: Counter[Any], path: tuple[str, ...]) -> int:
     return max(sum(n for p, n in held.items() if p[: d + 1] == path[: d + 1]) for d in range(3))
 
 
@@ -108,7 +109,7 @@ class Table:
 
 
 @given(st.integers(0, 60), st.lists(st.tuples(OWNERS, st.integers(0, 12), st.booleans()), max_size=60))
-def test_it_takes_exactly_what_the_rule_allows(capacity: int, steps: list) -> None:
+def test_it_takes_exactly_what_the_rule_allows(capacity: int, steps: list[Any]) -> None:
     shares, table = Shares(capacity), Table(capacity)
     for path, amount, give in steps:
         if give:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
@@ -36,7 +36,7 @@ def fine() -> None:
     """A key that works."""
 
 
-async def collected(source: Source, check=fine, seconds: float | None = None) -> list[int]:
+async def collected(source: Source, check: Callable[[], None] = fine, seconds: float | None = None) -> list[int]:
     return [n async for n in limited(source.answers(), check, seconds)]
 
 

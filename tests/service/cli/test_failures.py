@@ -7,7 +7,7 @@ import functools
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import typer
 
 from afterimage.client import Client
 from service.cli import connection, main
-from tests.support.servers.server import COMMAND, NO_RETRY, NOT_MEASURED
+from tests.support.servers.server import COMMAND, NO_RETRY, NOT_MEASURED, Server
 from tests.support.servers.shell import Shell
 
 Command = tuple[str, ...]
@@ -52,8 +52,11 @@ def arguments(path: Command, folder: Path) -> list[str]:
     return (given[:-1] if path == ("collections", "pictures") else given) + more.get(path, [])
 
 
+Run = Callable[..., tuple[int, str]]
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Runs a command in this process: exit code and what it said on stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(connection, "Client", functools.partial(Client, retry=NO_RETRY))
@@ -77,7 +80,9 @@ def is_one_line(said: str) -> bool:
 
 
 @pytest.mark.parametrize("path", REMOTE, ids=" ".join)
-def test_a_server_that_is_not_there_is_said_in_one_line(path: Command, run, monkeypatch, tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_said_in_one_line(
+    path: Command, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("AFTERIMAGE_API_KEY", "af_live_x")
     code, said = run(*arguments(path, tmp_path), "--target", "127.0.0.1:1")
     assert code in (1, 2), said
@@ -98,7 +103,9 @@ def test_a_server_that_is_not_there_is_said_in_one_line(path: Command, run, monk
         ("x", ("--target", "127.0.0.1:1", "--api-key-file", sys.executable), "not a text file"),
     ],
 )
-def test_what_cannot_reach_any_server_is_named(key: str, options: tuple[str, ...], said: str, run, monkeypatch) -> None:
+def test_what_cannot_reach_any_server_is_named(
+    key: str, options: tuple[str, ...], said: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AFTERIMAGE_API_KEY", key)
     code, line = run("collections", "list", *options)
     assert (code in (1, 2), is_one_line(line)) == (True, True), line
@@ -106,7 +113,7 @@ def test_what_cannot_reach_any_server_is_named(key: str, options: tuple[str, ...
 
 
 @pytest.mark.parametrize("path", [p for p in ON_DATA if p not in _MAKES], ids=" ".join)
-def test_an_empty_directory_stays_empty(path: Command, run, tmp_path: Path) -> None:
+def test_an_empty_directory_stays_empty(path: Command, run: Run, tmp_path: Path) -> None:
     empty = tmp_path / "data"
     empty.mkdir()
     evidence = tmp_path / "missing"
@@ -117,7 +124,9 @@ def test_an_empty_directory_stays_empty(path: Command, run, tmp_path: Path) -> N
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "missing"]
 
 
-def test_a_setting_that_is_malformed_or_unknown_is_said_by_every_command_that_reads_it(run, monkeypatch) -> None:
+def test_a_setting_that_is_malformed_or_unknown_is_said_by_every_command_that_reads_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AFTERIMAGE_MAX_BATCH_SIZE", "many")
     monkeypatch.setenv("AFTERIMAGE_LISSEN", "x")
     for arguments_ in (["tenants", "list"], ["encoders", "list"], ["doctor"]):
@@ -127,7 +136,7 @@ def test_a_setting_that_is_malformed_or_unknown_is_said_by_every_command_that_re
         assert error.startswith("error: max_batch_size: 'many', from AFTERIMAGE_MAX_BATCH_SIZE in the environment")
 
 
-def test_a_master_key_of_another_server_is_said_to_be_one(run, tmp_path: Path) -> None:
+def test_a_master_key_of_another_server_is_said_to_be_one(run: Run, tmp_path: Path) -> None:
     for name in ("one", "other"):
         assert run("tenants", "create", "acme", "--data-dir", name)[0] == 0
     Path("one.master-key").write_bytes(Path("other.master-key").read_bytes())
@@ -137,7 +146,7 @@ def test_a_master_key_of_another_server_is_said_to_be_one(run, tmp_path: Path) -
     assert "it belongs to another server" in said
 
 
-def test_an_api_key_of_another_server_is_said_to_be_one(server, tmp_path: Path) -> None:
+def test_an_api_key_of_another_server_is_said_to_be_one(server: Server, tmp_path: Path) -> None:
     elsewhere = Shell(None, "", tmp_path, data_dir=tmp_path / "data")
     elsewhere.run("tenants", "create", "acme", *elsewhere.data)
     key = elsewhere.run("keys", "create", "acme", "--scopes", "search", *elsewhere.data).strip()

@@ -39,7 +39,7 @@ async def test_what_waited_as_long_as_it_was_told_passes(servers: tuple[Coordina
     name = "acme"
     assert await one.rates.wait_s(name, 1) == 0
     wait = await one.rates.wait_s(name, 1)
-    due = float(await one._redis.get("{afterimage}:rate:acme"))
+    due = float(await one._redis.get("{afterimage}:rate:acme") or "nan")
     await one._redis.set("{afterimage}:rate:acme", due - wait * 1e6)  # as if that time had gone by
     assert await one.rates.wait_s(name, 1) == 0
 

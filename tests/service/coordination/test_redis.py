@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def installed(kind: str) -> Path:
 
 
 @pytest.fixture(params=["packaged", "system"])
-async def embedded(tmp_path: Path, request: pytest.FixtureRequest):
+async def embedded(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[EmbeddedRedis]:
     redis = EmbeddedRedis(tmp_path / "redis", installed(request.param))
     await redis.start()
     yield redis

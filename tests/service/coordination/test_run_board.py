@@ -163,8 +163,8 @@ async def test_redis_holds_no_name_of_a_collection_and_old_names_are_taken_out(c
     said = [k for k in await coordinator._redis.keys("*") if "other" not in k]
     for key in said:
         kind = await coordinator._redis.type(key)
-        held = await (coordinator._redis.zrange(key, 0, -1) if kind == "zset" else coordinator._redis.get(key))
-        assert "winter" not in f"{key} {held}"
+        held: object = await (coordinator._redis.zrange(key, 0, -1) if kind == "zset" else coordinator._redis.get(key))
+        assert "winter" not in f"{key!r} {held!r}"
     assert board.ref("t", "winter-boots", "9") != coordinator.board("server", b"other").ref("t", "winter-boots", "9")
     assert board.ref("t", "winter-boots", "9").place != board.ref("u", "winter-boots", "9").place
 

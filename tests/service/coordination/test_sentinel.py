@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,10 +58,11 @@ def test_a_url_that_names_no_sentinel_or_no_master_is_refused(url: str) -> None:
 
 async def test_user_password_and_options_are_for_the_master() -> None:
     found = connect("sentinel+tls://me:p%40ss@one,two:5000/catalogue/3?ssl_ca_certs=/ca.pem")
-    given = found.connection_pool.connection_kwargs
+    pool: Any = found.connection_pool  # a SentinelConnectionPool
+    given = pool.connection_kwargs
     assert (given["username"], given["password"], given["db"]) == ("me", "p@ss", 3)
     assert given["ssl_ca_certs"] == "/ca.pem"
-    sentinels = [s.connection_pool.connection_kwargs for s in found.connection_pool.sentinel_manager.sentinels]
+    sentinels = [s.connection_pool.connection_kwargs for s in pool.sentinel_manager.sentinels]
     assert [(s["host"], s["port"]) for s in sentinels] == [("one", 26379), ("two", 5000)]
     assert {s.get("password") for s in sentinels} == {None}
     await disconnect(found)

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -40,8 +41,9 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def limits(**given: float) -> AdmissionLimits:
-    return AdmissionLimits(**{"max_pictures": 4, "max_bytes": 100, "search_wait_s": 60.0, "places": 1, **given})
+def limits(**given: Any) -> AdmissionLimits:
+    defaults: dict[str, Any] = {"max_pictures": 4, "max_bytes": 100, "search_wait_s": 60.0, "places": 1}
+    return AdmissionLimits(**{**defaults, **given})
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -38,7 +39,7 @@ async def model() -> Model:
 
 
 @pytest.fixture
-async def batcher(model: Model):
+async def batcher(model: Model) -> AsyncIterator[Batcher]:
     with ThreadPoolExecutor(1) as pool:
         made = Batcher(model.run, pool, BatcherLimits(max_batch_size=4))
         yield made

@@ -1,8 +1,11 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from service.encoder.manifest import InputSpec, ScoreSpec, read_manifest
 from service.encoder.preprocess import to_tensor, trimmed
@@ -37,19 +40,18 @@ def test_vectors_are_normalised_and_do_not_depend_on_the_batch() -> None:
 def test_altered_copies_lie_nearer_than_other_pictures() -> None:
     originals = [noise(n) for n in range(40)]
     base = embed(builtin(), "builtin", [encode(p) for p in originals])
-    for alter in (
+    alterations: tuple[Callable[[Image.Image], bytes], ...] = (
         lambda p: encode(p, "JPEG", quality=40),
-        lambda p: encode(p.transpose(0)),
+        lambda p: encode(p.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
         lambda p: encode(p.resize((60, 45))),
         lambda p: encode(p.crop((6, 4, 114, 86))),
-    ):
+    )
+    for alter in alterations:
         copies = embed(builtin(), "builtin", [alter(p) for p in originals])
         assert ((copies @ base.T).argmax(1) == np.arange(40)).mean() >= 0.95
 
 
 def test_a_plain_picture_of_one_colour_still_gives_a_finite_vector() -> None:
-    from PIL import Image
-
     for colour in ("white", "black", "red"):
         vector = embed(builtin(), "builtin", [encode(Image.new("RGB", (50, 50), colour))])[0]
         assert np.isfinite(vector).all()
@@ -65,7 +67,9 @@ def test_an_encoder_of_ones_own_is_found_loaded_and_agrees_with_onnxruntime_alon
     found = embed(registry, "mobilenet-v2", [p.read_bytes() for p in paths])
     session = onnxruntime.InferenceSession(str(tmp_path / "mobilenet" / "model.onnx"))
     for path, vector in zip(paths, found, strict=True):
-        small = cv2.resize(cv2.imread(str(path)), (224, 224), interpolation=cv2.INTER_AREA)[:, :, ::-1]
+        picture = cv2.imread(str(path))
+        assert picture is not None
+        small = cv2.resize(picture, (224, 224), interpolation=cv2.INTER_AREA)[:, :, ::-1]
         tensor = (small.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
         expected = session.run(None, {"image": tensor})[0].reshape(-1)
         assert float(vector @ expected) / np.linalg.norm(expected) > 0.99999
@@ -102,7 +106,7 @@ def block(name: str, size: int, share: float) -> dict[str, object]:
         ({"input": {"name": "wrong", "size": [96, 96]}}, "no input 'wrong'"),
     ],
 )
-def test_a_manifest_that_does_not_fit_stops_with_its_remedy(tmp_path: Path, change: dict, said: str) -> None:
+def test_a_manifest_that_does_not_fit_stops_with_its_remedy(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "encoder.onnx").write_bytes((BUILTIN_FOLDER / "encoder.onnx").read_bytes())
@@ -182,7 +186,8 @@ def test_at_most_a_third_and_a_little_is_cut_from_each_side() -> None:
 def test_every_way_of_resizing_gives_the_models_shape(resize: str) -> None:
     spec = InputSpec(name="x", size=(32, 48), resize=resize, dtype="uint8", layout="NHWC")
     tensor = to_tensor(np.full((100, 30, 3), 7, np.uint8), spec)
-    assert (tensor.shape, tensor.dtype) == ((32, 48, 3), np.uint8)
+    assert tensor.shape == (32, 48, 3)
+    assert tensor.dtype == np.uint8
     if resize == "pad":
         assert (tensor[:, 0] == 255).all()
         assert (tensor[:, 24] == 7).all()

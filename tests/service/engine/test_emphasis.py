@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -66,7 +68,7 @@ def test_without_emphasis_the_query_is_left_as_it_is() -> None:
         ((), {"colour": 1.0}, "no named blocks"),
     ],
 )
-def test_a_wrong_emphasis_is_refused_with_the_reason(blocks, emphasis: dict[str, float], message: str) -> None:
+def test_a_wrong_emphasis_is_refused_with_the_reason(blocks: Any, emphasis: dict[str, float], message: str) -> None:
     with pytest.raises(ServiceError, match=message) as caught:
         emphasised(vectors(8, 1)[0], blocks, emphasis)
     assert caught.value.field == "emphasis"

@@ -1,5 +1,7 @@
 """From `max_distance` and `min_score` to the largest distance that the index is asked for."""
 
+from typing import Any
+
 import numpy as np
 
 from service.encoder.manifest import ScoreSpec
@@ -8,7 +10,7 @@ from service.engine.query import QueryTerm, SearchInput, farthest
 SCORE = ScoreSpec(midpoint=0.3, width=0.07)
 
 
-def limited(**limits: float) -> SearchInput:
+def limited(**limits: Any) -> SearchInput:
     return SearchInput("c", (QueryTerm(),), 10, **limits)
 
 
@@ -34,4 +36,6 @@ def test_limits_that_leave_out_nothing_or_everything() -> None:
     assert farthest(limited(max_distance=2.0), SCORE) == 2.0
     assert farthest(limited(min_score=0.0), SCORE) == 2.0
     assert farthest(limited(max_distance=0.0), SCORE) == 0.0
-    assert farthest(limited(min_score=1.0), SCORE) >= 0.0
+    nearest = farthest(limited(min_score=1.0), SCORE)
+    assert nearest is not None
+    assert nearest >= 0.0

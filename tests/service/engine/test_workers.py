@@ -19,7 +19,9 @@ def workers() -> Iterator[Workers]:
 
 
 @pytest.mark.parametrize("kind", ["read", "write", "objects", "upkeep", "hash"])
-async def test_a_thread_sees_the_request_id_and_the_deadline_of_the_task_that_asked(workers: Workers, kind: str):
+async def test_a_thread_sees_the_request_id_and_the_deadline_of_the_task_that_asked(
+    workers: Workers, kind: str
+) -> None:
     run = getattr(workers, kind) if kind != "hash" else lambda work: workers.hash(1 << 20, work)
 
     async def call(number: int) -> None:
@@ -33,14 +35,14 @@ async def test_a_thread_sees_the_request_id_and_the_deadline_of_the_task_that_as
     await asyncio.gather(*(asyncio.create_task(call(n)) for n in range(20)))
 
 
-async def test_what_a_thread_sets_stays_in_that_piece_of_work(workers: Workers):
+async def test_what_a_thread_sets_stays_in_that_piece_of_work(workers: Workers) -> None:
     call_facts.begin(request_id="mine")
     await workers.read(lambda: call_facts.begin(request_id="of the thread"))
     assert call_facts.facts() == {"request_id": "mine"}
     assert await workers.read(lambda: dict(call_facts.facts())) == {"request_id": "mine"}
 
 
-async def test_work_that_waits_for_one_kind_of_thread_holds_up_no_other(workers: Workers):
+async def test_work_that_waits_for_one_kind_of_thread_holds_up_no_other(workers: Workers) -> None:
     released = threading.Event()
     stuck = [asyncio.create_task(workers.upkeep(released.wait, 60)) for _ in range(50)]
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,8 +64,8 @@ def test_the_primary_item_has_the_sides_of_its_own_property(
     primary = 70_000 if wide_items else 700
     number = 300 if wide_numbers else 100
     properties = [sides(1, 1)] * (number - 1) + [sides(width, height)]
-    owned = {5: [1, 2], primary: [number], 6: [3]}
-    shape = {"wide_items": wide_items, "wide_numbers": wide_numbers, "long": long}
+    owned: dict[int, Sequence[int]] = {5: [1, 2], primary: [number], 6: [3]}
+    shape: dict[str, Any] = {"wide_items": wide_items, "wide_numbers": wide_numbers, "long": long}
     content = picture(properties, owned, primary, **shape)
     assert probe_avif(content) == Header(Format.AVIF, width, height)
     assert probe_heic(content) == Header(Format.HEIC, width, height)

@@ -1,5 +1,6 @@
 import io
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,9 +35,10 @@ def corners(pixels: np.ndarray) -> list[tuple[int, ...]]:
         ("JPEG", "RGB", {"quality": 95, "progressive": True}), ("JPEG", "CMYK", {"quality": 95}),
     ],
 )  # fmt: skip
-def test_every_format_gives_the_same_upright_rgb_pixels(kind: str, mode: str, options: dict) -> None:
+def test_every_format_gives_the_same_upright_rgb_pixels(kind: str, mode: str, options: dict[str, Any]) -> None:
     pixels = decode(encode(quarters().convert(mode), kind, **options), LIMITS)
-    assert (pixels.shape, pixels.dtype) == ((60, 80, 3), np.uint8)
+    assert pixels.shape == (60, 80, 3)
+    assert pixels.dtype == np.uint8
     assert np.abs(np.array(corners(pixels)) - np.array(EXPECTED)).max() <= 3
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.support.made_pictures.heics import tall
 
 LIMITS = PictureLimits(formats=("avif", "heic", "tiff", "jxl"))
 PARTIAL = Wanted(partial=True)
-KINDS = {
+KINDS: dict[str, Callable[[], bytes]] = {
     "jpeg": lambda: encode(noise(3, 200, 150), "JPEG", quality=92),
     "jpeg of grey": lambda: encode(noise(3, 200, 150).convert("L"), "JPEG", quality=92),
     "jpeg of inks": lambda: encode(noise(3, 200, 150).convert("CMYK"), "JPEG", quality=92),
@@ -32,7 +33,7 @@ SMOOTH = noise(3, 50, 38).resize((400, 300), Image.Resampling.BICUBIC)
 TRANSLUCENT = SMOOTH.convert("RGBA")
 TRANSLUCENT.putalpha(Image.linear_gradient("L").resize(SMOOTH.size).point(lambda level: 100 + level // 2))
 LATER = {"save_all": True, "append_images": [SMOOTH.rotate(180)], "duration": 100}
-IN_BLOCKS = {
+IN_BLOCKS: dict[str, Callable[[], bytes]] = {
     "webp": lambda: encode(SMOOTH, "WEBP", quality=85),
     "webp without loss": lambda: encode(SMOOTH, "WEBP", lossless=True),
     "webp with alpha": lambda: encode(TRANSLUCENT, "WEBP", quality=85),

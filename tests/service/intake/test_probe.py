@@ -1,4 +1,5 @@
 import struct
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.support.data.pictures import encode, noise
         ("BMP", {}),
     ],
 )
-def test_the_header_gives_format_and_sides(kind: str, options: dict) -> None:
+def test_the_header_gives_format_and_sides(kind: str, options: dict[str, Any]) -> None:
     header = probe(encode(noise(1, 123, 77), kind, **options))
     assert (header.format.value, header.width, header.height) == (kind.lower(), 123, 77)
 

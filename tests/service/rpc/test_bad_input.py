@@ -1,7 +1,9 @@
 """Bad input, each with its documented status, and a server that lives on."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import cv2
 import grpc
@@ -126,7 +128,8 @@ def test_a_file_whose_name_says_another_format_is_taken_for_what_it_is(shop: Cli
 
 
 def search(**changes: object) -> Callable[[Client], object]:
-    return lambda client: client.search(**{"collection": "c", "query": Term(vector=VECTOR), **changes})
+    arguments: dict[str, Any] = {"collection": "c", "query": Term(vector=VECTOR), **changes}
+    return lambda client: client.search(**arguments)
 
 
 INVALID = (InvalidArgument, "ARGUMENT_INVALID")
@@ -197,7 +200,7 @@ def test_a_bad_call_is_refused_with_its_reason(
     assert shop.count_records("c") == 1
 
 
-def test_vectors_of_one_answer_stay_within_a_message(tmp_path) -> None:
+def test_vectors_of_one_answer_stay_within_a_message(tmp_path: Path) -> None:
     from tests.support.servers.server import start_server
     from tests.support.shared import own_encoder
 
@@ -217,7 +220,7 @@ def test_vectors_of_one_answer_stay_within_a_message(tmp_path) -> None:
     assert server.stop() == 0
 
 
-def _numbered(vectors):
+def _numbered(vectors: Any) -> Iterator[NewRecord]:
     return (NewRecord(str(n), vector=v) for n, v in enumerate(vectors))
 
 
@@ -243,7 +246,7 @@ def test_a_field_that_this_version_does_not_know_is_refused(server: Server, shop
         with pytest.raises(grpc.RpcError) as caught:
             stub.Search(known, metadata=shop._endpoint.metadata)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "does not know" in caught.value.details()
+    assert "does not know" in str(caught.value.details())
 
 
 def test_a_message_over_the_limit_is_refused_by_the_transport(shop: Client) -> None:
@@ -254,7 +257,7 @@ def test_a_message_over_the_limit_is_refused_by_the_transport(shop: Client) -> N
     assert shop.count_records("c") == 1
 
 
-def test_a_collection_whose_encoder_is_gone_says_so_and_still_takes_vectors(tmp_path) -> None:
+def test_a_collection_whose_encoder_is_gone_says_so_and_still_takes_vectors(tmp_path: Path) -> None:
     from tests.support.servers.server import start_server
     from tests.support.shared import own_encoder
 

@@ -43,7 +43,7 @@ def openers(path: Path) -> set[str]:
 def test_every_module_that_can_open_a_connection_is_listed_and_no_other_is() -> None:
     found = {}
     for package in (service, index):
-        root = Path(package.__file__).parent
+        root = Path(str(package.__file__)).parent
         for path in root.rglob("*.py"):
             if used := openers(path):
                 name = ".".join(path.relative_to(root.parent).with_suffix("").parts)

@@ -1,5 +1,7 @@
 import json
 import logging
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -8,7 +10,7 @@ from service.runtime.logs import configure_logs
 
 
 @pytest.fixture(autouse=True)
-def _restore():
+def _restore() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -16,7 +18,7 @@ def _restore():
     structlog.reset_defaults()
 
 
-def written(capsys: pytest.CaptureFixture[str]) -> list[dict]:
+def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 

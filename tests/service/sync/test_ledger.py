@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_sources_are_sealed_within_the_database_and_older_ones_are_brought_forwa
     ledger.close()
 
 
-def ended(ledger: Ledger, source: str, state: RunState = RunState.SUCCEEDED, **more: object) -> str:
+def ended(ledger: Ledger, source: str, state: RunState = RunState.SUCCEEDED, **more: Any) -> str:
     """A run of the source that has ended; its id."""
     run = ledger.add_run(Run("", source, "shoes", **more))
     ledger.move(run.run_id, LIVE, lambda r: replace(r, state=state))

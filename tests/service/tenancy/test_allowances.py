@@ -30,7 +30,7 @@ def allowances(registry: TenantRegistry, tmp_path: Path, monkeypatch: pytest.Mon
     return Allowances(registry.limits, Rates(nowhere))
 
 
-async def told(allowances: Allowances, caller: Principal) -> tuple[Reason, str, float] | None:
+async def told(allowances: Allowances, caller: Principal) -> tuple[Reason, str, float | None] | None:
     try:
         await allowances.request(caller)
     except ServiceError as error:
@@ -58,7 +58,7 @@ async def test_pictures_of_a_day_are_counted_up_to_the_limit_of_their_tenant(
     registry: TenantRegistry, allowances: Allowances, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 20_000 * 86_400 + 86_399.5
-    monkeypatch.setattr(rates_module.time, "time", lambda: now)  # its own `time`, see above
+    monkeypatch.setattr("service.coordination.rates.time.time", lambda: now)  # its own `time`, see above
     uid, free = registry.create_tenant("acme").uid, registry.create_tenant("free").uid
     registry.limits.set(uid, Limits(pictures_per_day=2))
     for _ in range(2):

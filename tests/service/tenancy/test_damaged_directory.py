@@ -195,6 +195,7 @@ def test_without_database_and_kept_snapshots_a_derived_snapshot_gives_the_record
                 assert (stored, collection.count()) == expected[name][1:3]
                 for r in collection.list(0, 100, vectors=True):
                     wanted = vector(int(r.record_id))
+                    assert r.vector is not None
                     assert np.allclose(r.vector, wanted / np.linalg.norm(wanted), atol=1e-3)
                 assert [p for p in collection.problems() if not p.startswith("damaged-")] == []
                 collection.upsert([record(int(FIRST[tenant]) + 70)])  # and it goes on

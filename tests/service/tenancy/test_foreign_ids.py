@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ class Two:
     waiting: str
     granted: str
 
-    def state(self) -> object:
+    def state(self) -> tuple[Any, ...]:
         """All that can be seen of the other tenant."""
         keys = [(k.key_id, k.state, k.expires_ms, k.identity) for k in self.registry.api_keys.of(self.theirs)]
         requests = [(r.request_id, r.stored_state, r.key_id) for r in self.registry.access.of(self.theirs)]
@@ -90,7 +91,7 @@ def test_what_is_done_to_one_tenant_leaves_the_other_as_it_was(two: Two) -> None
     assert two.state() == before
     assert registry.limits.of(two.mine).quota == Quota(1, 0, 0)
     registry.delete_tenant("mine")
-    keys, requests, hosts, limits, _ = before  # type: ignore[misc]
+    keys, requests, hosts, limits, _ = before
     assert two.state() == (keys, requests, hosts, limits, ["theirs"])
     with pytest.raises(TenancyError):
         registry.data_key(two.mine)

@@ -42,7 +42,9 @@ def check(parts: Opened) -> None:
             vectors = collection.get(list(found), vectors=True)
             for n in range(count):
                 expected = vector(first + n) / np.linalg.norm(vector(first + n))
-                assert np.allclose(vectors[str(first + n)].vector, expected, atol=1e-3)
+                found_vector = vectors[str(first + n)].vector
+                assert found_vector is not None
+                assert np.allclose(found_vector, expected, atol=1e-3)
             assert list(collection.problems()) == []
             assert collection.kept.missing() == []
             assert [s.snapshot_id for s in collection.kept.list()] == ([KEPT] if (tenant, name) == KEPT_OF else [])

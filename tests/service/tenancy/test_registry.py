@@ -61,7 +61,7 @@ def test_hosts_to_fetch_from_are_any_none_or_those_of_the_list(registry: TenantR
     assert registry.fetch_hosts(uid) is None
     assert registry.fetch_hosts("nobody") is None
     registry.set_fetch_hosts("acme", ["b.example", "*.a.example", "b.example"])
-    assert registry.fetch_hosts(uid) == {"b.example", "*.a.example"}
+    assert registry.fetch_hosts(uid) == frozenset({"b.example", "*.a.example"})
     registry.set_fetch_hosts("acme", [])
     assert registry.fetch_hosts(uid) == frozenset()
     registry.set_fetch_hosts("acme", None)

@@ -6,7 +6,7 @@ the centred vectors. Two different vectors whose distances differ by less than s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -176,7 +176,7 @@ class Oracle:
             wrong += self._exactly(request, expected, wanted, found)
         return wrong, self._share(expected, wanted, found)
 
-    def _always(self, asked, answer, expected, groups, found):  # type: ignore[no-untyped-def]
+    def _always(self, asked: Any, answer: Any, expected: Any, groups: Any, found: Any) -> Iterator[str]:
         request = asked.request
         if answer.allowed_count != expected.allowed:
             yield f"allowed_count {answer.allowed_count}, not {expected.allowed}"
@@ -215,7 +215,7 @@ class Oracle:
         if any(a > b + expected.tolerance for keys in orders for a, b in pairwise(keys)):
             yield f"not in order: {orders}"
 
-    def _exactly(self, request, expected, wanted, found):  # type: ignore[no-untyped-def]
+    def _exactly(self, request: Any, expected: Any, wanted: Any, found: Any) -> Iterator[str]:
         """Each place has what belongs there, or another that is as near; records with equal vectors keep their order.
         What lies at a limit to the last bit may be there or not."""
         edge = self._farthest(request) - expected.tolerance

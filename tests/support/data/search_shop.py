@@ -154,7 +154,8 @@ class SearchShop:
         if number % 2:
             left, top = self.chance.uniform(0, 0.6), self.chance.uniform(0, 0.6)
             sides = (left, top, self.chance.uniform(left + 0.2, 1), self.chance.uniform(top + 0.2, 1))
-            region = tuple(float(np.float32(side)) for side in sides)  # as it travels
+            one, two, three, four = (float(np.float32(side)) for side in sides)  # as it travels
+            region = one, two, three, four
             width, height = whole.size
             part = whole.crop((
                 int(region[0] * width), int(region[1] * height),
@@ -277,7 +278,8 @@ class SearchShop:
         """Anything that a request can say."""
         chance = self.chance
         request = pb.SearchRequest(collection="c", k=chance.choice([1, 2, 3, 5, 10, 10, 17, 40, 120]))
-        vectors, named = [], set()
+        vectors: list[Any] = []
+        named: set[str] = set()
         for number in range(chance.choice([1, 1, 1, 1, 2, 3])):
             weight = 0.0 if number == 0 and chance.random() < 0.5 else chance.choice([1.0, 0.5, 2.0])
             if number and chance.random() < 0.5:

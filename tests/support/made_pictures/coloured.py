@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,11 @@ from tests.support.made_pictures.bmps import bmp_with_profile
 from tests.support.made_pictures.made import Made, drawing, grey_of
 from tests.support.made_pictures.pngs import chunk, png
 
-_PROFILED = {"JPEG": {"quality": 98, "subsampling": 0}, "WEBP": {"lossless": True}, "PNG": {}}
+_PROFILED: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 98, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "PNG": {},
+}
 
 
 def all_kinds() -> Iterator[Made]:

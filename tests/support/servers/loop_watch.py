@@ -180,7 +180,7 @@ class LoopWatch:
                     what = f"from {before} to {_coroutines(handle)}"
                     self.faults.append(Fault("slow", what, where, used * 1000))
 
-        asyncio.Handle._run = watched  # type: ignore[method-assign]
+        asyncio.Handle._run = watched  # type: ignore[method-assign,assignment]
 
     def _collecting(self, phase: str, info: dict[str, int]) -> None:
         if threading.get_ident() != self._thread:
@@ -231,10 +231,11 @@ class _Lock:
 
 def _coroutines(handle: asyncio.Handle) -> str:
     """Where the coroutine that a callback goes on with waits; or the callback, where it is of no task."""
-    task = getattr(handle._callback, "__self__", None)
+    task = getattr(getattr(handle, "_callback", None), "__self__", None)
     if not isinstance(task, asyncio.Task):
         return repr(handle)
-    coroutine, waits = task.get_coro(), []
+    coroutine: Any = task.get_coro()
+    waits = []
     while coroutine is not None and getattr(coroutine, "cr_frame", None) is not None:
         waits.append(f"{coroutine.cr_code.co_qualname}:{coroutine.cr_frame.f_lineno}")
         coroutine = coroutine.cr_await

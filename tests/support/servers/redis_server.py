@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -118,6 +119,11 @@ def watched(master: RedisServer) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _followers(sentinel: RedisServer) -> int:
+    master: Any = sentinel.connection().sentinel_master("catalogue")
+    return int(master["num-slaves"])
+
+
 @contextlib.contextmanager
 def watched_pair(folder: Path) -> Iterator[tuple[RedisServer, RedisServer, str]]:
     """A master, a replica, and the URL of a sentinel that knows both."""
@@ -128,6 +134,6 @@ def watched_pair(folder: Path) -> Iterator[tuple[RedisServer, RedisServer, str]]
         while replica.connection().info("replication")["master_link_status"] != "up":
             threading.Event().wait(0.02)
         with running_redis(folder / "sentinel", *watched(master), sentinel=True) as sentinel:
-            while not sentinel.connection().sentinel_master("catalogue")["num-slaves"]:
+            while not _followers(sentinel):
                 threading.Event().wait(0.05)
             yield master, replica, f"sentinel://127.0.0.1:{sentinel.port}/catalogue"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.support.servers.server import COMMAND, Server, can_be_warm, clean_environment
 from tests.support.servers.warm_start import run_warm
@@ -39,5 +40,5 @@ class Shell:
         assert done.returncode == code, done.stderr
         return done.stdout
 
-    def json(self, *arguments: str, code: int = 0) -> dict:
+    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         return json.loads(self.run(*arguments, "--json", code=code).splitlines()[0])

@@ -51,6 +51,7 @@ def issue(folder: Path, name: str, *uris: str, host: str = "localhost", days: in
 def revoke(folder: Path, *serials: int) -> Path:
     """Writes the list of what the CA of the folder has revoked."""
     ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
     now = datetime.datetime.now(datetime.UTC)
     made = x509.CertificateRevocationListBuilder().issuer_name(_named("test ca"))
     made = made.last_update(now).next_update(now + datetime.timedelta(days=1))

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import IO
+from typing import IO, Any
 
 _MAX_MESSAGE = 128 << 10
 _NOT_STARTED = "the process that commands are forked from has ended"
@@ -36,7 +36,8 @@ class WarmProcess:
 
     def __init__(self, args: Sequence[str], pid: int, status: int, stdout: int | None) -> None:
         """status: read end of a pipe that gets the exit code. stdout: read end of its standard output, or None."""
-        self.args, self.pid, self.returncode = list(args), pid, None
+        self.args, self.pid = list(args), pid
+        self.returncode: int | None = None
         self._status = status
         self.stdout: IO[str] | None = None if stdout is None else os.fdopen(stdout, encoding="utf-8")
 
@@ -137,11 +138,11 @@ def main(requests: socket.socket) -> None:
     running: dict[int, int] = {}
     requests.send(b"ready")
     while True:
-        ready, _, _ = select.select([requests, woken], [], [])
+        ready, _, _ = select.select([requests.fileno(), woken], [], [])
         if woken in ready:
             os.read(woken, 1024)
             _reap(running)
-        if requests in ready:
+        if requests.fileno() in ready:
             message, descriptors, _, _ = socket.recv_fds(requests, _MAX_MESSAGE, 3)
             if not message:
                 return
@@ -176,7 +177,7 @@ def _reap(running: dict[int, int]) -> None:
         os.close(told)
 
 
-def _become(request: dict, outputs: Sequence[int]) -> None:
+def _become(request: dict[str, Any], outputs: Sequence[int]) -> None:
     """Runs the command in this process, and ends it."""
     code = 1
     try:

@@ -57,8 +57,8 @@ def main(report: Path, data_dir: Path) -> None:
 if __name__ == "__main__":
     # Debug mode notes the stack at which each callback and task is made, which takes longer than most callbacks do.
     # asyncio takes the function over when it is imported.
-    traceback.extract_stack = lambda *_, **__: traceback.StackSummary()  # type: ignore[assignment]
+    traceback.extract_stack = lambda *_, **__: traceback.StackSummary()
     from asyncio import format_helpers
 
-    format_helpers.extract_stack = traceback.extract_stack  # type: ignore[assignment]
+    format_helpers.extract_stack = traceback.extract_stack
     main(Path(sys.argv[1]), Path(sys.argv[2]))

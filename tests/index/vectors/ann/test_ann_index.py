@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,6 +128,7 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
     assert view.sketches[101].any()
     before = [ids(collection, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)]
     query = vector(3) / np.linalg.norm(vector(3))
+    assert view.base is not None
     sketches, within = view.sketches[:ROWS].copy(), view.base.sketcher.within(query, 0.6)
     tenant.close()
     again = directory(tmp_path).collection("things")
@@ -147,6 +149,7 @@ def test_a_base_that_is_extended_or_built_anew_has_the_sketches_of_all_its_rows(
         assert collection.build_base(anew=anew)
         view = loaded(collection).index.view
         assert (view.base_rows, len(view.sketches)) == (ROWS + 3000, ROWS + 3000)
+        assert view.base is not None
         expected = view.base.sketcher.rows(view.halves)
         expected[7] = 0
         assert np.array_equal(view.sketches, expected)
@@ -240,7 +243,7 @@ def test_pages_fit_together_although_the_graph_misses_the_nearest_rows(
     graph = type(loaded(based).index.view.base.graph)
     search = graph.search
 
-    def short_sighted(self, query, k, effort, allowed=None):
+    def short_sighted(self: Any, query: Any, k: int, effort: int, allowed: Any = None) -> tuple[Any, Any]:
         scores, rows = search(self, query, k + 3, max(effort, k + 3), allowed)
         return scores[3:], rows[3:]
 
@@ -293,7 +296,7 @@ def test_queries_that_are_unlike_the_rows_find_what_an_exact_search_finds(
         one, other = rows[chance.integers(0, 5000, 2)]
         made = {"far": chance.standard_normal(48), "sum": one + other, "difference": one - 0.9 * other,
                 "one block": np.concatenate([one[:8], np.zeros(40)]), "deep": one}[kind]  # fmt: skip
-        depth = {"k": 10, "offset": 60} if kind == "deep" else {"k": 10}
+        depth: dict[str, Any] = {"k": 10, "offset": 60} if kind == "deep" else {"k": 10}
         composed = kind in ("sum", "difference", "one block")
         query = SearchQuery(made.astype(np.float32), filter=filter_text, composed=composed, **depth)
         found, exact = set(ids(crowded, query)), set(ids(crowded, query._replace(exact=True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ values = st.one_of(st.integers(-2, 2).map(float), st.sampled_from(TEXTS), st.boo
 tables = st.lists(st.dictionaries(st.sampled_from(["x", "y"]), values, max_size=2), max_size=10)
 
 
-def filled(table: list[dict]) -> Columns:
+def filled(table: list[dict[str, Any]]) -> Columns:
     """Columns that were filled in two goes."""
     columns, half = Columns(), len(table) // 2
     columns.extend(0, table[:half])
@@ -27,11 +28,11 @@ def filled(table: list[dict]) -> Columns:
     return columns
 
 
-def check(columns: Columns, table: dict[int, dict]) -> None:
+def check(columns: Columns, table: dict[int, dict[str, Any]]) -> None:
     """Whether columns, of live slots, say what the table says."""
     live = BitMap(table)
 
-    def where(matches) -> list[int]:
+    def where(matches: Any) -> list[int]:
         return [slot for slot, row in sorted(table.items()) if name in row and matches(row[name])]
 
     assert columns.names(live) == {name for row in table.values() for name in row}
@@ -49,7 +50,7 @@ def check(columns: Columns, table: dict[int, dict]) -> None:
             for number in (-2.0, 0.0, 0.5, 2.0):
                 wanted = where(lambda v, c=compare, n=number: isinstance(v, float) and c(v, n))
                 assert list(columns.numbers(name, sign, number) & live) == wanted
-        counted: Counter = Counter()
+        counted: Counter[Any] = Counter()
         for row in table.values():
             if isinstance(value := row.get(name), tuple):
                 counted.update(set(value))
@@ -62,7 +63,7 @@ def check(columns: Columns, table: dict[int, dict]) -> None:
 @settings(max_examples=40, deadline=None)
 @given(tables, st.data())
 def test_columns_say_what_a_table_of_rows_says_also_after_rows_die_move_or_are_stored(
-    table: list[dict], data: st.DataObject
+    table: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     columns, every = filled(table), dict(enumerate(table))
     check(columns, every)
@@ -79,7 +80,8 @@ def test_columns_say_what_a_table_of_rows_says_also_after_rows_die_move_or_are_s
 
 
 def test_the_types_of_an_attribute_are_those_of_its_values() -> None:
-    rows = [{"t": "a", "n": 1.0, "b": True, "l": ("a",), "e": (), "m": 1.0}, {"b": False, "m": "a"}, {"f": False}, {}]
+    first = {"t": "a", "n": 1.0, "b": True, "l": ("a",), "e": (), "m": 1.0}
+    rows: list[dict[str, Any]] = [first, {"b": False, "m": "a"}, {"f": False}, {}]
     columns, live = filled(rows), BitMap(range(4))
     kinds = {name: sorted(columns.kinds(name, live)) for name in ("t", "n", "b", "l", "e", "m", "f", "nothing")}
     assert kinds == {

@@ -12,7 +12,9 @@ numbers = st.lists(st.floats(-5, 5, width=16), max_size=300)
 
 @settings(max_examples=40, deadline=None)
 @given(numbers, st.floats(-5, 5, width=16), st.integers(1, 50))
-def test_a_range_holds_what_compares_so_however_much_is_sorted(values, literal, unsorted) -> None:
+def test_a_range_holds_what_compares_so_however_much_is_sorted(
+    values: list[float], literal: float, unsorted: int
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("index.vectors.fields.numeric_field._UNSORTED", unsorted)
         held = Numbers()

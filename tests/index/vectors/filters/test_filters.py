@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from index.types.errors import FilterSyntaxError, InvalidInput
+from index.types.model import Attributes
 from index.vectors.fields.columns import Columns
 from index.vectors.filters.evaluate import allowed_slots
 from index.vectors.filters.syntax import (
@@ -18,7 +21,7 @@ from index.vectors.filters.syntax import (
 )
 from tests.support.data.filters import COMPARE
 
-ROWS = [
+ROWS: list[Attributes] = [
     {"color": "red", "price": 10.0, "tags": ("new", "outlet"), "stock": True},
     {"color": "blue", "price": 20.0, "tags": ("new",), "stock": False},
     {"color": "dark red", "price": 30.5},
@@ -140,7 +143,7 @@ trees = st.recursive(
 )
 
 
-def as_text(tree: tuple) -> str:
+def as_text(tree: tuple[Any, ...]) -> str:
     if tree[0] == "NOT":
         return f"NOT ({as_text(tree[1])})"
     if tree[0] in ("AND", "OR"):
@@ -150,7 +153,7 @@ def as_text(tree: tuple) -> str:
     return f"{name} {symbol} {literal}"
 
 
-def holds(tree: tuple, row: dict) -> bool:
+def holds(tree: tuple[Any, ...], row: dict[str, Any]) -> bool:
     if tree[0] == "NOT":
         return not holds(tree[1], row)
     if tree[0] in ("AND", "OR"):
@@ -161,7 +164,7 @@ def holds(tree: tuple, row: dict) -> bool:
     return COMPARE[symbol](row[name], value)
 
 
-def orders_booleans(tree: tuple) -> bool:
+def orders_booleans(tree: tuple[Any, ...]) -> bool:
     if tree[0] in ("NOT", "AND", "OR"):
         return any(orders_booleans(part) for part in tree[1:])
     return isinstance(tree[2], bool) and tree[1] not in ("=", "!=")
@@ -169,7 +172,7 @@ def orders_booleans(tree: tuple) -> bool:
 
 @settings(max_examples=300, deadline=None)
 @given(rows, trees)
-def test_any_filter_agrees_with_a_row_by_row_evaluation(table: list[dict], tree: tuple) -> None:
+def test_any_filter_agrees_with_a_row_by_row_evaluation(table: list[dict[str, Any]], tree: tuple[Any, ...]) -> None:
     if orders_booleans(tree):
         return
     columns = Columns()
@@ -252,7 +255,7 @@ def test_the_fields_of_a_filter_are_its_names_and_a_filter_that_does_not_parse_h
         ("false", False),
     ],
 )
-def test_a_literal_is_the_value_that_it_writes(text: str, value: object) -> None:
+def test_a_literal_is_the_value_that_it_writes(text: str, value: Text | float | bool) -> None:
     assert parse_filter(f"x = {text}") == Comparison("x", "=", value)
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -58,7 +60,7 @@ def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_
     parts = loaded(based)
     search = type(parts.index.view.base.graph).search
 
-    def half(self, query, k, effort, allowed=None):
+    def half(self: Any, query: Any, k: int, effort: int, allowed: Any = None) -> tuple[Any, Any]:
         scores, rows = search(self, query, 2 * k, max(effort, 2 * k), allowed)
         return scores[::2], rows[::2]
 

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,7 +22,7 @@ def view(collection: Collection) -> View:
     return loaded(collection).index.view
 
 
-def recall(view: View, choose, count: int = 60, spreads: float = 1.0) -> float:
+def recall(view: View, choose: Callable[[Any], Any], count: int = 60, spreads: float = 1.0) -> float:
     """Share of the ten best of the chosen slots that is found, over some queries."""
     shares = []
     for n in range(count):

@@ -50,7 +50,8 @@ class Base:
     def asked(self, *, everything: bool = True, allowed: int = -1, **more: Any) -> Asked:
         count = len(self.scores) if allowed < 0 else allowed
         view = SimpleNamespace(base=self, frame=None, records=len(self.scores))
-        return Asked(np.zeros(2), np.zeros(2), SimpleNamespace(view=view, count=count, everything=everything), **more)
+        rows: Any = SimpleNamespace(view=view, count=count, everything=everything)
+        return Asked(np.zeros(2, np.float32), np.zeros(2, np.float32), rows, **more)
 
 
 def searched(monkeypatch: pytest.MonkeyPatch, base: Base) -> Base:

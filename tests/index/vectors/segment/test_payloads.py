@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from index.types.attributes import attributes_to_json
-from index.types.model import Region, StoredRecord
+from index.types.model import Attributes, Region, StoredRecord
 from index.vectors.segment.payloads import CHUNK_ROWS, Payloads, pack_record, unpack_records
 
-PLAIN = {"color": "red", "price": 1.5, "sold": True}
-LISTS = {"tags": ("a", "b"), "color": "[red]"}
-BRACKET = {"color": "[ red"}
+PLAIN: Attributes = {"color": "red", "price": 1.5, "sold": True}
+LISTS: Attributes = {"tags": ("a", "b"), "color": "[red]"}
+BRACKET: Attributes = {"color": "[ red"}
 
 
-def record(number: int, attributes: dict[str, object], region: Region | None = None) -> StoredRecord:
-    return StoredRecord(number, f"r{number}", "p", attributes, region, "f" * 16, number, 1, 2)  # type: ignore[arg-type]
+def record(number: int, attributes: Attributes, region: Region | None = None) -> StoredRecord:
+    return StoredRecord(number, f"r{number}", "p", attributes, region, "f" * 16, number, 1, 2)
 
 
 def packed(one: StoredRecord) -> bytes:

@@ -118,7 +118,7 @@ def test_operators_commands_work_without_a_server(shell: Shell, tmp_path: Path) 
     ],
 )
 def test_exit_codes_tell_failure_from_wrong_usage(
-    shell: Shell, arguments: list[str], code: int, tmp_path, monkeypatch
+    shell: Shell, arguments: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert shell.run(*arguments, code=code) == ""

@@ -9,6 +9,7 @@ from service.encoder.builtin.formula import INPUT, feature_model, map_model, pix
 from service.encoder.builtin.generator.pairs import draw_pair
 from service.encoder.builtin.graph import Graph
 from service.encoder.builtin.scattering import coarse_mirror, fine_mirror
+from service.encoder.calibration import score_of
 from service.encoder.manifest import read_manifest
 from service.encoder.registry import BUILTIN_FOLDER
 from service.encoder.session import load_model
@@ -18,7 +19,7 @@ def drawn(count: int = 6) -> np.ndarray:
     return np.stack([prepared(draw_pair(number, "object").first) for number in range(count)])
 
 
-def run(model, pixels: np.ndarray) -> list[np.ndarray]:
+def run(model: onnx.ModelProto, pixels: np.ndarray) -> list[np.ndarray]:
     return load_model(model.SerializeToString(), threads=1).run(None, {INPUT.name: pixels})
 
 
@@ -92,7 +93,7 @@ def test_building_the_encoder_again_gives_the_same_vectors_within_the_stated_tol
 @pytest.mark.long
 def test_the_score_is_what_the_calibration_measures() -> None:
     copies, strangers = calibration.measured(5)
-    found = calibration.score_of(strangers)
+    found = score_of(strangers)
     assert found.midpoint == pytest.approx(build.SCORE.midpoint, abs=0.06)
     assert found.width == pytest.approx(build.SCORE.width, abs=0.03)
     assert np.median(copies) < build.SCORE.midpoint / 2 < np.median(strangers)

@@ -67,4 +67,4 @@ def test_opencv_threads_do_not_change_a_picture() -> None:
             pictures.append(draw_pair(11, "object").first)
     finally:
         cv2.setNumThreads(before)
-    assert np.array_equal(*pictures)
+    assert np.array_equal(pictures[0], pictures[1])

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -35,7 +36,7 @@ class Names:
 
 
 @contextlib.asynccontextmanager
-async def fetcher(names: Names | None = None, hosts: HostLimits = FAST, **limits: object) -> AsyncIterator[Fetcher]:
+async def fetcher(names: Names | None = None, hosts: HostLimits = FAST, **limits: Any) -> AsyncIterator[Fetcher]:
     made = Fetcher(FetchLimits(**{"exempt": EXEMPT, **limits}), hosts, names or Names({"shop.example": [[SHOP]]}))
     try:
         yield made
@@ -81,7 +82,7 @@ async def picture(request: web.Request) -> web.Response:
     return web.Response(body=b"picture of " + request.path.encode(), headers={"ETag": '"1"'})
 
 
-async def failure(made: Fetcher, url: str, **arguments: object) -> ServiceError:
+async def failure(made: Fetcher, url: str, **arguments: Any) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
         await made.fetch(FetchRequest(url, **arguments))
     return caught.value
@@ -92,7 +93,8 @@ async def test_no_hostile_url_makes_a_connection(monkeypatch: pytest.MonkeyPatch
     assert len(urls) >= 200
     inside = [["127.0.0.1"]]
     names = Names(
-        {"localhost": [["127.0.0.1", "::1"]], "foo.localhost": inside, "inside.example": [[PUBLIC, "10.0.0.1"]]}
+        dict[str, Sequence[Sequence[str]]]()
+        | {"localhost": [["127.0.0.1", "::1"]], "foo.localhost": inside, "inside.example": [[PUBLIC, "10.0.0.1"]]}
         | {f"{a}.nip.example": [[a]] for a in ("127.0.0.1", "169.254.169.254", "10.0.0.1", "192.168.1.1")}
         | {f"inside-{a}.example": [[a]] for a in ("127.0.0.1", "169.254.169.254", "10.0.0.1", "192.168.1.1")}
         | {"public.example": [[PUBLIC]]}
@@ -100,7 +102,12 @@ async def test_no_hostile_url_makes_a_connection(monkeypatch: pytest.MonkeyPatch
     connected: list[object] = []
     loop = asyncio.get_running_loop()
     real = loop.sock_connect
-    monkeypatch.setattr(loop, "sock_connect", lambda sock, to: (connected.append(to), real(sock, to))[1])
+
+    def connect(sock: Any, to: Any) -> Any:
+        connected.append(to)
+        return real(sock, to)
+
+    monkeypatch.setattr(loop, "sock_connect", connect)
     async with fetcher(names, exempt=()) as made:
         for url in urls:
             error = await failure(made, url)
@@ -252,7 +259,10 @@ async def test_hosts_that_hang_or_drip_are_given_up() -> None:
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    for talk, limits in ((silent, {"silence_s": 0.2}), (silent, {"total_s": 0.2}), (dripping, {"total_s": 0.5})):
+    cases: tuple[tuple[Any, dict[str, Any]], ...] = (
+        (silent, {"silence_s": 0.2}), (silent, {"total_s": 0.2}), (dripping, {"total_s": 0.5}),
+    )  # fmt: skip
+    for talk, limits in cases:
         async with raw_server(talk) as port, fetcher(**limits) as made:
             error = await failure(made, f"http://shop.example:{port}/")
             assert error.reason is Reason.URL_TOO_SLOW

@@ -12,6 +12,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_what_is_no_feed_is_refused_for_the_same_reason(readers: FeedReaders, co
 def test_items_before_the_place_where_a_feed_is_cut_short_come_out(readers: FeedReaders) -> None:
     content = gzip.compress(jsonl(ITEMS), mtime=0)[:-2000]
     _, items = readers.read_feed(io.BytesIO(content), len(content), FeedOptions(), "")
-    seen = []
+    seen: list[Any] = []
     with pytest.raises(FeedError) as caught:
         seen.extend(items)
     assert caught.value.reason == "FEED_TRUNCATED"

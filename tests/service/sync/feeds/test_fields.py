@@ -2,8 +2,9 @@
 
 import pytest
 
-from service.sync.feeds.fields import ItemReader, attribute_name, attribute_value
+from service.sync.feeds.fields import ItemReader
 from service.sync.feeds.model import FieldMapping, FieldType, Item, Row
+from service.sync.feeds.values.attributes import attribute_name, attribute_value
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_records_come_in_order_of_ids_and_additional_pictures_are_records_of_the
 
 def test_of_an_item_that_is_said_twice_the_last_counts(tmp_path: Path) -> None:
     staging = Staging(tmp_path / "1.db", KEY)
-    said = [item(1, color="red"), item(2), item(1, color="blue"), Problem(9, "no picture", "9")]
+    said: list[Item | Problem] = [item(1, color="red"), item(2), item(1, color="blue"), Problem(9, "no picture", "9")]
     told = staging.fill(said, SourceState(), digest, lambda _: None)
     assert (told.after.items, told.duplicates, told.problems) == (3, 1, 1)
     assert [r.attributes for r in staging.records()] == ['{"color":"blue"}', "{}"]
@@ -47,7 +48,7 @@ def test_a_feed_that_was_read_to_its_end_is_there_after_a_restart_and_another_is
     path = tmp_path / "1.db"
     staging = Staging(path, KEY)
 
-    def broken():
+    def broken() -> Iterator[Item]:
         yield item(1)
         raise FeedError("FEED_TRUNCATED", "cut")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -110,19 +111,24 @@ def test_encodings_and_attributes_must_exist() -> None:
     assert refused(replace(SOURCE, options=mapped("not a name"))) == "source.options.mapping.attributes"
 
 
+def _guards(name: str, value: float) -> Guards:
+    limits: dict[str, Any] = {name: value}
+    return replace(Guards(), **limits)
+
+
 SHARES = ("max_delete_share", "max_problem_share", "min_items_share")
 
 
 @pytest.mark.parametrize("name", SHARES)
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_share_is_from_0_to_1(name: str, value: float) -> None:
-    assert refused(replace(SOURCE, guards=replace(Guards(), **{name: value}))) == ""
+    assert refused(replace(SOURCE, guards=_guards(name, value))) == ""
 
 
 @pytest.mark.parametrize("name", SHARES)
 @pytest.mark.parametrize("value", [-0.01, 1.01, float("nan"), float("inf"), float("-inf")])
 def test_other_shares_are_refused_by_name(name: str, value: float) -> None:
-    assert refused(replace(SOURCE, guards=replace(Guards(), **{name: value}))) == f"source.guards.{name}"
+    assert refused(replace(SOURCE, guards=_guards(name, value))) == f"source.guards.{name}"
 
 
 def test_a_number_of_deletions_may_be_0_but_not_negative() -> None:
