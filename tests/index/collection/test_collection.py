@@ -21,6 +21,7 @@ from index import (
 )
 from index.vectors.ann.centering import Frame
 from index.vectors.local import rebuilding
+from index.vectors.segment.rows import compacted
 from tests.support.data.collections import DIMENSION, SPEC, directory, ids, loaded, record, vector
 
 
@@ -380,7 +381,7 @@ def test_what_is_written_while_rows_are_compacted_is_no_part_of_the_copy_and_is_
 ) -> None:
     collection.upsert([record(n, price=n, color="red", tags=("a",), new=False) for n in range(200)])
     collection.delete([str(n) for n in range(0, 200, 2)])
-    plain = rebuilding.compacted
+    plain = compacted
 
     def meanwhile(view: Any) -> Any:
         collection.upsert([record(1000 + n, price=n, color=f"c{n}", tags=("a", "b"), new=True) for n in range(50)])

@@ -96,7 +96,7 @@ def test_a_collection_in_use_stays_whatever_the_budget(tmp_path: Path) -> None:
     with first.hot as held:
         assert second.count() == 20
         assert first.hot.loaded is held
-        assert held.index.view.records == 20
+        assert held.index.stats().records == 20
     second.count()
     third = shelf.make_room()
     assert third >= 1

@@ -107,7 +107,13 @@ def test_many_records_are_entered_while_the_disk_is_at_work(
 ) -> None:
     parts, entered = loaded(collection), threading.Event()
     stage = parts.index.state.rows.stage
-    parts.index.state.rows.stage = lambda changes: (stage(changes), entered.set())[0]
+
+    def told(changes: Any) -> Any:
+        staged = stage(changes)
+        entered.set()
+        return staged
+
+    monkeypatch.setattr(parts.index.state.rows, "stage", told)
     parts.commit._connection = _Watched(parts.store.connection, entered)
     collection.upsert([record(n) for n in range(200)])
     assert collection.stats().records == 200
@@ -148,7 +154,7 @@ def test_where_memory_cannot_follow_the_store_nobody_is_told_of_success(
     def stage(changes: object) -> None:
         raise MemoryError("no room")
 
-    loaded(collection).index.state.rows.stage = stage
+    monkeypatch.setattr(loaded(collection).index.state.rows, "stage", stage)
     with pytest.raises(StoreUnavailable, match="no room"):
         collection.upsert([record(n) for n in range(2, 2 + records)])
     with pytest.raises(StoreUnavailable, match="an earlier write failed"):

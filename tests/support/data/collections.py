@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from index.collection.loaded import LoadedCollection
 from index.storage.layout import DataDirectory
 from index.tenant.directory import TenantDirectory
 from index.types.model import Attributes, CollectionSpec, Vector
+from index.vectors.local.local_index import LocalVectorIndex
 
 DIMENSION = 16
 KEY = bytes(range(32))
@@ -24,10 +26,16 @@ def directory(root: object, key: bytes = KEY) -> TenantDirectory:
     return TenantDirectory(DataDirectory(root).tenant("a" * 32), key)  # type: ignore[arg-type]
 
 
-def loaded(collection: Collection) -> LoadedCollection:
+class LocallyLoaded(LoadedCollection):
+    """For the type checker: tests of the local index look into it."""
+
+    index: LocalVectorIndex
+
+
+def loaded(collection: Collection) -> LocallyLoaded:
     """What a collection consists of while it is in memory."""
     with collection.hot as parts:
-        return parts
+        return cast(LocallyLoaded, parts)
 
 
 def vector(seed: int) -> Vector:

@@ -132,7 +132,9 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
     sketches, within = view.sketches[:ROWS].copy(), view.base.sketcher.within(query, 0.6)
     tenant.close()
     again = directory(tmp_path).collection("things")
-    assert loaded(again).index.view.base.sketcher.within(query, 0.6) == within
+    restored = loaded(again).index.view.base
+    assert restored is not None
+    assert restored.sketcher.within(query, 0.6) == within
     assert np.array_equal(loaded(again).index.view.sketches[:ROWS], sketches)
     assert [ids(again, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)] == before
     assert again.damaged_snapshots == []
@@ -240,7 +242,9 @@ def test_groups_and_pages_through_a_base_fit_together(based: Collection) -> None
 def test_pages_fit_together_although_the_graph_misses_the_nearest_rows(
     based: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph = type(loaded(based).index.view.base.graph)
+    base = loaded(based).index.view.base
+    assert base is not None
+    graph = type(base.graph)
     search = graph.search
 
     def short_sighted(self: Any, query: Any, k: int, effort: int, allowed: Any = None) -> tuple[Any, Any]:

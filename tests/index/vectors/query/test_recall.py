@@ -58,13 +58,15 @@ def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_
     based: Collection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     parts = loaded(based)
-    search = type(parts.index.view.base.graph).search
+    base = parts.index.view.base
+    assert base is not None
+    search = type(base.graph).search
 
     def half(self: Any, query: Any, k: int, effort: int, allowed: Any = None) -> tuple[Any, Any]:
         scores, rows = search(self, query, 2 * k, max(effort, 2 * k), allowed)
         return scores[::2], rows[::2]
 
-    monkeypatch.setattr(type(parts.index.view.base.graph), "search", half)
+    monkeypatch.setattr(type(base.graph), "search", half)
     before = parts.index.recall.effort
     searched(based)
     assert parts.index.recall.effort > before
