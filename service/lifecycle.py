@@ -158,7 +158,7 @@ class Lifecycle:
             try:
                 await self._keep_up_once()
             except Exception as error:  # upkeep must go on; the cause is in the log
-                _LOG.error("upkeep failed", exc_info=error)
+                _LOG.error("maintenance failed", exc_info=error)
 
     async def _keep_up_once(self) -> None:
         parts = self._parts
@@ -190,7 +190,7 @@ class Lifecycle:
         free = (await asyncio.to_thread(shutil.disk_usage, parts.settings.data_dir)).free
         self._healthy = free >= parts.settings.min_free_disk_bytes
         if parts.redis is not None and await parts.redis.ensure_running():
-            _LOG.warning("the embedded Redis had ended and was started again")
+            _LOG.warning("the embedded Redis had stopped and was restarted")
         parts.metrics.redis_up.set(await parts.coordinator.healthy())
         self._show_health()
 

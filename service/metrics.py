@@ -16,15 +16,17 @@ class Metrics:
         self.call_seconds = Histogram(
             "afterimage_call_seconds", "Duration of calls.", ["method"], buckets=_CALL_SECONDS, registry=self.registry
         )
-        self.calls_in_progress = Gauge("afterimage_calls_in_progress", "Calls that run now.", registry=self.registry)
+        self.calls_in_progress = Gauge("afterimage_calls_in_progress", "Running calls.", registry=self.registry)
         self.calls_refused = Counter(
-            "afterimage_calls_refused", "Calls refused because of a limit.", ["limit"], registry=self.registry
+            "afterimage_calls_refused", "Calls rejected by a limit.", ["limit"], registry=self.registry
         )
         self.failed_authentications = Counter(
-            "afterimage_failed_authentications", "Calls without a key that works.", ["reason"], registry=self.registry
+            "afterimage_failed_authentications", "Calls without a valid key.", ["reason"], registry=self.registry
         )
         self.peers_dropped = Counter(
-            "afterimage_peers_dropped", "Calls ended since their peer did not read the answer.", registry=self.registry
+            "afterimage_peers_dropped",
+            "Calls ended because the peer did not read the response.",
+            registry=self.registry,
         )
         self.connections_closed = Counter(
             "afterimage_connections_closed",
@@ -32,57 +34,57 @@ class Metrics:
             registry=self.registry,
         )
         self.in_flight_bytes = Gauge(
-            "afterimage_in_flight_bytes", "Bytes of requests and answers in flight.", registry=self.registry
+            "afterimage_in_flight_bytes", "Bytes of requests and responses in flight.", registry=self.registry
         )
         self.records = Counter(
             "afterimage_records", "Records written, by outcome.", ["outcome"], registry=self.registry
         )
-        self.search_paths = Counter(
-            "afterimage_searches", "Answers, by the path taken.", ["path"], registry=self.registry
-        )
+        self.search_paths = Counter("afterimage_searches", "Searches, by path.", ["path"], registry=self.registry)
         self.picture_seconds = Histogram(
             "afterimage_picture_seconds",
-            "Time of one picture in each stage.",
+            "Time of one picture, by stage.",
             ["stage"],
             buckets=_CALL_SECONDS,
             registry=self.registry,
         )
         self.pictures_refused = Counter(
-            "afterimage_pictures_refused", "Pictures refused at the door.", registry=self.registry
+            "afterimage_pictures_refused", "Pictures rejected because the queue was full.", registry=self.registry
         )
         self.encode_queue = Gauge(
-            "afterimage_encode_queue_pictures", "Pictures that wait for a model.", registry=self.registry
+            "afterimage_encode_queue_pictures",
+            "Pictures being decoded or encoded, or waiting for it.",
+            registry=self.registry,
         )
         self.collections_open = Gauge("afterimage_collections_open", "Collections in memory.", registry=self.registry)
         self.rows = Gauge("afterimage_rows", "Rows in memory, by state.", ["state"], registry=self.registry)
         self.index_bytes = Gauge(
-            "afterimage_index_bytes", "Memory of the collections in memory.", registry=self.registry
+            "afterimage_index_bytes", "Approximate memory of the loaded collections.", registry=self.registry
         )
         self.collections_damaged = Gauge(
-            "afterimage_collections_damaged", "Collections in memory whose database has damaged pages.",
+            "afterimage_collections_damaged", "Loaded collections whose database has damaged pages.",
             registry=self.registry,
         )  # fmt: skip
         self.tenants_stopped = Gauge(
-            "afterimage_tenants_stopped", "Tenants that are not served: something is wrong with their files.",
+            "afterimage_tenants_stopped", "Tenants that are not served because of missing or damaged files.",
             registry=self.registry,
         )  # fmt: skip
         self.index_loads = Gauge(
-            "afterimage_index_loads", "Collections brought into memory since the start.", registry=self.registry
+            "afterimage_index_loads", "Collections loaded into memory since the start.", registry=self.registry
         )
         self.recall_lowest = Gauge(
             "afterimage_recall_lowest",
-            "Lowest recall@10 of the collections in memory, against exact searches.",
+            "Lowest recall@10 of the loaded collections, compared with exact searches.",
             registry=self.registry,
         )
-        self.sync_runs = Counter("afterimage_sync_runs", "Runs that ended.", ["state"], registry=self.registry)
-        self.sync_runs_working = Gauge("afterimage_sync_runs_working", "Runs worked on now.", registry=self.registry)
+        self.sync_runs = Counter("afterimage_sync_runs", "Ended sync runs.", ["state"], registry=self.registry)
+        self.sync_runs_working = Gauge("afterimage_sync_runs_working", "Sync runs in progress.", registry=self.registry)
         self.sync_oldest_success_s = Gauge(
             "afterimage_sync_oldest_success_seconds",
-            "Age of the last success of the scheduled source that has waited longest.", registry=self.registry,
+            "Time since the last success, of the scheduled source where it is longest.", registry=self.registry,
         )  # fmt: skip
-        self.open_files = Gauge("afterimage_open_files", "Files and sockets that are open.", registry=self.registry)
+        self.open_files = Gauge("afterimage_open_files", "Open files and sockets.", registry=self.registry)
         self.open_files_limit = Gauge(
-            "afterimage_open_files_limit", "Files and sockets that may be open.", registry=self.registry
+            "afterimage_open_files_limit", "Maximum number of open files and sockets.", registry=self.registry
         )
         self.ready = Gauge("afterimage_ready", "1 while calls are accepted.", registry=self.registry)
         self.redis_up = Gauge("afterimage_redis_up", "1 while Redis answers.", registry=self.registry)

@@ -58,7 +58,7 @@ def explained(error: ValidationError, model: type[BaseModel], origins: Origins, 
     others = f" (and {len(names) - 1} more: {', '.join(names[1:4])})" if len(names) > 1 else ""
     field = model.model_fields.get(name)
     if field is None:
-        return f"{name}: there is no such setting{_in(origins, name)}{hint(name, model.model_fields)}{others}"
+        return f"{name}: unknown setting{_in(origins, name)}{hint(name, model.model_fields)}{others}"
     value = "its value" if _is_secret(field) else _shown(given.get(name))
     default = "" if _is_secret(field) or field.is_required() else f", or unset it for {_default(field)}"
     return f"{name}: {value}, from {origins.place(name)}, is not {expected(field)}; change it{default}{others}"

@@ -43,10 +43,10 @@ async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str],
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # there is nothing to read again
     if not settings.redis_url:
         raise SettingError.about(
-            "redis_url", "a worker takes its runs from the server's Redis; set it to the same for both"
+            "redis_url", "a worker takes its runs from the server's Redis; set the same URL for both"
         )
     if not settings.sync_runs:
-        raise SettingError.about("sync_runs", "0, so that this worker has nothing to do")
+        raise SettingError.about("sync_runs", "must be at least 1 for a worker")
     worker = Worker(settings, place)
     try:
         if await _before(stop_asked, worker.start()):
@@ -110,7 +110,7 @@ class Worker:
                 return await self._server.queue()
             except ServiceError as error:
                 if not told:
-                    _LOG.warning("the server is away", reason=error.reason.name)
+                    _LOG.warning("the server is unavailable", reason=error.reason.name)
                 told = True
                 await asyncio.sleep(_ASK_AGAIN_S)
 
@@ -119,7 +119,7 @@ class Worker:
         try:
             await self._server.work_on(Taken(self.name, ref, epoch, self._eyes.encoders.fingerprints), self._eyes)
         except ServiceError as error:
-            _LOG.warning("a run was let go", run_id=ref.run_id, reason=error.reason.name)
+            _LOG.warning("released a run", run_id=ref.run_id, reason=error.reason.name)
             await asyncio.sleep(_ASK_AGAIN_S)
             await self._give_back(ref)
         except asyncio.CancelledError:

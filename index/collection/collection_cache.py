@@ -111,7 +111,7 @@ class Hot:
             self._shelf.left(self)
             return True
         except (OSError, AfterimageIndexError) as error:
-            _LOG.warning("a collection that nobody uses could not be closed: %s", error)
+            _LOG.warning("could not close an unused collection: %s", error)
             return False
         finally:
             self.lock.release()

@@ -63,7 +63,7 @@ class LoadedCollection:
             if unsaved > 0 and not replayed:
                 self.maintenance.snapshot()
         except (OSError, AfterimageIndexError) as error:
-            _LOG.warning("no snapshot at closing, the next start reads the store instead: %s", error)
+            _LOG.warning("could not write a snapshot at closing; the next start reads the store: %s", error)
         self.note()
         self.abandon()
 

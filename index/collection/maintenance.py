@@ -43,7 +43,7 @@ class Maintenance:
         """Does what is due, in a thread of its own where it takes long; returns what it did or began."""
         if given := self._store.give_space_back():
             self._store.erase_traces()
-            _LOG.info("%.0f MiB of deleted records went back to the disk", given / (1 << 20))
+            _LOG.info("returned %.0f MiB of deleted records to the file system", given / (1 << 20))
         done = self._index.maintain()
         if done in ("erase", "snapshot") or self._index.needs_changes_after > self._forgot_for:
             self._forget()

@@ -55,4 +55,4 @@ def check_number(connection: Connection, path: Path, lowest: int) -> None:
     """Raises DataFault where the database is older than the manifest."""
     number = number_of(connection)
     if number < lowest:
-        raise DataFault(path, f"is an older copy: it has number {number}, and {lowest} was noted")
+        raise DataFault(path, f"is an older copy: its number is {number}, the manifest has {lowest}")

@@ -104,4 +104,4 @@ def check_salt(path: Path, salt: bytes) -> None:
     """Raises DataFault unless the file is there and begins as the manifest says; an empty `salt` says nothing."""
     check_there(path)
     if salt and salt_of(path) != salt:
-        raise DataFault(path, "is another file than the manifest lists")
+        raise DataFault(path, "is not the file in the manifest")

@@ -52,7 +52,7 @@ class Settling:
                 self._manifest.later(replace(thing, state=State.PRESENT, salt=salt_of(root / "records.db")))
         elif thing.state is State.CREATING:
             if root.exists():
-                _LOG.warning("collection directory %s was not finished; it is set aside", root.name)
+                _LOG.warning("collection directory %s is incomplete; it was set aside", root.name)
                 set_aside(root, self._layout.set_aside)
             self._manifest.drop_later(thing.name)
         elif thing.state is State.DELETING:

@@ -125,11 +125,11 @@ class KeptSnapshots:
         """Raises SnapshotDamaged where the snapshot is not the one that the tenant's manifest lists here."""
         thing = self._manifest.thing(self._name(path))
         if snapshot.home and snapshot.home != self._home:
-            raise SnapshotDamaged(f"{path.name}: it is of another collection")
+            raise SnapshotDamaged(f"{path.name}: it belongs to another collection")
         if thing is None or path.name != f"kept-{snapshot.snapshot_id}":
             raise SnapshotDamaged(f"{path.name}: the tenant's manifest does not list it here")
         if snapshot.revision < thing.number:
-            raise SnapshotDamaged(f"{path.name}: it is an older copy, from before records were erased from it")
+            raise SnapshotDamaged(f"{path.name}: it is an older copy, from before an erasure")
         if snapshot.revision == thing.number and thing.salt and salt_of(path / snapshot.file) != thing.salt:
             raise SnapshotDamaged(f"{path.name}: {snapshot.file} is another file than the tenant's manifest lists")
 
@@ -153,7 +153,7 @@ class KeptSnapshots:
         try:
             yield from (f"{path.name}: {line}" for line in integrity_problems(connection))
             if read_usage(connection).records != snapshot.records:
-                yield f"{path.name}: the database has another number of records than the manifest"
+                yield f"{path.name}: the number of records differs from the manifest"
         finally:
             connection.close()
 
@@ -197,7 +197,7 @@ class KeptSnapshots:
             try:
                 self._change_one(path, concerned, change)
             except (SnapshotDamaged, StoreDamaged, DataFault, WrongKey) as error:
-                _LOG.warning("nothing could be erased from a kept snapshot, which is not restored any more: %s", error)
+                _LOG.warning("could not erase from a kept snapshot; it can no longer be restored: %s", error)
                 damaged.append(path.name.removeprefix("kept-"))
                 thing = self._manifest.thing(self._name(path))
                 if thing is not None:  # a copy of it from before, were it put back, is not restored either
@@ -264,7 +264,7 @@ def _check_digest(path: Path, file: str, digest: str) -> None:
     except (FileNotFoundError, IsADirectoryError) as error:
         raise SnapshotDamaged(f"{path.name}: {error.strerror}: {file}") from error
     if found != digest:
-        raise SnapshotDamaged(f"{path.name}: {file} is not the file that the manifest speaks of")
+        raise SnapshotDamaged(f"{path.name}: {file} is not the file in the manifest")
 
 
 def read_manifest(path: Path, key: bytes) -> tuple[KeptSnapshot, str]:
@@ -276,11 +276,11 @@ def read_manifest(path: Path, key: bytes) -> tuple[KeptSnapshot, str]:
         if not hmac.compare_digest(mac, manifest_mac(key, said)):
             raise SnapshotDamaged(f"{path.name}: the manifest was changed, or belongs to another key")
         if said.pop("format") not in _FORMATS:
-            raise SnapshotDamaged(f"{path.name}: the snapshot is of a format that this version does not know")
+            raise SnapshotDamaged(f"{path.name}: unknown snapshot format")
         digest = said.pop("sha256")
         snapshot = KeptSnapshot(**{**said, "spec": CollectionSpec(**said["spec"])})
         if not _FILE.fullmatch(snapshot.file):
-            raise SnapshotDamaged(f"{path.name}: {snapshot.file[:80]!r} is not a name of its database")
+            raise SnapshotDamaged(f"{path.name}: {snapshot.file[:80]!r} is not a valid database name")
         return snapshot, digest
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotDamaged(f"{path.name}: {error}") from error
@@ -325,7 +325,7 @@ def number_rows_after(records: Path, key: bytes, others: Sequence[Path]) -> None
             with contextlib.closing(connect(path, key, create=False)) as connection:
                 row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
         except (AfterimageIndexError, DatabaseError, OSError) as error:
-            _LOG.warning("%s could not be asked for its row ids: %s", path.parent.name, error)
+            _LOG.warning("could not read the row ids of %s: %s", path.parent.name, error)
             continue
         highest = max(highest, int(row[0]) if row else 0)
     with contextlib.closing(connect(records, key)) as connection:

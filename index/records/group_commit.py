@@ -120,7 +120,7 @@ class GroupCommit:
             self._give_up(error)
             if at_commit and not is_disk_full(error):
                 raise OutcomeUnknown(
-                    f"the disk failed at the commit, the write may or may not be stored: {error}"
+                    f"a disk error during the commit; the write may or may not be stored: {error}"
                 ) from error
             raise store_error(error, self._path) from error
 

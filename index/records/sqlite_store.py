@@ -220,7 +220,7 @@ class SqliteRecordStore:
                 records, sequence = queries.read_usage(self.connection).records, queries.read_sequence(self.connection)
                 self._database.note(flush=False, records=records, sequence=sequence)
             except (DatabaseError, StoreUnavailable, DataFault) as error:
-                _LOG.warning("the manifest did not hear how far a collection has come: %s", error)
+                _LOG.warning("could not update the manifest's number of a collection: %s", error)
 
     def close(self) -> None:
         with self._side.lock:

@@ -34,7 +34,7 @@ class DirectoryLock:
         except OSError as error:
             if not self._path.is_dir() and not self._path.is_symlink():
                 raise
-            said = f"{self._path} is no file that can be locked: remove it, the next start makes it anew"
+            said = f"{self._path} cannot be locked: remove it, and the next start creates it"
             raise StoreUnavailable(said) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -93,7 +93,7 @@ def store_error(error: BaseException, path: Path) -> StoreUnavailable:
     """What an error of SQLite means to the caller."""
     if _primary_code(error) in _DAMAGE:
         return StoreDamaged(
-            f"{path.name} is damaged ({error}): `afterimage index verify` names the pages; restore a snapshot"
+            f"{path.name} is damaged ({error}): `afterimage index verify` lists the pages; restore a snapshot"
         )
     return StoreUnavailable(f"{path.name}: {error}")
 
@@ -167,7 +167,7 @@ def backup(source: Connection, path: Path, key: bytes) -> Connection:
         source.backup(copy)
         checkpoint(copy)
         if copy.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise StoreDamaged("the database to copy is damaged: `afterimage index verify` names the pages")
+            raise StoreDamaged("the database to copy is damaged: `afterimage index verify` lists the pages")
     except BaseException:
         copy.close()
         raise
@@ -187,7 +187,7 @@ def migrate(connection: Connection, migrations: Sequence[str], what: str) -> Non
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > newest:
         raise UnsupportedFormat(
-            f"{what} has format {found}; this version knows {newest} at most: use a newer version of Afterimage"
+            f"{what} has format {found}; this version supports at most {newest}: use a newer version of Afterimage"
         )
     for version in range(found, newest):
         connection.execute("BEGIN IMMEDIATE")

@@ -73,4 +73,4 @@ class Checkpoints:
                 self._connection = connect(self.path, self._key, create=False)
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except (DatabaseError, AfterimageIndexError) as error:  # all is still in the log, and moved the next time
-            _LOG.warning("the write-ahead log of a collection could not be moved into it: %s", error)
+            _LOG.warning("could not checkpoint a collection: %s", error)

@@ -66,11 +66,11 @@ def remarks(layout: TenantLayout, things: Mapping[str, Thing], homes: dict[str, 
     uids = set(homes.values()) | {t.name.removesuffix(RECORDS) for t in things.values()}
     for uid in layout.collection_uids():
         if uid not in uids:
-            yield f"directory {layout.collection(uid).root} is not listed; it is left as it is"
+            yield f"directory {layout.collection(uid).root} is not listed; it is unchanged"
     for home, folder in _kept_folders(layout, homes):
         for path in folder.kept_snapshots():
             if f"{home}/{path.name}" not in things:
-                yield f"kept snapshot {path} is not listed; it is left as it is"
+                yield f"kept snapshot {path} is not listed; it is unchanged"
 
 
 def _kept_folders(layout: TenantLayout, homes: dict[str, str]) -> Iterator[tuple[str, CollectionLayout]]:

@@ -55,7 +55,7 @@ class Members:
                 collection.pictures.apply(policy)
                 self.note_told(name)
             except (OSError, AfterimageIndexError, DatabaseError) as error:
-                _LOG.warning("the change of a picture policy waits for the next start: %s", error)
+                _LOG.warning("could not complete a change of a picture policy before the next start: %s", error)
 
     def opened(self, entry: Entry, thing: Thing) -> Collection:
         """A collection whose database the manifest lists as `thing`."""
@@ -81,7 +81,7 @@ class Members:
             with closing(connect(self.layout.collection(uid).records, self.store_key, create=False)) as connection:
                 return read_copies(connection)
         except (DataFault, StoreDamaged, DatabaseError, WrongKey) as error:
-            _LOG.warning("the copies of pictures of a collection that is damaged are not taken over: %s", error)
+            _LOG.warning("stored pictures of a damaged collection are not adopted: %s", error)
             return Copies()
 
     def unsettled(self) -> list[Collection]:
@@ -99,7 +99,7 @@ class Members:
             try:
                 collection.note()
             except (OSError, AfterimageIndexError) as error:
-                _LOG.warning("the manifest did not hear how far a collection has come: %s", error)
+                _LOG.warning("could not update the manifest's number of a collection: %s", error)
         self.flush()
 
     def flush(self) -> None:
@@ -107,7 +107,7 @@ class Members:
         try:
             self.manifest.flush()
         except (OSError, AfterimageIndexError, DatabaseError) as error:
-            _LOG.warning("the manifest could not be brought up to date: %s", error)
+            _LOG.warning("could not update the manifest: %s", error)
 
     def stop(self, fault: DataFault) -> None:
         """Something is wrong with the tenant's files: nothing of it is served any more."""

@@ -72,5 +72,7 @@ def erased_from(source: Collection) -> bool:
         source.clear_kept()
         return True
     except (DataFault, StoreDamaged, DatabaseError) as error:
-        _LOG.warning("kept snapshots do without the latest deletions, since their collection is damaged: %s", error)
+        _LOG.warning(
+            "the latest deletions are not applied to kept snapshots, since their collection is damaged: %s", error
+        )
         return False

@@ -47,7 +47,7 @@ def newest_derived(place: Place) -> Derived | None:
         try:
             loaded = files.load(path, None)
         except (AfterimageIndexError, OSError) as error:
-            _LOG.warning("%s cannot give its records back: %s", path.name, error)
+            _LOG.warning("cannot read records from %s: %s", path.name, error)
             continue
         if loaded is not None:
             return Derived(path, loaded.rows.view)

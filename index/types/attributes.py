@@ -75,7 +75,7 @@ def _check_value(field: str, value: AttributeValue) -> None:
     for text in value if isinstance(value, tuple) else (value,):
         if not isinstance(text, str):
             allowed = "a string, a number, true or false, or a tuple of strings"
-            raise InvalidInput(field, f"{field} holds a value of type {type(text).__name__}; it may be {allowed}")
+            raise InvalidInput(field, f"{field} has a value of type {type(text).__name__}; it must be {allowed}")
     if isinstance(value, tuple) and len(value) > MAX_LIST_VALUES:
         raise InvalidInput(field, f"{field} has {len(value)} values, more than {MAX_LIST_VALUES}")
     for text in value if isinstance(value, tuple) else (value,):

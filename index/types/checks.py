@@ -29,7 +29,7 @@ def normalised(field: str, vector: Vector, dimension: int) -> Vector:
     """The vector with length 1, float32; itself where it is so already. Raises InvalidInput unless it has the
     dimension, is finite and not zero."""
     if vector.shape != (dimension,):
-        raise InvalidInput(field, f"the vector has {vector.size} numbers; the collection takes {dimension}")
+        raise InvalidInput(field, f"the vector has {vector.size} dimensions; the collection has {dimension}")
     squared = float(vector.dot(vector))
     if -_UNIT < squared - 1.0 < _UNIT and vector.dtype == _SINGLE and vector.flags.c_contiguous:
         return vector
@@ -58,8 +58,8 @@ def _or_error(vector: Vector, dimension: int) -> Vector | InvalidInput:
 
 def _squared_length(field: str, vector: Vector) -> float:
     if not np.isfinite(vector).all():
-        raise InvalidInput(field, "the vector holds a number that is not finite")
+        raise InvalidInput(field, "the vector contains a number that is not finite")
     squared = float(np.linalg.norm(vector.astype(np.float64))) ** 2
     if squared < _SHORTEST**2:
-        raise InvalidInput(field, f"the vector has a length below {_SHORTEST:g}, and so no direction")
+        raise InvalidInput(field, f"the norm of the vector is below {_SHORTEST:g}, so it has no direction")
     return squared

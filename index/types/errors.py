@@ -96,7 +96,9 @@ class DataFault(AfterimageIndexError):
     alone: the damage is within a collection's database, so that the others are served."""
 
     def __init__(self, path: Path, problem: str, *, alone: bool = False) -> None:
-        super().__init__(f"{path} {problem}; `afterimage doctor` tells more, `afterimage doctor --repair` mends it")
+        super().__init__(
+            f"{path} {problem}; run `afterimage doctor` for details, `afterimage doctor --repair` to repair it"
+        )
         self.path, self.problem, self.alone = path, problem, alone
 
 

@@ -48,7 +48,7 @@ def to_record_error(error: ServiceError) -> types_pb2.RecordError:
     field for the request id."""
     message, place = error.message, place_in_log()
     if error.reason.code is Code.INTERNAL and place not in message:
-        message = f"{message}; the server's log has it {place}"
+        message = f"{message}; search the server's log for it {place}"
     return types_pb2.RecordError(
         code=int(error.reason.code),
         reason=error.reason.name,

@@ -166,7 +166,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             return self._worker(headers.authorization)
         found = self._api_keys.authenticate(headers.authorization, names)
         if method not in SCOPES:
-            raise ServiceError(Reason.SCOPE_MISSING, "no key may make this call")
+            raise ServiceError(Reason.SCOPE_MISSING, "no key can make this call")
         check_region(found.region, self._region)
         scope = SCOPES[method]
         if scope is not None:
@@ -179,9 +179,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             raise ServiceError(Reason.KEY_MISSING, "send `authorization: Worker <worker_secret>`")
         scheme, _, secret = header.partition(" ")
         if scheme.lower() != "worker":
-            raise ServiceError(Reason.SCOPE_MISSING, "no API key may make this call; workers show worker_secret")
+            raise ServiceError(Reason.SCOPE_MISSING, "API keys cannot make this call; workers use worker_secret")
         if not self._worker_secret or not hmac.compare_digest(secret.strip().encode(), self._worker_secret.encode()):
-            raise ServiceError(Reason.KEY_INVALID, "this is not the server's worker_secret")
+            raise ServiceError(Reason.KEY_INVALID, "the worker_secret does not match")
         return Principal("", "worker", frozenset())
 
     async def allow(self, caller: Principal) -> None:
@@ -323,7 +323,7 @@ class _Call:
         raw: bytes = self._handler.response_serializer(response)
         limits = self._guard.door.limits
         if len(raw) > limits.message_bytes:
-            raise answer_too_large(f"the answer is larger than {limits.message_bytes} bytes")
+            raise answer_too_large(f"the response is larger than {limits.message_bytes} bytes")
         lease.answer(len(raw))
         return raw
 
@@ -331,7 +331,7 @@ class _Call:
         """Whether the peer took one response of a stream in time."""
         limits, held = self._guard.door.limits, COPIES * len(raw)
         if len(raw) > limits.message_bytes:
-            raise answer_too_large(f"the answer is larger than {limits.message_bytes} bytes")
+            raise answer_too_large(f"the response is larger than {limits.message_bytes} bytes")
         lease.add(held)
         try:
             async with asyncio.timeout(limits.send_s):

@@ -44,7 +44,7 @@ class Messages:
         try:
             return self._parse(raw)
         except DecodeError:
-            raise ServiceError(Reason.ARGUMENT_INVALID, "the message is not one of this call") from None
+            raise ServiceError(Reason.ARGUMENT_INVALID, "the message is not of this call's type") from None
 
     async def wait(self) -> None:
         """Returns when the first message has arrived or the stream has ended. Raises ServiceError as reading does. An
@@ -88,7 +88,9 @@ class Messages:
         except TimeoutError:
             if refused:
                 raise self._lease.too_many_bytes() from None
-            message = f"the call's {'next' if self._began else 'first'} message did not come within {seconds:g} s"
+            message = (
+                f"the {('next' if self._began else 'first')} message of the call did not arrive within {seconds:g} s"
+            )
             raise ServiceError(Reason.MESSAGE_LATE, message) from None
         finally:
             waiting.cancel()

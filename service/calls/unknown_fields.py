@@ -13,7 +13,7 @@ def reject_unknown_fields(message: Message) -> None:
     that is silently ignored does harm later."""
     if len(UnknownFieldSet(message)):
         name = message.DESCRIPTOR.name
-        raise ServiceError(Reason.FIELD_UNKNOWN, f"{name} has a field that this version does not know", field=name)
+        raise ServiceError(Reason.FIELD_UNKNOWN, f"{name} has an unknown field", field=name)
     for known, value in message.ListFields():
         if known.message_type is None or known.message_type.GetOptions().map_entry:
             continue

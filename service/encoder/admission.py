@@ -85,15 +85,15 @@ class Admission:
         others = self._pictures - self._by_tenant[visit.tenant]
         share = limits.max_pictures // 2 if others else limits.max_pictures
         if self._pictures >= limits.max_pictures or self._by_tenant[visit.tenant] >= share:
-            raise self._refusal("too many pictures wait to be encoded", self._pictures)
+            raise self._refusal("the encoding queue is full", self._pictures)
         if self._pictures and self._bytes + visit.bytes_ > limits.max_bytes:
-            raise self._refusal("the pictures that wait to be encoded fill the memory set aside", self._pictures)
+            raise self._refusal("the pictures in the encoding queue exceed max_queue_bytes", self._pictures)
         ahead = self._by_lane[Lane.SEARCH] if visit.lane is Lane.SEARCH else self._pictures
         wait = ahead * self._seconds_per_picture
         if visit.lane is Lane.SEARCH and wait > limits.search_wait_s:
             raise self._refusal(f"a search would wait {wait:.1f} s for the encoder", ahead)
         if wait > remaining_s():
-            raise self._refusal(f"the picture would wait {wait:.1f} s, beyond the deadline of the call", ahead)
+            raise self._refusal(f"the picture would wait {wait:.1f} s, longer than the deadline of the call", ahead)
 
     def _refusal(self, message: str, ahead: int) -> ServiceError:
         delay = max(_LEAST_DELAY_S, ahead * self._seconds_per_picture)

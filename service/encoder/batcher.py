@@ -86,14 +86,14 @@ class Batcher:
         self._workers.discard(worker)
         if self._closed:
             return
-        _LOG.error("a worker of the encoder's queue died and is replaced")
+        _LOG.error("a worker of the encoder queue died and was replaced")
         self._fail_waiting()
         self._workers.add(self._start_worker())
 
     def _fail_waiting(self) -> None:
         while (item := self._queue.take()) is not None:
             if not item.future.done():
-                item.future.set_exception(ServiceError(Reason.ENCODER_FAILED, "the queue of the encoder died"))
+                item.future.set_exception(ServiceError(Reason.ENCODER_FAILED, "the encoder queue failed"))
 
     async def _work(self) -> None:
         while True:

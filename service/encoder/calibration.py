@@ -46,7 +46,7 @@ def calibrate(
     Raises ValueError where there are fewer than LEAST_PICTURES.
     """
     if len(pictures) < LEAST_PICTURES:
-        raise ValueError(f"{len(pictures)} pictures are too few to measure by; give {LEAST_PICTURES} or more")
+        raise ValueError(f"{len(pictures)} pictures are too few for a measurement; pass at least {LEAST_PICTURES}")
     rng = np.random.default_rng(_SEED)
     spec = session.manifest.input
     originals, altered = [], []

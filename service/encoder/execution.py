@@ -59,7 +59,7 @@ def load_encoder(load: Callable[[int], EncoderSession], hardware: Hardware) -> L
     )
     tried = [_best(load(threads), threads, hardware) for threads in counts]
     found = max(tried, key=lambda t: t.execution.pictures_per_second)
-    _LOG.info("encoder %s runs as %s", found.session.manifest.id, found.execution)
+    _LOG.info("encoder %s: execution %s", found.session.manifest.id, found.execution)
     return found
 
 

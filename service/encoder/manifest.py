@@ -84,7 +84,7 @@ class OutputSpec(_Strict):
         if abs(sum(b.share for b in self.blocks) - 1) > 1e-3:
             raise ValueError("the shares of the blocks must add up to 1")
         if len({b.name for b in self.blocks}) < len(self.blocks):
-            raise ValueError("every block needs a name of its own")
+            raise ValueError("the names of the blocks must be unique")
         return self
 
 
@@ -127,21 +127,21 @@ class Manifest(_Strict):
     @classmethod
     def _plain_id(cls, value: str) -> str:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,62}", value):
-            raise ValueError("an encoder id matches [a-z0-9][a-z0-9._-]{0,62}")
+            raise ValueError("the encoder id must match [a-z0-9][a-z0-9._-]{0,62}")
         return value
 
     @field_validator("model")
     @classmethod
     def _plain_file(cls, value: str) -> str:
         if Path(value).name != value or value in (".", ".."):
-            raise ValueError("the model is a file beside the manifest, named without a path")
+            raise ValueError("the model must be a file name without a path, in the folder of the manifest")
         return value
 
     @field_validator("sha256")
     @classmethod
     def _hexadecimal(cls, value: str) -> str:
         if not re.fullmatch(r"[0-9a-f]{64}", value):
-            raise ValueError("sha256 is 64 hexadecimal digits")
+            raise ValueError("sha256 must be 64 hexadecimal digits")
         return value
 
     @property
@@ -167,7 +167,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise SettingError(f"{path}: {error.strerror}; put the manifest beside the model") from error
+        raise SettingError(f"{path}: {error.strerror}; the manifest must be in the folder of the model") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"]) or "the file"
@@ -175,8 +175,8 @@ def read_manifest(folder: Path) -> Manifest:
     found = model_digest(folder / manifest.model)
     if found != manifest.sha256:
         raise SettingError(
-            f"{folder / manifest.model}: its SHA-256 is {found}, the manifest says {manifest.sha256}; "
-            "the file is damaged or not the one that was described"
+            f"{folder / manifest.model}: its SHA-256 is {found}, the manifest has {manifest.sha256}; "
+            "the file is damaged or is another model"
         )
     return manifest
 
@@ -187,4 +187,4 @@ def model_digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise SettingError(f"{path}: {error.strerror}; put the model beside its manifest") from error
+        raise SettingError(f"{path}: {error.strerror}; the model must be in the folder of its manifest") from error

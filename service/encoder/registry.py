@@ -46,17 +46,17 @@ class EncoderRegistry:
         for folder in [BUILTIN_FOLDER, *_folders(encoders_dir)]:
             manifest = read_manifest(folder)
             if manifest.is_own:
-                raise SettingError(f"{folder}: ids that begin with {OWN_PREFIX!r} are for models of tenants' own")
+                raise SettingError(f"{folder}: ids that start with {OWN_PREFIX!r} are reserved for tenants' own models")
             if manifest.id in self._found:
                 raise SettingError(f"{folder}: another encoder has the id {manifest.id!r}; change one of them")
             self._found[manifest.id] = (folder, manifest)
             self._remember(folder, manifest)
         self.left_out = _without_manifest(encoders_dir)
         for folder in self.left_out:
-            _LOG.warning("encoders_dir: %s has no %s and is left out", folder, MANIFEST_NAME)
+            _LOG.warning("encoders_dir: skipped %s, which has no %s", folder, MANIFEST_NAME)
         if default_id not in self._found:
             raise SettingError.about(
-                "default_encoder", f"no encoder {default_id!r}; there are {', '.join(sorted(self._found))}"
+                "default_encoder", f"no encoder {default_id!r}; available: {', '.join(sorted(self._found))}"
             )
         self.default_id = default_id
 
@@ -72,7 +72,7 @@ class EncoderRegistry:
             return own[encoder_id].manifest
         found = self._found.get(encoder_id or self.default_id)
         if found is None:
-            message = f"no encoder {encoder_id!r}; there are {', '.join(sorted({*self._found, *own}))}"
+            message = f"no encoder {encoder_id!r}; available: {', '.join(sorted({*self._found, *own}))}"
             raise ServiceError(Reason.ENCODER_UNKNOWN, message, field="encoder_id")
         return found[1]
 
@@ -145,7 +145,7 @@ class EncoderRegistry:
         """
         folder, _ = self._pinned[manifest.id, manifest.fingerprint]
         if folder == BUILTIN_FOLDER:
-            raise SettingError("the built-in encoder ships calibrated; its manifest is not changed")
+            raise SettingError("the built-in encoder is already calibrated; its manifest cannot be changed")
         path = folder / MANIFEST_NAME
         content = {**json.loads(path.read_bytes()), "score": score.model_dump()}
         temporary = path.with_suffix(".new")
@@ -170,7 +170,7 @@ def _folders(encoders_dir: Path | None) -> list[Path]:
     if encoders_dir is None:
         return []
     if not encoders_dir.is_dir():
-        raise SettingError.about("encoders_dir", f"{encoders_dir} is not a directory; make it or unset the setting")
+        raise SettingError.about("encoders_dir", f"{encoders_dir} is not a directory; create it or unset the setting")
     return sorted(p for p in encoders_dir.iterdir() if (p / MANIFEST_NAME).is_file())
 
 

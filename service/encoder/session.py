@@ -28,7 +28,7 @@ def check_provider(provider: str) -> None:
     if name not in offered:
         here = ", ".join(p for p, (n, _) in _PROVIDERS.items() if n in offered)
         raise SettingError.about(
-            "model_provider", f"{provider} needs {package} in this environment instead of onnxruntime; here are: {here}"
+            "model_provider", f"{provider} needs {package} instead of onnxruntime; available providers: {here}"
         )
 
 
@@ -58,7 +58,7 @@ class EncoderSession:
             self._session = load_model(model, threads, provider)
         except Exception as error:  # ONNX Runtime raises a class of its own per failure
             why = str(error).strip().partition("\n")[0]
-            raise SettingError(f"encoder {manifest.id}: ONNX Runtime does not load the model: {why}") from error
+            raise SettingError(f"encoder {manifest.id}: ONNX Runtime cannot load the model: {why}") from error
         self._fixed_batch = self._check_names()
         self._check_dimension()
 
@@ -77,7 +77,7 @@ class EncoderSession:
         vectors = _pool(np.asarray(output, np.float32), spec.output, spec.input.layout)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(norms).all():
-            raise ValueError(f"encoder {spec.id} gave a vector that is not finite")
+            raise ValueError(f"encoder {spec.id} returned a vector that is not finite")
         return vectors / np.maximum(norms, 1e-12)  # type: ignore[no-any-return]
 
     def _padded_parts(self, tensors: NDArray[np.generic]) -> list[NDArray[np.generic]]:
@@ -110,12 +110,14 @@ class EncoderSession:
             vector = self.run(self.trial(1))[0]
         except Exception as error:
             why = str(error).strip().partition("\n")[0]
-            raise SettingError(f"encoder {spec.id}: it cannot encode a picture: {why}") from error
+            raise SettingError(f"encoder {spec.id}: cannot encode a picture: {why}") from error
         found = len(vector)
         if not vector.any():
-            raise SettingError(f"encoder {spec.id}: the vector of a picture is all zero; is the model whole?")
+            raise SettingError(
+                f"encoder {spec.id}: the vector of a picture is all zero; check that the model is complete"
+            )
         if found != spec.output.dimension:
-            raise SettingError(f"encoder {spec.id}: vectors have {found} numbers, not {spec.output.dimension}")
+            raise SettingError(f"encoder {spec.id}: vectors have {found} dimensions, not {spec.output.dimension}")
 
 
 def _pool(output: NDArray[np.float32], spec: OutputSpec, layout: str) -> NDArray[np.float32]:
@@ -137,7 +139,7 @@ def quantized_model(model: Path, precision: str, calibration: list[dict[str, NDA
     try:
         import onnx
     except ImportError:
-        raise SettingError("this needs the package onnx: pip install onnx, beside afterimage") from None
+        raise SettingError("this needs the package onnx: pip install onnx") from None
     try:
         with tempfile.TemporaryDirectory() as folder:
             if precision == "fp16":

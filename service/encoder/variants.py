@@ -49,7 +49,7 @@ def build_variant(folder: Path, precision: str, tensors: Tensors, target: Path) 
     """
     manifest = read_manifest(folder)
     if target.exists():
-        raise SettingError(f"{target} exists; remove it to make the variant anew")
+        raise SettingError(f"{target} exists; remove it to create the variant again")
     calibration = [{manifest.input.name: t[None]} for t in tensors[:_CALIBRATION]]
     content = quantized_model(folder / manifest.model, precision, calibration)
     target.mkdir(parents=True)
@@ -63,7 +63,7 @@ def build_variant(folder: Path, precision: str, tensors: Tensors, target: Path) 
 def measure_variants(folders: Sequence[Path], tensors: Tensors, hardware: Hardware) -> list[Variant]:
     """The encoders in the folders on this machine, each against the first. Raises SettingError, ValueError."""
     if len(tensors) < LEAST_PICTURES:
-        raise ValueError(f"{len(tensors)} pictures are too few to measure by; give {LEAST_PICTURES} or more")
+        raise ValueError(f"{len(tensors)} pictures are too few for a measurement; pass at least {LEAST_PICTURES}")
     found, base = [], None
     for folder in folders:
         manifest = read_manifest(folder)

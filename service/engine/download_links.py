@@ -35,7 +35,9 @@ class HandingOut:
         """A link to a thing. Raises ServiceError (PICTURES_NOT_SERVED, ARGUMENT_INVALID)."""
         base = self.base()
         if not base:
-            message = "this server hands nothing out over HTTP; its operator sets `http`, and `http_public_url`"
+            message = (
+                "this server does not serve pictures over HTTP; its operator must set `http` and `http_public_url`"
+            )
             raise ServiceError(Reason.PICTURES_NOT_SERVED, message)
         linked = Linked(caller.tenant_uid, kind, place, object_id, caller.key_id)
         token, expires_ms = self._links.make(linked, minutes)
@@ -46,8 +48,8 @@ class HandingOut:
         PICTURE_DAMAGED)."""
         linked = self._links.read(token)
         if not await self._workers.read(self._api_keys.lives, linked.tenant_uid, linked.key_id):
-            raise ServiceError(Reason.LINK_EXPIRED, "the key that the link was made for does not work any more")
+            raise ServiceError(Reason.LINK_EXPIRED, "the key that the link was created with is no longer valid")
         opener = self.openers.get(linked.kind)
         if opener is None:
-            raise ServiceError(Reason.LINK_INVALID, "this is not a link of this server")
+            raise ServiceError(Reason.LINK_INVALID, "the link was not created by this server")
         return await opener(linked)

@@ -45,16 +45,14 @@ def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[
     weighted = weights * query
     length = float(np.linalg.norm(weighted))
     if min(own, stored, length) < 1e-6:
-        raise ServiceError(Reason.ARGUMENT_INVALID, "with these weights nothing of the query is left", field="emphasis")
+        raise ServiceError(Reason.ARGUMENT_INVALID, "with these weights the query vector is zero", field="emphasis")
     return EmphasisedQuery((weighted / length).astype(np.float32), length / (own * stored))
 
 
 def _check(blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> None:
     names = [b.name for b in blocks]
     if not names:
-        raise ServiceError(
-            Reason.ARGUMENT_INVALID, "this collection's encoder has no named blocks to weigh", field="emphasis"
-        )
+        raise ServiceError(Reason.ARGUMENT_INVALID, "this collection's encoder has no named blocks", field="emphasis")
     for name, weight in emphasis.items():
         if name not in names:
             message = f"no block {name!r}; this collection's encoder has {', '.join(names)}"

@@ -82,7 +82,7 @@ class Engine:
         for collection in directory.every():
             if collection.pictures.home == linked.place:
                 return await self.keeping.copy(linked.tenant_uid, collection, linked.object_id)
-        raise ServiceError(Reason.PICTURE_NOT_FOUND, "the collection is gone")
+        raise ServiceError(Reason.PICTURE_NOT_FOUND, "the collection was deleted")
 
     def encoder_of(self, collection: Collection) -> Manifest:
         """The encoder that a collection is pinned to. Raises ServiceError (ENCODER_MISSING) where this server has none

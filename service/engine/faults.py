@@ -51,7 +51,7 @@ _RETRY_DELAY_S = {Reason.CONFLICT: 0.05, Reason.STORE_UNAVAILABLE: 1.0, Reason.W
 
 def answer_too_large(why: str) -> ServiceError:
     """The error for an answer that no message can hold, with what to do about it."""
-    message = f"{why}; ask for less: a smaller page, k or number of ids, fewer `fields`, no vectors"
+    message = f"{why}; request less: a smaller page, k or number of ids, fewer `fields`, no vectors"
     return ServiceError(Reason.ANSWER_TOO_LARGE, message)
 
 
@@ -66,7 +66,7 @@ def as_service_error(error: Exception) -> ServiceError:
     if isinstance(error, AnswerTooLarge):
         return answer_too_large(str(error))
     if isinstance(error, DataFault):  # its text names places on the server's disk
-        message = f"{error.path.name} {error.problem}; the tenant is not served until the operator mends it"
+        message = f"{error.path.name} {error.problem}; the tenant is not served until the operator repairs it"
         return ServiceError(Reason.STORE_DAMAGED, message)
     for kind, reason in _REASONS.items():
         if isinstance(error, kind):
@@ -76,7 +76,7 @@ def as_service_error(error: Exception) -> ServiceError:
             return ServiceError(reason, str(error), field=field, retry_delay_s=_RETRY_DELAY_S.get(reason))
     if isinstance(error, AfterimageIndexError | OSError):
         return ServiceError(Reason.STORE_UNAVAILABLE, "the store is not available", retry_delay_s=1.0)
-    unexpected = ServiceError(Reason.INTERNAL, f"an internal error; the server's log has it {place_in_log()}")
+    unexpected = ServiceError(Reason.INTERNAL, f"an internal error; search the server's log for it {place_in_log()}")
     _log_internal(unexpected, error)
     return unexpected
 

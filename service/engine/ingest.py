@@ -119,4 +119,4 @@ class Ingest:
 
 def missing_source() -> ServiceError:
     """The failure of a record that has neither picture nor vector."""
-    return ServiceError(Reason.SOURCE_MISSING, "give exactly one of image, url and vector", field="image")
+    return ServiceError(Reason.SOURCE_MISSING, "set exactly one of image, url and vector", field="image")

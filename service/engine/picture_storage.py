@@ -39,7 +39,7 @@ class Keeping:
                 raise ServiceError(Reason.RECORD_NOT_FOUND, f"no record {record_id[:80]!r}", field="record_id")
         if record_id not in found:
             policy = collection.spec.picture_policy
-            message = f"nothing is kept of this record's picture; the policy of the collection is {policy}"
+            message = f"the picture of this record is not stored; the policy of the collection is {policy}"
             raise ServiceError(Reason.PICTURE_NOT_FOUND, message, field="record_id")
         return found[record_id]
 
@@ -47,7 +47,7 @@ class Keeping:
         """A copy that belongs to a record. Raises ServiceError (PICTURE_NOT_FOUND, PICTURE_DAMAGED)."""
         with translated_errors():
             if not await self._workers.read(collection.pictures.holds, object_id):
-                raise ServiceError(Reason.PICTURE_NOT_FOUND, "the record has another picture by now, or is gone")
+                raise ServiceError(Reason.PICTURE_NOT_FOUND, "the record has another picture now, or was deleted")
             return await self._workers.objects(self.objects.get, tenant_uid, collection.pictures.home, object_id)
 
     def sweep(self, tenant_uid: str, collection: Collection) -> int:
@@ -75,7 +75,7 @@ class Keeping:
                     if collection.spec.may_have_copies:
                         self.sweep(tenant_uid, collection)
             except (OSError, AfterimageIndexError, TenancyError) as error:
-                _LOG.warning("copies of pictures that are nobody's could not be deleted yet: %s", error)
+                _LOG.warning("could not delete orphaned pictures; retrying: %s", error)
 
     def sweep_deleted(self, deleted_uids: Iterable[str]) -> None:
         """Deletes all objects of tenants that are gone, once in the life of a process. Their key is gone already."""
@@ -86,4 +86,4 @@ class Keeping:
                 self.objects.clear(uid)
                 self._emptied.add(uid)
             except OSError as error:
-                _LOG.warning("objects of a deleted tenant could not be deleted yet: %s", error)
+                _LOG.warning("could not delete objects of a deleted tenant; retrying: %s", error)

@@ -102,7 +102,7 @@ class PictureEncoder:
         with translated_errors():
             check_region(source.region)
         if source.image is None:
-            raise ServiceError(Reason.SOURCE_MISSING, "give the picture as `image` or `url`", field="image")
+            raise ServiceError(Reason.SOURCE_MISSING, "set the picture as `image` or `url`", field="image")
         image = source.image
         part = (source.region, source.partial)
         key = (purpose, encoder.fingerprint, part, len(image), digest or await self._digest(image))
@@ -162,7 +162,7 @@ class PictureEncoder:
                 try:
                     loaded = await self._workers.read(self._encoders.load, encoder)
                 except SettingError as error:
-                    _LOG.error("an encoder cannot be used", encoder=encoder.id, exc_info=error)
+                    _LOG.error("an encoder is unusable", encoder=encoder.id, exc_info=error)
                     raise ServiceError(Reason.ENCODER_UNUSABLE, str(error)) from None
                 limits = BatcherLimits(loaded.execution.batch, loaded.execution.runs)
                 self._batchers[wanted] = Batcher(loaded.session.run, self._workers.model, limits)

@@ -44,9 +44,9 @@ class Sources:
         if source.image is not None:
             return FetchedPicture(source, None)
         if not source.url:
-            raise ServiceError(Reason.SOURCE_MISSING, "give the picture as `image` or `url`", field="image")
+            raise ServiceError(Reason.SOURCE_MISSING, "set the picture as `image` or `url`", field="image")
         if self._fetcher is None:
-            raise ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server takes pictures as bytes only", field="url")
+            raise ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server accepts pictures only as bytes", field="url")
         hosts = await self._workers.read(self._hosts_of, tenant_uid)
         with self._metrics.picture_seconds.labels("fetch").time():
             fetched = await self._fetcher.fetch(FetchRequest(source.url, hosts, known))

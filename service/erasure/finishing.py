@@ -94,7 +94,7 @@ class Finishing:
                         if any(a.number == act.number for a in await asyncio.to_thread(self._unfinished, uid)):
                             await self._finish(uid, act, _SERVER)
             except (ServiceError, AfterimageIndexError, OSError) as error:
-                _LOG.warning("an erasure that was begun could not be finished yet: %s", error)
+                _LOG.warning("could not complete an unfinished erasure; retrying: %s", error)
 
     async def _finish(self, uid: str, act: OpenAct, by: str) -> Receipt | None:
         erasure = Erasure.from_json(act.resume)
@@ -160,7 +160,7 @@ class Finishing:
             try:
                 self._recorder.look_back(uid)
             except (AfterimageIndexError, OSError) as error:
-                _LOG.warning("an audit log cannot be used: %s", error)
+                _LOG.warning("an audit log is unusable: %s", error)
         return uids
 
     def _receipt(self, uid: str, erasure: Erasure) -> Receipt:

@@ -125,9 +125,7 @@ def _plain(path: Path, data_key: bytes) -> Iterator[bytes]:
         except SnapshotDamaged:
             yield path.read_bytes()
     elif path.suffix == ".db":
-        raise UnsupportedFormat(
-            f"{path.name}: this version does not know how it is encrypted, so it cannot be searched"
-        )
+        raise UnsupportedFormat(f"{path.name}: unknown encryption; it cannot be searched")
     else:
         yield path.read_bytes()
 

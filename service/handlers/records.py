@@ -78,7 +78,7 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
             if not collection:
                 collection, insert_only = request.collection, request.insert_only
             if request.collection not in ("", collection):
-                raise invalid("collection", "a stream writes to one collection")
+                raise invalid("collection", "all messages of a stream must have the same collection")
             task = group.create_task(self._insert(collection, request.records, insert_only))
             del request  # a stream that idles keeps no picture
             await running.put(task)
@@ -132,7 +132,7 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
     async def DeleteRecords(self, request: pb.DeleteRecordsRequest, context: Context) -> pb.DeleteRecordsResponse:
         """Deletes by ids or by filter, or reports what it would delete."""
         if bool(request.record_ids) == bool(request.filter.strip()):
-            raise invalid("record_ids", "give either record_ids or a filter")
+            raise invalid("record_ids", "set either record_ids or a filter")
         collection = await self._engine.collection(principal(), request.collection)
         if request.record_ids:
             ids = list(dict.fromkeys(request.record_ids))

@@ -195,7 +195,7 @@ def _duplicate_kind(group: DuplicateGroup, near: float) -> pb.DuplicateKind.Valu
 
 def _search_input(request: pb.SearchRequest) -> SearchInput:
     if request.group_by not in ("", "product_id"):
-        raise invalid("group_by", "group_by is product_id or empty")
+        raise invalid("group_by", "group_by must be product_id or empty")
     check_count("exclude_record_ids", len(request.exclude_record_ids) + 1, 1001)
     check_count("facets", len(request.facets) + 1, MAX_FACETS + 1)
     if request.group_by and request.k * request.group_size > MAX_HITS:
@@ -236,7 +236,7 @@ def _term(message: pb.QueryTerm) -> QueryTerm:
     if kind in ("image", "url"):
         return QueryTerm(weight, picture=_picture(message))
     if message.HasField("region"):
-        raise invalid("query.region", "a region goes with a picture only")
+        raise invalid("query.region", "a region can only be set with a picture")
     if kind == "record_id" and message.record_id:
         return QueryTerm(weight, record_id=message.record_id)
     if kind == "vector":

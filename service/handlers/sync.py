@@ -107,6 +107,6 @@ class SyncServicer(pb_grpc.SyncServiceServicer):
     async def RetryFailures(self, request: pb.RetryFailuresRequest, context: Context) -> pb.RetryFailuresResponse:
         """Tries failures again."""
         if len(request.record_ids) > 1000:
-            raise invalid("record_ids", "give at most 1,000 ids, or none for all")
+            raise invalid("record_ids", "set at most 1,000 ids, or none for all")
         count, run = await self._sync.retry_failures(principal(), request.source, list(request.record_ids))
         return pb.RetryFailuresResponse(failure_count=count, run=to_run(run))

@@ -77,7 +77,7 @@ class TrainingServicer(pb_grpc.TrainingServiceServicer):
             reject_unknown_fields(request)
             into = into or request.training_set
             if request.training_set not in ("", into):
-                raise invalid("training_set", "a stream adds to one training set")
+                raise invalid("training_set", "all messages of a stream must have the same training set")
             check_count("examples", len(request.examples), _MOST_EXAMPLES)
             new = [_to_example(e) for e in request.examples]
             subject: Details = {"training_set": into}

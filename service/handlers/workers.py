@@ -38,7 +38,7 @@ class WorkerServicer(pb_grpc.WorkerServiceServicer):
         """One run, as long as both sides have it."""
         first = await anext(requests, pb.WorkOnRunRequest())
         if not first.HasField("taken"):
-            raise invalid("taken", "say first which run was taken")
+            raise invalid("taken", "the first message must contain the taken run")
         worker, work = self._elsewhere.begin(_to_taken(first.taken))
         hearing = asyncio.create_task(_hear(requests, worker, work))
         try:

@@ -70,7 +70,7 @@ def _sniff_optional(head: bytes) -> Format | None:
 
 def refusal(kind: Format) -> str:
     """The error message for a picture whose format is not enabled."""
-    return f"this is {_NAMES[kind]} picture, which this server does not decode: add {kind.value} to image_formats"
+    return f"this is {_NAMES[kind]} picture, which this server does not decode; add {kind.value} to image_formats"
 
 
 def media_type(picture: bytes) -> str:

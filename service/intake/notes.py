@@ -8,5 +8,5 @@ from enum import Enum
 class Note(Enum):
     """The names are stable and meant for programs. The values are messages for people."""
 
-    PROFILE_IGNORED = "the colour profile is damaged or of an unknown kind; the colours were taken for sRGB"
-    PICTURE_INCOMPLETE = "the picture is cut short; the part that is there was used, what is missing is white"
+    PROFILE_IGNORED = "the colour profile is damaged or unsupported; the colours were treated as sRGB"
+    PICTURE_INCOMPLETE = "the picture is truncated; the available part was used, the rest is white"

@@ -42,7 +42,7 @@ def probe(picture: Bytes, partial: bool = False, optional: Sequence[str] = ()) -
         return probe_png(picture, partial) if kind is Format.PNG else _PROBES[kind](picture)
     except (struct.error, IndexError, ValueError, KeyError, OverflowError):
         raise ServiceError(
-            Reason.IMAGE_DAMAGED, f"the {kind.value} header is cut short or invalid", field="image"
+            Reason.IMAGE_DAMAGED, f"the {kind.value} header is truncated or invalid", field="image"
         ) from None
 
 

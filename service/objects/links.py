@@ -48,7 +48,7 @@ class Links:
         """A token, and when it ends, milliseconds since 1970. Raises ServiceError (ARGUMENT_INVALID) unless it is to
         live 1 to 60 minutes."""
         if not 1 <= minutes <= LONGEST_MINUTES:
-            message = f"a link lives 1 to {LONGEST_MINUTES} minutes, not {minutes}"
+            message = f"the lifetime of a link must be 1 to {LONGEST_MINUTES} minutes, not {minutes}"
             raise ServiceError(Reason.ARGUMENT_INVALID, message, field="minutes")
         made_s = int(self._clock())
         fields = (linked.tenant_uid, linked.kind, linked.place, linked.object_id, linked.key_id)
@@ -67,9 +67,9 @@ class Links:
             nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
             plain = self._cipher.decrypt(nonce, body, _FORMAT)
         except (ValueError, InvalidTag):
-            raise ServiceError(Reason.LINK_INVALID, "this is not a link of this server") from None
+            raise ServiceError(Reason.LINK_INVALID, "the link was not created by this server") from None
         made_s, minutes = struct.unpack_from("<QB", plain)
         age_s = self._clock() - made_s
         if not -_AHEAD_S <= age_s < min(minutes, LONGEST_MINUTES) * 60:
-            raise ServiceError(Reason.LINK_EXPIRED, "the link has ended; ask for another")
+            raise ServiceError(Reason.LINK_EXPIRED, "the link has expired; request a new one")
         return Linked(*plain[struct.calcsize("<QB") :].decode().split("\n"))

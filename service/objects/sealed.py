@@ -40,7 +40,7 @@ class SealedObjects:
         try:
             return self._opened(tenant_uid, _name(tenant_uid, home, object_id))
         except FileNotFoundError:
-            raise ServiceError(Reason.PICTURE_NOT_FOUND, "the object storage does not have the copy") from None
+            raise ServiceError(Reason.PICTURE_NOT_FOUND, "the copy is missing in object storage") from None
 
     def all_opened(self, tenant_uid: str) -> list[tuple[str, Callable[[], bytes]]]:
         """Names of all of a tenant's objects, and what reads each."""
@@ -59,7 +59,7 @@ class SealedObjects:
         try:
             return decrypt_file(self._key(tenant_uid), _purpose(name), self._store.get(name))
         except SnapshotDamaged:
-            raise ServiceError(Reason.PICTURE_DAMAGED, "the copy in the object storage was changed") from None
+            raise ServiceError(Reason.PICTURE_DAMAGED, "the copy in object storage was changed") from None
 
     def _key(self, tenant_uid: str) -> bytes:
         return derive_key(self._data_key_of(tenant_uid), "objects")

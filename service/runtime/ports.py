@@ -24,7 +24,7 @@ def check_free(addresses: Mapping[str, str]) -> None:
             places = _resolved(setting, address) if address else set()
             for place in places & taken.keys():
                 raise SettingError.about(
-                    setting, f"{address} is the address of `{taken[place]}` too; give another port"
+                    setting, f"{address} is also the address of `{taken[place]}`; set another port"
                 )
             errors = [error for place in places if (error := _bound(place, sockets)) is not None]
             for error in errors:
@@ -41,7 +41,7 @@ def _resolved(setting: str, address: str) -> set[_Place]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise SettingError.about(setting, f"the host {host!r} is not known: {error}") from None
+        raise SettingError.about(setting, f"unknown host {host!r}: {error}") from None
     return {(family, place) for family, _, _, _, place in found}
 
 
@@ -61,9 +61,9 @@ def _bound(place: _Place, sockets: ExitStack) -> OSError | None:
 
 def _said(error: OSError, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"is in use by another process; end that one, or give another port with --{setting}"
+        return f"is in use by another process; stop it, or set another port with --{setting}"
     if error.errno == errno.EACCES:
-        return f"may not be bound by this user; give a port above 1023 with --{setting}"
+        return f"cannot be bound by this user; set a port above 1023 with --{setting}"
     if error.errno in _ABSENT:
-        return f"is no address of this machine; give another with --{setting}"
+        return f"is not an address of this machine; set another with --{setting}"
     return f"cannot be bound: {error.strerror}"

@@ -62,7 +62,7 @@ class Keeper:
             except BoardAway:
                 pass  # the worker says so
             except Exception as error:  # the loop must go on; the cause is in the log
-                _LOG.error("keeping syncs in step failed", exc_info=error)
+                _LOG.error("sync housekeeping failed", exc_info=error)
             await asyncio.sleep(_DUE_EVERY_S)
 
     async def look(self) -> None:
@@ -84,14 +84,14 @@ class Keeper:
             return
         await self._synchronisation.schedule(tenant_uid, source)  # the next one first: missed ones become one
         if await self._too_soon(ledger, source_id):
-            _LOG.warning("a scheduled run was skipped, one began a moment ago: a clock was set", source_id=source_id)
+            _LOG.warning("skipped a scheduled run: a run has just started, so a clock was set", source_id=source_id)
             return
         try:
             await self._synchronisation.begin(tenant_uid, WantedRun(source_id, trigger="schedule"))
         except ServiceError as error:
             if error.reason is not Reason.RUN_ACTIVE:
                 raise
-            _LOG.info("a scheduled run was skipped, the last one has not ended", source_id=source_id)
+            _LOG.info("skipped a scheduled run: the previous one has not ended", source_id=source_id)
         self._begun[source_id] = time.monotonic()
 
     async def _too_soon(self, ledger: Ledger, source_id: str) -> bool:
@@ -146,7 +146,7 @@ class Keeper:
         for run in ledger.waiting_runs():
             if now_ms() - (run.started_ms or run.created_ms) > APPROVAL_MS:
                 ended = now_ms()
-                message = "nobody approved the plan within a day"
+                message = "the plan was not approved within a day"
                 expired = replace(run, state=RunState.BLOCKED, reason="NOT_APPROVED", message=message, ended_ms=ended)
                 ledger.move(run.run_id, {RunState.AWAITING_APPROVAL}, lambda _, new=expired: new)  # type: ignore[misc]
                 remove(staging_path(self._parts.ledgers.place(tenant_uid), run.run_id))
@@ -164,4 +164,4 @@ class Keeper:
             directory = self._parts.engine.spaces.directory(tenant_uid)
             directory.collection(source.config.collection).sourced.purge()
         except (AfterimageIndexError, OSError) as error:
-            _LOG.warning("withdrawn records could not be erased yet", error=str(error))
+            _LOG.warning("could not erase withdrawn records; retrying", error=str(error))

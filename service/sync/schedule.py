@@ -22,7 +22,7 @@ def check_schedule(schedule: Schedule) -> None:
     """Raises ServiceError (ARGUMENT_INVALID) unless the schedule makes sense and is not too dense."""
     times = _times(schedule, datetime.now(UTC))
     if any(later - earlier < SHORTEST for earlier, later in pairwise(islice(times, _LOOKED_AT))):
-        message = "the schedule asks for runs less than five minutes apart"
+        message = "the schedule has less than five minutes between runs"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.schedule.cron")
 
 
@@ -45,8 +45,8 @@ def _times(schedule: Schedule, after: datetime) -> CronSim | list[datetime]:
     try:
         return CronSim(schedule.cron, after.astimezone(ZoneInfo(schedule.time_zone or "UTC")))
     except CronSimError as error:
-        message = f"{schedule.cron[:80]!r} is not in cron syntax, such as `15 * * * *`: {error}"
+        message = f"{schedule.cron[:80]!r} is not valid cron syntax, such as `15 * * * *`: {error}"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.schedule.cron") from None
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        message = f"no time zone is called {schedule.time_zone[:80]!r}; give one such as Europe/Berlin"
+        message = f"unknown time zone {schedule.time_zone[:80]!r}; use one such as Europe/Berlin"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.schedule.time_zone") from None

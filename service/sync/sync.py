@@ -76,7 +76,7 @@ class Sync:
             ledger = await asyncio.to_thread(self._parts.ledgers.of, tenant_uid)
             await asyncio.to_thread(ledger.move, run.run_id, {run.state}, lambda r: replace(r, untold=False))
         except AfterimageIndexError as error:
-            _LOG.error("a run's end could not be added to the audit log yet", exc_info=error)
+            _LOG.error("could not write the end of a run to the audit log; retrying", exc_info=error)
 
     async def _ended(self, tenant_uid: str, run: Run) -> None:
         """Tells the source's webhook, if it has one and the run did something or waits."""

@@ -89,7 +89,7 @@ class Synchronisation:
         merging = merged(source.config, wanted)
         config = merging.config
         if (config.name, config.collection) != (source.config.name, source.config.collection):
-            message = "a source keeps its name and its collection; delete it and make another"
+            message = "the name and collection of a source cannot be changed; delete it and create another"
             raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.collection")
         check_config(config, new=False)
         await self._check_reachable(principal, config)
@@ -199,7 +199,7 @@ class Synchronisation:
         if run.state is not RunState.AWAITING_APPROVAL:
             raise ServiceError(Reason.RUN_NOT_WAITING, f"the run is {run.state}, not waiting for approval")
         if run.plan.digest != plan_digest:
-            raise ServiceError(Reason.PLAN_MOVED, "the plan is another one than was approved; look at it again")
+            raise ServiceError(Reason.PLAN_MOVED, "the plan differs from the approved one; review it again")
         approved = await self._write(
             ledger.move, run_id, {RunState.AWAITING_APPROVAL},
             lambda r: replace(
@@ -207,7 +207,7 @@ class Synchronisation:
             ),
         )  # fmt: skip
         if approved is None:
-            raise ServiceError(Reason.RUN_NOT_WAITING, "the run does not wait any more")
+            raise ServiceError(Reason.RUN_NOT_WAITING, "the run no longer waits for approval")
         await self._submit(principal.tenant_uid, approved)
         return approved
 

@@ -54,6 +54,6 @@ async def tell(fetcher: FeedFetcher, source: Source, run: Run, hosts: Collection
             return
         except ServiceError as error:
             if pause_s is None or error.reason.code is not Code.UNAVAILABLE:
-                _LOG.warning("a webhook could not be told", run_id=run.run_id, reason=error.reason.name)
+                _LOG.warning("could not send a webhook", run_id=run.run_id, reason=error.reason.name)
                 return
             await asyncio.sleep(max(pause_s, min(error.retry_delay_s or 0.0, 600.0)))

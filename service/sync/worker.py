@@ -50,7 +50,7 @@ class SyncWorker:
                 away = False
             except BoardAway:
                 if not away:
-                    _LOG.warning("no runs are taken while Redis is away")
+                    _LOG.warning("taking no runs while Redis is unavailable")
                 away = True
                 await asyncio.sleep(_ASK_AGAIN_S)
             except Exception as error:  # the loop must go on; the cause is in the log

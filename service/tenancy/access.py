@@ -70,11 +70,11 @@ class AccessRequests:
     def ask(self, tenant_uid: str, wanted: WantedAccess) -> AccessRequest:
         """Asks a tenant for access. Raises TenancyError where that could never be granted."""
         if not wanted.reason.strip() or len(wanted.reason) > 500:
-            raise TenancyError("say why, in up to 500 characters")
+            raise TenancyError("the reason must have 1 to 500 characters")
         if not wanted.scopes or not wanted.scopes <= GRANTABLE:
-            raise TenancyError(f"ask for some of {', '.join(sorted(GRANTABLE))}")
+            raise TenancyError(f"scopes must be among {', '.join(sorted(GRANTABLE))}")
         if not 1 <= wanted.minutes <= MOST_MINUTES:
-            raise TenancyError(f"ask for 1 to {MOST_MINUTES} minutes")
+            raise TenancyError(f"minutes must be 1 to {MOST_MINUTES}")
         request_id = secrets.token_hex(8)
         self._database.change(
             "INSERT INTO access_requests VALUES (?, ?, ?, ?, ?, 'pending', ?, 0, '')",
@@ -118,7 +118,7 @@ class AccessRequests:
         with self._database.transaction():
             found = self._expect(tenant_uid, request_id, "approved")
             if found.key_id:
-                raise ServiceError(Reason.ACCESS_NOT_WAITING, "the token of this access was fetched already")
+                raise ServiceError(Reason.ACCESS_NOT_WAITING, "the token of this access was already fetched")
             key = self._keys.create(tenant_uid, NewKey(found.scopes, found.ends_ms, access_id=request_id))
             self._database.change(
                 "UPDATE access_requests SET key_id = ? WHERE request_id = ?", (key_id_of(key), request_id)

@@ -30,7 +30,7 @@ class Allowances:
             return
         wait_s = await self._rates.count_today(tenant_uid, most)
         if wait_s > 0:
-            message = f"the quota of {most} pictures a day is used up; it begins anew at 00:00 UTC"
+            message = f"the quota of {most} pictures per day is used up; it is reset at 00:00 UTC"
             raise ServiceError(Reason.QUOTA_EXCEEDED, message, retry_delay_s=wait_s)
 
     async def pictures_today(self, tenant_uid: str) -> int:
@@ -40,5 +40,5 @@ class Allowances:
     async def _pass(self, who: str, per_second: float, whose: str) -> None:
         wait_s = await self._rates.wait_s(who, per_second)
         if wait_s > 0:
-            message = f"{whose} may make {per_second:g} requests a second"
+            message = f"{whose} is limited to {per_second:g} requests per second"
             raise ServiceError(Reason.RATE_EXCEEDED, message, retry_delay_s=wait_s)

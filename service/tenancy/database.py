@@ -104,8 +104,9 @@ class RegistryDatabase:
                 migrate(self._connection, _MIGRATIONS, str(path))
         except WrongKey:
             raise WrongKey(
-                f"{path} does not open with this master key: one of the two is damaged, or from elsewhere; put back the"
-                " one that belongs here, or run `afterimage doctor --repair`, which knows of a copy of the registry"
+                f"{path} cannot be opened with this master key: one of the two is damaged, or belongs to "
+                "another server; restore the right one, or run `afterimage doctor --repair`, which uses "
+                "a copy of the registry"
             ) from None
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:

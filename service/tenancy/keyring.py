@@ -71,7 +71,7 @@ class Principal:
     def require(self, scope: Scope) -> None:
         """Raises ServiceError (SCOPE_MISSING) unless the key has the scope."""
         if scope not in self.scopes:
-            raise ServiceError(Reason.SCOPE_MISSING, f"this call needs a key with the scope `{scope}`")
+            raise ServiceError(Reason.SCOPE_MISSING, f"this call requires the scope `{scope}`")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class _Found:
         if self.expires_ms is not None and self.expires_ms <= now:
             return ServiceError(Reason.KEY_EXPIRED, "the API key has expired")
         if self.principal.access_id and self.created_ms > now + CLOCKS_DIFFER_MS:
-            message = "the server's clock was set back since this access was granted; ask for another"
+            message = "the server's clock was set back after this access was granted; request another"
             return ServiceError(Reason.KEY_EXPIRED, message)
         return None
 
@@ -124,14 +124,14 @@ class KeyRing:
         """Lets whoever shows a client certificate with this name act for the tenant; returns the id of the key that
         stands for it, whose secret nobody has. Raises TenancyError where the name is bound already."""
         if not identity or identity != identity.strip() or not identity.isprintable():
-            raise TenancyError(f"{identity[:80]!r} is not a name of a certificate")
+            raise TenancyError(f"{identity[:80]!r} is not a valid name for a certificate")
         with self._database.transaction():
             bound = self._database.row(
                 "SELECT key_id FROM identities JOIN api_keys USING (key_id) WHERE identity = ? AND revoked_ms IS NULL",
                 (identity,),
             )
             if bound is not None:
-                raise TenancyError(f"{identity!r} is bound already, to key {bound[0]}; revoke that first")
+                raise TenancyError(f"{identity!r} is already bound to key {bound[0]}; revoke that first")
             key_id = key_id_of(self.create(tenant_uid, wanted))
             self._database.change("INSERT OR REPLACE INTO identities VALUES (?, ?)", (identity, key_id))
         return key_id
@@ -171,11 +171,11 @@ class KeyRing:
         key = parse_api_key(text.strip()) if scheme.lower() == "bearer" else None
         found = self._look_up(key.key_id) if key is not None else None
         if key is None:
-            message = "this is not a whole API key; a key begins with af_live_ and is sent as it was shown"
+            message = "the API key is incomplete; a key starts with af_live_ and must be sent unchanged"
             raise ServiceError(Reason.KEY_INVALID, message)
         if found is None or not hmac.compare_digest(found.digest, key.digest(self._pepper)):
             message = (
-                "this server does not know the API key: it is of another server or data directory, or its tenant was "
+                "unknown API key: it belongs to another server or data directory, or its tenant was "
                 "deleted; check the server's address and the key"
             )
             raise ServiceError(Reason.KEY_INVALID, message)
@@ -193,7 +193,7 @@ class KeyRing:
             raise ServiceError(Reason.KEY_INVALID, message)
         found = self._look_up(bound[0][0])
         if found is None:
-            raise ServiceError(Reason.KEY_INVALID, "the tenant that the certificate was bound to is gone")
+            raise ServiceError(Reason.KEY_INVALID, "the tenant of the certificate was deleted")
         return self._alive(bound[0][0], found)
 
     def _alive(self, key_id: str, found: _Found) -> Principal:

@@ -41,7 +41,9 @@ class MasterKey:
         try:
             return self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], owner.encode())
         except InvalidTag:
-            raise SettingError.about("master_key_file", "this master key did not wrap the tenant's data key") from None
+            raise SettingError.about(
+                "master_key_file", "the tenant's data key was not wrapped with this master key"
+            ) from None
 
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose."""
@@ -62,9 +64,9 @@ def load_master_key(path: Path, from_environment: str | None, *, create: bool) -
             )
         _write_new(path)
     if not path.is_file():
-        raise SettingError.about("master_key_file", f"{path} is not a file; put the master key back")
+        raise SettingError.about("master_key_file", f"{path} is not a file; restore the master key")
     if path.stat().st_mode & 0o077:
-        raise SettingError.about("master_key_file", f"{path} can be read by others; run: chmod 600 {path}")
+        raise SettingError.about("master_key_file", f"{path} is readable by others; run: chmod 600 {path}")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -128,5 +130,5 @@ def _decode(text: str, where: str) -> bytes:
     except (binascii.Error, ValueError):
         secret = b""
     if len(secret) != KEY_BYTES:
-        raise SettingError(f"{where}: a master key is {KEY_BYTES} bytes in base64")
+        raise SettingError(f"{where}: a master key must be {KEY_BYTES} bytes in base64")
     return secret

@@ -27,9 +27,9 @@ def registry_mending(data: DataDirectory, key: MasterKey) -> Mending | None:
     except AfterimageIndexError as error:
         own, copy = _number(data.registry, derived), _number(copy_of(data.registry), derived)
         if copy is not None and (own is None or copy > own):
-            return Mending(f"{error}: it is put back from its standing copy, number {copy}", lambda: _put_back(data))
+            return Mending(f"{error}: it is restored from its copy, number {copy}", lambda: _put_back(data))
         if own is not None:
-            told = f"{error}: it is taken as it is; changes of tenants and keys after number {own} are lost"
+            told = f"{error}: it is accepted as it is; changes of tenants and keys after number {own} are lost"
             return Mending(told, lambda: _accept(data, derived))
         raise
 
@@ -51,7 +51,7 @@ def mend_tenants(registry: TenantRegistry, data: DataDirectory) -> list[tuple[st
         for name, mending in found.items():
             mending.run()
             done.append((name, mending.told))
-    raise TenancyError("the files of a tenant cannot be mended; restore them from a backup")
+    raise TenancyError("the files of a tenant cannot be repaired; restore them from a backup")
 
 
 def _number(path: Path, key: bytes) -> int | None:

@@ -22,6 +22,6 @@ class ReadAudit:
     def set(self, tenant_uid: str, minutes: int) -> None:
         """Raises ServiceError (ARGUMENT_INVALID) unless it is 0, or 1 to 1,440."""
         if not 0 <= minutes <= MOST_MINUTES:
-            message = f"give 0, or 1 to {MOST_MINUTES} minutes, not {minutes}"
+            message = f"the interval must be 0, or 1 to {MOST_MINUTES} minutes, not {minutes}"
             raise ServiceError(Reason.ARGUMENT_INVALID, message, field="every_minutes")
         self._database.change("UPDATE tenants SET reads_told_every_minutes = ? WHERE uid = ?", (minutes, tenant_uid))

@@ -63,7 +63,7 @@ class TenantRegistry:
         """Raises DataFault where tenants' manifests know of a newer registry."""
         number, noted = self._database.number(), noted_number(self._data, self._uids(), self._unwrapped)
         if number < noted:
-            raise DataFault(path, f"is an older copy: it has number {number}, and {noted} was noted")
+            raise DataFault(path, f"is an older copy: its number is {number}, the manifest has {noted}")
 
     def _uids(self) -> list[str]:
         return [t.uid for t in self.tenants()]
@@ -76,7 +76,7 @@ class TenantRegistry:
             if number is not None:
                 note_number(self._data, self._uids(), self._unwrapped, number)
         except (OSError, AfterimageIndexError, DatabaseError, SettingError) as error:
-            _LOG.warning("the copy of the registry could not be brought up to date: %s", error)
+            _LOG.warning("could not update the copy of the registry: %s", error)
 
     def secret(self, name: str) -> bytes:
         """A random secret of this deployment, 32 bytes, made when it is first asked for; a change of the master key

@@ -105,7 +105,7 @@ def _wrap_anew(copy: Path, old: MasterKey, new: MasterKey) -> int:
         database.execute("COMMIT")
         problems = list(integrity_problems(database))
         if problems:
-            raise SettingError(f"the copy of the registry is damaged, nothing was changed: {problems[0]}")
+            raise SettingError(f"the copy of the registry is damaged; nothing was changed: {problems[0]}")
         checkpoint(database)
         database.execute("PRAGMA journal_mode = DELETE").fetchall()
     finally:

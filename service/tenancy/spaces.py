@@ -108,7 +108,7 @@ class TenantSpaces:
                     collection.count()
                     found += 1
             except (OSError, AfterimageIndexError) as error:
-                _LOG.warning("a collection that a crash left open cannot be opened: %s", error)
+                _LOG.warning("cannot open a collection after a crash: %s", error)
         self._look_deeply()
         return found
 
@@ -117,7 +117,7 @@ class TenantSpaces:
             try:
                 self._registry.faults.check_deeply(tenant.uid)
             except (OSError, AfterimageIndexError, TenancyError) as error:
-                _LOG.warning("the files of a tenant could not be looked at: %s", error)
+                _LOG.warning("could not check the files of a tenant: %s", error)
 
     def maintain(self) -> None:
         """Does what is due for the collections in memory, and keeps them within their budget. Failures are logged; the
@@ -128,7 +128,7 @@ class TenantSpaces:
                 if done:
                     _LOG.info("%s of a collection with %d records", done, collection.stats().records)
             except (OSError, AfterimageIndexError) as error:
-                _LOG.warning("upkeep of a collection failed: %s", error)
+                _LOG.warning("maintenance of a collection failed: %s", error)
         self.shelf.make_room()
 
     def hot(self) -> list[Collection]:

@@ -34,7 +34,7 @@ async def fit_apart(vectors: NDArray[np.float32], labels: NDArray[np.int64], env
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise RuntimeError(f"the process that fits ended with {process.returncode}")
+        raise RuntimeError(f"the training process exited with {process.returncode}")
     return await asyncio.to_thread(_to_fitted, answer)
 
 

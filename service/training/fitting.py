@@ -125,8 +125,9 @@ def divide(labels: Labels, chance: np.random.Generator) -> Parts:
         asked = int(_askable(labels[rows]).sum())
         if asked < LEAST_QUERIES or len(np.unique(labels[rows])) < 2:
             raise TooFewExamples(
-                f"{len(labels)} examples of {len(names)} labels leave {asked} to judge by, and {LEAST_QUERIES} of at "
-                "least two labels are needed; ten or more examples of a label, or more labels, help most"
+                f"{len(labels)} examples of {len(names)} labels leave {asked} for evaluation; "
+                f"{LEAST_QUERIES} of at least two labels are needed. Add labels, or use ten or more "
+                "examples per label"
             )
     return found
 

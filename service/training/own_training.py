@@ -75,7 +75,7 @@ class OwnTraining:
         """Ends a training."""
         found = await self.get(caller, training_id)
         if found.state.final:
-            raise ServiceError(Reason.TRAINING_ACTIVE, f"the training is {found.state} already")
+            raise ServiceError(Reason.TRAINING_ACTIVE, f"the training is already {found.state}")
         await self._trainer.cancel(caller.tenant_uid, found)
         return await self.get(caller, training_id)
 
@@ -100,4 +100,4 @@ class OwnTraining:
             try:
                 self.sets.sweep_now(uid)
             except OSError as error:
-                _LOG.warning("pictures of training sets that are nobody's could not be deleted yet: %s", error)
+                _LOG.warning("could not delete orphaned pictures of training sets; retrying: %s", error)

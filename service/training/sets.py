@@ -127,7 +127,7 @@ class TrainingSets:
         with translated_errors():
             store = await workers.read(self._stores.of, tenant_uid)
             if not await workers.read(store.holds, set_uid, object_id):
-                raise ServiceError(Reason.PICTURE_NOT_FOUND, "the example has another picture by now, or is gone")
+                raise ServiceError(Reason.PICTURE_NOT_FOUND, "the example has another picture now, or was deleted")
             return await workers.objects(objects.get, tenant_uid, set_uid, object_id)
 
     async def allowance(self, tenant_uid: str) -> Allowance:
@@ -175,11 +175,11 @@ class TrainingSets:
         uid, engine = caller.tenant_uid, self._engine
         picture = (await engine.sources.resolved(new.picture, uid)).image
         if picture is None:
-            raise ServiceError(Reason.SOURCE_MISSING, "give the picture as `image` or `url`", field="image")
+            raise ServiceError(Reason.SOURCE_MISSING, "set the picture as `image` or `url`", field="image")
         digest = await self.ask(caller, lambda store: store.digest(picture))
         same = await self.ask(caller, lambda store: store.example_with(set_uid, digest))
         if same is not None and same.example_id != new.example_id:
-            message = f"example {same.example_id!r} shows the same picture; twice in a set it would judge itself"
+            message = f"example {same.example_id!r} has the same picture; duplicates are not allowed in a training set"
             raise ServiceError(Reason.ARGUMENT_INVALID, message, field="image")
         if same is not None and same.label == new.label:
             return "unchanged"

@@ -157,8 +157,8 @@ class _One:
         if not fitted.judgement.publishable:
             before, after = fitted.judgement.before["mAP@10"], fitted.judgement.after["mAP@10"]
             message = (
-                f"not better than {base.id} beyond doubt: mAP@10 {after:.3f} instead of {before:.3f} on examples that "
-                "were held out"
+                f"not significantly better than {base.id}: mAP@10 {after:.3f} instead of {before:.3f} on "
+                "held-out examples"
             )
             await self._end(State.REFUSED, message, card)
             return
@@ -181,7 +181,7 @@ class _One:
         await self._note(self._store, self._training)
         usable = [(v, e.label) for v, e in zip(made, examples, strict=True) if v is not None]
         if not usable:
-            raise TooFewExamples("the training set has no picture that can be used")
+            raise TooFewExamples("the training set has no usable picture")
         return usable
 
     async def _vector(self, set_uid: str, example: Example, base: Manifest) -> np.ndarray | None:

@@ -116,7 +116,7 @@ def test_what_an_attribute_may_be_arrives_as_it_is(value: Any) -> None:
         (Term(record_id=7), "record_id is an int; give '7'"),
         (Term(vector=["a"]), "vector is no flat sequence of float32 numbers"),
         (Term(vector=[[1.0]]), "vector is no flat sequence of float32 numbers"),
-        (Term(record_id="1", weight="2"), "weight is of type str; give a number"),
+        (Term(record_id="1", weight="2"), "weight is of type str; use a number"),
     ],
 )
 def test_a_query_of_another_kind_is_refused_with_the_remedy(nowhere: Client, query: Any, said: str) -> None:
@@ -164,14 +164,14 @@ def test_arguments_of_another_kind_are_refused_with_the_remedy(nowhere: Client, 
 @pytest.mark.parametrize(
     ("target", "key", "said"),
     [
-        ("http://localhost:50051", "x", "is a URL; give HOST:PORT without http://, such as localhost:50051"),
+        ("http://localhost:50051", "x", "is a URL; use HOST:PORT without http://, such as localhost:50051"),
         ("https://shop.example", "x", "without https://, such as shop.example, and the server's CA for TLS"),
         ("localhost", "x", "'localhost' is not HOST:PORT, such as localhost:50051"),
         ("", "x", "is not HOST:PORT"),
         ("localhost:many", "x", "is not HOST:PORT"),
         ("localhost:1/path", "x", "is not HOST:PORT"),
-        ("localhost:1", "af_live_\u00e4", "the API key holds a blank or a character that no API key has"),
-        ("localhost:1", "a b", "the API key holds a blank"),
+        ("localhost:1", "af_live_\u00e4", "the API key contains a space or an invalid character"),
+        ("localhost:1", "a b", "the API key contains a space"),
     ],
 )
 def test_a_target_or_key_that_reaches_no_server_is_refused(target: str, key: str, said: str) -> None:
@@ -245,19 +245,19 @@ def test_an_example_of_another_kind_is_refused_with_the_remedy(client: Client) -
 
 WRONG_ARGUMENTS = [
     ({"k": 10**12}, "k", "beyond 2147483647"),
-    ({"k": 2.5}, "k", "k is 2.5 (float); give a whole number"),
-    ({"k": "5"}, "k", "k is '5' (str); give a whole number"),
-    ({"max_distance": "0.5"}, "max_distance", "give a number"),
+    ({"k": 2.5}, "k", "k is 2.5 (float); use an integer"),
+    ({"k": "5"}, "k", "k is '5' (str); use an integer"),
+    ({"max_distance": "0.5"}, "max_distance", "use a number"),
     ({"filter": 5}, "filter", "give '5'"),
     ({"filter": "\ud800"}, "filter", "not valid Unicode"),
     ({"group_by": b"\xff"}, "group_by", "give a string"),
-    ({"exact": "yes"}, "exact", "give True or False"),
-    ({"emphasis": ["shape"]}, "emphasis", "give a mapping of names to numbers"),
-    ({"emphasis": {"shape": "0"}}, "emphasis.shape", "give a number"),
+    ({"exact": "yes"}, "exact", "use True or False"),
+    ({"emphasis": ["shape"]}, "emphasis", "use a mapping of names to numbers"),
+    ({"emphasis": {"shape": "0"}}, "emphasis.shape", "use a number"),
     ({"emphasis": {5: 1.0}}, "emphasis", "give '5'"),
-    ({"query": Term(record_id="1", region=Region(0, 0, 1, 1))}, "query.region", "with a picture only"),
+    ({"query": Term(record_id="1", region=Region(0, 0, 1, 1))}, "query.region", "can only be set with a picture"),
     ({"query": Term(image=b"x", region=Region("a", 0, 1, 1))}, "", "one of collection, query holds a value"),
-    ({"query": Term(record_id="1", weight="2")}, "query.weight", "give a number"),
+    ({"query": Term(record_id="1", weight="2")}, "query.weight", "use a number"),
 ]
 
 
@@ -272,7 +272,7 @@ async def test_an_argument_that_no_request_has_is_named(nowhere: Client, argumen
         with pytest.raises(InvalidArgument):
             await client.search(**given)
     if "max_distance" in arguments:
-        with pytest.raises(InvalidArgument, match="give a number"):
+        with pytest.raises(InvalidArgument, match="use a number"):
             list(nowhere.find_duplicates("c", **arguments))
 
 

@@ -66,7 +66,7 @@ CASES = [
     Case("newer", "registry.db", newer, "use a newer version of Afterimage"),
     Case("not-text", "master key", lambda p: p.write_bytes(NOT_TEXT), "32 bytes in base64"),
     Case("empty", "master key", lambda p: p.write_bytes(b""), "32 bytes in base64"),
-    Case("directory", "master key", directory, "put the master key back"),
+    Case("directory", "master key", directory, "restore the master key"),
     Case("dangling", "master key", dangling, "restore the file"),
     Case("not-text", "NODE", lambda p: p.write_bytes(NOT_TEXT), "remove it, and the next start creates a new one"),
     Case("directory", "NODE", directory, "remove it, and the next start creates a new one"),
@@ -74,8 +74,8 @@ CASES = [
     Case("not-text", "REGION", lambda p: p.write_bytes(NOT_TEXT), "remove it, and the next start creates it"),
     Case("directory", "REGION", directory, "remove it, and the next start creates it"),
     Case("dangling", "REGION", dangling, "remove it, and the next start creates it"),
-    Case("directory", "LOCK", directory, "remove it, the next start makes it anew"),
-    Case("dangling", "LOCK", dangling, "remove it, the next start makes it anew"),
+    Case("directory", "LOCK", directory, "remove it, and the next start creates it"),
+    Case("dangling", "LOCK", dangling, "remove it, and the next start creates it"),
 ]
 BY_COMMAND = {("not-text", "REGION")}  # the others in long runs: a process of its own takes seconds
 

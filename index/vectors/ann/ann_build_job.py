@@ -84,7 +84,7 @@ class Builders:
             self._running.discard(process)
         if process.returncode != 0:
             last = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-            raise BaseNotBuilt(f"the process that builds a base ended with {process.returncode}: {last[0][:200]}")
+            raise BaseNotBuilt(f"the build process of an ANN index exited with {process.returncode}: {last[0][:200]}")
         return dict(json.loads(output))
 
 

@@ -158,4 +158,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except AfterimageIndexError as error:
-        sys.exit(f"the base was not built: {error}")
+        sys.exit(f"the ANN index was not built: {error}")

@@ -107,9 +107,9 @@ class Base:
             lists = np.frombuffer(content, np.int32, rows, at)
             graph = memoryview(content)[at + lists.nbytes :]
         except (struct.error, ValueError, KeyError, TypeError) as error:
-            raise SnapshotDamaged(f"the base does not parse: {error}") from error
+            raise SnapshotDamaged(f"the ANN index cannot be parsed: {error}") from error
         if rows > len(halves):
-            raise SnapshotDamaged(f"the base covers {rows} rows of {len(halves)}")
+            raise SnapshotDamaged(f"the ANN index covers {rows} rows of {len(halves)}")
         clusters = Clusters(centroids.reshape(-1, halves.shape[1]).copy(), lists.copy())
         # Rows may still be on their way into memory.
         sketcher = Sketcher(mean.copy(), lambda: spread_out(halves[:rows], _LEANING_ROWS))

@@ -91,7 +91,7 @@ class Graph:
         try:
             index = faiss.deserialize_index(np.frombuffer(content, np.uint8), faiss.IO_FLAG_SKIP_STORAGE)
         except RuntimeError as error:
-            raise SnapshotDamaged(f"FAISS does not read the graph: {error}") from error
+            raise SnapshotDamaged(f"FAISS cannot read the graph: {error}") from error
         if not isinstance(index, faiss.IndexHNSWSQ) or index.ntotal != len(halves) or index.d != halves.shape[1]:
             raise SnapshotDamaged("the graph belongs to other rows")
         return cls(index, halves)

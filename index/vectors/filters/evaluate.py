@@ -36,7 +36,7 @@ def allowed_slots(tree: Node, columns: Columns, products: NDArray[np.int32], liv
             return BitMap.union(*parts)
         return live - parts[0]
     if tree.name == "record_id":
-        raise InvalidInput("filter", "record_id cannot be filtered on; name the records in the request instead")
+        raise InvalidInput("filter", "record_id cannot be used in a filter; list the ids in the request instead")
     if tree.name == "product_id":
         return _product_slots(tree, columns, products) & live
     return (_has(tree, columns) if isinstance(tree, Has) else _compare(tree, columns)) & live

@@ -171,10 +171,10 @@ def _explain(error: UnexpectedInput) -> str:
     if isinstance(error, UnexpectedToken):
         token = error.token
         if token.type == "$END":
-            return "the filter ends too early"
+            return "unexpected end of the filter"
         if token.type in ("_AND", "_OR"):
             return "AND and OR side by side need parentheses"
-        return f"{str(token)[:40]!r} does not fit here"
+        return f"{str(token)[:40]!r} is not allowed here"
     if isinstance(error, UnexpectedCharacters):
-        return f"{error.char!r} does not fit here"
-    return "the filter does not parse"
+        return f"{error.char!r} is not allowed here"
+    return "the filter cannot be parsed"

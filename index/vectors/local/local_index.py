@@ -162,8 +162,8 @@ def _differences(view: View, records: Iterable[StoredRecord]) -> Iterator[str]:
         assert record.vector is not None
         vector = record.vector[None, :] if view.frame is None else view.frame.rows(record.vector[None, :])[0]
         if not np.array_equal(vector[0].astype(np.float16), view.halves[slots[0]]):
-            yield f"memory: the vector of row {record.row_id} is not the stored one"
+            yield f"memory: the vector of row {record.row_id} differs from the stored one"
         if bytes(view.payloads.record(slots[0])) != pack_record(record, attributes_to_json(record.attributes)):
-            yield f"memory: what is shown of row {record.row_id} is not what is stored"
+            yield f"memory: the record of row {record.row_id} differs from the stored one"
     if found != view.records:
-        yield f"memory: {view.records} records are searched, {found} are stored"
+        yield f"memory: {view.records} records are searchable, {found} are stored"

@@ -124,7 +124,7 @@ class Rebuilding:
                 self._store.release_memory()
             trim_heap()
             self.recall.restart()
-            _LOG.info("a base over %d rows: recall@10 %.4f with %d candidates", covered, base.effort.recall,
+            _LOG.info("built an ANN index over %d rows: recall@10 %.4f with ef_search %d", covered, base.effort.recall,
                       base.effort.candidates)  # fmt: skip
             return True
 
@@ -199,7 +199,7 @@ class Rebuilding:
         try:
             work()
         except Exception as error:  # nobody waits for this thread; the collection serves as before
-            _LOG.warning("upkeep of a collection failed, it is tried again later: %s", error)
+            _LOG.warning("maintenance of a collection failed; retrying later: %s", error)
 
     def close(self) -> None:
         """Waits for a snapshot that is being written; there will be no other."""

@@ -31,13 +31,13 @@ def load(snapshots: SnapshotFiles, store: RecordStore, dimension: int) -> tuple[
     frame = Frame.from_bytes(store.learnt("frame"))
     loaded, damaged = snapshots.load_newest(store.sequences(), frame)
     for path in damaged:
-        _LOG.warning("snapshot %s failed its checks; it is set aside and rebuilt from the store", path.name)
+        _LOG.warning("snapshot %s failed its checks; it was set aside and is rebuilt from the store", path.name)
     if loaded is None:
         state = State(Rows(dimension, frame=frame), new_lineage(), 0)
     else:
         state = State(loaded.rows, loaded.lineage, loaded.sequence)
         if loaded.without_base:
-            _LOG.warning("a snapshot's base cannot be used and is built anew: %s", loaded.without_base)
+            _LOG.warning("the ANN index of a snapshot is unusable and is rebuilt: %s", loaded.without_base)
     replay(state.rows, store, state.snapshot_sequence)
     return state, damaged
 

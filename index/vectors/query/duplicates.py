@@ -53,7 +53,7 @@ def duplicate_groups(allowed: Allowed, max_distance: float) -> Iterator[SlotGrou
         near = near_pairs(view, slots, max_distance)
     elif view.base is None:
         message = f"{len(slots)} records are more than {SKETCHED_ROWS}, and the index is not built yet"
-        raise InvalidInput("filter", f"{message}; narrow them with a filter")
+        raise InvalidInput("filter", f"{message}; reduce them with a filter")
     else:
         near = _looked_up(allowed, view.base, slots, max_distance)
     for group in _covering(alike.completed(near), len(slots)):

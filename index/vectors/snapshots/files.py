@@ -111,10 +111,11 @@ class SnapshotFiles:
                 if sequence > store.last:
                     raise DataFault(
                         self._layout.records,
-                        f"is an older copy: its last write has number {store.last}, that of {path.name} {sequence}",
+                        f"is an older copy: its last write has number {store.last}, the one in {path.name} has "
+                        f"{sequence}",
                     )
                 if sequence < store.forgotten:
-                    raise SnapshotDamaged(f"{path.name} is from before deletions that the store has forgotten")
+                    raise SnapshotDamaged(f"{path.name} is older than deletions whose tombstones were removed")
                 loaded = self.load(path, frame)
                 if loaded is not None:
                     return loaded, damaged
@@ -172,7 +173,7 @@ class SnapshotFiles:
             try:
                 content = (path / name).read_bytes()
                 if hashlib.sha256(content).hexdigest() != said["sha256"]:
-                    raise SnapshotDamaged(f"{name}: its SHA-256 is not the manifest's")
+                    raise SnapshotDamaged(f"{name}: its SHA-256 differs from the manifest")
                 self._plain(path, name, manifest)
             except (OSError, SnapshotDamaged) as error:
                 yield f"{path.name}: {error}"
@@ -229,10 +230,10 @@ class SnapshotFiles:
             raise SnapshotDamaged(f"{path.name}: the manifest was changed")
         listed = manifest["mac"] in self._listed_macs  # it was made when snapshots did not say whose they are
         if manifest.get("collection", self._uid if listed else "") != self._uid:
-            raise SnapshotDamaged(f"{path.name}: it is of another collection")
+            raise SnapshotDamaged(f"{path.name}: it belongs to another collection")
         for name, value in (("format", FORMAT), ("encoder_fingerprint", self._spec.encoder_fingerprint)):
             if manifest.get(name) != value:
-                raise SnapshotDamaged(f"{path.name}: {name} is not what it must be")
+                raise SnapshotDamaged(f"{path.name}: {name} is invalid")
         return manifest
 
     def _base(self, path: Path, manifest: dict[str, Any], halves: Halves) -> Base | None:
@@ -240,7 +241,7 @@ class SnapshotFiles:
         if _BASE not in manifest["files"]:
             return None
         if manifest["faiss_version"] != FAISS_VERSION:
-            raise SnapshotDamaged(f"{path.name}: its base is of another version of FAISS")
+            raise SnapshotDamaged(f"{path.name}: its ANN index is from another version of FAISS")
         return Base.from_bytes(self._plain(path, _BASE, manifest), halves)
 
     def _plain(self, path: Path, name: str, manifest: dict[str, Any]) -> bytearray:

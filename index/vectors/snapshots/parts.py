@@ -91,7 +91,7 @@ class LoadingRows:
         try:
             return Rows.of(self._view(contents), self._matrix)
         except (ValueError, KeyError, IndexError, struct.error) as error:
-            raise SnapshotDamaged(f"the rows do not parse: {error}") from error
+            raise SnapshotDamaged(f"the rows cannot be parsed: {error}") from error
 
     def _view(self, contents: Mapping[str, bytearray]) -> View:
         count, packed = self._count, contents["rows.enc"]
@@ -116,7 +116,7 @@ class LoadingRows:
 def load_rows(manifest: Mapping[str, Any], dimension: int, frame: Frame | None) -> LoadingRows:
     """Room for what the manifest speaks of, rows that are seen from `frame`. Raises SnapshotDamaged."""
     if manifest["dimension"] != dimension:
-        raise SnapshotDamaged("the vectors have another dimension than the collection")
+        raise SnapshotDamaged("the dimension of the vectors differs from the collection")
     rows = LoadingRows(manifest["rows"], manifest["base_rows"], dimension, frame)
     if missing := rows.rooms.keys() - manifest["files"].keys():
         raise SnapshotDamaged(f"{min(missing)} is missing")

@@ -41,24 +41,24 @@ def _check(name: str, annotation: str, value: object) -> None:
     elif kind == "str":
         checked_text(name, value)
     elif kind == "bool" and not isinstance(value, bool):
-        raise invalid(name, f"{name} is {_shown(value)}; give True or False")
+        raise invalid(name, f"{name} is {_shown(value)}; use True or False")
     elif kind == "Mapping[str, float]":
         if not isinstance(value, Mapping):
-            raise invalid(name, f"{name} is {_shown(value)}; give a mapping of names to numbers")
+            raise invalid(name, f"{name} is {_shown(value)}; use a mapping of names to numbers")
         for key, number in value.items():
             _check_number(f"{name}.{checked_text(name, key)}", number)
 
 
 def _check_whole(name: str, value: object) -> None:
     if not isinstance(value, numbers.Integral):
-        raise invalid(name, f"{name} is {_shown(value)}; give a whole number")
+        raise invalid(name, f"{name} is {_shown(value)}; use an integer")
     if abs(int(value)) > _LARGEST:
-        raise invalid(name, f"{name} is {_shown(value)}, beyond {_LARGEST}; give a smaller number")
+        raise invalid(name, f"{name} is {_shown(value)}, beyond {_LARGEST}; use a smaller number")
 
 
 def _check_number(name: str, value: object) -> None:
     if not isinstance(value, numbers.Real):
-        raise invalid(name, f"{name} is {_shown(value)}; give a number")
+        raise invalid(name, f"{name} is {_shown(value)}; use a number")
 
 
 def _unknown(error: Exception, given: Mapping[str, Any]) -> InvalidArgument:

@@ -40,12 +40,12 @@ class Endpoint:
         """Raises InvalidArgument where nothing could be reached with these."""
         object.__setattr__(self, "api_key", self.api_key.strip())
         if not re.fullmatch(r"[!-~]*", self.api_key):
-            raise invalid("api_key", "the API key holds a blank or a character that no API key has")
+            raise invalid("api_key", "the API key contains a space or an invalid character")
         _check_target(self.target)
         for name in ("ca", "client_cert"):
             content = getattr(self, name)
             if content is not None and b"-----BEGIN CERTIFICATE-----" not in content:
-                raise invalid(name, f"{name} holds no certificate in PEM")
+                raise invalid(name, f"{name} contains no PEM certificate")
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -67,7 +67,7 @@ def _check_target(target: str) -> None:
     if scheme:
         place = rest.partition("/")[0] or "127.0.0.1:50051"
         tls = ", and the server's CA for TLS" if scheme == "https" else ""
-        message = f"the target {target!r} is a URL; give HOST:PORT without {scheme}://, such as {place}{tls}"
+        message = f"the target {target!r} is a URL; use HOST:PORT without {scheme}://, such as {place}{tls}"
         raise invalid("target", message)
     host, colon, port = target.rpartition(":")
     if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or re.search(r"[\s/]", target):

@@ -216,11 +216,11 @@ def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:
 
 def _query_term(term: Term) -> search_pb.QueryTerm:
     if isinstance(term.weight, bool) or not isinstance(term.weight, Real):
-        raise invalid("query.weight", f"weight is of type {type(term.weight).__name__}; give a number")
+        raise invalid("query.weight", f"weight is of type {type(term.weight).__name__}; use a number")
     message = search_pb.QueryTerm(weight=float(term.weight))
     checked_sources({"image": term.image, "url": term.url, "record_id": term.record_id, "vector": term.vector})
     if term.region is not None and (term.record_id or term.vector is not None):
-        raise invalid("query.region", "a region goes with a picture only, as image or url")
+        raise invalid("query.region", "a region can only be set with a picture, as image or url")
     if term.record_id:
         message.record_id = checked_text("record_id", term.record_id)
     else:

@@ -70,8 +70,8 @@ def bench(
         return
     print_table(list(rows[0]), [list(r.values()) for r in rows])
     print(
-        f"The server runs {manifest.id} with {chosen.threads} threads, {chosen.runs} parallel sessions, "
-        f"batches of up to {chosen.batch}."
+        f"The server runs {manifest.id} with {chosen.threads} threads, {chosen.runs} parallel "
+        f"sessions, batches of up to {chosen.batch}."
     )
 
 

@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         stale = stale_files()
         if stale:
-            print(f"not what the code builds: {', '.join(stale)}; run `make encoder`", file=sys.stderr)
+            print(f"out of date: {', '.join(stale)}; run `make encoder`", file=sys.stderr)
         return 1 if stale else 0
     if "--verify" in arguments:
         return _verify()

@@ -38,7 +38,7 @@ def fit_whitening(first: Floats, second: Floats, dimension: int, shrinkage: floa
     """From the features of both views, each (pairs, features). Raises ValueError where there are too few pairs."""
     features = first.shape[1]
     if len(first) <= dimension:
-        raise ValueError(f"{len(first)} pairs are too few for {dimension} numbers")
+        raise ValueError(f"{len(first)} pairs are too few for {dimension} dimensions")
     difference = (first - second).astype(np.float64)
     within = difference.T @ difference / (2 * len(difference))
     within[np.diag_indices(features)] += shrinkage * np.trace(within) / features

@@ -92,7 +92,7 @@ class Decoders:
         """Starts the processes. Raises SettingError where they do not start."""
         started = await asyncio.gather(*(self._process(slot) for slot in range(self._limits.processes)))
         if None in started:
-            raise SettingError.about("decode_processes", "the sandboxed decoders do not start; the log says why")
+            raise SettingError.about("decode_processes", "the sandboxed decoders did not start; see the log")
         for slot in range(self._limits.processes):
             self._loops.append(asyncio.create_task(self._work(slot), name=f"decoder {slot}"))
 
@@ -142,7 +142,7 @@ class Decoders:
         for attempt in (1, 2):
             process = await self._process(slot)
             if process is None:
-                return _fail(job, ServiceError(Reason.DECODER_FAILED, "the decoders do not start", field="image"))
+                return _fail(job, ServiceError(Reason.DECODER_FAILED, "the decoders did not start", field="image"))
             try:
                 decoded = await self._call(slot, process, job)
             except ProcessTimedOut:
@@ -151,12 +151,12 @@ class Decoders:
             except ServiceError as error:
                 return _fail(job, error)
             except ProcessDied:
-                _LOG.warning("a decoder died on a picture, attempt %d", attempt)
+                _LOG.warning("a decoder crashed on a picture, attempt %d", attempt)
                 continue
             if not job.done.done():
                 job.done.set_result(decoded)
             return None
-        return _fail(job, ServiceError(Reason.DECODER_FAILED, "the decoder died on this picture", field="image"))
+        return _fail(job, ServiceError(Reason.DECODER_FAILED, "the decoder crashed on this picture", field="image"))
 
     async def _call(self, slot: int, process: SandboxedProcess, job: _Job) -> DecodedTensor:
         shape, dtype = tensor_shape(job.spec), np.dtype(job.spec.dtype)

@@ -69,7 +69,7 @@ def _answer(job: dict[str, Any], limits: PictureLimits, payload: memoryview, res
     except ServiceError as error:
         return {"reason": error.reason.name, "message": error.message}
     except MemoryError:
-        return {"reason": "DECODER_FAILED", "message": "the picture needs more memory than a decoder may use"}
+        return {"reason": "DECODER_FAILED", "message": "decoding the picture exceeds the memory limit of a decoder"}
     except Exception as error:  # a fault of this program costs one picture, not the decoder
         return {"reason": "DECODER_FAILED", "message": f"the decoder failed on this picture: {type(error).__name__}"}
     notes = [note.name for note in decoded.notes]

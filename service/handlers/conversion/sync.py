@@ -137,7 +137,7 @@ def from_token(token: str) -> str:
     try:
         return base64.urlsafe_b64decode(token.encode()).decode()
     except (ValueError, UnicodeError):
-        raise invalid("page_token", "the page token is not one of this call's") from None
+        raise invalid("page_token", "the page token is not valid for this call") from None
 
 
 def _guards(message: pb.Guards) -> Guards:

@@ -50,7 +50,7 @@ def invalid(field: str, message: str) -> ServiceError:
 def check_count(field: str, count: int, most: int) -> None:
     """Raises ServiceError unless 1 <= count <= most."""
     if not 1 <= count <= most:
-        raise invalid(field, f"{field} must hold 1 to {most}, not {count}")
+        raise invalid(field, f"{field} must contain 1 to {most} items, not {count}")
 
 
 def within(field: str, value: int, low: int, high: int) -> int:
@@ -125,7 +125,7 @@ def to_record_input(message: records_pb.RecordInput) -> RecordInput | ServiceErr
             return missing_source()
         if kind == "vector":
             if region is not None:
-                return invalid("region", "a region goes with a picture, not with a vector")
+                return invalid("region", "a region can only be set with a picture, not with a vector")
             vector = to_vector("vector", message.vector)
             return RecordInput(message.record_id, message.product_id, attributes, vector=vector)
         picture = PictureSource(message.image if kind == "image" else None, message.url, region)
@@ -215,7 +215,7 @@ def from_token(token: str, context: str) -> int:
     try:
         position, check = struct.unpack("<QI", base64.urlsafe_b64decode(token))
     except (ValueError, struct.error):
-        raise invalid("page_token", "the page token is not one of this server's") from None
+        raise invalid("page_token", "the page token was not created by this server") from None
     if check != zlib.crc32(context.encode()) or position > 2**62:
         raise invalid("page_token", "the page token belongs to another list; the filter must be the same on every page")
     return int(position)
@@ -226,7 +226,7 @@ def to_policy(value: int, field: str) -> PicturePolicy:
     name = collection_pb.PicturePolicy.Name(value) if value in collection_pb.PicturePolicy.values() else ""  # type: ignore[arg-type]
     known = name.removeprefix(_POLICY)
     if known not in PicturePolicy.__members__:
-        raise invalid(field, "the picture policy is one that this version does not know")
+        raise invalid(field, "unknown picture policy")
     return PicturePolicy(known)
 
 

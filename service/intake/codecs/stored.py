@@ -39,7 +39,7 @@ def damaged(kind: Format, *, no_parts: bool = False) -> ServiceError:
 
     `no_parts`: a partial result was requested, but no part is certain.
     """
-    message = f"the {kind.value} picture is cut short or damaged"
+    message = f"the {kind.value} picture is truncated or damaged"
     if no_parts:
         message = f"{message}; no part of it can be used"
     return ServiceError(Reason.IMAGE_DAMAGED, message, field="image")

@@ -170,7 +170,7 @@ class Fetcher:
                 slow = isinstance(error, TimeoutError)
                 what = "in time" if slow else f"properly ({kind_of(error)})"
                 reason = Reason.URL_TOO_SLOW if slow else Reason.URL_UNREACHABLE
-                raise _error(reason, f"the host of the URL does not answer {what}", 1.0) from None
+                raise _error(reason, f"the host of the URL does not respond {what}", 1.0) from None
 
     async def _check(self, link: Link, allowed_hosts: Collection[str] | None) -> tuple[Address, ...]:
         """Resolves the host. Returns its addresses, all of which are allowed."""
@@ -193,7 +193,7 @@ class Fetcher:
             if not link.uses_default_port:
                 raise _error(Reason.URL_FORBIDDEN, "only ports 443 and 80 are allowed outside of fetch_networks")
             if link.scheme == "http" and not self._limits.http:
-                raise _error(Reason.URL_FORBIDDEN, "plain http is not allowed here (fetch_http); give an https URL")
+                raise _error(Reason.URL_FORBIDDEN, "plain http is not allowed (fetch_http); use an https URL")
         return addresses
 
     def _check_peer(self, answer: Answer) -> None:
@@ -267,7 +267,7 @@ class Fetcher:
         try:
             return decoders(answer.header("Content-Encoding").decode("latin-1"))
         except CodingUnknown as error:
-            message = f"the host sends the {self._limits.what} encoded ({error}) although it was asked not to"
+            message = f"the host sends the {self._limits.what} with an unsupported encoding ({error})"
             raise _error(Reason.URL_REFUSED, message) from None
 
     def _too_large(self) -> ServiceError:

@@ -124,7 +124,8 @@ def kind_of(error: Exception) -> str:
     """The kind of a failure, without address or name."""
     kinds = (
         (aiohttp.ClientSSLError, "TLS"), (aiohttp.ClientConnectorError, "no connection"),
-        (aiohttp.ServerDisconnectedError, "it hung up"), (aiohttp.ClientPayloadError, "the answer is cut short"),
-        (aiohttp.ClientResponseError, "the answer is not valid HTTP"),
+        (aiohttp.ServerDisconnectedError, "it closed the connection"),
+        (aiohttp.ClientPayloadError, "the response is truncated"),
+        (aiohttp.ClientResponseError, "the response is not valid HTTP"),
     )  # fmt: skip
     return next((name for kind, name in kinds if isinstance(error, kind)), "no connection")

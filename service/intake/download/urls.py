@@ -104,7 +104,7 @@ class Link:
             return _parsed(text)
         path, question, query = text.partition("#")[0].partition("?")
         if "\\" in path:
-            raise _invalid("the URL holds a backslash")
+            raise _invalid("the URL contains a backslash")
         if not path:
             query = query if question else self.target.decode().partition("?")[2]
             path = self.path
@@ -148,18 +148,18 @@ def _check_text(text: str, max_length: int) -> None:
     if not text or len(text) > max_length:
         raise _invalid(f"a URL has 1 to {max_length} characters")
     if _CONTROL.search(text):
-        raise _invalid("the URL holds a control character")
+        raise _invalid("the URL contains a control character")
 
 
 def _parsed(text: str) -> Link:
     found = _ABSOLUTE.match(text)
     if found is None:
-        raise _invalid("the URL must begin with https:// or http://")
+        raise _invalid("the URL must start with https:// or http://")
     scheme, authority, rest = found[1].lower(), found[2], found[3]
     if "@" in authority:
-        raise _invalid("the URL must not hold a user or a password")
+        raise _invalid("the URL must not contain a user or a password")
     if "\\" in rest.partition("?")[0]:
-        raise _invalid("the URL holds a backslash")
+        raise _invalid("the URL contains a backslash")
     where = _AUTHORITY.fullmatch(authority)
     port = int(where[3] or _PUBLIC_PORTS[scheme]) if where and len(where[3] or "") < 8 else 0
     if where is None or not 0 < port < 65536 or not (where[1] or where[2]):
@@ -181,7 +181,7 @@ def _host(text: str) -> tuple[str, Address | None]:
             pass
     labels = host.rstrip(".").split(".")
     if not _HOST_NAME.fullmatch(host) or len(host) > 253 or _NUMERIC_LABEL.fullmatch(labels[-1]):
-        raise _invalid("the host is neither a name nor an address in its usual form")
+        raise _invalid("the host is neither a valid name nor a valid address")
     return host, None
 
 
@@ -189,7 +189,7 @@ def _address(text: str) -> tuple[str, Address]:
     try:
         address = ipaddress.IPv6Address(text)
     except ValueError:
-        raise _invalid("the host is neither a name nor an address in its usual form") from None
+        raise _invalid("the host is neither a valid name nor a valid address") from None
     return str(address), address
 
 

@@ -75,9 +75,9 @@ class Certificates:
                 self._stamp = stamp  # a fault is told once, not at every connection
                 self._read = _read(self._files)
             except (OSError, ValueError) as error:
-                _LOG.warning(f"the TLS files cannot be used, those read before stay in force: {error}")
+                _LOG.warning(f"the TLS files are unusable; the previous ones stay in use: {error}")
             else:
-                _LOG.info("the TLS files were read again")
+                _LOG.info("the TLS files were reloaded")
 
     def check(self, shown: Sequence[bytes]) -> None:
         """Raises ServiceError (CERTIFICATE_INVALID) where the certificate that a client showed (PEM) was revoked, or
@@ -105,7 +105,7 @@ def _read(files: TlsFiles) -> _Read:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.cert, files.key)
     except ssl.SSLError as error:
-        raise ValueError(f"{files.cert} and {files.key} are no certificate and its key: {error.reason}") from None
+        raise ValueError(f"{files.cert} and {files.key} are not a certificate and its key: {error.reason}") from None
     root = files.client_ca.read_bytes() if files.client_ca else None
     configuration = grpc.ssl_server_certificate_configuration(
         [(files.key.read_bytes(), files.cert.read_bytes())], root_certificates=root

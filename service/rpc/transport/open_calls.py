@@ -78,7 +78,7 @@ class OpenCalls:
 
     def _displaced(self) -> ServiceError:
         self._metrics.calls_refused.labels("health").inc()
-        return ServiceError(Reason.OVERLOADED, "newer calls without a key took this one's place", retry_delay_s=1.0)
+        return ServiceError(Reason.OVERLOADED, "closed in favour of newer calls without a key", retry_delay_s=1.0)
 
     def _too_many(self) -> ServiceError:
         self._metrics.calls_refused.labels("health").inc()
@@ -108,7 +108,7 @@ async def _first(context: Context) -> Any:
         async with asyncio.timeout(_MESSAGE_S):
             message = await context.read()
     except TimeoutError:
-        raise ServiceError(Reason.MESSAGE_LATE, f"no message came within {_MESSAGE_S:g} s") from None
+        raise ServiceError(Reason.MESSAGE_LATE, f"no message arrived within {_MESSAGE_S:g} s") from None
     if message is EOF:
         raise ServiceError(Reason.ARGUMENT_INVALID, "the call has no message")
     return message

@@ -30,7 +30,7 @@ class FeedFiles:
     def check(self) -> Path:
         """The tenant's folder. Raises ServiceError (URL_FORBIDDEN) where the server has none."""
         if self._root is None:
-            message = "this server reads no feeds from its disk; its operator can set feeds_dir"
+            message = "feeds from the server's disk are disabled; the operator can set feeds_dir"
             raise ServiceError(Reason.URL_FORBIDDEN, message, field="url")
         return self._root
 
@@ -106,7 +106,7 @@ def _pictures_below(root: Path) -> list[Path]:
 
 
 def _irregular() -> ServiceError:
-    message = "only regular files are read: no pipes, devices, sockets, or folders in place of a file"
+    message = "only regular files are read, not pipes, devices, sockets or folders"
     return ServiceError(Reason.URL_FORBIDDEN, message, field="url")
 
 

@@ -155,7 +155,7 @@ class _Reading:
             answer, result = self._runner.run(self._process.call(message, payload, result_bytes, _STEP_S))
             told = json.loads(answer)
         except ProcessTimedOut:
-            raise FeedError("FEED_DAMAGED", f"reading the feed stood still for {_STEP_S:g} s") from None
+            raise FeedError("FEED_DAMAGED", f"reading the feed made no progress for {_STEP_S:g} s") from None
         except ProcessDied:
             if not self._used_before:
                 raise _damaged() from None
@@ -215,4 +215,4 @@ def _parsed(line: bytes) -> object:
 
 
 def _damaged() -> FeedError:
-    return FeedError("FEED_DAMAGED", "the process that read the feed died of it, or took too much memory")
+    return FeedError("FEED_DAMAGED", "the process that read the feed crashed, or exceeded its memory limit")

@@ -133,7 +133,7 @@ def _served(channel: Channel, job: dict[str, Any]) -> dict[str, object]:
     except FeedError as error:
         return {"reason": error.reason, "message": str(error)[:2000]}
     except MemoryError:
-        message = f"reading the feed takes more than {MOST_MEMORY >> 20} MiB of memory"
+        message = f"reading the feed needs more than {MOST_MEMORY >> 20} MiB of memory"
         return {"reason": "FEED_TOO_LARGE", "message": message}
     except EOFError:
         raise

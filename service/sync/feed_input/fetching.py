@@ -134,7 +134,7 @@ class FeedFetcher:
 
 
 def _not_fetching() -> ServiceError:
-    return ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server fetches nothing (fetch_urls)", field="url")
+    return ServiceError(Reason.URL_FETCH_UNAVAILABLE, "fetching is disabled on this server (fetch_urls)", field="url")
 
 
 def is_paged(url: str) -> bool:

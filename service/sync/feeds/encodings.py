@@ -93,7 +93,7 @@ def known_encoding(name: str) -> str:
         found = _looked_up(spelling)
         if found:
             return _MEANT.get(found, found)
-    raise FeedError("FEED_DAMAGED", f"no encoding is called {name[:40]!r}; set the source's encoding")
+    raise FeedError("FEED_DAMAGED", f"unknown encoding {name[:40]!r}; set the source's encoding")
 
 
 def _looked_up(name: str) -> str:

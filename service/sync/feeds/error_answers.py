@@ -43,7 +43,7 @@ def refuse_error_answers(text: str, own: frozenset[str] = frozenset()) -> None:
     answers = found if isinstance(found, list) else [found]
     if answers and all(isinstance(a, dict) and own.isdisjoint(a) and _tells_of_an_error(a) for a in answers):
         names = ", ".join(f"`{name[:40]}`" for name in list(answers[0])[:5])
-        message = f"this is the message of an error, not a feed: JSON with {names}; open the source's URL to see it"
+        message = f"this is an error message, not a feed: JSON with {names}; open the source's URL to see it"
         raise FeedError("FEED_NOT_RECOGNISED", message)
 
 

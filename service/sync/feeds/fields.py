@@ -151,7 +151,7 @@ def _check_ids(item_id: str, product_id: str) -> None:
     if product_id is not item_id:
         check_id("product id", product_id)
     if _UNREADABLE in item_id or _UNREADABLE in product_id:
-        raise InvalidInput("id", "the id holds bytes that are not of the feed's encoding")
+        raise InvalidInput("id", "the id contains bytes that are invalid in the feed's encoding")
 
 
 def _surely_id(text: str) -> bool:
@@ -161,7 +161,7 @@ def _surely_id(text: str) -> bool:
 def _wrong_with(link: str) -> str:
     if len(link) > MAX_URL_LENGTH:
         return f"its URL is longer than {MAX_URL_LENGTH} characters"
-    return "its URL holds bytes that are not of the feed's encoding" if _UNREADABLE in link else ""
+    return "its URL contains bytes that are invalid in the feed's encoding" if _UNREADABLE in link else ""
 
 
 def _shown(given: object) -> str:

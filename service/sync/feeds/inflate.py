@@ -35,12 +35,14 @@ def _only_member(raw: BinaryIO) -> BinaryIO:
         names = [i for i in archive.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
         refuse_office_documents([n.filename for n in names])
         if len(names) != 1:
-            raise FeedError("FEED_DAMAGED", f"the zip archive holds {len(names)} files; a feed is one")
+            raise FeedError(
+                "FEED_DAMAGED", f"the zip archive contains {len(names)} files; a feed must be a single file"
+            )
         if names[0].flag_bits & 1:
             raise FeedError("FEED_DAMAGED", "the zip archive is encrypted")
         return archive.open(names[0])  # type: ignore[return-value]
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        raise FeedError("FEED_TRUNCATED", f"the zip archive is damaged or cut short: {error}") from None
+        raise FeedError("FEED_TRUNCATED", f"the zip archive is damaged or truncated: {error}") from None
 
 
 class _Guarded(io.RawIOBase):
@@ -57,11 +59,14 @@ class _Guarded(io.RawIOBase):
         try:
             part = self._source.read(len(view))
         except EOFError:
-            raise FeedError("FEED_TRUNCATED", "the compressed feed is cut short") from None
+            raise FeedError("FEED_TRUNCATED", "the compressed feed is truncated") from None
         except (zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
             raise FeedError("FEED_DAMAGED", f"the compressed feed is damaged: {error}") from None
         self._left -= len(part)
         if self._left < 0:
-            raise FeedError("FEED_TOO_LARGE", "the feed is larger than 4 GiB, or grows more than a hundredfold")
+            raise FeedError(
+                "FEED_TOO_LARGE",
+                "the decompressed feed is larger than 4 GiB, or more than a hundred times its compressed size",
+            )
         view[: len(part)] = part
         return len(part)

@@ -99,14 +99,14 @@ def _notes(feed: Feed, items: tuple[Item, ...], seen: _Columns) -> Iterable[str]
     if feed.has_fallbacks:
         yield "bytes that are not UTF-8 are read as Windows-1252; set the source's encoding if it is another one"
     if any(_ROUNDED.fullmatch(i.item_id) for i in items):
-        yield "ids look like numbers that a spreadsheet has rounded; different items may have the same id"
+        yield "ids look like numbers rounded by a spreadsheet; different items may have the same id"
     for name, count in Counter(feed.fields).items():
         if count > 1:
-            yield f"{count} columns mean {name}; their values are taken together"
+            yield f"{count} columns map to {name}; their values are merged"
     for name, kinds in seen.kinds.items():
         if len(kinds) > 1 and "number" in kinds:
             written = feed.names.written.get(name, name)
-            yield f"{written} is a number in some items and a text in others; map it as one of them"
+            yield f"{written} is a number in some items and text in others; add a mapping"
 
 
 def _kind(value: object) -> str:

@@ -80,7 +80,7 @@ class Feed:
     def _document(self, reader: ItemReader) -> Rows:
         shape = find_items(self._blocks(), reader.own)
         if shape is None:
-            raise FeedError("FEED_NOT_RECOGNISED", "there is no list of products in this JSON")
+            raise FeedError("FEED_NOT_RECOGNISED", "this JSON has no list of products")
         shopify = self.format is FeedFormat.SHOPIFY_JSON
         return document_rows(self._blocks(), shape.path, self.names, shopify=shopify)
 

@@ -121,9 +121,9 @@ class Attempts:
         except BoardAway:
             pass  # whether it is still ours cannot be known
         except ServiceError as error:  # the run or its source is gone
-            _LOG.info("a run was dropped", run_id=ref.run_id, reason=error.reason.name)
+            _LOG.info("dropped a run", run_id=ref.run_id, reason=error.reason.name)
         except AfterimageIndexError as error:
-            _LOG.warning("a run's ledger cannot be used", run_id=ref.run_id, error=str(error))
+            _LOG.warning("the sync.db of a run is unusable", run_id=ref.run_id, error=str(error))
         finally:
             if self.working.get(ref.run_id) is progress:
                 del self.working[ref.run_id]
@@ -219,7 +219,7 @@ class Attempts:
         elif isinstance(error, RunEnd):
             await self._end(ref, ledger, error)
         elif error is None or isinstance(error, LeaseLost | StaleEpoch | BoardAway):
-            _LOG.info("a run was let go", run_id=ref.run_id)
+            _LOG.info("released a run", run_id=ref.run_id)
         elif (delay := retry_delay_s(error, run.attempts)) is not None:
             message = str(error)
             await asyncio.to_thread(ledger.move, ref.run_id, LIVE, lambda r: queued(r, message))

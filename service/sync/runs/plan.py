@@ -130,7 +130,7 @@ def _concerns(plan: Plan, guards: Guards, state: SourceState) -> Iterator[str]:
         )
     rows = plan.items + plan.problems
     if plan.problems > guards.max_problem_share * rows:
-        yield f"{plan.problems} of {rows} items cannot be used; the limit is {guards.max_problem_share:.0%}"
+        yield f"{plan.problems} of {rows} items are unusable; the limit is {guards.max_problem_share:.0%}"
     if plan.items < guards.min_items_share * state.items:
         limit = f"the limit is {guards.min_items_share:.0%}"
         yield f"the feed has {plan.items} items, the last one had {state.items}; {limit}"

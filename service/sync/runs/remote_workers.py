@@ -64,8 +64,8 @@ class WorkerElsewhere:
     def check(self, encoder: Manifest) -> None:
         """As `Looking.check`."""
         if not encoder.is_own and encoder.fingerprint not in self._taken.encoders:
-            message = f"worker {self._taken.worker} does not have encoder {encoder.id!r} ({encoder.fingerprint})"
-            raise ServiceError(Reason.ENCODER_MISSING, f"{message}; give it the same encoders_dir as the server")
+            message = f"worker {self._taken.worker} lacks encoder {encoder.id!r} ({encoder.fingerprint})"
+            raise ServiceError(Reason.ENCODER_MISSING, f"{message}; use the same encoders_dir as the server")
 
     async def look(self, viewer: Viewer, wanted: Look) -> Seen:
         """As `Looking.look`. Waits for as long as the worker lives; once it is gone the run is let go."""
@@ -134,7 +134,7 @@ class WorkElsewhere:
             await end_task(task)
 
     async def _work(self, taken: Taken, worker: WorkerElsewhere) -> None:
-        _LOG.info("a worker took a run", worker=taken.worker, run_id=taken.ref.run_id)
+        _LOG.info("a worker has taken a run", worker=taken.worker, run_id=taken.ref.run_id)
         try:
             await self._attempts.work(Lease(taken.ref, taken.epoch, taken.worker, worker.alive), worker)
         except asyncio.CancelledError:

@@ -118,7 +118,7 @@ class Runner:
         assert spool is not None
         kind, items = self._items(fetched)
         if kind in _BY_LINE and state.format == kind and state.ends_in_newline and not spool.ends_in_newline:
-            raise FeedError("FEED_TRUNCATED", "the feed used to end with the end of a line, and does not now")
+            raise FeedError("FEED_TRUNCATED", "the last line of the feed has no line end, although it had one before")
         validators = fetched.validators
         after = replace(
             state, feed_digest=fetched.digest, config_digest=config_digest, format=str(kind),
@@ -140,7 +140,7 @@ class Runner:
 
     async def _plan(self, staging: Staging, told: Told) -> Plan:
         if told.after.items == 0:
-            what = f"; {told.problems} items cannot be used" if told.problems else ""
+            what = f"; {told.problems} items are unusable" if told.problems else ""
             raise RunEnd(RunState.BLOCKED, "FEED_EMPTY", f"the feed has no items{what}; nothing was changed")
         await self._move(RunState.PLANNING)
         steps = self._steps(staging, await self._workers.upkeep(self._failures))

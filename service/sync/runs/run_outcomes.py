@@ -34,7 +34,7 @@ def unless_the_same_waits(ledger: Ledger, run_id: str, end: RunEnd) -> RunEnd:
     run = ledger.run(run_id)
     for old in ledger.waiting_runs():
         if (old.source_id, old.collection, old.plan.digest) == (run.source_id, run.collection, run.plan.digest):
-            return RunEnd(RunState.SUPERSEDED, "SAME_PLAN", f"run {old.run_id} waits with the same plan")
+            return RunEnd(RunState.SUPERSEDED, "SAME_PLAN", f"run {old.run_id} waits for approval with the same plan")
     return end
 
 

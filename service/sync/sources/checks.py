@@ -32,7 +32,7 @@ def check_config(config: SourceConfig, *, new: bool) -> None:
     if config.webhook.url:
         parse_link(config.webhook.url)
         if len(config.webhook.secret) < _SECRET_MIN and (new or config.webhook.secret):
-            raise _invalid("webhook.secret", f"the secret that signs has fewer than {_SECRET_MIN} characters")
+            raise _invalid("webhook.secret", f"the webhook secret has fewer than {_SECRET_MIN} characters")
 
 
 def check_authorization(url: str, authorization: str, field: str = "source.authorization") -> None:
@@ -43,14 +43,14 @@ def check_authorization(url: str, authorization: str, field: str = "source.autho
         message = "the credentials are not a header's value of at most 1,024 characters"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field=field)
     if url.startswith(PREFIX) or parse_link(url).scheme != "https":
-        raise ServiceError(Reason.ARGUMENT_INVALID, "credentials are sent over https alone", field=field)
+        raise ServiceError(Reason.ARGUMENT_INVALID, "credentials are only sent over https", field=field)
 
 
 def check_place(url: str) -> None:
     """Raises ServiceError unless a feed may be there."""
     if url.startswith(PREFIX):
         if len(url) == len(PREFIX) or ".." in url or "\0" in url:
-            raise _invalid("url", "give file: and a name below this tenant's folder")
+            raise _invalid("url", "use file: and a path below this tenant's folder")
         return
     parse_link(url)
 
@@ -58,9 +58,9 @@ def check_place(url: str) -> None:
 def check_options(options: FeedOptions) -> None:
     """Raises ServiceError unless a feed can be read so."""
     if options.delimiter and (len(options.delimiter) != 1 or options.delimiter in '"\r\n'):
-        raise _invalid("options.delimiter", "the delimiter is one character, such as ; or a tab")
+        raise _invalid("options.delimiter", "the delimiter must be one character, such as ; or a tab")
     if options.format is FeedFormat.FOLDER:
-        raise _invalid("options.format", "a folder is told by its url, file: and the folder's name")
+        raise _invalid("options.format", "a folder is identified by its url, file: and the folder's name")
     try:
         encoding_of(b"", options.encoding)
         for name in options.mapping.attributes:
@@ -75,9 +75,9 @@ def _check_guards(guards: Guards) -> None:
     for name in ("max_delete_share", "max_problem_share", "min_items_share"):
         value = getattr(guards, name)
         if not (math.isfinite(value) and 0 <= value <= 1):
-            raise _invalid(f"guards.{name}", "a share is a number from 0 to 1")
+            raise _invalid(f"guards.{name}", "a share must be from 0 to 1")
     if guards.max_deletes < 0:
-        raise _invalid("guards.max_deletes", "a number of deletions is not negative")
+        raise _invalid("guards.max_deletes", "a number of deletions must not be negative")
 
 
 def _invalid(field: str, message: str) -> ServiceError:

@@ -206,7 +206,7 @@ def test_large_records_are_listed_page_by_page_and_what_no_message_can_hold_says
         lambda: client.search("large", Term(record_id="1"), k=399),
         lambda: client.get_records("large", [str(n) for n in range(400)]),
     ):
-        with pytest.raises(InvalidArgument, match="ask for less") as caught:
+        with pytest.raises(InvalidArgument, match="request less") as caught:
             ask()
         assert caught.value.reason == "ANSWER_TOO_LARGE"
 

@@ -99,7 +99,7 @@ def test_the_same_picture_is_kept_once_and_another_one_takes_its_place(client: C
     assert fetched(client.picture_link("again", "1").url)[1] == png(2)
     assert within_s(10, lambda: len(copies) == 1)
     client.insert("again", [NewRecord("1", vector=[1.0] * client.get_collection("again").dimension)])
-    with pytest.raises(NotFound, match="nothing is kept"):
+    with pytest.raises(NotFound, match="is not stored"):
         client.picture_link("again", "1")
 
 
@@ -143,7 +143,7 @@ def test_a_stricter_policy_deletes_what_was_kept_with_a_receipt(client: Client, 
 def test_a_looser_policy_keeps_pictures_from_then_on_also_those_that_are_known(client: Client) -> None:
     client.create_collection("looser")
     insert(client, "looser", "1", png(1))
-    with pytest.raises(NotFound, match="nothing is kept"):
+    with pytest.raises(NotFound, match="is not stored"):
         client.picture_link("looser", "1")
     assert client.set_picture_policy("looser", COPY).changed
     insert(client, "looser", "1", png(1))
@@ -160,7 +160,7 @@ def test_a_restore_in_place_keeps_the_copies_that_are_still_there(client: Client
     assert within_s(10, lambda: len(copies) == 3)
     client.restore_snapshot("back", snapshot.snapshot_id, target="back", replace=True)
     assert fetched(client.picture_link("back", "1").url)[1] == png(1)
-    with pytest.raises(NotFound, match="nothing is kept"):
+    with pytest.raises(NotFound, match="is not stored"):
         client.picture_link("back", "2")
     assert within_s(10, lambda: len(copies) == 1)
 

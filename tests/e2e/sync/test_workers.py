@@ -194,7 +194,7 @@ def test_a_worker_without_the_encoder_says_so_at_once(tmp_path: Path, coordinate
         connected.create_source(publish(shop, 3))
         run = ended(connected, connected.start_run("feed-c").run_id)
     assert (run.state, run.reason) == ("failed", "ENCODER_MISSING")
-    assert "give it the same encoders_dir" in run.message
+    assert "use the same encoders_dir" in run.message
 
 
 def test_everything_may_go_over_tls(tmp_path: Path, shop: Shop) -> None:
@@ -224,7 +224,7 @@ def test_a_worker_that_waits_for_its_server_can_be_stopped(tmp_path: Path, coord
     arguments = ["worker", "--server", f"127.0.0.1:{free_port()}", "--redis-url", coordinated.url]
     with (tmp_path / "worker.log").open("w") as log:
         waiting = start(arguments, {**clean_environment(), **NOT_MEASURED, **SECRET}, log)
-    while "the server is away" not in log_of(tmp_path):
+    while "the server is unavailable" not in log_of(tmp_path):
         assert waiting.poll() is None, log_of(tmp_path)
         threading.Event().wait(0.05)
     waiting.send_signal(signal.SIGTERM)

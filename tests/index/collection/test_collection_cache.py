@@ -144,11 +144,11 @@ def test_one_whose_file_is_another_stops_its_tenant(tmp_path: Path) -> None:
     kept = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(kept)
-    with pytest.raises(DataFault, match="another file"):
+    with pytest.raises(DataFault, match="not the file in the manifest"):
         again.collection("c0").count()
     with pytest.raises(DataFault):
         again.collection("c1")
-    with pytest.raises(DataFault, match="another file"):
+    with pytest.raises(DataFault, match="not the file in the manifest"):
         tenant(tmp_path, HotCollections(LocalVectorIndexes()))
 
 

@@ -29,7 +29,7 @@ def test_a_vector_in_memory_that_is_not_the_stored_one_is_named(tmp_path: Path) 
     collection = filled(tmp_path)
     loaded(collection).index.view.halves[7] = np.float16(0.25)
     (line,) = collection.problems()
-    assert "vector of row 8 is not the stored one" in line
+    assert "vector of row 8 differs from the stored one" in line
 
 
 def test_what_is_shown_and_not_what_is_stored_is_named(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_what_is_shown_and_not_what_is_stored_is_named(tmp_path: Path) -> None:
 def test_a_record_that_searches_do_not_know_is_named(tmp_path: Path) -> None:
     collection = filled(tmp_path)
     loaded(collection).store.connection.execute("DELETE FROM records WHERE record_id = '11'")
-    assert list(collection.problems()) == ["memory: 59 records are searched, 58 are stored"]
+    assert list(collection.problems()) == ["memory: 59 records are searchable, 58 are stored"]
 
 
 def test_a_flipped_byte_of_the_store_is_found(tmp_path: Path) -> None:

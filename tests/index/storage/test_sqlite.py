@@ -151,7 +151,7 @@ def test_each_migration_runs_once_and_a_newer_format_is_refused(path: Path) -> N
     migrate(connection, (FIRST, SECOND), "this")
     assert pragma(connection, "user_version") == 2
     assert connection.execute("SELECT * FROM a").fetchall() == [(1,)]
-    with pytest.raises(UnsupportedFormat, match="this has format 2; this version knows 1 at most"):
+    with pytest.raises(UnsupportedFormat, match="this has format 2; this version supports at most 1"):
         migrate(connection, (FIRST,), "this")
     connection.close()
 

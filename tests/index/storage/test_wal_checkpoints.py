@@ -67,7 +67,7 @@ def test_a_log_that_cannot_be_moved_is_kept_and_moved_later(tmp_path: Path, capl
     with caplog.at_level(logging.WARNING):
         collection.upsert([record(n) for n in range(MANY)])
         _ended(checkpoints)
-    assert "could not be moved" in caplog.text
+    assert "could not checkpoint" in caplog.text
     assert database.stat().st_size == size
     assert ids(collection, SearchQuery(vector(7), k=1)) == ["7"]
     checkpoints.path = database

@@ -79,7 +79,7 @@ async def test_places_are_given_in_turns_and_searches_go_first() -> None:
 async def test_beyond_the_number_and_beyond_the_bytes_callers_are_refused_with_a_delay(visitors: Visitors) -> None:
     for number in range(4):
         await visitors.send(str(number))
-    with refused("too many pictures"):
+    with refused("queue is full"):
         async with visitors.admission.visit(Visit("b", Lane.SEARCH, 1)):
             pass
     await visitors.let_go("0")
@@ -93,7 +93,7 @@ async def test_one_tenant_cannot_fill_what_others_need(visitors: Visitors) -> No
     await visitors.send("b", "b")
     await visitors.send("a0")
     await visitors.send("a1")
-    with refused("too many pictures"):
+    with refused("queue is full"):
         async with visitors.admission.visit(Visit("a", Lane.INSERT, 1)):
             pass
     await visitors.send("b2", "b")
@@ -114,7 +114,7 @@ async def test_a_picture_that_cannot_be_done_before_its_deadline_is_refused_at_o
     await visitors.let_go("slow")
     assert visitors.admission.seconds_per_picture >= 0.05
     set_deadline(0.01)
-    with refused("beyond the deadline"):
+    with refused("longer than the deadline"):
         async with visitors.admission.visit(Visit("a", Lane.INSERT, 1)):
             pass
     await visitors.let_go("ahead")

@@ -44,5 +44,5 @@ def test_the_score_goes_into_the_manifest_and_nothing_else_changes(tmp_path: Pat
     assert after.fingerprint == before.fingerprint
     stored = json.loads(next(folder.glob("*/encoder.json")).read_text())
     assert stored["id"] == "mobilenet-v2"
-    with pytest.raises(SettingError, match="ships calibrated"):
+    with pytest.raises(SettingError, match="already calibrated"):
         registry.write_score(registry.manifest("builtin"), before.score)

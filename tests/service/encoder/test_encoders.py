@@ -90,7 +90,7 @@ def block(name: str, size: int, share: float) -> dict[str, object]:
         ({"sha256": "0" * 64}, "SHA-256"),
         ({"sha256": "short"}, "64 hexadecimal digits"),
         ({"model": "../encoder.onnx"}, "without a path"),
-        ({"model": "gone.onnx"}, "put the model beside"),
+        ({"model": "gone.onnx"}, "must be in the folder of its manifest"),
         ({"id": "Bad Id"}, "encoder id"),
         ({"extra": 1}, "extra"),
         ({"input": {"name": "pixels", "size": [1, 1]}}, "input.size.0"),
@@ -99,7 +99,7 @@ def block(name: str, size: int, share: float) -> dict[str, object]:
         ({"output": {"name": "embedding", "dimension": 5, "blocks": [block("a", 5, 0.5)]}}, "shares of the blocks"),
         (
             {"output": {"name": "embedding", "dimension": 6, "blocks": [block("a", 3, 0.5), block("a", 3, 0.5)]}},
-            "a name of its own",
+            "must be unique",
         ),
         ({"output": {"name": "embedding", "dimension": 5, "blocks": [block("A b", 5, 1.0)]}}, "output.blocks.0.name"),
         ({"output": {"name": "nothing", "dimension": 448}}, "no output 'nothing'"),

@@ -64,7 +64,7 @@ def test_without_emphasis_the_query_is_left_as_it_is() -> None:
         (BLOCKS, {"colour": -1.0}, "0 to 100"),
         (BLOCKS, {"colour": 101.0}, "0 to 100"),
         (BLOCKS, {"colour": float("nan")}, "0 to 100"),
-        (BLOCKS, {"colour": 0.0, "shape": 0.0}, "nothing of the query is left"),
+        (BLOCKS, {"colour": 0.0, "shape": 0.0}, "the query vector is zero"),
         ((), {"colour": 1.0}, "no named blocks"),
     ],
 )

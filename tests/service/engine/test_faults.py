@@ -18,7 +18,7 @@ def test_an_unexpected_error_of_a_record_is_logged_with_its_ids_and_the_caller_i
         "internal error", "error", "r1", "sku-7",
     )  # fmt: skip
     assert isinstance(line["exc_info"], ZeroDivisionError)
-    assert told.message == "an internal error; the server's log has it under request id r1"
+    assert told.message == "an internal error; search the server's log for it under request id r1"
 
 
 def test_of_a_run_the_id_of_the_run_is_said() -> None:

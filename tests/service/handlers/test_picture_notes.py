@@ -1,4 +1,4 @@
-"""What a result says of a picture that was used all the same, and collections that take pictures that are cut short."""
+"""What a result says of a picture that was used all the same, and collections that take pictures that are truncated."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_a_picture_that_is_cut_short_is_refused_unless_the_collection_takes_it(c
     taken, whole = client.insert("lenient", [NewRecord("1", image=CUT), NewRecord("2", image=WHOLE)])
     assert (taken.outcome, reasons(taken.notes)) == ("created", ["PICTURE_INCOMPLETE"])
     assert whole.notes == ()
-    with pytest.raises(InvalidArgument, match="cut short"):
+    with pytest.raises(InvalidArgument, match="truncated"):
         client.search("strict", CUT)
     found = client.search("lenient", CUT)
     assert (found.hits[0].record_id, reasons(found.notes)) == ("1", ["PICTURE_INCOMPLETE"])

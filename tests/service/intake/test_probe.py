@@ -45,7 +45,7 @@ def test_a_webp_with_alpha_and_exif_is_probed_through_its_extended_header() -> N
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG or XML document"),
         (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "a Radiance HDR picture"),
         (b"\x76\x2f\x31\x01" + bytes(20), "an OpenEXR picture"),
-        (b"II*\x00" + bytes(20), "a TIFF picture, which this server does not decode: add tiff to image_formats"),
+        (b"II*\x00" + bytes(20), "a TIFF picture, which this server does not decode; add tiff to image_formats"),
         (b"hello, this is text", "text"),
         (b"\x00\x00\x00\x1cftypavif", "an AVIF picture"),
         (b"\x00\x00\x00\x1cftypisom", "a video file"),

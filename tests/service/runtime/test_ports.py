@@ -47,9 +47,9 @@ def test_free_ports_pass_and_are_free_afterwards(taken: str) -> None:
 @pytest.mark.parametrize(
     ("listen", "said"),
     [
-        ("192.0.2.1:50051", "192.0.2.1:50051 is no address of this machine"),
+        ("192.0.2.1:50051", "192.0.2.1:50051 is not an address of this machine"),
         ("shop..example:50051", "the host 'shop..example' is not known"),
-        ("[2001:db8::1]:50051", "is no address of this machine"),
+        ("[2001:db8::1]:50051", "is not an address of this machine"),
     ],
 )
 def test_addresses_that_this_machine_does_not_have_are_named(listen: str, said: str) -> None:
@@ -62,5 +62,5 @@ def test_addresses_that_this_machine_does_not_have_are_named(listen: str, said: 
 def test_one_port_for_both_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         free = f"127.0.0.1:{other.getsockname()[1]}"
-    with pytest.raises(SettingError, match=r"^http: .* is the address of `listen` too"):
+    with pytest.raises(SettingError, match=r"^http: .* is also the address of `listen`"):
         check_free({"listen": free, "http": free})

@@ -41,13 +41,13 @@ def requests(registry: TenantRegistry, clock: Clock) -> AccessRequests:
     [
         (WantedAccess("x", SEARCH, 1), None),
         (WantedAccess("x" * 500, GRANTABLE, MOST_MINUTES), None),
-        (WantedAccess("x" * 501, SEARCH, 1), "say why"),
-        (WantedAccess(" ", SEARCH, 1), "say why"),
-        (WantedAccess("x", frozenset(), 1), "ask for some of"),
-        (WantedAccess("x", frozenset({Scope.ADMIN}), 1), "ask for some of"),
-        (WantedAccess("x", frozenset({Scope.SEARCH, Scope.ADMIN}), 1), "ask for some of"),
-        (WantedAccess("x", SEARCH, 0), "1 to 240 minutes"),
-        (WantedAccess("x", SEARCH, 241), "1 to 240 minutes"),
+        (WantedAccess("x" * 501, SEARCH, 1), "the reason must"),
+        (WantedAccess(" ", SEARCH, 1), "the reason must"),
+        (WantedAccess("x", frozenset(), 1), "scopes must be among"),
+        (WantedAccess("x", frozenset({Scope.ADMIN}), 1), "scopes must be among"),
+        (WantedAccess("x", frozenset({Scope.SEARCH, Scope.ADMIN}), 1), "scopes must be among"),
+        (WantedAccess("x", SEARCH, 0), "minutes must be 1 to 240"),
+        (WantedAccess("x", SEARCH, 241), "minutes must be 1 to 240"),
     ],
 )
 def test_what_may_be_asked_for_has_edges(
@@ -111,7 +111,7 @@ def test_a_token_is_given_once_and_stops_with_its_access(
     requests.decide(uid, made.request_id, approved=True)
     token = requests.token(uid, made.request_id)
     assert requests.one(uid, made.request_id).key_id == key_id_of(token)
-    with pytest.raises(ServiceError, match="fetched already"):
+    with pytest.raises(ServiceError, match="already fetched"):
         requests.token(uid, made.request_id)
     requests.revoke(uid, made.request_id)
     assert not registry.api_keys.lives(uid, key_id_of(token))

@@ -41,12 +41,12 @@ async def told(allowances: Allowances, caller: Principal) -> tuple[Reason, str, 
 async def test_a_key_and_its_tenant_have_rates_of_their_own(allowances: Allowances) -> None:
     caller = replace(CALLER, key_requests_per_s=2.0, max_requests_per_s=4.0)
     assert [await told(allowances, caller) for _ in range(2)] == [None, None]
-    assert await told(allowances, caller) == (Reason.RATE_EXCEEDED, "this key may make 2 requests a second", 0.5)
+    assert await told(allowances, caller) == (Reason.RATE_EXCEEDED, "this key is limited to 2 requests per second", 0.5)
     other = replace(caller, key_id="other")
     assert [await told(allowances, other) for _ in range(2)] == [None, None]
     other = replace(caller, key_id="third")
     refused = await told(allowances, other)
-    assert refused == (Reason.RATE_EXCEEDED, "this tenant may make 4 requests a second", 0.25)
+    assert refused == (Reason.RATE_EXCEEDED, "this tenant is limited to 4 requests per second", 0.25)
 
 
 async def test_without_rates_nothing_is_counted(allowances: Allowances) -> None:
@@ -63,7 +63,7 @@ async def test_pictures_of_a_day_are_counted_up_to_the_limit_of_their_tenant(
     registry.limits.set(uid, Limits(pictures_per_day=2))
     for _ in range(2):
         await allowances.picture(uid)
-    with pytest.raises(ServiceError, match="the quota of 2 pictures a day is used up") as caught:
+    with pytest.raises(ServiceError, match="the quota of 2 pictures per day is used up") as caught:
         await allowances.picture(uid)
     assert (caught.value.reason, caught.value.retry_delay_s) == (Reason.QUOTA_EXCEEDED, 0.5)
     assert await allowances.pictures_today(uid) == 2

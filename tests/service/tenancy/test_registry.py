@@ -133,7 +133,7 @@ def test_a_copy_that_cannot_be_written_is_logged_and_written_with_the_next_chang
     copy.mkdir()
     with caplog.at_level(logging.WARNING):
         registry.note_progress()
-    assert "the copy of the registry could not be brought up to date" in caplog.text
+    assert "could not update the copy of the registry" in caplog.text
     copy.rmdir()
     registry.note_progress()
     assert copy.is_file()
@@ -209,7 +209,7 @@ def test_names_of_several_keys_are_told_to_decide(registry: TenantRegistry, uid:
 def test_a_name_is_bound_once_until_its_key_is_revoked(registry: TenantRegistry, uid: str) -> None:
     other = registry.create_tenant("other").uid
     key_id = registry.api_keys.bind(uid, "name", SEARCH)
-    with pytest.raises(TenancyError, match=f"bound already, to key {key_id}"):
+    with pytest.raises(TenancyError, match=f"already bound to key {key_id}"):
         registry.api_keys.bind(other, "name", SEARCH)
     assert registry.api_keys.of(other) == []
     registry.api_keys.revoke(uid, key_id)
@@ -222,5 +222,5 @@ def test_a_name_is_bound_once_until_its_key_is_revoked(registry: TenantRegistry,
 
 @pytest.mark.parametrize("name", ["", " name", "name ", "a\nb", "a\x00b"])
 def test_what_no_certificate_can_hold_is_no_name(registry: TenantRegistry, uid: str, name: str) -> None:
-    with pytest.raises(TenancyError, match="is not a name of a certificate"):
+    with pytest.raises(TenancyError, match="is not a valid name for a certificate"):
         registry.api_keys.bind(uid, name, SEARCH)

@@ -313,7 +313,7 @@ class _Walk:
 
     def _close(self, char: str) -> None:
         if not self._kinds or (self._kinds.pop() == "{") != (char == "}"):
-            raise FeedError("FEED_DAMAGED", "the document's brackets do not fit together")
+            raise FeedError("FEED_DAMAGED", "the document's brackets do not match")
         self._steps.pop()
 
 

@@ -111,7 +111,7 @@ def products_digest(page: io.BufferedReader) -> bytes:
         found = None
     if found == [] or (isinstance(found, dict) and found.get("products") == []):
         return b""
-    raise FeedError("FEED_NOT_RECOGNISED", "there is no list of products in this JSON")
+    raise FeedError("FEED_NOT_RECOGNISED", "this JSON has no list of products")
 
 
 def _id_of(product: str) -> str:

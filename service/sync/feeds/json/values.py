@@ -15,7 +15,7 @@ from service.sync.feeds.values.names import FieldNames, is_identifier
 _LOSSY = float(1 << 53)
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 _MOST_VALUES = 100_000  # a value takes up to 40 times the memory of its text
-_NOT_JSON = "is no JSON"
+_NOT_JSON = "is not JSON"
 
 
 class NotAnObject(ValueError):
@@ -36,7 +36,7 @@ def parse_object(text: str, names: FieldNames) -> dict[str, Any]:
         if type(found) is dict and _is_inexact(text, found, names):
             found = _exactly(text, _NOT_JSON)
     if not isinstance(found, dict):
-        raise NotAnObject("is no JSON object")
+        raise NotAnObject("is not a JSON object")
     return found
 
 
@@ -94,7 +94,7 @@ def _exactly(text: str, message: str) -> object:
     except RecursionError:
         raise NotAnObject("is nested too deeply") from None
     except ValueError:
-        raise NotAnObject(f"is no JSON: {message}") from None
+        raise NotAnObject(f"is not JSON: {message}") from None
     return _without_halves(found) if _LONE_SURROGATES.search(text) or "\\u" in text else found
 
 

@@ -91,8 +91,8 @@ class TableLines:
             if isinstance(other, list) and len(other) == columns:
                 return other
         if isinstance(found, str) and "unexpected end" in found:
-            return self._over_several_lines(line) or "the row opens quotes that it does not close, or is too long"
-        return found if isinstance(found, list) else f"the row does not parse: {found}"
+            return self._over_several_lines(line) or "the row has an unclosed quote, or is too long"
+        return found if isinstance(found, list) else f"the row cannot be parsed: {found}"
 
     def _over_several_lines(self, line: Line, *, or_text: bool = False) -> list[str] | None:
         """The cells of a row that goes on in the next lines; None where it does not, and those are to be read again.

@@ -54,7 +54,7 @@ class Table:
             size += len(line.text)
         header = find_header(first, wanted_delimiter, own)
         if header is None or len(header.names) > _MAX_COLUMNS:
-            raise FeedError("FEED_NOT_RECOGNISED", "the first line is no header of a table with several columns")
+            raise FeedError("FEED_NOT_RECOGNISED", "the first line is not a header with several columns")
         self.delimiter = header.delimiter
         self.fields = tuple(names.field(n) for n in header.names)
         self._currencies = {

@@ -53,7 +53,9 @@ def products(table: Callable[[], Table], own: frozenset[str]) -> Rows:
             size += found.size
             held[found.handle].add(found)
         elif size + found.size > _MOST_HELD:
-            message = "the rows of this handle do not stand together, as those of too many others; sort the export"
+            message = (
+                "the rows of this handle are not contiguous, and neither are those of too many others; sort the export"
+            )
             yield Problem(found.line, message, found.handle[:256])
         else:
             size += found.size
@@ -139,7 +141,7 @@ def _groups(table: Table, own: frozenset[str]) -> Iterator[_Product | Problem]:
                 yield current
             current = _Product(row.line, handle)
         if current is None:
-            yield Problem(row.line, "the row names no handle")
+            yield Problem(row.line, "the row has no handle")
         else:
             current.take(row, columns, own)
     if current is not None:

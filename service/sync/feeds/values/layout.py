@@ -70,17 +70,17 @@ class Layout:
     def reason_left_out(self, name: str, shape: Shape) -> str:
         """Why nothing becomes of a field."""
         if known.is_picture(name):
-            return "not one of the mapped pictures" if self._pictures else "another field has the pictures"
+            return "not one of the mapped pictures" if self._pictures else "another field contains the pictures"
         if self._mapped:
             return "not mapped"
         if name in _LONG:
-            return "long text; map it to keep its beginning"
+            return "long text; map it to store its beginning"
         if name in known.NOT_USUAL:
-            return "of no use as an attribute; map it to keep it"
+            return "not useful as an attribute; map it to store it"
         if not attribute_name(name):
-            return "its name cannot be an attribute's; map it"
+            return "its name is not valid for an attribute; map it"
         if name == known.PAGE_OR_PICTURE:
-            return "the picture, where there is no other"
+            return "the picture, if there is no other"
         return f"more than {MAX_ATTRIBUTES} attributes"
 
     def _new_shape(self, names: tuple[str, ...]) -> Shape:

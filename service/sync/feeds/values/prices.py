@@ -68,14 +68,14 @@ def parse_price(text: str) -> Price:
         return Price(_signed(split["sign"], "", round(amount, 2)), code)
     found = _PRICE.fullmatch(plain)
     if found is None:
-        raise NotANumber("is not one number with a currency")
+        raise NotANumber("is not a single number with a currency")
     code_or_none = agreed((found["before"] or "").lower(), (found["after"] or "").lower())
     if code_or_none is None:
-        raise NotANumber("names two currencies")
+        raise NotANumber("has two currencies")
     digits = found["number"].strip()
     marked = bool(found["before"] or found["after"] or found["none"])
     if found["none"] and re.search(r"[.,·]\d{1,2}$", digits):
-        raise NotANumber("is not one number with a currency")
+        raise NotANumber("is not a single number with a currency")
     amount = _amount(digits, code_or_none, ambiguous=not marked)
     return Price(_signed(found["sign"], found["inner_sign"], amount), code_or_none)
 
@@ -120,14 +120,14 @@ def _amount(digits: str, code: str, *, ambiguous: bool = False) -> float:
         if marks[0] == "·" or len(part) != 3 or not 0 < len(whole) <= 3 or whole[0] == "0":
             return _finite(float(f"{whole or 0}.{part or 0}"))
         if (marks[0] == "." and ambiguous) or (decimals(code) == 3 and marks[0] == ","):
-            raise NotANumber(f"may be {whole}{part} or {whole}.{part}")
+            raise NotANumber(f"is ambiguous: {whole}{part} or {whole}.{part}")
         if decimals(code) == 3:
             return _finite(float(f"{whole}.{part}"))
         return _finite(float(whole + part))
     pattern = _GROUPED.get(marks[0])
     if (pattern is not None and pattern.fullmatch(digits)) or _INDIAN.fullmatch(digits):
         return _without_groups(digits, marks)
-    raise NotANumber("is not one number with a currency")
+    raise NotANumber("is not a single number with a currency")
 
 
 def _without_groups(digits: str, marks: list[str]) -> float:

@@ -46,7 +46,7 @@ class XmlDocument:
         while text and not self._ended:
             text = self._skip(text) if self._skipped_to else self._read(text)
         if self._ended and "<" in text:
-            raise FeedError("FEED_DAMAGED", "there is another document behind the end of the feed")
+            raise FeedError("FEED_DAMAGED", "another document follows the end of the feed")
         if last and not self._ended:
             self._end()
 
@@ -87,7 +87,7 @@ class XmlDocument:
         except expat.ExpatError as error:
             return self._failed(error, text)
         except UnicodeEncodeError:
-            raise FeedError("FEED_DAMAGED", "the feed holds halves of characters") from None
+            raise FeedError("FEED_DAMAGED", "the feed contains incomplete characters") from None
         self._lines_fed += text.count("\n")
         self._recent = (self._recent + text[-_LONGEST_END:])[-_LONGEST_END:]
         if len(self._seen) > _MOST_NAMES:
@@ -102,7 +102,7 @@ class XmlDocument:
         if error.code == _BEHIND_THE_END and "<" not in text[self._place(text) :]:
             self._ended = True  # such as `done in 0.3 s`
             return ""
-        self._damage = FeedError("FEED_DAMAGED", f"{message}; a validator of XML shows what the shop is to change")
+        self._damage = FeedError("FEED_DAMAGED", f"{message}; an XML validator shows what to change")
         tag = self.gives_up(message)
         if not tag:
             raise self._damage from None
@@ -150,7 +150,7 @@ def _doctype(name: str, _system: object, _public: object, has_own: int) -> None:
     if name.lower() == "html":
         raise FeedError("FEED_NOT_RECOGNISED", "this is a web page, not a feed")
     if has_own:
-        raise FeedError("FEED_DAMAGED", "the feed declares entities of its own, or the like, which is refused")
+        raise FeedError("FEED_DAMAGED", "the feed declares entities or similar, which is not allowed")
 
 
 def _size(text: str) -> int:

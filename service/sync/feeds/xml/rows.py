@@ -23,7 +23,7 @@ _SITEMAP = "a sitemap, which has no items; use the shop's product feed (RSS, Ato
 _KNOWN_TO_BE_NONE = {
     **dict.fromkeys(("html", "head", "body", "title", "br", "b", "div", "p", "h1", "script", "style", "meta"), _PAGE),
     **dict.fromkeys(("urlset", "sitemapindex"), _SITEMAP),
-    **dict.fromkeys(("error", "errors", "fault", "exception", "problem"), "a message of an error, not a feed"),
+    **dict.fromkeys(("error", "errors", "fault", "exception", "problem"), "an error message, not a feed"),
     "svg": "a drawing, not a feed",
 }  # fmt: skip
 _HEAD = 1 << 18  # characters in which items of other names are searched for

@@ -332,7 +332,7 @@ def test_a_damaged_base_is_done_without_and_built_anew(
     flip_byte(next(tmp_path.rglob(name)), 5000)
     collection = directory(tmp_path).collection("things")
     assert ids(collection, SearchQuery(vector(5), 1)) == ["5"]
-    assert "base cannot be used" in caplog.text
+    assert "ANN index of a snapshot is unusable" in caplog.text
     assert loaded(collection).index.view.base_rows == 0
     assert collection.build_base()
 

@@ -227,11 +227,11 @@ def test_the_largest_filters_are_taken_and_larger_ones_are_refused_with_their_li
 
 
 def test_what_does_not_parse_is_told_by_what_stands_there() -> None:
-    assert "ends too early" in refusal("price <")[0]
+    assert "unexpected end" in refusal("price <")[0]
     assert "need parentheses" in refusal("a = 1 AND b = 2 OR c = 3")[0]
     assert "need parentheses" in refusal("a = 1 OR b = 2 AND c = 3")[0]
-    assert f"'{'y' * 40}' does not fit here" in refusal(f"x = 1 {'y' * 50}")[0]
-    assert "'UPPER' does not fit here" in refusal("UPPER = 1")[0]
+    assert f"'{'y' * 40}' is not allowed here" in refusal(f"x = 1 {'y' * 50}")[0]
+    assert "'UPPER' is not allowed here" in refusal("UPPER = 1")[0]
 
 
 def test_the_fields_of_a_filter_are_its_names_and_a_filter_that_does_not_parse_has_none() -> None:

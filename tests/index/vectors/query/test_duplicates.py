@@ -166,5 +166,5 @@ def test_more_than_can_be_compared_without_an_index_is_refused_with_what_to_do(
 ) -> None:
     collection.upsert([record(n) for n in range(50)])
     monkeypatch.setattr("index.vectors.query.duplicates.SKETCHED_ROWS", 20)
-    with pytest.raises(InvalidInput, match="narrow them with a filter"):
+    with pytest.raises(InvalidInput, match="reduce them with a filter"):
         groups(collection)

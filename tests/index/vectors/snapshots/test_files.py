@@ -154,7 +154,7 @@ def test_a_file_whose_sha256_is_not_the_manifests_is_named(tmp_path: Path) -> No
     manifest["files"]["rows.enc"]["sha256"] = "0" * 64
     manifest["mac"] = files._mac(manifest)  # so that nothing but the file's own digest tells
     (path / "manifest.json").write_text(json.dumps(manifest))
-    assert list(files.problems(path)) == [f"{path.name}: rows.enc: its SHA-256 is not the manifest's"]
+    assert list(files.problems(path)) == [f"{path.name}: rows.enc: its SHA-256 differs from the manifest"]
 
 
 def test_a_snapshot_that_was_being_written_at_a_crash_is_removed(tmp_path: Path) -> None:
