@@ -84,7 +84,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def test_what_encoders_cannot_do_is_said_and_is_in_the_log(server: Server, tmp_path: Path) -> None:
     shell = Shell(server, "acme", tmp_path / "state")
     with server.client(shell.environment["AFTERIMAGE_API_KEY"]) as client:
-        with pytest.raises(FailedPrecondition, match="encoder cut: ONNX Runtime does not load the model") as caught:
+        with pytest.raises(FailedPrecondition, match="encoder cut: ONNX Runtime cannot load the model") as caught:
             client.create_collection("c", encoder_id="cut")
         assert caught.value.reason == "ENCODER_UNUSABLE"
         assert list(client.collections()) == []
@@ -102,7 +102,7 @@ def test_what_encoders_cannot_do_is_said_and_is_in_the_log(server: Server, tmp_p
     internal = [line for line in lines if line["event"] == "internal error"]
     assert [line.get("record_id") for line in internal] == ["bright", "white", None]
     assert all(line["request_id"] and line["reason"] == "ENCODER_FAILED" for line in internal)
-    assert bright.error.message.endswith(f"the server's log has it under request id {internal[0]['request_id']}")
+    assert bright.error.message.endswith(f"search the server's log for it under request id {internal[0]['request_id']}")
     assert (searched.returncode, searched.stderr.count("\n")) == (1, 1)
     assert f"(request id {internal[2]['request_id']})" in searched.stderr
-    assert any("forgotten has no encoder.json and is left out" in line["event"] for line in lines)
+    assert any("forgotten, which has no encoder.json" in line["event"] for line in lines)

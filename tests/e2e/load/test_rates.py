@@ -98,7 +98,7 @@ def test_a_tenants_syncs_take_turns_and_end_where_the_days_pictures_do(tmp_path:
         assert [e.state for e in ends].count("succeeded") == 1
         failed = next(e for e in ends if e.state == "failed")
         assert failed.reason == "QUOTA_EXCEEDED"
-        assert "7 pictures a day" in failed.message
+        assert "7 pictures per day" in failed.message
     assert server.stop() == 0
 
 

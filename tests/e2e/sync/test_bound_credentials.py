@@ -93,7 +93,7 @@ def test_credentials_and_the_webhooks_secret_stay_with_their_origin(
         assert TOKEN not in str(details)
     shell = Shell(server, "acme", tmp_path / "state")
     told = shell.run("sync", "sources", "update", "feed", "--url", f"{shop.address}/feed")
-    assert "authorization was dropped" in told
+    assert "authorization was removed" in told
     assert "--authorization-file" in told
     shell.run("sync", "sources", "update", "feed", "--url", "file:feed.csv", code=1)  # this server has no feeds_dir
 

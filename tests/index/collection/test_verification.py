@@ -37,7 +37,7 @@ def test_what_is_shown_and_not_what_is_stored_is_named(tmp_path: Path) -> None:
     view = loaded(collection).index.view
     view.payloads._last[1][9] = view.payloads._last[1][10]
     (line,) = collection.problems()
-    assert "shown of row 10" in line
+    assert "record of row 10 differs" in line
 
 
 def test_a_record_that_searches_do_not_know_is_named(tmp_path: Path) -> None:

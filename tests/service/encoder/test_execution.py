@@ -37,7 +37,7 @@ def test_what_is_not_fixed_is_measured_and_the_best_of_it_is_used() -> None:
 
 def test_a_provider_that_is_not_there_stops_the_start_and_names_the_package() -> None:
     check_provider("cpu")
-    with pytest.raises(SettingError, match=r"model_provider: cuda needs onnxruntime-gpu .* here are: cpu"):
+    with pytest.raises(SettingError, match=r"model_provider: cuda needs onnxruntime-gpu .* available providers: cpu"):
         EncoderRegistry(None, "builtin", Hardware(1, "cuda"))
 
 

@@ -110,7 +110,7 @@ def test_very_many_damaged_items_are_a_damaged_feed_which_is_told_with_the_line_
 ) -> None:
     monkeypatch.setattr(xml, "_MOST_GIVEN_UP", 10)
     feed = HEAD + "".join(item(n, "<a>") for n in range(20)) + TAIL
-    with pytest.raises(FeedError, match=r"line 12: mismatched tag; a validator of XML"):
+    with pytest.raises(FeedError, match=r"line 12: mismatched tag; an XML validator"):
         rows(feed)
 
 
