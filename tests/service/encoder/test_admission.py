@@ -83,7 +83,7 @@ async def test_beyond_the_number_and_beyond_the_bytes_callers_are_refused_with_a
         async with visitors.admission.visit(Visit("b", Lane.SEARCH, 1)):
             pass
     await visitors.let_go("0")
-    with refused("memory"):
+    with refused("max_queue_bytes"):
         async with visitors.admission.visit(Visit("b", Lane.SEARCH, 99)):
             pass
     assert visitors.admission.inside == 3  # who was refused left nothing behind

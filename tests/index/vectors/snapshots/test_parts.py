@@ -143,7 +143,7 @@ def test_what_is_wrong_with_a_snapshot_is_told_file_by_file(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("format", 2, "format is invalid"), ("encoder_fingerprint", "0" * 16, "encoder_fingerprint is not"),
+        ("format", 2, "format is invalid"), ("encoder_fingerprint", "0" * 16, "encoder_fingerprint is invalid"),
         ("collection", "b" * 32, "it belongs to another collection"), ("dimension", 8, "dimension"),
         ("rows", ROWS - 1, "rows"), ("rows", ROWS + 1, "rows"),
     ],
