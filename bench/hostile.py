@@ -145,7 +145,7 @@ def _beside(client: Client, process: psutil.Process, seconds: float, attack: Run
 
 
 def _hostile_key(folder: Path) -> str:
-    from service.app import open_registry
+    from service.composition.data_directory import open_registry
     from service.config import load_settings
     from service.tenancy.apikeys import Scope
     from service.tenancy.keyring import NewKey

@@ -94,7 +94,7 @@ from index.types.model import (
     Vector,
     WriteResult,
 )
-from index.types.quota import Allowance, Quota, Usage
+from index.types.quota import Allowance, Quota, StorageLimits, Usage
 from index.types.sources import Failure, Mark, SourceBatch
 from index.vectors.ann.centering import Frame
 from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
@@ -163,6 +163,7 @@ __all__ = [
     "SourceRecords",
     "StaleEpoch",
     "State",
+    "StorageLimits",
     "StoreDamaged",
     "StoreUnavailable",
     "StoredRecord",

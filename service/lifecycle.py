@@ -44,9 +44,29 @@ _PROGRESS_EVERY_S = 10.0
 _SWEEP_EVERY_S = 600.0
 
 
+class Health:
+    """Whether the server's calls are accepted and can be done, as upkeep last found it."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate, self._healthy = gate, True
+        self._remarks: tuple[str, ...] = ()
+
+    def found(self, healthy: bool, remarks: tuple[str, ...]) -> None:
+        """What upkeep finds. remarks: a line each for what is not served all the same."""
+        self._healthy, self._remarks = healthy, remarks
+
+    def ready(self) -> bool:
+        """Whether calls are accepted and can be done."""
+        return self._gate.open and self._healthy
+
+    def readiness(self) -> Readiness:
+        """As `/readyz` tells it."""
+        return Readiness(self.ready(), self._remarks)
+
+
 @dataclass(frozen=True)
 class Parts:
-    """What a running server consists of, as `service.app` puts it together."""
+    """What a running server consists of, as `service.composition` puts it together."""
 
     settings: Settings
     version: str
@@ -57,6 +77,7 @@ class Parts:
     tallies: Tallies
     finishing: Finishing
     gate: Gate
+    health: Health
     door: Door
     metrics: Metrics
     rpc: RpcServer
@@ -80,8 +101,7 @@ class Lifecycle:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._remarks: tuple[str, ...] = ()
-        self._healthy, self._noted, self._swept = True, time.monotonic(), -_SWEEP_EVERY_S
+        self._noted, self._swept = time.monotonic(), -_SWEEP_EVERY_S
         self._progress_noted = time.monotonic()
         self._upkeep: asyncio.Task[None] | None = None
 
@@ -136,14 +156,6 @@ class Lifecycle:
         """Reads again what may change while the server runs: its TLS files."""
         self._parts.rpc.read_certificates_again()
 
-    def ready(self) -> bool:
-        """Whether calls are accepted and can be done."""
-        return self._parts.gate.open and self._healthy
-
-    def readiness(self) -> Readiness:
-        """As `/readyz` tells it."""
-        return Readiness(self.ready(), self._remarks)
-
     async def _start_http(self) -> str:
         if not self._parts.settings.http:
             return ""
@@ -186,9 +198,9 @@ class Lifecycle:
         stopped = await asyncio.to_thread(parts.engine.spaces.stopped)
         parts.metrics.tenants_stopped.set(len(stopped))
         who = "1 tenant is" if len(stopped) == 1 else f"{len(stopped)} tenants are"
-        self._remarks = (f"{who} not served: see `afterimage doctor`",) if stopped else ()
+        remarks = (f"{who} not served: see `afterimage doctor`",) if stopped else ()
         free = (await asyncio.to_thread(shutil.disk_usage, parts.settings.data_dir)).free
-        self._healthy = free >= parts.settings.min_free_disk_bytes
+        parts.health.found(free >= parts.settings.min_free_disk_bytes, remarks)
         if parts.redis is not None and await parts.redis.ensure_running():
             _LOG.warning("the embedded Redis had stopped and was restarted")
         parts.metrics.redis_up.set(await parts.coordinator.healthy())
@@ -210,7 +222,7 @@ class Lifecycle:
         return self._parts.training.forget(deleted)
 
     def _show_health(self) -> None:
-        ready = self.ready()
+        ready = self._parts.health.ready()
         self._parts.metrics.ready.set(ready)
         self._parts.rpc.set_serving(ready)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from service.app import admission_of, decoders_of, encoders_of, picture_fetcher
+from service.composition.parts import admission_of, decoders_of, encoders_of, picture_fetcher
 from service.config import Settings
 from service.coordination.client import Coordinator
 from service.coordination.run_board import BoardAway, RunRef

@@ -33,6 +33,7 @@ from index.tenant.named_backups import TenantSnapshots, erased_from
 from index.tenant.specs import check_description, check_spec
 from index.types.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
 from index.types.model import CollectionSpec, PicturePolicy
+from index.types.quota import StorageLimits
 from index.vectors.local import LocalVectorIndexes
 
 _LOG = logging.getLogger(__name__)
@@ -41,14 +42,19 @@ _LOG = logging.getLogger(__name__)
 class TenantDirectory:
     """The collections of one tenant. Any number of threads may call any method at once. Holds no file open itself."""
 
-    def __init__(self, layout: TenantLayout, key: bytes, shelf: HotCollections | None = None, region: str = "") -> None:
+    def __init__(
+        self, layout: TenantLayout, key: bytes, shelf: HotCollections | None = None, region: str = "",
+        limits: StorageLimits | None = None,
+    ) -> None:  # fmt: skip
         """Opens, or makes, the tenant's directory. `key` is the tenant's data key, 32 bytes; `shelf`: what keeps the
-        collections of a process within their memory; `region`: where the tenant's data must lie. Raises WrongKey or
-        DataFault."""
+        collections of a process within their memory; `region`: where the tenant's data must lie; `limits`: how
+        much it may store. Raises WrongKey or DataFault."""
         self._lock = threading.RLock()
         make_directory(layout.root)
         self._layout, self._manifest = layout, open_manifest(layout, key)
-        self._members = Members(layout, key, self._manifest, shelf or HotCollections(LocalVectorIndexes()), region)
+        self._members = Members(
+            layout, key, self._manifest, shelf or HotCollections(LocalVectorIndexes()), region, limits
+        )
         self.allowance = self._members.allowance
         self._snapshots = TenantSnapshots(self._members)
         self._roster = Roster(layout.collections, key, self._manifest)

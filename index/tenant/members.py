@@ -16,7 +16,7 @@ from index.storage.crypto import derive_key
 from index.storage.layout import TenantLayout
 from index.storage.sqlite import DatabaseError, connect
 from index.types.errors import AfterimageIndexError, DataFault, StoreDamaged, WrongKey
-from index.types.quota import Allowance, Usage
+from index.types.quota import Allowance, StorageLimits, Usage
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,12 +26,13 @@ class Members:
     is wrong with the tenant's files, None: nothing is known to be."""
 
     def __init__(
-        self, layout: TenantLayout, key: bytes, manifest: Manifest, shelf: HotCollections, region: str = ""
-    ) -> None:
+        self, layout: TenantLayout, key: bytes, manifest: Manifest, shelf: HotCollections, region: str = "",
+        limits: StorageLimits | None = None,
+    ) -> None:  # fmt: skip
         """`key`: the tenant's data key, 32 bytes. There are no members until `fill`."""
         self.layout, self.key, self.manifest = layout, key, manifest
         self._shelf, self._region = shelf, region
-        self.allowance = Allowance(self._measure)
+        self.allowance = Allowance(self._measure, limits)
         self.fault: DataFault | None = None
         self.uids: dict[str, str] = {}
         self.collections: dict[str, Collection] = {}

@@ -30,6 +30,15 @@ class Quota:
     collections: int = 0
 
 
+@dataclass(frozen=True)
+class StorageLimits:
+    """Of one tenant, each asked for anew whenever it is needed. quota: the quota as it is now; beside: what the tenant
+    stores beside its collections. Both are called from any thread."""
+
+    quota: Callable[[], Quota] = Quota
+    beside: Callable[[], Usage] = Usage
+
+
 class Allowance:
     """Of one tenant. Any number of threads may call any method at once.
 
@@ -37,12 +46,9 @@ class Allowance:
     by what one of them holds.
     """
 
-    def __init__(self, measure: Callable[[], Usage]) -> None:
-        """`measure`: adds up what the tenant stores; called once, when it is first asked for. `quota`, to be set: gives
-        the quota as it is now; `beside`, to be set: what the tenant stores beside its collections."""
-        self.quota: Callable[[], Quota] = Quota
-        self.beside: Callable[[], Usage] = Usage
-        self._measure = measure
+    def __init__(self, measure: Callable[[], Usage], limits: StorageLimits | None = None) -> None:
+        """`measure`: adds up what the tenant stores; called once, when it is first asked for. `limits`: None: none."""
+        self._limits, self._measure = limits or StorageLimits(), measure
         self._used: Usage | None = None
         self._lock = threading.Lock()
 
@@ -50,12 +56,12 @@ class Allowance:
         """What is stored now."""
         with self._lock:
             if self._used is None:
-                self._used = self._measure().plus(self.beside())
+                self._used = self._measure().plus(self._limits.beside())
             return self._used
 
     def check(self, growth: Usage) -> None:
         """Raises QuotaExceeded where the quota has no room for so much more."""
-        quota = self.quota()
+        quota = self._limits.quota()
         if not quota.records and not quota.bytes:
             return
         after = self.used().plus(growth)
@@ -66,7 +72,7 @@ class Allowance:
 
     def check_collections(self, after: int) -> None:
         """Raises QuotaExceeded where there may not be so many collections."""
-        most = self.quota().collections
+        most = self._limits.quota().collections
         if most and after > most:
             raise QuotaExceeded("collections", f"the quota of {most} collections is used up")
 

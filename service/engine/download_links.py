@@ -3,7 +3,7 @@ hour has not passed."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from service.engine.workers import Workers
@@ -23,17 +23,19 @@ class Link:
 
 
 class HandingOut:
-    """For any tenant. `openers`: by kind of thing, what reads one; each raises ServiceError where it is gone. `base`:
-    gives the URL of the HTTP port as others reach it; empty: they do not."""
+    """For any tenant."""
 
-    def __init__(self, links: Links, api_keys: KeyRing, workers: Workers) -> None:
+    def __init__(
+        self, links: Links, api_keys: KeyRing, workers: Workers, openers: Mapping[str, Opener], base: Callable[[], str]
+    ) -> None:
+        """`openers`: by kind of thing, what reads one; each raises ServiceError where it is gone. `base`: gives the URL
+        of the HTTP port as others reach it; empty: they do not."""
         self._links, self._api_keys, self._workers = links, api_keys, workers
-        self.openers: dict[str, Opener] = {}
-        self.base: Callable[[], str] = str
+        self._openers, self._base = openers, base
 
     def make(self, caller: Principal, kind: str, place: str, object_id: str, minutes: int) -> Link:
         """A link to a thing. Raises ServiceError (PICTURES_NOT_SERVED, ARGUMENT_INVALID)."""
-        base = self.base()
+        base = self._base()
         if not base:
             message = (
                 "this server does not serve pictures over HTTP; its operator must set `http` and `http_public_url`"
@@ -49,7 +51,7 @@ class HandingOut:
         linked = self._links.read(token)
         if not await self._workers.read(self._api_keys.lives, linked.tenant_uid, linked.key_id):
             raise ServiceError(Reason.LINK_EXPIRED, "the key that the link was created with is no longer valid")
-        opener = self.openers.get(linked.kind)
+        opener = self._openers.get(linked.kind)
         if opener is None:
             raise ServiceError(Reason.LINK_INVALID, "the link was not created by this server")
         return await opener(linked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from collections.abc import Callable
 
 from index import (
     AfterimageIndexError,
@@ -13,7 +14,9 @@ from index import (
     DataFault,
     HotCollections,
     LocalVectorIndexes,
+    StorageLimits,
     TenantDirectory,
+    Usage,
 )
 from service.errors import Reason, ServiceError
 from service.tenancy.database import TenancyError
@@ -34,10 +37,12 @@ class TenantSpaces:
     """Any number of threads may call any method at once."""
 
     def __init__(
-        self, data: DataDirectory, registry: TenantRegistry, shelf: HotCollections | None = None, region: str = ""
-    ) -> None:
-        """`shelf`: keeps the collections of all tenants within their memory. `region`: where this server is."""
-        self._region = region
+        self, data: DataDirectory, registry: TenantRegistry, shelf: HotCollections | None = None, region: str = "",
+        beside: Callable[[str], Usage] = lambda uid: Usage(),
+    ) -> None:  # fmt: skip
+        """`shelf`: keeps the collections of all tenants within their memory. `region`: where this server is. `beside`:
+        what a tenant stores beside its collections; called from any thread."""
+        self._region, self._beside = region, beside
         self._data, self._registry, self.shelf = data, registry, shelf or HotCollections(LocalVectorIndexes())
         self._lock = threading.Lock()
         self._open: dict[str, TenantDirectory] = {}
@@ -53,8 +58,10 @@ class TenantSpaces:
                 region = self._registry.region(tenant_uid)
                 check_region(region, self._region)
                 key = self._registry.data_key(tenant_uid)
-                found = TenantDirectory(self._data.tenant(tenant_uid), key, self.shelf, region)
-                found.allowance.quota = lambda: self._registry.limits.of(tenant_uid).quota
+                limits = StorageLimits(
+                    lambda: self._registry.limits.of(tenant_uid).quota, lambda: self._beside(tenant_uid)
+                )
+                found = TenantDirectory(self._data.tenant(tenant_uid), key, self.shelf, region, limits)
                 self._open[tenant_uid] = found
             return found
 

@@ -29,14 +29,8 @@ class OwnTraining:
 
     async def start(self) -> None:
         """Makes all models known, and goes on with what was interrupted."""
-        await asyncio.to_thread(self._open)
+        await asyncio.to_thread(self.own.adopt_all)
         await self._trainer.start()
-
-    def _open(self) -> None:
-        self.own.adopt_all()
-        for tenant_uid, _ in self._stores.existing():
-            with contextlib.suppress(ServiceError):  # it may be bound to another region
-                self.sets.counted(tenant_uid)
 
     def note_progress(self) -> None:
         """Notes in the manifests of tenants how far their training databases have come."""

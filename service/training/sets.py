@@ -133,19 +133,11 @@ class TrainingSets:
     async def allowance(self, tenant_uid: str) -> Allowance:
         """What the tenant may store, its training sets counted."""
         with translated_errors():
-            return await self._engine.workers.read(self.counted, tenant_uid)
+            return (await self._engine.workers.read(self._engine.spaces.directory, tenant_uid)).allowance
 
     async def _measure_again(self, tenant_uid: str) -> None:
         with translated_errors():
-            await self._engine.workers.read(lambda: self.counted(tenant_uid).forget())
-
-    def counted(self, tenant_uid: str) -> Allowance:
-        """As `allowance`, for threads."""
-        allowance, store = self._engine.spaces.directory(tenant_uid).allowance, self._stores.of(tenant_uid)
-        if allowance.beside != store.usage:
-            allowance.beside = store.usage
-            allowance.forget()
-        return allowance
+            await self._engine.workers.read(lambda: self._engine.spaces.directory(tenant_uid).allowance.forget())
 
     async def sweep(self, tenant_uid: str) -> None:
         """Deletes the tenant's objects that are nobody's any more."""

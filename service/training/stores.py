@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 
-from index import AfterimageIndexError, DataDirectory, DataFault
+from index import AfterimageIndexError, DataDirectory, DataFault, Usage
 from index.storage import DatabaseError
 from service.tenancy.registry import TenantRegistry
 from service.training.store import TrainingStore
@@ -30,6 +30,10 @@ class TrainingStores:
                 key = self._registry.data_key(tenant_uid)
                 found = self._open[tenant_uid] = TrainingStore(self._data.tenant(tenant_uid).training, key)
             return found
+
+    def usage(self, tenant_uid: str) -> Usage:
+        """How much the tenant's training sets take. Raises TenancyError or DataFault."""
+        return self.of(tenant_uid).usage() if self._data.tenant(tenant_uid).training.exists() else Usage()
 
     def existing(self) -> list[tuple[str, TrainingStore]]:
         """Those that there are, of tenants that are served, with their tenants' uids."""

@@ -4,7 +4,7 @@ add to it."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -26,19 +26,15 @@ class Readiness:
     remarks: tuple[str, ...] = ()
 
 
-class HttpServer:
-    """Serves read-only pages. Its own hold no data of a tenant."""
+class HttpPlace:
+    """Where the HTTP port listens: nowhere until it does. For whoever is made before the port is bound."""
 
-    def __init__(self, metrics: Metrics, readiness: Callable[[], Readiness], refresh: Callable[[], None]) -> None:
-        """`refresh` brings gauges up to date before the metrics are written."""
-        self._metrics, self._readiness, self._refresh = metrics, readiness, refresh
-        self._runner: web.AppRunner | None = None
-        self._added: list[tuple[str, Page]] = []
+    def __init__(self) -> None:
         self.host, self.port = "", 0
 
-    def add(self, path: str, page: Page) -> None:
-        """Serves another page, from the start on."""
-        self._added.append((path, page))
+    def bound(self, host: str, port: int) -> None:
+        """From now on it listens there."""
+        self.host, self.port = host, port
 
     @property
     def loopback_url(self) -> str:
@@ -47,13 +43,32 @@ class HttpServer:
             return ""
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
+
+class HttpServer:
+    """Serves read-only pages. Its own hold no data of a tenant."""
+
+    def __init__(
+        self, metrics: Metrics, readiness: Callable[[], Readiness], refresh: Callable[[], None], place: HttpPlace,
+        pages: Mapping[str, Page] | None = None,
+    ) -> None:  # fmt: skip
+        """`refresh` brings gauges up to date before the metrics are written, in a thread. `place` is told where the
+        server listens. `pages`: further ones, by path."""
+        self._metrics, self._readiness, self._refresh = metrics, readiness, refresh
+        self._place, self._pages = place, pages or {}
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """That it listens on; 0: none."""
+        return self._place.port
+
     async def start(self, host: str, port: int) -> None:
         """Begins to listen. Raises SettingError where the address cannot be bound."""
         application = web.Application(middlewares=[forget_url])
         application.router.add_get("/metrics", self._get_metrics)
         application.router.add_get("/healthz", self._get_health)
         application.router.add_get("/readyz", self._get_ready)
-        for path, page in self._added:
+        for path, page in self._pages.items():
             application.router.add_get(path, page)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
@@ -62,7 +77,7 @@ class HttpServer:
             await site.start()
         except OSError as error:
             raise SettingError.about("http", f"cannot bind {host}:{port}: {error.strerror}") from error
-        self.host, self.port = host, self._runner.addresses[0][1]
+        self._place.bound(host, self._runner.addresses[0][1])
 
     async def stop(self) -> None:
         """Stops listening."""

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from afterimage.client import Client, NewExample, NewRecord, NewSource, Patch, Term, Unavailable
-from service.app import open_registry
+from service.composition.data_directory import open_registry
 from service.config import load_settings
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import NewKey

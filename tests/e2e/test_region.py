@@ -7,7 +7,7 @@ import pytest
 
 from afterimage.client import FailedPrecondition, NewSource
 from index import DataDirectory
-from service.app import write_region
+from service.composition.data_directory import write_region
 from tests.support.servers.server import Server, start_server
 from tests.support.servers.shell import Shell
 

@@ -15,9 +15,9 @@ import pytest
 
 from index import AfterimageIndexError, DataDirectory
 from index.storage.sqlite import connect
-from service import app
-from service.app import open_registry, write_region
 from service.cli import main
+from service.composition import run
+from service.composition.data_directory import open_registry, write_region
 from service.config import load_settings
 from service.errors import SettingError
 from service.tenancy.masterkey import load_master_key
@@ -140,7 +140,7 @@ def test_the_same_in_this_process(case: Case, root: Path) -> None:
         raise AssertionError("the server started")
 
     with pytest.raises((SettingError, AfterimageIndexError)) as caught:
-        asyncio.run(app.serve(settings, ready))
+        asyncio.run(run.serve(settings, ready))
     check(case, root, 1, f"error: {caught.value}")
     assert before <= names(root)
 

@@ -30,7 +30,7 @@ _BENCH_BATCHES = (1, 2, 4, 8, 16)
 
 def registry_of(encoders_dir: Path | None) -> tuple[Settings, EncoderRegistry]:
     """The settings, and the encoders that they name. Raises SettingError."""
-    from service.app import encoders_of
+    from service.composition.parts import encoders_of
 
     settings = load_settings({"encoders_dir": encoders_dir}).settings
     return settings, encoders_of(settings)
@@ -133,7 +133,7 @@ def _measured_variants(
     import shutil
     import tempfile
 
-    from service.app import encoders_of
+    from service.composition.parts import encoders_of
     from service.encoder.execution import Hardware
     from service.encoder.preprocess import to_tensor
     from service.encoder.variants import build_variant, measure_variants
@@ -158,8 +158,8 @@ def _measured_variants(
 
 
 def _decoded(settings: Settings, folder: Path, limit: int) -> list[Any]:
-    from service.app import limits_of
     from service.cli.collections.pictures import find_files
+    from service.composition.parts import limits_of
     from service.errors import ServiceError
     from service.intake.decode import decode, prepare_opencv
 

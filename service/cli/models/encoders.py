@@ -81,7 +81,7 @@ def _embed(
 ) -> list[dict[str, str]]:
     import numpy as np
 
-    from service.app import limits_of
+    from service.composition.parts import limits_of
     from service.encoder.preprocess import to_tensor
     from service.errors import ServiceError
     from service.intake.decode import decode, prepare_opencv

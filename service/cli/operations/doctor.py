@@ -93,7 +93,7 @@ def _show_egress(settings: Settings, *, as_json: bool) -> None:
 
 def _repair(settings: Settings, *, as_json: bool) -> None:
     from index import DataDirectory, DirectoryLock
-    from service.app import master_key_of, open_registry
+    from service.composition.data_directory import master_key_of, open_registry
     from service.tenancy.mending import mend_tenants, registry_mending
 
     data, done = DataDirectory(settings.data_dir), []
@@ -181,7 +181,7 @@ def _look_at_disk(settings: Settings) -> tuple[str, str]:
 
 def _look_at_master_key(settings: Settings) -> tuple[str, str]:
     from index import DataDirectory
-    from service.app import master_key_of
+    from service.composition.data_directory import master_key_of
     from service.tenancy.masterkey import load_master_key
 
     if settings.master_key or settings.master_key_command:
@@ -195,7 +195,7 @@ def _look_at_master_key(settings: Settings) -> tuple[str, str]:
 
 def _look_at_registry(settings: Settings) -> tuple[str, str]:
     from index import DataDirectory
-    from service.app import open_registry
+    from service.composition.data_directory import open_registry
 
     if not DataDirectory(settings.data_dir).registry.exists():
         return "ok", "no tenants yet; create one with `afterimage tenants create`"
@@ -208,7 +208,7 @@ def _look_at_registry(settings: Settings) -> tuple[str, str]:
 
 def _look_at_files(settings: Settings) -> tuple[str, str]:
     from index import DataDirectory, DirectoryLock, DirectoryLocked
-    from service.app import open_registry
+    from service.composition.data_directory import open_registry
     from service.tenancy.mending import tenant_mendings
 
     data = DataDirectory(settings.data_dir)
@@ -237,7 +237,7 @@ def _look_at_encryption(_: Settings) -> tuple[str, str]:
 
 
 def _look_at_encoders(settings: Settings) -> tuple[str, str]:
-    from service.app import encoders_of
+    from service.composition.parts import encoders_of
 
     registry = encoders_of(settings)
     for manifest in registry.manifests():
@@ -273,7 +273,7 @@ def _look_at_redis(settings: Settings) -> tuple[str, str]:
 
 def _look_at_objects(settings: Settings) -> tuple[str, str]:
     from index import DataDirectory
-    from service.app import object_store_of
+    from service.composition.parts import object_store_of
 
     if not settings.object_store:
         return "ok", f"{DataDirectory(settings.data_dir).objects}, if a collection stores pictures"

@@ -108,7 +108,7 @@ def verify(
     import numpy as np
 
     from index import DataDirectory
-    from service.app import object_store_of
+    from service.composition.parts import object_store_of
     from service.config import load_settings
     from service.erasure.traces import Evidence, search
     from service.objects.sealed import SealedObjects

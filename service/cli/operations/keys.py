@@ -153,7 +153,7 @@ def rewrap_keys(
     old key; destroy the old key once you no longer need them. Example: afterimage keys rewrap
     """
     from index import DataDirectory, DirectoryLock
-    from service.app import master_key_of, open_registry
+    from service.composition.data_directory import master_key_of, open_registry
     from service.tenancy.masterkey import load_master_key
     from service.tenancy.rewrap import rewrap, rewrap_with_file
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from service.app import decoders_of
 from service.cli.output import Check
+from service.composition.parts import decoders_of
 from service.config import Settings, is_loopback, split_address
 from service.encoder.decode_pool.pool import Decoders
 from service.runtime.process import dumps_forbidden, freed_memory_is_overwritten

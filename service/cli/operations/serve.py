@@ -44,7 +44,10 @@ def serve(
     forbid_dumps()
 
     gc.disable()  # until the start is over: what is imported would be looked through again and again
-    from service import app  # only now: FAISS and OpenCV read their variables when they load
+    from service.composition import (  # only now: FAISS and OpenCV read their variables when they load
+        data_directory,
+        run,
+    )
     from service.lifecycle import Addresses
     from service.runtime.logs import configure_logs, log_setting_warnings
 
@@ -54,9 +57,9 @@ def serve(
 
     def announce(addresses: Addresses) -> None:
         http_part = f", HTTP on {addresses.http}" if addresses.http else ""
-        print(f"Afterimage {app.version()} is ready: gRPC on {addresses.grpc}{http_part}", flush=True)
+        print(f"Afterimage {data_directory.version()} is ready: gRPC on {addresses.grpc}{http_part}", flush=True)
 
     try:
-        asyncio.run(app.serve(loaded.settings, announce))
+        asyncio.run(run.serve(loaded.settings, announce))
     except SettingError as error:
         raise loaded.places.added_to(error) from None

@@ -76,8 +76,8 @@ def opened_registry(
     """The registry of a data directory, and the tenants' audit logs. `create` makes the directory where it is new;
     nothing else does. Raises SettingError where there is none."""
     from index import DataDirectory
-    from service.app import open_registry
     from service.audit.logs import AuditLogs
+    from service.composition.data_directory import open_registry
 
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
     registry = open_registry(settings, create=create)
@@ -98,7 +98,7 @@ def create_tenant(
     json: JsonFlag = False,
 ) -> None:
     """Create a tenant. Servers of another region reject it. Example: afterimage tenants create acme --region eu-1"""
-    from service.app import region_of
+    from service.composition.data_directory import region_of
 
     settings = load_settings({"data_dir": data_dir, "region": region}).settings
     bound_to = region_of(settings) if region is None else region

@@ -9,10 +9,10 @@ import pytest
 
 from afterimage.client import Client, NewRecord, NewSource, PermissionDenied, audit_acts
 from index import DataDirectory
-from service.app import open_registry
 from service.audit.logs import AuditLogs
 from service.calls.audit_rules import AUDITED
 from service.calls.methods import SCOPES
+from service.composition.data_directory import open_registry
 from service.config import load_settings
 from service.tenancy.apikeys import Scope
 from tests.support.data.feeds import jsonl

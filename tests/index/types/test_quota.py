@@ -4,14 +4,12 @@ from pathlib import Path
 import pytest
 
 from index import Outcome, Quota, QuotaExceeded, RecordPatch, TenantDirectory
-from index.types.quota import Allowance, Usage
+from index.types.quota import Allowance, StorageLimits, Usage
 from tests.support.data.collections import SPEC, directory, record
 
 
 def limited(root: Path, quota: Quota) -> TenantDirectory:
-    tenant = directory(root)
-    tenant.allowance.quota = lambda: quota
-    return tenant
+    return directory(root, limits=StorageLimits(lambda: quota))
 
 
 def test_records_beyond_the_quota_fail_one_by_one_over_all_collections_of_the_tenant(tmp_path: Path) -> None:
@@ -85,8 +83,7 @@ USED = Usage(5, 50)
     ],
 )
 def test_a_quota_has_room_up_to_its_last_record_and_byte(quota: Quota, growth: Usage, refused: str | None) -> None:
-    allowance = Allowance(lambda: USED)
-    allowance.quota = lambda: quota
+    allowance = Allowance(lambda: USED, StorageLimits(lambda: quota))
     if refused is None:
         allowance.check(growth)
         return
@@ -96,9 +93,8 @@ def test_a_quota_has_room_up_to_its_last_record_and_byte(quota: Quota, growth: U
 
 
 def test_collections_are_refused_beyond_their_number() -> None:
-    allowance = Allowance(lambda: USED)
-    allowance.check_collections(10**9)
-    allowance.quota = lambda: Quota(collections=3)
+    Allowance(lambda: USED).check_collections(10**9)
+    allowance = Allowance(lambda: USED, StorageLimits(lambda: Quota(collections=3)))
     allowance.check_collections(3)
     with pytest.raises(QuotaExceeded) as caught:
         allowance.check_collections(4)
@@ -112,8 +108,7 @@ def test_what_is_used_is_measured_once_and_then_counted_until_it_is_forgotten() 
         measured.append(1)
         return Usage(2, 20)
 
-    allowance = Allowance(measure)
-    allowance.beside = lambda: Usage(0, 7)
+    allowance = Allowance(measure, StorageLimits(beside=lambda: Usage(0, 7)))
     allowance.add(Usage(1, 1))  # before it was asked for: the measurement will find it
     assert allowance.used() == Usage(2, 27)
     allowance.add(Usage(1, -3))

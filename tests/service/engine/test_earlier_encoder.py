@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from index import CollectionSpec
-from service.app import engine_of, open_registry
+from service.composition.data_directory import open_registry
+from service.composition.server import engine_of
 from service.config import Settings, load_settings
 from service.coordination.client import Coordinator
 from service.encoder.registry import EncoderRegistry

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from service.app import limits_of
+from service.composition.parts import limits_of
 from service.config import Settings
 from service.errors import Reason, ServiceError, SettingError
 from service.intake import formats

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service import app
+from service.composition import run
 from service.config import load_settings
 from service.errors import SettingError
 from service.runtime.ports import check_free
@@ -31,7 +31,7 @@ def test_a_port_of_another_process_stops_the_start_before_anything_is_made(
         raise AssertionError("the server started")
 
     with pytest.raises(SettingError, match=f"^{setting}: {taken} is in use by another process.*--{setting}$"):
-        asyncio.run(app.serve(settings, ready))
+        asyncio.run(run.serve(settings, ready))
     assert list(tmp_path.iterdir()) == []
 
 

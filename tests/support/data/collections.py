@@ -12,7 +12,7 @@ from index import RecordWrite, SearchQuery
 from index.collection.collection import Collection
 from index.collection.loaded import LoadedCollection
 from index.storage.layout import DataDirectory
-from index.tenant.directory import TenantDirectory
+from index.tenant.directory import StorageLimits, TenantDirectory
 from index.types.model import Attributes, CollectionSpec, Vector
 from index.vectors.local.local_index import LocalVectorIndex
 
@@ -21,9 +21,9 @@ KEY = bytes(range(32))
 SPEC = CollectionSpec("things", "builtin", "f" * 16, DIMENSION)
 
 
-def directory(root: object, key: bytes = KEY) -> TenantDirectory:
+def directory(root: object, key: bytes = KEY, limits: StorageLimits | None = None) -> TenantDirectory:
     """The one tenant of a test."""
-    return TenantDirectory(DataDirectory(root).tenant("a" * 32), key)  # type: ignore[arg-type]
+    return TenantDirectory(DataDirectory(root).tenant("a" * 32), key, limits=limits)  # type: ignore[arg-type]
 
 
 class LocallyLoaded(LoadedCollection):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from afterimage.client import Client, RetryPolicy
-from service.app import open_registry
+from service.composition.data_directory import open_registry
 from service.config import load_settings
 from service.runtime.process import prepared_environment
 from service.tenancy.apikeys import Scope, key_id_of

@@ -126,8 +126,9 @@ def main(requests: socket.socket) -> None:
     """Forks a process for each request until nobody can make one."""
     gc.disable()
     sys.modules["onnxruntime"] = _AtUse("onnxruntime")  # it starts a thread
-    from service import app, worker  # noqa: F401
+    from service import worker  # noqa: F401
     from service.cli.main import application
+    from service.composition import run  # noqa: F401
 
     application()
     gc.freeze()

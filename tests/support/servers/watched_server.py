@@ -22,7 +22,8 @@ def main(report: Path, data_dir: Path) -> None:
     watch.install()
     import asyncio
 
-    from service import app, lifecycle
+    from service import lifecycle
+    from service.composition import run
     from service.config import load_settings
     from service.runtime.logs import configure_logs
 
@@ -51,7 +52,7 @@ def main(report: Path, data_dir: Path) -> None:
         print(f"Afterimage is ready: gRPC on {addresses.grpc}, HTTP on {addresses.http}", flush=True)
         watch.judge_slowness()
 
-    asyncio.run(app.serve(settings, ready), debug=True)
+    asyncio.run(run.serve(settings, ready), debug=True)
 
 
 if __name__ == "__main__":

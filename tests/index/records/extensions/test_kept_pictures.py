@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from index import Collection, KeptPicture, Outcome, PicturePolicy, Quota, RecordWrite, TenantDirectory
+from index import Collection, KeptPicture, Outcome, PicturePolicy, Quota, RecordWrite, StorageLimits, TenantDirectory
 from index.collection import pictures
 from index.records.extensions.kept_pictures import Copies, read_copies
 from index.types.errors import DigestMoved
@@ -112,9 +112,9 @@ def test_a_restore_in_place_agrees_with_the_copies_that_are_there(tenant: Tenant
     assert restored.usage().bytes == beside.usage().bytes + 100
 
 
-def test_copies_count_towards_the_quota(tenant: TenantDirectory) -> None:
+def test_copies_count_towards_the_quota(tenant: TenantDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = tenant.create(COPIES)
-    tenant.allowance.quota = lambda: Quota(bytes=1000)
+    monkeypatch.setattr(tenant.allowance, "_limits", StorageLimits(lambda: Quota(bytes=1000)))
     collection.pictures.announce("a")
     assert write(collection, "1", "a", size=2000) is Outcome.FAILED
     assert collection.pictures.of(["1"]) == {}

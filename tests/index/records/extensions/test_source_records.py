@@ -19,6 +19,7 @@ from index import (
     SourceBatch,
     SourceMark,
     StaleEpoch,
+    StorageLimits,
 )
 from tests.support.data import collections
 from tests.support.data.collections import ids, record, vector
@@ -127,10 +128,11 @@ def test_kept_snapshots_keep_what_was_withdrawn_until_it_is_erased(collection: C
     assert collection.kept.list()[0].records == 0
 
 
-def test_what_comes_back_counts_towards_the_quota(collection: Collection) -> None:
+def test_what_comes_back_counts_towards_the_quota(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     begun(collection, [followed(1)])
     collection.sourced.withdraw(BATCH, ["1"])
-    collections.loaded(collection).commit._allowance.quota = lambda: Quota(records=1)  # type: ignore[union-attr]
+    allowance = collections.loaded(collection).commit._allowance
+    monkeypatch.setattr(allowance, "_limits", StorageLimits(lambda: Quota(records=1)))
     collection.upsert([record(5)])
     with pytest.raises(QuotaExceeded):
         collection.sourced.undo("feed", "run-1")

@@ -1,0 +1,120 @@
+"""What the data directory says of itself: its registry, its master key, its server's name and region."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+
+from index import DataDirectory, WrongKey
+from index.storage import replace_file, write_synced
+from service.config import Settings
+from service.errors import SettingError
+from service.tenancy.companions import check_there
+from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key
+from service.tenancy.registry import TenantRegistry
+from service.tenancy.rewrap import finish
+
+_REGION = re.compile(r"[a-z0-9-]{0,32}")
+_NODE_NAME = re.compile(r"[0-9a-f]{8,64}")
+_LOG = logging.getLogger(__name__)
+
+
+def version() -> str:
+    """The version of this distribution."""
+    return distribution_version("afterimage")
+
+
+def master_key_of(settings: Settings) -> MasterKey:
+    """The master key, made where the data directory is new. Raises SettingError."""
+    secret = settings.master_key.get_secret_value() if settings.master_key else None
+    if settings.master_key_command:
+        secret = printed_master_key(settings.master_key_command)
+    data = DataDirectory(settings.data_dir)
+    fresh = not data.registry.exists() and not data.tenants.exists()
+    return load_master_key(settings.key_file, secret, create=fresh)
+
+
+def open_registry(settings: Settings, *, create: bool = False) -> TenantRegistry:
+    """The registry of tenants in the data directory; `create` makes both, and a master key, where they are new.
+
+    Several processes may have it open. Raises SettingError where there is none, or the master key is another's, and
+    DataFault where the file is missing, damaged or older than it must be.
+    """
+    data = DataDirectory(settings.data_dir)
+    if not create and not data.registry.exists():
+        check_there(data.registry)
+        raise SettingError.about(
+            "data_dir",
+            f"{data.root} is not a data directory; pass the server's with --data-dir or "
+            "AFTERIMAGE_DATA_DIR (`afterimage serve` and `afterimage tenants create` create one)",
+        )
+    data.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        return TenantRegistry(data.registry, master_key_of(settings))
+    except WrongKey:
+        if not finish(data.registry, settings.key_file):
+            raise _other_master_key(settings, data) from None
+        _LOG.warning("an interrupted change of the master key was completed")
+        return TenantRegistry(data.registry, master_key_of(settings))
+
+
+def _other_master_key(settings: Settings, data: DataDirectory) -> SettingError:
+    if settings.master_key_command:
+        name, key = "master_key_command", "the key that it prints"
+    elif settings.master_key:
+        name, key = "master_key", "this key"
+    else:
+        name, key = "master_key_file", str(settings.key_file)
+    return SettingError.about(
+        name,
+        f"{key} does not open {data.registry}: it belongs to another server, or one of the two "
+        "files is damaged; restore the master key of this data directory, or run `afterimage "
+        "doctor --repair`, which uses a copy of the registry",
+    )
+
+
+def write_region(data: DataDirectory, region: str) -> None:
+    """Notes where the server of a data directory says that its data lies, for commands that make tenants."""
+    if read_region(data) != region:
+        write_synced(data.region, region.encode())
+
+
+def read_region(data: DataDirectory) -> str | None:
+    """What `write_region` noted; None where no server has run on the directory. Raises SettingError."""
+    if not data.region.exists() and not data.region.is_symlink():
+        return None
+    region = _text_of(data.region)
+    if region is None or not _REGION.fullmatch(region):
+        raise SettingError.about(
+            "data_dir", f"{data.region} does not contain a region; remove it, and the next start creates it"
+        )
+    return region
+
+
+def region_of(settings: Settings) -> str:
+    """Where the data directory's server says that its data lies; before one has run, what the settings say."""
+    noted = read_region(DataDirectory(settings.data_dir))
+    return settings.region if noted is None else noted
+
+
+def node_name(data: DataDirectory) -> str:
+    """The server's name, made with the data directory. Raises SettingError."""
+    if not data.node.exists() and not data.node.is_symlink():
+        replace_file(data.node, secrets.token_hex(8).encode())
+    name = _text_of(data.node)
+    if name is None or not _NODE_NAME.fullmatch(name):
+        raise SettingError.about(
+            "data_dir", f"{data.node} does not contain a node name; remove it, and the next start creates a new one"
+        )
+    return name
+
+
+def _text_of(path: Path) -> str | None:
+    """What a small file says; None where it cannot be read, or is no text."""
+    try:
+        return path.read_bytes().decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,114 @@
+"""Single parts of a server, a worker or a command, each made of the settings alone."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from index import DataDirectory
+from service.calls.door import DoorLimits
+from service.config import Settings, process_environment
+from service.encoder.admission import AdmissionLimits
+from service.encoder.decode_pool.pool import Decoders, DecodingLimits
+from service.encoder.execution import Hardware
+from service.encoder.registry import EncoderRegistry
+from service.errors import SettingError
+from service.intake.download.fetch import Fetcher, FetchLimits
+from service.intake.download.host_limits import HostLimits
+from service.intake.formats import OPTIONAL, Format, missing_package
+from service.intake.limits import PictureLimits
+from service.objects.store import Bucket, ObjectStore
+from service.rpc.transport.certificates import TlsFiles
+from service.rpc.transport.options import Transport
+from service.runtime.process import decoder_environment
+from service.sync.feeds.inflate import MAX_FEED_BYTES
+
+
+def encoders_of(settings: Settings) -> EncoderRegistry:
+    """The encoders that the settings name. Raises SettingError."""
+    hardware = Hardware(settings.cores, settings.model_provider, settings.model_threads, settings.max_batch_size)
+    return EncoderRegistry(settings.encoders_dir, settings.default_encoder, hardware)
+
+
+def limits_of(settings: Settings) -> PictureLimits:
+    """The limits on one picture. Raises SettingError for a format that is not known, or whose package is missing."""
+    formats, known = tuple(dict.fromkeys(settings.image_formats)), [kind.value for kind in OPTIONAL]
+    for name in formats:
+        if name not in known:
+            raise SettingError.about("image_formats", f"{name!r} is not one of {', '.join(known)}")
+        package = missing_package(Format(name))
+        if package:
+            raise SettingError.about(
+                "image_formats", f"{name} needs the package {package}: pip install 'afterimage[{name}]'"
+            )
+    return PictureLimits(
+        settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side, settings.max_image_ratio, formats
+    )
+
+
+def decoders_of(settings: Settings) -> Decoders:
+    """The sandboxed decoders, not yet started."""
+    processes = settings.decode_processes or settings.cores
+    environment = decoder_environment(process_environment())
+    return Decoders(DecodingLimits(processes, settings.decode_timeout_s, environment), limits_of(settings))
+
+
+def admission_of(settings: Settings) -> AdmissionLimits:
+    """How many pictures may be inside at a time."""
+    return AdmissionLimits(
+        settings.max_queue_size, settings.max_queue_bytes, settings.max_search_wait_s,
+        places=(settings.decode_processes or settings.cores) + 4 * settings.cores,
+    )  # fmt: skip
+
+
+def picture_fetcher(settings: Settings) -> Fetcher | None:
+    """What fetches pictures by URL; None where the settings say that none are fetched."""
+    if not settings.fetch_urls:
+        return None
+    exempt = tuple(ipaddress.ip_network(n) for n in settings.fetch_networks)
+    limits = FetchLimits(
+        max_bytes=settings.max_image_bytes, total_s=settings.fetch_timeout_s, http=settings.fetch_http, exempt=exempt
+    )
+    return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host))
+
+
+def feed_fetcher(settings: Settings) -> Fetcher | None:
+    if not settings.fetch_urls:
+        return None
+    exempt = tuple(ipaddress.ip_network(n) for n in settings.fetch_networks)
+    limits = FetchLimits(
+        max_bytes=MAX_FEED_BYTES, total_s=settings.feed_timeout_s, silence_s=30.0, http=settings.fetch_http,
+        exempt=exempt, what="feed", accept="*/*",
+    )  # fmt: skip
+    return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host))
+
+
+def object_store_of(settings: Settings) -> ObjectStore:
+    """Where sealed objects lie. Raises SettingError."""
+    secret, bucket = settings.object_store_secret_key, None
+    if settings.object_store:
+        bucket = Bucket(
+            settings.object_store, settings.object_store_endpoint, settings.object_store_region,
+            settings.object_store_access_key, secret.get_secret_value() if secret else "",
+        )  # fmt: skip
+    return ObjectStore(DataDirectory(settings.data_dir).objects, bucket)
+
+
+def door_limits_of(settings: Settings) -> DoorLimits:
+    """How much of the server the calls may hold."""
+    return DoorLimits(
+        settings.max_concurrent_calls, settings.max_streams, settings.in_flight_bytes, settings.max_message_bytes,
+        settings.message_timeout_s, settings.stream_idle_timeout_s, settings.send_timeout_s,
+    )  # fmt: skip
+
+
+def _tls_files(settings: Settings) -> TlsFiles | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return TlsFiles(settings.tls_cert, settings.tls_key, settings.client_ca, settings.client_crl)
+
+
+def transport_of(settings: Settings) -> Transport:
+    return Transport(
+        settings.listen, _tls_files(settings), settings.max_message_bytes, settings.connections,
+        settings.min_ping_interval_s, settings.reflection,
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""Puts a server together. The only place where all its parts meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from index import DataDirectory, HotCollections, LocalVectorIndexes, Usage
+from service.audit.logs import AuditLogs
+from service.audit.recorder import Recorder
+from service.audit.tally import Tallies
+from service.calls.door import Door
+from service.calls.failures import AuthenticationFailures
+from service.calls.gate import Gate
+from service.calls.interceptor import Admitting, Guard
+from service.calls.keyless import KeylessCalls
+from service.composition.data_directory import node_name, version
+from service.composition.parts import (
+    admission_of,
+    decoders_of,
+    door_limits_of,
+    encoders_of,
+    feed_fetcher,
+    object_store_of,
+    picture_fetcher,
+    transport_of,
+)
+from service.config import Settings, process_environment
+from service.coordination.client import Coordinator
+from service.coordination.embedded import EmbeddedRedis
+from service.encoder.admission import Admission
+from service.engine.download_links import HandingOut
+from service.engine.engine import Engine
+from service.engine.picture_storage import Keeping
+from service.engine.pictures import PictureEncoder
+from service.engine.sources import Sources
+from service.engine.workers import Workers
+from service.erasure.erasing import Erasing, ErasingParts
+from service.erasure.finishing import Finishing
+from service.erasure.remains import Remains
+from service.lifecycle import Health, Lifecycle, Parts, refresh_gauges
+from service.metrics import Metrics
+from service.objects.links import Links
+from service.objects.sealed import SealedObjects
+from service.outcomes import StateParts, States
+from service.rpc.server import RpcServer, Served
+from service.rpc.transport.connections import close_connection
+from service.runtime.process import decoder_environment
+from service.sync.feed_input.fetching import FeedFetcher
+from service.sync.ledgers import Ledgers
+from service.sync.runs.lease_runner import SyncParts
+from service.sync.sync import Sync
+from service.tenancy.allowances import Allowances
+from service.tenancy.registry import TenantRegistry
+from service.tenancy.spaces import TenantSpaces
+from service.training.own import OwnModels
+from service.training.own_training import OwnTraining
+from service.training.stores import TrainingStores
+from service.training.trainer import TrainerParts
+from service.web.http import HttpPlace, HttpServer
+from service.web.pictures import picture_page
+
+_LINKS, _REDIS_NAMES = "picture links", "names in redis"
+
+
+def engine_of(
+    settings: Settings, registry: TenantRegistry, metrics: Metrics, allowances: Allowances,
+    beside: Callable[[str], Usage] = lambda uid: Usage(),
+) -> Engine:  # fmt: skip
+    """What does the work of all calls; its pictures are to be started, and its parts closed, by the caller. beside:
+    what a tenant stores beside its collections."""
+    encoders, workers = encoders_of(settings), Workers(settings.cores)
+    admission = Admission(admission_of(settings))
+    pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
+    shelf = HotCollections(LocalVectorIndexes(), settings.index_bytes, budget_files=settings.collection_files)
+    spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, shelf, settings.region, beside)
+    sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)
+    keeping = Keeping(SealedObjects(object_store_of(settings), registry.data_key), workers)
+    return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances, keeping)
+
+
+def _keyless(metrics: Metrics) -> KeylessCalls:
+    def close(peer: str) -> None:
+        if close_connection(peer):
+            metrics.connections_closed.inc()
+
+    return KeylessCalls(close)
+
+
+def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
+    metrics, gate = Metrics(), Gate()
+    coordinator = Coordinator(redis.url if redis else settings.redis_url)
+    allowances = Allowances(registry.limits, coordinator.rates)
+    stores = TrainingStores(DataDirectory(settings.data_dir), registry)
+    engine = engine_of(settings, registry, metrics, allowances, stores.usage)
+    deadlines_s = (settings.default_deadline_s, settings.max_deadline_s)
+    audit = AuditLogs(DataDirectory(settings.data_dir), registry)
+    ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
+    recorder = Recorder(audit, States(StateParts(engine, ledgers, stores, registry.access)).look)
+    secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
+    failures, door = AuthenticationFailures(settings.max_failed_auths_per_s), Door(door_limits_of(settings), metrics)
+    tallies = Tallies(audit, recorder)
+    admitting = Admitting(
+        registry.api_keys, failures, _keyless(metrics), allowances, audit, recorder, tallies, settings.region, secret
+    )
+    guard = Guard(admitting, door, gate, deadlines_s)
+    sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit)
+    training, place = _training(stores, engine, audit, recorder.owner), HttpPlace()
+    handing_out = HandingOut(
+        Links(registry.secret(_LINKS)), registry.api_keys, engine.workers,
+        {"picture": engine.kept_picture, "example": training.picture},
+        lambda: settings.http_public_url.rstrip("/") or place.loopback_url,
+    )  # fmt: skip
+    remains = Remains(engine, training)
+    finishing = Finishing(audit, recorder, remains)
+    erasing = Erasing(ErasingParts(engine, ledgers, training, remains, finishing))
+    served = Served(
+        engine, sync.calls, sync.elsewhere, audit, registry.read_audit, registry.access, erasing, handing_out, training
+    )
+    rpc = RpcServer(transport_of(settings), served, guard, version())
+    health, pages = Health(gate), {"/pictures/{token}": picture_page(handing_out.open)}
+    http = HttpServer(metrics, health.readiness, lambda: refresh_gauges(engine, metrics), place, pages)
+    return Lifecycle(
+        Parts(
+            settings,
+            version(),
+            engine,
+            registry,
+            audit,
+            recorder,
+            tallies,
+            finishing,
+            gate,
+            health,
+            door,
+            metrics,
+            rpc,
+            http,
+            redis,
+            coordinator,
+            sync,
+            training,
+        )
+    )
+
+
+def _sync_of(
+    settings: Settings,
+    registry: TenantRegistry,
+    ledgers: Ledgers,
+    engine: Engine,
+    coordinator: Coordinator,
+    audit: AuditLogs,
+) -> Sync:
+    fetcher = FeedFetcher(feed_fetcher(settings))
+    server = node_name(DataDirectory(settings.data_dir))
+    board = coordinator.board(server, registry.secret(_REDIS_NAMES))
+    parts = SyncParts(engine, ledgers, board, fetcher, engine.metrics, server, settings.sync_runs, audit)
+    return Sync(parts)
+
+
+def _training(stores: TrainingStores, engine: Engine, audit: AuditLogs, owner: str) -> OwnTraining:
+    environment = decoder_environment(process_environment())
+    return OwnTraining(TrainerParts(stores, engine, OwnModels(stores, engine), audit, environment, owner))
