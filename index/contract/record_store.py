@@ -6,10 +6,10 @@ Durability. What `RecordWriter.run` returned is on disk (on as many machines as 
 that the body did: records, tombstones, epoch, marks, failures and counts of a batch are one transaction.
 Visibility. A read sees all that was committed before it began, and one committed state. A write is published to the
 vector index before `run` returns. Writes that wait at the same time may share a commit.
-Errors. StoreUnavailable: nothing was stored, the caller may try again. OutcomeUnknown: the commit may stand or not;
-the same write again is safe, since upserts are keyed by record id, a batch by its epoch, and an insert-only write fails
-with RecordExists; the vector index is opened again before the next write. StoreDamaged: what is stored cannot be read;
-writes are refused from then on. StaleEpoch and QuotaExceeded: the transaction did nothing.
+Errors. StoreUnavailable: nothing was stored, the caller may try again. OutcomeUnknown: the commit may stand or not. The
+state is read again, and the same write is safe: an upsert that stands is UNCHANGED, a deletion finds nothing, an
+insert-only write fails with RecordExists. StoreDamaged: what is stored cannot be read; writes are refused from then on.
+StaleEpoch and QuotaExceeded: the transaction did nothing.
 Threads. Any number of threads may call any method at once.
 """
 

@@ -10,8 +10,9 @@ Visibility. A search sees all published changes and no staged one. A search that
 before. A deleted row is in no answer that begins after the publication.
 Errors. InvalidInput, FilterSyntaxError and AnswerTooLarge are the caller's. StoreUnavailable means that nothing was
 done, also that a remote index could not be reached in time. OutcomeUnknown means that a call may or may not have taken
-effect: read `sequence`, and open the index again where it is not the store's. Where `stage` fails, the store does not
-commit; where `publish` fails, the store takes no more writes until the collection is opened again.
+effect: read `sequence`, and open the index again where it is not the store's. Where `stage` fails, nothing was taken
+in: a small commit is not stored, of a large one the outcome is unknown, since the disk is already at work. Where
+`publish` fails after the commit, the store takes no more writes until the collection is opened again.
 Threads. Any number of threads may call any method at once, but for `stage`, `publish` and `discard`: the store calls
 these under its write lock.
 """

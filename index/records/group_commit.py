@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from index.contract import ChangeSink
+from index.contract import ChangeSink, StagedChanges
 from index.records.record_transaction import SqliteTransaction
 from index.speed.gil_yield import let_go
 from index.storage.sqlite import Connection, DatabaseError, is_disk_full, store_error
@@ -116,6 +117,9 @@ class GroupCommit:
                 self._allowance.add(transaction.growth)
             for write in group:
                 let_go(write.changes)
+        except StoreUnavailable:  # of the vector index, before the commit
+            self._connection.execute("ROLLBACK")
+            raise
         except DatabaseError as error:
             self._give_up(error)
             if at_commit and not is_disk_full(error):
@@ -127,23 +131,35 @@ class GroupCommit:
     def _store(self, changes: Sequence[RowChange], sequence: int) -> None:
         """Commits and publishes. Many changes are entered while the disk is at work, which takes it milliseconds and
         needs no interpreter; should the disk refuse, they are withdrawn before anybody has seen them."""
-        vectors = self._vectors
         large = len(changes) >= _LARGE
         self._checkpoints.before(large=large)
-        if not large:
-            self._connection.execute("COMMIT")
-            staged = vectors.stage(changes)
-        else:
-            committing = _Committing(self._connection)
-            try:
-                staged = vectors.stage(changes)
-            finally:
-                committing.join()
-            if committing.refused is not None:
-                staged.discard()
-                raise committing.refused
-        staged.publish(sequence)
+        staged = self._staged_beside(changes) if large else self._staged_before(changes)
+        with _committed():
+            staged.publish(sequence)
         self._checkpoints.after()
+
+    def _staged_before(self, changes: Sequence[RowChange]) -> StagedChanges:
+        """Stages, then commits. An index that refuses leaves nothing stored."""
+        staged = self._vectors.stage(changes)
+        try:
+            self._connection.execute("COMMIT")
+        except BaseException:
+            staged.discard()
+            raise
+        return staged
+
+    def _staged_beside(self, changes: Sequence[RowChange]) -> StagedChanges:
+        """Stages while the disk commits."""
+        committing = _Committing(self._connection)
+        try:
+            with _committed():
+                staged = self._vectors.stage(changes)
+        finally:
+            committing.join()
+        if committing.refused is not None:
+            staged.discard()
+            raise committing.refused
+        return staged
 
     def _run_one(self, transaction: SqliteTransaction, write: _Write[Any]) -> None:
         before, growth, transaction.changes = transaction.sequence, transaction.growth, []
@@ -174,6 +190,15 @@ class GroupCommit:
     def _refuse_from_now_on(self, error: BaseException) -> None:
         failure = store_error(error, self._path)
         self._side.failure = type(failure)(f"an earlier write failed: {failure}")
+
+
+@contextmanager
+def _committed() -> Iterator[None]:
+    """What an index raises once the commit may stand says nothing of what is stored: no StoreUnavailable."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise RuntimeError(f"the vector index did not follow: {error}") from error
 
 
 class _Committing(threading.Thread):

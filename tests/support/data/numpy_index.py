@@ -1,0 +1,163 @@
+"""A second vector index that keeps nothing but the records and one array, and compares every row by numpy.
+
+It proves that a collection needs nothing of its index but `index.contract`. `install` makes the whole service use it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from index.contract import Capabilities, IndexSite, RecordStore, RowGroup
+from index.types.attributes import attributes_to_json
+from index.types.changes import RowChange
+from index.types.errors import AnswerTooLarge
+from index.types.model import CollectionSpec, CollectionStats, Hit, SearchAnswer, SearchQuery, StoredRecord
+from index.types.model import Path as Strategy
+from tests.support.data.plain_rows import Rows
+
+VARIABLE = "TEST_VECTOR_INDEX"  # numpy: tests and their servers use this index
+
+
+@dataclass(frozen=True)
+class Staged:
+    index: NumpyIndex
+    changes: Sequence[RowChange]
+
+    def publish(self, sequence: int) -> None:
+        held = dict(self.index.rows.held)
+        for change in self.changes:
+            held.pop(change.row_id, None)
+            if change.record is not None:
+                held[change.row_id] = change.record
+        self.index.rows = Rows(held, sequence, time.time_ns() // 1_000_000)
+
+    def discard(self) -> None:
+        pass
+
+
+class NumpyIndex:
+    """Implements `index.contract.VectorIndex`."""
+
+    capabilities = Capabilities()
+    memory_bytes = 0
+    damaged_files: list[Path] = []  # noqa: RUF012 - it has no files
+
+    def __init__(self, store: RecordStore) -> None:
+        self.rows, self._saved = Rows({}), 0
+        self.stage(list(store.changes(0))).publish(store.sequences().last)
+
+    @property
+    def sequence(self) -> int:
+        return self.rows.sequence
+
+    needs_changes_after = sequence  # an opening reads everything
+
+    def stage(self, changes: Sequence[RowChange]) -> Staged:
+        return Staged(self, changes)
+
+    def search(self, query: SearchQuery, excluded: frozenset[int] = frozenset()) -> SearchAnswer:
+        rows = self.rows
+        allowed = rows.chosen(query.filter)
+        distances = np.clip(1 - query.scale * (allowed.vectors.reshape(-1, len(query.vector)) @ query.vector), 0, 2)
+        groups: dict[object, list[Hit]] = {}
+        for place in np.argsort(distances.astype(np.float32), kind="stable").tolist():
+            record, distance = allowed.by_age[place], float(np.float32(distances[place]))
+            if record.row_id in excluded or (query.max_distance is not None and distance > query.max_distance):
+                continue
+            key = record.product_id if query.group_by_product and record.product_id else record.row_id
+            vector = np.asarray(allowed.vectors[place], np.float32) if query.include_vectors else None
+            groups.setdefault(key, []).append(Hit(record._replace(vector=vector), distance))
+        size = query.group_size if query.group_by_product else 1
+        shown = tuple(tuple(g[:size]) for g in list(groups.values())[query.offset : query.offset + query.k])
+        if sum(_size(hit.record) for group in shown for hit in group) > query.max_bytes:
+            raise AnswerTooLarge(f"the hits take more than {query.max_bytes} bytes")
+        filtered = Strategy.EXACT if allowed is rows else Strategy.EXACT_FILTERED
+        return SearchAnswer(
+            shown, allowed.count, filtered if allowed.count else Strategy.EMPTY, rows.sequence, rows.time_ms,
+            tuple(allowed.facet(name) for name in query.facets), hints=allowed.hints,
+        )  # fmt: skip
+
+    def select(self, filter_text: str = "") -> Rows:
+        return self.rows.chosen(filter_text)
+
+    def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
+        return [(i, r.sequence) for i, r in self.rows.held.items() if r.product_id in product_ids]
+
+    def duplicates(self, filter_text: str, max_distance: float) -> Iterator[RowGroup]:
+        allowed, covered = self.rows.chosen(filter_text), set[tuple[int, int]]()
+        records = sorted(zip(allowed.by_age, allowed.vectors, strict=True), key=lambda pair: pair[0].row_id)
+        ids, vectors = [r.row_id for r, _ in records], np.array([v for _, v in records])
+        for place in range(len(ids)):
+            distances = np.maximum(1 - vectors[place + 1 :] @ vectors[place], 0)
+            later = np.flatnonzero(distances <= max_distance)
+            new = [n for n in later.tolist() if (place, n + place + 1) not in covered]
+            group = [place, *(n + place + 1 for n in new)]
+            covered.update((a, b) for a in group for b in group if a < b)
+            if new:
+                yield RowGroup(tuple(ids[n] for n in group), float(distances[new].max()))
+
+    def stats(self) -> CollectionStats:
+        return CollectionStats(self.rows.count, 0, self.sequence, self.rows.time_ms, 0, self._saved)
+
+    def differences(self, records: Iterable[StoredRecord]) -> Iterator[str]:
+        held = dict(self.rows.held)
+        for record in records:
+            mine = held.pop(record.row_id, None)
+            if mine is None or mine._replace(vector=None) != record._replace(vector=None):
+                yield f"memory: the record of row {record.row_id} is another one"
+        yield from (f"memory: row {row_id} is not stored" for row_id in held)
+
+    def save(self) -> int:
+        self._saved = self.sequence
+        return self._saved
+
+    def erase(self) -> int:
+        return self.save()
+
+    def maintain(self) -> str | None:
+        return None
+
+    def optimise(self, *, anew: bool = False) -> bool:
+        return False
+
+    def compact(self) -> None:
+        self.save()
+
+    def set_learning(self, wanted: bool) -> None:
+        pass
+
+    def file_problems(self) -> Iterator[str]:
+        return iter(())
+
+    def close(self) -> None:
+        self.rows = Rows({})
+
+
+class NumpyIndexes:
+    """Implements `index.contract.VectorIndexFactory`."""
+
+    def open(self, spec: CollectionSpec, store: RecordStore, site: IndexSite) -> NumpyIndex:
+        return NumpyIndex(store)
+
+    def close(self) -> None:
+        pass
+
+
+def install() -> None:
+    """Has every composition root of this process open this index instead of the local one."""
+    from index.tenant import directory
+    from service import app
+    from service.tenancy import spaces
+
+    for root in (app, spaces, directory):
+        vars(root)["LocalVectorIndexes"] = NumpyIndexes
+
+
+def _size(record: StoredRecord) -> int:
+    text = f"{record.record_id}{record.product_id}{attributes_to_json(record.attributes)}"
+    return 64 + len(text.encode()) + (0 if record.vector is None else record.vector.nbytes)

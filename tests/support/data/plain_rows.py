@@ -1,0 +1,92 @@
+"""Records in plain Python, and which of them a filter allows: the oracle's part of a vector index."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from pyroaring import BitMap
+
+from index.types.errors import InvalidInput
+from index.types.model import MOST_FACET_VALUES, Facet, FilterHints, StoredRecord
+from index.vectors.fields.columns import Columns
+from index.vectors.filters.hints import hints_of
+from index.vectors.filters.syntax import Combination, Comparison, Has, Node, Text, parse_filter
+
+_COMPARE = {
+    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+def matches(node: Node, record: StoredRecord) -> bool:
+    """Whether a filter allows a record. Raises InvalidInput where it names `record_id`."""
+    if isinstance(node, Combination):
+        parts = [matches(part, record) for part in node.parts]
+        return not parts[0] if node.operator == "NOT" else all(parts) if node.operator == "AND" else any(parts)
+    if node.name == "record_id":
+        raise InvalidInput("filter", "record_id cannot be filtered on; name the records in the request instead")
+    held = (record.product_id or None) if node.name == "product_id" else record.attributes.get(node.name)
+    if held is None or node.value is None:
+        return held is not None
+    if isinstance(held, tuple):
+        return isinstance(node, Has) and any(_compare("=", value, node.value) for value in held)
+    return _compare(node.operator if isinstance(node, Comparison) else "=", held, node.value)
+
+
+def _compare(name: str, held: str | float | bool, literal: Text | float | bool) -> bool:
+    if isinstance(literal, Text):
+        if not isinstance(held, str):
+            return False
+        if literal.prefix:
+            return held.startswith(literal.value) == (name == "=")
+        return bool(_COMPARE[name](held, literal.value))
+    return type(held) is type(literal) and bool(_COMPARE[name](held, literal))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The records after one commit, by row id. As a Selection: those that a filter allows."""
+
+    held: dict[int, StoredRecord]
+    sequence: int = 0
+    time_ms: int = 0
+    hints: FilterHints = field(default_factory=FilterHints)
+
+    @property
+    def count(self) -> int:
+        return len(self.held)
+
+    @cached_property
+    def by_age(self) -> list[StoredRecord]:
+        return sorted(self.held.values(), key=lambda record: record.sequence)
+
+    @cached_property
+    def vectors(self) -> np.ndarray:
+        """In half precision, as the other index keeps them: shape (rows, dimension), float64."""
+        return np.array([r.vector for r in self.by_age], np.float16).astype(np.float64)
+
+    def chosen(self, filter_text: str) -> Rows:
+        tree = parse_filter(filter_text)
+        if tree is None:
+            return self
+        columns = Columns()
+        columns.extend(0, [r.attributes for r in self.held.values()])
+        hints = hints_of(tree, columns, BitMap(range(self.count)))
+        return Rows({i: r for i, r in self.held.items() if matches(tree, r)}, self.sequence, self.time_ms, hints)
+
+    def facet(self, attribute: str) -> Facet:
+        counts: Counter[str | bool] = Counter()
+        for record in self.held.values():
+            value = record.attributes.get(attribute)
+            counts.update(set(value) if isinstance(value, tuple) else [value] if isinstance(value, str | bool) else [])
+        best = sorted(counts.items(), key=lambda entry: (-entry[1], str(entry[0])))
+        return Facet(attribute, tuple(best[:MOST_FACET_VALUES]), len(best))
+
+    def row_ids(self, after: int, limit: int) -> list[int]:
+        return sorted(i for i in self.held if i > after)[:limit]
+
+    def versions(self) -> list[tuple[int, int]]:
+        return sorted((i, record.sequence) for i, record in self.held.items())
