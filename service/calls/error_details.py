@@ -16,7 +16,6 @@ from service.errors import Code, Reason, ServiceError
 from service.runtime.call_facts import place_in_log
 
 DOMAIN = "afterimage"
-REQUEST_ID_KEY = "x-request-id"
 _QUOTA_SUBJECTS = {Reason.OVERLOADED: "server", Reason.QUOTA_EXCEEDED: "tenant", Reason.RATE_EXCEEDED: "tenant"}
 
 

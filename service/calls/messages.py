@@ -4,47 +4,50 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
-import grpc
-from google.protobuf.message import DecodeError
-
+from service.calls.context import CallContext
 from service.calls.door import DoorLimits, Lease
+from service.calls.unknown_fields import reject_unknown_fields
 from service.errors import Reason, ServiceError
 
-Context = grpc.aio.ServicerContext[Any, Any]
-EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 # A message that is not whole by then reserves the bytes of the largest one: gRPC does not say how much of it is there.
 _AT_ONCE_S = 0.02
 _MOST_AHEAD = 4  # messages of a stream that are worked on at a time, at most
 
 
-class Messages:
-    """Async iterator over a call's messages, parsed. Nothing is read before it is asked for."""
+class _Nothing(Enum):
+    HERE = "no message was read ahead"
 
-    def __init__(self, context: Context, lease: Lease, limits: DoorLimits, parse: Callable[[bytes], Any]) -> None:
-        self._context, self._lease, self._limits, self._parse = context, lease, limits, parse
+
+class Messages:
+    """Async iterator over a call's messages, parsed. Nothing is read before it is asked for. Raises ServiceError
+    (ARGUMENT_INVALID, FIELD_UNKNOWN, MESSAGE_LATE, OVERLOADED)."""
+
+    def __init__(self, context: CallContext, lease: Lease, limits: DoorLimits, *, strict: bool) -> None:
+        """`strict`: refuse messages with fields that this version does not know."""
+        self._context, self._lease, self._limits, self._strict = context, lease, limits, strict
         self._sizes: deque[int] = deque()
         self._began = False
         self.idle = False  # whether the call ended although it had time to send its first message
-        self._ahead: Any = None  # read but not yet returned
+        self._ahead: bytes | _Nothing | None = _Nothing.HERE  # read but not yet returned; None: the end
 
     def __aiter__(self) -> Messages:
         return self
 
     async def __anext__(self) -> Any:
-        raw, self._ahead = self._ahead, None
-        if raw is None:
+        raw, self._ahead = self._ahead, _Nothing.HERE
+        if raw is _Nothing.HERE:
             raw = await self._next()
-        if raw is EOF:
+        if raw is None:
             raise StopAsyncIteration
         self._began = True
         self._sizes.append(len(raw))
-        try:
-            return self._parse(raw)
-        except DecodeError:
-            raise ServiceError(Reason.ARGUMENT_INVALID, "the message is not of this call's type") from None
+        message = self._context.parse(raw)
+        if self._strict:
+            reject_unknown_fields(message)
+        return message
 
     async def wait(self) -> None:
         """Returns when the first message has arrived or the stream has ended. Raises ServiceError as reading does. An
@@ -63,12 +66,12 @@ class Messages:
         if self._sizes:
             self._lease.give(self._sizes.popleft())
 
-    async def _next(self) -> Any:
+    async def _next(self) -> bytes | None:
         if len(self._sizes) >= _MOST_AHEAD:
             self.answered()
         return await self._read(self._limits.idle_s if self._began else self._limits.message_s)
 
-    async def _read(self, seconds: float) -> Any:
+    async def _read(self, seconds: float) -> bytes | None:
         """A message, its bytes held. Raises ServiceError (MESSAGE_LATE, OVERLOADED)."""
         loop, reserved, refused = asyncio.get_running_loop(), 0, False
 
@@ -88,15 +91,14 @@ class Messages:
         except TimeoutError:
             if refused:
                 raise self._lease.too_many_bytes() from None
-            message = (
-                f"the {('next' if self._began else 'first')} message of the call did not arrive within {seconds:g} s"
-            )
+            which = "next" if self._began else "first"
+            message = f"the {which} message of the call did not arrive within {seconds:g} s"
             raise ServiceError(Reason.MESSAGE_LATE, message) from None
         finally:
             waiting.cancel()
             if reserved:
                 self._lease.give(reserved)
         self.idle = False
-        if raw is not EOF:
+        if raw is not None:
             self._lease.take(len(raw))
         return raw

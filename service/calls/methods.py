@@ -1,122 +1,144 @@
-"""Which scope each call needs. A call that is not listed is refused; a test compares this with the services."""
+"""The table of methods: a row for each RPC of the API.
+
+A row says who may call, what a call does, how long it may take and what the audit log says of it. Everything that
+surrounds a call, whatever its transport, is decided here. The messages and the kind come from the protos; the handler
+is bound when the server is put together (`service.calls.handlers`). An RPC without a row stops the start.
+
+gRPC's own services, health and reflection, are no methods of the API: `service.rpc.transport.open_calls` limits them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from afterimage.v1 import (
+    access_service_pb2,
+    admin_service_pb2,
+    audit_service_pb2,
+    collection_service_pb2,
+    erasure_service_pb2,
+    picture_service_pb2,
+    record_service_pb2,
+    search_service_pb2,
+    server_info_service_pb2,
+    sync_service_pb2,
+    training_service_pb2,
+    worker_service_pb2,
+)
+from service.calls import audit_rules as audit
+from service.calls.method import Caller, Deadline, Effect, Method, Row, by_path, methods_of
 from service.tenancy.apikeys import Scope
 
-_PACKAGE = "/afterimage.v1."
+_IDEMPOTENT, _NOT_IDEMPOTENT = Effect.IDEMPOTENT, Effect.NOT_IDEMPOTENT
+_OPEN = Deadline.OPEN
 
-# None: any valid key.
-SCOPES: dict[str, Scope | None] = {
-    f"{_PACKAGE}{method}": scope
-    for method, scope in {
-        "CollectionService/CreateCollection": Scope.INSERT,
-        "CollectionService/GetCollection": None,
-        "CollectionService/ListCollections": None,
-        "CollectionService/UpdateCollection": Scope.INSERT,
-        "CollectionService/DeleteCollection": Scope.DELETE,
-        "RecordService/InsertRecords": Scope.INSERT,
-        "RecordService/ImportRecords": Scope.INSERT,
-        "RecordService/GetRecords": Scope.SEARCH,
-        "RecordService/ListRecords": Scope.SEARCH,
-        "RecordService/UpdateRecords": Scope.INSERT,
-        "RecordService/DeleteRecords": Scope.DELETE,
-        "RecordService/CountRecords": Scope.SEARCH,
-        "SearchService/Search": Scope.SEARCH,
-        "SearchService/BatchSearch": Scope.SEARCH,
-        "SearchService/FindDuplicates": Scope.SEARCH,
-        "SearchService/Encode": Scope.EXPORT,
-        "SearchService/Classify": Scope.SEARCH,
-        "SearchService/Rank": Scope.SEARCH,
-        "ServerInfoService/GetServerInfo": None,
-        **{
-            f"SyncService/{name}": Scope.SYNC
-            for name in (
-                "CreateSource",
-                "GetSource",
-                "ListSources",
-                "UpdateSource",
-                "DeleteSource",
-                "PreviewFeed",
-                "StartRun",
-                "GetRun",
-                "ListRuns",
-                "WatchRun",
-                "ApproveRun",
-                "CancelRun",
-                "UndoDeletions",
-                "ListFailures",
-                "RetryFailures",
-            )
-        },
-        "AdminService/CreateSnapshot": Scope.ADMIN,
-        "AdminService/ListSnapshots": Scope.ADMIN,
-        "AdminService/RestoreSnapshot": Scope.ADMIN,
-        "AdminService/VerifySnapshot": Scope.ADMIN,
-        "AdminService/DeleteSnapshot": Scope.ADMIN,
-        "AdminService/GetIndexStats": Scope.ADMIN,
-        "AdminService/RebuildIndex": Scope.ADMIN,
-        "AdminService/VerifyIndex": Scope.ADMIN,
-        "AdminService/ExchangeCollections": Scope.ADMIN,
-        "AdminService/GetUsage": Scope.ADMIN,
-        "PictureService/SetPicturePolicy": Scope.ADMIN,
-        "PictureService/GetPictureLink": Scope.PICTURES,
-        **{
-            f"TrainingService/{name}": Scope.TRAIN
-            for name in (
-                "CreateTrainingSet",
-                "ListTrainingSets",
-                "GetTrainingSet",
-                "DeleteTrainingSet",
-                "AddExamples",
-                "ListExamples",
-                "DeleteExamples",
-                "GetExampleLink",
-                "TrainModel",
-                "ListTrainings",
-                "GetTraining",
-                "WatchTraining",
-                "CancelTraining",
-                "ListModels",
-                "DeleteModel",
-            )
-        },
-        "ErasureService/EraseRecords": Scope.DELETE,
-        "ErasureService/EraseCollection": Scope.DELETE,
-        "AccessService/ListAccessRequests": Scope.ADMIN,
-        "AccessService/ApproveAccess": Scope.ADMIN,
-        "AccessService/DeclineAccess": Scope.ADMIN,
-        "AccessService/RevokeAccess": Scope.ADMIN,
-        "AuditService/ListAuditEntries": Scope.AUDIT,
-        "AuditService/GetAuditHead": Scope.AUDIT,
-        "AuditService/GetReadAudit": Scope.AUDIT,
-        "AuditService/SetReadAudit": Scope.ADMIN,
-    }.items()
-}
-
-# Made by workers on other machines, with the secret that they share with the server. No API key may.
-WORKER_CALLS = frozenset(f"{_PACKAGE}WorkerService/{name}" for name in ("GetQueue", "WorkOnRun"))
-
-# Answered without a key.
-OPEN_PREFIXES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
-
-# Streams that live as long as the client wishes, and work that grows with a collection.
-WITHOUT_DEADLINE = frozenset(
-    f"{_PACKAGE}{method}"
-    for method in (
-        "RecordService/ImportRecords",
-        "SearchService/FindDuplicates",
-        "SyncService/WatchRun",
-        "TrainingService/AddExamples",
-        "TrainingService/WatchTraining",
-        "TrainingService/DeleteTrainingSet",
-        "WorkerService/WorkOnRun",
-        "ErasureService/EraseRecords",
-        "PictureService/SetPicturePolicy",
-        "AdminService/CreateSnapshot",
-        "AdminService/RestoreSnapshot",
-        "AdminService/VerifySnapshot",
-        "AdminService/RebuildIndex",
-        "AdminService/VerifyIndex",
-    )
+METHODS: Mapping[str, Method] = by_path(
+    methods_of(
+        collection_service_pb2,
+        Row("CreateCollection", Scope.INSERT, _NOT_IDEMPOTENT, audit=audit.CREATE_COLLECTION),
+        Row("GetCollection", Caller.ANY_KEY),
+        Row("ListCollections", Caller.ANY_KEY),
+        Row("UpdateCollection", Scope.INSERT, _IDEMPOTENT, audit=audit.UPDATE_COLLECTION),
+        Row("DeleteCollection", Scope.DELETE, _NOT_IDEMPOTENT, audit=audit.DELETE_COLLECTION),
+    ),
+    methods_of(
+        record_service_pb2,
+        Row("InsertRecords", Scope.INSERT, _IDEMPOTENT),
+        Row("ImportRecords", Scope.INSERT, _IDEMPOTENT, _OPEN),
+        Row("GetRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=audit.read_collection),
+        Row("ListRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=audit.read_filtered),
+        Row("UpdateRecords", Scope.INSERT, _IDEMPOTENT),
+        Row("DeleteRecords", Scope.DELETE, _IDEMPOTENT, audit=audit.DELETE_RECORDS),
+        Row("CountRecords", Scope.SEARCH, reads=audit.read_filtered),
+    ),
+    methods_of(
+        search_service_pb2,
+        Row("Search", Scope.SEARCH, audit=audit.SEARCH_VECTORS, reads=audit.read_filtered),
+        Row("BatchSearch", Scope.SEARCH, audit=audit.BATCH_SEARCH_VECTORS, reads=audit.read_batch),
+        Row("FindDuplicates", Scope.SEARCH, deadline=_OPEN, reads=audit.read_filtered),
+        Row("Encode", Scope.EXPORT, audit=audit.ENCODE_VECTORS),
+        Row("Classify", Scope.SEARCH, reads=audit.read_filtered),
+        Row("Rank", Scope.SEARCH),
+    ),
+    methods_of(server_info_service_pb2, Row("GetServerInfo", Caller.ANY_KEY)),
+    methods_of(
+        sync_service_pb2,
+        Row("CreateSource", Scope.SYNC, _NOT_IDEMPOTENT, audit=audit.CREATE_SOURCE),
+        Row("GetSource", Scope.SYNC),
+        Row("ListSources", Scope.SYNC),
+        Row("UpdateSource", Scope.SYNC, _IDEMPOTENT, audit=audit.UPDATE_SOURCE),
+        Row("DeleteSource", Scope.SYNC, _NOT_IDEMPOTENT, audit=audit.DELETE_SOURCE),
+        Row("PreviewFeed", Scope.SYNC),
+        Row("StartRun", Scope.SYNC, _NOT_IDEMPOTENT, audit=audit.START_RUN),
+        Row("GetRun", Scope.SYNC),
+        Row("ListRuns", Scope.SYNC),
+        Row("WatchRun", Scope.SYNC, deadline=_OPEN),
+        Row("ApproveRun", Scope.SYNC, _NOT_IDEMPOTENT, audit=audit.APPROVE_RUN),
+        Row("CancelRun", Scope.SYNC, _IDEMPOTENT, audit=audit.CANCEL_RUN),
+        Row("UndoDeletions", Scope.SYNC, _IDEMPOTENT, audit=audit.UNDO_DELETIONS),
+        Row("ListFailures", Scope.SYNC),
+        Row("RetryFailures", Scope.SYNC, _NOT_IDEMPOTENT, audit=audit.RETRY_FAILURES),
+    ),
+    methods_of(
+        worker_service_pb2,
+        Row("GetQueue", Caller.WORKER),
+        Row("WorkOnRun", Caller.WORKER, _NOT_IDEMPOTENT, _OPEN),
+    ),
+    methods_of(
+        admin_service_pb2,
+        Row("CreateSnapshot", Scope.ADMIN, _NOT_IDEMPOTENT, _OPEN, audit.CREATE_SNAPSHOT),
+        Row("ListSnapshots", Scope.ADMIN),
+        Row("RestoreSnapshot", Scope.ADMIN, _NOT_IDEMPOTENT, _OPEN, audit.RESTORE_SNAPSHOT),
+        Row("VerifySnapshot", Scope.ADMIN, deadline=_OPEN),
+        Row("DeleteSnapshot", Scope.ADMIN, _NOT_IDEMPOTENT, audit=audit.DELETE_SNAPSHOT),
+        Row("GetIndexStats", Scope.ADMIN),
+        Row("RebuildIndex", Scope.ADMIN, _IDEMPOTENT, _OPEN, audit.REBUILD_INDEX),
+        Row("VerifyIndex", Scope.ADMIN, deadline=_OPEN),
+        Row("ExchangeCollections", Scope.ADMIN, _NOT_IDEMPOTENT, audit=audit.EXCHANGE_COLLECTIONS),
+        Row("GetUsage", Scope.ADMIN),
+    ),
+    methods_of(
+        picture_service_pb2,
+        Row("SetPicturePolicy", Scope.ADMIN, _IDEMPOTENT, _OPEN, audit.SET_PICTURE_POLICY),
+        Row("GetPictureLink", Scope.PICTURES, audit=audit.GET_PICTURE_LINK),
+    ),
+    methods_of(
+        training_service_pb2,
+        Row("CreateTrainingSet", Scope.TRAIN, _NOT_IDEMPOTENT, audit=audit.CREATE_TRAINING_SET),
+        Row("ListTrainingSets", Scope.TRAIN),
+        Row("GetTrainingSet", Scope.TRAIN),
+        Row("DeleteTrainingSet", Scope.TRAIN, _IDEMPOTENT, _OPEN, audit.DELETE_TRAINING_SET),
+        Row("AddExamples", Scope.TRAIN, _IDEMPOTENT, _OPEN),
+        Row("ListExamples", Scope.TRAIN),
+        Row("DeleteExamples", Scope.TRAIN, _IDEMPOTENT, audit=audit.DELETE_EXAMPLES),
+        Row("GetExampleLink", Scope.TRAIN, audit=audit.GET_EXAMPLE_LINK),
+        Row("TrainModel", Scope.TRAIN, _NOT_IDEMPOTENT, audit=audit.TRAIN_MODEL),
+        Row("ListTrainings", Scope.TRAIN),
+        Row("GetTraining", Scope.TRAIN),
+        Row("WatchTraining", Scope.TRAIN, deadline=_OPEN),
+        Row("CancelTraining", Scope.TRAIN, _NOT_IDEMPOTENT, audit=audit.CANCEL_TRAINING),
+        Row("ListModels", Scope.TRAIN),
+        Row("DeleteModel", Scope.TRAIN, _IDEMPOTENT, audit=audit.DELETE_MODEL),
+    ),
+    methods_of(
+        erasure_service_pb2,
+        Row("EraseRecords", Scope.DELETE, _IDEMPOTENT, _OPEN, audit.ERASE_RECORDS),
+        Row("EraseCollection", Scope.DELETE, _NOT_IDEMPOTENT, audit=audit.ERASE_COLLECTION),
+    ),
+    methods_of(
+        access_service_pb2,
+        Row("ListAccessRequests", Scope.ADMIN),
+        Row("ApproveAccess", Scope.ADMIN, _NOT_IDEMPOTENT, audit=audit.APPROVE_ACCESS),
+        Row("DeclineAccess", Scope.ADMIN, _NOT_IDEMPOTENT, audit=audit.DECLINE_ACCESS),
+        Row("RevokeAccess", Scope.ADMIN, _NOT_IDEMPOTENT, audit=audit.REVOKE_ACCESS),
+    ),
+    methods_of(
+        audit_service_pb2,
+        Row("ListAuditEntries", Scope.AUDIT),
+        Row("GetAuditHead", Scope.AUDIT),
+        Row("GetReadAudit", Scope.AUDIT),
+        Row("SetReadAudit", Scope.ADMIN, _IDEMPOTENT, audit=audit.SET_READ_AUDIT),
+    ),
 )
+
+SERVICE_NAMES: tuple[str, ...] = tuple(dict.fromkeys(method.service for method in METHODS.values()))

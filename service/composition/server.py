@@ -8,11 +8,15 @@ from index import DataDirectory, HotCollections, LocalVectorIndexes, Usage
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
+from service.calls.admission import CallAdmission, Credentials, Refusals
 from service.calls.door import Door
 from service.calls.failures import AuthenticationFailures
 from service.calls.gate import Gate
-from service.calls.interceptor import Admitting, Guard
+from service.calls.handlers import bind
+from service.calls.interceptor import Deadlines, Interceptor, Surroundings
 from service.calls.keyless import KeylessCalls
+from service.calls.methods import METHODS
+from service.calls.recording import CallRecording
 from service.composition.data_directory import node_name, version
 from service.composition.parts import (
     admission_of,
@@ -37,12 +41,13 @@ from service.engine.workers import Workers
 from service.erasure.erasing import Erasing, ErasingParts
 from service.erasure.finishing import Finishing
 from service.erasure.remains import Remains
+from service.handlers.assemble import Served, handlers_of
 from service.lifecycle import Health, Lifecycle, Parts, refresh_gauges
 from service.metrics import Metrics
 from service.objects.links import Links
 from service.objects.sealed import SealedObjects
 from service.outcomes import StateParts, States
-from service.rpc.server import RpcServer, Served
+from service.rpc.server import RpcServer
 from service.rpc.transport.connections import close_connection
 from service.runtime.process import decoder_environment
 from service.sync.feed_input.fetching import FeedFetcher
@@ -92,17 +97,16 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     allowances = Allowances(registry.limits, coordinator.rates)
     stores = TrainingStores(DataDirectory(settings.data_dir), registry)
     engine = engine_of(settings, registry, metrics, allowances, stores.usage)
-    deadlines_s = (settings.default_deadline_s, settings.max_deadline_s)
     audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     recorder = Recorder(audit, States(StateParts(engine, ledgers, stores, registry.access)).look)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     failures, door = AuthenticationFailures(settings.max_failed_auths_per_s), Door(door_limits_of(settings), metrics)
     tallies = Tallies(audit, recorder)
-    admitting = Admitting(
-        registry.api_keys, failures, _keyless(metrics), allowances, audit, recorder, tallies, settings.region, secret
-    )
-    guard = Guard(admitting, door, gate, deadlines_s)
+    credentials, keyless = Credentials(registry.api_keys, settings.region, secret), _keyless(metrics)
+    admission = CallAdmission(credentials, allowances, Refusals(failures, keyless, metrics), gate)
+    deadlines = Deadlines(settings.default_deadline_s, settings.max_deadline_s)
+    surroundings = Surroundings(gate, admission, door, deadlines, CallRecording(audit, recorder, tallies))
     sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit)
     training, place = _training(stores, engine, audit, recorder.owner), HttpPlace()
     handing_out = HandingOut(
@@ -116,7 +120,9 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     served = Served(
         engine, sync.calls, sync.elsewhere, audit, registry.read_audit, registry.access, erasing, handing_out, training
     )
-    rpc = RpcServer(transport_of(settings), served, guard, version())
+    transport = transport_of(settings)
+    handlers = bind(METHODS, handlers_of(served, version(), transport.max_message_bytes))
+    rpc = RpcServer(transport, Interceptor(surroundings, handlers), keyless)
     health, pages = Health(gate), {"/pictures/{token}": picture_page(handing_out.open)}
     http = HttpServer(metrics, health.readiness, lambda: refresh_gauges(engine, metrics), place, pages)
     return Lifecycle(

@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
-
-import grpc
+from typing import ParamSpec, TypeVar
 
 from afterimage.v1 import access_service_pb2 as pb
-from afterimage.v1 import access_service_pb2_grpc as pb_grpc
-from service.calls.interceptor import principal
 from service.engine.faults import translated_errors
 from service.engine.workers import Workers
 from service.tenancy.access import AccessRequest, AccessRequests
+from service.tenancy.keyring import Principal
 
-Context = grpc.aio.ServicerContext[Any, Any]
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class AccessServicer(pb_grpc.AccessServiceServicer):
+class AccessHandlers:
     """Documented in access_service.proto."""
 
     def __init__(self, requests: AccessRequests, workers: Workers) -> None:
         self._requests, self._workers = requests, workers
 
     async def ListAccessRequests(
-        self, request: pb.ListAccessRequestsRequest, context: Context
+        self, request: pb.ListAccessRequestsRequest, caller: Principal
     ) -> pb.ListAccessRequestsResponse:
         """All of the tenant."""
-        found = await self._run(self._requests.of, principal().tenant_uid)
+        found = await self._run(self._requests.of, caller.tenant_uid)
         return pb.ListAccessRequestsResponse(requests=[_to_message(r) for r in found])
 
-    async def ApproveAccess(self, request: pb.ApproveAccessRequest, context: Context) -> pb.ApproveAccessResponse:
+    async def ApproveAccess(self, request: pb.ApproveAccessRequest, caller: Principal) -> pb.ApproveAccessResponse:
         """Grants one."""
-        found = await self._run(self._requests.decide, principal().tenant_uid, request.request_id, approved=True)
+        found = await self._run(self._requests.decide, caller.tenant_uid, request.request_id, approved=True)
         return pb.ApproveAccessResponse(request=_to_message(found))
 
-    async def DeclineAccess(self, request: pb.DeclineAccessRequest, context: Context) -> pb.DeclineAccessResponse:
+    async def DeclineAccess(self, request: pb.DeclineAccessRequest, caller: Principal) -> pb.DeclineAccessResponse:
         """Refuses one."""
-        found = await self._run(self._requests.decide, principal().tenant_uid, request.request_id, approved=False)
+        found = await self._run(self._requests.decide, caller.tenant_uid, request.request_id, approved=False)
         return pb.DeclineAccessResponse(request=_to_message(found))
 
-    async def RevokeAccess(self, request: pb.RevokeAccessRequest, context: Context) -> pb.RevokeAccessResponse:
+    async def RevokeAccess(self, request: pb.RevokeAccessRequest, caller: Principal) -> pb.RevokeAccessResponse:
         """Ends one."""
-        found = await self._run(self._requests.revoke, principal().tenant_uid, request.request_id)
+        found = await self._run(self._requests.revoke, caller.tenant_uid, request.request_id)
         return pb.RevokeAccessResponse(request=_to_message(found))
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

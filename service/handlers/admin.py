@@ -3,45 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
-
-import grpc
+from typing import ParamSpec, TypeVar
 
 from afterimage.v1 import admin_service_pb2 as pb
-from afterimage.v1 import admin_service_pb2_grpc as pb_grpc
 from index import KeptSnapshot
-from service.calls.interceptor import principal
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.handlers.conversion.values import timestamp
 from service.sync.synchronisation import Synchronisation
+from service.tenancy.keyring import Principal
 
-Context = grpc.aio.ServicerContext[Any, Any]
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class AdminServicer(pb_grpc.AdminServiceServicer):
+class AdminHandlers:
     """Documented in admin_service.proto."""
 
     def __init__(self, engine: Engine, sync: Synchronisation) -> None:
         self._engine, self._sync = engine, sync
 
-    async def CreateSnapshot(self, request: pb.CreateSnapshotRequest, context: Context) -> pb.CreateSnapshotResponse:
+    async def CreateSnapshot(self, request: pb.CreateSnapshotRequest, caller: Principal) -> pb.CreateSnapshotResponse:
         """Copies a collection as it is now."""
-        collection = await self._engine.collection(principal(), request.collection)
+        collection = await self._engine.collection(caller, request.collection)
         made = await self._run(collection.keep_snapshot)
         return pb.CreateSnapshotResponse(snapshot=_to_message(made))
 
-    async def ListSnapshots(self, request: pb.ListSnapshotsRequest, context: Context) -> pb.ListSnapshotsResponse:
+    async def ListSnapshots(self, request: pb.ListSnapshotsRequest, caller: Principal) -> pb.ListSnapshotsResponse:
         """The snapshots of a collection."""
-        directory = await self._engine.directory(principal())
+        directory = await self._engine.directory(caller)
         found = await self._run(lambda: directory.kept(request.collection).list())
         return pb.ListSnapshotsResponse(snapshots=[_to_message(s) for s in found])
 
-    async def RestoreSnapshot(self, request: pb.RestoreSnapshotRequest, context: Context) -> pb.RestoreSnapshotResponse:
+    async def RestoreSnapshot(
+        self, request: pb.RestoreSnapshotRequest, caller: Principal
+    ) -> pb.RestoreSnapshotResponse:
         """Makes a collection of a snapshot."""
-        directory = await self._engine.directory(principal())
+        directory = await self._engine.directory(caller)
         target = request.target or request.collection
         made = await self._run(
             directory.restore, request.collection, request.snapshot_id, target, replacing=request.replace
@@ -49,21 +47,21 @@ class AdminServicer(pb_grpc.AdminServiceServicer):
         stats = await self._run(made.stats)
         return pb.RestoreSnapshotResponse(collection=made.spec.name, record_count=stats.records)
 
-    async def VerifySnapshot(self, request: pb.VerifySnapshotRequest, context: Context) -> pb.VerifySnapshotResponse:
+    async def VerifySnapshot(self, request: pb.VerifySnapshotRequest, caller: Principal) -> pb.VerifySnapshotResponse:
         """What is wrong with a snapshot."""
-        directory = await self._engine.directory(principal())
+        directory = await self._engine.directory(caller)
         problems = await self._run(lambda: list(directory.kept(request.collection).problems(request.snapshot_id)))
         return pb.VerifySnapshotResponse(problems=problems)
 
-    async def DeleteSnapshot(self, request: pb.DeleteSnapshotRequest, context: Context) -> pb.DeleteSnapshotResponse:
+    async def DeleteSnapshot(self, request: pb.DeleteSnapshotRequest, caller: Principal) -> pb.DeleteSnapshotResponse:
         """Deletes a snapshot."""
-        directory = await self._engine.directory(principal())
+        directory = await self._engine.directory(caller)
         await self._run(lambda: directory.kept(request.collection).delete(request.snapshot_id))
         return pb.DeleteSnapshotResponse()
 
-    async def GetIndexStats(self, request: pb.GetIndexStatsRequest, context: Context) -> pb.GetIndexStatsResponse:
+    async def GetIndexStats(self, request: pb.GetIndexStatsRequest, caller: Principal) -> pb.GetIndexStatsResponse:
         """What the index of a collection consists of."""
-        collection = await self._engine.collection(principal(), request.collection)
+        collection = await self._engine.collection(caller, request.collection)
         stats = await self._run(collection.loaded_stats)
         return pb.GetIndexStatsResponse(
             record_count=stats.records,
@@ -79,29 +77,29 @@ class AdminServicer(pb_grpc.AdminServiceServicer):
             learned=stats.learned,
         )
 
-    async def RebuildIndex(self, request: pb.RebuildIndexRequest, context: Context) -> pb.RebuildIndexResponse:
+    async def RebuildIndex(self, request: pb.RebuildIndexRequest, caller: Principal) -> pb.RebuildIndexResponse:
         """Builds the index anew."""
-        collection = await self._engine.collection(principal(), request.collection)
+        collection = await self._engine.collection(caller, request.collection)
         built = await self._run(collection.build_base, anew=True)
         return pb.RebuildIndexResponse(built=built)
 
-    async def VerifyIndex(self, request: pb.VerifyIndexRequest, context: Context) -> pb.VerifyIndexResponse:
+    async def VerifyIndex(self, request: pb.VerifyIndexRequest, caller: Principal) -> pb.VerifyIndexResponse:
         """What is wrong with a collection."""
-        collection = await self._engine.collection(principal(), request.collection)
+        collection = await self._engine.collection(caller, request.collection)
         problems = await self._run(lambda: list(collection.problems()))
         return pb.VerifyIndexResponse(problems=problems)
 
     async def ExchangeCollections(
-        self, request: pb.ExchangeCollectionsRequest, context: Context
+        self, request: pb.ExchangeCollectionsRequest, caller: Principal
     ) -> pb.ExchangeCollectionsResponse:
         """Gives two collections each other's name."""
-        await self._sync.exchange(principal(), request.collection, request.other)
+        await self._sync.exchange(caller, request.collection, request.other)
         return pb.ExchangeCollectionsResponse()
 
-    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+    async def GetUsage(self, request: pb.GetUsageRequest, caller: Principal) -> pb.GetUsageResponse:
         """What the tenant stores and may store."""
-        directory = await self._engine.directory(principal())
-        caller, used = principal(), await self._run(directory.allowance.used)
+        directory = await self._engine.directory(caller)
+        used = await self._run(directory.allowance.used)
         limits = await self._run(self._engine.spaces.limits, caller.tenant_uid)
         today = await self._engine.allowances.pictures_today(caller.tenant_uid)
         return pb.GetUsageResponse(

@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import json
-from typing import Any
-
-import grpc
 
 from afterimage.v1 import audit_service_pb2 as pb
-from afterimage.v1 import audit_service_pb2_grpc as pb_grpc
 from service.audit.chain import Entry, Head
 from service.audit.logs import AuditLogs
-from service.calls.interceptor import principal
 from service.engine.faults import translated_errors
 from service.engine.workers import Workers
 from service.handlers.conversion.values import page_size, within
+from service.tenancy.keyring import Principal
 from service.tenancy.read_audit import ReadAudit
 
-Context = grpc.aio.ServicerContext[Any, Any]
 
-
-class AuditServicer(pb_grpc.AuditServiceServicer):
+class AuditHandlers:
     """Documented in audit_service.proto."""
 
     def __init__(self, logs: AuditLogs, read_audit: ReadAudit, workers: Workers) -> None:
         self._logs, self._read_audit, self._workers = logs, read_audit, workers
 
     async def ListAuditEntries(
-        self, request: pb.ListAuditEntriesRequest, context: Context
+        self, request: pb.ListAuditEntriesRequest, caller: Principal
     ) -> pb.ListAuditEntriesResponse:
         """Entries in order."""
         size, after = page_size(request.page_size), within("after", request.after, 0, 2**62)
         with translated_errors():
-            log = await self._workers.read(self._logs.of, principal().tenant_uid)
+            log = await self._workers.read(self._logs.of, caller.tenant_uid)
             found = await self._workers.read(log.entries, after, size)
         return pb.ListAuditEntriesResponse(entries=[_to_entry(e, digest) for e, digest in found])
 
-    async def GetAuditHead(self, request: pb.GetAuditHeadRequest, context: Context) -> pb.GetAuditHeadResponse:
+    async def GetAuditHead(self, request: pb.GetAuditHeadRequest, caller: Principal) -> pb.GetAuditHeadResponse:
         """The signed head."""
-        uid = principal().tenant_uid
+        uid = caller.tenant_uid
         with translated_errors():
             log = await self._workers.read(self._logs.of, uid)
             head = await self._workers.read(log.head) or Head(uid, 0, "", 0)
@@ -49,16 +43,16 @@ class AuditServicer(pb_grpc.AuditServiceServicer):
             ),
         )
 
-    async def GetReadAudit(self, request: pb.GetReadAuditRequest, context: Context) -> pb.GetReadAuditResponse:
+    async def GetReadAudit(self, request: pb.GetReadAuditRequest, caller: Principal) -> pb.GetReadAuditResponse:
         """Whether reads are told."""
         with translated_errors():
-            minutes = await self._workers.read(self._read_audit.every_minutes, principal().tenant_uid)
+            minutes = await self._workers.read(self._read_audit.every_minutes, caller.tenant_uid)
         return pb.GetReadAuditResponse(every_minutes=minutes)
 
-    async def SetReadAudit(self, request: pb.SetReadAuditRequest, context: Context) -> pb.SetReadAuditResponse:
+    async def SetReadAudit(self, request: pb.SetReadAuditRequest, caller: Principal) -> pb.SetReadAuditResponse:
         """Has reads told, or not any more."""
         with translated_errors():
-            await self._workers.write(self._read_audit.set, principal().tenant_uid, request.every_minutes)
+            await self._workers.write(self._read_audit.set, caller.tenant_uid, request.every_minutes)
         return pb.SetReadAuditResponse()
 
 

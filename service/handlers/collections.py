@@ -2,63 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import grpc
-
 from afterimage.v1 import collection_service_pb2 as pb
-from afterimage.v1 import collection_service_pb2_grpc as pb_grpc
 from index import Collection, CollectionSpec, CollectionStats
-from service.calls.interceptor import principal
 from service.engine.engine import Engine, NewCollection
 from service.engine.faults import translated_errors
 from service.handlers.conversion.values import from_policy, page_size, timestamp, to_policy
+from service.tenancy.keyring import Principal
 
 _LEARNING = {pb.LEARNING_UNSPECIFIED: None, pb.LEARNING_AUTO: True, pb.LEARNING_OFF: False}
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class CollectionServicer(pb_grpc.CollectionServiceServicer):
+class CollectionHandlers:
     """Documented in collection_service.proto."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def CreateCollection(
-        self, request: pb.CreateCollectionRequest, context: Context
+        self, request: pb.CreateCollectionRequest, caller: Principal
     ) -> pb.CreateCollectionResponse:
         """Makes an empty collection."""
         wanted = request.collection
         policy = to_policy(wanted.picture_policy or pb.PICTURE_POLICY_DISCARD, "collection.picture_policy")
         learning = _LEARNING[wanted.learning] is not False
         made = await self._engine.create_collection(
-            principal(),
+            caller,
             NewCollection(wanted.name, wanted.encoder_id, wanted.description, learning, policy, wanted.partial),
         )
         return pb.CreateCollectionResponse(collection=await self._message(made))
 
-    async def GetCollection(self, request: pb.GetCollectionRequest, context: Context) -> pb.GetCollectionResponse:
+    async def GetCollection(self, request: pb.GetCollectionRequest, caller: Principal) -> pb.GetCollectionResponse:
         """Returns one collection."""
-        found = await self._engine.collection(principal(), request.name)
+        found = await self._engine.collection(caller, request.name)
         return pb.GetCollectionResponse(collection=await self._message(found))
 
-    async def ListCollections(self, request: pb.ListCollectionsRequest, context: Context) -> pb.ListCollectionsResponse:
+    async def ListCollections(
+        self, request: pb.ListCollectionsRequest, caller: Principal
+    ) -> pb.ListCollectionsResponse:
         """Returns a page of collections; the token is the last name of the page before."""
         size = page_size(request.page_size)
-        directory = await self._engine.directory(principal())
+        directory = await self._engine.directory(caller)
         names = directory.names(request.page_token, size + 1)
-        found = [await self._engine.collection(principal(), name) for name in names[:size]]
+        found = [await self._engine.collection(caller, name) for name in names[:size]]
         token = names[size - 1] if len(names) > size else ""
         return pb.ListCollectionsResponse(collections=[await self._message(c) for c in found], next_page_token=token)
 
     async def UpdateCollection(
-        self, request: pb.UpdateCollectionRequest, context: Context
+        self, request: pb.UpdateCollectionRequest, caller: Principal
     ) -> pb.UpdateCollectionResponse:
         """Changes the description, whether it learns, or whether pictures that are cut short are used."""
         description = request.description if request.HasField("description") else None
         learning = _LEARNING[request.learning]
         partial = request.partial if request.HasField("partial") else None
-        directory = await self._engine.directory(principal())
+        directory = await self._engine.directory(caller)
         with translated_errors():
             found = await self._engine.workers.write(
                 lambda: directory.change(request.name, description=description, learning=learning, partial=partial)
@@ -66,13 +62,13 @@ class CollectionServicer(pb_grpc.CollectionServiceServicer):
         return pb.UpdateCollectionResponse(collection=await self._message(found))
 
     async def DeleteCollection(
-        self, request: pb.DeleteCollectionRequest, context: Context
+        self, request: pb.DeleteCollectionRequest, caller: Principal
     ) -> pb.DeleteCollectionResponse:
         """Deletes, or reports what it would delete."""
-        found = await self._engine.collection(principal(), request.name)
+        found = await self._engine.collection(caller, request.name)
         count, kept = (await self._stats(found)).records, len(await self._engine.workers.read(found.kept.ids))
         if request.force:
-            directory = await self._engine.directory(principal())
+            directory = await self._engine.directory(caller)
             with translated_errors():
                 await self._engine.workers.write(directory.delete, request.name, with_kept=request.with_snapshots)
         return pb.DeleteCollectionResponse(record_count=count, deleted=request.force, snapshot_count=kept)

@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import grpc
-
 from afterimage.v1 import picture_service_pb2 as pb
-from afterimage.v1 import picture_service_pb2_grpc as pb_grpc
-from service.calls.interceptor import principal
 from service.engine.download_links import HandingOut
 from service.engine.engine import Engine
 from service.erasure.erasing import Erasing
 from service.handlers.conversion.values import from_policy, timestamp, to_policy
 from service.handlers.erasure import from_receipt
+from service.tenancy.keyring import Principal
 
-Context = grpc.aio.ServicerContext[Any, Any]
 _MINUTES = 10
 
 
-class PictureServicer(pb_grpc.PictureServiceServicer):
+class PictureHandlers:
     """Documented in picture_service.proto."""
 
     def __init__(self, engine: Engine, erasing: Erasing, handing_out: HandingOut) -> None:
         self._engine, self._erasing, self._handing_out = engine, erasing, handing_out
 
     async def SetPicturePolicy(
-        self, request: pb.SetPicturePolicyRequest, context: Context
+        self, request: pb.SetPicturePolicyRequest, caller: Principal
     ) -> pb.SetPicturePolicyResponse:
         """Changes what is kept of pictures, or says what that would delete."""
         policy = to_policy(request.policy, "policy")
-        done = await self._erasing.policy(principal(), request.collection, policy, force=request.force)
+        done = await self._erasing.policy(caller, request.collection, policy, force=request.force)
         return pb.SetPicturePolicyResponse(
             policy=from_policy(done.spec.picture_policy), policy_version=done.spec.policy_version,
             copy_count=done.dropped.copies, url_count=done.dropped.urls, changed=done.changed,
             receipt=from_receipt(done.receipt) if done.receipt is not None else None,
         )  # fmt: skip
 
-    async def GetPictureLink(self, request: pb.GetPictureLinkRequest, context: Context) -> pb.GetPictureLinkResponse:
+    async def GetPictureLink(self, request: pb.GetPictureLinkRequest, caller: Principal) -> pb.GetPictureLinkResponse:
         """A link to a record's picture."""
-        collection = await self._engine.collection(principal(), request.collection)
+        collection = await self._engine.collection(caller, request.collection)
         kept = await self._engine.keeping.kept(collection, request.record_id)
         policy = from_policy(collection.spec.picture_policy)
         if kept.url:
             return pb.GetPictureLinkResponse(url=kept.url, policy=policy)
         minutes, home = request.minutes or _MINUTES, collection.pictures.home
-        link = self._handing_out.make(principal(), "picture", home, kept.object_id, minutes)
+        link = self._handing_out.make(caller, "picture", home, kept.object_id, minutes)
         return pb.GetPictureLinkResponse(url=link.url, expire_time=timestamp(link.expires_ms), policy=policy)

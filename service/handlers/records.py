@@ -6,16 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import grpc
-
 from afterimage.v1 import record_service_pb2 as pb
-from afterimage.v1 import record_service_pb2_grpc as pb_grpc
 from index import FilterHints, Outcome, WriteResult
 from service.audit.chain import Details
 from service.audit.tally import current_tallies
 from service.calls.answers import LargeAnswers, add_each
-from service.calls.interceptor import principal
-from service.calls.unknown_fields import reject_unknown_fields
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.ingest import Ingest
@@ -35,8 +30,8 @@ from service.handlers.conversion.values import (
 from service.metrics import Metrics
 from service.runtime.concurrency import map_yielding
 from service.tenancy.apikeys import Scope
+from service.tenancy.keyring import Principal
 
-Context = grpc.aio.ServicerContext[Any, Any]
 MAX_BATCH_RECORDS = 100
 MAX_IDS = 1000
 _DELETE_SAMPLE = 20
@@ -44,56 +39,56 @@ _BATCHES_AHEAD = 2
 _WRITES = "records.write"
 
 
-class RecordServicer(pb_grpc.RecordServiceServicer):
+class RecordHandlers:
     """Documented in record_service.proto."""
 
     def __init__(self, engine: Engine, metrics: Metrics, answers: LargeAnswers) -> None:
         self._engine, self._metrics, self._answers = engine, metrics, answers
         self._ingest = Ingest(engine)
 
-    async def InsertRecords(self, request: pb.InsertRecordsRequest, context: Context) -> pb.InsertRecordsResponse:
+    async def InsertRecords(self, request: pb.InsertRecordsRequest, caller: Principal) -> pb.InsertRecordsResponse:
         """Inserts or replaces a batch."""
-        results = await self._insert(request.collection, request.records, request.insert_only)
+        results = await self._insert(caller, request.collection, request.records, request.insert_only)
         return pb.InsertRecordsResponse(results=results)
 
     async def ImportRecords(
-        self, request_iterator: AsyncIterator[pb.ImportRecordsRequest], context: Context
+        self, requests: AsyncIterator[pb.ImportRecordsRequest], caller: Principal
     ) -> AsyncIterator[pb.ImportRecordsResponse]:
         """Inserts batch after batch, a few at once; answers in order."""
         running: asyncio.Queue[asyncio.Task[list[pb.RecordResult]] | None] = asyncio.Queue(_BATCHES_AHEAD)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._start_batches(request_iterator, running, group))
+            group.create_task(self._start_batches(caller, requests, running, group))
             while (task := await running.get()) is not None:
                 yield pb.ImportRecordsResponse(results=await task)
 
     async def _start_batches(
         self,
+        caller: Principal,
         requests: AsyncIterator[pb.ImportRecordsRequest],
         running: asyncio.Queue[asyncio.Task[list[pb.RecordResult]] | None],
         group: asyncio.TaskGroup,
     ) -> None:
         collection, insert_only = "", False
         while (request := await anext(requests, None)) is not None:
-            reject_unknown_fields(request)
             if not collection:
                 collection, insert_only = request.collection, request.insert_only
             if request.collection not in ("", collection):
                 raise invalid("collection", "all messages of a stream must have the same collection")
-            task = group.create_task(self._insert(collection, request.records, insert_only))
+            task = group.create_task(self._insert(caller, collection, request.records, insert_only))
             del request  # a stream that idles keeps no picture
             await running.put(task)
         await running.put(None)
 
-    async def GetRecords(self, request: pb.GetRecordsRequest, context: Context) -> pb.GetRecordsResponse:
+    async def GetRecords(self, request: pb.GetRecordsRequest, caller: Principal) -> pb.GetRecordsResponse:
         """Returns records by id."""
         check_count("record_ids", len(request.record_ids), MAX_IDS)
-        _require_export(request.include_vectors)
-        collection = await self._engine.collection(principal(), request.collection)
+        _require_export(caller, request.include_vectors)
+        collection = await self._engine.collection(caller, request.collection)
         if request.include_vectors:
             check_count("record_ids", len(request.record_ids), most_vectors(collection.spec.dimension))
         ids, vectors = list(request.record_ids), request.include_vectors
         vector_bytes = 4 * collection.spec.dimension * vectors
-        async with self._answers.making(principal().tenant_uid, len(ids), vector_bytes) as work:
+        async with self._answers.making(caller.tenant_uid, len(ids), vector_bytes) as work:
             read = work.timed(collection.get)
             found = await self._read(read, ids, vectors=vectors, max_bytes=self._answers.most_bytes)
             response = pb.GetRecordsResponse(missing_record_ids=[i for i in ids if i not in found])
@@ -101,16 +96,16 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
             await add_each(records, lambda r: from_record(r, response.records.add()), work)
         return response
 
-    async def ListRecords(self, request: pb.ListRecordsRequest, context: Context) -> pb.ListRecordsResponse:
+    async def ListRecords(self, request: pb.ListRecordsRequest, caller: Principal) -> pb.ListRecordsResponse:
         """Returns a page of records."""
         size = page_size(request.page_size)
-        _require_export(request.include_vectors)
-        collection = await self._engine.collection(principal(), request.collection)
+        _require_export(caller, request.include_vectors)
+        collection = await self._engine.collection(caller, request.collection)
         subject = f"{request.collection}\n{request.filter}"
         after = from_token(request.page_token, subject)
         vectors, most = request.include_vectors, self._answers.page_bytes
         vector_bytes = 4 * collection.spec.dimension * vectors
-        async with self._answers.making(principal().tenant_uid, size, vector_bytes, most) as work:
+        async with self._answers.making(caller.tenant_uid, size, vector_bytes, most) as work:
             read = work.timed(collection.page)
             page = await self._read(read, after, size, request.filter, vectors=vectors, max_bytes=most)
             response = pb.ListRecordsResponse()
@@ -119,21 +114,21 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
             response.next_page_token = to_token(page.records[-1].row_id, subject)
         return response
 
-    async def UpdateRecords(self, request: pb.UpdateRecordsRequest, context: Context) -> pb.UpdateRecordsResponse:
+    async def UpdateRecords(self, request: pb.UpdateRecordsRequest, caller: Principal) -> pb.UpdateRecordsResponse:
         """Changes product ids and attributes."""
         check_count("patches", len(request.patches), MAX_IDS)
-        collection = await self._engine.collection(principal(), request.collection)
+        collection = await self._engine.collection(caller, request.collection)
         patches = await map_yielding(to_patch, request.patches)
-        subject = await self._about_to_write(request.collection)
+        subject = await self._about_to_write(caller, request.collection)
         results = await self._write(collection.patch, patches)
-        self._count(results, subject)
+        self._count(caller, results, subject)
         return pb.UpdateRecordsResponse(results=from_results(results, [p.record_id for p in request.patches]))
 
-    async def DeleteRecords(self, request: pb.DeleteRecordsRequest, context: Context) -> pb.DeleteRecordsResponse:
+    async def DeleteRecords(self, request: pb.DeleteRecordsRequest, caller: Principal) -> pb.DeleteRecordsResponse:
         """Deletes by ids or by filter, or reports what it would delete."""
         if bool(request.record_ids) == bool(request.filter.strip()):
             raise invalid("record_ids", "set either record_ids or a filter")
-        collection = await self._engine.collection(principal(), request.collection)
+        collection = await self._engine.collection(caller, request.collection)
         if request.record_ids:
             ids = list(dict.fromkeys(request.record_ids))
             check_count("record_ids", len(ids), MAX_IDS)
@@ -157,9 +152,9 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
             filter_hints=hints.sentences,
         )
 
-    async def CountRecords(self, request: pb.CountRecordsRequest, context: Context) -> pb.CountRecordsResponse:
+    async def CountRecords(self, request: pb.CountRecordsRequest, caller: Principal) -> pb.CountRecordsResponse:
         """Counts what matches."""
-        collection = await self._engine.collection(principal(), request.collection)
+        collection = await self._engine.collection(caller, request.collection)
         count = await self._read(collection.count, request.filter)
         hints = await self._read(collection.filter_hints, request.filter)
         return pb.CountRecordsResponse(
@@ -167,32 +162,32 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
         )
 
     async def _insert(
-        self, collection: str, records: Sequence[pb.RecordInput], insert_only: bool
+        self, caller: Principal, collection: str, records: Sequence[pb.RecordInput], insert_only: bool
     ) -> list[pb.RecordResult]:
         check_count("records", len(records), MAX_BATCH_RECORDS)
         inputs = await map_yielding(to_record_input, records)
-        await self._engine.collection(principal(), collection)
-        subject = await self._about_to_write(collection)
-        inserted = await self._ingest.insert(principal(), collection, inputs, insert_only=insert_only)
-        self._count([i.result for i in inserted], subject)
+        await self._engine.collection(caller, collection)
+        subject = await self._about_to_write(caller, collection)
+        inserted = await self._ingest.insert(caller, collection, inputs, insert_only=insert_only)
+        self._count(caller, [i.result for i in inserted], subject)
         return from_inserted(inserted, [r.record_id for r in records])
 
-    async def _about_to_write(self, collection: str) -> Details:
+    async def _about_to_write(self, caller: Principal, collection: str) -> Details:
         """What the audit log tells of writes to a collection, once it is told that there are some. Raises ServiceError
         (STORE_UNAVAILABLE) where that cannot be."""
         subject: Details = {"collection": collection}
         with translated_errors():
-            await current_tallies().begin(principal(), _WRITES, subject)
+            await current_tallies().begin(caller, _WRITES, subject)
         return subject
 
-    def _count(self, results: Sequence[WriteResult], subject: Details) -> None:
+    def _count(self, caller: Principal, results: Sequence[WriteResult], subject: Details) -> None:
         written = {Outcome.CREATED: 0, Outcome.UPDATED: 0}
         for result in results:
             self._metrics.records.labels(result.outcome.value).inc()
             if result.outcome in written:
                 written[result.outcome] += 1
         counts = {outcome.value: count for outcome, count in written.items()}
-        current_tallies().add(principal(), _WRITES, subject, **counts)
+        current_tallies().add(caller, _WRITES, subject, **counts)
 
     async def _read(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         with translated_errors():
@@ -203,6 +198,6 @@ class RecordServicer(pb_grpc.RecordServiceServicer):
             return await self._engine.workers.write(function, *args)
 
 
-def _require_export(vectors: bool) -> None:
+def _require_export(caller: Principal, vectors: bool) -> None:
     if vectors:
-        principal().require(Scope.EXPORT)
+        caller.require(Scope.EXPORT)

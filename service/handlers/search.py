@@ -7,17 +7,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import grpc
 import numpy as np
 
 from afterimage.v1 import search_service_pb2 as pb
-from afterimage.v1 import search_service_pb2_grpc as pb_grpc
 from index import Attributes, DuplicateGroup, Facet, Hit, Path
 from service.calls.answers import LargeAnswers, add_each
 from service.calls.bulk_share import Work
 from service.calls.error_details import to_record_error
-from service.calls.interceptor import principal
-from service.calls.unknown_fields import reject_unknown_fields
 from service.encoder.manifest import Manifest, ScoreSpec
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
@@ -41,8 +37,8 @@ from service.handlers.conversion.values import (
 from service.metrics import Metrics
 from service.runtime.concurrency import gather_bounded
 from service.tenancy.apikeys import Scope
+from service.tenancy.keyring import Principal
 
-Context = grpc.aio.ServicerContext[Any, Any]
 MAX_K = 1000
 MAX_OFFSET = 10_000
 MAX_HITS = 10_000
@@ -65,29 +61,28 @@ _PATHS = {
 }
 
 
-class SearchServicer(pb_grpc.SearchServiceServicer):
+class SearchHandlers:
     """Documented in search_service.proto."""
 
     def __init__(self, engine: Engine, metrics: Metrics, answers: LargeAnswers) -> None:
         self._engine, self._metrics, self._answers = engine, metrics, answers
         self._query = Query(engine)
 
-    async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
+    async def Search(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
         """Finds the nearest records."""
-        return await self._search(request)
+        return await self._search(request, caller)
 
-    async def BatchSearch(self, request: pb.BatchSearchRequest, context: Context) -> pb.BatchSearchResponse:
+    async def BatchSearch(self, request: pb.BatchSearchRequest, caller: Principal) -> pb.BatchSearchResponse:
         """Several searches; each fails alone."""
         check_count("searches", len(request.searches), MAX_BATCH_SEARCHES)
-        results = await gather_bounded((self._one(s) for s in request.searches), _AT_ONCE)
+        results = await gather_bounded((self._one(s, caller) for s in request.searches), _AT_ONCE)
         return pb.BatchSearchResponse(results=results)
 
     async def FindDuplicates(
-        self, request: pb.FindDuplicatesRequest, context: Context
+        self, request: pb.FindDuplicatesRequest, caller: Principal
     ) -> AsyncIterator[pb.FindDuplicatesResponse]:
         """Groups of records that look the same, as they are found."""
-        reject_unknown_fields(request)
-        collection = await self._engine.collection(principal(), request.collection)
+        collection = await self._engine.collection(caller, request.collection)
         near = self._engine.score_of(collection).near_duplicate_distance
         wanted = _optional_number(request, "max_distance", 2.0)
         reach = near if wanted is None else wanted
@@ -104,12 +99,12 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
         with translated_errors():
             return await self._engine.workers.read(next, groups, None)
 
-    async def Encode(self, request: pb.EncodeRequest, context: Context) -> pb.EncodeResponse:
+    async def Encode(self, request: pb.EncodeRequest, caller: Principal) -> pb.EncodeResponse:
         """Vectors of pictures; stores nothing."""
         check_count("pictures", len(request.pictures), MAX_PICTURES)
-        principal().require(Scope.SEARCH)
-        encoder = self._engine.encoders.manifest(request.encoder_id, principal().tenant_uid)
-        encoded = await gather_bounded((self._encode(p, encoder) for p in request.pictures), _AT_ONCE)
+        caller.require(Scope.SEARCH)
+        encoder = self._engine.encoders.manifest(request.encoder_id, caller.tenant_uid)
+        encoded = await gather_bounded((self._encode(p, encoder, caller) for p in request.pictures), _AT_ONCE)
         return pb.EncodeResponse(
             pictures=[
                 pb.EncodedPicture(error=to_record_error(e)) if isinstance(e, ServiceError)
@@ -121,7 +116,7 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
             dimension=encoder.output.dimension,
         )  # fmt: skip
 
-    async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
+    async def Classify(self, request: pb.ClassifyRequest, caller: Principal) -> pb.ClassifyResponse:
         """A vote of the neighbours."""
         if not request.attribute:
             raise invalid("attribute", "attribute is empty")
@@ -132,57 +127,59 @@ class SearchServicer(pb_grpc.SearchServiceServicer):
             filter=request.filter,
             min_score=_optional_number(request, "min_score", 1.0),
         )
-        labels, undecided = await self._query.classify(principal(), wanted, request.attribute)
+        labels, undecided = await self._query.classify(caller, wanted, request.attribute)
         return pb.ClassifyResponse(
             labels=[pb.ClassifyLabel(value=v, confidence=share, votes=votes) for v, share, votes in labels],
             undecided=undecided,
         )
 
-    async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:
+    async def Rank(self, request: pb.RankRequest, caller: Principal) -> pb.RankResponse:
         """Orders pictures by likeness to a query."""
         check_count("pictures", len(request.pictures), MAX_PICTURES)
-        encoder = self._engine.encoders.manifest(request.encoder_id, principal().tenant_uid)
+        encoder = self._engine.encoders.manifest(request.encoder_id, caller.tenant_uid)
         pictures = (request.query, *request.pictures)
-        query, *rest = await gather_bounded((self._encode(p, encoder) for p in pictures), _AT_ONCE)
+        query, *rest = await gather_bounded((self._encode(p, encoder, caller) for p in pictures), _AT_ONCE)
         if isinstance(query, ServiceError):
             raise query
         ranked = [_ranked(i, query, e, encoder.score) for i, e in enumerate(rest)]
         ranked.sort(key=lambda r: (r.HasField("error"), r.distance, r.index))
         return pb.RankResponse(ranked=ranked)
 
-    async def _one(self, request: pb.SearchRequest) -> pb.SearchResult:
+    async def _one(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResult:
         try:
-            return pb.SearchResult(response=await self._search(request))
+            return pb.SearchResult(response=await self._search(request, caller))
         except Exception as failure:
             error = to_record_error(as_service_error(failure))
             release_frames(failure)
             return pb.SearchResult(error=error)
 
-    async def _search(self, request: pb.SearchRequest) -> pb.SearchResponse:
+    async def _search(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
         # What is left out of the records is read all the same.
         most_bytes = self._answers.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
         wanted = replace(_search_input(request), max_bytes=most_bytes)
         vector_bytes = 0
         if request.include_vectors:
-            principal().require(Scope.EXPORT)
-            collection = await self._engine.collection(principal(), request.collection)
+            caller.require(Scope.EXPORT)
+            collection = await self._engine.collection(caller, request.collection)
             within("k", wanted.most_hits, 1, most_vectors(collection.spec.dimension))
             vector_bytes = 4 * collection.spec.dimension
         if wanted.most_hits * (1024 + vector_bytes) <= _SMALL_BYTES:
-            with self._answers.searching(principal().tenant_uid):
-                return await self._answered(request, wanted, Work())
-        async with self._answers.making(principal().tenant_uid, wanted.most_hits, vector_bytes) as work:
-            return await self._answered(request, wanted, work)
+            with self._answers.searching(caller.tenant_uid):
+                return await self._answered(request, wanted, caller, Work())
+        async with self._answers.making(caller.tenant_uid, wanted.most_hits, vector_bytes) as work:
+            return await self._answered(request, wanted, caller, work)
 
-    async def _answered(self, request: pb.SearchRequest, wanted: SearchInput, work: Work) -> pb.SearchResponse:
+    async def _answered(
+        self, request: pb.SearchRequest, wanted: SearchInput, caller: Principal, work: Work
+    ) -> pb.SearchResponse:
         started = time.perf_counter()
-        found = await self._query.search(principal(), wanted)
+        found = await self._query.search(caller, wanted)
         self._metrics.search_paths.labels(found.answer.path.value).inc()
         return await _response(request, found, started, work)
 
-    async def _encode(self, picture: pb.PictureInput, encoder: Manifest) -> Encoded | ServiceError:
+    async def _encode(self, picture: pb.PictureInput, encoder: Manifest, caller: Principal) -> Encoded | ServiceError:
         try:
-            return await self._engine.encoded(principal(), _picture(picture), encoder)
+            return await self._engine.encoded(caller, _picture(picture), encoder)
         except Exception as failure:
             return as_service_error(failure)
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import grpc
-
 from afterimage.v1 import server_info_service_pb2 as pb
-from afterimage.v1 import server_info_service_pb2_grpc as pb_grpc
 from index import MAX_ATTRIBUTES, MAX_FILTER_BYTES, MAX_ID_BYTES
-from service.calls.interceptor import principal
 from service.engine.engine import Engine
 from service.handlers.records import MAX_BATCH_RECORDS
 from service.handlers.search import MAX_BATCH_SEARCHES, MAX_K, MAX_OFFSET, MAX_TERMS
+from service.tenancy.keyring import Principal
 
 
-class ServerInfoServicer(pb_grpc.ServerInfoServiceServicer):
+class ServerInfoHandlers:
     """Documented in server_info_service.proto."""
 
     def __init__(self, engine: Engine, version: str, max_message_bytes: int) -> None:
         self._engine, self._version, self._max_message_bytes = engine, version, max_message_bytes
 
-    async def GetServerInfo(
-        self, request: pb.GetServerInfoRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.GetServerInfoResponse:
+    async def GetServerInfo(self, request: pb.GetServerInfoRequest, caller: Principal) -> pb.GetServerInfoResponse:
         """Version, limits, encoders."""
         limits, encoders = self._engine.pictures.decoders.picture_limits, self._engine.encoders
         return pb.GetServerInfoResponse(
@@ -54,5 +47,5 @@ class ServerInfoServicer(pb_grpc.ServerInfoServiceServicer):
             ],
             image_formats=list(limits.accepted),
             fetches_urls=self._engine.sources.fetches,
-            scopes=sorted(principal().scopes),
+            scopes=sorted(caller.scopes),
         )  # fmt: skip

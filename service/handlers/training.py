@@ -5,17 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import Any
-
-import grpc
 
 from afterimage.v1 import training_service_pb2 as pb
-from afterimage.v1 import training_service_pb2_grpc as pb_grpc
 from service.audit.chain import Details
 from service.audit.tally import current_tallies
 from service.calls.error_details import to_record_error
-from service.calls.interceptor import principal
-from service.calls.unknown_fields import reject_unknown_fields
 from service.encoder.manifest import OWN_PREFIX, Manifest
 from service.engine.download_links import HandingOut
 from service.engine.faults import translated_errors
@@ -23,117 +17,116 @@ from service.engine.pictures import PictureSource
 from service.erasure.erasing import Erasing
 from service.handlers.conversion.values import check_count, invalid, page_size, timestamp
 from service.handlers.erasure import from_receipt
+from service.tenancy.keyring import Principal
 from service.training.model import OwnModel, Training, TrainingSet, Wanted
 from service.training.own_training import OwnTraining
 from service.training.sets import ExampleResult, NewExample
 
-Context = grpc.aio.ServicerContext[Any, Any]
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,50}")
 _MOST_EXAMPLES, _MOST_IDS, _MINUTES = 100, 1000, 10
 _LOOK_AGAIN_S = 5.0
 
 
-class TrainingServicer(pb_grpc.TrainingServiceServicer):
+class TrainingHandlers:
     """Documented in training_service.proto."""
 
     def __init__(self, training: OwnTraining, erasing: Erasing, handing_out: HandingOut) -> None:
         self._training, self._erasing, self._handing_out = training, erasing, handing_out
 
     async def CreateTrainingSet(
-        self, request: pb.CreateTrainingSetRequest, context: Context
+        self, request: pb.CreateTrainingSetRequest, caller: Principal
     ) -> pb.CreateTrainingSetResponse:
         """Makes an empty set."""
-        made = await self._training.sets.create(principal(), request.name, request.description)
+        made = await self._training.sets.create(caller, request.name, request.description)
         return pb.CreateTrainingSetResponse(training_set=_to_set(made))
 
     async def ListTrainingSets(
-        self, request: pb.ListTrainingSetsRequest, context: Context
+        self, request: pb.ListTrainingSetsRequest, caller: Principal
     ) -> pb.ListTrainingSetsResponse:
         """All sets."""
-        found = await self._training.sets.all(principal())
+        found = await self._training.sets.all(caller)
         return pb.ListTrainingSetsResponse(training_sets=[_to_set(s) for s in found])
 
-    async def GetTrainingSet(self, request: pb.GetTrainingSetRequest, context: Context) -> pb.GetTrainingSetResponse:
+    async def GetTrainingSet(self, request: pb.GetTrainingSetRequest, caller: Principal) -> pb.GetTrainingSetResponse:
         """One set with its labels."""
-        found, labels = await self._training.sets.get(principal(), request.name)
+        found, labels = await self._training.sets.get(caller, request.name)
         return pb.GetTrainingSetResponse(training_set=_to_set(found), labels=labels)
 
     async def DeleteTrainingSet(
-        self, request: pb.DeleteTrainingSetRequest, context: Context
+        self, request: pb.DeleteTrainingSetRequest, caller: Principal
     ) -> pb.DeleteTrainingSetResponse:
         """Deletes a set, or reports what it would delete."""
         if not request.force:
-            found, _ = await self._training.sets.get(principal(), request.name)
+            found, _ = await self._training.sets.get(caller, request.name)
             return pb.DeleteTrainingSetResponse(example_count=found.examples, deleted=False)
-        receipt = await self._erasing.training_set(principal(), request.name)
+        receipt = await self._erasing.training_set(caller, request.name)
         return pb.DeleteTrainingSetResponse(example_count=receipt.records, deleted=True, receipt=from_receipt(receipt))
 
     async def AddExamples(
-        self, request_iterator: AsyncIterator[pb.AddExamplesRequest], context: Context
+        self, requests: AsyncIterator[pb.AddExamplesRequest], caller: Principal
     ) -> AsyncIterator[pb.AddExamplesResponse]:
         """Adds examples, batch after batch."""
         into = ""
-        async for request in request_iterator:
-            reject_unknown_fields(request)
+        async for request in requests:
             into = into or request.training_set
             if request.training_set not in ("", into):
                 raise invalid("training_set", "all messages of a stream must have the same training set")
             check_count("examples", len(request.examples), _MOST_EXAMPLES)
             new = [_to_example(e) for e in request.examples]
             subject: Details = {"training_set": into}
-            await self._training.sets.uid(principal(), into)
+            await self._training.sets.uid(caller, into)
             with translated_errors():
-                await current_tallies().begin(principal(), "examples.write", subject)
-            results = await self._training.sets.add(principal(), into, new)
+                await current_tallies().begin(caller, "examples.write", subject)
+            results = await self._training.sets.add(caller, into, new)
             written = sum(r.outcome in ("added", "replaced") for r in results)
-            current_tallies().add(principal(), "examples.write", subject, examples=written)
+            current_tallies().add(caller, "examples.write", subject, examples=written)
             del request, new  # a stream that idles keeps no picture
             yield pb.AddExamplesResponse(results=[_to_result(r) for r in results])
 
-    async def ListExamples(self, request: pb.ListExamplesRequest, context: Context) -> pb.ListExamplesResponse:
+    async def ListExamples(self, request: pb.ListExamplesRequest, caller: Principal) -> pb.ListExamplesResponse:
         """A page of examples; the token is the last id of the page before."""
         size = page_size(request.page_size)
-        found = await self._training.sets.examples(principal(), request.training_set, request.page_token, size + 1)
+        found = await self._training.sets.examples(caller, request.training_set, request.page_token, size + 1)
         token = found[size - 1].example_id if len(found) > size else ""
         examples = [pb.Example(example_id=e.example_id, label=e.label, size_bytes=e.size) for e in found[:size]]
         return pb.ListExamplesResponse(examples=examples, next_page_token=token)
 
-    async def DeleteExamples(self, request: pb.DeleteExamplesRequest, context: Context) -> pb.DeleteExamplesResponse:
+    async def DeleteExamples(self, request: pb.DeleteExamplesRequest, caller: Principal) -> pb.DeleteExamplesResponse:
         """Deletes examples."""
         check_count("example_ids", len(request.example_ids), _MOST_IDS)
-        count = await self._training.sets.remove(principal(), request.training_set, request.example_ids)
+        count = await self._training.sets.remove(caller, request.training_set, request.example_ids)
         return pb.DeleteExamplesResponse(example_count=count)
 
-    async def GetExampleLink(self, request: pb.GetExampleLinkRequest, context: Context) -> pb.GetExampleLinkResponse:
+    async def GetExampleLink(self, request: pb.GetExampleLinkRequest, caller: Principal) -> pb.GetExampleLinkResponse:
         """A link to an example's picture."""
-        set_uid, example = await self._training.sets.example(principal(), request.training_set, request.example_id)
+        set_uid, example = await self._training.sets.example(caller, request.training_set, request.example_id)
         minutes = request.minutes or _MINUTES
-        link = self._handing_out.make(principal(), "example", set_uid, example.object_id, minutes)
+        link = self._handing_out.make(caller, "example", set_uid, example.object_id, minutes)
         return pb.GetExampleLinkResponse(url=link.url, expire_time=timestamp(link.expires_ms))
 
-    async def TrainModel(self, request: pb.TrainModelRequest, context: Context) -> pb.TrainModelResponse:
+    async def TrainModel(self, request: pb.TrainModelRequest, caller: Principal) -> pb.TrainModelResponse:
         """Begins a training."""
         if not _MODEL_NAME.fullmatch(request.model_name):
             raise invalid("model_name", "the name does not match [a-z0-9][a-z0-9_-]{0,50}")
         wanted = Wanted(request.training_set, request.base_encoder_id, OWN_PREFIX + request.model_name)
-        return pb.TrainModelResponse(training=_to_training(await self._training.begin(principal(), wanted)))
+        return pb.TrainModelResponse(training=_to_training(await self._training.begin(caller, wanted)))
 
-    async def ListTrainings(self, request: pb.ListTrainingsRequest, context: Context) -> pb.ListTrainingsResponse:
+    async def ListTrainings(self, request: pb.ListTrainingsRequest, caller: Principal) -> pb.ListTrainingsResponse:
         """The last trainings."""
-        found = await self._training.all(principal())
+        found = await self._training.all(caller)
         return pb.ListTrainingsResponse(trainings=[_to_training(t) for t in found])
 
-    async def GetTraining(self, request: pb.GetTrainingRequest, context: Context) -> pb.GetTrainingResponse:
+    async def GetTraining(self, request: pb.GetTrainingRequest, caller: Principal) -> pb.GetTrainingResponse:
         """One training."""
-        return pb.GetTrainingResponse(training=_to_training(await self._training.get(principal(), request.training_id)))
+        return pb.GetTrainingResponse(training=_to_training(await self._training.get(caller, request.training_id)))
 
     async def WatchTraining(
-        self, request: pb.WatchTrainingRequest, context: Context
+        self, request: pb.WatchTrainingRequest, caller: Principal
     ) -> AsyncIterator[pb.WatchTrainingResponse]:
         """A training whenever it has changed, until it has ended."""
         told: Training | None = None
         while True:
-            found = await self._training.get(principal(), request.training_id)
+            found = await self._training.get(caller, request.training_id)
             if found != told:
                 yield pb.WatchTrainingResponse(training=_to_training(found))
             if found.state.final:
@@ -141,23 +134,23 @@ class TrainingServicer(pb_grpc.TrainingServiceServicer):
             told = found
             await self._training.change(_LOOK_AGAIN_S)
 
-    async def CancelTraining(self, request: pb.CancelTrainingRequest, context: Context) -> pb.CancelTrainingResponse:
+    async def CancelTraining(self, request: pb.CancelTrainingRequest, caller: Principal) -> pb.CancelTrainingResponse:
         """Ends a training."""
         return pb.CancelTrainingResponse(
-            training=_to_training(await self._training.cancel(principal(), request.training_id))
+            training=_to_training(await self._training.cancel(caller, request.training_id))
         )
 
-    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
+    async def ListModels(self, request: pb.ListModelsRequest, caller: Principal) -> pb.ListModelsResponse:
         """The tenant's models."""
-        return pb.ListModelsResponse(models=[_to_model(m) for m in await self._training.own.all(principal())])
+        return pb.ListModelsResponse(models=[_to_model(m) for m in await self._training.own.all(caller)])
 
-    async def DeleteModel(self, request: pb.DeleteModelRequest, context: Context) -> pb.DeleteModelResponse:
+    async def DeleteModel(self, request: pb.DeleteModelRequest, caller: Principal) -> pb.DeleteModelResponse:
         """Deletes a model, or says which collections are pinned to it."""
-        pinned = await self._training.own.pinned(principal(), request.encoder_id)
+        pinned = await self._training.own.pinned(caller, request.encoder_id)
         if request.force:
-            await self._erasing.model(principal(), request.encoder_id)
+            await self._erasing.model(caller, request.encoder_id)
         else:
-            await self._training.own.get(principal(), request.encoder_id)
+            await self._training.own.get(caller, request.encoder_id)
         return pb.DeleteModelResponse(deleted=request.force, collections=pinned)
 
 

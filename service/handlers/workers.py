@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
-
-import grpc
 
 from afterimage.v1 import worker_service_pb2 as pb
-from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
 from service.coordination.run_board import RunRef
 from service.engine.picture_encoding import Seen
 from service.errors import Reason, ServiceError
@@ -18,22 +14,21 @@ from service.intake.download.fetch import Validators
 from service.intake.notes import Note
 from service.runtime.background import end_task
 from service.sync.runs.remote_workers import Asked, Introduction, Taken, WorkElsewhere, WorkerElsewhere
+from service.tenancy.keyring import Principal
 
-Context = grpc.aio.ServicerContext[Any, Any]
 
-
-class WorkerServicer(pb_grpc.WorkerServiceServicer):
+class WorkerHandlers:
     """Documented in worker_service.proto."""
 
     def __init__(self, elsewhere: WorkElsewhere, version: str) -> None:
         self._elsewhere, self._version = elsewhere, version
 
-    async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
+    async def GetQueue(self, request: pb.GetQueueRequest, caller: Principal) -> pb.GetQueueResponse:
         """Where to take runs from."""
         return pb.GetQueueResponse(server=self._elsewhere.server, version=self._version)
 
     async def WorkOnRun(
-        self, requests: AsyncIterator[pb.WorkOnRunRequest], context: Context
+        self, requests: AsyncIterator[pb.WorkOnRunRequest], caller: Principal
     ) -> AsyncIterator[pb.WorkOnRunResponse]:
         """One run, as long as both sides have it."""
         first = await anext(requests, pb.WorkOnRunRequest())

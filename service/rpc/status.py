@@ -6,7 +6,8 @@ from typing import Any
 
 import grpc
 
-from service.calls.error_details import REQUEST_ID_KEY, to_status
+from service.calls.context import REQUEST_ID_KEY
+from service.calls.error_details import to_status
 from service.errors import Code, ServiceError
 
 DETAILS_KEY = "grpc-status-details-bin"

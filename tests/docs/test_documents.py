@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from service.calls.methods import SCOPES
+from service.calls.methods import METHODS
 from service.cli.main import application
 from service.config import Settings
 from service.coordination import keys
@@ -46,7 +46,7 @@ def test_every_metric_has_its_row() -> None:
 
 def test_every_call_is_in_the_api_table() -> None:
     text = read("api.md")
-    for path in SCOPES:
+    for path in METHODS:
         assert path.rsplit("/", 1)[1] in text, path
 
 

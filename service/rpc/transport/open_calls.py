@@ -11,12 +11,12 @@ import asyncio
 import inspect
 import secrets
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 
 from service.calls.keyless import KeylessCalls
-from service.calls.messages import EOF
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
 from service.rpc.status import set_status
@@ -24,16 +24,29 @@ from service.rpc.transport.ending import CallTasks
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler = Any  # grpc.RpcMethodHandler, which is generic only in its stubs
+EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+OPEN_PREFIXES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 MOST_OPEN = 100
 _MESSAGE_S = 5.0
 
 
-class OpenCalls:
+class OpenCalls(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """For one event loop."""
 
     def __init__(self, metrics: Metrics, keyless: KeylessCalls, most: int = MOST_OPEN) -> None:
         self._metrics, self._keyless, self._most = metrics, keyless, most
         self._open: dict[asyncio.Timeout, str] = {}  # in the order in which they came
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """grpc's entry point."""
+        handler = await continuation(details)
+        if handler is None or not details.method.startswith(OPEN_PREFIXES):
+            return handler
+        return self.wrap(handler)
 
     def wrap(self, handler: Handler) -> Handler:
         """The handler, within the limit."""

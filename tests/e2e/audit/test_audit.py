@@ -10,8 +10,6 @@ import pytest
 from afterimage.client import Client, NewRecord, NewSource, PermissionDenied, audit_acts
 from index import DataDirectory
 from service.audit.logs import AuditLogs
-from service.calls.audit_rules import AUDITED
-from service.calls.methods import SCOPES
 from service.composition.data_directory import open_registry
 from service.config import load_settings
 from service.tenancy.apikeys import Scope
@@ -24,10 +22,6 @@ from tests.support.servers.shop import FETCHING, Shop
 
 def actions(client: Client) -> list[str]:
     return [a.action for a in audit_acts(client.list_audit_entries(0, 1000))]
-
-
-def test_every_audited_call_is_one_of_the_api() -> None:
-    assert AUDITED.keys() <= SCOPES.keys()
 
 
 def test_what_is_done_is_told_with_who_and_how_much_and_without_ids(server: Server, client: Client) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from afterimage.client import AuditAct, audit_acts
 from afterimage.v1 import audit_service_pb2
-from service.calls.audit_rules import AUDITED
+from service.calls.methods import METHODS
 from tests.support.audited_calls import CASES, World, call, world
 from tests.support.reliability import FaultResult, told
 from tests.support.servers.server import Server, start_server
@@ -27,7 +27,8 @@ INTERVALS = {"records.write", "examples.write", "reads"}  # they are open for mi
 PATIENCE_S = 60.0
 KILLS = 10
 Report = Callable[[FaultResult], None]
-CHANGES = sorted(name for name, rule in AUDITED.items() if rule.intends is not None)
+AUDITED = {path: method.row.audit for path, method in METHODS.items() if method.row.audit is not None}
+CHANGES = sorted(path for path, rule in AUDITED.items() if rule.intent is not None)
 
 
 def test_every_audited_call_has_a_case() -> None:
@@ -103,7 +104,7 @@ def disagreement(
     number, request, code = attempt
     acts = [a for a in acts_after(world, head) if a.action == AUDITED[method].action]
     # An outcome alone is of an earlier call, that went on while nobody waited for it.
-    entries = [a for a in acts if AUDITED[method].intends is None or len(a.entries) == 2]
+    entries = [a for a in acts if AUDITED[method].intent is None or len(a.entries) == 2]
     done = CASES[method].done
     was_done = None if done is None else done(world, number, request)
     outcome = entries[0].outcome if entries else ""

@@ -8,8 +8,8 @@ import pytest
 
 from afterimage import v1
 from afterimage.client import Client, NewRecord, NewSource, NotFound, PermissionDenied, Term, Unauthenticated
-from service.calls.methods import SCOPES, WORKER_CALLS
-from service.rpc.server import SERVICE_NAMES
+from service.calls.method import Caller
+from service.calls.methods import METHODS, SERVICE_NAMES
 from service.tenancy.apikeys import Scope
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server, start_server
@@ -18,6 +18,8 @@ MODULES = [
     importlib.import_module(f"afterimage.v1.{found.name}")
     for found in pkgutil.iter_modules(v1.__path__) if found.name.endswith("_service_pb2")
 ]  # fmt: skip
+SCOPES = {path: method.row.caller for path, method in METHODS.items() if isinstance(method.row.caller, Scope)}
+WITH_KEY = {path for path, method in METHODS.items() if method.row.caller is not Caller.WORKER}
 CALLS = [
     (f"/{service.full_name}/{method.name}", method)
     for module in MODULES
@@ -91,7 +93,7 @@ def _kind(method: Any) -> str:
 
 
 def test_every_call_of_the_api_has_an_access_rule() -> None:
-    assert {path for path, _ in CALLS} == set(SCOPES) | WORKER_CALLS
+    assert {path for path, _ in CALLS} == METHODS.keys()
     assert {path.split("/")[1] for path, _ in CALLS} == set(SERVICE_NAMES)
 
 
@@ -100,7 +102,7 @@ def test_no_call_is_answered_without_a_key(server: Server, path: str, method: An
     assert invoke(server, path, method, "", "c") is grpc.StatusCode.UNAUTHENTICATED
 
 
-@pytest.mark.parametrize(("path", "method"), [c for c in CALLS if SCOPES.get(c[0], "no key") is not None])
+@pytest.mark.parametrize(("path", "method"), [c for c in CALLS if c[0] in SCOPES or c[0] not in WITH_KEY])
 def test_no_call_is_answered_without_its_scope(server: Server, tenant_name: str, path: str, method: Any) -> None:
     key = server.key(tenant_name, [s for s in Scope if s is not SCOPES.get(path)])
     assert invoke(server, path, method, key, "c") is grpc.StatusCode.PERMISSION_DENIED
@@ -108,7 +110,7 @@ def test_no_call_is_answered_without_its_scope(server: Server, tenant_name: str,
 
 FOREIGN = [
     c for c in CALLS
-    if c[0] in SCOPES and c[1].name not in (
+    if c[0] in WITH_KEY and c[1].name not in (
         "CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo", "GetUsage", "ListSources",
         "PreviewFeed", "ListAuditEntries", "GetAuditHead", "GetReadAudit", "SetReadAudit",
         "ListAccessRequests", "CreateTrainingSet", "ListTrainingSets", "ListTrainings", "ListModels",

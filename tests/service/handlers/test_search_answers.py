@@ -96,7 +96,7 @@ def tally() -> Iterator[tuple[Kinds, Kinds]]:
 @pytest.mark.parametrize("part", range(PARTS), ids=lambda number: f"part-{number}")
 def test_a_million_random_requests(part: int, tmp_path: Path, tally: tuple[Kinds, Kinds]) -> None:
     """Over collections of its own in each part, of few rows and of many; any part can be run alone:
-    pytest -m long -v -s tests/service/rpc/servicers/test_search_answers.py -k "part-7 or part-8"."""
+    pytest -m long -v -s tests/service/handlers/test_search_answers.py -k "part-7 or part-8"."""
     exact, through_base = tally
     each = REQUESTS_OF_A_PART // (EXACT_STATES + BASE_STATES)
     shop = SearchShop(tmp_path / "exact", seed=1000 + part)

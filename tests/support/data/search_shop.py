@@ -18,7 +18,6 @@ from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
 from index import Collection, PicturePolicy, RecordPatch, RecordWrite
 from index.vectors.ann.centering import Frame
-from service.calls import interceptor
 from service.calls.answers import LargeAnswers
 from service.calls.door import Door, DoorLimits
 from service.composition.data_directory import open_registry
@@ -28,7 +27,7 @@ from service.coordination.client import Coordinator
 from service.encoder.manifest import Manifest
 from service.engine.engine import Engine, NewCollection
 from service.handlers.conversion.values import from_vector
-from service.handlers.search import SearchServicer
+from service.handlers.search import SearchHandlers
 from service.metrics import Metrics
 from service.tenancy.allowances import Allowances
 from service.tenancy.apikeys import Scope
@@ -139,7 +138,7 @@ class SearchShop:
         allowances = Allowances(self._registry.limits, Coordinator(_NOWHERE).rates)
         self.engine: Engine = engine_of(self._settings, self._registry, metrics, allowances)
         self._door = Door(DoorLimits(64, 64, 1 << 30, _LARGEST_ANSWER, 30.0, 30.0, 30.0), metrics)
-        self._servicer = SearchServicer(self.engine, metrics, LargeAnswers(_LARGEST_ANSWER))
+        self._handlers = SearchHandlers(self.engine, metrics, LargeAnswers(_LARGEST_ANSWER))
         self.principal = Principal(self._tenant, "key", frozenset(Scope))
         self._run(self.engine.pictures.start("builtin"))
 
@@ -168,12 +167,11 @@ class SearchShop:
 
     async def _vector(self, image: bytes) -> NDArray[np.float32]:
         request = pb.EncodeRequest(pictures=[pb.PictureInput(image=image)])
-        answer = await self._servicer.Encode(request, None)  # type: ignore[arg-type]
+        answer = await self._handlers.Encode(request, self.principal)
         return np.frombuffer(answer.pictures[0].vector, "<f4")
 
     def _run(self, coroutine: Any) -> Any:
         async def as_the_shop() -> Any:
-            interceptor._principal.set(self.principal)
             lease = self._door.enter((self.principal.tenant_uid, "key", "peer"), stream=False)
             try:
                 return await coroutine
@@ -339,7 +337,7 @@ class SearchShop:
 
     def answer(self, asked: Asked) -> pb.SearchResponse:
         """What the API answers."""
-        return self._run(self._servicer.Search(asked.request, None))  # type: ignore[arg-type]
+        return self._run(self._handlers.Search(asked.request, self.principal))
 
     def check(self, requests: int, kinds: Kinds, *, exact: bool) -> None:
         """Compares random requests with the oracle. exact: every answer is; otherwise those that say so."""

@@ -1,0 +1,55 @@
+"""Records calls in the audit log of their tenant, as the table of methods says."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from service.audit.chain import Details
+from service.audit.logs import AuditLogs
+from service.audit.recorder import Intent, Recorder
+from service.audit.tally import Tallies
+from service.calls.audit_rules import read_details
+from service.calls.method import Method
+from service.engine.faults import translated_errors
+from service.tenancy.keyring import Principal
+
+
+class CallRecording:
+    """All methods raise ServiceError (STORE_UNAVAILABLE) where the log cannot be written: nothing is changed whose
+    intent is not in the log, and nothing handed out that is not recorded."""
+
+    def __init__(self, audit: AuditLogs, recorder: Recorder, tallies: Tallies) -> None:
+        """`tallies`: counts what happens too often for entries of its own."""
+        self._audit, self._recorder, self.tallies = audit, recorder, tallies
+
+    async def around(self, method: Method, request: Any, caller: Principal, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Makes a call with one response, and records it: a change before and after, others once they are made."""
+        rule = method.row.audit
+        intended = rule.intent(request) if rule is not None and rule.intent is not None else None
+        if rule is not None and intended is not None:
+            outcome = functools.partial(rule.outcome, request)
+            return await self._recorder.change(caller, Intent(rule.action, intended), make, outcome)
+        response = await make()
+        self.note_read(method, request, caller)
+        details = rule.outcome(request, response) if rule is not None and rule.intent is None else None
+        if rule is not None and details is not None:
+            await self._add(caller, rule.action, details)
+        return response
+
+    def note_read(self, method: Method, request: Any, caller: Principal) -> None:
+        """Counts a read of a tenant that wants reads in its log. Never waits, and refuses nothing."""
+        if caller.reads_told_every_minutes and method.row.reads is not None:
+            for subject in read_details(method.row.name, method.row.reads, request):
+                self.tallies.add(caller, "reads", subject, caller.reads_told_every_minutes * 60.0, calls=1)
+
+    async def note_access(self, method: Method, caller: Principal) -> None:
+        """Records a call of the operator, who was granted access, before it is made."""
+        if caller.access_id:
+            await self._add(caller, "access.use", {"method": method.name})
+
+    async def _add(self, caller: Principal, action: str, details: Details) -> None:
+        with translated_errors():
+            await asyncio.to_thread(self._audit.add, caller.tenant_uid, caller.actor, action, details)

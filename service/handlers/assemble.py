@@ -1,0 +1,63 @@
+"""Puts the handlers of all services together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.audit.logs import AuditLogs
+from service.calls.answers import LargeAnswers
+from service.engine.download_links import HandingOut
+from service.engine.engine import Engine
+from service.erasure.erasing import Erasing
+from service.handlers.access_requests import AccessHandlers
+from service.handlers.admin import AdminHandlers
+from service.handlers.audit import AuditHandlers
+from service.handlers.collections import CollectionHandlers
+from service.handlers.erasure import ErasureHandlers
+from service.handlers.pictures import PictureHandlers
+from service.handlers.records import RecordHandlers
+from service.handlers.search import SearchHandlers
+from service.handlers.server_info import ServerInfoHandlers
+from service.handlers.sync import SyncHandlers
+from service.handlers.training import TrainingHandlers
+from service.handlers.workers import WorkerHandlers
+from service.sync.runs.remote_workers import WorkElsewhere
+from service.sync.synchronisation import Synchronisation
+from service.tenancy.access import AccessRequests
+from service.tenancy.read_audit import ReadAudit
+from service.training.own_training import OwnTraining
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the calls are answered with."""
+
+    engine: Engine
+    sync: Synchronisation
+    elsewhere: WorkElsewhere
+    audit: AuditLogs
+    read_audit: ReadAudit
+    access: AccessRequests
+    erasing: Erasing
+    handing_out: HandingOut
+    training: OwnTraining
+
+
+def handlers_of(served: Served, version: str, max_message_bytes: int) -> dict[str, object]:
+    """The object that handles the calls of each service, by the service's full name."""
+    engine, answers = served.engine, LargeAnswers(max_message_bytes)
+    handlers = {
+        "CollectionService": CollectionHandlers(engine),
+        "RecordService": RecordHandlers(engine, engine.metrics, answers),
+        "SearchService": SearchHandlers(engine, engine.metrics, answers),
+        "ServerInfoService": ServerInfoHandlers(engine, version, max_message_bytes),
+        "AdminService": AdminHandlers(engine, served.sync),
+        "SyncService": SyncHandlers(served.sync),
+        "WorkerService": WorkerHandlers(served.elsewhere, version),
+        "AuditService": AuditHandlers(served.audit, served.read_audit, engine.workers),
+        "AccessService": AccessHandlers(served.access, engine.workers),
+        "ErasureService": ErasureHandlers(served.erasing),
+        "PictureService": PictureHandlers(engine, served.erasing, served.handing_out),
+        "TrainingService": TrainingHandlers(served.training, served.erasing, served.handing_out),
+    }
+    return {f"afterimage.v1.{service}": handler for service, handler in handlers.items()}
