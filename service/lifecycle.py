@@ -19,8 +19,8 @@ from index import trim_heap
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
-from service.calls.door import Door
 from service.calls.gate import Gate
+from service.calls.limits.door import Door
 from service.config import Settings, open_files_limit, split_address
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from service.calls.context import Headers
-from service.calls.failures import AuthenticationFailures
 from service.calls.gate import Gate
-from service.calls.keyless import KeylessCalls
+from service.calls.limits.failures import AuthenticationFailures
+from service.calls.limits.keyless import KeylessCalls
 from service.calls.method import Caller, Method
 from service.errors import Code, Reason, ServiceError
 from service.metrics import Metrics

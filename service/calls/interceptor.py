@@ -18,10 +18,10 @@ import structlog
 from service.audit.tally import set_tallies
 from service.calls.admission import CallAdmission
 from service.calls.context import CallContext
-from service.calls.door import COPIES, Door, Lease
 from service.calls.gate import Gate
 from service.calls.handlers import Handler
-from service.calls.idle_calls import IdleCalls
+from service.calls.limits.door import COPIES, Door, Lease
+from service.calls.limits.idle_calls import IdleCalls
 from service.calls.messages import Messages
 from service.calls.method import Caller, Deadline, Method, Share
 from service.calls.recording import CallRecording

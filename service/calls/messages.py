@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from service.calls.context import CallContext
-from service.calls.door import DoorLimits, Lease
+from service.calls.limits.door import DoorLimits, Lease
 from service.calls.unknown_fields import reject_unknown_fields
 from service.errors import Reason, ServiceError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from index import DataDirectory
-from service.calls.door import DoorLimits
+from service.calls.limits.door import DoorLimits
 from service.config import Settings, process_environment
 from service.encoder.admission import AdmissionLimits
 from service.encoder.decode_pool.pool import Decoders, DecodingLimits

@@ -9,12 +9,12 @@ from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
 from service.calls.admission import CallAdmission, Credentials, Refusals
-from service.calls.door import Door
-from service.calls.failures import AuthenticationFailures
 from service.calls.gate import Gate
 from service.calls.handlers import bind
 from service.calls.interceptor import Deadlines, Interceptor, Surroundings
-from service.calls.keyless import KeylessCalls
+from service.calls.limits.door import Door
+from service.calls.limits.failures import AuthenticationFailures
+from service.calls.limits.keyless import KeylessCalls
 from service.calls.methods import METHODS
 from service.calls.recording import CallRecording
 from service.composition.data_directory import node_name, version

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.audit.logs import AuditLogs
-from service.calls.answers import LargeAnswers
+from service.calls.limits.answers import LargeAnswers
 from service.engine.download_links import HandingOut
 from service.engine.engine import Engine
 from service.erasure.erasing import Erasing

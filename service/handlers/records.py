@@ -10,7 +10,7 @@ from afterimage.v1 import record_service_pb2 as pb
 from index import FilterHints, Outcome, WriteResult
 from service.audit.chain import Details
 from service.audit.tally import current_tallies
-from service.calls.answers import LargeAnswers, add_each
+from service.calls.limits.answers import LargeAnswers, add_each
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.ingest import Ingest

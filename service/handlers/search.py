@@ -11,9 +11,9 @@ import numpy as np
 
 from afterimage.v1 import search_service_pb2 as pb
 from index import Attributes, DuplicateGroup, Facet, Hit, Path
-from service.calls.answers import LargeAnswers, add_each
-from service.calls.bulk_share import Work
 from service.calls.error_details import to_record_error
+from service.calls.limits.answers import LargeAnswers, add_each
+from service.calls.limits.bulk_share import Work
 from service.encoder.manifest import Manifest, ScoreSpec
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors

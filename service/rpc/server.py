@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service.calls.interceptor import Interceptor
-from service.calls.keyless import KeylessCalls
+from service.calls.limits.keyless import KeylessCalls
 from service.calls.methods import SERVICE_NAMES
 from service.errors import SettingError
 from service.rpc.calls import Methods

@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 
-from service.calls.keyless import KeylessCalls
+from service.calls.limits.keyless import KeylessCalls
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
 from service.rpc.status import set_status

@@ -18,8 +18,8 @@ from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
 from index import Collection, PicturePolicy, RecordPatch, RecordWrite
 from index.vectors.ann.centering import Frame
-from service.calls.answers import LargeAnswers
-from service.calls.door import Door, DoorLimits
+from service.calls.limits.answers import LargeAnswers
+from service.calls.limits.door import Door, DoorLimits
 from service.composition.data_directory import open_registry
 from service.composition.server import engine_of
 from service.config import Settings

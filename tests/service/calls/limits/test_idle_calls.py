@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from service.calls import idle_calls
-from service.calls.idle_calls import IdleCalls
+from service.calls.limits import idle_calls
+from service.calls.limits.idle_calls import IdleCalls
 
 
 @pytest.fixture

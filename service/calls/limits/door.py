@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from dataclasses import dataclass
 
-from service.calls.shares import Shares
+from service.calls.limits.shares import Shares
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.calls import keyless
-from service.calls.keyless import KeylessCalls
+from service.calls.limits import keyless
+from service.calls.limits.keyless import KeylessCalls
 
 BURST = 600  # of an address, beyond what each of its connections may ask
 
@@ -13,7 +13,7 @@ BURST = 600  # of an address, beyond what each of its connections may ask
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     time = [1000.0]
-    monkeypatch.setattr("service.calls.keyless.time.monotonic", lambda: time[0])
+    monkeypatch.setattr("service.calls.limits.keyless.time.monotonic", lambda: time[0])
     return time
 
 

@@ -7,8 +7,8 @@ import contextlib
 
 import pytest
 
-from service.calls import bulk_share
-from service.calls.bulk_share import BulkShare
+from service.calls.limits import bulk_share
+from service.calls.limits.bulk_share import BulkShare
 
 
 class Clock:
@@ -17,8 +17,8 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self._sleep = asyncio.sleep
-        monkeypatch.setattr("service.calls.bulk_share.time.monotonic", lambda: self.now)
-        monkeypatch.setattr("service.calls.bulk_share.asyncio.sleep", self.sleep)
+        monkeypatch.setattr("service.calls.limits.bulk_share.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("service.calls.limits.bulk_share.asyncio.sleep", self.sleep)
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.calls.door import COPIES, Door, DoorLimits, current_lease
+from service.calls.limits.door import COPIES, Door, DoorLimits, current_lease
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
 
@@ -26,13 +26,13 @@ def refused(door: Door, what: str) -> float:
 
 def test_calls_and_streams_have_places_of_their_own_which_come_back(door: Door) -> None:
     leases = [door.enter(PATH, stream=False) for _ in range(6)]
-    with pytest.raises(ServiceError, match="too many calls"):
+    with pytest.raises(ServiceError, match="too many concurrent calls"):
         door.enter(PATH, stream=False)
     assert door.calls.used == len(leases)
     assert door.streams.used == 0
     streams = [door.enter(PATH, stream=True) for _ in range(3)]
     assert door.streams.used == 3
-    with pytest.raises(ServiceError, match="too many streams") as caught:
+    with pytest.raises(ServiceError, match="too many concurrent streams") as caught:
         door.enter(PATH, stream=True)
     assert (caught.value.reason, caught.value.retry_delay_s) == (Reason.OVERLOADED, 0.5)
     assert (refused(door, "calls"), refused(door, "streams"), refused(door, "bytes")) == (1, 1, 0)

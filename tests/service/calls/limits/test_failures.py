@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.calls import failures
-from service.calls.failures import AuthenticationFailures, address_of
+from service.calls.limits import failures
+from service.calls.limits.failures import AuthenticationFailures, address_of
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_the_address_of_a_peer_is_found_without_its_port(peer: str, address: str
 
 def test_an_address_waits_once_it_has_failed_too_often_and_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("service.calls.failures.time.monotonic", lambda: now)
+    monkeypatch.setattr("service.calls.limits.failures.time.monotonic", lambda: now)
     noted = AuthenticationFailures(2.0)
     waits = [noted.note(f"ipv4:192.0.2.1:{port}") for port in range(70)]
     assert waits[:60] == [0.0] * 60
@@ -48,7 +48,7 @@ def test_an_address_waits_exactly_until_less_than_thirty_seconds_of_failures_are
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("service.calls.failures.time.monotonic", lambda: now)
+    monkeypatch.setattr("service.calls.limits.failures.time.monotonic", lambda: now)
     noted = AuthenticationFailures(4.0)
     assert [noted.note("ipv4:192.0.2.1:1") for _ in range(121)] == [0.0] * 121
     assert [noted.note("ipv4:192.0.2.1:1") for _ in range(3)] == [0.25] * 3  # a refusal counts no further failure

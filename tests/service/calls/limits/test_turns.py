@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from service.calls.turns import Turns
+from service.calls.limits.turns import Turns
 
 
 async def test_one_owner_leaves_a_place_and_another_does_not_wait_behind_what_it_queued() -> None:

@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TypeVar
 
-from service.calls.bulk_share import BulkShare, Work
-from service.calls.door import current_lease
-from service.calls.turns import Turns
+from service.calls.limits.bulk_share import BulkShare, Work
+from service.calls.limits.door import current_lease
+from service.calls.limits.turns import Turns
 
 T = TypeVar("T")
 # Clients receive 4 MiB unless they are told otherwise, and a larger page takes the loop for longer.

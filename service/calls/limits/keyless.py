@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from service.calls.failures import AuthenticationFailures
+from service.calls.limits.failures import AuthenticationFailures
 
 _FREE_AT_ONCE = 2  # per connection, and one more per second: an occasional check is always answered
 _ADDRESS_PER_S = 20.0  # beyond the free ones; the burst is thirty times as large

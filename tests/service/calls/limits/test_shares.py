@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.calls.shares import Shares
+from service.calls.limits.shares import Shares
 
 OWNERS = st.tuples(st.sampled_from("abc"), st.sampled_from("kl"), st.sampled_from("xyz"))
 
