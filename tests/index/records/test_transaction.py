@@ -24,11 +24,11 @@ def written(collection: Collection, body: Callable[[Transaction], T]) -> T:
 
 def tombstones(collection: Collection) -> list[int]:
     """Sequence numbers of deletions."""
-    return [r[0] for r in loaded(collection).connection.execute("SELECT sequence FROM tombstones ORDER BY 1")]
+    return [r[0] for r in loaded(collection).store.connection.execute("SELECT sequence FROM tombstones ORDER BY 1")]
 
 
 def meta(collection: Collection, name: str) -> int:
-    row = loaded(collection).connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    row = loaded(collection).store.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return int(row[0])
 
 

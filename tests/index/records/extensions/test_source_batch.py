@@ -33,7 +33,7 @@ def written(collection: Collection, body: Callable[[Transaction], T]) -> T:
 
 
 def read(collection: Collection, body: Callable[..., T], *arguments: object) -> T:
-    return body(loaded(collection).connection, *arguments)
+    return body(loaded(collection).store.connection, *arguments)
 
 
 def followed(number: int, source: str = "feed") -> RecordWrite:
@@ -118,7 +118,7 @@ def test_a_record_that_is_withdrawn_twice_is_kept_once_as_it_was_last(begun: Col
 
 def test_what_was_withdrawn_before_a_time_is_erased_and_what_came_at_it_is_not(begun: Collection) -> None:
     begun.sourced.withdraw(BATCH, ["1", "2"])
-    (at,) = {r[0] for r in loaded(begun).connection.execute("SELECT withdrawn_ms FROM withdrawn")}
+    (at,) = {r[0] for r in loaded(begun).store.connection.execute("SELECT withdrawn_ms FROM withdrawn")}
     assert abs(at - now_ms()) < 60_000
     assert written(begun, lambda t: purge(t, at)) == 0
     assert written(begun, lambda t: purge(t, at + 1)) == 2
