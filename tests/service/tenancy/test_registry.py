@@ -10,7 +10,7 @@ import pytest
 
 from index import DataFault
 from service.errors import Reason, ServiceError
-from service.tenancy.apikeys import Scope, new_api_key, parse_api_key
+from service.tenancy.apikeys import ApiKey, Scope, new_api_key, parse_api_key
 from service.tenancy.companions import copy_of
 from service.tenancy.database import TenancyError
 from service.tenancy.keyring import NewKey, Principal
@@ -153,6 +153,17 @@ def test_a_new_key_has_the_shape_that_scanners_know() -> None:
         assert repr(key) == f"ApiKey({key.key_id})"
         assert len(key.digest(b"pepper")) == 32
         assert key.digest(b"pepper") != key.digest(b"other")
+
+
+def test_the_id_of_a_key_with_another_secret_opens_nothing(registry: TenantRegistry, uid: str) -> None:
+    key = parse_api_key(registry.api_keys.create(uid, SEARCH))
+    assert key is not None
+    forged = str(ApiKey(key.key_id, new_api_key().secret))
+    assert parse_api_key(forged) is not None  # its checksum is right
+    with pytest.raises(ServiceError) as caught:
+        registry.api_keys.authenticate(f"Bearer {forged}")
+    assert caught.value.reason is Reason.KEY_INVALID
+    assert registry.api_keys.authenticate(f"Bearer {key}").tenant_uid == uid
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
