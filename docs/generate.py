@@ -40,9 +40,9 @@ HEAD = """# The `afterimage` command
 
 RELIABILITY_HEAD = """# Reliability
 
-Made by `make docs` from the last result of `make reliability`, which tries each fault below and counts what came of it.
-"Lost" counts acknowledged changes, backups and answers that were lost or wrong. The command in a row repeats that row.
-Each row has the commit at which it was measured. A test that has not run to its end has no row.
+`make docs` generates this page from the last result of `make reliability`, which tests each fault below and counts the
+outcomes. "Lost" counts acknowledged changes, backups and responses that were lost or wrong. The command in a row
+repeats it. Each row has the commit at which it was measured. A test that has not run completely has no row.
 """
 
 
@@ -99,7 +99,7 @@ def render_reliability() -> str:
         f"| {r['fault']} | {r['tried']:,} | {r['lost']:,} | {r['outcome']} | {r['commit']} | `{_repeated(r['test'])}` |"
         for r in result["faults"]
     ]
-    table = ["| fault | tried | lost | what came of it | commit | again with |", "|---|---:|---:|---|---|---|", *rows]
+    table = ["| fault | tried | lost | outcome | commit | command |", "|---|---:|---:|---|---|---|", *rows]
     return "\n".join([RELIABILITY_HEAD, ran, "", *table, ""])
 
 

@@ -10,8 +10,8 @@ TOPS = ("index", "service", "bench", "tests")
 MOST_MODULES = 16  # of one folder; a test holds every folder to it
 HEAD = """# Rooms of the code
 
-Made by `make docs` from the docstring of each folder's `__init__.py`. [Architecture](architecture.md) says how the
-rooms work together, and where a new part goes.
+`make docs` generates this page from the docstring of each `__init__.py`. [Architecture](architecture.md) describes how
+the rooms work together, and where a new part goes.
 
 | room | what belongs there |
 |---|---|

@@ -9,19 +9,19 @@ from bench.mutation.result import Change, Reasons, read_reasons, read_result, su
 
 _HEAD = """# Mutation run
 
-Made by `make docs` from the last result of `make mutation`. It changes the code of the critical rooms, one small
-change (a mutant) at a time, and runs the nearest fast tests. A mutant that no test notices survived: it is a gap in
-the tests, or it changes nothing that anybody could notice. [Cosmic Ray](https://cosmic-ray.readthedocs.io) makes the
-mutants; the rooms, their modules and their tests are in `bench/mutation/rooms.toml`.
+`make docs` generates this page from the last result of `make mutation`. It makes one small change (a mutant) at a time
+to the code of the critical rooms, and runs the nearest fast tests. A mutant that no test detects has survived. It is a
+gap in the tests, or it has no observable effect. [Cosmic Ray](https://cosmic-ray.readthedocs.io) creates the mutants.
+`bench/mutation/rooms.toml` lists the rooms, their modules and their tests.
 
 """
 _REPEAT = """
-`make mutation` runs every mutant of every room, which takes hours, and goes on after a stop. `make mutation MUTANTS=80`
-runs a random sample of each room, always the same one for the same `SEED`, and with `SEED="1 2"` one for each seed;
-`ROOMS="filters quota"` only some rooms; `MINUTES=50` stops after so long. A larger sample goes on from a smaller one
-while code and tests stay as they are; where only new files of tests came, what was killed is not run again.
-Not made are mutants of annotations, which nothing evaluates, and those of operators that `rooms.toml` leaves out.
-"Timed out" counts as noticed: the tests did not end any more.
+`make mutation` runs every mutant of every room, which takes hours, and resumes after a stop. `make mutation MUTANTS=80`
+runs a random sample of each room. The sample is the same for the same `SEED`; `SEED="1 2"` runs one for each seed.
+`ROOMS="filters quota"` runs only some rooms; `MINUTES=50` limits the time. A larger sample continues a smaller one
+while code and tests are unchanged. If only new test files were added, killed mutants are not run again. Mutants of
+annotations, which are never evaluated, are not created, nor those of operators that `rooms.toml` excludes. "Timed out"
+counts as detected: the tests did not finish.
 """
 
 
@@ -87,9 +87,9 @@ def _survivors(result: Mapping[str, Any], reasons: Reasons) -> Iterator[str]:
 
 
 def _by_hand(result: Mapping[str, Any]) -> Iterator[str]:
-    yield "## Made by hand\n"
-    yield "Faults that no test noticed once. `bench/mutation/hand_made.toml` has them; each run tries them as well.\n"
-    yield "| fault | file | noticed |"
+    yield "## Manual mutants\n"
+    yield "Mutants that tests once failed to detect, from `bench/mutation/hand_made.toml`. Each run includes them.\n"
+    yield "| fault | file | detected |"
     yield "|---|---|---|"
     for mutation in result["hand_made"]:
         yield f"| {mutation['fault']} | `{mutation['file']}` | {'yes' if mutation['noticed'] else '**no**'} |"
