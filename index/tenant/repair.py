@@ -72,8 +72,9 @@ class Repair:
                     last = read_sequence(connection)
                 if last < newest:
                     told = (
-                        f"{layout.records} is an older copy, its last write has number {last} where a snapshot has"
-                        f" {newest}: it is taken as it is, {newest - last} writes are lost; the snapshot is set aside"
+                        f"{layout.records} is an older copy: its last write has number {last}, a snapshot has "
+                        f"{newest}; it is accepted as it is, {newest - last} writes are lost, and the snapshot is "
+                        "set aside"
                     )
                     yield Mending(told, partial(self._aside_all, [p for _, p in layout.snapshots()]))
 
@@ -128,7 +129,7 @@ class Repair:
             things = tuple(found_things(self._layout, self._key))
             Manifest(self._layout.manifest, self._key).put(*things, generation=self._noted_generation())
 
-        return Mending(f"{self._layout.manifest} cannot be used: it is made anew from what is there", run)
+        return Mending(f"{self._layout.manifest} is unusable: it is recreated from the existing files", run)
 
     def _list_from_manifest(self, manifest: Manifest) -> Mending:
         named = [
@@ -136,14 +137,14 @@ class Repair:
             for name, thing in manifest.things().items()
             if name.endswith(RECORDS) and thing.state is State.PRESENT
         ]
-        return self._list_anew(manifest, named, "what the manifest lists")
+        return self._list_anew(manifest, named, "the manifest")
 
     def _list_from_collections(self) -> Mending:
         named = [e for uid in self._layout.collection_uids() if (e := self._told_by(uid)) is not None]
         left = len(self._layout.collection_uids()) - len(named)
-        said = "what the collections say of themselves"
+        said = "the collections' own data"
         if left:
-            said += f"; {left} directories that say nothing are left as they are"
+            said += f"; {left} directories without data are unchanged"
         return self._list_anew(None, named, said)
 
     def _list_anew(self, manifest: Manifest | None, named: list[Entry], source: str) -> Mending:
@@ -165,7 +166,7 @@ class Repair:
             if manifest is None:
                 made.put(*found_things(self._layout, self._key))
 
-        return Mending(f"{path} cannot be used: it is made anew from {source}: {names or 'no collection'}", run)
+        return Mending(f"{path} is unusable: it is recreated from {source}: {names or 'no collection'}", run)
 
     def _told_by(self, uid: str) -> Entry | None:
         """What a collection's database says of itself, or else the newest of its kept snapshots."""
@@ -186,7 +187,7 @@ class Repair:
         thing = manifest.things()[name]
         number = self._number(path, thing)
         if number is not None:
-            told = f"{path} {fault.problem}: it is taken as it is, what was changed since is lost"
+            told = f"{path} {fault.problem}: it is accepted as it is; later changes are lost"
             return Mending(told, partial(manifest.put, replace(thing, number=number)))
         if name.endswith(RECORDS):
             return self._mend_records(manifest, thing, fault)
@@ -198,7 +199,7 @@ class Repair:
             manifest.drop_later(name)
             manifest.flush()
 
-        return Mending(f"{path} {fault.problem}: it begins anew, what was in it is lost", run)
+        return Mending(f"{path} {fault.problem}: it is recreated empty; its content is lost", run)
 
     def _number(self, path: Path, thing: Thing) -> int | None:
         """The number of a database that is the right one and whole, but older; else None."""
@@ -217,7 +218,7 @@ class Repair:
         stray = next((p for p in self._layout.root.rglob("records*.db") if salt_of(p) == thing.salt != b""), None)
         if stray is not None and stray != layout.records and stray.parent.parent == self._layout.root:
             return Mending(
-                f"{said}: its own is at {stray}, the two change places", lambda: _swap(stray, layout.records)
+                f"{said}: its own file is at {stray}; the two are swapped", lambda: _swap(stray, layout.records)
             )
         had = (
             f"{thing.told.get('records', 'an unknown number of')} records, last write {thing.told.get('sequence', '?')}"
@@ -225,22 +226,22 @@ class Repair:
         kept = self._newest_kept(layout)
         if kept is None and (derived := newest_derived(self._place(manifest, thing, entry))) is not None:
             return Mending(
-                f"{said}: no kept snapshot is left, so collection {entry.spec.name} is made anew from"
-                f" {derived.path.name} ({derived.view.records} records in half precision, last write"
-                f" {derived.view.sequence}); digests of pictures, what syncs know and what was kept of pictures are"
-                f" lost; the collection had {had}",
+                f"{said}: no kept snapshot is left, so collection {entry.spec.name} is restored from "
+                f"{derived.path.name} ({derived.view.records} records in half precision, last write "
+                f"{derived.view.sequence}); picture digests, sync state and stored pictures are lost; the "
+                f"collection had {had}",
                 lambda: self._from_derived(manifest, thing, entry, derived),
             )
         if kept is None:
             return Mending(
-                f"{said}: there is nothing to make it of, collection {entry.spec.name} is lost ({had}); what is left of"
-                " it is set aside",
+                f"{said}: no snapshot is left, so collection {entry.spec.name} is lost ({had}); the rest is set aside",
                 lambda: self._give_up(manifest, thing, entry),
             )
         snapshot, database = kept
         return Mending(
-            f"{said}: collection {entry.spec.name} is made anew from its kept snapshot {snapshot.snapshot_id}"
-            f" ({snapshot.records} records, last write {snapshot.sequence}); the collection had {had}",
+            f"{said}: collection {entry.spec.name} is restored from its kept snapshot "
+            f"{snapshot.snapshot_id} ({snapshot.records} records, last write {snapshot.sequence}); "
+            f"the collection had {had}",
             lambda: self._from_kept(manifest, thing, layout, database),
         )
 

@@ -83,7 +83,7 @@ class Builders:
         finally:
             self._running.discard(process)
         if process.returncode != 0:
-            last = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            last = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
             raise BaseNotBuilt(f"the build process of an ANN index exited with {process.returncode}: {last[0][:200]}")
         return dict(json.loads(output))
 

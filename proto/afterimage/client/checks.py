@@ -21,14 +21,14 @@ _SHOWN = 40
 def checked_attributes(attributes: object) -> dict[str, Any]:
     """Attributes with values of str, float, bool or list of str. Raises InvalidArgument, naming the attribute."""
     if not isinstance(attributes, Mapping):
-        raise invalid("attributes", f"attributes is {_kind(attributes)}; give a mapping of names to values")
+        raise invalid("attributes", f"attributes is {_kind(attributes)}; pass a mapping of names to values")
     return {_name(name): _value(f"attributes.{name}", value) for name, value in attributes.items()}
 
 
 def checked_text(field: str, value: object) -> str:
     """Text. Raises InvalidArgument for anything else."""
     if not isinstance(value, str):
-        remedy = f"give {str(value)!r}" if isinstance(value, int) and not isinstance(value, bool) else "give a string"
+        remedy = f"pass {str(value)!r}" if isinstance(value, int) and not isinstance(value, bool) else "pass a string"
         raise invalid(field, f"{field} is {_kind(value)}; {remedy}")
     return _unicode(field, value)
 
@@ -36,7 +36,7 @@ def checked_text(field: str, value: object) -> str:
 def checked_texts(field: str, values: object) -> list[str]:
     """A list of texts. Raises InvalidArgument; for one text too, whose characters would be taken for texts."""
     if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
-        remedy = f"give a list, such as [{_short(values)}]" if isinstance(values, str) else "give a list of strings"
+        remedy = f"pass a list, such as [{_short(values)}]" if isinstance(values, str) else "pass a list of strings"
         raise invalid(field, f"{field} is {_kind(values)}; {remedy}")
     return [checked_text(f"{field}[{place}]", value) for place, value in enumerate(values)]
 
@@ -50,13 +50,13 @@ def checked_image(value: object, field: str = "image") -> bytes:
     text = str(value)
     if isinstance(value, str) and text.startswith(("http://", "https://")):
         where = "Term(url=...)" if field == "query" else "url=..."
-        raise invalid(field, f"{field} is a URL, {_short(text)}; give {where}, or the picture's bytes")
+        raise invalid(field, f"{field} is a URL, {_short(text)}; pass {where}, or the picture's bytes")
     if isinstance(value, str | PurePath):
         what = "a path" if isinstance(value, PurePath) else "text"
         more = ", Term(record_id=...) or Term(url=...)" if field == "query" else ""
-        remedy = f"give the picture's bytes, such as Path({text!r}).read_bytes(){more}"
+        remedy = f"pass the picture's bytes, such as Path({text!r}).read_bytes(){more}"
         raise invalid(field, f"{field} is {what}, {_short(text)}; {remedy}")
-    raise invalid(field, f"{field} is {_kind(value)}; give the bytes of a picture file")
+    raise invalid(field, f"{field} is {_kind(value)}; pass the bytes of a picture file")
 
 
 def checked_sources(given: Mapping[str, object], optional: bool = True) -> str:
@@ -64,7 +64,7 @@ def checked_sources(given: Mapping[str, object], optional: bool = True) -> str:
     named = [name for name, value in given.items() if value is not None and not _is_empty(value)]
     if len(named) > 1 or not (named or optional):
         said = f"{' and '.join(named)} are given" if named else "none is given"
-        raise invalid(named[1] if named else next(iter(given)), f"give exactly one of {', '.join(given)}; {said}")
+        raise invalid(named[1] if named else next(iter(given)), f"pass exactly one of {', '.join(given)}; {said}")
     return named[0] if named else ""
 
 
@@ -94,15 +94,15 @@ def _value(field: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         names = " and ".join(f"{field.removeprefix('attributes.')}_{n}" for n in list(value)[:2])
         flat = f", such as {names}" if names else ""
-        remedy = f"attributes are flat: give one for each member{flat}"
+        remedy = f"attributes are flat: pass one for each member{flat}"
         raise invalid(field, f"{field} is a nested object ({_kind(value)}); {remedy}")
-    raise invalid(field, f"{field} is {_kind(value)}; give {_ALLOWED}")
+    raise invalid(field, f"{field} is {_kind(value)}; pass {_ALLOWED}")
 
 
 def _number(field: str, value: numbers.Real) -> float:
     if isinstance(value, numbers.Integral) and abs(int(value)) > MAX_INTEGER:
         shown = _short(str(value)) if abs(int(value)) < 10**100 else "an integer of more than 100 digits"
-        raise invalid(field, f"{field} is {shown}, beyond 2**53, and would lose digits; give it as a string")
+        raise invalid(field, f"{field} is {shown}, beyond 2**53, and would lose digits; pass it as a string")
     number = float(value)
     if not math.isfinite(number):
         raise invalid(field, f"{field} is {number}, no finite number; leave the attribute out")

@@ -45,7 +45,7 @@ Query = bytes | Term | Sequence[Term]
 def record_input(record: NewRecord) -> records_pb.RecordInput:
     """A record to insert. Raises InvalidArgument."""
     if not isinstance(record, NewRecord):
-        raise invalid("records", f"a record is of type {type(record).__name__}; give NewRecord(record_id, image=...)")
+        raise invalid("records", f"a record is of type {type(record).__name__}; pass NewRecord(record_id, image=...)")
     message = records_pb.RecordInput(
         record_id=checked_text("record_id", record.record_id), product_id=checked_text("product_id", record.product_id)
     )
@@ -122,7 +122,7 @@ def to_record(message: types_pb.Record) -> Record:
 def learning(name: str) -> collections_pb.Learning.ValueType:
     """ "auto" or "off" as a message has it; empty: unspecified. Raises InvalidArgument."""
     if name not in ("", "auto", "off"):
-        raise invalid("learning", f'learning is {name!r}; give "auto" or "off"')
+        raise invalid("learning", f'learning is {name!r}; pass "auto" or "off"')
     return collections_pb.Learning.Value(f"LEARNING_{name.upper() or 'UNSPECIFIED'}")
 
 
@@ -283,7 +283,7 @@ def _hit(message: search_pb.Hit) -> Hit:
 def to_policy(name: str) -> collections_pb.PicturePolicy.ValueType:
     """A picture policy as a message has it. Raises InvalidArgument for a name that is none."""
     if _POLICY + name not in collections_pb.PicturePolicy.keys():  # noqa: SIM118 - an enum of protobuf is no mapping
-        raise invalid("picture_policy", f"picture_policy is {name!r}; give DISCARD, REFERENCE or ENCRYPTED_COPY")
+        raise invalid("picture_policy", f"picture_policy is {name!r}; pass DISCARD, REFERENCE or ENCRYPTED_COPY")
     return collections_pb.PicturePolicy.Value(_POLICY + name)
 
 

@@ -161,7 +161,7 @@ def runs(
          r.failed_count, r.message)
         for r in found
     ]  # fmt: skip
-    print_table(["run", "collection", "state", "asked for", "created", "updated", "deleted", "failed", ""], rows)
+    print_table(["run", "collection", "state", "requested", "created", "updated", "deleted", "failed", ""], rows)
 
 
 @sync.command("failures")
