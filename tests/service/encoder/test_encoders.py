@@ -139,7 +139,7 @@ def test_a_model_that_is_no_model_stops_with_its_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_encoder_is_named_with_those_that_exist() -> None:
-    with pytest.raises(ServiceError, match="there are builtin"):
+    with pytest.raises(ServiceError, match="available: builtin"):
         builtin().manifest("clip")
     with pytest.raises(SettingError, match="default_encoder"):
         EncoderRegistry(None, "clip", ONE_CORE)
