@@ -87,7 +87,7 @@ async def test_one_owner_does_not_wait_for_what_another_took_and_a_cancelled_one
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting)
-        clock.now += 4000
+        clock.now += 10_000
         await asyncio.wait_for(make(share, "hog", 0.0), 5)
     clock.now += 1000
     await make(share, "hog", 0.0)
