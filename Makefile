@@ -19,7 +19,7 @@ PRE_COMMIT := pre-commit==4.7.0
 PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 milvus-lite==3.2.2 pymilvus==3.0.2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-long reliability mutation canary fuzz check format proto proto-check encoder encoder-assemble encoder-check \
+.PHONY: help install run demo test test-long reliability mutation canary fuzz check format proto client proto-check encoder encoder-assemble encoder-check \
 	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check prose-check bench-smoke bench-encoder bench-pictures bench-decoding \
 	bench-index bench-sync bench-hostile bench-workers bench-index-life bench-learning bench-own-model peers bench-plots clean
 
@@ -89,8 +89,12 @@ hooks: $(STAMP) ## Run the tools of `make check` on the changed files before eac
 proto: $(STAMP) ## Generate the stubs beside the protos
 	@$(BIN)/python proto/generate.py
 
+client: $(STAMP) ## Generate the client's synchronous half from its asynchronous one
+	@$(BIN)/python proto/sync_client.py
+
 proto-check: $(STAMP) ## Check that the stubs are current and no released client breaks
 	@$(BIN)/python proto/generate.py --check
+	@$(BIN)/python proto/sync_client.py --check
 	@cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against released.binpb || \
 		{ echo "proto: a released API only gains fields, values and calls; see docs/versioning.md" >&2; exit 1; }
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import TypeVar
 
 import grpc
 
@@ -16,27 +14,22 @@ from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
 from afterimage.client.catalogue_values import Run
-from afterimage.client.channel import OPTIONS, Endpoint, make_stubs
+from afterimage.client.channel import Endpoint, async_channel, async_close, make_stubs
 from afterimage.client.convert import duplicates_request, to_duplicate_group, to_result
 from afterimage.client.errors import AfterimageError, from_rpc_error
+from afterimage.client.methods import async_method, async_sleep
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.training import ExampleResult, NewExample, Training
 from afterimage.client.values import Collection, DuplicateGroup, NewRecord, Progress, Record, RecordResult
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P], Awaitable[T]]:
-    @functools.wraps(make)
-    async def method(self: AsyncClient, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(made(make, *args, **kwargs))
-
-    return cast("Callable[Concatenate[AsyncClient, P], Awaitable[T]]", method)
-
-
 class AsyncClient:
-    """A connection to one server, for one event loop. Use it in an `async with` statement, or await `close`."""
+    """A connection to one server, for one event loop. Use it in an `async with` statement, or await `close`.
+
+    What is given as an iterable is read on the event loop's thread.
+    """
 
     def __init__(
         self,
@@ -49,14 +42,11 @@ class AsyncClient:
         timeout_s: float = 30.0,
         retry: RetryPolicy | None = None,
     ) -> None:
-        """The arguments are those of `Client`."""
+        """`ca` (PEM) makes the connection TLS, `client_cert` and `client_key` mutual TLS. `timeout_s` is the deadline
+        of a call, its retries included."""
         self._endpoint = Endpoint(target, api_key, ca, client_cert, client_key)
         self._timeout_s, self._retry = timeout_s, retry or RetryPolicy()
-        credentials = self._endpoint.credentials
-        if credentials is None:
-            self._channel = grpc.aio.insecure_channel(target, OPTIONS)
-        else:
-            self._channel = grpc.aio.secure_channel(target, credentials, OPTIONS)
+        self._channel = async_channel(self._endpoint)
         self._stubs = make_stubs(self._channel)
 
     async def __aenter__(self) -> AsyncClient:
@@ -69,74 +59,74 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Ends the connection."""
-        await self._channel.close(None)
+        await async_close(self._channel)
 
-    create_collection = _method(calls.create_collection)
-    get_collection = _method(calls.get_collection)
-    list_collections_page = _method(calls.list_collections_page)
-    update_collection = _method(calls.update_collection)
-    delete_collection = _method(calls.delete_collection)
-    insert = _method(calls.insert)
-    get_records = _method(calls.get_records)
-    list_records_page = _method(calls.list_records_page)
-    update_records = _method(calls.update_records)
-    delete_records = _method(calls.delete_records)
-    count_records = _method(calls.count_records)
-    check_filter = _method(calls.check_filter)
-    search = _method(calls.search)
-    encode = _method(calls.encode)
-    classify = _method(calls.classify)
-    rank = _method(calls.rank)
-    server_info = _method(calls.server_info)
-    create_snapshot = _method(admin.create_snapshot)
-    list_snapshots = _method(admin.list_snapshots)
-    restore_snapshot = _method(admin.restore_snapshot)
-    verify_snapshot = _method(admin.verify_snapshot)
-    delete_snapshot = _method(admin.delete_snapshot)
-    index_stats = _method(admin.index_stats)
-    rebuild_index = _method(admin.rebuild_index)
-    verify_index = _method(admin.verify_index)
-    exchange_collections = _method(admin.exchange_collections)
-    usage = _method(admin.usage)
-    list_access_requests = _method(oversight.list_access_requests)
-    approve_access = _method(oversight.approve_access)
-    decline_access = _method(oversight.decline_access)
-    revoke_access = _method(oversight.revoke_access)
-    set_picture_policy = _method(kept.set_picture_policy)
-    picture_link = _method(kept.picture_link)
-    create_training_set = _method(training.create_training_set)
-    list_training_sets = _method(training.list_training_sets)
-    get_training_set = _method(training.get_training_set)
-    delete_training_set = _method(training.delete_training_set)
-    list_examples_page = _method(training.list_examples_page)
-    delete_examples = _method(training.delete_examples)
-    example_link = _method(training.example_link)
-    train_model = _method(training.train_model)
-    list_trainings = _method(training.list_trainings)
-    get_training = _method(training.get_training)
-    cancel_training = _method(training.cancel_training)
-    list_models = _method(training.list_models)
-    delete_model = _method(training.delete_model)
-    erase_records = _method(oversight.erase_records)
-    erase_collection = _method(oversight.erase_collection)
-    list_audit_entries = _method(oversight.list_audit_entries)
-    audit_head = _method(oversight.audit_head)
-    read_audit = _method(oversight.read_audit)
-    set_read_audit = _method(oversight.set_read_audit)
-    create_source = _method(catalogues.create_source)
-    get_source = _method(catalogues.get_source)
-    list_sources = _method(catalogues.list_sources)
-    update_source = _method(catalogues.update_source)
-    delete_source = _method(catalogues.delete_source)
-    preview_feed = _method(catalogues.preview_feed)
-    start_run = _method(catalogues.start_run)
-    get_run = _method(catalogues.get_run)
-    list_runs = _method(catalogues.list_runs)
-    approve_run = _method(catalogues.approve_run)
-    cancel_run = _method(catalogues.cancel_run)
-    undo_deletions = _method(catalogues.undo_deletions)
-    list_failures_page = _method(catalogues.list_failures_page)
-    retry_failures = _method(catalogues.retry_failures)
+    create_collection = async_method(calls.create_collection)
+    get_collection = async_method(calls.get_collection)
+    list_collections_page = async_method(calls.list_collections_page)
+    update_collection = async_method(calls.update_collection)
+    delete_collection = async_method(calls.delete_collection)
+    insert = async_method(calls.insert)
+    get_records = async_method(calls.get_records)
+    list_records_page = async_method(calls.list_records_page)
+    update_records = async_method(calls.update_records)
+    delete_records = async_method(calls.delete_records)
+    count_records = async_method(calls.count_records)
+    check_filter = async_method(calls.check_filter)
+    search = async_method(calls.search)
+    encode = async_method(calls.encode)
+    classify = async_method(calls.classify)
+    rank = async_method(calls.rank)
+    server_info = async_method(calls.server_info)
+    create_snapshot = async_method(admin.create_snapshot)
+    list_snapshots = async_method(admin.list_snapshots)
+    restore_snapshot = async_method(admin.restore_snapshot)
+    verify_snapshot = async_method(admin.verify_snapshot)
+    delete_snapshot = async_method(admin.delete_snapshot)
+    index_stats = async_method(admin.index_stats)
+    rebuild_index = async_method(admin.rebuild_index)
+    verify_index = async_method(admin.verify_index)
+    exchange_collections = async_method(admin.exchange_collections)
+    usage = async_method(admin.usage)
+    list_access_requests = async_method(oversight.list_access_requests)
+    approve_access = async_method(oversight.approve_access)
+    decline_access = async_method(oversight.decline_access)
+    revoke_access = async_method(oversight.revoke_access)
+    set_picture_policy = async_method(kept.set_picture_policy)
+    picture_link = async_method(kept.picture_link)
+    create_training_set = async_method(training.create_training_set)
+    list_training_sets = async_method(training.list_training_sets)
+    get_training_set = async_method(training.get_training_set)
+    delete_training_set = async_method(training.delete_training_set)
+    list_examples_page = async_method(training.list_examples_page)
+    delete_examples = async_method(training.delete_examples)
+    example_link = async_method(training.example_link)
+    train_model = async_method(training.train_model)
+    list_trainings = async_method(training.list_trainings)
+    get_training = async_method(training.get_training)
+    cancel_training = async_method(training.cancel_training)
+    list_models = async_method(training.list_models)
+    delete_model = async_method(training.delete_model)
+    erase_records = async_method(oversight.erase_records)
+    erase_collection = async_method(oversight.erase_collection)
+    list_audit_entries = async_method(oversight.list_audit_entries)
+    audit_head = async_method(oversight.audit_head)
+    read_audit = async_method(oversight.read_audit)
+    set_read_audit = async_method(oversight.set_read_audit)
+    create_source = async_method(catalogues.create_source)
+    get_source = async_method(catalogues.get_source)
+    list_sources = async_method(catalogues.list_sources)
+    update_source = async_method(catalogues.update_source)
+    delete_source = async_method(catalogues.delete_source)
+    preview_feed = async_method(catalogues.preview_feed)
+    start_run = async_method(catalogues.start_run)
+    get_run = async_method(catalogues.get_run)
+    list_runs = async_method(catalogues.list_runs)
+    approve_run = async_method(catalogues.approve_run)
+    cancel_run = async_method(catalogues.cancel_run)
+    undo_deletions = async_method(catalogues.undo_deletions)
+    list_failures_page = async_method(catalogues.list_failures_page)
+    retry_failures = async_method(catalogues.retry_failures)
 
     async def collections(self) -> AsyncIterator[Collection]:
         """All collections, ordered by name."""
@@ -175,7 +165,8 @@ class AsyncClient:
             raise from_rpc_error(failure) from None
 
     async def watch_run(self, run_id: str) -> AsyncIterator[Run]:
-        """As `Client.watch_run`."""
+        """A run whenever something of it has changed, until it has ended or waits for approval. A broken stream is
+        taken up again."""
         request, attempt = made(catalogues.watch_request, run_id), 0
         while True:
             try:
@@ -188,7 +179,7 @@ class AsyncClient:
                 await self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=True)
 
     async def watch_training(self, training_id: str) -> AsyncIterator[Training]:
-        """As `Client.watch_training`."""
+        """A training whenever it has changed, until it has ended. A broken stream is taken up again."""
         request, attempt = made(training.watch_training_request, training_id), 0
         stub = self._stubs["TrainingService"]
         while True:
@@ -202,7 +193,7 @@ class AsyncClient:
                 await self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=True)
 
     async def add_examples(self, training_set: str, examples: Iterable[NewExample]) -> AsyncIterator[ExampleResult]:
-        """As `Client.add_examples`. `examples` is read on the event loop's thread."""
+        """Adds any number of labelled pictures over one stream; a result for each, in order, once it is stored."""
         batches = Remembering(training.example_batches(training_set, examples))
         try:
             responses = self._stubs["TrainingService"].AddExamples(batches, metadata=self._endpoint.metadata)
@@ -222,7 +213,12 @@ class AsyncClient:
         insert_only: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> AsyncIterator[RecordResult]:
-        """As `Client.import_records`. `records` is read on the event loop's thread."""
+        """Inserts any number of records over one stream; yields a result per record, in order, once it is on disk.
+
+        `records` is read as the server keeps up; what it raises is raised here, once all before it is answered. A
+        broken stream is taken up again where that is safe (not with `insert_only`). `on_progress` is called after each
+        batch.
+        """
         limit = (await self.server_info()).limits["max_image_bytes"]
         outbox = Outbox(collection, records, insert_only=insert_only, max_image_bytes=limit)
         done = failed = attempt = 0
@@ -267,4 +263,4 @@ class AsyncClient:
         delay_s = self._retry.delay_s(error, attempt, retry_safe=retry_safe)
         if delay_s is None or (deadline is not None and time.monotonic() + delay_s >= deadline):
             raise error from None
-        await asyncio.sleep(delay_s)
+        await async_sleep(delay_s)

@@ -97,3 +97,27 @@ def make_stubs(channel: Any) -> dict[str, Any]:
         "SyncService": sync_service_pb2_grpc.SyncServiceStub(channel),
         "ServerInfoService": server_info_service_pb2_grpc.ServerInfoServiceStub(channel),
     }
+
+
+def async_channel(endpoint: Endpoint) -> grpc.aio.Channel:
+    """A channel of the running event loop."""
+    if endpoint.credentials is None:
+        return grpc.aio.insecure_channel(endpoint.target, OPTIONS)
+    return grpc.aio.secure_channel(endpoint.target, endpoint.credentials, OPTIONS)
+
+
+def sync_channel(endpoint: Endpoint) -> grpc.Channel:
+    """A channel for any thread."""
+    if endpoint.credentials is None:
+        return grpc.insecure_channel(endpoint.target, OPTIONS)
+    return grpc.secure_channel(endpoint.target, endpoint.credentials, OPTIONS)
+
+
+async def async_close(channel: grpc.aio.Channel) -> None:
+    """Ends the connection, and the calls that run."""
+    await channel.close(None)
+
+
+def sync_close(channel: grpc.Channel) -> None:
+    """Ends the connection, and the calls that run."""
+    channel.close()

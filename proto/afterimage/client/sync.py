@@ -1,12 +1,14 @@
-"""The client for ordinary programs. Safe to share between threads."""
+"""The client for ordinary programs. Safe to share between threads.
+
+Generated from `aio.py` by `make client`: change that one.
+"""
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import TypeVar
 
 import grpc
 
@@ -15,23 +17,15 @@ from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
 from afterimage.client.catalogue_values import Run
-from afterimage.client.channel import OPTIONS, Endpoint, make_stubs
+from afterimage.client.channel import Endpoint, make_stubs, sync_channel, sync_close
 from afterimage.client.convert import duplicates_request, to_duplicate_group, to_result
 from afterimage.client.errors import AfterimageError, from_rpc_error
+from afterimage.client.methods import sync_method, sync_sleep
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.training import ExampleResult, NewExample, Training
 from afterimage.client.values import Collection, DuplicateGroup, NewRecord, Progress, Record, RecordResult
 
-P = ParamSpec("P")
 T = TypeVar("T")
-
-
-def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
-    @functools.wraps(make)
-    def method(self: Client, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._run(made(make, *args, **kwargs))
-
-    return cast("Callable[Concatenate[Client, P], T]", method)
 
 
 class Client:
@@ -52,11 +46,7 @@ class Client:
         of a call, its retries included."""
         self._endpoint = Endpoint(target, api_key, ca, client_cert, client_key)
         self._timeout_s, self._retry = timeout_s, retry or RetryPolicy()
-        credentials = self._endpoint.credentials
-        if credentials is None:
-            self._channel = grpc.insecure_channel(target, OPTIONS)
-        else:
-            self._channel = grpc.secure_channel(target, credentials, OPTIONS)
+        self._channel = sync_channel(self._endpoint)
         self._stubs = make_stubs(self._channel)
 
     def __enter__(self) -> Client:
@@ -69,74 +59,74 @@ class Client:
 
     def close(self) -> None:
         """Ends the connection."""
-        self._channel.close()
+        sync_close(self._channel)
 
-    create_collection = _method(calls.create_collection)
-    get_collection = _method(calls.get_collection)
-    list_collections_page = _method(calls.list_collections_page)
-    update_collection = _method(calls.update_collection)
-    delete_collection = _method(calls.delete_collection)
-    insert = _method(calls.insert)
-    get_records = _method(calls.get_records)
-    list_records_page = _method(calls.list_records_page)
-    update_records = _method(calls.update_records)
-    delete_records = _method(calls.delete_records)
-    count_records = _method(calls.count_records)
-    check_filter = _method(calls.check_filter)
-    search = _method(calls.search)
-    encode = _method(calls.encode)
-    classify = _method(calls.classify)
-    rank = _method(calls.rank)
-    server_info = _method(calls.server_info)
-    create_snapshot = _method(admin.create_snapshot)
-    list_snapshots = _method(admin.list_snapshots)
-    restore_snapshot = _method(admin.restore_snapshot)
-    verify_snapshot = _method(admin.verify_snapshot)
-    delete_snapshot = _method(admin.delete_snapshot)
-    index_stats = _method(admin.index_stats)
-    rebuild_index = _method(admin.rebuild_index)
-    verify_index = _method(admin.verify_index)
-    exchange_collections = _method(admin.exchange_collections)
-    usage = _method(admin.usage)
-    list_access_requests = _method(oversight.list_access_requests)
-    approve_access = _method(oversight.approve_access)
-    decline_access = _method(oversight.decline_access)
-    revoke_access = _method(oversight.revoke_access)
-    set_picture_policy = _method(kept.set_picture_policy)
-    picture_link = _method(kept.picture_link)
-    create_training_set = _method(training.create_training_set)
-    list_training_sets = _method(training.list_training_sets)
-    get_training_set = _method(training.get_training_set)
-    delete_training_set = _method(training.delete_training_set)
-    list_examples_page = _method(training.list_examples_page)
-    delete_examples = _method(training.delete_examples)
-    example_link = _method(training.example_link)
-    train_model = _method(training.train_model)
-    list_trainings = _method(training.list_trainings)
-    get_training = _method(training.get_training)
-    cancel_training = _method(training.cancel_training)
-    list_models = _method(training.list_models)
-    delete_model = _method(training.delete_model)
-    erase_records = _method(oversight.erase_records)
-    erase_collection = _method(oversight.erase_collection)
-    list_audit_entries = _method(oversight.list_audit_entries)
-    audit_head = _method(oversight.audit_head)
-    read_audit = _method(oversight.read_audit)
-    set_read_audit = _method(oversight.set_read_audit)
-    create_source = _method(catalogues.create_source)
-    get_source = _method(catalogues.get_source)
-    list_sources = _method(catalogues.list_sources)
-    update_source = _method(catalogues.update_source)
-    delete_source = _method(catalogues.delete_source)
-    preview_feed = _method(catalogues.preview_feed)
-    start_run = _method(catalogues.start_run)
-    get_run = _method(catalogues.get_run)
-    list_runs = _method(catalogues.list_runs)
-    approve_run = _method(catalogues.approve_run)
-    cancel_run = _method(catalogues.cancel_run)
-    undo_deletions = _method(catalogues.undo_deletions)
-    list_failures_page = _method(catalogues.list_failures_page)
-    retry_failures = _method(catalogues.retry_failures)
+    create_collection = sync_method(calls.create_collection)
+    get_collection = sync_method(calls.get_collection)
+    list_collections_page = sync_method(calls.list_collections_page)
+    update_collection = sync_method(calls.update_collection)
+    delete_collection = sync_method(calls.delete_collection)
+    insert = sync_method(calls.insert)
+    get_records = sync_method(calls.get_records)
+    list_records_page = sync_method(calls.list_records_page)
+    update_records = sync_method(calls.update_records)
+    delete_records = sync_method(calls.delete_records)
+    count_records = sync_method(calls.count_records)
+    check_filter = sync_method(calls.check_filter)
+    search = sync_method(calls.search)
+    encode = sync_method(calls.encode)
+    classify = sync_method(calls.classify)
+    rank = sync_method(calls.rank)
+    server_info = sync_method(calls.server_info)
+    create_snapshot = sync_method(admin.create_snapshot)
+    list_snapshots = sync_method(admin.list_snapshots)
+    restore_snapshot = sync_method(admin.restore_snapshot)
+    verify_snapshot = sync_method(admin.verify_snapshot)
+    delete_snapshot = sync_method(admin.delete_snapshot)
+    index_stats = sync_method(admin.index_stats)
+    rebuild_index = sync_method(admin.rebuild_index)
+    verify_index = sync_method(admin.verify_index)
+    exchange_collections = sync_method(admin.exchange_collections)
+    usage = sync_method(admin.usage)
+    list_access_requests = sync_method(oversight.list_access_requests)
+    approve_access = sync_method(oversight.approve_access)
+    decline_access = sync_method(oversight.decline_access)
+    revoke_access = sync_method(oversight.revoke_access)
+    set_picture_policy = sync_method(kept.set_picture_policy)
+    picture_link = sync_method(kept.picture_link)
+    create_training_set = sync_method(training.create_training_set)
+    list_training_sets = sync_method(training.list_training_sets)
+    get_training_set = sync_method(training.get_training_set)
+    delete_training_set = sync_method(training.delete_training_set)
+    list_examples_page = sync_method(training.list_examples_page)
+    delete_examples = sync_method(training.delete_examples)
+    example_link = sync_method(training.example_link)
+    train_model = sync_method(training.train_model)
+    list_trainings = sync_method(training.list_trainings)
+    get_training = sync_method(training.get_training)
+    cancel_training = sync_method(training.cancel_training)
+    list_models = sync_method(training.list_models)
+    delete_model = sync_method(training.delete_model)
+    erase_records = sync_method(oversight.erase_records)
+    erase_collection = sync_method(oversight.erase_collection)
+    list_audit_entries = sync_method(oversight.list_audit_entries)
+    audit_head = sync_method(oversight.audit_head)
+    read_audit = sync_method(oversight.read_audit)
+    set_read_audit = sync_method(oversight.set_read_audit)
+    create_source = sync_method(catalogues.create_source)
+    get_source = sync_method(catalogues.get_source)
+    list_sources = sync_method(catalogues.list_sources)
+    update_source = sync_method(catalogues.update_source)
+    delete_source = sync_method(catalogues.delete_source)
+    preview_feed = sync_method(catalogues.preview_feed)
+    start_run = sync_method(catalogues.start_run)
+    get_run = sync_method(catalogues.get_run)
+    list_runs = sync_method(catalogues.list_runs)
+    approve_run = sync_method(catalogues.approve_run)
+    cancel_run = sync_method(catalogues.cancel_run)
+    undo_deletions = sync_method(catalogues.undo_deletions)
+    list_failures_page = sync_method(catalogues.list_failures_page)
+    retry_failures = sync_method(catalogues.retry_failures)
 
     def collections(self) -> Iterator[Collection]:
         """All collections, ordered by name."""
@@ -230,18 +220,18 @@ class Client:
         done = failed = attempt = 0
         while True:
             try:
-                responses = self._stubs["RecordService"].ImportRecords(
-                    outbox.requests(), metadata=self._endpoint.metadata
-                )
-                for response in responses:
+                stream = self._stubs["RecordService"].ImportRecords(outbox.requests(), metadata=self._endpoint.metadata)
+                for response in stream:
                     outbox.answered()
                     attempt = 0
                     results = outbox.in_order(to_result(m) for m in response.results)
                     done, failed = done + len(results), failed + sum(r.error is not None for r in results)
                     if on_progress is not None:
                         on_progress(Progress(done, failed))
-                    yield from results
-                yield from outbox.refused_here()
+                    for result in results:
+                        yield result
+                for result in outbox.refused_here():
+                    yield result
                 if outbox.failure is not None:
                     raise outbox.failure
                 return
@@ -267,4 +257,4 @@ class Client:
         delay_s = self._retry.delay_s(error, attempt, retry_safe=retry_safe)
         if delay_s is None or (deadline is not None and time.monotonic() + delay_s >= deadline):
             raise error from None
-        time.sleep(delay_s)
+        sync_sleep(delay_s)

@@ -1,0 +1,39 @@
+"""What differs between the two clients: how a method of a client is made of a call, and how one waits."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from afterimage.client.arguments import made
+from afterimage.client.calls import Call
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def async_method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Any, P], Awaitable[T]]:
+    """A method of `AsyncClient` that runs the call which `make` makes of its arguments."""
+
+    @functools.wraps(make)
+    async def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        return cast("T", await self._run(made(make, *args, **kwargs)))
+
+    return cast("Callable[Concatenate[Any, P], Awaitable[T]]", method)
+
+
+def sync_method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Any, P], T]:
+    """A method of `Client` that runs the call which `make` makes of its arguments."""
+
+    @functools.wraps(make)
+    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        return cast("T", self._run(made(make, *args, **kwargs)))
+
+    return cast("Callable[Concatenate[Any, P], T]", method)
+
+
+async_sleep = asyncio.sleep
+sync_sleep = time.sleep
