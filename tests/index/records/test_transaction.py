@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from index import Collection, Outcome, Quota, QuotaExceeded, RecordExists, RecordNotFound, RecordPatch
+from index import Collection, Outcome, Quota, QuotaExceeded, RecordExists, RecordNotFound, RecordPatch, StorageLimits
 from index.records.transaction import Transaction, record_size
 from index.types.errors import DigestMoved
 from tests.support.data.collections import loaded, record, vector
@@ -33,7 +33,7 @@ def meta(collection: Collection, name: str) -> int:
 
 
 def limited(collection: Collection, **limits: int) -> None:
-    loaded(collection).commit._allowance.quota = lambda: Quota(**limits)  # type: ignore[union-attr]
+    loaded(collection).commit._allowance._limits = StorageLimits(lambda: Quota(**limits))  # type: ignore[union-attr]
 
 
 def test_every_change_has_the_next_number_and_counts_and_sizes_follow(collection: Collection) -> None:
