@@ -175,6 +175,7 @@ class Lifecycle:
     async def _keep_up_once(self) -> None:
         parts = self._parts
         await asyncio.to_thread(self._forget_deleted)
+        await asyncio.to_thread(parts.registry.api_keys.watch)
         await asyncio.to_thread(parts.engine.spaces.maintain)
         if parts.door.has_come_to_rest():
             gc.collect()  # frees, and so overwrites, what calls left in cycles, such as the key of one that failed

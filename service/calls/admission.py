@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from service.calls.gate import Gate
 from service.calls.limits.failures import AuthenticationFailures
 from service.calls.limits.keyless import KeylessCalls
 from service.calls.method import Caller, Method
+from service.engine.faults import translated_errors
 from service.errors import Code, Reason, ServiceError
 from service.metrics import Metrics
 from service.tenancy.allowances import Allowances
@@ -49,14 +51,15 @@ class CallAdmission:
         gate: Gate,
     ) -> None:
         self._credentials, self._allowances, self._gate = credentials, allowances, gate
+        self._refreshing: asyncio.Task[None] | None = None
         self._failures, self._keyless, self._metrics = refusals.failures, refusals.keyless, refusals.metrics
 
-    def admit(self, method: Method, headers: Headers, names: Sequence[str], peer: str) -> Principal:
+    async def admit(self, method: Method, headers: Headers, names: Sequence[str], peer: str) -> Principal:
         """Who makes a call; `names`: of the client's certificate. Raises ServiceError unless the gate is open and the
         key may make the call; failures are counted by the peer's address."""
         self._gate.check()
         try:
-            found = self.recognise(method, headers, names)
+            found = await self.recognise(method, headers, names)
         except ServiceError as error:
             if error.reason.code is not Code.UNAUTHENTICATED:
                 raise
@@ -70,18 +73,28 @@ class CallAdmission:
         self._keyless.worked(peer)
         return found
 
-    def recognise(self, method: Method, headers: Headers, names: Sequence[str] = ()) -> Principal:
+    async def recognise(self, method: Method, headers: Headers, names: Sequence[str] = ()) -> Principal:
         """Who makes a call. Raises ServiceError unless the key is valid and may make it."""
         if headers.authorizations > 1:
             raise ServiceError(Reason.KEY_INVALID, "send one `authorization` header, not several")
         needed = method.row.caller
         if needed is Caller.WORKER:
             return self._worker(headers.authorization)
-        found = self._credentials.api_keys.authenticate(headers.authorization, names)
+        await self._refresh_keys()
+        found = self._credentials.api_keys.judge(headers.authorization, names)
         check_region(found.region, self._credentials.region)
         if not isinstance(needed, Caller):
             found.require(needed)
         return found
+
+    async def _refresh_keys(self) -> None:
+        """Has the keys read, in a thread, where they were changed; calls that come meanwhile wait for the same."""
+        keys = self._credentials.api_keys
+        while keys.stale():
+            if self._refreshing is None or self._refreshing.done():
+                self._refreshing = asyncio.create_task(asyncio.to_thread(keys.refresh), name="refresh keys")
+            with translated_errors():
+                await asyncio.shield(self._refreshing)
 
     async def allow(self, caller: Principal) -> None:
         """Counts a call. Raises ServiceError (RATE_EXCEEDED) where the key or its tenant has made too many."""

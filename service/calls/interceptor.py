@@ -155,7 +155,7 @@ class _Call:
         context.check_certificate()
         if not self._headers.authorizations:
             self._names = context.certificate_names()
-        caller = around.admission.admit(method, self._headers, self._names, context.peer)
+        caller = await around.admission.admit(method, self._headers, self._names, context.peer)
         path = (caller.tenant_uid, caller.key_id, context.peer)
         lease = around.door.enter(path, stream=method.share is Share.STREAMS)
         context.on_done(lease.close)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ class _End:
 
 
 async def limited(
-    answers: AsyncGenerator[Any, None], check: Callable[[], object], seconds: float | None
+    answers: AsyncGenerator[Any, None], check: Callable[[], Awaitable[object]], seconds: float | None
 ) -> AsyncIterator[Any]:
     """The same answers, until `check`, which is called every two seconds, raises something, or the time is over
     (TimeoutError).
@@ -43,7 +43,7 @@ async def limited(
                     if deadline is not None and now >= deadline:
                         raise TimeoutError
                     if now >= look_at:
-                        check()
+                        await check()
                         look_at = now + LOOK_EVERY_S
                     until = look_at if deadline is None else min(look_at, deadline)
                     await asyncio.wait({getting}, timeout=until - now)
@@ -57,7 +57,7 @@ async def limited(
             yield answer
             del answer
             if loop.time() >= look_at:
-                check()
+                await check()
                 look_at = loop.time() + LOOK_EVERY_S
     finally:
         await end_task(making)

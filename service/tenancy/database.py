@@ -1,11 +1,14 @@
 """`registry.db`: who the tenants are and what they may do, encrypted under the master key.
 
 Several processes may use it at once: the server, and the commands of an operator beside it. A change made by one is
-seen by the others at their next call.
+seen by the others at their next call: after its commit a process announces it by the time of the file's last change,
+which costs the others a look at the file's inode instead of a query.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -97,7 +100,7 @@ class RegistryDatabase:
         another one, DataFault where it is missing or damaged."""
         check_there(path)
         self._path, self._key = path, master_key.derive("tenant registry")
-        self._lock, self._changed = DatabaseLock(path), False
+        self._lock, self._changed, self._to_announce = DatabaseLock(path), False, False
         try:
             with file_errors(path):
                 self._connection = connect(path, self._key)
@@ -121,8 +124,11 @@ class RegistryDatabase:
     def change(self, statement: str, values: Sequence[object] = ()) -> int:
         """Makes one change; returns how many rows it was about."""
         with self._lock:
-            self._changed = True
-            return int(self._connection.execute(statement, tuple(values)).rowcount)
+            self._changed = self._to_announce = True
+            rows = int(self._connection.execute(statement, tuple(values)).rowcount)
+            if not self._connection.in_transaction:
+                self._announce()
+            return rows
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -135,6 +141,29 @@ class RegistryDatabase:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+            self._announce()
+
+    def stamp(self) -> int:
+        """Differs after each change of tenants or keys, by this or another process, from what it was before. Takes
+        microseconds, and waits for no lock and no other process. 0 where the file is gone."""
+        try:
+            return os.stat(self._path).st_mtime_ns
+        except OSError:
+            return 0
+
+    def _announce(self) -> None:
+        if self._to_announce:
+            self._to_announce, now = False, max(time.time_ns(), self.stamp() + 1)
+            with contextlib.suppress(OSError):
+                try:
+                    os.utime(self._path, ns=(now, now))
+                except PermissionError:  # the file is another user's, who may not set a time but the present one
+                    os.utime(self._path)
+
+    def version_of_others(self) -> int:
+        """Changes whenever another connection or process has changed something."""
+        with self._lock:
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def version(self) -> tuple[int, int]:
         """Changes whenever this or another process has changed something."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.errors import Reason, ServiceError
@@ -94,15 +94,24 @@ class _Found:
         return None
 
 
+@dataclass(frozen=True)
+class _Known:
+    """All keys by id, and by the name in a certificate the ids of the keys that it is bound to."""
+
+    keys: Mapping[str, _Found]
+    identities: Mapping[str, str]
+
+
 class KeyRing:
-    """Any number of threads may call any method at once."""
+    """All keys are held in memory, so that a call is judged without waiting for the database. Any number of threads may
+    call any method at once."""
 
     def __init__(self, database: RegistryDatabase, pepper: bytes) -> None:
         """`pepper`: key of the digests that are stored of the keys' secrets."""
         self._database, self._pepper = database, pepper
         self._lock = threading.Lock()
-        self._version: tuple[int, int] | None = None
-        self._cached: dict[str, _Found] = {}
+        self._stamp, self._version = -1, -1
+        self._known = _Known({}, {})
         self._used: dict[str, int] = {}
 
     def create(self, tenant_uid: str, wanted: NewKey) -> str:
@@ -160,16 +169,40 @@ class KeyRing:
             self._change_key("expires_ms = ?", expires_ms, tenant_uid, key_id)
             return self.create(tenant_uid, NewKey(old.scopes, None, old.max_requests_per_s))
 
+    def stale(self) -> bool:
+        """Whether keys were changed since they were read, by this or another process. Waits for nothing."""
+        return self._database.stamp() != self._stamp
+
+    def refresh(self) -> None:
+        """Reads the keys where they were changed. For threads: it waits for the database."""
+        with self._lock:
+            if self.stale():
+                self._read()
+
+    def watch(self) -> None:
+        """Reads the keys where another process changed something and could not announce it. Meant to be called every
+        two seconds, in a thread."""
+        with self._lock:
+            version = self._database.version_of_others()
+            if version != self._version:
+                self._version = version
+                self._read()
+
     def authenticate(self, header: str | None, names: Sequence[str] = ()) -> Principal:
-        """Who sent this `authorization` header or, where there is none, showed a certificate with these names. Raises
-        ServiceError (KEY_MISSING, KEY_INVALID, KEY_REVOKED, KEY_EXPIRED)."""
+        """As `judge`, by the keys as they are now. May wait for the database."""
+        self.refresh()
+        return self.judge(header, names)
+
+    def judge(self, header: str | None, names: Sequence[str] = ()) -> Principal:
+        """Who sent this `authorization` header or, where there is none, showed a certificate with these names, by the
+        keys in memory. Raises ServiceError (KEY_MISSING, KEY_INVALID, KEY_REVOKED, KEY_EXPIRED)."""
         if not header and names:
             return self._identified(names)
         if not header:
             raise ServiceError(Reason.KEY_MISSING, "send `authorization: Bearer <API key>`")
         scheme, _, text = header.partition(" ")
         key = parse_api_key(text.strip()) if scheme.lower() == "bearer" else None
-        found = self._look_up(key.key_id) if key is not None else None
+        found = self._known.keys.get(key.key_id) if key is not None else None
         if key is None:
             message = "the API key is incomplete; a key starts with af_live_ and must be sent unchanged"
             raise ServiceError(Reason.KEY_INVALID, message)
@@ -182,19 +215,18 @@ class KeyRing:
         return self._alive(key.key_id, found)
 
     def _identified(self, names: Sequence[str]) -> Principal:
-        marks = ",".join("?" * len(names))
-        query = f"SELECT DISTINCT key_id FROM identities WHERE identity IN ({marks})"  # noqa: S608
-        bound = self._database.rows(query, names)
+        known = self._known
+        bound = sorted({known.identities[name] for name in names if name in known.identities})
         if not bound:
             message = "no name of the certificate is bound to a tenant, and no API key was sent"
             raise ServiceError(Reason.KEY_MISSING, message)
         if len(bound) > 1:
             message = "names of the certificate are bound to several keys; send an API key instead"
             raise ServiceError(Reason.KEY_INVALID, message)
-        found = self._look_up(bound[0][0])
+        found = known.keys.get(bound[0])
         if found is None:
             raise ServiceError(Reason.KEY_INVALID, "the tenant of the certificate was deleted")
-        return self._alive(bound[0][0], found)
+        return self._alive(bound[0], found)
 
     def _alive(self, key_id: str, found: _Found) -> Principal:
         now = now_ms()
@@ -205,7 +237,8 @@ class KeyRing:
 
     def lives(self, tenant_uid: str, key_id: str) -> bool:
         """Whether a key of the tenant works now."""
-        found = self._look_up(key_id)
+        self.refresh()
+        found = self._known.keys.get(key_id)
         return found is not None and found.principal.tenant_uid == tenant_uid and found.trouble(now_ms()) is None
 
     def note_uses(self) -> None:
@@ -221,29 +254,38 @@ class KeyRing:
         if not self._database.change(statement, (value, key_id, tenant_uid)):
             raise TenancyError(f"the tenant has no key {key_id[:80]!r}")
 
-    def _look_up(self, key_id: str) -> _Found | None:
-        with self._lock:
-            version = self._database.version()
-            if version != self._version:  # this or another process wrote something
-                self._cached.clear()
-                self._version = version
-            found = self._cached.get(key_id)
-            if found is None:
-                query = (
-                    "SELECT digest, tenant_uid, scopes, revoked_ms, expires_ms, tenants.max_requests_per_s,"
-                    " api_keys.max_requests_per_s, access_id, region, api_keys.created_ms,"
-                    " reads_told_every_minutes"
-                    " FROM api_keys JOIN tenants ON uid = tenant_uid WHERE key_id = ?"
-                )
-                row = self._database.row(query, (key_id,))
-                if row is None:
-                    return None
-                principal = Principal(
-                    row[1], key_id, _scopes(row[2]), row[5], row[6], row[7], row[8], reads_told_every_minutes=row[10]
-                )
-                found = _Found(bytes(row[0]), principal, row[3] is not None, row[4], row[9])
-                self._cached[key_id] = found
-            return found
+    def _read(self) -> None:
+        """The stamp is taken first: what changes meanwhile is read again."""
+        stamp = self._database.stamp()
+        rows = self._database.rows(
+            "SELECT key_id, digest, tenant_uid, scopes, revoked_ms, expires_ms, tenants.max_requests_per_s,"
+            " api_keys.max_requests_per_s, access_id, region, api_keys.created_ms, reads_told_every_minutes"
+            " FROM api_keys JOIN tenants ON uid = tenant_uid"
+        )
+        identities = self._database.rows("SELECT identity, key_id FROM identities")
+        self._known = _Known({row[0]: _found(*row) for row in rows}, dict(identities))
+        self._stamp = stamp
+
+
+def _found(
+    key_id: str,
+    digest: bytes,
+    tenant_uid: str,
+    scopes: str,
+    revoked_ms: int | None,
+    expires_ms: int | None,
+    max_requests_per_s: float,
+    key_requests_per_s: float,
+    access_id: str,
+    region: str,
+    created_ms: int,
+    reads_told_every_minutes: int,
+) -> _Found:
+    principal = Principal(
+        tenant_uid, key_id, _scopes(scopes), max_requests_per_s, key_requests_per_s, access_id, region,
+        reads_told_every_minutes=reads_told_every_minutes,
+    )  # fmt: skip
+    return _Found(bytes(digest), principal, revoked_ms is not None, expires_ms, created_ms)
 
 
 def _scopes(text: str) -> frozenset[Scope]:

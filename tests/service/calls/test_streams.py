@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
@@ -32,11 +32,13 @@ class Source:
             self.ended.set()
 
 
-def fine() -> None:
+async def fine() -> None:
     """A key that works."""
 
 
-async def collected(source: Source, check: Callable[[], None] = fine, seconds: float | None = None) -> list[int]:
+async def collected(
+    source: Source, check: Callable[[], Awaitable[None]] = fine, seconds: float | None = None
+) -> list[int]:
     return [n async for n in limited(source.answers(), check, seconds)]
 
 
@@ -65,7 +67,7 @@ async def test_a_key_that_stops_working_ends_a_stream(
     monkeypatch.setattr(streams, "LOOK_EVERY_S", 0.02)
     looked = 0
 
-    def check() -> None:
+    async def check() -> None:
         nonlocal looked
         looked += 1
         if looked == 3:

@@ -147,3 +147,79 @@ def test_registries_of_earlier_versions_are_brought_forward(tmp_path: Path, vers
     key = opened.api_keys.create("u", NewKey(SEARCH))
     assert works(opened, key) is None
     opened.close()
+
+
+def test_a_key_is_judged_while_another_thread_holds_the_database(registry: TenantRegistry, uid: str) -> None:
+    key, judged = registry.api_keys.create(uid, NewKey(SEARCH)), threading.Event()
+    assert works(registry, key) is None
+
+    def judge() -> None:
+        assert not registry.api_keys.stale()
+        registry.api_keys.judge(f"Bearer {key}")
+        with pytest.raises(ServiceError):
+            registry.api_keys.judge("", ["a name that nobody has"])
+        judged.set()
+
+    with registry.api_keys._database.transaction():
+        threading.Thread(target=judge, daemon=True).start()
+        assert judged.wait(20)
+
+
+def test_keys_are_stale_after_each_change_of_another_process_and_not_after_their_uses(
+    tmp_path: Path, registry: TenantRegistry, uid: str
+) -> None:
+    beside = TenantRegistry(tmp_path / "registry.db", MASTER)
+    key = registry.api_keys.create(uid, NewKey(SEARCH))
+    changes = [
+        lambda: beside.api_keys.create(uid, NewKey(SEARCH)),
+        lambda: beside.api_keys.bind(uid, "a name", NewKey(SEARCH)),
+        lambda: beside.limits.set(uid, Limits(requests_per_s=5.0)),
+        lambda: beside.read_audit.set(uid, 5),
+        lambda: beside.api_keys.revoke(uid, id_of(key)),
+        lambda: beside.delete_tenant("acme"),
+    ]
+    for change in changes:
+        registry.api_keys.refresh()
+        registry.api_keys.note_uses()
+        works(registry, key)
+        registry.api_keys.note_uses()
+        assert not registry.api_keys.stale()
+        change()
+        assert registry.api_keys.stale()
+    assert works(registry, key) is Reason.KEY_INVALID  # it was deleted with its tenant
+    beside.close()
+
+
+def test_a_change_that_could_not_be_announced_is_seen_by_the_watch(
+    tmp_path: Path, registry: TenantRegistry, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = TenantRegistry(tmp_path / "registry.db", MASTER)
+    key = registry.api_keys.create(uid, NewKey(SEARCH))
+    registry.api_keys.watch()
+    assert works(registry, key) is None
+    monkeypatch.setattr(beside.api_keys._database, "_announce", lambda: None)
+    beside.api_keys.revoke(uid, id_of(key))
+    registry.api_keys.watch()
+    assert works(registry, key) is Reason.KEY_REVOKED
+    beside.close()
+
+
+def test_a_revocation_holds_for_whoever_reads_keys_at_the_same_time(
+    tmp_path: Path, registry: TenantRegistry, uid: str
+) -> None:
+    beside, ended = TenantRegistry(tmp_path / "registry.db", MASTER), threading.Event()
+
+    def read() -> None:
+        while not ended.is_set():
+            registry.api_keys.refresh()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(30):
+        key = beside.api_keys.create(uid, NewKey(SEARCH))
+        assert works(registry, key) is None
+        beside.api_keys.revoke(uid, id_of(key))
+        assert works(registry, key) is Reason.KEY_REVOKED
+    ended.set()
+    reader.join()
+    beside.close()
