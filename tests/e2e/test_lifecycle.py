@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from afterimage.client import Client, NewRecord, Unavailable
-from service.rpc.server import SERVICE_NAMES
+from service.calls.methods import SERVICE_NAMES
 from tests.support.data.pictures import png
 from tests.support.servers.server import COMMAND, NO_RETRY, Server, clean_environment, start_server
 from tests.support.servers.tls import make_certificates

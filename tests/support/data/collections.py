@@ -12,8 +12,9 @@ from index import RecordWrite, SearchQuery
 from index.collection.collection import Collection
 from index.collection.loaded import LoadedCollection
 from index.storage.layout import DataDirectory
-from index.tenant.directory import StorageLimits, TenantDirectory
+from index.tenant.directory import TenantDirectory
 from index.types.model import Attributes, CollectionSpec, Vector
+from index.types.quota import StorageLimits
 from index.vectors.local.local_index import LocalVectorIndex
 
 DIMENSION = 16

@@ -151,10 +151,10 @@ class NumpyIndexes:
 def install() -> None:
     """Has every composition root of this process open this index instead of the local one."""
     from index.tenant import directory
-    from service import app
+    from service.composition import server
     from service.tenancy import spaces
 
-    for root in (app, spaces, directory):
+    for root in (server, spaces, directory):
         vars(root)["LocalVectorIndexes"] = NumpyIndexes
 
 

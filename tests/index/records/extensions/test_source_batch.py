@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
+import numpy as np
 import pytest
 
 from index import Collection, Failure, Origin, RecordWrite, SourceBatch, SourceMark, StaleEpoch
@@ -54,7 +56,7 @@ def begun(collection: Collection) -> Collection:
 def test_an_epoch_may_be_claimed_again_and_never_an_earlier_one(collection: Collection) -> None:
     assert read(collection, read_epoch) == 0
     for epoch in (3, 3, 7):
-        written(collection, lambda t, e=epoch: claim_epoch(t, e))
+        written(collection, partial(claim_epoch, epoch=epoch))
         assert read(collection, read_epoch) == epoch
     with pytest.raises(StaleEpoch):
         written(collection, lambda t: claim_epoch(t, 6))
@@ -139,7 +141,7 @@ def test_marks_and_failures_come_in_pages_in_order_of_ids(begun: Collection, mon
 
 def test_a_failure_is_told_as_it_was_last_and_since_when(begun: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     for n, at_s in enumerate((100, 200, 300)):
-        monkeypatch.setattr(source_batch.time, "time_ns", lambda t=at_s: t * 10**9)
+        monkeypatch.setattr("index.records.extensions.source_batch.time.time_ns", lambda t=at_s: t * 10**9)
         failure = Failure("x", b"u%d" % n, f"R{n}", f"m{n}", lasting=n == 2, line=n)
         begun.sourced.apply(replace(BATCH, failures=[failure]), [])
     (found,) = read(begun, read_failures, "feed", "", 9)
@@ -182,7 +184,7 @@ def test_failures_are_forgotten_by_id_all_at_once_with_success_and_with_their_so
 
 def test_what_failed_in_a_batch_is_neither_counted_as_done_nor_cleared(begun: Collection) -> None:
     begun.sourced.apply(replace(BATCH, failures=[Failure("7", b"u", "R", "m", lasting=True)]), [])
-    bad = replace(followed(7), vector=followed(7).vector * float("nan"))  # type: ignore[operator]
+    bad = replace(followed(7), vector=np.asarray(followed(7).vector) * np.float32("nan"))
     results = begun.sourced.apply(replace(BATCH, run="run-2"), [bad, followed(8)])
     assert [r.error is None for r in results] == [False, True]
     assert begun.sourced.counts("run-2") == {"created": 1}

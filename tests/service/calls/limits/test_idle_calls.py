@@ -19,8 +19,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         time[0] += seconds
         await sleep(0)
 
-    monkeypatch.setattr(idle_calls.time, "monotonic", lambda: time[0])
-    monkeypatch.setattr(idle_calls.asyncio, "sleep", passed)
+    monkeypatch.setattr("service.calls.limits.idle_calls.time.monotonic", lambda: time[0])
+    monkeypatch.setattr("service.calls.limits.idle_calls.asyncio.sleep", passed)
     return time
 
 
