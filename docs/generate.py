@@ -43,6 +43,9 @@ RELIABILITY_HEAD = """# Reliability
 `make docs` generates this page from the last result of `make reliability`, which tests each fault below and counts the
 outcomes. "Lost" counts acknowledged changes, backups and responses that were lost or wrong. The command in a row
 repeats it. Each row has the commit at which it was measured. A test that has not run completely has no row.
+
+In the rows of hostile clients, searches per second depend on what else ran on the machine: these ran beside other
+heavy work. `make bench-hostile` measures them ([benchmarks](benchmarks.md)).
 """
 
 
