@@ -153,7 +153,7 @@ def test_an_api_key_of_another_server_is_said_to_be_one(server: Server, tmp_path
     elsewhere.environment |= {"AFTERIMAGE_API_KEY": key, "AFTERIMAGE_TARGET": server.target}
     done = elsewhere.done("collections", "list")
     assert (done.returncode, is_one_line(done.stderr)) == (1, True)
-    assert "of another server" in done.stderr
+    assert "belongs to another server" in done.stderr
     elsewhere.environment["AFTERIMAGE_API_KEY"] = key[:-1]
     assert "the API key is incomplete" in elsewhere.done("collections", "list").stderr
 
