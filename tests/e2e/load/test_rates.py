@@ -39,7 +39,7 @@ def test_a_key_may_have_a_rate_of_its_own(server: Server, shell: Shell, tenant_n
     other_key = shell.environment["AFTERIMAGE_API_KEY"]
     with server.client(made["api_key"]) as slow, server.client(other_key) as other:
         assert slow.usage().key_max_requests_per_second == 0.1
-        with pytest.raises(ResourceExhausted, match=r"this key may make 0\.1"):
+        with pytest.raises(ResourceExhausted, match=r"this key is limited to 0\.1"):
             slow.usage()
         other.usage()
         other.usage()

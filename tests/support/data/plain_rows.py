@@ -27,7 +27,7 @@ def matches(node: Node, record: StoredRecord) -> bool:
         parts = [matches(part, record) for part in node.parts]
         return not parts[0] if node.operator == "NOT" else all(parts) if node.operator == "AND" else any(parts)
     if node.name == "record_id":
-        raise InvalidInput("filter", "record_id cannot be filtered on; name the records in the request instead")
+        raise InvalidInput("filter", "record_id cannot be used in a filter; list the ids in the request instead")
     held = (record.product_id or None) if node.name == "product_id" else record.attributes.get(node.name)
     if held is None or node.value is None:
         return held is not None
