@@ -124,16 +124,17 @@ class Synchronisation:
         check_options(options)
         config = SourceConfig("preview", "", url, options=options, authorization=authorization)
         place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
+        read = self._parts.engine.workers.read  # not `_read`, which would make a FeedError INTERNAL
         try:
-            if url.startswith(PREFIX) and (await self._read(place.files.path, url)).is_dir():
-                items = await self._read(lambda: tuple(place.files.items(url))[:20])
+            if url.startswith(PREFIX) and (await read(place.files.path, url)).is_dir():
+                items = await read(lambda: tuple(place.files.items(url))[:20])
                 return Preview(FeedFormat.FOLDER, items, ())
             async with self._previews:
                 fetched = await self._parts.fetcher.beginning(config, place)
             assert fetched.spool is not None
             async with closing_spool(fetched.spool) as spool:
                 preview = self._parts.readers.preview  # the reader is made, and so closed, in the thread
-                return await self._read(lambda: preview(spool.reader(), spool.size, options, base_url=url))
+                return await read(lambda: preview(spool.reader(), spool.size, options, base_url=url))
         except FeedError as error:
             raise ServiceError(Reason.FEED_UNUSABLE, f"{error.reason}: {error}", field="url") from None
 
