@@ -31,6 +31,7 @@ from service.encoder.alterations import ALTERATIONS, Picture
 from service.encoder.builtin.build import build_files
 from service.encoder.builtin.graph import Precision
 from service.encoder.builtin.weights import read_weights
+from service.encoder.contract import picture_vectors
 from service.encoder.manifest import Manifest, model_digest, read_manifest
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import BUILTIN_FOLDER
@@ -130,7 +131,7 @@ def _of_model(name: str, folder: Path) -> Contender:
 
     def encode(pictures: list[Picture]) -> Vectors:
         starts = range(0, len(pictures), 16)
-        return np.concatenate([session.run(_tensors(pictures[i : i + 16], manifest)) for i in starts])
+        return np.concatenate([picture_vectors(session, _tensors(pictures[i : i + 16], manifest)) for i in starts])
 
     return Contender(name, encode)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from examples.catalogue.generate import TABLE_NAME, generate
+from service.encoder.contract import picture_vectors
 from service.encoder.manifest import read_manifest
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import BUILTIN_FOLDER
@@ -37,7 +38,7 @@ def main() -> None:
             rows = list(csv.DictReader(file))
         pictures = [_read(Path(folder) / row["file"]) for row in rows]
     products = np.array([row["product_id"] for row in rows])
-    vectors = np.concatenate([session.run(to_tensor(p, manifest.input)[None]) for p in pictures])
+    vectors = np.concatenate([picture_vectors(session, [to_tensor(p, manifest.input)]) for p in pictures])
     lines = []
     for query in range(0, len(rows), len(rows) // QUERIES)[:QUERIES]:
         cells = [_tile(pictures[query])]

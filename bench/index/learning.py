@@ -24,6 +24,7 @@ from bench.environment import write_result
 from bench.index.vectors import Vectors, unit
 from index.vectors.ann.centering import agreement
 from service.encoder.alterations import Picture
+from service.encoder.contract import picture_vectors
 from service.encoder.manifest import read_manifest
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import BUILTIN_FOLDER
@@ -98,7 +99,7 @@ def encoded(source: Path, pictures: list[Picture]) -> Vectors:
     manifest = read_manifest(source)
     session = EncoderSession(source, manifest, 2)
     starts = range(0, len(pictures), 8)
-    made = [session.run(np.stack([to_tensor(p, manifest.input) for p in pictures[i : i + 8]])) for i in starts]
+    made = [picture_vectors(session, [to_tensor(p, manifest.input) for p in pictures[i : i + 8]]) for i in starts]
     return unit(np.concatenate(made))
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.encoders.builtin import mobilenet_folder, photographs
+from service.encoder.contract import picture_vectors
 from service.encoder.manifest import read_manifest
 from service.encoder.preprocess import to_tensor
 from service.encoder.session import EncoderSession
@@ -39,7 +40,7 @@ def real_vectors(dimension: int = DIMENSION) -> Vectors:
         manifest = read_manifest(source)
         session = EncoderSession(source, manifest, 2)
         starts = range(0, len(pictures), 16)
-        made = [session.run(np.stack([to_tensor(p, manifest.input) for p in pictures[i : i + 16]])) for i in starts]
+        made = [picture_vectors(session, [to_tensor(p, manifest.input) for p in pictures[i : i + 16]]) for i in starts]
     return reduced(np.concatenate(made), dimension)
 
 

@@ -32,6 +32,7 @@ from bench.environment import write_result
 from examples.catalogue.canvas import Canvas, Material, Pose
 from examples.catalogue.grounds import white
 from examples.catalogue.products import KINDS
+from service.encoder.contract import picture_vectors
 from service.encoder.manifest import read_manifest
 from service.encoder.preprocess import enough_pixels, to_tensor
 from service.encoder.registry import BUILTIN_FOLDER
@@ -75,7 +76,7 @@ def found_first(pictures: list[Pixels]) -> dict[str, dict[str, float]]:
     def vectors(contents: list[bytes]) -> NDArray[np.float32]:
         enough, limits = enough_pixels(manifest.input), PictureLimits()
         tensors = [to_tensor(decode(c, limits, None, enough), manifest.input)[None] for c in contents]
-        return np.concatenate([session.run(tensor) for tensor in tensors])
+        return np.concatenate([picture_vectors(session, tensor) for tensor in tensors])
 
     indexed = vectors([stored(p, "sRGB", profile=False) for p in pictures])
     table = {}

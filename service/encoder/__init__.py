@@ -1,4 +1,5 @@
 """Encoders: manifests, ONNX sessions, preprocessing, batching, admission, calibration.
 
-A new kind of encoder goes here. Tenants and records are unknown here.
+`contract` says what an encoder is. A new kind of encoder is one class that keeps to it and one entry in `kinds`.
+Tenants and records are unknown here.
 """

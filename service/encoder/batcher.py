@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Generic, TypeVar
 
 from service.encoder.fair_queue import FairQueue, Lane
 from service.errors import Reason, ServiceError
 from service.runtime.background import end_task
 
 _LOG = logging.getLogger(__name__)
-Vector = NDArray[np.float32]
-Tensors = NDArray[np.generic]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,18 +31,18 @@ class BatcherLimits:
 
 
 @dataclass(frozen=True)
-class _Item:
-    tensor: Tensors
-    future: asyncio.Future[Vector]
+class _Item(Generic[T]):
+    input: Any
+    future: asyncio.Future[T]
 
 
-class Batcher:
-    """One model's queue. Made, used and closed on one event loop. How much may wait is for the caller to bound."""
+class Batcher(Generic[T]):
+    """One encoder's queue. Made, used and closed on one event loop. How much may wait is for the caller to bound."""
 
-    def __init__(self, run: Callable[[Tensors], Vector], executor: Executor, limits: BatcherLimits) -> None:
-        """`run` maps a batch (n, ...) to vectors (n, dimension); `executor` calls it, `limits.runs` at a time."""
-        self._run, self._executor, self._limits = run, executor, limits
-        self._queue: FairQueue[_Item] = FairQueue()
+    def __init__(self, encode: Callable[[list[Any]], Sequence[T]], executor: Executor, limits: BatcherLimits) -> None:
+        """`encode` maps inputs to as many results; `executor` calls it, `limits.runs` at a time."""
+        self._encode, self._executor, self._limits = encode, executor, limits
+        self._queue: FairQueue[_Item[T]] = FairQueue()
         self._wake = asyncio.Event()
         self._closed = False
         self._workers = {self._start_worker() for _ in range(limits.runs)}
@@ -55,11 +52,11 @@ class Batcher:
         """How many tensors wait."""
         return len(self._queue)
 
-    async def encode(self, tensor: Tensors, lane: Lane, tenant: str = "") -> Vector:
-        """The vector of one tensor. Raises ServiceError (ENCODER_FAILED, SHUTTING_DOWN)."""
+    async def encode(self, given: Any, lane: Lane, tenant: str = "") -> T:
+        """The result of one input. Raises ServiceError (ENCODER_FAILED, SHUTTING_DOWN)."""
         if self._closed:
             raise ServiceError(Reason.SHUTTING_DOWN, "the server is shutting down", retry_delay_s=1.0)
-        item = _Item(tensor, asyncio.get_running_loop().create_future())
+        item: _Item[T] = _Item(given, asyncio.get_running_loop().create_future())
         self._queue.put(item, lane, tenant)
         self._wake.set()
         return await item.future
@@ -104,20 +101,17 @@ class Batcher:
             self._wake.clear()
             await self._wake.wait()
 
-    def _run_stacked(self, tensors: list[Tensors]) -> Vector:
-        return self._run(tensors[0][None] if len(tensors) == 1 else np.stack(tensors))
-
-    def _take(self) -> list[_Item]:
-        batch: list[_Item] = []
+    def _take(self) -> list[_Item[T]]:
+        batch: list[_Item[T]] = []
         while len(batch) < self._limits.max_batch_size and (item := self._queue.take()) is not None:
             if not item.future.done():  # a caller that is gone has cancelled its future
                 batch.append(item)
         return batch
 
-    async def _run_batch(self, batch: list[_Item]) -> None:
+    async def _run_batch(self, batch: list[_Item[T]]) -> None:
         try:
-            tensors = [item.tensor for item in batch]
-            vectors = await asyncio.get_running_loop().run_in_executor(self._executor, self._run_stacked, tensors)
+            inputs = [item.input for item in batch]
+            results = await asyncio.get_running_loop().run_in_executor(self._executor, self._encode, inputs)
         except BaseException as error:
             _LOG.exception("a batch of %d failed", len(batch))
             for item in batch:
@@ -127,6 +121,6 @@ class Batcher:
             if not isinstance(error, Exception):
                 raise
             return
-        for item, vector in zip(batch, vectors, strict=True):
+        for item, result in zip(batch, results, strict=True):
             if not item.future.done():
-                item.future.set_result(vector)
+                item.future.set_result(result)

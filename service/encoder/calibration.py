@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.encoder.alterations import ALTERATIONS, Picture
+from service.encoder.contract import Encoder, picture_vectors
 from service.encoder.manifest import ScoreSpec
 from service.encoder.preprocess import to_tensor
-from service.encoder.session import EncoderSession
 
 _BATCH = 8
 _SEED = 11
@@ -39,7 +39,7 @@ class Calibration:
 
 
 def calibrate(
-    session: EncoderSession, pictures: Sequence[Picture], progress: Callable[[Sequence[Picture]], Iterable[Picture]]
+    encoder: Encoder, pictures: Sequence[Picture], progress: Callable[[Sequence[Picture]], Iterable[Picture]]
 ) -> Calibration:
     """Measures an encoder on pictures of different things, RGB. `progress` wraps what is gone through once.
 
@@ -48,12 +48,12 @@ def calibrate(
     if len(pictures) < LEAST_PICTURES:
         raise ValueError(f"{len(pictures)} pictures are too few for a measurement; pass at least {LEAST_PICTURES}")
     rng = np.random.default_rng(_SEED)
-    spec = session.manifest.input
+    spec = encoder.manifest.input
     originals, altered = [], []
     for picture in progress(pictures):
         tensors = [to_tensor(p, spec) for p in (picture, *(alter(picture, rng) for alter in ALTERATIONS.values()))]
         vectors = np.concatenate(
-            [session.run(np.stack(tensors[i : i + _BATCH])) for i in range(0, len(tensors), _BATCH)]
+            [picture_vectors(encoder, tensors[i : i + _BATCH]) for i in range(0, len(tensors), _BATCH)]
         )
         originals.append(vectors[0])
         altered.append(vectors[1:])

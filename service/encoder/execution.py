@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from service.encoder.session import EncoderSession
+from service.encoder.contract import Encoder
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_BATCH = 16
@@ -46,11 +46,11 @@ class Execution:
 class LoadedEncoder:
     """A model in memory, and how it is run."""
 
-    session: EncoderSession
+    encoder: Encoder
     execution: Execution
 
 
-def load_encoder(load: Callable[[int], EncoderSession], hardware: Hardware) -> LoadedEncoder:
+def load_encoder(load: Callable[[int], Encoder], hardware: Hardware) -> LoadedEncoder:
     """Loads a model with the number of threads that does most; `load` takes that number. Raises what `load` raises."""
     counts = (
         [min(hardware.threads, hardware.cores)]
@@ -59,7 +59,7 @@ def load_encoder(load: Callable[[int], EncoderSession], hardware: Hardware) -> L
     )
     tried = [_best(load(threads), threads, hardware) for threads in counts]
     found = max(tried, key=lambda t: t.execution.pictures_per_second)
-    _LOG.info("encoder %s: execution %s", found.session.manifest.id, found.execution)
+    _LOG.info("encoder %s: execution %s", found.encoder.manifest.id, found.execution)
     return found
 
 
@@ -73,29 +73,29 @@ def runs_at_a_time(cores: int, threads: int, provider: str) -> int:
     return max(1, cores // threads) if provider == "cpu" else 1
 
 
-def pictures_per_second(session: EncoderSession, batch: int, runs: int, rounds: int = _ROUNDS) -> float:
+def pictures_per_second(encoder: Encoder, batch: int, runs: int, rounds: int = _ROUNDS) -> float:
     """The best of a few rounds, in each of which every one of `runs` threads runs twice."""
-    tensors = session.trial(batch)
+    inputs, modality = encoder.trial(batch), min(encoder.modalities)
     with ThreadPoolExecutor(runs) as pool:
-        list(pool.map(session.run, [tensors] * runs))
-        return max(_timed(pool, session, [tensors] * (2 * runs)) for _ in range(rounds))
+        list(pool.map(encoder.encode, [inputs] * runs, [modality] * runs))
+        return max(_timed(pool, encoder, [inputs] * (2 * runs)) for _ in range(rounds))
 
 
-def _timed(pool: ThreadPoolExecutor, session: EncoderSession, batches: list) -> float:  # type: ignore[type-arg]
-    started = time.perf_counter()
-    list(pool.map(session.run, batches))
+def _timed(pool: ThreadPoolExecutor, encoder: Encoder, batches: list) -> float:  # type: ignore[type-arg]
+    started, modality = time.perf_counter(), min(encoder.modalities)
+    list(pool.map(encoder.encode, batches, [modality] * len(batches)))
     return sum(len(b) for b in batches) / (time.perf_counter() - started)
 
 
-def _best(session: EncoderSession, threads: int, hardware: Hardware) -> LoadedEncoder:
+def _best(encoder: Encoder, threads: int, hardware: Hardware) -> LoadedEncoder:
     runs = runs_at_a_time(hardware.cores, threads, hardware.provider)
     if hardware.batch and hardware.threads:
-        return LoadedEncoder(session, Execution(threads, runs, hardware.batch))
+        return LoadedEncoder(encoder, Execution(threads, runs, hardware.batch))
     sizes = [hardware.batch] if hardware.batch else [2**n for n in range(_LARGEST_BATCH.bit_length())]
-    best = Execution(threads, runs, sizes[0], pictures_per_second(session, sizes[0], runs))
+    best = Execution(threads, runs, sizes[0], pictures_per_second(encoder, sizes[0], runs))
     for size in sizes[1:]:
-        speed = pictures_per_second(session, size, runs)
+        speed = pictures_per_second(encoder, size, runs)
         if speed < best.pictures_per_second * _WORTH:
             break
         best = Execution(threads, runs, size, speed)
-    return LoadedEncoder(session, best)
+    return LoadedEncoder(encoder, best)

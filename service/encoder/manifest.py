@@ -122,6 +122,7 @@ class Manifest(_Strict):
     output: OutputSpec
     score: ScoreSpec = ScoreSpec()
     description: str = ""
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "onnx"
 
     @field_validator("id")
     @classmethod

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.encoder.contract import Encoder
 from service.encoder.execution import Hardware, LoadedEncoder, load_encoder
+from service.encoder.kinds import check_kind, load_kind
 from service.encoder.manifest import MANIFEST_NAME, OWN_PREFIX, Manifest, ScoreSpec, read_manifest
-from service.encoder.session import EncoderSession, check_provider
+from service.encoder.session import check_provider
 from service.errors import Reason, ServiceError, SettingError
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
@@ -45,6 +47,7 @@ class EncoderRegistry:
             self._remember(folder, read_manifest(folder))
         for folder in [BUILTIN_FOLDER, *_folders(encoders_dir)]:
             manifest = read_manifest(folder)
+            check_kind(manifest)
             if manifest.is_own:
                 raise SettingError(f"{folder}: ids that start with {OWN_PREFIX!r} are reserved for tenants' own models")
             if manifest.id in self._found:
@@ -121,22 +124,22 @@ class EncoderRegistry:
             if key not in self._loaded:
                 source = self._source(manifest)
                 self._loaded[key] = load_encoder(
-                    lambda threads: EncoderSession(source, manifest, threads, self._hardware.provider), self._hardware
+                    lambda threads: load_kind(source, manifest, threads, self._hardware.provider), self._hardware
                 )
             return self._loaded[key]
 
-    def session(self, manifest: Manifest) -> EncoderSession:
+    def session(self, manifest: Manifest) -> Encoder:
         """As `load`, where only vectors are wanted."""
-        return self.load(manifest).session
+        return self.load(manifest).encoder
 
     def folder(self, manifest: Manifest) -> Path:
         """Where the encoder lies."""
         return self._pinned[manifest.id, manifest.fingerprint][0]
 
-    def session_with(self, manifest: Manifest, threads: int) -> EncoderSession:
+    def session_with(self, manifest: Manifest, threads: int) -> Encoder:
         """A session of its own, with so many threads. Raises SettingError."""
         folder, found = self._pinned[manifest.id, manifest.fingerprint]
-        return EncoderSession(folder, found, threads, self._hardware.provider)
+        return load_kind(folder, found, threads, self._hardware.provider)
 
     def write_score(self, manifest: Manifest, score: ScoreSpec) -> None:
         """Puts a calibration into an encoder's manifest file. Servers that run see it at their next start.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from service.encoder.contract import Embedding, Modality, UnsupportedModality
 from service.encoder.manifest import Manifest, OutputSpec
 from service.encoder.preprocess import tensor_shape
 from service.errors import SettingError
@@ -47,7 +49,7 @@ def load_model(model: str | bytes, threads: int, provider: str = "cpu") -> onnxr
 
 
 class EncoderSession:
-    """A model in memory. `run` may be called from any number of threads."""
+    """A model in memory: the encoder of kind "onnx"."""
 
     def __init__(self, source: Path | bytes, manifest: Manifest, threads: int, provider: str = "cpu") -> None:
         """Loads the model from the encoder's folder, or from its content; `threads` is how many cores one run uses.
@@ -61,6 +63,27 @@ class EncoderSession:
             raise SettingError(f"encoder {manifest.id}: ONNX Runtime cannot load the model: {why}") from error
         self._fixed_batch = self._check_names()
         self._check_dimension()
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """Pictures alone."""
+        return frozenset({Modality.IMAGE})
+
+    def encode(self, inputs: Sequence[NDArray[np.generic]], modality: Modality) -> list[Embedding]:
+        """As `Encoder.encode`: one embedding of each picture."""
+        if modality is not Modality.IMAGE:
+            raise UnsupportedModality(f"encoder {self.manifest.id} takes no {modality}")
+        if not inputs:
+            return []
+        vectors = self.run(inputs[0][None] if len(inputs) == 1 else np.stack(inputs))
+        return [Embedding(vector, number) for number, vector in enumerate(vectors)]
+
+    def trial(self, count: int) -> list[NDArray[np.generic]]:
+        """Tensors of the shape and dtype that the model takes: of a picture with a slope of brightness."""
+        spec = self.manifest.input
+        shape = tensor_shape(spec)
+        slope = np.linspace(0, 255 if spec.dtype == "uint8" else 1, int(np.prod(shape)))
+        return [slope.reshape(shape).astype(spec.dtype)] * count
 
     def run(self, tensors: NDArray[np.generic]) -> NDArray[np.float32]:
         """Encodes a batch, shape (n, ...), into L2-normalised float32 vectors, shape (n, dimension).
@@ -97,17 +120,10 @@ class EncoderSession:
         batch = inputs[spec.input.name].shape[0]
         return batch if isinstance(batch, int) else None
 
-    def trial(self, batch: int) -> NDArray[np.generic]:
-        """Tensors of the shape and dtype that the model takes: of a picture with a slope of brightness."""
-        spec = self.manifest.input
-        shape = (batch, *tensor_shape(spec))
-        slope = np.linspace(0, 255 if spec.dtype == "uint8" else 1, int(np.prod(shape[1:])))
-        return np.broadcast_to(slope.reshape(shape[1:]), shape).astype(spec.dtype)
-
     def _check_dimension(self) -> None:
         spec = self.manifest
         try:
-            vector = self.run(self.trial(1))[0]
+            vector = self.run(np.stack(self.trial(1)))[0]
         except Exception as error:
             why = str(error).strip().partition("\n")[0]
             raise SettingError(f"encoder {spec.id}: cannot encode a picture: {why}") from error

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.encoder.contract import picture_vectors
 from service.encoder.execution import Hardware, load_encoder
+from service.encoder.kinds import load_kind
 from service.encoder.manifest import MANIFEST_NAME, Manifest, model_digest, read_manifest
-from service.encoder.session import EncoderSession, quantized_model
+from service.encoder.session import quantized_model
 from service.errors import SettingError
 
 LEAST_PICTURES = 32
@@ -68,7 +70,7 @@ def measure_variants(folders: Sequence[Path], tensors: Tensors, hardware: Hardwa
     for folder in folders:
         manifest = read_manifest(folder)
         loaded = load_encoder(_loader(folder, manifest, hardware.provider), hardware)
-        vectors = np.concatenate([loaded.session.run(t[None]) for t in tensors])
+        vectors = np.concatenate([picture_vectors(loaded.encoder, [t]) for t in tensors])
         base = vectors if base is None else base
         size = (folder / manifest.model).stat().st_size / 1e6
         drift = float(np.median(1 - (vectors * base).sum(1)))
@@ -78,7 +80,7 @@ def measure_variants(folders: Sequence[Path], tensors: Tensors, hardware: Hardwa
 
 
 def _loader(folder: Path, manifest: Manifest, provider: str) -> Any:
-    return lambda threads: EncoderSession(folder, manifest, threads, provider)
+    return lambda threads: load_kind(folder, manifest, threads, provider)
 
 
 def _nearest(vectors: NDArray[np.float32]) -> NDArray[np.intp]:

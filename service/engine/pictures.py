@@ -7,14 +7,17 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from index import Region, Vector, check_region
 from service.encoder.admission import Admission, Visit
 from service.encoder.batcher import Batcher, BatcherLimits
+from service.encoder.contract import Embedding, Encoder, Modality, encode_each
 from service.encoder.decode_pool.pool import Decoders
 from service.encoder.fair_queue import Lane
 from service.encoder.inflight import Inflight
@@ -73,7 +76,7 @@ class PictureEncoder:
         self.decoders, self.admission = decoders, admission
         self._allow = allow
         self._encoders, self._workers, self._metrics = encoders, workers, metrics
-        self._batchers: dict[tuple[str, str], Batcher] = {}
+        self._batchers: dict[tuple[str, str], Batcher[list[Embedding]]] = {}
         self._loading = asyncio.Lock()
         self._inflight: Inflight[Encoded] = Inflight()
 
@@ -138,9 +141,9 @@ class PictureEncoder:
                 )
                 times.append(time.perf_counter())
                 batcher = await self._batcher(encoder)  # it may have been put away meanwhile
-                vector = await batcher.encode(tensor, lane, tenant)
+                whole, *_ = await batcher.encode(tensor, lane, tenant)
                 times.append(time.perf_counter())
-                return Encoded(vector, notes)
+                return Encoded(whole.vector, notes)
         except ServiceError as error:
             if error.reason is Reason.OVERLOADED:
                 self._metrics.pictures_refused.inc()
@@ -152,7 +155,7 @@ class PictureEncoder:
     async def _digest(self, image: bytes) -> bytes:
         return await self._workers.hash(len(image), lambda: hashlib.sha256(image).digest())
 
-    async def _batcher(self, encoder: Manifest) -> Batcher:
+    async def _batcher(self, encoder: Manifest) -> Batcher[list[Embedding]]:
         wanted = (encoder.id, encoder.fingerprint)
         async with self._loading:
             if wanted in self._batchers:
@@ -165,7 +168,7 @@ class PictureEncoder:
                     _LOG.error("an encoder is unusable", encoder=encoder.id, exc_info=error)
                     raise ServiceError(Reason.ENCODER_UNUSABLE, str(error)) from None
                 limits = BatcherLimits(loaded.execution.batch, loaded.execution.runs)
-                self._batchers[wanted] = Batcher(loaded.session.run, self._workers.model, limits)
+                self._batchers[wanted] = Batcher(partial(_encode_pictures, loaded.encoder), self._workers.model, limits)
             return self._batchers[wanted]
 
     async def put_away(self, encoder: Manifest) -> None:
@@ -183,3 +186,7 @@ class PictureEncoder:
         if batcher is not None:
             await batcher.close()
         await self._workers.read(self._encoders.unload, *wanted)
+
+
+def _encode_pictures(encoder: Encoder, tensors: list[NDArray[np.generic]]) -> list[list[Embedding]]:
+    return encode_each(encoder, tensors, Modality.IMAGE)

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from service.encoder.contract import Encoder, picture_vectors
 from service.encoder.manifest import Manifest, OutputSpec, ScoreSpec
-from service.encoder.session import EncoderSession
 from service.training.fitting import Projection
 
 OUTPUT = "afterimage_own"
@@ -50,13 +50,13 @@ def fused_manifest(base: Manifest, fused: bytes, encoder_id: str, owner: str, sc
     )  # fmt: skip
 
 
-def check_fused(base: EncoderSession, fused: EncoderSession, projection: Projection) -> None:
+def check_fused(base: Encoder, fused: Encoder, projection: Projection) -> None:
     """Raises FusingFailed where the fused model's vectors differ from those of the two, one after the other."""
-    trial = base.trial(1)
-    noise = np.random.default_rng(0).random((2, *trial.shape[1:]))
+    (trial,) = base.trial(1)
+    noise = np.random.default_rng(0).random((2, *trial.shape))
     tensors = (noise * 255).astype(np.uint8) if trial.dtype == np.uint8 else noise.astype(trial.dtype)
-    expected = projection.apply(base.run(tensors).astype(np.float64))
-    difference = float(np.abs(fused.run(tensors) - expected).max())
+    expected = projection.apply(picture_vectors(base, tensors).astype(np.float64))
+    difference = float(np.abs(picture_vectors(fused, tensors) - expected).max())
     if difference > _LARGEST_DIFFERENCE:
         raise FusingFailed(f"vectors of the fused model are off by {difference:.2g}")
 

@@ -14,8 +14,8 @@ import structlog
 from service.audit.logs import AuditLogs
 from service.encoder.calibration import score_of
 from service.encoder.fair_queue import Lane
+from service.encoder.kinds import load_kind
 from service.encoder.manifest import Manifest
-from service.encoder.session import EncoderSession
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
 from service.engine.pictures import PictureSource, Purpose
@@ -219,7 +219,7 @@ class _One:
             f"{judgement.before['mAP@10']:.3f} -> {judgement.after['mAP@10']:.3f} on {judgement.queries} held out"
         )
         manifest = fused_manifest(base, fused, wanted.model_name, self._uid, score_of(fitted.strangers), told)
-        session = EncoderSession(fused, manifest, 1)
+        session = load_kind(fused, manifest, 1)
         check_fused(engine.encoders.session(base), session, fitted.projection)
         return manifest, fused
 

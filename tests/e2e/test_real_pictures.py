@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from afterimage.client import Client, NewRecord, RetryPolicy
+from service.encoder.contract import picture_vectors
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
 from service.intake.decode import decode
@@ -21,7 +22,7 @@ K = 10
 def offline_vectors(registry: EncoderRegistry, encoder_id: str, paths: list[Path]) -> np.ndarray:
     session = registry.session(registry.manifest(encoder_id))
     tensors = [to_tensor(decode(p.read_bytes(), PictureLimits()), session.manifest.input) for p in paths]
-    return np.concatenate([session.run(np.stack(tensors[i : i + 16])) for i in range(0, len(tensors), 16)])
+    return np.concatenate([picture_vectors(session, tensors[i : i + 16]) for i in range(0, len(tensors), 16)])
 
 
 def retrieval(neighbours: list[list[int]], labels: list[str]) -> tuple[float, float]:

@@ -79,15 +79,15 @@ def run(
 def _embed(
     settings: Settings, registry: EncoderRegistry, manifest: Manifest, pictures: Sequence[Path], vectors: Any
 ) -> list[dict[str, str]]:
-    import numpy as np
 
     from service.composition.parts import limits_of
+    from service.encoder.contract import picture_vectors
     from service.encoder.preprocess import to_tensor
     from service.errors import ServiceError
     from service.intake.decode import decode, prepare_opencv
 
     prepare_opencv()
-    session, limits, failures = registry.session(manifest), limits_of(settings), []
+    encoder, limits, failures = registry.session(manifest), limits_of(settings), []
     starts = range(0, len(pictures), _BATCH)
     for start in track(starts, "Embedding", console=console(stderr=True), transient=True):
         rows, tensors = [], []
@@ -100,7 +100,7 @@ def _embed(
             except OSError as error:
                 failures.append({"file": str(path), "reason": "FILE_UNREADABLE", "message": str(error.strerror)})
         if tensors:
-            vectors[rows] = session.run(np.stack(tensors))
+            vectors[rows] = picture_vectors(encoder, tensors)
     return failures
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.encoder.contract import picture_vectors
 from service.encoder.manifest import InputSpec, ScoreSpec, read_manifest
 from service.encoder.preprocess import to_tensor, trimmed
 from service.encoder.registry import BUILTIN_FOLDER, EncoderRegistry
@@ -21,7 +22,7 @@ from tests.support.shared import clothing, own_encoder
 def embed(registry: EncoderRegistry, encoder_id: str, pictures: list[bytes]) -> np.ndarray:
     manifest = registry.manifest(encoder_id)
     session, spec = registry.session(manifest), manifest.input
-    return session.run(np.stack([to_tensor(decode(p, PictureLimits()), spec) for p in pictures]))
+    return picture_vectors(session, [to_tensor(decode(p, PictureLimits()), spec) for p in pictures])
 
 
 def builtin() -> EncoderRegistry:

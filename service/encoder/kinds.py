@@ -1,0 +1,28 @@
+"""The kinds of encoders: which class a manifest's `kind` names. A new kind is one class and one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from service.encoder.contract import Encoder
+from service.encoder.manifest import Manifest
+from service.encoder.session import EncoderSession
+from service.errors import SettingError
+
+# Folder or content of the model, manifest, threads of one run, execution provider.
+Load = Callable[[Path | bytes, Manifest, int, str], Encoder]
+KINDS: Mapping[str, Load] = {"onnx": EncoderSession}
+
+
+def check_kind(manifest: Manifest) -> None:
+    """Raises SettingError where no encoder is of the manifest's kind."""
+    if manifest.kind not in KINDS:
+        kinds = ", ".join(sorted(KINDS))
+        raise SettingError(f"encoder {manifest.id}: unknown kind {manifest.kind!r}; kinds are {kinds}")
+
+
+def load_kind(source: Path | bytes, manifest: Manifest, threads: int, provider: str = "cpu") -> Encoder:
+    """An encoder in memory. Raises SettingError where its kind is unknown, or it does not load."""
+    check_kind(manifest)
+    return KINDS[manifest.kind](source, manifest, threads, provider)
