@@ -125,8 +125,9 @@ docs: $(STAMP) ## Write the generated documents
 docs-check: $(STAMP) ## Check that the generated documents are current
 	@$(BIN)/python docs/generate.py --check
 
-prose-check: $(STAMP) ## Measure the words per sentence of every document and list the longest sentences
+prose-check: $(STAMP) ## Measure the words per sentence of documents and docstrings and list the longest sentences
 	@$(BIN)/python docs/prose.py
+	@$(BIN)/python -m docs.docstrings
 
 lock: $(STAMP) ## Resolve requirements.lock from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv==0.13.9

@@ -1,4 +1,4 @@
-"""What a result was measured on."""
+"""Describes the environment of a measurement."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def write_result(name: str, result: dict[str, Any]) -> Path:
-    """Writes a result with the machine beside it; returns where."""
+    """Writes a result together with the environment. Returns the path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": describe_machine(), **result}, indent=1) + "\n")

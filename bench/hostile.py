@@ -1,9 +1,8 @@
-"""`make bench-hostile`: what a well-behaved tenant has of the server while a hostile client tries to take all of it.
+"""`make bench-hostile`: the service for a well-behaved tenant during attacks.
 
-The tenant searches by vector from two threads, beside each attack and, before and after it, alone. For each: searches a
-second, p50 and p99, the server's own CPU time, its memory before, at most, and some seconds after. All of it twice:
-`shared` has server, client and attacker on all cores, where the attacker's own work takes time from the server; `apart`
-has the server on one core and both clients on another, where the attacker only gets the time that the client leaves.
+The tenant searches by vector from two threads, first alone, then during each attack, which runs in a separate process.
+For each it measures calls per second, p50 and p99, and the server's memory before, at its peak, and some seconds later.
+All processes share the cores, so that a part of the effect is the attacker's own work.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def arrangements() -> list[Arrangement]:
 
 
 def searches(client: Client, seconds: float) -> list[float]:
-    """How long each search took, in milliseconds."""
+    """The duration of each search, in milliseconds."""
     until, taken = time.perf_counter() + seconds, []
     vectors = np.random.default_rng(1).standard_normal((100, 448)).astype("<f4")
 
@@ -70,7 +69,7 @@ def searches(client: Client, seconds: float) -> list[float]:
 
 
 def measured(client: Client, process: psutil.Process, seconds: float) -> dict[str, float]:
-    """Searches for so long; and the server's CPU time and most memory meanwhile."""
+    """Searches for the given time, and the server's peak memory meanwhile."""
     most, over = [process.memory_info().rss], threading.Event()
 
     def look() -> None:
@@ -100,7 +99,7 @@ def _filled(client: Client) -> None:
 
 
 def run(folder: Path, seconds: float, arrangement: Arrangement, only: str = "") -> dict[str, Any]:
-    """All attacks, or one, one after the other, each beside a measurement alone."""
+    """Runs all attacks in sequence, each beside a measurement without attack."""
     here, found, spawn = os.sched_getaffinity(0), dict[str, Any](), multiprocessing.get_context("spawn")
     os.sched_setaffinity(0, arrangement.server)  # the server inherits it, and sizes itself by it
     try:

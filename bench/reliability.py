@@ -1,8 +1,9 @@
-"""Runs every test of faults at full length and writes what came of it: `make reliability`.
+"""`make reliability`: runs every fault test at full length and writes the results.
 
-The tests report counts (`tests/support/reliability.py`); the table of docs/reliability.md is made of the result. All of
-it takes about forty minutes of one core. Arguments are passed to pytest, such as `tests/disk` or `-k power`: then only
-the selected tests run, and the rows of other tests stay. Each row has the commit that it was measured at.
+The tests report counts (`tests/support/reliability.py`), from which the table of docs/reliability.md is generated. The
+whole run takes about forty minutes of one core. Further arguments are passed to pytest, such as `tests/disk` or `-k
+power`. Then only the selected tests run, and results of other tests at the same commit are kept, so that a run can be
+split.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def main() -> int:
-    """Returns pytest's exit code; the result is written even where a test failed, with `passed` false."""
+    """Returns pytest's exit code. The result is also written if a test fails, with `passed` false."""
     began, selected = time.monotonic(), sys.argv[1:]
     with tempfile.TemporaryDirectory(dir=_IN_MEMORY) as folder:
         code, rows = run(Path(folder), selected)
@@ -42,7 +43,7 @@ def main() -> int:
 
 
 def run(folder: Path, selected: list[str]) -> tuple[int, list[dict[str, Any]]]:
-    """Runs the tests; returns pytest's exit code and what they reported."""
+    """Runs the tests. Returns pytest's exit code and the reported counts."""
     results, screen = folder / "results", os.dup(sys.stderr.fileno())
     one_core = {"OMP_NUM_THREADS": "1"}  # else FAISS has each small search wait for threads on busy cores
     environment = {**os.environ, **one_core, RESULTS_VARIABLE: str(results), PROGRESS_VARIABLE: str(screen)}
@@ -59,7 +60,7 @@ def merged(rows: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> list[di
 
 
 def earlier_result() -> dict[str, Any]:
-    """Returns the last result; empty if there is none."""
+    """The earlier result at the current commit; empty if it is of another one."""
     path = RESULTS / "reliability.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found

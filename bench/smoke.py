@@ -1,7 +1,7 @@
-"""`make bench-smoke`: inserts and searches per second, and their latency, through gRPC on this machine.
+"""`make bench-smoke`: throughput and latency of inserts and searches through gRPC on this machine.
 
-A real server in a process of its own, the real client in this one, the drawn catalogue as pictures: client and server
-share the cores, as on a small machine. Each figure is the median of ROUNDS rounds; all rounds are in the result.
+A real server in its own process and the real client in this one share the cores, as on a small machine. The pictures
+are the drawn catalogue. Each figure is the median of ROUNDS rounds, and the result contains all rounds.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ DIMENSION = 448
 
 
 def per_second(count: int, work: Callable[[], object]) -> float:
-    """How many of `count` things a second the work does."""
+    """The throughput of `work`, which processes `count` things."""
     started = time.perf_counter()
     work()
     return count / (time.perf_counter() - started)
 
 
 def latencies_ms(calls: list[Any], clients: int) -> dict[str, float]:
-    """Throughput and latency of calls made by so many clients at once."""
+    """Throughput and latency of calls by concurrent clients."""
     taken: list[float] = []
 
     def timed(call: Callable[[], object]) -> None:

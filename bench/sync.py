@@ -1,9 +1,10 @@
-"""`make bench-sync`: what a catalogue sync costs.
+"""`make bench-sync`: the cost of a catalogue sync.
 
-1. A million items that have not changed are planned again: seconds, and how much memory that takes beside the index.
-   The records have short vectors, since planning looks at none.
-2. A sync of the drawn catalogue, over HTTP on this machine, beside a bulk insert of the same pictures; then one with a
-   hundredth of them changed, beside one that only reads and compares.
+1. A million unchanged items are planned again: seconds, and memory beside the index. The records have short vectors,
+because planning reads none.
+
+2. A sync of the drawn catalogue over HTTP on this machine, beside a bulk insert of the same pictures. Then a sync with
+a hundredth of them changed, beside one that only reads and compares.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def big_feed(items: int) -> Iterator[bytes]:
-    """A table as large shops have it, in parts."""
+    """A table like those of large shops, in parts."""
     yield b"id\titem_group_id\ttitle\tbrand\tprice\tcolor\tavailability\tlink\timage_link\n"
     for start in range(0, items, 1000):
         yield "".join(
@@ -95,7 +96,7 @@ def staged(folder: Path, items: int, collection: Any) -> Staging:
 
 
 def fill(folder: Path, items: int) -> None:
-    """A collection that follows the feed, as its first run leaves it."""
+    """A collection in the state after its first run."""
     directory = TenantDirectory(DataDirectory(folder).tenant("a" * 32), KEY)
     collection = directory.create(CollectionSpec("c", "e", "f" * 16, 8, learning=False))
     staging = staged(folder, items, collection)
@@ -119,7 +120,7 @@ def fill(folder: Path, items: int) -> None:
 
 
 def replanned(folder: Path) -> dict[str, float]:
-    """Reads the feed and plans, with the collection in memory; in a process of its own, so that its peak is its own."""
+    """Reads the feed and plans with the collection in memory. Runs in its own process, to measure its peak memory."""
     items = int((folder / "items").read_text())
     directory = TenantDirectory(DataDirectory(folder).tenant("a" * 32), KEY)
     collection = directory.collection("c")
@@ -128,10 +129,13 @@ def replanned(folder: Path) -> dict[str, float]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     staging = staged(folder, items, collection)
     read = time.monotonic()
-    told = staging.told()
-    assert told is not None
+    summary = staging.summary()
+    assert summary is not None
     plan = make_plan(
-        Difference(CONFIG, {}).steps(staging.records(), collection.sourced.marks("feed")), told, CONFIG, told.after
+        Difference(CONFIG, {}).steps(staging.records(), collection.sourced.marks("feed")),
+        summary,
+        CONFIG,
+        summary.after,
     )
     assert (plan.unchanged, plan.changes) == (items, 0), plan
     ended = time.monotonic()
@@ -153,7 +157,7 @@ def memory_mb(name: str) -> float:
 
 @contextmanager
 def shop(folder: Path, delay_s: float = 0.0) -> Iterator[str]:
-    """A web server on a folder, which takes so long for each answer; gives its address."""
+    """A web server for a folder with a delay for each answer. Yields its address."""
     code = (
         "import http.server as h, functools, sys, time\n"
         "class Q(h.SimpleHTTPRequestHandler):\n protocol_version='HTTP/1.1'\n def log_message(*a): pass\n"
@@ -173,7 +177,7 @@ def shop(folder: Path, delay_s: float = 0.0) -> Iterator[str]:
 
 
 def catalogue(folder: Path, rounds: int) -> dict[str, Any]:
-    """A sync beside a bulk insert, and what a hundredth of changes costs."""
+    """A sync beside a bulk insert, and the cost of a hundredth of changes."""
     os.environ["AFTERIMAGE_FETCH_NETWORKS"] = '["127.0.0.1/32"]'
     os.environ["AFTERIMAGE_FETCH_RATE_PER_HOST"] = "100000"
     os.environ["AFTERIMAGE_FETCH_PER_HOST"] = "16"
@@ -229,14 +233,14 @@ def publish(folder: Path, pictures: list[Path], address: str, changed: int) -> N
 
 
 def timed(sync: Client, source: str, *, full: bool = False, created: int = 0, updated: int = 0) -> float:
-    """Seconds from its start to the end of a run that must have done just this."""
+    """Seconds from start to end of a run, which must have had exactly this result."""
     *_, run = sync.watch_run(sync.start_run(source, full=full).run_id)
     assert (run.state, run.created_count, run.updated_count) == ("succeeded", created, updated), run
     return seconds(run)
 
 
 def seconds(run: Run) -> float:
-    """How long a run was worked on."""
+    """The working time of a run."""
     assert run.start_time is not None
     assert run.end_time is not None
     return (run.end_time - run.start_time).total_seconds()

@@ -1,7 +1,7 @@
-"""`make bench-workers`: what workers on other machines add to catalogue syncs.
+"""`make bench-workers`: the gain from remote workers in catalogue syncs.
 
-Two sources, each with the drawn catalogue over HTTP, are synced by one worker and by two, each of which is bound to one
-core; the server works on no run. On two cores the server and the shop's web server share these.
+Two sources, each with the drawn catalogue over HTTP, are synced by one worker and by two, each bound to one core. The
+server works on no run itself. On two cores, the server and the shop's web server share them.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ def main() -> None:
 
 
 def measured(folder: Path, rounds: int) -> dict[str, Any]:
-    """Pictures a second with one worker and with two, from a shop that answers at once and from one that takes its
-    time, as over a long way."""
+    """Pictures per second with one worker and with two, from a fast shop and from a slow, distant one."""
     generate(folder / "shop")
     found = {}
     for name, delay_s, copies, per_host in (("near", 0.0, 4, "16"), ("slow", 0.2, 1, "4")):
@@ -91,7 +90,7 @@ def compared(folder: Path, *, shop_folder: Path, delay_s: float, copies: int, ro
 
 
 def publish(folder: Path, pictures: list[Path], address: str, copies: int) -> None:
-    """A feed with the catalogue several times, under other links."""
+    """A feed that contains the catalogue several times, under different links."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter="\t", lineterminator="\n")
     writer.writerow(["id", "image_link"])
@@ -103,7 +102,7 @@ def publish(folder: Path, pictures: list[Path], address: str, copies: int) -> No
 
 @contextmanager
 def workers(folder: Path, target: str, count: int) -> Iterator[None]:
-    """So many workers, each on a core of its own, that together work on two runs."""
+    """Workers, each on its own core, that together work on two runs."""
     redis_url = f"unix://{socket_path((folder / 'data' / 'redis').resolve())}"
     cores = sorted(os.sched_getaffinity(0))
     with ExitStack() as stack:

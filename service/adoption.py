@@ -1,4 +1,4 @@
-"""Taking over a snapshot that another machine took."""
+"""Adopts a snapshot of another machine."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from service.tenancy.spaces import check_region
 
 @dataclass(frozen=True)
 class ForeignSnapshot:
-    """A snapshot that another machine took: its directory, the tenant's wrapped key from there (`afterimage tenants
-    export-key`), and that machine's master key, where it is another one."""
+    """A snapshot of another machine.
+
+    - `folder`: its directory.
+    - `tenant_key_file`: the tenant's wrapped key (`afterimage tenants export-key`).
+    - `master_key_file`: that machine's master key, if it differs.
+    """
 
     folder: Path
     tenant_key_file: Path
@@ -25,10 +29,10 @@ class ForeignSnapshot:
 
 
 def adopt_snapshot(settings: Settings, given: ForeignSnapshot, tenant_name: str, target: str) -> tuple[str, int]:
-    """Makes a collection of a snapshot that another machine took; its name and how many records it has.
+    """Creates a collection from a snapshot of another machine. Returns its name and its number of records.
 
-    Raises DirectoryLocked where a server runs on the data directory, TenancyError where the snapshot is of a tenant
-    that was deleted here, SnapshotDamaged, CollectionExists, SettingError.
+    Raises DirectoryLocked if a server runs on the data directory, TenancyError if the tenant was deleted here,
+    SnapshotDamaged, CollectionExists or SettingError.
     """
     data, region = DataDirectory(settings.data_dir), region_of(settings)
     with contextlib.closing(open_registry(settings)) as registry, DirectoryLock(data.lock):

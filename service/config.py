@@ -33,7 +33,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _split(value: object) -> object:
-    """A list as the environment has it: `one,two` or JSON."""
+    """A list in the syntax of the environment: `one,two` or JSON."""
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
@@ -43,10 +43,10 @@ def _split(value: object) -> object:
 
 Positive = Annotated[int, Field(ge=1, le=2**53)]
 Bytes = Annotated[int, Field(ge=0, le=2**53)]
-Int32 = Annotated[int, Field(ge=1, le=2**31 - 1)]  # what gRPC can count
+Int32 = Annotated[int, Field(ge=1, le=2**31 - 1)]  # the range of gRPC's integers
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
 Batch = Annotated[int, Field(ge=0, le=4096)]
-Seconds = Annotated[float, Field(gt=0, le=31_536_000)]  # a year at most: infinite waits are none
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]  # at most a year, because infinite timeouts are useless
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
@@ -363,8 +363,8 @@ def _check_places(settings: Settings) -> None:
     for name in ("http_public_url", "object_store_endpoint", "redis_url"):
         try:
             parts = urlsplit(getattr(settings, name))
-            if parts.scheme not in _SENTINEL_SCHEMES:  # whose URLs name several hosts
-                parts.port  # noqa: B018 - checked when it is asked for
+            if parts.scheme not in _SENTINEL_SCHEMES:  # their URLs contain several hosts
+                parts.port  # noqa: B018 - the property raises if the port is invalid
         except ValueError as error:
             raise SettingError.about(name, f"is not a URL: {error}") from None
     if settings.redis_url and urlsplit(settings.redis_url).scheme not in _REDIS_SCHEMES:

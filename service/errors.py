@@ -1,7 +1,7 @@
-"""Every way in which a call can fail, in one table.
+"""All error reasons in one table.
 
-A ServiceError has a Reason; the Reason fixes the gRPC code. docs/errors.md lists them all (a test compares), and
-service/calls/error_details.py is the one place that turns them into google.rpc.Status.
+A ServiceError has a Reason, which determines the gRPC code. docs/errors.md lists all of them (a test compares).
+service/calls/error_details.py alone converts them to google.rpc.Status.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Code(IntEnum):
 
 
 class Reason(Enum):
-    """Why a call, or one record of it, failed. The name travels as ErrorInfo.reason and never changes."""
+    """Why a call, or one record of it, failed. The name is sent as ErrorInfo.reason and never changes."""
 
     IMAGE_EMPTY = (Code.INVALID_ARGUMENT, 1)
     IMAGE_TOO_LARGE = (Code.INVALID_ARGUMENT, 2)
@@ -105,15 +105,16 @@ class Reason(Enum):
 
     @property
     def code(self) -> Code:
-        """The gRPC code that goes with the reason."""
+        """The gRPC code of the reason."""
         return self.value[0]
 
 
 class ServiceError(Exception):
-    """A failure that the caller is told about.
+    """An error that is reported to the caller.
 
-    field: the request's field at fault, where one is. retry_delay_s: wait this long before trying again, where a retry
-    can help. logged: kept by service.engine.faults.
+    - `field`: the invalid field of the request, if any.
+    - `retry_delay_s`: when a retry may succeed, in seconds; None if a retry does not help.
+    - `logged`: for service.engine.faults.
     """
 
     def __init__(self, reason: Reason, message: str, *, field: str = "", retry_delay_s: float | None = None) -> None:
@@ -122,13 +123,13 @@ class ServiceError(Exception):
         self.message = message
         self.field = field
         self.retry_delay_s = retry_delay_s
-        self.logged: set[tuple[str, ...]] = set()  # for which call and record it is in the log
+        self.logged: set[tuple[str, ...]] = set()  # the calls and records for which it was logged
 
 
 class SettingError(Exception):
-    """A setting that cannot be used. Stops the start; `str()` names the setting and the remedy.
+    """An invalid setting, which stops the start. `str()` contains its name and the remedy.
 
-    settings: the names of the settings to change; empty where no setting is at fault.
+    `settings`: names of the settings to change; empty if no setting is the cause.
     """
 
     def __init__(self, message: str, settings: tuple[str, ...] = ()) -> None:
@@ -137,16 +138,16 @@ class SettingError(Exception):
 
     @classmethod
     def about(cls, settings: str | tuple[str, ...], problem: str) -> Self:
-        """The error of one or several settings, whose text begins with their names."""
+        """The error for one or several settings. Its text begins with their names."""
         names = (settings,) if isinstance(settings, str) else settings
         return cls(f"{' and '.join(names)}: {problem}", names)
 
 
 def release_frames(error: BaseException) -> None:
-    """Lets go of what the frames of an error that has been dealt with still hold, its causes included.
+    """Clears the frames of a handled error and of its causes.
 
-    A traceback keeps every local of every frame it went through, and where the error is one of them that is a cycle:
-    the request, and a picture in it, would stay until the garbage collector comes by.
+    A traceback references all locals of all its frames. If the error is one of them, this is a reference cycle, and the
+    request with its picture would stay in memory until the garbage collector runs.
     """
     link: BaseException | None = error
     while link is not None:

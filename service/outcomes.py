@@ -1,4 +1,4 @@
-"""Whether an act that was cut off was done all the same, as the tenant's data shows."""
+"""Determines from the tenant's data whether an interrupted act was done."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StateParts:
-    """Where it is seen."""
+    """The stores that show it."""
 
     engine: Engine
     ledgers: Ledgers
@@ -30,7 +30,7 @@ class StateParts:
 
 
 class States:
-    """For any tenant. Any number of threads may call it at once."""
+    """The outcomes of all tenants. Thread-safe."""
 
     def __init__(self, parts: StateParts) -> None:
         self._parts, self._spaces = parts, parts.engine.spaces
@@ -48,7 +48,7 @@ class States:
         }  # fmt: skip
 
     def look(self, tenant_uid: str, act: OpenAct) -> bool | None:
-        """Whether it was done; None: that cannot be seen. Never raises: what cannot be read shows nothing."""
+        """Whether it was done; None if unknown. Never raises: unreadable data counts as unknown."""
         found = self._looks.get(act.action)
         try:
             return found(tenant_uid, act) if found is not None else None
@@ -74,7 +74,7 @@ class States:
         return None if found is None else str(act.details["snapshot"]) not in found.kept.ids()
 
     def _snapshot_restored(self, uid: str, act: OpenAct) -> bool | None:
-        """Of one that was replaced it cannot be seen which it is."""
+        """A replaced collection cannot be told from its replacement."""
         return None if self._collection(uid, str(act.details["target"])) is not None else False
 
     def _collection(self, uid: str, name: str) -> Collection | None:
@@ -131,5 +131,5 @@ class States:
 
 
 def _since(time_ms: int, act: OpenAct) -> bool:
-    """Whether something was made or changed after the act's intent was written, by the same clock."""
+    """Whether something was created or changed after the act's intent, by the same clock."""
     return time_ms >= act.time_ms

@@ -1,5 +1,7 @@
-"""Settings that had other names in earlier versions. The old names work until a version that docs/versioning.md
-names, so that a server starts after an upgrade."""
+"""Renamed settings.
+
+The old names work until the version in docs/versioning.md, so that a server starts after an upgrade.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,11 @@ RENAMED: dict[str, str] = {}
 
 @dataclass(frozen=True)
 class CurrentNames(Generic[T]):
-    """Settings of one source under the names of this version. given_as: the old name of each that came under it, by
-    its new name. warnings: a line for each old name."""
+    """The settings of one source under their current names.
+
+    - `given_as`: maps current names to the old names that were used.
+    - `warnings`: one line for each old name.
+    """
 
     values: Mapping[str, T]
     given_as: Mapping[str, str] = field(default_factory=dict)
@@ -25,8 +30,10 @@ class CurrentNames(Generic[T]):
 
 
 def current_names(given: Mapping[str, T], shown: Callable[[str], str]) -> CurrentNames[T]:
-    """The settings of one source with old names replaced. Where both names are given, the new one counts: an
-    environment may serve two versions. shown: how a message writes a name."""
+    """The settings of one source with old names replaced. `shown` formats a name for messages.
+
+    If both names are given, the new one is used, because an environment may serve two versions.
+    """
     values = {name: value for name, value in given.items() if name not in RENAMED}
     given_as, warnings = {}, []
     for old in given:

@@ -1,4 +1,4 @@
-"""What is said of a setting that cannot be used, on one line: its name, its value and origin, and the remedy."""
+"""Messages for invalid settings on one line: name, value, origin and remedy."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ _WORDS: dict[Any, str] = {
 
 @dataclass(frozen=True)
 class Origins:
-    """Where settings come from. kinds: "flag", "environment", "file" or "default", by name. given_as: the name under
-    which a setting came, where that is an old one."""
+    """The origins of settings.
+
+    - `kinds`: "flag", "environment", "file" or "default", by name.
+    - `given_as`: the old name under which a setting was given, by name.
+    """
 
     kinds: Mapping[str, str]
     config_file: Path | None
@@ -43,15 +46,14 @@ class Origins:
         return f"{under}the file {self.config_file}" if kind == "file" else "its default"
 
     def added_to(self, error: SettingError) -> SettingError:
-        """The error, with the places of the settings that it is about."""
+        """The error with the origins of its settings."""
         given = [name for name in error.settings if self.kinds.get(name, "default") != "default"]
         places = "; ".join(f"{name} comes from {self.place(name)}" for name in given)
         return SettingError(f"{error} ({places})") if places else error
 
 
 def explained(error: ValidationError, model: type[BaseModel], origins: Origins, given: Mapping[str, Any]) -> str:
-    """What is wrong with the first setting that pydantic refuses, and how many more there are. given: values as they
-    came, by name."""
+    """Describes the first setting that pydantic rejects, and the number of others. `given`: raw values by name."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     names = list(dict.fromkeys(str(e["loc"][0]) for e in found))
     name = names[0]
@@ -65,13 +67,13 @@ def explained(error: ValidationError, model: type[BaseModel], origins: Origins, 
 
 
 def hint(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """The nearest right name, with the prefix, as an end of a sentence."""
+    """Suggests the most similar valid name with its prefix, as the end of a sentence."""
     near = difflib.get_close_matches(name, list(known), 1, 0.6)
     return f"; did you mean {prefix}{near[0]}?" if near else "; docs/configuration.md lists them"
 
 
 def expected(field: FieldInfo) -> str:
-    """What a setting takes, in words."""
+    """The accepted values of a setting, in words."""
     kind = _plain(field.annotation)
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, typing.get_args(kind)))
@@ -94,7 +96,7 @@ def _bounds(field: FieldInfo) -> str:
 
 
 def _plain(annotation: Any) -> Any:
-    """The type without `None` beside it."""
+    """The type without `None`."""
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         return next(a for a in typing.get_args(annotation) if a is not type(None))
     return annotation

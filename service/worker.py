@@ -1,4 +1,4 @@
-"""The composition root of `afterimage worker`: takes runs of a server from Redis, looks at their pictures here, and
+"""The composition root of `afterimage worker`: takes runs of a server from Redis, encodes their pictures here, and
 sends the vectors to that server."""
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _ASK_AGAIN_S = 1.0
 
 
 async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str], None]) -> None:
-    """Runs a worker until SIGTERM or SIGINT. Raises SettingError where it cannot start."""
+    """Runs a worker until SIGTERM or SIGINT. Raises SettingError if it cannot start."""
     stop_asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop_asked.set)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # there is nothing to read again
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # there is nothing to reload
     if not settings.redis_url:
         raise SettingError.about(
             "redis_url", "a worker takes its runs from the server's Redis; set the same URL for both"
@@ -58,7 +58,7 @@ async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str],
 
 
 async def _before(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Does some work unless an event comes first; returns whether it was done. Raises what the work raises."""
+    """Runs `work` unless the event is set first. Returns whether it was finished. Raises whatever the work raises."""
     working, waiting = asyncio.create_task(work), asyncio.create_task(event.wait())
     await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
     await end_task(waiting)

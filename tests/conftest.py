@@ -1,4 +1,4 @@
-"""Fixtures that several folders use."""
+"""Fixtures shared by several folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests need is asked for, and what is not there is said, with the remedy."""
+"""Missing prerequisites of tests are reported with the remedy."""
 
 from __future__ import annotations
 

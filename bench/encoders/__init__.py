@@ -1,1 +1,1 @@
-"""`make bench-encoder` and `bench-own-model`: what encoders find."""
+"""`make bench-encoder` and `bench-own-model`: retrieval quality of encoders."""

@@ -1,8 +1,7 @@
-"""`make bench-encoder`: what the built-in encoder finds, how fast and how large, beside what it is compared with.
+"""`make bench-encoder`: quality, speed and size of the built-in encoder and of others.
 
 Needs the photographs and the model in ../shared (not part of the project). One run measures all contenders on the same
-pictures and the same cores; latency is the median of COST_ROUNDS medians of LATENCY_ROUNDS calls, the contenders taking
-turns.
+pictures and cores. Latency is the median of COST_ROUNDS medians of LATENCY_ROUNDS calls, with the contenders in turn.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ EMPHASES = ({"colour": 0.0}, {"colour": 4.0}, {"colour": 20.0}, {"shape": 0.0})
 
 @dataclass(frozen=True)
 class Contender:
-    """Something that makes vectors of pictures."""
+    """An encoder that computes vectors of pictures."""
 
     name: str
     encode: Callable[[list[Picture]], Vectors]
@@ -74,7 +73,7 @@ def main() -> None:
 
 
 def photographs(limit: int) -> tuple[list[Picture], NDArray[np.str_]]:
-    """The photographs, RGB, and their classes; evenly picked where `limit` is set."""
+    """The photographs, RGB, and their classes. `limit` selects an even subset."""
     folder = SHARED / "data" / "clothing"
     with (folder / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -113,7 +112,7 @@ def mobilenet_folder(folder: Path) -> Path:
 
 
 def histograms(pictures: list[Picture]) -> Vectors:
-    """Joint 5 x 8 x 8 histograms of CIE Lab, square-rooted: the simplest thing that finds colours."""
+    """Joint 5 x 8 x 8 histograms of CIE Lab, square-rooted: the simplest baseline for colours."""
     made = []
     for picture in pictures:
         lab = cv2.cvtColor(cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32) / 255,
@@ -176,7 +175,7 @@ def scores(
 
 
 def costs(folder: Path) -> dict[str, Any]:
-    """Size of the file, and milliseconds per picture by threads and batch, model and preprocessing apart."""
+    """File size, and milliseconds per picture by threads and batch, separately for model and preprocessing."""
     manifest = read_manifest(folder)
     picture = np.random.default_rng(0).integers(0, 256, (480, 360, 3), np.uint8)
     found: dict[str, Any] = {"megabytes": round((folder / manifest.model).stat().st_size / 1e6, 2)}
@@ -195,8 +194,11 @@ def _median_of(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def emphasis(vectors: Vectors) -> list[dict[str, Any]]:
-    """What weighing blocks does to an approximate index that knows nothing of it: recall@10 of HNSW for the changed
-    queries, against exact search with them. The index of this version is exact, and so is emphasis in it."""
+    """The effect of block weights on an approximate index without support for them.
+
+    It is recall@10 of HNSW for the weighted queries, against exact search with them. The index of this version searches
+    weighted queries exactly.
+    """
     import faiss
 
     from service.engine.emphasis import emphasised

@@ -1,6 +1,6 @@
-"""`make encoder-examples`: what the built-in encoder finds in the demo catalogue, as a picture for docs/encoder.md.
+"""`make encoder-examples`: draws search results in the demo catalogue for docs/encoder.md.
 
-Every row is a query and its nearest products under three emphases; products of the query itself are left out.
+Every row is a query and its nearest products under three emphases. The query's own product is left out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""`make bench-own-model`: what a model of one's own finds that its base does not, by examples of a label.
+"""`make bench-own-model`: quality of tenants' own models against their bases, by examples per label.
 
-On the photographs of ../shared, with both encoders: a third of each label is put aside and never shown to the fit; of
-the rest so many examples of each label are. Then labels that are shuffled, which must not publish, and labels that the
-model never saw. Medians over draws.
+It uses the photographs of ../shared and both encoders. A third of each label is held out. Of the rest, the given number
+of examples of each label is used. Two controls follow: shuffled labels, which must not be published, and unseen labels.
+Figures are medians over draws.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def measured(vectors: NDArray[np.float64], labels: Rows) -> dict[str, Any]:
-    """All of one encoder."""
+    """All figures of one encoder."""
     by_count = [
         {"per_label": count, **_median([_one(vectors, labels, count, draw) for draw in range(DRAWS)])}
         for count in PER_LABEL

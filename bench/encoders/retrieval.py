@@ -1,4 +1,4 @@
-"""How an encoder is scored: class retrieval, finding an edited copy again. The protocol of docs/encoder.md."""
+"""Metrics of encoders: class retrieval, and retrieval of edited copies. docs/encoder.md describes the protocol."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ EDITED_PICTURES, _SEED = 250, 7
 
 
 def class_scores(vectors: Vectors, labels: NDArray[np.str_], k: int = 10) -> dict[str, float]:
-    """Leave-one-out: R@1, R@k (share of queries with the right class among the first k) and mAP@k (the mean over
-    queries of sum of P(i) rel(i) / min(k, relevant)), in per cent. vectors: (n, d) of length 1."""
+    """Leave-one-out R@1, R@k and mAP@k, in per cent. `vectors`: (n, d) of length 1.
+
+    R@k is the share of queries with the right class among the first k. mAP@k is the mean over queries of sum of P(i)
+    rel(i) / min(k, relevant).
+    """
     likeness = vectors @ vectors.T
     np.fill_diagonal(likeness, -9)
     nearest = np.argsort(-likeness, axis=1)[:, :k]
@@ -30,7 +33,7 @@ def class_scores(vectors: Vectors, labels: NDArray[np.str_], k: int = 10) -> dic
 
 
 def edited_pictures(pictures: list[Picture]) -> tuple[NDArray[np.int64], dict[str, list[Picture]]]:
-    """EDITED_PICTURES of the pictures, drawn once, and their copies by edit."""
+    """EDITED_PICTURES pictures, drawn once, and their copies by edit."""
     rng = np.random.default_rng(_SEED)
     chosen = rng.permutation(len(pictures))[:EDITED_PICTURES]
     return chosen, {name: [edit(pictures[i], rng) for i in chosen] for name, edit in ALTERATIONS.items()}

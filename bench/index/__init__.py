@@ -1,1 +1,1 @@
-"""`make bench-index`, `bench-index-life` and `bench-learning`: this index beside other engines, and over its life."""
+"""`make bench-index`, `bench-index-life` and `bench-learning`: this index against other engines, and over its life."""

@@ -1,8 +1,8 @@
-"""`make bench-index`: this index beside bare FAISS and the embedded engines that can be installed, on the same vectors.
+"""`make bench-index`: this index, bare FAISS and the installed embedded engines, on the same vectors.
 
-Needs ../shared (real photographs and a real encoder; see bench/index/vectors.py for how more vectors are drawn). Each
-contender runs in a process of its own, one after the other: insert, build, search. Every figure of a search is the
-median of ROUNDS rounds over the same queries; recall is recall@10 against exact search in single precision.
+Needs ../shared (real photographs and a real encoder; bench/index/vectors.py describes how more vectors are drawn).
+Contenders run in sequence, each in its own process: insert, build, search. Every search figure is the median of ROUNDS
+rounds over the same queries. Recall is recall@10 against exact search in single precision.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def prepare(work: Path, sizes: list[int], dimension: int) -> dict[str, Any]:
-    """Draws the vectors and looks up the right answers, once for all contenders; what the vectors are like."""
+    """Draws the vectors and computes the exact results once for all contenders. Returns properties of the vectors."""
     from bench.index.vectors import local_intrinsic_dimension, real_vectors
 
     if not (work / "real.npy").exists():
@@ -89,7 +89,7 @@ def prepare(work: Path, sizes: list[int], dimension: int) -> dict[str, Any]:
 
 
 def in_own_process(name: str, rows: int, work: Path) -> dict[str, Any]:
-    """What a contender measured in a process of its own."""
+    """Measures a contender in a separate process."""
     command = [
         sys.executable,
         "-m",
@@ -145,7 +145,7 @@ def rounds(
     contender: Contender, load: Workload, effort: int, conditions: list[Condition] | None,
     truth: list[NDArray[np.int64]],
 ) -> dict[str, float]:  # fmt: skip
-    """Searches a second and recall, the median of the rounds."""
+    """Searches per second and recall: medians of the rounds."""
     queries = load.queries if conditions is None else load.queries[:FILTERED_QUERIES]
     slow = isinstance(contender, MilvusLite)  # tens of milliseconds for each
     queries, truth = (queries[:SLOW_QUERIES], truth[:SLOW_QUERIES]) if slow else (queries, truth)
@@ -159,7 +159,7 @@ def rounds(
 
 
 def at_good_recall(curve: list[dict[str, float]]) -> dict[str, float] | None:
-    """The fastest point of a curve that finds enough."""
+    """The fastest point of a curve with sufficient recall."""
     good = [p for p in curve if p["recall"] >= GOOD]
     return max(good, key=lambda p: p["per_second"]) if good else None
 
@@ -195,14 +195,14 @@ def show(title: str, found: dict[str, Any]) -> None:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """The duration of a call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is not a mapped file."""
+    """Resident memory of this process without mapped files."""
     status = Path("/proc/self/status").read_text()
     return sum(
         int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(("RssAnon:", "RssShmem:"))

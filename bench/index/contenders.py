@@ -1,7 +1,7 @@
-"""What is measured: bare FAISS, other embedded engines, and this index, each behind the same few methods.
+"""The engines under test behind a common interface: bare FAISS, other embedded engines, and this index.
 
-A hit counts once its id and its attributes are there, as a caller needs them; bare FAISS, hnswlib, usearch and voyager
-hold no attributes, and give row numbers. Every engine may use both cores to build, and one to search.
+A hit counts when its id and its attributes are available, as a caller needs them. Bare FAISS, hnswlib, usearch and
+voyager store no attributes, and return row numbers. Every engine may use both cores to build, and one to search.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FACTORY = {"faiss HNSW": "HNSW24,SQfp16", "faiss IVF-PQ": "IVF{lists},PQ{parts}x
 
 
 class Contender(Protocol):
-    """An engine with one collection. efforts: settings of a search to draw a curve with; 0 is the engine's own."""
+    """An engine with one collection. `efforts`: search parameters for the curve; 0 is the engine's default."""
 
     @property
     def efforts(self) -> Sequence[int]: ...
@@ -40,7 +40,7 @@ class Contender(Protocol):
 
 
 class Faiss:
-    """Bare index calls, nothing stored: the floor."""
+    """Bare index calls without storage: the lower bound."""
 
     filters = True
     note = "index calls alone: no ids, attributes, filter evaluation or durability"
@@ -131,7 +131,7 @@ class Own:
 
 
 class QdrantEdge:
-    """The embedded engine of Qdrant. Its writes are not on disk when they return."""
+    """The embedded engine of Qdrant. Its writes are not durable when they return."""
 
     efforts = (16, 24, 32, 48, 64, 128, 256)
     filters = True

@@ -1,8 +1,8 @@
-"""`make bench-learning`: what a collection could learn from its vectors, and whether a check without labels sees it.
+"""`make bench-learning`: ways to improve searches from a collection's own vectors, and a check without labels.
 
-Each row is one way to change the vectors of a catalogue before they are compared, on the photographs of ../shared with
-both encoders: class retrieval (leave one out), edited copies found again, and the agreement of two halves of the
-vectors (index/vectors/ann/centering.py), which is all that a collection without labels can look at.
+Each row is one transformation of a catalogue's vectors, on the photographs of ../shared with both encoders. The metrics
+are class retrieval (leave one out), retrieval of edited copies, and the agreement of two halves of the vectors
+(index/vectors/ann/centering.py), the only one that needs no labels.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Change = Callable[[Vectors, Vectors], Vectors]  # vectors to change, and the cat
 
 
 def centred(vectors: Vectors, catalogue: Vectors) -> Vectors:
-    """Without the catalogue's mean."""
+    """Subtracts the catalogue's mean."""
     return unit(vectors - catalogue.mean(0))
 
 
 def diffused(vectors: Vectors, catalogue: Vectors, share: float = 0.5) -> Vectors:
-    """Moved towards the mean of the nearest of the catalogue, weighted by the cube of their likeness."""
+    """Moves vectors towards the mean of their nearest neighbours, weighted by the cube of their similarity."""
     likeness = vectors @ catalogue.T
     if vectors is catalogue:
         np.fill_diagonal(likeness, -9)
@@ -51,7 +51,7 @@ def diffused(vectors: Vectors, catalogue: Vectors, share: float = 0.5) -> Vector
 
 
 def whitened(vectors: Vectors, catalogue: Vectors, power: float) -> Vectors:
-    """Directions in which the catalogue varies much made shorter; power 1 makes all alike."""
+    """Shrinks directions of large variance; power 1 equalises all."""
     mean = catalogue.mean(0)
     values, directions = np.linalg.eigh(np.cov((catalogue - mean).T))
     values = np.maximum(values, 0) + 0.1 * values.mean()
@@ -106,7 +106,7 @@ def encoded(source: Path, pictures: list[Picture]) -> Vectors:
 def scores(
     change: Change, vectors: Vectors, labels: NDArray[np.str_], copies: dict[str, Vectors], chosen: NDArray[np.int64]
 ) -> dict[str, float]:
-    """What is found with changed vectors; queries are changed as new pictures are, by the catalogue alone."""
+    """Quality with transformed vectors. Queries are transformed like new pictures, by the catalogue alone."""
     changed = change(vectors, vectors)
     again = [found_again(change(c, vectors), changed, chosen) for c in copies.values()]
     return {

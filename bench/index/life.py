@@ -1,8 +1,8 @@
-"""`make bench-index-life`: what happens to searches while a collection is written to, rebuilt and saved; how fast lone
-writes are; how fast a cold collection answers; how long erasing takes; and ten thousand tenants in one process.
+"""`make bench-index-life`: a collection during its life.
 
-Needs ../shared as `make bench-index` does. With --work, the folder of a run of bench.index, its collection of a million
-rows is opened too.
+It measures searches during writes, rebuilds and snapshots, single writes, cold starts, erasure, and ten thousand
+tenants in one process. Needs ../shared as `make bench-index` does. With --work, the folder of a run of bench.index, its
+collection of a million rows is opened too.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def lone_writes(load: Workload, folder: Path) -> dict[str, Any]:
-    """Writes of one record each, from one writer and from many at once, each on disk when it returns."""
+    """Writes of one record each, durable on return, from one writer and from many concurrent ones."""
     found: dict[str, Any] = {}
     for writers in (1, WRITERS):
         speeds: list[float] = []
@@ -97,7 +97,7 @@ def lone_writes(load: Workload, folder: Path) -> dict[str, Any]:
 
 
 def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
-    """Latency of searches by one caller: alone, and while something else goes on."""
+    """Latency of searches by one caller, alone and during other work."""
     own = Own(load, folder)
     own.insert()
     own.build()
@@ -153,15 +153,17 @@ def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
 
 
 def keep_up(collection: Collection, over: threading.Event) -> None:
-    """Upkeep every two seconds."""
+    """Runs maintenance every two seconds."""
     while not over.wait(2.0):
         collection.maintain()
 
 
 def cold(load: Workload, folder: Path, rows: int) -> dict[str, Any]:
-    """From an unopened directory to the first answer, files in the page cache. A hypervisor may take memory back that
-    nobody uses, and then needs most of the time to give it again: so every other time as much memory as the collection
-    takes, and as much again, is used and freed just before."""
+    """Time from an unopened directory to the first answer, with files in the page cache.
+
+    A hypervisor may reclaim unused memory, and returning it then takes most of the time. Therefore, in every second
+    round, twice as much memory as the collection takes is allocated and freed just before.
+    """
     opening: list[float] = []
     answering: dict[bool, list[float]] = {False: [], True: []}
     for number in range(2 * COLD):
@@ -181,7 +183,7 @@ def cold(load: Workload, folder: Path, rows: int) -> dict[str, Any]:
 
 
 def erasing(folder: Path) -> dict[str, Any]:
-    """How long it takes, once begun, until a hundredth of the records has left memory, store and snapshots."""
+    """Time from the start of an erasure until a hundredth of the records has left memory, store and snapshots."""
     directory = opened(folder)
     collection = directory.collection("bench")
     collection.keep_snapshot()
@@ -192,7 +194,7 @@ def erasing(folder: Path) -> dict[str, Any]:
 
 
 def many_tenants(real: Vectors, folder: Path) -> dict[str, Any]:
-    """Searches over many tenants, most of them in few (Zipf, exponent 1), within a budget of memory."""
+    """Searches over many tenants within a memory budget, most of them in few tenants (Zipf, exponent 1)."""
     first = opened(folder / "0")
     collection = first.create(spec())
     collection.upsert([RecordWrite(str(i), real[i], attributes={"u": float(i)}) for i in range(TENANT_RECORDS)])
@@ -231,7 +233,7 @@ def many_tenants(real: Vectors, folder: Path) -> dict[str, Any]:
 
 
 def opened(folder: Path, shelf: HotCollections | None = None) -> TenantDirectory:
-    """The one tenant of a folder."""
+    """The only tenant of a folder."""
     return TenantDirectory(DataDirectory(folder).tenant("a" * 32), KEY, shelf)
 
 

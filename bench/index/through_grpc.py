@@ -1,5 +1,7 @@
-"""This index as a shop uses it: a real server in a process of its own, the real client, ids and attributes in the
-answer. Client, server and index share the machine's cores."""
+"""This index through gRPC: a real server in its own process, the real client, ids and attributes in the answer.
+
+Client, server and index share the machine's cores.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ SIDE = 8
 
 
 class ThroughGrpc:
-    """One collection on one server. The server chooses its own effort."""
+    """One collection on one server, which chooses the search effort itself."""
 
     efforts = (0,)
     filters = True
@@ -61,7 +63,7 @@ class ThroughGrpc:
 
 
 def encoder_of(folder: Path, dimension: int) -> Path:
-    """An encoders directory with a model that gives so many numbers; no picture is encoded here."""
+    """An encoders directory with a model of the given dimension. No picture is encoded."""
     inside = folder / "bench"
     inside.mkdir(parents=True)
     pixels = SIDE * SIDE * 3

@@ -1,13 +1,15 @@
-"""Vectors to measure the index with: real embeddings, and as many more as wanted with the real ones' structure.
+"""Vectors for benchmarks of the index: real embeddings, and synthetic ones with the same structure.
 
-The source is the photographs of ../shared/data through the encoder of ../shared/models, reduced to 384 numbers by
-PCA, or to as many as are asked for. A further vector is drawn like this: a real vector, a random one of its
-NEIGHBOURS nearest, a random point between them, and noise along the directions in which near neighbours differ (their
-covariance, its eigenvalues raised to CONCENTRATION and scaled back to the same sum, times NOISE squared). So classes,
-their sizes and the directions are the real ones. The two constants are chosen so that a draw as large as the real set
-has the real set's local intrinsic dimension and distance to the nearest neighbour, and that larger draws keep that
-dimension: plain noise (CONCENTRATION 1) would make a million rows harder than any catalogue, rows crowded around the
-real ones easier. `make bench-index` reports the dimensions beside its figures.
+The source is the photographs of ../shared/data through the encoder of ../shared/models, reduced by PCA to 384
+dimensions or the requested number. A synthetic vector is a random point between a real vector and a random one of its
+NEIGHBOURS nearest, plus noise. The noise follows the directions in which near neighbours differ: their covariance, with
+eigenvalues raised to CONCENTRATION and rescaled to the same sum, times NOISE squared. Classes, their sizes and the
+directions are therefore real.
+
+The two constants are chosen so that a draw of the size of the real set has its local intrinsic dimension and its
+distance to the nearest neighbour, and that larger draws keep that dimension. Plain noise (CONCENTRATION 1) would make a
+million rows harder than any catalogue, and rows close to the real ones easier. `make bench-index` reports the
+dimensions with its figures.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ def real_vectors(dimension: int = DIMENSION) -> Vectors:
 
 
 def reduced(vectors: Vectors, dimension: int) -> Vectors:
-    """The vectors' first principal components around their mean, the mean itself kept as one direction; length 1."""
+    """The first principal components of vectors around their mean, with the mean as one direction; length 1."""
     _, _, directions = np.linalg.svd(vectors - vectors.mean(0), full_matrices=False)
     return unit(vectors @ directions[:dimension].T)
 
@@ -70,7 +72,7 @@ class Generator:
         return np.concatenate(list(self.stream(count, seed, noise)))
 
     def stream(self, count: int, seed: int, noise: float = NOISE) -> Iterator[Vectors]:
-        """The same, a block at a time."""
+        """The same, block by block."""
         rng = np.random.default_rng(seed)
         for start in range(0, count, _AT_ONCE):
             rows = min(_AT_ONCE, count - start)
@@ -82,9 +84,9 @@ class Generator:
 
 
 def local_intrinsic_dimension(vectors: Vectors, queries: Vectors, k: int = 20) -> float:
-    """The median over queries of the maximum-likelihood estimate from the k nearest (Amsaleg et al., KDD 2015).
+    """The median of the maximum-likelihood estimates from the k nearest of each query (Amsaleg et al., KDD 2015).
 
-    Queries that are rows themselves are not their own neighbours.
+    A query that is a row is not its own neighbour.
     """
     estimates = []
     for query in queries:
@@ -95,5 +97,5 @@ def local_intrinsic_dimension(vectors: Vectors, queries: Vectors, k: int = 20) -
 
 
 def unit(vectors: NDArray[np.floating]) -> Vectors:
-    """The rows at length 1, float32."""
+    """The rows normalised to length 1, float32."""
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the index is measured on: vectors, their attributes, queries with filters, and the right answers."""
+"""The workload for benchmarks of the index: vectors, attributes, queries with filters, and exact results."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ _BLOCK = 65_536
 
 @dataclass(frozen=True)
 class Condition:
-    """A filter. below: the number `u` is below this; color: the text `color` equals this; zone: the number of the part
-    of the space that the record lies in is this, or, with `outside`, is not."""
+    """A filter.
+
+    - `below`: the number `u` is less than this.
+    - `color`: the text `color` equals this.
+    - `zone`: the record is in this part of the space or, with `outside`, is not.
+    """
 
     below: float | None = None
     color: str | None = None
@@ -28,7 +32,7 @@ class Condition:
 
     @property
     def text(self) -> str:
-        """As this project's filters have it."""
+        """The filter in this project's syntax."""
         parts = []
         if self.below is not None:
             parts.append(f"u < {self.below}")
@@ -63,12 +67,12 @@ class Workload:
 
     @property
     def rows(self) -> int:
-        """How many."""
+        """The number of rows."""
         return len(self.vectors)
 
     @property
     def dimension(self) -> int:
-        """How many numbers a vector has."""
+        """The dimension of the vectors."""
         return int(self.vectors.shape[1])
 
     def payload(self, row: int) -> dict[str, str | float]:
@@ -77,7 +81,7 @@ class Workload:
 
     @cached_property
     def query_zones(self) -> NDArray[np.int64]:
-        """The zone that each query lies in."""
+        """The zone of each query."""
         return np.asarray((self.queries @ self._centres.T).argmax(1))
 
     def cases(self) -> dict[str, list[Condition]]:
@@ -102,7 +106,7 @@ class Workload:
         return mask
 
     def truth(self, conditions: list[Condition] | None = None) -> list[NDArray[np.int64]]:
-        """The K nearest rows of each query, in single precision, among those that its filter allows."""
+        """The K nearest rows of each query in single precision, among those that its filter allows."""
         count = len(self.queries) if conditions is None else len(conditions)
         scores = np.full((count, K), -9.0, np.float32)
         rows = np.full((count, K), -1, np.int64)

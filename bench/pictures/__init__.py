@@ -1,1 +1,1 @@
-"""`make bench-pictures` and `bench-decoding`: what serving and decoding pictures costs."""
+"""`make bench-pictures` and `bench-decoding`: the cost of serving and decoding pictures."""

@@ -1,7 +1,7 @@
-"""`make bench-pictures`: what serving costs over a bare loop, latency under load and overload, the price of forgetting.
+"""`make bench-pictures`: serving against a bare loop, latency under load and overload, the cost of forgetting.
 
-A real server in a process of its own and the real client in this one share the cores. Rounds go in turn (bare, served,
-bare, ...), figures are medians, ratios are taken within a round. Pictures are those of ../shared/data, as they are and
+A real server in its own process and the real client in this one share the cores. Rounds alternate (bare, served, bare,
+...), figures are medians, and ratios are taken within a round. Pictures are those of ../shared/data, unchanged and
 enlarged to twelve megapixels.
 """
 
@@ -83,7 +83,7 @@ def bare(encoder: Path, pictures: Path, how: str, loops: str) -> float:
 
 
 def served(running: Running, encoder_id: str, pictures: Sequence[bytes], name: str) -> float:
-    """Pictures per second, bytes in, durable vector out, over STREAMS import streams."""
+    """Pictures per second over STREAMS import streams: bytes in, durable vector out."""
     with Client(running.address, running.key) as client:
         client.create_collection(name, encoder_id=encoder_id)
         records = [NewRecord(str(i), image=p) for i, p in enumerate(pictures)]
@@ -96,7 +96,7 @@ def served(running: Running, encoder_id: str, pictures: Sequence[bytes], name: s
 
 
 def throughput(folder: Path, rounds: int) -> dict[str, Any]:
-    """Served against bare, for each encoder and size, in turn."""
+    """Served against bare, for each encoder and size, alternating."""
     encoders, sizes = encoder_folders(folder / "encoders"), picture_folders(folder)
     result: dict[str, Any] = {}
     with server_with(folder / "served", {"AFTERIMAGE_ENCODERS_DIR": str(folder / "encoders")}) as running:
@@ -118,7 +118,7 @@ def throughput(folder: Path, rounds: int) -> dict[str, Any]:
 
 
 def stages(running: Running) -> dict[str, float]:
-    """Mean milliseconds of a picture in each stage, from the server's histograms."""
+    """Mean milliseconds per picture in each stage, from the server's histograms."""
     text = urllib.request.urlopen(running.metrics_url).read().decode()
     found = {}
     for stage in ("queue", "decode", "model", "store"):
@@ -131,7 +131,7 @@ def stages(running: Running) -> dict[str, float]:
 
 
 def under_load(folder: Path, rounds: int) -> dict[str, Any]:
-    """Latency of a search by picture at shares of the highest rate, and at ten times it, with the memory used."""
+    """Latency of a search by picture at fractions of the maximum rate, and at ten times it, with the memory used."""
     found = sorted((SHARED / "data" / "clothing" / "images").glob("*.jpg"))
     pictures = [p.read_bytes() for p in found]
     measured: list[dict[str, Any]] = []
@@ -154,7 +154,7 @@ def under_load(folder: Path, rounds: int) -> dict[str, Any]:
 
 
 def forgetting(folder: Path, rounds: int) -> dict[str, float]:
-    """Throughput with and without the protections, in turn."""
+    """Throughput with and without the protections, alternating."""
     found = sorted((SHARED / "data" / "clothing" / "images").glob("*.jpg"))[:SMALL]
     content = [p.read_bytes() for p in found]
     measured = []

@@ -1,8 +1,8 @@
-"""What the service is compared with: decode, resize, run, and nothing else.
+"""The baseline for the service: decode, resize, run, and nothing else.
 
-A process of its own with ONNX Runtime's arena and the allocator's defaults, as a script would have them. `one`: a loop
-that takes one picture after the other, the model over all cores. `many`: such loops in as many threads as there are
-cores, the model with one thread in each, which is the most that the machine does.
+It is a separate process with ONNX Runtime's arena and the allocator's defaults, like a script. `one`: a loop over
+single pictures, with the model on all cores. `many`: one such loop per core, each with a single-threaded model, which
+is the maximum throughput of the machine.
 
 python -m bench.pictures.bare_loop ENCODER_FOLDER PICTURES_FOLDER full|scaled one|many    prints JSON
 """

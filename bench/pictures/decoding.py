@@ -1,10 +1,8 @@
-"""`make bench-decoding`: whether a colour is found in whatever colours it is stored, and what decoding costs.
+"""`make bench-decoding`: retrieval of colours across colour spaces, and the cost of decoding.
 
-The table: one drawn shoe in 48 colours, indexed as sRGB; each is searched for as it would come from a camera or a
-program that works in another space, with its ICC profile. Beside it, what is found where profiles are ignored.
-
-The cost: milliseconds of one core for a picture, by kind; with `--against FOLDER`, another checkout of this project,
-in turn with that one.
+One drawn shoe in 48 colours is indexed as sRGB. Each is then searched for as a camera or program with another colour
+space would store it, with its ICC profile, and with profiles ignored. The cost is milliseconds of one core per picture,
+by kind; with `--against FOLDER`, another checkout of this project is measured in alternation.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ Pixels = NDArray[np.uint8]
 
 
 def shoes(every: int = 1, side: int = 440) -> list[Pixels]:
-    """RGB, (side, side, 3): 16 hues in three shades; every so many of them."""
+    """RGB pictures, (side, side, 3): 16 hues in three shades, or an even subset."""
     made: list[Pixels] = []
     for number in range(0, COLOURS, every):
         shade = ((0.85, 0.75), (0.55, 0.9), (0.9, 0.45))[number % 3]
@@ -60,7 +58,7 @@ def shoes(every: int = 1, side: int = 440) -> list[Pixels]:
 
 
 def stored(rgb: Pixels, space: str, *, profile: bool) -> bytes:
-    """The picture as a JPEG in another space, with its profile or without."""
+    """The picture as a JPEG in another colour space, with or without its profile."""
     values = np.round(profiles.in_space(rgb, space) * 255).astype(np.uint8)
     out = io.BytesIO()
     embedded = {"icc_profile": profiles.matrix_profile(space)} if profile else {}
@@ -69,7 +67,7 @@ def stored(rgb: Pixels, space: str, *, profile: bool) -> bytes:
 
 
 def found_first(pictures: list[Pixels]) -> dict[str, dict[str, float]]:
-    """By space: the share of colours whose own picture is the first hit, with profiles and without, in percent."""
+    """The percentage of colours whose picture is the first hit, by colour space, with and without profiles."""
     manifest = read_manifest(BUILTIN_FOLDER)
     session = EncoderSession(BUILTIN_FOLDER, manifest, 1)
 
@@ -111,7 +109,7 @@ def pictures_to_time(folder: Path) -> None:
 
 
 def times(project: Path, folder: Path) -> dict[str, float]:
-    """Milliseconds by picture, decoded by the project in that folder."""
+    """Milliseconds per picture, decoded by the project in that folder."""
     script = Path(__file__).with_name("decoding_speed.py")
     environment = {**os.environ, "PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"}
     said = subprocess.run(
@@ -122,7 +120,7 @@ def times(project: Path, folder: Path) -> dict[str, float]:
 
 
 def speed(against: Path | None, rounds: int) -> dict[str, dict[str, float]]:
-    """Medians of so many rounds, in turn."""
+    """Medians of `rounds`, alternating."""
     projects = {"now": Path(__file__).parents[2]} | ({"before": against.resolve()} if against else {})
     with tempfile.TemporaryDirectory() as temporary:
         pictures_to_time(Path(temporary))

@@ -1,5 +1,8 @@
-"""Times the decoder of the project that is imported: python decoding_speed.py FOLDER prints JSON, milliseconds of a
-core for each file of the folder, the shortest of several runs; large JPEGs also as the built-in encoder wants them."""
+"""Times the decoder of the imported project: `python decoding_speed.py FOLDER` prints JSON.
+
+It contains milliseconds of a core for each file of the folder, the minimum of several runs. Large JPEGs are also
+measured at the reduced size that the built-in encoder needs.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _ENOUGH = 336
 
 
 def best_ms(content: bytes, enough: int) -> float:
-    """Of one picture."""
+    """The minimum for one picture."""
     limits = PictureLimits()
     started, count = time.process_time(), 0
     while time.process_time() - started < _RUN_S:

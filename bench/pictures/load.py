@@ -1,4 +1,4 @@
-"""A server to measure, and searches by picture at a given rate, with what they do to its latency and memory."""
+"""A server under test, and searches by picture at a given rate with their latency and memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_RETRY = RetryPolicy(attempts=1)
 
 @dataclass(frozen=True)
 class Running:
-    """A server, by its process, its addresses and a key."""
+    """A running server: process, addresses and a key."""
 
     process: subprocess.Popen[str]
     address: str
@@ -36,7 +36,7 @@ class Running:
 
 @contextlib.contextmanager
 def server_with(folder: Path, settings: dict[str, str]) -> Iterator[Running]:
-    """A server on fresh data with settings given by their variables."""
+    """A server on an empty data directory, with settings as environment variables."""
     folder.mkdir()
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
@@ -52,7 +52,7 @@ def server_with(folder: Path, settings: dict[str, str]) -> Iterator[Running]:
 
 
 async def closed_loop(running: Running, pictures: Sequence[bytes], clients: int, seconds: float) -> dict[str, float]:
-    """So many clients, each of which searches again as soon as it has its answer."""
+    """Concurrent clients, each of which searches again after its answer."""
     taken: list[float] = []
     async with AsyncClient(running.address, running.key, retry=NO_RETRY) as client:
         ends = time.perf_counter() + seconds
@@ -70,7 +70,7 @@ async def closed_loop(running: Running, pictures: Sequence[bytes], clients: int,
 
 
 async def open_loop(running: Running, pictures: Sequence[bytes], rate: float, seconds: float) -> dict[str, float]:
-    """Searches that begin at random moments, `rate` a second on average, whether or not earlier ones have ended."""
+    """Searches that start at random moments, `rate` per second on average, even if earlier ones have not ended."""
     rng = np.random.default_rng(1)
     taken: list[float] = []
     refused: list[float] = []
@@ -100,7 +100,7 @@ async def open_loop(running: Running, pictures: Sequence[bytes], rate: float, se
 
 @contextlib.contextmanager
 def peak_memory(pid: int) -> Iterator[dict[str, float]]:
-    """The most that the process and its children held, MiB, sampled."""
+    """The sampled peak memory of the process and its children, in MiB."""
     found = {"rss_before_mib": _memory(pid), "rss_peak_mib": 0.0}
     ended = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The audit log of each tenant: a hash chain that cannot be changed unnoticed, its storage, and counted reads.
+"""The audit log of each tenant: a tamper-evident hash chain, its storage, and counted reads.
 
-Which calls are audited, and what an entry says, is decided in the table of calls.
+The table of calls decides which calls are audited, and what an entry contains.
 """

@@ -1,8 +1,9 @@
-"""The chain that an audit log is: each entry carries the SHA-256 of the one before, and a signed head names the last.
+"""The hash chain of an audit log: each entry contains the SHA-256 of the previous one, and a signed head the last
+one.
 
-An entry's canonical bytes are its JSON with sorted keys and without spaces, in UTF-8; its digest is their SHA-256. The
-first entry's `previous` is derived from the tenant's uid. A head is signed with Ed25519 (RFC 8032), so that whoever has
-an exported log and the public key can check it without the server.
+The canonical bytes of an entry are its JSON with sorted keys and without spaces, in UTF-8. Its digest is their SHA-256.
+`previous` of the first entry is derived from the tenant's uid. A head is signed with Ed25519 (RFC 8032), so that an
+exported log can be verified with the public key and without the server.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 Details = Mapping[str, str | int | bool]
-INTENT = "intent"  # `act` in the details says what is about to be done
-OUTCOME = "outcome"  # of the intent that `intent` in the details names, where it was not done as intended
+INTENT = "intent"  # `act` in the details is the intended action
+OUTCOME = "outcome"  # of the intent with the number in `intent`, if it was not done as intended
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that was done. time_ms: milliseconds since 1970. actor: `key:<id>`, `access:<id>`, `operator` or
-    `server`. details: names of collections, counts, ids of keys and runs; never a record's id, a link or a picture.
-    previous, digest: SHA-256, hexadecimal."""
+    """One action.
+
+    - `time_ms`: milliseconds since 1970.
+    - `actor`: `key:<id>`, `access:<id>`, `operator` or `server`.
+    - `details`: names of collections, counts, ids of keys and runs; never the id of a record, a link or a picture.
+    - `previous`, `digest`: SHA-256 in hexadecimal.
+    """
 
     number: int
     time_ms: int
@@ -36,11 +41,11 @@ class Entry:
 
     @property
     def digest(self) -> str:
-        """Of everything else in the entry."""
-        return hashlib.sha256(canonical(self.told())).hexdigest()
+        """The SHA-256 of everything else in the entry, in hexadecimal."""
+        return hashlib.sha256(canonical(self.to_dict())).hexdigest()
 
-    def told(self) -> dict[str, object]:
-        """What the digest is of."""
+    def to_dict(self) -> dict[str, object]:
+        """The content that the digest covers."""
         return {
             "number": self.number, "time_ms": self.time_ms, "actor": self.actor, "action": self.action,
             "details": dict(self.details), "previous": self.previous,
@@ -49,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Head:
-    """The last entry of a log, signed. signature: Ed25519, hexadecimal, over the canonical bytes of the rest."""
+    """The signed last entry of a log. `signature`: Ed25519 in hexadecimal, over the canonical bytes of the rest."""
 
     tenant_uid: str
     number: int
@@ -57,8 +62,8 @@ class Head:
     time_ms: int
     signature: str = ""
 
-    def told(self) -> dict[str, object]:
-        """What the signature is over."""
+    def to_dict(self) -> dict[str, object]:
+        """The content that the signature covers."""
         return {"tenant_uid": self.tenant_uid, "number": self.number, "digest": self.digest, "time_ms": self.time_ms}
 
 
@@ -73,7 +78,7 @@ def genesis(tenant_uid: str) -> str:
 
 
 class Signer:
-    """Signs for one deployment."""
+    """The signing key of one deployment."""
 
     def __init__(self, secret: bytes) -> None:
         """`secret`: 32 bytes."""
@@ -81,11 +86,11 @@ class Signer:
 
     @property
     def public_key(self) -> str:
-        """With which everyone can check the signatures, hexadecimal."""
+        """The public key for verification, in hexadecimal."""
         return self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
 
     def sign(self, value: object) -> str:
-        """The signature over a value's canonical bytes, hexadecimal."""
+        """The signature over a value's canonical bytes, in hexadecimal."""
         return self._key.sign(canonical(value)).hex()
 
 
@@ -101,7 +106,10 @@ def is_signed(value: object, signature: str, public_key: str) -> bool:
 def problems(
     tenant_uid: str, entries: Iterable[tuple[Entry, str]], head: Head | None, public_key: str
 ) -> Iterator[str]:
-    """What is wrong with a log: entries with the digests that were stored or exported with them, from the first on."""
+    """Yields what is wrong with a log.
+
+    `entries`: all entries from the first on, with their stored or exported digests.
+    """
     number, previous = 0, genesis(tenant_uid)
     digests = {0: previous}
     for entry, digest in entries:
@@ -118,7 +126,7 @@ def problems(
         if number:
             yield "the log has no signed head"
         return
-    if head.tenant_uid != tenant_uid or not is_signed(head.told(), head.signature, public_key):
+    if head.tenant_uid != tenant_uid or not is_signed(head.to_dict(), head.signature, public_key):
         yield "the signature of the head is invalid"
     elif head.number > number:
         yield f"the signed head is entry {head.number}, but the log ends with entry {number}"

@@ -1,7 +1,7 @@
-"""A tenant's audit log in `audit.db`, encrypted under the tenant's data key. It can only be added to.
+"""A tenant's append-only audit log in `audit.db`, encrypted under the tenant's data key.
 
-Beside the chain the file holds what is not at its end: intents without an outcome (`open_acts`), and receipts that
-nobody was handed yet. Both are work in progress; what counts as evidence is in the chain alone.
+Beside the chain the file contains work in progress: intents without an outcome (`open_acts`), and receipts that were
+not handed out yet. Only the chain is evidence.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MIGRATIONS = (
       told TEXT NOT NULL)
     """,
 )
-# Made at each opening: the files of earlier versions may lack them.
+# Created at each opening, because the files of earlier versions may lack them.
 _GUARDS = tuple(
     f"CREATE TRIGGER IF NOT EXISTS no_{kind.lower()} BEFORE {kind} ON entries"
     " BEGIN SELECT RAISE(ABORT, 'an audit log can only be added to'); END"
@@ -42,8 +42,12 @@ Resume = Mapping[str, Any]  # JSON
 
 @dataclass(frozen=True)
 class OpenAct:
-    """An intent without an outcome. number: of its entry. owner: the process that works on it. resume: what is needed
-    to finish it; empty: nothing was noted."""
+    """An intent without an outcome.
+
+    - `number`: of its entry.
+    - `owner`: the process that works on it.
+    - `resume`: what is needed to finish it; empty: nothing was stored.
+    """
 
     number: int
     time_ms: int
@@ -56,7 +60,7 @@ class OpenAct:
 
 @dataclass
 class _Turn:
-    """A change that waits for the commit it is part of."""
+    """A change that waits for its group commit."""
 
     work: Callable[[], Entry | None]
     entry: Entry | None = None
@@ -66,20 +70,27 @@ class _Turn:
 
 @dataclass(frozen=True)
 class KeptReceipt:
-    """A receipt that was not handed out yet. place: name of the collection or training set; subjects: keyed digest of
-    the ids that were asked for, empty where all was erased; told: the receipt's fields."""
+    """A receipt that was not handed out yet.
+
+    - `place`: name of the collection or training set.
+    - `subjects`: keyed digest of the requested ids; empty if everything was erased.
+    - `fields`: the receipt's fields.
+    """
 
     what: str
     place: str
     subjects: str
-    told: Mapping[str, Any]
+    fields: Mapping[str, Any]
 
 
 class AuditLog:
-    """Any number of threads, and several processes, may add at once; what waits together is committed together."""
+    """The log of one tenant.
+
+    Any number of threads and several processes may add entries. Concurrent ones share a commit.
+    """
 
     def __init__(self, path: Path, tenant_uid: str, data_key: bytes, signer: Signer) -> None:
-        """Opens the log, or makes it where the tenant's manifest lists none. Raises DataFault or StoreUnavailable."""
+        """Opens the log, or creates it if the tenant's manifest lists none. Raises DataFault or StoreUnavailable."""
         self._uid, self._signer, self._path = tenant_uid, signer, path
         self._listed = open_listed(path, data_key, "audit log", _MIGRATIONS)
         self._database = self._listed.connection
@@ -95,19 +106,19 @@ class AuditLog:
             self._listed.close()
 
     def note_progress(self) -> None:
-        """Notes in the tenant's manifest how far the log has come. Raises StoreUnavailable."""
+        """Stores the current state of the log in the tenant's manifest. Raises StoreUnavailable."""
         with self._lock:
             self._listed.note()
 
     # ---- adding
 
     def add(self, actor: str, action: str, details: Details) -> Entry:
-        """Adds an entry, signs the new head, and returns once both are on disk. Raises StoreUnavailable."""
+        """Adds an entry and signs the new head. Returns when both are durable. Raises StoreUnavailable."""
         made: Entry = self._turn(lambda: self._append(actor, action, details))
         return made
 
     def begin(self, actor: str, action: str, details: Details, owner: str) -> OpenAct:
-        """Adds an intent; it stays open until `end`. Raises StoreUnavailable."""
+        """Adds an intent, which stays open until `end`. Raises StoreUnavailable."""
         made: list[OpenAct] = []
 
         def work() -> Entry:
@@ -122,23 +133,25 @@ class AuditLog:
         self._turn(work)
         return made[0]
 
-    def resume(self, number: int, told: Resume) -> None:
-        """Notes what is needed to finish an open act. Raises StoreUnavailable."""
-        self._change("UPDATE open_acts SET resume = ? WHERE number = ?", (_json(told), number))
+    def resume(self, number: int, resume: Resume) -> None:
+        """Stores what is needed to finish an open act. Raises StoreUnavailable."""
+        self._change("UPDATE open_acts SET resume = ? WHERE number = ?", (_json(resume), number))
 
     def end(
         self, act: OpenAct, details: Details, outcome: str = "done", *, by: str = "", receipt: KeptReceipt | None = None
     ) -> bool:
-        """Adds the outcome of an act, with the receipt that goes with it; False where it has one already. What was done
-        is told under the act's own action, anything else as an outcome. by: who found it out, where that is not who
-        began. Raises StoreUnavailable."""
+        """Adds the outcome of an act with its receipt. Returns False if the act already has one.
+
+        The outcome "done" is logged under the act's own action, any other as an outcome. `by`: the actor, if it is not
+        the one who began. Raises StoreUnavailable.
+        """
         actor, link = by or act.actor, {"intent": act.number}
 
         def work() -> Entry | None:
             if not self._database.execute("DELETE FROM open_acts WHERE number = ?", (act.number,)).rowcount:
                 return None
             if receipt is not None:
-                values = (act.number, receipt.what, receipt.place, receipt.subjects, _json(receipt.told))
+                values = (act.number, receipt.what, receipt.place, receipt.subjects, _json(receipt.fields))
                 self._database.execute(
                     "DELETE FROM receipts WHERE what = ? AND place = ? AND subjects = ?", values[1:4]
                 )
@@ -150,36 +163,36 @@ class AuditLog:
         return self._turn(work, may_be_over=True) is not None
 
     def handed_out(self, number: int) -> None:
-        """Forgets the receipt of an act, which whoever asked for it has. Raises StoreUnavailable."""
+        """Deletes the receipt of an act after the caller has received it. Raises StoreUnavailable."""
         self._change("DELETE FROM receipts WHERE number = ?", (number,))
 
     # ---- reading
 
     def open_acts(self) -> list[OpenAct]:
-        """Intents without an outcome, the oldest first. Raises StoreUnavailable."""
+        """Intents without an outcome, oldest first. Raises StoreUnavailable."""
         query = "SELECT number, time_ms, actor, action, details, owner, resume FROM open_acts ORDER BY number"
         rows = self._rows(query)
         return [OpenAct(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], json.loads(r[6])) for r in rows]
 
     def receipts(self, what: str, place: str) -> list[tuple[int, KeptReceipt]]:
-        """Receipts that nobody was handed yet, the newest first, with the numbers of their acts."""
+        """Receipts that were not handed out yet, newest first, with the numbers of their acts."""
         query = "SELECT number, what, place, subjects, told FROM receipts WHERE what = ? AND place = ? ORDER BY -number"
         return [(r[0], KeptReceipt(r[1], r[2], r[3], json.loads(r[4]))) for r in self._rows(query, (what, place))]
 
     def entries(self, after: int = 0, limit: int = 1000) -> list[tuple[Entry, str]]:
-        """A page of entries whose numbers are above `after`, with their stored digests."""
+        """A page of entries with numbers above `after`, with their stored digests."""
         query = "SELECT told, digest FROM entries WHERE number > ? ORDER BY number LIMIT ?"
-        return [(Entry(**json.loads(told)), digest) for told, digest in self._rows(query, (after, limit))]
+        return [(Entry(**json.loads(entry)), digest) for entry, digest in self._rows(query, (after, limit))]
 
     def head(self) -> Head | None:
-        """The signed head; None where the log is empty."""
+        """The signed head; None if the log is empty."""
         rows = self._rows("SELECT number, digest, time_ms, signature FROM head")
         return Head(self._uid, *rows[0]) if rows else None
 
     # ---- commits
 
     def _turn(self, work: Callable[[], Entry | None], *, may_be_over: bool = False) -> Any:
-        """Has `work` done in the next commit; whoever comes first commits for all that wait."""
+        """Executes `work` in the next commit. The first thread commits for all that wait."""
         mine = _Turn(work)
         with self._queue_lock:
             self._queue.append(mine)
@@ -188,7 +201,7 @@ class AuditLog:
                 with self._queue_lock:
                     batch, self._queue = self._queue, []
                 self._commit(batch)
-        if isinstance(mine.error, DataFault):  # each thread raises its own
+        if isinstance(mine.error, DataFault):  # each thread needs its own exception object
             raise DataFault(mine.error.path, mine.error.problem) from mine.error
         if mine.error is not None:
             raise StoreUnavailable(f"the audit log: {mine.error}") from mine.error
@@ -196,7 +209,7 @@ class AuditLog:
         return mine.entry
 
     def _commit(self, batch: list[_Turn]) -> None:
-        """One transaction, one signature and one wait for the disk for all."""
+        """Commits all waiting changes with one transaction, one signature and one fsync."""
         failure: Exception | None = None
         try:
             self._database.execute("BEGIN IMMEDIATE")
@@ -206,7 +219,7 @@ class AuditLog:
                 self._sign([t.entry for t in batch if t.entry is not None])
                 self._database.execute("COMMIT")
             except BaseException:
-                if self._database.in_transaction:  # SQLite ends it by itself where the disk is full
+                if self._database.in_transaction:  # SQLite rolls back by itself if the disk is full
                     self._database.execute("ROLLBACK")
                 raise
         except DatabaseError as error:
@@ -223,7 +236,7 @@ class AuditLog:
         number, previous = row or (0, genesis(self._uid))
         entry = Entry(number + 1, now_ms(), actor, action, dict(details), previous)
         self._database.execute(
-            "INSERT INTO entries VALUES (?, ?, ?)", (entry.number, _json(entry.told()), entry.digest)
+            "INSERT INTO entries VALUES (?, ?, ?)", (entry.number, _json(entry.to_dict()), entry.digest)
         )
         return entry
 
@@ -234,7 +247,7 @@ class AuditLog:
         head = Head(self._uid, last.number, last.digest, last.time_ms)
         self._database.execute(
             "INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?)",
-            (head.number, head.digest, head.time_ms, self._signer.sign(head.told())),
+            (head.number, head.digest, head.time_ms, self._signer.sign(head.to_dict())),
         )
 
     def _change(self, statement: str, values: tuple[object, ...]) -> None:

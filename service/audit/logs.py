@@ -1,4 +1,4 @@
-"""The audit logs of all tenants, opened when they are needed."""
+"""The audit logs of all tenants, opened on first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class AuditLogs:
-    """Any number of threads may call any method at once."""
+    """All methods are thread-safe."""
 
     def __init__(self, data: DataDirectory, registry: TenantRegistry) -> None:
         self._data, self._registry = data, registry
@@ -26,7 +26,7 @@ class AuditLogs:
         self._open: dict[str, AuditLog] = {}
 
     def of(self, tenant_uid: str) -> AuditLog:
-        """A tenant's log, made where there is none. Raises TenancyError where the tenant is gone."""
+        """A tenant's log, created if there is none. Raises TenancyError if the tenant does not exist."""
         with self._lock:
             found = self._open.get(tenant_uid)
             if found is None:
@@ -36,14 +36,14 @@ class AuditLogs:
             return found
 
     def of_new(self, tenant_uid: str, data_key: bytes) -> AuditLog:
-        """The log of a tenant that the registry does not know yet. Raises StoreUnavailable."""
+        """The log of a tenant that is not in the registry yet. Raises StoreUnavailable."""
         with self._lock:
             log = AuditLog(self._data.tenant(tenant_uid).audit, tenant_uid, data_key, self.signer)
             self._open[tenant_uid] = log
             return log
 
     def add(self, tenant_uid: str, actor: str, action: str, details: Details) -> None:
-        """Adds to a tenant's log. Raises TenancyError or StoreUnavailable."""
+        """Adds an entry to a tenant's log. Raises TenancyError or StoreUnavailable."""
         self.of(tenant_uid).add(actor, action, details)
 
     def existing(self) -> list[str]:
@@ -62,8 +62,10 @@ class AuditLogs:
                 self._open.pop(gone).close()
 
     def note_progress(self) -> None:
-        """Notes in the manifests of tenants how far what is open has come. Failures are logged; the notes of before
-        hold."""
+        """Stores the state of open logs in the manifests of their tenants.
+
+        Failures are logged, and the previous entries remain valid.
+        """
         with self._lock:
             opened = list(self._open.values())
         for one in opened:
@@ -73,7 +75,7 @@ class AuditLogs:
                 _LOG.warning("could not update a manifest: %s", error)
 
     def close(self) -> None:
-        """Closes all."""
+        """Closes all logs."""
         with self._lock:
             for log in self._open.values():
                 log.close()

@@ -1,8 +1,9 @@
-"""Changes that no deadline, cancellation, full disk or kill can part from their entries in the audit log.
+"""Guarantees that every change has its entries in the audit log, despite deadlines, cancellation, full disks and
+kills.
 
-The intent is on the disk before anything is changed; where it cannot be written the change is refused. The change and
-the entry of its outcome run in a task of their own: a caller that gives up, or whose deadline passes, ends only its
-waiting. An outcome that cannot be written is owed and written later; what a kill leaves open the next start looks at.
+The intent is durable before anything is changed. If it cannot be written, the change is refused. The change and its
+outcome run in a separate task, so that a caller that gives up only stops waiting. An outcome that cannot be written is
+written later. The next start resolves intents that a kill left open.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from service.tenancy.database import now_ms
 from service.tenancy.keyring import Principal
 
 T = TypeVar("T")
-Look = Callable[[str, OpenAct], bool | None]  # whether a tenant's act was done; None: that cannot be seen
+Look = Callable[[str, OpenAct], bool | None]  # whether a tenant's act was done; None: unknown
 _LOG = logging.getLogger(__name__)
-OPERATOR = "operator"  # owner of what a command does on the data directory
-_OPERATOR_MS = 60_000  # by then such a command has ended, or was killed
-_MOST_ABANDONED = 16  # of a tenant: changes that go on although nobody waits for them
-# What such an error means is that nothing was changed.
+OPERATOR = "operator"  # owner of acts of commands on the data directory
+_OPERATOR_MS = 60_000  # such a command has ended by then, or was killed
+_MAX_ABANDONED = 16  # per tenant: changes in progress whose callers gave up
+# Errors that guarantee that nothing was changed.
 _REFUSALS = frozenset(
     {
         Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.ALREADY_EXISTS, Code.PERMISSION_DENIED, Code.RESOURCE_EXHAUSTED,
@@ -42,14 +43,14 @@ _current: contextvars.ContextVar[Act] = contextvars.ContextVar("act")
 
 @dataclass(frozen=True)
 class Intent:
-    """A change that is about to be made. action, details: as the log tells them."""
+    """An intended change. `action` and `details` are logged as they are."""
 
     action: str
     details: Details
 
 
 class Act:
-    """The change that a call is making. The code that makes it may note how it can be finished by somebody else."""
+    """The change of the current call. The code that makes it may store how it can be finished later."""
 
     def __init__(self, logs: AuditLogs, tenant_uid: str, begun: OpenAct) -> None:
         self._logs, self.tenant_uid, self.begun = logs, tenant_uid, begun
@@ -60,36 +61,38 @@ class Act:
         self.finished: int | None = None
 
     async def note(self, resume: Resume) -> None:
-        """Writes down what is needed to finish it. Raises StoreUnavailable."""
+        """Stores what is needed to finish the change. Raises StoreUnavailable."""
         self.resume = resume
         log = await asyncio.to_thread(self._logs.of, self.tenant_uid)
         await asyncio.to_thread(log.resume, self.begun.number, resume)
 
     def tell(self, details: Details) -> None:
-        """Adds to what its outcome tells."""
+        """Adds details to its outcome."""
         self.more |= details
 
     def leave_open(self) -> None:
-        """Where it fails from now on, somebody finishes it later: it has no outcome yet."""
+        """From now on a failure leaves the act open, to be finished later."""
         self.unfinished = True
 
     def changes_nothing(self) -> None:
-        """Where it fails, nothing of its own was changed."""
+        """Marks that a failure changes nothing of its own."""
         self.nothing_changed = True
 
     def finishes(self, earlier: int) -> None:
-        """It finished an earlier act, by its number: the entry of that one tells what was done, and its receipt is
-        handed out."""
+        """Marks that it finished an earlier act, by number.
+
+        That act's entry has the outcome, and its receipt is handed out.
+        """
         self.finished = earlier
 
 
 def current_act() -> Act:
-    """The change that the call at hand is making. Raises LookupError where it makes none."""
+    """The change of the current call. Raises LookupError if it makes none."""
     return _current.get()
 
 
 @dataclass(frozen=True)
-class _Owed:
+class _PendingOutcome:
     tenant_uid: str
     act: OpenAct
     details: Details
@@ -98,25 +101,28 @@ class _Owed:
 
 
 class Recorder:
-    """For one event loop. `owner`: names this process in open acts."""
+    """Records changes, for one event loop. `owner`: the name of this process in open acts."""
 
     def __init__(self, logs: AuditLogs, look: Look) -> None:
-        """`look` says, from a thread, whether an act that failed was done all the same."""
+        """`look` returns, in a thread, whether a failed act was done after all."""
         self._logs, self._look = logs, look
         self.owner = f"server:{secrets.token_hex(8)}"
         self._tasks: set[asyncio.Task[object]] = set()
         self._abandoned: dict[str, int] = {}
-        self._owed: list[_Owed] = []
+        self._pending: list[_PendingOutcome] = []
         self._making: set[tuple[str, int]] = set()
         self._looking, self._looked_back = threading.Lock(), set[str]()
 
     async def change(
         self, caller: Principal, intent: Intent, work: Callable[[], Awaitable[T]], done: Callable[[T], Details | None]
     ) -> T:
-        """Makes a change and tells it. `done`: what is told of the result; None: nothing was changed. Raises what
-        `work` raises, StoreUnavailable where the intent cannot be written, ServiceError (OVERLOADED) where too many
-        changes of the tenant go on that nobody waits for."""
-        if self._abandoned.get(caller.tenant_uid, 0) >= _MOST_ABANDONED:
+        """Executes a change and records it.
+
+        `done`: returns the details of the result; None: nothing was changed. Raises what `work` raises,
+        StoreUnavailable if the intent cannot be written, and ServiceError (OVERLOADED) if too many changes of the
+        tenant go on without a caller.
+        """
+        if self._abandoned.get(caller.tenant_uid, 0) >= _MAX_ABANDONED:
             message = "too many changes are running without a waiting caller"
             raise ServiceError(Reason.OVERLOADED, message, retry_delay_s=1.0)
         waiting = asyncio.Event()
@@ -129,19 +135,19 @@ class Recorder:
         except asyncio.CancelledError:
             if not task.done():
                 waiting.clear()
-                self._let_go(caller.tenant_uid, task)
+                self._watch_abandoned(caller.tenant_uid, task)
             raise
 
     async def drain(self, timeout_s: float) -> None:
-        """Waits until the changes that go on are made and told, at most so long."""
+        """Waits until the changes in progress are made and recorded, at most `timeout_s`."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=timeout_s)
         await self.settle()
 
     async def settle(self) -> None:
-        """Writes the outcomes that are owed. To be called every few seconds."""
-        owed, self._owed = self._owed, []
-        for one in owed:
+        """Writes pending outcomes. Call it every few seconds."""
+        pending, self._pending = self._pending, []
+        for one in pending:
             await self._conclude(one)
 
     async def _carry_out(
@@ -165,30 +171,32 @@ class Recorder:
     ) -> T:
         uid, begun = act.tenant_uid, act.begun
         if not waiting.is_set():
-            await self._conclude(_Owed(uid, begun, {"reason": Reason.DEADLINE.name}, "refused", None))
+            await self._conclude(_PendingOutcome(uid, begun, {"reason": Reason.DEADLINE.name}, "refused", None))
             raise ServiceError(Reason.DEADLINE, "the caller disconnected before the change started")
         _current.set(act)
         try:
             result = await work()
-        except Exception as error:  # a cancellation is the end of the process: the next start looks at what it left
+        except Exception as error:  # on cancellation the process ends, and the next start resolves the act
             if not act.unfinished:
                 await self._conclude(await self._failed(act, error))
             raise
         if act.finished is not None:
-            told: Details | None = {"finished": act.finished}
+            details: Details | None = {"finished": act.finished}
             outcome = "finished"
         else:
-            told = done(result)
-            outcome = "done" if told is not None else "nothing"
-        await self._conclude(_Owed(uid, begun, {**(told or {}), **act.more}, outcome, act.receipt))
+            details = done(result)
+            outcome = "done" if details is not None else "nothing"
+        await self._conclude(_PendingOutcome(uid, begun, {**(details or {}), **act.more}, outcome, act.receipt))
         number = act.finished if act.finished is not None else begun.number if act.receipt is not None else None
-        if number is not None and waiting.is_set():  # whoever waits is about to have the receipt
+        if number is not None and waiting.is_set():  # the waiting caller receives the receipt now
             await asyncio.to_thread(self._handed_out, uid, number)
         return result
 
     def look_back(self, tenant_uid: str) -> None:
-        """Gives the acts of a tenant that an earlier process left open the outcome that its state shows. Done once, and
-        before this process changes anything of the tenant's. For threads."""
+        """Adds outcomes for a tenant's acts that an earlier process left open, judged by the current state.
+
+        Runs once per tenant, before this process changes anything of the tenant. Blocks; call it in a thread.
+        """
         with self._looking:
             if tenant_uid in self._looked_back:
                 return
@@ -201,40 +209,40 @@ class Recorder:
             self._looked_back.add(tenant_uid)
 
     def is_making(self, tenant_uid: str, number: int) -> bool:
-        """Whether an act, by its number, is being made by a call of this process."""
+        """Whether a call of this process is executing an act, by its number."""
         return (tenant_uid, number) in self._making
 
     def _begin(self, caller: Principal, intent: Intent) -> OpenAct:
         self.look_back(caller.tenant_uid)
         return self._logs.of(caller.tenant_uid).begin(caller.actor, intent.action, intent.details, self.owner)
 
-    async def _failed(self, act: Act, error: Exception) -> _Owed:
+    async def _failed(self, act: Act, error: Exception) -> _PendingOutcome:
         uid, begun = act.tenant_uid, act.begun
         reason = error.reason if isinstance(error, ServiceError) else Reason.INTERNAL
         if reason.code in _REFUSALS:
-            return _Owed(uid, begun, {"reason": reason.name}, "refused", None)
+            return _PendingOutcome(uid, begun, {"reason": reason.name}, "refused", None)
         if act.nothing_changed:
-            return _Owed(uid, begun, {"reason": reason.name}, "nothing", None)
+            return _PendingOutcome(uid, begun, {"reason": reason.name}, "nothing", None)
         found = await asyncio.to_thread(self._look, uid, begun)
-        return _Owed(uid, begun, {"reason": reason.name}, outcome_of(found), None)
+        return _PendingOutcome(uid, begun, {"reason": reason.name}, outcome_of(found), None)
 
-    async def _conclude(self, owed: _Owed) -> None:
+    async def _conclude(self, pending: _PendingOutcome) -> None:
         try:
-            await asyncio.to_thread(self._end, owed)
+            await asyncio.to_thread(self._end, pending)
         except AfterimageIndexError as error:
             _LOG.warning("could not write the outcome of a change to the audit log; retrying: %s", error)
-            self._owed.append(owed)
+            self._pending.append(pending)
 
-    def _end(self, owed: _Owed) -> None:
-        self._logs.of(owed.tenant_uid).end(owed.act, owed.details, owed.outcome, receipt=owed.receipt)
+    def _end(self, pending: _PendingOutcome) -> None:
+        self._logs.of(pending.tenant_uid).end(pending.act, pending.details, pending.outcome, receipt=pending.receipt)
 
     def _handed_out(self, uid: str, number: int) -> None:
         try:
             self._logs.of(uid).handed_out(number)
-        except AfterimageIndexError as error:  # it is handed out once more, then
+        except AfterimageIndexError as error:  # a later call may then return it again
             _LOG.warning("could not remove a delivered receipt: %s", error)
 
-    def _let_go(self, uid: str, task: asyncio.Task[T]) -> None:
+    def _watch_abandoned(self, uid: str, task: asyncio.Task[T]) -> None:
         self._abandoned[uid] = self._abandoned.get(uid, 0) + 1
 
         def over(ended: asyncio.Task[T]) -> None:
@@ -251,5 +259,5 @@ class Recorder:
 
 
 def outcome_of(found: bool | None) -> str:
-    """How the log names what a look at the state found."""
+    """The outcome in the log for what the state shows."""
     return {True: "found done", False: "found not done", None: "unknown"}[found]

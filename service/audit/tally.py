@@ -1,8 +1,8 @@
-"""What happens too often for an entry each: records that are written, and, where a tenant wants it, reads.
+"""Groups frequent events into one entry per interval: written records and, if the tenant wants it, reads.
 
-All that one key does to one collection in the same way within an interval is one act: its intent is on the disk before
-the first record of the interval is written, its outcome says how much it was. After a kill the intent tells that there
-was something; how much is unknown then.
+All that a key does to a collection in the same way within an interval is one act. Its intent is durable before the
+first record is written, and its outcome contains the counts. After a kill the intent shows that there was something,
+but the counts are unknown.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from service.tenancy.keyring import Principal
 
 _LOG = logging.getLogger(__name__)
 WRITES_EVERY_S = 300.0
-_MOST_OPEN = 1000  # of all tenants; beyond, intervals end early
+_MAX_OPEN = 1000  # over all tenants; above it intervals end early
 _Key = tuple[str, str, str, tuple[tuple[str, str | int | bool], ...]]
 _tallies: contextvars.ContextVar[Tallies] = contextvars.ContextVar("tallies")
 
 
 @dataclass
 class _Tally:
-    """An interval. begun: its intent, once it is on the disk."""
+    """One interval. `begun`: its intent, once it is durable."""
 
     ends: float
     counts: dict[str, int] = field(default_factory=dict)
@@ -37,14 +37,14 @@ class _Tally:
 
 
 class Tallies:
-    """For one event loop."""
+    """Counts events, for one event loop."""
 
     def __init__(self, logs: AuditLogs, recorder: Recorder) -> None:
         self._logs, self._recorder = logs, recorder
         self._open: dict[_Key, _Tally] = {}
 
     async def begin(self, caller: Principal, action: str, subject: Details, every_s: float = WRITES_EVERY_S) -> None:
-        """Returns once the intent of the interval is on the disk. Raises StoreUnavailable where that cannot be."""
+        """Returns when the intent of the interval is durable. Raises StoreUnavailable if that fails."""
         tally = self._of(caller, action, subject, every_s)
         try:
             await asyncio.shield(self._begun(caller, action, subject, tally))
@@ -55,17 +55,17 @@ class Tallies:
     def add(
         self, caller: Principal, action: str, subject: Details, every_s: float = WRITES_EVERY_S, **counts: int
     ) -> None:
-        """Counts what was done; never waits. Where `begin` was not waited for the intent follows."""
+        """Counts events without waiting. If `begin` was not called, the intent is written afterwards."""
         tally = self._of(caller, action, subject, every_s)
         for name, count in counts.items():
             tally.counts[name] = tally.counts.get(name, 0) + count
         self._begun(caller, action, subject, tally)
 
     async def settle(self, *, all_of_them: bool = False) -> None:
-        """Ends the intervals that are over. To be called every few seconds, and for all at the end."""
+        """Ends intervals that are over. Call it every few seconds, and with `all_of_them` at the end."""
         now = time.monotonic()
         for key, tally in list(self._open.items()):
-            if all_of_them or now >= tally.ends or len(self._open) > _MOST_OPEN:
+            if all_of_them or now >= tally.ends or len(self._open) > _MAX_OPEN:
                 await self._end(key, tally)
 
     async def _end(self, key: _Key, tally: _Tally) -> None:
@@ -76,7 +76,7 @@ class Tallies:
             begun = await asyncio.shield(tally.begun)
             log = await asyncio.to_thread(self._logs.of, uid)
             await asyncio.to_thread(log.end, begun, {**dict(subject), **tally.counts})
-        except AfterimageIndexError as error:  # told in the next interval
+        except AfterimageIndexError as error:  # added in the next interval
             _LOG.warning("could not write an audit interval; retrying: %s", error)
             self._open.setdefault(key, tally)
 
@@ -92,7 +92,9 @@ class Tallies:
         if tally.begun is None or failed:
             work = asyncio.to_thread(self._intend, caller, action, subject)
             tally.begun = asyncio.ensure_future(work)
-            tally.begun.add_done_callback(lambda done: done.cancelled() or done.exception())  # looked at, at least
+            tally.begun.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # marks the exception as retrieved
         return tally.begun
 
     def _intend(self, caller: Principal, action: str, subject: Details) -> OpenAct:
@@ -101,10 +103,10 @@ class Tallies:
 
 
 def set_tallies(tallies: Tallies) -> None:
-    """For the call that is being handled."""
+    """Sets the tallies of the current call."""
     _tallies.set(tallies)
 
 
 def current_tallies() -> Tallies:
-    """Where the call that is being handled is counted."""
+    """The tallies of the current call."""
     return _tallies.get()

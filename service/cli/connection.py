@@ -1,4 +1,4 @@
-"""The client that commands use: target and key from flags or the environment."""
+"""The client of commands, with target and key from options or the environment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CaFileOption = Annotated[
 
 
 def connect(target: str, api_key_file: Path | None, ca_file: Path | None) -> Client:
-    """A client. Raises CommandError where no key is given."""
+    """Connects a client. Raises CommandError without a key."""
     settings = client_settings()
     key = read_key_file(api_key_file) if api_key_file else settings.api_key
     if not key:
@@ -39,8 +39,10 @@ def connect(target: str, api_key_file: Path | None, ca_file: Path | None) -> Cli
 
 
 def with_client(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the connected client as its first argument, and --target, --api-key-file and --ca-file as options
-    of their own before --json."""
+    """Passes a connected client to a command as its first argument.
+
+    Adds the options --target, --api-key-file and --ca-file before --json.
+    """
 
     @functools.wraps(command)
     def connected(*args: Any, target: str, api_key_file: Path | None, ca_file: Path | None, **kwargs: Any) -> None:

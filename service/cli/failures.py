@@ -1,4 +1,4 @@
-"""Errors as messages and exit codes."""
+"""Converts errors to messages and exit codes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from service.errors import ServiceError, SettingError
 
 
 def fail(error: Exception, *, as_json: bool) -> int:
-    """Says why a command failed on stderr and, for scripts, as JSON on stdout; returns its exit code. Raises `error`
-    where it is a fault of the program."""
+    """Writes why a command failed to stderr and, for scripts, as JSON to stdout. Returns the exit code.
+
+    Raises `error` if it is a bug of the program.
+    """
     failure = _as_command_error(error)
     if failure is None:
         raise error

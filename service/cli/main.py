@@ -1,4 +1,4 @@
-"""The `afterimage` command: puts the sub-commands together and turns errors into messages and exit codes."""
+"""The `afterimage` command: combines the sub-commands, and converts errors to messages and exit codes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ _HELP = (
 
 
 def application(command: str = "") -> typer.Typer:
-    """The whole command, or, where `command` is the name of one, that one alone: importing all of them takes longer
-    than most of them run."""
+    """The whole command line, or only the sub-command named `command`.
+
+    Importing all sub-commands takes longer than most of them run.
+    """
     app = typer.Typer(
         name="afterimage", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=_HELP
     )
@@ -70,7 +72,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def run() -> None:
     """Entry point of the `afterimage` script."""
     command, as_json = next(iter(sys.argv[1:]), ""), "--json" in sys.argv
-    if command not in ("serve", "worker"):  # these say it in their log
+    if command not in ("serve", "worker"):  # these write it to their log
         from service.config import variable_warnings
 
         for said in variable_warnings():

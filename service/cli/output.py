@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, JSON for scripts, exit codes that mean something."""
+"""Output of commands: tables for people, JSON for scripts, and exit codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. `state` is ok, warning or failed; `detail` says what to do about it."""
+    """The result of one check. `state` is ok, warning or failed; `detail` contains the remedy."""
 
     name: str
     state: str
@@ -37,7 +37,7 @@ class Check:
 
 
 class CommandError(Exception):
-    """A command that cannot go on. `reason` is stable, for scripts."""
+    """Ends a command with an error. `reason` is a stable identifier for scripts."""
 
     def __init__(self, message: str, *, reason: str = "FAILED", code: Exit = Exit.FAILED) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str = "none") -> None:
-    """A table, or a word where there are no rows."""
+    """A table, or a word if there are no rows."""
     if not rows:
         print(empty)
         return
@@ -71,20 +71,20 @@ def print_fields(fields: Mapping[str, object]) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that does not fold lines where nobody watches."""
+    """A console that does not wrap lines unless it is a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else 200, highlight=False, markup=False)
 
 
 def end_failed(error: CommandError, *, as_json: bool) -> NoReturn:
-    """Ends a command whose result is a failure and was printed: for scripts by the exit code alone."""
+    """Ends a command whose result is a failure and was already printed. Scripts get only the exit code."""
     if as_json:
         raise typer.Exit(error.code)
     raise error
 
 
 def print_hints(hints: Sequence[str]) -> None:
-    """What is odd about a filter, on stderr."""
+    """Prints warnings about a filter to stderr."""
     for hint in hints:
         print(f"hint: {hint}", file=sys.stderr)
 

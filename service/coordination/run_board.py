@@ -1,10 +1,9 @@
-"""Who works on which run: a queue, a lease for each collection, a fencing epoch, progress. All of it may be lost; what
-must not be is in the tenants' ledgers.
+"""The run board: a queue, a lease for each collection, a fencing epoch, progress.
 
-Every change is one Lua script that can be sent twice without harm. Leases, the queue and the runs at work are judged by
-Redis's clock alone, and when a source is due by its server's alone: no decision compares two clocks. Where a clock was
-set back, no time that is stored is believed to be farther away than it can be. An error of any kind while a lease is
-taken means that it was not taken.
+All of it may be lost, because the ledgers of tenants are authoritative. Every change is one Lua script that can be sent
+twice without harm. No decision compares two clocks: leases, queue and active runs use Redis's clock, and due times of
+sources their server's. Stored times are capped to the maximum possible distance, because a clock may have been set
+back. Any error while a lease is taken means that it was not taken.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.coordination import keys
-from service.coordination.faults import told
+from service.coordination.faults import error_class
 
-_DIGEST_MARK = "="  # no name of a collection begins with it
+_DIGEST_MARK = "="  # names of collections never begin with it
 _NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 
-# A time that lies farther away than it can was stored before the clock was set back.
+# A time beyond the maximum distance was stored before the clock was set back.
 _CAPPED = """
 local function cap(zset, farthest)
   for _, ref in ipairs(redis.call('ZRANGEBYSCORE', zset, '(' .. farthest, '+inf', 'LIMIT', 0, 100)) do
@@ -32,7 +31,7 @@ local function cap(zset, farthest)
   end
 end
 """
-# The first run in the queue whose collection nobody works on: KEYS queue, running; ARGV worker, lease ms, prefix.
+# Takes the first queued run whose collection has no lease: KEYS queue, running; ARGV worker, lease ms, prefix.
 _TAKE = (
     _NOW
     + """
@@ -48,14 +47,14 @@ end
 return nil
 """
 )
-# Lifts the epoch above what the store has seen: KEYS fence; ARGV floor.
+# Raises the epoch above that of the store: KEYS fence; ARGV floor.
 _RAISE = """
 local epoch = tonumber(redis.call('GET', KEYS[1]) or '0')
 if epoch <= tonumber(ARGV[1]) then epoch = tonumber(ARGV[1]) + 1; redis.call('SET', KEYS[1], epoch) end
 return epoch
 """
-# Where memory is full the lease is renewed all the same: KEYS lease, running, run; ARGV worker, lease ms, ref,
-# lifetime s, field, value, ...
+# Renews the lease, even if Redis is out of memory: KEYS lease, running, run; ARGV worker, lease ms, ref, lifetime s,
+# field, value, ...
 _RENEW = (
     _NOW
     + """
@@ -73,8 +72,7 @@ redis.call('ZREM', KEYS[2], ARGV[2])
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
-# Runs whose worker has gone return to the queue, once no lease can be left of it: KEYS running, queue; ARGV lease ms,
-# prefix, longest delay ms.
+# Requeues runs of lost workers after their lease: KEYS running, queue; ARGV lease ms, prefix, longest delay ms.
 _REAP = (
     _NOW
     + _CAPPED
@@ -92,7 +90,7 @@ for _, ref in ipairs(gone) do redis.call('ZREM', KEYS[1], ref); redis.call('ZADD
 return gone
 """
 )
-# What a worker left behind when it was killed returns to the queue: KEYS running, queue; ARGV worker, prefix.
+# Requeues the runs of a killed worker: KEYS running, queue; ARGV worker, prefix.
 _RETURN = (
     _NOW
     + """
@@ -107,7 +105,7 @@ end
 return returned
 """
 )
-# A run is waited for, unless it is worked on: KEYS queue, running; ARGV ref, delay ms.
+# Queues a run, unless a worker has it: KEYS queue, running; ARGV ref, delay ms.
 _SUBMIT = (
     _NOW
     + """
@@ -119,7 +117,7 @@ return redis.call('ZADD', KEYS[1], 'NX', now + ARGV[2], ARGV[1])
 
 @dataclass(frozen=True)
 class RunRef:
-    """A run as Redis knows it. collection_id: what its collection is called there; Redis holds no names."""
+    """A run in Redis. `collection_id`: a keyed digest, because Redis contains no names."""
 
     tenant_uid: str
     collection_id: str
@@ -127,7 +125,7 @@ class RunRef:
 
     @property
     def place(self) -> str:
-        """The collection among those of all tenants."""
+        """Identifies the collection among those of all tenants."""
         return f"{self.tenant_uid}/{self.collection_id}"
 
     def __str__(self) -> str:
@@ -135,24 +133,24 @@ class RunRef:
 
     @classmethod
     def parse(cls, text: str) -> RunRef:
-        """What `str` wrote."""
+        """The inverse of `str`."""
         return cls(*text.split("/"))
 
 
 def _collection_id(secret: bytes, tenant_uid: str, collection: str) -> str:
-    """What a collection is called in Redis: a keyed digest, from which its name cannot be guessed."""
+    """The id of a collection in Redis: a keyed digest, from which its name cannot be guessed."""
     return _DIGEST_MARK + hmac.digest(secret, f"{tenant_uid}/{collection}".encode(), "sha256").hex()[:32]
 
 
 class BoardAway(Exception):
-    """Redis did not answer, or refused; nothing is known of what was asked for."""
+    """Redis is unreachable or returned an error. The outcome of the command is unknown."""
 
 
 class RunBoard:
-    """The runs of one server, by its name. For one event loop. All methods raise BoardAway."""
+    """The runs of one server. For one event loop. All methods raise BoardAway."""
 
     def __init__(self, connection: Redis, server: str, secret: bytes = b"") -> None:
-        """`secret`: under which collections are named in Redis; of a worker, who names none, empty."""
+        """`secret`: the key of collection ids; empty for workers, which need none."""
         self._redis: Any = connection
         self._secret = secret
         self._queue, self._running, self._due = keys.queue(server), keys.running(server), keys.due(server)
@@ -161,13 +159,15 @@ class RunBoard:
         self._scripts = {name: connection.register_script(text) for name, text in scripts.items()}
 
     def ref(self, tenant_uid: str, collection: str, run_id: str) -> RunRef:
-        """A run of the collection of that name."""
+        """A run of the collection with this name."""
         return RunRef(tenant_uid, _collection_id(self._secret, tenant_uid, collection), run_id)
 
     async def forget_names(self, tenant_uids: Collection[str]) -> int:
-        """Takes out what earlier versions left, which named collections: of these tenants, which are this server's.
-        Runs are brought back by whoever knows them, and the store's own epoch is the floor of the next. Returns how
-        many were taken out."""
+        """Removes entries of earlier versions, which contained names of collections, for these tenants.
+
+        The keeper queues their runs again, and the store's own epoch is the lower bound of the next one. Returns how
+        many were removed.
+        """
         found = 0
         for zset in (self._queue, self._running):
             for text in await self._call("zrange", zset, 0, -1):
@@ -182,76 +182,76 @@ class RunBoard:
         try:
             names = [k async for k in self._redis.scan_iter(match=f"{beginning}[^{_DIGEST_MARK}]*", count=1000)]
         except (RedisError, OSError) as error:
-            raise BoardAway(told(error)) from None
+            raise BoardAway(error_class(error)) from None
         return int(await self._call("delete", *names)) if names else 0
 
     async def submit(self, ref: RunRef, delay_s: float = 0.0) -> None:
-        """Queues a run, unless it is queued or worked on already."""
+        """Queues a run, unless it is queued or active."""
         await self._run("submit", [self._queue, self._running], [str(ref), int(delay_s * 1000)])
 
     async def take(self, worker: str) -> tuple[RunRef, int] | None:
-        """Takes a run and its collection's lease; with the epoch. None where there is nothing to do."""
+        """Takes a run and the lease of its collection. Returns it with the epoch; None if there is no run."""
         arguments = [worker, keys.LEASE_MS, keys.PREFIX]
         found = await self._run("take", [self._queue, self._running], arguments)
         return (RunRef.parse(found[0]), int(found[1])) if found else None
 
     async def raise_epoch(self, ref: RunRef, floor: int) -> int:
-        """An epoch of the collection that is above `floor`, which the store has seen."""
+        """A new epoch of the collection above `floor`, the epoch of the store."""
         return int(await self._run("raise", [keys.fence(ref.place)], [floor]))
 
     async def renew(self, ref: RunRef, worker: str, progress: dict[str, object]) -> bool:
-        """Keeps the lease and shows progress; False where it is somebody else's, or nobody's."""
+        """Renews the lease and stores progress. Returns False if the worker does not hold the lease."""
         arguments: list[object] = [worker, keys.LEASE_MS, str(ref), keys.RUN_LIFETIME_S]
         arguments += ["progress", json.dumps(progress)]
         names = [keys.lease(ref.place), self._running, keys.run(ref.run_id)]
         return bool(await self._run("renew", names, arguments))
 
     async def release(self, ref: RunRef, worker: str) -> None:
-        """Gives the lease back."""
+        """Releases the lease."""
         await self._run("release", [keys.lease(ref.place), self._running], [worker, str(ref)])
 
     async def reap(self) -> list[RunRef]:
-        """Returns the runs of workers that have gone to the queue; which they were."""
+        """Requeues the runs of lost workers, and returns them."""
         arguments: list[object] = [keys.LEASE_MS, keys.PREFIX, keys.LONGEST_DELAY_MS]
         return [RunRef.parse(r) for r in await self._run("reap", [self._running, self._queue], arguments)]
 
     async def return_all(self, worker: str) -> list[RunRef]:
-        """Returns all runs of a worker to the queue, for its process has ended; which they were."""
+        """Requeues all runs of a worker whose process has ended, and returns them."""
         found = await self._run("return", [self._running, self._queue], [worker, keys.PREFIX])
         return [RunRef.parse(r) for r in found]
 
     async def forget(self, ref: RunRef) -> None:
-        """Takes a run that has ended out of the queue."""
+        """Removes an ended run from the queue."""
         await self._call("zrem", self._queue, str(ref))
 
     async def progress(self, run_id: str) -> dict[str, Any]:
-        """What the worker of a run last said; empty where none did."""
+        """The last reported progress of a run; empty if there is none."""
         found = await self._call("hget", keys.run(run_id), "progress")
         return dict(json.loads(found)) if found else {}
 
     async def set_due(self, source: str, due_ms: int) -> None:
-        """When the next run of a source begins; 0: not by itself."""
+        """Stores when the next run of a source begins; 0: it has no schedule."""
         if due_ms:
             await self._call("zadd", self._due, {source: due_ms})
         else:
             await self._call("zrem", self._due, source)
 
     async def due(self, now_ms: int, most: int = 100) -> list[str]:
-        """Sources whose time has come by the clock that `set_due` went by."""
+        """Sources that are due at `now_ms`, by the clock of `set_due`."""
         return list(await self._call("zrangebyscore", self._due, "-inf", now_ms, start=0, num=most))
 
     async def due_times(self) -> dict[str, int]:
-        """When the next run of each source begins, milliseconds since 1970."""
+        """When the next run of each source begins, in milliseconds since 1970."""
         return {name: int(score) for name, score in await self._call("zrange", self._due, 0, -1, withscores=True)}
 
     async def _run(self, name: str, names: list[str], arguments: list[Any]) -> Any:
         try:
             return await self._scripts[name](keys=names, args=arguments)
         except (RedisError, OSError) as error:
-            raise BoardAway(told(error)) from None
+            raise BoardAway(error_class(error)) from None
 
     async def _call(self, name: str, *arguments: object, **options: object) -> Any:
         try:
             return await getattr(self._redis, name)(*arguments, **options)
         except (RedisError, OSError) as error:
-            raise BoardAway(told(error)) from None
+            raise BoardAway(error_class(error)) from None

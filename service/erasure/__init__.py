@@ -1,1 +1,1 @@
-"""Erasing records, collections and training sets for good, with a receipt, and searching for what may be left."""
+"""Permanent erasure of records, collections and training sets, with receipts, and the search for traces."""

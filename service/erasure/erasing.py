@@ -1,8 +1,8 @@
-"""What tenants have erased for good: out of the store, its log, the memory, every snapshot, object storage and what
-syncs remember; then certified.
+"""Permanent erasure at a tenant's request, with a signed receipt.
 
-Each erasure is written down before it begins (`model`). Where the object storage refuses, or the process ends, the
-intent stays open: a repetition of the call finishes it and returns the receipt, and so does `finishing` by itself.
+Data is removed from the store and its log, from memory, from every snapshot, from object storage and from the state of
+syncs. Each erasure is stored before it begins (`model`). If the object storage fails, or the process ends, the intent
+stays open. `finishing`, or a repetition of the call, then finishes it. A repetition returns the receipt.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from service.training.own_training import OwnTraining
 
 @dataclass(frozen=True)
 class ErasingParts:
-    """What erasing works with."""
+    """The dependencies of erasing."""
 
     engine: Engine
     ledgers: Ledgers
@@ -39,7 +39,7 @@ class ErasingParts:
 
 @dataclass(frozen=True)
 class PolicyChange:
-    """What became of a change of policy. dropped: what was deleted, or, where nothing was changed, what would be."""
+    """The result of a change of policy. `dropped`: what was deleted or, if nothing was changed, what would be."""
 
     spec: CollectionSpec
     dropped: Dropped
@@ -48,7 +48,7 @@ class PolicyChange:
 
 
 class Erasing:
-    """For any tenant. To be called from calls that the audit log tells: each is the current act."""
+    """Erasures of all tenants. Methods must run within an audited call, whose current act they use."""
 
     def __init__(self, parts: ErasingParts) -> None:
         self._parts, self._finishing, self._remains = parts, parts.finishing, parts.remains
@@ -56,7 +56,7 @@ class Erasing:
     async def records(
         self, caller: Principal, name: str, record_ids: Sequence[str], product_ids: Sequence[str]
     ) -> Receipt:
-        """Erases records by id and by product; returns once nothing of them is left. Raises ServiceError."""
+        """Erases records by id and by product. Returns when nothing of them is left. Raises ServiceError."""
         engine, act, ids = self._parts.engine, current_act(), (*record_ids, *product_ids)
         collection = await engine.collection(caller, name)
         async with self._finishing.alone(caller.tenant_uid, name):
@@ -116,7 +116,7 @@ class Erasing:
             return await self._certified(act, erasure)
 
     async def model(self, caller: Principal, encoder_id: str) -> None:
-        """Deletes a model; returns once its file is gone. Raises ServiceError."""
+        """Deletes a model. Returns when its file is deleted. Raises ServiceError."""
         act, own = current_act(), self._parts.training.own
         async with self._finishing.alone(caller.tenant_uid, encoder_id):
             try:
@@ -134,8 +134,10 @@ class Erasing:
             await self._remains.sweep(caller.tenant_uid, erasure)
 
     async def policy(self, caller: Principal, name: str, policy: PicturePolicy, *, force: bool) -> PolicyChange:
-        """Changes what is kept of pictures; returns once what the new policy does not allow is deleted. Without `force`
-        nothing is changed where something would be deleted. Raises ServiceError."""
+        """Changes the picture policy. Returns when everything that the new policy does not allow is deleted.
+
+        Without `force`, nothing is changed if something would be deleted. Raises ServiceError.
+        """
         engine, act = self._parts.engine, current_act()
         collection, directory = await engine.collection(caller, name), await engine.directory(caller)
         async with self._finishing.alone(caller.tenant_uid, name):
@@ -162,7 +164,7 @@ class Erasing:
         spec, dropped = done.spec, done.dropped
         changed = spec.policy_version != before.policy_version
         act.tell({"from": before.picture_policy.value} if changed else {})
-        # Copies may be of a change whose deletion the storage refused.
+        # Copies may remain from an earlier change whose deletion the storage refused.
         left = swept if spec.picture_policy is not PicturePolicy.ENCRYPTED_COPY else 0
         earlier = await self._finishing.earlier(act, erasure)
         begun = [a for a in earlier.begun if Erasure.from_json(a.resume).version < before.policy_version]
@@ -190,7 +192,7 @@ class Erasing:
             return await self._finishing.certified(act, erasure, closes)
 
     async def _finished_earlier(self, act: Act, what: str, place: str, missing: ServiceError) -> Receipt:
-        """What an earlier call began. Raises the error that says that there is nothing of that name where none did."""
+        """The receipt of an earlier call. Raises `missing` if there is none."""
         with translated_errors():
             receipt = await self._finishing.finish_earlier(act, what, place, missing)
         if receipt is None:

@@ -1,4 +1,4 @@
-"""Erasures that were begun and not finished: by a repetition of the call, or by the server itself."""
+"""Finishes interrupted erasures, when the call is repeated or in the background."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ _ERASURE = "erasure"
 
 @dataclass(frozen=True)
 class Earlier:
-    """What is known of earlier calls for the same erasure. begun: acts that are open. receipt: one that nobody was
-    handed, of the act `number`."""
+    """Earlier calls for the same erasure.
+
+    - `begun`: open acts.
+    - `receipt`: a receipt that was not handed out, of the act `number`.
+    """
 
     begun: Sequence[OpenAct] = ()
     receipt: Receipt | None = None
@@ -35,41 +38,48 @@ class Earlier:
 
     @property
     def records(self) -> int:
-        """How many those that are open erased."""
+        """The number of records that the open acts erased."""
         return sum(e.records for e in (Erasure.from_json(a.resume) for a in self.begun) if e.gone)
 
 
 class Finishing:
-    """For any tenant, on one event loop."""
+    """Finishes erasures of all tenants, on one event loop."""
 
     def __init__(self, logs: AuditLogs, recorder: Recorder, remains: Remains) -> None:
         self._logs, self._recorder, self._remains = logs, recorder, remains
         self._locks: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
-        self._all_looked_at = False
+        self._all_checked = False
 
     def alone(self, tenant_uid: str, place: str) -> asyncio.Lock:
-        """Held while something of that name is being erased."""
+        """A lock to hold while something of that name is erased."""
         return self._locks.setdefault((tenant_uid, place), asyncio.Lock())
 
     async def earlier(self, act: Act, erasure: Erasure, ids: Sequence[str] = ()) -> Earlier:
-        """Earlier calls that asked for the same. Raises StoreUnavailable."""
+        """Earlier calls for the same. Raises StoreUnavailable."""
         return await asyncio.to_thread(self._earlier, act, erasure, ids)
 
     async def certified(self, act: Act, erasure: Erasure, closes: Sequence[OpenAct] = ()) -> Receipt:
-        """A receipt for what the act erased, kept until it is handed out. closes: acts that are finished with it.
-        Raises StoreUnavailable."""
+        """A receipt for what the act erased, stored until it is handed out.
+
+        `closes`: acts that are finished with it. Raises StoreUnavailable.
+        """
         receipt = self._receipt(act.tenant_uid, erasure)
         act.receipt = _kept(erasure, receipt)
         await asyncio.to_thread(self._close, act, receipt, closes)
         return receipt
 
     async def take_over(self, act: Act, closes: Sequence[OpenAct]) -> None:
-        """Closes acts whose erasure this one finishes: what they erased is noted in it. Raises StoreUnavailable."""
+        """Closes acts whose erasure the current act finishes, and notes in it what they erased.
+
+        Raises StoreUnavailable.
+        """
         await asyncio.to_thread(self._take_over, act, closes)
 
     async def finish_earlier(self, act: Act, what: str, place: str, missing: ServiceError) -> Receipt | None:
-        """Finishes what an earlier call began, and returns its receipt, or one that nobody was handed; None: of what
-        has none. Raises `missing` where no call did, ServiceError (UNAVAILABLE) where it cannot be finished yet."""
+        """Finishes an erasure that an earlier call began. Returns its receipt, or None if it has none.
+
+        Raises `missing` if there was no such call, and ServiceError (UNAVAILABLE) if it cannot be finished yet.
+        """
         uid = act.tenant_uid
         act.changes_nothing()
         begun = await asyncio.to_thread(self._begun, uid, what, place, act.begun.number)
@@ -83,11 +93,11 @@ class Finishing:
         if not kept:
             raise missing
         act.finishes(kept[0][0])
-        return receipt_from(kept[0][1].told)
+        return receipt_from(kept[0][1].fields)
 
     async def finish_all(self) -> None:
-        """Finishes what can be. Failures are logged, and tried again the next time."""
-        for uid in await asyncio.to_thread(self._to_look_at):
+        """Finishes every erasure that can be finished. Failures are logged and tried again next time."""
+        for uid in await asyncio.to_thread(self._uids_to_check):
             try:
                 for act in await asyncio.to_thread(self._unfinished, uid):
                     async with self.alone(uid, str(act.resume["place"])):
@@ -114,17 +124,17 @@ class Finishing:
         if receipt is None:
             log.end(act, act.details, by=by)
         elif act.action == _ERASURE:
-            log.end(act, _told(receipt), by=by, receipt=_kept(erasure, receipt))
+            log.end(act, _details(receipt), by=by, receipt=_kept(erasure, receipt))
         elif not erasure.records:
             log.end(act, act.details, by=by)
         else:
-            log.add(by, _ERASURE, _told(receipt))
+            log.add(by, _ERASURE, _details(receipt))
             log.end(act, act.details, by=by, receipt=_kept(erasure, receipt))
 
     def _close(self, act: Act, receipt: Receipt, closes: Sequence[OpenAct]) -> None:
         log = self._logs.of(act.tenant_uid)
         if act.begun.action != _ERASURE:
-            log.add(act.begun.actor, _ERASURE, _told(receipt))
+            log.add(act.begun.actor, _ERASURE, _details(receipt))
         self._take_over(act, closes)
 
     def _take_over(self, act: Act, closes: Sequence[OpenAct]) -> None:
@@ -140,7 +150,7 @@ class Finishing:
         begun = self._begun(act.tenant_uid, erasure.what, erasure.place, act.begun.number)
         same = [a for a in begun if _same(Erasure.from_json(a.resume), erasure, ids)]
         for number, kept in self._logs.of(act.tenant_uid).receipts(erasure.what, erasure.place):
-            receipt = receipt_from(kept.told)
+            receipt = receipt_from(kept.fields)
             if not erasure.subjects or subjects_digest(receipt.nonce, ids) == receipt.subjects:
                 return Earlier(same, receipt, number)
         return Earlier(same)
@@ -153,9 +163,9 @@ class Finishing:
         acts = self._logs.of(uid).open_acts()
         return [a for a in acts if a.resume and not self._recorder.is_making(uid, a.number)]
 
-    def _to_look_at(self) -> list[str]:
-        uids = self._logs.opened() if self._all_looked_at else self._logs.existing()
-        self._all_looked_at = True
+    def _uids_to_check(self) -> list[str]:
+        uids = self._logs.opened() if self._all_checked else self._logs.existing()
+        self._all_checked = True
         for uid in uids:
             try:
                 self._recorder.look_back(uid)
@@ -176,8 +186,10 @@ def _same(earlier: Erasure, erasure: Erasure, ids: Sequence[str]) -> bool:
 
 
 def _was_done(one: OpenAct, act: Act) -> bool:
-    """Whether an act that another one finishes made its change by itself, as a policy for pictures is changed before
-    the pictures are deleted."""
+    """Whether an act that another one finishes made its own change.
+
+    An example is a policy that was changed before its pictures are deleted.
+    """
     if one.action == _ERASURE or act.resume is None:
         return False
     return Erasure.from_json(one.resume).version < Erasure.from_json(act.resume).version
@@ -185,11 +197,11 @@ def _was_done(one: OpenAct, act: Act) -> bool:
 
 def _kept(erasure: Erasure, receipt: Receipt) -> KeptReceipt:
     return KeptReceipt(
-        erasure.what, erasure.place, erasure.subjects, {**receipt.told(), "signature": receipt.signature}
+        erasure.what, erasure.place, erasure.subjects, {**receipt.to_dict(), "signature": receipt.signature}
     )
 
 
-def _told(receipt: Receipt) -> Details:
+def _details(receipt: Receipt) -> Details:
     return {
         "what": receipt.what, "collection": receipt.collection, "records": receipt.records,
         "receipt": receipt.receipt_id,

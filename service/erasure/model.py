@@ -1,4 +1,4 @@
-"""What is written down of an erasure before it begins, so that whoever comes next can finish it."""
+"""The stored state of an erasure, written before it begins so that it can be finished later."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ COLLECTION, RECORDS, PICTURES, TRAINING_SET, MODEL = "collection", "records", "p
 
 @dataclass(frozen=True)
 class Erasure:
-    """An erasure that may be unfinished. It lies beside the audit log, encrypted, and holds no record's id.
+    """An erasure that may be unfinished. Stored encrypted beside the audit log, without the id of any record.
 
-    what: collection, records, pictures, training set or model. place: its name. home: its uid, under which its objects
-    lie; of a model: the object. records: how many were, or are to be, erased. subjects: digest of the ids that were
-    asked for under `nonce`; empty: all. sequence, snapshots: as a receipt tells them. version: of the policy for
-    pictures before. gone: whether nothing is left but objects; of what can be looked at, that is seen there.
+    - `what`: collection, records, pictures, training set or model.
+    - `place`: its name.
+    - `home`: the uid under which its objects are stored; for a model: the object.
+    - `records`: how many were, or will be, erased.
+    - `subjects`: digest of the requested ids under `nonce`; empty: all.
+    - `sequence`, `snapshots`: as in the receipt.
+    - `version`: of the picture policy before the change.
+    - `gone`: only objects are left. Where this can be observed directly, `Remains.gone` does so.
     """
 
     what: str
@@ -35,28 +39,28 @@ class Erasure:
 
     @classmethod
     def of_records(cls, place: str, home: str, ids: Iterable[str]) -> Erasure:
-        """Of records, by ids of records and products."""
+        """The erasure of records, by ids of records and products."""
         nonce = secrets.token_hex(16)
         return cls(RECORDS, place, home, nonce=nonce, subjects=subjects_digest(nonce, ids))
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Erasure:
-        """As `to_json` gave it."""
-        return cls(**{**told, "snapshots": tuple(told["snapshots"])})
+    def from_json(cls, fields: Mapping[str, Any]) -> Erasure:
+        """The inverse of `to_json`."""
+        return cls(**{**fields, "snapshots": tuple(fields["snapshots"])})
 
     def to_json(self) -> dict[str, Any]:
-        """For `from_json`."""
+        """The fields as JSON values."""
         return {**asdict(self), "snapshots": list(self.snapshots)}
 
-    def erased(self, records: int, **told: Any) -> Erasure:
-        """The same once nothing is left but objects."""
-        return replace(self, records=records, gone=True, **told)
+    def erased(self, records: int, **fields: Any) -> Erasure:
+        """The same erasure with only objects left."""
+        return replace(self, records=records, gone=True, **fields)
 
     def is_about(self, ids: Iterable[str]) -> bool:
-        """Whether these ids were asked for."""
+        """Whether these ids were requested."""
         return subjects_digest(self.nonce, ids) == self.subjects
 
 
-def receipt_from(told: Mapping[str, Any]) -> Receipt:
-    """A receipt of its fields, as JSON keeps them."""
-    return Receipt(**{**told, "snapshots": tuple(told["snapshots"])})
+def receipt_from(fields: Mapping[str, Any]) -> Receipt:
+    """A receipt from its fields in JSON."""
+    return Receipt(**{**fields, "snapshots": tuple(fields["snapshots"])})

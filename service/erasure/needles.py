@@ -1,4 +1,4 @@
-"""What of an erased record is looked for: byte strings that its vector leaves where it is stored."""
+"""The byte sequences that a stored vector leaves, for the search for traces."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import numpy as np
 
 from index import Frame
 
-PIECE = 32  # bytes of a vector that are looked for together
+PIECE = 32  # length of a sequence in bytes
 _BEGINNING = 8  # bytes of a piece that are compared first
 
 
 class VectorPieces:
-    """Cuts vectors into what is looked for: as they are stored, and in half precision as each frame sees them. A row
-    may be spread over pages, its pieces are not all."""
+    """Cuts vectors into byte sequences to search for, as stored and in half precision under each centring transform.
+
+    A row may be split over pages, so that several sequences of each row are used.
+    """
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self._frames = [None, *frames]
 
     def of(self, vectors: np.ndarray) -> dict[bytes, str]:
-        """The pieces of vectors, float32, shape (n, dimension), with what each is."""
+        """The sequences of vectors (float32, shape (n, dimension)), each with a description."""
         found = {}
         for what, rows in self._stored(vectors):
             for content in rows:
@@ -31,7 +33,7 @@ class VectorPieces:
         return found
 
     def rows_with(self, vectors: np.ndarray, beginnings: np.ndarray) -> list[int]:
-        """Which of the vectors have a piece that begins as one of `beginnings` (uint64) does."""
+        """The indices of vectors that have a sequence with one of these beginnings (uint64)."""
         mask = np.zeros(len(vectors), bool)
         for _, rows in self._stored(vectors):
             for start in _starts(rows.shape[1]):
@@ -40,7 +42,7 @@ class VectorPieces:
         return [int(row) for row in np.flatnonzero(mask)]
 
     def _stored(self, vectors: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """The bytes of the rows, shape (n, bytes), with what they are, for each way in which they are stored."""
+        """For each stored representation: its description and the bytes of the rows, shape (n, bytes)."""
         if not len(vectors):
             return
         yield "a stored vector", _bytes(vectors.astype("<f4"))
@@ -52,7 +54,7 @@ class VectorPieces:
 
 
 def beginnings_of(pieces: Sequence[bytes]) -> np.ndarray:
-    """How pieces begin, for `rows_with`."""
+    """The beginnings of sequences, for `rows_with`."""
     return np.array(sorted({int.from_bytes(p[:_BEGINNING], "little") for p in pieces}), np.uint64)
 
 

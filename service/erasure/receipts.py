@@ -1,4 +1,4 @@
-"""What the server certifies once something is erased."""
+"""Signed receipts for erasures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from service.audit.chain import Signer, canonical, is_signed
 class Receipt:
     """Signed with the deployment's Ed25519 key over the canonical bytes of everything but `signature`.
 
-    what: records, collection, pictures, training set or tenant. records: how many of them were erased. subjects:
-    SHA-256 over `nonce` and the ids that were asked for, so that whoever knows them can tell what the receipt is about,
-    and nobody else. sequence: of the last write that the index and its snapshots hold, all written without the records.
-    snapshots: ids of the kept ones that hold nothing of them either. time_ms: when nothing was left, milliseconds since
-    1970.
+    - `what`: records, collection, pictures, training set or tenant.
+    - `records`: how many were erased.
+    - `subjects`: SHA-256 over `nonce` and the requested ids. Only those who know the ids can tell what it is about.
+    - `sequence`: of the last write in the index and its snapshots, all written without the records.
+    - `snapshots`: ids of kept snapshots that do not contain the records either.
+    - `time_ms`: when nothing was left, in milliseconds since 1970.
     """
 
     receipt_id: str
@@ -34,16 +35,19 @@ class Receipt:
     public_key: str
     signature: str = ""
 
-    def told(self) -> dict[str, object]:
-        """What the signature is over."""
-        said = {name: value for name, value in asdict(self).items() if name != "signature"}
-        return {**said, "snapshots": list(self.snapshots)}
+    def to_dict(self) -> dict[str, object]:
+        """The content that the signature covers."""
+        fields = {name: value for name, value in asdict(self).items() if name != "signature"}
+        return {**fields, "snapshots": list(self.snapshots)}
 
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased, before it is certified. ids: of the records or products that were asked for; empty: all.
-    nonce, subjects: digest of the ids, where it was made before."""
+    """An erasure before it is certified.
+
+    - `ids`: the requested ids of records or products; empty: all.
+    - `nonce`, `subjects`: digest of the ids, if it was made before.
+    """
 
     tenant_uid: str
     what: str
@@ -65,7 +69,7 @@ def certify(erased: Erased, signer: Signer) -> Receipt:
         secrets.token_hex(8), erased.tenant_uid, erased.what, erased.collection, erased.records,
         subjects, nonce, erased.sequence, erased.snapshots, erased.time_ms, signer.public_key,
     )  # fmt: skip
-    return Receipt(**{**asdict(receipt), "snapshots": receipt.snapshots, "signature": signer.sign(receipt.told())})
+    return Receipt(**{**asdict(receipt), "snapshots": receipt.snapshots, "signature": signer.sign(receipt.to_dict())})
 
 
 def subjects_digest(nonce: str, ids: Iterable[str]) -> str:
@@ -74,6 +78,6 @@ def subjects_digest(nonce: str, ids: Iterable[str]) -> str:
 
 
 def is_genuine(receipt: Receipt, ids: Iterable[str] | None = None) -> bool:
-    """Whether the receipt's own key signed it, and, where ids are given, whether it is about these."""
+    """Whether the receipt's own key signed it and, if `ids` are given, whether it is about them."""
     about = ids is None or subjects_digest(receipt.nonce, ids) == receipt.subjects
-    return about and is_signed(receipt.told(), receipt.signature, receipt.public_key)
+    return about and is_signed(receipt.to_dict(), receipt.signature, receipt.public_key)

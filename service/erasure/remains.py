@@ -1,4 +1,4 @@
-"""What is left of something that is being erased: whether it is still there, and the objects that it leaves behind."""
+"""What is left of something that is being erased: whether it still exists, and its objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.training.own_training import OwnTraining
 
 
 class Remains:
-    """For any tenant. All methods raise ServiceError."""
+    """For all tenants. All methods raise ServiceError."""
 
     def __init__(self, engine: Engine, training: OwnTraining) -> None:
         self._engine, self._training = engine, training
@@ -23,7 +23,7 @@ class Remains:
         }  # fmt: skip
 
     async def gone(self, tenant_uid: str, erasure: Erasure) -> bool | None:
-        """Whether nothing is left of it but objects; None: that cannot be seen."""
+        """Whether only objects are left of it; None if unknown."""
         what = erasure.what
         if what == TRAINING_SET:
             return not await self._training.sets.exists(tenant_uid, erasure.place, erasure.home)
@@ -37,12 +37,12 @@ class Remains:
         return True if erasure.gone else None
 
     async def sweep(self, tenant_uid: str, erasure: Erasure) -> None:
-        """Deletes its objects; returns once none is left. UNAVAILABLE where the storage refuses."""
+        """Deletes its objects. Returns when none is left. Raises UNAVAILABLE if the storage fails."""
         with translated_errors():
             await self._sweeps[erasure.what](tenant_uid, erasure)
 
     async def collection_at(self, tenant_uid: str, home: str) -> Collection | None:
-        """The collection whose pictures lie in that home."""
+        """The collection whose pictures are stored under `home`."""
         with translated_errors():
             directory = await self._engine.workers.read(self._engine.spaces.directory, tenant_uid)
         return next((c for c in directory.every() if c.pictures.home == home), None)

@@ -1,4 +1,4 @@
-"""Live records that hold the same as erased ones: what these store is no trace of those."""
+"""Finds live records with the same content as erased ones, because their data is not a trace."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from index import TenantLayout, read_entries
 from index.storage import connect, derive_key
 from service.erasure.needles import VectorPieces, beginnings_of
 
-_AT_ONCE = 2000  # rows that are read together
+_AT_ONCE = 2000  # rows per read
 
 
 @dataclass(frozen=True)
 class Shared:
-    """A live record that was not erased and holds the same: "vector" or "id"."""
+    """A live record that was not erased and has the same "vector" or "id"."""
 
     collection: str
     record_id: str
@@ -25,8 +25,10 @@ class Shared:
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased: ids, and the pieces of vectors that are looked for. collection: empty where it is not known; a
-    record with such an id then counts as the erased one in every collection."""
+    """What was erased: ids, and byte sequences of vectors.
+
+    `collection`: empty if unknown. A record with such an id then counts as the erased one in every collection.
+    """
 
     collection: str
     ids: frozenset[str]
@@ -36,12 +38,14 @@ class Erased:
 def shared_with(
     layout: TenantLayout, data_key: bytes, erased: Erased, cut: VectorPieces
 ) -> tuple[list[Shared], set[bytes]]:
-    """The live records that hold some of what was erased, and what that is as bytes. Raises OSError and what opening a
-    collection raises."""
+    """The live records that share content with the erased ones, and that content as bytes.
+
+    Raises OSError, and whatever opening a collection raises.
+    """
     pieces, beginnings = set(erased.pieces), beginnings_of(erased.pieces)
     found: list[Shared] = []
     held: set[bytes] = set()
-    back: set[str] = set()  # erased ids that their own collection has again: no other collection excuses these
+    back: set[str] = set()  # erased ids that their collection has again: matches elsewhere are not shared
     for name, ids, vectors in _live_records(layout, data_key):
         own = name in (erased.collection or name,)
         back |= {r for r in ids if own and r in erased.ids}
@@ -58,7 +62,7 @@ def shared_with(
 
 
 def _live_records(layout: TenantLayout, data_key: bytes) -> Iterator[tuple[str, list[str], np.ndarray]]:
-    """All records of a tenant, in blocks: collection, ids, and vectors, float32, shape (n, dimension)."""
+    """All records of a tenant in blocks: collection, ids, and vectors (float32, shape (n, dimension))."""
     if not layout.collections.exists():
         return
     listed = connect(layout.collections, derive_key(data_key, "tenant collections"))

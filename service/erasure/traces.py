@@ -1,6 +1,8 @@
-"""Looking for traces of erased records in everything that is on the disk, decrypted with the tenant's key: databases
-page by page, pages that no table uses any more included, write-ahead logs, snapshots, all other files as they are, and
-the objects in object storage."""
+"""Searches for traces of erased records in everything that is on disk, decrypted with the tenant's key.
+
+It covers databases page by page (including unused pages), write-ahead logs, snapshots, all other files, and the objects
+in object storage.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,20 @@ _KEYS = {
     "records.db": "collection store", "collections.db": "tenant collections", "sync.db": "sync ledger",
     "audit.db": "audit log", "training.db": "training", "manifest.db": "tenant manifest",
 }  # fmt: skip
-_REVISION = re.compile(r"-\d+(?=\.db$)")  # a kept snapshot's database that something was erased from
-_SHORTEST = 6  # bytes of an id; shorter ones are found everywhere
+_REVISION = re.compile(r"-\d+(?=\.db$)")  # the database of a kept snapshot after an erasure
+_SHORTEST = 6  # minimum bytes of an id; shorter ones occur everywhere
 _BLOCK_PAGES = 256
 _WINDOW = 8  # bytes that are compared at once
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What must not be found any more. vectors: float32, shape (n, dimension); strings: ids and links. collection:
-    where the records were, empty where that is not known."""
+    """What must not be found any more.
+
+    - `vectors`: float32, shape (n, dimension).
+    - `strings`: ids and links.
+    - `collection`: the collection of the records; empty if unknown.
+    """
 
     strings: Sequence[str]
     vectors: np.ndarray
@@ -39,7 +45,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Trace:
-    """Something that was found. file: its name below the tenant's directory."""
+    """A match. `file`: its name below the tenant's directory."""
 
     file: str
     what: str
@@ -47,8 +53,11 @@ class Trace:
 
 @dataclass(frozen=True)
 class Found:
-    """What was searched, and what was found. too_short: ids that cannot be told from other bytes. shared: live records
-    that hold the same; what they store is not among the traces."""
+    """The result of a search.
+
+    - `too_short`: ids that are too short to be searched for.
+    - `shared`: live records with the same content. Their data is not among the traces.
+    """
 
     traces: tuple[Trace, ...]
     files: int
@@ -58,8 +67,10 @@ class Found:
 
 
 def search(layout: TenantLayout, data_key: bytes, evidence: Evidence, objects: Objects = ()) -> Found:
-    """Looks through all files of a tenant, and its objects. Raises OSError, or UnsupportedFormat where a file cannot be
-    decrypted, ServiceError where an object cannot."""
+    """Searches all files and objects of a tenant.
+
+    Raises OSError, UnsupportedFormat if a file cannot be decrypted, and ServiceError if an object cannot.
+    """
     strings = [s for s in dict.fromkeys(evidence.strings) if len(s.encode()) >= _SHORTEST]
     cut = VectorPieces(list(_frames(layout, data_key)))
     pieces = cut.of(evidence.vectors)
@@ -75,7 +86,7 @@ def search(layout: TenantLayout, data_key: bytes, evidence: Evidence, objects: O
                 size += len(block)
                 traces += [Trace(name, what) for what in sought.found_in(block)]
         except FileNotFoundError:
-            continue  # a running server has removed it since
+            continue  # a running server has removed it in the meantime
         files += 1
     for name, opened in objects:
         content = opened()
@@ -85,8 +96,10 @@ def search(layout: TenantLayout, data_key: bytes, evidence: Evidence, objects: O
 
 
 class _Needles:
-    """Many byte strings, looked for at once: eight bytes at every offset are compared with the beginnings of all of
-    them, and what fits is compared whole."""
+    """Searches for many byte strings at once.
+
+    Eight bytes at every offset are compared with the beginnings of all of them, and matches are then compared fully.
+    """
 
     def __init__(self, needles: dict[bytes, str]) -> None:
         self._short = {n: what for n, what in needles.items() if len(n) < _WINDOW}
@@ -97,7 +110,7 @@ class _Needles:
         self._beginnings = np.array(sorted(self._long), np.uint64)
 
     def found_in(self, block: bytes) -> Iterator[str]:
-        """What each needle is that is in the block, once for each place."""
+        """Yields the description of each match in the block."""
         yield from (what for needle, what in self._short.items() if needle in block)
         if not len(self._beginnings):
             return
@@ -113,9 +126,9 @@ class _Needles:
 
 
 def _plain(path: Path, data_key: bytes) -> Iterator[bytes]:
-    """The content of a file in blocks, decrypted where it is encrypted."""
+    """The content of a file in blocks, decrypted if it is encrypted."""
     if path.name.endswith(("-wal", "-shm")):
-        return  # the log is read with its database; the other holds page numbers alone
+        return  # the log is read with its database, and -shm contains only page numbers
     purpose = "sync staging" if path.parent.name == "staging" else _KEYS.get(_REVISION.sub("", path.name))
     if purpose is not None:
         yield from _joined(plain_pages(path, derive_key(data_key, purpose)))
@@ -141,7 +154,7 @@ def _joined(pages: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _frames(layout: TenantLayout, data_key: bytes) -> Iterator[Frame]:
-    """From where the tenant's collections look at their vectors, kept snapshots included."""
+    """The centring transforms of the tenant's collections, including kept snapshots."""
     for path in layout.root.rglob("records*.db"):
         connection = connect(path, derive_key(data_key, "collection store"))
         try:

@@ -33,4 +33,4 @@ class ErasureHandlers:
 
 def from_receipt(receipt: Receipt) -> pb.ErasureReceipt:
     """A receipt as a message."""
-    return pb.ErasureReceipt(**{**receipt.told(), "signature": receipt.signature})  # type: ignore[arg-type]
+    return pb.ErasureReceipt(**{**receipt.to_dict(), "signature": receipt.signature})  # type: ignore[arg-type]

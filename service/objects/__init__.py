@@ -1,1 +1,2 @@
-"""Object storage for what a tenant wants kept: sealed under its own key, handed out as links of an hour at most."""
+"""Object storage for pictures and models of tenants: encrypted under the tenant's key, accessible by short-lived
+links."""

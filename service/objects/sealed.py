@@ -1,6 +1,6 @@
-"""Objects under a tenant's key: AES-256-GCM in frames (index/storage/crypto.py), bound to the tenant and the name.
+"""Objects encrypted under a tenant's key: AES-256-GCM in frames (index/storage/crypto.py), bound to tenant and name.
 
-No object can stand for another. Whoever has the storage alone, or another tenant's key, learns nothing but sizes.
+No object can be substituted for another. Access to the storage alone reveals nothing but sizes.
 """
 
 from __future__ import annotations
@@ -23,36 +23,37 @@ def new_object_id() -> str:
 
 
 class SealedObjects:
-    """For any tenant. Any number of threads may call any method at once. All raise OSError where the storage fails,
-    and TenancyError where the tenant is gone."""
+    """The objects of all tenants. All methods are thread-safe.
+
+    They raise OSError if the storage fails, and TenancyError if the tenant does not exist.
+    """
 
     def __init__(self, store: ObjectStore, data_key_of: DataKeyOf) -> None:
         self._store, self._data_key_of = store, data_key_of
 
     def put(self, tenant_uid: str, home: str, object_id: str, content: bytes) -> None:
-        """Seals and stores an object; it is durable when this returns."""
+        """Encrypts and stores an object, durably."""
         name = _name(tenant_uid, home, object_id)
         self._store.put(name, encrypt_file(self._key(tenant_uid), _purpose(name), content))
 
     def get(self, tenant_uid: str, home: str, object_id: str) -> bytes:
-        """An object as it was put. Raises ServiceError (PICTURE_NOT_FOUND), or ServiceError (PICTURE_DAMAGED) where a
-        byte of it differs."""
+        """The decrypted object. Raises ServiceError (PICTURE_NOT_FOUND), or PICTURE_DAMAGED if it was modified."""
         try:
             return self._opened(tenant_uid, _name(tenant_uid, home, object_id))
         except FileNotFoundError:
             raise ServiceError(Reason.PICTURE_NOT_FOUND, "the copy is missing in object storage") from None
 
     def all_opened(self, tenant_uid: str) -> list[tuple[str, Callable[[], bytes]]]:
-        """Names of all of a tenant's objects, and what reads each."""
+        """The names of all objects of a tenant, each with a function that reads it."""
         names = self._store.names(tenant_uid)
         return [(name, partial(self._opened, tenant_uid, name)) for name in names]
 
     def delete(self, tenant_uid: str, home: str, object_ids: Sequence[str]) -> None:
-        """Deletes objects; those that are gone already are passed over."""
+        """Deletes objects. Missing ones are ignored."""
         self._store.delete([_name(tenant_uid, home, i) for i in object_ids])
 
     def clear(self, tenant_uid: str, home: str = "") -> int:
-        """Deletes all objects of a home, or of the tenant; returns how many there were. Needs no key."""
+        """Deletes all objects under `home`, or of the tenant. Returns how many. Needs no key."""
         return self._store.clear(_prefix(tenant_uid, home))
 
     def _opened(self, tenant_uid: str, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Where sealed objects lie: a local folder, or a bucket that speaks the S3 API. Names and contents tell nothing."""
+"""The storage for encrypted objects: a local folder, or a bucket with the S3 API. Names and contents reveal nothing."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ from service.errors import SettingError
 
 _LOG = logging.getLogger(__name__)
 _LISTED_AT_ONCE = 1000
-# A bucket that cannot be reached must fail a call before its 30 s are over; one that answers may need longer, for a
-# model.
+# The connect timeout must fail a call within its 30 s. The response timeout is longer, because models are large.
 _CONNECT, _ANSWER = timedelta(seconds=3), timedelta(seconds=60)
 _RETRY: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=15)}
-_UNFINISHED = "#1"  # what obstore adds to the name of a file that it is writing
+_UNFINISHED = "#1"  # suffix of files that obstore is writing
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket, and what opens it. url: s3://bucket/prefix. endpoint: of a service other than Amazon's. Without an
-    access key the credentials of the machine are used (AWS_… in the environment, or those that the cloud gives it)."""
+    """A bucket and its credentials.
+
+    - `url`: s3://bucket/prefix.
+    - `endpoint`: of a service other than Amazon's.
+    - `access_key`: empty: the default credential chain (AWS_… in the environment, or the cloud's metadata service).
+    """
 
     url: str
     endpoint: str = ""
@@ -41,10 +44,10 @@ class Bucket:
 
 
 class ObjectStore:
-    """Any number of threads may call any method at once. All raise OSError where the storage fails."""
+    """All methods are thread-safe, and raise OSError if the storage fails."""
 
     def __init__(self, folder: Path, bucket: Bucket | None = None) -> None:
-        """`folder`: where objects lie unless a bucket is given. Raises SettingError."""
+        """`folder`: the location of objects if there is no bucket. Raises SettingError."""
         self._folder = None if bucket else folder
         if bucket is None:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -53,29 +56,29 @@ class ObjectStore:
             self._store = _s3(bucket)
 
     def put(self, name: str, content: bytes) -> None:
-        """Stores an object; it is durable when this returns."""
-        with _told():
+        """Stores an object, durably."""
+        with _os_errors():
             obstore.put(self._store, name, content)
         if self._folder is not None:
             step("an object is written")
             _synced(self._folder / name)
 
     def get(self, name: str) -> bytes:
-        """An object. Raises FileNotFoundError."""
-        with _told(may_be_missing=True):
+        """The content of an object. Raises FileNotFoundError."""
+        with _os_errors(may_be_missing=True):
             return bytes(obstore.get(self._store, name).bytes())
 
     def names(self, prefix: str) -> list[str]:
-        """Names of all objects below a prefix such as `a/b`."""
-        with _told():
+        """The names of all objects below a prefix such as `a/b`."""
+        with _os_errors():
             pages = obstore.list(self._store, prefix, chunk_size=_LISTED_AT_ONCE)
             return [str(entry["path"]) for page in pages for entry in page]
 
     def delete(self, names: Sequence[str]) -> None:
-        """Deletes objects; those that are gone already are passed over."""
+        """Deletes objects. Missing ones are ignored."""
         if self._folder is None:
             for start in range(0, len(names), _LISTED_AT_ONCE):
-                with _told():
+                with _os_errors():
                     obstore.delete(self._store, list(names[start : start + _LISTED_AT_ONCE]))
             return
         for name in names:
@@ -84,7 +87,7 @@ class ObjectStore:
             step("an object is removed")
 
     def clear(self, prefix: str) -> int:
-        """Deletes all objects below a prefix; returns how many there were."""
+        """Deletes all objects below a prefix. Returns how many."""
         names = self.names(prefix)
         if self._folder is None:
             self.delete(names)
@@ -94,11 +97,11 @@ class ObjectStore:
 
 
 @contextmanager
-def _told(*, may_be_missing: bool = False) -> Iterator[None]:
-    """Failures as OSError, and in the log. A bucket that does not exist is one, an object that does not need not be."""
+def _os_errors(*, may_be_missing: bool = False) -> Iterator[None]:
+    """Logs failures, and raises them as OSError. FileNotFoundError passes if `may_be_missing`."""
     try:
         yield
-    except Exception as error:  # obstore raises a class of its own per kind of failure
+    except Exception as error:  # obstore has a separate class for each kind of failure
         if may_be_missing and isinstance(error, FileNotFoundError):
             raise
         _LOG.warning("object storage: %s", " ".join(str(error).split())[:500])
@@ -127,7 +130,7 @@ def _s3(bucket: Bucket) -> Any:
 
 
 def _synced(path: Path) -> None:
-    """obstore renames a finished file into its place; this makes both durable."""
+    """Makes a file and its name durable. obstore has already renamed it into place."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
     sync_directory(path.parent)

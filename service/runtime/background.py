@@ -1,4 +1,4 @@
-"""Ending tasks that run in the background."""
+"""Ends background tasks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _ASK_AGAIN_S = 0.2
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:
-    """Cancels a task until it has ended, whatever its outcome.
+    """Cancels a task repeatedly until it has ended.
 
-    Asking once is not enough: a library that waits under a timeout of its own may take the cancellation for that one
-    (redis-py does while it connects), and the task would go on.
+    A single cancellation is not sufficient. A library with its own timeout may consume it (redis-py does so while it
+    connects), and the task would continue.
     """
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=_ASK_AGAIN_S)
     if not task.cancelled():
-        task.exception()  # looked at, so that asyncio does not report it as forgotten
+        task.exception()  # retrieved, so that asyncio does not log it as unhandled

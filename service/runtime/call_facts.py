@@ -1,5 +1,7 @@
-"""What is being worked on, for the log: a call or a run, and one record of it. Tasks and the threads of `Workers` that
-are begun inside inherit it."""
+"""Context of the current work for the log: a call or a run, and one of its records.
+
+Tasks and threads of `Workers` that start inside inherit it.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +9,17 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 
-_facts: ContextVar[Mapping[str, str]] = ContextVar("call_facts", default={})  # noqa: B039 - it is never changed
+_facts: ContextVar[Mapping[str, str]] = ContextVar("call_facts", default={})  # noqa: B039 - never modified
 
 
 def begin(**facts: str) -> None:
-    """Sets the facts of a task that begins: request_id and method, or run_id."""
+    """Sets the context of a new task: request_id and method, or run_id."""
     _facts.set(facts)
 
 
 @contextlib.contextmanager
 def about(**facts: str) -> Iterator[None]:
-    """Adds facts for the time of a block, such as record_id."""
+    """Adds fields such as record_id to the context of a block."""
     token = _facts.set({**_facts.get(), **facts})
     try:
         yield
@@ -26,12 +28,12 @@ def about(**facts: str) -> Iterator[None]:
 
 
 def facts() -> Mapping[str, str]:
-    """All that is known, by the names of the log's fields."""
+    """The current context, by names of log fields."""
     return _facts.get()
 
 
 def place_in_log() -> str:
-    """Where the log has more of it, in words."""
+    """Where to find more in the log, in words."""
     known = _facts.get()
     for name, words in (("request_id", "request id"), ("run_id", "run id"), ("training_id", "training id")):
         if name in known:

@@ -1,4 +1,4 @@
-"""Doing many things at once, but not all of them, and letting others have the event loop in between."""
+"""Bounded concurrency, and loops that yield the event loop."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ _SLICE_S = 0.001
 
 
 class TimeSlice:
-    """How long a task has been at work without waiting for anything. For loops whose steps need not wait."""
+    """Measures how long a task has run without waiting, for loops whose steps do not wait."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()
 
     async def yield_if_over(self) -> None:
-        """Lets others have the event loop, once a millisecond."""
+        """Yields the event loop once per millisecond."""
         if time.perf_counter() - self._since > _SLICE_S:
             await asyncio.sleep(0)
             self._since = time.perf_counter()
 
 
 async def map_yielding(function: Callable[[S], T], items: Iterable[S]) -> list[T]:
-    """`function` of each item, in order, with others having the event loop in between. Raises what it raises."""
+    """Calls `function` with each item, and yields the event loop in between.
+
+    Returns the results in order. Raises what it raises.
+    """
     time_slice, results = TimeSlice(), []
     for item in items:
         results.append(function(item))
@@ -35,10 +38,10 @@ async def map_yielding(function: Callable[[S], T], items: Iterable[S]) -> list[T
 
 
 async def gather_bounded(work: Iterable[Coroutine[Any, Any, T]], at_once: int) -> list[T]:
-    """The results, in order; `at_once` pieces run at a time, so that one call cannot fill a queue by itself.
+    """Runs coroutines with at most `at_once` at a time, and returns the results in order.
 
-    Each piece is taken from `work` only when it begins. Raises what the first piece that fails raises, once the others
-    have been cancelled and have ended.
+    The limit prevents that one call fills a queue by itself. Each coroutine is taken from `work` only when it starts.
+    If one fails, the others are cancelled and awaited, and its exception is raised.
     """
     pieces = enumerate(work)
     results: dict[int, T] = {}
@@ -58,5 +61,5 @@ async def gather_bounded(work: Iterable[Coroutine[Any, Any, T]], at_once: int) -
         await asyncio.wait(tasks)
         raise
     finally:
-        tasks.clear()  # an error of theirs holds this frame; with them in it that would be a cycle
+        tasks.clear()  # their exceptions reference this frame, which would be a reference cycle
     return [results[number] for number in range(len(results))]

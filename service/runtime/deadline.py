@@ -1,4 +1,4 @@
-"""How long the call that is being handled may still take. Set once per call, read by whoever queues work for it."""
+"""The deadline of the current call. It is set once per call, and read where work is queued."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _ends_at: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", def
 
 
 def set_deadline(seconds: float | None) -> None:
-    """The call that runs in this context ends in so many seconds; None: it may last."""
+    """Sets the deadline of the current context to `seconds` from now; None: no deadline."""
     _ends_at.set(math.inf if seconds is None else time.monotonic() + seconds)
 
 
 def remaining_s() -> float:
-    """Seconds that are left; infinite where the call may last."""
+    """The remaining seconds; infinite without a deadline."""
     return _ends_at.get() - time.monotonic()

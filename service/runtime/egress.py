@@ -1,5 +1,7 @@
-"""Every connection that this service can make to the outside, by its settings. There is no other: no telemetry, no
-update check, no model that is downloaded. A test compares OPENED_BY with the code."""
+"""Every outgoing connection of the service, depending on its settings.
+
+There are no others: no telemetry, no update check, no model download. A test compares OPENED_BY with the code.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from urllib.parse import urlsplit
 
 from service.config import Settings, is_address, split_address
 
-# Modules that can open a connection, and which of those below they open.
+# Modules that can open a connection, and the kinds (see below) that they open.
 OPENED_BY = {
     "service.objects.store": ("object store",),
     "service.intake.download.http_client": ("pictures", "feeds", "webhooks"),
@@ -23,8 +25,13 @@ OPENED_BY = {
 
 @dataclass(frozen=True)
 class Connection:
-    """A kind of connection. to: where it can go; why: what makes it; off: how to turn it off, or why it never leaves
-    this machine. open: whether these settings allow it."""
+    """A kind of connection.
+
+    - `open`: whether the settings allow it.
+    - `to`: its possible targets.
+    - `why`: what opens it.
+    - `off`: how to disable it, or why it never leaves this machine.
+    """
 
     name: str
     open: bool
@@ -34,7 +41,7 @@ class Connection:
 
 
 def connections(settings: Settings) -> list[Connection]:
-    """All kinds, in order, those that the settings turn off included."""
+    """All kinds in order, including disabled ones."""
     web = _web(settings)
     return [
         Connection("pictures", settings.fetch_urls, web, "a record or a query names a URL", "fetch_urls = false"),

@@ -1,7 +1,7 @@
-"""Structured logs that can hold no picture, key or query string.
+"""Structured logs that cannot contain pictures, keys or query strings.
 
-Only fields of an allow-list pass; text is cut at 300 characters and bytes never pass; of an exception only its type and
-places in the code are written, not its message.
+Only fields of an allow-list are written. Text is cut at 300 characters, and bytes are never written. Of an exception
+only the type and the code locations are written, not the message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_TEXT = 300
 
 
 def configure_logs(level: str, style: str) -> None:
-    """Sends all logs of the process to stderr; `style` is "json" or "console"."""
+    """Sends all logs of the process to stderr. `style`: "json" or "console"."""
     renderer: Any = (
         structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )
@@ -55,13 +55,13 @@ def configure_logs(level: str, style: str) -> None:
 
 
 def log_setting_warnings(warnings: Iterable[str]) -> None:
-    """Logs a line for each setting with an old name and each variable that is not a setting."""
-    for said in warnings:
-        logging.getLogger(__name__).warning(said)
+    """Logs a warning for each deprecated setting name and each unknown variable."""
+    for message in warnings:
+        logging.getLogger(__name__).warning(message)
 
 
 def keep_allowed_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Drops fields that are not on the allow-list, shortens text, and reduces exceptions to type and places."""
+    """Drops fields that are not allowed, shortens text, and reduces exceptions to type and locations."""
     record = event.get("_record")
     error = event.pop("exc_info", None) or (record.exc_info if record is not None else None)
     if error:

@@ -1,4 +1,4 @@
-"""Whether the ports that a server is to listen on are free, before it makes anything."""
+"""Checks that the ports of a server are free before anything is created."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ _Place = tuple[socket.AddressFamily, tuple[object, ...]]
 
 
 def check_free(addresses: Mapping[str, str]) -> None:
-    """Tries to bind all addresses at once: HOST:PORT by the name of the setting; empty ones are left out. Raises
-    SettingError."""
+    """Binds all addresses at once for a test. `addresses`: HOST:PORT by name of the setting; empty ones are ignored.
+
+    Raises SettingError.
+    """
     taken: dict[_Place, str] = {}
     with ExitStack() as sockets:
         for setting, address in addresses.items():
@@ -29,13 +31,13 @@ def check_free(addresses: Mapping[str, str]) -> None:
             errors = [error for place in places if (error := _bound(place, sockets)) is not None]
             for error in errors:
                 if error.errno not in _ABSENT or len(errors) == len(places):
-                    raise SettingError.about(setting, f"{address} {_said(error, setting)}")
+                    raise SettingError.about(setting, f"{address} {_description(error, setting)}")
             taken |= {place: setting for place in places if place[1][1]}  # port 0 takes any
 
 
 def _resolved(setting: str, address: str) -> set[_Place]:
     host, port = split_address(address, setting)
-    if is_address(host) and "%" not in host:  # nobody need be asked
+    if is_address(host) and "%" not in host:  # no look-up necessary
         is_old = ipaddress.ip_address(host).version == 4
         return {(socket.AF_INET, (host, port)) if is_old else (socket.AF_INET6, (host, port, 0, 0))}
     try:
@@ -51,7 +53,7 @@ def _bound(place: _Place, sockets: ExitStack) -> OSError | None:
         tried = sockets.enter_context(socket.socket(family, socket.SOCK_STREAM))
         if family == socket.AF_INET6:
             tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended do not count
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignores connections in TIME_WAIT
         tried.bind(address)
         tried.listen(1)
     except OSError as error:
@@ -59,7 +61,7 @@ def _bound(place: _Place, sockets: ExitStack) -> OSError | None:
     return None
 
 
-def _said(error: OSError, setting: str) -> str:
+def _description(error: OSError, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"is in use by another process; stop it, or set another port with --{setting}"
     if error.errno == errno.EACCES:

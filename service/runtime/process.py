@@ -1,8 +1,8 @@
-"""How the server's process protects what passes through its memory.
+"""Protects data in the memory of the server process.
 
-glibc reads its tunables, and OpenMP, BLAS and OpenCV their variables, before Python runs; so the server starts itself
-once more with them set. Freed memory is then overwritten, no core is dumped, and no other process of the same user may
-read the memory.
+glibc reads its tunables, and OpenMP, BLAS and OpenCV their variables, before Python runs. The server therefore sets
+them and executes itself again. Freed memory is then overwritten, no core is dumped, and other processes of the same
+user cannot read the memory.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import sys
 from collections.abc import Mapping, Sequence
 
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
-_MOST_FILES = 1 << 20  # where there is no limit
+_MAX_FILES = 1 << 20  # used if there is no hard limit
 _MARK = "_AFTERIMAGE_PREPARED"
-# The first two overwrite freed memory; PYTHONMALLOC has Python's small objects, tokens among them, freed there too. The
-# last two keep blocks up to 32 MiB on the heap: ONNX Runtime, which runs here without its arena, would otherwise map
-# and unmap pages for every tensor, at about twice the time per picture.
+# The first two overwrite freed memory. PYTHONMALLOC makes Python free small objects, such as tokens, there too. The
+# last two keep blocks up to 32 MiB on the heap. ONNX Runtime runs without its arena here, and would otherwise map and
+# unmap pages for every tensor, which doubles the time per picture.
 _TUNABLES = ":".join(
     (
         "glibc.malloc.perturb=165",
@@ -31,7 +31,7 @@ _TUNABLES = ":".join(
 
 
 def prepared_environment(environment: Mapping[str, str], max_image_pixels: int) -> dict[str, str] | None:
-    """The environment to start again with, or None where this process has it already."""
+    """The environment for a restart; None if this process already has it."""
     if environment.get(_MARK) == "1":
         return None
     present = environment.get("GLIBC_TUNABLES")
@@ -57,65 +57,68 @@ _FOR_DECODERS = (
 
 
 def decoder_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What sandboxed decoders see of the environment: no setting, and so no key."""
+    """The environment of sandboxed decoders: no settings, and therefore no keys."""
     return {name: environment[name] for name in _FOR_DECODERS if name in environment}
 
 
 def freeze_gc() -> None:
-    """Calls `gc.freeze()` after start-up: collections no longer go through what the server has imported, for which all
-    threads wait 60 ms each time. Turns the collector on where it was off."""
+    """Calls `gc.freeze()` after start-up, and enables the garbage collector.
+
+    A collection delays every search: it takes 60 ms for the imported modules, each time enough new objects exist.
+    Frozen objects are not scanned. The collector may have been disabled until now.
+    """
     gc.collect()
     gc.freeze()
     gc.enable()
 
 
 def start_again(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Replaces this process by the same command in the given environment. Does not return."""
+    """Replaces this process by the same command with another environment. Does not return."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, "-m", "service.cli.main", *arguments], dict(environment))  # noqa: S606
 
 
 def become_prepared(arguments: Sequence[str], environment: Mapping[str, str], max_image_pixels: int) -> None:
-    """Returns where this process has the environment of a server; else starts the command again with it."""
+    """Returns if this process has the environment of a server; else restarts the command with it."""
     wanted = prepared_environment(environment, max_image_pixels)
     if wanted is not None:
         start_again(arguments, wanted)
 
 
 def raise_open_files() -> int:
-    """Lets this process have as many files open as it may ask for; returns how many."""
+    """Raises the limit of open files to the hard limit. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else hard
+    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else hard
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):  # more than the kernel allows any process
+    except (OSError, ValueError):  # above the kernel's limit for any process
         return soft
     return wanted
 
 
 def open_files() -> int:
-    """How many files, sockets among them, this process has open."""
+    """The number of open files and sockets of this process."""
     return len(os.listdir("/proc/self/fd"))
 
 
 def forbid_dumps() -> None:
-    """No core files, and no other process of this user may read the memory."""
+    """Disables core files, and prevents other processes of this user from reading the memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def dumps_forbidden() -> bool:
-    """Whether `forbid_dumps` holds in this process."""
+    """Whether `forbid_dumps` is effective."""
     no_core = resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
     return no_core and ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 0
 
 
 def freed_memory_is_overwritten() -> bool:
-    """Allocates, fills, frees and looks, in sizes from that of a small string to that of a buffer.
+    """Tests whether freed memory is overwritten, with sizes from a small string to a buffer.
 
-    Blocks stay far below the size from which the allocator gives memory back to the kernel, and another block follows
-    each, so that looking at one that was freed reads memory that is still there.
+    Blocks are far smaller than those that the allocator returns to the kernel, and another block follows each. Reading
+    a freed block therefore reads mapped memory.
     """
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]

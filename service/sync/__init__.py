@@ -1,4 +1,4 @@
-"""Catalogue synchronisation: a feed is fetched, planned and applied, so that a collection follows it.
+"""Catalogue synchronisation: fetches a feed, plans the changes and applies them to a collection.
 
-What tenants may ask for is in `synchronisation`, the truth about sources and runs in `ledger`, due times in `schedule`.
+The calls of tenants are in `synchronisation`, sources and runs in `ledger`, due times in `schedule`.
 """

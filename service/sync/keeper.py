@@ -1,4 +1,4 @@
-"""Keeps board and ledgers in step: starts what is due, brings back what was lost, lets go of what is too old."""
+"""Reconciles the run board with the ledgers: starts due runs, requeues lost ones, removes expired data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PURGE_EVERY_S = 3600.0
 
 
 class Keeper:
-    """For one event loop."""
+    """A periodic task for one event loop."""
 
     def __init__(
         self, parts: SyncParts, synchronisation: Synchronisation, attempts: Attempts, remember: Remember
@@ -43,11 +43,11 @@ class Keeper:
         self._compared = self._purged = -_PURGE_EVERY_S
 
     def start(self) -> None:
-        """Begins."""
+        """Starts the periodic task."""
         self._loop = asyncio.create_task(self._keep(), name="sync keeper")
 
     async def stop(self) -> None:
-        """Ends."""
+        """Stops the periodic task."""
         if self._loop is not None:
             await end_task(self._loop)
 
@@ -60,14 +60,14 @@ class Keeper:
                     names_left = False
                 await self.look()
             except BoardAway:
-                pass  # the worker says so
-            except Exception as error:  # the loop must go on; the cause is in the log
+                pass  # the worker logs it
+            except Exception as error:  # the loop must continue; the cause is in the log
                 _LOG.error("sync housekeeping failed", exc_info=error)
             await asyncio.sleep(_DUE_EVERY_S)
 
     async def look(self) -> None:
-        """Does what is to be done now. Raises BoardAway."""
-        await self._attempts.trim_heap()
+        """Does everything that is due now. Raises BoardAway."""
+        await self._attempts.release_leases()
         await self._parts.board.reap()
         for name in await self._parts.board.due(now_ms()):
             await self._start(*name.split("/"))
@@ -82,7 +82,7 @@ class Keeper:
         except (ServiceError, AfterimageIndexError):  # the source, or its tenant, is gone
             await self._parts.board.set_due(f"{tenant_uid}/{source_id}", 0)
             return
-        await self._synchronisation.schedule(tenant_uid, source)  # the next one first: missed ones become one
+        await self._synchronisation.schedule(tenant_uid, source)  # first the next one: missed runs collapse into one
         if await self._too_soon(ledger, source_id):
             _LOG.warning("skipped a scheduled run: a run has just started, so a clock was set", source_id=source_id)
             return
@@ -95,16 +95,22 @@ class Keeper:
         self._begun[source_id] = time.monotonic()
 
     async def _too_soon(self, ledger: Ledger, source_id: str) -> bool:
-        """Whether a run of the source has begun by itself a moment ago: by the clock that nobody sets, and by the
-        ledger, which outlives this process. A clock that was set back far does not count as a moment."""
+        """Whether a scheduled run of the source began just before.
+
+        It is checked by the monotonic clock, and by the ledger, which outlives this process. If the wall clock was set
+        back by more than the minimum distance, the entry in the ledger does not count.
+        """
         if time.monotonic() - self._begun.get(source_id, -math.inf) < LEAST_DISTANCE_S:
             return True
         last_ms = await asyncio.to_thread(ledger.last_scheduled_ms, source_id)
         return abs(now_ms() - last_ms) < LEAST_DISTANCE_S * 1000
 
     async def _compare(self) -> None:
-        """Tells the board what the ledgers know and it does not: after it was wiped, or had been away, or a clock was
-        set back and a time lies farther away than the next one."""
+        """Updates the board with what only the ledgers know.
+
+        This is necessary after Redis was wiped or unreachable, or when a clock was set back and a due time is later
+        than the next one should be.
+        """
         known = await self._parts.board.due_times()
         purge = time.monotonic() - self._purged >= _PURGE_EVERY_S
         oldest = 0
@@ -122,8 +128,8 @@ class Keeper:
             for run in await asyncio.to_thread(ledger.live_runs):
                 if run.run_id not in self._attempts.working:
                     ref = self._parts.board.ref(tenant_uid, run.collection, run.run_id)
-                    await self._bring_back(ledger, ref, run.state)
-            for run in await asyncio.to_thread(ledger.untold_runs):
+                    await self._requeue(ledger, ref, run.state)
+            for run in await asyncio.to_thread(ledger.unreported_runs):
                 if run.run_id not in self._attempts.working:
                     await self._remember(tenant_uid, run)
             await asyncio.to_thread(self._expire, tenant_uid, ledger)
@@ -134,8 +140,8 @@ class Keeper:
         self._parts.metrics.sync_oldest_success_s.set(oldest / 1000)
         self._parts.metrics.sync_runs_working.set(len(self._attempts.working))
 
-    async def _bring_back(self, ledger: Ledger, ref: RunRef, state: RunState) -> None:
-        if state is RunState.CANCELLING:  # nobody works on it any more
+    async def _requeue(self, ledger: Ledger, ref: RunRef, state: RunState) -> None:
+        if state is RunState.CANCELLING:  # no worker has it any more
             await asyncio.to_thread(ledger.move, ref.run_id, {RunState.CANCELLING}, cancelled)
             place = await asyncio.to_thread(self._parts.ledgers.place, ref.tenant_uid)
             await asyncio.to_thread(remove, staging_path(place, ref.run_id))
@@ -152,7 +158,7 @@ class Keeper:
                 remove(staging_path(self._parts.ledgers.place(tenant_uid), run.run_id))
 
     def _sweep(self, tenant_uid: str, ledger: Ledger) -> None:
-        """Deletes staging databases that no run needs any more: a crash may leave one."""
+        """Deletes staging databases that no run needs. A crash may leave one."""
         folder = self._parts.ledgers.place(tenant_uid).spool_folder
         needed = {r.run_id for r in (*ledger.live_runs(), *ledger.waiting_runs())}
         for path in folder.glob("*.db") if folder.is_dir() else ():

@@ -1,5 +1,7 @@
-"""A tenant's sources and runs, in `sync.db`, encrypted under the tenant's data key. This is the truth; Redis only says
-who works on what at the moment."""
+"""A tenant's sources and runs, in `sync.db`, encrypted with the tenant's data key.
+
+The ledger is authoritative. Redis only says who works on what at the moment.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +42,13 @@ _MIGRATIONS = (
 
 
 class Ledger:
-    """Any number of threads may call any method at once."""
+    """The ledger of one tenant. All methods are thread-safe."""
 
     def __init__(self, path: Path, data_key: bytes) -> None:
-        """Opens the database, or makes it where the tenant's manifest lists none. Raises DataFault or
-        StoreUnavailable."""
+        """Opens the database, or creates it if the tenant's manifest lists none.
+
+        Raises DataFault or StoreUnavailable.
+        """
         self._listed = open_listed(path, data_key, "sync ledger", _MIGRATIONS)
         self._database = self._listed.connection
         self._lock = DatabaseLock(path)
@@ -58,7 +62,7 @@ class Ledger:
             self._listed.close()
 
     def note_progress(self) -> None:
-        """Notes in the tenant's manifest how far the database has come. Raises StoreUnavailable."""
+        """Records the current state of the database in the tenant's manifest. Raises StoreUnavailable."""
         with self._lock:
             self._listed.note()
 
@@ -92,7 +96,7 @@ class Ledger:
         return self._source(row)
 
     def change_source(self, source_id: str, config: SourceConfig) -> Source:
-        """Replaces what the tenant says of a source; its name stays. Raises ServiceError."""
+        """Replaces the configuration of a source. Its name does not change. Raises ServiceError."""
         self.source(source_id)
         with self._lock:
             self._database.execute(
@@ -102,12 +106,12 @@ class Ledger:
         return self.source(source_id)
 
     def note_state(self, source_id: str, state: SourceState) -> None:
-        """Notes what a run left."""
+        """Stores the state that a run left."""
         with self._lock:
             self._database.execute("UPDATE sources SET state = ? WHERE source_id = ?", (_json(STATE, state), source_id))
 
     def delete_source(self, source_id: str) -> None:
-        """Forgets a source and its runs."""
+        """Deletes a source and its runs."""
         with self._lock:
             self._database.execute("DELETE FROM runs WHERE source_id = ?", (source_id,))
             self._database.execute("DELETE FROM sources WHERE source_id = ?", (source_id,))
@@ -116,7 +120,7 @@ class Ledger:
         return Source(row[0], self._seal.open(row[1]), STATE.validate_json(row[2]), row[3], row[4])
 
     def _seal_old(self) -> None:
-        """Seals what a version stored that did not."""
+        """Encrypts configurations stored by versions that did not encrypt them."""
         for source_id, config in self._database.execute("SELECT source_id, config FROM sources").fetchall():
             if not self._seal.is_closed(config):
                 sealed = self._seal.close(self._seal.open(config))
@@ -125,8 +129,10 @@ class Ledger:
     # ---- runs
 
     def add_run(self, run: Run) -> Run:
-        """Adds a run that is queued; the oldest that ended are forgotten. Raises ServiceError (RUN_ACTIVE) where one of
-        the same source has not ended."""
+        """Adds a queued run, and deletes the oldest ended runs beyond RUNS_KEPT.
+
+        Raises ServiceError (RUN_ACTIVE) if another run of the source has not ended.
+        """
         made = replace(run, run_id=run.run_id or new_uid(), created_ms=now_ms())
         with self._lock:
             live = self._database.execute(
@@ -153,13 +159,13 @@ class Ledger:
         return RUN.validate_json(row[0])
 
     def runs(self, source_id: str = "", *, limit: int = 100) -> list[Run]:
-        """The newest first; of all sources where none is named."""
+        """Returns the newest runs first, of all sources if `source_id` is empty."""
         query = "SELECT told FROM runs WHERE ? IN ('', source_id) ORDER BY number DESC LIMIT ?"
         with self._lock:
             return [RUN.validate_json(r[0]) for r in self._database.execute(query, (source_id, limit))]
 
     def live_runs(self) -> list[Run]:
-        """Runs that somebody must work on."""
+        """Runs that have not ended and do not wait for approval."""
         query = f"SELECT told FROM runs WHERE state NOT IN ({_names(_NOT_LIVE)}) ORDER BY number"  # noqa: S608
         with self._lock:
             return [RUN.validate_json(r[0]) for r in self._database.execute(query)]
@@ -171,18 +177,18 @@ class Ledger:
             return [RUN.validate_json(r[0]) for r in self._database.execute(query, (RunState.AWAITING_APPROVAL,))]
 
     def last_scheduled_ms(self, source_id: str) -> int:
-        """When the last run of a source was made that began by itself; 0: none is known."""
+        """Creation time of the last scheduled run of a source, in milliseconds since 1970; 0 if there is none."""
         runs = self.runs(source_id, limit=RUNS_KEPT)
         return next((r.created_ms for r in runs if r.trigger == "schedule"), 0)
 
-    def untold_runs(self) -> list[Run]:
+    def unreported_runs(self) -> list[Run]:
         """Runs whose end is not in the audit log yet."""
         query = "SELECT told FROM runs WHERE state IN ({}) AND told LIKE '%\"untold\":true%' ORDER BY number"
         with self._lock:
             return [RUN.validate_json(r[0]) for r in self._database.execute(query.format(_names(_NOT_LIVE)))]
 
     def move(self, run_id: str, expected: Collection[RunState], change: Callable[[Run], Run]) -> Run | None:
-        """Changes a run if it is in one of the expected states, in one step; None where it is not."""
+        """Changes a run atomically if it is in one of the expected states. Returns None if it is not."""
         with self._lock:
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -200,12 +206,12 @@ class Ledger:
                 self._database.execute("COMMIT")
 
     def forget_records(self, ids: AbstractSet[str]) -> None:
-        """Takes records out of what plans show, by record or item id, for they were erased."""
+        """Removes erased records from the plans of runs. `ids` are record or item ids."""
         with self._lock:
             self._database.execute("BEGIN IMMEDIATE")
             try:
-                for run_id, told in self._database.execute("SELECT run_id, told FROM runs").fetchall():
-                    run = RUN.validate_json(told)
+                for run_id, stored in self._database.execute("SELECT run_id, told FROM runs").fetchall():
+                    run = RUN.validate_json(stored)
                     samples, lines = (
                         tuple(s for s in shown if s.record_id not in ids and s.record_id.split("#")[0] not in ids)
                         for shown in (run.plan.samples, run.plan.problem_lines)

@@ -1,4 +1,4 @@
-"""The ledgers of all tenants that have one, opened when they are needed."""
+"""The ledgers of all tenants, opened on first use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Ledgers:
-    """Any number of threads may call any method at once."""
+    """All methods are thread-safe."""
 
     def __init__(
         self, data: DataDirectory, registry: TenantRegistry, feeds_dir: Path | None, max_picture_bytes: int
@@ -30,7 +30,7 @@ class Ledgers:
         self._open: dict[str, Ledger] = {}
 
     def of(self, tenant_uid: str) -> Ledger:
-        """The tenant's ledger, made where there is none. Raises TenancyError where the tenant is gone."""
+        """The tenant's ledger, created if there is none. Raises TenancyError if the tenant does not exist."""
         with self._lock:
             found = self._open.get(tenant_uid)
             if found is None:
@@ -39,25 +39,27 @@ class Ledgers:
             return found
 
     def of_if_any(self, tenant_uid: str) -> Ledger | None:
-        """The tenant's ledger; None where it has none. Raises TenancyError where the tenant is gone, DataFault where
-        something is wrong with its files."""
+        """The tenant's ledger; None if it has none.
+
+        Raises TenancyError if the tenant does not exist, and DataFault if its files are damaged.
+        """
         return self.of(tenant_uid) if self._data.tenant(tenant_uid).sync.exists() else None
 
     def existing(self) -> list[tuple[str, Ledger]]:
-        """Those of all tenants that have one and are served; those of deleted tenants are closed."""
+        """Returns the ledgers of all served tenants that have one. Closes those of deleted tenants."""
         uids = [t.uid for t in self._registry.tenants()]
         with self._lock:
             for gone in self._open.keys() - set(uids):
                 self._open.pop(gone).close()
         found = []
         for uid in uids:
-            with contextlib.suppress(DataFault):  # told by whoever found it
+            with contextlib.suppress(DataFault):  # reported where it was detected
                 if (ledger := self.of_if_any(uid)) is not None:
                     found.append((uid, ledger))
         return found
 
     def uids(self) -> list[str]:
-        """Of all tenants of this server."""
+        """The uids of all tenants of this server."""
         return [t.uid for t in self._registry.tenants()]
 
     def data_key(self, tenant_uid: str) -> bytes:
@@ -65,19 +67,21 @@ class Ledgers:
         return self._registry.data_key(tenant_uid)
 
     def limits(self, tenant_uid: str) -> Limits:
-        """What the tenant may do."""
+        """The tenant's limits."""
         return self._registry.limits.of(tenant_uid)
 
     def place(self, tenant_uid: str) -> FeedPlace:
-        """Where the tenant's feeds may come from, and where they lie meanwhile. Raises TenancyError."""
+        """Where the tenant's feeds may come from, and where they are spooled. Raises TenancyError."""
         name = next((t.name for t in self._registry.tenants() if t.uid == tenant_uid), "")
         root = self._feeds_dir / name if self._feeds_dir is not None and name else None
         files = FeedFiles(root, self._max_picture_bytes)
         return FeedPlace(self._data.tenant(tenant_uid).staging, files, self._registry.fetch_hosts(tenant_uid))
 
     def note_progress(self) -> None:
-        """Notes in the manifests of tenants how far what is open has come. Failures are logged; the notes of before
-        hold."""
+        """Records the state of open ledgers in the manifests of their tenants.
+
+        Failures are logged, and the previous entries remain valid.
+        """
         with self._lock:
             opened = list(self._open.values())
         for one in opened:
@@ -87,7 +91,7 @@ class Ledgers:
                 _LOG.warning("could not update a manifest: %s", error)
 
     def close(self) -> None:
-        """Closes all."""
+        """Closes all ledgers."""
         with self._lock:
             for ledger in self._open.values():
                 ledger.close()

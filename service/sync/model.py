@@ -1,4 +1,4 @@
-"""Sources, runs and plans, as they are stored and shown."""
+"""Sources, runs and plans, as they are stored and displayed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from service.sync.feeds.model import FeedOptions
 
 
 class Mode(StrEnum):
-    """What becomes of records that the feed does not name: REPLACE withdraws them, UPDATE_ONLY leaves them."""
+    """What happens to records that the feed does not contain: REPLACE withdraws them, UPDATE_ONLY keeps them."""
 
     REPLACE = "replace"
     UPDATE_ONLY = "update_only"
 
 
 class PictureCheck(StrEnum):
-    """When a picture is looked at again: where its URL CHANGED, or ALWAYS, by asking its host whether it has."""
+    """When pictures are checked again.
+
+    CHANGED: if the URL has changed. ALWAYS: in each run, by a conditional request.
+    """
 
     CHANGED = "changed"
     ALWAYS = "always"
@@ -29,7 +32,10 @@ class PictureCheck(StrEnum):
 
 @dataclass(frozen=True)
 class Guards:
-    """Limits beyond which a plan waits for approval; shares are of 1. min_items_share: of the last run's items."""
+    """Limits beyond which a plan waits for approval. Shares are between 0 and 1.
+
+    `min_items_share` is a share of the items of the last run.
+    """
 
     max_delete_share: float = 0.10
     max_deletes: int = 500
@@ -39,7 +45,7 @@ class Guards:
 
 @dataclass(frozen=True)
 class Schedule:
-    """When runs begin by themselves: cron syntax in a time zone; empty: never."""
+    """When runs start automatically: cron syntax in a time zone; empty: never."""
 
     cron: str = ""
     time_zone: str = "UTC"
@@ -47,7 +53,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Webhook:
-    """Where to tell of a run that has ended or waits; empty: nowhere. secret: signs what is told."""
+    """The URL that is notified when a run ends or waits for approval; empty: none. `secret` signs the notifications."""
 
     url: str = ""
     secret: str = ""
@@ -55,8 +61,11 @@ class Webhook:
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """What a tenant says of a source. url: https://, or file: below the server's feeds directory. authorization: the
-    header of that name, for the feed alone; never shown again."""
+    """The configuration of a source.
+
+    - `url`: https://, or file: below the server's feeds directory.
+    - `authorization`: value of the Authorization header for the feed. It is never returned to clients.
+    """
 
     name: str
     collection: str
@@ -73,8 +82,11 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class SourceState:
-    """What the last successful run left. pictures_per_s: how fast it went. ends_in_newline: as tables and JSON lines
-    that are whole usually do."""
+    """What the last successful run left.
+
+    - `pictures_per_s`: its speed.
+    - `ends_in_newline`: whether the feed ended with a line break. Complete tables and JSON lines usually do.
+    """
 
     feed_digest: str = ""
     config_digest: str = ""
@@ -89,7 +101,7 @@ class SourceState:
 
 @dataclass(frozen=True)
 class Source:
-    """A source with what is known of it. Times are milliseconds since 1970."""
+    """A source with its state. Times are milliseconds since 1970."""
 
     source_id: str
     config: SourceConfig
@@ -99,7 +111,7 @@ class Source:
 
 
 class RunState(StrEnum):
-    """Where a run is. The last seven are ends."""
+    """The state of a run. The last seven are final."""
 
     QUEUED = "queued"
     FETCHING = "fetching"
@@ -128,7 +140,7 @@ WORKING = frozenset({RunState.FETCHING, RunState.PLANNING, RunState.APPLYING, Ru
 
 @dataclass(frozen=True)
 class Sample:
-    """One record of a plan, for people to look at."""
+    """One record of a plan, shown to people."""
 
     action: str
     record_id: str
@@ -137,9 +149,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do. digest: of all actions, which an approval is bound to. concerns: limits that it is beyond.
-    Counts are of records, `items` and `problems` of the feed; `kept`: records that stay although the feed does not name
-    them.
+    """What a run would do.
+
+    - `digest`: of all actions. An approval is bound to it.
+    - `concerns`: the limits that the plan exceeds.
+    - `items`, `problems`: counts of the feed. All other counts are of records.
+    - `kept`: records that stay although the feed does not contain them.
     """
 
     digest: str = ""
@@ -162,21 +177,21 @@ class Plan:
 
     @property
     def pictures(self) -> int:
-        """How many pictures are to be fetched."""
+        """The number of pictures to fetch."""
         return self.create + self.update_picture + self.check_picture
 
     @property
     def changes(self) -> int:
-        """How many records are to be done something about."""
+        """The number of records to create, change, check or delete."""
         return self.pictures + self.update_attributes + self.delete
 
 
-_NOTE = "note:"  # begins the name of a count of pictures with a note, where counts are stored
+_NOTE = "note:"  # prefix of stored counts of pictures with a note
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How far a run is, in records. notes: how many of the encoded pictures have which note, by the note's name."""
+    """Progress of a run, in records. `notes`: how many encoded pictures have each note, by the note's name."""
 
     created: int = 0
     updated: int = 0
@@ -188,26 +203,31 @@ class Counts:
 
     @classmethod
     def stored(cls, counts: Mapping[str, int]) -> Counts:
-        """From what the store counted and was told to add (`counts_of_notes`)."""
+        """From the counts in the store, including those of `counts_of_notes`."""
         notes = {name.removeprefix(_NOTE): count for name, count in counts.items() if name.startswith(_NOTE)}
         return cls(**{name: count for name, count in counts.items() if not name.startswith(_NOTE)}, notes=notes)
 
     @property
     def done(self) -> int:
-        """How many records have been dealt with."""
+        """The number of processed records."""
         return self.created + self.updated + self.unchanged + self.deleted + self.failed
 
 
 def counts_of_notes(notes: Iterable[Note]) -> dict[str, int]:
-    """Counts for the store, as `Counts.stored` reads them."""
+    """Counts for the store, in the form that `Counts.stored` reads."""
     return dict(Counter(f"{_NOTE}{note.name}" for note in notes))
 
 
 @dataclass(frozen=True)
 class Run:
-    """One execution of a sync. full: although the feed has not changed. approved: digest of the plan that may be
-    applied beyond the limits. reason, message: why it ended as it did. untold: its end is not in the audit log yet.
-    Times are milliseconds since 1970, 0 before they come.
+    """One execution of a sync.
+
+    - `full`: run even if the feed has not changed.
+    - `approved`: digest of the plan that may be applied beyond the limits.
+    - `reason`, `message`: why the run ended.
+    - `untold`: its end is not in the audit log yet.
+
+    Times are milliseconds since 1970; 0 if unknown.
     """
 
     run_id: str

@@ -1,4 +1,4 @@
-"""When a source's next run begins."""
+"""Computes when the next run of a source begins."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from service.errors import Reason, ServiceError
 from service.sync.model import Schedule
 
 SHORTEST = timedelta(minutes=5)
-LEAST_DISTANCE_S = SHORTEST.total_seconds() * 0.9  # between runs that begin by themselves, whatever clocks say
-_LOOKED_AT = 50
+LEAST_DISTANCE_S = SHORTEST.total_seconds() * 0.9  # minimum distance between scheduled runs, even if clocks change
+_CHECKED_TIMES = 50
 _JITTER = 0.1
 
 
 def check_schedule(schedule: Schedule) -> None:
-    """Raises ServiceError (ARGUMENT_INVALID) unless the schedule makes sense and is not too dense."""
+    """Raises ServiceError (ARGUMENT_INVALID) if the schedule is invalid or too frequent."""
     times = _times(schedule, datetime.now(UTC))
-    if any(later - earlier < SHORTEST for earlier, later in pairwise(islice(times, _LOOKED_AT))):
+    if any(later - earlier < SHORTEST for earlier, later in pairwise(islice(times, _CHECKED_TIMES))):
         message = "the schedule has less than five minutes between runs"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.schedule.cron")
 
 
 def next_due_ms(schedule: Schedule, source_id: str, now_ms: int) -> int:
-    """The next time after now, milliseconds since 1970, later by up to a tenth of the period: always as much for the
-    same source, so that not all shops are asked at the full hour. 0 where the source has no schedule."""
+    """The next time after now, in milliseconds since 1970; 0 if the source has no schedule.
+
+    It is delayed by up to a tenth of the period. The delay is constant for each source, so that shops are not all
+    fetched at the full hour.
+    """
     if not schedule.cron:
         return 0
     times = list(islice(_times(schedule, datetime.fromtimestamp(now_ms / 1000, UTC)), 2))

@@ -1,4 +1,4 @@
-"""Synchronisation as the service starts and stops it."""
+"""Starts and stops synchronisation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from service.sync.model import Run
 from service.sync.runs.lease_runner import Attempts, Lease, SyncParts
 from service.sync.runs.remote_workers import WorkElsewhere
 from service.sync.synchronisation import Synchronisation
-from service.sync.webhook import tell
+from service.sync.webhook import notify
 from service.sync.worker import SyncWorker
 
 _LOG = structlog.get_logger(__name__)
 
 
 class Sync:
-    """For one event loop. `calls`: what tenants can ask for; `elsewhere`: what workers on other machines can."""
+    """Synchronisation for one event loop. `calls`: the calls of tenants. `elsewhere`: the calls of remote workers."""
 
     def __init__(self, parts: SyncParts) -> None:
         self._parts = parts
@@ -33,28 +33,28 @@ class Sync:
         self._worker = SyncWorker(parts.server, parts.at_once, self._work)
         self.calls = Synchronisation(parts, self.attempts, self._worker.wake)
         self._keeper = Keeper(parts, self.calls, self.attempts, self._remember)
-        self._telling: set[asyncio.Task[None]] = set()
+        self._notifications: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Begins to take runs, where this server may."""
+        """Starts to take runs if this server may."""
         if self._parts.at_once:
             self._worker.start(self._parts.board)
         self._keeper.start()
 
     async def let_go(self) -> None:
-        """Ends the calls that last as long as a run does; the server is about to stop."""
+        """Ends calls that last as long as a run. The server is about to stop."""
         self.calls.closing.set()
         await self.elsewhere.stop()
 
     def note_progress(self) -> None:
-        """Notes in the manifests of tenants how far their ledgers have come."""
+        """Records the state of the ledgers in the manifests of their tenants."""
         self._parts.ledgers.note_progress()
 
     async def stop(self) -> None:
-        """Lets go of all runs; they go on after the next start."""
+        """Releases all runs. They continue after the next start."""
         await self._keeper.stop()
         await self._worker.stop()
-        for task in list(self._telling):
+        for task in list(self._notifications):
             await end_task(task)
         await self._parts.fetcher.close()
         await self._parts.readers.close()
@@ -64,22 +64,24 @@ class Sync:
         await self.attempts.work(Lease(ref, epoch, self._parts.server))
 
     async def _remember(self, tenant_uid: str, run: Run) -> None:
-        """Adds a run's end to the audit log, and notes that it is there; the keeper does it where this fails, so that
-        after a kill in between an end may be told twice, and never not at all."""
+        """Adds a run's end to the audit log, and marks it as reported.
+
+        If this fails, the keeper tries again. A kill in between may lead to two entries, but never to none.
+        """
         counts = run.counts
-        told: Details = {
+        details: Details = {
             "run": run.run_id, "collection": run.collection, "state": str(run.state), "created": counts.created,
             "updated": counts.updated, "deleted": counts.deleted, "failed": counts.failed,
         }  # fmt: skip
         try:
-            await asyncio.to_thread(self._parts.audit.add, tenant_uid, "server", "run.end", told)
+            await asyncio.to_thread(self._parts.audit.add, tenant_uid, "server", "run.end", details)
             ledger = await asyncio.to_thread(self._parts.ledgers.of, tenant_uid)
             await asyncio.to_thread(ledger.move, run.run_id, {run.state}, lambda r: replace(r, untold=False))
         except AfterimageIndexError as error:
             _LOG.error("could not write the end of a run to the audit log; retrying", exc_info=error)
 
     async def _ended(self, tenant_uid: str, run: Run) -> None:
-        """Tells the source's webhook, if it has one and the run did something or waits."""
+        """Notifies the source's webhook, if it has one and the run changed something or waits."""
         if not run.untold:
             return
         await self._remember(tenant_uid, run)
@@ -88,8 +90,8 @@ class Sync:
             source = await asyncio.to_thread(ledger.source, run.source_id)
             hosts = (await asyncio.to_thread(self._parts.ledgers.place, tenant_uid)).allowed_hosts
         except (ServiceError, AfterimageIndexError):
-            return  # the source is gone
+            return  # the source was deleted
         if source.config.webhook.url and source.config.webhook.secret:
-            task = asyncio.create_task(tell(self._parts.fetcher, source, run, hosts))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            task = asyncio.create_task(notify(self._parts.fetcher, source, run, hosts))
+            self._notifications.add(task)
+            task.add_done_callback(self._notifications.discard)

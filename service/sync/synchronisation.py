@@ -1,4 +1,4 @@
-"""What tenants can ask for: sources, previews, runs, approvals, failures, undo."""
+"""The calls of tenants: sources, previews, runs, approvals, failures, undo."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 APPROVAL_MS = 86_400_000
 _WATCH_EVERY_S = 0.5
-_PREVIEWS = 4  # feeds that are fetched for looking at, at a time
+_PREVIEWS = 4  # concurrent previews
 
 
 @dataclass(frozen=True)
 class RunView:
-    """A run with how far it is, where somebody works on it."""
+    """A run, with its progress if a worker has it."""
 
     run: Run
     progress: dict[str, object]
@@ -42,7 +42,12 @@ class RunView:
 
 @dataclass(frozen=True)
 class WantedRun:
-    """dry_run: only plan; full: although the feed has not changed; into: another collection than the source's."""
+    """A request for a run.
+
+    - `dry_run`: only plan.
+    - `full`: run even if the feed has not changed.
+    - `into`: a collection other than the source's.
+    """
 
     source: str
     dry_run: bool = False
@@ -52,10 +57,10 @@ class WantedRun:
 
 
 class Synchronisation:
-    """For one event loop. All methods raise ServiceError."""
+    """The calls of tenants, for one event loop. All methods raise ServiceError."""
 
     def __init__(self, parts: SyncParts, attempts: Attempts, wake: asyncio.Event) -> None:
-        """`wake` is set where there is a run to take."""
+        """`wake` is set when there is a run to take."""
         self._parts, self._attempts, self._wake = parts, attempts, wake
         self.closing = asyncio.Event()
         self._previews = asyncio.Semaphore(_PREVIEWS)
@@ -83,7 +88,10 @@ class Synchronisation:
         return await self._read(ledger.source, name)
 
     async def update_source(self, principal: Principal, name: str, wanted: SourceConfig) -> ChangedSource:
-        """Changes a source; its name and collection stay, and secrets that are not given where their origin does."""
+        """Changes a source. Its name and collection cannot change.
+
+        Secrets that the request omits are preserved if their origin does not change.
+        """
         ledger = await self._ledger(principal.tenant_uid)
         source = await self._read(ledger.source, name)
         merging = merged(source.config, wanted)
@@ -98,7 +106,7 @@ class Synchronisation:
         return ChangedSource(changed, merging.origins, merging.dropped)
 
     async def delete_source(self, principal: Principal, name: str) -> int:
-        """Forgets a source; its records stay, and are nobody's. Returns how many those are."""
+        """Deletes a source. Its records stay, without a source. Returns how many there are."""
         ledger = await self._ledger(principal.tenant_uid)
         source = await self._read(ledger.source, name)
         live = [r for r in await self._read(ledger.runs, source.source_id) if r.state not in ENDED]
@@ -114,7 +122,7 @@ class Synchronisation:
             if error.reason is not Reason.COLLECTION_NOT_FOUND:
                 raise
         await self._write(ledger.delete_source, source.source_id)
-        await self._quietly(self._parts.board.set_due(f"{principal.tenant_uid}/{source.source_id}", 0))
+        await self._ignoring_away(self._parts.board.set_due(f"{principal.tenant_uid}/{source.source_id}", 0))
         return released
 
     async def preview(self, principal: Principal, url: str, options: FeedOptions, authorization: str) -> Preview:
@@ -141,13 +149,13 @@ class Synchronisation:
     # ---- runs
 
     async def start(self, principal: Principal, wanted: WantedRun) -> Run:
-        """Queues a run. RUN_ACTIVE where one of the source has not ended."""
+        """Queues a run. Raises RUN_ACTIVE if another run of the source has not ended."""
         if wanted.into:
             await self._parts.engine.collection(principal, wanted.into)
         return await self.begin(principal.tenant_uid, wanted)
 
     async def begin(self, tenant_uid: str, wanted: WantedRun) -> Run:
-        """As `start`, for whoever may."""
+        """As `start`, without a check of the principal."""
         ledger = await self._ledger(tenant_uid)
         source = await self._read(ledger.source, wanted.source)
         collection = wanted.into or source.config.collection
@@ -157,7 +165,7 @@ class Synchronisation:
         return made
 
     async def run(self, principal: Principal, run_id: str) -> RunView:
-        """One run and how far it is."""
+        """One run with its progress."""
         ledger = await self._ledger(principal.tenant_uid)
         run = await self._read(ledger.run, run_id)
         working = self._attempts.working.get(run_id)
@@ -166,21 +174,23 @@ class Synchronisation:
         return RunView(run, await self._progress(run_id) if run.state in WORKING else {})
 
     async def _progress(self, run_id: str) -> dict[str, object]:
-        """What the worker of a run last said, where that is another server."""
+        """The last progress that another server reported for a run."""
         try:
             return await self._parts.board.progress(run_id)
         except BoardAway:
             return {}
 
     async def runs(self, principal: Principal, source: str, limit: int) -> list[Run]:
-        """The newest runs, of one source where that is named."""
+        """The newest runs, of one source if `source` is not empty."""
         ledger = await self._ledger(principal.tenant_uid)
         source_id = (await self._read(ledger.source, source)).source_id if source else ""
         return await self._read(lambda: ledger.runs(source_id, limit=limit))
 
     async def watch(self, principal: Principal, run_id: str) -> AsyncIterator[RunView]:
-        """A run whenever something of it has changed, until it has ended or waits for approval. SHUTTING_DOWN once the
-        server is about to stop."""
+        """Yields a run whenever it changes, until it ends or waits for approval.
+
+        Raises SHUTTING_DOWN when the server is about to stop.
+        """
         seen: RunView | None = None
         while True:
             view = await self.run(principal, run_id)
@@ -194,7 +204,7 @@ class Synchronisation:
             await asyncio.sleep(_WATCH_EVERY_S)
 
     async def approve(self, principal: Principal, run_id: str, plan_digest: str) -> Run:
-        """Lets a run apply the plan that was shown. RUN_NOT_WAITING or PLAN_MOVED."""
+        """Lets a run apply the plan that was shown. Raises RUN_NOT_WAITING or PLAN_MOVED."""
         ledger = await self._ledger(principal.tenant_uid)
         run = await self._read(ledger.run, run_id)
         if run.state is not RunState.AWAITING_APPROVAL:
@@ -213,7 +223,7 @@ class Synchronisation:
         return approved
 
     async def cancel(self, principal: Principal, run_id: str) -> Run:
-        """Ends a run within a second; what it has stored stays, and nothing is deleted any more."""
+        """Cancels a run within a second. Stored changes stay, and nothing more is deleted."""
         ledger = await self._ledger(principal.tenant_uid)
         run = await self._read(ledger.run, run_id)
         ref = self._parts.board.ref(principal.tenant_uid, run.collection, run_id)
@@ -222,7 +232,7 @@ class Synchronisation:
             idle.add(RunState.QUEUED)
         done = await self._write(ledger.move, run_id, idle, cancelled)
         if done is not None:
-            await self._quietly(self._parts.board.forget(ref))
+            await self._ignoring_away(self._parts.board.forget(ref))
             place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
             await self._write(remove, staging_path(place, run_id))
             return done
@@ -232,7 +242,7 @@ class Synchronisation:
         return await self._read(ledger.run, run_id)
 
     async def undo(self, principal: Principal, run_id: str) -> int:
-        """Brings back what a run deleted; returns how many records."""
+        """Restores the records that a run deleted. Returns their number."""
         ledger = await self._ledger(principal.tenant_uid)
         run = await self._read(ledger.run, run_id)
         if run.state not in ENDED:
@@ -241,7 +251,7 @@ class Synchronisation:
         return await self._write(collection.sourced.undo, run.source_id, run_id)
 
     async def exchange(self, principal: Principal, one: str, other: str) -> None:
-        """Gives two collections each other's name. RUN_ACTIVE while a run works on one of them."""
+        """Swaps the names of two collections. Raises RUN_ACTIVE while a run works on one of them."""
         for name in (one, other):
             await self._parts.engine.collection(principal, name)
         ledger = await self._ledger(principal.tenant_uid)
@@ -250,7 +260,7 @@ class Synchronisation:
             raise ServiceError(Reason.RUN_ACTIVE, message, field="collection")
         directory = await self._parts.engine.directory(principal)
         await self._write(directory.exchange, one, other)
-        for source in await self._read(ledger.sources):  # what it said of the feed was about the other collection
+        for source in await self._read(ledger.sources):  # its feed state describes the other collection
             if source.config.collection in (one, other):
                 state = replace(source.state, feed_digest="", etag="", last_modified="")
                 await self._write(ledger.note_state, source.source_id, state)
@@ -258,20 +268,20 @@ class Synchronisation:
     # ---- failures
 
     async def failures(self, principal: Principal, source: str, after: str, limit: int) -> list[Failure]:
-        """What could not be brought in step, in order of record ids."""
+        """Records that could not be synchronised, ordered by id."""
         found = await self.source(principal, source)
         collection = await self._parts.engine.collection(principal, found.config.collection)
         return await self._read(collection.sourced.failures, found.source_id, after, limit)
 
     async def retry_failures(self, principal: Principal, source: str, ids: Sequence[str]) -> tuple[int, Run]:
-        """Forgets failures, all where no ids are given, and starts a run that tries them again."""
+        """Deletes failures (all if `ids` is empty) and starts a run that tries them again."""
         found = await self.source(principal, source)
         collection = await self._parts.engine.collection(principal, found.config.collection)
         forgotten = await self._write(collection.sourced.forget_failures, found.source_id, list(ids) or None)
         return forgotten, await self.start(principal, WantedRun(source, full=True, trigger="retry"))
 
     async def _check_reachable(self, principal: Principal, config: SourceConfig) -> None:
-        """Raises what a run would, now, where the URL or the webhook's is one that this server never fetches."""
+        """Raises ServiceError if the URL or the webhook's URL is one that this server never fetches."""
         place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
         for field, url in (("source.url", config.url), ("source.webhook_url", config.webhook.url)):
             try:
@@ -283,17 +293,19 @@ class Synchronisation:
     # ---- the board
 
     async def schedule(self, tenant_uid: str, source: Source) -> None:
-        """Notes when the next run of a source begins; where Redis is away that is done when it is back."""
+        """Stores when the next run of a source begins. If Redis is unreachable, the keeper does it later."""
         config = source.config
         due = 0 if config.paused else next_due_ms(config.schedule, source.source_id, now_ms())
-        await self._quietly(self._parts.board.set_due(f"{tenant_uid}/{source.source_id}", due))
+        await self._ignoring_away(self._parts.board.set_due(f"{tenant_uid}/{source.source_id}", due))
 
     async def _submit(self, tenant_uid: str, run: Run) -> None:
-        await self._quietly(self._parts.board.submit(self._parts.board.ref(tenant_uid, run.collection, run.run_id)))
+        await self._ignoring_away(
+            self._parts.board.submit(self._parts.board.ref(tenant_uid, run.collection, run.run_id))
+        )
         self._wake.set()
 
-    async def _quietly(self, work: object) -> None:
-        """The ledger is the truth; what the board missed is told it again."""
+    async def _ignoring_away(self, work: object) -> None:
+        """Ignores an unreachable board: the ledger is authoritative, and the keeper updates the board later."""
         try:
             await work  # type: ignore[misc]
         except BoardAway:
@@ -312,5 +324,5 @@ class Synchronisation:
 
 
 def cancelled(run: Run) -> Run:
-    """The run as it is once it was cancelled on request."""
+    """The run after it was cancelled on request."""
     return replace(run, state=RunState.CANCELLED, reason="CANCELLED", message="on request", ended_ms=now_ms())

@@ -1,6 +1,6 @@
-"""Telling a shop of a run that has ended or waits, signed so that the shop can tell it from anybody else's.
+"""Notifies a shop's webhook of a run that has ended or waits, with a signature.
 
-The header `Afterimage-Signature: t=<seconds since 1970>,v1=<hexadecimal>` holds HMAC-SHA256 over `<seconds>.<body>`
+The header `Afterimage-Signature: t=<seconds since 1970>,v1=<hexadecimal>` contains HMAC-SHA256 over `<seconds>.<body>`
 under the source's secret.
 """
 
@@ -26,7 +26,7 @@ _PAUSES_S = (1.0, 10.0, 60.0)
 
 
 def payload(source: Source, run: Run) -> bytes:
-    """What is told: JSON, without anything of the records."""
+    """The notification as JSON, without any data of records."""
     plan = run.plan
     return orjson.dumps(
         {
@@ -39,13 +39,13 @@ def payload(source: Source, run: Run) -> bytes:
 
 
 def signature(secret: str, body: bytes, seconds: int) -> str:
-    """The header's value."""
+    """The value of the header."""
     signed = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={seconds},v1={signed}"
 
 
-async def tell(fetcher: FeedFetcher, source: Source, run: Run, hosts: Collection[str] | None) -> None:
-    """Sends what happened to the source's webhook, again where that may help; a failure is logged."""
+async def notify(fetcher: FeedFetcher, source: Source, run: Run, hosts: Collection[str] | None) -> None:
+    """Sends a notification to the source's webhook, with retries. Failures are logged."""
     hook, body = source.config.webhook, payload(source, run)
     for pause_s in (*_PAUSES_S, None):
         signed = signature(hook.secret, body, int(time.time()))

@@ -1,4 +1,4 @@
-"""Takes runs from a board, a few at a time: in a server, and in a worker on another machine."""
+"""Takes runs from a board, several at a time, in a server or in a worker on another machine."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from service.runtime.background import end_task
 _LOG = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 0.5
 _ASK_AGAIN_S = 1.0
-Work = Callable[[RunRef, int], Coroutine[Any, Any, None]]  # on a run, under the epoch of its lease
+Work = Callable[[RunRef, int], Coroutine[Any, Any, None]]  # executes a run, under the epoch of its lease
 
 
 class SyncWorker:
-    """For one event loop. Set `wake` where there is a run to take."""
+    """For one event loop. Set `wake` when there is a run to take."""
 
     def __init__(self, name: str, at_once: int, work: Work) -> None:
-        """`name`: under which leases are taken, which nobody else has; `at_once`: runs that it works on at a time."""
+        """`name`: a unique name under which leases are taken. `at_once`: maximum number of concurrent runs."""
         self._name, self._at_once, self._work = name, at_once, work
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self.wake = asyncio.Event()
 
     def start(self, board: RunBoard) -> None:
-        """Begins to take runs."""
+        """Starts to take runs."""
         self._loop = asyncio.create_task(self._take_runs(board), name="sync worker")
 
     async def stop(self) -> None:
-        """Lets go of what it works on; another worker, or this one after a restart, goes on from there."""
+        """Releases its runs. Another worker, or this one after a restart, continues them."""
         if self._loop is not None:
             await end_task(self._loop)
         for task in list(self._tasks):
@@ -42,7 +42,7 @@ class SyncWorker:
         returned = away = False
         while True:
             try:
-                if not returned:  # what an earlier process of this name held, it cannot hold any more
+                if not returned:  # an earlier process of this name may have left leases
                     await board.return_all(self._name)
                     returned = True
                 while len(self._tasks) < self._at_once and (found := await board.take(self._name)):
@@ -53,7 +53,7 @@ class SyncWorker:
                     _LOG.warning("taking no runs while Redis is unavailable")
                 away = True
                 await asyncio.sleep(_ASK_AGAIN_S)
-            except Exception as error:  # the loop must go on; the cause is in the log
+            except Exception as error:  # the loop must continue; the cause is in the log
                 _LOG.error("taking runs failed", exc_info=error)
                 await asyncio.sleep(_ASK_AGAIN_S)
             self.wake.clear()

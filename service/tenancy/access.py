@@ -1,6 +1,6 @@
-"""Access of the operator to a tenant's data: asked for with a reason, granted by the tenant, over after hours.
+"""Access of the operator to a tenant's data: requested with a reason, granted by the tenant, limited to hours.
 
-pending → approved → over (by itself, at most four hours later) or revoked; pending → declined, or lapsed after a week.
+States: pending → approved → over (after at most four hours) or revoked; pending → declined, or lapsed after a week.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
 from service.tenancy.keyring import CLOCKS_DIFFER_MS, KeyRing, NewKey
 
-MOST_MINUTES = 240
+MAX_MINUTES = 240
 LAPSES_MS = 7 * 86_400_000
-# Never `admin`: with it an operator could approve the next request.
+# Never `admin`: it would let the operator approve the next request.
 GRANTABLE = frozenset(Scope) - {Scope.ADMIN}
 _COLUMNS = "request_id, tenant_uid, reason, scopes, minutes, state, requested_ms, decided_ms, key_id"
 
 
 @dataclass(frozen=True)
 class WantedAccess:
-    """What an operator asks for. minutes: 1 to 240, from the moment of approval."""
+    """A request of an operator. `minutes`: 1 to 240, from the approval."""
 
     reason: str
     scopes: frozenset[Scope]
@@ -31,8 +31,10 @@ class WantedAccess:
 
 @dataclass(frozen=True)
 class AccessRequest:
-    """A request as it stands. Times are milliseconds since 1970, 0 before they come. key_id: of the token, once it was
-    fetched."""
+    """The state of a request.
+
+    Times are milliseconds since 1970, or 0 if not yet set. `key_id`: of the token, once it was fetched.
+    """
 
     request_id: str
     tenant_uid: str
@@ -46,13 +48,16 @@ class AccessRequest:
 
     @property
     def ends_ms(self) -> int:
-        """When an approved access is over."""
+        """When an approved access ends, in milliseconds since 1970."""
         return self.decided_ms + self.minutes * 60_000 if self.decided_ms else 0
 
     @property
     def state(self) -> str:
-        """pending, approved, declined, revoked, over or lapsed. One that was approved in what is the future now would
-        last longer than was granted, for the clock was set back: it is over."""
+        """pending, approved, declined, revoked, over or lapsed.
+
+        If the clock was set back, an approval may lie in the future. Such an access would last longer than granted, so
+        it is over.
+        """
         now = now_ms()
         if self.stored_state == "approved" and not self.decided_ms - CLOCKS_DIFFER_MS <= now < self.ends_ms:
             return "over"
@@ -62,19 +67,19 @@ class AccessRequest:
 
 
 class AccessRequests:
-    """Any number of threads may call any method at once."""
+    """All methods are thread-safe."""
 
     def __init__(self, database: RegistryDatabase, keys: KeyRing) -> None:
         self._database, self._keys = database, keys
 
     def ask(self, tenant_uid: str, wanted: WantedAccess) -> AccessRequest:
-        """Asks a tenant for access. Raises TenancyError where that could never be granted."""
+        """Requests access to a tenant. Raises TenancyError if the request is not valid."""
         if not wanted.reason.strip() or len(wanted.reason) > 500:
             raise TenancyError("the reason must have 1 to 500 characters")
         if not wanted.scopes or not wanted.scopes <= GRANTABLE:
             raise TenancyError(f"scopes must be among {', '.join(sorted(GRANTABLE))}")
-        if not 1 <= wanted.minutes <= MOST_MINUTES:
-            raise TenancyError(f"minutes must be 1 to {MOST_MINUTES}")
+        if not 1 <= wanted.minutes <= MAX_MINUTES:
+            raise TenancyError(f"minutes must be 1 to {MAX_MINUTES}")
         request_id = secrets.token_hex(8)
         self._database.change(
             "INSERT INTO access_requests VALUES (?, ?, ?, ?, ?, 'pending', ?, 0, '')",
@@ -83,7 +88,7 @@ class AccessRequests:
         return self.one(tenant_uid, request_id)
 
     def of(self, tenant_uid: str) -> list[AccessRequest]:
-        """All requests to a tenant, the newest first."""
+        """All requests to a tenant, newest first."""
         query = f"SELECT {_COLUMNS} FROM access_requests WHERE tenant_uid = ? ORDER BY requested_ms DESC, rowid DESC"  # noqa: S608
         return [_request(row) for row in self._database.rows(query, (tenant_uid,))]
 
@@ -95,7 +100,7 @@ class AccessRequests:
         return found
 
     def decide(self, tenant_uid: str, request_id: str, *, approved: bool) -> AccessRequest:
-        """The tenant's answer. Raises ServiceError (ACCESS_NOT_FOUND, ACCESS_NOT_WAITING)."""
+        """Stores the tenant's decision. Raises ServiceError (ACCESS_NOT_FOUND, ACCESS_NOT_WAITING)."""
         with self._database.transaction():
             self._expect(tenant_uid, request_id, "pending")
             self._database.change(
@@ -105,7 +110,7 @@ class AccessRequests:
         return self.one(tenant_uid, request_id)
 
     def revoke(self, tenant_uid: str, request_id: str) -> AccessRequest:
-        """Ends an access that was approved; its token stops working at its next call. Raises ServiceError."""
+        """Ends an approved access. Its token is refused from the next call on. Raises ServiceError."""
         with self._database.transaction():
             found = self._expect(tenant_uid, request_id, "approved")
             self._database.change("UPDATE access_requests SET state = 'revoked' WHERE request_id = ?", (request_id,))
@@ -114,7 +119,7 @@ class AccessRequests:
         return self.one(tenant_uid, request_id)
 
     def token(self, tenant_uid: str, request_id: str) -> str:
-        """A key for an approved access, in the clear, for the only time. Raises ServiceError."""
+        """Returns a key for an approved access in plain text, once. Raises ServiceError."""
         with self._database.transaction():
             found = self._expect(tenant_uid, request_id, "approved")
             if found.key_id:

@@ -1,4 +1,4 @@
-"""How often a tenant and its keys may call, and how many pictures a tenant may have encoded in a day."""
+"""Rate limits of tenants and keys, and the daily quota of encoded pictures."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from service.tenancy.limits import LimitsTable
 
 
 class Allowances:
-    """Over all servers of a Redis. For one event loop."""
+    """Limits over all servers of a Redis. For one event loop."""
 
     def __init__(self, limits: LimitsTable, rates: Rates) -> None:
         self._limits, self._rates = limits, rates
 
     async def request(self, caller: Principal) -> None:
-        """Counts a call. Raises ServiceError (RATE_EXCEEDED) where the key, or its tenant, has made too many."""
+        """Counts a call. Raises ServiceError (RATE_EXCEEDED) if the key or its tenant is above its limit."""
         if caller.key_requests_per_s:
             await self._pass(caller.key_id, caller.key_requests_per_s, "this key")
         if caller.max_requests_per_s:
             await self._pass(caller.tenant_uid, caller.max_requests_per_s, "this tenant")
 
     async def picture(self, tenant_uid: str) -> None:
-        """Counts a picture that is about to be encoded. Raises ServiceError (QUOTA_EXCEEDED)."""
+        """Counts a picture before it is encoded. Raises ServiceError (QUOTA_EXCEEDED)."""
         most = (await asyncio.to_thread(self._limits.of, tenant_uid)).pictures_per_day
         if not most:
             return
@@ -34,7 +34,7 @@ class Allowances:
             raise ServiceError(Reason.QUOTA_EXCEEDED, message, retry_delay_s=wait_s)
 
     async def pictures_today(self, tenant_uid: str) -> int:
-        """How many pictures were counted today: those of tenants without a limit are not."""
+        """The number of pictures counted today. Only tenants with a limit are counted."""
         return await self._rates.counted_today(tenant_uid)
 
     async def _pass(self, who: str, per_second: float, whose: str) -> None:

@@ -1,8 +1,8 @@
 """API keys: `af_live_<id>_<secret>_<crc>`.
 
-The id (12 characters) finds the key; the secret (43 characters, 256 random bits, base64url) proves it; the CRC-32 (8
-hexadecimal digits) lets scanners and typing errors be told apart without a look-up. Only HMAC-SHA256 of the secret is
-stored.
+The id (12 characters) identifies the key. The secret (43 characters, 256 random bits, base64url) authenticates it. The
+CRC-32 (8 hexadecimal digits) lets scanners and clients detect invalid keys without a look-up. Only HMAC-SHA256 of the
+secret is stored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class Scope(StrEnum):
-    """What a key may do."""
+    """A permission of a key."""
 
     SEARCH = "search"
     INSERT = "insert"
@@ -36,7 +36,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key in the clear. Exists only while it is made and while a call is authenticated."""
+    """A key in plain text. It exists only during its creation and during authentication."""
 
     key_id: str
     secret: str
@@ -49,18 +49,18 @@ class ApiKey:
         return f"ApiKey({self.key_id})"
 
     def digest(self, pepper: bytes) -> bytes:
-        """What is stored of the secret."""
+        """The stored digest of the secret."""
         return hmac.new(pepper, f"{self.key_id}.{self.secret}".encode(), hashlib.sha256).digest()
 
 
 def new_api_key() -> ApiKey:
-    """A random key."""
+    """A new random key."""
     key_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(12))
     return ApiKey(key_id, secrets.token_urlsafe(32))
 
 
 def parse_api_key(text: str) -> ApiKey | None:
-    """The key, or None where the text is not one (shape or checksum)."""
+    """Parses a key; None if the format or the checksum is wrong."""
     match = _KEY.fullmatch(text)
     if match is None:
         return None
@@ -69,6 +69,6 @@ def parse_api_key(text: str) -> ApiKey | None:
 
 
 def key_id_of(text: str) -> str:
-    """The id of a key that is given whole; else the text, which is an id already."""
+    """The id of a complete key. Any other text is returned unchanged, because it already is an id."""
     parsed = parse_api_key(text)
     return parsed.key_id if parsed else text

@@ -1,9 +1,9 @@
-"""What tells that `registry.db` is not the newest copy, and what brings it back where it is lost.
+"""Detects an outdated `registry.db`, and restores a lost one.
 
-The registry has a number that grows with every change of tenants and keys. It is noted in the manifests of some
-tenants, so that an older copy of the registry is known by its lower number. A standing copy, `registry-copy.db`, lies
-beside it under the same key, written anew after each change; the one before is overwritten, since it may hold a key
-that was destroyed.
+The registry has a number that increases with every change of tenants and keys. The manifests of some tenants contain
+that number, so that an older copy of the registry is detected. A standby copy, `registry-copy.db`, is encrypted under
+the same key and written after each change. The previous copy is overwritten first, because it may contain a destroyed
+key.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _COMPANIONS = 4
 
 
 def copy_of(registry: Path) -> Path:
-    """Where the standing copy lies."""
+    """The path of the standby copy."""
     return registry.with_name("registry-copy.db")
 
 
 def check_there(registry: Path) -> None:
-    """Raises DataFault where the registry is missing or empty although there was one."""
+    """Raises DataFault if the registry is missing or empty but existed before."""
     if registry.exists() and not registry.is_file():
         raise DataFault(registry, "is not a file")
     if registry.exists() and registry.stat().st_size:
@@ -38,7 +38,7 @@ def check_there(registry: Path) -> None:
 
 
 def note_number(data: DataDirectory, uids: list[str], key_of: Callable[[str], bytes], number: int) -> None:
-    """Notes the registry's number in the manifests of some tenants. key_of: a tenant's data key, by its uid."""
+    """Stores the registry's number in the manifests of some tenants. `key_of` returns a tenant's data key by uid."""
     for uid in sorted(uids)[:_COMPANIONS]:
         path = data.tenant(uid).manifest
         if path.exists() and path.stat().st_size:
@@ -47,7 +47,7 @@ def note_number(data: DataDirectory, uids: list[str], key_of: Callable[[str], by
 
 
 def noted_number(data: DataDirectory, uids: list[str], key_of: Callable[[str], bytes]) -> int:
-    """The highest number that was noted of the registry; what cannot be read says nothing here."""
+    """The highest stored number of the registry. Unreadable manifests are ignored."""
     highest = 0
     for uid in sorted(uids)[:_COMPANIONS]:
         path = data.tenant(uid).manifest
@@ -62,7 +62,7 @@ def noted_number(data: DataDirectory, uids: list[str], key_of: Callable[[str], b
 
 
 def write_copy(connection: Connection, registry: Path, key: bytes) -> None:
-    """Writes the standing copy of an open registry anew. Raises OSError, StoreUnavailable or DatabaseError."""
+    """Rewrites the standby copy of an open registry. Raises OSError, StoreUnavailable or DatabaseError."""
     fresh = registry.with_name(".writing-registry-copy.db")
     fresh.unlink(missing_ok=True)
     backup(connection, fresh, key).close()
@@ -71,7 +71,7 @@ def write_copy(connection: Connection, registry: Path, key: bytes) -> None:
 
 
 def overwrite(path: Path) -> None:
-    """Fills a file with zeros, where there is one, so that nothing of it can be read afterwards. Raises OSError."""
+    """Overwrites a file with zeros if it exists, so that its content cannot be read afterwards. Raises OSError."""
     if not path.is_file():
         return
     with path.open("r+b") as file:
@@ -81,7 +81,7 @@ def overwrite(path: Path) -> None:
 
 
 def remove_copy(registry: Path) -> None:
-    """Destroys the standing copy. Raises OSError."""
+    """Overwrites and removes the standby copy. Raises OSError."""
     overwrite(copy_of(registry))
     step("the copy of the registry is overwritten")
     copy_of(registry).unlink(missing_ok=True)

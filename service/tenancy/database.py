@@ -1,8 +1,8 @@
-"""`registry.db`: who the tenants are and what they may do, encrypted under the master key.
+"""`registry.db`: the tenants and their permissions, encrypted under the master key.
 
-Several processes may use it at once: the server, and the commands of an operator beside it. A change made by one is
-seen by the others at their next call: after its commit a process announces it by the time of the file's last change,
-which costs the others a look at the file's inode instead of a query.
+Several processes may use it concurrently: the server, and commands of an operator. Each sees the changes of the others
+at its next call. After a commit, a process announces the change by setting the modification time of the file. The
+others then need only look at the inode instead of running a query.
 """
 
 from __future__ import annotations
@@ -89,15 +89,17 @@ _MIGRATIONS = (
 
 
 class TenancyError(AfterimageIndexError):
-    """A tenant or key that does not exist, exists already, or has a name that is not allowed."""
+    """A tenant or key does not exist, already exists, or has an invalid name."""
 
 
 class RegistryDatabase:
-    """Any number of threads may call any method at once."""
+    """All methods are thread-safe."""
 
     def __init__(self, path: Path, master_key: MasterKey) -> None:
-        """Opens the database, or makes it where the data directory is new. Raises WrongKey where the master key is
-        another one, DataFault where it is missing or damaged."""
+        """Opens the database, or creates it in a new data directory.
+
+        Raises WrongKey if the master key does not match, and DataFault if the file is missing or damaged.
+        """
         check_there(path)
         self._path, self._key = path, master_key.derive("tenant registry")
         self._lock, self._changed, self._to_announce = DatabaseLock(path), False, False
@@ -122,7 +124,7 @@ class RegistryDatabase:
         return next(iter(self.rows(query, values)), None)
 
     def change(self, statement: str, values: Sequence[object] = ()) -> int:
-        """Makes one change; returns how many rows it was about."""
+        """Executes one statement. Returns the number of changed rows."""
         with self._lock:
             self._changed = self._to_announce = True
             rows = int(self._connection.execute(statement, tuple(values)).rowcount)
@@ -132,7 +134,7 @@ class RegistryDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes within it, or none."""
+        """Commits all changes in the block, or none."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -144,8 +146,10 @@ class RegistryDatabase:
             self._announce()
 
     def stamp(self) -> int:
-        """Differs after each change of tenants or keys, by this or another process, from what it was before. Takes
-        microseconds, and waits for no lock and no other process. 0 where the file is gone."""
+        """Changes with each change of tenants or keys, by this or another process; 0 if the file is missing.
+
+        Takes microseconds, and waits for no lock and no other process.
+        """
         try:
             return os.stat(self._path).st_mtime_ns
         except OSError:
@@ -157,37 +161,40 @@ class RegistryDatabase:
             with contextlib.suppress(OSError):
                 try:
                     os.utime(self._path, ns=(now, now))
-                except PermissionError:  # the file is another user's, who may not set a time but the present one
+                except PermissionError:  # only the owner of the file may set another time than now
                     os.utime(self._path)
 
     def version_of_others(self) -> int:
-        """Changes whenever another connection or process has changed something."""
+        """Changes whenever another connection or process changes the database."""
         with self._lock:
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def version(self) -> tuple[int, int]:
-        """Changes whenever this or another process has changed something."""
+        """Changes whenever this or another process changes the database."""
         with self._lock:
             return self._connection.execute("PRAGMA data_version").fetchone()[0], self._connection.total_changes
 
     def checkpoint(self) -> None:
-        """Nothing that was deleted stays beside the database."""
+        """Empties the write-ahead log, so that it does not contain deleted data."""
         with self._lock:
             checkpoint(self._connection)
 
     def note_use(self, key_id: str, at_ms: int) -> None:
-        """Notes when a key was last used, which is no change that anybody must hear of."""
+        """Stores when a key was last used. This does not count as a change."""
         with self._lock:
             self._connection.execute("UPDATE api_keys SET used_ms = ? WHERE key_id = ?", (at_ms, key_id))
 
     def number(self) -> int:
-        """Grows with what is changed of tenants and keys."""
+        """A number that increases with every change of tenants and keys."""
         with self._lock:
             return number_of(self._connection)
 
     def settle_changes(self) -> int | None:
-        """Where this process changed something since the last time: raises the number, writes the standing copy, and
-        returns the number; else None. Raises OSError, StoreUnavailable or DatabaseError."""
+        """After changes by this process: raises the number, writes the standby copy, and returns the number. Else
+        returns None.
+
+        Raises OSError, StoreUnavailable or DatabaseError.
+        """
         with self._lock:
             if not self._changed and copy_of(self._path).exists():
                 return None
@@ -197,7 +204,7 @@ class RegistryDatabase:
             return number
 
     def close(self) -> None:
-        """Closes it."""
+        """Closes the database."""
         with self._lock:
             self._connection.close()
 

@@ -1,4 +1,4 @@
-"""Tenants that are not served because something is wrong with their files, and what it is."""
+"""Tenants that are not served because their files are damaged, with the cause."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Keys(Protocol):
-    """What the registry knows that is needed here."""
+    """The methods of the registry that are used here."""
 
     def data_key_for_repair(self, uid: str) -> bytes:
         """A tenant's data key."""
@@ -21,11 +21,11 @@ class Keys(Protocol):
         """Whether its directory has a manifest."""
 
     def note_listed(self, uid: str) -> None:
-        """Notes that it has one."""
+        """Stores that it has one."""
 
 
 class TenantFaults:
-    """Any number of threads may call any method at once. What was found once holds until the process ends."""
+    """All methods are thread-safe. A fault persists until the process ends."""
 
     def __init__(self, data: DataDirectory, keys: Keys) -> None:
         self._data, self._keys = data, keys
@@ -33,8 +33,10 @@ class TenantFaults:
         self._found: dict[str, DataFault | None] = {}
 
     def check(self, uid: str) -> None:
-        """Looks at a tenant's files when it is first used: is everything there that its manifest lists? Raises
-        DataFault, then and whenever the tenant is used."""
+        """Checks on first use that all files in a tenant's manifest exist.
+
+        Raises DataFault, also at every later use.
+        """
         with self._lock:
             if uid not in self._found:
                 self._found[uid] = self._look(uid)
@@ -45,7 +47,10 @@ class TenantFaults:
             raise fault
 
     def check_deeply(self, uid: str) -> None:
-        """The same, and opens each database: is it the newest copy? To be called beside the work, after a start."""
+        """Additionally opens each database and checks that it is the newest copy.
+
+        Call it in the background after a start.
+        """
         self.check(uid)
         layout, key = self._data.tenant(uid), self._keys.data_key_for_repair(uid)
         for fault in deep_faults(layout, key, open_manifest(layout, key).things()):
@@ -55,14 +60,14 @@ class TenantFaults:
                 _LOG.error("tenant %s: %s", uid, fault)
 
     def stop(self, uid: str, fault: DataFault) -> None:
-        """A tenant is not served any more."""
+        """Stops serving a tenant."""
         with self._lock:
             if self._found.get(uid) is None:
                 self._found[uid] = fault
                 _LOG.error("tenant %s is not served: %s", uid, fault)
 
     def all(self) -> dict[str, DataFault]:
-        """What was found so far, by tenant."""
+        """The faults found so far, by tenant uid."""
         with self._lock:
             return {uid: fault for uid, fault in self._found.items() if fault is not None}
 

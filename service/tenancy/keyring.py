@@ -1,4 +1,4 @@
-"""The API keys of tenants: made, told, found by what a caller sends, revoked."""
+"""API keys of tenants: creation, listing, authentication, revocation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from service.errors import Reason, ServiceError
 from service.tenancy.apikeys import Scope, key_id_of, new_api_key, parse_api_key
 from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
 
-CLOCKS_DIFFER_MS = 60_000  # what was noted by another process may be so far ahead
+CLOCKS_DIFFER_MS = 60_000  # times stored by other processes may be ahead by this much
 
 
 @dataclass(frozen=True)
 class NewKey:
-    """A key to make. expires_ms: when it stops working, milliseconds since 1970; None: never. max_requests_per_s: and
-    as many at once; 0: no limit but the tenant's. access_id: of the access of the operator."""
+    """A key to create.
+
+    - `expires_ms`: when it expires, in milliseconds since 1970; None: never.
+    - `max_requests_per_s`: rate limit and burst; 0: only the tenant's limit applies.
+    - `access_id`: the operator access to which it belongs.
+    """
 
     scopes: frozenset[Scope]
     expires_ms: int | None = None
@@ -27,8 +31,11 @@ class NewKey:
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """What is known of a key: everything but its secret. used_ms: when it was last used, give or take a minute; None:
-    never. identity: the name in a client certificate that it stands for; empty: it has a secret."""
+    """Everything about a key except its secret.
+
+    - `used_ms`: time of the last use, accurate to a minute; None: never.
+    - `identity`: the name in a client certificate that it represents; empty: it has a secret.
+    """
 
     key_id: str
     scopes: frozenset[Scope]
@@ -41,7 +48,7 @@ class KeyInfo:
 
     @property
     def state(self) -> str:
-        """live, expired or revoked."""
+        """ "live", "expired" or "revoked"."""
         if self.revoked_ms is not None:
             return "revoked"
         return "expired" if self.expires_ms is not None and self.expires_ms <= now_ms() else "live"
@@ -49,10 +56,14 @@ class KeyInfo:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is calling: the tenant, the key's id, and what the key may do. max_requests_per_s: of the tenant;
-    key_requests_per_s: of the key; 0: no limit. access_id: of the access that the tenant granted the operator.
-    region: where the tenant's data must lie; empty: anywhere. reads_told_every_minutes: how often the audit log tells
-    of reads; 0: never."""
+    """The caller of a method: tenant, key id and scopes.
+
+    - `max_requests_per_s`: limit of the tenant; 0: none.
+    - `key_requests_per_s`: limit of the key; 0: none.
+    - `access_id`: the access that the tenant granted to the operator.
+    - `region`: where the tenant's data must be; empty: anywhere.
+    - `reads_told_every_minutes`: interval at which the audit log reports reads; 0: never.
+    """
 
     tenant_uid: str
     key_id: str
@@ -65,7 +76,7 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """As the audit log names it."""
+        """The name of the caller in the audit log."""
         return f"access:{self.access_id}" if self.access_id else f"key:{self.key_id}"
 
     def require(self, scope: Scope) -> None:
@@ -82,8 +93,8 @@ class _Found:
     expires_ms: int | None
     created_ms: int
 
-    def trouble(self, now: int) -> ServiceError | None:
-        """Why the key does not work; None where it does."""
+    def rejection(self, now: int) -> ServiceError | None:
+        """Why the key is not accepted; None if it is."""
         if self.revoked:
             return ServiceError(Reason.KEY_REVOKED, "the API key was revoked")
         if self.expires_ms is not None and self.expires_ms <= now:
@@ -96,18 +107,20 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Known:
-    """All keys by id, and by the name in a certificate the ids of the keys that it is bound to."""
+    """All keys by id, and the ids of bound keys by name in a certificate."""
 
     keys: Mapping[str, _Found]
     identities: Mapping[str, str]
 
 
 class KeyRing:
-    """All keys are held in memory, so that a call is judged without waiting for the database. Any number of threads may
-    call any method at once."""
+    """The API keys of all tenants. All methods are thread-safe.
+
+    All keys are in memory, so that authentication does not wait for the database.
+    """
 
     def __init__(self, database: RegistryDatabase, pepper: bytes) -> None:
-        """`pepper`: key of the digests that are stored of the keys' secrets."""
+        """`pepper`: the key of the stored digests of secrets."""
         self._database, self._pepper = database, pepper
         self._lock = threading.Lock()
         self._stamp, self._version = -1, -1
@@ -115,7 +128,7 @@ class KeyRing:
         self._used: dict[str, int] = {}
 
     def create(self, tenant_uid: str, wanted: NewKey) -> str:
-        """Makes a key and returns it in the clear, for the only time. Raises TenancyError."""
+        """Creates a key and returns it in plain text, once. Raises TenancyError."""
         if not wanted.scopes:
             raise TenancyError("a key needs at least one scope")
         key = new_api_key()
@@ -130,8 +143,11 @@ class KeyRing:
         return str(key)
 
     def bind(self, tenant_uid: str, identity: str, wanted: NewKey) -> str:
-        """Lets whoever shows a client certificate with this name act for the tenant; returns the id of the key that
-        stands for it, whose secret nobody has. Raises TenancyError where the name is bound already."""
+        """Lets clients with this name in their certificate act for the tenant. Returns the id of a key that
+        represents it.
+
+        The secret of that key is discarded. Raises TenancyError if the name is already bound.
+        """
         if not identity or identity != identity.strip() or not identity.isprintable():
             raise TenancyError(f"{identity[:80]!r} is not a valid name for a certificate")
         with self._database.transaction():
@@ -146,7 +162,7 @@ class KeyRing:
         return key_id
 
     def of(self, tenant_uid: str) -> list[KeyInfo]:
-        """The tenant's keys, the oldest first."""
+        """The tenant's keys, oldest first."""
         query = (
             "SELECT key_id, scopes, created_ms, revoked_ms, expires_ms, max_requests_per_s, used_ms,"
             " coalesce(identity, '') FROM api_keys LEFT JOIN identities USING (key_id)"
@@ -155,12 +171,14 @@ class KeyRing:
         return [KeyInfo(r[0], _scopes(r[1]), *r[2:]) for r in self._database.rows(query, (tenant_uid,))]
 
     def revoke(self, tenant_uid: str, key_id: str) -> None:
-        """Makes a key stop working, in every process, at its next call. Raises TenancyError."""
+        """Revokes a key. Every process refuses it from its next call on. Raises TenancyError."""
         self._change_key("revoked_ms = coalesce(revoked_ms, ?)", now_ms(), tenant_uid, key_id)
 
     def rotate(self, tenant_uid: str, key_id: str, until_ms: int) -> str:
-        """Makes a key that may do the same, and lets the old one work until then. Returns the new key in the clear.
-        Raises TenancyError where the old one does not work any more."""
+        """Creates a key with the same permissions, and limits the old one to `until_ms`.
+
+        Returns the new key in plain text. Raises TenancyError if the old one is not valid.
+        """
         old = next((k for k in self.of(tenant_uid) if k.key_id == key_id), None)
         if old is None or old.state != "live":
             raise TenancyError(f"key {key_id[:80]!r} is {old.state if old else 'not one of this tenant'}")
@@ -170,18 +188,17 @@ class KeyRing:
             return self.create(tenant_uid, NewKey(old.scopes, None, old.max_requests_per_s))
 
     def stale(self) -> bool:
-        """Whether keys were changed since they were read, by this or another process. Waits for nothing."""
+        """Whether this or another process has changed keys since they were read. Never blocks."""
         return self._database.stamp() != self._stamp
 
     def refresh(self) -> None:
-        """Reads the keys where they were changed. For threads: it waits for the database."""
+        """Reads the keys again if they have changed. Call it in a thread, because it waits for the database."""
         with self._lock:
             if self.stale():
                 self._read()
 
     def watch(self) -> None:
-        """Reads the keys where another process changed something and could not announce it. Meant to be called every
-        two seconds, in a thread."""
+        """Reads the keys again if another process could not announce a change. Call it in a thread every 2 s."""
         with self._lock:
             version = self._database.version_of_others()
             if version != self._version:
@@ -189,13 +206,15 @@ class KeyRing:
                 self._read()
 
     def authenticate(self, header: str | None, names: Sequence[str] = ()) -> Principal:
-        """As `judge`, by the keys as they are now. May wait for the database."""
+        """As `judge`, with the current keys. May wait for the database."""
         self.refresh()
         return self.judge(header, names)
 
     def judge(self, header: str | None, names: Sequence[str] = ()) -> Principal:
-        """Who sent this `authorization` header or, where there is none, showed a certificate with these names, by the
-        keys in memory. Raises ServiceError (KEY_MISSING, KEY_INVALID, KEY_REVOKED, KEY_EXPIRED)."""
+        """Authenticates by an `authorization` header or, if there is none, by the names in a client certificate.
+
+        Uses the keys in memory. Raises ServiceError (KEY_MISSING, KEY_INVALID, KEY_REVOKED, KEY_EXPIRED).
+        """
         if not header and names:
             return self._identified(names)
         if not header:
@@ -230,19 +249,19 @@ class KeyRing:
 
     def _alive(self, key_id: str, found: _Found) -> Principal:
         now = now_ms()
-        if (trouble := found.trouble(now)) is not None:
-            raise trouble
+        if (rejection := found.rejection(now)) is not None:
+            raise rejection
         self._used[key_id] = now
         return found.principal
 
     def lives(self, tenant_uid: str, key_id: str) -> bool:
-        """Whether a key of the tenant works now."""
+        """Whether a key of the tenant is valid now."""
         self.refresh()
         found = self._known.keys.get(key_id)
-        return found is not None and found.principal.tenant_uid == tenant_uid and found.trouble(now_ms()) is None
+        return found is not None and found.principal.tenant_uid == tenant_uid and found.rejection(now_ms()) is None
 
     def note_uses(self) -> None:
-        """Writes down which keys were used since the last time. Meant to be called every minute."""
+        """Stores which keys were used since the last call. Call it every minute."""
         used, self._used = self._used, {}
         if used:
             with self._database.transaction():
@@ -255,7 +274,7 @@ class KeyRing:
             raise TenancyError(f"the tenant has no key {key_id[:80]!r}")
 
     def _read(self) -> None:
-        """The stamp is taken first: what changes meanwhile is read again."""
+        """Reads all keys. The stamp is read first, so that concurrent changes lead to another read."""
         stamp = self._database.stamp()
         rows = self._database.rows(
             "SELECT key_id, digest, tenant_uid, scopes, revoked_ms, expires_ms, tenants.max_requests_per_s,"

@@ -1,4 +1,4 @@
-"""What a tenant may store, and how much it may ask for."""
+"""Limits of tenants on storage and use."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ _COLUMNS = "max_records, max_bytes, max_collections, max_pictures_per_day, max_r
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one tenant; 0: no limit. records, bytes: over all collections, bytes of vectors, ids and attributes.
-    pictures_per_day: that are encoded, from midnight UTC. runs: catalogue syncs at a time. requests_per_s: and as many
-    at once, over all servers."""
+    """Limits of one tenant; 0: no limit.
+
+    - `records`, `bytes`: over all collections; bytes of vectors, ids and attributes.
+    - `pictures_per_day`: encoded pictures, from midnight UTC.
+    - `runs`: concurrent catalogue syncs.
+    - `requests_per_s`: rate limit and burst, over all servers.
+    """
 
     records: int = 0
     bytes: int = 0
@@ -25,12 +29,12 @@ class Limits:
 
     @property
     def quota(self) -> Quota:
-        """What the index looks after."""
+        """The limits that the index enforces."""
         return Quota(self.records, self.bytes, self.collections)
 
 
 class LimitsTable:
-    """Any number of threads may call any method at once. Every process sees a change at its next call."""
+    """All methods are thread-safe. Every process sees a change at its next call."""
 
     def __init__(self, database: RegistryDatabase) -> None:
         self._database = database
@@ -49,7 +53,7 @@ class LimitsTable:
         )  # fmt: skip
 
     def of(self, uid: str) -> Limits:
-        """Those of a tenant; none where it is gone."""
+        """The limits of a tenant; no limits if it does not exist."""
         version = self._database.version()
         if version != self._version:
             query = f"SELECT uid, {_COLUMNS} FROM tenants WHERE deleted_ms IS NULL"  # noqa: S608 - no input

@@ -1,7 +1,7 @@
 """The master key: 32 random bytes that wrap every tenant's data key.
 
-It lies in a file beside, and never inside, the data directory (a backup of the data alone opens nothing), or is given
-by the environment, or by a command, such as that of a key-management service.
+It is stored in a file outside the data directory, so that a backup of the data alone is useless. Alternatively it comes
+from the environment, or from a command such as that of a key-management service.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COMMAND_S = 30.0
 
 
 class MasterKey:
-    """Wraps data keys with AES-256-GCM, and derives keys for other purposes with HKDF-SHA256."""
+    """Wraps data keys with AES-256-GCM, and derives further keys with HKDF-SHA256."""
 
     def __init__(self, secret: bytes) -> None:
         self._wrapping = AESGCM(derive_key(secret, "wrap data keys"))
@@ -37,7 +37,7 @@ class MasterKey:
         return nonce + self._wrapping.encrypt(nonce, data_key, owner.encode())
 
     def unwrap(self, wrapped: bytes, owner: str) -> bytes:
-        """The data key. Raises SettingError where this is not the master key that wrapped it."""
+        """The data key. Raises SettingError if another master key wrapped it."""
         try:
             return self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], owner.encode())
         except InvalidTag:
@@ -51,9 +51,9 @@ class MasterKey:
 
 
 def load_master_key(path: Path, from_environment: str | None, *, create: bool) -> MasterKey:
-    """The master key from the environment (base64) or else from the file, which is made where `create` allows it.
+    """The master key from the environment (base64), else from the file, which is created if `create` is set.
 
-    Raises SettingError where it is missing, malformed or readable by others.
+    Raises SettingError if it is missing, malformed or readable by others.
     """
     if from_environment:
         return MasterKey(_decode(from_environment, "AFTERIMAGE_MASTER_KEY"))
@@ -75,35 +75,37 @@ def load_master_key(path: Path, from_environment: str | None, *, create: bool) -
 
 
 def printed_master_key(command: str) -> str:
-    """What a command prints, such as that of a key-management service. Raises SettingError where it fails."""
+    """The output of a command, such as that of a key-management service. Raises SettingError if it fails."""
     try:
         done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=_COMMAND_S, check=False)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise SettingError.about("master_key_command", f"{type(error).__name__}: {error}") from None
     if done.returncode or not done.stdout.strip():
-        said = done.stderr.strip()[:200]
-        raise SettingError.about("master_key_command", f"ended with {done.returncode} and no key; {said}")
+        content = done.stderr.strip()[:200]
+        raise SettingError.about("master_key_command", f"ended with {done.returncode} and no key; {content}")
     return done.stdout.strip()
 
 
 def exported_key(tenant_uid: str, wrapped: bytes, region: str = "") -> str:
-    """A tenant's wrapped key as a file for another machine has it: of no use without the master key. `region`: where
-    the tenant's data must lie."""
-    said = {"tenant_uid": tenant_uid, "wrapped_key": base64.b64encode(wrapped).decode(), "region": region}
-    return json.dumps(said) + "\n"
+    """A tenant's wrapped key as a file for another machine. It is useless without the master key.
+
+    `region`: where the tenant's data must be.
+    """
+    content = {"tenant_uid": tenant_uid, "wrapped_key": base64.b64encode(wrapped).decode(), "region": region}
+    return json.dumps(content) + "\n"
 
 
 def read_exported_key(path: Path) -> tuple[str, bytes, str]:
-    """The tenant's uid, wrapped key and region that `exported_key` wrote. Raises SettingError."""
+    """The tenant's uid, wrapped key and region from a file of `exported_key`. Raises SettingError."""
     try:
-        said = json.loads(path.read_bytes())
-        return str(said["tenant_uid"]), base64.b64decode(said["wrapped_key"]), str(said.get("region", ""))
+        content = json.loads(path.read_bytes())
+        return str(content["tenant_uid"]), base64.b64decode(content["wrapped_key"]), str(content.get("region", ""))
     except (OSError, ValueError, KeyError, TypeError):
         raise SettingError(f"{path} is not a file of `afterimage tenants export-key`") from None
 
 
 def new_key_text() -> str:
-    """A random master key as its file holds it."""
+    """A random master key as file content."""
     return base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n"
 
 
@@ -117,7 +119,7 @@ def _write_new(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(temporary, path)  # fails where another process was first: its key is the key
+            os.link(temporary, path)  # fails if another process was first; its key is then used
         except FileExistsError:
             pass
     finally:

@@ -1,4 +1,4 @@
-"""Looking for, and mending, what is wrong with the files of a data directory, while no server runs on it."""
+"""Finds and repairs damaged files of a data directory while no server runs on it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from service.tenancy.database import TenancyError, now_ms
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
 
-_ROUNDS = 1000  # each mends one file of each tenant
+_ROUNDS = 1000  # each repairs one file of each tenant
 
 
 def registry_mending(data: DataDirectory, key: MasterKey) -> Mending | None:
-    """What is to be done with the registry; None where it opens. Raises what opening it raised where nothing helps."""
+    """The repair of the registry; None if it opens. If no repair is possible, raises the error of opening it."""
     derived = key.derive("tenant registry")
     try:
         TenantRegistry(data.registry, key).close()
@@ -29,23 +29,23 @@ def registry_mending(data: DataDirectory, key: MasterKey) -> Mending | None:
         if copy is not None and (own is None or copy > own):
             return Mending(f"{error}: it is restored from its copy, number {copy}", lambda: _put_back(data))
         if own is not None:
-            told = f"{error}: it is accepted as it is; changes of tenants and keys after number {own} are lost"
-            return Mending(told, lambda: _accept(data, derived))
+            message = f"{error}: it is accepted as it is; changes of tenants and keys after number {own} are lost"
+            return Mending(message, lambda: _accept(data, derived))
         raise
 
 
 def tenant_mendings(registry: TenantRegistry, data: DataDirectory) -> Iterator[tuple[str, Mending]]:
-    """What is to be done with the files of tenants, with their names."""
+    """The repairs of tenants' files, with the tenants' names."""
     for tenant in registry.tenants():
         for mending in Repair(data.tenant(tenant.uid), registry.data_key_for_repair(tenant.uid)).mendings():
             yield tenant.name, mending
 
 
 def mend_tenants(registry: TenantRegistry, data: DataDirectory) -> list[tuple[str, str]]:
-    """Mends them; returns what was done, by tenant. Raises TenancyError where that does not come to an end."""
+    """Executes the repairs. Returns what was done, by tenant. Raises TenancyError if repairs keep being necessary."""
     done: list[tuple[str, str]] = []
     for _ in range(_ROUNDS):
-        found = dict(reversed(list(tenant_mendings(registry, data))))  # the first of each: it may mend others, too
+        found = dict(reversed(list(tenant_mendings(registry, data))))  # the first of each tenant: it may fix others too
         if not found:
             return done
         for name, mending in found.items():
@@ -71,4 +71,4 @@ def _put_back(data: DataDirectory) -> None:
 
 def _accept(data: DataDirectory, key: bytes) -> None:
     with closing(connect(data.registry, key, create=False)) as connection:
-        raise_number(connection, to=now_ms())  # above all that was noted
+        raise_number(connection, to=now_ms())  # above every stored number

@@ -1,4 +1,4 @@
-"""The tenants: their names, data keys, limits and API keys, in `registry.db`."""
+"""The tenants with their names, data keys, limits and API keys, in `registry.db`."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ from service.tenancy.masterkey import MasterKey
 from service.tenancy.read_audit import ReadAudit
 
 _LOG = logging.getLogger(__name__)
-SECRET_OWNER = "secret: "  # noqa: S105 - what a wrapped secret is bound to
+SECRET_OWNER = "secret: "  # noqa: S105 - the owner to which a wrapped secret is bound
 _PEPPER = "api key digests"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True)
 class Tenant:
-    """A tenant. `uid` names its directory; the name is for people and may be used again after deletion. region: where
-    its data must lie; empty: anywhere."""
+    """A tenant.
+
+    - `uid`: the name of its directory.
+    - `name`: for people. It may be used again after deletion.
+    - `region`: where its data must be; empty: anywhere.
+    """
 
     uid: str
     name: str
@@ -39,12 +43,20 @@ class Tenant:
 
 
 class TenantRegistry:
-    """Any number of threads may call any method at once. `api_keys`: those of all tenants; `limits`: what each may
-    do; `access`: what the operator asked of them; `read_audit`: whether reads are told."""
+    """The registry. All methods are thread-safe.
+
+    - `api_keys`: the keys of all tenants.
+    - `limits`: their limits.
+    - `access`: access requests of the operator.
+    - `read_audit`: whether reads are audited.
+    """
 
     def __init__(self, path: Path, master_key: MasterKey) -> None:
-        """Opens the registry, or makes it where the data directory is new. Raises WrongKey where the master key is
-        another one, DataFault where the file is missing, damaged or an older copy."""
+        """Opens the registry, or creates it in a new data directory.
+
+        Raises WrongKey if the master key does not match, and DataFault if the file is missing, damaged or an older
+        copy.
+        """
         self._master_key = master_key
         self._data = DataDirectory(path.parent)
         self._database = RegistryDatabase(path, master_key)
@@ -60,7 +72,7 @@ class TenantRegistry:
         self.read_audit = ReadAudit(self._database)
 
     def _check_newest(self, path: Path) -> None:
-        """Raises DataFault where tenants' manifests know of a newer registry."""
+        """Raises DataFault if tenants' manifests contain a higher registry number."""
         number, noted = self._database.number(), noted_number(self._data, self._uids(), self._unwrapped)
         if number < noted:
             raise DataFault(path, f"is an older copy: its number is {number}, the manifest has {noted}")
@@ -69,8 +81,10 @@ class TenantRegistry:
         return [t.uid for t in self.tenants()]
 
     def note_progress(self) -> None:
-        """Tells the companions of the registry of what this process changed. Failures are logged: the registry stands,
-        and the next change tells them."""
+        """Updates the standby copy and the manifests after changes by this process.
+
+        Failures are logged. The next change tries again.
+        """
         try:
             number = self._database.settle_changes()
             if number is not None:
@@ -79,12 +93,14 @@ class TenantRegistry:
             _LOG.warning("could not update the copy of the registry: %s", error)
 
     def secret(self, name: str) -> bytes:
-        """A random secret of this deployment, 32 bytes, made when it is first asked for; a change of the master key
-        leaves it as it is."""
+        """A random secret of this deployment, 32 bytes, created on first use.
+
+        It survives a change of the master key.
+        """
         return self._secret(name, os.urandom(KEY_BYTES))
 
     def _pepper(self) -> bytes:
-        """Registries made before secrets were kept derived it from the master key."""
+        """The key of API key digests. Registries of older versions derived it from the master key."""
         keys = self._database.row("SELECT 1 FROM api_keys")
         return self._secret(_PEPPER, self._master_key.derive("api key digests") if keys else os.urandom(KEY_BYTES))
 
@@ -98,7 +114,7 @@ class TenantRegistry:
         return self._master_key.unwrap(bytes(row[0]), SECRET_OWNER + name)
 
     def close(self) -> None:
-        """Writes down what is to be kept, and closes the database."""
+        """Stores pending data, and closes the database."""
         self.api_keys.note_uses()
         self.note_progress()
         self._database.close()
@@ -106,15 +122,20 @@ class TenantRegistry:
     def create_tenant(
         self, name: str, region: str = "", announce: Callable[[str, bytes], object] = lambda uid, data_key: None
     ) -> Tenant:
-        """Makes a tenant with a data key of its own. `region`: the only one whose servers may serve it; `announce`:
-        given uid and data key before anybody knows of the tenant. Raises TenancyError."""
+        """Creates a tenant with its own data key.
+
+        - `region`: the only region whose servers may serve it.
+        - `announce`: called with uid and data key before the tenant becomes visible.
+
+        Raises TenancyError.
+        """
         if not _NAME.fullmatch(name):
             raise TenancyError(f"tenant name {name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}")
         uid, created_ms, data_key = new_uid(), now_ms(), os.urandom(KEY_BYTES)
         wrapped = self._master_key.wrap(data_key, uid)
         if self._database.row("SELECT 1 FROM tenants WHERE name = ?", (name,)):
             raise TenancyError(f"tenant {name!r} exists")
-        open_manifest(self._data.tenant(uid), data_key)  # before anybody knows of the tenant
+        open_manifest(self._data.tenant(uid), data_key)  # before the tenant becomes visible
         announce(uid, data_key)
         with self._database.transaction():
             if self._database.row("SELECT 1 FROM tenants WHERE name = ?", (name,)):
@@ -138,24 +159,30 @@ class TenantRegistry:
         return Tenant(*row)
 
     def region(self, uid: str) -> str:
-        """Where a tenant's data must lie; empty: anywhere."""
+        """Where a tenant's data must be; empty: anywhere."""
         row = self._database.row("SELECT region FROM tenants WHERE uid = ?", (uid,))
         return str(row[0]) if row else ""
 
     def set_fetch_hosts(self, name: str, hosts: Iterable[str] | None) -> None:
-        """The hosts that pictures of this tenant may be fetched from, as `shop.example` or `*.shop.example`; None: any
-        public one. Raises TenancyError."""
+        """Sets the hosts from which the tenant may fetch, as `shop.example` or `*.shop.example`; None: any public
+        host.
+
+        Raises TenancyError.
+        """
         stored = None if hosts is None else "\n".join(sorted(set(hosts)))
         self._database.change("UPDATE tenants SET fetch_hosts = ? WHERE uid = ?", (stored, self.tenant(name).uid))
 
     def fetch_hosts(self, uid: str) -> frozenset[str] | None:
-        """What `set_fetch_hosts` set, by the tenant's uid."""
+        """The hosts that `set_fetch_hosts` set, by the tenant's uid."""
         row = self._database.row("SELECT fetch_hosts FROM tenants WHERE uid = ?", (uid,))
         return None if row is None or row[0] is None else frozenset(row[0].split())
 
     def delete_tenant(self, name: str) -> Tenant:
-        """Destroys the tenant's data key, and with it what copies and backups hold; its API keys stop working at once.
-        The files are removed by whoever holds the data directory. Raises TenancyError."""
+        """Destroys the tenant's data key, which makes its copies and backups unreadable. Its API keys are refused
+        immediately.
+
+        The owner of the data directory removes the files. Raises TenancyError.
+        """
         tenant = self.tenant(name)
         with self._database.transaction():
             for table in ("api_keys", "access_requests"):
@@ -165,39 +192,44 @@ class TenantRegistry:
                 (now_ms(), tenant.uid),
             )
         self._database.checkpoint()
-        self.note_progress()  # its key leaves the copy, too
+        self.note_progress()  # removes its key from the copy too
         return tenant
 
     def deleted_uids(self) -> list[str]:
-        """Uids of deleted tenants, whose files must not remain."""
+        """Uids of deleted tenants, whose files must be removed."""
         return [row[0] for row in self._database.rows("SELECT uid FROM tenants WHERE deleted_ms IS NOT NULL")]
 
     def data_key(self, uid: str) -> bytes:
-        """A tenant's data key, 32 bytes. Raises TenancyError where the tenant is gone, DataFault where something is
-        wrong with its files, so that it is not served."""
+        """A tenant's data key, 32 bytes.
+
+        Raises TenancyError if the tenant does not exist, and DataFault if it is not served because its files are
+        damaged.
+        """
         key = self._unwrapped(uid)
         self.faults.check(uid)
         return key
 
     def data_key_for_repair(self, uid: str) -> bytes:
-        """The same, whatever is wrong with the tenant's files."""
+        """A tenant's data key, even if its files are damaged."""
         return self._unwrapped(uid)
 
     def _unwrapped(self, uid: str) -> bytes:
         return self._master_key.unwrap(self.wrapped_key(uid), uid)
 
     def is_listed(self, uid: str) -> bool:
-        """Whether the tenant's directory has a manifest; it is made with the tenant, or at its first use where the
-        tenant is older than manifests are."""
+        """Whether the tenant's directory has a manifest.
+
+        It is created with the tenant, or at first use for tenants of older versions.
+        """
         row = self._database.row("SELECT listed FROM tenants WHERE uid = ?", (uid,))
         return bool(row and row[0])
 
     def note_listed(self, uid: str) -> None:
-        """Notes that the tenant's directory has a manifest."""
+        """Stores that the tenant's directory has a manifest."""
         self._database.change("UPDATE tenants SET listed = 1 WHERE uid = ?", (uid,))
 
     def wrapped_key(self, uid: str) -> bytes:
-        """A tenant's data key as the master key wraps it. Raises TenancyError where the tenant is gone."""
+        """A tenant's data key as wrapped by the master key. Raises TenancyError if the tenant does not exist."""
         row = self._database.row("SELECT wrapped_key FROM tenants WHERE uid = ?", (uid,))
         if row is None or row[0] is None:
             raise TenancyError("the tenant does not exist any more")

@@ -1,5 +1,8 @@
-"""A new master key for a data directory: the registry is written anew under it, and takes the old one's place in one
-step. Data keys stay as they are, so that no tenant's data is touched."""
+"""Changes the master key of a data directory.
+
+The registry is rewritten under the new key and replaces the old file atomically. Data keys do not change, so that no
+tenant's data is touched.
+"""
 
 from __future__ import annotations
 
@@ -25,33 +28,38 @@ _TABLES = (("tenants", "uid", "wrapped_key", ""), ("secrets", "name", "wrapped",
 
 
 def next_file(path: Path) -> Path:
-    """Where a new file waits to take another's place."""
+    """The path of a new file before it replaces another."""
     return path.with_name(path.name + ".next")
 
 
 def rewrap(registry: Path, old: MasterKey, new: MasterKey) -> int:
-    """Puts a registry under another master key; returns how many keys were wrapped anew. Nobody else may have it open.
-    Raises WrongKey where `old` does not open it, StoreUnavailable, or SettingError where the copy is not whole."""
+    """Re-encrypts a registry under another master key. Returns the number of rewrapped keys.
+
+    No other process may have it open. Raises WrongKey if `old` does not open it, StoreUnavailable, or SettingError if
+    the copy is damaged.
+    """
     copy = next_file(registry)
     copy.unlink(missing_ok=True)
     holding = connect(registry, old.derive("tenant registry"))
     try:
         checkpoint(holding)
-        holding.execute("BEGIN IMMEDIATE")  # nobody writes what the copy would not have
+        holding.execute("BEGIN IMMEDIATE")  # no process may write what the copy would lack
         _copy_under(registry, old, copy, new)
         step("the registry is copied")
-        count = _wrap_anew(copy, old, new)
+        count = _rewrap_keys(copy, old, new)
         rename(copy, registry)
-        remove_copy(registry)  # the standing one, which the old master key opens
+        remove_copy(registry)  # the standby copy, which the old master key opens
     finally:
         holding.close()
     return count
 
 
 def rewrap_with_file(registry: Path, key_file: Path, old: MasterKey) -> int:
-    """The same with a new random key, which takes the place of the one in the file. Whatever moment it is cut off at,
-    `finish` or another call brings it to its end."""
-    finish(registry, key_file)  # a key that waits may be the only one that opens the registry
+    """The same with a new random key that replaces the key file.
+
+    If it is interrupted at any point, `finish` or another call completes it.
+    """
+    finish(registry, key_file)  # a pending key may be the only one that opens the registry
     waiting = next_file(key_file)
     waiting.unlink(missing_ok=True)
     waiting.touch(0o600)
@@ -63,8 +71,10 @@ def rewrap_with_file(registry: Path, key_file: Path, old: MasterKey) -> int:
 
 
 def finish(registry: Path, key_file: Path) -> bool:
-    """Where a change was cut off after the registry was under the new key and before that key was in its place, puts it
-    there; returns whether it was so."""
+    """Completes an interrupted change, and returns whether there was one.
+
+    It moves the new key into place if the registry is already encrypted under it.
+    """
     waiting = next_file(key_file)
     if not waiting.exists():
         return False
@@ -91,7 +101,7 @@ def _copy_under(registry: Path, old: MasterKey, copy: Path, new: MasterKey) -> N
         database.close()
 
 
-def _wrap_anew(copy: Path, old: MasterKey, new: MasterKey) -> int:
+def _rewrap_keys(copy: Path, old: MasterKey, new: MasterKey) -> int:
     database = connect(copy, new.derive("tenant registry"))
     count = 0
     try:

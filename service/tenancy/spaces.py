@@ -1,4 +1,4 @@
-"""The open directories of tenants: opened on first use, closed together, removed when their tenant is deleted."""
+"""The open directories of tenants: opened on first use, closed together, removed with their tenant."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _LOG = logging.getLogger(__name__)
 
 
 def check_region(bound_to: str, here: str) -> None:
-    """Raises ServiceError (REGION_MISMATCH) where a tenant that is bound to a region is asked for in another."""
+    """Raises ServiceError (REGION_MISMATCH) if a tenant is bound to another region."""
     if bound_to and bound_to != here:
         message = f"the tenant is bound to region {bound_to!r}; this server is in {here or 'none'!r}"
         raise ServiceError(Reason.REGION_MISMATCH, message)
 
 
 class TenantSpaces:
-    """Any number of threads may call any method at once."""
+    """All methods are thread-safe."""
 
     def __init__(
         self, data: DataDirectory, registry: TenantRegistry, shelf: HotCollections | None = None, region: str = "",
@@ -48,8 +48,11 @@ class TenantSpaces:
         self._open: dict[str, TenantDirectory] = {}
 
     def directory(self, tenant_uid: str) -> TenantDirectory:
-        """The tenant's directory; opens it on first use. Raises TenancyError where the tenant is gone, ServiceError
-        (REGION_MISMATCH) where its data must lie elsewhere."""
+        """The tenant's directory, opened on first use.
+
+        Raises TenancyError if the tenant does not exist, and ServiceError (REGION_MISMATCH) if its data must be
+        elsewhere.
+        """
         with self._lock:
             found = self._open.get(tenant_uid)
             if found is not None:
@@ -66,20 +69,20 @@ class TenantSpaces:
             return found
 
     def opened_directory(self, tenant_uid: str) -> TenantDirectory | None:
-        """The tenant's directory if it is open already. Never waits, so an event loop may call it."""
+        """The tenant's directory if it is already open. Never blocks, so an event loop may call it."""
         return self._open.get(tenant_uid)
 
     def opened(self) -> list[tuple[str, TenantDirectory]]:
-        """All directories that are open, with their tenants' uids."""
+        """All open directories, with the uids of their tenants."""
         with self._lock:
             return list(self._open.items())
 
     def limits(self, tenant_uid: str) -> Limits:
-        """What the tenant may store and ask for."""
+        """The tenant's limits."""
         return self._registry.limits.of(tenant_uid)
 
     def remove_deleted(self) -> int:
-        """Closes deleted tenants and removes their files; returns how many. Meant to be called every few seconds."""
+        """Closes deleted tenants and removes their files. Returns how many. Call it every few seconds."""
         removed = 0
         for uid in self._registry.deleted_uids():
             with self._lock:
@@ -93,21 +96,22 @@ class TenantSpaces:
         return removed
 
     def note_progress(self) -> None:
-        """Notes in the manifests of tenants how far their collections have come. Meant to be called every few
-        seconds."""
+        """Stores the state of collections in the manifests of tenants. Call it every few seconds."""
         for _, directory in self.opened():
             directory.note()
 
     def stopped(self) -> dict[str, DataFault]:
-        """Tenants that are not served because something is wrong with their files, as far as it is known."""
+        """The known tenants that are not served because their files are damaged."""
         for uid, directory in self.opened():
             if directory.fault is not None:
                 self._registry.faults.stop(uid, directory.fault)
         return self._registry.faults.all()
 
     def settle(self) -> int:
-        """Brings into memory what a crash left open, so that upkeep erases what had died; returns how many. Meant to be
-        called once, after a start."""
+        """Loads collections that a crash left open, so that maintenance erases deleted data. Returns how many.
+
+        Call it once after a start.
+        """
         found = 0
         for tenant in self._registry.tenants():
             try:
@@ -127,8 +131,7 @@ class TenantSpaces:
                 _LOG.warning("could not check the files of a tenant: %s", error)
 
     def maintain(self) -> None:
-        """Does what is due for the collections in memory, and keeps them within their budget. Failures are logged; the
-        store stays the truth."""
+        """Runs due maintenance of the collections in memory, and enforces the memory budget. Failures are logged."""
         for collection in self.hot():
             try:
                 done = collection.maintain()
@@ -139,13 +142,13 @@ class TenantSpaces:
         self.shelf.make_room()
 
     def hot(self) -> list[Collection]:
-        """All collections that are in memory now."""
+        """All collections in memory."""
         with self._lock:
             directories = list(self._open.values())
         return [c for d in directories for c in d.hot()]
 
     def close(self) -> None:
-        """Closes all, with snapshots; what is being built is given up."""
+        """Closes all directories with snapshots. Index builds in progress are abandoned."""
         self.shelf.close()
         with self._lock:
             for directory in self._open.values():

@@ -1,4 +1,4 @@
-"""Models of tenants' own: labelled pictures, a projection fitted on top of an encoder, and the encoder made of it.
+"""Tenants' own models: labelled pictures, a projection fitted on top of an encoder, and the resulting encoder.
 
 One tenant's data never trains a model that serves another tenant.
 """

@@ -1,5 +1,8 @@
-"""Fitting in a process of its own, with the lowest priority: searches do not wait for it, and it can be ended. Vectors
-go through pipes; nothing is written to a disk."""
+"""Fits a model in a separate process with the lowest priority, so that searches are not delayed and it can be
+killed.
+
+Vectors are sent through pipes. Nothing is written to disk.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,10 @@ _LOWEST = 19
 
 
 async def fit_apart(vectors: NDArray[np.float32], labels: NDArray[np.int64], environment: Mapping[str, str]) -> Fitted:
-    """As `fitting.fit`, in a process with that environment. Cancelling ends the process. Raises TooFewExamples, or
-    RuntimeError where it died."""
+    """As `fitting.fit`, in a separate process with this environment. Cancelling kills the process.
+
+    Raises TooFewExamples, or RuntimeError if the process died.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service.training.fit_process", stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE, env=environment,
@@ -40,11 +45,11 @@ async def fit_apart(vectors: NDArray[np.float32], labels: NDArray[np.int64], env
 
 def _to_fitted(answer: bytes) -> Fitted:
     with np.load(io.BytesIO(answer)) as found:
-        told = json.loads(str(found["told"]))
-        if "too_few" in told:
-            raise TooFewExamples(told["too_few"])
+        details = json.loads(str(found["details"]))
+        if "too_few" in details:
+            raise TooFewExamples(details["too_few"])
         projection = Projection(found["mean"], found["matrix"])
-        return Fitted(projection, Shape(**told["shape"]), Judgement(**told["judgement"]), found["strangers"])
+        return Fitted(projection, Shape(**details["shape"]), Judgement(**details["judgement"]), found["strangers"])
 
 
 def _packed(**arrays: NDArray[np.generic]) -> bytes:
@@ -54,18 +59,21 @@ def _packed(**arrays: NDArray[np.generic]) -> bytes:
 
 
 def main() -> None:
-    """The process: arrays in on standard input, a projection out on standard output."""
+    """The program of the process: arrays on standard input, a projection on standard output."""
     os.nice(_LOWEST)
     with np.load(io.BytesIO(sys.stdin.buffer.read())) as given:
         vectors, labels = given["vectors"], given["labels"]
     try:
         found = fit(vectors, labels)
     except TooFewExamples as error:
-        answer = _packed(told=np.array(json.dumps({"too_few": str(error)})))
+        answer = _packed(details=np.array(json.dumps({"too_few": str(error)})))
     else:
-        told = json.dumps({"shape": asdict(found.shape), "judgement": asdict(found.judgement)})
+        details = json.dumps({"shape": asdict(found.shape), "judgement": asdict(found.judgement)})
         answer = _packed(
-            mean=found.projection.mean, matrix=found.projection.matrix, strangers=found.strangers, told=np.array(told)
+            mean=found.projection.mean,
+            matrix=found.projection.matrix,
+            strangers=found.strangers,
+            details=np.array(details),
         )
     sys.stdout.buffer.write(answer)
 

@@ -1,11 +1,12 @@
-"""Fitting a linear projection to labelled vectors, and judging it on examples that it has not seen.
+"""Fits a linear projection to labelled vectors, and evaluates it on held-out examples.
 
-Supervised whitening: with S the covariance within labels, directions in which pictures of one label differ are shrunk
-(Mikolajczyk and Matas, "Improving descriptors for fast tree matching by optimal linear projection", ICCV 2007); those
-in which the labels' means differ are stretched (linear discriminant analysis). How far is chosen on held-out examples,
-as is whether a few steps of neighbourhood components analysis (Goldberger et al., "Neighbourhood components analysis",
-NIPS 2004), in which the nearest of other labels weigh most, improve on it. What is chosen is judged on a third part,
-once.
+Supervised whitening, with S the covariance within labels, shrinks directions in which pictures of one label differ
+(Mikolajczyk and Matas, "Improving descriptors for fast tree matching by optimal linear projection", ICCV 2007). Linear
+discriminant analysis stretches directions in which the means of labels differ. A few steps of neighbourhood components
+analysis (Goldberger et al., "Neighbourhood components analysis", NIPS 2004) may follow, in which the nearest examples
+of other labels weigh most.
+
+A held-out part selects how far each is applied. The selected projection is evaluated once, on a third part.
 """
 
 from __future__ import annotations
@@ -18,25 +19,29 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 K = 10
-SMALLEST_GAIN = 0.01  # of mAP@10; less is not worth another encoder
+SMALLEST_GAIN = 0.01  # of mAP@10; a smaller gain does not justify another encoder
 LEAST_QUERIES = 20
-_SPLIT_WITHIN = 10  # labels with so many examples are divided; smaller ones go to one part whole
+_SPLIT_WITHIN = 10  # labels with at least this many examples are split; smaller ones go entirely to one part
 _SHARES = (0.6, 0.8)
-_MOST_QUERIES = 4000
+_MAX_QUERIES = 4000
 _RESAMPLES, _CONFIDENCE = 2000, 0.01
 _STEPS, _RATE, _TEMPERATURE, _BATCH, _MOMENTUM = 100, 0.02, 0.1, 256, 0.9
 _SEED = 5
 
 
 class TooFewExamples(Exception):
-    """There is too little to fit by, or to judge by."""
+    """There are not enough examples to fit or to evaluate."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What is chosen. shrinkage: added to every direction's variance, in mean variances; power: how far differences
-    within labels are evened out, 0 to 0.5; stretch: of the directions between labels; refined: followed by steps with
-    hard negatives."""
+    """The selected parameters.
+
+    - `shrinkage`: added to the variance of every direction, in multiples of the mean variance.
+    - `power`: how far differences within labels are equalised, 0 to 0.5.
+    - `stretch`: of the directions between labels.
+    - `refined`: followed by gradient steps with hard negatives.
+    """
 
     shrinkage: float
     power: float
@@ -46,19 +51,19 @@ class Shape:
 
 @dataclass(frozen=True)
 class Projection:
-    """v -> (v - mean) @ matrix, then to length 1. mean: (d,); matrix: (d, d)."""
+    """v -> (v - mean) @ matrix, then normalised to length 1. `mean`: shape (d,). `matrix`: shape (d, d)."""
 
     mean: Floats
     matrix: Floats
 
     def apply(self, vectors: Floats) -> Floats:
-        """(n, d) as (n, d), each of length 1."""
+        """Projects vectors of shape (n, d) to unit vectors of shape (n, d)."""
         return _unit((vectors - self.mean) @ self.matrix)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Rows to fit by, to choose by, and to judge by."""
+    """Row indices for fitting, selection and evaluation."""
 
     fit: NDArray[np.int64]
     choose: NDArray[np.int64]
@@ -67,8 +72,10 @@ class Parts:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Of held-out examples, each asked for among the others: before and after. gain_low: what the gain in mAP@10 is at
-    least, with 99 % confidence over the queries. Shares, 0 to 1."""
+    """Retrieval quality on held-out examples before and after, each queried among the others. Shares, 0 to 1.
+
+    `gain_low`: lower bound of the gain in mAP@10, with 99 % confidence over the queries.
+    """
 
     queries: int
     before: dict[str, float]
@@ -77,15 +84,17 @@ class Judgement:
 
     @property
     def publishable(self) -> bool:
-        """Whether the projection is better beyond doubt."""
+        """Whether the projection is significantly better."""
         gain = self.after["mAP@10"] - self.before["mAP@10"]
         return gain >= SMALLEST_GAIN and self.gain_low > 0 and self.after["R@1"] >= self.before["R@1"]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A projection, what was chosen, and how it does. strangers: cosine distances of held-out examples of different
-    labels under it."""
+    """A projection, its parameters and its evaluation.
+
+    `strangers`: cosine distances of held-out examples of different labels under the projection.
+    """
 
     projection: Projection
     shape: Shape
@@ -94,7 +103,7 @@ class Fitted:
 
 
 def fit(vectors: Floats, labels: Labels) -> Fitted:
-    """The best projection for labelled vectors, (n, d) of length 1. Raises TooFewExamples."""
+    """The best projection for labelled unit vectors of shape (n, d). Raises TooFewExamples."""
     parts = divide(labels, np.random.default_rng(_SEED))
     x, y = vectors.astype(np.float64), labels
     shape = choose(x, y, parts)
@@ -106,7 +115,7 @@ def fit(vectors: Floats, labels: Labels) -> Fitted:
 
 
 def divide(labels: Labels, chance: np.random.Generator) -> Parts:
-    """Divides examples into three parts. Raises TooFewExamples where a part cannot tell better from worse."""
+    """Splits examples into three parts. Raises TooFewExamples if a part is too small to compare projections."""
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     names = np.unique(labels)
     for name in chance.permutation(names):
@@ -133,7 +142,7 @@ def divide(labels: Labels, chance: np.random.Generator) -> Parts:
 
 
 def choose(x: Floats, y: Labels, parts: Parts) -> Shape:
-    """The shape that does best on the examples to choose by."""
+    """The parameters with the best result on the selection part."""
     few_labels = len(np.unique(y[parts.fit])) - 1 <= x.shape[1] // 2
     shapes = [
         Shape(shrinkage, power, stretch)
@@ -152,7 +161,7 @@ def choose(x: Floats, y: Labels, parts: Parts) -> Shape:
 
 
 def project(x: Floats, y: Labels, shape: Shape) -> Projection:
-    """A projection of one shape."""
+    """The projection for given parameters."""
     mean = x.mean(0)
     names, places = np.unique(y, return_inverse=True)
     middles = np.stack([x[places == n].mean(0) for n in range(len(names))])
@@ -171,8 +180,11 @@ def project(x: Floats, y: Labels, shape: Shape) -> Projection:
 
 
 def refine(x: Floats, y: Labels, matrix: Floats) -> Floats:
-    """Steps of neighbourhood components analysis: each batch's examples are drawn to those of their label and pushed
-    from others, the nearest of which weigh most."""
+    """Gradient steps of neighbourhood components analysis.
+
+    Each example of a batch is attracted to those of its label and repelled from others, the nearest of which weigh
+    most.
+    """
     chance, momentum = np.random.default_rng(_SEED), np.zeros_like(matrix)
     for _ in range(_STEPS):
         rows = chance.permutation(len(x))[:_BATCH]
@@ -192,7 +204,7 @@ def refine(x: Floats, y: Labels, matrix: Floats) -> Floats:
 
 
 def _chances(unit: Floats) -> Floats:
-    """With which chance each example picks each other one as its neighbour."""
+    """The probability with which each example selects each other one as its neighbour."""
     near = unit @ unit.T / _TEMPERATURE
     np.fill_diagonal(near, -np.inf)
     chances = np.exp(near - near.max(1, keepdims=True))
@@ -201,7 +213,7 @@ def _chances(unit: Floats) -> Floats:
 
 
 def judge(before: Floats, after: Floats, labels: Labels) -> Judgement:
-    """Two views of the same held-out examples, side by side."""
+    """Evaluates two representations of the same held-out examples."""
     (old, old_first), (new, new_first) = precisions(before, labels), precisions(after, labels)
     gains, chance = new - old, np.random.default_rng(_SEED)
     means = [gains[chance.integers(0, len(gains), len(gains))].mean() for _ in range(_RESAMPLES)]
@@ -212,11 +224,13 @@ def judge(before: Floats, after: Floats, labels: Labels) -> Judgement:
 
 
 def precisions(vectors: Floats, labels: Labels) -> tuple[Floats, Floats]:
-    """AP@10, and whether the nearest is right, of each example that has another of its label, asked for among the
-    others; at most 4,000 of them."""
+    """AP@10, and whether the nearest example has the same label, for each example whose label occurs again.
+
+    Each is queried among the others. At most 4,000 are used.
+    """
     asked = np.flatnonzero(_askable(labels))
-    if len(asked) > _MOST_QUERIES:
-        asked = np.random.default_rng(_SEED).choice(asked, _MOST_QUERIES, replace=False)
+    if len(asked) > _MAX_QUERIES:
+        asked = np.random.default_rng(_SEED).choice(asked, _MAX_QUERIES, replace=False)
     likeness = vectors[asked] @ vectors.T
     likeness[np.arange(len(asked)), asked] = -np.inf
     k = min(K, len(vectors) - 1)

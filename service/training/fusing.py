@@ -1,4 +1,4 @@
-"""One ONNX file of an encoder and a projection fitted to its vectors."""
+"""Merges an encoder and a fitted projection into one ONNX file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from service.training.fitting import Projection
 
 OUTPUT = "afterimage_own"
 _PREFIX = "afterimage_own_"
-_AXES_ARE_INPUTS = 18  # of ReduceMean, from this version of the operators on
+_AXES_ARE_INPUTS = 18  # from this opset version on, the axes of ReduceMean are an input
 _LARGEST_DIFFERENCE = 1e-3
 
 
 class FusingFailed(Exception):
-    """The fused model does not do what encoder and projection do one after the other."""
+    """The merged model does not produce the same vectors as encoder and projection in sequence."""
 
 
 def fuse(model: bytes, base: Manifest, projection: Projection) -> bytes:
-    """The base encoder with its pooling, its normalisation and the projection in one graph. `model` is its file's
-    content. Raises FusingFailed."""
+    """Merges the base encoder, its pooling, its normalisation and the projection into one graph.
+
+    `model`: content of the encoder's file. Returns the new file. Raises FusingFailed.
+    """
     found = onnx.load_from_string(model)
     graph = found.graph
     opset = next(o.version for o in found.opset_import if o.domain in ("", "ai.onnx"))
@@ -41,28 +43,28 @@ def fuse(model: bytes, base: Manifest, projection: Projection) -> bytes:
     return fused
 
 
-def fused_manifest(base: Manifest, fused: bytes, encoder_id: str, owner: str, score: ScoreSpec, told: str) -> Manifest:
-    """The manifest of a fused model. `told`: for people."""
+def fused_manifest(base: Manifest, fused: bytes, encoder_id: str, owner: str, score: ScoreSpec, text: str) -> Manifest:
+    """The manifest of a merged model. `text`: its description for people."""
     return Manifest(
         id=encoder_id, version="1", license=f"of tenant {owner}", model="model.onnx",
         sha256=hashlib.sha256(fused).hexdigest(), input=base.input,
-        output=OutputSpec(name=OUTPUT, dimension=base.output.dimension), score=score, description=told,
+        output=OutputSpec(name=OUTPUT, dimension=base.output.dimension), score=score, description=text,
     )  # fmt: skip
 
 
 def check_fused(base: Encoder, fused: Encoder, projection: Projection) -> None:
-    """Raises FusingFailed where the fused model's vectors differ from those of the two, one after the other."""
+    """Raises FusingFailed if the merged model's vectors differ from those of encoder and projection in sequence."""
     (trial,) = base.trial(1)
     noise = np.random.default_rng(0).random((2, *trial.shape))
     tensors = (noise * 255).astype(np.uint8) if trial.dtype == np.uint8 else noise.astype(trial.dtype)
     expected = projection.apply(picture_vectors(base, tensors).astype(np.float64))
     difference = float(np.abs(picture_vectors(fused, tensors) - expected).max())
     if difference > _LARGEST_DIFFERENCE:
-        raise FusingFailed(f"vectors of the fused model are off by {difference:.2g}")
+        raise FusingFailed(f"vectors of the merged model differ by {difference:.2g}")
 
 
 class _Tail:
-    """Adds nodes to the end of a graph, under names that nothing else has."""
+    """Appends nodes to a graph, with unique names."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph, self._count = graph, 0
@@ -79,7 +81,7 @@ class _Tail:
 
 
 def _pooled(tail: _Tail, spec: OutputSpec, layout: str, opset: int) -> str:
-    """As `service.encoder.session` pools, within the graph."""
+    """Adds the pooling of `service.encoder.session` to the graph."""
     given = tail.op("Cast", [spec.name], to=TensorProto.FLOAT)
     if spec.pooling == "cls":
         first = tail.constant("first", np.array(0, np.int64))

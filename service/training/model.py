@@ -1,4 +1,4 @@
-"""Values of training sets, trainings and models. All are frozen; times are milliseconds since 1970."""
+"""Training sets, trainings and models. All are frozen. Times are milliseconds since 1970."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 
 class State(StrEnum):
-    """Where a training is. The last four are final. refused: what was fitted is not better than its base, or there was
-    too little to fit by."""
+    """The state of a training. The last four are final.
+
+    REFUSED: the fitted model is not better than its base, or there were too few examples.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -20,13 +22,13 @@ class State(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether it has ended."""
+        """Whether the training has ended."""
         return self not in (State.QUEUED, State.RUNNING)
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Labelled pictures. uid: under which they lie in object storage."""
+    """Labelled pictures. `uid`: the prefix of their objects."""
 
     uid: str
     name: str
@@ -39,7 +41,7 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Example:
-    """A labelled picture. Two with one label show the same thing, or the same kind of thing."""
+    """A labelled picture. Examples with one label show the same thing, or the same kind of thing."""
 
     example_id: str
     label: str
@@ -50,7 +52,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A training to make: on which set, on top of which encoder, what the model is to be called."""
+    """A request for a training."""
 
     training_set: str
     base_encoder: str
@@ -59,7 +61,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Training:
-    """A training, and how far it is. card: what was measured, once it was."""
+    """A training and its progress. `card`: the measurements, once they exist."""
 
     training_id: str
     wanted: Wanted
@@ -74,8 +76,12 @@ class Training:
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A model that a tenant had trained. manifest: its encoder manifest, JSON; card: what was measured before and
-    after; object_id: its file in object storage."""
+    """A model trained for a tenant.
+
+    - `manifest`: its encoder manifest as JSON.
+    - `card`: measurements before and after.
+    - `object_id`: its file in object storage.
+    """
 
     encoder_id: str
     base_encoder: str

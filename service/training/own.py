@@ -1,4 +1,4 @@
-"""Models of tenants' own: listed, loaded and deleted for their owner, and for nobody else."""
+"""Lists, loads and deletes tenants' own models, each for its owner only."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from service.training.stores import TrainingStores
 
 
 class OwnModels:
-    """For any tenant."""
+    """The models of all tenants."""
 
     def __init__(self, stores: TrainingStores, engine: Engine) -> None:
         self._stores, self._engine = stores, engine
 
     def adopt_all(self) -> None:
-        """Makes the models of all tenants known to the encoder registry, for a start."""
+        """Registers the models of all tenants with the encoder registry, at the start."""
         for tenant_uid, store in self._stores.existing():
             for model in store.models():
                 self.adopt(tenant_uid, model)
 
     def adopt(self, tenant_uid: str, model: OwnModel) -> None:
-        """Makes a model known, to its owner alone. Its file is read, and decrypted, when it is first used."""
+        """Registers a model for its owner. Its file is read and decrypted on first use."""
         manifest = Manifest.model_validate_json(model.manifest)
         read = partial(self._engine.keeping.objects.get, tenant_uid, MODELS_HOME, model.object_id)
         self._engine.encoders.adopt(tenant_uid, OwnEncoder(manifest, read))
@@ -46,12 +46,12 @@ class OwnModels:
         return found
 
     async def pinned(self, caller: Principal, encoder_id: str) -> list[str]:
-        """Names of the caller's collections that are pinned to a model."""
+        """Names of the caller's collections that use a model."""
         directory = await self._engine.directory(caller)
         return sorted(c.spec.name for c in directory.every() if c.spec.encoder_id == encoder_id)
 
     async def take_away(self, caller: Principal, encoder_id: str) -> None:
-        """Deletes a model; its file is nobody's from then on: `clear`. Raises ServiceError."""
+        """Deletes a model. Its file is then orphaned; `clear` deletes it. Raises ServiceError."""
         uid, engine = caller.tenant_uid, self._engine
         for manifest in engine.encoders.disown(uid, encoder_id):
             await engine.pictures.put_away(manifest)
@@ -59,14 +59,14 @@ class OwnModels:
             await engine.workers.upkeep(lambda: self._stores.of(uid).delete_model(encoder_id))
 
     async def clear(self, tenant_uid: str, object_id: str) -> None:
-        """Deletes the file of a model that was taken away. Raises ServiceError."""
+        """Deletes the file of a deleted model. Raises ServiceError."""
         engine = self._engine
         with translated_errors():
             await engine.workers.upkeep(engine.keeping.objects.delete, tenant_uid, MODELS_HOME, [object_id])
             await engine.workers.upkeep(lambda: self._stores.of(tenant_uid).forget_loose([(MODELS_HOME, object_id)]))
 
     async def holds(self, tenant_uid: str, object_id: str) -> bool:
-        """Whether an object is the file of a model of the tenant's."""
+        """Whether an object is the file of a model of the tenant."""
         with translated_errors():
             found = await self._engine.workers.read(lambda: self._stores.of(tenant_uid).models())
         return any(m.object_id == object_id for m in found)

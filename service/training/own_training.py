@@ -1,4 +1,4 @@
-"""Everything that a tenant asks of training: its sets, its trainings, its models."""
+"""The calls of tenants about training: sets, trainings, models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class OwnTraining:
-    """For any tenant, on one event loop. All methods that take a caller raise ServiceError."""
+    """For all tenants, on one event loop. Methods with a `caller` raise ServiceError."""
 
     def __init__(self, parts: TrainerParts) -> None:
         self._stores, self._engine = parts.stores, parts.engine
@@ -28,21 +28,21 @@ class OwnTraining:
         self._trainer = Trainer(parts)
 
     async def start(self) -> None:
-        """Makes all models known, and goes on with what was interrupted."""
+        """Registers all models, and resumes interrupted trainings."""
         await asyncio.to_thread(self.own.adopt_all)
         await self._trainer.start()
 
     def note_progress(self) -> None:
-        """Notes in the manifests of tenants how far their training databases have come."""
+        """Stores the state of the training databases in the manifests of tenants."""
         self._stores.note_progress()
 
     async def stop(self) -> None:
-        """Lets go of what runs."""
+        """Stops the current training. The next start resumes it."""
         await self._trainer.stop()
         await asyncio.to_thread(self._stores.close)
 
     async def begin(self, caller: Principal, wanted: Wanted) -> Training:
-        """Has a model trained."""
+        """Queues a training."""
         await self.sets.uid(caller, wanted.training_set)
         base = self._engine.encoders.manifest(wanted.base_encoder)
         if wanted.model_name in {m.encoder_id for m in await self.own.all(caller)}:
@@ -55,7 +55,7 @@ class OwnTraining:
         return made
 
     async def all(self, caller: Principal) -> list[Training]:
-        """The last trainings, the newest first."""
+        """The last trainings, newest first."""
         return await self.sets.ask(caller, lambda store: store.trainings())
 
     async def get(self, caller: Principal, training_id: str) -> Training:
@@ -66,7 +66,7 @@ class OwnTraining:
         return found
 
     async def cancel(self, caller: Principal, training_id: str) -> Training:
-        """Ends a training."""
+        """Cancels a training."""
         found = await self.get(caller, training_id)
         if found.state.final:
             raise ServiceError(Reason.TRAINING_ACTIVE, f"the training is already {found.state}")
@@ -74,22 +74,22 @@ class OwnTraining:
         return await self.get(caller, training_id)
 
     async def change(self, longest_s: float) -> None:
-        """Waits until some training has changed, or so long."""
+        """Waits until any training has changed, at most `longest_s` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest_s), self._trainer.changed:
                 await self._trainer.changed.wait()
 
     async def picture(self, linked: Linked) -> bytes:
-        """The picture of an example that a link leads to."""
+        """The picture of an example to which a link leads."""
         return await self.sets.picture(linked.tenant_uid, linked.place, linked.object_id)
 
     def forget(self, deleted_uids: Iterable[str]) -> list[Manifest]:
-        """Forgets tenants that are gone; returns their models, which are to be taken out of memory. For threads."""
+        """Closes the stores of deleted tenants. Returns their models, which must be unloaded. Call it in a thread."""
         gone = self._stores.forget(set(deleted_uids))
         return [manifest for uid in gone for manifest in self._engine.encoders.disown(uid)]
 
     def sweep(self) -> None:
-        """Deletes objects that are nobody's any more. Failures are logged. For threads."""
+        """Deletes orphaned objects. Failures are logged. Call it in a thread."""
         for uid, _ in self._stores.existing():
             try:
                 self.sets.sweep_now(uid)

@@ -1,5 +1,7 @@
-"""Training sets: what a tenant uploads to have a model of its own made of. Pictures are decoded once, to see that they
-can be, and lie sealed in object storage."""
+"""Training sets: labelled pictures for a tenant's own model.
+
+Pictures are decoded once to check them, and stored encrypted in object storage.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ class NewExample:
 
 @dataclass(frozen=True)
 class ExampleResult:
-    """What became of one: added, replaced or unchanged; error: where it failed."""
+    """The result for one example: added, replaced or unchanged. `error`: set if it failed."""
 
     example_id: str
     outcome: str
@@ -45,13 +47,13 @@ class ExampleResult:
 
 
 class TrainingSets:
-    """For any tenant. All methods raise ServiceError."""
+    """The training sets of all tenants. All methods raise ServiceError."""
 
     def __init__(self, stores: TrainingStores, engine: Engine) -> None:
         self._stores, self._engine = stores, engine
 
     async def create(self, caller: Principal, name: str, description: str) -> TrainingSet:
-        """Makes an empty set."""
+        """Creates an empty set."""
         if not _NAME.fullmatch(name):
             message = f"{name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}"
             raise ServiceError(Reason.ARGUMENT_INVALID, message, field="name")
@@ -65,43 +67,43 @@ class TrainingSets:
         return await self.ask(caller, lambda store: store.sets())
 
     async def get(self, caller: Principal, name: str) -> tuple[TrainingSet, dict[str, int]]:
-        """One set, and how many examples each label has."""
+        """One set, and the number of examples of each label."""
         found = await self.ask(caller, lambda store: store.set_named(name))
         if found is None:
             raise _no_set(name)
         return found, await self.ask(caller, lambda store: store.labels(found.uid))
 
     async def uid(self, caller: Principal, name: str) -> str:
-        """Uid of one set."""
+        """The uid of a set."""
         found = await self.ask(caller, lambda store: store.uid_of(name))
         if found is None:
             raise _no_set(name)
         return found
 
     async def take_away(self, caller: Principal, set_uid: str) -> int:
-        """Deletes a set; returns how many examples it had. Their pictures are nobody's from then on: `clear`."""
+        """Deletes a set. Returns its number of examples. Their pictures are then orphaned; `clear` deletes them."""
         count = await self.ask(caller, lambda store: store.delete_set(set_uid))
         await self._measure_again(caller.tenant_uid)
         return count
 
     async def clear(self, tenant_uid: str, set_uid: str) -> None:
-        """Deletes the pictures of a set that was taken away; returns once nothing of them is left."""
+        """Deletes the pictures of a deleted set. Returns when none is left."""
         await self.sweep(tenant_uid)
         with translated_errors():
             await self._engine.workers.upkeep(self._engine.keeping.objects.clear, tenant_uid, set_uid)
 
     async def exists(self, tenant_uid: str, name: str, set_uid: str) -> bool:
-        """Whether there is a set of that name and uid."""
+        """Whether there is a set with this name and uid."""
         with translated_errors():
             return await self._engine.workers.read(lambda: self._stores.of(tenant_uid).uid_of(name) == set_uid)
 
     async def add(self, caller: Principal, name: str, examples: Sequence[NewExample]) -> list[ExampleResult]:
-        """Adds examples, or replaces those with their ids; a result each, in order."""
+        """Adds examples, or replaces those with the same ids. Returns one result each, in order."""
         set_uid = await self.uid(caller, name)
         return await gather_bounded((self._one(caller, set_uid, e) for e in examples), _AT_ONCE)
 
     async def examples(self, caller: Principal, name: str, after: str, limit: int) -> list[Example]:
-        """A page of examples, in order of their ids."""
+        """A page of examples, ordered by id."""
         set_uid = await self.uid(caller, name)
         return await self.ask(caller, lambda store: store.examples(set_uid, after, limit))
 
@@ -114,7 +116,7 @@ class TrainingSets:
         return set_uid, example
 
     async def remove(self, caller: Principal, name: str, example_ids: Sequence[str]) -> int:
-        """Deletes examples; returns how many there were, once their pictures are gone."""
+        """Deletes examples and their pictures. Returns how many there were."""
         set_uid = await self.uid(caller, name)
         count = await self.ask(caller, lambda store: store.delete_examples(set_uid, example_ids))
         await self._measure_again(caller.tenant_uid)
@@ -122,7 +124,10 @@ class TrainingSets:
         return count
 
     async def picture(self, tenant_uid: str, set_uid: str, object_id: str) -> bytes:
-        """The picture of an example. Raises ServiceError (PICTURE_NOT_FOUND) where it is nobody's by now."""
+        """The picture of an example.
+
+        Raises ServiceError (PICTURE_NOT_FOUND) if the example has changed or was deleted.
+        """
         workers, objects = self._engine.workers, self._engine.keeping.objects
         with translated_errors():
             store = await workers.read(self._stores.of, tenant_uid)
@@ -131,7 +136,7 @@ class TrainingSets:
             return await workers.objects(objects.get, tenant_uid, set_uid, object_id)
 
     async def allowance(self, tenant_uid: str) -> Allowance:
-        """What the tenant may store, its training sets counted."""
+        """The tenant's storage allowance, with its training sets counted."""
         with translated_errors():
             return (await self._engine.workers.read(self._engine.spaces.directory, tenant_uid)).allowance
 
@@ -140,12 +145,12 @@ class TrainingSets:
             await self._engine.workers.read(lambda: self._engine.spaces.directory(tenant_uid).allowance.forget())
 
     async def sweep(self, tenant_uid: str) -> None:
-        """Deletes the tenant's objects that are nobody's any more."""
+        """Deletes the tenant's orphaned objects."""
         with translated_errors():
             await self._engine.workers.upkeep(self.sweep_now, tenant_uid)
 
     def sweep_now(self, tenant_uid: str) -> None:
-        """As `sweep`, for threads. Raises OSError."""
+        """As `sweep`, for use in a thread. Raises OSError."""
         store = self._stores.of(tenant_uid)
         loose = store.loose()
         for home in dict.fromkeys(home for home, _ in loose):
@@ -186,12 +191,12 @@ class TrainingSets:
             await engine.workers.objects(engine.keeping.objects.put, uid, set_uid, object_id, picture)
         example = Example(new.example_id, new.label, object_id, len(picture), digest)
         if not await self.ask(caller, lambda store: store.put_example(set_uid, example)):
-            raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted meanwhile")
+            raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted in the meantime")
         await engine.workers.read(allowance.add, larger)
         return "added" if before is None else "replaced"
 
     async def ask(self, caller: Principal, work: Callable[[TrainingStore], T]) -> T:
-        """What the caller's own training database gives."""
+        """Calls `work` with the caller's training database, and returns its result."""
         with translated_errors():
             return await self._engine.workers.write(lambda: work(self._stores.of(caller.tenant_uid)))
 

@@ -1,8 +1,7 @@
-"""A tenant's training sets, trainings and models, in `training.db` under its data key; pictures and model files lie in
-object storage.
+"""A tenant's training sets, trainings and models, in `training.db` under its data key.
 
-As with copies of pictures, an object's name is written down before it is put: it is in `loose` until a row refers to
-it.
+Pictures and model files are in object storage. The name of an object is stored before the object is written. It is in
+the table `loose` until a row refers to it.
 """
 
 from __future__ import annotations
@@ -48,11 +47,10 @@ _MODEL = "encoder_id, base_encoder, training_set, manifest, card, object_id, cre
 
 
 class TrainingStore:
-    """Of one tenant. Any number of threads may call any method at once; all raise StoreUnavailable where the disk
-    refuses."""
+    """The database of one tenant. All methods are thread-safe, and raise StoreUnavailable if the disk fails."""
 
     def __init__(self, path: Path, data_key: bytes) -> None:
-        """Opens the database, or makes it where the tenant's manifest lists none. Raises DataFault."""
+        """Opens the database, or creates it if the tenant's manifest lists none. Raises DataFault."""
         self._digest_key = derive_key(data_key, "training digest")
         self._listed = open_listed(path, data_key, "training", _MIGRATIONS)
         self._database = self._listed.connection
@@ -64,21 +62,21 @@ class TrainingStore:
             self._listed.close()
 
     def note_progress(self) -> None:
-        """Notes in the tenant's manifest how far the database has come. Raises StoreUnavailable."""
+        """Stores the current state of the database in the tenant's manifest. Raises StoreUnavailable."""
         with self._lock:
             self._listed.note()
 
     # ---- sets
 
     def create_set(self, name: str, description: str) -> TrainingSet | None:
-        """Makes an empty set; None where the name is taken."""
+        """Creates an empty set; None if the name is taken."""
         made = TrainingSet(new_uid(), name, description, now_ms())
         with self._changing() as run:
             values = (made.uid, name, description, made.created_ms)
             return made if run("INSERT OR IGNORE INTO sets VALUES (?, ?, ?, ?)", values).rowcount else None
 
     def usage(self) -> Usage:
-        """How much the pictures of all sets take."""
+        """The storage used by the pictures of all sets."""
         return Usage(0, int(self._rows("SELECT coalesce(sum(bytes), 0) FROM examples")[0][0]))
 
     def sets(self) -> list[TrainingSet]:
@@ -94,15 +92,15 @@ class TrainingStore:
         return next((s for s in self.sets() if s.name == name), None)
 
     def uid_of(self, name: str) -> str | None:
-        """Uid of a set, without counting its examples."""
+        """The uid of a set, without counting its examples."""
         return next((row[0] for row in self._rows("SELECT uid FROM sets WHERE name = ?", (name,))), None)
 
     def labels(self, set_uid: str) -> dict[str, int]:
-        """How many examples each label has."""
+        """The number of examples of each label."""
         return dict(self._rows("SELECT label, count(*) FROM examples WHERE set_uid = ? GROUP BY label", (set_uid,)))
 
     def delete_set(self, set_uid: str) -> int:
-        """Deletes a set; its pictures become nobody's. Returns how many there were."""
+        """Deletes a set, which orphans its pictures. Returns how many there were."""
         with self._changing() as run:
             run("INSERT OR REPLACE INTO loose SELECT set_uid, object_id, 0 FROM examples WHERE set_uid = ?", (set_uid,))
             count = run("DELETE FROM examples WHERE set_uid = ?", (set_uid,)).rowcount
@@ -113,7 +111,7 @@ class TrainingStore:
     # ---- examples
 
     def announce(self, home: str, object_id: str) -> None:
-        """To be called before an object is put."""
+        """Stores the name of an object. Call it before the object is written."""
         with self._changing() as run:
             run("INSERT INTO loose VALUES (?, ?, ?)", (home, object_id, now_ms()))
 
@@ -122,12 +120,12 @@ class TrainingStore:
         return hmac.digest(self._digest_key, picture, "sha256")
 
     def example_with(self, set_uid: str, digest: bytes) -> Example | None:
-        """The example of a set that shows the same picture."""
+        """The example of a set that has the same picture."""
         rows = self._rows(f"SELECT {_EXAMPLE} FROM examples WHERE set_uid = ? AND digest = ?", (set_uid, digest))  # noqa: S608
         return Example(*rows[0]) if rows else None
 
     def put_example(self, set_uid: str, example: Example) -> bool:
-        """Stores an example, in the place of one with its id; False where the set is gone by now."""
+        """Stores an example, replacing one with its id. Returns False if the set was deleted."""
         with self._changing() as run:
             if run("SELECT 1 FROM sets WHERE uid = ?", (set_uid,)).fetchone() is None:
                 return False
@@ -145,7 +143,7 @@ class TrainingStore:
             return True
 
     def examples(self, set_uid: str, after: str = "", limit: int = -1) -> list[Example]:
-        """Examples with ids above `after`, in order of ids."""
+        """Examples with ids above `after`, ordered by id."""
         query = f"SELECT {_EXAMPLE} FROM examples WHERE set_uid = ? AND example_id > ? ORDER BY example_id LIMIT ?"  # noqa: S608
         return [Example(*row) for row in self._rows(query, (set_uid, after, limit))]
 
@@ -155,7 +153,7 @@ class TrainingStore:
         return next((Example(*row) for row in self._rows(query, (set_uid, example_id))), None)
 
     def holds(self, set_uid: str, object_id: str) -> bool:
-        """Whether an object is an example's picture now."""
+        """Whether an object is the current picture of an example."""
         query = "SELECT 1 FROM examples WHERE set_uid = ? AND object_id = ?"
         return bool(self._rows(query, (set_uid, object_id)))
 
@@ -171,11 +169,11 @@ class TrainingStore:
         return count
 
     def loose(self) -> list[tuple[str, str]]:
-        """Objects that are nobody's and can be deleted, as (home, object id)."""
+        """Orphaned objects that can be deleted, as (home, object id)."""
         return self._rows("SELECT home, object_id FROM loose WHERE since_ms <= ?", (now_ms() - UPLOAD_MS,))
 
     def forget_loose(self, objects: Sequence[tuple[str, str]]) -> None:
-        """Drops the note of objects that were deleted."""
+        """Removes the entries of deleted objects."""
         with self._changing() as run:
             for given in objects:
                 run("DELETE FROM loose WHERE home = ? AND object_id = ?", given)
@@ -183,7 +181,7 @@ class TrainingStore:
     # ---- trainings
 
     def create_training(self, wanted: Wanted) -> Training:
-        """Notes a training that is to be made, and forgets the oldest."""
+        """Stores a new training, and deletes the oldest ones."""
         made = Training(new_uid()[:16], wanted, State.QUEUED, 0, 0, "", now_ms(), 0)
         with self._changing() as run:
             run(
@@ -195,7 +193,7 @@ class TrainingStore:
         return made
 
     def note(self, training: Training) -> None:
-        """Writes down how far a training is. One that has ended stays as it ended."""
+        """Stores the progress of a training, unless it has ended."""
         with self._changing() as run:
             run(
                 "UPDATE trainings SET state = ?, done = ?, total = ?, message = ?, ended_ms = ?, card = ?"
@@ -205,7 +203,7 @@ class TrainingStore:
             )  # fmt: skip
 
     def trainings(self) -> list[Training]:
-        """All that are remembered, the newest first."""
+        """All stored trainings, newest first."""
         rows = self._rows(f"SELECT {_TRAINING} FROM trainings ORDER BY number DESC")  # noqa: S608
         return [_training(row) for row in rows]
 
@@ -217,8 +215,10 @@ class TrainingStore:
     # ---- models
 
     def publish(self, model: OwnModel, training: Training) -> bool:
-        """Stores a model and the end of its training together; False where the training has ended by now, or its set
-        was deleted, so that nothing is published."""
+        """Stores a model together with the end of its training.
+
+        Returns False, without storing anything, if the training has ended or its set was deleted.
+        """
         with self._changing() as run:
             row = run("SELECT state FROM trainings WHERE training_id = ?", (training.training_id,)).fetchone()
             there = run("SELECT 1 FROM sets WHERE name = ?", (model.training_set,)).fetchone()
@@ -243,7 +243,7 @@ class TrainingStore:
         return [OwnModel(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
 
     def delete_model(self, encoder_id: str) -> bool:
-        """Deletes a model; its file becomes nobody's. Returns whether there was one."""
+        """Deletes a model, which orphans its file. Returns whether there was one."""
         with self._changing() as run:
             run(
                 "INSERT OR REPLACE INTO loose SELECT ?, object_id, 0 FROM models WHERE encoder_id = ?",
@@ -254,7 +254,7 @@ class TrainingStore:
         return bool(found)
 
     def _settle(self) -> None:
-        """What was deleted leaves the log, too."""
+        """Empties the write-ahead log, so that it does not contain deleted data."""
         with self._lock:
             checkpoint(self._database)
 

@@ -1,4 +1,4 @@
-"""The training databases of all tenants that have one, opened when they are needed."""
+"""The training databases of all tenants, opened on first use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class TrainingStores:
-    """Any number of threads may call any method at once."""
+    """All methods are thread-safe."""
 
     def __init__(self, data: DataDirectory, registry: TenantRegistry) -> None:
         self._data, self._registry = data, registry
@@ -23,7 +23,7 @@ class TrainingStores:
         self._open: dict[str, TrainingStore] = {}
 
     def of(self, tenant_uid: str) -> TrainingStore:
-        """The tenant's, made where there is none. Raises TenancyError where the tenant is gone."""
+        """The tenant's store, created if there is none. Raises TenancyError if the tenant does not exist."""
         with self._lock:
             found = self._open.get(tenant_uid)
             if found is None:
@@ -36,15 +36,15 @@ class TrainingStores:
         return self.of(tenant_uid).usage() if self._data.tenant(tenant_uid).training.exists() else Usage()
 
     def existing(self) -> list[tuple[str, TrainingStore]]:
-        """Those that there are, of tenants that are served, with their tenants' uids."""
+        """The existing stores of served tenants, with the tenants' uids."""
         found = []
         for uid in (t.uid for t in self._registry.tenants() if self._data.tenant(t.uid).training.exists()):
-            with contextlib.suppress(DataFault):  # told by whoever found it
+            with contextlib.suppress(DataFault):  # reported where it was detected
                 found.append((uid, self.of(uid)))
         return found
 
     def forget(self, deleted_uids: set[str]) -> list[str]:
-        """Closes those of tenants that are gone; returns which were open."""
+        """Closes the stores of deleted tenants. Returns the uids of those that were open."""
         with self._lock:
             gone = [uid for uid in self._open if uid in deleted_uids]
             for uid in gone:
@@ -52,8 +52,10 @@ class TrainingStores:
             return gone
 
     def note_progress(self) -> None:
-        """Notes in the manifests of tenants how far what is open has come. Failures are logged; the notes of before
-        hold."""
+        """Stores the state of open databases in the manifests of their tenants.
+
+        Failures are logged, and the previous entries remain valid.
+        """
         with self._lock:
             opened = list(self._open.values())
         for one in opened:
@@ -63,7 +65,7 @@ class TrainingStores:
                 _LOG.warning("could not update a manifest: %s", error)
 
     def close(self) -> None:
-        """Closes all."""
+        """Closes all stores."""
         with self._lock:
             for store in self._open.values():
                 store.close()

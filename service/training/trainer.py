@@ -1,4 +1,4 @@
-"""Making models: one training at a time on this server, in the background, taken up again after a restart."""
+"""Trains models in the background, one at a time per server. Interrupted trainings resume after a restart."""
 
 from __future__ import annotations
 
@@ -37,13 +37,16 @@ _LOG = structlog.get_logger(__name__)
 _AT_ONCE, _BLOCK = 16, 512
 _NOTE_EVERY_S = 1.0
 _WAIT_S = 5.0
-MOST_EXAMPLES = 50_000
+MAX_EXAMPLES = 50_000
 
 
 @dataclass(frozen=True)
 class TrainerParts:
-    """What trainings are made with. environment: of the process that fits; owner: names this process in the audit
-    log's open acts."""
+    """The dependencies of trainings.
+
+    - `environment`: of the fitting process.
+    - `owner`: the name of this process in open acts of the audit log.
+    """
 
     stores: TrainingStores
     engine: Engine
@@ -54,7 +57,7 @@ class TrainerParts:
 
 
 class Trainer:
-    """For one event loop."""
+    """Executes trainings. For one event loop."""
 
     def __init__(self, parts: TrainerParts) -> None:
         self._parts = parts
@@ -64,7 +67,7 @@ class Trainer:
         self.changed = asyncio.Condition()
 
     async def start(self) -> None:
-        """Takes up what a stop or a crash interrupted, and begins to work."""
+        """Queues interrupted trainings, and starts to work."""
         for waiting in await self._parts.engine.workers.read(self._interrupted):
             self._waiting.put_nowait(waiting)
         self._loop = asyncio.create_task(self._work(), name="trainer")
@@ -79,16 +82,16 @@ class Trainer:
         ]
 
     async def stop(self) -> None:
-        """Lets go of what runs; the next start takes it up again."""
+        """Stops the current training. The next start resumes it."""
         if self._loop is not None:
             await end_task(self._loop)
 
     def submit(self, tenant_uid: str, training_id: str) -> None:
-        """Has a training made, after those that wait."""
+        """Queues a training."""
         self._waiting.put_nowait((tenant_uid, training_id))
 
     async def cancel(self, tenant_uid: str, training: Training) -> None:
-        """Ends a training, whether it waits or runs."""
+        """Cancels a training that waits or runs."""
         store = await self._parts.engine.workers.read(self._parts.stores.of, tenant_uid)
         await self._note(store, _ended(training, State.CANCELLED, "cancelled"))
         if self._current is not None and self._current[0] == training.training_id:
@@ -111,13 +114,14 @@ class Trainer:
     async def _make(self, tenant_uid: str, training_id: str) -> None:
         parts = self._parts
         try:
-            await parts.engine.workers.read(parts.engine.spaces.directory, tenant_uid)  # refuses another region's
+            # Raises if the tenant is bound to another region.
+            await parts.engine.workers.read(parts.engine.spaces.directory, tenant_uid)
             store = await parts.engine.workers.read(parts.stores.of, tenant_uid)
             training = await parts.engine.workers.read(store.training, training_id)
             if training is None or training.state.final:
                 return
             await _One(parts, tenant_uid, store, training, self._note).make()
-        except Exception as error:  # the next one must have its turn
+        except Exception as error:  # the next training must still run
             _LOG.error("a training failed", training_id=training_id, exc_info=error)
 
     async def _note(self, store: TrainingStore, training: Training) -> None:
@@ -136,7 +140,7 @@ class _One:
         self._note, self._noted = note, 0.0
 
     async def make(self) -> None:
-        """Encodes, fits, judges, and publishes or says why not."""
+        """Encodes, fits, evaluates, and publishes the model or stores the reason why not."""
         try:
             await self._make()
         except TooFewExamples as error:
@@ -171,7 +175,7 @@ class _One:
         set_uid = await workers.read(self._store.uid_of, self._training.wanted.training_set)
         if set_uid is None:
             raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted")
-        examples = await workers.read(self._store.examples, set_uid, "", MOST_EXAMPLES)
+        examples = await workers.read(self._store.examples, set_uid, "", MAX_EXAMPLES)
         self._training = replace(self._training, state=State.RUNNING, done=0, total=len(examples))
         await self._note(self._store, self._training)
         made: list[np.ndarray | None] = []
@@ -185,7 +189,7 @@ class _One:
         return usable
 
     async def _vector(self, set_uid: str, example: Example, base: Manifest) -> np.ndarray | None:
-        """None where the picture is gone by now."""
+        """The vector of an example; None if its picture was deleted."""
         engine = self._parts.engine
         while True:
             try:
@@ -214,11 +218,11 @@ class _One:
         engine, wanted = self._parts.engine, self._training.wanted
         fused = fuse(engine.encoders.content(base), base, fitted.projection)
         judgement = fitted.judgement
-        told = (
+        description = (
             f"{base.id} with a projection fitted to training set {wanted.training_set}; mAP@10 "
             f"{judgement.before['mAP@10']:.3f} -> {judgement.after['mAP@10']:.3f} on {judgement.queries} held out"
         )
-        manifest = fused_manifest(base, fused, wanted.model_name, self._uid, score_of(fitted.strangers), told)
+        manifest = fused_manifest(base, fused, wanted.model_name, self._uid, score_of(fitted.strangers), description)
         session = load_kind(fused, manifest, 1)
         check_fused(engine.encoders.session(base), session, fitted.projection)
         return manifest, fused
@@ -231,14 +235,17 @@ class _One:
             manifest.id, wanted.base_encoder, wanted.training_set, manifest.model_dump_json(), card, object_id, now_ms()
         )
         ended = _ended(replace(self._training, card=card), State.PUBLISHED, manifest.id)
-        published = asyncio.create_task(self._publish_and_tell(model, ended))
+        published = asyncio.create_task(self._publish_and_audit(model, ended))
         if await asyncio.shield(published):
             await self._note(self._store, ended)
         else:
-            await self._end(State.FAILED, "the training set was deleted meanwhile")
+            await self._end(State.FAILED, "the training set was deleted in the meantime")
 
-    async def _publish_and_tell(self, model: OwnModel, ended: Training) -> bool:
-        """A stop in between parts neither the model from its entry in the audit log, nor the entry from the model."""
+    async def _publish_and_audit(self, model: OwnModel, ended: Training) -> bool:
+        """Publishes the model with its entry in the audit log.
+
+        An interruption in between cannot leave one without the other.
+        """
         write, details = self._parts.engine.workers.write, {"model": model.encoder_id, "training": ended.training_id}
         log = await write(self._parts.audit.of, self._uid)
         act = await write(log.begin, "trainer", "model.publish", details, self._parts.owner)

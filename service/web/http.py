@@ -1,5 +1,5 @@
-"""The HTTP port: `/metrics` (Prometheus), `/healthz` (the process lives), `/readyz` (it accepts calls), and what others
-add to it."""
+"""The HTTP port: `/metrics` (Prometheus), `/healthz` (the process runs), `/readyz` (it accepts calls), and added
+pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether calls are accepted. remarks: a line each for what is not served all the same; they name nobody."""
+    """Whether calls are accepted. `remarks`: one line for each part that is not served; they name no tenant."""
 
     ready: bool
     remarks: tuple[str, ...] = ()
@@ -38,21 +38,20 @@ class HttpPlace:
 
     @property
     def loopback_url(self) -> str:
-        """Where programs on this machine reach it; empty where it listens nowhere, or not on loopback."""
+        """The URL for programs on this machine; empty if the server does not listen on loopback."""
         if not self.port or not is_loopback(self.host):
             return ""
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
 
 class HttpServer:
-    """Serves read-only pages. Its own hold no data of a tenant."""
+    """Serves read-only pages. The built-in ones contain no data of tenants."""
 
     def __init__(
         self, metrics: Metrics, readiness: Callable[[], Readiness], refresh: Callable[[], None], place: HttpPlace,
         pages: Mapping[str, Page] | None = None,
     ) -> None:  # fmt: skip
-        """`refresh` brings gauges up to date before the metrics are written, in a thread. `place` is told where the
-        server listens. `pages`: further ones, by path."""
+        """`refresh` updates gauges before the metrics are written."""
         self._metrics, self._readiness, self._refresh = metrics, readiness, refresh
         self._place, self._pages = place, pages or {}
         self._runner: web.AppRunner | None = None
@@ -63,7 +62,7 @@ class HttpServer:
         return self._place.port
 
     async def start(self, host: str, port: int) -> None:
-        """Begins to listen. Raises SettingError where the address cannot be bound."""
+        """Starts listening. Raises SettingError if the address cannot be bound."""
         application = web.Application(middlewares=[forget_url])
         application.router.add_get("/metrics", self._get_metrics)
         application.router.add_get("/healthz", self._get_health)

@@ -1,4 +1,4 @@
-"""`/pictures/<token>`: what a link leads to, decrypted, for whoever has the link."""
+"""`/pictures/<token>`: the decrypted target of a link."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiohttp import web
 from service.errors import Code, ServiceError
 from service.intake.formats import media_type
 
-# Nobody between here and the reader may keep it, and no browser may take it for anything but a picture.
+# No intermediary may cache it, and no browser may interpret it as anything but a picture.
 _HEADERS = {
     "Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": "inline",
@@ -18,7 +18,7 @@ _STATUS = {Code.NOT_FOUND: 404, Code.PERMISSION_DENIED: 410, Code.FAILED_PRECOND
 
 
 def picture_page(open_link: Callable[[str], Awaitable[bytes]]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """The handler. `open_link`: gives the picture of a token, or raises ServiceError."""
+    """The request handler. `open_link` returns the picture of a token, or raises ServiceError."""
 
     async def get(request: web.Request) -> web.Response:
         try:

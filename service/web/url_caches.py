@@ -1,4 +1,4 @@
-"""Caches of the URL libraries: they hold each URL that they saw, tokens included, until others take its place."""
+"""Clears the caches of the URL libraries, which would retain every URL with its token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CACHES: list[Callable[[], None]] = [
 
 @web.middleware
 async def forget_url(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Has no library remember the URL of a request once it is answered."""
+    """Clears the caches after each request."""
     try:
         return await handler(request)
     finally:
@@ -26,6 +26,6 @@ async def forget_url(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 def forget_urls() -> None:
-    """Empties them."""
+    """Clears all caches."""
     for clear in _CACHES:
         clear()

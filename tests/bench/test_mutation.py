@@ -1,4 +1,4 @@
-"""What `make mutation` runs is there, and its document is what the result and the reasons say."""
+"""`make mutation`: its targets exist, and its document matches results and reasons."""
 
 from bench.mutation.document import render
 from bench.mutation.result import RESULT, Change, read_reasons, read_result, survivors_of

@@ -1,4 +1,4 @@
-"""What the client refuses before anything is sent, and what it says."""
+"""What the client rejects before sending, and its messages."""
 
 from __future__ import annotations
 

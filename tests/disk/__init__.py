@@ -1,1 +1,1 @@
-"""What disks do to a collection: power cuts, worked out from a recording of all writes, and errors of each call."""
+"""Disk faults in collections: power cuts, simulated from a recording of all writes, and errors of each system call."""

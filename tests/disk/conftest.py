@@ -1,4 +1,4 @@
-"""The library that records what a process writes, and lets calls fail."""
+"""The library that records the writes of a process and injects errors."""
 
 import shutil
 import subprocess

@@ -1,7 +1,7 @@
-"""A process whose disk fails: `python -m tests.disk.faulty_run FOLDER FAULTS ERROR...`, with the recorder loaded.
+"""A process with a failing disk: `python -m tests.disk.faulty_run FOLDER FAULTS ERROR...`, with the recorder loaded.
 
-For each call that may fail and each kind of file it makes a collection, lets the call fail while it does all that a
-collection can, and opens the collection again on a whole disk. Prints a line of JSON for each case.
+For each system call that may fail and each kind of file, it creates a collection and lets the call fail during all
+operations. It then opens the collection again without faults, and prints a line of JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What collections hold after the changes that a writer told of: a plain model to compare an opened disk with."""
+"""The expected content of collections after the changes that a writer reported: a plain model."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a disk may hold after a power cut: a model of a file system that replays a recording.
+"""Simulates the content of a disk after a power cut, with a model of a file system that replays a recording.
 
-Method: a recording of all changes (`recorder.c`) is replayed up to a moment. What was forced to the disk by then stays;
-of the rest each mode keeps a random part, as file systems may (Pillai et al., "All File Systems Are Not Created Equal",
-OSDI 2014).
+A recording of all changes (`recorder.c`) is replayed up to a moment. Everything that was synced by then stays. Of the
+rest, each mode keeps a random part, as file systems may (Pillai et al., "All File Systems Are Not Created Equal", OSDI
+2014).
 """
 
 from __future__ import annotations

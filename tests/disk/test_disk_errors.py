@@ -1,4 +1,5 @@
-"""Each call that may fail, on each kind of file: refused with a reason, and nothing acknowledged is lost."""
+"""Every failing system call on every kind of file: the operation fails with a reason, and no acknowledged data is
+lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A power cut at random moments of every kind of change: what was acknowledged is there, and nothing is half there."""
+"""Power cuts at random moments of every kind of change: acknowledged changes are there, and none is there in part."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A process that changes collections in every way that lasts: `python -m tests.disk.writer FOLDER SEED STEPS`.
+"""A process that makes every kind of durable change: `python -m tests.disk.writer FOLDER SEED STEPS`.
 
-Two threads with collections of their own. Prints a line before each change ("? THREAD JSON") and one after it was
-acknowledged ("! THREAD JSON"), the second with what the call returned.
+Two threads change their own collections. The process prints a line before each change ("? THREAD JSON"), and one after
+its acknowledgement with the result of the call ("! THREAD JSON").
 """
 
 from __future__ import annotations

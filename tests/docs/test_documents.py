@@ -1,4 +1,4 @@
-"""Documents that stay true: what exists is documented, and links lead somewhere."""
+"""Documents are complete and current: what exists is documented, and links work."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The layout of the code: small folders, each of which says what belongs there."""
+"""The layout of the code: small folders, each with a description of its content."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Encoders that cannot be used, or fail at work: nobody is told less than what happened."""
+"""Unusable and failing encoders: errors are reported completely."""
 
 from __future__ import annotations
 

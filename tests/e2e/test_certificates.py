@@ -1,4 +1,4 @@
-"""Client certificates as identities: a name that is bound to a tenant needs no API key."""
+"""Client certificates as identities: a name bound to a tenant needs no API key."""
 
 from __future__ import annotations
 

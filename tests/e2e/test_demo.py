@@ -1,4 +1,4 @@
-"""`make run`, as far as a test has time for: the catalogue is not drawn to its end."""
+"""`make run`, with a part of the catalogue to save time."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Another encoder for a collection that follows a feed: filled while the old one serves, exchanged in one step."""
+"""Changing the encoder of a synced collection: filled while the old one serves, then exchanged atomically."""
 
 from __future__ import annotations
 

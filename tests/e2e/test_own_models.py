@@ -1,4 +1,4 @@
-"""A model of a tenant's own: made of its pictures, better than its base or not published, and nobody else's."""
+"""A tenant's own model: trained on its pictures, published only if better than its base, visible to nobody else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real photographs through the whole service, with the built-in encoder and with one's own."""
+"""Real photographs through the whole service, with the built-in encoder and with a custom one."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

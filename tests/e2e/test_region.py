@@ -1,4 +1,4 @@
-"""A tenant that is bound to a region is served there, and nowhere else."""
+"""A tenant bound to a region is served only there."""
 
 import json
 from pathlib import Path

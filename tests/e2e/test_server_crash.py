@@ -1,4 +1,4 @@
-"""kill -9 of the whole server while clients insert pictures: what was acknowledged is there and found."""
+"""kill -9 of the whole server during inserts: acknowledged pictures are stored and found."""
 
 import random
 import threading

@@ -1,4 +1,4 @@
-"""A tenant one of whose files is lost is not served; the others are, and `doctor --repair` brings it back."""
+"""A tenant with a missing file is not served, others are, and `doctor --repair` restores it."""
 
 from __future__ import annotations
 

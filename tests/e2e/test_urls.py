@@ -1,4 +1,4 @@
-"""Pictures by URL through a real server: fetched, found, fetched again only when they changed."""
+"""Pictures by URL on a real server: fetched, found, and fetched again only after a change."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""`make fuzz`: coverage-guided fuzzing of the header probe, the decoders and the readers of feeds, with atheris.
+"""`make fuzz`: coverage-guided fuzzing of the header probe, the decoders and the feed parsers, with atheris.
 
-What it finds lies in build/fuzz; a finding becomes a case in the tests. Arguments after the target go to libFuzzer.
+Findings are in build/fuzz. A finding becomes a test case. Arguments after the target go to libFuzzer.
 
 python -m tests.fuzz.harness probe -max_total_time=600
 """

@@ -1,4 +1,5 @@
-"""Seeded damage to real pictures: flipped bits, cut and repeated parts, changed lengths, parts of other pictures."""
+"""Seeded damage to real pictures: flipped bits, removed and repeated parts, changed lengths, parts of other
+pictures."""
 
 from __future__ import annotations
 

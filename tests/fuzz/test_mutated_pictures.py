@@ -1,4 +1,4 @@
-"""Ten thousand damaged pictures: each is decoded or refused with a reason, and nothing else happens."""
+"""Ten thousand damaged pictures: each is decoded or rejected with a reason, and nothing else happens."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What `buf breaking` finds with the rules of proto/buf.yaml."""
+"""Breaking changes that `buf breaking` detects with the rules of proto/buf.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a look at the state shows of an act that a kill left open."""
+"""The outcome of an act that a kill left open, judged by the state."""
 
 from pathlib import Path
 from types import SimpleNamespace

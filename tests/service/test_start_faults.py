@@ -1,4 +1,4 @@
-"""A file of the data directory that stops the start: one line names it and the remedy, and nothing is removed."""
+"""A damaged file that prevents the start: one line names it and the remedy, and nothing is removed."""
 
 from __future__ import annotations
 

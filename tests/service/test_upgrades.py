@@ -1,4 +1,4 @@
-"""A server starts, and scripts run, with what earlier versions took: tests/data/released."""
+"""Servers start and scripts run with the settings and commands of earlier versions: tests/data/released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A case for each audited call of the API: what it needs, its request, and how to see whether it was done."""
+"""A case for each audited call of the API: preconditions, request, and how to check whether it was done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A redis-server whose clock a test sets, under libfaketime."""
+"""A redis-server with an adjustable clock, under libfaketime."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The sandboxed decoder with faults on demand: a picture that holds DIE kills it, HANG keeps it busy for ever, ESCAPE
-makes it report what it can still do."""
+"""The sandboxed decoder with faults on demand.
+
+A picture that contains DIE kills it, HANG makes it loop forever, and ESCAPE makes it report what it can still do.
+"""
 
 import os
 import socket

@@ -1,4 +1,7 @@
-"""Fixtures of tests below the server. Only what needs the service imports it, so `make mutation` loads these alone."""
+"""Fixtures for tests below the server.
+
+Only those that need the service import it, so that `make mutation` loads little.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of faults did, counted: `make reliability` collects it for docs/reliability.md."""
+"""Counts the results of fault tests. `make reliability` collects them for docs/reliability.md."""
 
 from __future__ import annotations
 

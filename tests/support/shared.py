@@ -1,6 +1,6 @@
-"""Real pictures and a real model, beside the project where they are present. Never part of it.
+"""Real pictures and a real model beside the project, never part of it.
 
-Where they are absent tests skip on a laptop and fail in CI.
+If they are absent, tests skip on a laptop and fail in CI.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The encoder that ships with the service: made by this project, from formulas alone. It has seen no photograph."""
+"""The built-in encoder. This project made it from formulas and procedural pictures, without any photograph."""

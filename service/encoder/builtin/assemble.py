@@ -1,4 +1,4 @@
-"""Puts the built-in encoder together: pixels -> colour block and shape block -> one vector."""
+"""Assembles the built-in encoder: pixels -> colour block and shape block -> one vector."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTPUT = "embedding"
 
 @dataclass(frozen=True)
 class Shares:
-    """Squared lengths of the three parts of a vector; together 1."""
+    """Squared lengths of the three parts of a vector. Their sum is 1."""
 
     colour: float
     shape: float
@@ -27,7 +27,7 @@ class Shares:
 
 
 def encoder_model(weights: Weights, shares: Shares, precision: Precision) -> onnx.ModelProto:
-    """The whole encoder as one graph, uint8 [n, 96, 96, 3] to float32 [n, dimension] of length 1."""
+    """The whole encoder as one graph: uint8 [n, 96, 96, 3] to float32 [n, dimension] of length 1."""
     graph = Graph(precision)
     planes = lab(graph, INPUT.name)
     transform = scattering(graph, planes)

@@ -1,8 +1,8 @@
-"""Builds the built-in encoder: `make encoder`. Needs the development packages (onnx), no PyTorch.
+"""Builds the built-in encoder: `make encoder`. Needs the development packages (onnx), but no PyTorch.
 
 python -m service.encoder.builtin.build              draw pairs, fit the projections, write everything (minutes)
-python -m service.encoder.builtin.build --assemble   write encoder.onnx and encoder.json from the weights as they are
-python -m service.encoder.builtin.build --check      exit 1 where the files are not what the code makes of the weights
+python -m service.encoder.builtin.build --assemble   write encoder.onnx and encoder.json from the existing weights
+python -m service.encoder.builtin.build --check      exit 1 if the files differ from what the code makes of the weights
 python -m service.encoder.builtin.build --verify     fit again and compare the vectors with those of the committed file
 """
 
@@ -65,8 +65,11 @@ def build_files(weights: Weights, precision: Precision = PRECISION) -> dict[str,
 
 
 def stale_files() -> list[str]:
-    """Which committed files are not what the code makes of the committed weights, but for what processors differ in
-    when they compute a sine: the last digit of a constant, and with it the digest of the model in the manifest."""
+    """The committed files that differ from what the code makes of the committed weights.
+
+    Processors differ in the last digit of a computed sine. Such differences of constants, and of the model's digest in
+    the manifest, are ignored.
+    """
     model, manifest = (FOLDER / MODEL_NAME).read_bytes(), (FOLDER / MANIFEST_NAME).read_text()
     built = build_files(read_weights())
     stale = [] if same_graph(model, built[MODEL_NAME]) else [MODEL_NAME]
@@ -77,7 +80,7 @@ def stale_files() -> list[str]:
 
 
 def same_graph(model: bytes, other: bytes) -> bool:
-    """Whether two models are the same but for the last digits of their constants."""
+    """Whether two models are equal except for the last digits of their constants."""
     graphs = [onnx.load_from_string(m).graph for m in (model, other)]
     constants = [[onnx.numpy_helper.to_array(t) for t in g.initializer] for g in graphs]
     for graph in graphs:
@@ -88,7 +91,7 @@ def same_graph(model: bytes, other: bytes) -> bool:
 
 
 def largest_difference(model: bytes, other: bytes, pictures: int = 200) -> float:
-    """How far the cosines between drawn pictures differ between two models."""
+    """The largest difference between two models in the cosines of drawn pictures."""
     drawn = [draw_pair(number, "object") for number in range(_VERIFY_FROM, _VERIFY_FROM + pictures // 2)]
     pixels = np.stack([prepared(p) for pair in drawn for p in (pair.first, pair.second)])
     vectors = [load_model(m, threads=2).run([OUTPUT], {INPUT.name: pixels})[0] for m in (model, other)]
@@ -97,7 +100,7 @@ def largest_difference(model: bytes, other: bytes, pictures: int = 200) -> float
 
 
 def main(arguments: list[str]) -> int:
-    """Writes, checks or verifies the files; returns the exit code."""
+    """Writes, checks or verifies the files. Returns the exit code."""
     if "--check" in arguments:
         stale = stale_files()
         if stale:

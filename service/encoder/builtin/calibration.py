@@ -1,6 +1,6 @@
-"""How far apart copies and strangers are, measured on drawn pictures: what the manifest's `score` rests on.
+"""Measures the distances of copies and of different things on drawn pictures, for the manifest's `score`.
 
-python -m service.encoder.builtin.calibration    prints the quantiles and the score that follows
+python -m service.encoder.builtin.calibration    prints the quantiles and the resulting score
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ Floats = NDArray[np.float32]
 
 
 def measured(per_kind: int) -> tuple[Floats, Floats]:
-    """Cosine distances between drawn goods and their edited copies, and between different goods of the same kind, which
-    are the strangers that are hard to tell: each ascending."""
+    """Sorted cosine distances between drawn goods and their edited copies, and between different goods of the same
+    kind.
+
+    The latter are the pairs of different things that are hardest to tell apart.
+    """
     drawn = [_with_copy(kind, number) for kind in range(len(KINDS)) for number in range(per_kind)]
     pixels = np.stack([prepared(p) for views in zip(*drawn, strict=True) for p in views])
     manifest = read_manifest(BUILTIN_FOLDER)
@@ -50,7 +53,7 @@ def _with_copy(kind: int, number: int) -> tuple[Pixels, Pixels]:
 
 
 def main() -> int:
-    """Measures and prints; returns the exit code."""
+    """Measures and prints. Returns the exit code."""
     copies, strangers = measured(16)
     for name, values in (("copies", copies), ("strangers", strangers)):
         quantiles = {q: round(float(np.quantile(values, q)), 3) for q in (0.001, 0.01, 0.1, 0.5, 0.75, 0.9, 0.99)}

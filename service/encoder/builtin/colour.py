@@ -1,9 +1,9 @@
-"""Colour and gradients, by formula: CIE Lab, soft colour histograms and a pyramid of oriented gradients.
+"""Colour and gradient features: CIE Lab, soft colour histograms and a pyramid of oriented gradients.
 
-Histograms are joint and soft (each pixel shared between neighbouring bins), finer near grey, and taken over the whole
-picture, weighted to its centre, and on 3 x 3 cells; gradients are binned by orientation (Dalal and Triggs,
-"Histograms of Oriented Gradients for Human Detection", CVPR 2005) on five grids. Every block is square-rooted (the
-Hellinger kernel: Arandjelovic and Zisserman, CVPR 2012).
+Histograms are joint and soft: each pixel is shared between neighbouring bins. Bins are finer near grey. Histograms are
+taken over the whole picture, weighted towards its centre, and on 3 x 3 cells. Gradients are binned by orientation
+(Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection", CVPR 2005) on five grids. Every block is
+square-rooted (the Hellinger kernel: Arandjelovic and Zisserman, CVPR 2012).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _GRADIENT_GRIDS = ((96, (8, 4)), (48, (4,)), (24, (3, 1)))  # pixels of a side, 
 
 
 def lab(graph: Graph, pixels: str) -> str:
-    """uint8 RGB [n, 96, 96, 3] as CIE Lab (D65), float32 [n, 3, 96, 96]; L in 0..100."""
+    """Converts uint8 RGB [n, 96, 96, 3] to CIE Lab (D65), float32 [n, 3, 96, 96]; L in 0..100."""
     c = graph.scalar
     srgb = graph.op("Mul", [graph.op("Cast", [pixels], to=onnx.TensorProto.FLOAT), c(1 / 255)])
     gamma = graph.op("Pow", [graph.op("Mul", [graph.op("Add", [srgb, c(0.055)]), c(1 / 1.055)]), c(2.4)])
@@ -42,7 +42,7 @@ def lab(graph: Graph, pixels: str) -> str:
 
 
 def colour_features(graph: Graph, lab_planes: str) -> str:
-    """All blocks side by side, [n, 2496]."""
+    """All blocks concatenated, [n, 2496]."""
     half = graph.average_pool(lab_planes, 2)
     luminance = graph.slice(lab_planes, axis=1, start=0, end=1)
     even = np.ones(48 * 48, np.float32)
@@ -56,7 +56,7 @@ def colour_features(graph: Graph, lab_planes: str) -> str:
 
 
 def colour_mirror() -> NDArray[np.int64]:
-    """Where each of the features stands in the mirror image."""
+    """The index of each feature in the mirror image."""
     bins, cell_bins = int(np.prod(_BINS)), int(np.prod(_CELL_BINS))
     places = [np.arange(bins), np.arange(bins), np.arange(9 * cell_bins).reshape(3, 3, -1)[:, ::-1]]
     places.append(np.arange(108).reshape(3, 6, 6)[..., ::-1])
@@ -70,8 +70,10 @@ def colour_mirror() -> NDArray[np.int64]:
 def _histograms(
     graph: Graph, pixels: str, bins: tuple[int, int, int], weightings: dict[float, NDArray[np.float32]]
 ) -> str:
-    """Soft joint histograms of Lab pixels [n, 3, p], one per weighting (by the length that it gets), square-rooted:
-    [n, weightings * product of bins]."""
+    """Soft joint histograms of Lab pixels [n, 3, p], square-rooted: [n, weightings * product of bins].
+
+    There is one per weighting, scaled to the length of the weighting.
+    """
     planes = [graph.column(graph.slice(pixels, axis=1, start=c, end=c + 1)) for c in range(3)]
     luminance = graph.soft_bins(planes[0], 0.0, 100.0, bins[0])
     a, b = (graph.soft_bins(graph.signed_root(p), -9.0, 9.0, n) for p, n in zip(planes[1:], bins[1:], strict=True))
@@ -86,7 +88,7 @@ def _histograms(
 
 
 def _cells(graph: Graph, half: str) -> str:
-    """[n, 3, 48, 48] as nine pictures of their own, [n * 9, 3, 256], row by row."""
+    """Splits [n, 3, 48, 48] into nine separate pictures, [n * 9, 3, 256], row by row."""
     split = graph.reshape(half, [-1, 3, 3, 16, 3, 16])
     return graph.reshape(graph.op("Transpose", [split], perm=[0, 2, 4, 1, 3, 5]), [-1, 3, 256])
 
@@ -119,7 +121,7 @@ def _relative(graph: Graph, pooled: str) -> str:
 
 
 def _centre_weights() -> NDArray[np.float32]:
-    """A Gaussian over 48 x 48, wide 0.3 of a side."""
+    """A Gaussian over 48 x 48, with a standard deviation of 0.3 of a side."""
     offset = (np.arange(48) - 23.5) / (0.3 * 48)
     bell = np.exp(-(offset**2) / 2)
     return np.outer(bell, bell).reshape(-1).astype(np.float32)

@@ -1,5 +1,7 @@
-"""Stage A: the closed-form projections, from drawn pairs. Deterministic on one machine; between machines floating point
-moves cosines by less than build.TOLERANCE."""
+"""Stage A: computes the closed-form projections from drawn pairs.
+
+It is deterministic on one machine. Between machines, floating point changes cosines by less than build.TOLERANCE.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,14 @@ from service.encoder.session import load_model
 DIMENSIONS = (64, 256)
 OBJECT_PAIRS, SCENE_PAIRS = 9_000, 1_000
 _CHUNK = 100
-_FIRST = 1 << 42  # numbers of the pairs: none of those that the head is trained on
+_FIRST = 1 << 42  # first pair number, outside the pairs on which the head is trained
 Floats = NDArray[np.float32]
 
 
 def closed_form(
     objects: int = OBJECT_PAIRS, scenes: int = SCENE_PAIRS, dimensions: tuple[int, int] = DIMENSIONS
 ) -> tuple[Projection, Projection]:
-    """The colour projection and the shape projection, of so many numbers; on all cores in a few minutes."""
+    """The colour projection and the shape projection with the given dimensions. Takes a few minutes on all cores."""
     chunks: list[tuple[Relation, int]] = [("object", start) for start in range(0, objects, _CHUNK)]
     chunks += [("scene", start) for start in range(0, scenes, _CHUNK)]
     with ProcessPoolExecutor() as pool:
@@ -36,7 +38,7 @@ def closed_form(
 
 
 def chunk_features(chunk: tuple[Relation, int]) -> tuple[Floats, Floats]:
-    """Colour features and shape features of a chunk of pairs, each (2, pairs, features)."""
+    """Colour and shape features of a chunk of pairs, each (2, pairs, features)."""
     relation, start = chunk
     cv2.setNumThreads(1)
     pairs = [draw_pair(_FIRST + number, relation) for number in range(start, start + _CHUNK)]

@@ -1,4 +1,4 @@
-"""The parts of the encoder that nothing is learnt for, as models of their own: what learning starts from."""
+"""The parts of the encoder without learned weights, as separate models. Learning starts from their output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INPUT = InputSpec(
 
 
 def prepared(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture of any size as the encoder takes it: uint8 (SIDE, SIDE, 3), without a frame."""
+    """Prepares a picture of any size for the encoder: uint8 (SIDE, SIDE, 3), without its frame."""
     tensor: NDArray[np.uint8] = to_tensor(pixels, INPUT).astype(np.uint8, copy=False)
     return tensor
 
@@ -47,8 +47,10 @@ def pixel_input() -> onnx.ValueInfoProto:
 
 
 def feature_blocks(graph: Graph, planes: str, transform: Scattering) -> tuple[str, str]:
-    """The colour features, [n, 1722], and the shape features, [n, 3544], each of length 1 and equal for the mirror
-    image; `planes`: Lab."""
+    """The colour features, [n, 1722], and the shape features, [n, 3544], of Lab `planes`.
+
+    Each has length 1, and is equal for the mirror image.
+    """
     colour = graph.unit(even_part(graph, colour_features(graph, planes), colour_mirror()))
     shape = graph.unit(even_part(graph, shape_features(graph, transform), shape_mirror()))
     return colour, shape

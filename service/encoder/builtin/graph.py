@@ -1,4 +1,4 @@
-"""A small builder of ONNX graphs: names are given in order of construction, so equal code makes equal bytes."""
+"""A small builder of ONNX graphs. Names follow the order of construction, so that equal code produces equal bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Graph:
     """Collects nodes and constants. Values are named by strings; [n, ...] is the batch axis."""
 
     def __init__(self, precision: Precision = "float32") -> None:
-        """`precision`: how learnt weights are kept in the file; the arithmetic is float32 always."""
+        """`precision`: of stored weights. Arithmetic is always float32."""
         self._precision = precision
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
@@ -44,8 +44,10 @@ class Graph:
         return self.constant(np.array(value, np.float32))
 
     def weights(self, values: NDArray[np.float32], name: str) -> str:
-        """A learnt matrix or kernel, kept in the precision of this graph. Matrices [in, out] and kernels
-        [out, in, h, w] are scaled per output where they are kept as whole numbers."""
+        """Adds a learned matrix or kernel, stored in the precision of this graph.
+
+        Matrices [in, out] and kernels [out, in, h, w] are scaled per output if they are stored as integers.
+        """
         if self._precision == "float32":
             return self.constant(values, name)
         if self._precision == "float16":
@@ -53,21 +55,21 @@ class Graph:
         others = 0 if values.ndim == 2 else tuple(range(1, values.ndim))
         scale = np.maximum(np.abs(values).max(axis=others, keepdims=True), 1e-12).astype(np.float32) / np.float32(127)
         whole = self.constant(np.clip(np.rint(values / scale), -127, 127).astype(np.int8), name)
-        # plain arithmetic, which the runtime works out once at loading, unlike DequantizeLinear
+        # plain arithmetic, which the runtime evaluates once at loading, unlike DequantizeLinear
         return self.op(
             "Mul", [self.op("Cast", [whole], to=onnx.TensorProto.FLOAT), self.constant(scale, f"{name}_scale")]
         )
 
     def reshape(self, value: str, shape: list[int]) -> str:
-        """0 keeps an axis, -1 takes what is left."""
+        """Reshapes a value. 0 preserves an axis, -1 is inferred."""
         return self.op("Reshape", [value, self.constant(np.array(shape, np.int64))])
 
     def flat(self, value: str) -> str:
-        """[n, ...] as [n, features]."""
+        """Reshapes [n, ...] to [n, features]."""
         return self.reshape(value, [0, -1])
 
     def column(self, plane: str) -> str:
-        """[n, 1, h, w] as [n, h * w, 1]."""
+        """Reshapes [n, 1, h, w] to [n, h * w, 1]."""
         return self.reshape(plane, [0, -1, 1])
 
     def slice(self, value: str, *, axis: int, start: int, end: int) -> str:
@@ -85,11 +87,11 @@ class Graph:
         return self.op("AveragePool", [value], kernel_shape=[factor, factor], strides=[factor, factor])
 
     def scaled(self, value: str, factor: float) -> str:
-        """The value times a number."""
+        """Multiplies a value by a number."""
         return value if factor == 1.0 else self.op("Mul", [value, self.scalar(factor)])
 
     def unit(self, value: str, output: str = "") -> str:
-        """[n, features] with each row of length 1 (or 0)."""
+        """Normalises each row of [n, features] to length 1 (or 0)."""
         length = self.op("ReduceL2", [value, self.constant(np.array([1], np.int64))], keepdims=1)
         return self.op("Div", [value, self.op("Add", [length, self.scalar(1e-8)])], output=output)
 
@@ -98,7 +100,7 @@ class Graph:
         return self.op("Mul", [self.op("Sign", [value]), self.op("Sqrt", [self.op("Abs", [value])])])
 
     def soft_bins(self, column: str, low: float, high: float, bins: int) -> str:
-        """[n, p, 1] as [n, p, bins]: each value shared between the two bins it lies between."""
+        """Converts [n, p, 1] to [n, p, bins]. Each value is shared between the two adjacent bins."""
         scaled = self.op("Mul", [self.op("Sub", [column, self.scalar(low)]), self.scalar((bins - 1) / (high - low))])
         inside = self.op("Clip", [scaled, self.scalar(0.0), self.scalar(float(bins - 1))])
         places = self.constant(np.arange(bins, dtype=np.float32))

@@ -1,5 +1,7 @@
-"""The trained head: two small convolutions over scattering maps, pooled on a grid. Its weights are learnt from
-procedural pictures (service/encoder/builtin/train); here it becomes part of the graph."""
+"""The trained head: two small convolutions over scattering maps, pooled on a grid.
+
+Its weights are learned from procedural pictures (service/encoder/builtin/train). This module adds it to the graph.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,17 @@ Weights = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class HeadWeights:
-    """Normalisations are folded in. c: channels; p: pooled cells (13); d: dimension.
+    """The weights with all normalisations folded in.
 
-    fine: [c, FINE_CHANNELS]; down: [c, c, 3, 3]; coarse: [c, COARSE_CHANNELS]; across: [c, c, 3, 3]; out: [c * p, d];
-    the others are the biases of these layers.
+    c: channels; p: pooled cells (13); d: dimension.
+
+    - `fine`: [c, FINE_CHANNELS].
+    - `down`: [c, c, 3, 3].
+    - `coarse`: [c, COARSE_CHANNELS].
+    - `across`: [c, c, 3, 3].
+    - `out`: [c * p, d].
+
+    The others are the biases of these layers.
     """
 
     fine: Weights
@@ -35,7 +44,7 @@ class HeadWeights:
 
     @property
     def dimension(self) -> int:
-        """Numbers that the head gives."""
+        """The dimension of the output."""
         return int(self.out.shape[1])
 
     def save(self, path: Path) -> None:
@@ -45,7 +54,7 @@ class HeadWeights:
 
     @classmethod
     def load(cls, path: Path) -> HeadWeights:
-        """What `save` wrote. Raises OSError or KeyError."""
+        """Reads a file of `save`. Raises OSError or KeyError."""
         with np.load(path, allow_pickle=False) as file:
             return cls(**{f.name: file[f.name].astype(np.float32) for f in fields(cls)})
 
@@ -72,7 +81,7 @@ def head(graph: Graph, fine: str, coarse: str, weights: HeadWeights) -> str:
 def _both_ways(
     graph: Graph, name: str, maps: str, kernel: Weights, bias: Weights, mirror: NDArray[np.int64], side: int
 ) -> str:
-    """A 1 x 1 convolution of the maps and of their mirror image, one after the other on the batch axis."""
+    """A 1 x 1 convolution of the maps and of their mirror image, concatenated on the batch axis."""
     channels = len(bias)
     once = graph.weights(kernel[:, :, None, None], name)
     turned = graph.op("Gather", [once, graph.constant(mirror)], axis=1)

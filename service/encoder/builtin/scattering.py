@@ -1,8 +1,8 @@
-"""Wavelet scattering of orders 1 and 2 (Bruna and Mallat, "Invariant Scattering Convolution Networks", TPAMI 2013) as
-small convolutions: eight orientations, five octaves, luminance and both chroma planes.
+"""Wavelet scattering of orders 1 and 2 as small convolutions.
 
-Order 2 is taken of luminance and of chroma energy, and divided by the energy of its parent in the same cell, so that it
-tells structure from contrast.
+It has eight orientations and five octaves, on luminance and both chroma planes (Bruna and Mallat, "Invariant Scattering
+Convolution Networks", TPAMI 2013). Order 2 uses luminance and chroma energy. It is divided by the energy of its parent
+in the same cell, so that it separates structure from contrast.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ COARSE_CHANNELS = len(_PATHS) * 2 * ORIENTATIONS**2
 class Scattering:
     """Names of values in the graph.
 
-    planes: [n, 3, 96, 96], scaled Lab. first: [n, 5 * 3 * 8, 12, 12], energy by octave, plane and orientation.
-    second: one per second octave, [n, paths * 2 * 8, 8, 6, 6], not yet divided by the parent.
+    - `planes`: [n, 3, 96, 96], scaled Lab.
+    - `first`: [n, 5 * 3 * 8, 12, 12], energy by octave, plane and orientation.
+    - `second`: one per second octave, [n, paths * 2 * 8, 8, 6, 6], not yet divided by the parent.
     """
 
     planes: str
@@ -80,7 +81,7 @@ def shape_features(graph: Graph, s: Scattering) -> str:
 
 
 def shape_mirror() -> NDArray[np.int64]:
-    """Where each of the shape features stands in the mirror image."""
+    """The index of each shape feature in the mirror image."""
     turned = mirrored_orientations()
     first = np.arange(OCTAVES * 3 * 8 * 16).reshape(OCTAVES, 3, 8, 4, 4)[:, :, turned][..., ::-1].ravel()
     second = (
@@ -93,33 +94,33 @@ def shape_mirror() -> NDArray[np.int64]:
 
 
 def fine_maps(graph: Graph, s: Scattering) -> str:
-    """Order 1 and the mean colour where they are in the picture: [n, FINE_CHANNELS, 12, 12]."""
+    """Order 1 and the mean colour by position: [n, FINE_CHANNELS, 12, 12]."""
     return graph.op(
         "Concat", [_logarithm(graph, s.first, _FIRST_GAIN), graph.average_pool(s.planes, SIDE // 12)], axis=1
     )
 
 
 def coarse_maps(graph: Graph, s: Scattering) -> str:
-    """Order 2 where it is in the picture: [n, COARSE_CHANNELS, 6, 6]."""
+    """Order 2 by position: [n, COARSE_CHANNELS, 6, 6]."""
     parents = _parents(graph, graph.average_pool(s.first, 2))
     blocks = [_over_parents(graph, maps, parents, octave, 6) for octave, maps in enumerate(s.second, 1)]
     return _logarithm(graph, graph.op("Concat", blocks, axis=1), _SECOND_GAIN)
 
 
 def fine_mirror() -> NDArray[np.int64]:
-    """Where each channel of the fine maps stands in the mirror image (the maps themselves are reversed as well)."""
+    """The index of each fine channel in the mirror image. The maps themselves are reversed too."""
     energies = np.arange(FINE_CHANNELS - 3).reshape(-1, ORIENTATIONS)[:, mirrored_orientations()].ravel()
     return np.concatenate([energies, np.arange(FINE_CHANNELS - 3, FINE_CHANNELS)])
 
 
 def coarse_mirror() -> NDArray[np.int64]:
-    """Where each channel of the coarse maps stands in the mirror image."""
+    """The index of each coarse channel in the mirror image."""
     turned = mirrored_orientations()
     return np.arange(COARSE_CHANNELS).reshape(-1, ORIENTATIONS, ORIENTATIONS)[:, turned][:, :, turned].ravel()
 
 
 def _filters() -> NDArray[np.float32]:
-    """Gabor filters without a mean, [16, 1, 7, 7]: eight real parts, eight imaginary ones."""
+    """Gabor filters with zero mean, [16, 1, 7, 7]: eight real parts, eight imaginary parts."""
     x, y = np.meshgrid(np.arange(-3, 4), np.arange(-3, 4))
     bank = []
     for orientation in range(ORIENTATIONS):
@@ -133,7 +134,7 @@ def _filters() -> NDArray[np.float32]:
 
 
 def _modulus(graph: Graph, planes: str, side: int) -> str:
-    """[n, c, side, side] as [n * c, 8, side, side]: how strong each orientation is around each pixel."""
+    """Converts [n, c, side, side] to [n * c, 8, side, side]: the strength of each orientation around each pixel."""
     alone = graph.reshape(planes, [-1, 1, side, side])
     padded = graph.op("Pad", [alone, graph.constant(np.array([0, 0, 3, 3, 0, 0, 3, 3], np.int64))], mode="reflect")
     waves = graph.op("Conv", [padded, graph.constant(_filters())])
@@ -145,7 +146,7 @@ def _modulus(graph: Graph, planes: str, side: int) -> str:
 
 
 def _on_grid(graph: Graph, maps: str, side: int, cells: int) -> str:
-    """Means over cells; a map that is smaller than the grid is repeated."""
+    """Means over cells. A map smaller than the grid is repeated."""
     if side >= cells:
         return maps if side == cells else graph.average_pool(maps, side // cells)
     places = graph.constant(np.repeat(np.arange(side), cells // side))
@@ -153,7 +154,7 @@ def _on_grid(graph: Graph, maps: str, side: int, cells: int) -> str:
 
 
 def _with_chroma_energy(graph: Graph, energy: str) -> str:
-    """[n, 3 * 8, h, w] as [n, 2 * 8, h, w]: luminance, and the two chroma planes together."""
+    """Converts [n, 3 * 8, h, w] to [n, 2 * 8, h, w]: luminance, and the combined chroma planes."""
     luminance, a, b = (graph.slice(energy, axis=1, start=8 * c, end=8 * c + 8) for c in range(3))
     both = graph.op("Add", [graph.op("Mul", [a, a]), graph.op("Mul", [b, b])])
     return graph.op("Concat", [luminance, graph.op("Sqrt", [graph.op("Add", [both, graph.scalar(1e-12)])])], axis=1)
@@ -167,7 +168,7 @@ def _parents(graph: Graph, first: str) -> list[str]:
 
 
 def _over_parents(graph: Graph, maps: str, parents: list[str], octave: int, cells: int) -> str:
-    """Order 2 divided by the energy that it was taken of: [n, octave * 128, cells, cells]."""
+    """Order 2 divided by the energy of its parents: [n, octave * 128, cells, cells]."""
     stacked = graph.op("Concat", parents[:octave], axis=1)
     floor = graph.op("Add", [graph.reshape(stacked, [-1, octave * 16, 1, cells, cells]), graph.scalar(_PARENT_FLOOR)])
     ratio = graph.op("Div", [graph.reshape(maps, [-1, octave * 16, ORIENTATIONS, cells, cells]), floor])

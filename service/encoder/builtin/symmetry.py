@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from service.encoder.builtin.graph import Graph
 
-ORIENTATIONS = 8  # l stands for the angle pi * l / 8
+ORIENTATIONS = 8  # l is the angle pi * l / 8
 
 
 def mirrored_orientations() -> NDArray[np.int64]:
@@ -16,14 +16,16 @@ def mirrored_orientations() -> NDArray[np.int64]:
 
 
 def even_places(mirror: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One place of every pair of mirrored features, and those that mirror to themselves."""
+    """One index of every pair of mirrored features, and the indices of those that mirror to themselves."""
     own = np.arange(len(mirror))
     return own[own <= mirror]
 
 
 def even_part(graph: Graph, features: str, mirror: NDArray[np.int64]) -> str:
-    """(f[i] + f[mirror[i]]) / sqrt(2), one per pair, and what mirrors to itself as it is: equal for a picture and its
-    mirror image, in half the numbers."""
+    """(f[i] + f[mirror[i]]) / sqrt(2) for each pair, and self-mirrored features unchanged.
+
+    The result is equal for a picture and its mirror image, and has half the numbers.
+    """
     first = even_places(mirror)
     weights = np.where(mirror[first] == first, 0.5, 0.5**0.5).astype(np.float32)
     here, there = (graph.op("Gather", [features, graph.constant(i)], axis=1) for i in (first, mirror[first]))

@@ -1,5 +1,7 @@
-"""The learnt numbers of the built-in encoder, beside the code in half precision: `weights/closed_form.npz` is fitted by
-`make encoder`, `weights/head.npz` trained by `make encoder-train`."""
+"""The learned weights of the built-in encoder, in half precision.
+
+`make encoder` fits `weights/closed_form.npz`, and `make encoder-train` trains `weights/head.npz`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ class Weights:
 
     @property
     def block_sizes(self) -> tuple[int, int]:
-        """Numbers of the colour block and of the shape block."""
+        """The dimensions of the colour block and of the shape block."""
         return self.colour.matrix.shape[1], self.shape.matrix.shape[1] + self.head.dimension
 
 
@@ -40,7 +42,7 @@ def read_weights() -> Weights:
 
 
 def write_closed_form(colour: Projection, shape: Projection) -> None:
-    """Rounds the projections to half precision and keeps them."""
+    """Rounds the projections to half precision and writes them."""
     named = {
         "colour_mean": colour.mean,
         "colour_matrix": colour.matrix,

@@ -1,8 +1,8 @@
-"""Learned whitening: a projection in which two views of one thing lie close and different things far apart.
+"""Learned whitening: a projection that brings two views of one thing together and separates different things.
 
-With S the covariance of the differences within pairs and C that of the pair means: whiten by S, take the principal
-directions of C there, and divide by the square root of their variance (Mikolajczyk and Matas, "Improving descriptors
-for fast tree matching by optimal linear projection", ICCV 2007). Closed form, deterministic.
+S is the covariance of the differences within pairs, C that of the pair means. The method whitens by S, takes the
+principal directions of C, and divides by the square root of their variance (Mikolajczyk and Matas, "Improving
+descriptors for fast tree matching by optimal linear projection", ICCV 2007). It is deterministic and in closed form.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ class Projection:
     matrix: Floats
 
     def rounded(self) -> Projection:
-        """Rounded to half precision, as it is kept."""
+        """Rounded to half precision, as stored."""
         return Projection(*(a.astype(np.float16).astype(np.float32) for a in (self.mean, self.matrix)))
 
     def apply(self, features: Floats) -> Floats:
-        """(n, features) as (n, dimension), each of length 1."""
+        """Projects (n, features) to unit vectors (n, dimension)."""
         projected = (features - self.mean) @ self.matrix
         unit: Floats = projected / np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), 1e-12)
         return unit
 
 
 def fit_whitening(first: Floats, second: Floats, dimension: int, shrinkage: float = SHRINKAGE) -> Projection:
-    """From the features of both views, each (pairs, features). Raises ValueError where there are too few pairs."""
+    """Fits a projection to the features of both views, each (pairs, features).
+
+    Raises ValueError if there are too few pairs.
+    """
     features = first.shape[1]
     if len(first) <= dimension:
         raise ValueError(f"{len(first)} pairs are too few for {dimension} dimensions")

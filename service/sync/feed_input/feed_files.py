@@ -1,5 +1,4 @@
-"""Feeds and pictures that an operator puts on the server's disk: below `feeds_dir`, in a folder with the tenant's name,
-and nowhere else."""
+"""Feeds and pictures on the server's disk, in the tenant's folder below `feeds_dir`."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from service.sync.feeds.model import Item
 
 PREFIX = "file:"
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
-# What opening says of a link, a socket or a device that is not there.
+# Error codes of `open` for a symbolic link, a socket or a missing device.
 _IRREGULAR = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENOTDIR})
 
 
@@ -23,25 +22,27 @@ class FeedFiles:
     """The files of one tenant."""
 
     def __init__(self, root: Path | None, max_picture_bytes: int) -> None:
-        """`root`: the tenant's folder; None where the server has none."""
+        """`root`: the tenant's folder; None if `feeds_dir` is not set."""
         self._root = root.resolve() if root is not None else None
         self._max_picture_bytes = max_picture_bytes
 
     def check(self) -> Path:
-        """The tenant's folder. Raises ServiceError (URL_FORBIDDEN) where the server has none."""
+        """The tenant's folder. Raises ServiceError (URL_FORBIDDEN) if `feeds_dir` is not set."""
         if self._root is None:
             message = "feeds from the server's disk are disabled; the operator can set feeds_dir"
             raise ServiceError(Reason.URL_FORBIDDEN, message, field="url")
         return self._root
 
     def path(self, url: str) -> Path:
-        """The file or folder behind `file:relative/name`, without symbolic links on the way. Raises ServiceError
-        (URL_FORBIDDEN, URL_NOT_FOUND)."""
+        """Resolves `file:relative/name` to a file or folder, without symbolic links.
+
+        Raises ServiceError (URL_FORBIDDEN, URL_NOT_FOUND).
+        """
         root = self.check()
         try:
             found = (root / url.removeprefix(PREFIX).lstrip("/")).resolve()
             there = found.exists()
-        except (OSError, ValueError, RuntimeError):  # a name too long, one that is none, or links in a circle
+        except (OSError, ValueError, RuntimeError):  # name too long or invalid, or a cycle of links
             raise _not_found() from None
         if not found.is_relative_to(root):
             raise ServiceError(Reason.URL_FORBIDDEN, "the file is not in this tenant's folder", field="url")
@@ -50,12 +51,12 @@ class FeedFiles:
         return found
 
     def open(self, url: str) -> BinaryIO:
-        """A regular file, to be read. Raises ServiceError (URL_FORBIDDEN, URL_NOT_FOUND) or OSError."""
+        """Opens a regular file for reading. Raises ServiceError (URL_FORBIDDEN, URL_NOT_FOUND) or OSError."""
         root, found = self.check(), self.path(url)
         folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             *above, name = found.relative_to(root).parts or (".",)
-            for part in above:  # one by one, so that none becomes a link meanwhile
+            for part in above:  # one by one, so that no folder can be replaced by a link in between
                 inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
                 os.close(folder)
                 folder = inner
@@ -81,7 +82,7 @@ class FeedFiles:
         return content
 
     def version(self, url: str) -> str:
-        """Changes whenever the file does; empty where there is none."""
+        """A text that changes whenever the file does; empty if there is no file."""
         try:
             found = self.path(url).stat()
         except (ServiceError, OSError):
@@ -89,7 +90,10 @@ class FeedFiles:
         return f"{found.st_mtime_ns}-{found.st_size}"
 
     def items(self, url: str) -> Iterator[Item]:
-        """The pictures below a folder, by their relative names without suffix; the folder's name is an attribute."""
+        """Yields the pictures below a folder.
+
+        The id is the relative name without suffix, the folder's name is an attribute.
+        """
         root = self.path(url)
         assert self._root is not None
         for number, path in enumerate(_pictures_below(root), 1):
@@ -100,7 +104,7 @@ class FeedFiles:
 
 
 def _pictures_below(root: Path) -> list[Path]:
-    """In order; links to folders are not followed, so none is listed twice."""
+    """Sorted paths. Links to folders are not followed, so that nothing is listed twice."""
     named = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
     return sorted(path for path in named if path.suffix.lower() in _PICTURES)
 
@@ -115,5 +119,5 @@ def _not_found() -> ServiceError:
 
 
 def is_file(url: str) -> bool:
-    """Whether a picture's link in a feed from the disk means a file: `file:...`, or a name without a scheme."""
+    """Whether a picture's link in a feed from the disk is a file: `file:...`, or a name without a scheme."""
     return url.startswith(PREFIX) or "://" not in url

@@ -1,8 +1,8 @@
-"""Feeds are read in a sandboxed process of the kind that decodes pictures: a parser's fault, or a feed made to use up
-memory, costs that feed, not the server. Memory that is freed in there is overwritten, as in the server.
+"""Parses feeds in a sandboxed process, like the decoding of pictures.
 
-Bytes go in block by block as the process asks for them; items come out in batches. What comes is checked: the process
-may be in a hostile feed's hands.
+A bug in a parser, or a feed that exhausts memory, costs that feed and not the server. The process overwrites freed
+memory, as the server does. It requests bytes block by block, and returns items in batches. All output is validated,
+because a hostile feed may control the process.
 """
 
 from __future__ import annotations
@@ -26,17 +26,20 @@ from service.sync.feeds.preview import Preview
 _MODULE = "service.sync.feed_input.feed_worker"
 _BLOCK = 1 << 20
 _BATCH = 16 << 20
-_SMALL = 8 << 20  # a feed after which little of a process's memory is in pieces
+_SMALL = 8 << 20  # feeds up to this size fragment the memory of a process little
 _RETIRE_AFTER = 50
-_STEP_S = 120.0  # for what lies between two messages
+_STEP_S = 120.0  # time limit between two messages
 _ITEM_FIELDS = (int, str, str, list, dict, bool, list, list)
 _PROBLEM_FIELDS = (int, str, str)
 _PREVIEW: TypeAdapter[Preview] = TypeAdapter(Preview)
 
 
 class FeedReaders:
-    """Processes that read feeds. One that has read a small feed to its end waits for the next; all others are ended.
-    Any number of threads without an event loop may read at once."""
+    """Processes that parse feeds.
+
+    A process that has read a small feed to its end is reused once. All others are terminated. Any number of threads
+    without an event loop may read concurrently.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,7 +50,10 @@ class FeedReaders:
     def read_feed(
         self, raw: BinaryIO, size: int, options: FeedOptions, base_url: str
     ) -> tuple[FeedFormat, Iterator[Item | Problem]]:
-        """As `feeds.reader.read_feed`. Closing the items ends the process. Raises FeedError and what `raw` raises."""
+        """As `feeds.reader.read_feed`.
+
+        Closing the items ends the process. Raises FeedError, and whatever `raw` raises.
+        """
         reading = _Reading(self, raw, size, options, base_url, preview=0)
         try:
             found = FeedFormat(reading.next()["format"])
@@ -72,14 +78,14 @@ class FeedReaders:
             reading.close()
 
     async def close(self) -> None:
-        """Ends the process that waits."""
+        """Ends the idle process."""
         with self._lock:
             idle, self._idle, self._closed = self._idle, None, True
         if idle is not None:
             await idle.end()
 
     def take(self) -> tuple[SandboxedProcess, bool]:
-        """A process, and whether it has read feeds before."""
+        """Returns a process, and whether it has read feeds before."""
         with self._lock:
             idle, self._idle = self._idle, None
         if idle is not None:
@@ -88,7 +94,10 @@ class FeedReaders:
         return SandboxedProcess(_MODULE, _BLOCK, _BATCH, environment), False
 
     def keep(self, process: SandboxedProcess, size: int) -> bool:
-        """Whether the process, which has read a feed of so many bytes to its end, now waits for the next one."""
+        """Keeps a process for the next feed if it is still fit for one, and returns whether it does.
+
+        `size`: bytes of the feed that it has read to its end.
+        """
         with self._lock:
             self._reads += 1
             if self._idle is not None or self._closed or size > _SMALL or self._reads % _RETIRE_AFTER == 0:
@@ -99,8 +108,8 @@ class FeedReaders:
 
 def _items(reading: _Reading) -> Iterator[Item | Problem]:
     try:
-        while not (told := reading.next()).get("end"):
-            for line in reading.take(told).split(b"\n"):
+        while not (answer := reading.next()).get("end"):
+            for line in reading.take(answer).split(b"\n"):
                 yield _item(line)
     finally:
         reading.close()
@@ -121,22 +130,22 @@ class _Reading:
         }  # fmt: skip
 
     def next(self) -> dict[str, Any]:
-        """What the process says that is not a wish for bytes. Raises FeedError."""
+        """The next message that is not a request for bytes. Raises FeedError."""
         payload = b""
         while True:
-            told, _ = self._call(payload)
-            if "reason" in told:
-                raise FeedError(str(told["reason"])[:40], str(told.get("message", ""))[:2000])
+            answer, _ = self._call(payload)
+            if "reason" in answer:
+                raise FeedError(str(answer["reason"])[:40], str(answer.get("message", ""))[:2000])
             self._message, self._used_before = {}, False
-            if "want" not in told:
-                self._ended = bool(told.get("end"))
-                return told
-            payload = self._block(told)
+            if "want" not in answer:
+                self._ended = bool(answer.get("end"))
+                return answer
+            payload = self._block(answer)
             self._message = {"given": len(payload)}
 
-    def take(self, told: dict[str, Any]) -> bytes:
-        """The batch that the process spoke of."""
-        size = told.get("batch")
+    def take(self, answer: dict[str, Any]) -> bytes:
+        """The batch that a message announced."""
+        size = answer.get("batch")
         if not isinstance(size, int) or not 0 < size <= _BATCH:
             raise _damaged()
         _, content = self._call(b"", size)
@@ -144,7 +153,7 @@ class _Reading:
         return content
 
     def close(self) -> None:
-        """Gives the process back, or ends it where it has not read the feed to its end."""
+        """Returns the process for reuse, or ends it if the feed was not read to its end."""
         if self._process.alive and not (self._ended and self._readers.keep(self._process, self._size)):
             self._runner.run(self._process.end())
         self._runner.close()
@@ -152,25 +161,25 @@ class _Reading:
     def _call(self, payload: bytes, result_bytes: int = 0) -> tuple[dict[str, Any], bytes]:
         message = json.dumps(self._message).encode()
         try:
-            answer, result = self._runner.run(self._process.call(message, payload, result_bytes, _STEP_S))
-            told = json.loads(answer)
+            raw_answer, result = self._runner.run(self._process.call(message, payload, result_bytes, _STEP_S))
+            answer = json.loads(raw_answer)
         except ProcessTimedOut:
             raise FeedError("FEED_DAMAGED", f"reading the feed made no progress for {_STEP_S:g} s") from None
         except ProcessDied:
             if not self._used_before:
                 raise _damaged() from None
-            self._process, self._used_before = self._readers.take()  # it had died while it waited
+            self._process, self._used_before = self._readers.take()  # the process died while it was idle
             return self._call(payload, result_bytes)
         except ValueError:
             raise _damaged() from None
-        if not isinstance(told, dict):
+        if not isinstance(answer, dict):
             raise _damaged()
         content = result.tobytes()
-        result[:] = 0  # numpy keeps small buffers for later
-        return told, content
+        result[:] = 0  # NumPy reuses small buffers without clearing them
+        return answer, content
 
-    def _block(self, told: dict[str, Any]) -> bytes:
-        offset, size = told["want"], told.get("size")
+    def _block(self, answer: dict[str, Any]) -> bytes:
+        offset, size = answer["want"], answer.get("size")
         if not isinstance(offset, int) or not isinstance(size, int) or offset < 0 or not 0 <= size <= _BLOCK:
             raise _damaged()
         self._raw.seek(offset)

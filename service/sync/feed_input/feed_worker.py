@@ -1,7 +1,7 @@
-"""The program of a sandboxed reader: bytes of a feed in, items out. Started by `service.sync.feed_input.feed_process`.
+"""The program of the sandboxed feed parser: bytes of a feed in, items out. Started by `feed_process`.
 
-Everything that needs a file is loaded first; then the process is confined, and only then it says that it is ready. It
-asks for the bytes that it wants, one block at a time, and gives items in batches.
+It loads everything that needs a file, then confines itself, and only then reports that it is ready. It requests one
+block of bytes at a time, and returns items in batches.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from service.sync.feeds.model import FeedError, FeedOptions, Item, Problem
 from service.sync.feeds.preview import Preview, preview
 from service.sync.feeds.reader import read_feed
 
-MOST_MEMORY = 64 << 20  # that a feed may take, beside the program itself
+MOST_MEMORY = 64 << 20  # memory limit for a feed, in addition to the program itself
 _MAX_MESSAGE = 16 * 1024
 _AT_ONCE = 500
 _BLOCK = 1 << 20
@@ -44,37 +44,37 @@ _SAMPLES = (
 
 
 class Channel:
-    """What this process and the server share: a socket for short messages, memory for the rest."""
+    """The connection to the server: a socket for short messages, shared memory for content."""
 
     def __init__(self, server: socket.socket, payload: memoryview, result: memoryview) -> None:
         self._server, self._payload, self._result = server, payload, result
 
     def receive(self) -> dict[str, Any]:
-        """The server's next message. Raises EOFError once it is gone."""
+        """The server's next message. Raises EOFError when the server has closed the socket."""
         message = self._server.recv(_MAX_MESSAGE)
         if not message:
             raise EOFError
         return cast(dict[str, Any], json.loads(message))
 
     def ask(self, **said: object) -> dict[str, Any]:
-        """Answers the server, and gives what it says to that."""
+        """Sends a message, and returns the server's answer."""
         self._server.send(json.dumps(said).encode())
         return self.receive()
 
     def read(self, offset: int, size: int) -> bytes:
-        """Bytes of the feed."""
-        told = self.ask(want=offset, size=min(size, len(self._payload)))
-        return bytes(self._payload[: told["given"]])
+        """Requests bytes of the feed."""
+        answer = self.ask(want=offset, size=min(size, len(self._payload)))
+        return bytes(self._payload[: answer["given"]])
 
     def give(self, content: bytes) -> None:
-        """A batch. The server first hears how much there is, and then takes it."""
+        """Sends a batch: first its size, then its content."""
         self._result[: len(content)] = content
         self.ask(batch=len(content))
         self.ask(taken=True)
 
 
 class _Remote(io.RawIOBase):
-    """The feed, which the server has."""
+    """The feed as a seekable file whose bytes the server has."""
 
     def __init__(self, channel: Channel, size: int) -> None:
         self._channel, self._size, self._at = channel, size, 0
@@ -112,13 +112,13 @@ def main() -> None:
         os.dup2(nowhere.fileno(), sys.stderr.fileno())
         confine(_used() + MOST_MEMORY)
         with contextlib.suppress(EOFError):
-            told = _served(spoken, spoken.receive())
-            while True:  # nothing of a feed is held while the next one is waited for
-                told = _served(spoken, spoken.ask(**told))
+            last = _served(spoken, spoken.receive())
+            while True:  # no data of a feed is held while waiting for the next one
+                last = _served(spoken, spoken.ask(**last))
 
 
 def _served(channel: Channel, job: dict[str, Any]) -> dict[str, object]:
-    """Reads a feed; gives what to say at its end."""
+    """Parses one feed. Returns the final message."""
     try:
         raw = cast(BinaryIO, io.BufferedReader(_Remote(channel, job["size"]), _BLOCK))
         options = _OPTIONS.validate_python(job["options"])
@@ -137,12 +137,12 @@ def _served(channel: Channel, job: dict[str, Any]) -> dict[str, object]:
         return {"reason": "FEED_TOO_LARGE", "message": message}
     except EOFError:
         raise
-    except Exception as error:  # a fault of a parser is the feed's, not the server's
+    except Exception as error:  # a bug in a parser fails the feed, not the server
         return {"reason": "FEED_DAMAGED", "message": f"the feed cannot be read ({type(error).__name__})"}
 
 
 def _batches(items: Iterable[Item | Problem]) -> Iterator[bytes]:
-    """Items as JSON, a line each; what was read before an error goes out before it."""
+    """Items as JSON lines. Items read before an error are returned before it is raised."""
     lines: list[bytes] = []
     size = 0
     try:
@@ -163,7 +163,7 @@ def _batches(items: Iterable[Item | Problem]) -> Iterator[bytes]:
 def _line(item: Item | Problem) -> bytes:
     try:
         return orjson.dumps(list(item))
-    except TypeError:  # text that is not valid Unicode, or a number that JSON of this kind has no place for
+    except TypeError:  # invalid Unicode, or a number that orjson does not support
         return json.dumps(list(item)).encode()
 
 
@@ -174,7 +174,7 @@ def _used() -> int:
 
 
 def _warm_up() -> None:
-    """Loads what is loaded on first use: all encodings, and each format's reader."""
+    """Loads everything that is loaded on first use: all encodings, and the reader of each format."""
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name not in ("mbcs", "oem"):
             importlib.import_module(f"encodings.{module.name}")

@@ -1,5 +1,4 @@
-"""From a source's URL to a spool: over HTTP as pictures are fetched, page by page where a shop has pages, or from the
-disk."""
+"""Downloads a feed into a spool: over HTTP, page by page if the shop has pages, or from the disk."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ _BEGINNING = 4 << 20
 
 @dataclass(frozen=True)
 class FetchedFeed:
-    """A feed in a spool, to be closed by whoever reads it; None where its host says that it has not changed."""
+    """A feed in a spool that the caller must close; `spool` is None if the feed has not changed."""
 
     spool: Spool | None
     digest: str = ""
@@ -36,7 +35,7 @@ class FetchedFeed:
 
 @dataclass(frozen=True)
 class FeedPlace:
-    """Where feeds of one tenant may come from, and where they lie meanwhile."""
+    """Where the feeds of a tenant may come from, and where they are spooled."""
 
     spool_folder: Path
     files: FeedFiles
@@ -44,13 +43,13 @@ class FeedPlace:
 
 
 class FeedFetcher:
-    """For one event loop. `fetcher` None: this server fetches nothing over the network."""
+    """For one event loop. `fetcher` is None if this server does not fetch URLs."""
 
     def __init__(self, fetcher: Fetcher | None) -> None:
         self._fetcher = fetcher
 
     async def beginning(self, config: SourceConfig, place: FeedPlace) -> FetchedFeed:
-        """The first megabytes of a feed; all of one that is a zip archive. Raises as `fetch` does."""
+        """The first megabytes of a feed; the whole feed if it is a zip archive. Raises as `fetch` does."""
         head = _Head(await open_spool(place.spool_folder))
         try:
             with contextlib.suppress(_Enough):
@@ -68,8 +67,10 @@ class FeedFetcher:
             raise
 
     async def fetch(self, config: SourceConfig, state: SourceState, place: FeedPlace) -> FetchedFeed:
-        """The feed as it is now. `state` without validators asks for it unconditionally. Raises ServiceError, FeedError
-        or OSError."""
+        """Fetches the current feed. If `state` has no validators, the request is unconditional.
+
+        Raises ServiceError, FeedError or OSError.
+        """
         spool, validators = await open_spool(place.spool_folder), Validators()
         try:
             if config.url.startswith(PREFIX):
@@ -91,8 +92,10 @@ class FeedFetcher:
             raise
 
     async def check(self, url: str, place: FeedPlace) -> None:
-        """Raises ServiceError where nothing is ever fetched from there, as `fetch` would. A host that does not resolve,
-        or a file that is not there, may be later."""
+        """Raises ServiceError if `fetch` can never succeed for this URL.
+
+        A host that does not resolve, or a file that does not exist, passes, because it may exist later.
+        """
         if url.startswith(PREFIX):
             await asyncio.to_thread(place.files.check)
         elif self._fetcher is None:
@@ -101,7 +104,7 @@ class FeedFetcher:
             await self._fetcher.check(url, place.allowed_hosts)
 
     async def tell(self, request: FetchRequest) -> None:
-        """Sends something. Raises ServiceError."""
+        """Sends a request with a body. Raises ServiceError."""
         await self._fetch(request)
 
     async def close(self) -> None:
@@ -115,8 +118,10 @@ class FeedFetcher:
         return await self._fetcher.fetch(request)
 
     async def _pages(self, config: SourceConfig, place: FeedPlace, spool: Spool) -> None:
-        """Shopify's pages, one behind the other, until one is empty or was there before: a shop that ignores `page`
-        sends the first one for ever."""
+        """Appends Shopify's pages until one is empty or a repetition.
+
+        A shop that ignores the parameter `page` would send the first page forever.
+        """
         first, seen = parse_link(config.url), set[bytes]()
         for number in range(1, _MOST_PAGES + 1):
             url = first.with_query({"limit": str(_PAGE_SIZE), "page": str(number)}).text
@@ -144,7 +149,7 @@ def is_paged(url: str) -> bool:
 
 
 class _Enough(Exception):
-    """The beginning is there."""
+    """The beginning of the feed is complete."""
 
 
 class _Head:
@@ -165,7 +170,7 @@ def _digest_of(page: Spool) -> bytes:
     try:
         return products_digest(reader)
     finally:
-        reader.detach()  # which would close the page
+        reader.detach()  # otherwise the reader would close the page
 
 
 def _append(page: Spool, spool: Spool) -> None:
@@ -177,7 +182,7 @@ def _append(page: Spool, spool: Spool) -> None:
 
 def _copy(files: FeedFiles, url: str, take: Callable[[bytes], object]) -> None:
     if files.path(url).is_dir():
-        return  # its items are listed when they are read
+        return  # a folder is listed when its items are read
     with files.open(url) as file:
         while part := file.read(_DISK_BLOCK):
             take(part)

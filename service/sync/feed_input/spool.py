@@ -1,5 +1,7 @@
-"""Where a feed lies between fetching and reading: a file without a name, encrypted under a key that only this process
-has, so that nothing of a feed can be read from the disk, whatever happens."""
+"""Stores a feed between download and parsing, in an anonymous encrypted file.
+
+The key exists only in this process, so that the feed can never be read from the disk.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,7 @@ _TAG = 16
 
 
 class Spool(io.RawIOBase):
-    """Written once, from the start to `finish`; then read, with seeking. Raises OSError where the disk is full, and
-    ValueError once it is closed."""
+    """Written once, from the start to `finish`, then read with seeking. Raises OSError if the disk is full."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -33,7 +34,7 @@ class Spool(io.RawIOBase):
         self._cached: tuple[int, bytes] = (-1, b"")
 
     def take(self, part: bytes) -> None:
-        """Adds to the end."""
+        """Appends bytes."""
         self._digest.update(part)
         self._tail += part
         self.size += len(part)
@@ -43,7 +44,7 @@ class Spool(io.RawIOBase):
         self._last = part[-1:] or self._last
 
     def finish(self) -> str:
-        """Ends the writing; returns the SHA-256 of all, in hexadecimal."""
+        """Ends writing. Returns the SHA-256 of the content in hexadecimal."""
         if self._tail:
             self._put(bytes(self._tail))
             self._tail.clear()
@@ -51,11 +52,11 @@ class Spool(io.RawIOBase):
 
     @property
     def ends_in_newline(self) -> bool:
-        """Whether the last byte ends a line."""
+        """Whether the last byte is a line break."""
         return self._last in (b"\n", b"\r")
 
     def reader(self) -> io.BufferedReader:
-        """The whole from its start, for whoever reads until all that was asked for is there. Closing it closes this."""
+        """A buffered reader from the start. Closing it closes the spool."""
         self.seek(0)
         return io.BufferedReader(self, 1 << 16)
 
@@ -84,7 +85,7 @@ class Spool(io.RawIOBase):
         return len(part)
 
     def close(self) -> None:
-        """Gives the disk's space back, once a thread that reads or writes has done so."""
+        """Frees the disk space."""
         with self._using:
             self._file.close()
         super().close()

@@ -1,7 +1,8 @@
-"""Which encoding a feed has.
+"""Detects the encoding of a feed.
 
-In this order: the one that the source names; a byte order mark; the XML declaration; UTF-8, of which bytes that are not
-UTF-8 are read as Windows-1252. Bytes that no character stands for become U+FFFD, which ids and links may not hold.
+The order is: the encoding configured for the source, a byte order mark, the XML declaration, UTF-8. In the last case,
+bytes that are not valid UTF-8 are read as Windows-1252. Undecodable bytes become U+FFFD, which ids and links must not
+contain.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
-# How ASCII's first characters look in them, without a byte order mark.
+# The first ASCII characters in wide encodings without a byte order mark.
 _WIDE = (
     (re.compile(rb"[\x01-\x7f]\0\0\0[\x01-\x7f]\0\0\0"), "utf-32-le"),
     (re.compile(rb"\0\0\0[\x01-\x7f]\0\0\0[\x01-\x7f]"), "utf-32-be"),
@@ -27,8 +28,8 @@ _WIDE = (
     (re.compile(rb"\0[\x01-\x7f]\0[\x01-\x7f]"), "utf-16-be"),
 )
 _DECLARED = re.compile(rb"\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([^\"'>]{1,60})[\"']")
-# Labels mean what browsers take them for: the larger encoding that feeds really use.
-_MEANT = {
+# As in browsers, a label stands for the larger encoding that feeds actually use.
+_EFFECTIVE = {
     "latin-1": "cp1252", "iso8859-1": "cp1252", "ascii": LIKE_UTF_8, "utf-8-sig": LIKE_UTF_8, "gb2312": "gb18030",
     "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "iso8859-9": "cp1254", "tis-620": "cp874",
     "iso8859-11": "cp874", "big5": "big5hkscs", "utf-16": "utf-16-le", "utf-32": "utf-32-le",
@@ -42,12 +43,17 @@ _OTHER_NAMES = {
     "ucs2": "utf-16-le",
     "utf8mb4": LIKE_UTF_8, "unicode11utf8": LIKE_UTF_8, "windows874": "cp874", "koi8": "koi8_r", "big5hk": "big5hkscs",
 }  # fmt: skip
-_NO_ENCODINGS_OF_TEXT = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "utf-7"})
+_NOT_TEXT_ENCODINGS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "utf-7"})
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
 
 class Encoding(NamedTuple):
-    """name: Python's; mark: how many bytes of a byte order mark come first; certain: whether anything says so."""
+    """A detected encoding.
+
+    - `name`: Python's name.
+    - `mark`: length of the byte order mark in bytes.
+    - `certain`: whether the encoding is declared.
+    """
 
     name: str
     mark: int = 0
@@ -55,13 +61,15 @@ class Encoding(NamedTuple):
 
     @property
     def errors(self) -> str:
-        """What decoders are to do with bytes that are not of this encoding."""
+        """The error handler for bytes that are invalid in this encoding."""
         return _fallback() if self.name == LIKE_UTF_8 and not self.certain else "replace"
 
 
 def encoding_of(head: bytes, wanted: str = "") -> Encoding:
-    """The encoding of a feed that begins so. `wanted`: what the source says. Raises FeedError (FEED_DAMAGED) where
-    nobody knows the one that is named."""
+    """The encoding of a feed that begins with `head`. `wanted`: the encoding configured for the source.
+
+    Raises FeedError (FEED_DAMAGED) if the named encoding is unknown.
+    """
     marked, mark = next(((name, len(m)) for m, name in _MARKS if head.startswith(m)), ("", 0))
     if wanted:
         return Encoding(known_encoding(wanted), mark)
@@ -80,7 +88,7 @@ def encoding_of(head: bytes, wanted: str = "") -> Encoding:
 
 
 def known_encoding(name: str) -> str:
-    """Python's name of an encoding, however it is spelt. Raises FeedError (FEED_DAMAGED)."""
+    """Python's name of an encoding in any spelling. Raises FeedError (FEED_DAMAGED)."""
     plain = _SEPARATORS.sub("", name.lower())
     spellings = (
         name.strip(),
@@ -92,7 +100,7 @@ def known_encoding(name: str) -> str:
     for spelling in (_OTHER_NAMES.get(plain, ""), *spellings):
         found = _looked_up(spelling)
         if found:
-            return _MEANT.get(found, found)
+            return _EFFECTIVE.get(found, found)
     raise FeedError("FEED_DAMAGED", f"unknown encoding {name[:40]!r}; set the source's encoding")
 
 
@@ -101,15 +109,15 @@ def _looked_up(name: str) -> str:
         return ""
     try:
         found = codecs.lookup(name).name
-        "".encode(found)  # a LookupError where it is no encoding of text
+        "".encode(found)  # raises LookupError if it is not a text encoding
     except (LookupError, ValueError):
         return ""
-    return "" if found in _NO_ENCODINGS_OF_TEXT else found
+    return "" if found in _NOT_TEXT_ENCODINGS else found
 
 
 @lru_cache(maxsize=1)
 def _fallback() -> str:
-    """The name of the error handler that reads what is not UTF-8 as Windows-1252."""
+    """The name of the error handler that reads invalid UTF-8 as Windows-1252."""
     codecs.register_error("afterimage.windows-1252", _as_windows_1252)
     return "afterimage.windows-1252"
 

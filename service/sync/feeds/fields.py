@@ -1,4 +1,4 @@
-"""From the fields of a row to an item."""
+"""Converts the fields of a row to an item."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ from service.sync.feeds.values.prices import NotANumber, parse_price
 
 MAX_PICTURES = 25
 _DELETED = frozenset({"true", "1", "yes", "y"})
-_UNREADABLE = "\ufffd"  # stands for bytes that are none of the feed's encoding
+_UNREADABLE = "\ufffd"  # replaces bytes that are invalid in the feed's encoding
 _SHOWN = 40  # characters of a value in a note
-_WANTED = {
+_TYPE_NAMES = {
     FieldType.NUMBER: "a number", FieldType.BOOLEAN: "yes or no", FieldType.LIST: "a list", FieldType.TEXT: "a text",
     FieldType.PRICE: "a price",
 }  # fmt: skip
 
 
 class ItemReader:
-    """Makes items of rows."""
+    """Converts rows to items."""
 
     def __init__(self, mapping: FieldMapping, base_url: str = "") -> None:
-        """`base_url`: where the feed is, for links that are relative to it; empty where they are to stay as they
-        are."""
+        """`base_url`: the URL of the feed, to resolve relative links. If it is empty, links stay unchanged."""
         self._layout, self._base_url = Layout(mapping), base_url
 
     @property
@@ -44,11 +43,11 @@ class ItemReader:
         return self._layout.own
 
     def declare(self, names: Iterable[str]) -> None:
-        """All fields that rows may have, where the feed says so beforehand."""
+        """Declares all fields that rows may have, if the feed lists them in advance."""
         self._layout.declare(names)
 
     def item(self, row: Row) -> Item | Problem:
-        """The item of a row, or why there is none."""
+        """The item of a row, or the reason why there is none."""
         fields = row.fields
         if len(fields) > MAX_FIELDS:
             return Problem(row.line, f"the item has more than {MAX_FIELDS} fields")
@@ -72,7 +71,7 @@ class ItemReader:
         return Item(row.line, item_id, product_id, pictures, attributes, deleted, names, notes)
 
     def columns(self, names: Iterable[str]) -> list[Column]:
-        """What becomes of each of these fields, without samples; `name` is the field's own."""
+        """How each field is interpreted, without samples. `name` is the name of the field."""
         every = tuple(names)
         shape = self._layout.shape(every)
         roles = {"deleted": Column("deleted", "deletion")}
@@ -89,7 +88,7 @@ class ItemReader:
     def _pictures_of(
         self, fields: Mapping[str, object], names: tuple[str, ...]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Links and notes. Raises InvalidInput where the first link cannot be one."""
+        """Links and notes. Raises InvalidInput if the first link is invalid."""
         if len(names) == 1 and is_plain_link(link := fields[names[0]]):
             return (link,), ()
         found = links_in(fields[names[0]]) if names else []
@@ -133,9 +132,9 @@ class ItemReader:
             elif (value := own_value(given) if kind is None else attribute_value(given, kind)) is not None:
                 values[name] = value
             elif given not in ("", None, [], {}):
-                what = _WANTED[kind] if kind else "a text, number, yes or no, or list"
+                what = _TYPE_NAMES[kind] if kind else "a text, number, yes or no, or list"
                 left_out = (*left_out, (name, f"{_shown(given)} is not {what}"))
-        given = fields.get("attributes")  # JSON may have them together
+        given = fields.get("attributes")  # JSON may have an object of attributes
         if not self._layout.mapped and isinstance(given, Mapping):
             for written, value in given.items():
                 name = attribute_name(str(written))
@@ -146,7 +145,7 @@ class ItemReader:
 
 
 def _check_ids(item_id: str, product_id: str) -> None:
-    """Raises InvalidInput."""
+    """Raises InvalidInput if an id is invalid."""
     check_id("id", item_id)
     if product_id is not item_id:
         check_id("product id", product_id)

@@ -1,4 +1,4 @@
-"""Feeds that are compressed: gzip, and zip with one file, with limits on what they become."""
+"""Decompresses feeds: gzip, and zip with a single file, with limits on the decompressed size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALWAYS_ALLOWED = 16 << 20
 
 
 def inflated(raw: BinaryIO, size: int) -> io.BufferedReader:
-    """The feed behind `raw`, which can seek and has so many bytes. Raises FeedError; so do later reads."""
+    """The decompressed feed. `raw` must be seekable and have `size` bytes. Raises FeedError, also in later reads."""
     raw.seek(0)
     head = raw.read(4)
     raw.seek(0)
@@ -46,7 +46,7 @@ def _only_member(raw: BinaryIO) -> BinaryIO:
 
 
 class _Guarded(io.RawIOBase):
-    """Counts what comes out, and says in a feed's terms what goes wrong."""
+    """Counts decompressed bytes, and converts errors to FeedError."""
 
     def __init__(self, source: BinaryIO | gzip.GzipFile, limit: int) -> None:
         self._source, self._left = source, limit

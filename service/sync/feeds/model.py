@@ -1,4 +1,4 @@
-"""What a feed says."""
+"""Values of the feed parsers: rows, items, problems, options and errors."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import NamedTuple
 
 from index import Attributes
 
-MAX_ITEM_CHARS = 1 << 20  # of a line, a row or an item; a longer one fails alone
-MAX_FIELD_CHARS = 1 << 16  # of an XML element that are kept; no id, link or attribute is longer
-MAX_FIELDS = 2000  # of an item
+MAX_ITEM_CHARS = 1 << 20  # per line, row or item; a longer one fails alone
+MAX_FIELD_CHARS = 1 << 16  # per XML element; the rest is cut, and no id, link or attribute is longer
+MAX_FIELDS = 2000  # per item
 
 
 class FeedFormat(StrEnum):
-    """Formats that are understood."""
+    """Supported formats."""
 
     XML = "xml"  # Google Merchant: RSS 2.0 or Atom with the g: namespace
-    TABLE = "table"  # CSV or TSV with a header: Google, Meta, or of one's own with a mapping
+    TABLE = "table"  # CSV or TSV with a header: Google, Meta, or any other with a mapping
     SHOPIFY_CSV = "shopify-csv"
     SHOPIFY_JSON = "shopify-json"  # /products.json
-    JSON = "json"  # one document: a list of items, wherever it stands
+    JSON = "json"  # one document with a list of items at any path
     JSONL = "jsonl"
-    FOLDER = "folder"  # picture files below a folder of the operator's
+    FOLDER = "folder"  # picture files below a folder on the server
 
 
 class FieldType(StrEnum):
-    """How a field of the feed becomes an attribute's value."""
+    """How a field is converted to the value of an attribute."""
 
     TEXT = "text"
     NUMBER = "number"  # "12.50 EUR" is 12.5
@@ -38,7 +38,7 @@ class FieldType(StrEnum):
 
 @dataclass(frozen=True)
 class AttributeField:
-    """Where an attribute comes from, and what it is."""
+    """The source column and the type of an attribute."""
 
     column: str
     type: FieldType = FieldType.TEXT
@@ -46,8 +46,10 @@ class AttributeField:
 
 @dataclass(frozen=True)
 class FieldMapping:
-    """Names of the feed's fields; an empty one stands for the usual names. attributes: by the attribute's name; empty
-    for all that are usual."""
+    """Names of the feed's fields. An empty name stands for the usual names.
+
+    `attributes`: by the attribute's name; if empty, all usual attributes are used.
+    """
 
     record_id: str = ""
     product_id: str = ""
@@ -57,7 +59,7 @@ class FieldMapping:
 
 @dataclass(frozen=True)
 class FeedOptions:
-    """How to read a feed; what is empty is found out. encoding: a Python name of one; delimiter: of a table."""
+    """How to read a feed. Empty values are detected. `encoding`: a Python codec name. `delimiter`: of a table."""
 
     format: FeedFormat | None = None
     encoding: str = ""
@@ -66,15 +68,19 @@ class FeedOptions:
 
 
 class Row(NamedTuple):
-    """Fields by lower-case name, in the order of the feed; a field that is repeated has a list."""
+    """Fields by lower-case name, in the order of the feed. A repeated field has a list."""
 
     line: int
     fields: Mapping[str, object]
 
 
 class Item(NamedTuple):
-    """A thing that a shop sells. `pictures`: URLs, the main one first. `left_out`: attributes whose value did not fit
-    their type. `notes`: what of the item was left out, and why, for people."""
+    """A product of a shop.
+
+    - `pictures`: URLs, the main one first.
+    - `left_out`: attributes whose value did not fit their type.
+    - `notes`: what was left out and why, for people.
+    """
 
     line: int
     item_id: str
@@ -88,9 +94,16 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """How a field of a feed is understood. name: as the feed writes it; role: `id`, `product id`, `picture`,
-    `attribute`, `deletion` or `left out`; attribute, type: what becomes of it; reason: why it is left out; samples:
-    values as the feed has them; count: items that have it; left_out: how many of these could not be used."""
+    """How a field of a feed is interpreted.
+
+    - `name`: as written in the feed.
+    - `role`: `id`, `product id`, `picture`, `attribute`, `deletion` or `left out`.
+    - `attribute`, `type`: name and type of the attribute that it becomes.
+    - `reason`: why it is left out.
+    - `samples`: values as written in the feed.
+    - `count`: items that have it.
+    - `left_out`: items whose value could not be used.
+    """
 
     name: str
     role: str
@@ -103,7 +116,7 @@ class Column:
 
 
 class Problem(NamedTuple):
-    """An item that cannot be used."""
+    """An unusable item."""
 
     line: int
     message: str
@@ -111,7 +124,7 @@ class Problem(NamedTuple):
 
 
 class FeedError(Exception):
-    """A feed that cannot be used at all, or was not read to its proper end. `reason` is stable, for scripts."""
+    """The feed cannot be used at all, or is incomplete. `reason` is a stable identifier."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Files that are sent in place of a feed, by their first bytes, so that they are refused by name."""
+"""Recognises files that are not feeds by their first bytes, to reject them with a helpful message."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TAR_MAGIC = slice(257, 262)
 
 
 def refuse_other_files(head: bytes) -> None:
-    """Raises FeedError (FEED_NOT_RECOGNISED) where these first bytes are of a file that is no feed."""
+    """Raises FeedError (FEED_NOT_RECOGNISED) if these first bytes belong to a known file type that is not a feed."""
     for start, what, remedy in _STARTS:
         if head.startswith(start):
             raise _refusal(what, remedy)

@@ -1,4 +1,4 @@
-"""What a feed looks like at its beginning, and how each of its fields is understood."""
+"""A preview of a feed: its first items, and how each of its fields is interpreted."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from service.sync.feeds.values.attributes import as_text
 
 _SAMPLES = 3
 _SAMPLE_CHARS = 80
-_MOST_COLUMNS = 200
+_MAX_COLUMNS = 200
 _ROUNDED = re.compile(r"\d(\.\d+)?E\+\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Preview:
-    """The first items and problems. encoding, delimiter: as they were found or told, where the format has them; notes:
-    what is worth knowing of the feed as a whole."""
+    """The first items and problems.
+
+    - `encoding`, `delimiter`: as detected or configured, if the format has them.
+    - `notes`: remarks on the feed as a whole.
+    """
 
     format: FeedFormat
     items: tuple[Item, ...]
@@ -34,8 +37,10 @@ class Preview:
 
 
 def preview(raw: BinaryIO, size: int, options: FeedOptions, count: int = 20, base_url: str = "") -> Preview:
-    """The first items and problems of a feed, of which only the beginning need be there. Raises FeedError where it does
-    not even begin well."""
+    """The first items and problems of a feed. `raw` may contain only its beginning.
+
+    Raises FeedError if the beginning is not usable.
+    """
     feed = Feed(raw, size, options)
     reader = ItemReader(options.mapping, base_url)
     seen = _Columns()
@@ -45,7 +50,7 @@ def preview(raw: BinaryIO, size: int, options: FeedOptions, count: int = 20, bas
             found = row if isinstance(row, Problem) else reader.item(row)
             if isinstance(row, Row):
                 seen.take(row, found)
-            first.append(found)  # what there is before an error counts
+            first.append(found)  # items before an error are shown
             if len(first) == count:
                 break
     except FeedError as error:
@@ -59,7 +64,7 @@ def preview(raw: BinaryIO, size: int, options: FeedOptions, count: int = 20, bas
 
 
 class _Columns:
-    """What the fields of the first rows hold."""
+    """Collects samples and counts of the fields in the first rows."""
 
     def __init__(self) -> None:
         self._samples: dict[str, list[str]] = {}
@@ -69,9 +74,9 @@ class _Columns:
         self.kinds: dict[str, set[str]] = {}
 
     def take(self, row: Row, found: Item | Problem) -> None:
-        """A row and what was made of it."""
+        """Adds a row and its result."""
         for name, value in row.fields.items():
-            if name not in self._samples and len(self._samples) >= _MOST_COLUMNS:
+            if name not in self._samples and len(self._samples) >= _MAX_COLUMNS:
                 continue
             self._counts[name] += 1
             samples = self._samples.setdefault(name, [])

@@ -1,4 +1,4 @@
-"""A feed as a stream of items: compression, encoding, format and fields together."""
+"""Reads a feed as a stream of items: decompression, encoding, format and fields."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.sync.feeds.xml.rows import xml_rows
 
 HEAD = 1 << 16
 _CONTROLS = re.compile("[\0-\x08\x0e-\x1f]")
-_LOOKED_AT, _TEXT_TO_CONTROLS = 4096, 20  # more control characters than one in twenty are of no text
+_LOOKED_AT, _TEXT_TO_CONTROLS = 4096, 20  # text has at most one control character in twenty
 _TABLES = (FeedFormat.TABLE, FeedFormat.SHOPIFY_CSV)
 _DOCUMENTS = (FeedFormat.JSON, FeedFormat.SHOPIFY_JSON)
 Rows = Iterator[Row | Problem]
@@ -32,9 +32,11 @@ Rows = Iterator[Row | Problem]
 def read_feed(
     raw: BinaryIO, size: int, options: FeedOptions, base_url: str = ""
 ) -> tuple[FeedFormat, Iterator[Item | Problem]]:
-    """The format of a feed and its items. `raw` can seek and has `size` bytes; `base_url` is where the feed was had
-    from, for links that are relative. The items raise FeedError where the feed goes wrong. Raises FeedError
-    (FEED_EMPTY, FEED_NOT_RECOGNISED, ...)."""
+    """The format of a feed and its items.
+
+    `raw` must be seekable and have `size` bytes. `base_url` is the URL of the feed, to resolve relative links. Raises
+    FeedError (FEED_EMPTY, FEED_NOT_RECOGNISED, ...); iterating the items may raise it too.
+    """
     feed = Feed(raw, size, options)
     reader = ItemReader(options.mapping, base_url)
     rows = feed.rows(reader)
@@ -42,7 +44,7 @@ def read_feed(
 
 
 class Feed:
-    """A feed that can be read from its start more than once. Raises FeedError where it does not begin well."""
+    """A feed that can be read from its start repeatedly. Raises FeedError if the beginning is not usable."""
 
     def __init__(self, raw: BinaryIO, size: int, options: FeedOptions) -> None:
         self._raw, self._size, self._options = raw, size, options
@@ -61,7 +63,7 @@ class Feed:
         self.format = options.format or _detected(text, options, own)
 
     def rows(self, reader: ItemReader) -> Rows:
-        """The rows from the start, for a reader which is told of the columns. Raises FeedError."""
+        """The rows from the start. Declares the columns to `reader`. Raises FeedError."""
         if self.format is FeedFormat.XML:
             return xml_rows(self._blocks(), self.names, reader.own)
         if self.format is FeedFormat.JSONL:
@@ -100,7 +102,7 @@ class Feed:
 
 
 def _detected(text: str, options: FeedOptions, own: frozenset[str]) -> FeedFormat:
-    """The format of a feed that begins so. Raises FeedError (FEED_NOT_RECOGNISED)."""
+    """The format of a feed that begins with `text`. Raises FeedError (FEED_NOT_RECOGNISED)."""
     if len(_CONTROLS.findall(text[:_LOOKED_AT])) * _TEXT_TO_CONTROLS > len(text[:_LOOKED_AT]):
         raise FeedError("FEED_NOT_RECOGNISED", "this is a binary file, not a feed; a feed is XML, CSV or JSON")
     start = text.lstrip()[:1]

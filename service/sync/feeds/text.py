@@ -1,4 +1,4 @@
-"""From bytes to text: in lines or in blocks, neither of which is ever longer than its limit."""
+"""Decodes bytes to text, in lines or blocks of bounded size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENDS = ("\n", "\r")
 
 
 class Line(NamedTuple):
-    """number: from 1; text: with its end, and only its beginning where it is `too_long`."""
+    """`number`: from 1. `text`: with its line break; only its beginning if `too_long`."""
 
     number: int
     text: str
@@ -23,7 +23,7 @@ class Line(NamedTuple):
 
 
 class TextLines:
-    """Lines of a feed, with their ends. `ended`: whether the last one had an end."""
+    """The lines of a feed, with their line breaks. `ended`: whether the last one had a line break."""
 
     def __init__(self, stream: io.BufferedReader, encoding: Encoding, limit: int = MAX_ITEM_CHARS) -> None:
         stream.read(encoding.mark)
@@ -51,7 +51,7 @@ class TextLines:
 
 
 def text_blocks(stream: io.BufferedReader, encoding: Encoding) -> Iterator[str]:
-    """The text of a feed in blocks, without a byte order mark and blanks before it."""
+    """The text of a feed in blocks, without a byte order mark and leading blanks."""
     stream.read(encoding.mark)
     decoder = codecs.getincrementaldecoder(encoding.name)(encoding.errors)
     begun = False

@@ -1,4 +1,4 @@
-"""One run of a sync: stage, plan, apply, and who runs it: leases, remote workers, outcomes.
+"""One run of a sync: staging, planning, applying, and who runs it: leases, remote workers, outcomes.
 
-What a feed says is read in `feeds`; what tenants may ask for is in `synchronisation`.
+Feeds are parsed in `feeds`. The calls of tenants are in `synchronisation`.
 """

@@ -1,4 +1,7 @@
-"""A plan's steps, done: pictures fetched and encoded a few at a time, and stored in batches under the run's epoch."""
+"""Executes the steps of a plan: fetches and encodes pictures concurrently, and stores them in batches.
+
+All writes carry the epoch of the run.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +41,18 @@ _AT_ONCE = 32
 _CHUNK = 200
 _BATCH = 500
 _BATCH_S = 5.0
-_TRIES = 4
-_LONGEST_WAIT_S = 60.0
-_TRY_AGAIN = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.DEADLINE_EXCEEDED})
+_MAX_TRIES = 4
+_MAX_WAIT_S = 60.0
+_RETRYABLE = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.DEADLINE_EXCEEDED})
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run works on. from_disk: links without a scheme are the operator's files."""
+    """What a run works on.
+
+    - `from_disk`: links without a scheme are the operator's files.
+    - `check_lease`: raises LeaseLost if another worker may have taken over.
+    """
 
     tenant_uid: str
     collection: Collection
@@ -54,10 +61,10 @@ class Job:
     epoch: int
     files: FeedFiles
     from_disk: bool
-    still_ours: Callable[[], None] = field(repr=False)
+    check_lease: Callable[[], None] = field(repr=False)
 
     def url_digest(self, url: str) -> bytes:
-        """What tells one picture's place, and its version where that is known, from another."""
+        """Identifies the location of a picture, and its version if known."""
         if self.from_disk and is_file(url):
             url = f"{url}?{self.files.version(url)}"
         return self.collection.picture_digests.of_url(url)
@@ -65,7 +72,7 @@ class Job:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of one record: something to store, with what there is to say about its picture, or why not."""
+    """The result for one record: what to store, with notes about its picture, or an error."""
 
     row: Staged
     write: RecordWrite | None
@@ -74,7 +81,7 @@ class _Outcome:
 
 
 class Applier:
-    """Of one run. `counts` is how far it is."""
+    """Applies the plan of one run. `counts` is its progress."""
 
     def __init__(self, engine: Engine, job: Job, looking: Looking) -> None:
         """`looking`: who looks at the pictures, but for the operator's files, which only this machine has."""
@@ -86,7 +93,10 @@ class Applier:
         self._flushed = time.monotonic()
 
     async def apply(self, steps: Iterator[Step]) -> None:
-        """Does all steps but deletions. Raises what ends a run: StaleEpoch, StoreUnavailable, QuotaExceeded."""
+        """Executes all steps except deletions.
+
+        Raises what ends a run: StaleEpoch, StoreUnavailable, QuotaExceeded.
+        """
         try:
             async for chunk in self._chunks(steps, lambda s: s.action not in IDLE and s.action is not Action.DELETE):
                 known = await self._known(chunk)
@@ -103,10 +113,10 @@ class Applier:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def delete(self, steps: Iterator[Step]) -> None:
-        """Withdraws what the feed does not name any more. Raises StaleEpoch or StoreUnavailable."""
+        """Withdraws records that the feed does not contain any more. Raises StaleEpoch or StoreUnavailable."""
         sourced = self._job.collection.sourced
         async for chunk in self._chunks(steps, lambda s: s.action is Action.DELETE):
-            self._job.still_ours()
+            self._job.check_lease()
             await self._engine.workers.write(sourced.withdraw, self._batch(), [s.record_id for s in chunk])
             await self._count()
 
@@ -118,7 +128,7 @@ class Applier:
     async def _known(self, chunk: Sequence[Step]) -> Known:
         job, ids = self._job, [s.record_id for s in chunk]
         new = [s.record_id for s in chunk if s.action is Action.CREATE]
-        if new:  # what was withdrawn in the last days comes back with its vector
+        if new:  # recently withdrawn records are reinstated with their vectors
             await self._engine.workers.write(job.collection.sourced.reinstate, job.source_id, new, job.epoch)
         return await self._renewal.known(job.collection, ids, ids)
 
@@ -130,8 +140,8 @@ class Applier:
             mark=SourceMark(self._job.source_id, row.item_digest),
         )  # fmt: skip
         origin, digest = known.origins.get(row.record_id), known.digests.get(row.record_id)
-        same_place = origin is not None and origin.url_digest == row.url_digest
-        if same_place and digest is not None and step.action is not Action.CHECK_PICTURE:
+        same_location = origin is not None and origin.url_digest == row.url_digest
+        if same_location and digest is not None and step.action is not Action.CHECK_PICTURE:
             return _Outcome(row, replace(write, origin=origin, digest=digest))
         tried = 0
         while True:
@@ -144,11 +154,11 @@ class Applier:
                     failure = as_service_error(error)
                 release_frames(error)
             if failure.reason is Reason.QUOTA_EXCEEDED:
-                raise failure  # the run is over: no other picture would do better
-            tried += failure.reason is not Reason.OVERLOADED  # that is this server's own business
-            if failure.reason.code not in _TRY_AGAIN or tried >= _TRIES:
+                raise failure  # ends the run: every other picture would fail too
+            tried += failure.reason is not Reason.OVERLOADED  # the load of this server does not count as a try
+            if failure.reason.code not in _RETRYABLE or tried >= _MAX_TRIES:
                 return _Outcome(row, None, failure)
-            jitter = random.uniform(0, min(_LONGEST_WAIT_S, 2.0**tried))  # noqa: S311 - spreads load
+            jitter = random.uniform(0, min(_MAX_WAIT_S, 2.0**tried))  # noqa: S311 - spreads load
             await asyncio.sleep(max(failure.retry_delay_s or 0.0, jitter))
 
     async def _with_picture(self, write: RecordWrite, row: Staged, known: Known) -> Renewed:
@@ -169,15 +179,15 @@ class Applier:
     async def _flush(self) -> None:
         ready, self._ready, self._flushed = self._ready, [], time.monotonic()
         moved = await self._store(ready)
-        if moved:  # somebody changed the record meanwhile: look at its picture again
+        if moved:  # the record changed in the meantime: encode its picture again
             again = (self._one(Step(Action.UPDATE_PICTURE, o.row.record_id, o.row), Known()) for o in moved)
             await self._store(await asyncio.gather(*again))
 
     async def _store(self, ready: Sequence[_Outcome]) -> list[_Outcome]:
-        """Stores what is ready; returns those whose stored picture is not the expected one any more."""
+        """Stores finished records. Returns those whose stored picture has changed in the meantime."""
         if not ready:
             return []
-        self._job.still_ours()
+        self._job.check_lease()
         done = [o for o in ready if o.write is not None]
         encoded = sum(o.write is not None and o.write.vector is not None for o in done)
         counts = {"encoded": encoded, **counts_of_notes(note for o in done for note in o.notes)}
@@ -215,7 +225,7 @@ def _failures(outcomes: Sequence[_Outcome]) -> list[Failure]:
     return [
         Failure(
             o.row.record_id, o.row.url_digest, o.error.reason.name, o.error.message,
-            o.error.reason.code not in _TRY_AGAIN, o.row.line,
+            o.error.reason.code not in _RETRYABLE, o.row.line,
         )
         for o in outcomes if o.error is not None
     ]  # fmt: skip

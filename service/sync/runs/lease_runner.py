@@ -1,5 +1,7 @@
-"""Attempts at runs whose lease is held, by this server or by a worker elsewhere: the lease is kept while the work goes
-on, and the run is brought into the state that it ends in."""
+"""Runs syncs under a lease, which this server or a remote worker holds.
+
+The lease is renewed during the work. Afterwards the run is moved to its final state.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,11 @@ from service.sync.runs.run import LIVE, Progress, RunEnd, Runner, RunParts, stag
 from service.sync.runs.run_outcomes import (
     MAX_ATTEMPTS,
     failure,
-    is_told,
+    is_reported,
     queued,
     retry_delay_s,
     supersede,
-    unless_the_same_waits,
+    superseded_by_same_plan,
 )
 from service.sync.runs.staging import remove
 
@@ -45,18 +47,18 @@ _LOOK_EVERY_S = 0.5
 _RENEW_EVERY_S = 10.0
 _ASK_AGAIN_S = 1.0
 _TURN_EVERY_S = 2.0
-_STOP_AFTER_S = 20.0  # without a renewal; the lease lasts longer than that
-# Ends of a run after which an older plan is out of date.
+_STOP_AFTER_S = 20.0  # without a renewal; shorter than the duration of the lease
+# Final states of a run that make older waiting plans obsolete.
 _NEWER = frozenset({RunState.SUCCEEDED, RunState.SUCCEEDED_WITH_ERRORS, RunState.AWAITING_APPROVAL})
 
 
 class LeaseLost(Exception):
-    """The run is no longer this worker's."""
+    """The worker no longer holds the lease of the run."""
 
 
 @dataclass
 class Lease:
-    """A run that a worker, by its name, has taken from the board. alive: whether that worker is still there."""
+    """A run that a worker has taken from the board. `alive` returns whether the worker is still connected."""
 
     ref: RunRef
     epoch: int
@@ -65,15 +67,18 @@ class Lease:
     renewed: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
-        """Raises LeaseLost where somebody else may have taken over: nothing may be written any more."""
+        """Raises LeaseLost if another worker may have taken over. Nothing may be written after that."""
         if time.monotonic() - self.renewed > _STOP_AFTER_S:
             raise LeaseLost
 
 
 @dataclass(frozen=True)
 class SyncParts:
-    """What synchronisation needs of the rest of the service. server: its name, which no other has, and which stays over
-    its restarts; at_once: runs that it works on at a time."""
+    """The dependencies of synchronisation.
+
+    - `server`: the unique name of this server, which is stable over restarts.
+    - `at_once`: maximum number of concurrent runs.
+    """
 
     engine: Engine
     ledgers: Ledgers
@@ -87,10 +92,10 @@ class SyncParts:
 
 
 class Attempts:
-    """For one event loop. `working`: the runs that are worked on at the moment, with how far they are."""
+    """Executes runs. For one event loop. `working`: the progress of each active run, by run id."""
 
     def __init__(self, parts: SyncParts, ended: Callable[[str, Run], Coroutine[Any, Any, None]]) -> None:
-        """`ended` is told of each run that has ended or waits, with the tenant's uid."""
+        """`ended` is called with the tenant's uid for each run that has ended or waits for approval."""
         self._parts, self._ended = parts, ended
         engine = parts.engine
         self._here = LookingHere(engine.sources, engine.pictures, engine.workers)
@@ -105,11 +110,11 @@ class Attempts:
         self.working[ref.run_id] = progress
         self._held.add((ref, lease.worker))
         try:
-            if await self._too_many(ref):
+            if await self._exceeds_tenant_limit(ref):
                 await self._queue_again(lease, _TURN_EVERY_S)
                 return
             if not await self._parts.board.renew(ref, lease.worker, progress.facts()):
-                return  # it was taken long ago
+                return  # the lease has expired
             lease.renewed = time.monotonic()
             ledger = await asyncio.to_thread(self._parts.ledgers.of, ref.tenant_uid)
             work = asyncio.create_task(self._run(lease, ledger, progress, looking or self._here))
@@ -119,8 +124,8 @@ class Attempts:
                 await end_task(work)
             await self._settle(lease, ledger, work)
         except BoardAway:
-            pass  # whether it is still ours cannot be known
-        except ServiceError as error:  # the run or its source is gone
+            pass  # it is unknown whether the lease is still held
+        except ServiceError as error:  # the run or its source was deleted
             _LOG.info("dropped a run", run_id=ref.run_id, reason=error.reason.name)
         except AfterimageIndexError as error:
             _LOG.warning("the sync.db of a run is unusable", run_id=ref.run_id, error=str(error))
@@ -130,17 +135,17 @@ class Attempts:
             self._held.discard((ref, lease.worker))
             self._left.add((ref, lease.worker))
             with suppress(BoardAway):
-                await self.trim_heap()
+                await self.release_leases()
 
-    async def trim_heap(self) -> None:
-        """Gives back the leases of runs that are not worked on any more. Raises BoardAway; the keeper asks again."""
+    async def release_leases(self) -> None:
+        """Releases the leases of runs that are no longer worked on. Raises BoardAway; the keeper tries again."""
         for ref, worker in list(self._left):
             if not any((ref.place, worker) == (held.place, by) for held, by in self._held):
                 await self._parts.board.release(ref, worker)
             self._left.discard((ref, worker))
 
-    async def _too_many(self, ref: RunRef) -> bool:
-        """Whether the tenant has more runs at work than it may have."""
+    async def _exceeds_tenant_limit(self, ref: RunRef) -> bool:
+        """Whether the tenant has more active runs than its limit."""
         most = (await asyncio.to_thread(self._parts.ledgers.limits, ref.tenant_uid)).runs
         return bool(most) and sum(held.tenant_uid == ref.tenant_uid for held, _ in self._held) > most
 
@@ -149,7 +154,7 @@ class Attempts:
         await self._parts.board.submit(lease.ref, delay_s)
 
     async def _watch(self, lease: Lease, ledger: Ledger, progress: Progress, work: asyncio.Task[None]) -> None:
-        """Keeps the lease while the work goes on; returns where it is over, or must stop."""
+        """Renews the lease during the work. Returns when the work is done or must stop."""
         next_renewal = lease.renewed + _RENEW_EVERY_S
         while not work.done():
             now = time.monotonic()
@@ -182,7 +187,7 @@ class Attempts:
         data_key = await engine.workers.read(self._parts.ledgers.data_key, ref.tenant_uid)
         directory = await engine.workers.read(engine.spaces.directory, ref.tenant_uid)
         collection = directory.collection(run.collection)
-        looking.check(engine.encoder_of(collection))  # without it no picture can be encoded: say so at once
+        looking.check(engine.encoder_of(collection))  # fail early if the encoder is missing
         run = await self._count_attempt(ledger, run, collection)
         epoch = await engine.workers.upkeep(collection.sourced.epoch)
         if epoch >= lease.epoch:
@@ -197,7 +202,7 @@ class Attempts:
         await Runner(parts, source, run, job, progress).go()
 
     async def _count_attempt(self, ledger: Ledger, run: Run, collection: Collection) -> Run:
-        """Attempts count from the last one that got anything done. Raises RunEnd after too many."""
+        """Counts attempts since the last progress. Raises RunEnd after too many."""
         counts = Counts.stored(await self._parts.engine.workers.upkeep(collection.sourced.counts, run.run_id))
         if counts.done > run.counts.done:
             moved = await self._parts.engine.workers.write(
@@ -211,7 +216,7 @@ class Attempts:
         return run
 
     async def _settle(self, lease: Lease, ledger: Ledger, work: asyncio.Task[None]) -> None:
-        """Brings the run into the state that it ended in."""
+        """Moves the run to the state in which it ended."""
         ref, error = lease.ref, None if work.cancelled() else work.exception()
         run = await asyncio.to_thread(ledger.run, ref.run_id)
         if run.state is RunState.CANCELLING:
@@ -232,13 +237,13 @@ class Attempts:
     async def _end(self, ref: RunRef, ledger: Ledger, end: RunEnd) -> None:
         counts = await asyncio.to_thread(self._last_counts, ref, ledger)
         if end.state is RunState.AWAITING_APPROVAL:
-            end = await asyncio.to_thread(unless_the_same_waits, ledger, ref.run_id, end)
+            end = await asyncio.to_thread(superseded_by_same_plan, ledger, ref.run_id, end)
         ended = now_ms() if end.state in ENDED else 0
         run = await asyncio.to_thread(
             ledger.move, ref.run_id, LIVE | {RunState.CANCELLING},
             lambda r: replace(
                 r, state=end.state, reason=end.reason, message=end.message, counts=counts, ended_ms=ended, attempts=0,
-                untold=is_told(r, end.reason),
+                untold=is_reported(r, end.reason),
             ),
         )  # fmt: skip
         if run is None:

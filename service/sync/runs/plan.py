@@ -1,4 +1,4 @@
-"""From the difference between a feed and what is stored to a plan."""
+"""Computes a plan from the difference between a feed and the stored records."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 from index import Failure, Mark
 from service.sync.model import Guards, Mode, PictureCheck, Plan, Sample, SourceConfig, SourceState
-from service.sync.runs.staging import Staged, Told
+from service.sync.runs.staging import FeedSummary, Staged
 
 _SAMPLES = 20
-_LASTING_FAILURES_REST_MS = 86_400_000
-_PICTURES_PER_S = 10.0  # what is assumed before a run has measured it
+_RETRY_LASTING_FAILURES_MS = 86_400_000
+_PICTURES_PER_S = 10.0  # assumed until a run has measured it
 
 
 class Action(StrEnum):
-    """What is to be done about a record."""
+    """What to do about a record."""
 
     CREATE = "create"
     UPDATE_PICTURE = "update_picture"
@@ -36,7 +36,7 @@ IDLE = frozenset({Action.UNCHANGED, Action.KEPT, Action.FAILED_BEFORE})
 
 
 class Step(NamedTuple):
-    """One record and what to do about it. `staged` is None where the feed does not name the record."""
+    """One record and its action. `staged` is None if the feed does not contain the record."""
 
     action: Action
     record_id: str
@@ -44,7 +44,7 @@ class Step(NamedTuple):
 
 
 class Difference:
-    """Walks feed and store side by side, both in order of record ids."""
+    """Merges feed and store, both ordered by record id."""
 
     def __init__(self, config: SourceConfig, failures: Mapping[str, Failure], now_ms: int | None = None) -> None:
         self._replace = config.mode is Mode.REPLACE
@@ -53,7 +53,7 @@ class Difference:
         self._now_ms = now_ms or time.time_ns() // 1_000_000
 
     def steps(self, staged: Iterable[Staged], marks: Iterable[Mark]) -> Iterator[Step]:
-        """A step for each record of either side."""
+        """Yields one step for each record of either side."""
         stored = iter(marks)
         mark = next(stored, None)
         for row in staged:
@@ -73,30 +73,30 @@ class Difference:
         return Step(Action.DELETE if self._replace else Action.KEPT, mark.record_id, None)
 
     def _new(self, row: Staged) -> Action:
-        return Action.FAILED_BEFORE if self._rests(row) else Action.CREATE
+        return Action.FAILED_BEFORE if self._failed_recently(row) else Action.CREATE
 
     def _changed(self, row: Staged, mark: Mark) -> Action:
         if row.deleted:
             return Action.DELETE
         if row.url_digest != mark.url_digest:
-            return Action.FAILED_BEFORE if self._rests(row) else Action.UPDATE_PICTURE
+            return Action.FAILED_BEFORE if self._failed_recently(row) else Action.UPDATE_PICTURE
         if row.item_digest != mark.item_digest:
             return Action.UPDATE_ATTRIBUTES
         return Action.CHECK_PICTURE if self._always else Action.UNCHANGED
 
-    def _rests(self, row: Staged) -> bool:
-        """Whether the same picture failed for good within the last day."""
+    def _failed_recently(self, row: Staged) -> bool:
+        """Whether the same picture failed permanently within the last day."""
         failure = self._failures.get(row.record_id)
         if failure is None or not failure.lasting or failure.url_digest != row.url_digest:
             return False
-        return self._now_ms - failure.last_ms < _LASTING_FAILURES_REST_MS
+        return self._now_ms - failure.last_ms < _RETRY_LASTING_FAILURES_MS
 
 
-def make_plan(steps: Iterable[Step], told: Told, config: SourceConfig, state: SourceState) -> Plan:
-    """Counts, samples, digest and concerns."""
+def make_plan(steps: Iterable[Step], summary: FeedSummary, config: SourceConfig, state: SourceState) -> Plan:
+    """Computes counts, samples, digest and concerns of a plan."""
     counts: Counter[Action] = Counter()
     samples: list[Sample] = []
-    digest = hashlib.sha256(told.after.feed_digest.encode())
+    digest = hashlib.sha256(summary.after.feed_digest.encode())
     for step in steps:
         action = step.action
         counts[action] += 1
@@ -109,11 +109,11 @@ def make_plan(steps: Iterable[Step], told: Told, config: SourceConfig, state: So
         if counts[action] <= _SAMPLES:
             samples.append(Sample(action, step.record_id, row.line if row else 0))
     plan = Plan(
-        digest.hexdigest(), told.after.feed_digest, told.after.items, told.problems, told.duplicates,
+        digest.hexdigest(), summary.after.feed_digest, summary.after.items, summary.problems, summary.duplicates,
         counts[Action.CREATE], counts[Action.UPDATE_PICTURE], counts[Action.UPDATE_ATTRIBUTES],
         counts[Action.CHECK_PICTURE],
         counts[Action.UNCHANGED], counts[Action.DELETE], counts[Action.KEPT], counts[Action.FAILED_BEFORE],
-        samples=tuple(samples), problem_lines=told.problem_lines,
+        samples=tuple(samples), problem_lines=summary.problem_lines,
     )  # fmt: skip
     speed = state.pictures_per_s or _PICTURES_PER_S
     concerns = tuple(_concerns(plan, config.guards, state))

@@ -1,5 +1,7 @@
-"""Workers on other machines, as this server sees them: each has taken a run from the board and looks at its pictures,
-while the plan is made, and everything stored, here."""
+"""Workers on other machines, as seen from this server.
+
+A worker takes a run from the board and encodes its pictures. Planning and storing happen here.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,12 @@ from service.runtime.background import end_task
 from service.sync.runs.lease_runner import Attempts, Lease, SyncParts
 
 _LOG = structlog.get_logger(__name__)
-_SILENT_S = 20.0  # a worker says something at least every five seconds
+_SILENT_S = 20.0  # a worker sends a message at least every five seconds
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A run that a worker says it has taken. worker: its name; encoders: fingerprints of those that it has."""
+    """A run that a worker has taken. `worker`: its name. `encoders`: the fingerprints of its encoders."""
 
     worker: str
     ref: RunRef
@@ -34,8 +36,10 @@ class Taken:
 
 @dataclass(frozen=True)
 class Introduction:
-    """What a worker needs to know before the first picture. hosts: which its pictures may come from, as they are set
-    when the run begins; None: any public one."""
+    """What a worker must know before the first picture.
+
+    `hosts`: hosts that pictures may come from, as configured when the run begins; None: any public host.
+    """
 
     viewer: Viewer
     hosts: Collection[str] | None
@@ -43,22 +47,25 @@ class Introduction:
 
 @dataclass(frozen=True)
 class Asked:
-    """A picture to look at, and the number to answer with."""
+    """A picture to encode, and the number of the request."""
 
     number: int
     look: Look
 
 
 class WorkerElsewhere:
-    """One worker, for one run. `outgoing`: what is to be sent to it, in order; None at the end."""
+    """One worker, for one run. `outgoing`: messages to send to it, in order; None marks the end."""
 
     def __init__(self, taken: Taken, hosts_of: HostsOf, allow: Callable[[str], Awaitable[None]], here: Looking) -> None:
-        """`allow`: raises ServiceError where a tenant may have no more pictures encoded. `here`: looks at pictures for
-        collections with a model of their tenant's own, which does not leave the server."""
+        """Connects a run to its worker.
+
+        - `allow`: raises ServiceError if the tenant may not have more pictures encoded.
+        - `here`: encodes locally for collections with a tenant's own model, which never leaves the server.
+        """
         self._taken, self._hosts_of, self._allow, self._here = taken, hosts_of, allow, here
         self.outgoing: asyncio.Queue[Introduction | Asked | None] = asyncio.Queue()
         self._waiting: dict[int, asyncio.Future[Seen]] = {}
-        self._heard, self._introduced, self._number = time.monotonic(), False, 0
+        self._last_message, self._introduced, self._number = time.monotonic(), False, 0
         self._introducing = asyncio.Lock()
 
     def check(self, encoder: Manifest) -> None:
@@ -90,12 +97,12 @@ class WorkerElsewhere:
         return seen
 
     def alive(self) -> bool:
-        """Whether something was heard of it lately."""
-        return time.monotonic() - self._heard < _SILENT_S
+        """Whether the worker has sent a message recently."""
+        return time.monotonic() - self._last_message < _SILENT_S
 
     def heard(self, number: int = 0, answer: Seen | ServiceError | None = None) -> None:
-        """It said something; an answer to the picture of that number, or only that it is there."""
-        self._heard = time.monotonic()
+        """Records a message of the worker: an answer to a numbered request, or a sign of life."""
+        self._last_message = time.monotonic()
         waiting = self._waiting.get(number)
         if waiting is None or waiting.done() or answer is None:
             return
@@ -106,7 +113,7 @@ class WorkerElsewhere:
 
 
 class WorkElsewhere:
-    """For one event loop."""
+    """Starts runs with remote workers. For one event loop."""
 
     def __init__(self, parts: SyncParts, attempts: Attempts) -> None:
         self._parts, self._attempts = parts, attempts
@@ -114,11 +121,11 @@ class WorkElsewhere:
 
     @property
     def server(self) -> str:
-        """The name that the runs of this server are queued under."""
+        """The name under which runs of this server are queued."""
         return self._parts.server
 
     def begin(self, taken: Taken) -> tuple[WorkerElsewhere, asyncio.Task[None]]:
-        """Starts to work on a run with the worker that took it; cancelling the task lets the run go."""
+        """Starts a run with the worker that took it. Cancelling the task releases the run."""
         allow = self._parts.engine.allowances.picture
         engine = self._parts.engine
         here = LookingHere(engine.sources, engine.pictures, engine.workers)
@@ -129,7 +136,7 @@ class WorkElsewhere:
         return worker, task
 
     async def stop(self) -> None:
-        """Lets go of all runs."""
+        """Releases all runs."""
         for task in list(self._tasks):
             await end_task(task)
 
@@ -138,14 +145,14 @@ class WorkElsewhere:
         try:
             await self._attempts.work(Lease(taken.ref, taken.epoch, taken.worker, worker.alive), worker)
         except asyncio.CancelledError:
-            await self._hand_on(taken)
+            await self._requeue(taken)
             raise
         finally:
             worker.outgoing.put_nowait(None)
 
-    async def _hand_on(self, taken: Taken) -> None:
-        """Another worker may take it at once."""
+    async def _requeue(self, taken: Taken) -> None:
+        """Queues the run again, so that another worker can take it immediately."""
         try:
             await self._parts.board.submit(taken.ref)
         except BoardAway:
-            pass  # the keeper does it
+            pass  # the keeper queues it later

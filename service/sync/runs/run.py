@@ -1,5 +1,7 @@
-"""One run, through its states: fetch, plan, apply, finish. Whatever it finds done already it does not do again, so that
-any worker can take up where another was cut off."""
+"""One run, through its states: fetch, plan, apply, finish.
+
+Completed work is not repeated, so that any worker can resume an interrupted run.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from service.sync.ledger import Ledger, now_ms
 from service.sync.model import CONFIG, WORKING, Counts, Plan, Run, RunState, Source, SourceState
 from service.sync.runs.apply import Applier, Job
 from service.sync.runs.plan import Difference, Step, make_plan
-from service.sync.runs.staging import Staging, Told
+from service.sync.runs.staging import FeedSummary, Staging
 
 MAX_FAILED_SHARE = 0.05
 LIVE = WORKING | {RunState.QUEUED}
@@ -31,7 +33,7 @@ _BY_LINE = frozenset({FeedFormat.TABLE, FeedFormat.JSONL, FeedFormat.SHOPIFY_CSV
 
 
 class RunEnd(Exception):
-    """A run is over, or waits for somebody, and why."""
+    """A run has ended, or waits for approval."""
 
     def __init__(self, state: RunState, reason: str = "", message: str = "") -> None:
         super().__init__(message)
@@ -40,8 +42,11 @@ class RunEnd(Exception):
 
 @dataclass
 class Progress:
-    """What a run is at, for people who watch. total: records to be dealt with; before: of those, done when this worker
-    began. Written by the run alone."""
+    """The progress of a run, for display. Only the run writes it.
+
+    - `total`: records to process.
+    - `before`: how many of them were done when this worker began.
+    """
 
     state: RunState = RunState.QUEUED
     read: int = 0
@@ -51,7 +56,7 @@ class Progress:
     counts: Callable[[], Counts] = Counts
 
     def facts(self) -> dict[str, object]:
-        """As it is shown: with the rate in records a second, and the seconds that are left."""
+        """The progress as a dictionary, with the rate in records per second and the remaining seconds."""
         counts, spent = self.counts(), time.monotonic() - self.started if self.started else 0.0
         rate = (counts.done - self.before) / spent if spent > 1.0 else 0.0
         left = (self.total - counts.done) / rate if rate else 0.0
@@ -63,7 +68,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunParts:
-    """What the runs of a tenant work with."""
+    """The dependencies of the runs of a tenant."""
 
     engine: Engine
     looking: Looking
@@ -75,34 +80,36 @@ class RunParts:
 
 
 class Runner:
-    """Of one run, under one lease."""
+    """Executes one run under one lease."""
 
     def __init__(self, parts: RunParts, source: Source, run: Run, job: Job, progress: Progress) -> None:
         self._parts, self._source, self._job, self.progress = parts, source, job, progress
         self._workers = parts.engine.workers
-        self._elsewhere = run.collection != source.config.collection  # the source's state is not about that collection
+        self._other_collection = run.collection != source.config.collection  # the source's state is not for it
         self.run = run
 
     async def go(self) -> None:
-        """Takes the run to its end and says which that is by RunEnd. Raises StaleEpoch or LeaseLost where somebody else
-        has it, ServiceError, FeedError or OSError."""
+        """Executes the run to its end, and raises RunEnd with the outcome.
+
+        Raises StaleEpoch or LeaseLost if another worker has taken over; else ServiceError, FeedError or OSError.
+        """
         path = staging_path(self._parts.place, self.run.run_id)
         staging = await self._workers.upkeep(Staging, path, self._parts.data_key)
         try:
-            told = await self._workers.upkeep(staging.told) or await self._stage(staging)
-            plan = await self._plan(staging, told)
+            summary = await self._workers.upkeep(staging.summary) or await self._stage(staging)
+            plan = await self._plan(staging, summary)
             counts = await self._apply(staging, plan)
-            await self._finish(plan, told, counts)
+            await self._finish(plan, summary, counts)
         finally:
             await asyncio.shield(self._workers.upkeep(staging.close))
 
     # ---- fetching
 
-    async def _stage(self, staging: Staging) -> Told:
+    async def _stage(self, staging: Staging) -> FeedSummary:
         await self._move(RunState.FETCHING)
         config, state = self._source.config, self._source.state
         config_digest = hashlib.sha256(CONFIG.dump_json(config)).hexdigest()
-        comparable = state.config_digest == config_digest and not self.run.full and not self._elsewhere
+        comparable = state.config_digest == config_digest and not self.run.full and not self._other_collection
         known = state if comparable else replace(state, feed_digest="", etag="", last_modified="")
         fetched = await self._parts.fetcher.fetch(config, known, self._parts.place)
         if fetched.spool is None:
@@ -113,7 +120,7 @@ class Runner:
             await self._move(RunState.PLANNING)
             return await self._workers.upkeep(self._fill, staging, fetched, config_digest)
 
-    def _fill(self, staging: Staging, fetched: FetchedFeed, config_digest: str) -> Told:
+    def _fill(self, staging: Staging, fetched: FetchedFeed, config_digest: str) -> FeedSummary:
         spool, state = fetched.spool, self._source.state
         assert spool is not None
         kind, items = self._items(fetched)
@@ -124,7 +131,7 @@ class Runner:
             state, feed_digest=fetched.digest, config_digest=config_digest, format=str(kind),
             etag=validators.etag, last_modified=validators.last_modified, ends_in_newline=spool.ends_in_newline,
         )  # fmt: skip
-        return staging.fill(items, after, self._job.url_digest, self._heard)
+        return staging.fill(items, after, self._job.url_digest, self._report_items)
 
     def _items(self, fetched: FetchedFeed) -> tuple[FeedFormat, Iterator[Item | Problem]]:
         config, spool, files = self._source.config, fetched.spool, self._parts.place.files
@@ -133,20 +140,20 @@ class Runner:
             return FeedFormat.FOLDER, iter(files.items(config.url))
         return self._parts.readers.read_feed(spool.reader(), spool.size, config.options, config.url)
 
-    def _heard(self, items: int) -> None:
+    def _report_items(self, items: int) -> None:
         self.progress.read = items
 
     # ---- planning
 
-    async def _plan(self, staging: Staging, told: Told) -> Plan:
-        if told.after.items == 0:
-            what = f"; {told.problems} items are unusable" if told.problems else ""
+    async def _plan(self, staging: Staging, summary: FeedSummary) -> Plan:
+        if summary.after.items == 0:
+            what = f"; {summary.problems} items are unusable" if summary.problems else ""
             raise RunEnd(RunState.BLOCKED, "FEED_EMPTY", f"the feed has no items{what}; nothing was changed")
         await self._move(RunState.PLANNING)
         steps = self._steps(staging, await self._workers.upkeep(self._failures))
-        config, state = self._source.config, SourceState() if self._elsewhere else self._source.state
+        config, state = self._source.config, SourceState() if self._other_collection else self._source.state
         before = self.run.plan
-        plan = await self._workers.upkeep(make_plan, steps, told, config, state)
+        plan = await self._workers.upkeep(make_plan, steps, summary, config, state)
         await self._change(lambda r: replace(r, plan=plan))
         self._check(plan, before)
         return plan
@@ -164,8 +171,11 @@ class Runner:
         return found
 
     def _check(self, plan: Plan, before: Plan) -> None:
-        """Lets a plan pass that is within its limits, or approved. An approval is for the plan that was shown, or, once
-        some of it is done, for what is left of the same feed."""
+        """Raises RunEnd if the plan exceeds the limits without approval, or in a dry run.
+
+        An approval holds for the plan that was shown. After a part of it is applied, it holds for the rest of the same
+        feed.
+        """
         if self.run.dry_run:
             raise RunEnd(RunState.PLANNED, "", "; ".join(plan.concerns))
         same_feed = before.feed_digest == plan.feed_digest and plan.delete <= self.run.approved_deletes
@@ -191,15 +201,15 @@ class Runner:
         await applier.delete(self._steps(staging, failures))
         return applier.counts
 
-    async def _finish(self, plan: Plan, told: Told, counts: Counts) -> None:
+    async def _finish(self, plan: Plan, summary: FeedSummary, counts: Counts) -> None:
         await self._move(RunState.FINALISING)
-        after = told.after
+        after = summary.after
         spent = time.monotonic() - self.progress.started
         speed = counts.encoded / spent if counts.encoded >= 100 and spent > 1 else after.pictures_per_s
-        if counts.failed or plan.failed_before:  # the same feed is to be looked at again
+        if counts.failed or plan.failed_before:  # the next run must process the same feed again
             after = replace(after, feed_digest="", etag="", last_modified="")
         after = replace(after, success_ms=now_ms(), pictures_per_s=round(speed, 2))
-        if not self._elsewhere:
+        if not self._other_collection:
             await self._workers.write(self._parts.ledger.note_state, self._source.source_id, after)
         if counts.failed:
             raise RunEnd(RunState.SUCCEEDED_WITH_ERRORS, "RECORDS_FAILED", f"{counts.failed} records failed")
@@ -219,5 +229,5 @@ class Runner:
 
 
 def staging_path(place: FeedPlace, run_id: str) -> Path:
-    """Where a run's staging database lies."""
+    """The path of a run's staging database."""
     return place.spool_folder / f"{run_id}.db"

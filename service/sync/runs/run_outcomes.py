@@ -1,4 +1,4 @@
-"""What becomes of a run that stops, and of those beside it."""
+"""What happens to a run that stops, and to other runs of the same source."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from service.sync.model import Run, RunState
 from service.sync.runs.run import RunEnd
 from service.sync.runs.staging import remove
 
-MAX_ATTEMPTS = 5  # that get nothing done
-_LONGEST_WAIT_S = 600.0
+MAX_ATTEMPTS = 5  # consecutive attempts without progress
+_MAX_WAIT_S = 600.0
 
 
 def supersede(ledger: Ledger, folder: Path, run: Run) -> None:
-    """What waited for approval is out of date once a newer run has looked at the feed."""
+    """Ends runs that wait for approval once a newer run has processed the feed."""
     for old in ledger.waiting_runs():
         if old.run_id != run.run_id and (old.source_id, old.collection) == (run.source_id, run.collection):
             ended = now_ms()
@@ -29,8 +29,11 @@ def supersede(ledger: Ledger, folder: Path, run: Run) -> None:
             remove(folder / f"{old.run_id}.db")
 
 
-def unless_the_same_waits(ledger: Ledger, run_id: str, end: RunEnd) -> RunEnd:
-    """A plan that waits already need not wait twice: people approve the run that they were told of."""
+def superseded_by_same_plan(ledger: Ledger, run_id: str, end: RunEnd) -> RunEnd:
+    """Returns SUPERSEDED if another run waits with the same plan, else `end`.
+
+    People approve the run of which they were notified first.
+    """
     run = ledger.run(run_id)
     for old in ledger.waiting_runs():
         if (old.source_id, old.collection, old.plan.digest) == (run.source_id, run.collection, run.plan.digest):
@@ -38,26 +41,26 @@ def unless_the_same_waits(ledger: Ledger, run_id: str, end: RunEnd) -> RunEnd:
     return end
 
 
-def is_told(run: Run, reason: str) -> bool:
-    """Whether the audit log and the source's webhook hear of an end: where the run did something, or waits."""
+def is_reported(run: Run, reason: str) -> bool:
+    """Whether an end goes to the audit log and the webhook: if the run changed something, or waits."""
     return not run.dry_run and reason not in ("UNCHANGED", "SAME_PLAN")
 
 
 def queued(run: Run, message: str) -> Run:
-    """The run as it is while it waits for another attempt."""
+    """The run in the state QUEUED for another attempt."""
     return replace(run, state=RunState.QUEUED, message=message)
 
 
 def retry_delay_s(error: BaseException, attempts: int) -> float | None:
-    """How long to wait before a run is tried again; None where that does not help."""
+    """Seconds until the run is tried again; None if that is pointless."""
     if not isinstance(error, ServiceError) or error.reason.code is not Code.UNAVAILABLE or attempts >= MAX_ATTEMPTS:
         return None
-    jitter = random.uniform(0, min(_LONGEST_WAIT_S, 2.0**attempts * 5))  # noqa: S311 - spreads load
-    return min(_LONGEST_WAIT_S, max(error.retry_delay_s or 0.0, jitter))
+    jitter = random.uniform(0, min(_MAX_WAIT_S, 2.0**attempts * 5))  # noqa: S311 - spreads load
+    return min(_MAX_WAIT_S, max(error.retry_delay_s or 0.0, jitter))
 
 
 def failure(error: BaseException) -> RunEnd:
-    """The end that an error means."""
+    """The end that corresponds to an error."""
     if isinstance(error, FeedError):
         return RunEnd(RunState.BLOCKED, error.reason, f"{error}; nothing was changed")
     if isinstance(error, CollectionNotFound):

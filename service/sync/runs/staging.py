@@ -1,7 +1,7 @@
-"""What a feed says, as the records that it asks for, ordered by their ids: an encrypted database of one run.
+"""The records that a feed asks for, ordered by id, in an encrypted database of one run.
 
-An item's first picture makes the record with the item's id; its second one the record `<id>#2`, and so on, all with the
-item's product id and attributes.
+The first picture of an item becomes the record with the item's id. Its second picture becomes `<id>#2`, and so on. All
+have the item's product id and attributes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SCHEMA = """
 
 
 class Staged(NamedTuple):
-    """A record that the feed asks for; of a deleted one only the id counts."""
+    """A record that the feed asks for. If `deleted` is set, only the id is used."""
 
     record_id: str
     line: int
@@ -46,9 +46,14 @@ class Staged(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Told:
-    """About a feed as a whole. after: what the source's state is once the feed is applied. problems: items that cannot
-    be used; duplicates: records that a later item said again; left_out: attributes that did not fit their type."""
+class FeedSummary:
+    """A summary of a feed.
+
+    - `after`: the state of the source once the feed is applied.
+    - `problems`: unusable items.
+    - `duplicates`: records that a later item repeats.
+    - `left_out`: attributes that did not fit their type.
+    """
 
     after: SourceState
     problems: int = 0
@@ -57,31 +62,36 @@ class Told:
     problem_lines: tuple[Sample, ...] = ()
 
 
-TOLD = TypeAdapter(Told)
+SUMMARY = TypeAdapter(FeedSummary)
 
 
 class Staging:
-    """Used by one run at a time."""
+    """The staging database of one run. Not for concurrent use."""
 
     def __init__(self, path: Path, data_key: bytes) -> None:
-        """Opens what an interrupted run left, or makes an empty one. Raises WrongKey or StoreUnavailable."""
+        """Opens the database that an interrupted run left, or creates an empty one.
+
+        Raises WrongKey or StoreUnavailable.
+        """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path, self._item_key = path, derive_key(data_key, "item digest")
-        found = _whole(path, data_key) if path.exists() else None
-        if found is None:  # a kill while it was filled
+        found = _opened_if_complete(path, data_key) if path.exists() else None
+        if found is None:  # the process was killed while filling it
             remove(path)
         self._database = found or _opened(path, data_key)
 
-    def told(self) -> Told | None:
-        """What was said of the feed; None where it was not read to its end."""
-        return _told(self._database)
+    def summary(self) -> FeedSummary | None:
+        """The summary of the feed; None if the feed was not read to its end."""
+        return _summary(self._database)
 
     def fill(
         self, items: Iterable[Item | Problem], after: SourceState, digest_url: Callable[[str], bytes],
-        heard: Callable[[int], None],
-    ) -> Told:  # fmt: skip
-        """Takes all items; of records that are said twice the last counts. `heard` is told how many items there were,
-        now and then. Raises what the items raise."""
+        report_items: Callable[[int], None],
+    ) -> FeedSummary:  # fmt: skip
+        """Stores all items. If a record occurs twice, the last one counts.
+
+        `report_items` is called now and then with the number of items so far. Raises whatever the items raise.
+        """
         self._database.execute("DELETE FROM records")
         seen = _Seen()
         self._database.execute("BEGIN")
@@ -90,15 +100,17 @@ class Staging:
         while block := list(islice(records, _AT_ONCE)):
             self._database.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", block)
             written += len(block)
-            heard(seen.items)
+            report_items(seen.items)
         (kept,) = self._database.execute("SELECT count(*) FROM records").fetchone()
-        told = Told(replace(after, items=seen.items), seen.problems, written - kept, seen.left_out, tuple(seen.lines))
-        self._database.execute("INSERT OR REPLACE INTO told VALUES ('feed', ?)", (TOLD.dump_json(told).decode(),))
+        summary = FeedSummary(
+            replace(after, items=seen.items), seen.problems, written - kept, seen.left_out, tuple(seen.lines)
+        )
+        self._database.execute("INSERT OR REPLACE INTO told VALUES ('feed', ?)", (SUMMARY.dump_json(summary).decode(),))
         self._database.execute("COMMIT")
-        return told
+        return summary
 
     def records(self) -> Iterator[Staged]:
-        """All records, in order of their ids' bytes."""
+        """All records, ordered by the bytes of their ids."""
         after = ""
         query = "SELECT * FROM records WHERE record_id > ? ORDER BY record_id LIMIT ?"
         while page := self._database.execute(query, (after, _AT_ONCE)).fetchall():
@@ -106,7 +118,7 @@ class Staging:
             after = page[-1][0]
 
     def close(self) -> None:
-        """Closes the database; `remove` deletes it."""
+        """Closes the database. `remove` deletes it."""
         self._database.close()
 
     def _records_of(self, item: Item, digest_url: Callable[[str], bytes]) -> Iterator[tuple[object, ...]]:
@@ -122,7 +134,7 @@ class Staging:
 
 
 def remove(path: Path) -> None:
-    """Deletes a staging database and what SQLite keeps beside it."""
+    """Deletes a staging database and SQLite's files beside it."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
@@ -146,7 +158,7 @@ class _Seen:
 
 def _opened(path: Path, data_key: bytes) -> Connection:
     database = connect(path, derive_key(data_key, "sync staging"))
-    # It can be made again from the feed: neither a journal nor waiting for the disk.
+    # The database can be rebuilt from the feed, so it needs neither a journal nor fsync.
     database.execute("PRAGMA journal_mode = OFF")
     database.execute("PRAGMA synchronous = OFF")
     for statement in statements(_SCHEMA):
@@ -154,14 +166,14 @@ def _opened(path: Path, data_key: bytes) -> Connection:
     return database
 
 
-def _whole(path: Path, data_key: bytes) -> Connection | None:
-    """The database, if the feed was read to its end."""
+def _opened_if_complete(path: Path, data_key: bytes) -> Connection | None:
+    """Opens the database if the feed was read to its end; else returns None."""
     try:
         found = _opened(path, data_key)
     except (DatabaseError, WrongKey, StoreUnavailable):
         return None
     try:
-        if _told(found) is not None:
+        if _summary(found) is not None:
             return found
     except DatabaseError:
         pass
@@ -169,6 +181,6 @@ def _whole(path: Path, data_key: bytes) -> Connection | None:
     return None
 
 
-def _told(database: Connection) -> Told | None:
+def _summary(database: Connection) -> FeedSummary | None:
     row = database.execute("SELECT value FROM told WHERE name = 'feed'").fetchone()
-    return None if row is None else TOLD.validate_json(row[0])
+    return None if row is None else SUMMARY.validate_json(row[0])

@@ -1,1 +1,1 @@
-"""The configuration of a source: checks before it is registered, how it is sealed, which secrets survive a change."""
+"""The configuration of sources: validation, encryption, and the handling of secrets in changes."""

@@ -1,4 +1,4 @@
-"""What a source must be before it is registered."""
+"""Validates the configuration of a source."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ _SECRET_MIN = 16
 
 
 def check_config(config: SourceConfig, *, new: bool) -> None:
-    """Raises ServiceError (ARGUMENT_INVALID, URL_INVALID) naming the field that breaks a rule. A source that is not new
-    may have lost the secret of its webhook, which is then not told."""
+    """Raises ServiceError (ARGUMENT_INVALID, URL_INVALID) that names the invalid field.
+
+    An existing source may lack the webhook's secret. It then sends no notifications.
+    """
     if not _NAME.fullmatch(config.name):
         raise _invalid("name", f"the name {config.name[:80]!r} does not match [a-z0-9][a-z0-9_-]{{0,62}}")
     check_place(config.url)
@@ -36,18 +38,18 @@ def check_config(config: SourceConfig, *, new: bool) -> None:
 
 
 def check_authorization(url: str, authorization: str, field: str = "source.authorization") -> None:
-    """Raises ServiceError unless the credentials can be sent, and only over https."""
+    """Raises ServiceError unless the credentials are a valid header value and the URL is https."""
     if not authorization:
         return
     if not _HEADER.fullmatch(authorization):
-        message = "the credentials are not a header's value of at most 1,024 characters"
+        message = "the credentials are not a valid header value of at most 1,024 characters"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field=field)
     if url.startswith(PREFIX) or parse_link(url).scheme != "https":
         raise ServiceError(Reason.ARGUMENT_INVALID, "credentials are only sent over https", field=field)
 
 
 def check_place(url: str) -> None:
-    """Raises ServiceError unless a feed may be there."""
+    """Raises ServiceError unless the URL is a valid location of a feed."""
     if url.startswith(PREFIX):
         if len(url) == len(PREFIX) or ".." in url or "\0" in url:
             raise _invalid("url", "use file: and a path below this tenant's folder")
@@ -56,7 +58,7 @@ def check_place(url: str) -> None:
 
 
 def check_options(options: FeedOptions) -> None:
-    """Raises ServiceError unless a feed can be read so."""
+    """Raises ServiceError unless the options are valid."""
     if options.delimiter and (len(options.delimiter) != 1 or options.delimiter in '"\r\n'):
         raise _invalid("options.delimiter", "the delimiter must be one character, such as ; or a tab")
     if options.format is FeedFormat.FOLDER:

@@ -1,5 +1,7 @@
-"""A source's configuration as it is stored: sealed once more within the encrypted database, since a database keeps the
-pages that it read in memory, in the clear, and with them URLs, credentials and secrets."""
+"""Encrypts the configuration of a source inside the encrypted database.
+
+A database keeps decrypted pages in memory. Without this second layer they would contain URLs, credentials and secrets.
+"""
 
 from __future__ import annotations
 
@@ -17,25 +19,28 @@ _NONCE_BYTES = 12
 
 
 class ConfigSeal:
-    """Under the tenant's data key; safe to share between threads."""
+    """Encrypts under the tenant's data key. Thread-safe."""
 
     def __init__(self, data_key: bytes) -> None:
         self._cipher = AESGCM(derive_key(data_key, "source config"))
 
     def close(self, config: SourceConfig) -> str:
-        """Text that says nothing without the key."""
+        """The encrypted configuration as text."""
         nonce = os.urandom(_NONCE_BYTES)
         return _SEALED + base64.b64encode(nonce + self._cipher.encrypt(nonce, CONFIG.dump_json(config), None)).decode()
 
     def open(self, text: str) -> SourceConfig:
-        """What was sealed, or stored by a version that did not. Raises InvalidTag where it is damaged."""
+        """Decrypts a configuration.
+
+        Also reads plain JSON, which older versions stored. Raises InvalidTag if it is damaged.
+        """
         if not self.is_closed(text):
             return CONFIG.validate_python(orjson.loads(text))
         sealed = base64.b64decode(text.removeprefix(_SEALED))
         said = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
-        return CONFIG.validate_python(orjson.loads(said))  # pydantic's own reader of JSON keeps short texts in a cache
+        return CONFIG.validate_python(orjson.loads(said))  # pydantic's JSON parser caches short strings
 
     @staticmethod
     def is_closed(text: str) -> bool:
-        """Whether it is sealed; JSON begins with a brace."""
+        """Whether the text is encrypted. Plain JSON begins with a brace."""
         return text.startswith(_SEALED)

@@ -1,4 +1,4 @@
-"""Which secrets of a source stay when it is changed: each is for the origin that it was given for, and for no other."""
+"""Decides which secrets of a source survive a change. A secret is valid only for the origin for which it was given."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from service.sync.model import Source, SourceConfig, Webhook
 
 @dataclass(frozen=True)
 class ChangedConfig:
-    """A source's configuration after a change. origins: which of url and webhook_url lead to another origin; dropped:
-    which of authorization and webhook_secret went for that."""
+    """The configuration of a source after a change.
+
+    - `origins`: which of url and webhook_url have a new origin.
+    - `dropped`: which of authorization and webhook_secret were removed for that reason.
+    """
 
     config: SourceConfig
     origins: tuple[str, ...] = ()
@@ -21,7 +24,7 @@ class ChangedConfig:
 
 @dataclass(frozen=True)
 class ChangedSource:
-    """A source after a change; the rest as for ChangedConfig."""
+    """A source after a change. Other fields as in ChangedConfig."""
 
     source: Source
     origins: tuple[str, ...] = ()
@@ -29,8 +32,11 @@ class ChangedSource:
 
 
 def merged(old: SourceConfig, wanted: SourceConfig) -> ChangedConfig:
-    """What is wanted, with the name, the collection and the secrets that were not given again; without those whose URL
-    has another origin: whoever may change a source could have them sent anywhere. Raises ServiceError (URL_INVALID)."""
+    """The new configuration, with the old name, collection and secrets if they were not given again.
+
+    A secret is removed if the origin of its URL changes. Otherwise anyone who may change a source could have the secret
+    sent anywhere. Raises ServiceError (URL_INVALID).
+    """
     hook = wanted.webhook
     moved, hook_moved = (origin(a) != origin(b) for a, b in ((old.url, wanted.url), (old.webhook.url, hook.url)))
     authorization = wanted.authorization or ("" if moved else old.authorization)
@@ -42,11 +48,11 @@ def merged(old: SourceConfig, wanted: SourceConfig) -> ChangedConfig:
         webhook=Webhook(hook.url, secret if hook.url else ""),
     )  # fmt: skip
     origins = [("url", moved), ("webhook_url", hook_moved)]
-    return ChangedConfig(config, tuple(n for n, told in origins if told), tuple(n for n, told in dropped if told))
+    return ChangedConfig(config, tuple(n for n, changed in origins if changed), tuple(n for n, lost in dropped if lost))
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port; of a file or of nothing there is but the scheme. Raises ServiceError (URL_INVALID)."""
+    """Scheme, host and port; for a file or an empty URL, only the scheme. Raises ServiceError (URL_INVALID)."""
     if not url or url.startswith(PREFIX):
         return url[: len(PREFIX)], "", 0
     return parse_link(url).origin

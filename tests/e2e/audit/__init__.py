@@ -1,1 +1,1 @@
-"""Every change has its entry in the audit log, whatever ends the call."""
+"""Every change has its entry in the audit log, however the call ends."""

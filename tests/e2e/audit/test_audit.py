@@ -1,4 +1,4 @@
-"""What is done with a tenant is in its audit log, which the tenant reads and checks by itself."""
+"""The audit log of a tenant, which the tenant reads and verifies itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every audited call, ended in every way: what the audit log tells is what became of the tenant's data."""
+"""Every audited call, ended in every way: the audit log agrees with the tenant's data."""
 
 from __future__ import annotations
 

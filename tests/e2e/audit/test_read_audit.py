@@ -1,4 +1,4 @@
-"""Where a tenant wants it, its audit log tells who read what how often, and by which fields, never by which values."""
+"""Audited reads: who read what how often and by which fields, never by which values."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Hostile and heavy clients, and what others have of the server meanwhile."""
+"""Hostile and heavy clients, and the service to others meanwhile."""

@@ -1,4 +1,4 @@
-"""Clients that hold what there is of the server: nobody else is stopped by them, and they get it back in time."""
+"""Clients that occupy resources of the server: others are still served, and the resources are freed in time."""
 
 from __future__ import annotations
 

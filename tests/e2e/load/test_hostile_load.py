@@ -1,5 +1,7 @@
-"""A tenant that searches while a hostile client tries to take all of the server: no search fails, and the memory stays
-bounded and comes back. `make bench-hostile` measures the same for longer."""
+"""A tenant searches during an attack: no search fails, memory stays bounded and is freed afterwards.
+
+`make bench-hostile` measures the same for longer.
+"""
 
 from __future__ import annotations
 

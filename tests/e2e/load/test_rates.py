@@ -1,4 +1,4 @@
-"""Rates and quotas of tenants and keys, through a real server."""
+"""Rate limits and quotas of tenants and keys, on a real server."""
 
 import itertools
 import threading

@@ -1,1 +1,1 @@
-"""What is promised of pictures, secrets and erasure, proved on running servers."""
+"""The promises about pictures, secrets and erasure, verified on running servers."""

@@ -1,7 +1,8 @@
-"""`make canary`: marked pictures through every path of a real server, and then the search for what is left of them.
+"""`make canary`: sends marked pictures through every path of a real server, then searches for what is left of them.
 
-Once without the protections, which must leave marks (or the search sees nothing), and once with them, which must leave
-none: not in the memory of the server, its decoders and its Redis, nor in any file, the log or the metrics.
+The first run is without protections and must leave marks, which proves that the search works. The second run has them
+and must leave none: not in the memory of the server, its decoders and its Redis, nor in any file, the log or the
+metrics.
 """
 
 from __future__ import annotations

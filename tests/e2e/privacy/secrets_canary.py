@@ -1,7 +1,7 @@
-"""Marked secrets along every path of a real server, and the search for what is left of them.
+"""Sends marked secrets along every path of a real server, then searches for what is left of them.
 
-Each secret is a word of its own, so that what is found tells which way it was left. The positive control is the same
-server without the protections, which must leave some.
+Each secret is a different word, so that a match shows its path. The positive control is the same server without
+protections, which must leave some.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The operator's access: asked for, granted or refused by the tenant, watched, and over in time."""
+"""Access of the operator: requested, granted or declined by the tenant, audited, and limited in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is erased is gone from everything on the disk, decrypted, while the server runs; and that is certified."""
+"""Erased data is removed from the whole disk, decrypted, while the server runs; and there is a receipt."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Object storage refuses while something is erased: the intent stays, a repetition finishes it and gets the receipt,
-and so does the server by itself."""
+"""Object storage fails during an erasure: the intent stays.
+
+A repetition finishes it and gets the receipt, and so does the server by itself.
+"""
 
 from __future__ import annotations
 

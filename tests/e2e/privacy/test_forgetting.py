@@ -1,4 +1,4 @@
-"""Nothing of a picture remains, in any file or in memory, whatever way it came and however it ended."""
+"""Nothing of a picture remains in files or memory, whatever its path and outcome."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures under their owner's rule: what is kept, who gets it, and that it goes when it must."""
+"""Stored pictures under their owner's policy: what is stored, who gets it, and that it is deleted in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/privacy.md: each promise has a command and tests beside it, the tests exist, and the commands work."""
+"""docs/privacy.md: each promise has a command and tests, the tests exist, and the commands work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No key, token, credential or URL remains once a call or run is over, whatever way it came and however it ended."""
+"""No key, token, credential or URL remains after a call or run, whatever its path and outcome."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,7 @@
-"""Credentials go to the origin that they were given for, whatever becomes of a source: two real origins write down what
-they are sent."""
+"""Credentials are sent only to their origin, whatever happens to a source.
+
+Two real origins record what they receive.
+"""
 
 from __future__ import annotations
 

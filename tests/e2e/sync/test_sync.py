@@ -1,4 +1,4 @@
-"""A catalogue followed by a real server: first sync, changes of every kind, bad feeds, approval, undo, crashes."""
+"""Catalogue syncs on a real server: first sync, changes of every kind, bad feeds, approval, undo, crashes."""
 
 from __future__ import annotations
 

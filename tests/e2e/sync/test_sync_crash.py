@@ -1,4 +1,4 @@
-"""A sync that is cut off at any point, again and again: the collection ends as an undisturbed run would leave it."""
+"""A sync that is interrupted repeatedly at any point: the result equals that of an undisturbed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sync while Redis fails over to a replica that lags: what Redis knew is gone, what was acknowledged is not."""
+"""A sync during a failover of Redis to a lagging replica: Redis's state is lost, acknowledged data is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sync leaves behind: records, and nothing of feed, pictures, credentials or URLs."""
+"""What a sync leaves: records, and nothing of feed, pictures, credentials or URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real photographs of a shop, followed through changes of every kind."""
+"""Syncs of real photographs through changes of every kind."""
 
 from __future__ import annotations
 

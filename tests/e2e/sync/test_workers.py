@@ -1,4 +1,4 @@
-"""Workers beside a server that works on no run itself: they fetch and encode, it plans and stores."""
+"""Remote workers of a server without own runs: they fetch and encode, the server plans and stores."""
 
 from __future__ import annotations
 

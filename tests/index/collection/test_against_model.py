@@ -1,4 +1,4 @@
-"""Random operations against a plain dict as the model, with reopening, snapshots and compaction anywhere between."""
+"""Random operations against a dict as model, with reopening, snapshots and compaction at any point."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Collections that come into memory when they are used, and leave it when others need the room."""
+"""The collection cache: loading on use, and eviction when others need the memory."""
 
 import contextlib
 import gc

@@ -1,5 +1,7 @@
-"""A collection against a plain dict over very many random operations, seeded: reads, writes, filters, snapshots,
-restores, rebuilds, clean restarts and crashes."""
+"""A collection against a dict over many seeded random operations.
+
+They include reads, writes, filters, snapshots, restores, rebuilds, clean restarts and crashes.
+"""
 
 import random
 from collections.abc import Callable

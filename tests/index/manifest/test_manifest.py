@@ -1,4 +1,4 @@
-"""The list of what must be in a tenant's directory: what is on disk when, and what waits."""
+"""The manifest of a tenant's directory: what is on disk at which moment, and what is deferred."""
 
 from __future__ import annotations
 

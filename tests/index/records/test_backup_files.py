@@ -1,4 +1,4 @@
-"""Backups below their collection: which file counts, what is left of changes that were cut off, and what is missing."""
+"""Files of backups: which are used, what is left after interrupted changes, and which are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snapshots that people ask for."""
+"""Snapshots on request."""
 
 import json
 import shutil

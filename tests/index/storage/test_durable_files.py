@@ -1,4 +1,4 @@
-"""Files and names that are on disk when a call returns: which is synced when, and what is left of what fails."""
+"""Durable files and names: what is synced when, and what is left after failures."""
 
 import os
 import stat

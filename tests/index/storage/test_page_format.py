@@ -1,4 +1,4 @@
-"""How pages of a database lie: new ones in the newest format, older ones as they are."""
+"""Page formats of databases: new databases use the newest, existing ones keep theirs."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How databases are opened, moved forward and copied."""
+"""Opening, migrating and copying databases."""
 
 from collections.abc import Iterator
 from pathlib import Path

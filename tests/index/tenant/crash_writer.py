@@ -1,11 +1,9 @@
 """Processes that write until they are killed: `python -m tests.index.tenant.crash_writer FOLDER`.
 
-For each seed that it reads it forks a writer, so that what takes half a second to import is imported once. The writer
-says its process id, and the parent how it ended.
-
-A writer prints a line before each batch ("?") and one after its acknowledgement ("!"): per record its id and vector
-seed, or "-" for a deletion. Each thread writes ids of its own, one batch after the other, so that of an id all is known
-but for one batch in flight.
+For each seed on its input, the process forks a writer, so that imports (half a second) happen once. The writer prints
+its process id, and the parent how it ended. A writer prints a line before each batch ("?") and one after its
+acknowledgement ("!"): for each record its id and vector seed, or "-" for a deletion. Each thread writes its own ids,
+one batch after the other. For each id everything is therefore known except one batch in flight.
 """
 
 import os

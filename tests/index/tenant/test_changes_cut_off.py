@@ -1,4 +1,5 @@
-"""Changes of a tenant's collections, cut off at each step: the next start finds the state before or after, whole."""
+"""Changes of a tenant's collections, interrupted at each step: the next start finds the complete state before or
+after."""
 
 from __future__ import annotations
 

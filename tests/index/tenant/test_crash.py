@@ -1,4 +1,4 @@
-"""kill -9 at random points during concurrent writes: what was acknowledged is there, and nothing is half there."""
+"""kill -9 at random points during concurrent writes: acknowledged writes are there, and none is there in part."""
 
 import os
 import random

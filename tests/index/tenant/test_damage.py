@@ -1,4 +1,5 @@
-"""A database with damaged pages: reads that meet one say so, writes are refused, and nothing is made worse."""
+"""Databases with damaged pages: affected reads fail with an error, writes are refused, and the damage does not
+spread."""
 
 from pathlib import Path
 

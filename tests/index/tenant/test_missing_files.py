@@ -1,4 +1,4 @@
-"""Files that are missing, empty or not listed: nothing is removed, nothing is served that is not there."""
+"""Missing, empty and unlisted files: nothing is removed, and no missing data is served."""
 
 import shutil
 from pathlib import Path

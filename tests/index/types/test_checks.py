@@ -1,4 +1,4 @@
-"""What is stored and searched with."""
+"""Validation of records and queries."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""An audit log: what is in it stays in it, as it was, and whoever changes it is found out."""
+"""An audit log: entries never change, and modifications are detected."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_entries_are_numbered_chained_and_the_last_is_signed(log: AuditLog) -> N
     assert [e.number for e, _ in entries] == [1, 2, 3, 4, 5]
     assert [e.previous for e, _ in entries[1:]] == [digest for _, digest in entries[:-1]]
     assert (head.number, head.digest) == (5, entries[-1][1])
-    assert is_signed(head.told(), head.signature, SIGNER.public_key)
+    assert is_signed(head.to_dict(), head.signature, SIGNER.public_key)
     assert wrong(log) == []
     assert log.entries(after=3, limit=1)[0][0].number == 4
 
@@ -87,7 +87,7 @@ def test_a_chain_that_was_made_anew_needs_the_signing_key(log: AuditLog) -> None
     assert wrong_with(made, head)
     other = Signer(bytes(32))
     unsigned = dataclasses.replace(head, digest=previous)
-    for forged_head in (unsigned, dataclasses.replace(unsigned, signature=other.sign(unsigned.told())), None):
+    for forged_head in (unsigned, dataclasses.replace(unsigned, signature=other.sign(unsigned.to_dict())), None):
         assert wrong_with(made, forged_head)
 
 

@@ -1,4 +1,4 @@
-"""A change and its entry are never parted: by its caller, by a disk that is full, or by the end of the process."""
+"""A change always has its audit entry, despite callers that give up, full disks and the end of the process."""
 
 from __future__ import annotations
 

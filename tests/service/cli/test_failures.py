@@ -1,5 +1,4 @@
-"""Whatever a command is given, it ends with an exit code and one line that says why, and what only reads leaves no
-trace."""
+"""Every command ends with an exit code and one line with the reason. Commands that only read leave no trace."""
 
 from __future__ import annotations
 

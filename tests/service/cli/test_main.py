@@ -1,4 +1,4 @@
-"""The command imports only the part that it is asked for."""
+"""The command imports only the requested part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress where no terminal is: lines now and then, on stderr."""
+"""Progress without a terminal: occasional lines on stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis's clock is set back and forth, by hours or years: nobody is locked out, nothing runs again and again."""
+"""Redis's clock is set by hours or years: nobody is locked out, and no run starts repeatedly."""
 
 from __future__ import annotations
 

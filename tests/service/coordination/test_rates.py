@@ -1,4 +1,4 @@
-"""Rates, on a real Redis, over several servers, and without one."""
+"""Rate limits with a real Redis, over several servers, and without Redis."""
 
 from __future__ import annotations
 

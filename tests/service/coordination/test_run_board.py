@@ -1,4 +1,4 @@
-"""Who may work on what, on a real Redis: one at a time, with epochs that only grow, and nobody for ever."""
+"""The run board with a real Redis: one worker at a time, increasing epochs, and no permanent leases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis
 from service.coordination import keys
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
-from service.coordination.faults import told
+from service.coordination.faults import error_class
 from service.coordination.run_board import BoardAway, RunBoard, RunRef
 from tests.service.coordination.test_redis import embedded  # noqa: F401 - a fixture
 
@@ -179,4 +179,4 @@ async def test_an_error_of_redis_quotes_no_command_and_no_key(coordinator: Coord
     with pytest.raises(redis.ResponseError) as failed:
         await pipe.execute()
     assert "secret-name" in str(failed.value)
-    assert told(failed.value) == "ResponseError WRONGTYPE"
+    assert error_class(failed.value) == "ResponseError WRONGTYPE"

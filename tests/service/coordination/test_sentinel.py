@@ -1,4 +1,4 @@
-"""Redis behind sentinels: a master, a replica, and whoever is called the master."""
+"""Redis behind sentinels: a master, a replica, and changes of the master."""
 
 from __future__ import annotations
 

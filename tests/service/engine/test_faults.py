@@ -1,4 +1,4 @@
-"""Whatever is INTERNAL is in the log, with the ids of the call or run and of the record."""
+"""Every INTERNAL error is logged with the ids of the call or run and of the record."""
 
 from __future__ import annotations
 

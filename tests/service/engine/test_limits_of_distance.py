@@ -1,4 +1,4 @@
-"""From `max_distance` and `min_score` to the largest distance that the index is asked for."""
+"""Conversion of `max_distance` and `min_score` to the maximum distance for the index."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The threads of the service: they see the context of the task that asked, and one kind cannot starve another."""
+"""The threads of the service: they inherit the context of the task, and one kind cannot starve another."""
 
 import asyncio
 import threading

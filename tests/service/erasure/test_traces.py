@@ -1,4 +1,4 @@
-"""Looking for what was erased: byte strings, and a thousand records with ids, URLs and vectors."""
+"""The search for erased data: byte strings, and a thousand records with ids, URLs and vectors."""
 
 import random
 from dataclasses import replace

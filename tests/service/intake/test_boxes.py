@@ -1,4 +1,4 @@
-"""AVIF, HEIC, JPEG XL and TIFF headers that are put together field by field, and the tags and code points in them."""
+"""AVIF, HEIC, JPEG XL and TIFF headers built field by field, with their tags and code points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headers that are put together field by field: every field is read where it lies, and nothing else is taken for it."""
+"""Headers built field by field: every field is read at its place, and nothing else is mistaken for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats that a server decodes only where it is told to."""
+"""Optional formats, which a server decodes only if they are enabled."""
 
 import struct
 

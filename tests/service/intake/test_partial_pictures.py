@@ -1,4 +1,4 @@
-"""Pictures that are cut short: refused, unless a part is wanted."""
+"""Truncated pictures: rejected, unless partial pictures are allowed."""
 
 import contextlib
 import io

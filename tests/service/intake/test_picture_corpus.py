@@ -1,4 +1,4 @@
-"""Over five hundred made files: each must show what it was made from, and what Pillow sees in it."""
+"""Over five hundred generated files: each must decode to its original, and to the result of Pillow."""
 
 import io
 from collections.abc import Callable, Iterator

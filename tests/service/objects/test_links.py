@@ -1,4 +1,4 @@
-"""Links: nobody else can make, read or change one, and none lives longer than an hour."""
+"""Links: they cannot be forged, read or changed, and are valid for an hour at most."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""Bad input, each with its documented status, and a server that lives on."""
+"""Bad input, each with its documented status, and a server that keeps running."""
 
 import struct
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The files of TLS are read again when a client connects, by one thread at a time."""
+"""TLS files are read again at new connections, by one thread at a time."""
 
 from __future__ import annotations
 

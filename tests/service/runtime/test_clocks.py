@@ -1,4 +1,4 @@
-"""The machine's clock is set while the service runs: what each thing that has a time does then."""
+"""The machine's clock is set while the service runs: the effect on everything that has a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of outbound connections is whole: compared with the code, and with what a running server opens."""
+"""The list of outgoing connections is complete: compared with the code, and with a running server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports that a server cannot have: the message names the setting and the remedy, and nothing is made."""
+"""Unusable ports: the message names the setting and the remedy, and nothing is created."""
 
 import asyncio
 import socket

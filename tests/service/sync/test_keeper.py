@@ -1,4 +1,4 @@
-"""Runs begin by themselves when they are due, once, whatever clocks say; and every end is in the audit log."""
+"""Scheduled runs begin once when they are due, whatever clocks do, and every end is in the audit log."""
 
 from __future__ import annotations
 

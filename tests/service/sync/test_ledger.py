@@ -1,4 +1,4 @@
-"""Sources and runs, kept and compared before they are changed."""
+"""Sources and runs, stored and changed atomically."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_lists_of_runs_hold_those_that_they_name_in_their_order(ledger: Ledger) 
     assert [r.run_id for r in ledger.runs("s", limit=1)] == live[:1]
     assert [r.run_id for r in ledger.live_runs()] == live
     assert [r.run_id for r in ledger.waiting_runs()] == [waits]
-    assert [r.run_id for r in ledger.untold_runs()] == [third, waits]
+    assert [r.run_id for r in ledger.unreported_runs()] == [third, waits]
 
 
 def test_the_last_run_that_began_by_itself_is_known_by_its_time(ledger: Ledger) -> None:

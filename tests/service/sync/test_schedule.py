@@ -1,4 +1,4 @@
-"""Times at which runs begin."""
+"""Start times of scheduled runs."""
 
 from datetime import UTC, datetime
 

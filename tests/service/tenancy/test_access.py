@@ -1,4 +1,4 @@
-"""Access of the operator, at the edges of what may be asked for and of how long it lasts."""
+"""Access of the operator, at the limits of requests and durations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import Reason, ServiceError
 from service.tenancy import access, keyring
-from service.tenancy.access import GRANTABLE, LAPSES_MS, MOST_MINUTES, AccessRequests, WantedAccess
+from service.tenancy.access import GRANTABLE, LAPSES_MS, MAX_MINUTES, AccessRequests, WantedAccess
 from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.database import TenancyError
 from service.tenancy.keyring import CLOCKS_DIFFER_MS, KeyRing
@@ -40,7 +40,7 @@ def requests(registry: TenantRegistry, clock: Clock) -> AccessRequests:
     ("wanted", "said"),
     [
         (WantedAccess("x", SEARCH, 1), None),
-        (WantedAccess("x" * 500, GRANTABLE, MOST_MINUTES), None),
+        (WantedAccess("x" * 500, GRANTABLE, MAX_MINUTES), None),
         (WantedAccess("x" * 501, SEARCH, 1), "the reason must"),
         (WantedAccess(" ", SEARCH, 1), "the reason must"),
         (WantedAccess("x", frozenset(), 1), "scopes must be among"),

@@ -1,4 +1,4 @@
-"""How often tenants and keys may call, how many pictures they may have encoded; without Redis, by the same rules."""
+"""Rate limits and picture quotas of tenants and keys; the same rules apply without Redis."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Every file of a data directory missing, empty, cut short, older, or changed for another: nothing is removed, nothing
-wrong is answered, other tenants are served, and the message names the file."""
+"""Every file of a data directory missing, empty, truncated, outdated, or replaced by another.
+
+Nothing is removed, no answer is wrong, other tenants are served, and the message names the file.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`registry.db` below the tenants and keys that are in it: transactions, its number, its standing copy."""
+"""`registry.db` itself: transactions, its number, its standby copy."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Every file and folder of a data directory missing, empty, older, or in the place of another, and bytes of all files
-flipped: nothing is removed, and nothing wrong is answered. At full length for `make reliability`."""
+"""Every file and folder of a data directory missing, empty, outdated or exchanged, and flipped bytes in all files.
+
+Nothing is removed, and no answer is wrong. `make reliability` runs it at full length.
+"""
 
 from __future__ import annotations
 

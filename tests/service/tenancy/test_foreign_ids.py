@@ -1,4 +1,4 @@
-"""Every operation on a tenant's things, tried with the ids of another tenant's: nothing is found, nothing changes."""
+"""Every operation on a tenant's objects with the ids of another tenant: nothing is found, and nothing changes."""
 
 from __future__ import annotations
 

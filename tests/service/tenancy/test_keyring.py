@@ -1,4 +1,4 @@
-"""API keys: how long they work, how they are replaced, when they were last used."""
+"""API keys: expiry, rotation, last use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data directory from before there were manifests: it is brought forward, and all is there."""
+"""A data directory from before manifests: it is migrated, and complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tenants as the registry knows them, and names in certificates that stand for their keys."""
+"""Tenants in the registry, and names in certificates that stand for their keys."""
 
 from __future__ import annotations
 

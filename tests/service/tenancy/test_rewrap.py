@@ -1,4 +1,4 @@
-"""A new master key: nothing is lost, whenever it is cut off, and the old key opens nothing."""
+"""Changing the master key: nothing is lost at any interruption, and the old key opens nothing afterwards."""
 
 from __future__ import annotations
 

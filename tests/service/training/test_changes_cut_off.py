@@ -1,5 +1,7 @@
-"""Models and training sets with their objects, cut off at each step: a model that is listed has its file, a set its
-pictures, and what nobody has is noted to be cleared."""
+"""Models and training sets with their objects, interrupted at each step.
+
+A listed model has its file, a set has its pictures, and orphaned objects are listed for deletion.
+"""
 
 from __future__ import annotations
 

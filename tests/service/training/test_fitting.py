@@ -1,4 +1,4 @@
-"""A projection is better on what was held out, or is not published."""
+"""A projection is published only if it is better on held-out examples."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""One file of encoder and projection gives what the two give one after the other, however the encoder pools."""
+"""The merged file of encoder and projection equals the two in sequence, for every kind of pooling."""
 
 import hashlib
 
@@ -58,5 +58,5 @@ def test_a_fused_model_that_gives_something_else_is_refused() -> None:
     content, manifest = base("none", "NCHW", 18)
     fused = fuse(content, manifest, projection(192))
     told = fused_manifest(manifest, fused, "own-x", "uid", ScoreSpec(), "a test")
-    with pytest.raises(FusingFailed, match="off by"):
+    with pytest.raises(FusingFailed, match="differ by"):
         check_fused(EncoderSession(content, manifest, 1), EncoderSession(fused, told, 1), projection(192, seed=4))

@@ -1,4 +1,4 @@
-"""What a tenant's training database holds, and that no object is left without an owner."""
+"""The training database of a tenant; no object is without an owner."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Collections of the index, without a service around them."""
+"""Collections of the index without the service."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a process that ends at a step of a change leaves on the disk.
+"""The state of a disk after a process ends at a given step of a change.
 
-At every step that `index.storage.steps` tells of, the whole directory is copied: that is what `kill -9` at that moment
-leaves, since what was written is in the page cache and nothing is cleaned up. A test opens each copy.
+The whole directory is copied at every step that `index.storage.steps` reports. A copy equals the state after `kill -9`
+at that moment, because written data is in the page cache and nothing is cleaned up. A test opens each copy.
 """
 
 from __future__ import annotations

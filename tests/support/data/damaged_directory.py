@@ -1,4 +1,4 @@
-"""What becomes of a data directory that somebody damaged: what its tenants' data says, and whether that is right."""
+"""Damages a data directory, and compares its tenants' data with the expected content."""
 
 from __future__ import annotations
 

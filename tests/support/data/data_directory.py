@@ -1,5 +1,7 @@
-"""A whole data directory, made in this process by the real parts: tenants with collections, snapshots, kept snapshots,
-a source, an audit log and a training set."""
+"""A complete data directory, made in this process by the real parts.
+
+It contains tenants with collections, snapshots, kept snapshots, a source, an audit log and a training set.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How tests run models: as little of the machine as possible, and nothing measured."""
+"""Settings for models in tests: few resources, and no measurements at the start."""
 
 from service.encoder.execution import Hardware
 

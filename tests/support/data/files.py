@@ -1,4 +1,4 @@
-"""Damage, one kind each."""
+"""Kinds of damage to files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures made for tests, with a second library than the one under test."""
+"""Pictures for tests, made with a library other than the one under test."""
 
 from __future__ import annotations
 

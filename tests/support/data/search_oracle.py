@@ -1,7 +1,7 @@
-"""What a search must answer, worked out with numpy from the stored vectors alone, and what is wrong with an answer.
+"""The expected answers of searches, computed with NumPy from the stored vectors alone.
 
-Order: by distance, equal vectors in the order of their last write; in a collection that has learnt, by the cosine of
-the centred vectors. Two different vectors whose distances differ by less than single precision tells may change places.
+The order is by distance, and equal vectors by their last write. In a centred collection it is by the cosine of the
+centred vectors. Two vectors may be swapped if their distances differ by less than single precision.
 """
 
 from __future__ import annotations

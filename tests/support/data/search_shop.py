@@ -1,5 +1,5 @@
-"""A real engine in this process, with one collection that is written to and searched as through the API, beside a plain
-dict of what it must hold."""
+"""A real engine in this process with one collection, used as through the API, beside a dict with the expected
+content."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pictures written by hand, byte by byte, so that what they show is known without any decoder."""
+"""Pictures written byte by byte, so that their content is known without any decoder."""

@@ -1,4 +1,4 @@
-"""BMP: every header, depth, mask and order of rows."""
+"""BMP: every header, depth, mask and row order."""
 
 from __future__ import annotations
 

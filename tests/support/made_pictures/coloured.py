@@ -1,4 +1,4 @@
-"""Pictures in other colours than sRGB, by profile, gamma or primaries."""
+"""Pictures in colour spaces other than sRGB, by profile, gamma or primaries."""
 
 from __future__ import annotations
 

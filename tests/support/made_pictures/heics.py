@@ -1,4 +1,4 @@
-"""HEIC of 40 x 24 pixels, written with libheif: no package that may be installed beside the service writes it."""
+"""HEIC of 40 x 24 pixels, written with libheif, because no package beside the service writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JPEG and WebP: ways of coding, and files that are not quite as the standard wants them."""
+"""JPEG and WebP: all codings, and files that deviate slightly from the standard."""
 
 from __future__ import annotations
 

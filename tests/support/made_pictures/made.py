@@ -1,4 +1,4 @@
-"""What every maker returns."""
+"""The result of every generator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AVIF, HEIC, TIFF and JPEG XL: what a server decodes where it is told to."""
+"""AVIF, HEIC, TIFF and JPEG XL, which a server decodes if they are enabled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PNG: every colour type, depth, transparency and order of rows."""
+"""PNG: every colour type, depth, transparency and row order."""
 
 from __future__ import annotations
 

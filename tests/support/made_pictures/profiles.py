@@ -1,4 +1,4 @@
-"""ICC profiles written by hand, and what their colours are in sRGB by the formulas of their standards."""
+"""ICC profiles written by hand, and their colours in sRGB by the formulas of the standards."""
 
 from __future__ import annotations
 

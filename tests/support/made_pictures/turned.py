@@ -1,4 +1,4 @@
-"""Pictures that lie on their side, and say so in every way that is in use."""
+"""Rotated pictures, with every way to declare the rotation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that keeps to HTTP/2 and to nothing else: it holds calls open, sends no message, or reads no answer."""
+"""A client that follows HTTP/2 and nothing else: it holds calls open, sends no messages, or reads no answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A redis-server of a test's own, on a port, as operators run it: plain, with TLS, as a replica, as a sentinel."""
+"""A redis-server for one test on a port, as in operation: plain, with TLS, as a replica, as a sentinel."""
 
 from __future__ import annotations
 

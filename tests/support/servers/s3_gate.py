@@ -1,4 +1,4 @@
-"""A gate before an S3 API that refuses deletions for as long as a test wishes, as a bucket's policy may."""
+"""A proxy before an S3 API that refuses deletions on demand, as a bucket policy may."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real server in a process of its own, on free ports, and tenants on it."""
+"""A real server in its own process, on free ports, with tenants."""
 
 from __future__ import annotations
 

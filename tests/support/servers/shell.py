@@ -1,4 +1,4 @@
-"""The `afterimage` command, as a person runs it."""
+"""The `afterimage` command as run by a person."""
 
 from __future__ import annotations
 

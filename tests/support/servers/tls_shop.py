@@ -1,4 +1,4 @@
-"""Web servers that speak TLS and write down what they are sent."""
+"""Web servers with TLS that record requests."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Commands that start at once: each is a process of its own, forked from one that has imported the whole service.
+"""Commands that start fast: each is a process forked from one that has imported the whole service.
 
-Importing it takes two seconds of a core, which is most of what a server costs a test and nearly all of what a command
-does. The process that is forked from has no threads, has opened nothing, and runs in the environment of a server. What
-differs from a process that was started anew: its memory holds what the forked one's did, and `/proc` shows that one's
-command line and environment. Tests that look at these start theirs anew.
+Importing takes two seconds of a core, which is most of the cost of a server in a test and nearly all of a command. The
+parent has no threads, has opened nothing, and runs in the environment of a server. A forked process differs from a new
+one: its memory contains that of the parent, and `/proc` shows the parent's command line and environment. Tests of these
+start a new process.
 """
 
 from __future__ import annotations

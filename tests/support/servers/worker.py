@@ -1,4 +1,4 @@
-"""A worker in a process of its own."""
+"""A worker in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws a sheet of what the encoder learns from: `make encoder-samples`.
+"""Draws a sample sheet of the training pictures: `make encoder-samples`.
 
 python -m service.encoder.builtin.generator FILE.png    pairs of objects, of families and of scenes, and every kind
 """
@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def sheet() -> Pixels:
-    """Rows of pairs, one above the other, then one of each kind on white: uint8 (height, width, 3) RGB."""
+    """Rows of pairs, then one picture of each kind on white: uint8 (height, width, 3) RGB."""
     relations: tuple[Relation, ...] = ("object", "family", "scene")
     rows = []
     for relation in relations:
@@ -39,7 +39,7 @@ def _on_white(thing: Thing) -> Pixels:
 
 
 def main(arguments: list[str]) -> int:
-    """Writes the sheet; returns the exit code."""
+    """Writes the sheet. Returns the exit code."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Hats, footwear, bags and what else is worn."""
+"""Draws hats, footwear, bags and other accessories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Electronics."""
+"""Draws electronics."""
 
 from __future__ import annotations
 

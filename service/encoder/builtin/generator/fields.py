@@ -1,4 +1,4 @@
-"""Scalar fields over the picture plane, float32 (side, side), mostly in 0..1: what textures are made of."""
+"""Scalar fields over the picture plane for textures: float32 (side, side), mostly in 0..1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rng = np.random.Generator
 
 
 def plane(rng: Rng, side: int, *, warp: float = 0.0) -> Plane:
-    """Coordinates -1..1, turned, shifted, stretched and, with `warp` > 0, bent by smooth noise."""
+    """Coordinates -1..1, rotated, shifted and stretched. If `warp` > 0, smooth noise bends them."""
     x, y = np.meshgrid(np.linspace(-1, 1, side, dtype=np.float32), np.linspace(-1, 1, side, dtype=np.float32))
     if warp > 0:
         cells = int(rng.integers(2, 6))
@@ -28,7 +28,7 @@ def plane(rng: Rng, side: int, *, warp: float = 0.0) -> Plane:
 
 
 def smooth_noise(rng: Rng, side: int, cells: int) -> Field:
-    """Random values on a coarse grid, joined smoothly; 0..1."""
+    """Random values on a coarse grid, interpolated smoothly; 0..1."""
     grid = rng.random((cells + 3, cells + 3), np.float32)
     large = cv2.resize(grid, (side * (cells + 3) // cells, side * (cells + 3) // cells), interpolation=cv2.INTER_CUBIC)
     edge = (large.shape[0] - side) // 2
@@ -46,7 +46,7 @@ def cloud(rng: Rng, side: int, cells: int, octaves: int = 4, fall: float = 0.55)
 
 
 def spread(field: Field) -> Field:
-    """The field stretched to 0..1."""
+    """The field rescaled to 0..1."""
     low, high = float(field.min()), float(field.max())
     return (field - np.float32(low)) / np.float32(max(high - low, 1e-6))
 
@@ -202,7 +202,7 @@ PATTERNS: tuple[Callable[[Rng, int], Field], ...] = (
 
 
 def pattern(rng: Rng, side: int) -> Field:
-    """Any of the patterns; now and then one bent by another."""
+    """A random pattern; occasionally one bent by another."""
     field: NDArray[Any] = PATTERNS[rng.integers(len(PATTERNS))](rng, side)
     if rng.random() < 0.2:
         other = PATTERNS[rng.integers(len(PATTERNS))](rng, side)
@@ -215,6 +215,6 @@ def _maybe(rng: Rng, chance: float, most: float) -> float:
 
 
 def _hashed(a: Field, b: Field, rng: Rng) -> Field:
-    """A value 0..1 per pair of whole numbers."""
+    """A value in 0..1 for each pair of integers."""
     mixed = np.sin(a * np.float32(rng.uniform(1, 9)) + b * np.float32(rng.uniform(1, 9))) * np.float32(43.7)
     return (mixed - np.floor(mixed)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Furniture, lamps and what stands in a room."""
+"""Draws furniture and lamps."""
 
 from __future__ import annotations
 

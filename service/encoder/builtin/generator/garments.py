@@ -1,4 +1,4 @@
-"""Garments: each kind is a function from random numbers to parts, back to front."""
+"""Draws garments. Each kind is a function from random numbers to parts, back to front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an object lies on or stands before, and scenes that are pictures by themselves: RGB 0..1."""
+"""Backgrounds of objects, and scenes without an object: RGB 0..1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Rng = np.random.Generator
 
 
 def white(rng: Rng, side: int) -> Picture:
-    """The ground of a catalogue: white or nearly."""
+    """A catalogue background: white or nearly white."""
     shade = np.float32(1 - abs(rng.normal(0, 0.03)))
     picture = np.full((side, side, 3), shade, np.float32)
     if rng.random() < 0.3:
@@ -22,7 +22,7 @@ def white(rng: Rng, side: int) -> Picture:
 
 
 def flat(rng: Rng, side: int) -> Picture:
-    """One colour, perhaps with a slope."""
+    """One colour, perhaps with a gradient."""
     ramp = 1 + np.linspace(-1, 1, side, dtype=np.float32)[:, None, None] * np.float32(rng.normal(0, 0.1))
     return np.clip(np.broadcast_to(colour(rng), (side, side, 3)) * ramp, 0, 1).astype(np.float32)
 
@@ -43,7 +43,7 @@ def room(rng: Rng, side: int) -> Picture:
 
 
 def leaves(rng: Rng, side: int) -> Picture:
-    """Shapes of falling size over each other (dead leaves: Lee, Mumford and Huang, 2001)."""
+    """Overlapping shapes of decreasing size (dead leaves: Lee, Mumford and Huang, 2001)."""
     picture = np.array(plain(rng, side) if rng.random() < 0.5 else texture(rng, side))
     for radius in np.sort(side * 0.45 * rng.random(int(rng.integers(8, 30))) ** 2 + 3)[::-1]:
         outline = any_outline(rng) * radius + rng.random(2) * side
@@ -60,7 +60,7 @@ def leaves(rng: Rng, side: int) -> Picture:
 
 
 def lit(rng: Rng, picture: Picture) -> Picture:
-    """Uneven light and soft shadows over a ground."""
+    """Applies uneven light and soft shadows to a background."""
     if rng.random() < 0.5:
         return picture
     shadow = 1 - np.float32(rng.uniform(0, 0.5)) * cloud(rng, picture.shape[0], 2, 2)
@@ -68,7 +68,7 @@ def lit(rng: Rng, picture: Picture) -> Picture:
 
 
 def any_ground(rng: Rng, side: int) -> Picture:
-    """A third white, else flat, a texture, a room or a scene."""
+    """White in a third of the cases, else flat, a texture, a room or a scene."""
     kind = rng.random()
     if kind < 0.3:
         return white(rng, side)

@@ -1,4 +1,4 @@
-"""Kitchen and table."""
+"""Draws kitchenware and tableware."""
 
 from __future__ import annotations
 

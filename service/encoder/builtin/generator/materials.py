@@ -20,7 +20,7 @@ _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TR
 
 
 def colour(rng: Rng) -> Picture:
-    """One colour, as goods have them: a third near grey, few neon."""
+    """One colour with the distribution of real goods: a third near grey, few neon."""
     kind = rng.random()
     if kind < 0.35:
         value = rng.choice([rng.uniform(0.02, 0.2), rng.uniform(0.2, 0.8), rng.uniform(0.8, 1.0)])
@@ -30,7 +30,7 @@ def colour(rng: Rng) -> Picture:
 
 
 def palette(rng: Rng, count: int) -> Picture:
-    """Colours that go together or not, (count, 3)."""
+    """Colours, matching or not, (count, 3)."""
     if rng.random() < 0.5:
         return np.stack([colour(rng) for _ in range(count)])
     base = colour(rng)
@@ -62,7 +62,7 @@ def texture(rng: Rng, side: int) -> Picture:
 
 
 def materials(rng: Rng, side: int) -> dict[Role, Picture]:
-    """What each role of an object is made of."""
+    """The material of each role of an object."""
     main = texture(rng, side) if rng.random() < 0.5 else plain(rng, side)
     if rng.random() < 0.5:
         second = np.clip(main * np.float32(rng.uniform(0.55, 1.35)), 0, 1)
@@ -75,7 +75,7 @@ def materials(rng: Rng, side: int) -> dict[Role, Picture]:
 
 
 def add_print(rng: Rng, picture: Picture) -> None:
-    """A motif, a line of text or a label in the middle, drawn in place."""
+    """Draws a motif, a line of text or a label in the middle, in place."""
     side = picture.shape[0]
     x, y = rng.uniform(0.35, 0.65, 2) * side
     size = rng.uniform(0.08, 0.22) * side
@@ -91,7 +91,7 @@ def add_print(rng: Rng, picture: Picture) -> None:
 
 
 def add_text(rng: Rng, picture: NDArray[Any], place: tuple[float, float], scale: float, ink: list[float]) -> None:
-    """Random letters, drawn in place; `ink` in the units of the picture."""
+    """Draws random letters in place. `ink` has the units of the picture."""
     word = "".join(rng.choice(list(_LETTERS), int(rng.integers(2, 8))))
     font, thick = _FONTS[rng.integers(len(_FONTS))], int(rng.integers(1, 4))
     mask = np.zeros(picture.shape[:2], np.uint8)

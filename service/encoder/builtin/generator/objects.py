@@ -1,4 +1,4 @@
-"""Objects: a kind of goods or a random assembly, in some shape and material, as a picture with opacity."""
+"""Draws objects as pictures with opacity: a kind of goods or a random assembly, with a shape and a material."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ KINDS: tuple[Kind, ...] = (
     *toys.KINDS,
 )  # fmt: skip
 LAYER_SIDE = 160
-_REACH = 0.94  # outlines end this near to the edge of the layer
+_REACH = 0.94  # how far outlines extend towards the edge of the layer
 
 
 @dataclass(frozen=True)
 class Thing:
-    """An object by its seeds: equal things are drawn equal.
+    """An object, defined by its seeds. Equal things are drawn equally.
 
-    `kind`: index into KINDS, or -1 for a random assembly. `jitter`: 0 keeps the shape of `shape_seed`, more bends it.
+    - `kind`: index into KINDS, or -1 for a random assembly.
+    - `jitter`: 0 preserves the shape of `shape_seed`; larger values deform it.
     """
 
     kind: int
@@ -45,7 +46,8 @@ class Thing:
     jitter: float = 0.0
 
     def relative(self, rng: Rng) -> Thing:
-        """Another of the same family: the kind stays (an assembly keeps its rough shape), the material changes."""
+        """Another member of the same family: the same kind (or the rough shape of an assembly) with another
+        material."""
         seeds = rng.integers(1 << 62, size=2)
         jitter = float(rng.uniform(0.3, 1.0)) if self.kind >= 0 else 0.12
         return replace(self, material_seed=int(seeds[0]), jitter_seed=int(seeds[1]), jitter=jitter)
@@ -59,7 +61,7 @@ def any_thing(rng: Rng, goods: float = 0.6) -> Thing:
 
 
 def draw(thing: Thing) -> Picture:
-    """The thing on nothing: float32 (LAYER_SIDE, LAYER_SIDE, 4), RGB and opacity, in 0..1."""
+    """The thing without a background: float32 (LAYER_SIDE, LAYER_SIDE, 4), RGB and opacity, in 0..1."""
     rng = np.random.default_rng(thing.material_seed)
     parts = _bent(_parts(thing), rng)
     stuff = materials(rng, LAYER_SIDE)
@@ -98,7 +100,7 @@ def _span(shape: Rng, thing: Thing) -> Span:
 
 
 def _assembly(rng: Rng) -> list[Part]:
-    """One to six outlines on top of each other, sometimes mirrored into symmetry, sometimes with a hole."""
+    """One to six overlapping outlines, sometimes mirrored to symmetry, sometimes with a hole."""
     count = int(rng.integers(1, 7))
     mirrored = rng.random() < 0.6
     roles: tuple[Role, ...] = ("main", "main", "second", "second", "detail", "metal", "dark")
@@ -118,7 +120,7 @@ def _assembly(rng: Rng) -> list[Part]:
 
 
 def _bent(parts: list[Part], rng: Rng) -> list[Part]:
-    """Cloth never lies flat: a smooth, small displacement of all outlines together."""
+    """Displaces all outlines together, smoothly and slightly, because cloth never lies flat."""
     strength = rng.uniform(0, 0.06)
     waves = rng.normal(0, 2.5, (4, 2))
     phases = rng.uniform(0, 6.3, 4)
@@ -146,7 +148,7 @@ def _paint(layer: Picture, part: Part, stuff: dict[Role, Picture], depth: float)
 
 
 def _light(rng: Rng, opacity: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Roundness from the outline, folds from noise, a slope of light across."""
+    """Shading from the outline, folds from noise, and a gradient of light."""
     side = opacity.shape[0]
     light = np.ones((side, side), np.float32)
     if rng.random() < 0.6:

@@ -13,7 +13,7 @@ Rng = np.random.Generator
 
 
 def rounded(points: Points | Outline, times: int = 2) -> Outline:
-    """Corners cut off `times` times (Chaikin, 1974)."""
+    """Cuts corners off `times` times (Chaikin, 1974)."""
     outline = np.asarray(points, np.float64)
     for _ in range(times):
         after = np.roll(outline, -1, axis=0)
@@ -52,7 +52,7 @@ def ellipse(
 
 
 def limb(points: Points | Outline, widths: Sequence[float] | float) -> Outline:
-    """A line with thickness: `widths` are half-widths, one for all or one per point."""
+    """A thick line. `widths` are half-widths, one for all points or one per point."""
     line = np.asarray(points, np.float64)
     along = np.gradient(line, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
@@ -61,7 +61,7 @@ def limb(points: Points | Outline, widths: Sequence[float] | float) -> Outline:
 
 
 def arc(x: float, y: float, radius: float, start: float, end: float, squeeze: float = 1.0) -> Outline:
-    """Points of an arc between two turns (0..1, from the right, down), to be thickened by `limb`."""
+    """Points of an arc between two turns (0..1, from the right, downwards), for `limb`."""
     turn = 2 * np.pi * np.linspace(start, end, 25)
     return np.stack([x + radius * np.cos(turn), y + radius * squeeze * np.sin(turn)], 1)
 
@@ -93,7 +93,7 @@ def superformula(rng: Rng) -> Outline:
 
 
 def profile(rng: Rng) -> Outline:
-    """Something turned on a lathe: a random width at each height."""
+    """The outline of a turned object: a random width at each height."""
     heights = np.linspace(-1, 1, int(rng.integers(4, 9)))
     widths = np.clip(rng.uniform(0.15, 0.8) + np.cumsum(rng.normal(0, 0.25, len(heights))), 0.08, 0.95)
     return _fitted(symmetric(list(zip(widths, heights, strict=True)), int(rng.integers(0, 3))))

@@ -1,4 +1,4 @@
-"""Jewellery, glasses, books and packages."""
+"""Draws jewellery, glasses, books and packages."""
 
 from __future__ import annotations
 

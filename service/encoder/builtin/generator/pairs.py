@@ -1,6 +1,6 @@
-"""Pairs of pictures that belong together: what the encoder learns from.
+"""Pairs of pictures that belong together, from which the encoder learns.
 
-Every pair depends on its number alone, so that any number of processes draw the same set.
+A pair depends only on its number, so that any number of processes draw the same set.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Pair:
 
 
 def draw_pair(number: int, relation: Relation) -> Pair:
-    """The pair of a number; other numbers and other relations give others."""
+    """The pair with this number and relation. Other numbers and relations give different pairs."""
     rng = np.random.default_rng([number, ("object", "family", "scene").index(relation)])
     change = 1.0 if rng.random() < _COLOUR_CHANGE_SHARE else 0.0
     if relation == "scene":
@@ -45,13 +45,13 @@ def draw_pair(number: int, relation: Relation) -> Pair:
 
 
 def catalogue_view(rng: Rng, thing: Thing) -> Pixels:
-    """As in a catalogue: upright on white, unedited."""
+    """A catalogue picture: upright on white, unedited."""
     picture = compose(rng, draw(thing), white(rng, PICTURE_SIDE), hard=False)
     return photographed(rng, picture, colour_change=0.0)
 
 
 def customer_view(rng: Rng, thing: Thing) -> Pixels:
-    """As a customer sees it: any ground, turned and tilted, unedited."""
+    """A customer's picture: any background, rotated and tilted, unedited."""
     picture = compose(rng, draw(thing), any_ground(rng, PICTURE_SIDE), hard=True)
     return photographed(rng, picture, colour_change=0.0)
 

@@ -1,4 +1,4 @@
-"""What a kind of goods is made of: outlines with a role that decides their material."""
+"""The parts of an object: outlines with a role that determines their material."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Span = Callable[[float, float], float]
 
 @dataclass(frozen=True)
 class Part:
-    """An outline in -1..1. A "cut" takes away what lies under it."""
+    """An outline in -1..1. The role "cut" removes what is below it."""
 
     outline: Outline
     role: Role

@@ -1,4 +1,4 @@
-"""Toys, sports goods, tools and instruments."""
+"""Draws toys, sports goods, tools and instruments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views: an object put on a ground under some light, and what happens to pictures afterwards. uint8 RGB out."""
+"""Views: places an object on a background, and simulates photography and editing. Results are uint8 RGB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pixels = NDArray[np.uint8]
 
 
 def compose(rng: Rng, layer: Picture, ground: Picture, *, hard: bool) -> Picture:
-    """The layer (RGB and opacity) placed on the ground, with a shadow now and then; `hard` turns and tilts more."""
+    """Places the layer (RGB and opacity) on the background, sometimes with a shadow. `hard` rotates and tilts more."""
     side = ground.shape[0]
     placed = cv2.warpPerspective(layer, _pose(rng, side, hard), (side, side), flags=cv2.INTER_AREA, borderValue=0)
     opacity = placed[..., 3:]
@@ -46,7 +46,7 @@ def _pose(rng: Rng, side: int, hard: bool) -> NDArray[np.float64]:
 
 
 def photographed(rng: Rng, picture: Picture, *, colour_change: float) -> Pixels:
-    """Exposure, white balance, blur and noise. `colour_change` 0..1: at 1 hue and saturation go astray as well."""
+    """Simulates exposure, white balance, blur and noise. `colour_change` 0..1: at 1 hue and saturation change too."""
     gain = np.exp(rng.normal(0, 0.16)) * np.exp(rng.normal(0, 0.04 + 0.08 * colour_change, 3))
     seen = np.clip(picture * gain.astype(np.float32) + np.float32(rng.normal(0, 0.03)), 0, 1)
     if rng.random() < 0.4:
@@ -62,7 +62,7 @@ def photographed(rng: Rng, picture: Picture, *, colour_change: float) -> Pixels:
 
 
 def edited(rng: Rng, pixels: Pixels) -> Pixels:
-    """What people do to pictures: crop, frame, stretch, turn, cover, mirror. The sides stay as they are."""
+    """Simulates typical edits: crop, frame, stretch, rotate, cover, mirror. The size stays the same."""
     side = pixels.shape[0]
     if rng.random() < 0.35:
         wide, high = (int(side * n) for n in rng.uniform(0.65, 1.0, 2))
@@ -93,7 +93,7 @@ def _framed(rng: Rng, pixels: Pixels) -> Pixels:
 
 
 def _cover(rng: Rng, pixels: Pixels) -> None:
-    """A rectangle, a shape or words on top, in place."""
+    """Draws a rectangle, a shape or words on top, in place."""
     side = pixels.shape[0]
     x, y = rng.uniform(0, 0.8, 2) * side
     ink = (colour(rng) * 255).tolist()

@@ -1,1 +1,1 @@
-"""Stage B: the head is trained on procedural pairs. Needs PyTorch; nothing here runs in the service."""
+"""Stage B: trains the head on procedural pairs. Needs PyTorch; nothing here runs in the service."""

@@ -1,8 +1,7 @@
-"""Trains the head: `make encoder-train`. Needs PyTorch; runs on a GPU where there is one. A run that was stopped goes
-on where it was.
+"""Trains the head: `make encoder-train`. Needs PyTorch, and uses a GPU if there is one. Resumes an interrupted run.
 
 python -m service.encoder.builtin.train --work FOLDER                    the whole recipe
-python -m service.encoder.builtin.train --work FOLDER --pairs 1000 --epochs 2 --head FILE   a small one, to see it work
+python -m service.encoder.builtin.train --work FOLDER --pairs 1000 --epochs 2 --head FILE   a small trial
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from service.encoder.builtin.train.maps import MapPairs, raw_maps, read_shards, 
 from service.encoder.builtin.train.network import folded
 from service.encoder.builtin.weights import HEAD
 
-_FIRST_SAMPLE = 1 << 40  # numbers of the pairs that the reduction is fitted on: never trained on
+_FIRST_SAMPLE = 1 << 40  # first pair number for fitting the reduction; these are not used for training
 
 
 def main(arguments: list[str]) -> int:
-    """Draws, trains, writes; returns the exit code."""
+    """Draws, trains and writes. Returns the exit code."""
     options = _options(arguments)
     options.work.mkdir(parents=True, exist_ok=True)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())

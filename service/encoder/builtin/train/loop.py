@@ -19,7 +19,7 @@ from service.encoder.builtin.train.reduction import Reduction
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides the result, besides the pairs."""
+    """The hyperparameters."""
 
     channels: int = 128
     dimension: int = 128
@@ -30,7 +30,7 @@ class Recipe:
     weight_decay: float = 0.05
     temperature: float = 0.1
     family_weight: float = 1.5
-    covered: float = 0.3  # of the steps hide a window of half of the pictures
+    covered: float = 0.3  # share of the steps in which half of the pictures have a covered window
     seed: int = 0
 
 
@@ -45,7 +45,7 @@ class Training:
 
 
 def train(training: Training, checkpoint: Path, stop_after: int, bar: Progress) -> Head | None:
-    """Trains on the GPU where there is one, from the checkpoint where it exists. None where it stopped early."""
+    """Trains on the GPU if there is one, and resumes from the checkpoint. Returns None if it stopped early."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recipe = training.recipe
     torch.manual_seed(recipe.seed)

@@ -1,4 +1,4 @@
-"""Scattering maps of drawn pairs, reduced by a fixed linear map, in shards on disk that a later run goes on from."""
+"""Scattering maps of drawn pairs, reduced by a fixed linear map, in shards on disk from which a later run resumes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class MapPairs:
 
 
 def raw_maps(relation: Relation, start: int, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32], list[int]]:
-    """The unreduced maps of pairs `start` onwards, first pictures before second ones, and the kinds."""
+    """The unreduced maps of pairs from `start` on, first pictures before second ones, and the kinds."""
     cv2.setNumThreads(1)
     pairs = [draw_pair(number, relation) for number in range(start, start + count)]
     pixels = np.stack([prepared(p.first) for p in pairs] + [prepared(p.second) for p in pairs])
@@ -42,7 +42,7 @@ def raw_maps(relation: Relation, start: int, count: int) -> tuple[NDArray[np.flo
 
 
 def write_shards(folder: Path, relation: Relation, pairs: int, reduction: Reduction) -> Iterator[int]:
-    """Writes the shards that are missing, on all cores; yields the number of pairs as they come."""
+    """Writes the missing shards on all cores. Yields the number of pairs as they are finished."""
     wanted = range(0, pairs, SHARD)
     missing = [start for start in wanted if not _shard(folder, relation, start).exists()]
     yield SHARD * (len(wanted) - len(missing))
@@ -52,7 +52,7 @@ def write_shards(folder: Path, relation: Relation, pairs: int, reduction: Reduct
 
 
 def read_shards(folder: Path, relation: Relation, pairs: int) -> MapPairs:
-    """All pairs of a relation. Raises OSError where a shard is missing."""
+    """All pairs of a relation. Raises OSError if a shard is missing."""
     parts = []
     for start in range(0, pairs, SHARD):
         with np.load(_shard(folder, relation, start)) as file:

@@ -1,4 +1,4 @@
-"""The head as a PyTorch module, what it is trained for, and its way into plain arrays."""
+"""The head as a PyTorch module, its losses, and its conversion to plain arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _POOLED_CELLS = 13  # 3 x 3 and 2 x 2
 
 
 class Head(nn.Module):
-    """From reduced maps to vectors that are not yet normalised."""
+    """Maps reduced scattering maps to vectors that are not normalised yet."""
 
     def __init__(self, channels: int, dimension: int, dropout: float = 0.1) -> None:
         super().__init__()
@@ -39,16 +39,17 @@ class Head(nn.Module):
 
 
 def instance_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Each vector must find its partner among all partners (InfoNCE: van den Oord et al., 2018), both ways."""
+    """Each vector must select its partner among all partners (InfoNCE: van den Oord et al., 2018), in both
+    directions."""
     likeness = first @ second.T / temperature
     own = torch.arange(len(first), device=first.device)
     return (F.cross_entropy(likeness, own) + F.cross_entropy(likeness.T, own)) / 2
 
 
 def family_loss(vectors: Tensor, kinds: Tensor, temperature: float) -> Tensor:
-    """Partners and all of one kind of goods belong together (supervised contrast: Khosla et al., NeurIPS 2020).
+    """Attracts partners and goods of one kind (supervised contrast: Khosla et al., NeurIPS 2020).
 
-    vectors: (2 n, d), first pictures before second ones; kinds: (n,), negative where only the partner counts.
+    `vectors`: (2 n, d), first pictures before second ones. `kinds`: (n,), negative if only the partner counts.
     """
     count = len(kinds)
     itself = torch.eye(2 * count, dtype=torch.bool, device=vectors.device)
@@ -60,7 +61,7 @@ def family_loss(vectors: Tensor, kinds: Tensor, temperature: float) -> Tensor:
 
 
 def folded(head: Head, reduction: Reduction) -> HeadWeights:
-    """The trained head with the reduction before it and all normalisations inside."""
+    """The weights of the trained head, with the reduction and all normalisations folded in."""
     head = head.eval().cpu()
     fine_gain, fine_shift = _norm(head.fine_norm)
     joined_gain, joined_shift = _norm(head.coarse_norm)
@@ -78,7 +79,7 @@ def folded(head: Head, reduction: Reduction) -> HeadWeights:
 
 
 def _norm(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Weights, Weights]:
-    """A batch normalisation at rest as gain and shift."""
+    """A batch normalisation in evaluation mode as scale and shift."""
     assert norm.running_var is not None
     assert norm.running_mean is not None
     gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
@@ -86,7 +87,7 @@ def _norm(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Weights, Weights]:
 
 
 def _through(components: Components, kernel: Weights) -> tuple[Weights, Weights]:
-    """A 1 x 1 kernel on reduced maps as one on the raw maps, and its offset."""
+    """Converts a 1 x 1 kernel on reduced maps to one on raw maps, with its offset."""
     raw = kernel @ components.basis.T
     return raw, -raw @ components.mean
 

@@ -1,5 +1,8 @@
-"""A linear map that shortens the channels of a scattering map: principal components, each even or odd under
-mirroring, so that the mirror image of a reduced map is a change of signs."""
+"""Reduces the channels of a scattering map linearly.
+
+It uses principal components that are even or odd under mirroring. The mirror image of a reduced map is therefore a
+change of signs.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,12 @@ _SAMPLES = 120_000
 
 @dataclass(frozen=True)
 class Components:
-    """mean: (channels,); basis: (channels, reduced), scaled so that the components have variance 1 on average; parity:
-    (reduced,), +1 for even and -1 for odd components. Not whitened: what varies little is mostly noise."""
+    """Principal components. They are not whitened, because directions of small variance are mostly noise.
+
+    - `mean`: (channels,).
+    - `basis`: (channels, reduced), scaled so that the components have variance 1 on average.
+    - `parity`: (reduced,), +1 for even and -1 for odd components.
+    """
 
     mean: Floats
     basis: Floats
@@ -35,13 +42,13 @@ class Components:
 
 @dataclass(frozen=True)
 class Reduction:
-    """For the fine and for the coarse maps."""
+    """The components of the fine and the coarse maps."""
 
     fine: Components
     coarse: Components
 
     def save(self, path: Path) -> None:
-        """Writes the numbers as they are."""
+        """Writes the numbers unchanged."""
         named = {
             f"{k}_{n}": getattr(getattr(self, k), n) for k in ("fine", "coarse") for n in ("mean", "basis", "parity")
         }
@@ -49,7 +56,7 @@ class Reduction:
 
     @classmethod
     def load(cls, path: Path) -> Reduction:
-        """What `save` wrote. Raises OSError."""
+        """Reads a file of `save`. Raises OSError."""
         with np.load(path) as file:
             return cls(
                 *(Components(*(file[f"{k}_{n}"] for n in ("mean", "basis", "parity"))) for k in ("fine", "coarse"))
@@ -57,7 +64,7 @@ class Reduction:
 
 
 def fit(fine: Floats, coarse: Floats) -> Reduction:
-    """From sampled maps, (n, channels, h, w)."""
+    """Fits the reduction to sampled maps, (n, channels, h, w)."""
     return Reduction(_components(fine, fine_mirror(), FINE), _components(coarse, coarse_mirror(), COARSE))
 
 
@@ -83,7 +90,7 @@ def _principal(
 
 
 def _halves(mirror: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Orthonormal rows that span what is even, and what is odd."""
+    """Orthonormal rows that span the even and the odd subspace."""
     own, unit = np.arange(len(mirror)), np.eye(len(mirror))
     first = own[own < mirror]
     even = np.concatenate([unit[own[own == mirror]], (unit[first] + unit[mirror[first]]) / np.sqrt(2)])

@@ -1,7 +1,7 @@
-"""Items within JSON documents of any size, wherever they stand: a list, lists in objects, objects by their ids.
+"""Finds items in JSON documents of any size and layout: a list, lists in objects, or objects by id.
 
-The text is cut into items by its brackets alone, so that one item that is no JSON, or is too long, fails alone, and
-nothing but one item is in memory.
+Items are separated by their brackets alone. An item that is invalid JSON, or too long, therefore fails alone, and only
+one item is in memory at a time.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _BLANKS = re.compile(r"[\s,:]*+")
 _ATOM = re.compile(r'[^\s"{}\[\],:]++')
 _IN_STRING = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _FLAT = r'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+'
-# To the next bracket, past lists and objects that hold no other ones.
+# Matches up to the next bracket, skipping lists and objects without nested ones.
 _TO_BRACKET = re.compile(rf"(?:{_FLAT}(?:\[{_FLAT}\]|{{{_FLAT}}}))*+{_FLAT}[{{}}\[\]]", re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _WHOLE_STRINGS = re.compile(rf'(?:[^"]++|{_STRING.pattern})*+', re.DOTALL)
 _WORTH_IT = 4096  # characters
-_STEPS = np.zeros(256, dtype=np.int8)  # by a character's code, what it adds to the depth
+_STEPS = np.zeros(256, dtype=np.int8)  # by character code, the change of the nesting depth
 _STEPS[[ord("{"), ord("[")]] = 1
 _STEPS[[ord("}"), ord("]")]] = -1
 _LONGEST_NAME = 256
@@ -37,13 +37,18 @@ _MAX_DEPTH = 64
 _PARTS_OF_ITEMS = frozenset(
     {"variants", "options", "images", "media", "offers", "related", "related_products", "reviews"}
 )
-_ENOUGH = 1 << 16  # characters after which a list of items with pictures is taken
-_FURTHEST = 64 << 20  # characters that may stand before the first item
-_MOST_PATHS = 20_000
+_ENOUGH = 1 << 16  # characters after which a list of items with pictures is accepted
+_FURTHEST = 64 << 20  # maximum number of characters before the first item
+_MAX_PATHS = 20_000
 
 
 class FoundItem(NamedTuple):
-    """number: from 1; name: of the item in an object of items; text: None where it is too long."""
+    """The text of an item in a document.
+
+    - `number`: from 1.
+    - `name`: the name of the item in an object of items.
+    - `text`: the JSON text; None if it is too long.
+    """
 
     number: int
     name: str
@@ -51,22 +56,24 @@ class FoundItem(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """Where the items of a document are, and the fields that the first ones have."""
+    """The path to the items of a document, and the fields of the first ones."""
 
     path: Path
     fields: frozenset[str]
 
 
 def find_items(blocks: Iterator[str], own: frozenset[str] = frozenset()) -> Shape | None:
-    """Where the items are: the outermost objects with an id and a picture, else with an id and a title or price. None
-    where there are none. Raises FeedError (FEED_EMPTY) where there is an empty list alone."""
+    """Finds the items: the outermost objects with an id and a picture, else with an id and a title or price.
+
+    Returns None if there are none. Raises FeedError (FEED_EMPTY) if there is only an empty list.
+    """
     walk = _Walk(blocks)
     names = FieldNames()
     fields: dict[Path, set[str]] = {}
     empty_list, looked_at = False, _ENOUGH
     try:
         for event in walk.events():
-            if event == "name" and len(fields) < _MOST_PATHS:
+            if event == "name" and len(fields) < _MAX_PATHS:
                 fields.setdefault(walk.path(), set()).add(names.field(walk.name))
             empty_list = empty_list or event == "]"
             if walk.text.taken > _FURTHEST:
@@ -76,7 +83,7 @@ def find_items(blocks: Iterator[str], own: frozenset[str] = frozenset()) -> Shap
                 if found is not None and None in found.path and any(is_picture(f) or f in own for f in found.fields):
                     return found
     except FeedError:
-        pass  # is met again when the items are read
+        pass  # raised again when the items are read
     best = _best(fields, own)
     if best is None and empty_list and walk.whole:
         raise FeedError("FEED_EMPTY", "the feed has no items")
@@ -84,7 +91,7 @@ def find_items(blocks: Iterator[str], own: frozenset[str] = frozenset()) -> Shap
 
 
 def document_items(blocks: Iterator[str], path: Path) -> Iterator[FoundItem]:
-    """The items at a path, of one document or of several behind each other. Raises FeedError."""
+    """The items at a path of one or several consecutive documents. Raises FeedError."""
     walk = _Walk(blocks)
     number = 0
     for event in walk.events(path):
@@ -94,8 +101,7 @@ def document_items(blocks: Iterator[str], path: Path) -> Iterator[FoundItem]:
 
 
 def is_open(text: str) -> bool:
-    """Whether a text is the beginning of a longer JSON document: it ends within its brackets, but not within a
-    string."""
+    """Whether a text is the beginning of a longer JSON document: it ends inside brackets, but not inside a string."""
     walk = _Walk(iter([text]))
     try:
         for _ in walk.events():
@@ -106,7 +112,7 @@ def is_open(text: str) -> bool:
 
 
 def _best(fields: dict[Path, set[str]], own: frozenset[str]) -> Shape | None:
-    """The best place: objects with pictures before others, several before one, outer before inner."""
+    """The best path: objects with pictures first, then several before one, then outer before inner."""
     places = {p: f for p, f in fields.items() if looks_like_an_item(f, own)} | _by_name(fields)
     best: tuple[tuple[bool, bool, int], Shape] | None = None
     for path, found in places.items():
@@ -119,7 +125,7 @@ def _best(fields: dict[Path, set[str]], own: frozenset[str]) -> Shape | None:
 
 
 def _by_name(fields: dict[Path, set[str]]) -> dict[Path, set[str]]:
-    """Objects that hold items by their ids: most of the values in them are items but for an id of their own."""
+    """Objects that contain items by id: most of their values are items, apart from the missing id."""
     items: Counter[Path] = Counter()
     all_values: Counter[Path] = Counter()
     merged: dict[Path, set[str]] = {}
@@ -133,7 +139,7 @@ def _by_name(fields: dict[Path, set[str]]) -> dict[Path, set[str]]:
 
 
 class _Text:
-    """What was read of a document and not used yet."""
+    """Text that was read but not yet used."""
 
     def __init__(self, blocks: Iterator[str]) -> None:
         self._blocks = blocks
@@ -141,9 +147,9 @@ class _Text:
         self.in_string = False
 
     def more(self, keep: int) -> bool:
-        """Reads on; what stands before `keep` is forgotten."""
+        """Reads more text. Discards what is before `keep`."""
         parts = [self.buffer[keep:]]
-        wanted = max(1, len(parts[0]))  # twice as much each time: what is looked at again is little
+        wanted = max(1, len(parts[0]))  # doubled each time, so that little text is scanned twice
         while wanted > 0 and (block := next(self._blocks, "")):
             parts.append(block)
             wanted -= len(block)
@@ -153,7 +159,7 @@ class _Text:
         return len(parts) > 1
 
     def next(self) -> str:
-        """The next character that is neither blank, comma nor colon; empty at the end."""
+        """The next character other than blank, comma and colon; empty at the end."""
         while True:
             self.at = _BLANKS.match(self.buffer, self.at).end()  # type: ignore[union-attr]
             if self.at < len(self.buffer):
@@ -162,7 +168,7 @@ class _Text:
                 return ""
 
     def string(self) -> str:
-        """The string that begins here, of which only so much is kept as a name may have. Raises FeedError."""
+        """The string that begins here, truncated to the maximum length of a name. Raises FeedError."""
         self.at += 1
         kept = ""
         self.in_string = True
@@ -177,7 +183,7 @@ class _Text:
                 raise FeedError("FEED_TRUNCATED", "the feed ends within a string")
 
     def atom(self) -> None:
-        """Passes a number or a word."""
+        """Skips a number or a word."""
         while True:
             found = _ATOM.match(self.buffer, self.at)
             self.at = found.end() if found else self.at
@@ -185,7 +191,7 @@ class _Text:
                 return
 
     def object(self) -> str | None:
-        """The object that begins here; None where it is too long. Raises FeedError."""
+        """The object that begins here; None if it is too long. Raises FeedError."""
         brackets, at = "{", self.at + 1
         while True:
             found = _TO_BRACKET.match(self.buffer, at)
@@ -209,13 +215,13 @@ class _Text:
                 self._skip(brackets)
                 return None
 
-    def pass_over(self) -> None:
-        """Passes a list or object. Raises FeedError."""
+    def skip_container(self) -> None:
+        """Skips a list or object. Raises FeedError."""
         self.at += 1
         self._skip(self.buffer[self.at - 1])
 
     def _skip(self, brackets: str) -> None:
-        """Passes what these open brackets hold. Raises FeedError."""
+        """Skips to the end of the open brackets. Raises FeedError."""
         depth = len(brackets)
         while (depth := self._skip_block(depth)) > 0:
             char = self.next()
@@ -230,7 +236,7 @@ class _Text:
                 self.atom()
 
     def _skip_block(self, depth: int) -> int:
-        """Passes what is here of the brackets that are open; the depth behind it."""
+        """Skips the buffered part of the open brackets. Returns the depth after it."""
         end = _WHOLE_STRINGS.match(self.buffer, self.at).end()  # type: ignore[union-attr]
         if end - self.at < _WORTH_IT:
             return depth
@@ -243,22 +249,25 @@ class _Text:
 
 
 class _Walk:
-    """Goes through documents, event by event."""
+    """Iterates over the events of documents."""
 
     def __init__(self, blocks: Iterator[str]) -> None:
         self.text = _Text(blocks)
         self.name = self.item_name = ""
         self.item: str | None = None
         self.whole = False
-        self._steps: list[Step] = []  # of the containers that are open: to the value that is read
+        self._steps: list[Step] = []  # path of open containers to the current value
         self._kinds: list[str] = []
 
     def path(self) -> Path:
-        """Of the object whose name was just read."""
+        """The path of the object whose name was just read."""
         return tuple(self._steps[:-1])
 
     def events(self, items_at: Path | None = None) -> Iterator[str]:
-        """`name` (of an object's value), `item`, `]` at the end of an empty list. Raises FeedError."""
+        """Yields `name` (before a value in an object), `item`, and `]` at the end of an empty list.
+
+        Raises FeedError.
+        """
         expects_name = False
         text, opened = self.text, False
         while char := text.next():
@@ -273,7 +282,7 @@ class _Walk:
                 self.item, self.item_name = text.object(), self._steps[-1] or "" if self._steps else ""
                 yield "item"
             elif char in "{[" and items_at is not None and not self._leads_to(items_at):
-                text.pass_over()
+                text.skip_container()
             elif char in "{[":
                 self._open(char)
                 text.at += 1
@@ -318,7 +327,7 @@ class _Walk:
 
 
 def _after(brackets: str, char: str) -> str:
-    """The brackets that are open behind one more; one that was forgotten within an item ends with the item."""
+    """The open brackets after one more. A bracket missing inside an item ends with the item."""
     if char in "{[":
         return brackets + char
     opening = brackets.rfind("{" if char == "}" else "[")

@@ -1,5 +1,4 @@
-"""Feeds in JSON: a line for each item, or documents with the items somewhere in them, such as Shopify's
-products.json."""
+"""JSON feeds: JSON lines, or documents with items at any path, such as Shopify's products.json."""
 
 from __future__ import annotations
 
@@ -26,14 +25,14 @@ _FIRST_LINE = re.compile(r"[^\r\n]*[\r\n]")
 
 
 def json_format(text: str, own: frozenset[str]) -> FeedFormat:
-    """Which kind of JSON a feed is that begins with this text."""
+    """The kind of JSON of a feed that begins with this text."""
     first = _FIRST_LINE.match(text)
     try:
         line = orjson.loads(first[0] if first else text)
     except orjson.JSONDecodeError:
         line = None
         if first and not text.startswith("[") and not is_open(first[0]):
-            return FeedFormat.JSONL  # whose first line is damaged
+            return FeedFormat.JSONL  # with a damaged first line
     if isinstance(line, dict):
         names = FieldNames()
         fields = {names.field(n) for n in line}
@@ -52,7 +51,7 @@ def json_format(text: str, own: frozenset[str]) -> FeedFormat:
 
 
 def jsonl_rows(lines: TextLines, names: FieldNames) -> Iterator[Row | Problem]:
-    """The objects of a feed. Raises FeedError; FEED_TRUNCATED where the last line is cut short."""
+    """The objects of a feed. Raises FeedError; FEED_TRUNCATED if the last line is incomplete."""
     for line in lines:
         if line.too_long:
             yield Problem(line.number, f"the line is longer than {MAX_ITEM_CHARS} characters")
@@ -68,18 +67,18 @@ def jsonl_rows(lines: TextLines, names: FieldNames) -> Iterator[Row | Problem]:
 
 
 def _object_of(line: str, names: FieldNames) -> dict[str, Any]:
-    """Raises NotAnObject."""
+    """Parses a line. Raises NotAnObject."""
     try:
         return parse_object(line, names)
     except NotAnObject:
-        without = line.strip().removesuffix(",")  # a list whose brackets were left out
+        without = line.strip().removesuffix(",")  # a list without its brackets
         if not without.endswith("}") or len(without) == len(line.strip()):
             raise
         return parse_object(without, names)
 
 
 def document_rows(blocks: Iterator[str], path: Path, names: FieldNames, *, shopify: bool) -> Iterator[Row | Problem]:
-    """The items at a path of one or several documents; `line` counts them. Raises FeedError."""
+    """The items at a path of one or several documents. `line` is the number of the item. Raises FeedError."""
     for number, name, text in document_items(blocks, path):
         if text is None:
             yield Problem(number, f"the item is longer than {MAX_ITEM_CHARS} characters", name)
@@ -96,8 +95,10 @@ def document_rows(blocks: Iterator[str], path: Path, names: FieldNames, *, shopi
 
 
 def products_digest(page: io.BufferedReader) -> bytes:
-    """What tells one page of Shopify's products.json from another: a digest of the ids; empty where there are no
-    products. Raises FeedError: FEED_TRUNCATED where the page does not end, FEED_NOT_RECOGNISED where it has no list."""
+    """A digest of the product ids on a page of Shopify's products.json; empty if there are no products.
+
+    Raises FeedError: FEED_TRUNCATED if the page is incomplete, FEED_NOT_RECOGNISED if it has no list of products.
+    """
     head, digest, count = page.peek(_HEAD)[:_HEAD], hashlib.blake2b(digest_size=16), 0
     path: Path = (None,) if head.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"[") else ("products", None)
     for item in document_items(text_blocks(page, encoding_of(head)), path):
@@ -115,7 +116,7 @@ def products_digest(page: io.BufferedReader) -> bytes:
 
 
 def _id_of(product: str) -> str:
-    """The id of a product as it is written; the product itself where it has none."""
+    """The id of a product as written; the whole product if it has none."""
     found = _ID.search(product)
     return found[1] if found else product
 

@@ -1,4 +1,5 @@
-"""JSON objects without loss: numbers that a float would not hold keep their digits, repeated names become lists."""
+"""Lossless parsing of JSON objects: numbers that a float cannot represent keep their digits, repeated names become
+lists."""
 
 from __future__ import annotations
 
@@ -14,20 +15,22 @@ from service.sync.feeds.values.names import FieldNames, is_identifier
 
 _LOSSY = float(1 << 53)
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
-_MOST_VALUES = 100_000  # a value takes up to 40 times the memory of its text
+_MAX_VALUES = 100_000  # a value takes up to 40 times the memory of its text
 _NOT_JSON = "is not JSON"
 
 
 class NotAnObject(ValueError):
-    """Says why a text is no JSON object."""
+    """The text is not a JSON object. The message says why."""
 
 
 def parse_object(text: str, names: FieldNames) -> dict[str, Any]:
-    """The object that a text is, with its own names. orjson reads it; what that would change (numbers of 17 and more
-    digits, decimals of an id, repeated names, NaN, halves of characters) is read again with every digit. Raises
-    NotAnObject."""
-    if text.count(",") + text.count("[") > _MOST_VALUES:
-        raise NotAnObject(f"has more than {_MOST_VALUES} values")
+    """Parses a JSON object, with names as written. Raises NotAnObject.
+
+    orjson parses it. If that would lose information, `json` parses it again with every digit: numbers of 17 and more
+    digits, decimals of an id, repeated names, NaN, lone surrogates.
+    """
+    if text.count(",") + text.count("[") > _MAX_VALUES:
+        raise NotAnObject(f"has more than {_MAX_VALUES} values")
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -41,7 +44,7 @@ def parse_object(text: str, names: FieldNames) -> dict[str, Any]:
 
 
 def fields_of(found: Mapping[str, Any], names: FieldNames) -> dict[str, object]:
-    """An object's values by the fields that its names mean; null is nothing. Names that mean one field make a list."""
+    """An object's values by field. Null values are omitted. Names of the same field make a list."""
     fields: dict[str, object] = {}
     known = names.known
     for name, value in found.items():
@@ -64,7 +67,7 @@ def _is_inexact(text: str, found: dict[str, Any], names: FieldNames) -> bool:
 
 
 def _loses(found: Mapping[str, Any], names: FieldNames) -> bool:
-    """Whether a number may have lost digits, or how it was written matters."""
+    """Whether a number may have lost digits, or its spelling matters."""
     for name, value in found.items():
         if type(value) is float:
             if not -_LOSSY < value < _LOSSY or is_identifier(field := names.field(name)) or field in names.exact:
@@ -95,7 +98,7 @@ def _exactly(text: str, message: str) -> object:
         raise NotAnObject("is nested too deeply") from None
     except ValueError:
         raise NotAnObject(f"is not JSON: {message}") from None
-    return _without_halves(found) if _LONE_SURROGATES.search(text) or "\\u" in text else found
+    return _without_surrogates(found) if _LONE_SURROGATES.search(text) or "\\u" in text else found
 
 
 def _written(digits: str) -> object:
@@ -113,14 +116,14 @@ def _with_repetitions(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _without_halves(value: Any) -> Any:
-    """Halves of characters (a lone surrogate) become U+FFFD."""
+def _without_surrogates(value: Any) -> Any:
+    """Replaces lone surrogates by U+FFFD."""
     if isinstance(value, str):
         return _LONE_SURROGATES.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_without_halves(v) for v in value]
+        return [_without_surrogates(v) for v in value]
     if isinstance(value, dict):
-        return {_LONE_SURROGATES.sub("\ufffd", n): _without_halves(v) for n, v in value.items()}
+        return {_LONE_SURROGATES.sub("\ufffd", n): _without_surrogates(v) for n, v in value.items()}
     return value
 
 

@@ -1,8 +1,8 @@
-"""The cells of a table's lines. A row whose quotes do not fit costs itself, never the rows behind it.
+"""Splits lines of a table into cells. A row with unbalanced quotes fails alone, and never affects later rows.
 
-Python's csv parses what has quotes; what a row may be over several lines, and where it ends when it never closes, is
-decided here: a row is taken from several lines only if it then has as many cells as the header, and otherwise reading
-goes on with the line after its first.
+Python's csv module parses rows with quotes. This module decides which lines belong to a row. A row is continued on
+further lines only if it then has as many cells as the header. Otherwise reading continues with the line after its
+first.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import NamedTuple
 from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError, Problem
 from service.sync.feeds.text import Line, TextLines
 
-_BUDGET = 64 << 20  # characters that may be looked at in vain before only short rows are tried
+_BUDGET = 64 << 20  # characters that may be scanned in vain before only short rows are tried
 _SHORT = 1 << 14
 
 
 class _Variant(NamedTuple):
-    """How else rows with quotes are written."""
+    """Alternative quoting styles."""
 
     blank_before: bool = False
     escape: str | None = None
@@ -32,7 +32,7 @@ _ESCAPED = (_Variant(escape="\\", doubled=False), _Variant(escape="\\"))
 
 
 class Dialect(NamedTuple):
-    """columns: how many; all_quoted: whether the header has quotes around every name."""
+    """`columns`: their number. `all_quoted`: whether every name in the header is quoted."""
 
     delimiter: str
     columns: int
@@ -40,7 +40,7 @@ class Dialect(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """A row. last: it is the feed's last one, and its line has no end."""
+    """A row. `last`: it is the feed's last one, and its line does not end with a line break."""
 
     line: int
     cells: list[str]
@@ -48,10 +48,10 @@ class Cells(NamedTuple):
 
 
 class TableLines:
-    """Rows below the header. Raises FeedError (FEED_TRUNCATED) where the feed ends within quotes."""
+    """The rows below the header. Raises FeedError (FEED_TRUNCATED) if the feed ends inside quotes."""
 
     def __init__(self, lines: TextLines, ahead: deque[Line], dialect: Dialect) -> None:
-        """`ahead`: lines that were read already."""
+        """`ahead`: lines that were already read."""
         self._lines, self._ahead, self._dialect = lines, ahead, dialect
         self._budget = _BUDGET
 
@@ -66,7 +66,7 @@ class TableLines:
                 found: list[str] | str = text.split(delimiter)
             else:
                 found = self._tab_cells(line, text) if tabs else self._quoted_cells(line, text)
-                if isinstance(found, list) and '="' in text:  # how spreadsheets are told that digits are text
+                if isinstance(found, list) and '="' in text:  # ="..." marks digits as text for spreadsheets
                     found = [c[2:-1] if c.startswith('="') and c.endswith('"') else c for c in found]
             last = not self._ahead and not self._lines.ended
             if isinstance(found, str) and last:
@@ -80,7 +80,7 @@ class TableLines:
         return self._ahead.popleft() if self._ahead else next(self._lines, None)
 
     def _quoted_cells(self, line: Line, text: str) -> list[str] | str:
-        """The cells of a row with quotes, or what is wrong with it."""
+        """The cells of a row with quotes, or an error message."""
         columns = self._dialect.columns
         found = self._parsed(text)
         if isinstance(found, list) and len(found) == columns:
@@ -95,8 +95,11 @@ class TableLines:
         return found if isinstance(found, list) else f"the row cannot be parsed: {found}"
 
     def _over_several_lines(self, line: Line, *, or_text: bool = False) -> list[str] | None:
-        """The cells of a row that goes on in the next lines; None where it does not, and those are to be read again.
-        `or_text`: quotes may be text as well."""
+        """The cells of a row that continues on the next lines; None if it does not, and those lines must be read
+        again.
+
+        `or_text`: quotes may also be literal text.
+        """
         limit = MAX_ITEM_CHARS if self._budget > 0 else _SHORT
         taken, size, is_open = [line], len(line.text), True
         while is_open and size < limit and (more := self._next()) is not None:
@@ -116,14 +119,14 @@ class TableLines:
         if at_the_end and not rows_inside and not or_text:
             raise FeedError("FEED_TRUNCATED", f"the feed ends within the quotes opened at line {line.number}")
         if size >= MAX_ITEM_CHARS and not rows_inside:
-            self._pass_over_cell()
+            self._skip_cell()
             return None
         self._budget -= size
         self._ahead.extendleft(reversed(taken[1:]))
         return None
 
-    def _pass_over_cell(self) -> None:
-        """Forgets the lines of a cell that is too long: to its closing quote, or to what is a row of its own."""
+    def _skip_cell(self) -> None:
+        """Skips the lines of a cell that is too long, to its closing quote or to the next complete row."""
         while (line := self._next()) is not None:
             if not line.too_long and self._is_row(line):
                 self._ahead.appendleft(line)
@@ -137,7 +140,7 @@ class TableLines:
         return isinstance(found, list) and len(found) == self._dialect.columns
 
     def _tab_cells(self, line: Line, text: str) -> list[str]:
-        """Between tabs quotes are text, unless a cell is quoted as a spreadsheet does."""
+        """In tab-separated tables quotes are literal text, unless a cell is quoted as spreadsheets do it."""
         cells = text.split("\t")
         open_at_end = cells[-1].startswith('"') and not (len(cells[-1]) > 1 and cells[-1].endswith('"'))
         if len(cells) != self._dialect.columns or open_at_end:
@@ -158,7 +161,7 @@ class TableLines:
         return inner.replace('""', '"') if needed_them or self._dialect.all_quoted else cell
 
     def _parsed(self, text: str, variant: _Variant = _Variant()) -> list[str] | str:
-        """The cells, or csv's words for what is wrong."""
+        """The cells, or the error message of csv."""
         reader = csv.reader(
             (text,), delimiter=self._dialect.delimiter, strict=True, escapechar=variant.escape,
             doublequote=variant.doubled, skipinitialspace=variant.blank_before,
@@ -170,6 +173,6 @@ class TableLines:
 
 
 def allow_long_cells() -> None:
-    """Cells of any length that a line may have; csv's own limit is 131,072 characters, for the whole process."""
+    """Raises csv's field size limit, which is 131,072 characters for the whole process."""
     if csv.field_size_limit() < MAX_ITEM_CHARS:
         csv.field_size_limit(MAX_ITEM_CHARS)

@@ -1,4 +1,4 @@
-"""Feeds that are tables: CSV and TSV with a header, of Google, Meta, Shopify or of one's own."""
+"""Tables with a header, as CSV or TSV: of Google, Meta, Shopify, or any other with a mapping."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.sync.feeds.values.names import (
 )
 
 _DELIMITERS = "\t,;|~"
-_LINES_BEFORE = 30  # comments, notes and titles that may stand before a header
+_LINES_BEFORE = 30  # maximum number of comments, notes and titles before a header
 _LONGEST_HEADER = 1 << 18  # characters
 _MAX_COLUMNS = 2000
 _NOTHING = ("NULL", "\\N")
@@ -33,7 +33,7 @@ _NOTE = re.compile(r"\W*(?:required|optional|recommended|conditional(?:ly)?|cond
 
 
 class Header(NamedTuple):
-    """names: as they are written; line: its number."""
+    """`names`: as written. `line`: its number."""
 
     line: int
     names: tuple[str, ...]
@@ -42,10 +42,10 @@ class Header(NamedTuple):
 
 
 class Table:
-    """A header, and the rows below it."""
+    """A header and the rows below it."""
 
     def __init__(self, lines: TextLines, wanted_delimiter: str, own: frozenset[str], names: FieldNames) -> None:
-        """`own`: fields that a mapping names. Raises FeedError (FEED_NOT_RECOGNISED)."""
+        """`own`: fields that the mapping names. Raises FeedError (FEED_NOT_RECOGNISED)."""
         allow_long_cells()
         first: list[Line] = []
         size = 0
@@ -71,11 +71,11 @@ class Table:
         self._first = header.line + 1
 
     def keep(self, fields: AbstractSet[str]) -> None:
-        """Rows are to have these fields alone, which is faster where a table has many others."""
+        """Restricts rows to these fields, which is faster for tables with many others."""
         self._kept = tuple((n, f) for n, f in enumerate(self.fields) if f in fields)
 
     def rows(self) -> Iterator[Row | Problem]:
-        """The rows below the header. Raises FeedError; FEED_TRUNCATED where the last row is not whole."""
+        """The rows below the header. Raises FeedError; FEED_TRUNCATED if the last row is incomplete."""
         for found in self._lines:
             if isinstance(found, Problem):
                 yield found
@@ -88,7 +88,7 @@ class Table:
                 yield row
 
     def values(self, fields: tuple[str, ...]) -> Iterator[str]:
-        """Of all rows the first of these fields that has a value; empty where none has. Raises FeedError."""
+        """For each row, the first of these fields that has a value; empty if none has. Raises FeedError."""
         places = [n for n, field in enumerate(self.fields) if field in fields]
         for found in self._lines:
             if isinstance(found, Cells) and len(places) == 1:
@@ -98,11 +98,11 @@ class Table:
 
     def _row(self, found: Cells) -> Row | Problem | None:
         line, cells, _ = found
-        if "NULL" in cells or "\\N" in cells:  # as databases write that there is nothing
+        if "NULL" in cells or "\\N" in cells:  # NULL as databases export it
             cells = ["" if c in _NOTHING else c for c in cells]
         if len(cells) > len(self.fields) and any(cells[len(self.fields) :]):
             return Problem(line, f"the row has {len(cells)} cells below {len(self.fields)} columns")
-        if line == self._first and _is_of_notes(cells):
+        if line == self._first and _is_column_help(cells):
             return None
         if self._plain and self._kept and len(cells) >= len(self.fields):
             return Row(line, {f: v for n, f in self._kept if (v := cells[n].strip())})
@@ -111,7 +111,7 @@ class Table:
         return Row(line, self._merged(cells))
 
     def _merged(self, cells: list[str]) -> dict[str, object]:
-        """Of columns with one name a list."""
+        """Values of columns with the same name become a list."""
         fields: dict[str, object] = {}
         for number, (field, cell) in enumerate(zip(self.fields, cells, strict=False)):
             value = cell.strip()
@@ -127,8 +127,11 @@ class Table:
 
 
 def find_header(lines: Sequence[Line], delimiter: str = "", own: frozenset[str] = frozenset()) -> Header | None:
-    """The header among a feed's first lines: the first line whose names look like an item's, else the first that is
-    neither empty nor a comment. None where that has fewer than two columns."""
+    """Finds the header in the first lines of a feed.
+
+    It is the first line whose names look like those of an item, else the first line that is neither empty nor a
+    comment. Returns None if that line has fewer than two columns.
+    """
     fallback: Header | None = None
     for line in _whole_rows(lines):
         separator = _SEPARATOR_LINE.fullmatch(line.text.strip())
@@ -148,7 +151,7 @@ def find_header(lines: Sequence[Line], delimiter: str = "", own: frozenset[str] 
 
 
 def _whole_rows(lines: Sequence[Line]) -> Iterator[Line]:
-    """Lines, those together whose quotes go on; a row has the number of its last line."""
+    """Lines, joined while a quote is open. A row has the number of its last line."""
     pending = ""
     for line in lines:
         pending += line.text
@@ -158,7 +161,7 @@ def _whole_rows(lines: Sequence[Line]) -> Iterator[Line]:
 
 
 def _header(line: Line, delimiter: str, own: frozenset[str]) -> Header:
-    """By the delimiter that makes the most known columns, else the most columns."""
+    """Uses the delimiter that yields the most known columns, else the most columns."""
     text = line.text[:_LONGEST_HEADER].rstrip("\r\n")
 
     def score(candidate: str) -> tuple[int, int]:
@@ -172,8 +175,8 @@ def _header(line: Line, delimiter: str, own: frozenset[str]) -> Header:
     return Header(line.number, names, found, quoted)
 
 
-def _is_of_notes(cells: list[str]) -> bool:
-    """Whether a row below the header tells people what belongs into its columns."""
+def _is_column_help(cells: list[str]) -> bool:
+    """Whether a row below the header explains the columns to people."""
     said = [c for c in cells if c.strip()]
     notes = sum(bool(_NOTE.match(c) or c.lstrip().startswith("#")) for c in said)
     return len(said) > 1 and notes * 2 >= len(said)

@@ -1,8 +1,7 @@
-"""Shopify's product CSV: a product is several rows with one handle, of which only the first names all columns.
+"""Shopify's product CSV: a product has several rows with one handle, and only the first has all columns.
 
-Rows of one handle usually stand together. Where they do not, the feed is read twice: first for the handles that come
-again, of which 64 bits each are kept, then for the products, of which only those are held back until all of them is
-there.
+Rows of one handle are usually adjacent. If they are not, the feed is read twice. The first pass finds the handles that
+occur again (64 bits of each are kept). In the second pass, only those products are held back until they are complete.
 """
 
 from __future__ import annotations
@@ -30,19 +29,21 @@ _NAMES = {
     "position": ("image position",),
 }
 _NO_FIELDS = frozenset({"handle", "image_link", "variant_image", "position"})
-_MOST_HELD = 16 << 20  # characters of products whose rows are scattered
+_MAX_HELD = 16 << 20  # characters of products whose rows are scattered
 _ROW_COSTS = 500
 Rows = Iterator[Row | Problem]
 
 
 def is_shopify_header(fields: tuple[str, ...]) -> bool:
-    """Whether a table with these fields is Shopify's."""
+    """Whether a table with these fields is a Shopify export."""
     return any(n in fields for n in _NAMES["handle"]) and any(n in fields for n in _NAMES["image_link"])
 
 
 def products(table: Callable[[], Table], own: frozenset[str]) -> Rows:
-    """One row for each handle, its pictures in a list. `table`: reads the feed from its start, each time it is called;
-    `own`: further fields to keep, which a mapping names."""
+    """One row for each handle, with its pictures as a list.
+
+    `table`: reads the feed from its start at each call. `own`: further fields to keep, which the mapping names.
+    """
     scattered = _Scattered(table().values(_NAMES["handle"]))
     held: dict[str, _Product] = {}
     size = 0
@@ -52,7 +53,7 @@ def products(table: Callable[[], Table], own: frozenset[str]) -> Rows:
         elif found.handle in held:
             size += found.size
             held[found.handle].add(found)
-        elif size + found.size > _MOST_HELD:
+        elif size + found.size > _MAX_HELD:
             message = (
                 "the rows of this handle are not contiguous, and neither are those of too many others; sort the export"
             )
@@ -65,7 +66,7 @@ def products(table: Callable[[], Table], own: frozenset[str]) -> Rows:
 
 
 class _Product:
-    """The rows of a handle that were seen so far."""
+    """The rows of a handle so far."""
 
     def __init__(self, line: int, handle: str) -> None:
         self.line, self.handle = line, handle
@@ -104,7 +105,7 @@ class _Product:
 
 
 class _Columns:
-    """Which of a table's columns have what is taken of a product."""
+    """Maps the columns of a table to the fields of a product."""
 
     def __init__(self, fields: tuple[str, ...]) -> None:
         there = {name: tuple(c for c in columns if c in fields) for name, columns in _NAMES.items()}
@@ -117,7 +118,7 @@ class _Columns:
         return _first(row, self._handle)
 
     def values(self, row: Row) -> dict[str, str]:
-        """By what they are; those that are empty are not there."""
+        """Values by field, without empty ones."""
         one = self._one
         values = {one[c]: v if type(v) is str else _first(row, (c,)) for c, v in row.fields.items() if c in one}
         for name, columns in self._several.items():
@@ -127,7 +128,7 @@ class _Columns:
 
 
 def _groups(table: Table, own: frozenset[str]) -> Iterator[_Product | Problem]:
-    """Rows that stand together with one handle; a row without one goes on with the last."""
+    """Groups adjacent rows with one handle. A row without a handle belongs to the previous one."""
     current: _Product | None = None
     columns = _Columns(table.fields)
     table.keep({*own, *columns.every})
@@ -149,7 +150,7 @@ def _groups(table: Table, own: frozenset[str]) -> Iterator[_Product | Problem]:
 
 
 class _Scattered:
-    """Handles whose rows do not stand together, as sorted digests."""
+    """Handles whose rows are not adjacent, as sorted digests."""
 
     def __init__(self, handles: Iterator[str]) -> None:
         digests = array("Q")
@@ -160,7 +161,7 @@ class _Scattered:
                     digests.append(_digest(handle))
                     last = handle
         except FeedError:
-            pass  # is met again when the products are read
+            pass  # raised again when the products are read
         found, counts = np.unique(np.frombuffer(digests, dtype=np.uint64), return_counts=True)
         self._digests = found[counts > 1]
 

@@ -1,1 +1,1 @@
-"""What the cells of a feed mean: names of fields, prices, links, attributes."""
+"""Interpretation of cells: names of fields, prices, links, attributes."""

@@ -1,4 +1,4 @@
-"""Attributes from the fields of a feed."""
+"""Converts fields of a feed to attributes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.sync.feeds.model import FieldType
 from service.sync.feeds.values.prices import NotANumber, Price, parse_number, parse_price
 
 SURELY_SHORT = MAX_STRING_BYTES // 4  # characters
-_EXACT = 1 << 53  # up to here a float holds every whole number
+_EXACT = 1 << 53  # a float represents every integer up to here
 _TRUE, _FALSE = frozenset({"true", "yes", "1", "y"}), frozenset({"false", "no", "0", "n"})
 _LONGEST_NAME = 256  # characters that are looked at
 _MICROS = 1_000_000
@@ -23,7 +23,7 @@ _RESERVED = ("record_id", "product_id")
 
 
 class WrittenFloat(float):
-    """A number of a JSON document together with its digits as they were written."""
+    """A number of a JSON document, with its digits as written."""
 
     __slots__ = ("text",)
     text: str
@@ -35,7 +35,7 @@ class WrittenFloat(float):
 
 
 def attribute_name(name: str) -> str:
-    """A column's name as one of an attribute; empty where nothing of it can be used."""
+    """The name of a column as an attribute name; empty if it has no usable character."""
     return _attribute_name(name[:_LONGEST_NAME])
 
 
@@ -48,8 +48,10 @@ def _attribute_name(name: str) -> str:
 
 
 def attribute_value(given: object, kind: FieldType) -> AttributeValue | None:
-    """A field as a value of a type; None where it is none. TEXT makes text of JSON's numbers, as they were written; of
-    a PRICE this is the amount."""
+    """Converts a field to a type; None if that is not possible.
+
+    TEXT preserves JSON's numbers as written. For PRICE the result is the amount.
+    """
     if kind is FieldType.TEXT:
         return own_value(given) if isinstance(given, list) else cut(as_text(given)) or None
     if kind is FieldType.LIST:
@@ -64,7 +66,10 @@ def attribute_value(given: object, kind: FieldType) -> AttributeValue | None:
 
 
 def own_value(given: object) -> AttributeValue | None:
-    """A field as JSON has it: text, number, boolean or list of texts. A whole number too long for a float is text."""
+    """A field with its JSON type: text, number, boolean or list of texts.
+
+    An integer too large for a float becomes text.
+    """
     if isinstance(given, str):
         return cut(given) or None
     if isinstance(given, bool):
@@ -79,20 +84,21 @@ def own_value(given: object) -> AttributeValue | None:
 
 
 def list_value(given: object) -> tuple[str, ...] | None:
-    """A list of texts: of JSON, or a text split at `|`, else at ends of lines, else at commas, else at semicolons."""
+    """A list of texts, from JSON or from a text split at `|`, else at line breaks, else at commas, else at
+    semicolons."""
     parts = given if isinstance(given, list) else _split(as_text(given))
     return tuple(cut(t) for p in parts[:MAX_LIST_VALUES] if (t := as_text(p).strip()))
 
 
 def number_value(given: object) -> float:
-    """Raises NotANumber."""
+    """Converts a field to a number. Raises NotANumber."""
     if isinstance(given, int | float) and not isinstance(given, bool):
         return _finite(given)
     return parse_number(_only(given))
 
 
 def price_value(given: object) -> Price:
-    """A price from a number, a text, or an object with amount and currency as APIs have it. Raises NotANumber."""
+    """A price from a number, a text, or an object with amount and currency. Raises NotANumber."""
     if isinstance(given, int | float) and not isinstance(given, bool):
         return Price(_finite(given))
     if isinstance(given, Mapping):
@@ -101,7 +107,7 @@ def price_value(given: object) -> Price:
 
 
 def as_text(given: object) -> str:
-    """A field as text; numbers as they were written; of a list its first member."""
+    """A field as text, with numbers as written; for a list, its first member."""
     if isinstance(given, str):
         return given.strip()
     if isinstance(given, list):
@@ -116,7 +122,7 @@ def as_text(given: object) -> str:
 
 
 def cut(text: str) -> str:
-    """Not more than an attribute may have, cut at a character."""
+    """Truncates to the maximum size of an attribute, at a character boundary."""
     if len(text) <= SURELY_SHORT:
         return text
     raw = text.encode("utf-8", "replace")
@@ -134,7 +140,7 @@ def _price_in(given: Mapping[str, object]) -> Price:
 
 
 def _only(given: object) -> str:
-    """The one value of a field that may be repeated."""
+    """The single value of a field that may be repeated."""
     if isinstance(given, list):
         texts = {as_text(v) for v in given}
         if len(texts) != 1:

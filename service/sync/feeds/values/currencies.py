@@ -1,7 +1,7 @@
-"""How shops write currencies: ISO 4217 codes, symbols and everyday names.
+"""Currencies in feeds: ISO 4217 codes, symbols and everyday names.
 
-A symbol that several currencies share stands for one of them only where CLDR's English data does the same (`$` is USD,
-`£` GBP, `¥` JPY). `kr` stands for none: it marks money without saying whose.
+A symbol that several currencies share stands for one of them only if CLDR's English data says so (`$` is USD, `£` GBP,
+`¥` JPY). `kr` marks a price without determining its currency.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _WRITTEN = {
 _THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 CODES = frozenset(_CODES.split())
-# By how it is written, in lower case, its code; empty where that could be several.
+# Maps spellings in lower case to codes; empty if ambiguous.
 CURRENCIES = {c.lower(): c for c in CODES} | {w: c for c, words in _WRITTEN.items() for w in words.split()}
-# What a bare symbol of one of these may be in a country of its own: `$` beside `CAD` is no contradiction.
+# Currencies for which a bare symbol may stand in its own country: `$` beside `CAD` is not a contradiction.
 SHARED = {
     "$": frozenset(
         [
@@ -78,12 +78,12 @@ SHARED = {
 
 
 def decimals(code: str) -> int:
-    """How many decimals prices in a currency have, where a thousands separator could be taken for the decimal one."""
+    """The number of decimals in prices of a currency, to tell a thousands separator from a decimal separator."""
     return 3 if code in _THREE_DECIMALS else 2
 
 
 def agreed(first: str, second: str) -> str | None:
-    """The code that two ways of writing mean together (either may be empty); None where they contradict each other."""
+    """The code that two spellings mean together (either may be empty); None if they contradict each other."""
     codes = [CURRENCIES[w] for w in (first, second) if w]
     if len(codes) < 2:
         return codes[0] if codes else ""

@@ -1,4 +1,4 @@
-"""Which field of a feed is what: id, product id, pictures, attributes; and what is left out, and why."""
+"""Decides which field of a feed is the id, the product id, a picture or an attribute, and why others are left out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from service.sync.feeds.model import FieldMapping, FieldType
 from service.sync.feeds.values import names as known
 from service.sync.feeds.values.attributes import attribute_name
 
-_MOST_SHAPES = 1000
-_MOST_NAMES = 50_000  # of all shapes together
+_MAX_SHAPES = 1000
+_MAX_NAMES = 50_000  # of all shapes together
 _LONG = {"description", "rich_text_description", "summary", "content"}
 
 
 class Shape(NamedTuple):
-    """Of rows with one set of fields. item_id, product_id: fields, empty where there is none. attributes: name, field
-    and type; without a type JSON's own types stay."""
+    """The layout of rows with one set of fields.
+
+    - `item_id`, `product_id`: fields; empty if there is none.
+    - `attributes`: name, field and type. Without a type, JSON types are preserved.
+    """
 
     item_id: str
     product_id: str
@@ -26,7 +29,7 @@ class Shape(NamedTuple):
 
 
 class Layout:
-    """Of one feed: by the usual names or by a mapping."""
+    """The layout of one feed, by the usual names or by a mapping."""
 
     def __init__(self, mapping: FieldMapping) -> None:
         field = known.field_name
@@ -41,7 +44,7 @@ class Layout:
 
     @property
     def mapped(self) -> bool:
-        """Whether a mapping says what the attributes are."""
+        """Whether the mapping defines the attributes."""
         return bool(self._mapped)
 
     @property
@@ -52,15 +55,18 @@ class Layout:
         return frozenset((*ids, *products, *self._pictures, *(column for _, column, _ in self._mapped)))
 
     def declare(self, names: Iterable[str]) -> None:
-        """All fields that rows may have, where a feed says so beforehand: a row without its id has none."""
+        """Declares all fields that rows may have, if the feed lists them in advance.
+
+        A row that lacks the id field then has no id.
+        """
         self._declared = tuple(names)
         self._has_pictures = any(known.is_picture(n) for n in self._declared)
 
     def shape(self, names: tuple[str, ...]) -> Shape:
-        """Which of these fields is what; rows of a feed have few sets of fields."""
+        """The layout for a set of fields. Cached, because the rows of a feed have few different sets."""
         found = self._shapes.get(names)
         if found is None:
-            if len(self._shapes) >= _MOST_SHAPES or self._names + len(names) > _MOST_NAMES:
+            if len(self._shapes) >= _MAX_SHAPES or self._names + len(names) > _MAX_NAMES:
                 self._shapes.clear()
                 self._names = 0
             self._names += len(names)
@@ -68,7 +74,7 @@ class Layout:
         return found
 
     def reason_left_out(self, name: str, shape: Shape) -> str:
-        """Why nothing becomes of a field."""
+        """Why a field is left out."""
         if known.is_picture(name):
             return "not one of the mapped pictures" if self._pictures else "another field contains the pictures"
         if self._mapped:
@@ -124,7 +130,7 @@ class Layout:
 
 
 def _type_of(name: str) -> FieldType | None:
-    """By the name alone, never by the values: so that no run changes the type that an earlier one found."""
+    """The type by name, never by values, so that it cannot change between runs."""
     if name in known.PRICES:
         return FieldType.PRICE
     if name in known.TAGS or name.endswith("[]"):

@@ -1,7 +1,7 @@
-"""The links in one cell: `links_in` is the only place that decides where one ends and the next begins.
+"""Splits a cell into links. Only `links_in` decides where one link ends and the next begins.
 
-A link is opaque: nothing of it is decoded or encoded here. A comma, a bar or a blank separates two links only where
-another link begins behind it, and not where it is one address that carries another (`.../fetch/w_400,h_300,https://...`).
+Links are never decoded or encoded here. A comma, a bar or a blank separates two links only if another link begins after
+it, and not if it is one URL that contains another (`.../fetch/w_400,h_300,https://...`).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from urllib.parse import urljoin
 
 import orjson
 
-MAX_CELL = 1 << 16  # characters of a cell that are looked at
+MAX_CELL = 1 << 16  # characters of a cell that are scanned
 _SURELY_SHORT = 1000  # characters
-_MAX_DEPTH = 6  # of lists and objects in each other
+_MAX_DEPTH = 6  # of nested lists and objects
 _BEGINS = r"(?:https?:)?//[^\s/]"
-# What stands between two links: a comma or the like with a link behind it, or a line's end.
+# Separators of links: a comma, semicolon or bar before a link, or a line break.
 _BETWEEN = re.compile(
     rf"(?<!\s)(?:\s*+[,;|]\s*+(?={_BEGINS})|\s*+[|]\s*+(?=/)|\s++(?=https?://|//[\w-]+\.)|[^\S\r\n]*+[\r\n]\s*+)",
     re.IGNORECASE,
 )
 _PLAIN = re.compile(r"https?://[!#-&(-+./:=?@\w~%-]+", re.ASCII)
-# A picture as HTML shows it, in a cell that was copied from a page.
+# An HTML image, in a cell that was copied from a web page.
 _SHOWN = re.compile(r"<img\b[^>]*?\ssrc\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
 _LIST_OF_FILES = re.compile(
     r"https?://[^\s,;|\[\]{}'\"]+\.(?:jpe?g|png|webp)(?:,https?://[^\s,;|\[\]{}'\"]+\.(?:jpe?g|png|webp))*"
@@ -34,7 +34,7 @@ _ONE = re.compile(r"[^,;|\s\[\]{}'\"]+")
 _ABSOLUTE = re.compile(rf"\s*{_BEGINS}", re.IGNORECASE)
 _FILES = re.compile(r"\s*[,;|]\s*")
 _FILE = re.compile(r"[^\s].*\.[A-Za-z]{3,5}")
-# Instructions to a picture service, as the last segment of a path: `w_400,h_300`.
+# Instructions to an image service in the last segment of a path: `w_400,h_300`.
 _OPTION = r"[a-z]{1,12}[_=:-][\w.:%()-]+"
 _INSTRUCTIONS = re.compile(
     rf"/(?:{_OPTION}(?:,{_OPTION})+|(?:fetch|proxy|resize|remote|cdn-cgi/image)/(?:{_OPTION}(?:,{_OPTION})*)?)$",
@@ -61,8 +61,8 @@ _LINK_FIELDS = (
 
 
 def links_in(value: object, depth: int = 0) -> list[str]:
-    """The links in a field, in their order: one, several in one text, a list, objects with a link (`url`, `src`), or
-    either of these as JSON text."""
+    """The links in a field, in order: one or several in a text, a list, objects with a link (`url`, `src`), or JSON
+    text."""
     if isinstance(value, str):
         return _links_in_text(value[:MAX_CELL], depth)
     if depth >= _MAX_DEPTH:
@@ -75,13 +75,12 @@ def links_in(value: object, depth: int = 0) -> list[str]:
 
 
 def is_plain_link(value: object) -> TypeGuard[str]:
-    """Whether a value is surely one link that is absolute, and not too long."""
+    """Whether a value is certainly a single absolute link of moderate length."""
     return isinstance(value, str) and len(value) <= _SURELY_SHORT and _PLAIN.fullmatch(value) is not None
 
 
 def absolute(link: str, base_url: str) -> str:
-    """A link as seen from the feed's own address; unchanged where that is unknown. `//host/...` is https without
-    one."""
+    """Resolves a link against the URL of the feed; unchanged if that is unknown. `//host/...` then becomes https."""
     if base_url.startswith(("http://", "https://")) and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", link):
         return urljoin(base_url, link)
     return f"https:{link}" if link.startswith("//") else link
@@ -107,15 +106,15 @@ def _links_in_text(text: str, depth: int) -> list[str]:
     start = 0
     for between in _BETWEEN.finditer(text):
         before = text[start : between.start()]
-        if between[0] != "," or not _carries(before, text, between.end()):
+        if between[0] != "," or not _contains_next(before, text, between.end()):
             links.append(before)
             start = between.end()
     links.append(text[start:])
     return [cleaned for link in links if (cleaned := link.strip().rstrip(",;|"))]
 
 
-def _carries(before: str, text: str, end: int) -> bool:
-    """Whether what stands before is an instruction for the link behind it: both are one link."""
+def _contains_next(before: str, text: str, end: int) -> bool:
+    """Whether the text before is an instruction for the link after it, so that both are one link."""
     if not _INSTRUCTIONS.search(before):
         return False
     outer, inner = _HOST.match(before), _HOST.match(text, end)
@@ -123,7 +122,7 @@ def _carries(before: str, text: str, end: int) -> bool:
 
 
 def _file_names(text: str) -> list[str]:
-    """Links without a scheme: several only where each ends like a file's name."""
+    """Links without a scheme. Commas separate them only if each part looks like a file name."""
     parts = [p for p in _FILES.split(text) if p]
     if len(parts) > 1 and all(_FILE.fullmatch(p) for p in parts):
         return parts
@@ -132,7 +131,7 @@ def _file_names(text: str) -> list[str]:
 
 
 def _structured(text: str) -> object:
-    """JSON, or a list as Python prints it; None where it is neither."""
+    """JSON, or a list as Python prints it; None if it is neither."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -1,5 +1,8 @@
-"""Names of fields: however a header writes a standard one (`Image Link`, `imageLink`, `image_link (required)`), it is
-the same field; all others keep their names in lower case."""
+"""Maps spellings of standard names to fields: `Image Link`, `imageLink` and `image_link (required)` are the same
+field.
+
+All other names are converted to lower case.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ IDS = (
     "unique_merchant_sku", "listing_id", "object_id", "codice", "identifiant_unique", "handle",
 )  # fmt: skip
 PRODUCT_IDS = ("item_group_id", "product_id", "group_id", "parent_id", "parent_sku", "item_group")
-# The best first: what stands behind is taken only where nothing before it is there.
+# Best first: a name is used only if no earlier one is there.
 PICTURES = (
     "image_link", "image", "images", "image_url", "image_urls", "image_links", "picture", "pictures", "picture_url",
     "photo",
@@ -27,7 +30,7 @@ PICTURES = (
     "url_image", "imagen", "immagine", "afbeelding", "zdjecie", "url_fullxfull", "imgs",
  "thumbnail", "thumbnail_url", "small_image",
 )  # fmt: skip
-# `url` is the product's page wherever a feed has a field that is surely a picture's.
+# `url` is the product's page if a feed has another field that certainly holds pictures.
 PAGE_OR_PICTURE = "url"
 MORE_PICTURES = (
     "additional_image_link", "additional_image_links", "additional_images", "additional_image", "additional_image_url",
@@ -40,7 +43,7 @@ PRICES = (
     "price", "sale_price", "regular_price", "compare_at_price", "old_price", "list_price", "special_price", "msrp",
 )  # fmt: skip
 TAGS = ("tags", "product_tags")
-# Written as numbers here and there, but their digits are a name: kept as text, as written.
+# Often written as numbers, but the digits are a name: kept as text, as written.
 IDENTIFIERS = frozenset(
     {
         *IDS, *PRODUCT_IDS, "gtin", "gtin8", "gtin12", "gtin13", "gtin14", "ean", "ean13", "upc", "isbn", "jan",
@@ -49,7 +52,7 @@ IDENTIFIERS = frozenset(
     }
 )  # fmt: skip
 _IDENTIFIER = re.compile(r".*_(id|sku|gtin|ean|upc|isbn|mpn|code|number|no)")
-# What is long, personal or of no use for filtering stays out unless a mapping asks for it.
+# Long or personal fields, and those useless for filtering, need a mapping.
 NOT_USUAL = frozenset(
     {"description", "rich_text_description", "deleted", "attributes", "summary", "content", "tax", "shipping"}
 )
@@ -66,15 +69,15 @@ _NUMBERED_PICTURE = re.compile(
 )
 _INDEXED = re.compile(r"(.+?)\[(\d{0,3})\](?:\.(?:tag|value|name))?")
 _ASIDE = re.compile(r"[(\[{]([^)\]}]*)[)\]}]")
-_NO_WORDS = re.compile(r"[\W_]+")
+_NOT_WORD = re.compile(r"[\W_]+")
 _UNSEEN = re.compile("[\u200b-\u200f\u2060\ufeff\x00-\x1f]")
-_SAID_OF_A_FIELD = frozenset({"required", "optional", "recommended", "text", "string", "html", "number", "url", "urls"})
-_MOST_KNOWN = 10_000
+_FIELD_REMARKS = frozenset({"required", "optional", "recommended", "text", "string", "html", "number", "url", "urls"})
+_MAX_KNOWN = 10_000
 _LONG_NAME = 128  # characters
 
 
 def _squash(name: str) -> str:
-    return _NO_WORDS.sub("", name)
+    return _NOT_WORD.sub("", name)
 
 
 _STANDARD = {
@@ -87,32 +90,32 @@ _IMPORTANT = frozenset({*IDS, *PRODUCT_IDS, *PICTURES, *MORE_PICTURES})
 
 
 class FieldNames:
-    """Of one feed: from names as they are written to fields, and back."""
+    """Maps written names to fields and back, for one feed."""
 
     def __init__(self) -> None:
-        self.known: dict[str, str] = {}  # fields by names that were seen
+        self.known: dict[str, str] = {}  # written name -> field
         self.written: dict[str, str] = {}
-        self.exact: frozenset[str] = frozenset()  # fields whose numbers are wanted as they are written
+        self.exact: frozenset[str] = frozenset()  # fields whose numbers must be preserved as written
 
     def field(self, name: str) -> str:
-        """The field that a name means. Equal fields have equal names."""
+        """The field for a name. Equal fields have equal names."""
         found = self.known.get(name)
         if found is None:
             found = field_name(name)
-            if len(name) <= _LONG_NAME and len(self.known) < _MOST_KNOWN:
+            if len(name) <= _LONG_NAME and len(self.known) < _MAX_KNOWN:
                 self.known[name] = found
                 self.written.setdefault(found, name.strip())
         return found
 
 
 def field_name(name: str) -> str:
-    """The standard name that a header means, or the header in lower case. `tags[]` and `tags[0]` are `tags[]`."""
+    """The standard name for a header, or the header in lower case. `tags[]` and `tags[0]` become `tags[]`."""
     text = " ".join(_UNSEEN.sub("", unicodedata.normalize("NFKC", name[: 4 * _LONG_NAME])).split()).strip("'\" #*")
     lower = text.lower().removeprefix("g:")
     if INDEXED_PICTURE.fullmatch(lower) or lower == "image[0].url":
         return lower
     squashed = _squash(lower)
-    found = _STANDARD.get(squashed) or _aside(lower)
+    found = _STANDARD.get(squashed) or _without_remark(lower)
     if found:
         return found
     numbered = _NUMBERED_PICTURE.fullmatch(squashed)
@@ -126,42 +129,44 @@ def field_name(name: str) -> str:
 
 
 def header_currency(name: str) -> str:
-    """The currency that a header such as `Price (EUR)` names; empty where it names none."""
+    """The currency in a header such as `Price (EUR)`; empty if there is none."""
     aside = _ASIDE.search(name)
     code = aside[1].strip().upper() if aside else ""
     return code if code in CODES else ""
 
 
 def is_picture(field: str) -> bool:
-    """Whether a field surely holds pictures, `url` aside."""
+    """Whether a field certainly holds pictures (`url` does not count)."""
     return field in PICTURES or field in MORE_PICTURES or INDEXED_PICTURE.fullmatch(field) is not None
 
 
 def is_standard(field: str) -> bool:
-    """Whether a field has a name that many feeds use."""
+    """Whether many feeds use this name."""
     return field == PAGE_OR_PICTURE or field in _FIELDS or is_picture(field)
 
 
 def is_identifier(field: str) -> bool:
-    """Whether a field's digits are a name and no number."""
+    """Whether the digits of a field are an identifier rather than a number."""
     return field in IDENTIFIERS or _IDENTIFIER.fullmatch(field) is not None
 
 
 def looks_like_an_item(fields: set[str] | frozenset[str], own: frozenset[str] = frozenset()) -> bool:
-    """Whether something with these fields is an item: it has an id and a picture, a title or a price. `own`: fields
-    that a mapping names."""
+    """Whether these fields belong to an item: an id, and a picture, title or price.
+
+    `own`: fields that the mapping names.
+    """
     has_id = any(f in IDS or f in PRODUCT_IDS or f in own for f in fields)
     return has_id and any(is_picture(f) or f in ("title", "name", "price") or f in own for f in fields)
 
 
-def _aside(lower: str) -> str:
-    """What a name means without what it says in parentheses, where that is of no importance."""
+def _without_remark(lower: str) -> str:
+    """The standard name without a remark in parentheses, if the remark is irrelevant."""
     aside = _ASIDE.search(lower)
     if aside is None:
         return ""
     found = _STANDARD.get(_squash(_ASIDE.sub(" ", lower)), "")
     said = {w.strip() for w in re.split(r"[\s,;/]+", aside[1])}
-    of_no_importance = bool(said) and said <= _SAID_OF_A_FIELD
+    of_no_importance = bool(said) and said <= _FIELD_REMARKS
     if found in _IMPORTANT and not aside[1].strip().isdigit() and aside[1].strip():
         return found
     return found if of_no_importance or (found in PRICES and aside[1].strip().upper() in CODES) else ""

@@ -1,5 +1,7 @@
-"""Prices and numbers as people write them. A text is understood as a whole or not at all: of `from 12.99`, `10-20` or
-`12.99 14.99` no part is taken for the price."""
+"""Parses prices and numbers as people write them.
+
+A text is parsed as a whole or not at all. `from 12.99`, `10-20` and `12.99 14.99` are rejected.
+"""
 
 from __future__ import annotations
 
@@ -44,25 +46,24 @@ _GROUPED = {
 
 
 class Price(NamedTuple):
-    """An amount and its ISO 4217 code, which is empty where the text names no currency, or one that could be
-    several."""
+    """An amount and its ISO 4217 code, which is empty if the text names no currency or an ambiguous one."""
 
     amount: float
     currency: str = ""
 
 
 class NotANumber(ValueError):
-    """Says why a text is not one price or number."""
+    """The text is not exactly one price or number. The message says why."""
 
 
 @lru_cache(maxsize=4096)
 def parse_price(text: str) -> Price:
-    """The price that a text is. Raises NotANumber where it is none, more than one, or could be two."""
+    """Parses a price. Raises NotANumber if it is not one, is several, or is ambiguous."""
     plain = _plain(text)
     if _EXPONENT.fullmatch(plain):
         return Price(_finite(float(plain)))
     split = _SPLIT.fullmatch(plain)
-    if split is not None:  # the currency stands where the decimal separator would
+    if split is not None:  # the currency replaces the decimal separator
         code = CURRENCIES[split["currency"].lower()]
         amount = _amount(split["whole"].strip(), "EUR") + int(split["cents"]) / 100
         return Price(_signed(split["sign"], "", round(amount, 2)), code)
@@ -81,8 +82,7 @@ def parse_price(text: str) -> Price:
 
 
 def parse_number(text: str) -> float:
-    """The number that a text is: as programs write it, as people write prices, or with one unit (`12.5 kg`). Raises
-    NotANumber."""
+    """Parses a number: in machine format, as people write prices, or with one unit (`12.5 kg`). Raises NotANumber."""
     plain = _plain(text)
     if _MACHINE.fullmatch(plain):
         return _finite(float(plain)) + 0.0  # -0.0 is 0.0
@@ -99,7 +99,7 @@ def parse_number(text: str) -> float:
 
 
 def _plain(text: str) -> str:
-    """In ASCII digits, with one kind of minus, apostrophe and blank."""
+    """Normalises digits to ASCII, and the variants of minus, apostrophe and blank to one character each."""
     if len(text) > _MAX_LENGTH:
         raise NotANumber("is too long for a number")
     if "&" in text:
@@ -111,7 +111,7 @@ def _plain(text: str) -> str:
 
 
 def _amount(digits: str, code: str, *, ambiguous: bool = False) -> float:
-    """The value of digits with separators. `ambiguous`: nothing says that this is money with two decimals."""
+    """The value of digits with separators. `ambiguous`: nothing indicates a price with two decimals."""
     if digits.isdigit():
         return _finite(float(digits))
     marks = [c for c in digits if not c.isdigit()]

@@ -1,1 +1,1 @@
-"""Feeds in XML: what expat is told, the documents that it reads, and the items in them."""
+"""XML feeds: the configuration of expat, documents, and the items in them."""

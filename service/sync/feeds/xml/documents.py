@@ -1,4 +1,4 @@
-"""A document in XML, as all readers of one take it: what expat is told, and what is refused."""
+"""The base class of XML readers: configures expat, and rejects dangerous documents."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
 from service.sync.feeds.model import FeedError
-from service.sync.feeds.xml.entities import declare_entities, standing_not_alone
+from service.sync.feeds.xml.entities import declare_entities, without_standalone
 from service.sync.feeds.xml.names import XmlNames
 from service.sync.feeds.xml.repairs import XmlRepairs
 
 MAX_DEPTH = 32
-_BEHIND_THE_END = expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]
+_JUNK_AFTER_END = expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]
 _LONGEST_END = 1000  # characters of the tag that ends an item
-_MAX_TAG = 1 << 20  # characters of a tag, a comment or the like, which expat has in memory as a whole
-_MOST_NAMES = 50_000  # expat remembers each
-_NOT_ALLOWED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # in no XML, though shops send them
+_MAX_TAG = 1 << 20  # characters of a tag or comment, which expat holds in memory as a whole
+_MAX_NAMES = 50_000  # expat remembers every name
+_NOT_ALLOWED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # illegal in XML, but shops send them
 
 
 class XmlDocument:
-    """Of one document, which comes in blocks. A reader that can do without a part of it says so by `gives_up`."""
+    """Parses one document in blocks. A subclass that can skip a damaged element overrides `gives_up`."""
 
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
@@ -30,19 +30,19 @@ class XmlDocument:
         self._held = ""
         self._damage = FeedError("FEED_DAMAGED", "")
         self._lines = 0  # before the parser's first one
-        self.opened: list[tuple[str, dict[str, str]]] = []  # tags that lead to what can be done without
+        self.opened: list[tuple[str, dict[str, str]]] = []  # open tags around elements that may be skipped
         self._new_parser()
 
     @property
     def line(self) -> int:
-        """The line that is being read, from 1."""
+        """The current line, from 1."""
         return self._lines + self.parser.CurrentLineNumber
 
     def parse(self, text: str, *, last: bool = False) -> None:
-        """Reads the next block. Raises FeedError."""
-        text = self._repairs.put_right(_NOT_ALLOWED.sub(" ", text), last=last)
+        """Parses the next block. Raises FeedError."""
+        text = self._repairs.repaired(_NOT_ALLOWED.sub(" ", text), last=last)
         if not self._begun and text:
-            self._begun, text = True, standing_not_alone(text)
+            self._begun, text = True, without_standalone(text)
         while text and not self._ended:
             text = self._skip(text) if self._skipped_to else self._read(text)
         if self._ended and "<" in text:
@@ -51,7 +51,7 @@ class XmlDocument:
             self._end()
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
+        """Called at the start of an element."""
         if attributes:
             self.names.enter(len(self.path) + 1, attributes)
         self.path.append((self.names.known.get(tag) or self.names.resolve(tag))[1])
@@ -59,13 +59,13 @@ class XmlDocument:
             raise FeedError("FEED_DAMAGED", f"line {self.line}: elements are nested too deeply")
 
     def finish(self, tag: str) -> None:
-        """An element ends."""
+        """Called at the end of an element."""
         if self.names.scope == len(self.path):
             self.names.leave(len(self.path))
         self.path.pop()
 
     def gives_up(self, message: str) -> str:
-        """The tag of the element that is at fault, behind which reading goes on; empty where it cannot."""
+        """The tag of the damaged element, after which parsing continues; empty if that is not possible."""
         return ""
 
     def _new_parser(self) -> None:
@@ -80,7 +80,7 @@ class XmlDocument:
         self._recent = ""
 
     def _read(self, text: str) -> str:
-        """Reads a text; what is left of it where that failed."""
+        """Parses a text. Returns the rest if that failed."""
         self._fed += _size(text)
         try:
             self.parser.Parse(text, False)
@@ -90,37 +90,37 @@ class XmlDocument:
             raise FeedError("FEED_DAMAGED", "the feed contains incomplete characters") from None
         self._lines_fed += text.count("\n")
         self._recent = (self._recent + text[-_LONGEST_END:])[-_LONGEST_END:]
-        if len(self._seen) > _MOST_NAMES:
-            raise FeedError("FEED_DAMAGED", f"the feed has more than {_MOST_NAMES} different names of elements")
+        if len(self._seen) > _MAX_NAMES:
+            raise FeedError("FEED_DAMAGED", f"the feed has more than {_MAX_NAMES} different names of elements")
         if self._fed - self.parser.CurrentByteIndex > _MAX_TAG:
             raise FeedError("FEED_DAMAGED", f"line {self.line}: a tag or comment has more than {_MAX_TAG} characters")
         return ""
 
     def _failed(self, error: expat.ExpatError, text: str) -> str:
-        """What is left of a text behind the place that the parser failed at. Raises FeedError."""
+        """Returns the rest of a text after a failure of the parser. Raises FeedError."""
         message = f"line {self._lines + error.lineno}: {expat.ErrorString(error.code)}"
-        if error.code == _BEHIND_THE_END and "<" not in text[self._place(text) :]:
-            self._ended = True  # such as `done in 0.3 s`
+        if error.code == _JUNK_AFTER_END and "<" not in text[self._place(text) :]:
+            self._ended = True  # trailing text such as `done in 0.3 s`
             return ""
         self._damage = FeedError("FEED_DAMAGED", f"{message}; an XML validator shows what to change")
         tag = self.gives_up(message)
         if not tag:
             raise self._damage from None
         self._skipped_to = re.compile(rf"</{re.escape(tag)}\s*>")
-        begun, text = self._recent, self._recent + text  # the tag at fault may have begun in a block before
+        begun, text = self._recent, self._recent + text  # the damaged tag may have begun in an earlier block
         at = self._place(text)
-        if text[at - 2 : at] == "</":  # of an end that does not fit, expat gives the place of the name
+        if text[at - 2 : at] == "</":  # for a mismatched end tag, expat reports the position of the name
             at -= 2
         self._lines += self._lines_fed - begun.count("\n") + text.count("\n", 0, at)
         return text[at:]
 
     def _place(self, text: str) -> int:
-        """Where the parser failed in a text that ends with what it was fed last."""
+        """The position in `text`, which ends with what was parsed last, at which the parser failed."""
         at = max(0, self.parser.ErrorByteIndex - self._fed + _size(text))
         return at if text.isascii() else len(text.encode("utf-8", "replace")[:at].decode("utf-8", "ignore"))
 
     def _skip(self, text: str) -> str:
-        """What is left of a text behind the element that is done without; another parser takes that."""
+        """Returns the rest of a text after the skipped element, for a new parser."""
         assert self._skipped_to is not None
         text, self._held = self._held + text, ""
         found = self._skipped_to.search(text)
@@ -136,9 +136,9 @@ class XmlDocument:
         return text[found.end() :]
 
     def _end(self) -> None:
-        """Raises FeedError."""
+        """Checks the end of the document. Raises FeedError."""
         if self._skipped_to:
-            raise self._damage  # within an item that nothing ended
+            raise self._damage  # inside an item without an end tag
         try:
             self.parser.Parse("", True)
         except expat.ExpatError as error:

@@ -1,7 +1,7 @@
-"""HTML's names of characters (`&nbsp;`, `&eacute;`) in XML, whose own five shops often do not keep to.
+"""Supports HTML's named characters (`&nbsp;`, `&eacute;`) in XML, which many shops use.
 
-They are declared as if every feed had a document type with them, so that expat reads them in text and attributes alike.
-None names another one: nothing can grow by them. A name that HTML does not know stays as it is written.
+They are declared to expat as an external document type, so that they work in text and attributes. None refers to
+another one, so they cannot expand exponentially. Unknown names stay as written.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 _OF_XML = frozenset({"amp", "lt", "gt", "quot", "apos"})
 _ESCAPED_TWICE = {"&": "&#38;#38;", "<": "&#38;#60;"}
-# A document that stands alone may not use them; what it says of itself is of no use here.
+# Standalone documents may not use them. The declaration is irrelevant here.
 _STANDALONE = re.compile(r"(<\?xml\b[^>]{0,200}?)\sstandalone\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*')")
 
 
 def declare_entities(parser: XMLParserType) -> None:
-    """Lets a parser know HTML's entities, before it reads anything. They take the place of the document type that a
-    feed names, which is never loaded."""
+    """Declares HTML's entities to a parser before it reads anything.
+
+    They replace the document type that a feed names, which is never loaded.
+    """
 
     def declared(context: str, *_: object) -> int:
         parser.ExternalEntityParserCreate(context).Parse(_declarations(), True)
@@ -34,8 +36,8 @@ def declare_entities(parser: XMLParserType) -> None:
     parser.ExternalEntityRefHandler = declared
 
 
-def standing_not_alone(text: str) -> str:
-    """The beginning of a document, without `standalone` in its declaration."""
+def without_standalone(text: str) -> str:
+    """Removes `standalone` from the XML declaration at the beginning of a document."""
     found = _STANDALONE.match(text)
     return f"{found[1]}{text[found.end() :]}" if found else text
 

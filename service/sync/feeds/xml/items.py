@@ -1,4 +1,4 @@
-"""One item of a feed in XML, while it is read."""
+"""Collects the fields of one XML item."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.sync.feeds.xml.names import Space
 CURRENCY_NAMES = frozenset({"currency", "currencyid", "currencycode", "currency_code"})
 _AMOUNTS = frozenset({"amount", "value", "price", "retail", "gross"})
 _CONTAINERS_OF_TEXTS = ("tags", "labels")
-# What stands beside a picture's link: <image><url>...</url><alt>...</alt></image>
+# Elements beside a picture's link: <image><url>...</url><alt>...</alt></image>
 _ABOUT_PICTURES = frozenset(
     {
         "alt", "title", "name", "caption", "description", "label", "text", "type", "mime", "format", "width", "height",
@@ -20,7 +20,7 @@ _ABOUT_PICTURES = frozenset(
 
 
 class XmlItem:
-    """One item while it is read."""
+    """One item while it is parsed."""
 
     def __init__(self, line: int) -> None:
         self._line = line
@@ -30,23 +30,23 @@ class XmlItem:
         self.currency = self.container_currency = self._amount = ""
 
     def begin(self) -> None:
-        """A field begins."""
+        """Starts a field."""
         if self._parts:
             self._parts, self._field_size = [], 0
         self.currency = ""
 
     def take(self, text: str) -> None:
-        """Text of the field."""
+        """Adds text to the field."""
         size = self._field_size + len(text)
         if size > MAX_FIELD_CHARS or self._size >= MAX_ITEM_CHARS:
             room = MAX_FIELD_CHARS - self._field_size if self._size < MAX_ITEM_CHARS else 0
-            text = text[:room]  # what is longer is cut
+            text = text[:room]  # the rest is cut
         self._parts.append(text)
         self._field_size = min(size, MAX_FIELD_CHARS)
         self._size += len(text)
 
     def finish(self, space: Space, name: str, container: str) -> None:
-        """The field ends. `container`: the item's own field that it is in; empty where it is one itself."""
+        """Ends the field. `container`: the item's direct child that contains it; empty if it is one itself."""
         if self._amount and not container and not "".join(self._parts).strip():
             self._parts = [f"{self._amount} {self.container_currency}"]
         if not container:
@@ -63,7 +63,7 @@ class XmlItem:
             self.add(space, name, value)
 
     def _of_container(self, field: str, container: str, name: str, value: str) -> str:
-        """The field that a value within a container belongs to; empty where it is of none."""
+        """The field to which a value in a container belongs; empty if none."""
         if field in PRICES:  # <price><amount>5</amount><currency>EUR</currency></price>
             if name in _AMOUNTS:
                 self._amount = self._amount or value
@@ -75,7 +75,7 @@ class XmlItem:
         return container if container in _CONTAINERS_OF_TEXTS else ""
 
     def add(self, space: Space, name: str, value: str) -> None:
-        """A field with its value."""
+        """Adds a field with its value."""
         self._count += 1
         if not value or self._count > MAX_FIELDS:
             return
@@ -87,11 +87,11 @@ class XmlItem:
             before[1].append(value)
 
     def problem(self, message: str) -> Problem:
-        """Why it cannot be used, with the id where that has been read."""
+        """A Problem with the id, if that was already read."""
         return Problem(self._line, message, self._values.get("id", (0, [""]))[1][0][:256])
 
     def row(self, names: FieldNames) -> Row | Problem:
-        """The whole item."""
+        """The complete item."""
         if self._size >= MAX_ITEM_CHARS or self._count > MAX_FIELDS:
             return self.problem(f"the item has more than {MAX_FIELDS} fields or {MAX_ITEM_CHARS} characters")
         fields: dict[str, object] = {}

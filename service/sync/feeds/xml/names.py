@@ -1,7 +1,6 @@
-"""Names in XML feeds: which namespace an element is of, and which of two with one name counts.
+"""Namespaces in XML feeds: which namespace an element belongs to, and which of two equal names is used.
 
-Google's namespace is known by its address, whatever its prefix, and by its usual prefix where a feed forgot to declare
-it.
+Google's namespace is recognised by its URL with any prefix, and by its usual prefix if the feed does not declare it.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ _PLAIN = re.compile(
     r"blogs\.law\.harvard\.edu/tech/rss)/?",
     re.IGNORECASE,
 )
-_MOST_KNOWN = 2000
+_MAX_KNOWN = 2000
 _GOOGLE_PREFIXES = ("g", "c")
 
 
 class Space(IntEnum):
-    """What a namespace is worth: of two elements with one name the smaller one counts."""
+    """The priority of a namespace. Of two elements with one name, the smaller one is used."""
 
     GOOGLE = 0
-    PLAIN = 1  # RSS, Atom, or none at all
+    PLAIN = 1  # RSS, Atom, or no namespace
     OTHER = 2
 
 
 class XmlNames:
-    """Follows the declarations of namespaces down and up the elements."""
+    """Tracks namespace declarations along the open elements."""
 
     def __init__(self) -> None:
         self._scopes: list[tuple[int, dict[str, str]]] = [(0, {})]
@@ -38,7 +37,7 @@ class XmlNames:
         self._root_default = ""
 
     def enter(self, depth: int, attributes: Mapping[str, str]) -> None:
-        """An element begins, with these attributes."""
+        """Processes the declarations of an element that starts."""
         declared = {n[6:]: u for n, u in attributes.items() if n == "xmlns" or n.startswith("xmlns:")}
         if declared:
             self._scopes.append((depth, {**self._scopes[-1][1], **declared}))
@@ -48,19 +47,19 @@ class XmlNames:
                 self._root_default = declared.get("", "")
 
     def leave(self, depth: int) -> None:
-        """The element at this depth ends."""
+        """Removes the declarations of an element that ends."""
         if depth and self.scope == depth:
             self._scopes.pop()
             self.scope = self._scopes[-1][0]
             self.known.clear()
 
     def resolve(self, tag: str) -> tuple[Space, str]:
-        """The namespace's worth and the local name, in lower case."""
+        """The priority of the namespace, and the local name in lower case."""
         found = self.known.get(tag)
         if found is None:
             prefix, _, local = tag.rpartition(":")
             found = (self._space(prefix), local.lower())
-            if len(self.known) < _MOST_KNOWN:
+            if len(self.known) < _MAX_KNOWN:
                 self.known[tag] = found
         return found
 

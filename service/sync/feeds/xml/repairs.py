@@ -1,8 +1,11 @@
-"""What shops write in XML although XML does not allow it, put right before the parser reads it.
+"""Repairs frequent errors in the XML of shops before it is parsed.
 
-An `&` that begins no reference (`?a=1&b=2`), a name of a character that HTML does not know, a `<` that begins no tag
-(`size < 40`) and a `]]>` that ends nothing are text. A reference to a character that XML does not have is what HTML
-takes it for. A second declaration is none. CDATA sections, comments and processing instructions are left as they are.
+- An `&` that starts no reference (`?a=1&b=2`), an unknown named character, a `<` that starts no tag (`size < 40`) and a
+  stray `]]>` are treated as text.
+- References to characters that XML forbids get their meaning in HTML.
+- A second XML declaration is ignored.
+
+CDATA sections, comments and processing instructions are not changed.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ _CDATA, _END_OF_CDATA = "<![CDATA[", "]]>"
 _ENDS = {_CDATA: _END_OF_CDATA, "<!--": "-->", "<?": "?>"}
 _SECTION = re.compile(r"<!\[CDATA\[|<!--|<\?")
 _LONGEST_REFERENCE = 40
-# What may be the beginning of a reference, of half a character, of a section or of its end.
+# The possible beginning of a reference, a surrogate pair, a section or its end.
 _UNFINISHED = re.compile(
     r"(?:&#(?:55[2-9]\d\d|56[0-2]\d\d|563[01]\d|[xX][dD][89aAbB][0-9A-Fa-f]{2});(?:&[^;]{0,9})?|&[^;]{0,39}|<(?:\?|!(?:--?|\[[CDAT]{0,5}\[?)?)?|\]{1,2}|--?|\?)\Z"
 )
@@ -28,22 +31,22 @@ _UNKNOWN = "\ufffd"
 
 
 class XmlRepairs:
-    """Of one document, which comes in blocks."""
+    """Repairs one document, block by block."""
 
     def __init__(self) -> None:
         self._held = ""
         self._begun = False
         self._end = ""  # what ends the section that is open
 
-    def put_right(self, text: str, *, last: bool = False) -> str:
-        """The next block, without what its end leaves open; that comes with the next one."""
+    def repaired(self, text: str, *, last: bool = False) -> str:
+        """Repairs the next block. An unfinished end is held back for the next one."""
         text, self._held = self._held + text, ""
         if not last and (open_end := _UNFINISHED.search(text, max(0, len(text) - _LONGEST_REFERENCE))):
             text, self._held = text[: open_end.start()], text[open_end.start() :]
         return text if self._is_right(text) else self._by_sections(text)
 
     def _is_right(self, text: str) -> bool:
-        """Whether there is nothing to be done, which is found ten times as fast as what there is to do."""
+        """Whether nothing needs repair. This check is ten times as fast as repairing."""
         if self._end not in ("", _END_OF_CDATA) or "<!--" in text or "<?" in text:
             return False
         first, *sections = (_CDATA + text if self._end else text).split(_CDATA)
@@ -92,7 +95,7 @@ def _reference(found: re.Match[str]) -> str:
     high, low, one = found.groups()
     if high:
         first, second = _number(high), _number(low)
-        if first in _HIGH and second in _LOW:  # one character as UTF-16 has it
+        if first in _HIGH and second in _LOW:  # a UTF-16 surrogate pair
             return chr(0x10000 + (first - _HIGH.start << 10) + second - _LOW.start)
         return _character(first) + _character(second)
     if one is None or (one[0] != "#" and f"{one};" not in html.entities.html5):
@@ -107,12 +110,12 @@ def _number(digits: str) -> int:
     try:
         return int(digits[1:], 16) if digits[0] in "xX" else int(digits)
     except ValueError:
-        return -1  # digits of a hexadecimal number that is not marked as one
+        return -1  # hexadecimal digits without the x
 
 
 def _character(number: int) -> str:
-    """A reference to what HTML takes this number for."""
-    if 0x80 <= number <= 0x9F:  # Windows-1252, by those who took it for Latin-1
+    """A reference to the character that HTML uses for this number."""
+    if 0x80 <= number <= 0x9F:  # Windows-1252 mistaken for Latin-1
         return bytes([number]).decode("cp1252", "replace")
     if number in _HIGH or number in _LOW or number > _LAST:
         return _UNKNOWN

@@ -1,9 +1,8 @@
-"""Feeds in XML: Google Merchant's RSS 2.0 and Atom, and documents with products of any other name, one item at a time.
+"""XML feeds, one item at a time: Google Merchant's RSS 2.0 and Atom, and documents with other element names.
 
-expat is used directly: declarations within a feed are refused, and a document type elsewhere is never loaded, so that
-there are no entities but HTML's, which do not grow. Nothing but the item that is being read is kept. Python decodes the
-text, since expat knows four encodings; expat resolves no namespaces either, so that a prefix that nobody declared
-damages no feed.
+expat is used directly. Declarations inside a feed are rejected, and external document types are never loaded. HTML's
+entities are the only ones, and they cannot expand. Only the current item is in memory. Python decodes the text, because
+expat knows four encodings. expat does not resolve namespaces, so that an undeclared prefix does no harm.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ _ITEMS = frozenset({"item", "entry", "product", "offer"})
 _ROOTS = frozenset({"rss", "feed", "rdf", "channel", "products", "catalog", "catalogue", "offers", "items"})
 _PAGE = "a web page, not a feed"
 _SITEMAP = "a sitemap, which has no items; use the shop's product feed (RSS, Atom, CSV or JSON)"
-_KNOWN_TO_BE_NONE = {
+_NOT_FEEDS = {
     **dict.fromkeys(("html", "head", "body", "title", "br", "b", "div", "p", "h1", "script", "style", "meta"), _PAGE),
     **dict.fromkeys(("urlset", "sitemapindex"), _SITEMAP),
     **dict.fromkeys(("error", "errors", "fault", "exception", "problem"), "an error message, not a feed"),
     "svg": "a drawing, not a feed",
 }  # fmt: skip
-_HEAD = 1 << 18  # characters in which items of other names are searched for
-_MOST_ELEMENTS = 1000
-_MOST_GIVEN_UP = 1000  # items that are damaged; each takes a new parser
+_HEAD = 1 << 18  # characters that are searched for items with unusual names
+_MAX_ELEMENTS = 1000
+_MAX_GIVEN_UP = 1000  # damaged items; each needs a new parser
 _BLOCKS = frozenset({"br", "p", "div", "li", "ul", "ol"})
 _MARKUP = _BLOCKS | {"b", "i", "u", "em", "strong", "span", "font", "small", "sub", "sup", "big"}
 _MEDIA = frozenset({"enclosure", "content", "thumbnail"})
@@ -36,8 +35,10 @@ _LINK_ATTRIBUTES = ("url", "src", "href")
 
 
 def xml_rows(blocks: Iterator[str], names: FieldNames, own: frozenset[str] = frozenset()) -> Iterator[Row | Problem]:
-    """The items of a feed. `own`: fields that a mapping names. Raises FeedError; FEED_TRUNCATED where the document does
-    not end."""
+    """The items of a feed. `own`: fields that the mapping names.
+
+    Raises FeedError; FEED_TRUNCATED if the document is incomplete.
+    """
     head: list[str] = []
     while sum(map(len, head)) < _HEAD and (block := next(blocks, "")):
         head.append(block)
@@ -52,7 +53,7 @@ def xml_rows(blocks: Iterator[str], names: FieldNames, own: frozenset[str] = fro
 
 class _Reader(XmlDocument):
     def __init__(self, names: FieldNames, items: frozenset[tuple[int, str]]) -> None:
-        """`items`: depths and names of elements that are items; empty for the usual ones."""
+        """`items`: depths and names of the item elements; empty for the usual ones."""
         super().__init__()
         self._fields, self._items = names, items
         self._item: XmlItem | None = None
@@ -62,7 +63,7 @@ class _Reader(XmlDocument):
         self._rows: list[Row | Problem] = []
 
     def feed(self, block: str) -> list[Row | Problem]:
-        """The items that end within this block."""
+        """The items that end in this block."""
         self.parse(block)
         rows, self._rows = self._rows, []
         return rows
@@ -89,7 +90,7 @@ class _Reader(XmlDocument):
                 self._attributes(item, path[self._depth :], attributes)
             return
         if depth == 1 and name not in _ROOTS and not self._items:
-            what = _KNOWN_TO_BE_NONE.get(name) or f"a document of <{name[:40]}>, not a feed in RSS or Atom"
+            what = _NOT_FEEDS.get(name) or f"a document of <{name[:40]}>, not a feed in RSS or Atom"
             raise FeedError("FEED_NOT_RECOGNISED", f"this is {what}")
         if (depth, name) in self._items if self._items else name in _ITEMS:
             item = self._item = XmlItem(self.line)
@@ -102,7 +103,7 @@ class _Reader(XmlDocument):
             self.opened.append((tag, attributes))
 
     def _attributes(self, item: XmlItem, path: list[str], attributes: Mapping[str, str]) -> None:
-        """`path`: from the item's own field to the element that has the attributes."""
+        """Adds attributes. `path`: from the item's direct child to the element with the attributes."""
         name = path[-1]
         if name == "link" and "href" in attributes:
             rel = attributes.get("rel", "alternate")
@@ -144,21 +145,21 @@ class _Reader(XmlDocument):
         self.path.pop()
 
     def gives_up(self, message: str) -> str:
-        """As `XmlDocument.gives_up`: the item fails alone."""
+        """As `XmlDocument.gives_up`. The item fails alone."""
         item, self._item = self._item, None
         self._given_up += 1
-        if item is None or self._given_up > _MOST_GIVEN_UP:
+        if item is None or self._given_up > _MAX_GIVEN_UP:
             return ""
         self._rows.append(item.problem(message))
         return self._tag
 
     def _is_markup(self, name: str, depth: int) -> bool:
-        """Whether an element is HTML within the text of a field (`<title>Mug <b>blue</b></title>`)."""
+        """Whether an element is HTML inside the text of a field (`<title>Mug <b>blue</b></title>`)."""
         return name in _MARKUP and depth > self._depth + 1 and not is_picture(field_name(self.path[self._depth]))
 
 
 class _Shapes(XmlDocument):
-    """Which elements have which fields, at the beginning of a document."""
+    """Collects the fields of each element at the beginning of a document."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -168,7 +169,7 @@ class _Shapes(XmlDocument):
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         super().start(tag, attributes)
         self.root = self.root or self.path[0]
-        if len(self.fields) < _MOST_ELEMENTS:
+        if len(self.fields) < _MAX_ELEMENTS:
             names = FieldNames()
             if len(self.path) > 2:
                 self.fields.setdefault((len(self.path) - 1, self.path[-2]), set()).add(names.field(self.path[-1]))
@@ -178,12 +179,12 @@ class _Shapes(XmlDocument):
 
 
 def _item_elements(head: str, own: frozenset[str]) -> frozenset[tuple[int, str]]:
-    """The outermost elements that look like items by their fields; empty where the usual names are to be used."""
+    """The outermost elements that look like items by their fields; empty if the usual names apply."""
     shapes = _Shapes()
     try:
         shapes.parse(head)
     except FeedError:
-        pass  # is met again when the items are read
+        pass  # raised again when the items are read
     if shapes.root in _ROOTS and any(name in ("item", "entry") for _, name in shapes.fields):
         return frozenset()
     found = [

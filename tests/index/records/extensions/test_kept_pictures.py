@@ -1,4 +1,4 @@
-"""What is kept of pictures: every copy belongs to a record or is known to be nobody's, whatever happens."""
+"""Stored pictures: every copy belongs to a record or is listed as orphaned, whatever happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that follow a source: what a run may do to them, and what nobody else's write breaks."""
+"""Records of a source: what a run may change, and what other writes cannot break."""
 
 from __future__ import annotations
 

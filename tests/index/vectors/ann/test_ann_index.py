@@ -1,4 +1,4 @@
-"""Searches through a base: the graph, the clusters, and what is newer than they are."""
+"""Searches with an ANN index: the graph, the clusters, and newer rows."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What a collection learns from its own vectors."""
+"""Centring learned from a collection's own vectors."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is said about filters that can match nothing."""
+"""Hints about filters that cannot match."""
 
 import pytest
 

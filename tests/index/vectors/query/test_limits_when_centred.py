@@ -1,4 +1,4 @@
-"""Limits, groups and the order by distance in a collection that has learnt, against all that it holds."""
+"""Limits, groups and order by distance in a centred collection, against all its vectors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The order of a search and its pages, over a base that is scripted: what it finds, and what it misses."""
+"""Order and paging of a search over a scripted ANN index, with its hits and misses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of search against one that lists everything: what is cut out of the whole list must be what is found."""
+"""Every kind of search against a full listing: the result must equal the matching part of the list."""
 
 from collections.abc import Iterator
 from itertools import pairwise

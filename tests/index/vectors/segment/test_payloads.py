@@ -1,4 +1,4 @@
-"""What a hit shows, packed into bytes and read again."""
+"""Payloads of hits, packed into bytes and read again."""
 
 from __future__ import annotations
 

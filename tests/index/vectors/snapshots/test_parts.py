@@ -1,4 +1,4 @@
-"""Snapshots of rows in many chunks: each row is found again, and what did not change is not written again."""
+"""Snapshots of rows in many chunks: every row is restored, and unchanged chunks are not written again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet files of others: every bad value fails its record alone, with a reason."""
+"""Foreign Parquet files: every bad value fails its record alone, with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as programs write them: what becomes of each row, and that no row vanishes."""
+"""Tables of other programs: the result of each row, and no row is lost."""
 
 from __future__ import annotations
 

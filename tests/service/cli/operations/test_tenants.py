@@ -1,4 +1,4 @@
-"""Tenants that are made on a data directory: their log tells of it before they are there."""
+"""Creating tenants on a data directory: their audit log has an entry before they exist."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""`afterimage sync`, as a person at a terminal and a script use it."""
+"""`afterimage sync`, at a terminal and in scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""URLs that must never be fetched, by what makes them so. Built from parts, so that each trick meets each target."""
+"""URLs that must never be fetched, by kind of attack.
+
+Built from parts, so that every trick is tried on every target.
+"""
 
 from __future__ import annotations
 

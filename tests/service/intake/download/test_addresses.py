@@ -1,4 +1,4 @@
-"""IPv6 addresses that carry an IPv4 one are judged by what they lead to."""
+"""IPv6 addresses that embed an IPv4 address are judged by the embedded one."""
 
 import ipaddress
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Pictures whose compressed pixels end properly, but before the last row; and check sums and flags that do not fit."""
+"""Compressed pixels that end properly but before the last row; wrong checksums and flags."""
 
 import struct
 import zlib

@@ -1,4 +1,5 @@
-"""What is made of a host's answer, whatever carries it: hops, headers, pauses, speeds and sizes at their edges."""
+"""The handling of responses, independent of the transport: redirects, headers, pauses, rates and sizes at their
+limits."""
 
 from __future__ import annotations
 
@@ -305,12 +306,12 @@ async def test_nothing_of_a_part_that_is_too_much_is_handed_on_and_no_empty_part
 
 
 def test_what_is_inflated_may_grow_a_hundredfold_and_small_things_more() -> None:
-    gauge = fetching._BodyMeter(1 << 30, True)
-    assert gauge.add(bytes(16 * MIB), 1)
-    assert not gauge.add(b"x", 1)
-    gauge = fetching._BodyMeter(1 << 30, True)
-    assert gauge.add(bytes(20_000_000), 200_000)
-    assert not gauge.add(b"x", 200_000)
+    meter = fetching._BodyMeter(1 << 30, True)
+    assert meter.add(bytes(16 * MIB), 1)
+    assert not meter.add(b"x", 1)
+    meter = fetching._BodyMeter(1 << 30, True)
+    assert meter.add(bytes(20_000_000), 200_000)
+    assert not meter.add(b"x", 200_000)
     plain = fetching._BodyMeter(10, False)
     assert plain.add(b"", 1)
     assert plain.add(b"1234567890", 1)
@@ -318,11 +319,11 @@ def test_what_is_inflated_may_grow_a_hundredfold_and_small_things_more() -> None
 
 
 def test_others_have_the_event_loop_after_each_mebibyte() -> None:
-    gauge = fetching._BodyMeter(1 << 30, False)
+    meter = fetching._BodyMeter(1 << 30, False)
     due = []
     for _ in range(8):
-        gauge.add(bytes(MIB // 2), 0)
-        due.append(gauge.should_yield())
+        meter.add(bytes(MIB // 2), 0)
+        due.append(meter.should_yield())
     assert due == [False, True] * 4
 
 

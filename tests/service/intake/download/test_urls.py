@@ -1,4 +1,4 @@
-"""What a URL becomes on its way to its host: nothing else, wherever it is legal."""
+"""A legal URL reaches its host unchanged."""
 
 from urllib.parse import quote, urljoin
 

@@ -1,4 +1,4 @@
-"""What goes over the wire, as a server sees it that records each request byte by byte."""
+"""Requests on the wire, as recorded byte by byte by a server."""
 
 import asyncio
 import contextlib

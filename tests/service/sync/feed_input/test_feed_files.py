@@ -1,4 +1,4 @@
-"""Of the operator's folder nothing but regular files is read, and nothing waits for what is none."""
+"""Only regular files are read from the operator's folder, and other files never block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feeds are read in a confined process: the same items come out, and what a feed does to its reader costs that feed."""
+"""Feeds are parsed in a confined process: the items are the same, and failures of the parser cost only that feed."""
 
 from __future__ import annotations
 

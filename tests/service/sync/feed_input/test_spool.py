@@ -1,4 +1,4 @@
-"""The spool: what goes in comes out, and nothing of it lies on the disk."""
+"""The spool: content is returned unchanged, and never readable on disk."""
 
 import hashlib
 import os

@@ -1,5 +1,4 @@
-"""Feeds made after public templates and bug reports, each with the items that it means. See
-tests/data/feeds/README.md."""
+"""Feeds modelled on public templates and bug reports, with the expected items. See tests/data/feeds/README.md."""
 
 from __future__ import annotations
 

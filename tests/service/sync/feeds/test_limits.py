@@ -1,4 +1,4 @@
-"""What is too long fails alone, and no feed is ever in memory as a whole."""
+"""Overlong parts fail alone, and no feed is ever completely in memory."""
 
 from __future__ import annotations
 

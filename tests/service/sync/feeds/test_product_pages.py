@@ -1,4 +1,4 @@
-"""Shopify's pages of products, told from one another."""
+"""Shopify's product pages, distinguished from one another."""
 
 from __future__ import annotations
 

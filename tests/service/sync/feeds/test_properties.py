@@ -1,4 +1,4 @@
-"""Readers against plain oracles, over made inputs."""
+"""Parsers against plain oracles, over generated inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feeds of every kind, whole, broken and hostile."""
+"""Feeds of every kind: valid, broken and hostile."""
 
 from __future__ import annotations
 

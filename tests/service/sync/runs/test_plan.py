@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from index import Failure, Mark
 from service.sync.model import Guards, Mode, PictureCheck, Plan, SourceConfig, SourceState
 from service.sync.runs.plan import IDLE, Action, Difference, Step, make_plan
-from service.sync.runs.staging import Staged, Told
+from service.sync.runs.staging import FeedSummary, Staged
 
 CONFIG = SourceConfig("feed", "c", "https://shop.example/feed")
 IDS = st.text("ab#é", min_size=1, max_size=3)
@@ -81,8 +81,8 @@ def plan_of(new: int, same: int, gone: int, *, problems: int = 0, last: int = 0,
         [Mark(f"s{n:04}", b"1", b"1") for n in range(same)] + [Mark(f"g{n:04}", b"1", b"1") for n in range(gone)]
     )
     config = replace(CONFIG, guards=guards or Guards())
-    told = Told(SourceState(items=new + same), problems, 0, 0, ())
-    return make_plan(Difference(config, {}).steps(rows, marks), told, config, SourceState(items=last))
+    summary = FeedSummary(SourceState(items=new + same), problems, 0, 0, ())
+    return make_plan(Difference(config, {}).steps(rows, marks), summary, config, SourceState(items=last))
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_a_plan_counts_each_action_and_estimates_the_pictures_alone() -> None:
         for number, action in enumerate(Action, 1)
         for n in range(number)
     ]
-    told = Told(SourceState(items=99, feed_digest="f"), 4, 5, 6, ())
-    plan = make_plan(steps, told, CONFIG, SourceState(pictures_per_s=4.0))
+    summary = FeedSummary(SourceState(items=99, feed_digest="f"), 4, 5, 6, ())
+    plan = make_plan(steps, summary, CONFIG, SourceState(pictures_per_s=4.0))
     assert (plan.create, plan.update_picture, plan.check_picture, plan.update_attributes) == (1, 2, 3, 4)
     assert (plan.delete, plan.unchanged, plan.kept, plan.failed_before) == (5, 6, 7, 8)
     assert (plan.items, plan.problems, plan.feed_digest) == (99, 4, "f")
     assert plan.estimated_s == 1.5
-    assert make_plan(steps, told, CONFIG, SourceState()).estimated_s == 0.6
+    assert make_plan(steps, summary, CONFIG, SourceState()).estimated_s == 0.6
     assert [s.action for s in plan.samples] == [a for s in steps if (a := s.action) not in IDLE]
     assert {s.line for s in plan.samples if s.action == Action.DELETE} == {0}
     assert {s.line for s in plan.samples if s.action == Action.CREATE} == {1}
@@ -148,8 +148,8 @@ def test_a_lasting_failure_rests_to_the_millisecond_and_only_of_the_same_picture
 def test_each_limit_holds_at_its_edge_and_counts_all_that_is_stored() -> None:
     def concerns(actions: dict[Action, int], *, items: int = 100, problems: int = 0, last: int = 0) -> int:
         steps = [Step(a, f"{a}{n}", None) for a, count in actions.items() for n in range(count)]
-        told = Told(SourceState(items=items), problems, 0, 0, ())
-        return len(make_plan(steps, told, CONFIG, SourceState(items=last)).concerns)
+        summary = FeedSummary(SourceState(items=items), problems, 0, 0, ())
+        return len(make_plan(steps, summary, CONFIG, SourceState(items=last)).concerns)
 
     for stored in (
         Action.UNCHANGED,

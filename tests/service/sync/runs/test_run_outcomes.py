@@ -1,4 +1,4 @@
-"""What an error means for a run."""
+"""The outcome of a run for each kind of error."""
 
 from __future__ import annotations
 

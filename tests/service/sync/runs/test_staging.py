@@ -1,4 +1,4 @@
-"""What a feed says, on its way to a plan."""
+"""The staging database of a feed."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def test_a_feed_that_was_read_to_its_end_is_there_after_a_restart_and_another_is
         staging.fill(broken(), SourceState(), digest, lambda _: None)
     staging.close()
     again = Staging(path, KEY)
-    assert again.told() is None
+    assert again.summary() is None
     told = again.fill([item(5)], SourceState(feed_digest="f", etag='"1"'), digest, lambda _: None)
     again.close()
     last = Staging(path, KEY)
-    assert last.told() == told
+    assert last.summary() == told
     assert [r.record_id for r in last.records()] == ["5"]
     last.close()
     remove(path)
@@ -71,7 +71,7 @@ def test_a_file_that_is_damaged_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "1.db"
     path.write_bytes(b"half a database" * 1000)
     staging = Staging(path, KEY)
-    assert staging.told() is None
+    assert staging.summary() is None
     staging.fill([item(1)], SourceState(), digest, lambda _: None)
     staging.close()
 

@@ -1,4 +1,4 @@
-"""What a source must be before it is registered."""
+"""Validation of sources."""
 
 from __future__ import annotations
 

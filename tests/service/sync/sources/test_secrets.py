@@ -1,4 +1,4 @@
-"""Which change of a URL is one of its origin."""
+"""Which changes of a URL change its origin."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""XML as shops write it: what it does not allow is read as it was meant, and what cannot be read fails alone."""
+"""Invalid XML of shops: repairable errors are read as intended, and others fail alone."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_feed_that_does_not_end_well_is_never_taken_for_whole(rest: str, reaso
 def test_very_many_damaged_items_are_a_damaged_feed_which_is_told_with_the_line_and_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(xml, "_MOST_GIVEN_UP", 10)
+    monkeypatch.setattr(xml, "_MAX_GIVEN_UP", 10)
     feed = HEAD + "".join(item(n, "<a>") for n in range(20)) + TAIL
     with pytest.raises(FeedError, match=r"line 12: mismatched tag; an XML validator"):
         rows(feed)
