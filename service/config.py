@@ -156,38 +156,38 @@ class Settings(BaseSettings):
 
     @property
     def key_file(self) -> Path:
-        """Where the master key lies: beside the data directory, never inside."""
+        """The path of the master key, which is never inside the data directory."""
         data = self.data_dir.resolve()
         return self.master_key_file or data.with_name(data.name + ".master-key")
 
     @property
     def index_bytes(self) -> int:
-        """Memory for collections: as set, or half of what the machine or the control group has."""
+        """Memory for collections in bytes: the setting, or half the memory of the machine or control group."""
         return self.max_index_bytes or memory_bytes() // 2
 
     @property
     def in_flight_bytes(self) -> int:
-        """Requests and answers in flight: as set, or a sixteenth of the memory."""
+        """Bytes of requests and answers in flight: the setting, or a sixteenth of the memory."""
         return self.max_in_flight_bytes or max(512 * 1024 * 1024, memory_bytes() // 16)
 
     @property
     def collection_files(self) -> int:
-        """Open files for collections in memory: half of what this process may have open."""
+        """Open files for collections in memory: half the limit of this process."""
         return open_files_limit() // 2
 
     @property
     def connections(self) -> int:
-        """Connections at a time: as set, or a quarter of the files that this process may have open."""
+        """Concurrent connections: the setting, or a quarter of this process's limit of open files."""
         return self.max_connections or max(1, open_files_limit() // 4)
 
     @property
     def cores(self) -> int:
-        """Cores that this process may use."""
+        """The number of cores available to this process."""
         return len(os.sched_getaffinity(0))
 
 
 def memory_bytes() -> int:
-    """The memory that this process may use, bytes."""
+    """The memory available to this process, in bytes."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
@@ -197,14 +197,16 @@ def memory_bytes() -> int:
 
 
 def open_files_limit() -> int:
-    """How many files this process may have open; what it may ask for is asked for at the start of a server."""
+    """The limit of open files of this process. A server raises it to the hard limit at its start."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 @dataclass(frozen=True)
 class LoadedSettings:
-    """Settings, and where each came from: "flag", "environment", "file" or "default". warnings: a line for each
-    setting that has an old name, and for each variable that begins with AFTERIMAGE_ and is not a setting."""
+    """Settings, and the origin of each: "flag", "environment", "file" or "default".
+
+    `warnings`: one line for each deprecated name, and for each variable AFTERIMAGE_* that is not a setting.
+    """
 
     settings: Settings
     places: Origins
@@ -242,7 +244,7 @@ def load_settings(flags: Mapping[str, object], config_file: Path | None = None) 
 
 
 def variable_warnings() -> tuple[str, ...]:
-    """A line for each variable that begins with AFTERIMAGE_ and has an old name, or that nothing here reads."""
+    """One line for each variable AFTERIMAGE_* with a deprecated or unknown name."""
     known = {n.upper() for n in Settings.model_fields} | _CLIENT_VARIABLES
     names = sorted(v for v in os.environ if v.upper().startswith(_PREFIX))
     unknown = [v for v in names if (n := v.upper().removeprefix(_PREFIX)) not in known and n.lower() not in RENAMED]
@@ -252,19 +254,19 @@ def variable_warnings() -> tuple[str, ...]:
 
 
 def _variables() -> dict[str, str]:
-    """What the environment says of settings, by name in lower case. An empty variable counts as unset."""
+    """Settings from the environment, by name in lower case. Empty variables count as unset."""
     named = {v.upper(): text for v, text in os.environ.items() if text}
     return {v.removeprefix(_PREFIX).lower(): text for v, text in named.items() if v.startswith(_PREFIX)}
 
 
 def process_environment() -> dict[str, str]:
-    """A copy of this process's environment, for a process that takes its place."""
+    """A copy of this process's environment, for a process that replaces it."""
     return dict(os.environ)
 
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """What the commands that talk to a server take from the environment."""
+    """The settings of client commands from the environment."""
 
     target: str
     api_key: str
@@ -304,7 +306,7 @@ def split_address(text: str, setting: str) -> tuple[str, int]:
 
 
 def is_address(host: str) -> bool:
-    """Whether it is an IP address, and no name that is to be looked up."""
+    """Whether the host is an IP address rather than a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -313,7 +315,7 @@ def is_address(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address. A name other than localhost is taken to be reachable."""
+    """Whether only this machine can reach the address. Names other than localhost count as reachable from others."""
     return ipaddress.ip_address(host).is_loopback if is_address(host) else host == "localhost"
 
 

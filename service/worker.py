@@ -87,14 +87,14 @@ class Worker:
         self._taking = SyncWorker(self.name, settings.sync_runs, self._work)
 
     async def start(self) -> None:
-        """Begins to take runs, once the server answers. Raises SettingError."""
+        """Starts to take runs when the server answers. Raises SettingError."""
         await self._coordinator.check()
         await self._pictures.start(self._default_encoder)
         self._board = self._coordinator.board(await self._queue())
         self._taking.start(self._board)
 
     async def stop(self) -> None:
-        """Lets go of what it works on; others go on from there."""
+        """Releases its runs. Other workers continue them."""
         await self._taking.stop()
         await self._server.close()
         await self._sources.close()
@@ -103,7 +103,7 @@ class Worker:
         self._workers.close()
 
     async def _queue(self) -> str:
-        """The name that the server's runs are queued under, once it answers."""
+        """Waits for the server. Returns the name under which its runs are queued."""
         told = False
         while True:
             try:
@@ -127,7 +127,7 @@ class Worker:
             raise
 
     async def _give_back(self, ref: RunRef) -> None:
-        """The server does so too, where it lives."""
-        with suppress(BoardAway):  # else the lease ends by itself
+        """Releases the lease and queues the run again. A running server does the same."""
+        with suppress(BoardAway):  # otherwise the lease expires
             await self._board.release(ref, self.name)
             await self._board.submit(ref)

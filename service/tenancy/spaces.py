@@ -40,8 +40,12 @@ class TenantSpaces:
         self, data: DataDirectory, registry: TenantRegistry, shelf: HotCollections | None = None, region: str = "",
         beside: Callable[[str], Usage] = lambda uid: Usage(),
     ) -> None:  # fmt: skip
-        """`shelf`: keeps the collections of all tenants within their memory. `region`: where this server is. `beside`:
-        what a tenant stores beside its collections; called from any thread."""
+        """Opens no directory yet.
+
+        - `shelf`: the cache of all tenants' collections.
+        - `region`: the region of this server.
+        - `beside`: returns what a tenant stores in addition to its collections. Called from any thread.
+        """
         self._region, self._beside = region, beside
         self._data, self._registry, self.shelf = data, registry, shelf or HotCollections(LocalVectorIndexes())
         self._lock = threading.Lock()

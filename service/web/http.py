@@ -27,13 +27,13 @@ class Readiness:
 
 
 class HttpPlace:
-    """Where the HTTP port listens: nowhere until it does. For whoever is made before the port is bound."""
+    """The address of the HTTP port, empty until it is bound. For objects created before that."""
 
     def __init__(self) -> None:
         self.host, self.port = "", 0
 
     def bound(self, host: str, port: int) -> None:
-        """From now on it listens there."""
+        """Sets the address once the port is bound."""
         self.host, self.port = host, port
 
     @property

@@ -1,4 +1,4 @@
-"""What a cell of a table, a value of JSON or one of Parquet becomes as an id or an attribute."""
+"""Converts cells of tables, JSON values and Parquet values to ids and attributes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ _GREATEST_EXACT = 1 << 53
 
 
 def column_kind(name: str, cells: Sequence[str]) -> str:
-    """list, boolean, number or text: what the cells of a column of a CSV are. A column is of numbers only where every
-    cell is a plain one and its name is not that of a code."""
+    """The kind of a CSV column: list, boolean, number or text.
+
+    A column is of numbers only if every cell is a plain number and its name is not that of a code.
+    """
     filled = [c for c in cells if c]
     if name.endswith("[]"):
         return "list"
@@ -31,7 +33,7 @@ def column_kind(name: str, cells: Sequence[str]) -> str:
 
 
 def cell_value(kind: str, cell: str) -> AttributeValue:
-    """A cell of a column of that kind."""
+    """The value of a cell in a column of this kind."""
     if kind == "list":
         return tuple(v for v in cell.split("|") if v)
     if kind == "boolean":
@@ -40,7 +42,7 @@ def cell_value(kind: str, cell: str) -> AttributeValue:
 
 
 def id_text(value: object) -> str:
-    """An id as it was written; empty for None. Raises ValueError."""
+    """An id as written; empty for None. Raises ValueError."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < _GREATEST_EXACT:
@@ -52,7 +54,7 @@ def id_text(value: object) -> str:
 
 
 def attributes_of(values: Mapping[str, object]) -> dict[str, AttributeValue]:
-    """The attributes of typed values; those that are None or NaN are none. Raises ValueError naming the field."""
+    """The attributes of typed values, without None and NaN. Raises ValueError that names the field."""
     found: dict[str, AttributeValue] = {}
     for name, value in values.items():
         try:
@@ -98,7 +100,7 @@ def _member(value: object) -> str:
 
 
 def _text(value: object) -> str | None:
-    """Text, bytes of it, and points in time; None for anything else. Raises ValueError."""
+    """Text from text, bytes or a time; None for anything else. Raises ValueError."""
     if isinstance(value, bytes):
         value = value.decode()
     if isinstance(value, datetime):

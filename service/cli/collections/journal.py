@@ -1,8 +1,8 @@
-"""What an interrupted insert had already done, so that the same command goes on where it stopped.
+"""Records the progress of an insert, so that the same command resumes after an interruption.
 
-One file per target, key, collection and set of paths, below the state directory; it is removed when an insert ends
-without failures. A line is the digest of a file's name, size and time of change, and of what was said of it: neither
-pictures nor names are in it.
+There is one file per target, key, collection and set of paths, below the state directory. It is removed when an insert
+ends without failures. A line is a digest of a file's name, size, modification time and table row. The file contains
+neither pictures nor names.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from service.cli.collections.pictures import PictureFile
 
 
 class Journal:
-    """Safe to share between threads."""
+    """Thread-safe."""
 
     def __init__(self, folder: Path, *identity: str) -> None:
-        """`identity`: what makes two inserts the same one."""
+        """`identity`: identifies an insert. Inserts with the same identity share a journal."""
         name = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:24]
         self._path = folder / "inserts" / f"{name}.done"
         self._lock = threading.Lock()
         self._done = set(self._path.read_text().split()) if self._path.exists() else set()
 
     def has(self, file: PictureFile) -> bool:
-        """Whether the file, as it is now, was inserted by an earlier run."""
+        """Whether an earlier run inserted this version of the file."""
         return _mark(file) in self._done
 
     def add(self, file: PictureFile) -> None:
-        """Notes that the server acknowledged the file."""
+        """Records that the server acknowledged the file."""
         with self._lock:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self._path.open("a") as out:
                 out.write(_mark(file) + "\n")
 
     def clear(self) -> None:
-        """Forgets the insert."""
+        """Deletes the journal."""
         self._path.unlink(missing_ok=True)
 
 

@@ -1,6 +1,6 @@
-"""`afterimage collections migrate` and `exchange`: another encoder for a collection, without stored pictures.
+"""`afterimage collections migrate` and `exchange`: changes the encoder of a collection without stored pictures.
 
-A second collection is filled from the feeds that the first one follows, while that serves; then the two exchange names.
+A second collection is filled from the feeds of the first one, which keeps serving. Then the two exchange names.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from service.cli.syncs.sync import followed
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a collection another one has. `elsewhere`: records that no feed names, such as pictures that were
-    sent as bytes; they cannot be fetched again."""
+    """How much of a collection another one contains.
+
+    `elsewhere`: records in no feed, such as pictures sent as bytes. They cannot be fetched again.
+    """
 
     records: int
     fetched: int
@@ -28,7 +30,7 @@ class Coverage:
 
     @property
     def share(self) -> float:
-        """Of all records."""
+        """The share of all records."""
         return self.fetched / self.records if self.records else 1.0
 
 
@@ -86,8 +88,10 @@ def exchange(client: Client, name: str, other: str, json: JsonFlag = False) -> N
 
 
 def _target(client: Client, name: str, target: str, encoder: str) -> bool:
-    """Makes the collection to fill, like the one that it will take the place of, where it is not there yet; whether it
-    was made. Raises CommandError."""
+    """Creates the collection to fill, like the one that it replaces, if it does not exist. Returns whether it did.
+
+    Raises CommandError.
+    """
     try:
         found = client.get_collection(target)
     except NotFound:

@@ -1,4 +1,5 @@
-"""A collection as a Parquet file, a batch of rows at a time; docs/formats/collection-parquet.md has the columns."""
+"""Collections as Parquet files, one batch of rows at a time. docs/formats/collection-parquet.md describes the
+columns."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ _REGION = pa.struct([(side, pa.float32()) for side in ("left", "top", "right", "
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row, from 1, that is no record, and why."""
+    """An invalid row (number from 1), and the reason."""
 
     number: int
     record_id: str
@@ -39,7 +40,7 @@ class BadRow:
 
 @dataclass(frozen=True)
 class EncoderCard:
-    """What made the vectors of a file, and what it is of."""
+    """The encoder of the vectors in a file, and the collection that the file contains."""
 
     collection: str
     encoder_id: str
@@ -65,8 +66,10 @@ def schema(card: EncoderCard) -> pa.Schema:
 
 
 def file_key(path: Path, *, make: bool) -> bytes:
-    """The key of an encrypted file, 32 bytes, from a file that holds it in base64; made where there is none and `make`.
-    Raises CommandError."""
+    """The key of an encrypted file, 32 bytes, from a file with its base64.
+
+    `make` creates a missing one. Raises CommandError.
+    """
     if make and not path.exists():
         path.touch(0o600)
         path.write_text(base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n")
@@ -80,7 +83,7 @@ def file_key(path: Path, *, make: bool) -> bytes:
 
 
 class ParquetExport:
-    """Writes batches of records; the file has its name only once it is whole."""
+    """Writes batches of records. The file gets its name only when it is complete."""
 
     def __init__(self, path: Path, card: EncoderCard, key: bytes | None = None) -> None:
         """`key`: 32 bytes that everything in the file is encrypted with; None: it is in the clear."""
@@ -126,7 +129,7 @@ class ParquetExport:
 
 
 class ParquetImport:
-    """Reads a file of `ParquetExport`'s, or one that has its columns record_id and vector."""
+    """Reads a file of `ParquetExport`, or one with its columns record_id and vector."""
 
     def __init__(self, path: Path, key: bytes | None = None) -> None:
         """`key`: of an encrypted file. Raises CommandError where it is not such a file, or the key does not fit."""
@@ -178,7 +181,7 @@ class ParquetImport:
 
 
 def rows_of(path: Path) -> Iterator[dict[str, Any] | str]:
-    """The rows of any Parquet file, or why one cannot be read. Raises CommandError."""
+    """The rows of any Parquet file, or the reason why one is invalid. Raises CommandError."""
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -199,7 +202,7 @@ def _rows(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[dict[str, An
 
 
 def _record(row: Mapping[str, Any]) -> NewRecord:
-    """A record of a row. Raises ValueError."""
+    """The record of a row. Raises ValueError."""
     ids = {name: _id(name, row.get(name)) for name in ("record_id", "product_id")}
     if not ids["record_id"]:
         raise ValueError("record_id is empty")

@@ -1,4 +1,4 @@
-"""Which pictures an insert means, and what a table says of them."""
+"""Selects the pictures of an insert, with their table rows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ _SHOWN_CLASHES = 10
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A file to insert, or, where `url` is set, a picture that the server fetches, and what goes with it. line: of the
-    table; 0 without one. trouble: why the row of the table cannot be inserted."""
+    """A file to insert or, if `url` is set, a picture that the server fetches, with its data.
+
+    - `line`: of the table; 0 without one.
+    - `trouble`: why the row of the table cannot be inserted.
+    """
 
     path: Path
     record_id: str
@@ -33,7 +36,7 @@ class PictureFile:
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
-    """The files named, and those below the folders named whose suffix is a picture's, in order. Raises CommandError."""
+    """The given files, and pictures by suffix below the given folders, in order. Raises CommandError."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -46,10 +49,11 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def plan_insert(paths: Sequence[Path], table: Path | None) -> list[PictureFile]:
-    """What to insert: the files, with what the table says of them, and its URLs; all of the table where no path is
-    given. Rows that cannot be inserted are among them, with their `trouble`.
+    """The pictures to insert: the files with their table rows, and the table's URLs; the whole table if no path is
+    given.
 
-    Raises CommandError where two would have the same record id, or a file of the table does not exist.
+    Invalid rows are included, with their `trouble`. Raises CommandError if two have the same record id, or a file in
+    the table does not exist.
     """
     rows = read_table(table) if table else []
     if table and not paths:
@@ -64,12 +68,12 @@ def plan_insert(paths: Sequence[Path], table: Path | None) -> list[PictureFile]:
 
 
 def read_table(path: Path) -> list[PictureFile]:
-    """The pictures of a table, in order; docs/inserting.md says how it is read. Raises CommandError."""
+    """The pictures of a table, in order. docs/inserting.md describes the format. Raises CommandError."""
     return [picture for row in read_rows(path) for picture in _pictures(row)]
 
 
 def rows_left_out(paths: Sequence[Path], table: Path | None, planned: Sequence[PictureFile]) -> int:
-    """How many rows of the table name files that are not among those that were given."""
+    """The number of rows that name files outside the given ones."""
     if table is None or not paths:
         return 0
     lines = {f.line for f in planned}
@@ -77,7 +81,7 @@ def rows_left_out(paths: Sequence[Path], table: Path | None, planned: Sequence[P
 
 
 def _pictures(row: TableRow) -> Iterator[PictureFile]:
-    """The records of a row: a further picture has the record's id with #2, #3, ..."""
+    """The records of a row. Further pictures have the record's id with #2, #3, ..."""
     nothing = PictureFile(Path(), "", line=row.line)
     files, urls = row.own.get("file", ()), row.own.get("url", ())
     try:
@@ -116,7 +120,7 @@ def _stem(source: str, is_file: bool) -> str:
 
 
 def _with_rows(files: Iterable[Path], rows: Iterable[PictureFile], table: Path | None) -> Iterator[PictureFile]:
-    """The files with each of their rows; one that the table does not name stands for itself."""
+    """The files with each of their rows. A file without a row stands for itself."""
     by_name: defaultdict[str, list[PictureFile]] = defaultdict(list)
     for row in rows:
         if not row.url and not row.trouble:

@@ -1,4 +1,4 @@
-"""Tables of records for `afterimage insert --records`: CSV as programs write it, JSON lines, and Parquet."""
+"""Tables of records for `afterimage insert --records`: CSV of any program, JSON lines, and Parquet."""
 
 from __future__ import annotations
 
@@ -33,8 +33,12 @@ _NO_TABLES = (
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row. line: in the file, from 1; of Parquet the row's number. own: values of the columns file, url, record_id
-    and product_id, of which the first two may be repeated. values: of the other columns. trouble: why it is of no use.
+    """One row.
+
+    - `line`: line in the file, from 1; for Parquet the number of the row.
+    - `own`: values of the columns file, url, record_id and product_id. The first two may be repeated.
+    - `values`: of the other columns.
+    - `trouble`: why the row is invalid.
     """
 
     line: int
@@ -44,8 +48,10 @@ class TableRow:
 
 
 def read_rows(path: Path) -> list[TableRow]:
-    """All rows, those that are of no use among them. Raises CommandError where the file is none of the kinds, or has no
-    column `file` or `url`."""
+    """All rows, including invalid ones.
+
+    Raises CommandError if the format is unknown, or there is no column `file` or `url`.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -65,7 +71,7 @@ def read_rows(path: Path) -> list[TableRow]:
 
 
 def _decoded(content: bytes) -> str:
-    """Text in UTF-8, UTF-16 or, where it is neither, Windows-1252."""
+    """Decodes UTF-8, UTF-16 or else Windows-1252."""
     for mark, name in _BOMS:
         if content.startswith(mark):
             return content[len(mark) :].decode(name, "replace")
@@ -115,7 +121,7 @@ def _csv_row(line: int, cells: Sequence[str], names: Sequence[str], kinds: Seque
 
 
 def _cells(lines: Sequence[str], at: int, delimiter: str, columns: int) -> Iterator[tuple[int, list[str], str]]:
-    """Line, cells and trouble of each row. A row that goes wrong costs its first line alone."""
+    """Line, cells and trouble of each row. An invalid row affects only its first line."""
     while at < len(lines):
         cells, used = _record(lines, at, delimiter)
         if cells is None:
@@ -129,7 +135,7 @@ def _cells(lines: Sequence[str], at: int, delimiter: str, columns: int) -> Itera
 
 
 def _record(lines: Sequence[str], at: int, delimiter: str) -> tuple[list[str] | None, int]:
-    """The cells of the row that begins in a line, and how many lines it has; None where it has no end."""
+    """The cells of the row that begins in a line, and its number of lines; None if it has no end."""
     reader = csv.reader(chain(islice(lines, at, None), ["\n"]), delimiter=delimiter)
     try:
         cells = next(reader)
@@ -141,7 +147,7 @@ def _record(lines: Sequence[str], at: int, delimiter: str) -> tuple[list[str] | 
 
 
 def _delimiter(header: str) -> str:
-    """What separates the names of a header: what gives `file` or `url`, and of these the most names."""
+    """The delimiter of a header: one that yields `file` or `url`, and of these the one with the most names."""
 
     def rank(delimiter: str) -> tuple[bool, int]:
         names = [_name(n) for n in next(csv.reader([header], delimiter=delimiter), [])]
@@ -151,7 +157,7 @@ def _delimiter(header: str) -> str:
 
 
 def _name(column: str) -> str:
-    """A column's name as an attribute may have it: `Record ID` is record_id."""
+    """The name of a column as an attribute name: `Record ID` is record_id."""
     lower = column.strip().lower()
     plain = _NOT_OF_A_NAME.sub("_", lower.removesuffix("[]")).strip("_")
     return f"{plain}[]" if lower.endswith("[]") else plain
@@ -180,7 +186,7 @@ def _json_rows(text: str) -> Iterator[TableRow]:
 
 
 def _pairs(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """An object; a name that is repeated holds a list."""
+    """An object. A repeated name has a list."""
     found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:

@@ -62,7 +62,7 @@ def search(
 
 
 def write_sheet(target: Path, query: Path | None, hits: Sequence[Hit], folder: Path | None) -> None:
-    """A contact sheet of the query and the hits; hits whose picture is not in `folder` are drawn as empty frames."""
+    """A contact sheet of the query and the hits. Hits without a picture in `folder` are empty frames."""
     from service.intake.contact_sheet import Tile, draw_sheet
 
     by_stem = {p.stem: p for p in find_files([folder])} if folder is not None else {}

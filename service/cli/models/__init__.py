@@ -1,1 +1,1 @@
-"""Commands on encoders and on models of one's own."""
+"""Commands on encoders and on tenants' own models."""

@@ -1,4 +1,4 @@
-"""`afterimage encoders bench`, `variants`, `calibrate`: what an encoder does on this machine and on these pictures."""
+"""`afterimage encoders bench`, `variants`, `calibrate`: measures an encoder on this machine and on given pictures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BENCH_BATCHES = (1, 2, 4, 8, 16)
 
 
 def registry_of(encoders_dir: Path | None) -> tuple[Settings, EncoderRegistry]:
-    """The settings, and the encoders that they name. Raises SettingError."""
+    """The settings and their encoders. Raises SettingError."""
     from service.composition.parts import encoders_of
 
     settings = load_settings({"encoders_dir": encoders_dir}).settings
@@ -37,7 +37,7 @@ def registry_of(encoders_dir: Path | None) -> tuple[Settings, EncoderRegistry]:
 
 
 def _run_as_a_server(encoders_dir: Path | None) -> Settings:
-    """The settings, in a process under the allocator's settings that a server has: they change the figures."""
+    """Returns the settings in a process with the allocator settings of a server, which affect the measurements."""
     settings = load_settings({"encoders_dir": encoders_dir}).settings
     become_prepared(sys.argv[1:], process_environment(), settings.max_image_pixels)
     return settings

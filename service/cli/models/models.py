@@ -1,4 +1,4 @@
-"""`afterimage models`: the models of one's own."""
+"""`afterimage models`: the tenant's own models."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ def delete_model(
 
 
 def before_and_after(card: Mapping[str, Mapping[str, float]]) -> tuple[str, str]:
-    """mAP@10 of the base, and of the model, as a card has them."""
+    """mAP@10 of the base and of the model, from a card."""
     return f"{card['before']['mAP@10']:.3f}", f"{card['after']['mAP@10']:.3f}"

@@ -1,4 +1,4 @@
-"""`afterimage training`: having a model of one's own made."""
+"""`afterimage training`: trains the tenant's own models."""
 
 from __future__ import annotations
 

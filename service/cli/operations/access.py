@@ -1,5 +1,4 @@
-"""`afterimage access`: an operator asks for access to a tenant's data, on the data directory; the tenant answers, over
-the API."""
+"""`afterimage access`: the operator requests access on the data directory, and the tenant decides over the API."""
 
 from __future__ import annotations
 

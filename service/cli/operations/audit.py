@@ -1,4 +1,5 @@
-"""`afterimage audit`: the tenant's audit log, read by the tenant's own key, and checked without trusting the server."""
+"""`afterimage audit`: reads the tenant's audit log with the tenant's own key, and verifies it without trusting the
+server."""
 
 from __future__ import annotations
 
@@ -126,7 +127,7 @@ def _entries(client: Client, after: int) -> Iterator[AuditEntry]:
 
 
 def _up_to(client: Client, head: AuditHead) -> list[AuditEntry]:
-    """What the head covers; later entries came after it was asked for."""
+    """The entries that the head covers. Later ones were added after it was requested."""
     return [e for e in _entries(client, 0) if e.number <= head.number]
 
 

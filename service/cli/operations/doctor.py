@@ -1,4 +1,4 @@
-"""`afterimage doctor`: what this installation is, and what is wrong with it."""
+"""`afterimage doctor`: describes this installation and its problems."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _fail_where(checks: list[Check]) -> None:
 
 
 def run_checks(loaded: LoadedSettings) -> list[Check]:
-    """All checks, in order. None changes anything."""
+    """Runs all checks in order. None changes anything."""
     settings = loaded.settings
     looks: dict[str, Callable[[Settings], tuple[str, str]]] = {
         "operating system": _look_at_system,

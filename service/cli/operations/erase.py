@@ -1,4 +1,4 @@
-"""`afterimage erase`: erases with a receipt, and looks for what may be left."""
+"""`afterimage erase`: erases with a receipt, and searches for traces."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def rewrap_keys(
 
 
 def _after(duration: str) -> int:
-    """That long from now, milliseconds since 1970."""
+    """The time after this duration, in milliseconds since 1970."""
     found = re.fullmatch(r"(\d{1,6})([mhd])", duration)
     if found is None:
         raise CommandError(f"{duration!r} is not a duration such as 90d, 12h or 30m", code=Exit.USAGE)

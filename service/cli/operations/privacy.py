@@ -1,6 +1,7 @@
-"""What `afterimage doctor --privacy` looks at: each protection of pictures, and whether it holds on this machine.
+"""The checks of `afterimage doctor --privacy`: each protection of pictures, and whether it is active on this
+machine.
 
-Runs in a process that was started like a server's, so that what it finds is what a server has.
+They run in a process started like a server, so that the results are those of a server.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from service.runtime.process import dumps_forbidden, freed_memory_is_overwritten
 
 
 def privacy_checks(settings: Settings) -> list[Check]:
-    """All of them. A protection that is missing is `failed` where the server promises it, else a `warning`."""
+    """All checks. A missing protection is `failed` if the server promises it, else a `warning`."""
     return [
         _held(
             "freed memory is overwritten", freed_memory_is_overwritten(),

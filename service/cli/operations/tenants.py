@@ -30,16 +30,16 @@ tenants = typer.Typer(no_args_is_help=True, help="Create, list, limit and delete
 
 @dataclass(frozen=True)
 class OperatorLog:
-    """The audit logs of tenants, for what an operator does."""
+    """Adds an operator's actions to the audit logs of tenants."""
 
     audit: AuditLogs
 
     def add(self, uid: str, action: str, details: Details) -> None:
-        """Tells what was done."""
+        """Adds an action that was done."""
         self.audit.add(uid, "operator", action, details)
 
     def create(self, registry: TenantRegistry, name: str, region: str) -> Tenant:
-        """Makes a tenant; its log begins with the intent, which is there before the tenant is. Raises TenancyError."""
+        """Creates a tenant. Its log begins with the intent, which is stored before the tenant. Raises TenancyError."""
         from service.audit.recorder import OPERATOR
 
         details = {"name": name, "region": region}
@@ -54,8 +54,10 @@ class OperatorLog:
 
     @contextlib.contextmanager
     def act(self, uid: str, action: str, intended: Details) -> Iterator[dict[str, str | int | bool]]:
-        """Tells what is about to be done, and what came of it: the details that the block fills in, or the reason why
-        it failed. Where the intent cannot be written the block is not entered."""
+        """Records an action and its outcome: the details that the block fills in, or the reason of the failure.
+
+        If the intent cannot be written, the block is not entered.
+        """
         from service.audit.recorder import OPERATOR
 
         log = self.audit.of(uid)
@@ -73,8 +75,10 @@ class OperatorLog:
 def opened_registry(
     data_dir: Path | None, master_key_file: Path | None, *, create: bool = False
 ) -> Iterator[tuple[TenantRegistry, OperatorLog]]:
-    """The registry of a data directory, and the tenants' audit logs. `create` makes the directory where it is new;
-    nothing else does. Raises SettingError where there is none."""
+    """The registry of a data directory, and the tenants' audit logs. Only `create` makes a new directory.
+
+    Raises SettingError if there is none.
+    """
     from index import DataDirectory
     from service.audit.logs import AuditLogs
     from service.composition.data_directory import open_registry
@@ -269,7 +273,7 @@ def _certified(registry: TenantRegistry, uid: str) -> dict[str, object]:
 
 
 def _remove_files(data_dir: Path | None, master_key_file: Path | None, registry: TenantRegistry) -> bool:
-    """Removes deleted tenants' files where no server runs; a running server does it by itself."""
+    """Removes deleted tenants' files if no server runs. A running server does so itself."""
     from index import DataDirectory, DirectoryLock, DirectoryLocked
     from service.tenancy.spaces import TenantSpaces
 
@@ -287,5 +291,5 @@ def _remove_files(data_dir: Path | None, master_key_file: Path | None, registry:
 
 
 def at(milliseconds: int) -> datetime:
-    """A time as it is shown."""
+    """A time for display."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,4 +1,4 @@
-"""How `afterimage sync preview` shows what is made of a feed."""
+"""Displays the result of `afterimage sync preview`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 
 
 def show_preview(seen: FeedPreview) -> None:
-    """Columns, items, what was left out of items, and items that cannot be used."""
+    """Columns, items, values left out of items, and unusable items."""
     about = {"format": seen.format, "encoding": seen.encoding}
     if seen.delimiter:
         about["delimiter"] = _DELIMITERS.get(seen.delimiter, seen.delimiter)

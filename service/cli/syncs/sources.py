@@ -1,4 +1,4 @@
-"""`afterimage sync sources`: the feeds that collections follow."""
+"""`afterimage sync sources`: the feeds of collections."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HookFileOption = Annotated[Path | None, typer.Option(help="File with the secret 
 
 
 def options_of(format_: str, encoding: str, delimiter: str, mapping: list[str] | None) -> FeedOptions:
-    """How to read a feed, from a command's options. Raises CommandError."""
+    """The feed options from a command's options. Raises CommandError."""
     found: dict[str, Any] = {"record_id": "", "product_id": "", "pictures": [], "attributes": {}}
     for text in mapping or ():
         name, separator, column = text.partition("=")

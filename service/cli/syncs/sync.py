@@ -202,7 +202,7 @@ def retry(
 
 
 def followed(client: Client, run: Run, *, as_json: bool, lines: bool = False) -> Run:
-    """The run at its end, or where it waits; a bar shows how far it is."""
+    """Follows a run with a progress bar. Returns it when it ends or waits for approval."""
     with ProgressShown(quiet=as_json) as bar:
         task = bar.add_task("queued", total=None, speed="")
         for seen in client.watch_run(run.run_id):
@@ -223,7 +223,7 @@ def followed(client: Client, run: Run, *, as_json: bool, lines: bool = False) ->
 
 
 def _report(run: Run, *, as_json: bool) -> None:
-    """Says how a run ended, in words and in the exit code."""
+    """Prints how a run ended, and sets the exit code."""
     if as_json:
         print_json(asdict(run))
     elif run.state != "planned" and (run.succeeded or not run.ended):
@@ -248,7 +248,10 @@ def _show_end(run: Run) -> None:
 
 
 def _sentence(run: Run) -> str:
-    """What became of a run. Only one that succeeded can have had nothing to do; why one waits is in its plan."""
+    """Describes the result of a run.
+
+    Only a successful one may have had nothing to do; a waiting one has reasons in its plan.
+    """
     what = _counts(run) or ("nothing to do" if run.state == "succeeded" else "")
     why = f" ({run.message})" if run.message and run.state != "awaiting_approval" else ""
     return f"Run {run.run_id} {run.state.replace('_', ' ')}{why}{f': {what}' if what else ''}."

@@ -1,4 +1,4 @@
-"""Filling and closing spools from an event loop, whose thread never writes to the disk itself."""
+"""Writes and closes spools from an event loop, without disk access on its thread."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from service.sync.feed_input.spool import Spool
 
-_AT_ONCE = 256 * 1024  # a change of threads takes as long as to encrypt a tenth of it
+_AT_ONCE = 256 * 1024  # switching threads takes as long as encrypting a tenth of it
 
 
 class SpoolWriter:
-    """Gathers parts that come one by one and hands them to `take` in a thread, in order."""
+    """Collects parts and passes them to `take` in a thread, in order."""
 
     def __init__(self, take: Callable[[bytes], object]) -> None:
         self._take = take
@@ -21,26 +21,26 @@ class SpoolWriter:
         self._size = 0
 
     async def add(self, part: bytes) -> None:
-        """Adds to the end. Raises what `take` raises."""
+        """Appends a part. Raises whatever `take` raises."""
         self._parts.append(part)
         self._size += len(part)
         if self._size >= _AT_ONCE:
             await self.flush()
 
     async def flush(self) -> None:
-        """Hands on what is left. Raises what `take` raises."""
+        """Passes on the remaining parts. Raises whatever `take` raises."""
         parts, self._parts, self._size = self._parts, [], 0
         if parts:
             await asyncio.to_thread(lambda: self._take(b"".join(parts)))
 
 
 async def open_spool(folder: Path) -> Spool:
-    """An empty spool in the folder, which is made where it is missing. Raises OSError."""
+    """An empty spool in the folder, which is created if missing. Raises OSError."""
     return await asyncio.to_thread(Spool, folder)
 
 
 async def close_spool(spool: Spool) -> None:
-    """Gives the disk's space back, also where the task that waits for it is cancelled."""
+    """Frees the disk space, even if the waiting task is cancelled."""
     await asyncio.shield(asyncio.to_thread(spool.close))
 
 
