@@ -1,0 +1,130 @@
+"""Calls methods of the API in this process, without a socket, through all that surrounds calls of other transports.
+
+Keys, scopes, shares, deadlines, audit and errors are the same as over a network. The messages travel in protobuf's
+binary encoding, so that their sizes count and unknown fields are seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+
+from service.calls.binary import parse_binary
+from service.calls.context import Headers, read_headers
+from service.calls.interceptor import Interceptor
+from service.calls.method import Method
+from service.calls.methods import METHODS
+from service.errors import ServiceError
+from service.runtime.background import end_task
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who makes a call. headers: names in lower case, `authorization` among them. peer: where it seems to come from, as
+    gRPC writes it. certificate_names: of a client certificate. timeout_s: of its calls; None: the server's default."""
+
+    headers: Sequence[tuple[str, str]] = ()
+    peer: str = "in_process"
+    certificate_names: tuple[str, ...] = ()
+    timeout_s: float | None = None
+
+
+class InProcess:
+    """For the event loop of the interceptor."""
+
+    def __init__(self, interceptor: Interceptor) -> None:
+        self._interceptor = interceptor
+
+    async def call(self, path: str, request: Message, sender: Sender) -> Any:
+        """The one response to one request. Raises ServiceError."""
+        responses = [response async for response in self.stream(path, _one(request), sender)]
+        return responses[0]
+
+    async def stream(self, path: str, requests: AsyncIterable[Message], sender: Sender) -> AsyncIterator[Any]:
+        """All responses to requests that are read as they are wanted. Raises ServiceError. Ends the call where whoever
+        iterates closes the iterator."""
+        method = METHODS[path]
+        call = _Call(method, aiter(requests), sender)
+        handling = asyncio.create_task(self._interceptor.handle(method, call), name=f"in process {method.name}")
+        handling.add_done_callback(lambda _: call.ended())
+        try:
+            while (raw := await call.responses.get()) is not None:
+                call.responses.task_done()
+                yield method.response.FromString(raw)
+            if call.error is not None:
+                raise call.error
+            handling.result()  # a call that was dropped, or a fault of what surrounds calls
+        finally:
+            await end_task(handling)
+
+
+async def _one(request: Message) -> AsyncIterator[Message]:
+    yield request
+
+
+class _Call:
+    """One call, as `CallContext` describes it."""
+
+    transport = "in_process"
+
+    def __init__(self, method: Method, requests: AsyncIterator[Message], sender: Sender) -> None:
+        self._method, self._requests, self._sender = method, requests, sender
+        self.headers: Headers = read_headers(sender.headers)
+        self.peer = sender.peer
+        self.responses: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.error: ServiceError | None = None
+        self._callbacks: list[Callable[[], object]] = []
+        self._ends_at = None if sender.timeout_s is None else asyncio.get_running_loop().time() + sender.timeout_s
+
+    def certificate_names(self) -> tuple[str, ...]:
+        """Those that the sender shows."""
+        return self._sender.certificate_names
+
+    def check_certificate(self) -> None:
+        """There is none that could have expired."""
+
+    def time_remaining(self) -> float | None:
+        """Until the sender's timeout."""
+        return None if self._ends_at is None else self._ends_at - asyncio.get_running_loop().time()
+
+    async def read(self) -> bytes | None:
+        """The next request, serialized."""
+        request = await anext(self._requests, None)
+        return None if request is None else request.SerializeToString()
+
+    def parse(self, raw: bytes) -> Message:
+        """Raises ServiceError (ARGUMENT_INVALID)."""
+        return parse_binary(self._method, raw)
+
+    def serialize(self, response: Any) -> bytes:
+        """In protobuf's binary encoding."""
+        return response.SerializeToString()  # type: ignore[no-any-return]
+
+    async def send(self, raw: bytes) -> None:
+        """Returns once the response was taken from the queue."""
+        self.responses.put_nowait(raw)
+        await self.responses.join()
+
+    def drop(self) -> None:
+        """The interceptor's task is cancelled at its next wait."""
+        task = asyncio.current_task()
+        if task is not None:
+            task.cancel()
+
+    def on_done(self, callback: Callable[[], object]) -> None:
+        """Called when the call has ended."""
+        self._callbacks.append(callback)
+
+    def fail(self, error: ServiceError) -> None:
+        """Raised to whoever called, once all before it was read."""
+        self.error = error
+
+    def ended(self) -> None:
+        """The interceptor is done with the call."""
+        for callback in self._callbacks:
+            callback()
+        self.responses.put_nowait(None)

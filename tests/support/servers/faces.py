@@ -1,0 +1,178 @@
+"""Everything that surrounds calls, with its real parts, over handlers that tests script. It is reached by gRPC, over a
+socket, and in process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from index import DataDirectory
+from service.audit.logs import AuditLogs
+from service.audit.recorder import Recorder
+from service.audit.tally import Tallies
+from service.calls.admission import CallAdmission, Credentials, Refusals
+from service.calls.error_details import to_status
+from service.calls.gate import Gate
+from service.calls.handlers import bind
+from service.calls.in_process import InProcess, Sender
+from service.calls.interceptor import Deadlines, Interceptor, Surroundings
+from service.calls.limits.door import Door, DoorLimits
+from service.calls.limits.failures import AuthenticationFailures
+from service.calls.limits.keyless import KeylessCalls
+from service.calls.method import Method
+from service.calls.methods import METHODS, SERVICE_NAMES
+from service.calls.recording import CallRecording
+from service.coordination.rates import Rates
+from service.errors import ServiceError
+from service.metrics import Metrics
+from service.rpc.server import RpcServer
+from service.rpc.status import DETAILS_KEY
+from service.rpc.transport.options import Transport
+from service.tenancy.allowances import Allowances
+from service.tenancy.masterkey import MasterKey
+from service.tenancy.registry import TenantRegistry
+
+REQUEST_ID = "the-same-for-both"
+LIMITS = DoorLimits(
+    calls=8, streams=8, in_flight_bytes=1 << 22, message_bytes=1 << 20, message_s=30.0, idle_s=30.0, send_s=30.0
+)
+WORKER_SECRET = "what workers share with the server"
+Script = Callable[[Any, Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a call. status: of an error, empty where there was none. code:
+    the number of the error's code, as the transport itself says it."""
+
+    responses: tuple[Any, ...]
+    status: bytes
+    code: int = 0
+
+    @property
+    def error(self) -> Status:
+        """The error."""
+        return Status.FromString(self.status)
+
+
+class Faces:
+    """Use it as an asynchronous context manager. script: what each handler does with a request and its caller."""
+
+    def __init__(self, folder: Path, *, deadline_s: float = 30.0, message_s: float = 30.0) -> None:
+        self._deadlines, self._limits = Deadlines(deadline_s, deadline_s), replace(LIMITS, message_s=message_s)
+        self._ends, self._folder = AsyncExitStack(), folder
+        self.registry = TenantRegistry(folder / "registry.db", MasterKey(bytes(32)))
+        self.uid = self.registry.create_tenant("acme").uid
+        self.audit, self.metrics, self.gate = AuditLogs(DataDirectory(folder), self.registry), Metrics(), Gate()
+        self.script: Script | None = None
+        self.faces: dict[str, Callable[..., Awaitable[Outcome]]] = {"grpc": self.grpc, "in_process": self.in_process}
+
+    async def __aenter__(self) -> Faces:
+        nowhere = Redis(unix_socket_path=str(self._folder / "nowhere"), retry=Retry(NoBackoff(), 0))
+        recorder, keyless = Recorder(self.audit, lambda uid, act: None), KeylessCalls(lambda peer: None)
+        refusals = Refusals(AuthenticationFailures(0), keyless, self.metrics)
+        credentials = Credentials(self.registry.api_keys, "", WORKER_SECRET)
+        admission = CallAdmission(credentials, Allowances(self.registry.limits, Rates(nowhere)), refusals, self.gate)
+        recording = CallRecording(self.audit, recorder, Tallies(self.audit, recorder))
+        self.door = Door(self._limits, self.metrics)
+        surroundings = Surroundings(self.gate, admission, self.door, self._deadlines, recording)
+        interceptor = Interceptor(surroundings, bind(METHODS, self._handlers()))
+        self._in_process = InProcess(interceptor)
+        transport = Transport("127.0.0.1:0", None, LIMITS.message_bytes, 10, 1.0, False)
+        server = RpcServer(transport, interceptor, keyless)
+        await server.start()
+        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
+        for end in (nowhere.aclose, lambda: server.stop(0), self._channel.close):
+            self._ends.push_async_callback(end)
+        self.gate.open = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._ends.aclose()
+        self.audit.close()
+        self.registry.close()
+
+    async def both(self, path: str, *requests: Message, **sender: Any) -> Outcome:
+        """Makes a call over both faces, which must end alike; returns how."""
+        over_grpc = await self.grpc(path, requests, **sender)
+        in_process = await self.in_process(path, requests, **sender)
+        assert in_process == over_grpc, (path, over_grpc, in_process)
+        return over_grpc
+
+    async def grpc(
+        self, path: str, requests: Sequence[Message], headers: Sequence[tuple[str, str]] = (), *, open_end: bool = False
+    ) -> Outcome:
+        """Over the socket; open_end: the caller does not say that there are no more requests."""
+        make: Any = self._channel.stream_stream(path)
+        metadata = (("x-request-id", REQUEST_ID), *headers)
+        call = make(_raw(requests, open_end=open_end), metadata=metadata)
+        responses = []
+        try:
+            async for raw in call:
+                responses.append(METHODS[path].response.FromString(raw))
+        except grpc.aio.AioRpcError as error:
+            details = dict(error.trailing_metadata() or ()).get(DETAILS_KEY, b"")
+            if not METHODS[path].kind.streams_responses:
+                responses = []  # grpc.aio sends an empty message before the status of a unary call
+            return Outcome(tuple(responses), bytes(details), error.code().value[0])
+        return Outcome(tuple(responses), b"")
+
+    async def in_process(
+        self, path: str, requests: Sequence[Message], headers: Sequence[tuple[str, str]] = (), *, open_end: bool = False
+    ) -> Outcome:
+        """Without a socket."""
+        sender, responses = Sender((("x-request-id", REQUEST_ID), *headers)), []
+        try:
+            async for response in self._in_process.stream(path, _given(requests, open_end=open_end), sender):
+                responses.append(response)
+        except ServiceError as error:
+            return Outcome(tuple(responses), to_status(error, REQUEST_ID).SerializeToString(), int(error.reason.code))
+        return Outcome(tuple(responses), b"")
+
+    def _handlers(self) -> dict[str, object]:
+        return {
+            service: type("Scripted", (), {
+                m.row.name: self._streaming(m) if m.kind.streams_responses else self._unary(m)
+                for m in METHODS.values() if m.service == service
+            })()
+            for service in SERVICE_NAMES
+        }  # fmt: skip
+
+    def _unary(self, method: Method) -> Any:
+        async def handle(_: object, request: Any, caller: Any) -> Any:
+            made = await self.script(request, caller) if self.script is not None else None
+            return method.response() if made is None else made
+
+        return handle
+
+    def _streaming(self, method: Method) -> Any:
+        async def handle(_: object, given: Any, caller: Any) -> AsyncIterator[Any]:
+            requests = given if method.kind.streams_requests else _given([given])
+            async for request in requests:
+                made = await self.script(request, caller) if self.script is not None else None
+                yield method.response() if made is None else made
+
+        return handle
+
+
+async def _given(requests: Sequence[Message], *, open_end: bool = False) -> AsyncIterator[Message]:
+    for request in requests:
+        yield request
+    if open_end:
+        await asyncio.Event().wait()
+
+
+async def _raw(requests: Sequence[Message], *, open_end: bool = False) -> AsyncIterator[bytes]:
+    async for request in _given(requests, open_end=open_end):
+        yield request.SerializeToString()
