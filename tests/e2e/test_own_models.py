@@ -166,7 +166,7 @@ def test_a_training_is_taken_up_again_after_a_crash_and_can_be_cancelled(tmp_pat
             client.train_model("clothing", "m")
         running = client.train_model("clothing", "third")
         assert client.cancel_training(running.training_id).state == "cancelled"
-        with pytest.raises(FailedPrecondition, match="cancelled already"):
+        with pytest.raises(FailedPrecondition, match="already cancelled"):
             client.cancel_training(running.training_id)
         assert [m.encoder_id for m in client.list_models()] == ["own-m"]
     assert server.stop() == 0
