@@ -187,7 +187,7 @@ def test_without_database_and_kept_snapshots_a_derived_snapshot_gives_the_record
     with closing(TenantRegistry(root / "registry.db", load_master_key(key_file(root), None, create=False))) as registry:
         said = [line for _, line in mend_tenants(registry, DataDirectory(root))]
     assert "records in half precision" in said[0]
-    assert "digests of pictures" in said[0]
+    assert "picture digests" in said[0]
     with opened(root) as parts:
         for tenant in FIRST:
             expected = asked_once(whole)[tenant][0]  # type: ignore[index]
