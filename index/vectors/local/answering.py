@@ -20,11 +20,11 @@ from index.vectors.ann.faiss_index import RowNumbers
 from index.vectors.filters.evaluate import allowed_slots
 from index.vectors.filters.hints import hints_of
 from index.vectors.filters.syntax import parse_filter
-from index.vectors.query.execute import THROUGH_BASE, Asked
+from index.vectors.query.execute import THROUGH_BASE, Query
 from index.vectors.query.filter_cache import Allowed, AllowedByFilter
 from index.vectors.query.groups import nearest_groups
 from index.vectors.query.recall import RecallCheck
-from index.vectors.query.search import Window, nearest
+from index.vectors.query.search import nearest
 from index.vectors.segment.payloads import unpack_records
 from index.vectors.segment.view import View
 
@@ -71,22 +71,21 @@ class Answering:
         allowed = self.allowed(view, query.filter)
         searched, dropped = self._excluding(allowed, excluded)
         compared = frame.query(vector, own_record=query.own_record) if frame is not None and learned else vector
-        asked = Asked(
-            compared, vector, searched, dropped, query.exact, check.effort, query.by_distance, query.composed,
-            query.scale,
+        resolved = Query(
+            compared, vector, searched, query.k, query.offset, query.max_distance, dropped, query.exact, check.effort,
+            query.by_distance, query.composed, query.scale,
         )  # fmt: skip
-        window = Window(query.k, query.offset, query.max_distance)
         if query.group_by_product:
-            found, path = nearest_groups(asked, window, query.group_size)
-            slots = np.array([f.slot for group in found for f in group], np.int64)
-            near = [f.distance for group in found for f in group]
+            found, path = nearest_groups(resolved, query.group_size)
+            slots = np.array([slot for group in found for slot, _ in group], np.int64)
+            near = [distance for group in found for _, distance in group]
             _check_bytes(allowed, slots, query)
             hits = iter(self._hits(allowed, slots, near, query.include_vectors))
             groups = tuple([tuple(islice(hits, len(group))) for group in found])
         else:
-            slots, distances, path = nearest(asked, window)
+            slots, _, path, distances = nearest(resolved)
             if path in THROUGH_BASE and check.wants_sample and not query.offset and query.max_distance is None:
-                check.offer(asked, slots.tolist(), query.k)
+                check.offer(resolved, slots.tolist(), query.k)
             _check_bytes(allowed, slots, query)
             groups = tuple(zip(self._hits(allowed, slots, distances.tolist(), query.include_vectors), strict=True))
         facets = tuple([allowed.facet(name) for name in query.facets])

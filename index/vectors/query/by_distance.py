@@ -13,32 +13,32 @@ import numpy as np
 from index.types.model import Path
 from index.vectors.ann.faiss_index import RowNumbers, Scores
 from index.vectors.query.distances import told_scores
-from index.vectors.query.execute import Asked, compared_all
+from index.vectors.query.execute import Query, compared_all
 from index.vectors.query.plan import exactly
 
 _CANDIDATES, _LEAST_CANDIDATES, _MORE = 4, 256, 8
 _ROUNDING = 1e-6
 
 
-def nearest_by_distance(asked: Asked, k: int) -> tuple[RowNumbers, Scores, Path]:
+def nearest_by_distance(query: Query, k: int) -> tuple[RowNumbers, Scores, Path]:
     """The `k` allowed slots with the least distances, equal ones in order of insertion; scores, of which 1 minus one
     is the distance; the way."""
-    allowed = asked.allowed
+    allowed = query.allowed
     view = allowed.view
     if not allowed.count or view.frame is None:
         return np.zeros(0, np.int64), np.zeros(0, np.float32), Path.EMPTY
     way = exactly(allowed)[0]
-    common = np.float32(np.dot(asked.vector, view.frame.catalogue_mean))
+    common = np.float32(np.dot(query.vector, view.frame.catalogue_mean))
     shortest, longest = float(view.lengths.min()), float(view.lengths.max())
     reach = max(k * _CANDIDATES, _LEAST_CANDIDATES)
     while True:
-        slots, own = compared_all(way, asked, reach)
+        slots, own = compared_all(way, query, reach)
         cosines = np.asarray(view.lengths[slots] * own + common, np.float32)
         best_first = np.argsort(-cosines)
-        slots, scores = slots[best_first], told_scores(cosines[best_first], asked.scale)
+        slots, scores = slots[best_first], told_scores(cosines[best_first], query.scale)
         order = np.lexsort((slots, -scores))[:k]
         last = float(own[-1])
         most_left = np.array([last * (longest if last > 0 else shortest) + float(common) + _ROUNDING])
-        if len(slots) >= allowed.count or scores[order[-1]] > told_scores(most_left, asked.scale)[0]:
+        if len(slots) >= allowed.count or scores[order[-1]] > told_scores(most_left, query.scale)[0]:
             return slots[order], scores[order], way.path
         reach *= _MORE

@@ -17,10 +17,11 @@ _DEEPER = 1.25  # what is missed of many results moves all that come after it, o
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
-class Asked(NamedTuple):
-    """A query over allowed rows.
+class Query(NamedTuple):
+    """A query over allowed rows, and which part of the ordered answer is wanted.
 
-    vector: as rows are compared with it; original: as the encoder made it. dropped: allowed slots that are left out of
+    vector: as rows are compared with it; original: as the encoder made it. k: hits, or groups; offset: how many to
+    leave out before the first; max_distance: 0 to 2. dropped: allowed slots that are left out of
     what is found, cheaper for a few than not allowing them. exact: compare each row. effort: multiplies what the base's
     measurement asks for. by_distance: in the order of the encoder's own distances although rows are compared otherwise.
     unlike: the query is unlike the rows, so that graph and clusters, which are made for queries like them, find less.
@@ -30,6 +31,9 @@ class Asked(NamedTuple):
     vector: Vector
     original: Vector
     allowed: Allowed
+    k: int = 10
+    offset: int = 0
+    max_distance: float | None = None
     dropped: tuple[int, ...] = ()
     exact: bool = False
     effort: float = 1.0
@@ -37,89 +41,104 @@ class Asked(NamedTuple):
     unlike: bool = False
     scale: float = 1.0
 
+    @property
+    def end(self) -> int:
+        """How many come before the end of the wanted part."""
+        return self.offset + self.k
 
-def along(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores, Path]:
+
+class Hits(NamedTuple):
+    """The first slots of the order, what they are ordered by (the higher the better), the way that they were found,
+    and the distances that are told of them, where those were worked out: float32, 0 to 2."""
+
+    slots: RowNumbers
+    scores: Scores
+    path: Path
+    distances: Scores = _NOTHING[1]
+
+
+def along(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores, Path]:
     """The `reach` best slots, or nearly so, best first, their inner products with the query, and the way that it took:
     another than was planned where that would have missed some."""
     if way.path is Path.EMPTY:
         return *_NOTHING, Path.EMPTY
-    found = _through_base(way, asked, reach) if way.path in THROUGH_BASE else None
-    if found is None or len(found[0]) < min(reach, asked.allowed.count):
-        whole = exactly(asked.allowed)[0]
-        return *compared_all(whole, asked, reach), whole.path
+    found = _through_base(way, query, reach) if way.path in THROUGH_BASE else None
+    if found is None or len(found[0]) < min(reach, query.allowed.count):
+        whole = exactly(query.allowed)[0]
+        return *compared_all(whole, query, reach), whole.path
     return *found, way.path
 
 
-def compared_all(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+def compared_all(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores]:
     """The `reach` best slots, each allowed one compared."""
-    allowed = asked.allowed
+    allowed = query.allowed
     if way.gathers:
-        gathered = allowed.gathered(keep=way.keep and not asked.exact)
-        scores, rows = gathered.flat.search(asked.vector, reach)
+        gathered = allowed.gathered(keep=way.keep and not query.exact)
+        scores, rows = gathered.flat.search(query.vector, reach)
         return gathered.slots[rows], scores
-    scores, slots = allowed.view.all_rows.search(asked.vector, reach, allowed.bits)
+    scores, slots = allowed.view.all_rows.search(query.vector, reach, allowed.bits)
     return slots, scores
 
 
-def _through_base(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores] | None:
+def _through_base(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores] | None:
     """What base and sketches find, and the last rows, which have neither; None where all must be compared."""
-    view = asked.allowed.view
-    found = _older(way, asked, reach)
+    view = query.allowed.view
+    found = _older(way, query, reach)
     if found is None or view.count == view.base_rows:
         return found
     parts = [found]
     if view.last_rows > view.base_rows and way.path is not Path.SKETCHES_FILTERED:
-        parts.append(_newer(asked, found, reach))
+        parts.append(_newer(query, found, reach))
     if view.count > view.last_rows:
-        last, rows = view.last.search(asked.vector, reach, _tail_bits(asked.allowed.bits, view.last_rows))
+        last, rows = view.last.search(query.vector, reach, _tail_bits(query.allowed.bits, view.last_rows))
         parts.append((rows + view.last_rows, last))
     slots, scores = np.concatenate([s for s, _ in parts]), np.concatenate([s for _, s in parts])
     order = np.argsort(-scores)[:reach]
     return slots[order], scores[order]
 
 
-def _older(way: Plan, asked: Asked, reach: int) -> tuple[RowNumbers, Scores] | None:
-    view, allowed = asked.allowed.view, asked.allowed
+def _older(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores] | None:
+    view, allowed = query.allowed.view, query.allowed
     assert view.base is not None
     if way.path is Path.SKETCHES_FILTERED:
-        return promising(view, asked.vector, allowed.sketched(keep=way.keep), reach, _spreads(asked, reach))
+        return promising(view, query.vector, allowed.sketched(keep=way.keep), reach, _spreads(query, reach))
     if way.rows is not None:
-        return _among(way.rows, asked, reach)
-    scores, slots = view.base.graph.search(asked.vector, reach, max(way.candidates, reach), allowed.bits)
+        return _among(way.rows, query, reach)
+    scores, slots = view.base.graph.search(query.vector, reach, max(way.candidates, reach), allowed.bits)
     return slots, scores
 
 
-def _newer(asked: Asked, found: tuple[RowNumbers, Scores], reach: int) -> tuple[RowNumbers, Scores]:
+def _newer(query: Query, found: tuple[RowNumbers, Scores], reach: int) -> tuple[RowNumbers, Scores]:
     """Rows that are newer than the base, and may by their sketches be as good as the last of those `found` in it that
     is relied on."""
-    view, bits = asked.allowed.view, asked.allowed.bits
+    view, bits = query.allowed.view, query.allowed.bits
     assert view.base is not None
     scores, last, sketcher = found[1], relied_on(reach), view.base.sketcher
     if len(scores) > last:
-        within = sketcher.within(asked.vector, float(scores[last]), spreads=_spreads(asked, reach))
+        within = sketcher.within(query.vector, float(scores[last]), spreads=_spreads(query, reach))
         sketches = view.sketches[view.base_rows : view.last_rows]
-        rows = np.flatnonzero(differing_bits(sketcher.query(asked.vector), sketches) <= within) + view.base_rows
+        rows = np.flatnonzero(differing_bits(sketcher.query(query.vector), sketches) <= within) + view.base_rows
     else:
         rows = np.arange(view.base_rows, view.last_rows)
     if bits is not None:
         rows = rows[are_set(bits, rows)]
-    return _among(rows, asked, reach)
+    return _among(rows, query, reach)
 
 
-def _among(rows: RowNumbers, asked: Asked, reach: int) -> tuple[RowNumbers, Scores]:
+def _among(rows: RowNumbers, query: Query, reach: int) -> tuple[RowNumbers, Scores]:
     """The best of rows that all have sketches."""
-    view = asked.allowed.view
+    view = query.allowed.view
     if len(rows) > FEW_ROWS:
         among = Sketched(rows, np.take(view.sketches, rows, axis=0))
-        found = promising(view, asked.vector, among, reach, _spreads(asked, reach))
+        found = promising(view, query.vector, among, reach, _spreads(query, reach))
         if found is not None:
             return found
-    return compared(view, asked.vector, rows, reach)
+    return compared(view, query.vector, rows, reach)
 
 
-def _spreads(asked: Asked, reach: int) -> float:
+def _spreads(query: Query, reach: int) -> float:
     """How far from what is expected a sketch may be, as a multiple."""
-    return asked.effort * (_DEEPER if reach > FREE_REACH else 1.0)
+    return query.effort * (_DEEPER if reach > FREE_REACH else 1.0)
 
 
 def _tail_bits(bits: Bits | None, start: int) -> Bits | None:

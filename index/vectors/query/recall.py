@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.vectors.query.execute import Asked
-from index.vectors.query.search import Window, nearest
+from index.vectors.query.execute import Query
+from index.vectors.query.search import nearest
 from index.vectors.segment.view import View
 
 SAMPLE_EVERY_S = 2.0
@@ -26,7 +26,7 @@ _STEP, MOST_EFFORT = 1.5, 6.0
 
 @dataclass(frozen=True)
 class _Sample:
-    asked: Asked
+    query: Query
     found: frozenset[int]
     k: int  # how many were looked for, at most K
 
@@ -47,18 +47,18 @@ class RecallCheck:
         """Whether the next search through the base should be offered. Cheap."""
         return self._sample is None and time.monotonic() >= self._next
 
-    def offer(self, asked: Asked, slots: list[int], k: int = K) -> None:
+    def offer(self, query: Query, slots: list[int], k: int = K) -> None:
         """Keeps a search for `k`, and which slots it found first, until `run` compares it."""
-        vector, original = asked.vector.copy(), asked.original.copy()  # they can be the caller's own
-        self._sample = _Sample(asked._replace(vector=vector, original=original), frozenset(slots[:K]), min(k, K))
+        vector, original = query.vector.copy(), query.original.copy()  # they can be the caller's own
+        self._sample = _Sample(query._replace(vector=vector, original=original), frozenset(slots[:K]), min(k, K))
         self._next = time.monotonic() + self._every_s
 
     def run(self, view: View) -> None:
         """Compares the search that waits. A base that was replaced meanwhile is not judged."""
         sample, self._sample = self._sample, None
-        if sample is None or view.base is None or sample.asked.allowed.view.base is not view.base:
+        if sample is None or view.base is None or sample.query.allowed.view.base is not view.base:
             return
-        exact = nearest(sample.asked._replace(exact=True), Window(sample.k, 0, None))
+        exact = nearest(sample.query._replace(exact=True, k=sample.k))
         wanted = set(exact.slots.tolist())
         if not wanted:
             return

@@ -9,16 +9,15 @@ twice or leaves out what the next one does not have.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import NamedTuple
 
 import numpy as np
 
 from index.types.model import Path
 from index.vectors.ann.ann_index import FAMILIAR_RANK
-from index.vectors.ann.faiss_index import RowNumbers, Scores
+from index.vectors.ann.faiss_index import Scores
 from index.vectors.query.by_distance import nearest_by_distance
 from index.vectors.query.distances import told_scores
-from index.vectors.query.execute import THROUGH_BASE, Asked, along
+from index.vectors.query.execute import THROUGH_BASE, Hits, Query, along
 from index.vectors.query.plan import FREE_REACH, MOST_REACH, Plan, exactly, plan
 from index.vectors.query.rerank import TIE_MARGIN
 
@@ -31,168 +30,140 @@ _STEPS = (FREE_REACH, 48, 128, 512, MOST_REACH)
 _LIKE_ROWS = frozenset({Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})  # ways for queries like the rows
 
 
-class Ranked(NamedTuple):
-    """Slots and the distances that are told of them, nearest first, and the way that they were found."""
-
-    slots: RowNumbers
-    distances: Scores
-    path: Path
-
-
-class Ordered(NamedTuple):
-    """The first slots of the whole order, what they are ordered by (the higher the better), and the way."""
-
-    slots: RowNumbers
-    scores: Scores
-    path: Path
+def nearest(query: Query) -> Hits:
+    """The allowed slots of the part that is wanted, at most `query.k`, with their distances."""
+    hits = within(query, query.end)
+    if not query.offset and query.k + len(query.dropped) <= FREE_REACH - TIE_MARGIN:
+        return hits
+    start = query.offset
+    order = np.lexsort((hits.slots[start:], -hits.scores[start:])) + start  # of several looks, one after another
+    return Hits(hits.slots[order], hits.scores[order], hits.path, hits.distances[order])
 
 
-class Window(NamedTuple):
-    """Which part of the ordered answer is wanted."""
-
-    k: int
-    offset: int
-    max_distance: float | None
-
-    @property
-    def end(self) -> int:
-        return self.offset + self.k
-
-
-def nearest(asked: Asked, window: Window) -> Ranked:
-    """The allowed slots of the window, at most `window.k`."""
-    found, distances = within(asked, window.end, window.max_distance)
-    slots, scores, path = found
-    if window.offset or window.k + len(asked.dropped) > FREE_REACH - TIE_MARGIN:
-        slots, scores, distances = slots[window.offset :], scores[window.offset :], distances[window.offset :]
-        order = np.lexsort((slots, -scores))  # of several looks, one after another
-        slots, distances = slots[order], distances[order]
-    return Ranked(slots, distances, path)
-
-
-def within(asked: Asked, count: int, max_distance: float | None) -> tuple[Ordered, Scores]:
-    """The first `count` of the order that are within the distance, or all that are; and their distances."""
+def within(query: Query, count: int) -> Hits:
+    """The first `count` of the order that are within the distance, or all that are; with their distances."""
     reach = count
     while True:
-        found = ordered(asked, reach)
-        distances = distances_of(asked, found)
-        if max_distance is None:
-            return found, distances
-        near = distances.astype(np.float64) <= max_distance
-        if int(np.count_nonzero(near)) >= count or ends(asked, found, distances, max_distance):
+        hits = with_distances(query, ordered(query, reach))
+        if query.max_distance is None:
+            return hits
+        near = hits.distances.astype(np.float64) <= query.max_distance
+        if int(np.count_nonzero(near)) >= count or ends(query, hits):
             chosen = np.flatnonzero(near)[:count]
-            return Ordered(found.slots[chosen], found.scores[chosen], found.path), distances[chosen]
+            return Hits(hits.slots[chosen], hits.scores[chosen], hits.path, hits.distances[chosen])
         reach = max(reach, TIE_MARGIN) * _MORE
 
 
-def ends(asked: Asked, found: Ordered, distances: Scores, max_distance: float | None) -> bool:
+def ends(query: Query, hits: Hits) -> bool:
     """Whether nothing within the distance comes after what was found: that is all, or it is in the order of distances,
     or, of another order, the last ones that the base found are all too far."""
-    if len(found.slots) + len(asked.dropped) >= asked.allowed.count:
+    if len(hits.slots) + len(query.dropped) >= query.allowed.count:
         return True
-    if max_distance is None or not len(distances):
+    if query.max_distance is None or not len(hits.distances):
         return False
-    if orders_by_distance(asked):
-        return float(distances[-1]) > max_distance
-    return found.path in THROUGH_BASE and float(distances[-_BEYOND:].min()) > max_distance
+    if orders_by_distance(query):
+        return float(hits.distances[-1]) > query.max_distance
+    return hits.path in THROUGH_BASE and float(hits.distances[-_BEYOND:].min()) > query.max_distance
 
 
-def orders_by_distance(asked: Asked) -> bool:
+def orders_by_distance(query: Query) -> bool:
     """Whether the order is that of distances."""
-    return asked.by_distance or asked.allowed.view.frame is None
+    return query.by_distance or query.allowed.view.frame is None
 
 
-def distances_of(asked: Asked, found: Ordered) -> Scores:
-    """The distances that are told of what was found, 0 to 2."""
-    if not orders_by_distance(asked):
-        return asked.allowed.view.distances(asked.original, found.slots)
-    return np.asarray(np.subtract(_ONE, found.scores), np.float32)
+def with_distances(query: Query, hits: Hits) -> Hits:
+    """The same with the distances that are told of them."""
+    if orders_by_distance(query):
+        distances = np.subtract(_ONE, hits.scores)
+    else:
+        distances = query.allowed.view.distances(query.original, hits.slots)
+    return Hits(hits.slots, hits.scores, hits.path, np.asarray(distances, np.float32))
 
 
-def as_told(asked: Asked, scores: Scores) -> Scores:
+def as_told(query: Query, scores: Scores) -> Scores:
     """Scores as exact as the distances that an answer tells, where those make the order: 1 minus a score near 0 drops
     its last bits, and one beyond 1 is a distance of 0. What has the same distance is then equal here too. The best
     first."""
-    if not orders_by_distance(asked):
+    if not orders_by_distance(query):
         return scores
-    return told_scores(scores, asked.scale)
+    return told_scores(scores, query.scale)
 
 
-def ordered(asked: Asked, k: int) -> Ordered:
+def ordered(query: Query, k: int) -> Hits:
     """The first `k` of the order: whatever `k`, the first ones are the same. What only a deeper look finds comes after
     what a shallower one had found."""
-    if asked.by_distance and asked.allowed.view.frame is not None:
-        return _kept(asked, Ordered(*nearest_by_distance(asked, k + len(asked.dropped))), k)
-    step = _step(asked, k)
-    deeper = _kept(asked, _looked_up(asked, k + len(asked.dropped), step), k)
-    if step == _STEPS[0] or asked.exact or asked.allowed.view.base is None:
+    if query.by_distance and query.allowed.view.frame is not None:
+        return _kept(query, Hits(*nearest_by_distance(query, k + len(query.dropped))), k)
+    step = _step(query, k)
+    deeper = _kept(query, _looked_up(query, k + len(query.dropped), step), k)
+    if step == _STEPS[0] or query.exact or query.allowed.view.base is None:
         return deeper
-    shallower = max(s for s in _STEPS if s < step) - TIE_MARGIN - len(asked.dropped)
+    shallower = max(s for s in _STEPS if s < step) - TIE_MARGIN - len(query.dropped)
     if shallower <= 0:
         return deeper
-    first = ordered(asked, shallower)
+    first = ordered(query, shallower)
     rest = ~np.isin(deeper.slots, first.slots)
     slots, scores = (
         np.concatenate([first.slots, deeper.slots[rest]]),
         np.concatenate([first.scores, deeper.scores[rest]]),
     )
     # What comes first was found as the shallower look found it, and is no more exact than that.
-    return Ordered(slots[:k], scores[:k], first.path if first.path in THROUGH_BASE else deeper.path)
+    return Hits(slots[:k], scores[:k], first.path if first.path in THROUGH_BASE else deeper.path)
 
 
-def _step(asked: Asked, k: int) -> int:
+def _step(query: Query, k: int) -> int:
     """How many results to look for at once."""
-    wanted = k + len(asked.dropped) + TIE_MARGIN
+    wanted = k + len(query.dropped) + TIE_MARGIN
     place = bisect_left(_STEPS, wanted)
     return _STEPS[place] if place < len(_STEPS) else wanted
 
 
-def _looked_up(asked: Asked, k: int, reach: int) -> Ordered:
+def _looked_up(query: Query, k: int, reach: int) -> Hits:
     """The `k` best slots, equal ones in order of insertion: ties at the cut are resolved by looking further."""
-    allowed = asked.allowed
+    allowed = query.allowed
     while True:
-        way = _way(asked, reach)
-        slots, scores, path = along(way, asked, reach)
-        if path in _LIKE_ROWS and not asked.unlike and _is_unlike(asked, scores):
-            asked = asked._replace(unlike=True)
-            if path is not Path.GRAPH or not _is_settled(way, asked, scores[:k]):
+        way = _way(query, reach)
+        slots, scores, path = along(way, query, reach)
+        if path in _LIKE_ROWS and not query.unlike and _is_unlike(query, scores):
+            query = query._replace(unlike=True)
+            if path is not Path.GRAPH or not _is_settled(way, query, scores[:k]):
                 continue
-        scores = as_told(asked, scores)
+        scores = as_told(query, scores)
         values = scores.tolist()
         if len(set(values)) < len(values):  # some are equal
             order = np.lexsort((slots, -scores))
             slots, scores = slots[order], scores[order]
         if len(values) < reach or len(values) >= allowed.count or values[reach - 1] < values[k - 1]:
-            return Ordered(slots[:k], scores[:k], path)
+            return Hits(slots[:k], scores[:k], path)
         reach *= 2
 
 
-def _way(asked: Asked, reach: int) -> Plan:
-    if asked.exact and asked.allowed.count:
-        return exactly(asked.allowed)[0]
-    return plan(asked.allowed, asked.vector, reach, effort=asked.effort, unlike=asked.unlike)
+def _way(query: Query, reach: int) -> Plan:
+    if query.exact and query.allowed.count:
+        return exactly(query.allowed)[0]
+    return plan(query.allowed, query.vector, reach, effort=query.effort, unlike=query.unlike)
 
 
-def _is_unlike(asked: Asked, scores: Scores) -> bool:
+def _is_unlike(query: Query, scores: Scores) -> bool:
     """Whether what was found says that the query is unlike the rows: its tenth nearest is farther than that of nearly
     all rows. Under a filter, the tenth of all is one of the first that are allowed."""
-    allowed = asked.allowed
+    allowed = query.allowed
     base, rank = allowed.view.base, FAMILIAR_RANK
     if not allowed.everything:
         rank = max(1, round(rank * allowed.count / max(1, allowed.view.records)))
     return base is not None and len(scores) >= rank and float(scores[rank - 1]) < base.familiar_score
 
 
-def _is_settled(way: Plan, asked: Asked, best: Scores) -> bool:
+def _is_settled(way: Plan, query: Query, best: Scores) -> bool:
     """Whether the graph, searched much further, gives the same best scores. Many queries that look unlike the rows are
     only at the edge of them, and comparing the sketches of all rows takes far longer than this."""
-    further = along(way._replace(candidates=way.candidates * _FURTHER), asked, len(best))[1]
+    further = along(way._replace(candidates=way.candidates * _FURTHER), query, len(best))[1]
     return bool(np.array_equal(further, best))
 
 
-def _kept(asked: Asked, found: Ordered, k: int) -> Ordered:
+def _kept(query: Query, found: Hits, k: int) -> Hits:
     """The first `k` of what was found, without those that are to be left out."""
-    if not asked.dropped:
+    if not query.dropped:
         return found
-    keep = np.flatnonzero(~np.isin(found.slots, asked.dropped))[:k]
-    return Ordered(found.slots[keep], found.scores[keep], found.path)
+    keep = np.flatnonzero(~np.isin(found.slots, query.dropped))[:k]
+    return Hits(found.slots[keep], found.scores[keep], found.path)

@@ -11,9 +11,9 @@ import pytest
 
 from index import Path
 from index.vectors.query import search as searching
-from index.vectors.query.execute import Asked
+from index.vectors.query.execute import Query
 from index.vectors.query.plan import FREE_REACH, MOST_REACH, Plan
-from index.vectors.query.search import Window, nearest, ordered, within
+from index.vectors.query.search import nearest, ordered, within
 
 CANDIDATES = 100
 
@@ -36,7 +36,7 @@ class Base:
         self.unlike.append(unlike)
         return Plan(Path.SKETCHES_FILTERED if unlike else self.path, CANDIDATES)
 
-    def along(self, way: Plan, asked: Asked, reach: int) -> tuple[np.ndarray, np.ndarray, Path]:
+    def along(self, way: Plan, asked: Query, reach: int) -> tuple[np.ndarray, np.ndarray, Path]:
         found = np.array([s for s in range(len(self.scores)) if reach >= self.deep or s not in self.missed])
         scores = self.scores[found]
         if way.candidates != CANDIDATES:
@@ -47,11 +47,11 @@ class Base:
         best = np.argsort(-scores, kind="stable")[:reach]
         return found[best], scores[best].astype(np.float32), way.path
 
-    def asked(self, *, everything: bool = True, allowed: int = -1, **more: Any) -> Asked:
+    def asked(self, *, everything: bool = True, allowed: int = -1, **more: Any) -> Query:
         count = len(self.scores) if allowed < 0 else allowed
         view = SimpleNamespace(base=self, frame=None, records=len(self.scores))
         rows: Any = SimpleNamespace(view=view, count=count, everything=everything)
-        return Asked(np.zeros(2, np.float32), np.zeros(2, np.float32), rows, **more)
+        return Query(np.zeros(2, np.float32), np.zeros(2, np.float32), rows, **more)
 
 
 def searched(monkeypatch: pytest.MonkeyPatch, base: Base) -> Base:
@@ -98,7 +98,7 @@ def test_pages_have_each_hit_once_in_the_order_of_their_distances(monkeypatch: p
     base = searched(monkeypatch, Base(falling(900), frozenset({3, 7}), deep=128))
     asked, seen = base.asked(), []
     for offset in range(0, 200, 20):
-        page = nearest(asked, Window(20, offset, None))
+        page = nearest(asked._replace(k=20, offset=offset))
         assert page.distances.tolist() == sorted(page.distances.tolist())
         assert page.distances.tolist() == pytest.approx((1 - base.scores[page.slots]).tolist(), abs=1e-6)
         seen += page.slots.tolist()
@@ -114,7 +114,7 @@ def test_hits_that_are_left_out_make_room_for_others(monkeypatch: pytest.MonkeyP
 
 def test_equal_ones_are_in_the_order_of_writing_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     class Shuffled(Base):
-        def along(self, way: Plan, asked: Asked, reach: int) -> tuple[np.ndarray, np.ndarray, Path]:
+        def along(self, way: Plan, asked: Query, reach: int) -> tuple[np.ndarray, np.ndarray, Path]:
             mixed = np.random.default_rng(reach).permutation(len(self.scores))
             best = mixed[np.argsort(-self.scores[mixed], kind="stable")][:reach]
             self.reaches.append(reach)
@@ -130,13 +130,14 @@ def test_equal_ones_are_in_the_order_of_writing_however_many_there_are(monkeypat
 def test_within_a_distance_are_all_up_to_it_and_no_more_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     base = searched(monkeypatch, Base(falling(4000)))
     limit = float(np.float32(1) - np.float32(base.scores[30]))
-    found, distances = within(base.asked(), 100, limit)
+    found = within(base.asked(max_distance=limit), 100)
+    distances = found.distances
     assert found.slots.tolist() == list(range(31))
     assert float(distances[-1]) == limit
     assert max(base.reaches) == 128
-    assert within(base.asked(), 5, limit)[0].slots.tolist() == list(range(5))
-    assert within(base.asked(), 5, -1.0)[0].slots.tolist() == []
-    assert within(base.asked(), 5000, None)[0].slots.tolist() == list(range(4000))
+    assert within(base.asked(max_distance=limit), 5).slots.tolist() == list(range(5))
+    assert within(base.asked(max_distance=-1.0), 5).slots.tolist() == []
+    assert within(base.asked(max_distance=None), 5000).slots.tolist() == list(range(4000))
 
 
 @pytest.mark.parametrize(
