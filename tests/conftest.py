@@ -11,11 +11,17 @@ from afterimage.client import Client
 from service.intake.decode import prepare_opencv
 from tests.support.fixtures import _no_settings, collection, registry, uid  # noqa: F401 - fixtures
 from tests.support.needs import skipped_lines
+from tests.support.numpy_selection import install_where_chosen
 from tests.support.reliability import FaultResult, report
 from tests.support.servers.server import Server, kill_leftovers, share, start_server
 from tests.support.servers.shop import Shop
 
 _numbers = itertools.count()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts another vector index into the service, where `make test-numpy-index` asks for it."""
+    install_where_chosen(items)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -27,6 +27,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
+from tests.support.data.numpy_index import VARIABLE, install
+
 _MAX_MESSAGE = 128 << 10
 _NOT_STARTED = "the process that commands are forked from has ended"
 
@@ -130,6 +132,8 @@ def main(requests: socket.socket) -> None:
     from service.cli.main import application
     from service.composition import run  # noqa: F401
 
+    if os.environ.get(VARIABLE):
+        install()
     application()
     gc.freeze()
     assert len(os.listdir("/proc/self/task")) == 1, "what has threads cannot be forked"
