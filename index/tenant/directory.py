@@ -274,7 +274,7 @@ class TenantDirectory:
         collection = self._members.opened(entry, thing)
         with collection.hot:  # that it can be loaded is known before anything is given up for it
             pass
-        if copied or spec.picture_policy is not PicturePolicy.DISCARD:
+        if copied or spec.picture_policy.keeps_anything:
             collection.pictures.apply(spec.picture_policy)
         before = self._members.uids.get(spec.name)
         if replaced is not None:

@@ -36,6 +36,21 @@ class PicturePolicy(StrEnum):
     REFERENCE = "REFERENCE"
     ENCRYPTED_COPY = "ENCRYPTED_COPY"
 
+    @property
+    def keeps_copies(self) -> bool:
+        """Whether an encrypted copy is kept."""
+        return self is PicturePolicy.ENCRYPTED_COPY
+
+    @property
+    def keeps_urls(self) -> bool:
+        """Whether the URL is kept."""
+        return self is PicturePolicy.REFERENCE
+
+    @property
+    def keeps_anything(self) -> bool:
+        """Whether anything is kept."""
+        return self.keeps_copies or self.keeps_urls
+
 
 @dataclass(frozen=True)
 class CollectionSpec:
@@ -63,7 +78,7 @@ class CollectionSpec:
     @property
     def may_have_copies(self) -> bool:
         """Whether copies of its pictures may be in object storage."""
-        return self.policy_version > 1 or self.picture_policy is PicturePolicy.ENCRYPTED_COPY
+        return self.policy_version > 1 or self.picture_policy.keeps_copies
 
 
 @dataclass(frozen=True)

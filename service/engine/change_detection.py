@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from index import Collection, KeptPicture, Origin, PicturePolicy, RecordWrite
+from index import Collection, KeptPicture, Origin, RecordWrite
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.picture_encoding import Look, Looking, LookingHere, Viewer
@@ -67,7 +67,7 @@ class Renewal:
         write = replace(write, region=picture.region, digest=seen.digest, vector=seen.vector)
         if seen.picture is not None and (copy_missing or seen.vector is not None):
             write = replace(write, kept=await self._engine.keeping.keep(tenant, collection, seen.picture))
-        elif picture.url and collection.spec.picture_policy is PicturePolicy.REFERENCE:
+        elif picture.url and collection.spec.picture_policy.keeps_urls:
             write = replace(write, kept=KeptPicture(url=picture.url))
         if seen.validators is not None:
             write = replace(write, origin=Origin(url_digest, seen.validators.etag, seen.validators.last_modified))
@@ -75,4 +75,4 @@ class Renewal:
 
 
 def _copies(collection: Collection) -> bool:
-    return collection.spec.picture_policy is PicturePolicy.ENCRYPTED_COPY
+    return collection.spec.picture_policy.keeps_copies

@@ -165,12 +165,12 @@ class Erasing:
         changed = spec.policy_version != before.policy_version
         act.tell({"from": before.picture_policy.value} if changed else {})
         # Copies may remain from an earlier change whose deletion the storage refused.
-        left = swept if spec.picture_policy is not PicturePolicy.ENCRYPTED_COPY else 0
+        left = 0 if spec.picture_policy.keeps_copies else swept
         earlier = await self._finishing.earlier(act, erasure)
         begun = [a for a in earlier.begun if Erasure.from_json(a.resume).version < before.policy_version]
         cut_off = sum(Erasure.from_json(a.resume).records for a in begun)
         receipt = None
-        if dropped != Dropped() or left or cut_off or (changed and before.picture_policy is not PicturePolicy.DISCARD):
+        if dropped != Dropped() or left or cut_off or (changed and before.picture_policy.keeps_anything):
             count = (dropped.copies or left) + dropped.urls
             receipt = await self._certified(act, erasure.erased(max(count, cut_off)), earlier.begun)
         elif earlier.receipt is not None and not changed:

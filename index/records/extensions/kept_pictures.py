@@ -46,7 +46,7 @@ def write_policy(connection: Connection, policy: PicturePolicy) -> Dropped:
         (policy.value,),
     )
     dropped = Dropped()
-    if policy is not PicturePolicy.ENCRYPTED_COPY:
+    if not policy.keeps_copies:
         count, size = connection.execute(
             "SELECT count(*), coalesce(sum(bytes), 0) FROM pictures WHERE object_id <> ''"
         ).fetchone()
@@ -55,7 +55,7 @@ def write_policy(connection: Connection, policy: PicturePolicy) -> Dropped:
             "INSERT OR REPLACE INTO loose_pictures SELECT object_id, 0 FROM pictures WHERE object_id <> ''"
         )
         connection.execute("DELETE FROM pictures WHERE object_id <> ''")
-    if policy is not PicturePolicy.REFERENCE:
+    if not policy.keeps_urls:
         urls = connection.execute("DELETE FROM pictures WHERE url <> ''").rowcount
         dropped = Dropped(dropped.copies, dropped.bytes, urls)
     return dropped
@@ -84,9 +84,9 @@ def kept_of_row(connection: Connection, row_id: int) -> KeptPicture:
 def allowed(connection: Connection, wanted: KeptPicture) -> KeptPicture:
     """As much of what is to be kept as the policy allows."""
     policy = read_policy(connection)
-    if policy is PicturePolicy.ENCRYPTED_COPY and wanted.object_id:
+    if policy.keeps_copies and wanted.object_id:
         return KeptPicture(wanted.object_id, wanted.bytes)
-    if policy is PicturePolicy.REFERENCE and wanted.url:
+    if policy.keeps_urls and wanted.url:
         return KeptPicture(url=wanted.url)
     return _NOTHING
 
@@ -149,7 +149,7 @@ def count_kept(connection: Connection) -> Dropped:
 
 def lost_by(there: Dropped, policy: PicturePolicy) -> Dropped:
     """What a policy would drop of what is kept."""
-    keeps_copies, keeps_urls = policy is PicturePolicy.ENCRYPTED_COPY, policy is PicturePolicy.REFERENCE
+    keeps_copies, keeps_urls = policy.keeps_copies, policy.keeps_urls
     copies = Dropped() if keeps_copies else Dropped(there.copies, there.bytes)
     return Dropped(copies.copies, copies.bytes, 0 if keeps_urls else there.urls)
 
