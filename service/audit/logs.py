@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 
-from index import AfterimageIndexError, DataDirectory
-from index.storage import DatabaseError
+from index import DataDirectory
 from service.audit.chain import Details, Signer
 from service.audit.log import AuditLog
+from service.tenancy.per_tenant import PerTenant, note_progress_of
 from service.tenancy.registry import TenantRegistry
 
 SIGNING_KEY = "audit signing key"
@@ -22,25 +21,18 @@ class AuditLogs:
     def __init__(self, data: DataDirectory, registry: TenantRegistry) -> None:
         self._data, self._registry = data, registry
         self.signer = Signer(registry.secret(SIGNING_KEY))
-        self._lock = threading.Lock()
-        self._open: dict[str, AuditLog] = {}
+        self._open = PerTenant(lambda uid: self._opened(uid, registry.data_key(uid)))
 
     def of(self, tenant_uid: str) -> AuditLog:
         """A tenant's log, created if there is none. Raises TenancyError if the tenant does not exist."""
-        with self._lock:
-            found = self._open.get(tenant_uid)
-            if found is None:
-                key = self._registry.data_key(tenant_uid)
-                found = AuditLog(self._data.tenant(tenant_uid).audit, tenant_uid, key, self.signer)
-                self._open[tenant_uid] = found
-            return found
+        return self._open.of(tenant_uid)
 
     def of_new(self, tenant_uid: str, data_key: bytes) -> AuditLog:
         """The log of a tenant that is not in the registry yet. Raises StoreUnavailable."""
-        with self._lock:
-            log = AuditLog(self._data.tenant(tenant_uid).audit, tenant_uid, data_key, self.signer)
-            self._open[tenant_uid] = log
-            return log
+        return self._open.put(tenant_uid, self._opened(tenant_uid, data_key))
+
+    def _opened(self, tenant_uid: str, data_key: bytes) -> AuditLog:
+        return AuditLog(self._data.tenant(tenant_uid).audit, tenant_uid, data_key, self.signer)
 
     def add(self, tenant_uid: str, actor: str, action: str, details: Details) -> None:
         """Adds an entry to a tenant's log. Raises TenancyError or StoreUnavailable."""
@@ -52,31 +44,21 @@ class AuditLogs:
 
     def opened(self) -> list[str]:
         """Uids of the tenants whose logs are open."""
-        with self._lock:
-            return list(self._open)
+        return [uid for uid, _ in self._open.items()]
 
     def forget(self, tenant_uids: set[str]) -> None:
         """Closes the logs of tenants that were deleted."""
-        with self._lock:
-            for gone in self._open.keys() & tenant_uids:
-                self._open.pop(gone).close()
+        for log in self._open.take(tenant_uids).values():
+            log.close()
 
     def note_progress(self) -> None:
         """Stores the state of open logs in the manifests of their tenants.
 
         Failures are logged, and the previous entries remain valid.
         """
-        with self._lock:
-            opened = list(self._open.values())
-        for one in opened:
-            try:
-                one.note_progress()
-            except (AfterimageIndexError, DatabaseError) as error:
-                _LOG.warning("could not update a manifest: %s", error)
+        note_progress_of(self._open.items())
 
     def close(self) -> None:
         """Closes all logs."""
-        with self._lock:
-            for log in self._open.values():
-                log.close()
-            self._open.clear()
+        for one in self._open.take_all().values():
+            one.close()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from pathlib import Path
 
-from index import AfterimageIndexError, DataDirectory, DataFault
-from index.storage import DatabaseError
+from index import DataDirectory, DataFault
 from service.sync.feed_input.feed_files import FeedFiles
 from service.sync.feed_input.fetching import FeedPlace
 from service.sync.ledger import Ledger
 from service.tenancy.limits import Limits
+from service.tenancy.per_tenant import PerTenant, note_progress_of
 from service.tenancy.registry import TenantRegistry
 
 _LOG = logging.getLogger(__name__)
@@ -26,17 +25,11 @@ class Ledgers:
     ) -> None:
         self._data, self._registry = data, registry
         self._feeds_dir, self._max_picture_bytes = feeds_dir, max_picture_bytes
-        self._lock = threading.Lock()
-        self._open: dict[str, Ledger] = {}
+        self._open = PerTenant(lambda uid: Ledger(data.tenant(uid).sync, registry.data_key(uid)))
 
     def of(self, tenant_uid: str) -> Ledger:
         """The tenant's ledger, created if there is none. Raises TenancyError if the tenant does not exist."""
-        with self._lock:
-            found = self._open.get(tenant_uid)
-            if found is None:
-                found = Ledger(self._data.tenant(tenant_uid).sync, self.data_key(tenant_uid))
-                self._open[tenant_uid] = found
-            return found
+        return self._open.of(tenant_uid)
 
     def of_if_any(self, tenant_uid: str) -> Ledger | None:
         """The tenant's ledger; None if it has none.
@@ -48,14 +41,13 @@ class Ledgers:
     def existing(self) -> list[tuple[str, Ledger]]:
         """Returns the ledgers of all served tenants that have one. Closes those of deleted tenants."""
         uids = [t.uid for t in self._registry.tenants()]
-        with self._lock:
-            for gone in self._open.keys() - set(uids):
-                self._open.pop(gone).close()
+        for ledger in self._open.take({uid for uid, _ in self._open.items()} - set(uids)).values():
+            ledger.close()
         found = []
         for uid in uids:
             with contextlib.suppress(DataFault):  # reported where it was detected
-                if (ledger := self.of_if_any(uid)) is not None:
-                    found.append((uid, ledger))
+                if (found_one := self.of_if_any(uid)) is not None:
+                    found.append((uid, found_one))
         return found
 
     def uids(self) -> list[str]:
@@ -82,17 +74,9 @@ class Ledgers:
 
         Failures are logged, and the previous entries remain valid.
         """
-        with self._lock:
-            opened = list(self._open.values())
-        for one in opened:
-            try:
-                one.note_progress()
-            except (AfterimageIndexError, DatabaseError) as error:
-                _LOG.warning("could not update a manifest: %s", error)
+        note_progress_of(self._open.items())
 
     def close(self) -> None:
         """Closes all ledgers."""
-        with self._lock:
-            for ledger in self._open.values():
-                ledger.close()
-            self._open.clear()
+        for one in self._open.take_all().values():
+            one.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import threading
 from collections.abc import Callable
 
 from index import (
@@ -21,6 +20,7 @@ from index import (
 from service.errors import Reason, ServiceError
 from service.tenancy.database import TenancyError
 from service.tenancy.limits import Limits
+from service.tenancy.per_tenant import PerTenant
 from service.tenancy.registry import TenantRegistry
 
 _LOG = logging.getLogger(__name__)
@@ -48,8 +48,7 @@ class TenantSpaces:
         """
         self._region, self._beside = region, beside
         self._data, self._registry, self.shelf = data, registry, shelf or HotCollections(LocalVectorIndexes())
-        self._lock = threading.Lock()
-        self._open: dict[str, TenantDirectory] = {}
+        self._open = PerTenant(self._opened)
 
     def directory(self, tenant_uid: str) -> TenantDirectory:
         """The tenant's directory, opened on first use.
@@ -57,20 +56,16 @@ class TenantSpaces:
         Raises TenancyError if the tenant does not exist, and ServiceError (REGION_MISMATCH) if its data must be
         elsewhere.
         """
-        with self._lock:
-            found = self._open.get(tenant_uid)
-            if found is not None:
-                self._registry.faults.check(tenant_uid)
-            if found is None:
-                region = self._registry.region(tenant_uid)
-                check_region(region, self._region)
-                key = self._registry.data_key(tenant_uid)
-                limits = StorageLimits(
-                    lambda: self._registry.limits.of(tenant_uid).quota, lambda: self._beside(tenant_uid)
-                )
-                found = TenantDirectory(self._data.tenant(tenant_uid), key, self.shelf, region, limits)
-                self._open[tenant_uid] = found
-            return found
+        if self._open.get(tenant_uid) is not None:
+            self._registry.faults.check(tenant_uid)
+        return self._open.of(tenant_uid)
+
+    def _opened(self, tenant_uid: str) -> TenantDirectory:
+        region = self._registry.region(tenant_uid)
+        check_region(region, self._region)
+        key = self._registry.data_key(tenant_uid)
+        limits = StorageLimits(lambda: self._registry.limits.of(tenant_uid).quota, lambda: self._beside(tenant_uid))
+        return TenantDirectory(self._data.tenant(tenant_uid), key, self.shelf, region, limits)
 
     def opened_directory(self, tenant_uid: str) -> TenantDirectory | None:
         """The tenant's directory if it is already open. Never blocks, so an event loop may call it."""
@@ -78,8 +73,7 @@ class TenantSpaces:
 
     def opened(self) -> list[tuple[str, TenantDirectory]]:
         """All open directories, with the uids of their tenants."""
-        with self._lock:
-            return list(self._open.items())
+        return self._open.items()
 
     def limits(self, tenant_uid: str) -> Limits:
         """The tenant's limits."""
@@ -89,9 +83,7 @@ class TenantSpaces:
         """Closes deleted tenants and removes their files. Returns how many. Call it every few seconds."""
         removed = 0
         for uid in self._registry.deleted_uids():
-            with self._lock:
-                opened = self._open.pop(uid, None)
-            if opened is not None:
+            for opened in self._open.take({uid}).values():
                 opened.abandon()
             root = self._data.tenant(uid).root
             if root.exists():
@@ -147,14 +139,10 @@ class TenantSpaces:
 
     def hot(self) -> list[Collection]:
         """All collections in memory."""
-        with self._lock:
-            directories = list(self._open.values())
-        return [c for d in directories for c in d.hot()]
+        return [c for _, d in self._open.items() for c in d.hot()]
 
     def close(self) -> None:
         """Closes all directories with snapshots. Index builds in progress are abandoned."""
         self.shelf.close()
-        with self._lock:
-            for directory in self._open.values():
-                directory.close()
-            self._open.clear()
+        for directory in self._open.take_all().values():
+            directory.close()

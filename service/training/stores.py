@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 
-from index import AfterimageIndexError, DataDirectory, DataFault, Usage
-from index.storage import DatabaseError
+from index import DataDirectory, DataFault, Usage
+from service.tenancy.per_tenant import PerTenant, note_progress_of
 from service.tenancy.registry import TenantRegistry
 from service.training.store import TrainingStore
 
@@ -19,17 +18,11 @@ class TrainingStores:
 
     def __init__(self, data: DataDirectory, registry: TenantRegistry) -> None:
         self._data, self._registry = data, registry
-        self._lock = threading.Lock()
-        self._open: dict[str, TrainingStore] = {}
+        self._open = PerTenant(lambda uid: TrainingStore(data.tenant(uid).training, registry.data_key(uid)))
 
     def of(self, tenant_uid: str) -> TrainingStore:
         """The tenant's store, created if there is none. Raises TenancyError if the tenant does not exist."""
-        with self._lock:
-            found = self._open.get(tenant_uid)
-            if found is None:
-                key = self._registry.data_key(tenant_uid)
-                found = self._open[tenant_uid] = TrainingStore(self._data.tenant(tenant_uid).training, key)
-            return found
+        return self._open.of(tenant_uid)
 
     def usage(self, tenant_uid: str) -> Usage:
         """How much the tenant's training sets take. Raises TenancyError or DataFault."""
@@ -45,28 +38,19 @@ class TrainingStores:
 
     def forget(self, deleted_uids: set[str]) -> list[str]:
         """Closes the stores of deleted tenants. Returns the uids of those that were open."""
-        with self._lock:
-            gone = [uid for uid in self._open if uid in deleted_uids]
-            for uid in gone:
-                self._open.pop(uid).close()
-            return gone
+        gone = self._open.take(deleted_uids)
+        for store in gone.values():
+            store.close()
+        return list(gone)
 
     def note_progress(self) -> None:
         """Stores the state of open databases in the manifests of their tenants.
 
         Failures are logged, and the previous entries remain valid.
         """
-        with self._lock:
-            opened = list(self._open.values())
-        for one in opened:
-            try:
-                one.note_progress()
-            except (AfterimageIndexError, DatabaseError) as error:
-                _LOG.warning("could not update a manifest: %s", error)
+        note_progress_of(self._open.items())
 
     def close(self) -> None:
         """Closes all stores."""
-        with self._lock:
-            for store in self._open.values():
-                store.close()
-            self._open.clear()
+        for one in self._open.take_all().values():
+            one.close()
