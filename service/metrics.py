@@ -1,94 +1,89 @@
-"""Every metric of the service. docs/operations.md lists the same names (a test compares)."""
+"""Every metric of the service, as a table. docs/operations.md lists the same names (a test compares)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+M = TypeVar("M")
+
+
+class _Metric(Generic[M]):
+    """A row of the table: each `Metrics` has a metric of its own of it."""
+
+    def __init__(self, kind: type[M], name: str, text: str, *labels: str) -> None:
+        self._kind, self._name, self._text, self._labels = kind, name, text, labels
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._attribute = name
+
+    def __get__(self, metrics: Metrics, owner: type | None = None) -> M:
+        found: M = metrics.__dict__["_made"][self._attribute]
+        return found
+
+    def make(self, registry: CollectorRegistry) -> M:
+        """The metric, registered."""
+        kind, more = cast("Callable[..., M]", self._kind), {"buckets": _CALL_SECONDS} if self._kind is Histogram else {}
+        return kind(self._name, self._text, self._labels, registry=registry, **more)
 
 
 class Metrics:
     """One server's metrics. Labels never hold a tenant, a collection, an id or anything that a caller sent."""
 
+    calls = _Metric(Counter, "afterimage_calls", "Finished calls.", "method", "code")
+    call_seconds = _Metric(Histogram, "afterimage_call_seconds", "Duration of calls.", "method")
+    calls_in_progress = _Metric(Gauge, "afterimage_calls_in_progress", "Running calls.")
+    calls_refused = _Metric(Counter, "afterimage_calls_refused", "Calls rejected by a limit.", "limit")
+    failed_authentications = _Metric(
+        Counter, "afterimage_failed_authentications", "Calls without a valid key.", "reason"
+    )
+    peers_dropped = _Metric(
+        Counter, "afterimage_peers_dropped", "Calls ended because the peer did not read the response."
+    )
+    connections_closed = _Metric(
+        Counter, "afterimage_connections_closed", "Connections closed since they made too many calls without a key."
+    )
+    in_flight_bytes = _Metric(Gauge, "afterimage_in_flight_bytes", "Bytes of requests and responses in flight.")
+    records = _Metric(Counter, "afterimage_records", "Records written, by outcome.", "outcome")
+    search_paths = _Metric(Counter, "afterimage_searches", "Searches, by path.", "path")
+    picture_seconds = _Metric(Histogram, "afterimage_picture_seconds", "Time of one picture, by stage.", "stage")
+    pictures_refused = _Metric(Counter, "afterimage_pictures_refused", "Pictures rejected because the queue was full.")
+    encode_queue = _Metric(
+        Gauge, "afterimage_encode_queue_pictures", "Pictures being decoded or encoded, or waiting for it."
+    )
+    collections_open = _Metric(Gauge, "afterimage_collections_open", "Collections in memory.")
+    rows = _Metric(Gauge, "afterimage_rows", "Rows in memory, by state.", "state")
+    index_bytes = _Metric(Gauge, "afterimage_index_bytes", "Approximate memory of the loaded collections.")
+    collections_damaged = _Metric(
+        Gauge, "afterimage_collections_damaged", "Loaded collections whose database has damaged pages."
+    )
+    tenants_stopped = _Metric(
+        Gauge, "afterimage_tenants_stopped", "Tenants that are not served because of missing or damaged files."
+    )
+    index_loads = _Metric(Gauge, "afterimage_index_loads", "Collections loaded into memory since the start.")
+    recall_lowest = _Metric(
+        Gauge, "afterimage_recall_lowest", "Lowest recall@10 of the loaded collections, compared with exact searches."
+    )
+    sync_runs = _Metric(Counter, "afterimage_sync_runs", "Ended sync runs.", "state")
+    sync_runs_working = _Metric(Gauge, "afterimage_sync_runs_working", "Sync runs in progress.")
+    sync_oldest_success_s = _Metric(
+        Gauge,
+        "afterimage_sync_oldest_success_seconds",
+        "Time since the last success, of the scheduled source where it is longest.",
+    )
+    open_files = _Metric(Gauge, "afterimage_open_files", "Open files and sockets.")
+    open_files_limit = _Metric(Gauge, "afterimage_open_files_limit", "Maximum number of open files and sockets.")
+    ready = _Metric(Gauge, "afterimage_ready", "1 while calls are accepted.")
+    redis_up = _Metric(Gauge, "afterimage_redis_up", "1 while Redis answers.")
+    build = _Metric(Gauge, "afterimage_build_info", "Always 1.", "version")
+
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.calls = Counter("afterimage_calls", "Finished calls.", ["method", "code"], registry=self.registry)
-        self.call_seconds = Histogram(
-            "afterimage_call_seconds", "Duration of calls.", ["method"], buckets=_CALL_SECONDS, registry=self.registry
-        )
-        self.calls_in_progress = Gauge("afterimage_calls_in_progress", "Running calls.", registry=self.registry)
-        self.calls_refused = Counter(
-            "afterimage_calls_refused", "Calls rejected by a limit.", ["limit"], registry=self.registry
-        )
-        self.failed_authentications = Counter(
-            "afterimage_failed_authentications", "Calls without a valid key.", ["reason"], registry=self.registry
-        )
-        self.peers_dropped = Counter(
-            "afterimage_peers_dropped",
-            "Calls ended because the peer did not read the response.",
-            registry=self.registry,
-        )
-        self.connections_closed = Counter(
-            "afterimage_connections_closed",
-            "Connections closed since they made too many calls without a key.",
-            registry=self.registry,
-        )
-        self.in_flight_bytes = Gauge(
-            "afterimage_in_flight_bytes", "Bytes of requests and responses in flight.", registry=self.registry
-        )
-        self.records = Counter(
-            "afterimage_records", "Records written, by outcome.", ["outcome"], registry=self.registry
-        )
-        self.search_paths = Counter("afterimage_searches", "Searches, by path.", ["path"], registry=self.registry)
-        self.picture_seconds = Histogram(
-            "afterimage_picture_seconds",
-            "Time of one picture, by stage.",
-            ["stage"],
-            buckets=_CALL_SECONDS,
-            registry=self.registry,
-        )
-        self.pictures_refused = Counter(
-            "afterimage_pictures_refused", "Pictures rejected because the queue was full.", registry=self.registry
-        )
-        self.encode_queue = Gauge(
-            "afterimage_encode_queue_pictures",
-            "Pictures being decoded or encoded, or waiting for it.",
-            registry=self.registry,
-        )
-        self.collections_open = Gauge("afterimage_collections_open", "Collections in memory.", registry=self.registry)
-        self.rows = Gauge("afterimage_rows", "Rows in memory, by state.", ["state"], registry=self.registry)
-        self.index_bytes = Gauge(
-            "afterimage_index_bytes", "Approximate memory of the loaded collections.", registry=self.registry
-        )
-        self.collections_damaged = Gauge(
-            "afterimage_collections_damaged", "Loaded collections whose database has damaged pages.",
-            registry=self.registry,
-        )  # fmt: skip
-        self.tenants_stopped = Gauge(
-            "afterimage_tenants_stopped", "Tenants that are not served because of missing or damaged files.",
-            registry=self.registry,
-        )  # fmt: skip
-        self.index_loads = Gauge(
-            "afterimage_index_loads", "Collections loaded into memory since the start.", registry=self.registry
-        )
-        self.recall_lowest = Gauge(
-            "afterimage_recall_lowest",
-            "Lowest recall@10 of the loaded collections, compared with exact searches.",
-            registry=self.registry,
-        )
-        self.sync_runs = Counter("afterimage_sync_runs", "Ended sync runs.", ["state"], registry=self.registry)
-        self.sync_runs_working = Gauge("afterimage_sync_runs_working", "Sync runs in progress.", registry=self.registry)
-        self.sync_oldest_success_s = Gauge(
-            "afterimage_sync_oldest_success_seconds",
-            "Time since the last success, of the scheduled source where it is longest.", registry=self.registry,
-        )  # fmt: skip
-        self.open_files = Gauge("afterimage_open_files", "Open files and sockets.", registry=self.registry)
-        self.open_files_limit = Gauge(
-            "afterimage_open_files_limit", "Maximum number of open files and sockets.", registry=self.registry
-        )
-        self.ready = Gauge("afterimage_ready", "1 while calls are accepted.", registry=self.registry)
-        self.redis_up = Gauge("afterimage_redis_up", "1 while Redis answers.", registry=self.registry)
-        self.build = Gauge("afterimage_build_info", "Always 1.", ["version"], registry=self.registry)
+        rows = {name: row for name, row in vars(Metrics).items() if isinstance(row, _Metric)}
+        self._made = {name: row.make(self.registry) for name, row in rows.items()}
 
     def text(self) -> bytes:
         """All metrics in the Prometheus text format."""
