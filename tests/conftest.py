@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says at the end what was skipped, and what to install for it."""
+    """Lists skipped tests at the end, with what to install for them."""
     skipped = [r.longrepr[2] for r in terminalreporter.stats.get("skipped", []) if isinstance(r.longrepr, tuple)]
     if skipped:
         terminalreporter.section("skipped on this machine")
@@ -35,7 +35,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def report_faults(request: pytest.FixtureRequest) -> Callable[[FaultResult], None]:
-    """Reports what a test of faults did, for docs/reliability.md."""
+    """Reports the results of a fault test, for docs/reliability.md."""
     return lambda result: report(request.node.nodeid, result)
 
 
@@ -46,7 +46,7 @@ def _opencv() -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One real server for all tests of a process; each test has tenants of its own on it."""
+    """One real server for all tests of a process. Each test has its own tenants on it."""
     running = share(start_server(tmp_path_factory.mktemp("server"), anew=True))
     yield running
     assert running.stop() == 0
@@ -60,20 +60,20 @@ def _no_leftover_servers() -> Iterator[None]:
 
 @pytest.fixture
 def tenant_name() -> str:
-    """A name that no other test uses."""
+    """A unique name for a tenant."""
     return f"tenant-{next(_numbers)}"
 
 
 @pytest.fixture
 def client(server: Server, tenant_name: str) -> Iterator[Client]:
-    """A client with all scopes, of a tenant of its own."""
+    """A client with all scopes, of its own tenant."""
     with server.client(server.key(tenant_name)) as connected:
         yield connected
 
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    """A shop's web server, of this test alone."""
+    """A shop's web server for this test alone."""
     made = Shop()
     with made.running():
         yield made

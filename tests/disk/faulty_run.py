@@ -23,7 +23,7 @@ _RECORDS = 60
 
 
 def changes(collection: Collection, number: int, state: dict[str, bool]) -> list[tuple[str, Callable[[], object]]]:
-    """Things to do; those that change records note what was acknowledged: an id that must be there, or not."""
+    """Operations. Those that change records note acknowledged ids: present or absent."""
     new, old = f"new-{number}", str(number % _RECORDS)
 
     def insert() -> None:
@@ -46,7 +46,7 @@ def changes(collection: Collection, number: int, state: dict[str, bool]) -> list
 
 
 def run(folder: Path, faults: Path, case: tuple[str, str, int]) -> dict[str, object]:
-    """What came of one case: reasons of what was refused, and what is wrong after the disk is whole again."""
+    """The result of one case: reasons of refusals, and inconsistencies after the disk works again."""
     folder.mkdir()
     tenant = directory(folder)
     collection = tenant.create(SPEC)

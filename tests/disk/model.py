@@ -15,7 +15,7 @@ Records = dict[str, tuple[int, int]]  # vector seed and row, by record id
 
 @dataclass
 class Things:
-    """A collection: its records, and those of each snapshot that somebody asked for."""
+    """A collection: its records, and those of each requested snapshot."""
 
     records: Records = field(default_factory=dict)
     kept: dict[str, Records] = field(default_factory=dict)
@@ -59,13 +59,13 @@ class Model:
 
 
 class Heard:
-    """What a writer's thread had said by a moment: the state that was acknowledged, and the change in flight."""
+    """What a writer's thread had reported by a moment: the acknowledged state, and the change in flight."""
 
     def __init__(self) -> None:
         self.model, self.in_flight = Model(), None
 
     def hear(self, line: str) -> None:
-        """Takes over one line, without its thread."""
+        """Processes one line, without its thread number."""
         kind, text = line[0], line[2:]
         if kind == "?":
             self.in_flight = json.loads(text)
@@ -74,7 +74,7 @@ class Heard:
             self.in_flight = None
 
     def possible(self) -> list[dict[str, Things]]:
-        """The states that may be there after a power cut."""
+        """The allowed states after a power cut."""
         if self.in_flight is None:
             return [self.model.things]
         after = copy.deepcopy(self.model.things), Model()
@@ -84,7 +84,7 @@ class Heard:
 
 
 def stored_in(tenant: TenantDirectory, thread: int) -> dict[str, dict[str, Any]]:
-    """What a tenant's directory holds: per collection its records, and those of each snapshot that can be restored."""
+    """The content of a tenant's directory: per collection its records, and those of each restorable snapshot."""
     found = {}
     for name in tenant.names():
         if name.startswith(f"c{thread}-"):

@@ -21,7 +21,7 @@ _EXCHANGE = 2  # RENAME_EXCHANGE
 
 
 class Mode(enum.Enum):
-    """What may be lost of the changes that were not forced to the disk."""
+    """Which unsynced changes may be lost."""
 
     ORDERED_NAMES = "names from a moment on, and whole writes of data at random"
     NAMES_BY_FSYNC = "every name whose directory was not synced after it"
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
 
 def read_trace(path: Path) -> Iterator[Entry]:
-    """The entries of a recording, in order; a cut-off last one is left out."""
+    """The entries of a recording, in order, without an incomplete last one."""
     content = memoryview(path.read_bytes())
     at = 0
     while at + _HEAD.size <= len(content):
@@ -62,7 +62,7 @@ class Write(NamedTuple):
 
 @dataclass(eq=False)
 class File:
-    """What of a file is on the disk for certain, and the changes since."""
+    """The synced content of a file, and the changes since."""
 
     stable: bytearray = field(default_factory=bytearray)
     pending: list[Write] = field(default_factory=list)
@@ -75,7 +75,7 @@ class File:
 
 @dataclass(eq=False)
 class Folder:
-    """Names of a directory, as the running process sees them."""
+    """Names of a directory, as seen by the running process."""
 
     names: dict[str, Node] = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ Node = File | Folder
 
 @dataclass(eq=False)
 class NameChange:
-    """Names that one call set (to a node) or removed (None), in one step."""
+    """Names that one call set (to a node) or removed (None), atomically."""
 
     steps: list[tuple[Folder, str, Node | None]]
     forced: bool = False
@@ -101,7 +101,7 @@ class Disk:
         self._last_force = 0
 
     def replay(self, entry: Entry) -> None:
-        """Takes over one change."""
+        """Applies one change."""
         path, other = entry.first.decode(errors="surrogateescape"), entry.second.decode(errors="surrogateescape")
         match entry.operation:
             case "o":
@@ -124,7 +124,7 @@ class Disk:
                 self._set([(other, self._node(path)), (path, None)])
 
     def write_to(self, target: Path, mode: Mode, chance: random.Random) -> None:
-        """Writes what the disk may hold after a power cut at this moment into a new folder."""
+        """Writes a possible content of the disk after a power cut at this moment into a new folder."""
         names = self._surviving_names(mode, chance)
         contents: dict[int, bytes] = {}
 
@@ -179,7 +179,7 @@ class Disk:
         return node
 
     def _surviving_names(self, mode: Mode, chance: random.Random) -> dict[int, dict[str, Node]]:
-        """Names by directory. Changes that were forced stay; a change is kept or lost as a whole."""
+        """Names by directory. Synced changes stay; each other change is kept or lost as a whole."""
         unforced = [c for c in self._changes if not c.forced]
         if mode is Mode.TORN_BLOCKS:
             kept = set(map(id, unforced))

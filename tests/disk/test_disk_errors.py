@@ -18,7 +18,7 @@ _STORAGE = {"STORE_UNAVAILABLE", "WRITE_OUTCOME_UNKNOWN", "STORE_DAMAGED", "SNAP
 
 
 def check_errors(library: Path, folder: Path, *errors: str) -> int:
-    """Runs the cases of these error names; returns how many calls were refused."""
+    """Runs the cases of these error names. Returns how many calls were refused."""
     root = folder / "data"
     root.mkdir()
     faults = folder / "faults"

@@ -26,7 +26,7 @@ RECORDINGS = 5
 
 
 def record(library: Path, folder: Path, seed: int, steps: int) -> Path:
-    """The recording of a writer that ran to its end."""
+    """The recording of a complete writer."""
     root, trace = folder / "written", folder / "trace"
     root.mkdir()
     environment = {
@@ -38,7 +38,7 @@ def record(library: Path, folder: Path, seed: int, steps: int) -> Path:
 
 
 def check_cuts(trace: Path, folder: Path, seed: int, cuts: int) -> Counter[Mode]:
-    """Cuts the power at random moments of a recording; fails with the moment where something is lost."""
+    """Simulates power cuts at random moments of a recording. Fails with the moment at which something is lost."""
     entries, chance = list(read_trace(trace)), random.Random(seed)
     first = next(i for i, e in enumerate(entries) if e.operation == "m" and e.first.startswith(b"!"))
     moments = sorted(chance.randrange(first + 1, len(entries) + 1) for _ in range(cuts))
@@ -62,7 +62,7 @@ def check_cuts(trace: Path, folder: Path, seed: int, cuts: int) -> Counter[Mode]
 
 
 def check(folder: Path, heard: list[Heard], moment: str) -> None:
-    """Opens what a disk held and compares it with what the writer was told."""
+    """Opens the content of a disk, and compares it with the writer's acknowledgements."""
     tenant = directory(folder)
     try:
         for thread, said in enumerate(heard):
@@ -82,7 +82,7 @@ Contents = tuple[dict[str, int], dict[str, dict[str, int]]]
 
 
 def contents(tenant: TenantDirectory, name: str) -> Contents:
-    """Records of a collection, and of each of its snapshots, which are restored to look."""
+    """Records of a collection and of each of its snapshots, which are restored for that."""
     collection = tenant.collection(name)
     problems = [p for p in collection.problems() if not p.startswith("snapshot-")]  # those are derived: made anew
     assert not problems, problems
@@ -100,7 +100,7 @@ def contents(tenant: TenantDirectory, name: str) -> Contents:
 
 
 def expected(state: dict[str, Things]) -> dict[str, Contents]:
-    """A state of the model as `contents` gives it."""
+    """A state of the model in the form of `contents`."""
 
     def seeds(records: Mapping[str, tuple[int, Any]]) -> dict[str, int]:
         return {i: seed for i, (seed, _) in records.items()}
@@ -109,7 +109,7 @@ def expected(state: dict[str, Things]) -> dict[str, Contents]:
 
 
 def fits(found: dict[str, Contents], state: dict[str, Contents], loose: bool) -> bool:
-    """Whether what was found is a state; loose: where one snapshot more is no fault."""
+    """Whether the content equals a state. `loose`: an additional snapshot is allowed."""
     if not loose or found.keys() != state.keys():
         return found == state
     return all(

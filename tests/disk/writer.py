@@ -35,7 +35,7 @@ class Changes:
         self._chance = random.Random(seed * 10 + thread)
 
     def run(self, steps: int) -> None:
-        """Makes one change after the other."""
+        """Makes changes in sequence."""
         self._do("create", name=self._name(0))
         for _ in range(steps):
             kind = self._chance.choice(_KINDS)

@@ -14,7 +14,7 @@ HOPS = [(walk, module, value) for walk, hops in WALKS.items() for _, module, val
 
 
 def known_names(module: Path) -> set[str]:
-    """What a module defines or imports at its top level."""
+    """The names that a module defines or imports at its top level."""
     names = set()
     for node in ast.parse(module.read_text()).body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):

@@ -29,7 +29,7 @@ def picture(brightness: int) -> bytes:
 
 
 def fails_on_bright_pictures(folder: Path) -> None:
-    """A model that looks its vector up by the brightest value: there are ten of them, and 255 values."""
+    """A model that uses the brightest value as an index: it has ten entries, and there are 255 values."""
     folder.mkdir(parents=True)
     table = np.random.default_rng(1).standard_normal((10, 4)).astype(np.float32)
     nodes = [
@@ -55,7 +55,7 @@ def fails_on_bright_pictures(folder: Path) -> None:
 
 
 def cut_short(folder: Path) -> None:
-    """The built-in encoder without its end, under a checksum that is right."""
+    """The truncated built-in encoder, under a correct checksum."""
     shutil.copytree(BUILTIN_FOLDER, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__", "generator", "train"))
     described = json.loads((folder / "encoder.json").read_text())
     model = folder / described["model"]

@@ -99,7 +99,7 @@ def test_without_mutual_tls_no_name_is_believed(server: Server) -> None:
 
 
 def refused(server: Server, certificates: Certificates, key: str) -> None:
-    """Connecting fails, and so no key is sent."""
+    """The connection fails, so that no key is sent."""
     with connect(server, certificates, key) as client, pytest.raises(Unavailable):
         client.server_info()
 

@@ -33,7 +33,7 @@ PER_LABEL = 40
 
 
 def photographs(per_label: int = PER_LABEL, *, shuffled: bool = False, skipped: int = 0) -> Iterator[NewExample]:
-    """Real photographs with their labels, or with labels that mean nothing."""
+    """Real photographs with their labels, or with random labels."""
     by_label: dict[str, list[Path]] = {}
     for path, label in clothing():
         by_label.setdefault(label, []).append(path)
@@ -107,7 +107,7 @@ def test_a_model_that_is_better_on_pictures_held_out_is_published_and_serves_its
 
 
 def precision(client: Client, collection: str, examples: list[NewExample]) -> float:
-    """Share of the five nearest others that have the picture's label."""
+    """The share of the five nearest others with the same label."""
     right = 0
     for example in examples[::5]:
         hits = client.search(collection, example.image or b"", k=5, exclude_record_ids=[example.example_id]).hits

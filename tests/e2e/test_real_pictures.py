@@ -37,7 +37,7 @@ def retrieval(neighbours: list[list[int]], labels: list[str]) -> tuple[float, fl
 
 
 def through_the_service(client: Client, collection: str, paths: list[Path]) -> list[list[int]]:
-    """Inserts all pictures, searches with each, and returns the neighbours of each but itself."""
+    """Inserts all pictures, searches with each, and returns the neighbours of each without itself."""
     numbers = {p.stem: n for n, p in enumerate(paths)}
     results = list(client.import_records(collection, (NewRecord(p.stem, image=p.read_bytes()) for p in paths)))
     assert all(r.outcome == "created" for r in results)

@@ -18,7 +18,7 @@ WRITERS = 3
 
 @dataclass
 class Writer:
-    """Inserts batches of three until the server is gone; knows what was acknowledged and what was in flight."""
+    """Inserts batches of three until the server is gone. Records acknowledged and unfinished ones."""
 
     client: Client
     name: str
@@ -38,8 +38,10 @@ class Writer:
 
 
 def settled(client: Client, acknowledged: dict[str, int], in_flight: dict[str, int]) -> dict[str, int]:
-    """What is stored now: of every acknowledged record its picture, or the newer one that was in flight at the kill.
-    Fails where a record has neither, or where it does not find itself."""
+    """The stored content: for every acknowledged record its picture, or the newer one in flight at the kill.
+
+    Fails if a record has neither, or does not find itself.
+    """
     _, missing = client.get_records("c", sorted(acknowledged))
     assert missing == []
     state = {}

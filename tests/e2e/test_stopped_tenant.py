@@ -19,7 +19,7 @@ NOT_SERVED = "1 tenant is not served: see `afterimage doctor`"
 
 
 def readiness(server: Server, said: str) -> tuple[int, str]:
-    """What `/readyz` answers once it says something."""
+    """The answer of `/readyz`, once it has one."""
     end = time.monotonic() + 60
     while said not in (answer := fetch(server, "/readyz"))[1]:
         assert time.monotonic() < end, answer

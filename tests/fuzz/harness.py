@@ -20,7 +20,7 @@ CORPUS = Path("build/fuzz")
 
 
 def main() -> None:
-    """Fuzzes the target that the first argument names."""
+    """Fuzzes the target in the first argument."""
     try:
         import atheris
     except ImportError:

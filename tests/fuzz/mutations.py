@@ -16,7 +16,7 @@ _INTERESTING = (b"\x00\x00", b"\xff\xff", b"\x7f\xff", b"\x80\x00", b"\xff\xd8",
 
 
 def seeds() -> list[bytes]:
-    """Small pictures of every format and of the kinds that codecs treat apart."""
+    """Small pictures of every format and of all kinds that codecs treat differently."""
     rgba, grey, palette = noise(2).convert("RGBA"), noise(3).convert("L"), noise(4).convert("P")
     return [
         encode(noise(0), "JPEG"), encode(noise(1), "JPEG", progressive=True), encode(grey, "JPEG"),
@@ -29,13 +29,13 @@ def seeds() -> list[bytes]:
 
 
 def made_seeds() -> list[bytes]:
-    """Of the sub-formats, colours and ways of saying an orientation that the corpus has."""
+    """The sub-formats, colours and orientations of the corpus."""
     made = [m.content for maker in (pngs, bmps, gifs, coloured, turned, lossy) for m in maker.all_kinds()]
     return made[::_EVERY]
 
 
 def starts(target: str) -> list[bytes]:
-    """What a target of the harness begins with."""
+    """The initial inputs of a target of the harness."""
     if target == "profile":
         return profile_seeds()
     if target == "feed":
@@ -52,7 +52,7 @@ def profile_seeds() -> list[bytes]:
 
 
 def mutated(count: int, seed: int) -> Iterator[bytes]:
-    """So many damaged pictures; the same seed gives the same."""
+    """Damaged pictures; the same seed gives the same ones."""
     rng, pictures = random.Random(seed), seeds()
     for _ in range(count):
         yield _mutate(rng, rng.choice(pictures), pictures)

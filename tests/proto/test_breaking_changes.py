@@ -78,7 +78,7 @@ ADDITIONS = {
 
 
 def test_each_kind_of_breaking_change_is_found_and_no_addition(tmp_path: Path) -> None:
-    """Each case is a package of its own, so that one run looks at all."""
+    """Each case is a package of its own, so that one run checks all."""
     changes = {**{what: change[:2] for what, change in BREAKING.items()}, **ADDITIONS}
     for number, (what, (old, new)) in enumerate(changes.items()):
         assert old in RELEASED, what
@@ -114,6 +114,6 @@ def _write(folder: Path, number: int, text: str) -> None:
 
 
 def _buf(folder: Path, *arguments: str) -> tuple[int, str]:
-    """Exit code and what was said."""
+    """The exit code and the output."""
     run = subprocess.run([BUF, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     return run.returncode, run.stdout + run.stderr

@@ -29,7 +29,7 @@ NOT_TEXT = b"\xff\xfe\xe4\x00"
 
 @dataclass(frozen=True)
 class Case:
-    """What is done to the data directory at a path, and what is said then, beside the name of the file."""
+    """The damage to a path of the data directory, and the expected message."""
 
     name: str
     file: str
@@ -41,7 +41,7 @@ class Case:
 
 
 def directory(path: Path) -> None:
-    """Root may read every file, but no directory can be read as one."""
+    """A directory in place of a file, which not even root can read."""
     path.unlink()
     path.mkdir()
 
@@ -52,7 +52,7 @@ def dangling(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    """Written by a version that is not there yet."""
+    """A file of a future version."""
     key = load_master_key(key_file(path.parent), None, create=False).derive("tenant registry")
     with closing(connect(path, key, create=False)) as database:
         database.execute("PRAGMA user_version = 999")
@@ -82,7 +82,7 @@ BY_COMMAND = {("not-text", "REGION")}  # the others in long runs: a process of i
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory that a server has run on."""
+    """A data directory after a server has run on it."""
     root = tmp_path_factory.mktemp("whole") / "data"
     with closing(open_registry(load_settings({"data_dir": root}).settings, create=True)) as registry:
         registry.create_tenant("acme")

@@ -55,7 +55,7 @@ _MODULES = (
 
 @dataclass
 class World:
-    """A tenant on a server, and its databases as the tests open them beside it."""
+    """A tenant on a server, and its databases opened by the tests."""
 
     server: Server
     tenant: str
@@ -66,7 +66,7 @@ class World:
     store: TrainingStore
 
     def furnish(self) -> None:
-        """What the cases share."""
+        """Creates what the cases share."""
         client = self.client
         client.create_collection("shared")
         client.create_collection("copies", picture_policy=COPY)
@@ -104,7 +104,7 @@ class World:
 
 @contextlib.contextmanager
 def world(server: Server, tenant: str, client: Client, key: str) -> Iterator[World]:
-    """A tenant, and its databases opened beside the server."""
+    """A tenant, and its databases opened in addition to the server's."""
     with server.registry() as registry:
         uid = registry.tenant(tenant).uid
         data_key = registry.data_key(uid)
@@ -118,7 +118,7 @@ def world(server: Server, tenant: str, client: Client, key: str) -> Iterator[Wor
 
 
 def call(channel: grpc.Channel, method: str, request: Any, key: str, timeout_s: float) -> Any:
-    """A call under way, as grpc gives it."""
+    """A call in progress, as returned by grpc."""
     service, name = method.split("/")[1:]
     module = next(m for m in _MODULES if service.split(".")[-1] in m.DESCRIPTOR.services_by_name)
     made = channel.unary_unary(
@@ -131,8 +131,11 @@ def call(channel: grpc.Channel, method: str, request: Any, key: str, timeout_s: 
 
 @dataclass(frozen=True)
 class Case:
-    """ready: makes what call number n needs, and its request. done: whether it was done; None: the call only hands
-    something out, or its doing cannot be seen."""
+    """A case of an audited call.
+
+    `ready`: creates what call number n needs, and its request. `done`: whether the call was done; None: it only returns
+    something, or that cannot be observed.
+    """
 
     ready: Callable[[World, int], Any]
     done: Callable[[World, int, Any], bool] | None = None

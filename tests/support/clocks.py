@@ -17,7 +17,7 @@ FAKETIME_REMEDY = "apt-get install faketime"
 
 
 def libfaketime() -> Path:
-    """The library, where its command is on PATH; else the test skips."""
+    """The library, if its command is on PATH; else skips the test."""
     found = [p for place in _PLACES for p in sorted(Path("/").glob(place[1:]))]
     if not found or shutil.which("faketime") is None:
         missing("faketime, which sets the clock of a process", FAKETIME_REMEDY)
@@ -32,7 +32,7 @@ class SetClock:
         self.set(0)
 
     def set(self, seconds: float) -> None:
-        """So far ahead of the true time, or behind where it is negative."""
+        """Sets the offset to the true time; negative values are in the past."""
         fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{seconds:+.3f}s")
         os.replace(fresh, self._file)
@@ -40,7 +40,7 @@ class SetClock:
 
 @contextlib.contextmanager
 def redis_with_a_clock(folder: Path) -> Iterator[tuple[RedisServer, SetClock]]:
-    """A redis-server that ends with the block, and its clock."""
+    """A redis-server for the block, and its clock."""
     library, file = libfaketime(), folder / "clock"
     folder.mkdir(parents=True, exist_ok=True)
     clock = SetClock(file)

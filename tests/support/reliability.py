@@ -18,8 +18,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FaultResult:
-    """One kind of fault. fault: what was done. tried: how often. lost: acknowledged changes, backups or answers that
-    were lost or wrong. outcome: what came of it instead, in a few words."""
+    """The result of one kind of fault.
+
+    - `fault`: what was done.
+    - `tried`: how often.
+    - `lost`: acknowledged changes, backups or answers that were lost or wrong.
+    - `outcome`: the observed behaviour, in a few words.
+    """
 
     fault: str
     tried: int
@@ -28,15 +33,17 @@ class FaultResult:
 
 
 def report(test: str, result: FaultResult) -> None:
-    """Adds a result to the file that RELIABILITY_RESULTS names; does nothing where it names none. test: its node id."""
+    """Adds a result to the file in RELIABILITY_RESULTS, if set. `test`: its node id."""
     if path := os.environ.get(RESULTS_VARIABLE):
         with Path(path).open("a") as file:
             file.write(json.dumps({"test": test, **asdict(result)}) + "\n")
 
 
 def told(work: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The same, one after the other; says every ten seconds how far it is, to the file descriptor that
-    RELIABILITY_PROGRESS names. total: how many there are; what: they are."""
+    """Yields the items, and reports progress every ten seconds to the file descriptor in RELIABILITY_PROGRESS.
+
+    `total`: their number. `what`: their name.
+    """
     began = last = time.monotonic()
     for number, one in enumerate(work):
         if time.monotonic() - last > _EVERY_S:
@@ -46,6 +53,6 @@ def told(work: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 
 def say(line: str) -> None:
-    """Tells whoever waits for `make reliability`; pytest keeps what a test prints to itself."""
+    """Prints to the terminal of `make reliability`, because pytest captures the output of tests."""
     if descriptor := os.environ.get(PROGRESS_VARIABLE):
         os.write(int(descriptor), f"    {line}\n".encode())

@@ -26,7 +26,7 @@ def clothing() -> list[tuple[Path, str]]:
 
 
 def own_encoder(target: Path) -> Path:
-    """An encoders directory, made in `target`, with the real model and a manifest for it."""
+    """An encoders directory in `target` with the real model and a manifest for it."""
     source = _SHARED / "models" / "mobilenet_v2_224"
     if not (source / "model.onnx").exists():
         missing("../shared/models/mobilenet_v2_224", SHARED_REMEDY)
@@ -53,7 +53,7 @@ def own_encoder(target: Path) -> Path:
 
 
 def picture_cases() -> Path:
-    """Made pictures that were once seen wrongly, and their upright twins."""
+    """Pictures that were once decoded wrongly, and their correct counterparts."""
     folder = _SHARED / "cases" / "pictures"
     if not folder.exists():
         missing("../shared/cases/pictures", "these pictures are not part of the project")

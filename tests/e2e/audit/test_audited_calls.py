@@ -44,7 +44,7 @@ def served(folder: Path) -> Server:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[World]:
-    """A tenant with what the calls are about."""
+    """A tenant with the objects of the calls."""
     server = served(tmp_path)
     key = server.key("acme")
     with server.client(key) as client, world(server, "acme", client, key) as made:
@@ -54,7 +54,7 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 
 def acts_after(world: World, head: int) -> list[AuditAct]:
-    """What was told after an entry, once nothing is open any more."""
+    """The entries after a given one, once no act is open."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         acts = audit_acts(world.client.list_audit_entries(head, 1000))
@@ -65,7 +65,7 @@ def acts_after(world: World, head: int) -> list[AuditAct]:
 
 
 def head_of(world: World, channel: grpc.Channel) -> int:
-    """The last entry, once the calls that were made over the same connection are known to the server and told."""
+    """The last entry, once all earlier calls of the connection are recorded."""
     request = audit_service_pb2.GetAuditHeadRequest()
     answered = call(channel, "/afterimage.v1.AuditService/GetAuditHead", request, world.key, PATIENCE_S).result()
     acts_after(world, max(0, int(answered.head.number) - 10))
@@ -73,7 +73,7 @@ def head_of(world: World, channel: grpc.Channel) -> int:
 
 
 def answer(under_way: Any) -> str:
-    """OK, or the name of the code."""
+    """OK, or the name of the status code."""
     try:
         under_way.result()
     except grpc.FutureCancelledError:
@@ -86,8 +86,10 @@ def answer(under_way: Any) -> str:
 def compare(
     world: World, method: str, attempt: tuple[int, Any, str], head: int, *, may_be_unknown: bool = False
 ) -> str:
-    """Compares what was told with what was done; returns what was told. A server may hear of a call after its caller
-    gave up: what does not agree is looked at again."""
+    """Compares recorded and actual changes. Returns the recorded outcomes.
+
+    A server may see a call after its caller gave up, so that differences are checked again.
+    """
     deadline = time.monotonic() + PATIENCE_S / 6
     while True:
         wrong, outcome = disagreement(world, method, attempt, head, may_be_unknown)
@@ -100,7 +102,7 @@ def compare(
 def disagreement(
     world: World, method: str, attempt: tuple[int, Any, str], head: int, may_be_unknown: bool
 ) -> tuple[str, str]:
-    """What does not agree, empty where all does; and the outcome that was told."""
+    """The difference, empty if there is none, and the recorded outcome."""
     number, request, code = attempt
     acts = [a for a in acts_after(world, head) if a.action == AUDITED[method].action]
     # An outcome alone is of an earlier call, that went on while nobody waited for it.
@@ -116,7 +118,7 @@ def disagreement(
 
 
 def with_deadlines(world: World, seconds: list[float], first: int) -> list[str]:
-    """Makes each call once under each deadline, or, where that is negative, cancels it after so long."""
+    """Makes each call once under each deadline. A negative deadline cancels the call after that time."""
     outcomes, number = [], first
     with grpc.insecure_channel(world.server.target) as channel:
         for method in told(sorted(CASES), len(CASES), "audited calls"):
@@ -153,7 +155,7 @@ def test_calls_are_told_as_they_were_under_deadlines_from_1_to_100_ms(here: Worl
 
 
 def full(server: Server, is_full: bool) -> None:
-    """A disk without a byte left, for this server alone: every write to a file is refused."""
+    """A full disk for this server alone: every write to a file fails."""
     hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)[1]
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0 if is_full else hard, hard))
 
@@ -176,8 +178,7 @@ def test_on_a_full_disk_no_call_changes_or_hands_out_what_it_cannot_tell(here: W
 
 
 def killed(folder: Path, kills: int, dice: random.Random) -> Counter[str]:
-    """Kills a server in the midst of calls, again and again, and compares what it tells after each start; returns how
-    often it told what."""
+    """Kills a server repeatedly during calls, and compares its records after each start. Returns counts of outcomes."""
     outcomes = Counter[str]()
     server = served(folder)
     key = server.key("acme")

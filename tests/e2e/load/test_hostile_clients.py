@@ -40,7 +40,7 @@ SHORT = {
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose time limits are a second."""
+    """A server with time limits of one second."""
     running = share(start_server(tmp_path_factory.mktemp("impatient"), environment=SHORT))
     yield running
     assert running.stop() == 0
@@ -90,7 +90,7 @@ async def test_idle_streams_of_one_tenant_leave_room_for_another(server: Server,
 
 
 async def ended(calls: list[Any], at_least: int) -> list[Any]:
-    """Those of the calls that have ended, once they are so many."""
+    """The ended calls, once there are enough."""
     async with asyncio.timeout(30):
         waiting = {asyncio.ensure_future(call.code()): call for call in calls}
         done: set[Any] = set()
@@ -186,7 +186,7 @@ LARGE = {f"a{n}": "x" * 1000 for n in range(60)}  # 60 KB in each record
 
 
 def with_large_records(client: Client, count: int) -> None:
-    """A collection "large" of legal records whose attributes are large."""
+    """A collection "large" of valid records with large attributes."""
     client.create_collection("large")
     vector = bytes([0, 0, 128, 63] * 448)
     records = [NewRecord(str(n), vector=vector, attributes=LARGE) for n in range(count)]

@@ -44,8 +44,10 @@ _DROP_S = 10.0
 
 
 def marked(seed: int) -> bytes:
-    """Pixels with the mark in every fourth row; no two seeds are alike. A BMP stores them as they are, so that the file
-    holds the mark too; of the others only the decoders see it."""
+    """Pixels with the mark in every fourth row; different for each seed.
+
+    A BMP stores them unchanged, so that the file contains the mark too. For other formats only the decoders see it.
+    """
     pixels = bytearray(noise(seed, 64, 64).tobytes())
     for y in range(0, 64, 4):
         pixels[y * 192 : y * 192 + 192] = MARK * 8
@@ -56,7 +58,7 @@ def marked(seed: int) -> bytes:
 
 
 def count_marks(content: bytes) -> int:
-    """Marks in either byte order, or padded; half of one counts."""
+    """Counts marks in either byte order, or padded. Half a mark is sufficient."""
     return content.count(MARK[:12]) + content.count(SWAPPED[:12]) + content.count(PADDED[:12])
 
 
@@ -76,7 +78,7 @@ class Sender:
         return marked(self.sent)
 
     def send_everywhere(self) -> None:
-        """At least 200 pictures."""
+        """Sends at least 200 pictures."""
         self.client.create_collection("c")
         self._send_well()
         self._send_by_url()
@@ -118,7 +120,7 @@ class Sender:
             raise AssertionError("this call was meant to fail")
 
     def _go_away(self) -> None:
-        """A call that is cancelled, and a stream whose client vanishes."""
+        """A cancelled call, and a stream whose client disappears."""
         credentials = (("authorization", f"Bearer {self.key}"),)
         for vanish in (False, True):
             channel = grpc.insecure_channel(self.server.target)
@@ -150,7 +152,7 @@ class Sender:
 
 @contextlib.contextmanager
 def _shop(pictures: list[bytes]) -> Iterator[str]:
-    """A web server that serves each picture under its number; gives its address."""
+    """A web server that serves each picture under its number. Yields its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -170,7 +172,7 @@ def _shop(pictures: list[bytes]) -> Iterator[str]:
 
 
 def marks_in_memory(pid: int) -> int:
-    """Marks in all writable memory of a process. Needs root, since nobody else may look."""
+    """Marks in all writable memory of a process. Needs root."""
     found = 0
     with open(f"/proc/{pid}/mem", "rb", 0) as memory:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
@@ -189,7 +191,7 @@ def marks_in_memory(pid: int) -> int:
 
 @dataclass(frozen=True)
 class Left:
-    """What was sent, and how many marks were left where. `in_server`: after the clients had gone."""
+    """What was sent, and how many marks were left where. `in_server`: after the clients had disconnected."""
 
     sent: int
     in_server: int
@@ -199,8 +201,11 @@ class Left:
 
 
 def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patience_s: float = _DROP_S) -> Left:
-    """Starts a server in `folder`, sends everything, looks, and stops it. gRPC takes a moment to drop the buffer of a
-    connection: the search of the server's memory is repeated until it finds less than a shred or `patience_s` ends."""
+    """Starts a server in `folder`, sends everything, searches, and stops it.
+
+    gRPC takes a moment to release the buffer of a connection. The search of the server's memory is therefore repeated
+    until it finds less than a fragment, or `patience_s` ends.
+    """
     temporary = folder / "tmp"
     temporary.mkdir(parents=True)
     fetching = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"}
@@ -227,7 +232,7 @@ def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patie
 
 
 def main() -> None:
-    """Runs both and prints; exit code 1 where a picture was left, or where the search saw nothing."""
+    """Runs both and prints. The exit code is 1 if a picture was left, or the control found nothing."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     if os.geteuid() != 0:
         raise SystemExit("make canary needs root: nobody else may read the server's memory")

@@ -37,13 +37,13 @@ _PART = re.compile(rb"cnry([0-9a-f]{16})")
 
 
 def word() -> str:
-    """A secret that no other text holds: two halves, of which one is enough to be found."""
+    """A unique secret of two halves. Either half is sufficient for a match."""
     return "".join(f"{_MARK}{os.urandom(8).hex()}" for _ in range(2))
 
 
 @dataclass
 class Secrets:
-    """Words by what they are, and where each must not be."""
+    """Words by kind, and the places where each must not be."""
 
     words: dict[str, str] = field(default_factory=dict)
     places: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -55,14 +55,14 @@ class Secrets:
         return self.words[name]
 
     def found(self, place: str, content: bytes) -> set[str]:
-        """Which of them are in there, whole or by half, although they must not be."""
+        """The forbidden secrets in a text, complete or by half."""
         halves = {half.decode() for half in _PART.findall(content)}
         left = {n for n, secret in self.words.items() if place in self.places[n] and any(h in secret for h in halves)}
         return left | ({"API key"} if self.api_key and self.api_key[20:40].encode() in content else set())
 
 
 def send_everywhere(client: Client, shop: TlsShop, secrets: Secrets) -> None:
-    """Pictures by URL, feeds with pages, redirects, credentials and a webhook, calls that fail."""
+    """Sends pictures by URL, feeds with pages, redirects, credentials and a webhook, and failing calls."""
     client.create_collection("c")
     path = f"/p.png?sig={secrets.new('picture url')}"
     moved = f"/moved.png?sig={secrets.new('redirect')}"
@@ -107,7 +107,7 @@ def _follow(client: Client, shop: TlsShop, secrets: Secrets) -> None:
 
 
 def memory_of(pid: int) -> Iterator[bytes]:
-    """All writable memory of a process, part by part. Needs root, since nobody else may look."""
+    """All writable memory of a process, part by part. Needs root."""
     with open(f"/proc/{pid}/mem", "rb", 0) as memory:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
             span, permissions = line.split()[:2]
@@ -130,8 +130,11 @@ def in_memory(secrets: Secrets, place: str, pid: int) -> set[str]:
 
 
 def run(folder: Path, environment: dict[str, str], *, patience_s: float = _PATIENCE_S) -> dict[str, set[str]]:
-    """Starts a server, sends everything, and says which secrets were left in which place; `seen`: of those that may be
-    in the server's memory. What passes with a connection takes a moment: the search is repeated for `patience_s`."""
+    """Starts a server, sends everything, and returns the secrets left in each place.
+
+    `seen`: those that may be in the server's memory. Data of connections is released after a moment, so that the search
+    is repeated for `patience_s`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     certificates, secrets = make_certificates(folder), Secrets()
     given = {

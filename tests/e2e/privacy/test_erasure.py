@@ -32,7 +32,7 @@ def seller(number: int) -> str:
 
 
 def stock(client: Client, count: int) -> Evidence:
-    """Records with telling ids, products and vectors of which no two share bytes."""
+    """Records with recognisable ids, products and vectors, of which no two share bytes."""
     vectors = np.random.default_rng(7).standard_normal((count, DIMENSION)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     ids = [f"record-{n:04}-of-erasure" for n in range(count)]

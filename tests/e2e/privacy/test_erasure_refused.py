@@ -37,7 +37,7 @@ def refused(gate: Gate, tmp_path: Path) -> Iterator[tuple[Server, Client, str]]:
 
 
 def furnish(client: Client) -> None:
-    """A collection, records, pictures under another policy, a training set and no model, each with two objects."""
+    """Creates a collection, records, pictures under another policy, and a training set, each with two objects."""
     for name in ("whole", "some", "policy"):
         client.create_collection(name, picture_policy=COPY)
         client.insert(name, [NewRecord(str(n), image=png(n)) for n in range(2)])
@@ -54,12 +54,12 @@ ERASURES: dict[str, Callable[[Client], object]] = {
 
 
 def acts(client: Client) -> list[AuditAct]:
-    """What was told, but for intervals of writes, which are open for minutes."""
+    """Audit entries, except intervals of writes, which are open for minutes."""
     return [a for a in audit_acts(client.list_audit_entries(0, 1000)) if not a.action.endswith(".write")]
 
 
 def erasures(client: Client) -> list[tuple[str, int]]:
-    """What the log tells of erasures that were done: what, and how many."""
+    """Finished erasures in the audit log: what, and how many."""
     done = [a for a in acts(client) if a.action == "erasure" and a.outcome == "done"]
     return sorted((str(a.details["what"]), int(a.details["records"])) for a in done)
 

@@ -38,7 +38,7 @@ def fetched(url: str) -> tuple[int, bytes, dict[str, str]]:
 
 
 def within_s(seconds: float, condition: Callable[[], bool]) -> bool:
-    """Whether it comes true."""
+    """Whether a condition becomes true in time."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -229,7 +229,7 @@ def test_the_url_of_an_erased_record_is_nowhere(tmp_path: Path, shop: Shop) -> N
 
 
 def found_in(server: Server, evidence: Evidence) -> set[str]:
-    """Files of the tenant, and its objects, in which something is found, decrypted."""
+    """Files and objects of the tenant that contain something after decryption."""
     with server.registry() as registry:
         uid = registry.tenant("acme").uid
         objects = SealedObjects(ObjectStore(server.data_dir / "objects"), registry.data_key).all_opened(uid)

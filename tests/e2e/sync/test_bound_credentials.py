@@ -26,7 +26,7 @@ HOOK_SECRET = "a-secret-that-signs-what-is-told"
 
 @pytest.fixture
 def shops(tmp_path: Path) -> Iterator[tuple[Server, TlsShop, TlsShop]]:
-    """A server, the shop that credentials are for, and somebody else."""
+    """A server, the shop of the credentials, and another one."""
     certificates = make_certificates(tmp_path)
     networks = '["127.0.0.1/32", "::1/128"]'
     environment = {**FETCHING, "AFTERIMAGE_FETCH_NETWORKS": networks, "SSL_CERT_FILE": str(certificates.ca)}

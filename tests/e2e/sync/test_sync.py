@@ -28,7 +28,7 @@ def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _no_leftover_servers() -> None:
-    """This module's server lives as long as the module."""
+    """The server of this module lives as long as the module."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def client(fetching: Server, tenant_name: str) -> Iterator[Client]:
 
 
 def items(shop: Shop, numbers: Sequence[int], **fields: object) -> list[dict[str, object]]:
-    """Items of a feed, whose pictures the shop has."""
+    """Items of a feed with pictures in the shop."""
     shop.pictures |= {f"/{n}.png": png(n) for n in numbers if f"/{n}.png" not in shop.pictures}
     return [
         {"id": str(n), "title": f"shoe {n}", "price": f"{n}.50 EUR", "image_link": f"{shop.address}/{n}.png", **fields}
@@ -57,7 +57,7 @@ def followed(client: Client, shop: Shop, **said: object) -> None:
 
 
 def synced(client: Client, **how: Any) -> Run:
-    """Starts a run and follows it to its end."""
+    """Starts a run and waits for its end."""
     started = client.start_run("feed", **how)
     *_, last = client.watch_run(started.run_id)
     return last

@@ -26,14 +26,14 @@ KINDS = ("kill the server", "kill Redis", "kill the server", "wipe Redis", "kill
 
 
 class Catalogue:
-    """What the shop sells: record ids with the seeds of their pictures and a title."""
+    """The content of the shop: record ids with the seeds of their pictures and a title."""
 
     def __init__(self, shop: Shop, chance: random.Random) -> None:
         self._shop, self._chance = shop, chance
         self.items: dict[str, tuple[int, str]] = {}
 
     def change(self) -> None:
-        """Some items go, some come, some change their picture or their title."""
+        """Removes and adds items, and changes pictures or titles."""
         for number in range(ITEMS):
             record_id, roll = str(number), self._chance.random()
             if roll < 0.1:
@@ -52,7 +52,7 @@ class Catalogue:
         )
 
     def check(self, client: Client) -> None:
-        """Fails unless the collection is what the feed says, record by record."""
+        """Fails unless the collection equals the feed, record by record."""
         found = {r.record_id: r.attributes["title"] for r in client.records("c")}
         assert found == {i: title for i, (_, title) in self.items.items()}
         for record_id in self._chance.sample(sorted(self.items), 5):
@@ -61,7 +61,7 @@ class Catalogue:
 
 
 def disturb(kind: str, server: Server) -> None:
-    """Does one kind of harm. Where the server ends with it, another is to be started."""
+    """Causes one kind of fault. If it ends the server, another one must be started."""
     if kind == "kill the server":
         server.kill()
     elif kind == "stop the server":
@@ -80,7 +80,7 @@ def redis_of(server: Server) -> int:
 
 
 def ended(client: Client, run_id: str) -> Run:
-    """The run at its end."""
+    """The run after its end."""
     *_, last = client.watch_run(run_id)
     return last
 
@@ -117,7 +117,7 @@ def undergo(folder: Path, shop: Shop, rounds: int, seed: int, more: dict[str, st
 
 
 def _uses(catalogue: Catalogue) -> int:
-    """How many records show the same picture at most."""
+    """The maximum number of records with the same picture."""
     return max(Counter(seed for seed, _ in catalogue.items.values()).values())
 
 

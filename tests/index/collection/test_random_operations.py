@@ -29,7 +29,7 @@ class Model:
         self.kept: tuple[str, dict[str, Any]] | None = None
 
     def step(self) -> None:
-        """One random operation."""
+        """Makes one random operation."""
         operations: list[tuple[Callable[[], None], float]] = [
             (self.upsert, 30), (self.patch, 10), (self.delete, 6), (self.search, 30), (self.search_filtered, 16),
             (self.count, 6), (self.delete_matching, 0.2), (self.snapshot, 0.15), (self.compact, 0.15),

@@ -29,7 +29,7 @@ def folder(root: Path) -> Path:
 
 
 def sign(path: Path, **changes: object) -> None:
-    """Changes a manifest and signs it again, as somebody with the key could."""
+    """Changes a manifest and signs it again, as an owner of the key could."""
     told = {**json.loads((path / "manifest.json").read_text()), **changes}
     told.pop("mac")
     (path / "manifest.json").write_text(json.dumps({**told, "mac": manifest_mac(KEY, told)}))

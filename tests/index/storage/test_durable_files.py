@@ -28,7 +28,7 @@ Calls = list[tuple[str, Path, int]]  # which call of the disk, on what, and how 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Syncs and renames in the order in which they are made; they are made all the same."""
+    """Records syncs and renames in order. They are executed too."""
     made: Calls = []
     fsync, rename_ = os.fsync, os.rename
 

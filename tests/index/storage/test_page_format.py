@@ -19,7 +19,7 @@ OLDEST = FORMATS[-1]
 
 @pytest.fixture
 def older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TenantDirectory:
-    """A tenant whose collection was made when the oldest format was the newest."""
+    """A tenant with a collection in the oldest page format."""
     with monkeypatch.context() as patch:
         patch.setattr(page_format, "NEWEST_PAGE_FORMAT", OLDEST)
         tenant = directory(tmp_path)

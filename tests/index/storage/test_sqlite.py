@@ -102,7 +102,7 @@ def test_errors_of_sqlite_are_told_by_what_they_mean(made: Connection, path: Pat
 
 
 def damaged(connection: Connection, path: Path, at: float = 0.5) -> None:
-    """Flips a byte of a page, once all of the database is in its file."""
+    """Flips a byte of a page, after the whole database is in its file."""
     checkpoint(connection)
     connection.close()
     flip_byte(path, int(path.stat().st_size * at))

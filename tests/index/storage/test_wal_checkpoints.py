@@ -13,7 +13,7 @@ MANY = 300  # more than is worth a thread
 
 
 def _ended(checkpoints: Checkpoints) -> None:
-    """Waits for the thread that moves the log."""
+    """Waits for the thread of the checkpoint."""
     assert checkpoints._running is not None
     checkpoints._running.join()
 

@@ -82,14 +82,14 @@ SHORT = 4  # copies that are looked at but in long runs: the first, the last and
 
 @dataclass(frozen=True)
 class State:
-    """All that a tenant's directory says. kept: how many records each kept snapshot has, by its collection's name."""
+    """The content of a tenant's directory. `kept`: the number of records in each kept snapshot, by collection."""
 
     collections: dict[str, object]
     kept: dict[str, list[int]]
 
 
 def state(root: Path) -> State:
-    """What a start finds; and another one finds the same, and nothing to mend."""
+    """The state after a start. Another start must find the same, and nothing to repair."""
     found = [_state(root) for _ in range(2)]
     assert found[0] == found[1]
     assert Repair(DataDirectory(root).tenant("a" * 32), KEY).mendings() == []
@@ -153,21 +153,21 @@ def _searches_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Tried:
-    """A change that was cut off at each step: what was before it, after it, and after each cut."""
+    """A change interrupted at each step: the state before, after, and after each interruption."""
 
     before: State
     after: State
     cuts: list[tuple[str, State]]
 
     def wrong(self) -> list[str]:
-        """Cuts after which neither was there, or after which what was done was undone."""
+        """Interruptions after which the state is neither, or a finished change was undone."""
         found = [name for name, state in self.cuts if state not in (self.before, self.after)]
         which = [state == self.after for _, state in self.cuts]
         return found or ([] if which == sorted(which) else ["once it is done it stays done"])
 
 
 def tried(whole: Path, folder: Path, name: str, root: Path, most: int) -> Tried:
-    """Makes a change of what is in `root`, and looks at what a start finds after each cut, `most` of them."""
+    """Makes a change in `root`, and reads the state after each of at most `most` interruptions."""
     copy_of(root, folder / "before")
     tenant = directory(root)
     cuts = cut(lambda: CHANGES[name](tenant, whole / "foreign"), root, folder / "cuts")
@@ -203,7 +203,7 @@ def test_the_same_at_every_step(whole: Path, tmp_path: Path, name: str) -> None:
 
 
 def prepared(whole: Path, folder: Path, chance: random.Random) -> Path:
-    """A tenant's directory after some changes at random that all others can follow."""
+    """A tenant's directory after random changes that allow every other one."""
     root = copy_of(whole / "data", folder / "data")
     tenant = directory(root)
     for _ in range(chance.randrange(6)):
@@ -220,7 +220,7 @@ def prepared(whole: Path, folder: Path, chance: random.Random) -> Path:
 
 
 def rounds(whole: Path, folder: Path, kills: int) -> Iterator[tuple[str, Tried]]:
-    """Each change in turn, after others at random, until there were so many kills, about eight for each."""
+    """Each change in turn, after random others, with about eight rounds each until the number of kills is reached."""
     chance, done = random.Random(20), 0
     names = cycle([*(n for n in CHANGES for _ in range(1 if n in MINUTES else 3))])
     while done < kills:

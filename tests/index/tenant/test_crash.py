@@ -23,8 +23,7 @@ LONG_ROUNDS = 1000
 
 @dataclass
 class Round:
-    """What a killed writer had said: the last acknowledged state of each id, and the one batch in flight that may have
-    been stored too."""
+    """What a killed writer had reported: the last acknowledged state of each id, and the one batch in flight."""
 
     acknowledged: dict[str, str] = field(default_factory=dict)
     in_flight: dict[str, str] = field(default_factory=dict)
@@ -43,7 +42,7 @@ class Round:
 
 
 class Writers:
-    """What starts writers; kills each at a random moment."""
+    """Starts writers, and kills each at a random moment."""
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "tests.index.tenant.crash_writer", str(folder)]
@@ -53,7 +52,7 @@ class Writers:
         )
 
     def run_until_killed(self, seed: int) -> Round:
-        """What a writer said until its end."""
+        """The output of a writer until its end."""
         given, said = self._process.stdin, self._process.stdout
         assert given is not None
         assert said is not None
@@ -91,7 +90,7 @@ def test_the_same_over_a_thousand_rounds(tmp_path: Path, report_faults: Callable
 
 
 def check_rounds(folder: Path, seeds: range) -> int:
-    """Kills a writer once for each seed; returns how many writes were acknowledged."""
+    """Kills a writer once for each seed. Returns how many writes were acknowledged."""
     with closing(Writers(folder)) as writers:
         return _check_rounds(folder, writers, seeds)
 

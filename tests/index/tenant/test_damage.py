@@ -12,7 +12,7 @@ from tests.support.data.files import flip_byte
 
 
 def damaged(root: Path, page: int, records: int = 2000) -> Collection:
-    """A collection that was closed, one page of which has a flipped bit since, opened anew."""
+    """A closed collection with a flipped bit in one page, opened again."""
     tenant = directory(root)
     tenant.create(SPEC).upsert([record(n, note="x" * 100) for n in range(records)])
     tenant.close()

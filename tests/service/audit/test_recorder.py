@@ -26,7 +26,7 @@ INTENT = Intent("collection.delete", {"collection": "shoes"})
 
 
 class Here:
-    """A tenant's log, and a recorder of this process. found: what a look at the state shows."""
+    """A tenant's log, and a recorder of this process. `found`: the result of checking the state."""
 
     def __init__(self, folder: Path) -> None:
         self.registry = TenantRegistry(folder / "registry.db", MasterKey(bytes(32)))
@@ -37,7 +37,7 @@ class Here:
         self.recorder = self.another()
 
     def another(self) -> Recorder:
-        """As the process after this one has it."""
+        """The same in the next process."""
         return Recorder(self.logs, lambda uid, act: self.found)
 
     def acts(self) -> list[AuditAct]:
@@ -55,7 +55,7 @@ class Here:
 
 
 def fill_the_disk(full: bool) -> None:
-    """No file of this process may grow, or be written to."""
+    """No file of this process may grow or be written."""
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (0 if full else hard, hard))
 
@@ -75,7 +75,7 @@ def here(tmp_path: Path) -> Iterator[Here]:
 
 
 async def nothing() -> None:
-    """Is done at once."""
+    """Returns immediately."""
 
 
 async def test_a_change_has_its_intent_before_and_its_outcome_after(here: Here) -> None:

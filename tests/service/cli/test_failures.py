@@ -38,7 +38,7 @@ ON_DATA = [path for path, command in COMMANDS.items() if "--data-dir" in {o for 
 
 
 def arguments(path: Command, folder: Path) -> list[str]:
-    """The command with something for each argument that it needs, of the right kind."""
+    """The command with a valid value for each required argument."""
     given = list(path)
     for parameter in COMMANDS[path].params:
         if not parameter.required:
@@ -56,7 +56,7 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs a command in this process: exit code and what it said on stderr."""
+    """Runs a command in this process. Returns the exit code and its stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(connection, "Client", functools.partial(Client, retry=NO_RETRY))
     for name, value in NOT_MEASURED.items():

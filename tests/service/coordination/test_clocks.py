@@ -46,7 +46,7 @@ def board(coordinator: Coordinator) -> RunBoard:
 
 
 async def passed(rates: Rates, per_second: float, calls: int) -> int:
-    """How many of the calls pass when each that is refused waits as long as it is told, and a little more."""
+    """How many calls pass if each refused one waits as long as requested, and a little more."""
     found = 0
     for _ in range(calls):
         wait_s = await rates.wait_s("key", per_second)

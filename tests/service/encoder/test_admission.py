@@ -12,7 +12,7 @@ from service.runtime.deadline import set_deadline
 
 
 class Visitors:
-    """Starts visits that stay inside until they are let go."""
+    """Starts visits that last until they are released."""
 
     def __init__(self, admission: Admission) -> None:
         self.admission = admission

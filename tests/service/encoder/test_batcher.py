@@ -12,7 +12,7 @@ from service.errors import Reason, ServiceError
 
 
 class Model:
-    """A model that waits until it is let go, notes its batches, and fails on demand."""
+    """A model that waits until it is released, records its batches, and fails on demand."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []

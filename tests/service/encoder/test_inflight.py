@@ -7,7 +7,7 @@ from service.errors import Reason, ServiceError
 
 
 class Work:
-    """Counts how often it is done, and waits until it is let go."""
+    """Counts its executions, and waits until it is released."""
 
     def __init__(self) -> None:
         self.started = 0

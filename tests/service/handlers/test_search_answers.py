@@ -24,7 +24,7 @@ def fill(shop: SearchShop, rows: int) -> None:
 
 
 def all_is_right(shop: SearchShop, requests: int, kinds: Kinds, rows: int = ROWS) -> None:
-    """Each answer of a collection that compares every record, in each state that it can be in."""
+    """Every answer of a collection with exact search, in each of its possible states."""
     fill(shop, rows)
     shop.check(requests, kinds, exact=True)
     shop.change(0.1)
@@ -42,7 +42,7 @@ def all_is_right(shop: SearchShop, requests: int, kinds: Kinds, rows: int = ROWS
 
 
 def nearly_all_is_found(shop: SearchShop, requests: int, kinds: Kinds, rows: int = 2 * ROWS) -> None:
-    """Answers of a collection with a base: right but for what the base does not find, in each state."""
+    """Answers of a collection with an ANN index in each state: correct except for records that it misses."""
     fill(shop, rows)
     assert shop.collection.build_base()
     shop.check(requests, kinds, exact=False)
@@ -58,7 +58,7 @@ def nearly_all_is_found(shop: SearchShop, requests: int, kinds: Kinds, rows: int
 
 
 def prefer_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few rows are compared one by one, since that is faster; here the base must answer."""
+    """Few rows are compared exactly because that is faster. Here the ANN index must answer."""
     for name, value in (("_GRAPH", 0.01), ("_WORTH", 0.0), ("_PROMISING_NS", 0.0), ("_SKETCH_NS", 0.01)):
         monkeypatch.setattr(f"index.vectors.query.plan.{name}", value)
     monkeypatch.setattr("index.vectors.query.plan._SKETCH_GATHER_NS", 20.0)
@@ -84,7 +84,7 @@ PARTS, REQUESTS_OF_A_PART = 50, 20_000
 
 @pytest.fixture(scope="module")
 def tally() -> Iterator[tuple[Kinds, Kinds]]:
-    """What all parts of the long run asked for, exact and through a base; printed at the end."""
+    """What all parts of the long run requested, exactly and through an ANN index; printed at the end."""
     exact, through_base = Kinds(), Kinds()
     yield exact, through_base
     if exact.shares:

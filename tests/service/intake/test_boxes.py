@@ -39,7 +39,7 @@ def picture(
     properties: Sequence[bytes], owned: dict[int, Sequence[int]], primary: int = 1, *,
     wide_items: bool = False, wide_numbers: bool = False, long: bool = False, beside: bytes = b"",
 ) -> bytes:  # fmt: skip
-    """A file with these properties. owned: their numbers, from 1, by item."""
+    """A file with these properties. `owned`: their numbers, from 1, by item."""
     item = ">I" if wide_items else ">H"
     entries = b"".join(
         struct.pack(item, n)
@@ -150,7 +150,7 @@ def test_how_much_of_the_last_box_is_missing_is_told() -> None:
 
 
 class Bits:
-    """Writes numbers from the lowest bit on."""
+    """Writes numbers, lowest bit first."""
 
     def __init__(self) -> None:
         self._number = self._count = 0
@@ -242,7 +242,8 @@ CODES = {3: "H", 4: "I", 8: "h", 9: "i", 16: "Q"}
 def tiff(
     tags: Sequence[tuple[int, int, int, int]], order: str = "<", *, big: bool = False, start: int = 0, count: int = -1
 ) -> bytes:
-    """tags: tag, type, how many values, and the first value, which lies apart where all have no room inline."""
+    """`tags`: tag, type, number of values, and the first value, which is stored separately if the values do not fit
+    inline."""
     offset, entries, inline = ("Q", "Q", 8) if big else ("I", "H", 4)
     head_bytes = 16 if big else 8
     start = start or head_bytes

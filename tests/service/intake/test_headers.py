@@ -25,7 +25,7 @@ sides = st.integers(1, 0x3FFF)
 
 
 def details(header: Header) -> Any:
-    """What the decoder of the format needs."""
+    """The details for the decoder of the format."""
     return header.details
 
 
@@ -40,7 +40,7 @@ def bmp(
     size: int, width: int, height: int, bits: int, compression: int = 0, *,
     colours: int = 0, start: int = 0, rest: bytes = b"",
 ) -> bytes:  # fmt: skip
-    """`size` bytes of header behind the first 14, and what follows."""
+    """`size` bytes of header after the first 14, and the rest."""
     if size == 12:
         body = struct.pack("<HHHH", width, height, 1, bits)
     else:

@@ -23,7 +23,7 @@ JUMPS_S = [-5 * 365 * 86_400, -86_400, -3600, -600, -1, 0, 1, 600, 3600, 86_400,
 
 
 class Machine:
-    """A clock that can be set, and time that passes."""
+    """A settable clock, and a monotonic one."""
 
     def __init__(self) -> None:
         self.elapsed_s, self.set_by_s = 1000.0, 0.0
@@ -78,7 +78,7 @@ def test_a_clock_that_is_not_set_back_is_followed() -> None:
 
 
 class Now:
-    """The server's clock, as keys and grants see it."""
+    """The server's clock for keys and grants."""
 
     ms = 1_790_000_000_000
 

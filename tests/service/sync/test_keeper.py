@@ -33,7 +33,7 @@ DAILY = SourceConfig("daily", "shoes", "https://shop.example/feed", schedule=Sch
 
 
 class Here:
-    """A keeper with a ledger and a board, and a clock that can be set. told: ends that reached the audit log."""
+    """A keeper with a ledger, a board, and a settable clock. `told`: ends in the audit log."""
 
     def __init__(self, folder: Path, board: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 1_790_000_000.0
@@ -70,7 +70,7 @@ class Here:
         return self.sync._keeper
 
     async def pass_s(self, seconds: float, step_s: float = 60.0) -> None:
-        """Lets time go by, as the keeper sees it. What was purged is not looked at here."""
+        """Advances the time of the keeper."""
         self.keeper._purged = self.elapsed_s + seconds + 1
         for _ in range(max(1, round(seconds / step_s))):
             self.now_s += step_s

@@ -114,7 +114,7 @@ def test_sources_are_sealed_within_the_database_and_older_ones_are_brought_forwa
 
 
 def ended(ledger: Ledger, source: str, state: RunState = RunState.SUCCEEDED, **more: Any) -> str:
-    """A run of the source that has ended; its id."""
+    """The id of an ended run of the source."""
     run = ledger.add_run(Run("", source, "shoes", **more))
     ledger.move(run.run_id, LIVE, lambda r: replace(r, state=state))
     return run.run_id

@@ -17,7 +17,7 @@ BEGIN_MS = 10**12
 
 
 class Clock:
-    """What access and keys take for the time."""
+    """The clock of access requests and keys."""
 
     def __init__(self) -> None:
         self.now = BEGIN_MS

@@ -72,19 +72,19 @@ DAMAGES: tuple[Damage, ...] = (missing, empty, cut_short, older, flipped, swappe
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data directory, `data`, and as it was before the last changes, `older`."""
+    """A folder with a data directory, `data`, and its state before the last changes, `older`."""
     return make_whole(tmp_path_factory.mktemp("whole"))
 
 
 def others(file: Path, root: Path, pattern: str) -> Iterator[Path]:
-    """Files of the same kind: one of the same tenant, where it has another, and one of the other tenant."""
+    """Files of the same kind: another one of the same tenant, if any, and one of the other tenant."""
     same = [p for p in sorted(root.glob(pattern)) if p != file]
     mine = [p for p in same if p.relative_to(root).parts[:2] == file.relative_to(root).parts[:2]]
     yield from itertools.chain(mine[:1], [p for p in same if p not in mine][:1])
 
 
 def check(whole: Path, folder: Path, kind: str, damage: Damage, file_number: int = 0) -> None:
-    """Damages one file in each way that there is, and looks at what becomes of it; the other tenant is served."""
+    """Damages one file in every way, and checks the result. The other tenant must be served."""
     for number in range(2 if damage is swapped else 1):
         root = copied(whole, folder / f"case-{number}")
         file = sorted(root.glob(KINDS[kind]))[file_number]

@@ -25,27 +25,27 @@ Report = Callable[[FaultResult], None]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data directory, `data`, and as it was before the last changes, `older`."""
+    """A folder with a data directory, `data`, and its state before the last changes, `older`."""
     return make_whole(tmp_path_factory.mktemp("whole"))
 
 
 @dataclass(frozen=True)
 class Damaging:
-    """Something that is done to a data directory. name: for messages; run: given where it is."""
+    """A kind of damage. `name`: for messages. `run`: called with the path."""
 
     name: str
     run: Callable[[Path], object]
 
 
 def paths(whole: Path, *, folders: bool = False) -> list[Path]:
-    """Names in the data directory of what is a file, or a folder, and belongs to it."""
+    """Names of all files or folders of the data directory."""
     data = whole / "data"
     found = (p.relative_to(data) for p in sorted(data.rglob("*")) if p.is_dir() == folders)
     return [p for p in found if p != Path("tenants") and not p.name.endswith(("-wal", "-shm"))]
 
 
 def check(whole: Path, folder: Path, damagings: Iterable[Damaging]) -> tuple[int, list[str]]:
-    """Does each to a copy of its own; returns how many there were, and what was wrong."""
+    """Applies each damage to a separate copy. Returns their number, and what was wrong."""
     done, wrong = 0, []
     for damaging in damagings:
         root = copied(whole, folder / "case")
@@ -106,7 +106,7 @@ def swap(one: Path, other: Path) -> Damaging:
 
 
 def swaps(names: list[Path]) -> list[Damaging]:
-    """Of all pairs of which none lies in the other."""
+    """Exchanges of all pairs of which neither contains the other."""
     pairs = itertools.combinations(names, 2)
     return [swap(one, other) for one, other in pairs if one not in other.parents and other not in one.parents]
 

@@ -27,7 +27,7 @@ LATER_MS = now_ms() + 3_600_000
 
 @dataclass
 class Two:
-    """A tenant that tries, and one that is tried, with its key, its bound certificate, and its access requests."""
+    """A tenant that makes attempts, and another one with its key, its bound certificate, and its access requests."""
 
     registry: TenantRegistry
     mine: str
@@ -37,7 +37,7 @@ class Two:
     granted: str
 
     def state(self) -> tuple[Any, ...]:
-        """All that can be seen of the other tenant."""
+        """Everything visible of the other tenant."""
         keys = [(k.key_id, k.state, k.expires_ms, k.identity) for k in self.registry.api_keys.of(self.theirs)]
         requests = [(r.request_id, r.stored_state, r.key_id) for r in self.registry.access.of(self.theirs)]
         hosts, limits = self.registry.fetch_hosts(self.theirs), self.registry.limits.of(self.theirs)

@@ -22,7 +22,7 @@ SEARCH = frozenset({Scope.SEARCH})
 
 
 class Clock:
-    """What the keys take for the time, milliseconds since 1970."""
+    """The clock of the keys, in milliseconds since 1970."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000_000
@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def works(registry: TenantRegistry, key: str) -> Reason | None:
-    """None where the key works, else why not."""
+    """None if the key is valid, else the reason."""
     try:
         registry.api_keys.authenticate(f"Bearer {key}")
     except ServiceError as error:

@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def check(parts: Opened) -> None:
-    """All that was written into the directory is there."""
+    """Everything written into the directory is there."""
     assert [t.name for t in parts.registry.tenants()] == ["acme", "bolt"]
     for tenant, (first, collections) in FIRST.items():
         uid, directory = parts.uid(tenant), parts.directory(tenant)

@@ -48,7 +48,7 @@ class Place:
         return load_master_key(self.key_file, None, create=False)
 
     def check(self) -> None:
-        """Everything is as it was, under the key in the file."""
+        """Everything is unchanged, under the key in the file."""
         opened = TenantRegistry(self.registry, self.key())
         assert [opened.data_key(uid) for uid in self.uids[:2]] == self.keys
         assert opened.deleted_uids() == self.uids[2:]
@@ -108,7 +108,7 @@ def test_the_same_many_times(tmp_path: Path, report_faults: Callable[[FaultResul
 
 
 def check_cuts(tmp_path: Path) -> int:
-    """Cuts a change of the key off at each step; returns how many there were."""
+    """Interrupts a change of the key at each step. Returns the number of steps."""
     tmp_path.mkdir(exist_ok=True)
     place = Place(tmp_path / "data")
     cuts = cut(

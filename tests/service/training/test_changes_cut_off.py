@@ -33,7 +33,7 @@ class Place:
     storage: ObjectStore
 
     def example(self, number: int, content: bytes) -> None:
-        """Puts an example with a new picture, as the service does."""
+        """Adds an example with a new picture, as the service does."""
         (uid,) = [s.uid for s in self.store.sets()]
         object_id = f"{random.getrandbits(128):032x}"
         before = self.store.example(uid, str(number))
@@ -54,7 +54,7 @@ class Place:
         self.clear(uid, found.object_id)
 
     def publish(self, name: str) -> None:
-        """Makes a model known, as a training does at its end."""
+        """Publishes a model, as a training does at its end."""
         training = self.store.create_training(Wanted("set", "builtin", name))
         object_id = f"{random.getrandbits(128):032x}"
         self.store.announce(MODELS_HOME, object_id)
@@ -94,7 +94,7 @@ CHANGES: dict[str, Callable[[Place], object]] = {
 
 
 def state(root: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """What a start finds; every object that is listed can be read, and every other is noted."""
+    """The state after a start. Every listed object can be read, and all others are listed for deletion."""
     place = opened(root)
     try:
         models = {m.encoder_id: place.objects.get(TENANT, MODELS_HOME, m.object_id) for m in place.store.models()}
@@ -126,7 +126,7 @@ def whole(tmp_path: Path) -> Path:
 
 
 def cuts_of(whole: Path, folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
-    """Cuts a change off at each step; returns how many there were, and those after which neither state was there."""
+    """Interrupts a change at each step. Returns their number, and those with a wrong state."""
     root = copy_of(whole, folder / "data")
     place = opened(root)
     cuts = cut(lambda: CHANGES[name](place), root, folder / "cuts")

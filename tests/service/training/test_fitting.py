@@ -9,7 +9,7 @@ DIMENSION = 48
 
 
 def clouds(labels: int, each: int, *, seed: int = 1, noise: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
-    """Labelled vectors whose labels differ in few directions, and which differ more in others."""
+    """Labelled vectors whose labels differ in few directions, with more variance in others."""
     chance = np.random.default_rng(seed)
     middles = np.zeros((labels, DIMENSION))
     middles[:, :8] = chance.standard_normal((labels, 8))

@@ -16,7 +16,7 @@ SIDE, CHANNELS = 8, 3
 
 
 def base(pooling: str, layout: str, opset: int) -> tuple[bytes, Manifest]:
-    """An encoder that gives maps, or tokens, of its pixels."""
+    """An encoder that returns maps, or tokens, of its pixels."""
     chw = [CHANNELS, SIDE, SIDE] if layout == "NCHW" else [SIDE, SIDE, CHANNELS]
     given = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", *chw])
     shape = {"none": [0, -1], "cls": [0, SIDE, -1], "mean_tokens": [0, SIDE, -1], "global_average": [0, *chw]}[pooling]

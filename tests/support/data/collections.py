@@ -23,7 +23,7 @@ SPEC = CollectionSpec("things", "builtin", "f" * 16, DIMENSION)
 
 
 def directory(root: object, key: bytes = KEY, limits: StorageLimits | None = None) -> TenantDirectory:
-    """The one tenant of a test."""
+    """The single tenant of a test."""
     return TenantDirectory(DataDirectory(root).tenant("a" * 32), key, limits=limits)  # type: ignore[arg-type]
 
 
@@ -34,13 +34,13 @@ class LocallyLoaded(LoadedCollection):
 
 
 def loaded(collection: Collection) -> LocallyLoaded:
-    """What a collection consists of while it is in memory."""
+    """The in-memory parts of a collection."""
     with collection.hot as parts:
         return cast(LocallyLoaded, parts)
 
 
 def vector(seed: int) -> Vector:
-    """A vector like no other seed's."""
+    """A unique vector for each seed."""
     return np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
 
 
@@ -64,7 +64,7 @@ def now_ms() -> int:
 
 
 def build_bases_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Builds run when nothing else wants the processor, which beside busy threads and other tests is hardly ever."""
+    """Starts builds immediately, instead of when the processor is idle, which is rare during tests."""
     monkeypatch.setattr(
         "index.vectors.ann.ann_build_job._IDLY",
         'import runpy; runpy.run_module("index.vectors.ann.ann_builder", run_name="__main__")',

@@ -14,7 +14,7 @@ from index.storage.steps import watched
 
 
 def cut(change: Callable[[], object], root: Path, folder: Path) -> list[Path]:
-    """Makes a change to what lies in `root`; returns copies of it, one for each step, in `folder`."""
+    """Makes a change in `root`. Returns copies of it in `folder`, one for each step."""
     copies: list[Path] = []
 
     def at_step(name: str) -> None:
@@ -27,6 +27,6 @@ def cut(change: Callable[[], object], root: Path, folder: Path) -> list[Path]:
 
 
 def copy_of(root: Path, target: Path) -> Path:
-    """A copy of a directory as it is at this moment."""
+    """A copy of a directory at this moment."""
     shutil.copytree(root, target, ignore=shutil.ignore_patterns("*.db-shm"))
     return target

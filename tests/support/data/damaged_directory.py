@@ -19,7 +19,7 @@ from tests.support.data.data_directory import COLLECTIONS, FIRST, Opened, key_fi
 
 
 def make_whole(folder: Path) -> Path:
-    """A folder with a data directory, `data`, and as it was before the last changes, `older`."""
+    """A folder with a data directory, `data`, and its state before the last changes, `older`."""
     make(folder / "data")
     shutil.copytree(folder / "data", folder / "older")
     with opened(folder / "data") as parts:
@@ -39,14 +39,14 @@ def make_whole(folder: Path) -> Path:
 
 
 def copied(whole: Path, target: Path) -> Path:
-    """A data directory of one's own to damage."""
+    """A separate copy of a data directory to damage."""
     shutil.copytree(whole / "data", target / "data")
     shutil.copy(key_file(whole / "data"), key_file(target / "data"))
     return target / "data"
 
 
 def told(parts: Opened, tenant: str) -> object:
-    """All that a tenant's data says."""
+    """All visible data of a tenant."""
     uid, directory = parts.uid(tenant), parts.directory(tenant)
     collections = {}
     for name in directory.names():
@@ -66,7 +66,7 @@ def told(parts: Opened, tenant: str) -> object:
 
 
 def asked(root: Path, tenants: Sequence[str] = tuple(FIRST)) -> dict[str, object]:
-    """What each tenant's data says, or why it says nothing."""
+    """The visible data of each tenant, or the reason why there is none."""
     try:
         with opened(root) as parts:
             answers: dict[str, object] = {}
@@ -82,7 +82,7 @@ def asked(root: Path, tenants: Sequence[str] = tuple(FIRST)) -> dict[str, object
 
 @functools.cache
 def asked_once(whole: Path) -> dict[str, object]:
-    """What the sound directory answers."""
+    """The data of the intact directory."""
     answers = asked(copied(whole, whole / "sound"))
     assert not any(isinstance(answer, Exception) for answer in answers.values()), answers
     return answers
@@ -97,7 +97,7 @@ def uids(whole: Path) -> dict[str, str]:
 
 
 def wrongs(whole: Path, root: Path, unharmed: dict[str, str]) -> list[str]:
-    """Looks at what becomes of a directory that was damaged; a line for whatever is wrong. unharmed: `tree` before."""
+    """Checks a damaged directory. Returns a line for each fault. `unharmed`: `tree` before the damage."""
     before = tree(root)
     touched = {name for name in before.keys() | unharmed.keys() if before.get(name) != unharmed.get(name)}
     harmed = {Path(name).parts[1] for name in touched if name.startswith("tenants/")}
@@ -122,7 +122,7 @@ def _wrong(whole: Path, tenant: str, answer: object, touched: set[str]) -> list[
 
 
 def _removed(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Databases change by being opened; of them the name must be there still, of all else the content."""
+    """Databases change when they are opened, so that only their names must remain; of other files the content."""
     contents = set(after.values())
     gone = []
     for name, digest in before.items():

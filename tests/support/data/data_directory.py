@@ -31,7 +31,7 @@ FIRST = {"acme": 100, "bolt": 200}  # the number of a tenant's first record
 
 @dataclass(frozen=True)
 class Opened:
-    """What a server holds open of a data directory."""
+    """The open parts of a data directory, as in a server."""
 
     data: DataDirectory
     registry: TenantRegistry
@@ -52,7 +52,7 @@ class Opened:
 
 
 def key_file(root: Path) -> Path:
-    """Where the master key of a data directory lies."""
+    """The path of the master key of a data directory."""
     return root.with_name(root.name + ".master-key")
 
 
@@ -73,7 +73,7 @@ def opened(root: Path) -> Iterator[Opened]:
 
 
 def fill(parts: Opened) -> None:
-    """Two tenants, each with two collections that have a snapshot and two kept ones, and all else a tenant can have."""
+    """Creates two tenants, each with two collections, a snapshot and two kept ones of each, and everything else."""
     for tenant in TENANTS:
         uid = parts.registry.create_tenant(tenant).uid
         parts.registry.api_keys.create(uid, NewKey(frozenset(Scope)))
@@ -92,12 +92,12 @@ def fill(parts: Opened) -> None:
 
 
 def make(root: Path) -> None:
-    """Makes a data directory at `root`, its master key beside it, and closes it."""
+    """Creates a data directory at `root` with its master key beside it, and closes it."""
     with opened(root) as parts:
         fill(parts)
 
 
 def tree(root: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by its name there."""
+    """SHA-256 of every file below a folder, by relative name."""
     files = (p for p in sorted(root.rglob("*")) if p.is_file())
     return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}

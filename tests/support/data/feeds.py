@@ -16,7 +16,7 @@ Fields = Mapping[str, object]
 
 
 def rss(items: Sequence[Fields]) -> bytes:
-    """Google Merchant XML: all fields in the g: namespace; a list repeats its element."""
+    """Google Merchant XML with all fields in the g: namespace. A list repeats its element."""
     parts = [RSS]
     for item in items:
         parts.append("<item>")
@@ -46,7 +46,7 @@ def jsonl(items: Sequence[Fields]) -> bytes:
 
 
 def read(content: bytes, options: FeedOptions | None = None) -> tuple[FeedFormat, list[Item], list[Problem]]:
-    """All that a feed says."""
+    """The complete result of a feed."""
     found, items = read_feed(io.BytesIO(content), len(content), options or FeedOptions())
     everything = list(items)
     return (
@@ -57,7 +57,7 @@ def read(content: bytes, options: FeedOptions | None = None) -> tuple[FeedFormat
 
 
 class MadeFile(io.RawIOBase):
-    """A head, a filler that is repeated up to a length, and a tail, none of which is in memory as a whole."""
+    """A head, a filler repeated up to a length, and a tail, none of which is completely in memory."""
 
     def __init__(self, head: bytes, filler: bytes, tail: bytes, length: int) -> None:
         self._head, self._filler, self._tail = head, filler, tail

@@ -19,5 +19,5 @@ def shorten(path: Path, bytes_off: int) -> None:
 
 
 def all_bytes(folder: Path) -> bytes:
-    """Everything in all files below a folder."""
+    """The content of all files below a folder."""
     return b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())

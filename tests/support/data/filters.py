@@ -17,7 +17,7 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def random_attributes(chance: random.Random) -> dict[str, Any]:
-    """Attributes of a record: of every type, some missing, `mixed` of another type each time."""
+    """Attributes of a record: all types, some missing, and `mixed` with a random type."""
     made: dict[str, Any] = {}
     if chance.random() < 0.9:
         made["color"] = chance.choice(COLORS)

@@ -23,7 +23,7 @@ TOLERANCE = 4e-6
 
 @dataclass
 class Held:
-    """A record: its vector as it was given, at length 1, and the number of its last write."""
+    """A record: its vector as given, normalised, and the number of its last write."""
 
     vector: NDArray[np.float32]
     product_id: str
@@ -33,7 +33,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request and what its parts mean: the vectors of its terms, its filter, records that must not be hits."""
+    """A request and its meaning: the vectors of its terms, its filter, and records that must not be hits."""
 
     request: pb.SearchRequest
     vectors: Sequence[NDArray[np.float32]]
@@ -43,7 +43,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Learned:
-    """Means of a collection that has learnt."""
+    """Means of a centred collection."""
 
     catalogue_mean: NDArray[np.float32]
     query_mean: NDArray[np.float32]
@@ -51,8 +51,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class Expected:
-    """Row numbers of the whole answer, in order, in groups (of one where none were asked for), and what they are
-    ordered by, of all rows: the lower the earlier."""
+    """The expected answer: row numbers in order and in groups, and the sort keys of all rows, lowest first."""
 
     groups: list[list[int]]
     keys: NDArray[np.float64]
@@ -64,7 +63,7 @@ class Expected:
 
 @dataclass
 class Oracle:
-    """What a collection holds at one moment."""
+    """The content of a collection at one moment."""
 
     held: Mapping[str, Held]
     blocks: Sequence[BlockSpec]
@@ -92,7 +91,7 @@ class Oracle:
         self._shared = counts > 1
 
     def allowed(self, asked: Asked) -> NDArray[np.bool_]:
-        """Which rows the filter allows."""
+        """The rows that the filter allows."""
         if asked.matches is None:
             return np.ones(len(self.ids), np.bool_)
         known = self._filtered.get(id(asked.matches))
@@ -162,8 +161,10 @@ class Oracle:
     # ---- comparing
 
     def problems(self, asked: Asked, answer: pb.SearchResponse, *, exact: bool) -> tuple[list[str], float]:
-        """What is wrong with an answer, and the share of what was to be found that it has (1 where nothing was). Of an
-        exact answer everything must be right, of another all but which records were found."""
+        """What is wrong with an answer, and its recall (1 if nothing was expected).
+
+        An exact answer must be completely correct, any other except for the selection of records.
+        """
         request, expected = asked.request, self.expected(asked)
         size = (request.group_size or 1) if request.group_by else 1
         wanted = [g[:size] for g in expected.groups[request.offset : request.offset + request.k]]
@@ -216,8 +217,10 @@ class Oracle:
             yield f"not in order: {orders}"
 
     def _exactly(self, request: Any, expected: Any, wanted: Any, found: Any) -> Iterator[str]:
-        """Each place has what belongs there, or another that is as near; records with equal vectors keep their order.
-        What lies at a limit to the last bit may be there or not."""
+        """Each place must have the expected row, or another one at the same distance.
+
+        Records with equal vectors keep their order. A row exactly at a limit may be present or absent.
+        """
         edge = self._farthest(request) - expected.tolerance
         size = (request.group_size or 1) if request.group_by else 1
         for place, (right, members) in enumerate(zip(wanted, found, strict=False)):
@@ -243,8 +246,8 @@ class Oracle:
                 yield from self._ties(whole, members, 0)
 
     def _ties(self, whole: list[int], found: list[int], offset: int):  # type: ignore[no-untyped-def]
-        """Of equal vectors, those found must follow each other in the order of all, without a gap, from the first on
-        where nothing was left out before."""
+        """Hits with equal vectors must be consecutive in the order of all, from the first on if nothing was left out
+        before."""
         by_class: dict[int, list[int]] = {}
         for row in found:
             if self._shared[self.alike[row]]:

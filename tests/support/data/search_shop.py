@@ -49,7 +49,7 @@ _NOWHERE = "redis://127.0.0.1:1"  # never spoken to: no tenant here has a limit
 
 @dataclass(frozen=True)
 class SearchedPicture:
-    """A picture to search with, or the part of it that a region covers, and its vector."""
+    """A picture to search with, or a region of it, and its vector."""
 
     image: bytes
     url: str
@@ -59,31 +59,31 @@ class SearchedPicture:
 
 @dataclass
 class Kinds:
-    """Requests by kind: how many, and the share of what was to be found that each found."""
+    """Requests by kind: their number, and the recall of each."""
 
     shares: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, request: pb.SearchRequest, share: float) -> None:
-        """Counts a request under each kind that it is of."""
+        """Counts a request under each of its kinds."""
         for kind in kinds_of(request):
             self.shares.setdefault(kind, []).append(share)
 
     def join(self, others: Kinds) -> None:
-        """Counts what another run counted."""
+        """Adds the counts of another run."""
         for kind, shares in others.shares.items():
             self.shares.setdefault(kind, []).extend(shares)
 
     def missing(self, share: float, *, of_at_least: int = 1) -> list[str]:
-        """Kinds of which too little was found, by their mean; those with few requests are left out."""
+        """Kinds whose mean recall is too low; those with few requests are ignored."""
         return [k for k, s in self.shares.items() if len(s) >= of_at_least and np.mean(s) < share]
 
     def table(self) -> str:
-        """A line for each kind: requests, and the mean share."""
+        """One line for each kind: number of requests, and mean recall."""
         return "\n".join(f"{k:24} {len(s):8} {np.mean(s):.4f}" for k, s in sorted(self.shares.items()))
 
 
 def kinds_of(request: pb.SearchRequest) -> list[str]:
-    """What a request asks for besides the nearest."""
+    """What a request asks for in addition to the nearest records."""
     weights = [t.weight for t in request.query]
     shape = request.emphasis.get("shape", 1.0)
     kinds = {
@@ -147,7 +147,7 @@ class SearchShop:
         return await self.engine.create_collection(self.principal, wanted)
 
     def _picture(self, number: int) -> SearchedPicture:
-        """Every second one with a region, whose vector is that of what another library cuts out."""
+        """Every second one has a region, whose vector is that of the part cut out by another library."""
         whole, image, region = noise(number), png(number), None
         self._host.pictures[f"/{number}.png"] = image
         part = whole
@@ -183,7 +183,7 @@ class SearchShop:
     # ---- writing
 
     def vector(self) -> NDArray[np.float32]:
-        """A vector near one of some centres, whose blocks have the lengths that the encoder's have."""
+        """A vector near one of several centres, whose blocks have the lengths of the encoder's."""
         cluster, parts = self.chance.randrange(_CLUSTERS), []
         for block, centers, common in zip(self.manifest.output.blocks, self._centers, self._common, strict=True):
             part = common + centers[cluster] + 0.7 * self.numbers.standard_normal(block.size)
@@ -192,7 +192,7 @@ class SearchShop:
         return np.asarray(whole / np.linalg.norm(whole), np.float32)
 
     def _given(self, known: list[Held]) -> NDArray[np.float32]:
-        """A vector for a record: mostly a new one; some are another record's, in whole or in one block."""
+        """A vector for a record: mostly new; some are copied from another record, completely or in one block."""
         kind = self.chance.random() if known else 1.0
         if kind < 0.06:
             return self.chance.choice(known).vector
@@ -224,7 +224,7 @@ class SearchShop:
             self.held[name].vector = record.vector
 
     def change(self, share: float) -> None:
-        """Deletes some records, writes some anew, and changes attributes of some."""
+        """Deletes some records, rewrites some, and changes attributes of some."""
         names = list(self.held)
         count = int(len(names) * share)
         gone = self.chance.sample(names, count)
@@ -242,14 +242,14 @@ class SearchShop:
             )
 
     def restart(self) -> None:
-        """Ends everything and starts anew over the same files."""
+        """Closes everything, and opens it again over the same files."""
         self._stop()
         self._start()
         self.collection = self._run(self.engine.collection(self.principal, "c"))
         assert self.collection.damaged_snapshots == []
 
     def back_and_forth(self) -> None:
-        """Keeps a snapshot, changes records, and goes back to the snapshot. What was deleted since stays so."""
+        """Takes a snapshot, changes records, and restores the snapshot. Later deletions stay."""
         kept, before = self.collection.keep_snapshot().snapshot_id, dict(self.held)
         self.change(0.1)
         gone = before.keys() - self.held.keys()
@@ -258,7 +258,7 @@ class SearchShop:
         self.held = {name: held for name, held in before.items() if name not in gone}
 
     def learn(self) -> None:
-        """Has the collection see its vectors from their mean, and queries from another."""
+        """Makes the collection centre its vectors by their mean, and queries by another."""
         vectors = np.stack([h.vector for h in self.held.values()])
         mean = vectors.mean(0)
         query_mean = np.asarray(mean + 0.1 * vectors.std(0) * self.numbers.standard_normal(len(mean)), np.float32)
@@ -267,14 +267,14 @@ class SearchShop:
     # ---- searching
 
     def oracle(self) -> Oracle:
-        """What must be found now; with filters of its own."""
+        """The current expectations; with its own filters."""
         self.filters = [random_filter(self.chance) for _ in range(30)]
         frame = loaded(self.collection).index.view.frame
         learned = Learned(frame.catalogue_mean, frame.query_mean) if frame is not None else None
         return Oracle(dict(self.held), self.manifest.output.blocks, self.manifest.score, learned)
 
     def request(self) -> Asked:
-        """Anything that a request can say."""
+        """A random request with everything that the API allows."""
         chance = self.chance
         request = pb.SearchRequest(collection="c", k=chance.choice([1, 2, 3, 5, 10, 10, 17, 40, 120]))
         vectors: list[Any] = []
@@ -336,11 +336,11 @@ class SearchShop:
         return vector
 
     def answer(self, asked: Asked) -> pb.SearchResponse:
-        """What the API answers."""
+        """The answer of the API."""
         return self._run(self._handlers.Search(asked.request, self.principal))
 
     def check(self, requests: int, kinds: Kinds, *, exact: bool) -> None:
-        """Compares random requests with the oracle. exact: every answer is; otherwise those that say so."""
+        """Compares random requests with the oracle. `exact`: all answers are; otherwise only those marked so."""
         oracle = self.oracle()
         for number in range(requests):
             asked = self.request()

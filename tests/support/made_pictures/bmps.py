@@ -26,7 +26,7 @@ class _Kind:
 
 
 def bmp(kind: _Kind, width: int, height: int, palette: np.ndarray, pixels: bytes) -> bytes:
-    """`palette`: (colours, 3) RGB. `pixels`: the rows as the file has them."""
+    """`palette`: (colours, 3) RGB. `pixels`: the rows as in the file."""
     colours = b""
     for red, green, blue in palette.tolist():
         colours += bytes((blue, green, red)) + (b"" if kind.size == 12 else b"\0")
@@ -51,7 +51,7 @@ def bmp(kind: _Kind, width: int, height: int, palette: np.ndarray, pixels: bytes
 
 
 def packed_rows(rows: np.ndarray, bits: int, top_down: bool) -> bytes:
-    """`rows`: (height, width) of whole numbers of so many bits."""
+    """`rows`: (height, width) of integers with the given number of bits."""
     if bits < 8:
         each = ((rows[:, :, None] >> np.arange(bits - 1, -1, -1)) & 1).astype(np.uint8)
         lines = [np.packbits(line.reshape(-1)).tobytes() for line in each]
@@ -89,7 +89,7 @@ def _plain(name: str, kind: _Kind, pillow: bool) -> Made:
 
 
 def _by_masks(rgb: np.ndarray, masks: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels as numbers, and what they show."""
+    """The pixels as integers, and their colours."""
     numbers, shown = np.zeros(rgb.shape[:2], np.int64), np.zeros(rgb.shape)
     for channel, mask in enumerate(masks[:3]):
         if mask:
@@ -149,7 +149,7 @@ def _alpha(name: str, alpha: np.ndarray, shown_alpha: np.ndarray | None = None) 
 
 
 def bmp_with_profile(rgb: np.ndarray, profile: bytes) -> bytes:
-    """24 bits, version 5, the profile behind the pixels."""
+    """24 bits, version 5, with the profile after the pixels."""
     height, width = rgb.shape[:2]
     numbers, _ = _by_masks(rgb, (0xFF0000, 0xFF00, 0xFF, 0))
     content = bytearray(bmp(_Kind(124, 24), width, height, rgb[:0, 0], packed_rows(numbers, 24, False)))

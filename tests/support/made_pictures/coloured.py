@@ -48,7 +48,7 @@ def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:
 
 def _by_table(rgb: np.ndarray) -> Iterator[Made]:
     def swapped(values: np.ndarray) -> np.ndarray:
-        """RGB that is stored in the order BGR."""
+        """RGB stored in the order BGR."""
         return profiles.lab_of_xyz(profiles.linear(values[:, ::-1], 0.0) @ profiles.to_d50("sRGB").T)
 
     icc = profiles.table_profile(b"RGB ", 3, swapped, 33)
@@ -88,7 +88,7 @@ def _grey(rgb: np.ndarray) -> Iterator[Made]:
 
 
 def _ignored(rgb: np.ndarray) -> Iterator[Made]:
-    """Profiles that cannot be used: the picture is taken for sRGB."""
+    """Unusable profiles: the picture is treated as sRGB."""
     good = profiles.matrix_profile("ProPhoto RGB")
     unusable = {
         "cut": good[:200], "of nothing": b"", "of noise": bytes(range(256)) * 3, "of a printer": profiles.table_profile(

@@ -13,7 +13,7 @@ from tests.support.made_pictures.made import Made
 
 @dataclass(frozen=True)
 class Gif:
-    """bits: of the palette. place: of the frame on the screen."""
+    """A GIF. `bits`: of the palette. `place`: position of the frame on the screen."""
 
     bits: int = 4
     version: bytes = b"GIF89a"
@@ -46,7 +46,7 @@ def gif(kind: Gif, indices: np.ndarray, palette: np.ndarray) -> bytes:
 
 
 def _lzw(indices: list[int], bits: int) -> bytes:
-    """Codes of single pixels, the table cleared before they grow longer; all sub-blocks but the last, empty one."""
+    """Codes of single pixels, with the table cleared before they grow; all sub-blocks except the last, empty one."""
     clear, codes = 1 << bits, []
     for start in range(0, len(indices), clear - 2):
         codes += [clear, *indices[start : start + clear - 2]]

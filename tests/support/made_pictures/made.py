@@ -9,10 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Made:
-    """A file, and what a person sees: (height, width, 3), uint8, sRGB, upright, on white.
+    """A file, and its appearance: (height, width, 3), uint8, sRGB, upright, on white.
 
-    most: levels of 255 by which any value may differ; mean: on average. pillow: whether Pillow reads it rightly, so
-    that it can be asked too.
+    - `most`: levels of 255 by which any value may differ.
+    - `mean`: the same on average.
+    - `pillow`: whether Pillow reads it correctly and can be compared.
     """
 
     name: str
@@ -24,7 +25,7 @@ class Made:
 
 
 def drawing(width: int = 37, height: int = 23, seed: int = 1) -> np.ndarray:
-    """RGB of smooth colour, so that a lossy codec changes little, without symmetry."""
+    """RGB with smooth colours and without symmetry, so that a lossy codec changes little."""
     y, x = np.mgrid[0:height, 0:width] / max(width, height, 2)
     phase = np.random.default_rng(seed).uniform(0, 3, 3)
     waves = [np.sin(3 * x + p) * np.cos(2 * y + p) + x - 0.5 * y for p in phase]

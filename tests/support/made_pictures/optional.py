@@ -73,7 +73,7 @@ def _tiffs(rgb: np.ndarray, grey: np.ndarray, icc: bytes, wide: np.ndarray) -> I
 
 
 def _big_endian(rgb: np.ndarray) -> bytes:
-    """One strip, the fields that the standard asks for."""
+    """One strip, with the fields required by the standard."""
     height, width = rgb.shape[:2]
     fields = ((256, 3, width), (257, 4, height), (258, 3, 8), (259, 3, 1), (262, 3, 2), (273, 4, 8), (277, 3, 3),
               (278, 4, height), (279, 4, rgb.nbytes))  # fmt: skip

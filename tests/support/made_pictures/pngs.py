@@ -22,7 +22,7 @@ def chunk(name: bytes, content: bytes) -> bytes:
 def png(
     samples: np.ndarray, depth: int, colour: int, *, interlaced: bool = False, before: bytes = b"", filtering: int = 0
 ) -> bytes:
-    """`samples`: (height, width, channels), whole numbers below 2 ** depth."""
+    """`samples`: (height, width, channels), integers below 2 ** depth."""
     height, width = samples.shape[:2]
     header = chunk(b"IHDR", struct.pack(">II5B", width, height, depth, colour, 0, 0, int(interlaced)))
     parts = [samples[y::dy, x::dx] for x, y, dx, dy in _PASSES] if interlaced else [samples]
@@ -57,7 +57,7 @@ def _filtered(row: bytes, above: bytes, step: int, filtering: int) -> bytes:
 
 
 def with_damaged_profile(picture: Image.Image) -> bytes:
-    """A PNG of it whose profile is none."""
+    """A PNG of it with an invalid profile."""
     return png(np.asarray(picture).astype(int), 8, 2, before=chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile")))
 
 

@@ -21,7 +21,7 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 
 
 def linear(values: np.ndarray, gamma: float) -> np.ndarray:
-    """`values`: 0 to 1. gamma 0: the curve of sRGB."""
+    """`values`: 0 to 1. `gamma` 0: the sRGB curve."""
     if gamma:
         return np.asarray(values**gamma)
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
@@ -36,7 +36,7 @@ def encoded(values: np.ndarray, gamma: float) -> np.ndarray:
 
 
 def to_d50(space: str) -> np.ndarray:
-    """From linear RGB to CIE XYZ as seen under D50, (3, 3)."""
+    """The matrix from linear RGB to CIE XYZ under D50, (3, 3)."""
     points = SPACES[space][0]
     columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in zip(points[0::2], points[1::2], strict=True)]).T
     matrix = columns[:, :3] * np.linalg.solve(columns[:, :3], columns[:, 3])
@@ -45,13 +45,13 @@ def to_d50(space: str) -> np.ndarray:
 
 
 def in_space(srgb: np.ndarray, space: str, gamma: float | None = None) -> np.ndarray:
-    """The same colours, sRGB as uint8 to another space, 0 to 1, by its own curve or another gamma."""
+    """The same colours, from sRGB as uint8 to another space in 0 to 1, by its own curve or another gamma."""
     xyz = linear(np.arange(256) / 255, 0.0)[srgb] @ to_d50("sRGB").T
     return encoded(xyz @ np.linalg.inv(to_d50(space)).T, SPACES[space][1] if gamma is None else gamma)
 
 
 def matrix_profile(space: str, version: int = 2) -> bytes:
-    """RGB by matrix and curves."""
+    """An RGB profile with matrix and curves."""
     matrix, gamma = to_d50(space), SPACES[space][1]
     curve = _parametric(gamma) if version == 4 else _curve(gamma)
     tags = {name: b"XYZ \0\0\0\0" + _fixed(*matrix[:, n]) for n, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
@@ -60,12 +60,12 @@ def matrix_profile(space: str, version: int = 2) -> bytes:
 
 
 def grey_profile(gamma: float, version: int = 2) -> bytes:
-    """Grey by one curve."""
+    """A grey profile with one curve."""
     return profile(b"GRAY", b"XYZ ", {b"kTRC": _parametric(gamma) if version == 4 else _curve(gamma)}, version)
 
 
 def table_profile(space: bytes, channels: int, lab_of: Callable[[np.ndarray], np.ndarray], points: int) -> bytes:
-    """By a table from so many channels to Lab. `lab_of`: (n, channels), 0 to 1, to (n, 3) Lab."""
+    """A profile with a table from channels to Lab. `lab_of`: (n, channels), 0 to 1, to (n, 3) Lab."""
     axes = np.meshgrid(*[np.linspace(0, 1, points)] * channels, indexing="ij")
     lab = lab_of(np.stack(axes, axis=-1).reshape(-1, channels))
     stored = np.stack([lab[:, 0] * 255 / 100, lab[:, 1] + 128, lab[:, 2] + 128], axis=1)
@@ -76,7 +76,7 @@ def table_profile(space: bytes, channels: int, lab_of: Callable[[np.ndarray], np
 
 
 def profile(space: bytes, connection: bytes, tags: dict[bytes, bytes], version: int) -> bytes:
-    """A display profile; a printer's where the space is CMYK."""
+    """A display profile; a printer profile for CMYK."""
     tags = {b"wtpt": b"XYZ \0\0\0\0" + _fixed(*D50), b"cprt": b"text\0\0\0\0none\0"} | tags
     directory, content, start = b"", b"", 128 + 4 + 12 * len(tags)
     for name, tag in tags.items():

@@ -16,7 +16,7 @@ _TYPES = {3: ("H", 2), 4: ("I", 0), 9: ("i", 0)}  # of a value: struct code, byt
 
 
 def exif(orientation: int, order: str = "<", kind: int = 3, others: int = 1) -> bytes:
-    """A TIFF block with one directory; `others`: further fields before and behind."""
+    """A TIFF block with one directory. `others`: further fields before and after."""
     code, padding = _TYPES[kind]
     entries = [(0x010E, 2, b"x\0\0\0")] * others
     entries += [(0x0112, kind, struct.pack(order + code, orientation) + bytes(padding))]
@@ -28,7 +28,7 @@ def exif(orientation: int, order: str = "<", kind: int = 3, others: int = 1) -> 
 
 
 def stored_for(shown: np.ndarray, orientation: int) -> np.ndarray:
-    """What is stored, so that it is `shown` once it is turned."""
+    """The stored pixels for a picture that is `shown` after rotation."""
     turned = {
         1: shown, 2: shown[:, ::-1], 3: shown[::-1, ::-1], 4: shown[::-1], 5: shown.swapaxes(0, 1),
         6: np.rot90(shown, 1), 7: np.rot90(shown, 2).swapaxes(0, 1), 8: np.rot90(shown, -1),

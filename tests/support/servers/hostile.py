@@ -26,13 +26,13 @@ OPTIONS: list[tuple[str, Any]] = [
 
 
 def bearer(key: str) -> tuple[tuple[str, str], ...]:
-    """The header that shows a key; none where there is no key."""
+    """The header with a key; none without a key."""
     return (("authorization", f"Bearer {key}"),) if key else ()
 
 
 @contextlib.asynccontextmanager
 async def connections(target: str, count: int, *options: tuple[str, Any]) -> AsyncIterator[list[grpc.aio.Channel]]:
-    """So many connections of their own."""
+    """The given number of separate connections."""
     channels = [grpc.aio.insecure_channel(target, options=[*OPTIONS, *options]) for _ in range(count)]
     try:
         yield channels
@@ -42,13 +42,13 @@ async def connections(target: str, count: int, *options: tuple[str, Any]) -> Asy
 
 
 def hold(channels: Sequence[grpc.aio.Channel], path: str, count: int, key: str = "") -> list[Any]:
-    """Calls that send headers and no message, spread over the connections."""
+    """Calls that send headers and no message, distributed over the connections."""
     kind = "stream_stream" if path in (WATCH, IMPORT) else "stream_unary"
     return [getattr(channels[n % len(channels)], kind)(path)(metadata=bearer(key)) for n in range(count)]
 
 
 async def refusal(call: Any) -> tuple[grpc.StatusCode, str, float]:
-    """How a call ended: its code, its reason, and the delay that it asks for, in seconds."""
+    """How a call ended: code, reason, and requested delay in seconds."""
     code, reason, delay = await call.code(), "", 0.0
     details = dict(await call.trailing_metadata()).get(DETAILS_KEY, b"")
     for detail in status_pb2.Status.FromString(details).details:
@@ -61,5 +61,5 @@ async def refusal(call: Any) -> tuple[grpc.StatusCode, str, float]:
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory that a process has now."""
+    """The resident memory of a process."""
     return int(psutil.Process(pid).memory_info().rss)

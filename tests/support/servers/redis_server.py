@@ -40,7 +40,7 @@ class RedisServer:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -54,8 +54,10 @@ def start_redis(
     binary: Path | None = None,
     environment: dict[str, str] | None = None,
 ) -> RedisServer:
-    """Starts one with these lines in its configuration, and waits until it answers. binary: None takes any that there
-    is. environment: beside this process's own."""
+    """Starts a server with these configuration lines, and waits until it answers.
+
+    `binary`: None: any available one. `environment`: added to this process's.
+    """
     binary = binary or find_redis_server() or missing("a redis-server", REDIS_REMEDY)
     folder.mkdir(parents=True, exist_ok=True)
     chosen = port or free_port()
@@ -85,7 +87,7 @@ def running_redis(
     binary: Path | None = None,
     environment: dict[str, str] | None = None,
 ) -> Iterator[RedisServer]:
-    """One that ends with the block."""
+    """A server for the block."""
     made = start_redis(folder, *lines, sentinel=sentinel, binary=binary, environment=environment)
     try:
         yield made
@@ -95,7 +97,7 @@ def running_redis(
 
 @contextlib.contextmanager
 def running_tls_redis(folder: Path, certificates: Certificates, port: int) -> Iterator[RedisServer]:
-    """One that speaks TLS on `port`; skips the test where no redis-server can."""
+    """A server with TLS on `port`. Skips the test if no redis-server supports it."""
     made = start_redis(folder, *tls_lines(certificates, port), binary=redis_with_tls())
     try:
         yield made
@@ -104,7 +106,7 @@ def running_tls_redis(folder: Path, certificates: Certificates, port: int) -> It
 
 
 def tls_lines(certificates: Certificates, port: int) -> tuple[str, ...]:
-    """What makes a server speak TLS on a port too, to clients without a certificate."""
+    """Configuration for TLS on a port, for clients without a certificate."""
     return (
         f"tls-port {port}", f"tls-cert-file {certificates.server_cert}", f"tls-key-file {certificates.server_key}",
         f"tls-ca-cert-file {certificates.ca}", "tls-auth-clients no",
@@ -112,7 +114,7 @@ def tls_lines(certificates: Certificates, port: int) -> tuple[str, ...]:
 
 
 def watched(master: RedisServer) -> tuple[str, ...]:
-    """What makes a sentinel watch a master, under the name `catalogue`, and replace it within seconds."""
+    """Configuration of a sentinel for a master named `catalogue`, with a failover within seconds."""
     return (
         f"sentinel monitor catalogue 127.0.0.1 {master.port} 1", "sentinel down-after-milliseconds catalogue 500",
         "sentinel failover-timeout catalogue 3000",
@@ -126,7 +128,7 @@ def _followers(sentinel: RedisServer) -> int:
 
 @contextlib.contextmanager
 def watched_pair(folder: Path) -> Iterator[tuple[RedisServer, RedisServer, str]]:
-    """A master, a replica, and the URL of a sentinel that knows both."""
+    """A master, a replica, and the URL of a sentinel for both."""
     with (
         running_redis(folder / "one") as master,
         running_redis(folder / "two", f"replicaof 127.0.0.1 {master.port}") as replica,

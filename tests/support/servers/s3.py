@@ -25,7 +25,7 @@ class S3:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a server is given to use it."""
+        """The settings of a server that uses it."""
         return {
             "AFTERIMAGE_OBJECT_STORE": f"s3://{self.name}/afterimage",
             "AFTERIMAGE_OBJECT_STORE_ENDPOINT": self.endpoint,
@@ -34,18 +34,18 @@ class S3:
         }  # fmt: skip
 
     def names(self) -> list[str]:
-        """Names of all that is in the bucket."""
+        """Names of all objects in the bucket."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def objects(self) -> dict[str, bytes]:
-        """All that is in the bucket."""
+        """All objects in the bucket."""
         return {n: self.client.get_object(Bucket=self.name, Key=n)["Body"].read() for n in self.names()}
 
 
 @contextlib.contextmanager
 def s3() -> Iterator[S3]:
-    """Runs one."""
+    """Runs a service."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()

@@ -17,7 +17,7 @@ _REFUSED = b"<Error><Code>AccessDenied</Code><Message>no deletions</Message></Er
 
 @dataclass
 class Gate:
-    """refusing: deletions are answered 403."""
+    """`refusing`: deletions are answered with 403."""
 
     bucket: S3
     refusing: bool = False
@@ -25,7 +25,7 @@ class Gate:
 
 @contextlib.contextmanager
 def gated_s3() -> Iterator[Gate]:
-    """A bucket behind a gate; its own client passes by it."""
+    """A bucket behind a gate. Its own client bypasses the gate."""
     with s3() as bucket:
         gate = Gate(bucket)
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(gate, bucket.endpoint))

@@ -36,24 +36,24 @@ ONE_DECODER = {"AFTERIMAGE_DECODE_PROCESSES": "1"}  # each takes half a second o
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without settings of the service, and without what pytest changes for each test."""
+    """This process's environment without settings of the service, and without changes by pytest."""
     return {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "_AFTERIMAGE", "PYTEST_"))}
 
 
 def prepared(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment that a server starts itself again with, so that it needs not: a second of one core."""
+    """The environment with which a server would restart itself. Passing it saves a second of one core."""
     pixels = environment.get("AFTERIMAGE_MAX_IMAGE_PIXELS", load_settings({}).settings.max_image_pixels)
     return prepared_environment(environment, int(pixels)) or dict(environment)
 
 
 def can_be_warm(environment: Mapping[str, str]) -> bool:
-    """Whether a process that was forked is like one with that environment: only Python code reads what differs."""
+    """Whether a forked process suffices for this environment: only Python code reads the differences."""
     differing = environment.items() ^ clean_environment().items()
     return all(name.startswith("AFTERIMAGE_") for name, _ in differing)
 
 
 def start(arguments: list[str], environment: dict[str, str], stderr: IO[str], *, anew: bool = False) -> Process:
-    """Starts a command that goes on until it is stopped, which it is with the test; its output comes through a pipe."""
+    """Starts a command that is stopped with the test. Its output goes to a pipe."""
     process: Process
     if anew or not can_be_warm(environment):
         if os.environ.get(VARIABLE):  # a server that starts itself again would do so by its own command
@@ -74,18 +74,18 @@ _kept: list[Process] = []
 
 
 def adopt(process: Process) -> None:
-    """Has a process ended with the test, however that ends."""
+    """Ends a process with the test, however the test ends."""
     _running.append(process)
 
 
 def share(server: Server) -> Server:
-    """Keeps a server running beyond the test that started it; whoever shares it stops it."""
+    """Keeps a server running beyond its test. Whoever shares it must stop it."""
     _kept.append(server.process)
     return server
 
 
 def kill_leftovers() -> None:
-    """Ends servers that a failed test left running, but for those that tests share."""
+    """Kills servers that a failed test left running, except shared ones."""
     for process in list(_running):
         if process in _kept:
             continue
@@ -115,7 +115,7 @@ class Server:
         return self.folder / "server.log"
 
     def key(self, tenant: str, scopes: Iterable[Scope] = tuple(Scope)) -> str:
-        """A key for a tenant, which is made where it does not exist."""
+        """A key for a tenant, which is created if missing."""
         with self.registry() as registry:
             if tenant not in [t.name for t in registry.tenants()]:
                 registry.create_tenant(tenant)
@@ -123,7 +123,7 @@ class Server:
 
     @contextlib.contextmanager
     def registry(self) -> Iterator[TenantRegistry]:
-        """The server's tenants, as an operator's command sees them."""
+        """The server's tenants, as seen by an operator's command."""
         with contextlib.closing(open_registry(load_settings({"data_dir": self.data_dir}).settings)) as opened:
             yield opened
 
@@ -133,11 +133,11 @@ class Server:
             registry.api_keys.revoke(registry.tenant(tenant).uid, key_id_of(key))
 
     def client(self, key: str) -> Client:
-        """A client that never retries, so that tests see what happened."""
+        """A client without retries, so that tests see every failure."""
         return Client(self.target, key, retry=NO_RETRY)
 
     def stop(self) -> int:
-        """Asks the server to stop, as an operator does; returns its exit code."""
+        """Asks the server to stop, as an operator does. Returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
@@ -148,8 +148,7 @@ class Server:
 
 
 def start_server(folder: Path, *flags: str, environment: dict[str, str] | None = None, anew: bool = False) -> Server:
-    """Starts a server on `folder`/data and waits until it is ready. anew: as an operator does, by the command, instead
-    of warm."""
+    """Starts a server on `folder`/data, and waits until it is ready. `anew`: by the command, without the warm start."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.log").open("a") as log:
         process = start(

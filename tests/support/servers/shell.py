@@ -12,10 +12,10 @@ from tests.support.servers.warm_start import run_warm
 
 
 class Shell:
-    """The real command, in a process of its own, forked where possible (`tests/support/servers/warm_start.py`)."""
+    """The real command in its own process, forked if possible (`tests/support/servers/warm_start.py`)."""
 
     def __init__(self, server: Server | None, tenant: str, state: Path, *, data_dir: Path | None = None) -> None:
-        """server: None for commands that only need `data_dir`."""
+        """`server`: None for commands that only need `data_dir`."""
         self.data = ["--data-dir", str(server.data_dir if server is not None else data_dir)]
         self._state = state
         self.environment = {**clean_environment(), "AFTERIMAGE_STATE_DIR": str(state)}
@@ -23,7 +23,7 @@ class Shell:
             self.environment |= {"AFTERIMAGE_TARGET": server.target, "AFTERIMAGE_API_KEY": server.key(tenant)}
 
     def done(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The command, ended; its exit code is not looked at."""
+        """Runs a command to its end, without checking its exit code."""
         if can_be_warm(self.environment):
             return run_warm(arguments, self.environment, self._state, 110)
         return subprocess.run(

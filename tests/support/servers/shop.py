@@ -12,10 +12,11 @@ FETCHING = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_R
 
 
 class Shop:
-    """A web server whose files may change; `requests` are (path, If-None-Match).
+    """A web server with changing files. `requests` are (path, If-None-Match).
 
-    statuses: what a path is answered with instead. open: pictures wait until it is set. authorization: what the header
-    of that name must be for the feed.
+    - `statuses`: status codes by path.
+    - `open`: pictures wait until it is set.
+    - `authorization`: the required header for the feed.
     """
 
     def __init__(self) -> None:
@@ -71,18 +72,18 @@ class Shop:
             server.shutdown()
 
     def alarm(self, pictures: int) -> threading.Event:
-        """An event that is set once so many more pictures were asked for."""
+        """An event that is set after the given number of further requests for pictures."""
         with self._counting:
             self._left, self._alarm = pictures, threading.Event()
         return self._alarm
 
     def count_down(self) -> None:
-        """A picture was asked for."""
+        """Counts a request for a picture."""
         with self._counting:
             self._left -= 1
             if self._left <= 0:
                 self._alarm.set()
 
     def asked(self, suffix: str = ".png") -> list[str]:
-        """Paths that were asked for and not answered from a version, in order."""
+        """Requested paths that were not answered with 304, in order."""
         return [path for path, version in self.requests if path.endswith(suffix) and not version]

@@ -26,7 +26,7 @@ class Certificates:
 
 
 def make_certificates(folder: Path, *client_uris: str) -> Certificates:
-    """Writes a CA and what it signed; `client_uris` are the names in the client's certificate."""
+    """Writes a CA and certificates signed by it. `client_uris`: the names in the client's certificate."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("test ca", ca_key, ca_key, "test ca", is_ca=True)
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
@@ -37,8 +37,10 @@ def make_certificates(folder: Path, *client_uris: str) -> Certificates:
 
 
 def issue(folder: Path, name: str, *uris: str, host: str = "localhost", days: int = 1) -> int:
-    """Has the CA of the folder sign `name`.pem with a new `name`.key; returns its serial number. days: until it ends;
-    below 0: it has ended."""
+    """Signs `name`.pem and writes `name`.key.
+
+    Returns the serial number. `days`: validity; negative: already expired.
+    """
     ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
     assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -49,7 +51,7 @@ def issue(folder: Path, name: str, *uris: str, host: str = "localhost", days: in
 
 
 def revoke(folder: Path, *serials: int) -> Path:
-    """Writes the list of what the CA of the folder has revoked."""
+    """Writes the revocation list of the CA in the folder."""
     ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
     assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
     now = datetime.datetime.now(datetime.UTC)

@@ -14,7 +14,7 @@ from tests.support.servers.tls import Certificates
 
 @dataclass
 class TlsShop:
-    """answers: bodies by path; redirects: by path; requests: method, path and headers of each."""
+    """`answers`: bodies by path. `redirects`: by path. `requests`: method, path and headers of each."""
 
     answers: dict[str, bytes] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
@@ -22,11 +22,11 @@ class TlsShop:
     address: str = ""
 
     def credentials(self) -> list[tuple[str, str]]:
-        """Path and credentials of each request that came with any."""
+        """Path and credentials of each request that had any."""
         return [(path, h["authorization"]) for _, path, h in self.requests if "authorization" in h]
 
     def posts(self) -> int:
-        """How many times it was told something."""
+        """The number of notifications."""
         return sum(method == "POST" for method, _, _ in self.requests)
 
     @contextlib.contextmanager

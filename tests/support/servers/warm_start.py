@@ -34,23 +34,23 @@ _NOT_STARTED = "the process that commands are forked from has ended"
 
 
 class WarmProcess:
-    """A forked process, with as much of subprocess.Popen's interface as the tests use."""
+    """A forked process with the part of subprocess.Popen's interface that the tests use."""
 
     def __init__(self, args: Sequence[str], pid: int, status: int, stdout: int | None) -> None:
-        """status: read end of a pipe that gets the exit code. stdout: read end of its standard output, or None."""
+        """`status`: read end of a pipe for the exit code. `stdout`: read end of its standard output, or None."""
         self.args, self.pid = list(args), pid
         self.returncode: int | None = None
         self._status = status
         self.stdout: IO[str] | None = None if stdout is None else os.fdopen(stdout, encoding="utf-8")
 
     def poll(self) -> int | None:
-        """The exit code (negative: the signal that ended it), or None while it runs."""
+        """The exit code (negative: the signal that ended it); None while it runs."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """timeout: seconds. Raises subprocess.TimeoutExpired."""
+        """`timeout`: seconds. Raises subprocess.TimeoutExpired."""
         if self.returncode is None:
             if not select.select([self._status], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
@@ -70,8 +70,10 @@ class WarmProcess:
 
 
 def start_warm(arguments: Sequence[str], environment: Mapping[str, str], *, stderr: int, stdout: int) -> WarmProcess:
-    """Runs `afterimage` with the arguments, in this process's working directory, with the descriptors as its outputs.
-    stdout: subprocess.PIPE for a pipe."""
+    """Runs `afterimage` with the arguments in this process's working directory, with these output descriptors.
+
+    `stdout`: subprocess.PIPE for a pipe.
+    """
     reader = None
     if stdout == subprocess.PIPE:
         reader, stdout = os.pipe()
@@ -90,7 +92,7 @@ def start_warm(arguments: Sequence[str], environment: Mapping[str, str], *, stde
 def run_warm(
     arguments: Sequence[str], environment: Mapping[str, str], folder: Path, timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end. folder: for its outputs, for a moment. Raises subprocess.TimeoutExpired."""
+    """Runs a command to its end. `folder`: for temporary output files. Raises subprocess.TimeoutExpired."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
         (folder / f"out-{time.monotonic_ns()}").open("w+") as out,
@@ -110,7 +112,7 @@ def run_warm(
 
 @cache
 def _warm() -> socket.socket:
-    """To the process that forks, which ends with this one."""
+    """Connects to the forking process, which ends with this one."""
     from tests.support.servers.server import clean_environment, prepared
 
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -125,7 +127,7 @@ def _warm() -> socket.socket:
 
 
 def main(requests: socket.socket) -> None:
-    """Forks a process for each request until nobody can make one."""
+    """Forks a process for each request until no client is left."""
     gc.disable()
     sys.modules["onnxruntime"] = _AtUse("onnxruntime")  # it starts a thread
     from service import worker  # noqa: F401
@@ -162,7 +164,7 @@ def main(requests: socket.socket) -> None:
 
 
 class _AtUse(ModuleType):
-    """Stands for a module until something of it is used."""
+    """A placeholder for a module that is imported on first use."""
 
     def __getattr__(self, name: str) -> object:
         if sys.modules[self.__name__] is self:
@@ -171,7 +173,7 @@ class _AtUse(ModuleType):
 
 
 def _reap(running: dict[int, int]) -> None:
-    """Tells who waits for them of the processes that have ended."""
+    """Reports ended processes to their waiters."""
     while running:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:

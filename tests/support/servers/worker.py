@@ -14,7 +14,7 @@ SECRET = {"AFTERIMAGE_WORKER_SECRET": "s" * 32}
 def start_worker(
     server: Server, redis_url: str, *flags: str, environment: Mapping[str, str] = FETCHING, anew: bool = False
 ) -> Process:
-    """Starts a worker for a server and waits until it takes runs. anew: by the command, instead of warm."""
+    """Starts a worker for a server, and waits until it takes runs. `anew`: by the command, without the warm start."""
     with (server.folder / "worker.log").open("a") as log:
         process = start(
             ["worker", "--server", server.target, "--redis-url", redis_url, *flags],

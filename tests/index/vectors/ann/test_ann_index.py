@@ -23,7 +23,7 @@ ROWS = 4000
 
 @pytest.fixture(scope="module")
 def based(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
-    """ROWS records with a base over them; no test changes them."""
+    """ROWS records with an ANN index; no test changes them."""
     tenant = directory(tmp_path_factory.mktemp("based"))
     collection = filled(tenant.create(SPEC))
     assert collection.build_base()
@@ -39,7 +39,7 @@ def filled(collection: Collection) -> Collection:
 
 
 def recall(collection: Collection, queries: range, filter_text: str = "", k: int = 10) -> tuple[float, set[Way]]:
-    """Share of the exact answer that is found, and the ways that were taken."""
+    """The share of the exact results that is found, and the strategies used."""
     shares, ways = [], set()
     for n in queries:
         query = vector(100_000 + n)
@@ -54,7 +54,7 @@ def recall(collection: Collection, queries: range, filter_text: str = "", k: int
 
 @pytest.fixture
 def _prefers_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few rows are compared one by one, since that is faster; here the base must answer."""
+    """Few rows are compared exactly because that is faster. Here the ANN index must answer."""
     monkeypatch.setattr("index.vectors.query.plan._GRAPH", 0.01)
     monkeypatch.setattr("index.vectors.query.plan._WORTH", 0.0)
 
@@ -272,7 +272,7 @@ def test_pages_fit_together_although_the_graph_misses_the_nearest_rows(
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
-    """5,000 records in 50 crowds, 48 numbers each, with a base; no test changes them."""
+    """5,000 records in 50 clusters with 48 dimensions and an ANN index; no test changes them."""
     chance = np.random.default_rng(1)
     rows = (
         chance.standard_normal((50, 48))[chance.integers(0, 50, 5000)] + 0.3 * chance.standard_normal((5000, 48)) + 0.3

@@ -17,7 +17,7 @@ ROWS = 1500
 
 
 def crowded(count: int, seed: int = 0, common: float = 3.0) -> np.ndarray:
-    """Vectors that vary in twenty directions, all of them moved in one more, as embeddings of one catalogue are."""
+    """Vectors that vary in twenty directions and are shifted in one more, like embeddings of one catalogue."""
     rng, fixed = np.random.default_rng(seed), np.random.default_rng(7)
     content = fixed.standard_normal((20, SPEC.dimension)) * np.geomspace(1, 0.2, 20)[:, None]
     moved = common * fixed.standard_normal(SPEC.dimension)
@@ -27,7 +27,7 @@ def crowded(count: int, seed: int = 0, common: float = 3.0) -> np.ndarray:
 
 
 def even(count: int) -> np.ndarray:
-    """The same, moved nowhere."""
+    """The same without the shift."""
     return crowded(count, common=0.0)
 
 

@@ -51,8 +51,10 @@ def test_nearly_all_rows_as_near_as_one_differ_no_more_than_is_told_for_it() -> 
 
 
 def test_rows_that_lie_differently_along_the_mean_are_reckoned_with() -> None:
-    """A query that has nothing to do with what the rows have in common: of two rows that are as near to it, one can lie
-    along the mean and the other not."""
+    """A query is unrelated to what the rows share.
+
+    Of two rows at the same distance, one may have a component along the mean.
+    """
     chance = np.random.default_rng(8)
     everything = unit(chance.standard_normal((20_000, DIMENSION)) * 0.1 + MEAN * chance.uniform(0, 5, (20_000, 1)))
     sketcher, shares = Sketcher.of_sample(everything), []

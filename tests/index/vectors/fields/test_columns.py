@@ -21,7 +21,7 @@ tables = st.lists(st.dictionaries(st.sampled_from(["x", "y"]), values, max_size=
 
 
 def filled(table: list[dict[str, Any]]) -> Columns:
-    """Columns that were filled in two goes."""
+    """Columns filled in two steps."""
     columns, half = Columns(), len(table) // 2
     columns.extend(0, table[:half])
     columns.extend(half, table[half:])
@@ -29,7 +29,7 @@ def filled(table: list[dict[str, Any]]) -> Columns:
 
 
 def check(columns: Columns, table: dict[int, dict[str, Any]]) -> None:
-    """Whether columns, of live slots, say what the table says."""
+    """Whether the columns of live slots equal the table."""
     live = BitMap(table)
 
     def where(matches: Any) -> list[int]:

@@ -23,7 +23,7 @@ def wide(folder: Path, vectors: np.ndarray) -> Collection:
 
 
 def uniform(rows: int) -> np.ndarray:
-    """Some rows, a twentieth of them with a near copy and a few with a nearer one of that."""
+    """Rows, a twentieth of them with a near copy, and a few of those with an even nearer one."""
     chance = np.random.default_rng(rows)
     made = chance.standard_normal((rows, WIDE)) + 0.4
     for start, spread in ((0, 0.25), (rows // 20, 0.15)):
@@ -33,7 +33,7 @@ def uniform(rows: int) -> np.ndarray:
 
 
 def clustered(rows: int) -> np.ndarray:
-    """Rows in clusters of very different sizes and widths: chains, and one cluster that holds a tenth of all."""
+    """Rows in clusters of very different sizes and widths, including chains and one cluster with a tenth of all."""
     chance = np.random.default_rng(rows)
     centers = chance.standard_normal((60, WIDE)) + 0.4
     which = np.where(chance.random(rows) < 0.1, 0, chance.integers(0, 60, rows))
@@ -41,7 +41,7 @@ def clustered(rows: int) -> np.ndarray:
 
 
 def pairs_within(vectors: np.ndarray, distance: float) -> Pairs:
-    """All pairs within the distance, surely: half precision moves a distance by less than what is left away."""
+    """All pairs certainly within the distance: the margin exceeds the error of half precision."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     rows, others = np.nonzero(np.triu(1 - unit @ unit.T <= distance - 1e-4, 1))
     return {(str(a), str(b)) for a, b in zip(rows.tolist(), others.tolist(), strict=True)}
@@ -91,7 +91,7 @@ def test_a_chain_joins_nothing_that_is_far_apart_and_hides_no_pair(tmp_path: Pat
 
 
 def with_copies(collection: Collection) -> None:
-    """3,000 records and a base; later a near copy of each of 200, and of some of those an equal one."""
+    """3,000 records and an ANN index; later a near copy of each of 200, and an equal copy of some of those."""
     collection.upsert([record(n) for n in range(3000)])
     near = np.random.default_rng(3)
     copies = [vector(n) + 0.01 * near.standard_normal(len(vector(n))).astype(np.float32) for n in range(0, 400, 2)]

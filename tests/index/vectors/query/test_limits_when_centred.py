@@ -12,7 +12,7 @@ ROWS = 1500
 
 @pytest.fixture
 def learnt(collection: Collection) -> Collection:
-    """Rows whose lengths differ much once they are centred, and queries that are centred otherwise."""
+    """Rows whose lengths differ much after centring, and queries with another centre."""
     collection.upsert([record(n, f"p{n % 100}") for n in range(ROWS)])
     chance = np.random.default_rng(2)
     means = 0.2 * chance.standard_normal((2, 16)).astype(np.float32)
@@ -46,7 +46,7 @@ def test_the_order_by_distance_is_that_of_all_distances(learnt: Collection) -> N
 def test_rows_far_from_the_mean_are_found_by_distance_although_hundreds_are_likelier_once_centred(
     collection: Collection,
 ) -> None:
-    """Rows near the mean point along the query once they are centred, and yet are farther than those that do not."""
+    """After centring, rows near the mean point along the query, and yet are farther than others."""
     chance = np.random.default_rng(4)
     mean, query = 0.95 * axis(0), axis(1)
     near_mean = [axis(0) + 0.1 * axis(1) + 0.001 * chance.standard_normal(16) for _ in range(600)]

@@ -10,7 +10,7 @@ from tests.support.data.collections import loaded, record, vector
 
 @pytest.fixture
 def based(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> Collection:
-    """A collection whose searches go through a base, each of them sampled."""
+    """A collection with an ANN index whose searches are all sampled."""
     monkeypatch.setattr("index.vectors.query.plan._GRAPH", 0.01)
     collection.upsert([record(n) for n in range(2000)])
     collection.build_base()

@@ -15,7 +15,7 @@ ROWS = 6000
 
 @pytest.fixture
 def view(collection: Collection) -> View:
-    """What a collection of ROWS records with a base shows."""
+    """The view of a collection of ROWS records with an ANN index."""
     for start in range(0, ROWS, 1000):
         collection.upsert([record(n) for n in range(start, start + 1000)])
     collection.build_base()
@@ -23,7 +23,7 @@ def view(collection: Collection) -> View:
 
 
 def recall(view: View, choose: Callable[[Any], Any], count: int = 60, spreads: float = 1.0) -> float:
-    """Share of the ten best of the chosen slots that is found, over some queries."""
+    """The share of the ten best of the selected slots that is found, over some queries."""
     shares = []
     for n in range(count):
         query = vector(90_000 + n)

@@ -20,7 +20,7 @@ CANDIDATES = 100
 
 @dataclass
 class Base:
-    """A graph over `scores`, one of each slot. It misses `missed`, unless it looks for at least `deep` at once."""
+    """A graph over `scores`, one for each slot. It misses `missed`, unless it searches for at least `deep`."""
 
     scores: np.ndarray
     missed: frozenset[int] = frozenset()
@@ -61,7 +61,7 @@ def searched(monkeypatch: pytest.MonkeyPatch, base: Base) -> Base:
 
 
 def falling(count: int) -> np.ndarray:
-    """Scores that differ, the best first."""
+    """Different scores, best first."""
     return np.linspace(0.9, -0.9, count)
 
 

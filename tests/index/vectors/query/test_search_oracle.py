@@ -17,13 +17,13 @@ Answer = list[list[Entry]]
 
 
 def product_of(number: int) -> str:
-    """Products of one to many records, and every seventh record without one."""
+    """Products of one to many records; every seventh record has none."""
     return "" if number % 7 == 0 else f"p{number * number % PRODUCTS}"
 
 
 @pytest.fixture(scope="module", params=["plain", "learnt"])
 def collection(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
-    """ROWS records of PICTURES pictures, so that many are equally far; no test changes them."""
+    """ROWS records of PICTURES pictures, so that many have equal distances; no test changes them."""
     tenant = directory(tmp_path_factory.mktemp("searched"))
     made = tenant.create(SPEC)
     made.upsert([RecordWrite(str(n), vector(n % PICTURES), product_of(n), {"kind": f"k{n % 3}"}) for n in range(ROWS)])
@@ -40,7 +40,7 @@ def answer(collection: Collection, query: SearchQuery) -> Answer:
 
 
 def expected(everything: list[Entry], query: SearchQuery) -> Answer:
-    """What a query must find, out of the list of all records in its order."""
+    """The expected result of a query, from the ordered list of all records."""
     limit = 2.0 if query.max_distance is None else query.max_distance
     kind = query.filter.removeprefix("kind = ")
     left = [
@@ -56,7 +56,7 @@ def expected(everything: list[Entry], query: SearchQuery) -> Answer:
 
 
 def queries(chance: np.random.Generator, everything: list[Entry], base: SearchQuery) -> Iterator[SearchQuery]:
-    """Requests of every kind; half of the limits lie exactly at a record."""
+    """Requests of every kind; half of the limits are exactly at a record."""
     for _ in range(24):
         at = int(chance.integers(0, ROWS))
         yield base._replace(

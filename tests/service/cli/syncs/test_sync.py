@@ -28,7 +28,7 @@ def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _no_leftover_servers() -> None:
-    """This module's server lives as long as the module."""
+    """The server of this module lives as long as the module."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def shell(fetching: Server, tenant_name: str, tmp_path: Path) -> Shell:
 
 
 def publish(shop: Shop, numbers: range) -> str:
-    """A table with columns of the shop's own; gives its URL."""
+    """A table with custom columns. Returns its URL."""
     shop.pictures |= {f"/{n}.png": png(n) for n in numbers}
     rows = [{"sku": f"a{n}", "photo": f"{shop.address}/{n}.png", "cost": f"{n},50", "tint": "red"} for n in numbers]
     shop.pictures["/feed.csv"] = table(rows, ";")

@@ -35,7 +35,7 @@ SYNTAX = (
 
 
 def _other_spellings(address: str) -> Iterator[str]:
-    """What some resolver or other takes for this IPv4 address."""
+    """Spellings of this IPv4 address that some resolver accepts."""
     number = int(ipaddress.IPv4Address(address))
     a, b, c, d = address.split(".")
     yield str(number)
@@ -55,7 +55,7 @@ def _carried_in_v6(address: str) -> Iterator[str]:
 
 
 def hostile_urls() -> list[str]:
-    """All of them, each once."""
+    """All hostile URLs, without duplicates."""
     urls = list(SYNTAX)
     urls += [f"https://{a}/x.jpg" for a in INSIDE_V4] + [f"https://[{a}]/x.jpg" for a in INSIDE_V6]
     for address in ("127.0.0.1", "169.254.169.254", "10.0.0.1", "192.168.1.1"):

@@ -21,7 +21,7 @@ FAST = HostLimits(at_once=4, per_second=1e6)
 
 
 class Names:
-    """A resolver: each name has a list of answers, given one after the other, the last one for ever."""
+    """A resolver: each name has a list of answers, given in order; the last one is repeated."""
 
     def __init__(self, answers: dict[str, Sequence[Sequence[str]]]) -> None:
         self._answers = {name: list(a) for name, a in answers.items()}
@@ -48,7 +48,7 @@ async def fetcher(names: Names | None = None, hosts: HostLimits = FAST, **limits
 async def http_server(
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]], address: str = SHOP
 ) -> AsyncIterator[int]:
-    """A real HTTP server that answers everything with `handler`; gives its port."""
+    """A real HTTP server that answers everything with `handler`. Yields its port."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -63,7 +63,7 @@ async def http_server(
 
 @contextlib.asynccontextmanager
 async def raw_server(talk: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
-    """A server that says what it likes after the request; gives its port."""
+    """A server that sends arbitrary bytes after the request. Yields its port."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):

@@ -27,7 +27,7 @@ MIB = 1 << 20
 
 @dataclass
 class Said:
-    """An answer of a host."""
+    """The response of a host."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +44,10 @@ class Said:
 
 
 class Client:
-    """Gives the answers one after another, the last one for ever. sent: method, URL, headers and body of each."""
+    """Returns the responses in order, and repeats the last one.
+
+    `sent`: method, URL, headers and body of each request.
+    """
 
     def __init__(self, *answers: Said | BaseException) -> None:
         self._answers = list(answers)
@@ -328,7 +331,7 @@ def test_others_have_the_event_loop_after_each_mebibyte() -> None:
 
 
 class Clock:
-    """Each look at it takes a step."""
+    """Advances by a step with each reading."""
 
     def __init__(self, step: float) -> None:
         self._times: Iterator[float] = (100 + n * step for n in range(1000))

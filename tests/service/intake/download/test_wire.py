@@ -19,7 +19,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
 
 
 class Recorder:
-    """requests: first line and headers of each. answers: by target; others get one byte."""
+    """Records requests. `requests`: first line and headers of each. `answers`: by target; others get one byte."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []

@@ -29,7 +29,7 @@ FEWEST = 150
 
 
 def expected_in(folder: str) -> dict[str, dict[str, Any]]:
-    """By the feed's file name, what is to be read from it."""
+    """The expected result by the file name of the feed."""
     found: dict[str, dict[str, Any]] = json.loads((CORPUS / folder / "expected.json").read_text())
     return found
 
@@ -76,7 +76,7 @@ def test_a_preview_of_every_feed_shows_each_field_with_its_meaning_and_samples(f
 
 
 def read(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a feed says, in the form of expected.json."""
+    """The result of a feed in the form of expected.json."""
     content = path.read_bytes()
     try:
         kind, found = read_feed(io.BytesIO(content), len(content), options_of(options), options.get("base_url", ""))
@@ -98,7 +98,7 @@ def told(item: Item) -> dict[str, Any]:
 
 
 def difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """What is wrong; empty where nothing is."""
+    """The difference; empty if there is none."""
     if "error" in wanted or "error" in found:
         fits = wanted.get("error") == found.get("error") and wanted.get("message", "") in found.get("message", "")
         return "" if fits else f"{found} instead of {wanted}"
@@ -113,7 +113,7 @@ def difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 
 
 def options_of(given: Mapping[str, Any]) -> FeedOptions:
-    """The options beside a feed."""
+    """The options in the file beside a feed."""
     attributes = {n: AttributeField(c, FieldType(t)) for n, (c, t) in given.get("attributes", {}).items()}
     mapping = FieldMapping(given.get("record_id", ""), "", tuple(given.get("pictures", ())), attributes)
     kind = FeedFormat(given["format"]) if "format" in given else None

@@ -21,7 +21,7 @@ RSS_ITEM = b"<item><id>%d</id><image>" + LINK + b"</image>%s</item>"
 
 
 def read_made(head: bytes, filler: bytes, tail: bytes) -> tuple[list[str], list[Problem], int]:
-    """The ids and problems of a long feed, and how many bytes were allocated at the most."""
+    """The ids and problems of a long feed, and the peak of allocated bytes."""
     raw = MadeFile(head, filler, tail, LONG)
     tracemalloc.start()
     try:

@@ -17,7 +17,7 @@ HOOK = "https://shop.example/hook"
 
 
 def refused(config: SourceConfig, *, new: bool = True) -> str:
-    """The field that breaks a rule; empty where the source may be registered."""
+    """The invalid field; empty if the source may be registered."""
     try:
         check_config(config, new=new)
     except ServiceError as error:
