@@ -155,7 +155,7 @@ class Synchronisation:
         return await self.begin(principal.tenant_uid, wanted)
 
     async def begin(self, tenant_uid: str, wanted: WantedRun) -> Run:
-        """As `start`, without a check of the principal."""
+        """Queues a run without checking a principal. Raises RUN_ACTIVE if another run of the source has not ended."""
         ledger = await self._ledger(tenant_uid)
         source = await self._read(ledger.source, wanted.source)
         collection = wanted.into or source.config.collection

@@ -23,7 +23,7 @@ _LOWEST = 19
 
 
 async def fit_apart(vectors: NDArray[np.float32], labels: NDArray[np.int64], environment: Mapping[str, str]) -> Fitted:
-    """As `fitting.fit`, in a separate process with this environment. Cancelling kills the process.
+    """Fits a projection in a separate process with this environment. Cancelling kills the process.
 
     Raises TooFewExamples, or RuntimeError if the process died.
     """

@@ -150,7 +150,7 @@ class TrainingSets:
             await self._engine.workers.upkeep(self.sweep_now, tenant_uid)
 
     def sweep_now(self, tenant_uid: str) -> None:
-        """As `sweep`, for use in a thread. Raises OSError."""
+        """Deletes the tenant's orphaned objects. Call it in a thread. Raises OSError."""
         store = self._stores.of(tenant_uid)
         loose = store.loose()
         for home in dict.fromkeys(home for home, _ in loose):

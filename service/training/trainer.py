@@ -170,7 +170,7 @@ class _One:
         await self._publish(manifest, fused, card)
 
     async def _encoded(self, base: Manifest) -> list[tuple[np.ndarray, str]]:
-        """A vector and a label of each example whose picture is there. Raises TooFewExamples where none is."""
+        """The vector and the label of each example with a picture. Raises TooFewExamples if there is none."""
         workers = self._parts.engine.workers
         set_uid = await workers.read(self._store.uid_of, self._training.wanted.training_set)
         if set_uid is None:

@@ -92,7 +92,7 @@ class ParquetExport:
 
     @contextmanager
     def open(self) -> Iterator[ParquetExport]:
-        """Raises OSError; what was written until then is removed."""
+        """Opens the file for writing. Raises OSError; the unfinished file is then removed."""
         self._part.touch(0o600)
         secret = create_encryption_properties(self._key) if self._key is not None else None
         self._writer = pq.ParquetWriter(self._part, self._schema, compression="zstd", encryption_properties=secret)
@@ -132,7 +132,7 @@ class ParquetImport:
     """Reads a file of `ParquetExport`, or one with its columns record_id and vector."""
 
     def __init__(self, path: Path, key: bytes | None = None) -> None:
-        """`key`: of an encrypted file. Raises CommandError where it is not such a file, or the key does not fit."""
+        """`key`: of an encrypted file. Raises CommandError if the file is of another kind, or the key is wrong."""
         secret = create_decryption_properties(key, allow_plaintext_files=True) if key is not None else None
         try:
             self._file = pq.ParquetFile(path, decryption_properties=secret)
@@ -151,7 +151,7 @@ class ParquetImport:
 
     @property
     def card(self) -> EncoderCard | None:
-        """What made the vectors; None where the file does not say."""
+        """The encoder of the vectors; None if the file does not contain it."""
         held = (self._file.schema_arrow.metadata or {}).get(CARD_KEY)
         if held is None:
             return None

@@ -50,7 +50,7 @@ class FeedReaders:
     def read_feed(
         self, raw: BinaryIO, size: int, options: FeedOptions, base_url: str
     ) -> tuple[FeedFormat, Iterator[Item | Problem]]:
-        """As `feeds.reader.read_feed`.
+        """The format and the items of a feed, as `feeds.reader.read_feed` returns them.
 
         Closing the items ends the process. Raises FeedError, and whatever `raw` raises.
         """
@@ -66,7 +66,7 @@ class FeedReaders:
         return found, _items(reading)
 
     def preview(self, raw: BinaryIO, size: int, options: FeedOptions, count: int = 20, base_url: str = "") -> Preview:
-        """As `feeds.preview.preview`."""
+        """The preview of a feed, as `feeds.preview.preview` returns it."""
         reading = _Reading(self, raw, size, options, base_url, preview=count)
         try:
             seen = _PREVIEW.validate_python(orjson.loads(reading.take(reading.next())))

@@ -69,13 +69,13 @@ class WorkerElsewhere:
         self._introducing = asyncio.Lock()
 
     def check(self, encoder: Manifest) -> None:
-        """As `Looking.check`."""
+        """Raises ServiceError (ENCODER_MISSING) if the worker does not have the encoder."""
         if not encoder.is_own and encoder.fingerprint not in self._taken.encoders:
             message = f"worker {self._taken.worker} lacks encoder {encoder.id!r} ({encoder.fingerprint})"
             raise ServiceError(Reason.ENCODER_MISSING, f"{message}; use the same encoders_dir as the server")
 
     async def look(self, viewer: Viewer, wanted: Look) -> Seen:
-        """As `Looking.look`. Waits for as long as the worker lives; once it is gone the run is let go."""
+        """Encodes a picture on the worker. Waits while the worker is connected; without it, the run is released."""
         if viewer.encoder.is_own:
             return await self._here.look(viewer, wanted)
         async with self._introducing:  # nothing is sent before the introduction

@@ -145,7 +145,7 @@ class _Reader(XmlDocument):
         self.path.pop()
 
     def gives_up(self, message: str) -> str:
-        """As `XmlDocument.gives_up`. The item fails alone."""
+        """Gives up the current item, so that it fails alone. Returns the name of its tag, or "" outside of an item."""
         item, self._item = self._item, None
         self._given_up += 1
         if item is None or self._given_up > _MAX_GIVEN_UP:
