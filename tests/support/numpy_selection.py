@@ -24,6 +24,7 @@ NOT_APPLICABLE = {  # by the beginning of a test's id
     "tests/index/conformance/": "chooses its indexes itself",
     "tests/index/tenant/": _SAVES,
     "tests/disk/": _SAVES,
+    "tests/service/handlers/test_search_answers.py::test_through_a_base": _SPEED,
     "tests/bench/": _SPEED,
 }
 

@@ -257,6 +257,11 @@ class SearchShop:
         self.collection = directory.restore("c", kept, "c", replacing=True)
         self.held = {name: held for name, held in before.items() if name not in gone}
 
+    @property
+    def learns(self) -> bool:
+        """Whether the vector index can see its vectors from elsewhere."""
+        return loaded(self.collection).index.capabilities.learning
+
     def learn(self) -> None:
         """Makes the collection centre its vectors by their mean, and queries by another."""
         vectors = np.stack([h.vector for h in self.held.values()])
@@ -269,7 +274,7 @@ class SearchShop:
     def oracle(self) -> Oracle:
         """The current expectations; with its own filters."""
         self.filters = [random_filter(self.chance) for _ in range(30)]
-        frame = loaded(self.collection).index.view.frame
+        frame = loaded(self.collection).index.view.frame if self.learns else None
         learned = Learned(frame.catalogue_mean, frame.query_mean) if frame is not None else None
         return Oracle(dict(self.held), self.manifest.output.blocks, self.manifest.score, learned)
 
