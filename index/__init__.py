@@ -17,7 +17,7 @@ are derived: where one is missing, stale or damaged, the rows are rebuilt from S
 """
 
 from index.collection.collection import Collection
-from index.collection.collection_cache import HotCollections
+from index.collection.collection_cache import CollectionCache
 from index.collection.source_records import SourceRecords
 from index.manifest.change_number import number_of, raise_number
 from index.manifest.entries import read_entries
@@ -114,6 +114,7 @@ __all__ = [
     "AttributeValue",
     "Attributes",
     "Collection",
+    "CollectionCache",
     "CollectionExists",
     "CollectionNotFound",
     "CollectionSpec",
@@ -131,7 +132,6 @@ __all__ = [
     "FilterSyntaxError",
     "Frame",
     "Hit",
-    "HotCollections",
     "InvalidInput",
     "KeptPicture",
     "KeptSnapshot",

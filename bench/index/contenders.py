@@ -116,11 +116,11 @@ class Own:
 
     def build(self) -> None:
         self.collection.build_base()
-        loaded: Any = self.collection.hot.loaded
+        loaded: Any = self.collection.handle.loaded
         loaded.index.recall._every_s = float("inf")  # measured here, not sampled
 
     def search(self, query: Vectors, effort: int, condition: Condition | None) -> list[int]:
-        loaded: Any = self.collection.hot.loaded
+        loaded: Any = self.collection.handle.loaded
         loaded.index.recall.effort = (effort or 100) / 100
         answer = self.collection.search(self._query(query, K, filter=condition.text if condition else ""))
         hits = [(h.record.record_id, h.record.attributes) for group in answer.groups for h in group]

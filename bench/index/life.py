@@ -31,9 +31,9 @@ from bench.index.vectors import Vectors, real_vectors
 from bench.index.workload import Workload
 from index import (
     Collection,
+    CollectionCache,
     CollectionSpec,
     DataDirectory,
-    HotCollections,
     LocalVectorIndexes,
     RecordWrite,
     SearchQuery,
@@ -201,7 +201,7 @@ def many_tenants(real: Vectors, folder: Path) -> dict[str, Any]:
     first.close()
     for number in range(1, TENANTS):
         shutil.copytree(folder / "0", folder / str(number))
-    before, shelf = resident_bytes(), HotCollections(LocalVectorIndexes(), BUDGET_BYTES)
+    before, shelf = resident_bytes(), CollectionCache(LocalVectorIndexes(), BUDGET_BYTES)
     directories: dict[int, TenantDirectory] = {}
     rng = np.random.default_rng(4)
     chances = 1 / np.arange(1, TENANTS + 1)
@@ -215,7 +215,7 @@ def many_tenants(real: Vectors, folder: Path) -> dict[str, Any]:
         if tenant not in directories:
             directories[tenant] = opened(folder / str(tenant), shelf)
         found = directories[tenant].collection("bench")
-        was_cold = found.hot.loaded is None
+        was_cold = found.handle.loaded is None
         found.search(SearchQuery(real[number % len(real)], 10))
         (cold_ if was_cold else hot).append(time.perf_counter() - began)
         if number % 500 == 0:
@@ -232,7 +232,7 @@ def many_tenants(real: Vectors, folder: Path) -> dict[str, Any]:
     return result
 
 
-def opened(folder: Path, shelf: HotCollections | None = None) -> TenantDirectory:
+def opened(folder: Path, shelf: CollectionCache | None = None) -> TenantDirectory:
     """The only tenant of a folder."""
     return TenantDirectory(DataDirectory(folder).tenant("a" * 32), KEY, shelf)
 

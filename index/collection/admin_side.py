@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from index.collection.collection_cache import Hot
+from index.collection.collection_cache import CollectionHandle
 from index.collection.verification import collection_problems
 from index.records.backups import KeptSnapshot, KeptSnapshots
 from index.records.queries import creation_time_ms, read_sequence, read_usage
@@ -18,100 +18,100 @@ from index.types.quota import Usage
 class AdminSide:
     """Part of Collection. Any number of threads may call any method at once."""
 
-    hot: Hot
+    handle: CollectionHandle
 
     def take_over(self, spec: CollectionSpec) -> None:
         """Takes over a changed description, or whether to learn."""
-        self.hot.place = replace(self.hot.place, spec=spec)
-        if self.hot.loaded is not None:
-            self.hot.loaded.index.set_learning(spec.learning)
+        self.handle.place = replace(self.handle.place, spec=spec)
+        if self.handle.loaded is not None:
+            self.handle.loaded.index.set_learning(spec.learning)
 
     def stats(self) -> CollectionStats:
         """Counts, as searches see them; what is not known without loading is left out of a cold collection's."""
-        loaded = self.hot.loaded
+        loaded = self.handle.loaded
         if loaded is not None:
             return loaded.stats()
-        with self.hot.place.opened() as connection:
+        with self.handle.place.opened() as connection:
             created_ms, sequence = creation_time_ms(connection), read_sequence(connection)
             return CollectionStats(read_usage(connection).records, 0, sequence, created_ms, created_ms, 0)
 
     def loaded_stats(self) -> CollectionStats:
         """As `stats`, with all that is known once the collection is in memory."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.stats()
 
     def usage(self) -> Usage:
         """How much is stored."""
-        with self.hot.place.opened() as connection:
+        with self.handle.place.opened() as connection:
             return read_usage(connection)
 
     @property
     def damaged(self) -> bool:
         """Whether a read met a damaged page since the collection was brought into memory."""
-        loaded = self.hot.loaded
+        loaded = self.handle.loaded
         return loaded is not None and loaded.store.damage is not None
 
     @property
     def damaged_snapshots(self) -> builtins.list[Path]:
         """Snapshots that were set aside when the collection was loaded."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.index.damaged_files
 
     def snapshot(self) -> int:
         """Writes a snapshot of what searches see now; returns its sequence number. Raises OSError."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.maintenance.snapshot()
 
     def compact(self) -> None:
         """Frees the memory of deleted and replaced rows, and rewrites the snapshot without them; nobody waits for it.
 
         Raises OSError, or BaseNotBuilt."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             loaded.maintenance.compact()
 
     def build_base(self, *, anew: bool = False) -> bool:
         """Makes searches fast that would compare every row; False where there are too few. Raises BaseNotBuilt."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.index.optimise(anew=anew)
 
     def maintain(self) -> str | None:
         """Does, or begins, what is due; returns what. Meant to be called every few seconds."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             done = loaded.maintenance.maintain()
-            self.hot.weigh()
+            self.handle.weigh()
             return done
 
     def keep_snapshot(self) -> KeptSnapshot:
         """Copies the collection as it is now; reading and writing go on. Raises OSError."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.store.copy(loaded.kept.create)
 
     def clear_kept(self) -> None:
         """Erases what was deleted from the snapshots that were asked for, which upkeep does in time. Raises OSError."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             loaded.maintenance.clear_kept()
 
     @property
     def kept(self) -> KeptSnapshots:
         """The snapshots that were asked for."""
-        return KeptSnapshots(self.hot.place)
+        return KeptSnapshots(self.handle.place)
 
     def note(self) -> None:
         """Notes in the tenant's manifest how far the collection has come, where it is in memory and changed since the
         last note. Meant to be called every few seconds. Raises StoreUnavailable."""
-        loaded = self.hot.loaded
+        loaded = self.handle.loaded
         if loaded is not None:
             loaded.note()
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the store, the memory and the files, a line each; nothing where all is well."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             yield from collection_problems(loaded)
 
     def close(self) -> None:
         """Snapshots if anything changed, then closes. Calls that still run are waited for; later ones fail."""
-        self.hot.close(snapshot=True)
+        self.handle.close(snapshot=True)
 
     def abandon(self) -> None:
         """Closes without a snapshot, for a collection whose files are about to be deleted."""
-        self.hot.close(snapshot=False)
+        self.handle.close(snapshot=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from index.collection.admin_side import AdminSide
-from index.collection.collection_cache import Hot, HotCollections
+from index.collection.collection_cache import CollectionCache, CollectionHandle
 from index.collection.pictures import PictureBook
 from index.collection.read_side import ReadSide
 from index.collection.source_records import SourceRecords
@@ -19,25 +19,25 @@ class Collection(WriteSide, ReadSide, AdminSide):
     methods raise StoreUnavailable where the files cannot be read or written, or once the collection is closed.
     """
 
-    def __init__(self, place: Place, shelf: HotCollections) -> None:
-        super().__init__(Hot(place, shelf))
+    def __init__(self, place: Place, cache: CollectionCache) -> None:
+        super().__init__(CollectionHandle(place, cache))
 
     @property
     def spec(self) -> CollectionSpec:
         """What the collection is."""
-        return self.hot.place.spec
+        return self.handle.place.spec
 
     @property
     def owner(self) -> str:
         """Uid of the tenant that it belongs to."""
-        return self.hot.place.owner
+        return self.handle.place.owner
 
     @property
     def pictures(self) -> PictureBook:
         """What is kept of pictures."""
-        return PictureBook(self.hot, self.hot.place.home)
+        return PictureBook(self.handle, self.handle.place.home)
 
     @property
     def sourced(self) -> SourceRecords:
         """The records that follow a source, for catalogue synchronisation."""
-        return SourceRecords(self.hot, self.spec.dimension)
+        return SourceRecords(self.handle, self.spec.dimension)

@@ -28,14 +28,14 @@ _LOG = logging.getLogger(__name__)
 UNLIMITED_BYTES = UNLIMITED_FILES = 1 << 62
 
 
-class Hot:
-    """One collection, hot or cold: `with hot as loaded:` loads it where it must be, and holds it until the end.
+class CollectionHandle:
+    """One collection, in memory or cold: `with handle as loaded:` loads it where it must, and holds it.
 
     Raises StoreUnavailable once it is closed, and what LoadedCollection raises.
     """
 
-    def __init__(self, place: Place, shelf: HotCollections) -> None:
-        self.place, self._shelf = place, shelf
+    def __init__(self, place: Place, cache: CollectionCache) -> None:
+        self.place, self._cache = place, cache
         self.lock = threading.Lock()  # held while it is loaded or closed
         self.loaded: LoadedCollection | None = None
         self.users = 0
@@ -53,12 +53,12 @@ class Hot:
             self.used_at = time.monotonic()
             loaded = self.loaded
         if fresh:
-            self._shelf.entered(self, Taken(loaded.memory_bytes, loaded.open_files))
+            self._cache.entered(self, Taken(loaded.memory_bytes, loaded.open_files))
         return loaded
 
     def _load(self) -> LoadedCollection:
-        shelf = self._shelf
-        return with_room(lambda: LoadedCollection(self.place, shelf.indexes, shelf.free_files), shelf.free_files)
+        cache = self._cache
+        return with_room(lambda: LoadedCollection(self.place, cache.indexes, cache.free_files), cache.free_files)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -88,11 +88,11 @@ class Hot:
         """Notes how much memory and how many files it takes by now."""
         loaded = self.loaded
         if loaded is not None:
-            self._shelf.grown(self, Taken(loaded.memory_bytes, loaded.open_files))
+            self._cache.grown(self, Taken(loaded.memory_bytes, loaded.open_files))
 
     def close(self, *, snapshot: bool) -> None:
         """Closes it for good."""
-        self._shelf.left(self)
+        self._cache.left(self)
         with self.lock:
             self._closed = True
             loaded, self.loaded = self.loaded, None
@@ -108,7 +108,7 @@ class Hot:
                 return False
             self.loaded.close(soon_again=True)
             self.loaded = None
-            self._shelf.left(self)
+            self._cache.left(self)
             return True
         except (OSError, AfterimageIndexError) as error:
             _LOG.warning("could not close an unused collection: %s", error)
@@ -118,13 +118,13 @@ class Hot:
 
 
 class Taken(NamedTuple):
-    """What one collection, or all that are hot, take. bytes: of memory, about. files: that are open."""
+    """What one collection, or all that are in memory, take. bytes: of memory, about. files: that are open."""
 
     bytes: int = 0
     files: int = 0
 
 
-class HotCollections:
+class CollectionCache:
     """Those of one process. Any number of threads may call any method at once."""
 
     def __init__(
@@ -132,31 +132,31 @@ class HotCollections:
     ) -> None:
         """`indexes`: opens the vector index of each."""
         self.indexes, self.budget_bytes, self.budget_files = indexes, budget_bytes, budget_files
-        self._taken: dict[Hot, Taken] = {}
+        self._taken: dict[CollectionHandle, Taken] = {}
         self._lock = threading.Lock()
         self._bytes = self._files = 0  # of all together
         self.loads = 0
 
-    def entered(self, hot: Hot, taken: Taken) -> None:
+    def entered(self, handle: CollectionHandle, taken: Taken) -> None:
         """Notes that a collection was loaded, and makes room for it."""
         with self._lock:
-            self._note(hot, taken)
+            self._note(handle, taken)
             self.loads += 1
             over = self._bytes > self.budget_bytes or self._files > self.budget_files
         if over:
             self.make_room()
 
-    def left(self, hot: Hot) -> None:
+    def left(self, handle: CollectionHandle) -> None:
         """Notes that a collection is not in memory any more."""
         with self._lock:
-            self._note(hot, Taken())
-            self._taken.pop(hot, None)
+            self._note(handle, Taken())
+            self._taken.pop(handle, None)
 
-    def grown(self, hot: Hot, taken: Taken) -> None:
+    def grown(self, handle: CollectionHandle, taken: Taken) -> None:
         """Notes how much a collection takes by now."""
         with self._lock:
-            if hot in self._taken:
-                self._note(hot, taken)
+            if handle in self._taken:
+                self._note(handle, taken)
 
     def make_room(self) -> int:
         """Closes what was used longest ago until the budget is kept or all is in use; returns how many."""
@@ -168,7 +168,7 @@ class HotCollections:
         return self._close_oldest(UNLIMITED_BYTES, self._files - max(1, self._files // 8))
 
     def bytes(self) -> int:
-        """About how much memory the hot collections take."""
+        """About how much memory the collections in memory take."""
         return self._bytes
 
     def files(self) -> int:
@@ -176,7 +176,7 @@ class HotCollections:
         return self._files
 
     def count(self) -> int:
-        """How many are hot."""
+        """How many are in memory."""
         with self._lock:
             return len(self._taken)
 
@@ -184,9 +184,9 @@ class HotCollections:
         """Ends what is being built for any of them."""
         self.indexes.close()
 
-    def _note(self, hot: Hot, taken: Taken) -> None:
-        before = self._taken.get(hot, Taken())
-        self._taken[hot] = taken
+    def _note(self, handle: CollectionHandle, taken: Taken) -> None:
+        before = self._taken.get(handle, Taken())
+        self._taken[handle] = taken
         self._bytes += taken.bytes - before.bytes
         self._files += taken.files - before.files
 
@@ -194,8 +194,8 @@ class HotCollections:
         with self._lock:
             taken = dict(self._taken)
         closed = 0
-        for hot in sorted(taken, key=lambda h: h.used_at):
+        for handle in sorted(taken, key=lambda h: h.used_at):
             if self._bytes <= most_bytes and self._files <= most_files:
                 break
-            closed += hot.cool()
+            closed += handle.cool()
         return closed

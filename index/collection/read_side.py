@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator, Sequence
 
-from index.collection.collection_cache import Hot
+from index.collection.collection_cache import CollectionHandle
 from index.speed.gil_yield import searches
 from index.types.checks import normalised
 from index.types.model import (
@@ -23,34 +23,34 @@ from index.types.model import (
 class ReadSide:
     """Part of Collection. Any number of threads may call any method at once."""
 
-    hot: Hot
+    handle: CollectionHandle
 
     def search(self, query: SearchQuery) -> SearchAnswer:
         """The nearest records. Raises InvalidInput, FilterSyntaxError or AnswerTooLarge."""
-        vector = normalised("query", query.vector, self.hot.place.spec.dimension)
-        with self.hot as loaded, searches:
+        vector = normalised("query", query.vector, self.handle.place.spec.dimension)
+        with self.handle as loaded, searches:
             return loaded.reading.search(query._replace(vector=vector))
 
     def get(
         self, record_ids: Sequence[str], *, vectors: bool = False, max_bytes: int = UNLIMITED_BYTES
     ) -> dict[str, StoredRecord]:
         """Records by id; ids that do not exist are left out. Raises AnswerTooLarge beyond `max_bytes`."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.store.records(record_ids, vectors=vectors, max_bytes=max_bytes)
 
     def count(self, filter_text: str = "") -> int:
         """How many records match."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.index.select(filter_text).count
 
     def filter_hints(self, filter_text: str) -> FilterHints:
         """What is odd about a filter: names that no record has, values of another type than the records'."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.index.select(filter_text).hints
 
     def facets(self, attributes: Sequence[str], filter_text: str = "") -> list[Facet]:
         """How many matching records have each value of these attributes."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             selected = loaded.index.select(filter_text)
             return [selected.facet(name) for name in attributes]
 
@@ -70,10 +70,10 @@ class ReadSide:
         max_bytes: int = UNLIMITED_BYTES,
     ) -> RecordPage:
         """As `list`; it ends before `max_bytes`, but for a record that alone takes more."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.reading.page(after_row_id, limit, filter_text, vectors=vectors, max_bytes=max_bytes)
 
     def duplicates(self, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
         """Groups of matching records within a cosine distance of their first. Raises InvalidInput."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             yield from loaded.reading.duplicates(filter_text, max_distance)

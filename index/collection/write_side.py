@@ -5,11 +5,11 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 
-from index.collection.collection_cache import Hot
+from index.collection.collection_cache import CollectionHandle
 from index.contract import RecordTransaction
 from index.records.extensions.picture_digests import PictureDigests
 from index.records.prepare import prepare
-from index.speed.gil_yield import let_go
+from index.speed.gil_yield import free_gradually
 from index.storage.crypto import derive_key
 from index.types.attributes import check_attribute_name, check_attributes, check_id
 from index.types.changes import Normalised
@@ -20,9 +20,9 @@ from index.types.model import Erasure, Origin, Outcome, RecordPatch, RecordWrite
 class WriteSide:
     """Part of Collection. Any number of threads may call any method at once."""
 
-    def __init__(self, hot: Hot) -> None:
-        self.hot = hot
-        self._digest_key = derive_key(hot.place.key, "content digest")
+    def __init__(self, handle: CollectionHandle) -> None:
+        self.handle = handle
+        self._digest_key = derive_key(handle.place.key, "content digest")
 
     def content_digest(self, picture: bytes, region: Region | None) -> bytes:
         """A keyed digest of a picture and its region: equal for equal input, meaningless without the tenant's key."""
@@ -31,54 +31,54 @@ class WriteSide:
     @property
     def picture_digests(self) -> PictureDigests:
         """What makes the digests of this collection's pictures."""
-        return PictureDigests(self._digest_key, self.hot.place.spec.encoder_fingerprint)
+        return PictureDigests(self._digest_key, self.handle.place.spec.encoder_fingerprint)
 
     def digests(self, record_ids: Sequence[str]) -> dict[str, bytes]:
         """The stored content digests of those records that have one."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.store.digests(record_ids)
 
     def origins(self, record_ids: Sequence[str]) -> dict[str, Origin]:
         """Where the pictures of those records that were fetched came from."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.store.origins(record_ids)
 
     def upsert(self, writes: Sequence[RecordWrite], *, insert_only: bool = False) -> list[WriteResult]:
         """Inserts or replaces records, one result each, in order. A bad record fails alone."""
-        prepared = prepare(writes, self.hot.place.spec.dimension)
+        prepared = prepare(writes, self.handle.place.spec.dimension)
         if not any(isinstance(p, Normalised) for p in prepared):
             return [p for p in prepared if isinstance(p, WriteResult)]
-        with self.hot as loaded:
+        with self.handle as loaded:
             results = loaded.commit.run(lambda transaction: transaction.upsert(prepared, insert_only=insert_only))
-        let_go(prepared)
+        free_gradually(prepared)
         return results
 
     def patch(self, patches: Sequence[RecordPatch]) -> list[WriteResult]:
         """Changes product ids and attributes, one result each, in order; RecordNotFound for ids that do not exist."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.commit.run(lambda transaction: [_patch_one(transaction, p) for p in patches])
 
     def delete(self, record_ids: Sequence[str]) -> int:
         """Deletes by id; ids that do not exist are passed over. Returns how many were deleted."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             return loaded.commit.run(lambda transaction: transaction.delete_records(record_ids))
 
     def unknown_ids(self, record_ids: Sequence[str]) -> builtins.list[str]:
         """Those of the ids, in order and once each, that `delete` would find nothing of."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             known = loaded.store.known(record_ids)
         return [record_id for record_id in dict.fromkeys(record_ids) if record_id not in known]
 
     def delete_matching(self, filter_text: str) -> int:
         """Deletes all records that match when the call begins and are unchanged when it writes. Returns how many."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             rows = loaded.index.select(filter_text).versions()
             return loaded.commit.run(lambda transaction: transaction.delete_rows(rows))
 
     def erase(self, record_ids: Sequence[str], product_ids: Sequence[str] = ()) -> Erasure:
         """Deletes records by id and by product, withdrawn ones too, and returns once nothing of them is left in the
         store, its log, the memory and all snapshots. Raises OSError."""
-        with self.hot as loaded:
+        with self.handle as loaded:
             rows = loaded.index.rows_of_products(product_ids)
 
             def delete(transaction: RecordTransaction) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from index.contract import ChangeSink, StagedChanges
 from index.records.record_transaction import SqliteTransaction
-from index.speed.gil_yield import let_go
+from index.speed.gil_yield import free_gradually
 from index.storage.sqlite import Connection, DatabaseError, is_disk_full, store_error
 from index.storage.wal_checkpoints import Checkpoints
 from index.types.changes import RowChange
@@ -116,7 +116,7 @@ class GroupCommit:
             if self._allowance is not None:
                 self._allowance.add(transaction.growth)
             for write in group:
-                let_go(write.changes)
+                free_gradually(write.changes)
         except StoreUnavailable:  # of the vector index, before the commit
             self._connection.execute("ROLLBACK")
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from index.speed.gil_yield import in_turns
+from index.speed.gil_yield import batches_yielding
 from index.types.changes import Normalised
 from index.types.checks import all_normalised, check_record
 from index.types.errors import InvalidInput
@@ -17,7 +17,7 @@ def prepare(writes: Sequence[RecordWrite], dimension: int) -> list[Normalised | 
     """The writes with their vectors normalised, each that breaks a rule replaced by its failure."""
     prepared: list[Normalised | WriteResult] = []
     with_vector: list[tuple[int, Vector]] = []
-    for block in in_turns(writes, _AT_ONCE):
+    for block in batches_yielding(writes, _AT_ONCE):
         for write in block:
             try:
                 check_record(write)
@@ -27,7 +27,7 @@ def prepare(writes: Sequence[RecordWrite], dimension: int) -> list[Normalised | 
             if write.vector is not None:
                 with_vector.append((len(prepared), write.vector))
             prepared.append(Normalised(write, None))
-    for some in in_turns(with_vector, _AT_ONCE):
+    for some in batches_yielding(with_vector, _AT_ONCE):
         for (place, _), vector in zip(some, all_normalised([v for _, v in some], dimension), strict=True):
             if isinstance(vector, InvalidInput):
                 prepared[place] = _failed(writes[place], vector)

@@ -12,7 +12,7 @@ import numpy as np
 from index.records.extensions import kept_pictures
 from index.records.insert_statement import MOST_AT_ONCE, Stamp, insert, whence
 from index.records.queries import pack_region, read_existing, read_sequence, read_usage, read_with_digest
-from index.speed.gil_yield import in_turns
+from index.speed.gil_yield import batches_yielding
 from index.storage.sqlite import Connection
 from index.types.attributes import attributes_to_json, canonical, canonical_to_json, check_attributes
 from index.types.changes import Normalised, RowChange
@@ -49,7 +49,7 @@ class Transaction:
         were; what is a result already stays as it is."""
         ids = [w.write.record_id for w in writes if isinstance(w, Normalised)]
         existing: set[str] = set()
-        for some in in_turns(ids, _ASKED_AT_ONCE):
+        for some in batches_yielding(ids, _ASKED_AT_ONCE):
             existing |= read_existing(self.connection, some)
 
         def is_plainly_new(write: Normalised | WriteResult) -> bool:
@@ -59,7 +59,7 @@ class Transaction:
             return write.vector is not None and write.write.kept is None
 
         results: list[WriteResult] = []
-        for block in in_turns(writes, MOST_AT_ONCE):
+        for block in batches_yielding(writes, MOST_AT_ONCE):
             for new, run in groupby(block, is_plainly_new):
                 if new:
                     results += self._insert([w for w in run if isinstance(w, Normalised)])

@@ -53,24 +53,24 @@ class _Searches:
 searches = _Searches()
 
 
-def in_turns(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+def batches_yielding(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
     """The items, up to `most` at once, with a pause before each time; fewer at once while a search is under way."""
     start = 0
     while start < len(items):
-        pause()
+        yield_to_searches()
         end = start + (max(1, most // _FEWER) if searches.running else most)
         yield items[start:end]
         start = end
 
 
-def let_go(items: list[T]) -> None:
+def free_gradually(items: list[T]) -> None:
     """Empties a list in turns: to free what was made of a thousand records takes half a millisecond at once."""
     while items:
-        pause()
+        yield_to_searches()
         del items[-_FREED_AT_ONCE:]
 
 
-def pause() -> None:
+def yield_to_searches() -> None:
     """Lets a search that is under way go on. To be called every few tenths of a millisecond."""
     if searches.running:
         searches.wait_for_one()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from index.collection.collection import Collection
-from index.collection.collection_cache import HotCollections
+from index.collection.collection_cache import CollectionCache
 from index.manifest.entries import Entry, records_name, told_of
 from index.manifest.manifest import State, Thing, salt_of
 from index.manifest.opening import open_manifest
@@ -43,17 +43,17 @@ class TenantDirectory:
     """The collections of one tenant. Any number of threads may call any method at once. Holds no file open itself."""
 
     def __init__(
-        self, layout: TenantLayout, key: bytes, shelf: HotCollections | None = None, region: str = "",
+        self, layout: TenantLayout, key: bytes, cache: CollectionCache | None = None, region: str = "",
         limits: StorageLimits | None = None,
     ) -> None:  # fmt: skip
-        """Opens, or makes, the tenant's directory. `key` is the tenant's data key, 32 bytes; `shelf`: what keeps the
+        """Opens, or makes, the tenant's directory. `key` is the tenant's data key, 32 bytes; `cache`: what keeps the
         collections of a process within their memory; `region`: where the tenant's data must lie; `limits`: how
         much it may store. Raises WrongKey or DataFault."""
         self._lock = threading.RLock()
         make_directory(layout.root)
         self._layout, self._manifest = layout, open_manifest(layout, key)
         self._members = Members(
-            layout, key, self._manifest, shelf or HotCollections(LocalVectorIndexes()), region, limits
+            layout, key, self._manifest, cache or CollectionCache(LocalVectorIndexes()), region, limits
         )
         self.allowance = self._members.allowance
         self._snapshots = TenantSnapshots(self._members)
@@ -272,7 +272,7 @@ class TenantDirectory:
         sync_directory(layout.root)
         thing = Thing(records_name(entry.uid), State.CREATING, salt_of(layout.records), told=told_of(entry))
         collection = self._members.opened(entry, thing)
-        with collection.hot:  # that it can be loaded is known before anything is given up for it
+        with collection.handle:  # that it can be loaded is known before anything is given up for it
             pass
         if copied or spec.picture_policy.keeps_anything:
             collection.pictures.apply(spec.picture_policy)

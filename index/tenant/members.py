@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 from index.collection.collection import Collection
-from index.collection.collection_cache import HotCollections
+from index.collection.collection_cache import CollectionCache
 from index.manifest.entries import Entry, records_name, told_of
 from index.manifest.location import Listing, Place
 from index.manifest.manifest import Manifest, Thing
@@ -26,12 +26,12 @@ class Members:
     is wrong with the tenant's files, None: nothing is known to be."""
 
     def __init__(
-        self, layout: TenantLayout, key: bytes, manifest: Manifest, shelf: HotCollections, region: str = "",
+        self, layout: TenantLayout, key: bytes, manifest: Manifest, cache: CollectionCache, region: str = "",
         limits: StorageLimits | None = None,
     ) -> None:  # fmt: skip
         """`key`: the tenant's data key, 32 bytes. There are no members until `fill`."""
         self.layout, self.key, self.manifest = layout, key, manifest
-        self._shelf, self._region = shelf, region
+        self._cache, self._region = cache, region
         self.allowance = Allowance(self._measure, limits)
         self.fault: DataFault | None = None
         self.uids: dict[str, str] = {}
@@ -63,7 +63,7 @@ class Members:
         layout, owner = self.layout.collection(entry.uid), self.layout.root.name
         listing = Listing(self.manifest, thing, self.stop)
         place = Place(layout, self.key, entry.spec, listing, self.allowance, entry.home, owner, self._region)
-        return Collection(place, self._shelf)
+        return Collection(place, self._cache)
 
     def entry_of(self, name: str) -> Entry:
         """A collection as it is to be listed now."""
@@ -92,7 +92,7 @@ class Members:
 
     def hot(self) -> list[Collection]:
         """The collections that are in memory now."""
-        return [c for c in list(self.collections.values()) if c.hot.loaded is not None]
+        return [c for c in list(self.collections.values()) if c.handle.loaded is not None]
 
     def note(self) -> None:
         """Notes in the manifest how far the collections in memory have come."""

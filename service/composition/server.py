@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from index import DataDirectory, HotCollections, LocalVectorIndexes, Usage
+from index import CollectionCache, DataDirectory, LocalVectorIndexes, Usage
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
@@ -76,7 +76,7 @@ def engine_of(
     encoders, workers = encoders_of(settings), Workers(settings.cores)
     admission = Admission(admission_of(settings))
     pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
-    shelf = HotCollections(LocalVectorIndexes(), settings.index_bytes, budget_files=settings.collection_files)
+    shelf = CollectionCache(LocalVectorIndexes(), settings.index_bytes, budget_files=settings.collection_files)
     spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, shelf, settings.region, beside)
     sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)
     keeping = Keeping(SealedObjects(object_store_of(settings), registry.data_key), workers)

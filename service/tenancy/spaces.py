@@ -9,9 +9,9 @@ from collections.abc import Callable
 from index import (
     AfterimageIndexError,
     Collection,
+    CollectionCache,
     DataDirectory,
     DataFault,
-    HotCollections,
     LocalVectorIndexes,
     StorageLimits,
     TenantDirectory,
@@ -37,7 +37,7 @@ class TenantSpaces:
     """All methods are thread-safe."""
 
     def __init__(
-        self, data: DataDirectory, registry: TenantRegistry, shelf: HotCollections | None = None, region: str = "",
+        self, data: DataDirectory, registry: TenantRegistry, shelf: CollectionCache | None = None, region: str = "",
         beside: Callable[[str], Usage] = lambda uid: Usage(),
     ) -> None:  # fmt: skip
         """Opens no directory yet.
@@ -47,7 +47,7 @@ class TenantSpaces:
         - `beside`: returns what a tenant stores in addition to its collections. Called from any thread.
         """
         self._region, self._beside = region, beside
-        self._data, self._registry, self.shelf = data, registry, shelf or HotCollections(LocalVectorIndexes())
+        self._data, self._registry, self.shelf = data, registry, shelf or CollectionCache(LocalVectorIndexes())
         self._open = PerTenant(self._opened)
 
     def directory(self, tenant_uid: str) -> TenantDirectory:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pyroaring import BitMap, FrozenBitMap
 
-from index.speed.gil_yield import in_turns
+from index.speed.gil_yield import batches_yielding
 from index.speed.roaring_arrays import members
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
@@ -97,7 +97,7 @@ class Rows:
 
     def stage(self, changes: Sequence[RowChange]) -> StagedRows:
         """Fills the next slots, which no view shows until the changes are published."""
-        for block in in_turns(changes, _TOGETHER):
+        for block in batches_yielding(changes, _TOGETHER):
             self._enter([(c, c.record) for c in block if c.record is not None])
         return StagedRows(self, changes)
 
@@ -122,7 +122,7 @@ class Rows:
         """Publishes a view with the staged changes."""
         self._sketches.extend(self.matrix)
         slot = self.view.count
-        for block in in_turns(changes, _TOGETHER):
+        for block in batches_yielding(changes, _TOGETHER):
             for change in block:
                 old = self._slot_of_row.pop(change.row_id)
                 if old is not None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from index.contract import IndexSite
-from index.speed.gil_yield import pause
+from index.speed.gil_yield import yield_to_searches
 from index.storage.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypted_frames, plain_size
 from index.storage.durable_files import mapped_file, remove_tree, rename, replace_directory, synced_file, write_synced
 from index.storage.layout import CollectionLayout
@@ -295,7 +295,7 @@ def _written(path: Path, frames: Iterator[bytes], stamp: list[Any]) -> dict[str,
     prefix, digest = next(frames), hashlib.sha256()
     with synced_file(path) as file:
         for part in chain((prefix,), frames):
-            pause()
+            yield_to_searches()
             file.write(part)
             digest.update(part)
         size = file.tell()

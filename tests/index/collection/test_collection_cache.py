@@ -13,9 +13,9 @@ import pytest
 
 from index import (
     Collection,
+    CollectionCache,
     DataDirectory,
     DataFault,
-    HotCollections,
     LocalVectorIndexes,
     SearchQuery,
     StoreDamaged,
@@ -26,11 +26,11 @@ from index.collection.loaded import OPEN_BYTES, LoadedCollection
 from tests.support.data.collections import KEY, SPEC, ids, record, vector
 
 
-def tenant(root: Path, shelf: HotCollections) -> TenantDirectory:
+def tenant(root: Path, shelf: CollectionCache) -> TenantDirectory:
     return TenantDirectory(DataDirectory(root).tenant("a" * 32), KEY, shelf)
 
 
-def several(root: Path, shelf: HotCollections, count: int) -> list[Collection]:
+def several(root: Path, shelf: CollectionCache, count: int) -> list[Collection]:
     directory = tenant(root, shelf)
     made = [directory.create(replace(SPEC, name=f"c{n}")) for n in range(count)]
     for n, collection in enumerate(made):
@@ -39,10 +39,10 @@ def several(root: Path, shelf: HotCollections, count: int) -> list[Collection]:
 
 
 def test_a_directory_opens_no_collection_and_counts_come_from_the_file(tmp_path: Path) -> None:
-    directory = tenant(tmp_path, HotCollections(LocalVectorIndexes()))
+    directory = tenant(tmp_path, CollectionCache(LocalVectorIndexes()))
     directory.create(SPEC).upsert([record(n) for n in range(7)])
     directory.close()
-    shelf = HotCollections(LocalVectorIndexes())
+    shelf = CollectionCache(LocalVectorIndexes())
     cold = tenant(tmp_path, shelf).collection("things")
     assert (cold.stats().records, cold.stats().sequence, shelf.count()) == (7, 7, 0)
     assert ids(cold, SearchQuery(vector(3), 1)) == ["3"]
@@ -50,22 +50,22 @@ def test_a_directory_opens_no_collection_and_counts_come_from_the_file(tmp_path:
 
 
 def test_what_was_used_longest_ago_leaves_memory_and_comes_back_with_all_it_had(tmp_path: Path) -> None:
-    shelf = HotCollections(LocalVectorIndexes(), budget_bytes=3 * (OPEN_BYTES + 20_000))
+    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=3 * (OPEN_BYTES + 20_000))
     made = several(tmp_path, shelf, 8)
     assert shelf.count() <= 3
     assert shelf.bytes() <= shelf.budget_bytes
     for n, collection in enumerate(made):
         assert ids(collection, SearchQuery(vector(n * 100 + 5), 1)) == [str(n * 100 + 5)]
-        assert collection.hot.loaded is not None
-    assert [c.hot.loaded is not None for c in made[:4]] == [False] * 4
+        assert collection.handle.loaded is not None
+    assert [c.handle.loaded is not None for c in made[:4]] == [False] * 4
 
 
 def test_a_deletion_that_no_snapshot_knew_is_saved_when_the_collection_leaves_memory(tmp_path: Path) -> None:
-    shelf = HotCollections(LocalVectorIndexes(), budget_bytes=0)
+    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=0)
     first, second = several(tmp_path, shelf, 2)
     first.delete(["5"])
     second.count()  # needs the room
-    assert first.hot.loaded is None
+    assert first.handle.loaded is None
     snapshots = [p.name for p in tmp_path.rglob("snapshot-*")]
     assert "snapshot-00000000000000000021" in snapshots
     assert first.count() == 19
@@ -74,10 +74,10 @@ def test_a_deletion_that_no_snapshot_knew_is_saved_when_the_collection_leaves_me
 def test_callers_that_come_together_load_a_cold_collection_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = tenant(tmp_path, HotCollections(LocalVectorIndexes()))
+    directory = tenant(tmp_path, CollectionCache(LocalVectorIndexes()))
     directory.create(SPEC).upsert([record(n) for n in range(50)])
     directory.close()
-    shelf = HotCollections(LocalVectorIndexes())
+    shelf = CollectionCache(LocalVectorIndexes())
     cold = tenant(tmp_path, shelf).collection("things")
     together = threading.Barrier(8)
 
@@ -91,20 +91,20 @@ def test_callers_that_come_together_load_a_cold_collection_once(
 
 
 def test_a_collection_in_use_stays_whatever_the_budget(tmp_path: Path) -> None:
-    shelf = HotCollections(LocalVectorIndexes(), budget_bytes=0)
+    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=0)
     first, second = several(tmp_path, shelf, 2)
-    with first.hot as held:
+    with first.handle as held:
         assert second.count() == 20
-        assert first.hot.loaded is held
+        assert first.handle.loaded is held
         assert held.index.stats().records == 20
     second.count()
     third = shelf.make_room()
     assert third >= 1
-    assert first.hot.loaded is None
+    assert first.handle.loaded is None
 
 
 def test_many_threads_over_more_collections_than_there_is_room_for_always_see_their_own(tmp_path: Path) -> None:
-    shelf = HotCollections(LocalVectorIndexes(), budget_bytes=2 * (OPEN_BYTES + 20_000))
+    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=2 * (OPEN_BYTES + 20_000))
     made = several(tmp_path, shelf, 6)
 
     def work(seed: int) -> None:
@@ -120,10 +120,10 @@ def test_many_threads_over_more_collections_than_there_is_room_for_always_see_th
 
 
 def test_one_whose_pages_are_damaged_says_so_each_time_and_harms_no_other(tmp_path: Path) -> None:
-    shelf = HotCollections(LocalVectorIndexes(), budget_bytes=0)
+    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=0)
     good, bad = several(tmp_path, shelf, 2)
     good.count()
-    bad_file = bad.hot.place.layout.records
+    bad_file = bad.handle.place.layout.records
     content = bad_file.read_bytes()
     bad_file.write_bytes(content[: len(content) // 2])
     for _ in range(2):
@@ -135,12 +135,12 @@ def test_one_whose_pages_are_damaged_says_so_each_time_and_harms_no_other(tmp_pa
 
 
 def test_one_whose_file_is_another_stops_its_tenant(tmp_path: Path) -> None:
-    directory = tenant(tmp_path, HotCollections(LocalVectorIndexes()))
+    directory = tenant(tmp_path, CollectionCache(LocalVectorIndexes()))
     for name in ("c0", "c1"):
         directory.create(replace(SPEC, name=name)).upsert([record(1)])
     directory.close()
-    again = tenant(tmp_path, HotCollections(LocalVectorIndexes()))
-    first, second = (again.collection(n).hot.place.layout.records for n in ("c0", "c1"))
+    again = tenant(tmp_path, CollectionCache(LocalVectorIndexes()))
+    first, second = (again.collection(n).handle.place.layout.records for n in ("c0", "c1"))
     kept = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(kept)
@@ -149,28 +149,28 @@ def test_one_whose_file_is_another_stops_its_tenant(tmp_path: Path) -> None:
     with pytest.raises(DataFault):
         again.collection("c1")
     with pytest.raises(DataFault, match="not the file in the manifest"):
-        tenant(tmp_path, HotCollections(LocalVectorIndexes()))
+        tenant(tmp_path, CollectionCache(LocalVectorIndexes()))
 
 
 def test_a_collection_that_a_crash_left_open_is_known_and_one_that_was_closed_is_not(tmp_path: Path) -> None:
-    first, second = several(tmp_path, HotCollections(LocalVectorIndexes()), 2)
+    first, second = several(tmp_path, CollectionCache(LocalVectorIndexes()), 2)
     first.close()
-    crashed = tenant(tmp_path, HotCollections(LocalVectorIndexes()))  # while the other is still open, as after kill -9
+    crashed = tenant(tmp_path, CollectionCache(LocalVectorIndexes()))  # while the other is still open, as after kill -9
     assert [c.spec.name for c in crashed.unsettled()] == [second.spec.name]
     second.close()
     assert crashed.unsettled() == []
 
 
 def test_a_closed_collection_does_not_come_back(tmp_path: Path) -> None:
-    (only,) = several(tmp_path, HotCollections(LocalVectorIndexes()), 1)
+    (only,) = several(tmp_path, CollectionCache(LocalVectorIndexes()), 1)
     only.close()
     with pytest.raises(StoreUnavailable):
         only.count()
-    assert isinstance(only.hot.loaded, LoadedCollection | None)
+    assert isinstance(only.handle.loaded, LoadedCollection | None)
 
 
 def test_collections_leave_memory_before_they_have_more_files_open_than_they_may(tmp_path: Path) -> None:
-    shelf = HotCollections(LocalVectorIndexes(), budget_files=20)
+    shelf = CollectionCache(LocalVectorIndexes(), budget_files=20)
     made = several(tmp_path, shelf, 12)
     for n, collection in enumerate(made):
         assert ids(collection, SearchQuery(vector(n * 100 + 5), 1)) == [str(n * 100 + 5)]
@@ -181,19 +181,19 @@ def test_collections_leave_memory_before_they_have_more_files_open_than_they_may
 
 def test_the_files_that_are_counted_are_those_that_are_open(tmp_path: Path) -> None:
     gc.collect()  # what other tests left open
-    shelf, before = HotCollections(LocalVectorIndexes()), len(os.listdir("/proc/self/fd"))
+    shelf, before = CollectionCache(LocalVectorIndexes()), len(os.listdir("/proc/self/fd"))
     made = several(tmp_path, shelf, 5)
     for collection in made:
         collection.get(["1"])
-        with collection.hot as loaded, loaded.store.readers.connection(), loaded.store.readers.connection():
+        with collection.handle as loaded, loaded.store.readers.connection(), loaded.store.readers.connection():
             pass
-        collection.hot.weigh()
+        collection.handle.weigh()
     assert len(os.listdir("/proc/self/fd")) - before == shelf.files()
 
 
 def test_where_no_file_can_be_opened_cold_collections_are_closed_and_nobody_notices(tmp_path: Path) -> None:
     gc.collect()
-    shelf = HotCollections(LocalVectorIndexes())
+    shelf = CollectionCache(LocalVectorIndexes())
     made = several(tmp_path, shelf, 10)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 4, hard))

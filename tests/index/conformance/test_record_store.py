@@ -63,7 +63,7 @@ class Opened:
 
     def __post_init__(self) -> None:
         tenant = directory(self.root)
-        self.place = tenant.create(SPEC).hot.place
+        self.place = tenant.create(SPEC).handle.place
         tenant.close()
         self.open()
 

@@ -15,8 +15,8 @@ import pytest
 from index import (
     AnswerTooLarge,
     Collection,
+    CollectionCache,
     FilterSyntaxError,
-    HotCollections,
     InvalidInput,
     LocalVectorIndexes,
     OutcomeUnknown,
@@ -49,7 +49,7 @@ class Opened:
 
     def open(self) -> None:
         """Opens everything anew, as after a crash: nothing is closed first."""
-        tenant = TenantDirectory(DataDirectory(self.root).tenant("a" * 32), KEY, HotCollections(self.indexes))
+        tenant = TenantDirectory(DataDirectory(self.root).tenant("a" * 32), KEY, CollectionCache(self.indexes))
         self.tenant = tenant
         self.collection: Collection = (
             tenant.collection(SPEC.name) if SPEC.name in tenant.names() else tenant.create(SPEC)

@@ -35,7 +35,7 @@ class LocallyLoaded(LoadedCollection):
 
 def loaded(collection: Collection) -> LocallyLoaded:
     """The in-memory parts of a collection."""
-    with collection.hot as parts:
+    with collection.handle as parts:
         return cast(LocallyLoaded, parts)
 
 

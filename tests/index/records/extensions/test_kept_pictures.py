@@ -27,7 +27,7 @@ def keep(collection: Collection, record_id: str, object_id: str, **given: int) -
 
 
 def copies(collection: Collection) -> Copies:
-    return collection.hot.read(lambda store: store.read(read_copies))
+    return collection.handle.read(lambda store: store.read(read_copies))
 
 
 @pytest.fixture
@@ -141,4 +141,4 @@ def test_looking_for_copies_that_are_nobodys_leaves_a_cold_collection_cold(tmp_p
     tenant.collection("things").delete(["1"])
     tenant.close()
     collection = directory(tmp_path).collection("things")
-    assert (collection.pictures.loose(), collection.hot.loaded) == (["a"], None)
+    assert (collection.pictures.loose(), collection.handle.loaded) == (["a"], None)

@@ -148,7 +148,7 @@ def test_a_snapshot_from_before_forgotten_deletions_does_not_bring_them_back(tmp
 
 def test_a_file_whose_sha256_is_not_the_manifests_is_named(tmp_path: Path) -> None:
     path, _ = filled(tmp_path)
-    place = reopened(tmp_path).hot.place
+    place = reopened(tmp_path).handle.place
     files = SnapshotFiles(place.spec, place.site)
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["files"]["rows.enc"]["sha256"] = "0" * 64

@@ -184,4 +184,4 @@ def test_damaged_snapshots_of_one_name_are_set_aside_under_names_of_their_own(tm
 
 
 def _files(collection: Collection) -> SnapshotFiles:
-    return SnapshotFiles(collection.spec, collection.hot.place.site)
+    return SnapshotFiles(collection.spec, collection.handle.place.site)
