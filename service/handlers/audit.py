@@ -44,13 +44,13 @@ class AuditHandlers:
         )
 
     async def GetReadAudit(self, request: pb.GetReadAuditRequest, caller: Principal) -> pb.GetReadAuditResponse:
-        """Whether reads are told."""
+        """How often reads are recorded."""
         with translated_errors():
             minutes = await self._workers.read(self._read_audit.every_minutes, caller.tenant_uid)
         return pb.GetReadAuditResponse(every_minutes=minutes)
 
     async def SetReadAudit(self, request: pb.SetReadAuditRequest, caller: Principal) -> pb.SetReadAuditResponse:
-        """Has reads told, or not any more."""
+        """Starts or stops the recording of reads."""
         with translated_errors():
             await self._workers.write(self._read_audit.set, caller.tenant_uid, request.every_minutes)
         return pb.SetReadAuditResponse()

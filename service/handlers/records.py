@@ -173,8 +173,8 @@ class RecordHandlers:
         return from_inserted(inserted, [r.record_id for r in records])
 
     async def _about_to_write(self, caller: Principal, collection: str) -> Details:
-        """What the audit log tells of writes to a collection, once it is told that there are some. Raises ServiceError
-        (STORE_UNAVAILABLE) where that cannot be."""
+        """What the audit log says of writes to a collection, once it is recorded that there are some. Raises ServiceError
+        (STORE_UNAVAILABLE) if that cannot be recorded."""
         subject: Details = {"collection": collection}
         with translated_errors():
             await current_tallies().begin(caller, _WRITES, subject)

@@ -124,14 +124,14 @@ class TrainingHandlers:
         self, request: pb.WatchTrainingRequest, caller: Principal
     ) -> AsyncIterator[pb.WatchTrainingResponse]:
         """A training whenever it has changed, until it has ended."""
-        told: Training | None = None
+        sent: Training | None = None
         while True:
             found = await self._training.get(caller, request.training_id)
-            if found != told:
+            if found != sent:
                 yield pb.WatchTrainingResponse(training=_to_training(found))
             if found.state.final:
                 return
-            told = found
+            sent = found
             await self._training.change(_LOOK_AGAIN_S)
 
     async def CancelTraining(self, request: pb.CancelTrainingRequest, caller: Principal) -> pb.CancelTrainingResponse:

@@ -44,11 +44,11 @@ class HealthServicer(pb_grpc.HealthServicer):  # type: ignore[misc]
 
     async def Watch(self, request: pb.HealthCheckRequest, context: Context) -> None:
         """The status now and whenever it changes."""
-        told = None
+        sent = None
         while True:
             changed = self._changed
             status = self._status if request.service in self._services else _Status.SERVICE_UNKNOWN
-            if status != told:
+            if status != sent:
                 await context.write(_Status(status=status))
-            told = status
+            sent = status
             await changed.wait()

@@ -23,7 +23,7 @@ _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
 class RpcServer:
-    """A grpc.aio server with truthful health: not serving until told so."""
+    """A grpc.aio server with truthful health: not serving until `set_serving`."""
 
     def __init__(self, transport: Transport, interceptor: Interceptor, keyless: KeylessCalls) -> None:
         """`keyless`: counts calls that need no key. Raises SettingError where the server cannot listen, or a TLS file

@@ -44,11 +44,11 @@ class CallTasks:
     def __init__(self) -> None:
         self._handling, self._waiting = asyncio.current_task(), _waiting.get()
 
-    def end_unless_done(self, context: Context, seconds: float, told: Callable[[], None]) -> None:
-        """Cancels the call unless its peer has taken all of it within so many seconds; `told` hears of it."""
+    def end_unless_done(self, context: Context, seconds: float, dropped: Callable[[], None]) -> None:
+        """Cancels the call unless its peer has taken all of it within so many seconds; `dropped` is called then."""
 
         def end() -> None:
-            told()
+            dropped()
             self.end()
 
         timer = asyncio.get_running_loop().call_later(seconds, end)
