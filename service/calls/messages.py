@@ -100,5 +100,8 @@ class Messages:
                 self._lease.give(reserved)
         self.idle = False
         if raw is not None:
+            if len(raw) > self._limits.message_bytes:  # gRPC refuses such a message by itself
+                message = f"the message is larger than {self._limits.message_bytes} bytes"
+                raise ServiceError(Reason.ARGUMENT_INVALID, message)
             self._lease.take(len(raw))
         return raw

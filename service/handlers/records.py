@@ -173,7 +173,7 @@ class RecordHandlers:
         return from_inserted(inserted, [r.record_id for r in records])
 
     async def _about_to_write(self, caller: Principal, collection: str) -> Details:
-        """What the audit log says of writes to a collection, once it is recorded that there are some. Raises ServiceError
+        """Records that writes to a collection begin, and returns what the audit log says of them. Raises ServiceError
         (STORE_UNAVAILABLE) if that cannot be recorded."""
         subject: Details = {"collection": collection}
         with translated_errors():

@@ -142,6 +142,15 @@ async def test_answers_that_are_too_large_are_refused(faces: Faces) -> None:
     )
 
 
+async def test_a_message_that_is_too_large_is_refused_in_process_and_by_grpc(faces: Faces) -> None:
+    request = collections_pb.GetCollectionRequest(name="x" * (LIMITS.message_bytes + 1))
+    path = "/afterimage.v1.CollectionService/GetCollection"
+    in_process = await faces.in_process(path, [request], bearer(faces))
+    assert reason_of(in_process) == "ARGUMENT_INVALID"
+    assert (await faces.grpc(path, [request], bearer(faces))).code == int(Code.RESOURCE_EXHAUSTED)
+    assert faces.door.bytes.empty
+
+
 async def test_a_closed_gate_and_a_rate_refuse_calls(faces: Faces) -> None:
     slow = [bearer(faces, max_requests_per_s=0.001) for _ in faces.faces]
     for face, headers in zip(faces.faces.values(), slow, strict=True):
@@ -163,8 +172,9 @@ async def test_callers_have_the_same_places_whichever_way_they_come_and_give_the
     for face in faces.faces.values():
         opened.clear()
         calls = [asyncio.create_task(face(DUPLICATES, [METHODS[DUPLICATES].request()], headers)) for _ in range(12)]
-        while faces.door.streams.used + sum(c.done() for c in calls) < len(calls):
-            await asyncio.wait(calls, timeout=0.01)
+        async with asyncio.timeout(60):
+            while faces.door.streams.used + sum(c.done() for c in calls) < len(calls):
+                await asyncio.wait(calls, timeout=0.01)
         opened.set()
         counts.append(Counter([reason_of(o) for o in await asyncio.gather(*calls)]))
         while not (faces.door.streams.empty and faces.door.bytes.empty):
