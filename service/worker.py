@@ -19,13 +19,13 @@ from service.config import Settings
 from service.coordination.client import Coordinator
 from service.coordination.run_board import BoardAway, RunRef
 from service.encoder.admission import Admission
-from service.engine.picture_encoding import LookingHere
-from service.engine.pictures import PictureEncoder
+from service.engine.picture_encoding import LocalPictureEncoder
+from service.engine.pictures import EncodingPipeline
 from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.errors import ServiceError, SettingError
 from service.metrics import Metrics
-from service.rpc.worker_client import Eyes, Hosts, RunServer, ServerPlace
+from service.rpc.worker_client import Hosts, RunServer, ServerPlace, WorkerParts
 from service.runtime.background import end_task
 from service.runtime.process import freeze_gc
 from service.sync.runs.remote_workers import Taken
@@ -78,12 +78,12 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._coordinator = Coordinator(settings.redis_url)
         metrics, self._workers, encoders, hosts = Metrics(), Workers(settings.cores), encoders_of(settings), Hosts()
-        self._pictures = PictureEncoder(
+        self._pictures = EncodingPipeline(
             encoders, self._workers, decoders_of(settings), Admission(admission_of(settings)), metrics
         )
         self._sources = Sources(picture_fetcher(settings), hosts.of, self._workers, metrics)
-        looking = LookingHere(self._sources, self._pictures, self._workers)
-        self._eyes = Eyes(looking, encoders, hosts)
+        picture_encoder = LocalPictureEncoder(self._sources, self._pictures, self._workers)
+        self._parts = WorkerParts(picture_encoder, encoders, hosts)
         self._taking = SyncWorker(self.name, settings.sync_runs, self._work)
 
     async def start(self) -> None:
@@ -117,7 +117,7 @@ class Worker:
     async def _work(self, ref: RunRef, epoch: int) -> None:
         _LOG.info("took a run", run_id=ref.run_id)
         try:
-            await self._server.work_on(Taken(self.name, ref, epoch, self._eyes.encoders.fingerprints), self._eyes)
+            await self._server.work_on(Taken(self.name, ref, epoch, self._parts.encoders.fingerprints), self._parts)
         except ServiceError as error:
             _LOG.warning("released a run", run_id=ref.run_id, reason=error.reason.name)
             await asyncio.sleep(_ASK_AGAIN_S)

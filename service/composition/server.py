@@ -35,7 +35,7 @@ from service.encoder.admission import Admission
 from service.engine.download_links import HandingOut
 from service.engine.engine import Engine
 from service.engine.picture_storage import Keeping
-from service.engine.pictures import PictureEncoder
+from service.engine.pictures import EncodingPipeline
 from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.erasure.erasing import Erasing, ErasingParts
@@ -75,7 +75,7 @@ def engine_of(
     what a tenant stores beside its collections."""
     encoders, workers = encoders_of(settings), Workers(settings.cores)
     admission = Admission(admission_of(settings))
-    pictures = PictureEncoder(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
+    pictures = EncodingPipeline(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
     shelf = CollectionCache(LocalVectorIndexes(), settings.index_bytes, budget_files=settings.collection_files)
     spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, shelf, settings.region, beside)
     sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from index import Collection, KeptPicture, Origin, RecordWrite
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
-from service.engine.picture_encoding import Look, Looking, LookingHere, Viewer
+from service.engine.picture_encoding import EncodeContext, EncodeRequest, LocalPictureEncoder, PictureEncoder
 from service.engine.pictures import PictureSource
 from service.intake.download.fetch import Validators
 from service.intake.notes import Note
@@ -33,11 +33,11 @@ class Renewed(NamedTuple):
 
 
 class Renewal:
-    """For any tenant. `looking`: who looks at the pictures; this process unless said otherwise."""
+    """For any tenant. `picture_encoder`: encodes the pictures; None: this process."""
 
-    def __init__(self, engine: Engine, looking: Looking | None = None) -> None:
+    def __init__(self, engine: Engine, picture_encoder: PictureEncoder | None = None) -> None:
         self._engine = engine
-        self._looking = looking or LookingHere(engine.sources, engine.pictures, engine.workers)
+        self._picture_encoder = picture_encoder or LocalPictureEncoder(engine.sources, engine.pictures, engine.workers)
 
     async def known(self, collection: Collection, ids: Sequence[str], fetched: Sequence[str]) -> Known:
         """What is stored of records by id; origins of those whose picture is to be fetched. Raises ServiceError."""
@@ -62,16 +62,16 @@ class Renewal:
             url_digest = digests.of_url(picture.url, picture.region)
             if stored and origin is not None and origin.url_digest == url_digest and not copy_missing:
                 validators = Validators(origin.etag, origin.last_modified)
-        viewer = Viewer(tenant, self._engine.encoder_of(collection), digests, _copies(collection))
-        seen = await self._looking.look(viewer, Look(picture, stored, validators))
-        write = replace(write, region=picture.region, digest=seen.digest, vector=seen.vector)
-        if seen.picture is not None and (copy_missing or seen.vector is not None):
-            write = replace(write, kept=await self._engine.keeping.keep(tenant, collection, seen.picture))
+        context = EncodeContext(tenant, self._engine.encoder_of(collection), digests, _copies(collection))
+        result = await self._picture_encoder.encode(context, EncodeRequest(picture, stored, validators))
+        write = replace(write, region=picture.region, digest=result.digest, vector=result.vector)
+        if result.picture is not None and (copy_missing or result.vector is not None):
+            write = replace(write, kept=await self._engine.keeping.keep(tenant, collection, result.picture))
         elif picture.url and collection.spec.picture_policy.keeps_urls:
             write = replace(write, kept=KeptPicture(url=picture.url))
-        if seen.validators is not None:
-            write = replace(write, origin=Origin(url_digest, seen.validators.etag, seen.validators.last_modified))
-        return Renewed(write, seen.notes)
+        if result.validators is not None:
+            write = replace(write, origin=Origin(url_digest, result.validators.etag, result.validators.last_modified))
+        return Renewed(write, result.notes)
 
 
 def _copies(collection: Collection) -> bool:

@@ -10,7 +10,7 @@ from service.encoder.manifest import BlockSpec, Manifest, ScoreSpec
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
 from service.engine.picture_storage import Keeping
-from service.engine.pictures import Encoded, PictureEncoder, PictureSource, Purpose
+from service.engine.pictures import Encoded, EncodingPipeline, PictureSource, Purpose
 from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
@@ -39,7 +39,7 @@ class Engine:
 
     spaces: TenantSpaces
     encoders: EncoderRegistry
-    pictures: PictureEncoder
+    pictures: EncodingPipeline
     sources: Sources
     workers: Workers
     metrics: Metrics

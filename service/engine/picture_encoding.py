@@ -1,5 +1,5 @@
-"""Looking at a picture: fetched where it is a URL, recognised by its digest, encoded only where it is another one than
-the collection knows."""
+"""Encodes the picture of a record: fetches it if it is a URL, recognises it by its digest, and encodes it only if it is
+not the one that is stored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 from index import PictureDigests, Vector
 from service.encoder.fair_queue import Lane
 from service.encoder.manifest import Manifest
-from service.engine.pictures import PictureEncoder, PictureSource, Purpose
+from service.engine.pictures import EncodingPipeline, PictureSource, Purpose
 from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.intake.download.fetch import Validators
@@ -17,9 +17,9 @@ from service.intake.notes import Note
 
 
 @dataclass(frozen=True)
-class Viewer:
-    """For whom a picture is looked at: whose it is, what encodes it, how its collection recognises it. copies: the
-    collection keeps pictures."""
+class EncodeContext:
+    """What is the same for all pictures of a run or call: the tenant, the encoder, and the keyed digests by which the
+    collection recognises pictures. copies: the collection keeps pictures."""
 
     tenant_uid: str
     encoder: Manifest
@@ -28,9 +28,9 @@ class Viewer:
 
 
 @dataclass(frozen=True)
-class Look:
-    """One picture to look at. stored: the digest that the record has, where it has one. validators: of the version that
-    was seen there."""
+class EncodeRequest:
+    """One picture to encode. stored: the digest that the record has, None if it has none. validators: of the version
+    that was fetched last."""
 
     source: PictureSource
     stored: bytes | None = None
@@ -38,8 +38,8 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What became of a look. digest: of the picture; the stored one where its host says that it has not changed.
+class EncodeResult:
+    """The result for one picture. digest: of the picture; the stored one where its host says that it has not changed.
     vector: shape (dimension,), None where the picture is the one that is stored. validators: None where it was not
     fetched. picture: as it was sent or fetched, for a collection that keeps it. notes: about one that was encoded."""
 
@@ -50,37 +50,37 @@ class Seen:
     notes: tuple[Note, ...] = ()
 
 
-class Looking(Protocol):
-    """Whoever can look at pictures: this process, or a worker elsewhere."""
+class PictureEncoder(Protocol):
+    """Encodes pictures: this process, or a worker on another machine."""
 
     def check(self, encoder: Manifest) -> None:
         """Raises ServiceError (ENCODER_MISSING) where it does not have the encoder."""
 
-    async def look(self, viewer: Viewer, wanted: Look) -> Seen:
+    async def encode(self, context: EncodeContext, request: EncodeRequest) -> EncodeResult:
         """Raises ServiceError where the picture cannot be had or cannot be used."""
         ...
 
 
-class LookingHere:
+class LocalPictureEncoder:
     """In this process."""
 
-    def __init__(self, sources: Sources, pictures: PictureEncoder, workers: Workers) -> None:
+    def __init__(self, sources: Sources, pictures: EncodingPipeline, workers: Workers) -> None:
         self._sources, self._pictures, self._workers = sources, pictures, workers
 
     def check(self, encoder: Manifest) -> None:
         """Every encoder that this process knows of is here."""
 
-    async def look(self, viewer: Viewer, wanted: Look) -> Seen:
-        """As `Looking.look`."""
-        fetched = await self._sources.fetch(wanted.source, viewer.tenant_uid, wanted.validators)
+    async def encode(self, context: EncodeContext, request: EncodeRequest) -> EncodeResult:
+        """As `PictureEncoder.encode`."""
+        fetched = await self._sources.fetch(request.source, context.tenant_uid, request.validators)
         source = fetched.source
         if source is None or source.image is None:
-            return Seen(wanted.stored, None, fetched.validators)
+            return EncodeResult(request.stored, None, fetched.validators)
         image = source.image
-        digest = await self._workers.hash(len(image), viewer.digests.of, image, source.region)
-        kept = image if viewer.copies else None
-        if digest == wanted.stored:
-            return Seen(digest, None, fetched.validators, kept)
-        purpose = Purpose(viewer.tenant_uid, Lane.INSERT)
-        encoded = await self._pictures.encode(source, viewer.encoder, purpose, digest)
-        return Seen(digest, encoded.vector, fetched.validators, kept, encoded.notes)
+        digest = await self._workers.hash(len(image), context.digests.of, image, source.region)
+        kept = image if context.copies else None
+        if digest == request.stored:
+            return EncodeResult(digest, None, fetched.validators, kept)
+        purpose = Purpose(context.tenant_uid, Lane.INSERT)
+        encoded = await self._pictures.encode(source, context.encoder, purpose, digest)
+        return EncodeResult(digest, encoded.vector, fetched.validators, kept, encoded.notes)

@@ -65,7 +65,7 @@ class Purpose:
     lane: Lane
 
 
-class PictureEncoder:
+class EncodingPipeline:
     """Admits, decodes in sandboxed processes, batches by encoder. Made, used and closed on one event loop."""
 
     def __init__(

@@ -21,7 +21,7 @@ from service.handlers.server_info import ServerInfoHandlers
 from service.handlers.sync import SyncHandlers
 from service.handlers.training import TrainingHandlers
 from service.handlers.workers import WorkerHandlers
-from service.sync.runs.remote_workers import WorkElsewhere
+from service.sync.runs.remote_workers import RemoteWorkers
 from service.sync.synchronisation import Synchronisation
 from service.tenancy.access import AccessRequests
 from service.tenancy.read_audit import ReadAudit
@@ -34,7 +34,7 @@ class Served:
 
     engine: Engine
     sync: Synchronisation
-    elsewhere: WorkElsewhere
+    elsewhere: RemoteWorkers
     audit: AuditLogs
     read_audit: ReadAudit
     access: AccessRequests

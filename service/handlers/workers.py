@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator
 
 from afterimage.v1 import worker_service_pb2 as pb
 from service.coordination.run_board import RunRef
-from service.engine.picture_encoding import Seen
+from service.engine.picture_encoding import EncodeResult
 from service.errors import Reason, ServiceError
 from service.handlers.conversion.values import from_vector, invalid, to_vector
 from service.intake.download.fetch import Validators
 from service.intake.notes import Note
 from service.runtime.background import end_task
-from service.sync.runs.remote_workers import Asked, Introduction, Taken, WorkElsewhere, WorkerElsewhere
+from service.sync.runs.remote_workers import Asked, Introduction, RemoteWorker, RemoteWorkers, Taken
 from service.tenancy.keyring import Principal
 
 
 class WorkerHandlers:
     """Documented in worker_service.proto."""
 
-    def __init__(self, elsewhere: WorkElsewhere, version: str) -> None:
+    def __init__(self, elsewhere: RemoteWorkers, version: str) -> None:
         self._elsewhere, self._version = elsewhere, version
 
     async def GetQueue(self, request: pb.GetQueueRequest, caller: Principal) -> pb.GetQueueResponse:
@@ -44,15 +44,13 @@ class WorkerHandlers:
             await end_task(work)
 
 
-async def _hear(
-    requests: AsyncIterator[pb.WorkOnRunRequest], worker: WorkerElsewhere, work: asyncio.Task[None]
-) -> None:
+async def _hear(requests: AsyncIterator[pb.WorkOnRunRequest], worker: RemoteWorker, work: asyncio.Task[None]) -> None:
     """Takes what the worker says, until it says no more; then the run is let go."""
     try:
         async for request in requests:
             kind = request.WhichOneof("message")
             if kind == "seen":
-                worker.heard(request.seen.number, _to_seen(request.seen))
+                worker.heard(request.seen.number, _to_result(request.seen))
             elif kind == "failed":
                 worker.heard(request.failed.number, _to_error(request.failed))
             else:
@@ -66,12 +64,12 @@ def _to_taken(message: pb.TakenRun) -> Taken:
     return Taken(message.worker, ref, message.epoch, frozenset(message.encoder_fingerprints))
 
 
-def _to_seen(message: pb.PictureSeen) -> Seen | ServiceError:
+def _to_result(message: pb.PictureSeen) -> EncodeResult | ServiceError:
     try:
         vector = to_vector("vector", message.vector) if message.vector else None
     except ServiceError as error:
         return error
-    return Seen(
+    return EncodeResult(
         message.digest or None,
         vector,
         Validators(message.etag, message.last_modified),
@@ -87,11 +85,12 @@ def _to_error(message: pb.PictureFailed) -> ServiceError:
 
 def _to_response(message: Introduction | Asked) -> pb.WorkOnRunResponse:
     if isinstance(message, Introduction):
-        viewer, hosts = message.viewer, message.hosts
+        context, hosts = message.context, message.hosts
         return pb.WorkOnRunResponse(
             collection=pb.CollectionToServe(
-                encoder_id=viewer.encoder.id, encoder_fingerprint=viewer.encoder.fingerprint,
-                digest_key=viewer.digests.key, allowed_hosts=hosts or (), any_host=hosts is None, copies=viewer.copies,
+                encoder_id=context.encoder.id, encoder_fingerprint=context.encoder.fingerprint,
+                digest_key=context.digests.key, allowed_hosts=hosts or (), any_host=hosts is None,
+                copies=context.copies,
             )
         )  # fmt: skip
     look = message.look
@@ -103,7 +102,7 @@ def _to_response(message: Introduction | Asked) -> pb.WorkOnRunResponse:
     )  # fmt: skip
 
 
-def seen_of(number: int, seen: Seen) -> pb.WorkOnRunRequest:
+def seen_of(number: int, seen: EncodeResult) -> pb.WorkOnRunRequest:
     """What a worker answers for a picture that it saw."""
     validators = seen.validators or Validators()
     return pb.WorkOnRunRequest(

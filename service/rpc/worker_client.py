@@ -14,7 +14,7 @@ from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
 from index import PictureDigests
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import as_service_error
-from service.engine.picture_encoding import Look, Looking, Viewer
+from service.engine.picture_encoding import EncodeContext, EncodeRequest, PictureEncoder
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError, SettingError, release_frames
 from service.handlers.workers import failed_of, seen_of
@@ -55,10 +55,10 @@ class Hosts:
 
 
 @dataclass(frozen=True)
-class Eyes:
-    """What a worker looks at pictures with."""
+class WorkerParts:
+    """What a worker encodes pictures with."""
 
-    looking: Looking
+    picture_encoder: PictureEncoder
     encoders: EncoderRegistry
     hosts: Hosts
 
@@ -90,11 +90,11 @@ class RunServer:
             raise SettingError.about("server", message) from None
         return str(answer.server)
 
-    async def work_on(self, taken: Taken, eyes: Eyes) -> None:
+    async def work_on(self, taken: Taken, parts: WorkerParts) -> None:
         """Looks at the pictures of a run until the server says that it is over, or is gone. Raises ServiceError
         (SHUTTING_DOWN) where it is gone."""
         call = self._stub.WorkOnRun(metadata=self._metadata)
-        session = _Session(call, taken, eyes)
+        session = _Session(call, taken, parts)
         try:
             await session.go()
         except grpc.aio.AioRpcError as error:
@@ -109,10 +109,10 @@ class RunServer:
 
 
 class _Session:
-    def __init__(self, call: Any, taken: Taken, eyes: Eyes) -> None:
-        self._call, self._taken, self._eyes = call, taken, eyes
+    def __init__(self, call: Any, taken: Taken, parts: WorkerParts) -> None:
+        self._call, self._taken, self._parts = call, taken, parts
         self._outgoing: asyncio.Queue[pb.WorkOnRunRequest] = asyncio.Queue()
-        self._viewer: Viewer | None = None
+        self._context: EncodeContext | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing: asyncio.Task[None] | None = None
 
@@ -127,7 +127,7 @@ class _Session:
         responses: AsyncIterator[pb.WorkOnRunResponse] = self._call
         async for response in responses:
             if response.HasField("collection"):
-                self._viewer = self._introduced(response.collection)
+                self._context = self._introduced(response.collection)
             elif response.HasField("picture"):
                 task = asyncio.create_task(self._look(response.picture))
                 self._tasks.add(task)
@@ -146,20 +146,24 @@ class _Session:
                 message = pb.WorkOnRunRequest(alive=pb.Alive())
             await self._call.write(message)
 
-    def _introduced(self, message: pb.CollectionToServe) -> Viewer:
+    def _introduced(self, message: pb.CollectionToServe) -> EncodeContext:
         tenant = self._taken.ref.tenant_uid
-        self._eyes.hosts.set(tenant, None if message.any_host else frozenset(message.allowed_hosts))
-        encoder = self._eyes.encoders.pinned(message.encoder_id, message.encoder_fingerprint)
+        self._parts.hosts.set(tenant, None if message.any_host else frozenset(message.allowed_hosts))
+        encoder = self._parts.encoders.pinned(message.encoder_id, message.encoder_fingerprint)
         if encoder is None:  # the server was told which ones are here
             raise ServiceError(Reason.ENCODER_MISSING, f"no encoder {message.encoder_id!r} here")
-        return Viewer(tenant, encoder, PictureDigests(message.digest_key, message.encoder_fingerprint), message.copies)
+        return EncodeContext(
+            tenant, encoder, PictureDigests(message.digest_key, message.encoder_fingerprint), message.copies
+        )
 
     async def _look(self, asked: pb.PictureToSee) -> None:
-        assert self._viewer is not None
+        assert self._context is not None
         validators = Validators(asked.etag, asked.last_modified)
-        look = Look(PictureSource(url=asked.url, partial=asked.partial), asked.stored_digest or None, validators)
+        look = EncodeRequest(
+            PictureSource(url=asked.url, partial=asked.partial), asked.stored_digest or None, validators
+        )
         try:
-            answer = seen_of(asked.number, await self._eyes.looking.look(self._viewer, look))
+            answer = seen_of(asked.number, await self._parts.picture_encoder.encode(self._context, look))
         except Exception as error:
             with about(run_id=self._taken.ref.run_id):
                 answer = failed_of(asked.number, as_service_error(error))

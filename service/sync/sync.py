@@ -15,7 +15,7 @@ from service.runtime.background import end_task
 from service.sync.keeper import Keeper
 from service.sync.model import Run
 from service.sync.runs.lease_runner import Attempts, Lease, SyncParts
-from service.sync.runs.remote_workers import WorkElsewhere
+from service.sync.runs.remote_workers import RemoteWorkers
 from service.sync.synchronisation import Synchronisation
 from service.sync.webhook import notify
 from service.sync.worker import SyncWorker
@@ -29,7 +29,7 @@ class Sync:
     def __init__(self, parts: SyncParts) -> None:
         self._parts = parts
         self.attempts = Attempts(parts, self._ended)
-        self.elsewhere = WorkElsewhere(parts, self.attempts)
+        self.elsewhere = RemoteWorkers(parts, self.attempts)
         self._worker = SyncWorker(parts.server, parts.at_once, self._work)
         self.calls = Synchronisation(parts, self.attempts, self._worker.wake)
         self._keeper = Keeper(parts, self.calls, self.attempts, self._remember)

@@ -27,7 +27,7 @@ from index import (
 from service.engine.change_detection import Known, Renewal, Renewed
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
-from service.engine.picture_encoding import Looking
+from service.engine.picture_encoding import PictureEncoder
 from service.engine.pictures import PictureSource
 from service.errors import Code, Reason, ServiceError, release_frames
 from service.intake.notes import Note
@@ -83,10 +83,10 @@ class _Outcome:
 class Applier:
     """Applies the plan of one run. `counts` is its progress."""
 
-    def __init__(self, engine: Engine, job: Job, looking: Looking) -> None:
-        """`looking`: who looks at the pictures, but for the operator's files, which only this machine has."""
+    def __init__(self, engine: Engine, job: Job, picture_encoder: PictureEncoder) -> None:
+        """`picture_encoder`: encodes the pictures, except the operator's files, which only this machine has."""
         self._engine, self._job = engine, job
-        self._here, self._renewal = Renewal(engine), Renewal(engine, looking)
+        self._here, self._renewal = Renewal(engine), Renewal(engine, picture_encoder)
         self.counts = Counts.stored(job.collection.sourced.counts(job.run_id))
         self._tasks: set[asyncio.Task[_Outcome]] = set()
         self._ready: list[_Outcome] = []

@@ -18,7 +18,7 @@ from index import AfterimageIndexError, Collection, StaleEpoch
 from service.audit.logs import AuditLogs
 from service.coordination.run_board import BoardAway, RunBoard, RunRef
 from service.engine.engine import Engine
-from service.engine.picture_encoding import Looking, LookingHere
+from service.engine.picture_encoding import LocalPictureEncoder, PictureEncoder
 from service.errors import ServiceError
 from service.metrics import Metrics
 from service.runtime import call_facts
@@ -98,14 +98,14 @@ class Attempts:
         """`ended` is called with the tenant's uid for each run that has ended or waits for approval."""
         self._parts, self._ended = parts, ended
         engine = parts.engine
-        self._here = LookingHere(engine.sources, engine.pictures, engine.workers)
+        self._here = LocalPictureEncoder(engine.sources, engine.pictures, engine.workers)
         self.working: dict[str, Progress] = {}
         self._held: set[tuple[RunRef, str]] = set()
         self._left: set[tuple[RunRef, str]] = set()
 
-    async def work(self, lease: Lease, looking: Looking | None = None) -> None:
-        """Works on a run until it ends, waits or has to be let go, and gives its lease back. `looking`: who looks at
-        the pictures; this process unless said otherwise."""
+    async def work(self, lease: Lease, picture_encoder: PictureEncoder | None = None) -> None:
+        """Works on a run until it ends, waits or has to be let go, and gives its lease back. `picture_encoder`:
+        encodes the pictures; None: this process."""
         ref, progress = lease.ref, Progress()
         self.working[ref.run_id] = progress
         self._held.add((ref, lease.worker))
@@ -117,7 +117,7 @@ class Attempts:
                 return  # the lease has expired
             lease.renewed = time.monotonic()
             ledger = await asyncio.to_thread(self._parts.ledgers.of, ref.tenant_uid)
-            work = asyncio.create_task(self._run(lease, ledger, progress, looking or self._here))
+            work = asyncio.create_task(self._run(lease, ledger, progress, picture_encoder or self._here))
             try:
                 await self._watch(lease, ledger, progress, work)
             finally:
@@ -172,7 +172,7 @@ class Attempts:
                 return
             await asyncio.wait({work}, timeout=_LOOK_EVERY_S)
 
-    async def _run(self, lease: Lease, ledger: Ledger, progress: Progress, looking: Looking) -> None:
+    async def _run(self, lease: Lease, ledger: Ledger, progress: Progress, picture_encoder: PictureEncoder) -> None:
         ref, engine = lease.ref, self._parts.engine
         call_facts.begin(run_id=ref.run_id)
         started = now_ms()
@@ -187,7 +187,7 @@ class Attempts:
         data_key = await engine.workers.read(self._parts.ledgers.data_key, ref.tenant_uid)
         directory = await engine.workers.read(engine.spaces.directory, ref.tenant_uid)
         collection = directory.collection(run.collection)
-        looking.check(engine.encoder_of(collection))  # fail early if the encoder is missing
+        picture_encoder.check(engine.encoder_of(collection))  # fail early if the encoder is missing
         run = await self._count_attempt(ledger, run, collection)
         epoch = await engine.workers.upkeep(collection.sourced.epoch)
         if epoch >= lease.epoch:
@@ -198,7 +198,7 @@ class Attempts:
         job = Job(
             ref.tenant_uid, collection, source.source_id, run.run_id, lease.epoch, place.files, from_disk, lease.check
         )
-        parts = RunParts(engine, looking, self._parts.fetcher, self._parts.readers, ledger, place, data_key)
+        parts = RunParts(engine, picture_encoder, self._parts.fetcher, self._parts.readers, ledger, place, data_key)
         await Runner(parts, source, run, job, progress).go()
 
     async def _count_attempt(self, ledger: Ledger, run: Run, collection: Collection) -> Run:

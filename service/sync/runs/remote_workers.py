@@ -14,7 +14,13 @@ import structlog
 
 from service.coordination.run_board import BoardAway, RunRef
 from service.encoder.manifest import Manifest
-from service.engine.picture_encoding import Look, Looking, LookingHere, Seen, Viewer
+from service.engine.picture_encoding import (
+    EncodeContext,
+    EncodeRequest,
+    EncodeResult,
+    LocalPictureEncoder,
+    PictureEncoder,
+)
 from service.engine.sources import HostsOf
 from service.errors import Reason, ServiceError
 from service.runtime.background import end_task
@@ -41,7 +47,7 @@ class Introduction:
     `hosts`: hosts that pictures may come from, as configured when the run begins; None: any public host.
     """
 
-    viewer: Viewer
+    context: EncodeContext
     hosts: Collection[str] | None
 
 
@@ -50,13 +56,15 @@ class Asked:
     """A picture to encode, and the number of the request."""
 
     number: int
-    look: Look
+    look: EncodeRequest
 
 
-class WorkerElsewhere:
+class RemoteWorker:
     """One worker, for one run. `outgoing`: messages to send to it, in order; None marks the end."""
 
-    def __init__(self, taken: Taken, hosts_of: HostsOf, allow: Callable[[str], Awaitable[None]], here: Looking) -> None:
+    def __init__(
+        self, taken: Taken, hosts_of: HostsOf, allow: Callable[[str], Awaitable[None]], here: PictureEncoder
+    ) -> None:
         """Connects a run to its worker.
 
         - `allow`: raises ServiceError if the tenant may not have more pictures encoded.
@@ -64,7 +72,7 @@ class WorkerElsewhere:
         """
         self._taken, self._hosts_of, self._allow, self._here = taken, hosts_of, allow, here
         self.outgoing: asyncio.Queue[Introduction | Asked | None] = asyncio.Queue()
-        self._waiting: dict[int, asyncio.Future[Seen]] = {}
+        self._waiting: dict[int, asyncio.Future[EncodeResult]] = {}
         self._last_message, self._introduced, self._number = time.monotonic(), False, 0
         self._introducing = asyncio.Lock()
 
@@ -74,33 +82,33 @@ class WorkerElsewhere:
             message = f"worker {self._taken.worker} lacks encoder {encoder.id!r} ({encoder.fingerprint})"
             raise ServiceError(Reason.ENCODER_MISSING, f"{message}; use the same encoders_dir as the server")
 
-    async def look(self, viewer: Viewer, wanted: Look) -> Seen:
+    async def encode(self, context: EncodeContext, request: EncodeRequest) -> EncodeResult:
         """Encodes a picture on the worker. Waits while the worker is connected; without it, the run is released."""
-        if viewer.encoder.is_own:
-            return await self._here.look(viewer, wanted)
+        if context.encoder.is_own:
+            return await self._here.encode(context, request)
         async with self._introducing:  # nothing is sent before the introduction
             if not self._introduced:
-                hosts = await asyncio.to_thread(self._hosts_of, viewer.tenant_uid)
-                self.outgoing.put_nowait(Introduction(viewer, hosts))
+                hosts = await asyncio.to_thread(self._hosts_of, context.tenant_uid)
+                self.outgoing.put_nowait(Introduction(context, hosts))
                 self._introduced = True
         self._number += 1
         number = self._number
-        answer: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[EncodeResult] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        self.outgoing.put_nowait(Asked(number, wanted))
+        self.outgoing.put_nowait(Asked(number, request))
         try:
             seen = await answer
         finally:
             del self._waiting[number]
         if seen.vector is not None:
-            await self._allow(viewer.tenant_uid)
+            await self._allow(context.tenant_uid)
         return seen
 
     def alive(self) -> bool:
         """Whether the worker has sent a message recently."""
         return time.monotonic() - self._last_message < _SILENT_S
 
-    def heard(self, number: int = 0, answer: Seen | ServiceError | None = None) -> None:
+    def heard(self, number: int = 0, answer: EncodeResult | ServiceError | None = None) -> None:
         """Records a message of the worker: an answer to a numbered request, or a sign of life."""
         self._last_message = time.monotonic()
         waiting = self._waiting.get(number)
@@ -112,7 +120,7 @@ class WorkerElsewhere:
             waiting.set_result(answer)
 
 
-class WorkElsewhere:
+class RemoteWorkers:
     """Starts runs with remote workers. For one event loop."""
 
     def __init__(self, parts: SyncParts, attempts: Attempts) -> None:
@@ -124,12 +132,12 @@ class WorkElsewhere:
         """The name under which runs of this server are queued."""
         return self._parts.server
 
-    def begin(self, taken: Taken) -> tuple[WorkerElsewhere, asyncio.Task[None]]:
+    def begin(self, taken: Taken) -> tuple[RemoteWorker, asyncio.Task[None]]:
         """Starts a run with the worker that took it. Cancelling the task releases the run."""
         allow = self._parts.engine.allowances.picture
         engine = self._parts.engine
-        here = LookingHere(engine.sources, engine.pictures, engine.workers)
-        worker = WorkerElsewhere(taken, lambda uid: self._parts.ledgers.place(uid).allowed_hosts, allow, here)
+        here = LocalPictureEncoder(engine.sources, engine.pictures, engine.workers)
+        worker = RemoteWorker(taken, lambda uid: self._parts.ledgers.place(uid).allowed_hosts, allow, here)
         task = asyncio.create_task(self._work(taken, worker), name=f"run {taken.ref.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -140,7 +148,7 @@ class WorkElsewhere:
         for task in list(self._tasks):
             await end_task(task)
 
-    async def _work(self, taken: Taken, worker: WorkerElsewhere) -> None:
+    async def _work(self, taken: Taken, worker: RemoteWorker) -> None:
         _LOG.info("a worker has taken a run", worker=taken.worker, run_id=taken.ref.run_id)
         try:
             await self._attempts.work(Lease(taken.ref, taken.epoch, taken.worker, worker.alive), worker)

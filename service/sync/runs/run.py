@@ -14,7 +14,7 @@ from pathlib import Path
 
 from index import Failure
 from service.engine.engine import Engine
-from service.engine.picture_encoding import Looking
+from service.engine.picture_encoding import PictureEncoder
 from service.sync.feed_input.feed_files import PREFIX
 from service.sync.feed_input.feed_process import FeedReaders
 from service.sync.feed_input.fetching import FeedFetcher, FeedPlace, FetchedFeed
@@ -71,7 +71,7 @@ class RunParts:
     """The dependencies of the runs of a tenant."""
 
     engine: Engine
-    looking: Looking
+    picture_encoder: PictureEncoder
     fetcher: FeedFetcher
     readers: FeedReaders
     ledger: Ledger
@@ -187,7 +187,7 @@ class Runner:
 
     async def _apply(self, staging: Staging, plan: Plan) -> Counts:
         await self._move(RunState.APPLYING)
-        applier = await self._workers.upkeep(Applier, self._parts.engine, self._job, self._parts.looking)
+        applier = await self._workers.upkeep(Applier, self._parts.engine, self._job, self._parts.picture_encoder)
         progress, done = self.progress, applier.counts.done
         progress.total, progress.started = plan.changes + done, time.monotonic()
         progress.before = done
