@@ -24,7 +24,7 @@ from index.manifest.entries import read_entries
 from index.manifest.listed_database import open_listed
 from index.manifest.manifest import Manifest, State, Thing
 from index.manifest.opening import open_manifest
-from index.records.backups import KeptSnapshot, read_manifest
+from index.records.backups import Backup, read_manifest
 from index.records.extensions.kept_pictures import Dropped, lost_by
 from index.records.extensions.picture_digests import PictureDigests
 from index.records.queries import read_learnt
@@ -96,7 +96,7 @@ from index.types.model import (
 )
 from index.types.quota import Allowance, Quota, StorageLimits, Usage
 from index.types.sources import Failure, Mark, SourceBatch
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.centering import CenteringTransform
 from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
 from index.vectors.local import LocalVectorIndexes
 from index.vectors.snapshots.files import purpose_of
@@ -113,6 +113,8 @@ __all__ = [
     "AnswerTooLarge",
     "AttributeValue",
     "Attributes",
+    "Backup",
+    "CenteringTransform",
     "Collection",
     "CollectionCache",
     "CollectionExists",
@@ -130,11 +132,9 @@ __all__ = [
     "Failure",
     "FilterHints",
     "FilterSyntaxError",
-    "Frame",
     "Hit",
     "InvalidInput",
     "KeptPicture",
-    "KeptSnapshot",
     "LocalVectorIndexes",
     "Manifest",
     "Mark",

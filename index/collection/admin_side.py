@@ -9,7 +9,7 @@ from pathlib import Path
 
 from index.collection.collection_cache import CollectionHandle
 from index.collection.verification import collection_problems
-from index.records.backups import KeptSnapshot, KeptSnapshots
+from index.records.backups import Backup, Backups
 from index.records.queries import creation_time_ms, read_sequence, read_usage
 from index.types.model import CollectionSpec, CollectionStats
 from index.types.quota import Usage
@@ -65,12 +65,12 @@ class AdminSide:
     def compact(self) -> None:
         """Frees the memory of deleted and replaced rows, and rewrites the snapshot without them; nobody waits for it.
 
-        Raises OSError, or BaseNotBuilt."""
+        Raises OSError, or AnnIndexNotBuilt."""
         with self.handle as loaded:
             loaded.maintenance.compact()
 
     def build_base(self, *, anew: bool = False) -> bool:
-        """Makes searches fast that would compare every row; False where there are too few. Raises BaseNotBuilt."""
+        """Makes searches fast that would compare every row; False where there are too few. Raises AnnIndexNotBuilt."""
         with self.handle as loaded:
             return loaded.index.optimise(anew=anew)
 
@@ -81,7 +81,7 @@ class AdminSide:
             self.handle.weigh()
             return done
 
-    def keep_snapshot(self) -> KeptSnapshot:
+    def keep_snapshot(self) -> Backup:
         """Copies the collection as it is now; reading and writing go on. Raises OSError."""
         with self.handle as loaded:
             return loaded.store.copy(loaded.kept.create)
@@ -92,9 +92,9 @@ class AdminSide:
             loaded.maintenance.clear_kept()
 
     @property
-    def kept(self) -> KeptSnapshots:
+    def kept(self) -> Backups:
         """The snapshots that were asked for."""
-        return KeptSnapshots(self.handle.place)
+        return Backups(self.handle.place)
 
     def note(self) -> None:
         """Notes in the tenant's manifest how far the collection has come, where it is in memory and changed since the

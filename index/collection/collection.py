@@ -8,7 +8,7 @@ from index.collection.pictures import PictureBook
 from index.collection.read_side import ReadSide
 from index.collection.source_records import SourceRecords
 from index.collection.write_side import WriteSide
-from index.manifest.location import Place
+from index.manifest.location import Location
 from index.types.model import CollectionSpec
 
 
@@ -19,7 +19,7 @@ class Collection(WriteSide, ReadSide, AdminSide):
     methods raise StoreUnavailable where the files cannot be read or written, or once the collection is closed.
     """
 
-    def __init__(self, place: Place, cache: CollectionCache) -> None:
+    def __init__(self, place: Location, cache: CollectionCache) -> None:
         super().__init__(CollectionHandle(place, cache))
 
     @property

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 
 from index.collection.loaded import LoadedCollection
 from index.contract import VectorIndexFactory
-from index.manifest.location import Place
+from index.manifest.location import Location
 from index.records.record_transaction import SqliteTransaction
 from index.records.sqlite_store import SqliteRecordStore
 from index.storage.open_files import with_room
@@ -34,7 +34,7 @@ class CollectionHandle:
     Raises StoreUnavailable once it is closed, and what LoadedCollection raises.
     """
 
-    def __init__(self, place: Place, cache: CollectionCache) -> None:
+    def __init__(self, place: Location, cache: CollectionCache) -> None:
         self.place, self._cache = place, cache
         self.lock = threading.Lock()  # held while it is loaded or closed
         self.loaded: LoadedCollection | None = None

@@ -29,7 +29,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a collection lies and what opens it. key: the tenant's data key, 32 bytes; allowance: what the tenant may
     store, None without a limit; home: where its copies of pictures lie in object storage, and what its kept snapshots
     are listed by; owner: uid of the tenant; region: where its data must lie, empty: anywhere."""

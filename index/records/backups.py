@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from index.manifest.location import Place
+from index.manifest.location import Location
 from index.manifest.manifest import State, Thing, salt_of
 from index.records.extensions.kept_pictures import knows_pictures, write_policy
 from index.records.queries import read_sequence, read_usage
@@ -55,7 +55,7 @@ _SPEC = ("name", "encoder_id", "encoder_fingerprint", "dimension", "description"
 
 
 @dataclass(frozen=True)
-class KeptSnapshot:
+class Backup:
     """A snapshot as its manifest tells. region: where its tenant's data must lie; home: of the collection that it is
     of; revision: how often something was erased from it; file: its database. Times are milliseconds since 1970."""
 
@@ -71,15 +71,15 @@ class KeptSnapshot:
     file: str = "records.db"
 
 
-class KeptSnapshots:
+class Backups:
     """Of one collection, or of one that is gone."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Location) -> None:
         self._layout, self._key, self._home = place.layout, place.key, place.home
         self._store_key, self._spec, self._region = place.store_key, place.spec, place.region
         self._manifest = place.listing.manifest
 
-    def create(self, source: Connection) -> KeptSnapshot:
+    def create(self, source: Connection) -> Backup:
         """Copies what `source`, a connection to the collection's database, sees at this moment. Raises OSError."""
         now = time.time()
         snapshot_id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}-{secrets.token_hex(4)}"
@@ -91,7 +91,7 @@ class KeptSnapshots:
                 sequence, usage = read_sequence(copy), read_usage(copy)
             finally:
                 copy.close()
-            made = KeptSnapshot(
+            made = Backup(
                 snapshot_id, int(now * 1000), sequence, usage.records, (folder / "records.db").stat().st_size,
                 self._spec, self._region, self._home,
             )  # fmt: skip
@@ -99,7 +99,7 @@ class KeptSnapshots:
         self._manifest.later(Thing(self._name(path), State.PRESENT, salt_of(path / made.file)))
         return made
 
-    def list(self) -> builtins.list[KeptSnapshot]:
+    def list(self) -> builtins.list[Backup]:
         """The newest first; those whose manifest does not stand its check are left out (`problems` tells of them)."""
         found = []
         for path in self._layout.kept_snapshots():
@@ -113,7 +113,7 @@ class KeptSnapshots:
         """Of all that are there, damaged or not."""
         return [p.name.removeprefix("kept-") for p in self._layout.kept_snapshots()]
 
-    def checked(self, snapshot_id: str) -> tuple[KeptSnapshot, Path]:
+    def checked(self, snapshot_id: str) -> tuple[Backup, Path]:
         """A snapshot and its database, every byte of which is as it was written. Raises SnapshotNotFound or
         SnapshotDamaged."""
         path = self._path(snapshot_id)
@@ -121,7 +121,7 @@ class KeptSnapshots:
         self._check_listed(path, snapshot)
         return snapshot, database
 
-    def _check_listed(self, path: Path, snapshot: KeptSnapshot) -> None:
+    def _check_listed(self, path: Path, snapshot: Backup) -> None:
         """Raises SnapshotDamaged where the snapshot is not the one that the tenant's manifest lists here."""
         thing = self._manifest.thing(self._name(path))
         if snapshot.home and snapshot.home != self._home:
@@ -241,7 +241,7 @@ class KeptSnapshots:
             raise SnapshotNotFound(f"no snapshot {snapshot_id[:80]!r}")
         return path
 
-    def _write_manifest(self, folder: Path, snapshot: KeptSnapshot) -> None:
+    def _write_manifest(self, folder: Path, snapshot: Backup) -> None:
         told = asdict(snapshot)
         told["spec"] = {name: told["spec"][name] for name in _SPEC}
         body: dict[str, Any] = {"format": FORMAT, "sha256": _digest(folder / snapshot.file), **told}
@@ -249,7 +249,7 @@ class KeptSnapshots:
         replace_file(folder / "manifest.json", content)
 
 
-def check_files(path: Path, key: bytes) -> tuple[KeptSnapshot, Path]:
+def check_files(path: Path, key: bytes) -> tuple[Backup, Path]:
     """A snapshot in a directory and its database, every byte of which is as it was written under the tenant's data key.
     Raises SnapshotDamaged."""
     snapshot, digest = read_manifest(path, key)
@@ -267,7 +267,7 @@ def _check_digest(path: Path, file: str, digest: str) -> None:
         raise SnapshotDamaged(f"{path.name}: {file} is not the file in the manifest")
 
 
-def read_manifest(path: Path, key: bytes) -> tuple[KeptSnapshot, str]:
+def read_manifest(path: Path, key: bytes) -> tuple[Backup, str]:
     """What a snapshot's manifest says, and the SHA-256 of its database. Raises SnapshotDamaged, or OSError where the
     disk refuses to show it, which says nothing of the snapshot."""
     try:
@@ -278,7 +278,7 @@ def read_manifest(path: Path, key: bytes) -> tuple[KeptSnapshot, str]:
         if said.pop("format") not in _FORMATS:
             raise SnapshotDamaged(f"{path.name}: unknown snapshot format")
         digest = said.pop("sha256")
-        snapshot = KeptSnapshot(**{**said, "spec": CollectionSpec(**said["spec"])})
+        snapshot = Backup(**{**said, "spec": CollectionSpec(**said["spec"])})
         if not _FILE.fullmatch(snapshot.file):
             raise SnapshotDamaged(f"{path.name}: {snapshot.file[:80]!r} is not a valid database name")
         return snapshot, digest
@@ -292,7 +292,7 @@ def manifest_mac(key: bytes, body: dict[str, Any]) -> str:
     return hmac.new(derive_key(key, "kept snapshot manifest"), canonical, hashlib.sha256).hexdigest()
 
 
-def spec_of(snapshot: KeptSnapshot, name: str) -> CollectionSpec:
+def spec_of(snapshot: Backup, name: str) -> CollectionSpec:
     """What a collection made of the snapshot is; it has its name where `name` is empty, and the default policy."""
     return replace(snapshot.spec, name=name or snapshot.spec.name)
 

@@ -18,7 +18,7 @@ from index.types.errors import DataFault
 from index.types.model import CollectionSpec
 
 
-class Roster:
+class Catalog:
     """Of one tenant. Holds no file open. All methods raise DataFault where the file is damaged,
     and StoreUnavailable where it cannot be used. `deserted`:
     homes of copies whose collections are gone: all that lies there is to be deleted."""

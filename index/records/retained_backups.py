@@ -6,34 +6,34 @@ import builtins
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from index.records.backups import KeptSnapshot, KeptSnapshots
+from index.records.backups import Backup, Backups
 from index.types.errors import SnapshotNotFound
 
 
-class RetainedSnapshots:
+class RetainedBackups:
     """Kept snapshots of collections that are gone and had a name."""
 
-    def __init__(self, homes: Sequence[KeptSnapshots], name: str) -> None:
+    def __init__(self, homes: Sequence[Backups], name: str) -> None:
         self._homes, self._name = homes, name
 
-    def list(self) -> builtins.list[KeptSnapshot]:
+    def list(self) -> builtins.list[Backup]:
         """The newest first; those whose manifest does not stand its check are left out."""
         found = [s for kept in self._homes for s in kept.list() if s.spec.name == self._name]
         return sorted(found, key=lambda s: s.snapshot_id, reverse=True)
 
-    def checked(self, snapshot_id: str) -> tuple[KeptSnapshot, Path]:
-        """As `KeptSnapshots.checked`."""
+    def checked(self, snapshot_id: str) -> tuple[Backup, Path]:
+        """As `Backups.checked`."""
         return self._of(snapshot_id).checked(snapshot_id)
 
     def problems(self, snapshot_id: str) -> Iterator[str]:
-        """As `KeptSnapshots.problems`."""
+        """As `Backups.problems`."""
         return self._of(snapshot_id).problems(snapshot_id)
 
     def delete(self, snapshot_id: str) -> None:
         """Deletes a snapshot for good. Raises SnapshotNotFound."""
         self._of(snapshot_id).delete(snapshot_id)
 
-    def _of(self, snapshot_id: str) -> KeptSnapshots:
+    def _of(self, snapshot_id: str) -> Backups:
         for kept in self._homes:
             if any(s.snapshot_id == snapshot_id and s.spec.name == self._name for s in kept.list()):
                 return kept

@@ -9,7 +9,7 @@ import json
 
 from index.manifest.change_number import begin_number
 from index.manifest.entries import Entry, told_of
-from index.manifest.location import Place
+from index.manifest.location import Location
 from index.storage.sqlite import Connection, migrate
 
 MIGRATIONS = (
@@ -95,7 +95,7 @@ MIGRATIONS = (
 )
 
 
-def prepare_database(connection: Connection, place: Place) -> None:
+def prepare_database(connection: Connection, place: Location) -> None:
     """Brings the database to the newest format, and writes down whose it is, for the day that nobody else knows."""
     migrate(connection, MIGRATIONS, str(place.layout.records))
     told = json.dumps(told_of(Entry(place.layout.root.name, place.home, place.spec)), sort_keys=True)

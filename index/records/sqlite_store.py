@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from index.contract import ChangeSink
 from index.manifest.listed_database import ListedDatabase
-from index.manifest.location import Place
+from index.manifest.location import Location
 from index.records import queries
 from index.records.extensions import source_batch
 from index.records.group_commit import GroupCommit, WriteSide
@@ -36,7 +36,7 @@ class SqliteRecordStore:
 
     damage: StoreDamaged | None
 
-    def __init__(self, place: Place, free_files: FreeFiles = none_freed) -> None:
+    def __init__(self, place: Location, free_files: FreeFiles = none_freed) -> None:
         """Opens the database, in the newest format; `free_files` makes room where no file can be opened. Raises
         DataFault, UnsupportedFormat, StoreDamaged or StoreUnavailable."""
         self.damage = None

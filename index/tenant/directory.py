@@ -19,17 +19,17 @@ from index.manifest.entries import Entry, records_name, told_of
 from index.manifest.manifest import State, Thing, salt_of
 from index.manifest.opening import open_manifest
 from index.manifest.settling import Settling, remove_collection
-from index.records.backups import KeptSnapshots, check_files, copy_database, number_rows_after, spec_of
-from index.records.catalog import Roster
+from index.records.backups import Backups, check_files, copy_database, number_rows_after, spec_of
+from index.records.catalog import Catalog
 from index.records.extensions.kept_pictures import Dropped
-from index.records.retained_backups import RetainedSnapshots
+from index.records.retained_backups import RetainedBackups
 from index.records.schema import MIGRATIONS
 from index.storage.durable_files import make_directory, sync_directory
 from index.storage.layout import TenantLayout, new_uid
 from index.storage.sqlite import connect, migrate
 from index.tenant.inspection import file_faults, remarks
 from index.tenant.members import Members
-from index.tenant.named_backups import TenantSnapshots, erased_from
+from index.tenant.named_backups import NamedBackups, erased_from
 from index.tenant.specs import check_description, check_spec
 from index.types.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
 from index.types.model import CollectionSpec, PicturePolicy
@@ -56,8 +56,8 @@ class TenantDirectory:
             layout, key, self._manifest, cache or CollectionCache(LocalVectorIndexes()), region, limits
         )
         self.allowance = self._members.allowance
-        self._snapshots = TenantSnapshots(self._members)
-        self._roster = Roster(layout.collections, key, self._manifest)
+        self._snapshots = NamedBackups(self._members)
+        self._roster = Catalog(layout.collections, key, self._manifest)
         entries = self._roster.entries()
         things = Settling(layout, self._manifest, entries).run()
         for fault in file_faults(layout, things):
@@ -171,7 +171,7 @@ class TenantDirectory:
         self._manifest.put(thing)
         return thing
 
-    def kept(self, name: str) -> KeptSnapshots | RetainedSnapshots:
+    def kept(self, name: str) -> Backups | RetainedBackups:
         """The kept snapshots of a collection, or, where it is gone, those that are retained of collections of that
         name. Raises CollectionNotFound where there are neither."""
         return self._snapshots.of(name)

@@ -9,7 +9,7 @@ from contextlib import closing
 from index.collection.collection import Collection
 from index.collection.collection_cache import CollectionCache
 from index.manifest.entries import Entry, records_name, told_of
-from index.manifest.location import Listing, Place
+from index.manifest.location import Listing, Location
 from index.manifest.manifest import Manifest, Thing
 from index.records.extensions.kept_pictures import Copies, read_copies
 from index.storage.crypto import derive_key
@@ -62,7 +62,7 @@ class Members:
         """A collection whose database the manifest lists as `thing`."""
         layout, owner = self.layout.collection(entry.uid), self.layout.root.name
         listing = Listing(self.manifest, thing, self.stop)
-        place = Place(layout, self.key, entry.spec, listing, self.allowance, entry.home, owner, self._region)
+        place = Location(layout, self.key, entry.spec, listing, self.allowance, entry.home, owner, self._region)
         return Collection(place, self._cache)
 
     def entry_of(self, name: str) -> Entry:

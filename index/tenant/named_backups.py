@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from index.collection.collection import Collection
-from index.manifest.location import Listing, Place
+from index.manifest.location import Listing, Location
 from index.manifest.manifest import Thing
-from index.records.backups import KeptSnapshots, spec_of
-from index.records.retained_backups import RetainedSnapshots
+from index.records.backups import Backups, spec_of
+from index.records.retained_backups import RetainedBackups
 from index.storage.layout import CollectionLayout
 from index.storage.sqlite import DatabaseError
 from index.tenant.members import Members
@@ -20,19 +20,19 @@ from index.types.model import CollectionSpec
 _LOG = logging.getLogger(__name__)
 
 
-class TenantSnapshots:
+class NamedBackups:
     """The kept snapshots of one tenant."""
 
     def __init__(self, members: Members) -> None:
         self._members = members
 
-    def of(self, name: str) -> KeptSnapshots | RetainedSnapshots:
+    def of(self, name: str) -> Backups | RetainedBackups:
         """Those of a collection, or, where it is gone, those that are retained of collections of that name. Raises
         CollectionNotFound where there are neither."""
         self._members.check_sound()
         if name in self._members.collections:
             return self._members.collections[name].kept
-        retained = RetainedSnapshots([self._retained(home) for home in self._homes_retained()], name)
+        retained = RetainedBackups([self._retained(home) for home in self._homes_retained()], name)
         if not retained.list():
             raise CollectionNotFound(f"no collection {name!r}")
         return retained
@@ -58,11 +58,11 @@ class TenantSnapshots:
         folder = self._members.layout.retained
         return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
 
-    def _retained(self, home: str) -> KeptSnapshots:
+    def _retained(self, home: str) -> Backups:
         members = self._members
         layout, spec = CollectionLayout(members.layout.retained / home), CollectionSpec("", "", "", 1)
         listing = Listing(members.manifest, Thing(home), members.stop)
-        return KeptSnapshots(Place(layout, members.key, spec, listing, home=home))
+        return Backups(Location(layout, members.key, spec, listing, home=home))
 
 
 def erased_from(source: Collection) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index.manifest.location import Place
+from index.manifest.location import Location
 from index.records.queries import pack_region
 from index.records.schema import MIGRATIONS
 from index.records.transaction import record_size
@@ -40,7 +40,7 @@ class Derived:
     view: View
 
 
-def newest_derived(place: Place) -> Derived | None:
+def newest_derived(place: Location) -> Derived | None:
     """The newest snapshot of a collection that stands its checks and whose vectors can be had."""
     files = SnapshotFiles(place.spec, place.site)
     for _, path in place.layout.snapshots():
@@ -54,7 +54,7 @@ def newest_derived(place: Place) -> Derived | None:
     return None
 
 
-def write_records(derived: Derived, place: Place) -> None:
+def write_records(derived: Derived, place: Location) -> None:
     """Makes the collection's database of a snapshot. Raises OSError, or DatabaseError."""
     view, records = derived.view, place.layout.records
     slots, size = members(view.live), 0

@@ -15,12 +15,12 @@ from pathlib import Path
 from index.manifest.change_number import noted_generation, number_of
 from index.manifest.entries import MIGRATIONS, Entry, entry_of, read_entries, records_name
 from index.manifest.listed_database import opened
-from index.manifest.location import Listing, Place
+from index.manifest.location import Listing, Location
 from index.manifest.manifest import Manifest, State, Thing, salt_of
 from index.manifest.opening import LISTED, found_things
 from index.manifest.settling import KEPT, RECORDS
-from index.records.backups import KeptSnapshot, check_files, copy_database
-from index.records.catalog import Roster
+from index.records.backups import Backup, check_files, copy_database
+from index.records.catalog import Catalog
 from index.records.queries import read_sequence
 from index.storage.crypto import derive_key
 from index.storage.durable_files import rename, set_aside
@@ -159,7 +159,7 @@ class Repair:
                 made.put()
             made.drop_later(path.name)
             made.flush()
-            roster = Roster(path, self._key, made)
+            roster = Catalog(path, self._key, made)
             for entry in named:
                 roster.enter(entry)
             made.flush()
@@ -245,7 +245,7 @@ class Repair:
             lambda: self._from_kept(manifest, thing, layout, database),
         )
 
-    def _newest_kept(self, layout: CollectionLayout) -> tuple[KeptSnapshot, Path] | None:
+    def _newest_kept(self, layout: CollectionLayout) -> tuple[Backup, Path] | None:
         for path in sorted(layout.kept_snapshots(), reverse=True):
             with suppress(SnapshotDamaged, OSError):
                 return check_files(path, self._key)
@@ -257,9 +257,9 @@ class Repair:
         copy_database(database, self._key, layout.records, self._key)
         manifest.put(replace(thing, salt=salt_of(layout.records), number=0))
 
-    def _place(self, manifest: Manifest, thing: Thing, entry: Entry) -> Place:
+    def _place(self, manifest: Manifest, thing: Thing, entry: Entry) -> Location:
         listing = Listing(manifest, thing, lambda fault: None)
-        return Place(self._layout.collection(entry.uid), self._key, entry.spec, listing, home=entry.home)
+        return Location(self._layout.collection(entry.uid), self._key, entry.spec, listing, home=entry.home)
 
     def _from_derived(self, manifest: Manifest, thing: Thing, entry: Entry, derived: Derived) -> None:
         place = self._place(manifest, thing, entry)
@@ -269,7 +269,7 @@ class Repair:
 
     def _give_up(self, manifest: Manifest, thing: Thing, entry: Entry) -> None:
         root = self._layout.collection(entry.uid).root
-        Roster(self._layout.collections, self._key, manifest).remove(entry.spec.name)
+        Catalog(self._layout.collections, self._key, manifest).remove(entry.spec.name)
         self._aside(root)
         gone = [name for name in manifest.things() if name.startswith(entry.home + KEPT)]
         manifest.drop_later(thing.name, *gone)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from index import Frame
+from index import CenteringTransform
 
 PIECE = 32  # length of a sequence in bytes
 _BEGINNING = 8  # bytes of a piece that are compared first
@@ -18,7 +18,7 @@ class VectorPieces:
     A row may be split over pages, so that several sequences of each row are used.
     """
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
+    def __init__(self, frames: Sequence[CenteringTransform]) -> None:
         self._frames = [None, *frames]
 
     def of(self, vectors: np.ndarray) -> dict[bytes, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index import Frame, SnapshotDamaged, TenantLayout, UnsupportedFormat, purpose_of, read_learnt
+from index import CenteringTransform, SnapshotDamaged, TenantLayout, UnsupportedFormat, purpose_of, read_learnt
 from index.storage import connect, decrypt_file, derive_key, plain_pages
 from service.erasure.needles import VectorPieces
 from service.erasure.shared import Erased, Shared, shared_with
@@ -153,12 +153,12 @@ def _joined(pages: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(block)
 
 
-def _frames(layout: TenantLayout, data_key: bytes) -> Iterator[Frame]:
+def _frames(layout: TenantLayout, data_key: bytes) -> Iterator[CenteringTransform]:
     """The centring transforms of the tenant's collections, including kept snapshots."""
     for path in layout.root.rglob("records*.db"):
         connection = connect(path, derive_key(data_key, "collection store"))
         try:
-            frame = Frame.from_bytes(read_learnt(connection, "frame"))
+            frame = CenteringTransform.from_bytes(read_learnt(connection, "frame"))
         finally:
             connection.close()
         if frame is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from afterimage.v1 import admin_service_pb2 as pb
-from index import KeptSnapshot
+from index import Backup
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.handlers.conversion.values import timestamp
@@ -114,7 +114,7 @@ class AdminHandlers:
             return await self._engine.workers.upkeep(function, *args, **kwargs)
 
 
-def _to_message(snapshot: KeptSnapshot) -> pb.Snapshot:
+def _to_message(snapshot: Backup) -> pb.Snapshot:
     return pb.Snapshot(
         snapshot_id=snapshot.snapshot_id,
         collection=snapshot.spec.name,

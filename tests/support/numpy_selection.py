@@ -25,6 +25,7 @@ NOT_APPLICABLE = {  # by the beginning of a test's id
     "tests/index/tenant/": _SAVES,
     "tests/disk/": _SAVES,
     "tests/service/handlers/test_search_answers.py::test_through_a_base": _SPEED,
+    "tests/service/cli/collections/test_snapshots.py::test_the_index_is_shown_rebuilt": _SPEED,
     "tests/bench/": _SPEED,
 }
 

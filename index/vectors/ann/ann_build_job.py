@@ -15,9 +15,9 @@ import numpy as np
 
 from index.types.errors import AfterimageIndexError
 from index.vectors.ann.ann_builder import Job
-from index.vectors.ann.ann_index import Base
-from index.vectors.ann.signatures import BYTES, Sketches
-from index.vectors.arrays.float16_matrix import Halves, handed_over
+from index.vectors.ann.ann_index import AnnIndex
+from index.vectors.ann.signatures import BYTES, Signatures
+from index.vectors.arrays.float16_matrix import Float16Matrix, handed_over
 
 # How it is scheduled is set before anything is imported that starts threads. It stays in this session: Linux shares the
 # processor among sessions first, and a new one would get half of it, idle or not.
@@ -29,11 +29,11 @@ runpy.run_module("index.vectors.ann.ann_builder", run_name="__main__")
 """
 
 
-class BaseNotBuilt(AfterimageIndexError):
+class AnnIndexNotBuilt(AfterimageIndexError):
     """The process that builds a base failed. The collection goes on as it was."""
 
 
-class Builders:
+class AnnBuilds:
     """How many bases are built at once in this process. Any number of threads may call any method at once."""
 
     def __init__(self, at_once: int = 1) -> None:
@@ -49,9 +49,9 @@ class Builders:
             self._turns.release()
         return not free
 
-    def build(self, halves: Halves, previous: Base | None = None) -> tuple[Base, Sketches]:
+    def build(self, halves: Float16Matrix, previous: AnnIndex | None = None) -> tuple[AnnIndex, Signatures]:
         """A base over the rows, as many as a multiple of eight, and the sketches of its rows; where it extends
-        `previous`, of those that are new. Raises BaseNotBuilt."""
+        `previous`, of those that are new. Raises AnnIndexNotBuilt."""
         with self._turns, handed_over(halves) as rows, _anonymous_file() as output:
             size = 0
             if previous is not None:
@@ -60,7 +60,7 @@ class Builders:
             said = self._run(json.dumps(asdict(job)).encode(), (rows, output))
             size = said["bytes"]
             sketches = np.frombuffer(_read(output, said["sketches"], size), np.uint8).reshape(-1, BYTES)
-            return Base.from_bytes(_read(output, size), halves), sketches
+            return AnnIndex.from_bytes(_read(output, size), halves), sketches
 
     def close(self) -> None:
         """Ends what is being built, and begins nothing more."""
@@ -84,7 +84,7 @@ class Builders:
             self._running.discard(process)
         if process.returncode != 0:
             last = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
-            raise BaseNotBuilt(f"the build process of an ANN index exited with {process.returncode}: {last[0][:200]}")
+            raise AnnIndexNotBuilt(f"the build of an ANN index exited with {process.returncode}: {last[0][:200]}")
         return dict(json.loads(output))
 
 

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.types.errors import AfterimageIndexError
-from index.vectors.ann.ann_index import Base, Clusters, Effort, packed
+from index.vectors.ann.ann_index import AnnIndex, Clusters, Effort, packed
 from index.vectors.ann.faiss_index import Centroids, FlatView, Graph, cluster
-from index.vectors.ann.signatures import Sketcher
-from index.vectors.arrays.float16_matrix import Halves, mapped_halves
+from index.vectors.ann.signatures import SignatureEncoder
+from index.vectors.arrays.float16_matrix import Float16Matrix, mapped_halves
 
 TARGET_RECALL = 0.994  # against rows in half precision; against single precision 0.001 to 0.003 less
 _ROWS_PER_LIST, _MOST_LISTS, _FEWEST_LISTS = 128, 4096, 16
@@ -51,7 +51,7 @@ def main() -> int:
     halves = mapped_halves(job.rows_descriptor, job.rows * job.dimension * 2, job.dimension)
     previous = None
     if job.previous:
-        previous = Base.from_bytes(_read(job), halves)
+        previous = AnnIndex.from_bytes(_read(job), halves)
     content, sketcher = build(halves, previous)
     sketches = sketcher.rows(halves[previous.rows if previous is not None else 0 :])
     os.ftruncate(job.output_descriptor, 0)
@@ -64,7 +64,7 @@ def main() -> int:
     return 0
 
 
-def build(halves: Halves, previous: Base | None) -> tuple[memoryview, Sketcher]:
+def build(halves: Float16Matrix, previous: AnnIndex | None) -> tuple[memoryview, SignatureEncoder]:
     """The base over all rows, extending `previous` where it is given. Rows that are all zero are erased ones.
 
     The effort is measured with rows that the graph does not have yet, as pictures that are new to the collection; they
@@ -73,7 +73,7 @@ def build(halves: Halves, previous: Base | None) -> tuple[memoryview, Sketcher]:
     known = max(len(halves) - _SAMPLE, len(halves) // 2, previous.rows if previous is not None else 0)
     if previous is None:
         centroids, trained = _centroids(halves), len(halves)
-        sketcher = Sketcher.of_sample(_sample(halves, 0, len(halves), _SKETCHED_FROM))
+        sketcher = SignatureEncoder.of_sample(_sample(halves, 0, len(halves), _SKETCHED_FROM))
         lists = Centroids(centroids).nearest(halves)
         graph = Graph.build(halves[:known], None)
     else:
@@ -93,7 +93,7 @@ def build(halves: Halves, previous: Base | None) -> tuple[memoryview, Sketcher]:
     return packed(whole, Clusters(centroids, lists), sketcher, effort, secrets.token_hex(8)), sketcher
 
 
-def measured(halves: Halves, queries: NDArray[np.float32], graph: Graph, clusters: Clusters) -> Effort:
+def measured(halves: Float16Matrix, queries: NDArray[np.float32], graph: Graph, clusters: Clusters) -> Effort:
     """The least effort that finds TARGET_RECALL of the ten nearest rows of the queries, and does so for 97.5 % of the
     samples that could have been drawn: two standard errors above it."""
     nearest = _exact(halves, queries)
@@ -113,20 +113,20 @@ def measured(halves: Halves, queries: NDArray[np.float32], graph: Graph, cluster
     return Effort(effort, visited, reached[effort], len(halves))
 
 
-def _centroids(halves: Halves) -> NDArray[np.float32]:
+def _centroids(halves: Float16Matrix) -> NDArray[np.float32]:
     lists = int(np.clip(len(halves) // _ROWS_PER_LIST, _FEWEST_LISTS, _MOST_LISTS))
     sample = _sample(halves, 0, len(halves), lists * 64)
     return cluster(sample, min(lists, len(sample)))
 
 
-def _sample(halves: Halves, start: int, end: int, count: int) -> NDArray[np.float32]:
+def _sample(halves: Float16Matrix, start: int, end: int, count: int) -> NDArray[np.float32]:
     """Up to `count` rows of start..end that are not erased, in order of row number."""
     chosen = np.sort(np.random.default_rng(1).permutation(end - start)[: count * 5 // 4]) + start
     rows = halves[chosen]
     return rows[rows.any(axis=1)][:count].astype(np.float32)
 
 
-def _exact(halves: Halves, queries: NDArray[np.float32]) -> NDArray[np.int64]:
+def _exact(halves: Float16Matrix, queries: NDArray[np.float32]) -> NDArray[np.int64]:
     """The rows of the ten nearest of each query, shape (queries, 10)."""
     scores, rows = np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
     for start in range(0, len(halves), _EXACT_BLOCK):

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from index.speed.buffers import joined
 from index.types.errors import SnapshotDamaged
 from index.vectors.ann.faiss_index import Graph, Scores
-from index.vectors.ann.signatures import Sketcher
-from index.vectors.arrays.float16_matrix import Halves
+from index.vectors.ann.signatures import SignatureEncoder
+from index.vectors.arrays.float16_matrix import Float16Matrix
 
 _HEAD = struct.Struct("<I")
 _LEANING_ROWS = 1024
@@ -68,13 +68,13 @@ class Clusters:
 
 
 @dataclass(frozen=True)
-class Base:
+class AnnIndex:
     """Complete when it is made; covers the rows below `rows`."""
 
     rows: int
     graph: Graph
     clusters: Clusters
-    sketcher: Sketcher
+    sketcher: SignatureEncoder
     effort: Effort
     uid: str  # random, told to snapshots, so that they know it again
 
@@ -93,7 +93,7 @@ class Base:
         return packed(self.graph.to_bytes(), self.clusters, self.sketcher, self.effort, self.uid)
 
     @classmethod
-    def from_bytes(cls, content: bytes | bytearray | memoryview, halves: Halves) -> Base:
+    def from_bytes(cls, content: bytes | bytearray | memoryview, halves: Float16Matrix) -> AnnIndex:
         """What `to_bytes` wrote, over rows of which the first belong to it. Raises SnapshotDamaged."""
         try:
             (size,) = _HEAD.unpack_from(content)
@@ -112,17 +112,17 @@ class Base:
             raise SnapshotDamaged(f"the ANN index covers {rows} rows of {len(halves)}")
         clusters = Clusters(centroids.reshape(-1, halves.shape[1]).copy(), lists.copy())
         # Rows may still be on their way into memory.
-        sketcher = Sketcher(mean.copy(), lambda: spread_out(halves[:rows], _LEANING_ROWS))
+        sketcher = SignatureEncoder(mean.copy(), lambda: spread_out(halves[:rows], _LEANING_ROWS))
         return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, sketcher, effort, uid)
 
 
-def spread_out(halves: Halves, count: int) -> Halves:
+def spread_out(halves: Float16Matrix, count: int) -> Float16Matrix:
     """Up to `count` rows, as many between each and the next; erased ones are left out."""
     rows = halves[:: max(1, len(halves) // count)]
     return rows[rows.any(axis=1)]
 
 
-def packed(graph: memoryview, clusters: Clusters, sketcher: Sketcher, effort: Effort, uid: str) -> memoryview:
+def packed(graph: memoryview, clusters: Clusters, sketcher: SignatureEncoder, effort: Effort, uid: str) -> memoryview:
     """A base as bytes: length of the head (uint32), head (JSON), centroids (float32), what sketches are seen from
     (float32), lists (int32), graph (FAISS)."""
     centroids, lists = clusters.centroids, clusters.lists

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.types.model import Vector
-from index.vectors.arrays.float16_matrix import Halves
+from index.vectors.arrays.float16_matrix import Float16Matrix
 
 LEAST_ROWS, LEAST_QUERIES = 1000, 256
 LEAST_GAIN = 0.005
@@ -32,7 +32,7 @@ _SHORTEST = 1e-6
 
 
 @dataclass(frozen=True)
-class Frame:
+class CenteringTransform:
     """Where a collection's vectors are seen from. Both means: shape (dimension,), float32."""
 
     catalogue_mean: Vector
@@ -48,7 +48,7 @@ class Frame:
         return self.catalogue_mean.tobytes() + self.query_mean.tobytes()
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Frame | None:
+    def from_bytes(cls, content: bytes) -> CenteringTransform | None:
         """What `to_bytes` wrote; None where there is nothing."""
         means = np.frombuffer(content, np.float32).reshape(2, -1)
         return cls(means[0], means[1]) if means.size else None
@@ -65,12 +65,12 @@ class Frame:
         centred = vector - (self.catalogue_mean if own_record else self.query_mean)
         return np.ascontiguousarray(centred / max(float(np.linalg.norm(centred)), _SHORTEST), np.float32)
 
-    def cosines(self, query: Vector, halves: Halves, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
+    def cosines(self, query: Vector, halves: Float16Matrix, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """The encoder's own cosine of a query, not centred, with rows as they are compared."""
         own = halves.astype(np.float32) @ query
         return np.asarray(lengths * own + float(np.dot(query, self.catalogue_mean)), np.float32)
 
-    def originals(self, halves: Halves, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
+    def originals(self, halves: Float16Matrix, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows as they are compared, back as the encoder made them, in half precision's exactness."""
         return halves.astype(np.float32) * lengths[:, None] + self.catalogue_mean
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.types.errors import SnapshotDamaged
-from index.vectors.arrays.float16_matrix import Halves
+from index.vectors.arrays.float16_matrix import Float16Matrix
 
 faiss: Any = untyped_faiss  # its stubs lack half of what is used here
 FAISS_VERSION: str = faiss.__version__
@@ -31,7 +31,7 @@ _KMEANS_ROUNDS, _POINTS_PER_CENTROID = 8, 64
 class FlatView:
     """An exact scan over rows that lie one after another in memory, shape (rows, dimension), float16."""
 
-    def __init__(self, halves: Halves) -> None:
+    def __init__(self, halves: Float16Matrix) -> None:
         self.halves = halves  # the memory must outlive the loan
         self._rows = len(halves)
         self.index = _lend(halves)
@@ -54,7 +54,7 @@ class FlatView:
 class Graph:
     """A navigable graph (HNSW, Malkov and Yashunin, 2016) over the first rows of a matrix."""
 
-    def __init__(self, faiss_index: Any, halves: Halves) -> None:
+    def __init__(self, faiss_index: Any, halves: Float16Matrix) -> None:
         """`halves`: the rows that the graph was built over."""
         self._rows = FlatView(halves)
         faiss_index.storage = self._rows.index
@@ -63,7 +63,7 @@ class Graph:
         self._efforts: dict[int, Any] = {}
 
     @classmethod
-    def build(cls, halves: Halves, previous: memoryview | None) -> memoryview:
+    def build(cls, halves: Float16Matrix, previous: memoryview | None) -> memoryview:
         """The graph over all rows of `halves`, without them, as bytes; extends `previous`, the graph over the first of
         them. Uses as many threads as OMP_NUM_THREADS says, and memory for a second copy of the rows."""
         dimension = halves.shape[1]
@@ -83,7 +83,7 @@ class Graph:
         return _serialised(index)
 
     @classmethod
-    def from_bytes(cls, content: bytes | memoryview, halves: Halves) -> Graph:
+    def from_bytes(cls, content: bytes | memoryview, halves: Float16Matrix) -> Graph:
         """The graph that `build` made of these rows. Check a checksum first: FAISS accepts flipped bits silently.
 
         Raises SnapshotDamaged where FAISS refuses it or it belongs to another number of rows.
@@ -101,7 +101,7 @@ class Graph:
         return _serialised(self._index)
 
     @property
-    def halves(self) -> Halves:
+    def halves(self) -> Float16Matrix:
         """The rows that it leads to."""
         return self._rows.halves
 
@@ -127,7 +127,7 @@ class Graph:
         return np.asarray(self._index.search(np.ascontiguousarray(queries), k, params=parameters)[1], np.int64)
 
 
-def best_of(halves: Halves, query: Scores, k: int) -> tuple[Scores, RowNumbers]:
+def best_of(halves: Float16Matrix, query: Scores, k: int) -> tuple[Scores, RowNumbers]:
     """As `FlatView(halves).search`, for rows that are looked at once: an index of this thread is lent them."""
     index = _passing.index(halves.shape[1])
     codes = index.codes
@@ -195,13 +195,13 @@ class Centroids:
         self._flat = faiss.IndexFlatIP(centroids.shape[1])
         self._flat.add(np.ascontiguousarray(centroids))
 
-    def nearest(self, halves: Halves) -> NDArray[np.int32]:
+    def nearest(self, halves: Float16Matrix) -> NDArray[np.int32]:
         """The centroid with the highest inner product for each row."""
         blocks = [halves[i : i + _BLOCK].astype(np.float32) for i in range(0, len(halves), _BLOCK)]
         return np.concatenate([self._flat.search(block, 1)[1][:, 0] for block in blocks] or [[]]).astype(np.int32)
 
 
-def _lend(halves: Halves) -> Any:
+def _lend(halves: Float16Matrix) -> Any:
     """An index whose codes are the memory of `halves`; nothing may ever be added to it."""
     index = _new_scalar_quantizer(halves.shape[1])
     if len(halves):
@@ -219,7 +219,7 @@ def _new_scalar_quantizer(dimension: int) -> Any:
     return index
 
 
-def _add(index: Any, halves: Halves) -> None:
+def _add(index: Any, halves: Float16Matrix) -> None:
     for start in range(0, len(halves), _BLOCK):
         index.add(halves[start : start + _BLOCK].astype(np.float32))
 

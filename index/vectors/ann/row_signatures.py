@@ -5,31 +5,31 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from index.vectors.ann.ann_index import Base
-from index.vectors.ann.signatures import BYTES, Sketches
+from index.vectors.ann.ann_index import AnnIndex
+from index.vectors.ann.signatures import BYTES, Signatures
 from index.vectors.arrays.float16_matrix import RowMatrix
 
 _LEAST, _AT_ONCE = 512, 4096  # rows that are added together
-NO_SKETCHES: Sketches = np.zeros((0, BYTES), np.uint8)
+NO_SKETCHES: Signatures = np.zeros((0, BYTES), np.uint8)
 
 
-class RowSketches:
+class RowSignatures:
     """The writer's side, of one base. Rows are added a whole number of bytes of a bitmap at a time."""
 
-    def __init__(self, base: Base | None = None, capacity: int = 1) -> None:
+    def __init__(self, base: AnnIndex | None = None, capacity: int = 1) -> None:
         self._base, self._matrix = base, RowMatrix(BYTES, capacity, np.uint8)
 
-    def rebased(self, base: Base | None, sketches: Sketches) -> RowSketches:
+    def rebased(self, base: AnnIndex | None, sketches: Signatures) -> RowSignatures:
         """The same for another base. `sketches`: of its rows; or, where it extends the one before, of those that it has
         besides that one's."""
         before = self._base
         if base is None:
-            return RowSketches()
+            return RowSignatures()
         if before is None or len(sketches) == base.rows:
-            following = RowSketches(base, len(sketches))
+            following = RowSignatures(base, len(sketches))
             following._matrix.append(sketches)
             return following
-        following = RowSketches(base, max(base.rows, self.rows))
+        following = RowSignatures(base, max(base.rows, self.rows))
         following._matrix.append(self._matrix.view(0, before.rows))
         following._matrix.append(sketches)
         following._matrix.append(self._matrix.view(min(base.rows, self.rows), self.rows))
@@ -41,7 +41,7 @@ class RowSketches:
         return self._matrix.rows
 
     @property
-    def sketches(self) -> Sketches:
+    def sketches(self) -> Signatures:
         """Of all rows that it covers, shape (rows, BYTES)."""
         return self._matrix.view(0, self.rows)
 

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from index.types.model import Vector
 
 BITS, BYTES = 512, 64
-Sketches = NDArray[np.uint8]  # shape (n, BYTES)
+Signatures = NDArray[np.uint8]  # shape (n, BYTES)
 _SPREADS = 2.0  # standard deviations that are allowed for
 _LEANING = (0.005, 0.995)  # of how far rows lie along the mean
 _BLOCK = 4096
 _LEAST = 1e-12
 
 
-class Sketcher:
+class SignatureEncoder:
     """Makes sketches that can be compared with each other: all seen from the same mean."""
 
     def __init__(self, mean: Vector, sample: Callable[[], NDArray[np.floating]] | None = None) -> None:
@@ -49,11 +49,11 @@ class Sketcher:
         return float(low), float(high)
 
     @classmethod
-    def of_sample(cls, sample: NDArray[np.float32]) -> Sketcher:
+    def of_sample(cls, sample: NDArray[np.float32]) -> SignatureEncoder:
         """Seen from the mean of some rows, shape (n, dimension)."""
         return cls(sample.mean(axis=0, dtype=np.float64).astype(np.float32), lambda: sample)
 
-    def rows(self, halves: NDArray[np.floating]) -> Sketches:
+    def rows(self, halves: NDArray[np.floating]) -> Signatures:
         """The sketches of rows, shape (n, dimension)."""
         made = np.empty((len(halves), BYTES), np.uint8)
         for start in range(0, len(halves), _BLOCK):
@@ -61,7 +61,7 @@ class Sketcher:
             made[start : start + _BLOCK] = self._packed(block @ self._directions)
         return made
 
-    def query(self, query: Vector) -> Sketches:
+    def query(self, query: Vector) -> Signatures:
         """The sketch of one vector, shape (BYTES,)."""
         return self._packed(query @ self._directions)
 
@@ -80,7 +80,7 @@ class Sketcher:
         share = math.acos(max(-1.0, min(1.0, cosine))) / math.pi
         return math.floor(BITS * share + _SPREADS * spreads * math.sqrt(BITS * share * (1 - share)))
 
-    def _packed(self, sides: NDArray[np.float32]) -> Sketches:
+    def _packed(self, sides: NDArray[np.float32]) -> Signatures:
         return np.packbits(sides > self._offsets, axis=-1, bitorder="little")
 
 

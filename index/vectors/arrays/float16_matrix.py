@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-Halves = NDArray[np.float16]
+Float16Matrix = NDArray[np.float16]
 _FIRST_ROWS, _RESERVED = 64, 8
 _NO_RESERVE = 0x4000  # MAP_NORESERVE, which the module mmap names from Python 3.13 on
 _HUGE_BYTES = 8 << 20
@@ -69,7 +69,7 @@ class RowMatrix:
 
 
 @contextlib.contextmanager
-def handed_over(halves: Halves) -> Iterator[int]:
+def handed_over(halves: Float16Matrix) -> Iterator[int]:
     """A file descriptor of a copy of the rows, for another process to map; the copy goes with the last to hold it."""
     descriptor = os.memfd_create("vectors", os.MFD_CLOEXEC)
     try:
@@ -81,6 +81,6 @@ def handed_over(halves: Halves) -> Iterator[int]:
         os.close(descriptor)
 
 
-def mapped_halves(descriptor: int, size: int, dimension: int) -> Halves:
+def mapped_halves(descriptor: int, size: int, dimension: int) -> Float16Matrix:
     """`size` bytes of a handed-over copy as rows."""
     return np.frombuffer(mmap.mmap(descriptor, size), np.float16).reshape(-1, dimension)

@@ -21,7 +21,7 @@ from index.vectors.filters.evaluate import allowed_slots
 from index.vectors.filters.hints import hints_of
 from index.vectors.filters.syntax import parse_filter
 from index.vectors.query.execute import THROUGH_BASE, Query
-from index.vectors.query.filter_cache import Allowed, AllowedByFilter
+from index.vectors.query.filter_cache import FilterCache, FilteredRows
 from index.vectors.query.groups import nearest_groups
 from index.vectors.query.recall import RecallCheck
 from index.vectors.query.search import nearest
@@ -43,13 +43,13 @@ class Answering:
     def __init__(self, encoder_fingerprint: str, queries: QueryMean) -> None:
         """`queries`: takes note of what is searched with."""
         self._fingerprint, self.queries = encoder_fingerprint, queries
-        self._filters: AllowedByFilter | None = None
+        self._filters: FilterCache | None = None
 
-    def allowed(self, view: View, filter_text: str) -> Allowed:
+    def allowed(self, view: View, filter_text: str) -> FilteredRows:
         """The live rows that the filter allows. Raises FilterSyntaxError."""
         filters = self._filters
         if filters is None or filters.view is not view:
-            filters = self._filters = AllowedByFilter(view)
+            filters = self._filters = FilterCache(view)
         return filters.get(filter_text, lambda: _allowed(view, filter_text))
 
     def forget_earlier(self, view: View) -> None:
@@ -94,7 +94,7 @@ class Answering:
             groups, allowed.count, way, view.sequence, view.index_time_ms, facets, learned, allowed.hints
         )  # fmt: skip
 
-    def _excluding(self, allowed: Allowed, row_ids: frozenset[int]) -> tuple[Allowed, tuple[int, ...]]:
+    def _excluding(self, allowed: FilteredRows, row_ids: frozenset[int]) -> tuple[FilteredRows, tuple[int, ...]]:
         """What is searched without some rows: other ones, or the same with a few slots to be dropped from what is
         found, so that what is kept for a filter is of use."""
         if not row_ids:
@@ -104,7 +104,7 @@ class Answering:
             return allowed.without(excluded), ()
         return allowed, tuple(excluded)
 
-    def _hits(self, allowed: Allowed, at: RowNumbers, distances: list[float], vectors: bool) -> list[Hit]:
+    def _hits(self, allowed: FilteredRows, at: RowNumbers, distances: list[float], vectors: bool) -> list[Hit]:
         slots = at.tolist()
         records = self._records(allowed, at, slots)
         if vectors:
@@ -112,7 +112,7 @@ class Answering:
             records = [r._replace(vector=v) for r, v in zip(records, own, strict=True)]
         return [_new(Hit, pair) for pair in zip(records, distances, strict=True)]
 
-    def _records(self, allowed: Allowed, at: RowNumbers, slots: list[int]) -> list[StoredRecord]:
+    def _records(self, allowed: FilteredRows, at: RowNumbers, slots: list[int]) -> list[StoredRecord]:
         view, shown = allowed.view, allowed.shown
         if shown is not None and shown.keys() >= set(slots):
             return [shown[slot] for slot in slots]
@@ -122,7 +122,7 @@ class Answering:
         return records
 
 
-def _check_bytes(allowed: Allowed, at: RowNumbers, query: SearchQuery) -> None:
+def _check_bytes(allowed: FilteredRows, at: RowNumbers, query: SearchQuery) -> None:
     """Raises AnswerTooLarge, before any record is unpacked."""
     payloads, vectors = allowed.view.payloads, len(at) * 4 * len(query.vector) if query.include_vectors else 0
     if len(at) * payloads.largest + vectors <= query.max_bytes:
@@ -131,15 +131,15 @@ def _check_bytes(allowed: Allowed, at: RowNumbers, query: SearchQuery) -> None:
         raise AnswerTooLarge(f"the hits take more than {query.max_bytes} bytes")
 
 
-def _allowed(view: View, filter_text: str) -> Allowed:
+def _allowed(view: View, filter_text: str) -> FilteredRows:
     tree = parse_filter(filter_text)
     if tree is None:
-        return Allowed(view, view.live, True)
+        return FilteredRows(view, view.live, True)
     rows = allowed_slots(tree, view.columns, view.products, BitMap(view.live))
-    return Allowed(view, rows, False, find_hints=lambda: hints_of(tree, view.columns, view.live))
+    return FilteredRows(view, rows, False, find_hints=lambda: hints_of(tree, view.columns, view.live))
 
 
-def _as_told(path: Path, allowed: Allowed) -> Path:
+def _as_told(path: Path, allowed: FilteredRows) -> Path:
     """The way, as an answer names it. Excluded records make no filter, and leave a search with something to allow."""
     if path is Path.EMPTY:
         return Path.EMPTY if not allowed.count else Path.EXACT if allowed.everything else Path.EXACT_FILTERED

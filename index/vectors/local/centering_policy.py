@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from index.speed.roaring_arrays import members
-from index.vectors.ann.centering import LEAST_GAIN, LEAST_QUERIES, LEAST_ROWS, SAMPLE, Frame, QueryMean, gain
+from index.vectors.ann.centering import (
+    LEAST_GAIN,
+    LEAST_QUERIES,
+    LEAST_ROWS,
+    SAMPLE,
+    CenteringTransform,
+    QueryMean,
+    gain,
+)
 from index.vectors.segment.view import View
 
 _GROWTH = 2  # the check is made again when a collection, or what was searched, has grown so many times
@@ -13,14 +21,14 @@ _DRIFT = 0.1  # a mean that has moved by more than this is taken over
 _BLOCK = 65_536
 
 
-class Learner:
+class CenteringPolicy:
     """Of one collection. Used by one thread at a time, but for `queries`."""
 
     def __init__(self, queries: QueryMean) -> None:
         self.queries = queries
         self.allowed = True
         self.gain: float | None = None
-        self.wanted: Frame | None = None
+        self.wanted: CenteringTransform | None = None
         self._looked_at_rows = 0
         self._moved_at_queries = 0
 
@@ -46,7 +54,7 @@ class Learner:
         self._moved_at_queries = self.queries.count
         return True
 
-    def _decided(self, view: View) -> Frame | None:
+    def _decided(self, view: View) -> CenteringTransform | None:
         live = members(view.live)
         sample = np.random.default_rng(view.records).permutation(live)[:SAMPLE]
         self.gain = gain(view.originals(np.sort(sample)))
@@ -55,4 +63,4 @@ class Learner:
         total = np.zeros(view.halves.shape[1])
         for start in range(0, len(live), _BLOCK):
             total += view.originals(live[start : start + _BLOCK]).sum(0, dtype=np.float64)
-        return Frame((total / len(live)).astype(np.float32), self.queries.mean())
+        return CenteringTransform((total / len(live)).astype(np.float32), self.queries.mean())

@@ -10,14 +10,14 @@ from index.contract import Capabilities, IndexSite, RecordStore, RowGroup, Stage
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.model import CollectionSpec, CollectionStats, SearchAnswer, SearchQuery, StoredRecord
-from index.vectors.ann.ann_build_job import Builders
-from index.vectors.ann.centering import Frame, QueryMean
+from index.vectors.ann.ann_build_job import AnnBuilds
+from index.vectors.ann.centering import CenteringTransform, QueryMean
 from index.vectors.local.answering import Answering
-from index.vectors.local.centering_policy import Learner
+from index.vectors.local.centering_policy import CenteringPolicy
 from index.vectors.local.rebuilding import Rebuilding
 from index.vectors.local.state import load
 from index.vectors.query.duplicates import duplicate_groups
-from index.vectors.query.filter_cache import Allowed
+from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.recall import RecallCheck
 from index.vectors.segment.payloads import pack_record
 from index.vectors.segment.rows import memory_of
@@ -30,9 +30,9 @@ _CAPABILITIES = Capabilities(approximate=True, learning=True, saves=True)
 class LocalVectorIndexes:
     """Implements `index.contract.VectorIndexFactory`."""
 
-    def __init__(self, builders: Builders | None = None) -> None:
+    def __init__(self, builders: AnnBuilds | None = None) -> None:
         """`builders`: how many ANN indexes are built at once."""
-        self._builders = builders or Builders()
+        self._builders = builders or AnnBuilds()
 
     def open(self, spec: CollectionSpec, store: RecordStore, site: IndexSite) -> LocalVectorIndex:
         return LocalVectorIndex(spec, store, site, self._builders)
@@ -44,7 +44,7 @@ class LocalVectorIndexes:
 class LocalVectorIndex:
     """Implements `index.contract.VectorIndex`."""
 
-    def __init__(self, spec: CollectionSpec, store: RecordStore, site: IndexSite, builders: Builders) -> None:
+    def __init__(self, spec: CollectionSpec, store: RecordStore, site: IndexSite, builders: AnnBuilds) -> None:
         """Raises as the factory does."""
         self._snapshots = SnapshotFiles(spec, site)
         queries = QueryMean(spec.dimension, store.learnt("queries"))
@@ -68,7 +68,7 @@ class LocalVectorIndex:
         return self.rebuilding.recall
 
     @property
-    def learning(self) -> Learner:
+    def learning(self) -> CenteringPolicy:
         """Whether centring helps."""
         return self.rebuilding.learning
 
@@ -90,7 +90,7 @@ class LocalVectorIndex:
     def search(self, query: SearchQuery, excluded: frozenset[int] = frozenset()) -> SearchAnswer:
         return self.answering.search(self.view, query, excluded, self.rebuilding.recall)
 
-    def select(self, filter_text: str = "") -> Allowed:
+    def select(self, filter_text: str = "") -> FilteredRows:
         return self.answering.allowed(self.view, filter_text)
 
     def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
@@ -119,7 +119,7 @@ class LocalVectorIndex:
     def compact(self) -> None:
         self.rebuilding.compact()
 
-    def learn(self, frame: Frame | None) -> None:
+    def learn(self, frame: CenteringTransform | None) -> None:
         """Compares from another frame from now on, None: as the encoder made the vectors."""
         self.rebuilding.learn(frame)
 

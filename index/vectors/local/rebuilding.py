@@ -10,9 +10,9 @@ from collections.abc import Callable
 from index.contract import RecordStore
 from index.speed.malloc_trim import trim_heap
 from index.types.errors import StoreUnavailable
-from index.vectors.ann.ann_build_job import Builders
-from index.vectors.ann.centering import Frame, QueryMean
-from index.vectors.local.centering_policy import Learner
+from index.vectors.ann.ann_build_job import AnnBuilds
+from index.vectors.ann.centering import CenteringTransform, QueryMean
+from index.vectors.local.centering_policy import CenteringPolicy
 from index.vectors.local.state import State, replay
 from index.vectors.query.recall import RecallCheck
 from index.vectors.segment.rows import Rows, compacted
@@ -36,14 +36,14 @@ class Rebuilding:
     """Of one local index. Any number of threads may call any method at once."""
 
     def __init__(
-        self, state: State, store: RecordStore, snapshots: SnapshotFiles, builders: Builders, queries: QueryMean
+        self, state: State, store: RecordStore, snapshots: SnapshotFiles, builders: AnnBuilds, queries: QueryMean
     ) -> None:
         self._state, self._store, self._snapshots, self._builders = state, store, snapshots, builders
         self.lock = threading.Lock()  # one snapshot at a time
         self._building = threading.Lock()  # one compaction or base at a time
         self._replay_from: int | None = None  # deletions after this are still needed by a compaction
         self.recall = RecallCheck()
-        self.learning = Learner(queries)
+        self.learning = CenteringPolicy(queries)
         self._background: threading.Thread | None = None
         self._closed = False
         self._rows_seen, self._many_come = state.rows.view.count, False
@@ -63,7 +63,7 @@ class Rebuilding:
 
     def compact(self) -> None:
         """New rows without the dead ones, with a base where there was one, and a snapshot of them. Raises OSError,
-        BaseNotBuilt."""
+        AnnIndexNotBuilt."""
         self._replace_rows(compacted)
 
     def erase(self) -> int:
@@ -76,9 +76,9 @@ class Rebuilding:
                 time.sleep(pause_s)
             return self.snapshot()
 
-    def learn(self, frame: Frame | None) -> None:
+    def learn(self, frame: CenteringTransform | None) -> None:
         """New rows, seen from another frame, made of the vectors in the store; searches go on meanwhile. Raises
-        OSError, BaseNotBuilt."""
+        OSError, AnnIndexNotBuilt."""
 
         def made(before: View) -> Rows:
             rows = Rows(before.halves.shape[1], max(64, before.records), frame)
@@ -88,7 +88,7 @@ class Rebuilding:
         self._replace_rows(made, frame)
         _LOG.info("searches are %s", "centred" if frame is not None else "no longer centred")
 
-    def _replace_rows(self, make: Callable[[View], Rows], frame: Frame | None = None) -> None:
+    def _replace_rows(self, make: Callable[[View], Rows], frame: CenteringTransform | None = None) -> None:
         with self._building:
             with self._store.paused():
                 before = self._state.rows.view
@@ -111,7 +111,7 @@ class Rebuilding:
 
     def build_base(self, *, anew: bool = False) -> bool:
         """Extends the base over all rows, or builds it anew; False where there is nothing to build over. Raises
-        BaseNotBuilt."""
+        AnnIndexNotBuilt."""
         with self._building:
             rows = self._state.rows
             previous = None if anew else rows.view.base

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from index.contract import RecordStore
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.centering import CenteringTransform
 from index.vectors.segment.rows import Rows
 from index.vectors.snapshots.files import SnapshotFiles, new_lineage
 
@@ -28,7 +28,7 @@ class State:
 def load(snapshots: SnapshotFiles, store: RecordStore, dimension: int) -> tuple[State, list[Path]]:
     """The newest snapshot that can be used, brought up to date with the store, and those that were set aside. Raises
     DataFault where a snapshot is newer than the store."""
-    frame = Frame.from_bytes(store.learnt("frame"))
+    frame = CenteringTransform.from_bytes(store.learnt("frame"))
     loaded, damaged = snapshots.load_newest(store.sequences(), frame)
     for path in damaged:
         _LOG.warning("snapshot %s failed its checks; it was set aside and is rebuilt from the store", path.name)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from index.speed.roaring_arrays import members
 from index.types.errors import InvalidInput
-from index.vectors.ann.ann_index import Base
-from index.vectors.query.filter_cache import Allowed
+from index.vectors.ann.ann_index import AnnIndex
+from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.pairs import Near, near_pairs
 from index.vectors.segment.view import View
 
@@ -42,7 +42,7 @@ class SlotGroup:
     max_distance: float
 
 
-def duplicate_groups(allowed: Allowed, max_distance: float) -> Iterator[SlotGroup]:
+def duplicate_groups(allowed: FilteredRows, max_distance: float) -> Iterator[SlotGroup]:
     """Groups of two or more allowed slots, as they are found. Raises InvalidInput where too many rows are allowed of a
     collection that has no base yet."""
     view = allowed.view
@@ -124,7 +124,7 @@ class _Alike:
         return others[order], distances[order]
 
 
-def _looked_up(allowed: Allowed, base: Base, slots: NDArray[np.int64], max_distance: float) -> Iterator[Near]:
+def _looked_up(allowed: FilteredRows, base: AnnIndex, slots: NDArray[np.int64], max_distance: float) -> Iterator[Near]:
     """Each place with the later ones within the distance that the graph finds, and those that the base does not
     cover."""
     view = allowed.view
@@ -161,7 +161,7 @@ def _near(place: int, pairs: Pairs) -> Iterator[Near]:
 
 
 def _through_graph(
-    allowed: Allowed, base: Base, slots: NDArray[np.int64], places: NDArray[np.int64], max_distance: float
+    allowed: FilteredRows, base: AnnIndex, slots: NDArray[np.int64], places: NDArray[np.int64], max_distance: float
 ) -> Iterator[tuple[int, Pairs]]:
     """Some places with the slots of the base within the distance. Where the last ones found are still within it, more
     are looked for, up to so many as a block of places may hold in memory."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from index.types.model import Path, Vector
 from index.vectors.ann.faiss_index import Bits, RowNumbers, Scores, differing_bits
-from index.vectors.query.filter_cache import Allowed, Sketched
+from index.vectors.query.filter_cache import FilteredRows, Sketched
 from index.vectors.query.plan import FREE_REACH, Plan, are_set, exactly
 from index.vectors.query.rerank import FEW_ROWS, compared, promising, relied_on
 
@@ -30,7 +30,7 @@ class Query(NamedTuple):
 
     vector: Vector
     original: Vector
-    allowed: Allowed
+    allowed: FilteredRows
     k: int = 10
     offset: int = 0
     max_distance: float | None = None

@@ -23,7 +23,7 @@ from pyroaring import AbstractBitMap, BitMap
 from index.speed.roaring_arrays import bitmap_bits, members
 from index.types.model import MOST_FACET_VALUES, Facet, FilterHints, StoredRecord
 from index.vectors.ann.faiss_index import Bits, FlatView
-from index.vectors.ann.signatures import Sketches
+from index.vectors.ann.signatures import Signatures
 
 if TYPE_CHECKING:
     from index.vectors.segment.view import View
@@ -49,7 +49,7 @@ class Sketched:
     that have none yet are not there. left_out: which of them may not be returned, None for none."""
 
     slots: NDArray[np.int64] | None
-    sketches: Sketches
+    sketches: Signatures
     left_out: NDArray[np.bool_] | None = None
 
     @property
@@ -69,7 +69,7 @@ class Sketched:
 
 
 @dataclass
-class Allowed:
+class FilteredRows:
     """The rows that a search may return, of one view. Its sets never change; what is worked out is kept.
 
     everything: no filter left anything out. find_hints: looks for what is odd about the filter. asked: how often a
@@ -81,7 +81,7 @@ class Allowed:
     everything: bool
     asked: int = 0
     shown: dict[int, StoredRecord] | None = field(default=None, repr=False)
-    held_by: weakref.ref[AllowedByFilter] | None = field(default=None, repr=False)
+    held_by: weakref.ref[FilterCache] | None = field(default=None, repr=False)
     find_hints: Callable[[], FilterHints] = FilterHints
     _gathered: Gathered | None = field(default=None, repr=False)
     _sketched: Sketched | None = field(default=None, repr=False)
@@ -186,12 +186,12 @@ class Allowed:
             return None
         return np.asarray(np.unpackbits(self.bits, count=self.view.last_rows, bitorder="little") == 0, np.bool_)
 
-    def without(self, slots: Iterable[int]) -> Allowed:
+    def without(self, slots: Iterable[int]) -> FilteredRows:
         """The same rows but for these."""
-        return Allowed(self.view, self.rows - BitMap(slots), False)
+        return FilteredRows(self.view, self.rows - BitMap(slots), False)
 
     @property
-    def _holder(self) -> AllowedByFilter | None:
+    def _holder(self) -> FilterCache | None:
         return self.held_by() if self.held_by is not None else None
 
     def _note(self, copied: int) -> None:
@@ -205,16 +205,16 @@ def copied_budget(view: View) -> int:
     return max(_LEAST_COPIED_BYTES, view.halves.nbytes // _COPIED_SHARE)
 
 
-class AllowedByFilter:
+class FilterCache:
     """What is remembered of the filters that a view was asked with. Any number of threads may call it at once."""
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.copied_bytes, self.shown = 0, 0  # copies of vectors and sketches; records that are shown again
-        self._held: OrderedDict[str, Allowed] = OrderedDict()
+        self._held: OrderedDict[str, FilteredRows] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, filter_text: str, make: Callable[[], Allowed]) -> Allowed:
+    def get(self, filter_text: str, make: Callable[[], FilteredRows]) -> FilteredRows:
         """The rows for a filter, worked out where they are not remembered. Raises what `make` raises."""
         with self._lock:
             held = self._held.get(filter_text)

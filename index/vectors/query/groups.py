@@ -7,7 +7,7 @@ from pyroaring import BitMap
 
 from index.types.model import Path
 from index.vectors.query.execute import Hits, Query
-from index.vectors.query.filter_cache import Allowed
+from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.search import ends, nearest, ordered, orders_by_distance, with_distances
 
 _AHEAD, _MORE = 4, 4
@@ -50,6 +50,6 @@ def _members(query: Query, leader: Member, size: int) -> list[Member]:
     if code == 0 or size == 1:
         return [leader]
     product = BitMap(np.flatnonzero(view.products == code).astype(np.uint32))
-    of_product = Allowed(view, product & query.allowed.rows, False)
+    of_product = FilteredRows(view, product & query.allowed.rows, False)
     hits = nearest(query._replace(allowed=of_product, exact=True, k=size, offset=0))
     return list(zip(hits.slots.tolist(), hits.distances.tolist(), strict=True))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.vectors.ann.faiss_index import RowNumbers, Scores, differing_bits_of_each
-from index.vectors.ann.signatures import Sketcher, Sketches
+from index.vectors.ann.signatures import SignatureEncoder, Signatures
 from index.vectors.segment.view import View
 
 COMPARED_ROWS = 4096  # of so few each is compared with each
@@ -35,11 +35,11 @@ def near_pairs(view: View, slots: RowNumbers, max_distance: float) -> Iterator[N
             yield from _by_sketches(view, slots, start, block, max_distance, *sketched)
 
 
-def _sketched(view: View, slots: RowNumbers) -> tuple[Sketcher, Sketches]:
+def _sketched(view: View, slots: RowNumbers) -> tuple[SignatureEncoder, Signatures]:
     """Sketches of the rows as the encoder made them: the view's own, where they are of those."""
     if view.base is None or view.frame is not None:
         sampled = slots[:: max(1, len(slots) // _SAMPLE)]
-        sketcher, known = Sketcher.of_sample(view.originals(sampled)), np.zeros(len(slots), np.bool_)
+        sketcher, known = SignatureEncoder.of_sample(view.originals(sampled)), np.zeros(len(slots), np.bool_)
     else:
         sketcher, known = view.base.sketcher, slots < view.last_rows
     sketches = np.empty((len(slots), view.sketches.shape[1]), np.uint8)
@@ -72,9 +72,14 @@ def _compared(
 
 
 def _by_sketches(
-    view: View, slots: RowNumbers, start: int, block: NDArray[np.float32], max_distance: float, sketcher: Sketcher,
-    sketches: Sketches,
-) -> Iterator[Near]:  # fmt: skip
+    view: View,
+    slots: RowNumbers,
+    start: int,
+    block: NDArray[np.float32],
+    max_distance: float,
+    sketcher: SignatureEncoder,
+    sketches: Signatures,
+) -> Iterator[Near]:
     """The block with those rows from its start on whose sketches allow for it."""
     within = np.array([sketcher.within(row, 1.0 - max_distance, spreads=_SPREADS) for row in block], np.int32)
     rows, places = [], []

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.types.model import Path
-from index.vectors.ann.ann_index import Base
+from index.vectors.ann.ann_index import AnnIndex
 from index.vectors.ann.faiss_index import Bits, Scores
 from index.vectors.ann.signatures import BYTES
-from index.vectors.query.filter_cache import Allowed
+from index.vectors.query.filter_cache import FilteredRows
 
 _TOGETHER, _GATHER, _SCAN, _GRAPH = 0.07, 0.3, 0.45, 7.0  # rows that lie together, are copied, are scanned; a step
 _ALL = 0.16  # each row of all
@@ -44,7 +44,7 @@ class Plan(NamedTuple):
     keep: bool = False
 
 
-def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0, unlike: bool = False) -> Plan:
+def plan(allowed: FilteredRows, query: Scores, reach: int, *, effort: float = 1.0, unlike: bool = False) -> Plan:
     """The way for the `reach` nearest. `effort` multiplies what was measured when the base was built. unlike: the query
     is unlike the rows.
 
@@ -75,7 +75,7 @@ def plan(allowed: Allowed, query: Scores, reach: int, *, effort: float = 1.0, un
     return _under_filter(allowed, query, candidates, view.base, least_ns) or cheapest
 
 
-def exactly(allowed: Allowed) -> tuple[Plan, float]:
+def exactly(allowed: FilteredRows) -> tuple[Plan, float]:
     """The cheapest way to compare each allowed row, and what it takes, in nanoseconds. Vectors are copied together for
     good from the second search on, where the view has room for them."""
     count, dimension = allowed.count, allowed.view.halves.shape[1]
@@ -88,7 +88,7 @@ def exactly(allowed: Allowed) -> tuple[Plan, float]:
     return Plan(path, gathers=gather_ns < scan_ns, keep=keep), min(gather_ns, scan_ns)
 
 
-def _by_sketches(allowed: Allowed) -> tuple[float, bool]:
+def _by_sketches(allowed: FilteredRows) -> tuple[float, bool]:
     """What looking at each allowed row's sketch takes, in nanoseconds, and whether to keep them together."""
     if allowed.everything:
         return _PROMISING_NS + allowed.view.count * _SKETCH_NS, False
@@ -96,7 +96,9 @@ def _by_sketches(allowed: Allowed) -> tuple[float, bool]:
     return _PROMISING_NS + allowed.count * (_SKETCH_NS if keep else _SKETCH_GATHER_NS), keep
 
 
-def _under_filter(allowed: Allowed, query: Scores, candidates: int, base: Base, least_ns: float) -> Plan | None:
+def _under_filter(
+    allowed: FilteredRows, query: Scores, candidates: int, base: AnnIndex, least_ns: float
+) -> Plan | None:
     bits, dimension = allowed.bits, allowed.view.halves.shape[1]
     assert bits is not None
     order = base.clusters.by_distance(query)
@@ -118,7 +120,7 @@ def _under_filter(allowed: Allowed, query: Scores, candidates: int, base: Base, 
 
 
 def _offered(
-    base: Base, order: NDArray[np.int64], seen: NDArray[np.int64], bits: Bits, wanted: int
+    base: AnnIndex, order: NDArray[np.int64], seen: NDArray[np.int64], bits: Bits, wanted: int
 ) -> NDArray[np.int64]:
     """Allowed rows of the nearest lists, until they are `wanted`."""
     found: list[NDArray[np.int32]] = []

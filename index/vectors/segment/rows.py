@@ -19,10 +19,10 @@ from index.speed.roaring_arrays import members
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.model import StoredRecord, Vector
-from index.vectors.ann.ann_index import Base
-from index.vectors.ann.centering import Frame
-from index.vectors.ann.row_signatures import NO_SKETCHES, RowSketches
-from index.vectors.ann.signatures import Sketches
+from index.vectors.ann.ann_index import AnnIndex
+from index.vectors.ann.centering import CenteringTransform
+from index.vectors.ann.row_signatures import NO_SKETCHES, RowSignatures
+from index.vectors.ann.signatures import Signatures
 from index.vectors.arrays.float16_matrix import RowMatrix
 from index.vectors.arrays.growing_arrays import GrowingArray, SlotTable
 from index.vectors.fields.columns import Columns
@@ -61,13 +61,13 @@ class StagedRows:
 class Rows:
     """The writer's side. All methods but `view` are called by one thread at a time."""
 
-    def __init__(self, dimension: int, capacity: int = 64, frame: Frame | None = None) -> None:
+    def __init__(self, dimension: int, capacity: int = 64, frame: CenteringTransform | None = None) -> None:
         """`frame`: how the vectors are compared; None: as they are."""
         self.matrix = RowMatrix(dimension, capacity)
         self.frame = frame
         self._lengths = GrowingArray(np.float32)
-        self.base: Base | None = None
-        self._sketches = RowSketches()
+        self.base: AnnIndex | None = None
+        self._sketches = RowSignatures()
         self._live = BitMap()
         self._columns, self._payloads = Columns(), Payloads()
         self._row_ids, self._sequences = GrowingArray(np.int64), GrowingArray(np.int64)
@@ -145,7 +145,7 @@ class Rows:
             self.frame = replace(self.frame, query_mean=query_mean)
             self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
-    def set_base(self, base: Base | None, sketches: Sketches = NO_SKETCHES) -> None:
+    def set_base(self, base: AnnIndex | None, sketches: Signatures = NO_SKETCHES) -> None:
         """Publishes a view with this base. `sketches`: of its rows; or, where it extends the one before, of those
         that it has besides that one's."""
         self.base, self._sketches = base, self._sketches.rebased(base, sketches)

@@ -12,11 +12,11 @@ from pyroaring import FrozenBitMap
 
 from index.speed.roaring_arrays import bitmap_bits
 from index.types.model import Vector
-from index.vectors.ann.ann_index import Base
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.ann_index import AnnIndex
+from index.vectors.ann.centering import CenteringTransform
 from index.vectors.ann.faiss_index import Bits, FlatView, RowNumbers, Scores
-from index.vectors.ann.signatures import Sketches
-from index.vectors.arrays.float16_matrix import Halves
+from index.vectors.ann.signatures import Signatures
+from index.vectors.arrays.float16_matrix import Float16Matrix
 from index.vectors.arrays.growing_arrays import SlotTable
 from index.vectors.fields.columns import Columns
 from index.vectors.segment.payloads import Payloads
@@ -28,8 +28,8 @@ class View:
 
     count: int
     live: FrozenBitMap
-    halves: Halves
-    base: Base | None
+    halves: Float16Matrix
+    base: AnnIndex | None
     columns: Columns
     payloads: Payloads
     row_ids: NDArray[np.int64]
@@ -38,9 +38,9 @@ class View:
     sequence: int
     index_time_ms: int
     slot_of_row: SlotTable
-    frame: Frame | None
+    frame: CenteringTransform | None
     lengths: NDArray[np.float32]  # only where there is a frame
-    sketches: Sketches  # of the base's rows and of the first ones that are newer; none where there is no base
+    sketches: Signatures  # of the base's rows and of the first ones that are newer; none where there is no base
 
     def distances(self, query: Vector, slots: RowNumbers) -> Scores:
         """Cosine distances, 0 to 2, by the encoder's own vectors, of a query of length 1."""
@@ -106,6 +106,6 @@ class View:
         return None if self.records == self.count else bitmap_bits(self.live, self.count)
 
 
-def gather(view: View, slots: NDArray[np.int64]) -> Halves:
+def gather(view: View, slots: NDArray[np.int64]) -> Float16Matrix:
     """The vectors of some slots, shape (n, dimension), in half precision."""
     return np.take(view.halves, slots, axis=0)

@@ -30,10 +30,10 @@ from index.storage.layout import CollectionLayout
 from index.types.changes import SequenceRange
 from index.types.errors import DataFault, SnapshotDamaged
 from index.types.model import CollectionSpec
-from index.vectors.ann.ann_index import Base
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.ann_index import AnnIndex
+from index.vectors.ann.centering import CenteringTransform
 from index.vectors.ann.faiss_index import FAISS_VERSION
-from index.vectors.arrays.float16_matrix import Halves
+from index.vectors.arrays.float16_matrix import Float16Matrix
 from index.vectors.segment.payloads import CHUNK_ROWS
 from index.vectors.segment.rows import Rows
 from index.vectors.segment.view import View
@@ -97,7 +97,7 @@ class SnapshotFiles:
                 remove_tree(older)
         return final
 
-    def load_newest(self, store: SequenceRange, frame: Frame | None) -> tuple[Loaded | None, list[Path]]:
+    def load_newest(self, store: SequenceRange, frame: CenteringTransform | None) -> tuple[Loaded | None, list[Path]]:
         """The newest snapshot that passes its checks, and the damaged ones that were set aside on the way. One from
         before deletions that the store has forgotten counts as damaged: it would bring them back. One whose rows are
         not seen from `frame` was overtaken by a crash, and is passed over. Raises DataFault where a snapshot of this
@@ -132,7 +132,7 @@ class SnapshotFiles:
         rename(path, aside)
         return aside
 
-    def load(self, path: Path, frame: Frame | None) -> Loaded | None:
+    def load(self, path: Path, frame: CenteringTransform | None) -> Loaded | None:
         """Checks a snapshot and loads it; None where its rows are seen from another frame. Raises SnapshotDamaged."""
         manifest = self._manifest(path)
         if manifest["frame"] != _frame_uid(frame):
@@ -236,13 +236,13 @@ class SnapshotFiles:
                 raise SnapshotDamaged(f"{path.name}: {name} is invalid")
         return manifest
 
-    def _base(self, path: Path, manifest: dict[str, Any], halves: Halves) -> Base | None:
+    def _base(self, path: Path, manifest: dict[str, Any], halves: Float16Matrix) -> AnnIndex | None:
         """The base, over rows that need not be there yet; None where the snapshot has none. Raises SnapshotDamaged."""
         if _BASE not in manifest["files"]:
             return None
         if manifest["faiss_version"] != FAISS_VERSION:
             raise SnapshotDamaged(f"{path.name}: its ANN index is from another version of FAISS")
-        return Base.from_bytes(self._plain(path, _BASE, manifest), halves)
+        return AnnIndex.from_bytes(self._plain(path, _BASE, manifest), halves)
 
     def _plain(self, path: Path, name: str, manifest: dict[str, Any]) -> bytearray:
         """The plain content of a file. Raises SnapshotDamaged."""
@@ -281,7 +281,7 @@ def new_lineage() -> str:
     return secrets.token_hex(8)
 
 
-def _frame_uid(frame: Frame | None) -> str:
+def _frame_uid(frame: CenteringTransform | None) -> str:
     return "" if frame is None else frame.uid
 
 

@@ -14,10 +14,10 @@ from pyroaring import BitMap, FrozenBitMap
 from index.speed.buffers import joined
 from index.speed.roaring_arrays import members
 from index.types.errors import SnapshotDamaged
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.centering import CenteringTransform
 from index.vectors.ann.row_signatures import NO_SKETCHES
-from index.vectors.ann.signatures import BYTES, Sketches
-from index.vectors.arrays.float16_matrix import Halves, RowMatrix
+from index.vectors.ann.signatures import BYTES, Signatures
+from index.vectors.arrays.float16_matrix import Float16Matrix, RowMatrix
 from index.vectors.arrays.growing_arrays import SlotTable
 from index.vectors.fields.columns import Columns
 from index.vectors.segment.payloads import CHUNK_ROWS, PackedChunk, Payloads
@@ -68,7 +68,7 @@ def pack_columns(view: View) -> bytes:
 class LoadingRows:
     """Rows that are being loaded: vectors go straight to where they will lie."""
 
-    def __init__(self, count: int, base_rows: int, dimension: int, frame: Frame | None) -> None:
+    def __init__(self, count: int, base_rows: int, dimension: int, frame: CenteringTransform | None) -> None:
         self._count, self._frame = count, frame
         self._matrix = RowMatrix(dimension, max(count, 64))
         self._sketches = RowMatrix(BYTES, base_rows, np.uint8)
@@ -76,12 +76,12 @@ class LoadingRows:
         self.rooms = {**_rooms("vectors", self._matrix, count), **_rooms(SKETCHES, self._sketches, base_rows)}
 
     @property
-    def halves(self) -> Halves:
+    def halves(self) -> Float16Matrix:
         """The vectors, which may not be there yet."""
         return self._matrix.view(0, self._count)
 
     @property
-    def sketches(self) -> Sketches:
+    def sketches(self) -> Signatures:
         """Of the base's rows."""
         return self._sketches.view(0, self._sketches.rows)
 
@@ -113,7 +113,7 @@ class LoadingRows:
         )  # fmt: skip
 
 
-def load_rows(manifest: Mapping[str, Any], dimension: int, frame: Frame | None) -> LoadingRows:
+def load_rows(manifest: Mapping[str, Any], dimension: int, frame: CenteringTransform | None) -> LoadingRows:
     """Room for what the manifest speaks of, rows that are seen from `frame`. Raises SnapshotDamaged."""
     if manifest["dimension"] != dimension:
         raise SnapshotDamaged("the dimension of the vectors differs from the collection")

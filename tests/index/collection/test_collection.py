@@ -19,7 +19,7 @@ from index import (
     Region,
     SearchQuery,
 )
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.centering import CenteringTransform
 from index.vectors.local import rebuilding
 from index.vectors.segment.rows import compacted
 from tests.support.data.collections import DIMENSION, SPEC, directory, ids, loaded, record, vector
@@ -259,7 +259,7 @@ def test_a_distance_is_between_0_and_2_though_half_precision_makes_vectors_longe
     long = np.repeat([0, 15**-0.5], [1, 15]).astype(np.float32)  # 1.0004 in half precision
     collection.upsert([RecordWrite("same", long), RecordWrite("other", vector(1))])
     if learnt:
-        frame = Frame(np.zeros(DIMENSION, np.float32), np.zeros(DIMENSION, np.float32))
+        frame = CenteringTransform(np.zeros(DIMENSION, np.float32), np.zeros(DIMENSION, np.float32))
         loaded(collection).index.learn(frame)
     for query, distance in ((long, 0.0), (-long, 2.0)):
         hits = [hit for group in collection.search(SearchQuery(query, k=2)).groups for hit in group]
@@ -280,7 +280,11 @@ def test_a_limit_of_distance_keeps_what_lies_exactly_at_it_alone_and_in_groups(c
 def test_an_answer_says_which_path_it_took(collection: Collection) -> None:
     collection.upsert([record(n, price=n) for n in range(5)])
     answers = [collection.search(SearchQuery(vector(0), k=1, filter=f)) for f in ("", "price < 2", "price > 9")]
-    assert [(a.path, a.allowed) for a in answers] == [(Path.EXACT, 5), (Path.EXACT_FILTERED, 2), (Path.EMPTY, 0)]
+    assert [(a.path, a.allowed) for a in answers] == [
+        (Path.EXACT, 5),
+        (Path.EXACT_FILTERED, 2),
+        (Path.EMPTY, 0),
+    ]
 
 
 def test_facets_count_the_values_of_all_allowed_records(collection: Collection) -> None:

@@ -19,7 +19,7 @@ from index import KeptPicture, PicturePolicy, RecordWrite, SearchQuery, TenantDi
 from index.storage.layout import DataDirectory
 from index.tenant.repair import Repair
 from index.types.errors import CollectionNotFound
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.centering import CenteringTransform
 from tests.support.data.collections import KEY, SPEC, directory, ids, loaded, record, vector
 from tests.support.data.cuts import copy_of, cut
 from tests.support.reliability import FaultResult, told
@@ -48,7 +48,7 @@ def forget(tenant: TenantDirectory, _: Path) -> None:
 def learn(tenant: TenantDirectory, _: Path) -> None:
     shoes = loaded(tenant.collection("shoes"))
     mean = np.full(SPEC.dimension, 0.1 if shoes.index.view.frame is None else 0.05, np.float32)
-    shoes.index.learn(Frame(mean, mean))
+    shoes.index.learn(CenteringTransform(mean, mean))
 
 
 def base(tenant: TenantDirectory, _: Path) -> None:

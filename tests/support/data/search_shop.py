@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
 from index import Collection, PicturePolicy, RecordPatch, RecordWrite
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.centering import CenteringTransform
 from service.calls.limits.answers import LargeAnswers
 from service.calls.limits.door import Door, DoorLimits
 from service.composition.data_directory import open_registry
@@ -267,7 +267,7 @@ class SearchShop:
         vectors = np.stack([h.vector for h in self.held.values()])
         mean = vectors.mean(0)
         query_mean = np.asarray(mean + 0.1 * vectors.std(0) * self.numbers.standard_normal(len(mean)), np.float32)
-        loaded(self.collection).index.learn(Frame(mean, query_mean))
+        loaded(self.collection).index.learn(CenteringTransform(mean, query_mean))
 
     # ---- searching
 

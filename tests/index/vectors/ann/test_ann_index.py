@@ -14,7 +14,7 @@ import pytest
 
 from index import Collection, RecordWrite, SearchQuery
 from index import Path as Way
-from index.vectors.ann.ann_build_job import BaseNotBuilt
+from index.vectors.ann.ann_build_job import AnnIndexNotBuilt
 from tests.support.data.collections import SPEC, build_bases_at_once, directory, ids, loaded, record, vector
 from tests.support.data.files import flip_byte
 
@@ -109,7 +109,9 @@ def test_a_filter_is_answered_by_sketches_and_keeps_the_recall(based: Collection
 
 
 @pytest.mark.usefixtures("_prefers_sketches")
-def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_what_is_deleted(tmp_path: Path) -> None:
+def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_what_is_deleted(
+    tmp_path: Path,
+) -> None:
     tenant = directory(tmp_path)
     collection = filled(tenant.create(SPEC))
     collection.build_base()
@@ -355,7 +357,7 @@ def test_a_builder_that_dies_leaves_the_collection_as_it_was(tmp_path: Path, mon
             for process in list(builders._running):
                 os.kill(process.pid, signal.SIGKILL)
             threading.Event().wait(0.001)
-        with pytest.raises(BaseNotBuilt, match="-9"):
+        with pytest.raises(AnnIndexNotBuilt, match="-9"):
             building.result()
     assert ids(collection, SearchQuery(vector(5), 1)) == ["5"]
     monkeypatch.undo()

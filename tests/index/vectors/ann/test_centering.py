@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from index import Collection, RecordWrite, SearchQuery
-from index.vectors.ann.centering import LEAST_GAIN, Frame, QueryMean, gain
+from index.vectors.ann.centering import LEAST_GAIN, CenteringTransform, QueryMean, gain
 from tests.support.data import collections
 from tests.support.data.collections import directory, ids, loaded
 
@@ -144,7 +144,7 @@ def test_the_owner_may_forbid_it_and_the_order_is_that_of_distances_again(tmp_pa
 
 
 def test_queries_from_elsewhere_are_centred_by_their_own_mean_and_records_by_the_catalogues() -> None:
-    frame = Frame(np.array([1.0, 0, 0], np.float32), np.array([0, 1.0, 0], np.float32))
+    frame = CenteringTransform(np.array([1.0, 0, 0], np.float32), np.array([0, 1.0, 0], np.float32))
     query = np.array([0.6, 0.8, 0], np.float32)
     assert frame.query(query, own_record=True) == pytest.approx(np.array([-0.4, 0.8, 0]) / np.hypot(0.4, 0.8))
     assert frame.query(query, own_record=False) == pytest.approx(np.array([0.6, -0.2, 0]) / np.hypot(0.6, 0.2))

@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from index.vectors.ann.signatures import BITS, BYTES, Sketcher
+from index.vectors.ann.signatures import BITS, BYTES, SignatureEncoder
 
 DIMENSION = 96
 MEAN = np.full(DIMENSION, 0.05, np.float32)
@@ -26,7 +26,7 @@ def differing(one: np.ndarray, many: np.ndarray) -> np.ndarray:
 def test_two_rows_differ_in_the_share_of_bits_that_their_angle_from_the_mean_is_of_a_straight_one(share: float) -> None:
     one = rows(400)
     other = unit(one + share * (rows(400, 2) - one))
-    sketcher = Sketcher(MEAN)
+    sketcher = SignatureEncoder(MEAN)
     found = np.bitwise_count(sketcher.rows(one) ^ sketcher.rows(other)).sum(axis=1) / BITS
     a, b = unit(one - MEAN), unit(other - MEAN)
     angles = np.arccos(np.clip(np.einsum("ij,ij->i", a, b), -1, 1)) / np.pi
@@ -37,7 +37,7 @@ def test_two_rows_differ_in_the_share_of_bits_that_their_angle_from_the_mean_is_
 
 def test_nearly_all_rows_as_near_as_one_differ_no_more_than_is_told_for_it() -> None:
     everything = rows(5000)
-    sketcher, shares = Sketcher(MEAN, lambda: everything[:500]), []
+    sketcher, shares = SignatureEncoder(MEAN, lambda: everything[:500]), []
     sketches = sketcher.rows(everything.astype(np.float16))
     for query in rows(40, 3):
         scores = everything @ query
@@ -57,7 +57,7 @@ def test_rows_that_lie_differently_along_the_mean_are_reckoned_with() -> None:
     """
     chance = np.random.default_rng(8)
     everything = unit(chance.standard_normal((20_000, DIMENSION)) * 0.1 + MEAN * chance.uniform(0, 5, (20_000, 1)))
-    sketcher, shares = Sketcher.of_sample(everything), []
+    sketcher, shares = SignatureEncoder.of_sample(everything), []
     sketches = sketcher.rows(everything)
     for n in range(30):
         query = np.zeros(DIMENSION, np.float32)
@@ -71,14 +71,14 @@ def test_rows_that_lie_differently_along_the_mean_are_reckoned_with() -> None:
 
 def test_a_vector_has_the_sketch_that_its_row_has_and_a_mean_of_its_own_does_no_harm() -> None:
     everything = rows(9000)
-    sketcher = Sketcher.of_sample(everything)
+    sketcher = SignatureEncoder.of_sample(everything)
     sketches = sketcher.rows(everything)
     assert sketches.shape == (9000, BYTES)
     assert all(differing(sketcher.query(everything[i]), sketches[i : i + 1])[0] <= 2 for i in (0, 4096, 8999))
-    assert Sketcher(np.zeros(3, np.float32)).query(np.zeros(3, np.float32)).shape == (BYTES,)
+    assert SignatureEncoder(np.zeros(3, np.float32)).query(np.zeros(3, np.float32)).shape == (BYTES,)
 
 
 def test_sketches_are_the_same_from_version_to_version_since_snapshots_keep_them() -> None:
     numbers = ((np.arange(64 * 32) * 7919 % 1009) / 1009 - 0.5).reshape(64, 32).astype(np.float32)
-    made = Sketcher(np.zeros(32, np.float32)).rows(numbers)
+    made = SignatureEncoder(np.zeros(32, np.float32)).rows(numbers)
     assert hashlib.sha256(made.tobytes()).hexdigest()[:16] == "52b8c9382a4c4af7"

@@ -151,13 +151,13 @@ def test_records_of_the_same_picture_are_told_from_near_ones_within_a_group(coll
 def test_a_collection_that_has_learnt_finds_pairs_by_the_distances_of_the_encoder(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from index.vectors.ann.centering import Frame
+    from index.vectors.ann.centering import CenteringTransform
 
     with_copies(collection)
     monkeypatch.setattr("index.vectors.query.pairs.COMPARED_ROWS", 100)
     before = groups(collection)
     mean = np.full(16, 0.1, np.float32)
-    loaded(collection).index.learn(Frame(mean, mean))
+    loaded(collection).index.learn(CenteringTransform(mean, mean))
     assert len(groups(collection) & before) >= 198
 
 

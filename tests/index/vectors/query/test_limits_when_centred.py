@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from index import Collection, RecordWrite, SearchQuery, Vector
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.centering import CenteringTransform
 from tests.support.data.collections import ids, loaded, record, vector
 
 ROWS = 1500
@@ -16,7 +16,7 @@ def learnt(collection: Collection) -> Collection:
     collection.upsert([record(n, f"p{n % 100}") for n in range(ROWS)])
     chance = np.random.default_rng(2)
     means = 0.2 * chance.standard_normal((2, 16)).astype(np.float32)
-    loaded(collection).index.learn(Frame(means[0], means[1]))
+    loaded(collection).index.learn(CenteringTransform(means[0], means[1]))
     return collection
 
 
@@ -53,7 +53,7 @@ def test_rows_far_from_the_mean_are_found_by_distance_although_hundreds_are_like
     far = [axis(2) + (0.2 + 0.001 * n) * axis(1) for n in range(20)]
     rows = [RecordWrite(f"{n}", v.astype(np.float32)) for n, v in enumerate(near_mean)]
     collection.upsert(rows + [RecordWrite(f"far {n}", v.astype(np.float32)) for n, v in enumerate(far)])
-    loaded(collection).index.learn(Frame(mean, np.zeros(16, np.float32)))
+    loaded(collection).index.learn(CenteringTransform(mean, np.zeros(16, np.float32)))
     assert "far" not in ids(collection, SearchQuery(query, 1))[0]
     nearest = [f"far {n}" for n in reversed(range(20))]
     for scale in (1.0, 1.3):
@@ -81,7 +81,7 @@ def test_records_at_the_same_told_distance_are_in_the_order_of_their_last_write_
     )
     for mean in (None, np.full(16, 0.1, np.float32)):
         if mean is not None:
-            loaded(collection).index.learn(Frame(mean, mean))
+            loaded(collection).index.learn(CenteringTransform(mean, mean))
         told: list[tuple[float, int]] = []
         for offset in range(0, 700, 30):
             groups = collection.search(query._replace(offset=offset)).groups

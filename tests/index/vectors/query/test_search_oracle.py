@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from index import Collection, RecordWrite, SearchQuery
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.centering import CenteringTransform
 from tests.support.data.collections import SPEC, directory, loaded, vector
 
 ROWS, PICTURES, PRODUCTS = 360, 150, 60
@@ -30,7 +30,7 @@ def collection(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     if request.param == "learnt":
         chance = np.random.default_rng(2)
         means = 0.2 * chance.standard_normal((2, 16)).astype(np.float32)
-        loaded(made).index.learn(Frame(means[0], means[1]))
+        loaded(made).index.learn(CenteringTransform(means[0], means[1]))
     yield made
     tenant.close()
 

@@ -11,7 +11,7 @@ import pytest
 
 from index import Collection, SearchQuery
 from index.types.errors import SnapshotDamaged
-from index.vectors.ann.centering import Frame
+from index.vectors.ann.centering import CenteringTransform
 from index.vectors.segment import payloads
 from index.vectors.snapshots import files, parts
 from index.vectors.snapshots.files import SnapshotFiles, new_lineage
@@ -27,7 +27,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "CHUNK_ROWS", CHUNK)
 
 
-def filled(root: Path, frame: Frame | None = None) -> Collection:
+def filled(root: Path, frame: CenteringTransform | None = None) -> Collection:
     collection = directory(root).create(SPEC)
     if frame is not None:
         loaded(collection).index.learn(frame)
@@ -58,7 +58,7 @@ def check(collection: Collection, gone: frozenset[int] = frozenset()) -> None:
 @pytest.mark.parametrize("learnt", [False, True])
 def test_rows_of_every_chunk_are_loaded_as_they_were(tmp_path: Path, learnt: bool) -> None:
     means = 0.2 * np.random.default_rng(2).standard_normal((2, 16)).astype(np.float32)
-    collection = filled(tmp_path, Frame(means[0], means[1]) if learnt else None)
+    collection = filled(tmp_path, CenteringTransform(means[0], means[1]) if learnt else None)
     collection.delete(["0", "15", "16", "49"])
     collection.snapshot()
     asked = [SearchQuery(vector(1000 + n), 10) for n in range(5)]
@@ -167,7 +167,7 @@ def test_a_snapshot_seen_from_another_frame_is_passed_over(tmp_path: Path) -> No
     collection = filled(tmp_path)
     collection.snapshot()
     mean = np.full(16, 0.1, np.float32)
-    assert _files(collection).load(folder(tmp_path), Frame(mean, mean)) is None
+    assert _files(collection).load(folder(tmp_path), CenteringTransform(mean, mean)) is None
 
 
 def test_damaged_snapshots_of_one_name_are_set_aside_under_names_of_their_own(tmp_path: Path) -> None:
