@@ -216,7 +216,7 @@ class SearchQuery(NamedTuple):
     max_bytes: int = UNLIMITED_BYTES
 
 
-class Path(StrEnum):
+class ScanStrategy(StrEnum):
     """Which way an answer was found: by comparing every allowed record, by the sketches of every allowed record, along
     the graph, or within the clusters that are nearest to the query; each with or without a filter."""
 
@@ -262,7 +262,7 @@ class SearchAnswer(NamedTuple):
 
     groups: tuple[tuple[Hit, ...], ...]
     allowed: int
-    path: Path
+    path: ScanStrategy
     sequence: int
     index_time_ms: int
     facets: tuple[Facet, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from afterimage.v1 import search_service_pb2 as pb
-from index import Attributes, DuplicateGroup, Facet, Hit, Path
+from index import Attributes, DuplicateGroup, Facet, Hit, ScanStrategy
 from service.calls.error_details import to_record_error
 from service.calls.limits.answers import LargeAnswers, add_each
 from service.calls.limits.bulk_share import Work
@@ -50,14 +50,14 @@ _SMALL_BYTES = 256 * 1024  # an answer that is made at once
 _READ_FOR_FIELDS = 4
 _AT_ONCE = 8  # searches or pictures of one call that are worked on at a time
 _PATHS = {
-    Path.EMPTY: pb.SEARCH_PATH_EMPTY,
-    Path.EXACT: pb.SEARCH_PATH_EXACT,
-    Path.EXACT_FILTERED: pb.SEARCH_PATH_EXACT_FILTERED,
-    Path.SKETCHES: pb.SEARCH_PATH_SKETCHES,
-    Path.SKETCHES_FILTERED: pb.SEARCH_PATH_SKETCHES_FILTERED,
-    Path.GRAPH: pb.SEARCH_PATH_GRAPH,
-    Path.GRAPH_FILTERED: pb.SEARCH_PATH_GRAPH_FILTERED,
-    Path.CLUSTERS_FILTERED: pb.SEARCH_PATH_CLUSTERS_FILTERED,
+    ScanStrategy.EMPTY: pb.SEARCH_PATH_EMPTY,
+    ScanStrategy.EXACT: pb.SEARCH_PATH_EXACT,
+    ScanStrategy.EXACT_FILTERED: pb.SEARCH_PATH_EXACT_FILTERED,
+    ScanStrategy.SKETCHES: pb.SEARCH_PATH_SKETCHES,
+    ScanStrategy.SKETCHES_FILTERED: pb.SEARCH_PATH_SKETCHES_FILTERED,
+    ScanStrategy.GRAPH: pb.SEARCH_PATH_GRAPH,
+    ScanStrategy.GRAPH_FILTERED: pb.SEARCH_PATH_GRAPH_FILTERED,
+    ScanStrategy.CLUSTERS_FILTERED: pb.SEARCH_PATH_CLUSTERS_FILTERED,
 }
 
 

@@ -10,7 +10,7 @@ from pyroaring import BitMap
 from index.types.errors import AnswerTooLarge
 from index.types.model import (
     Hit,
-    Path,
+    ScanStrategy,
     SearchAnswer,
     SearchQuery,
     StoredRecord,
@@ -30,9 +30,9 @@ from index.vectors.segment.view import View
 
 _MOST_DROPPED = 16
 _WITHOUT_FILTER = {
-    Path.EXACT_FILTERED: Path.EXACT,
-    Path.SKETCHES_FILTERED: Path.SKETCHES,
-    Path.GRAPH_FILTERED: Path.GRAPH,
+    ScanStrategy.EXACT_FILTERED: ScanStrategy.EXACT,
+    ScanStrategy.SKETCHES_FILTERED: ScanStrategy.SKETCHES,
+    ScanStrategy.GRAPH_FILTERED: ScanStrategy.GRAPH,
 }
 _new = tuple.__new__  # as in index.vectors.segment.payloads
 
@@ -139,8 +139,14 @@ def _allowed(view: View, filter_text: str) -> FilteredRows:
     return FilteredRows(view, rows, False, find_hints=lambda: hints_of(tree, view.columns, view.live))
 
 
-def _as_told(path: Path, allowed: FilteredRows) -> Path:
+def _as_told(path: ScanStrategy, allowed: FilteredRows) -> ScanStrategy:
     """The way, as an answer names it. Excluded records make no filter, and leave a search with something to allow."""
-    if path is Path.EMPTY:
-        return Path.EMPTY if not allowed.count else Path.EXACT if allowed.everything else Path.EXACT_FILTERED
+    if path is ScanStrategy.EMPTY:
+        return (
+            ScanStrategy.EMPTY
+            if not allowed.count
+            else ScanStrategy.EXACT
+            if allowed.everything
+            else ScanStrategy.EXACT_FILTERED
+        )
     return _WITHOUT_FILTER.get(path, path) if allowed.everything else path

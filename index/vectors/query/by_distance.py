@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.types.model import Path
+from index.types.model import ScanStrategy
 from index.vectors.ann.faiss_index import RowNumbers, Scores
 from index.vectors.query.distances import told_scores
 from index.vectors.query.execute import Query, compared_all
@@ -20,13 +20,13 @@ _CANDIDATES, _LEAST_CANDIDATES, _MORE = 4, 256, 8
 _ROUNDING = 1e-6
 
 
-def nearest_by_distance(query: Query, k: int) -> tuple[RowNumbers, Scores, Path]:
+def nearest_by_distance(query: Query, k: int) -> tuple[RowNumbers, Scores, ScanStrategy]:
     """The `k` allowed slots with the least distances, equal ones in order of insertion; scores, of which 1 minus one
     is the distance; the way."""
     allowed = query.allowed
     view = allowed.view
     if not allowed.count or view.frame is None:
-        return np.zeros(0, np.int64), np.zeros(0, np.float32), Path.EMPTY
+        return np.zeros(0, np.int64), np.zeros(0, np.float32), ScanStrategy.EMPTY
     way = exactly(allowed)[0]
     common = np.float32(np.dot(query.vector, view.frame.catalogue_mean))
     shortest, longest = float(view.lengths.min()), float(view.lengths.max())

@@ -6,13 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from index.types.model import Path, Vector
+from index.types.model import ScanStrategy, Vector
 from index.vectors.ann.faiss_index import Bits, RowNumbers, Scores, differing_bits
 from index.vectors.query.filter_cache import FilteredRows, Sketched
 from index.vectors.query.plan import FREE_REACH, Plan, are_set, exactly
 from index.vectors.query.rerank import FEW_ROWS, compared, promising, relied_on
 
-THROUGH_BASE = frozenset({Path.SKETCHES_FILTERED, Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})
+THROUGH_BASE = frozenset(
+    {ScanStrategy.SKETCHES_FILTERED, ScanStrategy.GRAPH, ScanStrategy.GRAPH_FILTERED, ScanStrategy.CLUSTERS_FILTERED}
+)
 _DEEPER = 1.25  # what is missed of many results moves all that come after it, on every later page
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
@@ -53,15 +55,15 @@ class Hits(NamedTuple):
 
     slots: RowNumbers
     scores: Scores
-    path: Path
+    path: ScanStrategy
     distances: Scores = _NOTHING[1]
 
 
-def along(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores, Path]:
+def along(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores, ScanStrategy]:
     """The `reach` best slots, or nearly so, best first, their inner products with the query, and the way that it took:
     another than was planned where that would have missed some."""
-    if way.path is Path.EMPTY:
-        return *_NOTHING, Path.EMPTY
+    if way.path is ScanStrategy.EMPTY:
+        return *_NOTHING, ScanStrategy.EMPTY
     found = _through_base(way, query, reach) if way.path in THROUGH_BASE else None
     if found is None or len(found[0]) < min(reach, query.allowed.count):
         whole = exactly(query.allowed)[0]
@@ -87,7 +89,7 @@ def _through_base(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scor
     if found is None or view.count == view.base_rows:
         return found
     parts = [found]
-    if view.last_rows > view.base_rows and way.path is not Path.SKETCHES_FILTERED:
+    if view.last_rows > view.base_rows and way.path is not ScanStrategy.SKETCHES_FILTERED:
         parts.append(_newer(query, found, reach))
     if view.count > view.last_rows:
         last, rows = view.last.search(query.vector, reach, _tail_bits(query.allowed.bits, view.last_rows))
@@ -100,7 +102,7 @@ def _through_base(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scor
 def _older(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores] | None:
     view, allowed = query.allowed.view, query.allowed
     assert view.base is not None
-    if way.path is Path.SKETCHES_FILTERED:
+    if way.path is ScanStrategy.SKETCHES_FILTERED:
         return promising(view, query.vector, allowed.sketched(keep=way.keep), reach, _spreads(query, reach))
     if way.rows is not None:
         return _among(way.rows, query, reach)

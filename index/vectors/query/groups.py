@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pyroaring import BitMap
 
-from index.types.model import Path
+from index.types.model import ScanStrategy
 from index.vectors.query.execute import Hits, Query
 from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.search import ends, nearest, ordered, orders_by_distance, with_distances
@@ -15,7 +15,7 @@ _AHEAD, _MORE = 4, 4
 Member = tuple[int, float]  # a slot and its cosine distance
 
 
-def nearest_groups(query: Query, size: int) -> tuple[list[list[Member]], Path]:
+def nearest_groups(query: Query, size: int) -> tuple[list[list[Member]], ScanStrategy]:
     """The groups of the part that is wanted, each with up to `size` members, nearest first; groups come in the order of
     their best member. Slots without a product are groups of one. What is farther than the query's limit is in none."""
     reach = query.end * _AHEAD

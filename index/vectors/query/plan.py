@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.types.model import Path
+from index.types.model import ScanStrategy
 from index.vectors.ann.ann_index import AnnIndex
 from index.vectors.ann.faiss_index import Bits, Scores
 from index.vectors.ann.signatures import BYTES
@@ -37,7 +37,7 @@ class Plan(NamedTuple):
     gathers: whether rows that are compared exactly are copied together first; keep: whether what is copied together,
     vectors or sketches, is to be kept for the next search."""
 
-    path: Path
+    path: ScanStrategy
     candidates: int = 0
     rows: NDArray[np.int64] | None = None
     gathers: bool = False
@@ -53,7 +53,7 @@ def plan(allowed: FilteredRows, query: Scores, reach: int, *, effort: float = 1.
     """
     view = allowed.view
     if not allowed.count:
-        return Plan(Path.EMPTY)
+        return Plan(ScanStrategy.EMPTY)
     exact, exact_ns = exactly(allowed)
     if view.base is None or reach > MOST_REACH or allowed.count <= reach:
         return exact
@@ -63,9 +63,9 @@ def plan(allowed: FilteredRows, query: Scores, reach: int, *, effort: float = 1.
     dimension = view.halves.shape[1]
     by_base = reach <= FREE_REACH and not unlike
     if allowed.everything and by_base:
-        return Plan(Path.GRAPH, candidates) if candidates * dimension * _GRAPH < exact_ns else exact
+        return Plan(ScanStrategy.GRAPH, candidates) if candidates * dimension * _GRAPH < exact_ns else exact
     sketches_ns, keep = _by_sketches(allowed)
-    cheapest = exact if exact_ns <= sketches_ns else Plan(Path.SKETCHES_FILTERED, keep=keep)
+    cheapest = exact if exact_ns <= sketches_ns else Plan(ScanStrategy.SKETCHES_FILTERED, keep=keep)
     least_ns = min(exact_ns, sketches_ns)
     if not by_base:
         return cheapest
@@ -79,7 +79,7 @@ def exactly(allowed: FilteredRows) -> tuple[Plan, float]:
     """The cheapest way to compare each allowed row, and what it takes, in nanoseconds. Vectors are copied together for
     good from the second search on, where the view has room for them."""
     count, dimension = allowed.count, allowed.view.halves.shape[1]
-    path = Path.EXACT if allowed.everything else Path.EXACT_FILTERED
+    path = ScanStrategy.EXACT if allowed.everything else ScanStrategy.EXACT_FILTERED
     if allowed.everything and count == allowed.view.count:
         return Plan(path), count * dimension * _ALL
     keep = allowed.is_gathered or (allowed.asked > 1 and not allowed.everything and allowed.has_room(dimension * 2))
@@ -115,8 +115,8 @@ def _under_filter(
     if least_ns <= min(graph_ns, lists_ns):
         return None
     if graph_ns <= lists_ns:
-        return Plan(Path.GRAPH_FILTERED, int(candidates / local))
-    return Plan(Path.CLUSTERS_FILTERED, rows=_offered(base, order, seen, bits, wanted))
+        return Plan(ScanStrategy.GRAPH_FILTERED, int(candidates / local))
+    return Plan(ScanStrategy.CLUSTERS_FILTERED, rows=_offered(base, order, seen, bits, wanted))
 
 
 def _offered(

@@ -12,7 +12,7 @@ from bisect import bisect_left
 
 import numpy as np
 
-from index.types.model import Path
+from index.types.model import ScanStrategy
 from index.vectors.ann.ann_index import FAMILIAR_RANK
 from index.vectors.ann.faiss_index import Scores
 from index.vectors.query.by_distance import nearest_by_distance
@@ -27,7 +27,9 @@ _MORE = 4  # times as many are looked for where too many were too far
 _ONE = np.array(1, np.float32)  # needs no conversion
 # Results that are looked for at once, so that pages of one query fit together.
 _STEPS = (FREE_REACH, 48, 128, 512, MOST_REACH)
-_LIKE_ROWS = frozenset({Path.GRAPH, Path.GRAPH_FILTERED, Path.CLUSTERS_FILTERED})  # ways for queries like the rows
+_LIKE_ROWS = frozenset(
+    {ScanStrategy.GRAPH, ScanStrategy.GRAPH_FILTERED, ScanStrategy.CLUSTERS_FILTERED}
+)  # ways for queries like the rows
 
 
 def nearest(query: Query) -> Hits:
@@ -126,7 +128,7 @@ def _looked_up(query: Query, k: int, reach: int) -> Hits:
         slots, scores, path = along(way, query, reach)
         if path in _LIKE_ROWS and not query.unlike and _is_unlike(query, scores):
             query = query._replace(unlike=True)
-            if path is not Path.GRAPH or not _is_settled(way, query, scores[:k]):
+            if path is not ScanStrategy.GRAPH or not _is_settled(way, query, scores[:k]):
                 continue
         scores = as_told(query, scores)
         values = scores.tolist()

@@ -11,12 +11,12 @@ from index import (
     DigestMoved,
     InvalidInput,
     Outcome,
-    Path,
     RecordExists,
     RecordNotFound,
     RecordPatch,
     RecordWrite,
     Region,
+    ScanStrategy,
     SearchQuery,
 )
 from index.vectors.ann.centering import CenteringTransform
@@ -207,15 +207,15 @@ def test_excluded_records_are_counted_among_those_that_the_filter_allows_and_cha
     collection.upsert([record(n, color="red" if n % 2 else "blue") for n in range(60)])
     far = frozenset(str(n) for n in range(1, 2 * excluded, 2))
     query = SearchQuery(vector(0), 3, exclude_record_ids=far, facets=("color",))
-    for filter_text, count, path in (("", 60, Path.EXACT), ('color = "red"', 30, Path.EXACT_FILTERED)):
+    for filter_text, count, path in (("", 60, ScanStrategy.EXACT), ('color = "red"', 30, ScanStrategy.EXACT_FILTERED)):
         for exact in (False, True):
             answer = collection.search(query._replace(filter=filter_text, exact=exact))
             assert (answer.allowed, answer.path) == (count, path)
             assert dict(answer.facets[0].counts)["red"] == 30
-    assert collection.search(query._replace(filter="color = none", exact=True)).path is Path.EMPTY
+    assert collection.search(query._replace(filter="color = none", exact=True)).path is ScanStrategy.EMPTY
     of_all = frozenset(str(n) for n in range(60))
     nothing = collection.search(query._replace(exclude_record_ids=of_all))
-    assert (nothing.groups, nothing.allowed, nothing.path) == ((), 60, Path.EXACT)
+    assert (nothing.groups, nothing.allowed, nothing.path) == ((), 60, ScanStrategy.EXACT)
 
 
 def test_equal_vectors_come_in_the_order_in_which_they_were_last_written(collection: Collection) -> None:
@@ -281,9 +281,9 @@ def test_an_answer_says_which_path_it_took(collection: Collection) -> None:
     collection.upsert([record(n, price=n) for n in range(5)])
     answers = [collection.search(SearchQuery(vector(0), k=1, filter=f)) for f in ("", "price < 2", "price > 9")]
     assert [(a.path, a.allowed) for a in answers] == [
-        (Path.EXACT, 5),
-        (Path.EXACT_FILTERED, 2),
-        (Path.EMPTY, 0),
+        (ScanStrategy.EXACT, 5),
+        (ScanStrategy.EXACT_FILTERED, 2),
+        (ScanStrategy.EMPTY, 0),
     ]
 
 

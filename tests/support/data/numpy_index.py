@@ -17,7 +17,7 @@ from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.errors import AnswerTooLarge
 from index.types.model import CollectionSpec, CollectionStats, Hit, SearchAnswer, SearchQuery, StoredRecord
-from index.types.model import Path as Strategy
+from index.types.model import ScanStrategy as Strategy
 from tests.support.data.plain_rows import Rows
 
 VARIABLE = "TEST_VECTOR_INDEX"  # numpy: tests and their servers use this index

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from index import Collection, RecordWrite, SearchQuery
-from index import Path as Way
+from index import ScanStrategy as Way
 from index.vectors.ann.ann_build_job import AnnIndexNotBuilt
 from tests.support.data.collections import SPEC, build_bases_at_once, directory, ids, loaded, record, vector
 from tests.support.data.files import flip_byte

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index import Path
+from index import ScanStrategy
 from index.vectors.query import search as searching
 from index.vectors.query.execute import Query
 from index.vectors.query.plan import FREE_REACH, MOST_REACH, Plan
@@ -25,7 +25,7 @@ class Base:
     scores: np.ndarray
     missed: frozenset[int] = frozenset()
     deep: int = 10**9
-    path: Path = Path.GRAPH
+    path: ScanStrategy = ScanStrategy.GRAPH
     familiar_score: float = -1.0
     edge: bool = False  # whether a search further along the graph finds better ones
     reaches: list[int] = field(default_factory=list)
@@ -34,9 +34,9 @@ class Base:
 
     def plan(self, allowed: Any, vector: Any, reach: int, *, effort: float, unlike: bool) -> Plan:
         self.unlike.append(unlike)
-        return Plan(Path.SKETCHES_FILTERED if unlike else self.path, CANDIDATES)
+        return Plan(ScanStrategy.SKETCHES_FILTERED if unlike else self.path, CANDIDATES)
 
-    def along(self, way: Plan, asked: Query, reach: int) -> tuple[np.ndarray, np.ndarray, Path]:
+    def along(self, way: Plan, asked: Query, reach: int) -> tuple[np.ndarray, np.ndarray, ScanStrategy]:
         found = np.array([s for s in range(len(self.scores)) if reach >= self.deep or s not in self.missed])
         scores = self.scores[found]
         if way.candidates != CANDIDATES:
@@ -114,7 +114,7 @@ def test_hits_that_are_left_out_make_room_for_others(monkeypatch: pytest.MonkeyP
 
 def test_equal_ones_are_in_the_order_of_writing_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     class Shuffled(Base):
-        def along(self, way: Plan, asked: Query, reach: int) -> tuple[np.ndarray, np.ndarray, Path]:
+        def along(self, way: Plan, asked: Query, reach: int) -> tuple[np.ndarray, np.ndarray, ScanStrategy]:
             mixed = np.random.default_rng(reach).permutation(len(self.scores))
             best = mixed[np.argsort(-self.scores[mixed], kind="stable")][:reach]
             self.reaches.append(reach)
@@ -153,7 +153,7 @@ def test_a_query_is_unlike_the_rows_where_its_tenth_nearest_is_farther_than_thei
     base = searched(monkeypatch, Base(scores, familiar_score=familiar, edge=True))
     found = ordered(base.asked(), 3)
     assert base.unlike[-1] is unlike
-    assert found.path is (Path.SKETCHES_FILTERED if unlike else Path.GRAPH)
+    assert found.path is (ScanStrategy.SKETCHES_FILTERED if unlike else ScanStrategy.GRAPH)
 
 
 @pytest.mark.parametrize(("allowed", "rank"), [(100, 10), (50, 5), (30, 3), (4, 1), (1, 1)])
@@ -162,7 +162,7 @@ def test_under_a_filter_one_of_the_first_allowed_stands_for_the_tenth_of_all(
 ) -> None:
     for better in (rank - 1, rank):  # how many are nearer than what is usual among the rows
         scores = np.concatenate([np.full(better, 0.9), np.full(100 - better, 0.1)])
-        base = searched(monkeypatch, Base(scores, familiar_score=0.5, path=Path.GRAPH_FILTERED))
+        base = searched(monkeypatch, Base(scores, familiar_score=0.5, path=ScanStrategy.GRAPH_FILTERED))
         ordered(base.asked(everything=False, allowed=allowed), 1)
         assert base.unlike[-1] is (better < rank)
 
@@ -174,12 +174,12 @@ def test_the_graph_is_relied_on_where_searching_it_much_further_finds_nothing_be
         base = searched(monkeypatch, Base(falling(500), familiar_score=0.95, edge=edge))
         found = ordered(base.asked(), 5)
         assert base.further == [8 * CANDIDATES]
-        assert found.path is (Path.SKETCHES_FILTERED if edge else Path.GRAPH)
-    filtered = searched(monkeypatch, Base(falling(500), familiar_score=0.95, path=Path.GRAPH_FILTERED))
-    assert ordered(filtered.asked(), 5).path is Path.SKETCHES_FILTERED
+        assert found.path is (ScanStrategy.SKETCHES_FILTERED if edge else ScanStrategy.GRAPH)
+    filtered = searched(monkeypatch, Base(falling(500), familiar_score=0.95, path=ScanStrategy.GRAPH_FILTERED))
+    assert ordered(filtered.asked(), 5).path is ScanStrategy.SKETCHES_FILTERED
     assert filtered.further == []
-    exact = searched(monkeypatch, Base(falling(500), familiar_score=0.95, path=Path.EXACT))
-    assert ordered(exact.asked(), 5).path is Path.EXACT
+    exact = searched(monkeypatch, Base(falling(500), familiar_score=0.95, path=ScanStrategy.EXACT))
+    assert ordered(exact.asked(), 5).path is ScanStrategy.EXACT
     assert exact.unlike == [False]
     unlike = searched(monkeypatch, Base(falling(500), familiar_score=0.95))
     ordered(unlike.asked(unlike=True), 5)
