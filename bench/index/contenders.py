@@ -6,6 +6,7 @@ voyager store no attributes, and return row numbers. Every engine may use both c
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -117,7 +118,7 @@ class Own:
     def build(self) -> None:
         self.collection.build_base()
         loaded: Any = self.collection.handle.loaded
-        loaded.index.recall._every_s = float("inf")  # measured here, not sampled
+        loaded.index.recall.sample_every(math.inf)  # measured here, not sampled
 
     def search(self, query: Vectors, effort: int, condition: Condition | None) -> list[int]:
         loaded: Any = self.collection.handle.loaded

@@ -42,6 +42,10 @@ class RecallCheck:
         self._shares: deque[float] = deque(maxlen=KEPT_COMPARISONS)
         self._lock = threading.Lock()
 
+    def sample_every(self, seconds: float) -> None:
+        """Changes how many seconds lie between two samples, from now on; `math.inf` takes none."""
+        self._every_s, self._next = seconds, time.monotonic() + seconds
+
     @property
     def wants_sample(self) -> bool:
         """Whether the next search through the base should be offered. Cheap."""

@@ -1,10 +1,11 @@
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 from index import Collection, SearchQuery
-from index.vectors.query.recall import ENOUGH, MOST_EFFORT
+from index.vectors.query.recall import ENOUGH, MOST_EFFORT, RecallCheck
 from tests.support.data.collections import loaded, record, vector
 
 
@@ -14,7 +15,7 @@ def based(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> Collection
     monkeypatch.setattr("index.vectors.query.plan._GRAPH", 0.01)
     collection.upsert([record(n) for n in range(2000)])
     collection.build_base()
-    loaded(collection).index.recall._every_s = 0.0
+    loaded(collection).index.recall.sample_every(0.0)
     return collection
 
 
@@ -79,3 +80,12 @@ def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_
     assert based.build_base(anew=True)
     assert not parts.index.recall.below_floor
     assert parts.index.recall.effort == 1.0
+
+
+def test_samples_are_taken_as_often_as_is_asked_for_and_none_at_all_where_that_is_never() -> None:
+    check = RecallCheck()
+    assert check.wants_sample
+    check.sample_every(math.inf)
+    assert not check.wants_sample
+    check.sample_every(0.0)
+    assert check.wants_sample
