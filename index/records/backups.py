@@ -26,15 +26,13 @@ from typing import Any
 
 from index.manifest.location import Location
 from index.manifest.manifest import State, Thing, salt_of
-from index.records.extensions.kept_pictures import knows_pictures, write_policy
+from index.records.backup_rows import delete_rows, drop_pictures, has_pictures, has_rows
 from index.records.queries import read_sequence, read_usage
-from index.records.schema import MIGRATIONS
 from index.storage.crypto import derive_key
 from index.storage.durable_files import remove_tree, replace_directory, replace_file, sync_directory
-from index.storage.sqlite import Connection, DatabaseError, backup, checkpoint, connect, integrity_problems, migrate
+from index.storage.sqlite import Connection, DatabaseError, backup, checkpoint, connect, integrity_problems
 from index.storage.steps import step
 from index.types.errors import (
-    AfterimageIndexError,
     DataFault,
     SnapshotDamaged,
     SnapshotNotFound,
@@ -49,7 +47,6 @@ _FORMATS = (1, FORMAT)  # 1 knows no revisions, and not whose the snapshot is
 _ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 _FILE = re.compile(r"records(-\d{1,9})?\.db")
 _BLOCK = 1 << 20
-_DELETED_AT_ONCE = 500
 # The picture policy is the collection's as it is when something is restored, not as it was.
 _SPEC = ("name", "encoder_id", "encoder_fingerprint", "dimension", "description", "learning")
 
@@ -175,11 +172,11 @@ class Backups:
         are damaged: they stay as they are, and are not restored any more."""
         if not row_ids:
             return []
-        return self._change(lambda c: _has_rows(c, row_ids), lambda c: _delete_rows(c, row_ids))
+        return self._change(lambda c: has_rows(c, row_ids), lambda c: delete_rows(c, row_ids))
 
     def forget_pictures(self, policy: PicturePolicy) -> builtins.list[str]:
         """Drops from every snapshot what a policy does not allow to be kept of pictures. Returns as `erase` does."""
-        return self._change(_has_pictures, lambda connection: _drop(connection, policy))
+        return self._change(has_pictures, lambda connection: drop_pictures(connection, policy))
 
     def tidy(self) -> None:
         """Removes what a change that was cut off left: files that a snapshot's manifest does not name any more."""
@@ -295,103 +292,6 @@ def manifest_mac(key: bytes, body: dict[str, Any]) -> str:
 def spec_of(snapshot: Backup, name: str) -> CollectionSpec:
     """What a collection made of the snapshot is; it has its name where `name` is empty, and the default policy."""
     return replace(snapshot.spec, name=name or snapshot.spec.name)
-
-
-def copy_database(source: Path, source_key: bytes, target: Path, target_key: bytes) -> None:
-    """Copies a collection's database, under the data key of another tenant where that is another one. The digests of
-    pictures and URLs are keyed: under another key they are left out, and each picture is encoded once more when it is
-    sent again. Raises WrongKey or OSError."""
-    connection = connect(source, derive_key(source_key, "collection store"))
-    try:
-        key = derive_key(target_key, "collection store")
-        if source_key == target_key:
-            backup(connection, target, key).close()
-        else:
-            with contextlib.closing(connect(target, key)) as copy:
-                _copy_rows(connection, copy)
-                checkpoint(copy)
-    finally:
-        connection.close()
-    sync_directory(target.parent)
-
-
-def number_rows_after(records: Path, key: bytes, others: Sequence[Path]) -> None:
-    """Lets a database begin its next rows after those of others. What is deleted from a collection is erased from its
-    snapshots by row id: a row that was made after a restore must not have the id of another one in a snapshot that is
-    newer than what was restored."""
-    highest = 0
-    for path in others:
-        try:
-            with contextlib.closing(connect(path, key, create=False)) as connection:
-                row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
-        except (AfterimageIndexError, DatabaseError, OSError) as error:
-            _LOG.warning("could not read the row ids of %s: %s", path.parent.name, error)
-            continue
-        highest = max(highest, int(row[0]) if row else 0)
-    with contextlib.closing(connect(records, key)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("INSERT INTO sqlite_sequence SELECT 'records', 0 WHERE NOT EXISTS"
-                           " (SELECT * FROM sqlite_sequence WHERE name = 'records')")  # fmt: skip
-        connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'records'", (highest,))
-        connection.execute("COMMIT")
-        checkpoint(connection)
-
-
-def _copy_rows(source: Connection, target: Connection) -> None:
-    migrate(source, MIGRATIONS, "the snapshot")
-    migrate(target, MIGRATIONS, "the collection database")
-    target.execute("BEGIN IMMEDIATE")
-    for table in ("meta", "records", "tombstones", "learnt"):  # what sources withdrew or failed at stays where it is
-        target.execute(f"DELETE FROM {table}")  # noqa: S608
-        rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608
-        marks = ",".join("?" * len(rows.description))
-        target.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
-    target.execute("DELETE FROM meta WHERE name = 'picture_policy'")
-    target.execute(
-        "UPDATE records SET digest = NULL, url_digest = NULL, etag = NULL, last_modified = NULL, source = NULL,"
-        " item_digest = NULL"
-    )
-    target.execute("COMMIT")
-
-
-def _has_pictures(connection: Connection) -> bool:
-    if not knows_pictures(connection):
-        return False
-    query = "SELECT EXISTS (SELECT 1 FROM pictures) OR EXISTS (SELECT 1 FROM loose_pictures)"
-    return bool(connection.execute(query).fetchone()[0])
-
-
-def _drop(connection: Connection, policy: PicturePolicy) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    write_policy(connection, policy)
-    connection.execute("DELETE FROM loose_pictures")
-    connection.execute("COMMIT")
-
-
-def _blocks(row_ids: Sequence[int]) -> Iterator[tuple[Sequence[int], str]]:
-    """Row ids, some at a time, and as many marks for them."""
-    for start in range(0, len(row_ids), _DELETED_AT_ONCE):
-        block = row_ids[start : start + _DELETED_AT_ONCE]
-        yield block, ",".join("?" * len(block))
-
-
-def _has_rows(connection: Connection, row_ids: Sequence[int]) -> bool:
-    for block, marks in _blocks(row_ids):
-        if connection.execute(f"SELECT 1 FROM records WHERE row_id IN ({marks}) LIMIT 1", block).fetchone():  # noqa: S608
-            return True
-    return False
-
-
-def _delete_rows(connection: Connection, row_ids: Sequence[int]) -> None:
-    """Deletes rows and corrects the counts."""
-    pictures_too = knows_pictures(connection)
-    connection.execute("BEGIN IMMEDIATE")
-    for block, marks in _blocks(row_ids):
-        connection.execute(f"DELETE FROM records WHERE row_id IN ({marks})", block)  # noqa: S608
-        if pictures_too:
-            connection.execute(f"DELETE FROM pictures WHERE row_id IN ({marks})", block)  # noqa: S608
-    connection.execute("UPDATE meta SET value = (SELECT count(*) FROM records) WHERE name = 'records'")
-    connection.execute("COMMIT")
 
 
 def _remove_others(path: Path, file: str) -> None:

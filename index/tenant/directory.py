@@ -19,7 +19,8 @@ from index.manifest.entries import Entry, records_name, told_of
 from index.manifest.manifest import State, Thing, salt_of
 from index.manifest.opening import open_manifest
 from index.manifest.settling import Settling, remove_collection
-from index.records.backups import Backups, check_files, copy_database, number_rows_after, spec_of
+from index.records.backup_copies import copy_database, number_rows_after
+from index.records.backups import Backups, check_files, spec_of
 from index.records.catalog import Catalog
 from index.records.extensions.kept_pictures import Dropped
 from index.records.retained_backups import RetainedBackups

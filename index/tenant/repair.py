@@ -19,7 +19,8 @@ from index.manifest.location import Listing, Location
 from index.manifest.manifest import Manifest, State, Thing, salt_of
 from index.manifest.opening import LISTED, found_things
 from index.manifest.settling import KEPT, RECORDS
-from index.records.backups import Backup, check_files, copy_database
+from index.records.backup_copies import copy_database
+from index.records.backups import Backup, check_files
 from index.records.catalog import Catalog
 from index.records.queries import read_sequence
 from index.storage.crypto import derive_key
