@@ -1,11 +1,13 @@
 """Writes the generated documents: `make docs`; with --check, compares instead (`make docs-check`).
 
 docs/cli.md comes from the commands' own help, docs/architecture.svg and docs/rooms.md from the code,
-docs/reliability.md from the last result of `make reliability`, docs/mutation.md from that of `make mutation`.
+docs/reference/ from the docstrings, docs/reliability.md from the last result of `make reliability`, docs/mutation.md
+from that of `make mutation`.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import shlex
@@ -18,7 +20,7 @@ import typer
 
 from bench.mutation import document
 from bench.mutation.result import RESULT as MUTATION_RESULT
-from docs import drawing, rooms
+from docs import drawing, reference, rooms
 from service.cli.main import application
 
 FOLDER = Path(__file__).parent
@@ -112,6 +114,7 @@ def _repeated(test: str) -> str:
 
 
 DOCUMENTS = {"cli.md": render_commands, "architecture.svg": drawing.render, "rooms.md": rooms.render}
+DOCUMENTS |= {page: functools.partial(reference.render, *what) for page, what in reference.PAGES.items()}
 if RELIABILITY_RESULT.exists():
     DOCUMENTS["reliability.md"] = render_reliability
 if MUTATION_RESULT.exists():
@@ -124,6 +127,7 @@ def main() -> int:
     for name, render in DOCUMENTS.items():
         target, text = FOLDER / name, render()
         if "--check" not in sys.argv[1:]:
+            target.parent.mkdir(exist_ok=True)
             target.write_text(text)
         elif not target.exists() or target.read_text() != text:
             stale.append(name)

@@ -36,9 +36,13 @@ class Sentence:
 
 
 def documents() -> list[Path]:
-    """The Markdown files of the project: those at the root, under docs/ and in packages."""
+    """The Markdown files of the project: those at the root, under docs/ and in packages.
+
+    The reference pages are made of docstrings, which `docs/docstrings.py` measures.
+    """
     folders = ("docs", "index", "service", "bench", "tests", "examples", "proto")
-    return sorted([*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*.md"))])
+    found = [*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*.md"))]
+    return sorted(path for path in found if path.parent != ROOT / "docs" / "reference")
 
 
 def sentences(markdown: str) -> list[Sentence]:
