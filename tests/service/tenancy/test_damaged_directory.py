@@ -126,6 +126,7 @@ def test_the_same_of_every_file(whole: Path, tmp_path: Path, kind: str, damage: 
 
 MENDED = [(kind, damage) for kind in ("registry", "manifest", "list", "sync", "records") for damage in DAMAGES[:5]]
 MENDED.remove(("records", flipped))  # the collection is served, and `index verify` names the page
+MENDED.remove(("manifest", older))  # it lists the same files with lower numbers: they are served, and noted anew
 SHORT = {
     ("registry", missing),
     ("manifest", empty),
