@@ -20,7 +20,7 @@ import typer
 
 from bench.mutation import document
 from bench.mutation.result import RESULT as MUTATION_RESULT
-from docs import drawing, reference, rooms
+from docs import drawing, reference_pages, rooms
 from service.cli.main import application
 
 FOLDER = Path(__file__).parent
@@ -114,7 +114,7 @@ def _repeated(test: str) -> str:
 
 
 DOCUMENTS = {"cli.md": render_commands, "architecture.svg": drawing.render, "rooms.md": rooms.render}
-DOCUMENTS |= {page: functools.partial(reference.render, *what) for page, what in reference.PAGES.items()}
+DOCUMENTS |= {page: functools.partial(reference_pages.render, *what) for page, what in reference_pages.PAGES.items()}
 if RELIABILITY_RESULT.exists():
     DOCUMENTS["reliability.md"] = render_reliability
 if MUTATION_RESULT.exists():

@@ -10,6 +10,8 @@ from service.encoder.batcher import Batcher, BatcherLimits
 from service.encoder.fair_queue import Lane
 from service.errors import Reason, ServiceError
 
+VectorBatcher = Batcher[np.ndarray]
+
 
 class Model:
     """A model that waits until it is released, records its batches, and fails on demand."""
@@ -20,14 +22,14 @@ class Model:
         self.fail_on: set[int] = set()
         self.began = threading.Semaphore(0)
 
-    def run(self, inputs: list[np.ndarray]) -> np.ndarray:
+    def run(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
         tensors = np.stack(inputs)
         self.batches.append([int(v) for v in tensors[:, 0]])
         self.began.release()
         assert self.go.acquire(timeout=10)
         if self.fail_on & set(self.batches[-1]):
             raise RuntimeError("the model died")
-        return tensors * 2.0
+        return list(tensors * 2.0)
 
 
 def tensor(number: int) -> np.ndarray:
@@ -40,7 +42,7 @@ async def model() -> Model:
 
 
 @pytest.fixture
-async def batcher(model: Model) -> AsyncIterator[Batcher]:
+async def batcher(model: Model) -> AsyncIterator[VectorBatcher]:
     with ThreadPoolExecutor(1) as pool:
         made = Batcher(model.run, pool, BatcherLimits(max_batch_size=4))
         yield made
@@ -53,7 +55,9 @@ async def started(model: Model) -> None:
     await asyncio.to_thread(model.began.acquire)
 
 
-async def test_what_waits_while_the_model_runs_goes_together_up_to_the_limit(batcher: Batcher, model: Model) -> None:
+async def test_what_waits_while_the_model_runs_goes_together_up_to_the_limit(
+    batcher: VectorBatcher, model: Model
+) -> None:
     first = asyncio.create_task(batcher.encode(tensor(0), Lane.INSERT))
     await started(model)
     rest = [asyncio.create_task(batcher.encode(tensor(n), Lane.INSERT)) for n in range(1, 7)]
@@ -64,7 +68,7 @@ async def test_what_waits_while_the_model_runs_goes_together_up_to_the_limit(bat
     assert model.batches == [[0], [1, 2, 3, 4], [5, 6]]
 
 
-async def test_searches_go_before_inserts(batcher: Batcher, model: Model) -> None:
+async def test_searches_go_before_inserts(batcher: VectorBatcher, model: Model) -> None:
     tasks = [asyncio.create_task(batcher.encode(tensor(0), Lane.INSERT))]
     await started(model)
     tasks += [asyncio.create_task(batcher.encode(tensor(n), Lane.INSERT)) for n in (1, 2, 3, 4)]
@@ -77,7 +81,7 @@ async def test_searches_go_before_inserts(batcher: Batcher, model: Model) -> Non
     assert model.batches[1] == [9, 1, 2, 3]
 
 
-async def test_inserts_are_not_starved_by_searches(batcher: Batcher, model: Model) -> None:
+async def test_inserts_are_not_starved_by_searches(batcher: VectorBatcher, model: Model) -> None:
     tasks = [asyncio.create_task(batcher.encode(tensor(0), Lane.SEARCH))]
     await started(model)
     insert = asyncio.create_task(batcher.encode(tensor(100), Lane.INSERT))
@@ -94,7 +98,7 @@ async def test_inserts_are_not_starved_by_searches(batcher: Batcher, model: Mode
     await asyncio.gather(insert, *tasks)
 
 
-async def test_callers_that_are_gone_are_dropped_when_the_batch_is_made(batcher: Batcher, model: Model) -> None:
+async def test_callers_that_are_gone_are_dropped_when_the_batch_is_made(batcher: VectorBatcher, model: Model) -> None:
     first = asyncio.create_task(batcher.encode(tensor(0), Lane.INSERT))
     await started(model)
     gone, stays = (asyncio.create_task(batcher.encode(tensor(n), Lane.INSERT)) for n in (1, 2))
@@ -107,7 +111,9 @@ async def test_callers_that_are_gone_are_dropped_when_the_batch_is_made(batcher:
     assert model.batches == [[0], [2]]
 
 
-async def test_when_a_run_dies_every_waiter_of_it_is_told_and_the_next_goes_on(batcher: Batcher, model: Model) -> None:
+async def test_when_a_run_dies_every_waiter_of_it_is_told_and_the_next_goes_on(
+    batcher: VectorBatcher, model: Model
+) -> None:
     model.fail_on = {1}
     first = asyncio.create_task(batcher.encode(tensor(0), Lane.INSERT))
     await started(model)
@@ -123,7 +129,7 @@ async def test_when_a_run_dies_every_waiter_of_it_is_told_and_the_next_goes_on(b
 
 
 async def test_tensors_that_do_not_fit_together_fail_without_stopping_the_batcher(
-    batcher: Batcher, model: Model
+    batcher: VectorBatcher, model: Model
 ) -> None:
     first = asyncio.create_task(batcher.encode(tensor(0), Lane.INSERT))
     await started(model)

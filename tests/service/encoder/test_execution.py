@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from service.encoder.contract import Encoder
 from service.encoder.execution import Execution, Hardware, load_encoder, thread_counts
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
-from service.encoder.session import EncoderSession, check_provider
+from service.encoder.session import check_provider
 from service.encoder.variants import Variant, build_variant, measure_variants
 from service.errors import SettingError
 from service.intake.decode import decode
@@ -25,7 +26,7 @@ def test_what_is_not_fixed_is_measured_and_the_best_of_it_is_used() -> None:
     manifest = registry.manifest("")
     asked: list[int] = []
 
-    def load(threads: int) -> EncoderSession:
+    def load(threads: int) -> Encoder:
         asked.append(threads)
         return registry.session_with(manifest, threads)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -170,7 +171,7 @@ def test_keys_are_stale_after_each_change_of_another_process_and_not_after_their
 ) -> None:
     beside = TenantRegistry(tmp_path / "registry.db", MASTER)
     key = registry.api_keys.create(uid, NewKey(SEARCH))
-    changes = [
+    changes: list[Callable[[], object]] = [
         lambda: beside.api_keys.create(uid, NewKey(SEARCH)),
         lambda: beside.api_keys.bind(uid, "a name", NewKey(SEARCH)),
         lambda: beside.limits.set(uid, Limits(requests_per_s=5.0)),

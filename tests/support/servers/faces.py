@@ -4,7 +4,7 @@ socket, and in process."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,7 +76,10 @@ class Faces:
         self.uid = self.registry.create_tenant("acme").uid
         self.audit, self.metrics, self.gate = AuditLogs(DataDirectory(folder), self.registry), Metrics(), Gate()
         self.script: Script | None = None
-        self.faces: dict[str, Callable[..., Awaitable[Outcome]]] = {"grpc": self.grpc, "in_process": self.in_process}
+        self.faces: dict[str, Callable[..., Coroutine[Any, Any, Outcome]]] = {
+            "grpc": self.grpc,
+            "in_process": self.in_process,
+        }
 
     async def __aenter__(self) -> Faces:
         nowhere = Redis(unix_socket_path=str(self._folder / "nowhere"), retry=Retry(NoBackoff(), 0))
@@ -93,8 +96,9 @@ class Faces:
         server = RpcServer(transport, interceptor, keyless)
         await server.start()
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
-        for end in (nowhere.aclose, lambda: server.stop(0), self._channel.close):
-            self._ends.push_async_callback(end)
+        self._ends.push_async_callback(nowhere.aclose)
+        self._ends.push_async_callback(server.stop, 0)
+        self._ends.push_async_callback(lambda: self._channel.close(None))
         self.gate.open = True
         return self
 
@@ -114,7 +118,7 @@ class Faces:
         self, path: str, requests: Sequence[Message], headers: Sequence[tuple[str, str]] = (), *, open_end: bool = False
     ) -> Outcome:
         """Over the socket; open_end: the caller does not say that there are no more requests."""
-        make: Any = self._channel.stream_stream(path)
+        make: Any = self._channel.stream_stream(path, None, None)
         metadata = (("x-request-id", REQUEST_ID), *headers)
         call = make(_raw(requests, open_end=open_end), metadata=metadata)
         responses = []
@@ -122,7 +126,8 @@ class Faces:
             async for raw in call:
                 responses.append(METHODS[path].response.FromString(raw))
         except grpc.aio.AioRpcError as error:
-            details = dict(error.trailing_metadata() or ()).get(DETAILS_KEY, b"")
+            trailing: Any = error.trailing_metadata() or ()
+            details = dict(trailing).get(DETAILS_KEY, b"")
             if not METHODS[path].kind.streams_responses:
                 responses = []  # grpc.aio sends an empty message before the status of a unary call
             return Outcome(tuple(responses), bytes(details), error.code().value[0])
