@@ -79,7 +79,7 @@ def test_a_setting_that_names_another_format_or_a_missing_package_stops_the_star
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert limits_of(Settings(image_formats=("avif", "tiff"))).accepted[-2:] == ("avif", "tiff")
-    with pytest.raises(SettingError, match="image_formats: 'psd' is none of avif, heic, tiff, jxl"):
+    with pytest.raises(SettingError, match="image_formats: 'psd' is not one of avif, heic, tiff, jxl"):
         limits_of(Settings(image_formats=("psd",)))
     monkeypatch.setattr(formats, "find_spec", lambda _: None)
     with pytest.raises(SettingError, match=r"image_formats: heic needs the package pi-heif: pip install .*\[heic\]"):
