@@ -24,6 +24,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from service.intake.confinement import confine
+from service.sync.feed_input.seekable import SeekableReader
 from service.sync.feeds.model import FeedError, FeedOptions, Item, Problem
 from service.sync.feeds.preview import Preview, preview
 from service.sync.feeds.reader import read_feed
@@ -73,32 +74,15 @@ class Channel:
         self.ask(taken=True)
 
 
-class _Remote(io.RawIOBase):
+class _Remote(SeekableReader):
     """The feed as a seekable file whose bytes the server has."""
 
     def __init__(self, channel: Channel, size: int) -> None:
-        self._channel, self._size, self._at = channel, size, 0
+        super().__init__(size)
+        self._channel = channel
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        part = self._channel.read(self._at, len(view)) if self._at < self._size else b""
-        view[: len(part)] = part
-        self._at += len(part)
-        return len(part)
+    def _read_at(self, offset: int, most: int) -> bytes:
+        return self._channel.read(offset, most)
 
 
 def main() -> None:

@@ -11,25 +11,27 @@ import os
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from service.sync.feed_input.seekable import SeekableReader
 
 _BLOCK = 1 << 20
 _TAG = 16
 
 
-class Spool(io.RawIOBase):
+class Spool(SeekableReader):
     """Written once, from the start to `finish`, then read with seeking. Raises OSError if the disk is full."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._using = threading.Lock()  # a file that is closed while a thread writes may by then be another one
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by `close`
         self._cipher = AESGCM(os.urandom(32))
         self._digest = hashlib.sha256()
         self._tail = bytearray()
-        self._blocks = self.size = self._at = 0
+        self._blocks = 0
         self._last = b""
         self._cached: tuple[int, bytes] = (-1, b"")
 
@@ -60,29 +62,9 @@ class Spool(io.RawIOBase):
         self.seek(0)
         return io.BufferedReader(self, 1 << 16)
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        number, offset = divmod(self._at, _BLOCK)
-        if self._at >= self.size:
-            return 0
-        part = self._get(number)[offset : offset + len(view)]
-        view[: len(part)] = part
-        self._at += len(part)
-        return len(part)
+    def _read_at(self, offset: int, most: int) -> bytes:
+        number, start = divmod(offset, _BLOCK)
+        return self._get(number)[start : start + most]
 
     def close(self) -> None:
         """Frees the disk space."""
