@@ -46,9 +46,9 @@ def room_of(path: Path) -> str:
     return "/".join(path.relative_to(ROOT).parts[:-1][:2])
 
 
-def measured() -> dict[str, list[tuple[int, str, str]]]:
-    """Maps each room to its sentences as (words, where, text)."""
-    rooms: dict[str, list[tuple[int, str, str]]] = {}
+def measured() -> dict[str, list[prose.Measured]]:
+    """Maps each room to its sentences."""
+    rooms: dict[str, list[prose.Measured]] = {}
     for path in sorted(path for root in ROOTS for path in (ROOT / root).rglob("*.py")):
         found = rooms.setdefault(room_of(path), [])
         for name, text in docstrings(path.read_text(encoding="utf-8")):
@@ -59,28 +59,7 @@ def measured() -> dict[str, list[tuple[int, str, str]]]:
 
 def main() -> int:
     """Prints the figures. Returns 1 when a room is above a limit, else 0."""
-    rooms = measured()
-    failures: list[str] = []
-    for room, found in rooms.items():
-        lengths = [words for words, _, _ in found]
-        mean = sum(lengths) / len(lengths)
-        print(f"{mean:5.1f} words a sentence, longest {max(lengths):3}, {len(found):4} sentences  {room}")
-        if mean > prose.AVERAGE:
-            failures.append(f"{room}: {mean:.1f} words a sentence on average, at most {prose.AVERAGE} are allowed")
-        if room in ALLOWED:
-            continue
-        failures += [
-            f"{where}: a sentence of {words} words, at most {prose.LONGEST} are allowed"
-            for words, where, _ in found
-            if words > prose.LONGEST
-        ]
-    every = [sentence for found in rooms.values() for sentence in found]
-    print(f"\n{sum(n for n, _, _ in every) / len(every):5.1f} words a sentence in all. The longest {prose.WORST}:")
-    for words, where, text in sorted(every, reverse=True)[: prose.WORST]:
-        print(f"{words:5}  {where}: {text}")
-    for failure in failures:
-        print(failure, file=sys.stderr)
-    return 1 if failures else 0
+    return prose.report(measured(), ALLOWED)
 
 
 if __name__ == "__main__":
