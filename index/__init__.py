@@ -34,6 +34,7 @@ from index.storage.lock import DirectoryLock
 from index.tenant.directory import TenantDirectory
 from index.tenant.inspection import check_pages, deep_faults, file_faults
 from index.tenant.repair import Mending, Repair
+from index.types.answer import DuplicateGroup, Facet, FilterHints, Hit, SearchAnswer
 from index.types.attributes import (
     MAX_ATTRIBUTES,
     MAX_ID_BYTES,
@@ -46,6 +47,8 @@ from index.types.attributes import (
     check_region,
 )
 from index.types.checks import check_record, normalised
+from index.types.collection import CollectionSpec, CollectionStats
+from index.types.companions import KeptPicture, Origin, PicturePolicy, SourceMark
 from index.types.errors import (
     AfterimageIndexError,
     AnswerTooLarge,
@@ -68,33 +71,21 @@ from index.types.errors import (
     UnsupportedFormat,
     WrongKey,
 )
-from index.types.model import (
+from index.types.query import ScanStrategy, SearchQuery
+from index.types.quota import Allowance, Quota, StorageLimits, Usage
+from index.types.record import (
     UNLIMITED_BYTES,
     Attributes,
     AttributeValue,
-    CollectionSpec,
-    CollectionStats,
-    DuplicateGroup,
-    Facet,
-    FilterHints,
-    Hit,
-    KeptPicture,
-    Origin,
     Outcome,
-    PicturePolicy,
     RecordPage,
     RecordPatch,
     RecordWrite,
     Region,
-    ScanStrategy,
-    SearchAnswer,
-    SearchQuery,
-    SourceMark,
     StoredRecord,
     Vector,
     WriteResult,
 )
-from index.types.quota import Allowance, Quota, StorageLimits, Usage
 from index.types.sources import Failure, Mark, SourceBatch
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields

@@ -11,7 +11,7 @@ from index.collection.collection_cache import CollectionHandle
 from index.collection.verification import collection_problems
 from index.records.backups import Backup, Backups
 from index.records.queries import creation_time_ms, read_sequence, read_usage
-from index.types.model import CollectionSpec, CollectionStats
+from index.types.collection import CollectionSpec, CollectionStats
 from index.types.quota import Usage
 
 

@@ -9,7 +9,7 @@ from index.collection.read_side import ReadSide
 from index.collection.source_records import SourceRecords
 from index.collection.write_side import WriteSide
 from index.manifest.location import Location
-from index.types.model import CollectionSpec
+from index.types.collection import CollectionSpec
 
 
 class Collection(WriteSide, ReadSide, AdminSide):

@@ -12,8 +12,8 @@ from index.manifest.location import Location
 from index.records.backups import Backups
 from index.records.sqlite_store import SqliteRecordStore
 from index.storage.open_files import FreeFiles, none_freed
+from index.types.collection import CollectionStats
 from index.types.errors import AfterimageIndexError
-from index.types.model import CollectionStats
 
 _LOG = logging.getLogger(__name__)
 OPEN_BYTES = 1_500_000  # about what connections and empty tables of one collection take

@@ -9,7 +9,7 @@ from index.collection.collection_cache import CollectionHandle
 from index.records.extensions import kept_pictures
 from index.records.extensions.kept_pictures import Copies, Dropped
 from index.records.record_transaction import SqliteTransaction
-from index.types.model import KeptPicture, PicturePolicy
+from index.types.companions import KeptPicture, PicturePolicy
 from index.types.quota import Usage
 
 UPLOAD_S = 3600.0  # a copy that no record has got within this is given up

@@ -7,17 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from index.collection.collection_cache import CollectionHandle
 from index.speed.gil_yield import searches
+from index.types.answer import DuplicateGroup, Facet, FilterHints, SearchAnswer
 from index.types.checks import normalised
-from index.types.model import (
-    UNLIMITED_BYTES,
-    DuplicateGroup,
-    Facet,
-    FilterHints,
-    RecordPage,
-    SearchAnswer,
-    SearchQuery,
-    StoredRecord,
-)
+from index.types.query import SearchQuery
+from index.types.record import UNLIMITED_BYTES, RecordPage, StoredRecord
 
 
 class ReadSide:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from index.contract import RecordStore, VectorIndex
+from index.types.answer import DuplicateGroup, Hit, SearchAnswer
 from index.types.errors import InvalidInput
-from index.types.model import DuplicateGroup, Hit, RecordPage, SearchAnswer, SearchQuery
+from index.types.query import SearchQuery
+from index.types.record import RecordPage
 
 
 class Reading:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from index.collection.collection_cache import CollectionHandle
 from index.records.prepare import prepare
-from index.types.model import WriteResult
+from index.types.record import WriteResult
 from index.types.sources import Failure, Mark, SourceBatch
 
 UNDO_DAYS = 7

@@ -13,8 +13,10 @@ from index.speed.gil_yield import free_gradually
 from index.storage.crypto import derive_key
 from index.types.attributes import check_attribute_name, check_attributes, check_id
 from index.types.changes import Normalised
+from index.types.collection import Erasure
+from index.types.companions import Origin
 from index.types.errors import InvalidInput
-from index.types.model import Erasure, Origin, Outcome, RecordPatch, RecordWrite, Region, WriteResult
+from index.types.record import Outcome, RecordPatch, RecordWrite, Region, WriteResult
 
 
 class WriteSide:

@@ -21,9 +21,10 @@ from typing import Protocol, TypeVar
 
 from index.contract.changes import ChangeSink
 from index.types.changes import Normalised, RowChange, SequenceRange
+from index.types.companions import Origin
 from index.types.errors import StoreUnavailable
-from index.types.model import UNLIMITED_BYTES, Origin, RecordPage, RecordPatch, StoredRecord, WriteResult
 from index.types.quota import Usage
+from index.types.record import UNLIMITED_BYTES, RecordPage, RecordPatch, StoredRecord, WriteResult
 from index.types.sources import Failure, Mark, SourceBatch
 
 T = TypeVar("T")

@@ -26,15 +26,10 @@ from typing import NamedTuple, Protocol
 
 from index.contract.changes import ChangeSink
 from index.contract.record_store import RecordStore
-from index.types.model import (
-    CollectionSpec,
-    CollectionStats,
-    Facet,
-    FilterHints,
-    SearchAnswer,
-    SearchQuery,
-    StoredRecord,
-)
+from index.types.answer import Facet, FilterHints, SearchAnswer
+from index.types.collection import CollectionSpec, CollectionStats
+from index.types.query import SearchQuery
+from index.types.record import StoredRecord
 
 
 @dataclass(frozen=True)

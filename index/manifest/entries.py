@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from index.storage.sqlite import Connection
-from index.types.model import CollectionSpec, PicturePolicy
+from index.types.collection import CollectionSpec
+from index.types.companions import PicturePolicy
 
 COLUMNS = (
     "uid, home, name, encoder_id, encoder_fingerprint, dimension, description, learning, picture_policy, "

@@ -13,8 +13,8 @@ from index.manifest.manifest import Manifest, Thing
 from index.storage.crypto import derive_key
 from index.storage.layout import CollectionLayout
 from index.storage.sqlite import Connection, store_errors
+from index.types.collection import CollectionSpec
 from index.types.errors import DataFault
-from index.types.model import CollectionSpec
 from index.types.quota import Allowance
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from index.records.extensions.kept_pictures import knows_pictures, write_policy
 from index.storage.sqlite import Connection
-from index.types.model import PicturePolicy
+from index.types.companions import PicturePolicy
 
 _DELETED_AT_ONCE = 500
 

@@ -32,6 +32,8 @@ from index.storage.crypto import derive_key
 from index.storage.durable_files import remove_tree, replace_directory, replace_file, sync_directory
 from index.storage.sqlite import Connection, DatabaseError, backup, checkpoint, connect, integrity_problems
 from index.storage.steps import step
+from index.types.collection import CollectionSpec
+from index.types.companions import PicturePolicy
 from index.types.errors import (
     DataFault,
     SnapshotDamaged,
@@ -39,7 +41,6 @@ from index.types.errors import (
     StoreDamaged,
     WrongKey,
 )
-from index.types.model import CollectionSpec, PicturePolicy
 
 _LOG = logging.getLogger(__name__)
 FORMAT = 2

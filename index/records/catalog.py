@@ -14,8 +14,8 @@ from index.manifest.manifest import Manifest
 from index.storage.crypto import derive_key
 from index.storage.sqlite import Connection, checkpoint, file_errors, migrate
 from index.storage.steps import step
+from index.types.collection import CollectionSpec
 from index.types.errors import DataFault
-from index.types.model import CollectionSpec
 
 
 class Catalog:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from index.records.queries import pack_region
 from index.storage.sqlite import Connection
-from index.types.model import RecordWrite, Vector
+from index.types.record import RecordWrite, Vector
 
 MOST_AT_ONCE = 8
 _COLUMNS = (

@@ -8,7 +8,7 @@ from index.speed.gil_yield import batches_yielding
 from index.types.changes import Normalised
 from index.types.checks import all_normalised, check_record
 from index.types.errors import InvalidInput
-from index.types.model import Outcome, RecordWrite, Vector, WriteResult
+from index.types.record import Outcome, RecordWrite, Vector, WriteResult
 
 _AT_ONCE = 32  # records that are checked between two pauses
 

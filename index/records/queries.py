@@ -11,9 +11,10 @@ import numpy as np
 from index.storage.sqlite import Connection
 from index.types.attributes import attributes_from_json
 from index.types.changes import RowChange, SequenceRange
+from index.types.companions import Origin
 from index.types.errors import AnswerTooLarge
-from index.types.model import UNLIMITED_BYTES, Origin, RecordPage, Region, StoredRecord
 from index.types.quota import Usage
+from index.types.record import UNLIMITED_BYTES, RecordPage, Region, StoredRecord
 
 _COLUMNS = "row_id, record_id, product_id, attributes, region, encoder_fingerprint, sequence, created_ms, updated_ms"
 _READ_BLOCK = 500

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from index.records.extensions import source_batch
 from index.records.transaction import Transaction
-from index.types.model import WriteResult
+from index.types.record import WriteResult
 from index.types.sources import SourceBatch
 
 

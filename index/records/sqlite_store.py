@@ -21,9 +21,10 @@ from index.storage.read_connections import ReaderPool
 from index.storage.sqlite import Connection, DatabaseError, integrity_problems, shrink, store_errors
 from index.storage.wal_checkpoints import Checkpoints
 from index.types.changes import RowChange, SequenceRange
+from index.types.companions import Origin
 from index.types.errors import DataFault, StoreDamaged, StoreUnavailable
-from index.types.model import UNLIMITED_BYTES, Origin, RecordPage, StoredRecord
 from index.types.quota import Usage
+from index.types.record import UNLIMITED_BYTES, RecordPage, StoredRecord
 from index.types.sources import Failure, Mark
 
 T = TypeVar("T")

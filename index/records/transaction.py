@@ -16,9 +16,10 @@ from index.speed.gil_yield import batches_yielding
 from index.storage.sqlite import Connection
 from index.types.attributes import attributes_to_json, canonical, canonical_to_json, check_attributes
 from index.types.changes import Normalised, RowChange
+from index.types.companions import KeptPicture
 from index.types.errors import DigestMoved, QuotaExceeded, RecordExists, RecordNotFound
-from index.types.model import KeptPicture, Outcome, RecordPatch, RecordWrite, StoredRecord, Vector, WriteResult
 from index.types.quota import Allowance, Usage
+from index.types.record import Outcome, RecordPatch, RecordWrite, StoredRecord, Vector, WriteResult
 
 _ASKED_AT_ONCE = 256  # ids
 

@@ -32,8 +32,9 @@ from index.tenant.inspection import file_faults, remarks
 from index.tenant.members import Members
 from index.tenant.named_backups import NamedBackups, erased_from
 from index.tenant.specs import check_description, check_spec
+from index.types.collection import CollectionSpec
+from index.types.companions import PicturePolicy
 from index.types.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
-from index.types.model import CollectionSpec, PicturePolicy
 from index.types.quota import StorageLimits
 from index.vectors.local import LocalVectorIndexes
 

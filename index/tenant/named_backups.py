@@ -14,8 +14,8 @@ from index.records.retained_backups import RetainedBackups
 from index.storage.layout import CollectionLayout
 from index.storage.sqlite import DatabaseError
 from index.tenant.members import Members
+from index.types.collection import CollectionSpec
 from index.types.errors import CollectionNotFound, DataFault, StoreDamaged
-from index.types.model import CollectionSpec
 
 _LOG = logging.getLogger(__name__)
 

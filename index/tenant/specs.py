@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from index.types.attributes import check_id
+from index.types.collection import CollectionSpec
 from index.types.errors import InvalidInput
-from index.types.model import CollectionSpec
 
 MAX_DIMENSION = 8192
 MAX_DESCRIPTION_BYTES = 1024

@@ -14,7 +14,7 @@ from functools import lru_cache
 import orjson
 
 from index.types.errors import InvalidInput
-from index.types.model import Attributes, AttributeValue, Region
+from index.types.record import Attributes, AttributeValue, Region
 
 MAX_ID_BYTES = 256
 MAX_ATTRIBUTES = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from index.types.model import RecordWrite, StoredRecord, Vector
+from index.types.record import RecordWrite, StoredRecord, Vector
 
 
 class RowChange(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 
 from index.types.attributes import check_attributes, check_id, check_region
 from index.types.errors import InvalidInput
-from index.types.model import RecordWrite, Vector
+from index.types.record import RecordWrite, Vector
 
 _SHORTEST = 1e-12
 _EASY = 1e-9  # squared lengths between this and its inverse lose nothing in single precision

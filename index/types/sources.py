@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from index.types.changes import Normalised
-from index.types.model import WriteResult
+from index.types.record import WriteResult
 
 
 class Mark(NamedTuple):

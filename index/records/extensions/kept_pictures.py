@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from index.storage.sqlite import Connection
-from index.types.model import KeptPicture, PicturePolicy
+from index.types.companions import KeptPicture, PicturePolicy
 
 _BLOCK = 500
 _NOTHING = KeptPicture()

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass, field
 
 from index.storage.crypto import keyed_digest
-from index.types.model import Region
+from index.types.record import Region
 
 
 @dataclass(frozen=True)

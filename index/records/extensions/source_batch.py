@@ -20,8 +20,8 @@ from index.storage.sqlite import Connection
 from index.types.attributes import attributes_from_json
 from index.types.changes import RowChange
 from index.types.errors import StaleEpoch
-from index.types.model import Outcome, StoredRecord, WriteResult
 from index.types.quota import Usage
+from index.types.record import Outcome, StoredRecord, WriteResult
 from index.types.sources import Failure, Mark, SourceBatch
 
 MAX_FAILURES = 10_000  # of a source that are kept

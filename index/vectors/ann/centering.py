@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from index.types.model import Vector
+from index.types.record import Vector
 from index.vectors.arrays.float16_matrix import Float16Matrix
 
 LEAST_ROWS, LEAST_QUERIES = 1000, 256

@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from index.types.model import Vector
+from index.types.record import Vector
 
 BITS, BYTES = 512, 64
 Signatures = NDArray[np.uint8]  # shape (n, BYTES)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyroaring import AbstractBitMap, BitMap
 
 from index.speed.roaring_arrays import members
-from index.types.model import Attributes, AttributeValue
+from index.types.record import Attributes, AttributeValue
 from index.vectors.fields.numeric_field import Numbers
 from index.vectors.fields.postings import Postings, SlotMap, moved_bitmap
 from index.vectors.fields.product_dictionary import Products

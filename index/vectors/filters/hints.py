@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from pyroaring import AbstractBitMap
 
-from index.types.model import FilterHints
+from index.types.answer import FilterHints
 from index.vectors.fields.columns import Columns
 from index.vectors.filters.syntax import Combination, Comparison, Has, Node, Text
 

@@ -7,14 +7,10 @@ from itertools import islice
 import numpy as np
 from pyroaring import BitMap
 
+from index.types.answer import Hit, SearchAnswer
 from index.types.errors import AnswerTooLarge
-from index.types.model import (
-    Hit,
-    ScanStrategy,
-    SearchAnswer,
-    SearchQuery,
-    StoredRecord,
-)
+from index.types.query import ScanStrategy, SearchQuery
+from index.types.record import StoredRecord
 from index.vectors.ann.centering import QueryMean
 from index.vectors.ann.faiss_index import RowNumbers
 from index.vectors.filters.evaluate import allowed_slots

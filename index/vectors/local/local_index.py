@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from index.contract import Capabilities, IndexSite, RecordStore, RowGroup, StagedChanges
+from index.types.answer import SearchAnswer
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
-from index.types.model import CollectionSpec, CollectionStats, SearchAnswer, SearchQuery, StoredRecord
+from index.types.collection import CollectionSpec, CollectionStats
+from index.types.query import SearchQuery
+from index.types.record import StoredRecord
 from index.vectors.ann.ann_build_job import AnnBuilds
 from index.vectors.ann.centering import CenteringTransform, QueryMean
 from index.vectors.local.answering import Answering

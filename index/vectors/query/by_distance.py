@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.types.model import ScanStrategy
+from index.types.query import ScanStrategy
 from index.vectors.ann.faiss_index import RowNumbers, Scores
 from index.vectors.query.distances import told_scores
 from index.vectors.query.execute import Query, compared_all

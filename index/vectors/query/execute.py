@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from index.types.model import ScanStrategy, Vector
+from index.types.query import ScanStrategy
+from index.types.record import Vector
 from index.vectors.ann.faiss_index import Bits, RowNumbers, Scores, differing_bits
 from index.vectors.query.filter_cache import FilteredRows, Sketched
 from index.vectors.query.plan import FREE_REACH, Plan, are_set, exactly

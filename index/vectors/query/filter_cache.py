@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from pyroaring import AbstractBitMap, BitMap
 
 from index.speed.roaring_arrays import bitmap_bits, members
-from index.types.model import MOST_FACET_VALUES, Facet, FilterHints, StoredRecord
+from index.types.answer import MOST_FACET_VALUES, Facet, FilterHints
+from index.types.record import StoredRecord
 from index.vectors.ann.faiss_index import Bits, FlatView
 from index.vectors.ann.signatures import Signatures
 

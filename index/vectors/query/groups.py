@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pyroaring import BitMap
 
-from index.types.model import ScanStrategy
+from index.types.query import ScanStrategy
 from index.vectors.query.execute import Hits, Query
 from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.search import ends, nearest, ordered, orders_by_distance, with_distances

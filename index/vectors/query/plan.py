@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.types.model import ScanStrategy
+from index.types.query import ScanStrategy
 from index.vectors.ann.ann_index import AnnIndex
 from index.vectors.ann.faiss_index import Bits, Scores
 from index.vectors.ann.signatures import BYTES

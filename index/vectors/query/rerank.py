@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from index.types.model import Vector
+from index.types.record import Vector
 from index.vectors.ann.faiss_index import RowNumbers, Scores, best_of, differing_bits
 from index.vectors.ann.signatures import BITS
 from index.vectors.query.filter_cache import Sketched

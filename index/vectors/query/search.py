@@ -12,7 +12,7 @@ from bisect import bisect_left
 
 import numpy as np
 
-from index.types.model import ScanStrategy
+from index.types.query import ScanStrategy
 from index.vectors.ann.ann_index import FAMILIAR_RANK
 from index.vectors.ann.faiss_index import Scores
 from index.vectors.query.by_distance import nearest_by_distance

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from index.types.model import Region, StoredRecord
+from index.types.record import Region, StoredRecord
 
 CHUNK_ROWS = 65_536
 _new = tuple.__new__  # a named tuple's own way goes through the interpreter, for each record of an answer

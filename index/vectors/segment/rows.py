@@ -18,7 +18,7 @@ from index.speed.gil_yield import batches_yielding
 from index.speed.roaring_arrays import members
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
-from index.types.model import StoredRecord, Vector
+from index.types.record import StoredRecord, Vector
 from index.vectors.ann.ann_index import AnnIndex
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.ann.row_signatures import NO_SKETCHES, RowSignatures

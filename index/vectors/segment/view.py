@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyroaring import FrozenBitMap
 
 from index.speed.roaring_arrays import bitmap_bits
-from index.types.model import Vector
+from index.types.record import Vector
 from index.vectors.ann.ann_index import AnnIndex
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.ann.faiss_index import Bits, FlatView, RowNumbers, Scores

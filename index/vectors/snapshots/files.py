@@ -28,8 +28,8 @@ from index.storage.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypt
 from index.storage.durable_files import mapped_file, remove_tree, rename, replace_directory, synced_file, write_synced
 from index.storage.layout import CollectionLayout
 from index.types.changes import SequenceRange
+from index.types.collection import CollectionSpec
 from index.types.errors import DataFault, SnapshotDamaged
-from index.types.model import CollectionSpec
 from index.vectors.ann.ann_index import AnnIndex
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.ann.faiss_index import FAISS_VERSION

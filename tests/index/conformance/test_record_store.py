@@ -24,7 +24,7 @@ from index.contract import RecordStore, RecordTransaction, RecordWriter
 from index.records.prepare import prepare
 from index.records.sqlite_store import SqliteRecordStore
 from index.types.changes import RowChange
-from index.types.model import Outcome, WriteResult
+from index.types.record import Outcome, WriteResult
 from index.types.sources import Failure, SourceBatch
 from tests.support.data.collections import SPEC, directory, record, vector
 from tests.support.data.remote_like import Fault, Faults, remote_store

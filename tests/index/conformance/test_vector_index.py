@@ -29,7 +29,7 @@ from index import (
 from index.contract import Capabilities, IndexSite, RecordStore, VectorIndex, VectorIndexFactory
 from index.storage.layout import DataDirectory
 from index.types.changes import RowChange
-from index.types.model import CollectionSpec
+from index.types.collection import CollectionSpec
 from tests.support.data.collections import KEY, SPEC, loaded, record, vector
 from tests.support.data.filters import random_attributes, random_filter
 from tests.support.data.numpy_index import NumpyIndex, NumpyIndexes

@@ -13,8 +13,9 @@ from index.manifest.manifest import Manifest, State, Thing, salt_of
 from index.storage.layout import new_uid
 from index.storage.sqlite import DatabaseError, connect
 from index.storage.steps import watched
+from index.types.collection import CollectionSpec
+from index.types.companions import PicturePolicy
 from index.types.errors import DataFault
-from index.types.model import CollectionSpec, PicturePolicy
 
 KEY = bytes(range(32))
 A, B = Thing("a/records.db", State.CREATING, b"s" * 16, 3, {"x": 1}), Thing("b/records.db")

@@ -11,7 +11,7 @@ import pytest
 
 from index import Collection, SnapshotDamaged, SnapshotNotFound, TenantDirectory
 from index.records.backups import manifest_mac, read_manifest, spec_of
-from index.types.model import PicturePolicy
+from index.types.companions import PicturePolicy
 from tests.support.data.collections import KEY, SPEC, directory, record
 from tests.support.data.files import flip_byte
 

@@ -4,7 +4,7 @@ import pytest
 
 from index import Collection, Outcome, RecordWrite, Region, SearchQuery
 from index.records.insert_statement import MOST_AT_ONCE
-from index.types.model import Origin, SourceMark
+from index.types.companions import Origin, SourceMark
 from tests.support.data.collections import SPEC, directory, ids, loaded, record, vector
 
 

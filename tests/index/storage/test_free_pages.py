@@ -9,7 +9,7 @@ from sqlcipher3 import dbapi2
 
 from index import Collection, RecordWrite
 from index.storage.free_pages import give_back_free_pages
-from index.types.model import CollectionSpec
+from index.types.collection import CollectionSpec
 from tests.support.data.collections import directory, loaded
 
 DIMENSION = 384

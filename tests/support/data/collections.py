@@ -13,8 +13,9 @@ from index.collection.collection import Collection
 from index.collection.loaded import LoadedCollection
 from index.storage.layout import DataDirectory
 from index.tenant.directory import TenantDirectory
-from index.types.model import Attributes, CollectionSpec, Vector
+from index.types.collection import CollectionSpec
 from index.types.quota import StorageLimits
+from index.types.record import Attributes, Vector
 from index.vectors.local.local_index import LocalVectorIndex
 
 DIMENSION = 16

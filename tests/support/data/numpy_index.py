@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from index.contract import Capabilities, IndexSite, RecordStore, RowGroup
+from index.types.answer import Hit, SearchAnswer
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
+from index.types.collection import CollectionSpec, CollectionStats
 from index.types.errors import AnswerTooLarge
-from index.types.model import CollectionSpec, CollectionStats, Hit, SearchAnswer, SearchQuery, StoredRecord
-from index.types.model import ScanStrategy as Strategy
+from index.types.query import ScanStrategy as Strategy
+from index.types.query import SearchQuery
+from index.types.record import StoredRecord
 from tests.support.data.plain_rows import Rows
 
 VARIABLE = "TEST_VECTOR_INDEX"  # numpy: tests and their servers use this index

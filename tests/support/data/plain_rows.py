@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 from pyroaring import BitMap
 
+from index.types.answer import MOST_FACET_VALUES, Facet, FilterHints
 from index.types.errors import InvalidInput
-from index.types.model import MOST_FACET_VALUES, Facet, FilterHints, StoredRecord
+from index.types.record import StoredRecord
 from index.vectors.fields.columns import Columns
 from index.vectors.filters.hints import hints_of
 from index.vectors.filters.syntax import Combination, Comparison, Has, Node, Text, parse_filter

@@ -10,8 +10,8 @@ from enum import Enum
 from typing import Any, cast
 
 from index.contract import IndexSite, RecordStore, RecordWriter, VectorIndex, VectorIndexFactory
+from index.types.collection import CollectionSpec
 from index.types.errors import OutcomeUnknown, StoreUnavailable
-from index.types.model import CollectionSpec
 
 DELAY_S = 0.0003
 

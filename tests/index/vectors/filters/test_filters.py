@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from index.types.errors import FilterSyntaxError, InvalidInput
-from index.types.model import Attributes
+from index.types.record import Attributes
 from index.vectors.fields.columns import Columns
 from index.vectors.filters.evaluate import allowed_slots
 from index.vectors.filters.syntax import (

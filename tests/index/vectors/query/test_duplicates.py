@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from index import Collection, CollectionSpec, InvalidInput, RecordWrite
-from index.types.model import DuplicateGroup
+from index.types.answer import DuplicateGroup
 from tests.support.data.collections import directory, loaded, record, vector
 
 WIDE = 48

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from index.types.attributes import attributes_to_json
-from index.types.model import Attributes, Region, StoredRecord
+from index.types.record import Attributes, Region, StoredRecord
 from index.vectors.segment.payloads import CHUNK_ROWS, Payloads, pack_record, unpack_records
 
 PLAIN: Attributes = {"color": "red", "price": 1.5, "sold": True}

@@ -1,5 +1,5 @@
 from index.types.changes import RowChange
-from index.types.model import StoredRecord
+from index.types.record import StoredRecord
 from index.vectors.segment.rows import Rows
 from tests.support.data.collections import DIMENSION, vector
 

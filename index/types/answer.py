@@ -1,0 +1,71 @@
+"""What searches, counts and the search for duplicates return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from index.types.query import ScanStrategy
+from index.types.record import StoredRecord
+
+MOST_FACET_VALUES = 100
+
+
+class Hit(NamedTuple):
+    """A record and its cosine distance to the query, 0 to 2."""
+
+    record: StoredRecord
+    distance: float
+
+
+@dataclass(frozen=True)
+class Facet:
+    """How many of the allowed records have each value of an attribute, the most frequent first.
+
+    A record counts once for each member of a list. Numbers are not counted. `values`: how many there are in all.
+    """
+
+    attribute: str
+    counts: tuple[tuple[str | bool, int], ...]
+    values: int
+
+
+class FilterHints(NamedTuple):
+    """What is odd about a filter: names that no record has, and a sentence for each oddity."""
+
+    unknown_attributes: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+
+
+class SearchAnswer(NamedTuple):
+    """Hits, nearest first; in groups where asked for (each group nearest first, groups by their best hit). learned: in
+    the order of the likeness that the collection has learnt; distances are the encoder's all the same."""
+
+    groups: tuple[tuple[Hit, ...], ...]
+    allowed: int
+    path: ScanStrategy
+    sequence: int
+    index_time_ms: int
+    facets: tuple[Facet, ...] = ()
+    learned: bool = False
+    hints: FilterHints = FilterHints()
+
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """All hits, group by group; without grouping simply the hits, nearest first."""
+        return tuple(hit for group in self.groups for hit in group)
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Records that look the same, the one inserted first in front, and the largest distance to it. identical_ids: those
+    among them that are of the same picture bytes, together."""
+
+    record_ids: tuple[str, ...]
+    max_distance: float
+    identical_ids: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def identical(self) -> bool:
+        """Whether all are of the same picture bytes."""
+        return self.identical_ids == (self.record_ids,)

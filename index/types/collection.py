@@ -1,0 +1,71 @@
+"""What a collection is, its counts, and what an erasure did to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from index.types.companions import PicturePolicy
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """What a collection is, fixed at its creation except for the description, learning, partial and the picture policy.
+
+    name: [a-z0-9][a-z0-9_-]{0,62}, unique within the tenant.
+    encoder_id, encoder_fingerprint: the encoder that made, and will make, all its vectors.
+    dimension: numbers in a vector, 1 to 8,192. Memory grows by 2 bytes, disk by 4, for each number of each record.
+    learning: compare by what the collection learns from its own vectors, where a check without labels says that this
+        finds more (see index/vectors/ann/centering.py); changeable.
+    picture_policy: what its owner wants kept of pictures; policy_version: grows with each change of it.
+    partial: pictures that are cut short are used as far as they go; changeable.
+    """
+
+    name: str
+    encoder_id: str
+    encoder_fingerprint: str
+    dimension: int
+    description: str = ""
+    learning: bool = True
+    picture_policy: PicturePolicy = PicturePolicy.DISCARD
+    policy_version: int = 1
+    partial: bool = False
+
+    @property
+    def may_have_copies(self) -> bool:
+        """Whether copies of its pictures may be in object storage."""
+        return self.policy_version > 1 or self.picture_policy.keeps_copies
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What was erased. sequence: of the last write that the index and the snapshots on disk hold, all of them written
+    without the records; kept_snapshots: ids of those that somebody asked for, and that hold nothing of them either."""
+
+    records: int
+    sequence: int
+    kept_snapshots: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CollectionStats:
+    """Counts of a collection. Of one that is not in memory only records, sequence and creation are known.
+
+    tombstones: rows in memory that no search returns any more. base_rows: rows that the base covers; later ones are
+    compared one by one. recall: recall@10 of `recall_sample` real searches, once there were any, and what the base's
+    building measured before. search_effort: candidates that a search through the graph keeps. learning_gain: what the
+    check of learning says, once it was made; learned: whether searches use what was learnt.
+    """
+
+    records: int
+    tombstones: int
+    sequence: int
+    index_time_ms: int
+    created_ms: int
+    snapshot_sequence: int
+    base_rows: int = 0
+    memory_bytes: int = 0
+    recall: float | None = None
+    recall_sample: int = 0
+    search_effort: int = 0
+    learning_gain: float | None = None
+    learned: bool = False

@@ -1,0 +1,62 @@
+"""What is kept beside a record: where its picture came from, what is kept of it, and which source it follows.
+
+The records themselves are in `record`. What the store does with these values is in `index.records.extensions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PicturePolicy(StrEnum):
+    """What is kept of a picture once it is encoded: nothing, the URL that it came from, or an encrypted copy in object
+    storage."""
+
+    DISCARD = "DISCARD"
+    REFERENCE = "REFERENCE"
+    ENCRYPTED_COPY = "ENCRYPTED_COPY"
+
+    @property
+    def keeps_copies(self) -> bool:
+        """Whether an encrypted copy is kept."""
+        return self is PicturePolicy.ENCRYPTED_COPY
+
+    @property
+    def keeps_urls(self) -> bool:
+        """Whether the URL is kept."""
+        return self is PicturePolicy.REFERENCE
+
+    @property
+    def keeps_anything(self) -> bool:
+        """Whether anything is kept."""
+        return self.keeps_copies or self.keeps_urls
+
+
+@dataclass(frozen=True)
+class KeptPicture:
+    """What is kept of a record's picture, as its collection's policy says: the name of the encrypted copy in object
+    storage and its size, or the URL."""
+
+    object_id: str = ""
+    bytes: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a record's picture was fetched from, as far as it is kept: a keyed digest of the URL, and what the host
+    said of the version (ETag and Last-Modified), for asking next time whether it has changed."""
+
+    url_digest: bytes
+    etag: str = ""
+    last_modified: str = ""
+
+
+@dataclass(frozen=True)
+class SourceMark:
+    """Which source a record follows, and a digest of what the source's feed says of it besides the picture: equal
+    digests mean that nothing is to be done."""
+
+    source: str
+    item_digest: bytes

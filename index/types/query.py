@@ -1,0 +1,53 @@
+"""A search as it is asked, and the strategies that answer it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from index.types.record import UNLIMITED_BYTES, Vector
+
+
+class SearchQuery(NamedTuple):
+    """A search. `vector` is normalised on the way in.
+
+    k: hits, or groups where `group_by_product`, to return; offset: how many to leave out before the first.
+    max_distance: 0 to 2. exact: compare every allowed record, whatever it takes.
+    facets: attributes whose values are to be counted over the allowed records.
+    own_record: the vector is that of one of the collection's records, not of a picture from elsewhere.
+    by_distance: in the order of distance, whatever the collection has learnt.
+    composed: the vector is a sum of several, or weighed otherwise, hence like no record.
+    scale: cosines are multiplied by it before distances are told, ordered and limited; only in an order by distance.
+    max_bytes: of the hits' records and vectors, together.
+    """
+
+    vector: Vector
+    k: int
+    offset: int = 0
+    filter: str = ""
+    group_by_product: bool = False
+    group_size: int = 1
+    max_distance: float | None = None
+    exclude_record_ids: frozenset[str] = frozenset()
+    include_vectors: bool = False
+    exact: bool = False
+    facets: tuple[str, ...] = ()
+    own_record: bool = False
+    by_distance: bool = False
+    composed: bool = False
+    scale: float = 1.0
+    max_bytes: int = UNLIMITED_BYTES
+
+
+class ScanStrategy(StrEnum):
+    """Which way an answer was found: by comparing every allowed record, by the sketches of every allowed record, along
+    the graph, or within the clusters that are nearest to the query; each with or without a filter."""
+
+    EMPTY = "empty"
+    EXACT = "exact"
+    EXACT_FILTERED = "exact_filtered"
+    SKETCHES = "sketches"
+    SKETCHES_FILTERED = "sketches_filtered"
+    GRAPH = "graph"
+    GRAPH_FILTERED = "graph_filtered"
+    CLUSTERS_FILTERED = "clusters_filtered"
