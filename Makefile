@@ -183,6 +183,10 @@ bench-own-model: $(STAMP) ## Measure the gain of own models; writes JSON
 bench-learning: $(STAMP) ## Measure transformations that a collection can learn; writes JSON
 	@$(BIN)/python -m bench.index.learning
 
+.PHONY: bench-json
+bench-json: $(STAMP) ## Measure JSON against json_format and the binary encoding of protobuf; writes JSON
+	@$(BIN)/python -m bench.json_codec
+
 encoder-examples: $(STAMP) ## Draw example searches of the built-in encoder, for docs/encoder.md
 	@$(BIN)/python -m bench.encoders.examples
 
