@@ -65,8 +65,8 @@ class Renewal:
         context = EncodeContext(tenant, self._engine.encoder_of(collection), digests, _copies(collection))
         result = await self._picture_encoder.encode(context, EncodeRequest(picture, stored, validators))
         write = replace(write, region=picture.region, digest=result.digest, vector=result.vector)
-        if result.picture is not None and (copy_missing or result.vector is not None):
-            write = replace(write, kept=await self._engine.keeping.keep(tenant, collection, result.picture))
+        if result.image is not None and (copy_missing or result.vector is not None):
+            write = replace(write, kept=await self._engine.keeping.keep(tenant, collection, result.image))
         elif picture.url and collection.spec.picture_policy.keeps_urls:
             write = replace(write, kept=KeptPicture(url=picture.url))
         if result.validators is not None:

@@ -20,23 +20,30 @@ import numpy as np
 from index import Vector
 from service.encoder.manifest import BlockSpec
 from service.errors import Reason, ServiceError
+from service.intake.notes import Note
 
 MAX_EMPHASIS = 100.0
 
 
 @dataclass(frozen=True)
-class EmphasisedQuery:
-    """What to search with. `scale`: the weighted cosine is this many times the cosine with `vector`."""
+class QueryVector:
+    """The vector of a query: float32, shape (dimension,), L2-normalised.
+
+    scale: the weighted cosine is this many times the cosine with the vector. notes: about the pictures of the query.
+    """
 
     vector: Vector
     scale: float = 1.0
+    notes: tuple[Note, ...] = ()
 
 
-def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> EmphasisedQuery:
-    """The query for weights by block name; blocks that are not named count 1. Raises ServiceError (ARGUMENT_INVALID)
-    for an unknown block, a weight out of range, or where nothing of the query is left."""
+def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> QueryVector:
+    """Returns the query for weights by block name; other blocks count 1.
+
+    Raises ServiceError (ARGUMENT_INVALID) for an unknown block, for a weight out of range, and if the result is zero.
+    """
     if not emphasis:
-        return EmphasisedQuery(vector)
+        return QueryVector(vector)
     _check(blocks, emphasis)
     weights = np.repeat([emphasis.get(b.name, 1.0) for b in blocks], [b.size for b in blocks])
     query = np.asarray(vector, np.float64)
@@ -46,7 +53,7 @@ def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[
     length = float(np.linalg.norm(weighted))
     if min(own, stored, length) < 1e-6:
         raise ServiceError(Reason.ARGUMENT_INVALID, "with these weights the query vector is zero", field="emphasis")
-    return EmphasisedQuery((weighted / length).astype(np.float32), length / (own * stored))
+    return QueryVector((weighted / length).astype(np.float32), length / (own * stored))
 
 
 def _check(blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> None:

@@ -70,9 +70,9 @@ class Engine:
         with translated_errors():
             return await self.workers.write(directory.create, spec)
 
-    async def encoded(self, principal: Principal, source: PictureSource, encoder: Manifest) -> Encoded:
+    async def encoded(self, principal: Principal, picture: PictureSource, encoder: Manifest) -> Encoded:
         """The vector of a picture that someone searches with. Raises ServiceError."""
-        resolved = await self.sources.resolved(source, principal.tenant_uid)
+        resolved = await self.sources.resolved(picture, principal.tenant_uid)
         return await self.pictures.encode(resolved, encoder, Purpose(principal.tenant_uid, Lane.SEARCH))
 
     async def kept_picture(self, linked: Linked) -> bytes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from index import Attributes, Collection, DigestMoved, Outcome, RecordWrite, Vector, WriteResult, check_record
+from index import Collection, DigestMoved, Outcome, RecordWrite, WriteResult, check_record
 from service.engine.change_detection import Known, Renewal, Renewed
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
@@ -20,13 +20,10 @@ from service.tenancy.keyring import Principal
 
 @dataclass(frozen=True)
 class RecordInput:
-    """A record as it was sent. Exactly one of `picture` and `vector` is set."""
+    """A record to insert. picture: the write gets its vector; None if the write has one."""
 
-    record_id: str
-    product_id: str = ""
-    attributes: Attributes = field(default_factory=dict)
+    write: RecordWrite
     picture: PictureSource | None = None
-    vector: Vector | None = None
 
 
 class Inserted(NamedTuple):
@@ -73,7 +70,9 @@ class Ingest:
         return results
 
     async def _known(self, collection: Collection, records: Sequence[RecordInput | ServiceError]) -> Known:
-        pictures = [(r.record_id, r.picture) for r in records if isinstance(r, RecordInput) and r.picture is not None]
+        pictures = [
+            (r.write.record_id, r.picture) for r in records if isinstance(r, RecordInput) and r.picture is not None
+        ]
         ids, fetched = [i for i, _ in pictures], [i for i, p in pictures if p.image is None]
         return await self._renewal.known(collection, ids, fetched)
 
@@ -87,8 +86,8 @@ class Ingest:
     ) -> Prepared:
         if isinstance(record, ServiceError):
             return record
-        write = RecordWrite(record.record_id, record.vector, record.product_id, record.attributes)
-        with about(record_id=record.record_id):
+        write = record.write
+        with about(record_id=write.record_id):
             try:
                 check_record(write)
                 if record.picture is None:
@@ -112,7 +111,7 @@ class Ingest:
             if isinstance(item, Renewed):
                 results.append(Inserted(next(stored), item.notes))
             else:
-                record_id = record.record_id if isinstance(record, RecordInput) else ""
+                record_id = record.write.record_id if isinstance(record, RecordInput) else ""
                 results.append(Inserted(WriteResult(record_id, Outcome.FAILED, error=item)))
         return results
 

@@ -32,7 +32,7 @@ class EncodeRequest:
     """One picture to encode. stored: the digest that the record has, None if it has none. validators: of the version
     that was fetched last."""
 
-    source: PictureSource
+    picture: PictureSource
     stored: bytes | None = None
     validators: Validators = field(default_factory=Validators)
 
@@ -41,12 +41,12 @@ class EncodeRequest:
 class EncodeResult:
     """The result for one picture. digest: of the picture; the stored one where its host says that it has not changed.
     vector: shape (dimension,), None where the picture is the one that is stored. validators: None where it was not
-    fetched. picture: as it was sent or fetched, for a collection that keeps it. notes: about one that was encoded."""
+    fetched. image: its bytes, for a collection that keeps copies. notes: about one that was encoded."""
 
     digest: bytes | None
     vector: Vector | None
     validators: Validators | None
-    picture: bytes | None = field(default=None, repr=False)
+    image: bytes | None = field(default=None, repr=False)
     notes: tuple[Note, ...] = ()
 
 
@@ -72,15 +72,15 @@ class LocalPictureEncoder:
 
     async def encode(self, context: EncodeContext, request: EncodeRequest) -> EncodeResult:
         """As `PictureEncoder.encode`."""
-        fetched = await self._sources.fetch(request.source, context.tenant_uid, request.validators)
-        source = fetched.source
-        if source is None or source.image is None:
+        fetched = await self._sources.fetch(request.picture, context.tenant_uid, request.validators)
+        picture = fetched.picture
+        if picture is None or picture.image is None:
             return EncodeResult(request.stored, None, fetched.validators)
-        image = source.image
-        digest = await self._workers.hash(len(image), context.digests.of, image, source.region)
+        image = picture.image
+        digest = await self._workers.hash(len(image), context.digests.of, image, picture.region)
         kept = image if context.copies else None
         if digest == request.stored:
             return EncodeResult(digest, None, fetched.validators, kept)
         purpose = Purpose(context.tenant_uid, Lane.INSERT)
-        encoded = await self._pictures.encode(source, context.encoder, purpose, digest)
+        encoded = await self._pictures.encode(picture, context.encoder, purpose, digest)
         return EncodeResult(digest, encoded.vector, fetched.validators, kept, encoded.notes)

@@ -95,7 +95,7 @@ class EncodingPipeline:
         await self._batcher(encoder)
 
     async def encode(
-        self, source: PictureSource, encoder: Manifest, purpose: Purpose, digest: bytes | None = None
+        self, picture: PictureSource, encoder: Manifest, purpose: Purpose, digest: bytes | None = None
     ) -> Encoded:
         """The vector of a picture. Raises ServiceError.
 
@@ -103,13 +103,13 @@ class EncodingPipeline:
         `digest`: of the picture, where the caller has one.
         """
         with translated_errors():
-            check_region(source.region)
-        if source.image is None:
+            check_region(picture.region)
+        if picture.image is None:
             raise ServiceError(Reason.SOURCE_MISSING, "set the picture as `image` or `url`", field="image")
-        image = source.image
-        part = (source.region, source.partial)
+        image = picture.image
+        part = (picture.region, picture.partial)
         key = (purpose, encoder.fingerprint, part, len(image), digest or await self._digest(image))
-        return await self._inflight.once(key, lambda: self._encode(image, source, encoder, purpose))
+        return await self._inflight.once(key, lambda: self._encode(image, picture, encoder, purpose))
 
     async def check(self, image: bytes, tenant: str) -> None:
         """Decodes a picture without encoding it. Raises ServiceError where it cannot be used."""
@@ -127,7 +127,7 @@ class EncodingPipeline:
             await batcher.close()
         await self.decoders.close()
 
-    async def _encode(self, image: bytes, source: PictureSource, encoder: Manifest, purpose: Purpose) -> Encoded:
+    async def _encode(self, image: bytes, picture: PictureSource, encoder: Manifest, purpose: Purpose) -> Encoded:
         lane, tenant = purpose.lane, purpose.tenant
         if self._allow is not None:
             await self._allow(tenant)
@@ -137,7 +137,7 @@ class EncodingPipeline:
             async with self.admission.visit(Visit(tenant, lane, len(image))):
                 times.append(time.perf_counter())
                 tensor, notes = await self.decoders.decode(
-                    image, source.region, encoder.input, lane, tenant, partial=source.partial
+                    image, picture.region, encoder.input, lane, tenant, partial=picture.partial
                 )
                 times.append(time.perf_counter())
                 batcher = await self._batcher(encoder)  # it may have been put away meanwhile

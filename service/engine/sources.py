@@ -16,10 +16,10 @@ HostsOf = Callable[[str], Collection[str] | None]
 
 @dataclass(frozen=True)
 class FetchedPicture:
-    """A picture to look at, or, where `source` is None, one that its host says has not changed. validators: what its
-    host said of the version; None where it was not fetched."""
+    """A picture with its bytes; picture is None if its host says that it has not changed. validators: of the version
+    that its host sent; None if it was not fetched."""
 
-    source: PictureSource | None
+    picture: PictureSource | None
     validators: Validators | None
 
 
@@ -35,23 +35,24 @@ class Sources:
         """Whether pictures may be given as a URL."""
         return self._fetcher is not None
 
-    async def resolved(self, source: PictureSource, tenant_uid: str) -> PictureSource:
+    async def resolved(self, picture: PictureSource, tenant_uid: str) -> PictureSource:
         """The same with the picture's bytes. Raises ServiceError (SOURCE_MISSING, URL_..., HOST_BUSY, IMAGE_...)."""
-        return (await self.fetch(source, tenant_uid, Validators())).source or source
+        return (await self.fetch(picture, tenant_uid, Validators())).picture or picture
 
-    async def fetch(self, source: PictureSource, tenant_uid: str, known: Validators) -> FetchedPicture:
+    async def fetch(self, picture: PictureSource, tenant_uid: str, known: Validators) -> FetchedPicture:
         """The picture, asked for anew where its host knows the version that is `known`. Raises ServiceError."""
-        if source.image is not None:
-            return FetchedPicture(source, None)
-        if not source.url:
+        if picture.image is not None:
+            return FetchedPicture(picture, None)
+        if not picture.url:
             raise ServiceError(Reason.SOURCE_MISSING, "set the picture as `image` or `url`", field="image")
         if self._fetcher is None:
             raise ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server accepts pictures only as bytes", field="url")
         hosts = await self._workers.read(self._hosts_of, tenant_uid)
         with self._metrics.picture_seconds.labels("fetch").time():
-            fetched = await self._fetcher.fetch(FetchRequest(source.url, hosts, known))
-        found = None if fetched.body is None else replace(source, image=fetched.body, url="")
-        return FetchedPicture(found, fetched.validators)
+            fetched = await self._fetcher.fetch(FetchRequest(picture.url, hosts, known))
+        if fetched.body is None:
+            return FetchedPicture(None, fetched.validators)
+        return FetchedPicture(replace(picture, image=fetched.body, url=""), fetched.validators)
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -13,7 +13,7 @@ from service.handlers.conversion.values import from_vector, invalid, to_vector
 from service.intake.download.fetch import Validators
 from service.intake.notes import Note
 from service.runtime.background import end_task
-from service.sync.runs.remote_workers import Asked, Introduction, RemoteWorker, RemoteWorkers, Taken
+from service.sync.runs.remote_workers import Introduction, PictureRequest, RemoteWorker, RemoteWorkers, Taken
 from service.tenancy.keyring import Principal
 
 
@@ -83,7 +83,7 @@ def _to_error(message: pb.PictureFailed) -> ServiceError:
     return ServiceError(reason, message.message, retry_delay_s=message.retry_delay_s or None)
 
 
-def _to_response(message: Introduction | Asked) -> pb.WorkOnRunResponse:
+def _to_response(message: Introduction | PictureRequest) -> pb.WorkOnRunResponse:
     if isinstance(message, Introduction):
         context, hosts = message.context, message.hosts
         return pb.WorkOnRunResponse(
@@ -93,29 +93,30 @@ def _to_response(message: Introduction | Asked) -> pb.WorkOnRunResponse:
                 copies=context.copies,
             )
         )  # fmt: skip
-    look = message.look
+    request = message.request
     return pb.WorkOnRunResponse(
         picture=pb.PictureToSee(
-            number=message.number, url=look.source.url, stored_digest=look.stored or b"",
-            etag=look.validators.etag, last_modified=look.validators.last_modified, partial=look.source.partial,
+            number=message.number, url=request.picture.url, stored_digest=request.stored or b"",
+            etag=request.validators.etag, last_modified=request.validators.last_modified,
+            partial=request.picture.partial,
         )
     )  # fmt: skip
 
 
-def seen_of(number: int, seen: EncodeResult) -> pb.WorkOnRunRequest:
-    """What a worker answers for a picture that it saw."""
-    validators = seen.validators or Validators()
+def seen_of(number: int, result: EncodeResult) -> pb.WorkOnRunRequest:
+    """Returns the message of a worker with the result for a picture."""
+    validators = result.validators or Validators()
     return pb.WorkOnRunRequest(
         seen=pb.PictureSeen(
-            number=number, digest=seen.digest or b"", etag=validators.etag, last_modified=validators.last_modified,
-            vector=b"" if seen.vector is None else from_vector(seen.vector), picture=seen.picture or b"",
-            notes=[note.name for note in seen.notes],
+            number=number, digest=result.digest or b"", etag=validators.etag, last_modified=validators.last_modified,
+            vector=b"" if result.vector is None else from_vector(result.vector), picture=result.image or b"",
+            notes=[note.name for note in result.notes],
         )
     )  # fmt: skip
 
 
 def failed_of(number: int, error: ServiceError) -> pb.WorkOnRunRequest:
-    """What a worker answers for a picture that it could not see."""
+    """Returns the message of a worker with the error for a picture."""
     return pb.WorkOnRunRequest(
         failed=pb.PictureFailed(
             number=number, reason=error.reason.name, message=error.message, retry_delay_s=error.retry_delay_s or 0.0

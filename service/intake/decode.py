@@ -28,7 +28,7 @@ from service.intake.limits import PictureLimits
 from service.intake.notes import Note
 from service.intake.probe import Header, probe
 
-__all__ = ["Area", "Decoded", "Note", "Pixels", "Wanted", "crop", "decode", "decode_picture", "prepare_opencv"]
+__all__ = ["Area", "DecodeOptions", "Decoded", "Note", "Pixels", "crop", "decode", "decode_picture", "prepare_opencv"]
 
 Pixels = NDArray[np.uint8]
 
@@ -47,8 +47,8 @@ class Area(Protocol):
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to decode of a picture.
+class DecodeOptions:
+    """How to decode a picture.
 
     - `region`: the part to return; None: the whole picture.
     - `enough`: minimum pixels of the shorter side. A JPEG may be decoded smaller down to this size. 0: full size.
@@ -73,26 +73,26 @@ def decode(picture: bytes | memoryview, limits: PictureLimits, region: Area | No
 
     Raises as `decode_picture`.
     """
-    return decode_picture(picture, limits, Wanted(region, enough)).pixels
+    return decode_picture(picture, limits, DecodeOptions(region, enough)).pixels
 
 
-def decode_picture(picture: bytes | memoryview, limits: PictureLimits, wanted: Wanted) -> Decoded:
+def decode_picture(picture: bytes | memoryview, limits: PictureLimits, options: DecodeOptions) -> Decoded:
     """Decodes a picture, and collects notes about it. Of an animation, decodes the first frame.
 
     Raises ServiceError with a reason that begins with IMAGE_.
     """
     limits.check_bytes(len(picture))
-    header = probe(picture, wanted.partial, limits.formats)
+    header = probe(picture, options.partial, limits.formats)
     limits.check_sides(header.width, header.height)
-    reduction = _reduction(header, wanted.region, wanted.enough)
-    stored = _decode_stored(picture, header, reduction, wanted.partial)
+    reduction = _reduction(header, options.region, options.enough)
+    stored = _decode_stored(picture, header, reduction, options.partial)
     if header.format in OPTIONAL:  # their libraries apply cropping and orientation
         limits.check_sides(stored.colour.shape[1], stored.colour.shape[0])
         header = replace(header, profile=stored.profile or header.profile)
     elif stored.colour.shape[:2] != (-(-header.height // reduction), -(-header.width // reduction)):
         raise damaged(header.format)
-    colour = _part(stored.colour, header, wanted)
-    alpha = None if stored.alpha is None else _part(stored.alpha, header, wanted)
+    colour = _part(stored.colour, header, options)
+    alpha = None if stored.alpha is None else _part(stored.alpha, header, options)
     notes = [] if stored.complete else [Note.PICTURE_INCOMPLETE]
     rgb, honoured = _to_srgb(colour, header)
     if not honoured:
@@ -135,9 +135,9 @@ def _decode_stored(picture: bytes | memoryview, header: Header, reduction: int, 
     return decode_webp(picture, header, partial)
 
 
-def _part(pixels: NDArray[Any], header: Header, wanted: Wanted) -> NDArray[Any]:
+def _part(pixels: NDArray[Any], header: Header, options: DecodeOptions) -> NDArray[Any]:
     """Turns the pixels upright and crops them to the region."""
-    part = crop(_turn_upright(pixels, header.orientation), wanted.region)
+    part = crop(_turn_upright(pixels, header.orientation), options.region)
     return part if header.orientation == 1 else np.ascontiguousarray(part)
 
 

@@ -156,16 +156,15 @@ class _Session:
             tenant, encoder, PictureDigests(message.digest_key, message.encoder_fingerprint), message.copies
         )
 
-    async def _look(self, asked: pb.PictureToSee) -> None:
+    async def _look(self, message: pb.PictureToSee) -> None:
         assert self._context is not None
-        validators = Validators(asked.etag, asked.last_modified)
-        look = EncodeRequest(
-            PictureSource(url=asked.url, partial=asked.partial), asked.stored_digest or None, validators
-        )
+        validators = Validators(message.etag, message.last_modified)
+        picture = PictureSource(url=message.url, partial=message.partial)
+        request = EncodeRequest(picture, message.stored_digest or None, validators)
         try:
-            answer = seen_of(asked.number, await self._parts.picture_encoder.encode(self._context, look))
+            answer = seen_of(message.number, await self._parts.picture_encoder.encode(self._context, request))
         except Exception as error:
             with about(run_id=self._taken.ref.run_id):
-                answer = failed_of(asked.number, as_service_error(error))
+                answer = failed_of(message.number, as_service_error(error))
             release_frames(error)
         self._outgoing.put_nowait(answer)

@@ -28,7 +28,7 @@ def main() -> None:
     with atheris.instrument_imports():
         from service.errors import ServiceError
         from service.intake.colour import ProfileUnusable, by_profile
-        from service.intake.decode import Wanted, decode, decode_picture, prepare_opencv
+        from service.intake.decode import DecodeOptions, decode, decode_picture, prepare_opencv
         from service.intake.limits import PictureLimits
         from service.intake.probe import probe
         from service.sync.feeds.model import FeedError, FeedOptions
@@ -42,8 +42,8 @@ def main() -> None:
         "probe": probe,
         "decode": lambda content: decode(content, limits),
         "scaled": lambda content: decode(content, limits, None, 32),
-        "partial": lambda content: decode_picture(content, every, Wanted(partial=True)),
-        "optional": lambda content: decode_picture(content, every, Wanted()),
+        "partial": lambda content: decode_picture(content, every, DecodeOptions(partial=True)),
+        "optional": lambda content: decode_picture(content, every, DecodeOptions()),
         "profile": lambda content: by_profile(blank, content),
         "feed": lambda content: list(
             read_feed(io.BytesIO(content), len(content), FeedOptions(), "https://s.example/")[1]

@@ -22,7 +22,7 @@ from service.encoder.manifest import InputSpec
 from service.encoder.preprocess import enough_pixels, to_tensor
 from service.errors import ServiceError
 from service.intake.confinement import confine
-from service.intake.decode import Wanted, decode, decode_picture, prepare_opencv
+from service.intake.decode import DecodeOptions, decode, decode_picture, prepare_opencv
 from service.intake.formats import OPTIONAL, SNIFF_BYTES, Format, sniff
 from service.intake.limits import PictureLimits
 
@@ -62,8 +62,8 @@ def _answer(job: dict[str, Any], limits: PictureLimits, payload: memoryview, res
     try:
         spec = _spec(job["spec"])
         region = _Area(*job["region"]) if job["region"] else None
-        wanted = Wanted(region, enough_pixels(spec), bool(job["partial"]))
-        decoded = decode_picture(payload[: job["size"]], limits, wanted)
+        options = DecodeOptions(region, enough_pixels(spec), bool(job["partial"]))
+        decoded = decode_picture(payload[: job["size"]], limits, options)
         tensor = to_tensor(decoded.pixels, spec)
         np.frombuffer(result, np.uint8)[: tensor.nbytes] = tensor.reshape(-1).view(np.uint8)
     except ServiceError as error:

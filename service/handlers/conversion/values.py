@@ -19,6 +19,7 @@ from index import (
     Outcome,
     PicturePolicy,
     RecordPatch,
+    RecordWrite,
     Region,
     StoredRecord,
     Vector,
@@ -127,9 +128,9 @@ def to_record_input(message: records_pb.RecordInput) -> RecordInput | ServiceErr
             if region is not None:
                 return invalid("region", "a region can only be set with a picture, not with a vector")
             vector = to_vector("vector", message.vector)
-            return RecordInput(message.record_id, message.product_id, attributes, vector=vector)
+            return RecordInput(RecordWrite(message.record_id, vector, message.product_id, attributes))
         picture = PictureSource(message.image if kind == "image" else None, message.url, region)
-        return RecordInput(message.record_id, message.product_id, attributes, picture=picture)
+        return RecordInput(RecordWrite(message.record_id, None, message.product_id, attributes), picture)
     except ServiceError as error:
         return error
 

@@ -162,12 +162,12 @@ class Applier:
             await asyncio.sleep(max(failure.retry_delay_s or 0.0, jitter))
 
     async def _with_picture(self, write: RecordWrite, row: Staged, known: Known) -> Renewed:
-        job, source = self._job, PictureSource(url=row.url)
+        job, picture = self._job, PictureSource(url=row.url)
         on_disk = job.from_disk and is_file(row.url)
         if on_disk:
-            source = PictureSource(image=await self._engine.workers.read(job.files.picture, row.url))
+            picture = PictureSource(image=await self._engine.workers.read(job.files.picture, row.url))
         renewal = self._here if on_disk else self._renewal
-        found = await renewal.with_picture(job.tenant_uid, job.collection, write, source, known)
+        found = await renewal.with_picture(job.tenant_uid, job.collection, write, picture, known)
         return found._replace(write=replace(found.write, origin=Origin(row.url_digest))) if on_disk else found
 
     async def _collect(self) -> None:

@@ -52,11 +52,11 @@ class Introduction:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PictureRequest:
     """A picture to encode, and the number of the request."""
 
     number: int
-    look: EncodeRequest
+    request: EncodeRequest
 
 
 class RemoteWorker:
@@ -71,7 +71,7 @@ class RemoteWorker:
         - `here`: encodes locally for collections with a tenant's own model, which never leaves the server.
         """
         self._taken, self._hosts_of, self._allow, self._here = taken, hosts_of, allow, here
-        self.outgoing: asyncio.Queue[Introduction | Asked | None] = asyncio.Queue()
+        self.outgoing: asyncio.Queue[Introduction | PictureRequest | None] = asyncio.Queue()
         self._waiting: dict[int, asyncio.Future[EncodeResult]] = {}
         self._last_message, self._introduced, self._number = time.monotonic(), False, 0
         self._introducing = asyncio.Lock()
@@ -95,14 +95,14 @@ class RemoteWorker:
         number = self._number
         answer: asyncio.Future[EncodeResult] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        self.outgoing.put_nowait(Asked(number, request))
+        self.outgoing.put_nowait(PictureRequest(number, request))
         try:
-            seen = await answer
+            result = await answer
         finally:
             del self._waiting[number]
-        if seen.vector is not None:
+        if result.vector is not None:
             await self._allow(context.tenant_uid)
-        return seen
+        return result
 
     def alive(self) -> bool:
         """Whether the worker has sent a message recently."""

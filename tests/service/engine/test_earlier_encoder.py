@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from index import CollectionSpec
+from index import CollectionSpec, RecordWrite, SearchQuery
 from service.composition.data_directory import open_registry
 from service.composition.server import engine_of
 from service.config import Settings, load_settings
@@ -12,7 +12,7 @@ from service.coordination.client import Coordinator
 from service.encoder.registry import EncoderRegistry
 from service.engine.ingest import Ingest, RecordInput
 from service.engine.pictures import PictureSource
-from service.engine.query import Query, QueryTerm, SearchInput
+from service.engine.query import QueryTerm, encode_query
 from service.errors import ServiceError
 from service.metrics import Metrics
 from service.tenancy.allowances import Allowances
@@ -38,11 +38,12 @@ async def in_a_collection_of_the_first_version(folder: Path, emphasis: dict[str,
     owner = Principal(registry.create_tenant("shop").uid, "key", frozenset(Scope))
     try:
         (await engine.directory(owner)).create(CollectionSpec("old", *FIRST_VERSION))
-        records = [RecordInput(str(n), picture=PictureSource(image=png(n))) for n in range(5)]
+        records = [RecordInput(RecordWrite(str(n), None), PictureSource(image=png(n))) for n in range(5)]
         await Ingest(engine).insert(owner, "old", records, insert_only=False)
         term = QueryTerm(picture=PictureSource(image=png(3)))
-        found = await Query(engine).search(owner, SearchInput("old", (term,), k=2, emphasis=emphasis))
-        return [hit.record.record_id for group in found.answer.groups for hit in group]
+        collection = await engine.collection(owner, "old")
+        query = await encode_query(engine, owner, collection, [term], emphasis)
+        return [hit.record.record_id for hit in collection.search(SearchQuery(query.vector, 2)).hits]
     finally:
         await engine.pictures.close()
         engine.spaces.close()

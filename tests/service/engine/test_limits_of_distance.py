@@ -1,17 +1,15 @@
 """Conversion of `max_distance` and `min_score` to the maximum distance for the index."""
 
-from typing import Any
-
 import numpy as np
 
 from service.encoder.manifest import ScoreSpec
-from service.engine.query import QueryTerm, SearchInput, farthest
+from service.engine.query import distance_limit
 
 SCORE = ScoreSpec(midpoint=0.3, width=0.07)
 
 
-def limited(**limits: Any) -> SearchInput:
-    return SearchInput("c", (QueryTerm(),), 10, **limits)
+def limit_of(max_distance: float | None = None, min_score: float | None = None) -> float | None:
+    return distance_limit(max_distance, min_score, SCORE)
 
 
 def test_a_hit_is_within_the_limits_that_its_own_answer_tells() -> None:
@@ -22,7 +20,7 @@ def test_a_hit_is_within_the_limits_that_its_own_answer_tells() -> None:
             {"min_score": score},
             {"max_distance": distance, "min_score": score},
         ):
-            limit = farthest(limited(**limits), SCORE)
+            limit = limit_of(**limits)
             assert limit is not None
             assert told <= limit
             beyond = np.nextafter(np.float32(limit), np.float32(3))
@@ -32,10 +30,10 @@ def test_a_hit_is_within_the_limits_that_its_own_answer_tells() -> None:
 
 
 def test_limits_that_leave_out_nothing_or_everything() -> None:
-    assert farthest(limited(), SCORE) is None
-    assert farthest(limited(max_distance=2.0), SCORE) == 2.0
-    assert farthest(limited(min_score=0.0), SCORE) == 2.0
-    assert farthest(limited(max_distance=0.0), SCORE) == 0.0
-    nearest = farthest(limited(min_score=1.0), SCORE)
+    assert limit_of() is None
+    assert limit_of(max_distance=2.0) == 2.0
+    assert limit_of(min_score=0.0) == 2.0
+    assert limit_of(max_distance=0.0) == 0.0
+    nearest = limit_of(min_score=1.0)
     assert nearest is not None
     assert nearest >= 0.0

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from service.errors import Reason, ServiceError
-from service.intake.decode import Wanted, decode, decode_picture
+from service.intake.decode import DecodeOptions, decode, decode_picture
 from service.intake.limits import PictureLimits
 from service.intake.notes import Note
 from tests.support.data.pictures import encode, noise
@@ -17,7 +17,7 @@ from tests.support.made_pictures.bmps import all_kinds as all_bmps
 from tests.support.made_pictures.heics import tall
 
 LIMITS = PictureLimits(formats=("avif", "heic", "tiff", "jxl"))
-PARTIAL = Wanted(partial=True)
+PARTIAL = DecodeOptions(partial=True)
 KINDS: dict[str, Callable[[], bytes]] = {
     "jpeg": lambda: encode(noise(3, 200, 150), "JPEG", quality=92),
     "jpeg of grey": lambda: encode(noise(3, 200, 150).convert("L"), "JPEG", quality=92),
@@ -130,7 +130,7 @@ def test_a_webp_whose_first_frame_is_whole_is_whole() -> None:
     exif[0x010E] = "a description " * 40
     still, animated = encode(SMOOTH, "WEBP", exif=exif), IN_BLOCKS["webp animated"]()
     for whole, end in ((still, still.find(b"EXIF") + 20), (animated, animated.rfind(b"ANMF") + 100)):
-        assert decode_picture(whole[:end], LIMITS, Wanted()).notes == ()
+        assert decode_picture(whole[:end], LIMITS, DecodeOptions()).notes == ()
         assert np.array_equal(decode(whole[:end], LIMITS), decode(whole, LIMITS))
 
 
@@ -187,4 +187,4 @@ def test_a_bmp_without_the_padding_of_its_last_row_is_whole() -> None:
         if "runs" in made.name:
             continue
         content = made.content[:-1] if "24 bits" in made.name else made.content  # 111 bytes, padded by one
-        assert decode_picture(content, LIMITS, Wanted()).notes == (), made.name
+        assert decode_picture(content, LIMITS, DecodeOptions()).notes == (), made.name

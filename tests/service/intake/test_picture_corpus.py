@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from service.errors import ServiceError
-from service.intake.decode import Wanted, decode, decode_picture
+from service.intake.decode import DecodeOptions, decode, decode_picture
 from service.intake.limits import PictureLimits
 from service.intake.notes import Note
 from tests.support.made_pictures import bmps, coloured, gifs, lossy, optional, pngs, turned
@@ -59,7 +59,7 @@ def test_the_corpus_is_large_and_its_names_are_unique() -> None:
 
 def test_a_profile_that_cannot_be_used_is_said_and_a_good_one_is_not() -> None:
     for made in coloured.all_kinds():
-        notes = decode_picture(made.content, LIMITS, Wanted()).notes
+        notes = decode_picture(made.content, LIMITS, DecodeOptions()).notes
         assert notes == ((Note.PROFILE_IGNORED,) if "png with a profile" in made.name else ()), made.name
 
 

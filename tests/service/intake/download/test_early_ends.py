@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.errors import Reason, ServiceError
-from service.intake.decode import Wanted, decode, decode_picture
+from service.intake.decode import DecodeOptions, decode, decode_picture
 from service.intake.limits import PictureLimits
 from service.intake.notes import Note
 from tests.support.data.pictures import encode, quarters
@@ -57,7 +57,7 @@ def test_a_png_whose_last_rows_are_black_is_whole(interlaced: bool) -> None:
 
 
 def test_of_a_png_whose_pixels_end_early_the_part_that_is_there_is_used_where_that_is_allowed() -> None:
-    found = decode_picture(grey_png(filtered(GREY)[: 5 * (WIDTH + 1)]), LIMITS, Wanted(partial=True))
+    found = decode_picture(grey_png(filtered(GREY)[: 5 * (WIDTH + 1)]), LIMITS, DecodeOptions(partial=True))
     assert found.notes == (Note.PICTURE_INCOMPLETE,)
     assert (found.pixels[:5, :, 0] == GREY[:5]).all()
     assert (found.pixels[5:] == 255).all()

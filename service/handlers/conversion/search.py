@@ -1,0 +1,218 @@
+"""Messages of SearchService: checks and reads requests, and writes responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from afterimage.v1 import search_service_pb2 as pb
+from index import Attributes, DuplicateGroup, Facet, Hit, ScanStrategy, SearchAnswer, SearchQuery
+from service.calls.error_details import to_record_error
+from service.encoder.manifest import ScoreSpec
+from service.engine.emphasis import QueryVector
+from service.engine.pictures import Encoded, PictureSource
+from service.engine.query import QueryTerm, distance_limit
+from service.errors import ServiceError
+from service.handlers.conversion.values import (
+    check_count,
+    from_attributes,
+    from_notes,
+    from_vector,
+    invalid,
+    number_within,
+    timestamp,
+    to_region,
+    to_vector,
+    within,
+)
+
+MAX_K = 1000
+MAX_OFFSET = 10_000
+MAX_HITS = 10_000
+MAX_TERMS = 16
+MAX_FACETS = 16
+MAX_EXCLUDED = 1000
+MAX_GROUP_SIZE = 100
+_MAX_DISTANCE, _MAX_SCORE, _MAX_WEIGHT = 2.0, 1.0, 1000.0
+_PATHS = {
+    ScanStrategy.EMPTY: pb.SEARCH_PATH_EMPTY,
+    ScanStrategy.EXACT: pb.SEARCH_PATH_EXACT,
+    ScanStrategy.EXACT_FILTERED: pb.SEARCH_PATH_EXACT_FILTERED,
+    ScanStrategy.SKETCHES: pb.SEARCH_PATH_SKETCHES,
+    ScanStrategy.SKETCHES_FILTERED: pb.SEARCH_PATH_SKETCHES_FILTERED,
+    ScanStrategy.GRAPH: pb.SEARCH_PATH_GRAPH,
+    ScanStrategy.GRAPH_FILTERED: pb.SEARCH_PATH_GRAPH_FILTERED,
+    ScanStrategy.CLUSTERS_FILTERED: pb.SEARCH_PATH_CLUSTERS_FILTERED,
+}
+
+
+def check_search(request: pb.SearchRequest) -> None:
+    """Raises ServiceError (ARGUMENT_INVALID) unless all fields but the terms are within their limits."""
+    if request.group_by not in ("", "product_id"):
+        raise invalid("group_by", "group_by must be product_id or empty")
+    check_count("exclude_record_ids", len(request.exclude_record_ids) + 1, MAX_EXCLUDED + 1)
+    check_count("facets", len(request.facets) + 1, MAX_FACETS + 1)
+    if request.group_by and request.k * request.group_size > MAX_HITS:
+        raise invalid("group_size", f"k times group_size is more than {MAX_HITS}")
+    within("k", request.k, 1, MAX_K)
+    within("offset", request.offset, 0, MAX_OFFSET)
+    within("group_size", request.group_size, 0, MAX_GROUP_SIZE)
+    max_distance_of(request)
+    min_score_of(request)
+
+
+def max_hits(request: pb.SearchRequest) -> int:
+    """Returns the maximum number of hits of the response."""
+    return request.k * ((request.group_size or 1) if request.group_by else 1)
+
+
+def to_search_query(
+    request: pb.SearchRequest, terms: Sequence[QueryTerm], query: QueryVector, score: ScoreSpec, max_bytes: int
+) -> SearchQuery:
+    """Returns the query of a checked request. max_bytes: of the records and vectors of its hits."""
+    emphasised = bool(request.emphasis)
+    return SearchQuery(
+        vector=query.vector,
+        k=request.k,
+        offset=request.offset,
+        filter=request.filter,
+        group_by_product=bool(request.group_by),
+        group_size=request.group_size or 1,
+        max_distance=distance_limit(max_distance_of(request), min_score_of(request), score),
+        exclude_record_ids=frozenset(request.exclude_record_ids) | record_ids_of(terms),
+        include_vectors=request.include_vectors,
+        exact=request.exact,
+        facets=tuple(request.facets),
+        own_record=all(t.record_id for t in terms),
+        by_distance=emphasised,
+        composed=len(terms) > 1 or emphasised,
+        scale=query.scale,
+        max_bytes=max_bytes,
+    )
+
+
+def max_distance_of(request: pb.SearchRequest | pb.FindDuplicatesRequest) -> float | None:
+    """Returns the maximum cosine distance, 0 to 2; None without one. Raises ServiceError (ARGUMENT_INVALID)."""
+    if not request.HasField("max_distance"):
+        return None
+    return number_within("max_distance", request.max_distance, 0.0, _MAX_DISTANCE)
+
+
+def min_score_of(request: pb.SearchRequest | pb.ClassifyRequest) -> float | None:
+    """Returns the minimum score, 0 to 1; None without one. Raises ServiceError (ARGUMENT_INVALID)."""
+    if not request.HasField("min_score"):
+        return None
+    return number_within("min_score", request.min_score, 0.0, _MAX_SCORE)
+
+
+def record_ids_of(terms: Sequence[QueryTerm]) -> frozenset[str]:
+    """Returns the ids of the records among the terms. Such records are no hits of their own search."""
+    return frozenset(t.record_id for t in terms if t.record_id)
+
+
+def to_terms(messages: Sequence[pb.QueryTerm]) -> tuple[QueryTerm, ...]:
+    """Returns the terms of a query. Raises ServiceError (ARGUMENT_INVALID)."""
+    check_count("query", len(messages), MAX_TERMS)
+    terms = tuple(_to_term(m) for m in messages)
+    if not any(t.weight > 0 for t in terms):
+        raise invalid("query.weight", "at least one term needs a positive weight")
+    return terms
+
+
+def _to_term(message: pb.QueryTerm) -> QueryTerm:
+    weight = number_within("query.weight", message.weight, -_MAX_WEIGHT, _MAX_WEIGHT) or 1.0
+    kind = message.WhichOneof("source")
+    if kind in ("image", "url"):
+        return QueryTerm(weight, picture=to_picture(message))
+    if message.HasField("region"):
+        raise invalid("query.region", "a region can only be set with a picture")
+    if kind == "record_id" and message.record_id:
+        return QueryTerm(weight, record_id=message.record_id)
+    if kind == "vector":
+        return QueryTerm(weight, vector=to_vector("query.vector", message.vector))
+    raise invalid("query", "a term needs an image, a url, a record_id or a vector")
+
+
+def to_picture(message: pb.QueryTerm | pb.PictureInput) -> PictureSource:
+    """Returns the picture of a message that has an image or a URL."""
+    region = to_region(message.region) if message.HasField("region") else None
+    return PictureSource(message.image if message.WhichOneof("source") == "image" else None, message.url, region)
+
+
+def from_answer(answer: SearchAnswer) -> pb.SearchResponse:
+    """Returns the response without its hits, which `add_hits` adds."""
+    return pb.SearchResponse(
+        allowed_count=answer.allowed,
+        sequence=answer.sequence,
+        index_time=timestamp(answer.index_time_ms),
+        path=_PATHS[answer.path],
+        facets=[_from_facet(f) for f in answer.facets],
+        learned_order=answer.learned,
+        unknown_attributes=answer.hints.unknown_attributes,
+        filter_hints=answer.hints.sentences,
+    )
+
+
+def add_hits(response: pb.SearchResponse, request: pb.SearchRequest, group: Sequence[Hit], score: ScoreSpec) -> None:
+    """Adds the hits of a group to the response, in a group of their own if the request asked for groups."""
+    target = response.hits
+    if request.group_by:
+        target = response.groups.add(product_id=group[0].record.product_id).hits
+    for hit in group:
+        _write_hit(hit, score, frozenset(request.fields), target.add())
+
+
+def _from_facet(facet: Facet) -> pb.Facet:
+    counts = [
+        pb.FacetCount(bool_value=value, count=count)
+        if isinstance(value, bool)
+        else pb.FacetCount(string_value=value, count=count)
+        for value, count in facet.counts
+    ]
+    return pb.Facet(attribute=facet.attribute, counts=counts, value_count=facet.values)
+
+
+def _write_hit(hit: Hit, score: ScoreSpec, fields: frozenset[str], message: pb.Hit) -> None:
+    record = hit.record
+    message.record_id, message.product_id = record.record_id, record.product_id
+    message.distance, message.score = hit.distance, score.score(hit.distance)
+    from_attributes(_selected(record.attributes, fields), message.attributes)
+    if record.vector is not None:
+        message.vector = from_vector(record.vector)
+
+
+def _selected(attributes: Attributes, fields: frozenset[str]) -> Attributes:
+    if not fields:
+        return attributes
+    return {n: v for n, v in attributes.items() if n in fields}
+
+
+def from_duplicates(group: DuplicateGroup, near_duplicate_distance: float) -> pb.FindDuplicatesResponse:
+    """Returns the message of a group. near_duplicate_distance: the largest distance of the kind NEAR."""
+    kind = pb.DUPLICATE_KIND_SIMILAR
+    if group.identical:
+        kind = pb.DUPLICATE_KIND_IDENTICAL
+    elif group.max_distance <= near_duplicate_distance:
+        kind = pb.DUPLICATE_KIND_NEAR
+    return pb.FindDuplicatesResponse(
+        kind=kind,
+        record_ids=group.record_ids,
+        max_distance=group.max_distance,
+        identical=[pb.IdenticalRecords(record_ids=same) for same in group.identical_ids],
+    )
+
+
+def from_encoded(encoded: Encoded | ServiceError) -> pb.EncodedPicture:
+    """Returns the message of one encoded picture, or of the error of one that could not be encoded."""
+    if isinstance(encoded, ServiceError):
+        return pb.EncodedPicture(error=to_record_error(encoded))
+    return pb.EncodedPicture(vector=from_vector(encoded.vector), notes=from_notes(encoded.notes))
+
+
+def to_ranked(index: int, query: Encoded, encoded: Encoded | ServiceError, score: ScoreSpec) -> pb.RankedPicture:
+    """Returns the message of one picture compared with the query. index: its position in the request."""
+    if isinstance(encoded, ServiceError):
+        return pb.RankedPicture(index=index, error=to_record_error(encoded))
+    distance = max(0.0, 1.0 - float(np.dot(query.vector, encoded.vector)))
+    return pb.RankedPicture(index=index, distance=distance, score=score.score(distance))
