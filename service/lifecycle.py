@@ -10,7 +10,6 @@ import asyncio
 import gc
 import secrets
 import shutil
-import time
 from dataclasses import dataclass
 
 import structlog
@@ -30,6 +29,7 @@ from service.erasure.finishing import Finishing
 from service.metrics import Metrics
 from service.rpc.server import RpcServer
 from service.runtime.background import end_task
+from service.runtime.clock import Interval
 from service.runtime.process import freeze_gc, open_files
 from service.sync.sync import Sync
 from service.tenancy.registry import TenantRegistry
@@ -101,8 +101,8 @@ class Lifecycle:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._noted, self._swept = time.monotonic(), -_SWEEP_EVERY_S
-        self._progress_noted = time.monotonic()
+        self._uses, self._progress = Interval(_NOTE_EVERY_S), Interval(_PROGRESS_EVERY_S)
+        self._sweeps = Interval(_SWEEP_EVERY_S, at_once=True)
         self._upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> Addresses:
@@ -183,17 +183,14 @@ class Lifecycle:
             await asyncio.to_thread(trim_heap)
         await parts.recorder.settle()
         await parts.tallies.settle()
-        every = time.monotonic() - self._swept >= _SWEEP_EVERY_S
+        every = self._sweeps.restart_if_over()
         if every:
-            self._swept = time.monotonic()
             await parts.finishing.finish_all()
         for model in await asyncio.to_thread(self._sweep, every):
             await parts.engine.pictures.put_away(model)
-        if time.monotonic() - self._noted >= _NOTE_EVERY_S:
-            self._noted = time.monotonic()
+        if self._uses.restart_if_over():
             await asyncio.to_thread(parts.registry.api_keys.note_uses)
-        if time.monotonic() - self._progress_noted >= _PROGRESS_EVERY_S:
-            self._progress_noted = time.monotonic()
+        if self._progress.restart_if_over():
             for part in (parts.engine.spaces, parts.audit, parts.sync, parts.training, parts.registry):
                 await asyncio.to_thread(part.note_progress)
         stopped = await asyncio.to_thread(parts.engine.spaces.stopped)

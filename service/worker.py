@@ -23,16 +23,18 @@ from service.engine.picture_encoding import LocalPictureEncoder
 from service.engine.pictures import EncodingPipeline
 from service.engine.sources import Sources
 from service.engine.workers import Workers
-from service.errors import ServiceError, SettingError
+from service.errors import Reason, ServiceError, SettingError
 from service.metrics import Metrics
 from service.rpc.worker_client import Hosts, RunServer, ServerPlace, WorkerParts
 from service.runtime.background import end_task
 from service.runtime.process import freeze_gc
+from service.runtime.retry import RetryPolicy
 from service.sync.runs.remote_workers import Taken
 from service.sync.worker import SyncWorker
 
 _LOG = structlog.get_logger(__name__)
 _ASK_AGAIN_S = 1.0
+_RETRIES = RetryPolicy({Reason.SHUTTING_DOWN}, first_s=1.0, longest_s=5.0)
 
 
 async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str], None]) -> None:
@@ -104,15 +106,18 @@ class Worker:
 
     async def _queue(self) -> str:
         """Waits for the server. Returns the name under which its runs are queued."""
-        told = False
+        failures = 0
         while True:
             try:
                 return await self._server.queue()
             except ServiceError as error:
-                if not told:
+                failures += 1
+                if failures == 1:
                     _LOG.warning("the server is unavailable", reason=error.reason.name)
-                told = True
-                await asyncio.sleep(_ASK_AGAIN_S)
+                pause_s = _RETRIES.pause_s(error, failures)
+                if pause_s is None:
+                    raise
+                await asyncio.sleep(pause_s)
 
     async def _work(self, ref: RunRef, epoch: int) -> None:
         _LOG.info("took a run", run_id=ref.run_id)

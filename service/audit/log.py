@@ -16,7 +16,7 @@ from typing import Any
 from index import DataFault, StoreUnavailable, open_listed
 from index.storage import DatabaseError, DatabaseLock, file_error
 from service.audit.chain import INTENT, OUTCOME, Details, Entry, Head, Signer, genesis
-from service.tenancy.database import now_ms
+from service.runtime.clock import now_ms
 
 _MIGRATIONS = (
     """

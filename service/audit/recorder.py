@@ -22,7 +22,7 @@ from service.audit.chain import Details
 from service.audit.log import KeptReceipt, OpenAct, Resume
 from service.audit.logs import AuditLogs
 from service.errors import Code, Reason, ServiceError, release_frames
-from service.tenancy.database import now_ms
+from service.runtime.clock import now_ms
 from service.tenancy.keyring import Principal
 
 T = TypeVar("T")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import time
 from dataclasses import dataclass, field
 
 from index import AfterimageIndexError
@@ -18,6 +17,7 @@ from service.audit.chain import Details
 from service.audit.log import OpenAct
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 from service.tenancy.keyring import Principal
 
 _LOG = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ class _Tally:
 class Tallies:
     """Counts events, for one event loop."""
 
-    def __init__(self, logs: AuditLogs, recorder: Recorder) -> None:
-        self._logs, self._recorder = logs, recorder
+    def __init__(self, logs: AuditLogs, recorder: Recorder, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._logs, self._recorder, self._clock = logs, recorder, clock
         self._open: dict[_Key, _Tally] = {}
 
     async def begin(self, caller: Principal, action: str, subject: Details, every_s: float = WRITES_EVERY_S) -> None:
@@ -63,7 +63,7 @@ class Tallies:
 
     async def settle(self, *, all_of_them: bool = False) -> None:
         """Ends intervals that are over. Call it every few seconds, and with `all_of_them` at the end."""
-        now = time.monotonic()
+        now = self._clock.elapsed_s()
         for key, tally in list(self._open.items()):
             if all_of_them or now >= tally.ends or len(self._open) > _MAX_OPEN:
                 await self._end(key, tally)
@@ -84,7 +84,7 @@ class Tallies:
         key = (caller.tenant_uid, caller.actor, action, tuple(sorted(subject.items())))
         found = self._open.get(key)
         if found is None:
-            found = self._open[key] = _Tally(time.monotonic() + every_s)
+            found = self._open[key] = _Tally(self._clock.elapsed_s() + every_s)
         return found
 
     def _begun(self, caller: Principal, action: str, subject: Details, tally: _Tally) -> asyncio.Future[OpenAct]:

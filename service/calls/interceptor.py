@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -29,6 +28,7 @@ from service.calls.streams import limited
 from service.engine.faults import answer_too_large, as_service_error
 from service.errors import Reason, ServiceError, release_frames
 from service.runtime import call_facts
+from service.runtime.clock import Stopwatch
 from service.runtime.deadline import set_deadline
 from service.tenancy.keyring import Principal
 
@@ -90,7 +90,7 @@ class _Call:
         self._names: tuple[str, ...] = ()
         self._key_id = ""
         self._read: Messages | None = None
-        self._started = time.perf_counter()
+        self._watch = Stopwatch()
 
     async def unary(self) -> None:
         """Handles a call of one request and one response."""
@@ -215,7 +215,7 @@ class _Call:
         release_frames(failure)
 
     def _finish(self, code: str, reason: str) -> None:
-        seconds, path = time.perf_counter() - self._started, self._method.path
+        seconds, path = self._watch.seconds(), self._method.path
         self._metrics.calls_in_progress.dec()
         self._around.gate.leave()
         if self._read is not None and self._read.idle:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from service.cli.output import console
+from service.runtime.clock import Stopwatch
 
 LINE_EVERY_S = 10.0
 _COLUMNS = (
@@ -84,8 +84,8 @@ class _Lines:
         self._thread.join()
 
     def _run(self) -> None:
-        started = time.monotonic()
+        watch = Stopwatch()
         while not self._stopped.wait(self._every_s):
             text = self._text()
             if text:
-                print(f"{text} ({time.monotonic() - started:.0f} s)", file=sys.stderr, flush=True)
+                print(f"{text} ({watch.seconds():.0f} s)", file=sys.stderr, flush=True)

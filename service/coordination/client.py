@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from service.coordination.rates import Rates
 from service.coordination.run_board import RunBoard
 from service.errors import SettingError
 from service.runtime.background import end_task
+from service.runtime.clock import now_ms
 
 _LOG = logging.getLogger(__name__)
 _MINIMUM_VERSION = (6, 2)
@@ -81,7 +81,7 @@ class Coordinator:
             "pid": os.getpid(),
             "listen": listen,
             "version": version,
-            "started_ms": time.time_ns() // 1_000_000,
+            "started_ms": now_ms(),
         }
         self._renewal = asyncio.create_task(self._renew(keys.node(node_id), facts))
 

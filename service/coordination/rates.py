@@ -6,13 +6,13 @@ They use Redis and its clock. While Redis is unreachable, each server counts for
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.coordination import keys
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 
 # KEYS rate; ARGV microseconds per request, burst. Returns the microseconds to wait; 0 if the request may pass. A stored
 # time more than a burst ahead was stored before the clock was set back, or under a lower rate.
@@ -51,7 +51,8 @@ _DAY_S = 86_400
 class Rates:
     """Rates and daily counts. For one event loop."""
 
-    def __init__(self, connection: Redis) -> None:
+    def __init__(self, connection: Redis, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
         self._count: Any = connection.register_script(_COUNT)
         self._count_today: Any = connection.register_script(_COUNT_TODAY)
         self._counted_today: Any = connection.register_script(_COUNTED_TODAY)
@@ -82,10 +83,10 @@ class Rates:
         try:
             return int(await self._counted_today(keys=[keys.today(tenant_uid)], args=[]))
         except (RedisError, OSError):
-            return self._own_today.get((tenant_uid, int(time.time()) // _DAY_S), 0)
+            return self._own_today.get((tenant_uid, int(self._clock.now_s()) // _DAY_S), 0)
 
     def _count_here(self, tenant_uid: str, most: int) -> float:
-        now = time.time()
+        now = self._clock.now_s()
         day = int(now) // _DAY_S
         self._own_today = {of: count for of, count in self._own_today.items() if of[1] == day}
         if self._own_today.get((tenant_uid, day), 0) >= most:
@@ -94,7 +95,7 @@ class Rates:
         return 0.0
 
     def _wait_here_s(self, who: str, per_second: float, burst: int) -> float:
-        now = time.monotonic()
+        now = self._clock.elapsed_s()
         due = min(max(self._own.get(who, 0.0), now), now + burst / per_second) + 1 / per_second
         wait = due - burst / per_second - now
         if wait > 0:

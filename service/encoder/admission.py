@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from service.encoder.fair_queue import FairQueue, Lane
 from service.errors import Reason, ServiceError
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 from service.runtime.deadline import remaining_s
 
 _LEAST_DELAY_S = 0.05
@@ -46,8 +46,8 @@ class Visit:
 class Admission:
     """For one event loop."""
 
-    def __init__(self, limits: AdmissionLimits) -> None:
-        self._limits = limits
+    def __init__(self, limits: AdmissionLimits, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._limits, self._clock = limits, clock
         self._free = limits.places
         self._queue: FairQueue[asyncio.Future[None]] = FairQueue()
         self._pictures = self._bytes = 0
@@ -101,7 +101,7 @@ class Admission:
 
     def _count(self, visit: Visit, sign: int) -> None:
         if self._pictures == 0:
-            self._last_done = time.monotonic()
+            self._last_done = self._clock.elapsed_s()
         self._pictures += sign
         self._bytes += sign * visit.bytes_
         self._by_lane[visit.lane] += sign
@@ -123,7 +123,7 @@ class Admission:
             raise
 
     def _leave_place(self) -> None:
-        now = time.monotonic()
+        now = self._clock.elapsed_s()
         took, self._last_done = now - self._last_done, now
         if len(self._queue):  # only when all places are taken does the time between two say how fast it goes
             weight = _SMOOTHING if self._seconds_per_picture else 1.0

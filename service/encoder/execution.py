@@ -7,12 +7,12 @@ half as much again as one run over all cores; for large ones, and on other machi
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from service.encoder.contract import Encoder
+from service.runtime.clock import Stopwatch
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_BATCH = 16
@@ -82,9 +82,9 @@ def pictures_per_second(encoder: Encoder, batch: int, runs: int, rounds: int = _
 
 
 def _timed(pool: ThreadPoolExecutor, encoder: Encoder, batches: list) -> float:  # type: ignore[type-arg]
-    started, modality = time.perf_counter(), min(encoder.modalities)
+    watch, modality = Stopwatch(), min(encoder.modalities)
     list(pool.map(encoder.encode, batches, [modality] * len(batches)))
-    return sum(len(b) for b in batches) / (time.perf_counter() - started)
+    return sum(len(b) for b in batches) / watch.seconds()
 
 
 def _best(encoder: Encoder, threads: int, hardware: Hardware) -> LoadedEncoder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +27,7 @@ from service.engine.workers import Workers
 from service.errors import Reason, ServiceError, SettingError
 from service.intake.notes import Note
 from service.metrics import Metrics
+from service.runtime.clock import Stopwatch
 
 _MOST_MODELS = 16  # in memory at a time
 
@@ -132,17 +132,18 @@ class EncodingPipeline:
         if self._allow is not None:
             await self._allow(tenant)
         await self._batcher(encoder)
-        times = [time.perf_counter()]
+        watch = Stopwatch()
+        times = [0.0]
         try:
             async with self.admission.visit(Visit(tenant, lane, len(image))):
-                times.append(time.perf_counter())
+                times.append(watch.seconds())
                 tensor, notes = await self.decoders.decode(
                     image, picture.region, encoder.input, lane, tenant, partial=picture.partial
                 )
-                times.append(time.perf_counter())
+                times.append(watch.seconds())
                 batcher = await self._batcher(encoder)  # it may have been put away meanwhile
                 whole, *_ = await batcher.encode(tensor, lane, tenant)
-                times.append(time.perf_counter())
+                times.append(watch.seconds())
                 return Encoded(whole.vector, notes)
         except ServiceError as error:
             if error.reason is Reason.OVERLOADED:

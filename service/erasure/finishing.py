@@ -17,7 +17,7 @@ from service.erasure.model import MODEL, Erasure, receipt_from
 from service.erasure.receipts import Erased, Receipt, certify, subjects_digest
 from service.erasure.remains import Remains
 from service.errors import ServiceError
-from service.tenancy.database import now_ms
+from service.runtime.clock import now_ms
 
 _LOG = logging.getLogger(__name__)
 _SERVER = "server"

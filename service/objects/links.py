@@ -9,14 +9,13 @@ from __future__ import annotations
 import base64
 import os
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from service.errors import Reason, ServiceError
-from service.runtime.clocks import ForwardClock
+from service.runtime.clock import Clock, ForwardClock
 
 MAX_MINUTES = 60
 _FORMAT = b"\x01"
@@ -43,8 +42,8 @@ class Linked:
 class Links:
     """Thread-safe."""
 
-    def __init__(self, key: bytes, clock: Callable[[], float] | None = None) -> None:
-        """`key`: 32 bytes known only to this deployment. `clock`: seconds since 1970.
+    def __init__(self, key: bytes, clock: Clock | None = None) -> None:
+        """`key`: 32 bytes known only to this deployment.
 
         The default clock never goes backwards, so that setting the clock does not prolong a link.
         """
@@ -58,7 +57,7 @@ class Links:
         if not 1 <= minutes <= MAX_MINUTES:
             message = f"the lifetime of a link must be 1 to {MAX_MINUTES} minutes, not {minutes}"
             raise ServiceError(Reason.ARGUMENT_INVALID, message, field="minutes")
-        made_s = int(self._clock())
+        made_s = int(self._clock.now_s())
         fields = (linked.tenant_uid, linked.kind, linked.place, linked.object_id, linked.key_id)
         plain = struct.pack("<QB", made_s, minutes) + "\n".join(fields).encode()
         nonce = os.urandom(_NONCE_BYTES)
@@ -77,7 +76,7 @@ class Links:
         except (ValueError, InvalidTag):
             raise ServiceError(Reason.LINK_INVALID, "the link was not created by this server") from None
         made_s, minutes = struct.unpack_from("<QB", plain)
-        age_s = self._clock() - made_s
+        age_s = self._clock.now_s() - made_s
         if not -_AHEAD_S <= age_s < min(minutes, MAX_MINUTES) * 60:
             raise ServiceError(Reason.LINK_EXPIRED, "the link has expired; request a new one")
         return Linked(*plain[struct.calcsize("<QB") :].decode().split("\n"))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
+
+from service.runtime.clock import Stopwatch
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -16,13 +17,13 @@ class TimeSlice:
     """Measures how long a task has run without waiting, for loops whose steps do not wait."""
 
     def __init__(self) -> None:
-        self._since = time.perf_counter()
+        self._watch = Stopwatch()
 
     async def yield_if_over(self) -> None:
         """Yields the event loop once per millisecond."""
-        if time.perf_counter() - self._since > _SLICE_S:
+        if self._watch.seconds() > _SLICE_S:
             await asyncio.sleep(0)
-            self._since = time.perf_counter()
+            self._watch.restart()
 
 
 async def map_yielding(function: Callable[[S], T], items: Iterable[S]) -> list[T]:

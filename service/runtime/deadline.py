@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextvars
 import math
-import time
+
+from service.runtime.clock import SYSTEM_CLOCK
 
 _ends_at: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=math.inf)
 
 
 def set_deadline(seconds: float | None) -> None:
     """Sets the deadline of the current context to `seconds` from now; None: no deadline."""
-    _ends_at.set(math.inf if seconds is None else time.monotonic() + seconds)
+    _ends_at.set(math.inf if seconds is None else SYSTEM_CLOCK.elapsed_s() + seconds)
 
 
 def remaining_s() -> float:
     """The remaining seconds; infinite without a deadline."""
-    return _ends_at.get() - time.monotonic()
+    return _ends_at.get() - SYSTEM_CLOCK.elapsed_s()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -14,7 +13,8 @@ from index import AfterimageIndexError
 from service.coordination.run_board import BoardAway, RunRef
 from service.errors import Reason, ServiceError
 from service.runtime.background import end_task
-from service.sync.ledger import Ledger, now_ms
+from service.runtime.clock import Interval, now_ms
+from service.sync.ledger import Ledger
 from service.sync.model import Run, RunState, Source
 from service.sync.runs.lease_runner import Attempts, SyncParts
 from service.sync.runs.run import staging_path
@@ -40,7 +40,9 @@ class Keeper:
         self._parts, self._synchronisation, self._attempts = parts, synchronisation, attempts
         self._loop: asyncio.Task[None] | None = None
         self._begun: dict[str, float] = {}
-        self._compared = self._purged = -_PURGE_EVERY_S
+        self._clock = parts.clock
+        self._comparing = Interval(_COMPARE_EVERY_S, self._clock, at_once=True)
+        self._purging = Interval(_PURGE_EVERY_S, self._clock, at_once=True)
 
     def start(self) -> None:
         """Starts the periodic task."""
@@ -69,10 +71,9 @@ class Keeper:
         """Does everything that is due now. Raises BoardAway."""
         await self._attempts.release_leases()
         await self._parts.board.reap()
-        for name in await self._parts.board.due(now_ms()):
+        for name in await self._parts.board.due(now_ms(self._clock)):
             await self._start(*name.split("/"))
-        if time.monotonic() - self._compared >= _COMPARE_EVERY_S:
-            self._compared = time.monotonic()
+        if self._comparing.restart_if_over():
             await self._compare()
 
     async def _start(self, tenant_uid: str, source_id: str) -> None:
@@ -92,7 +93,7 @@ class Keeper:
             if error.reason is not Reason.RUN_ACTIVE:
                 raise
             _LOG.info("skipped a scheduled run: the previous one has not ended", source_id=source_id)
-        self._begun[source_id] = time.monotonic()
+        self._begun[source_id] = self._clock.elapsed_s()
 
     async def _too_soon(self, ledger: Ledger, source_id: str) -> bool:
         """Whether a scheduled run of the source began just before.
@@ -100,10 +101,10 @@ class Keeper:
         It is checked by the monotonic clock, and by the ledger, which outlives this process. If the wall clock was set
         back by more than the minimum distance, the entry in the ledger does not count.
         """
-        if time.monotonic() - self._begun.get(source_id, -math.inf) < LEAST_DISTANCE_S:
+        if self._clock.elapsed_s() - self._begun.get(source_id, -math.inf) < LEAST_DISTANCE_S:
             return True
         last_ms = await asyncio.to_thread(ledger.last_scheduled_ms, source_id)
-        return abs(now_ms() - last_ms) < LEAST_DISTANCE_S * 1000
+        return abs(now_ms(self._clock) - last_ms) < LEAST_DISTANCE_S * 1000
 
     async def _compare(self) -> None:
         """Updates the board with what only the ledgers know.
@@ -112,17 +113,19 @@ class Keeper:
         than the next one should be.
         """
         known = await self._parts.board.due_times()
-        purge = time.monotonic() - self._purged >= _PURGE_EVERY_S
+        purge = self._purging.is_over
         oldest = 0
         for tenant_uid, ledger in await asyncio.to_thread(self._parts.ledgers.existing):
             for source in await asyncio.to_thread(ledger.sources):
                 schedule = source.config.schedule
                 scheduled = bool(schedule.cron) and not source.config.paused
                 due_ms = known.get(f"{tenant_uid}/{source.source_id}")
-                if scheduled and (due_ms is None or due_ms > next_due_ms(schedule, source.source_id, now_ms())):
+                if scheduled and (
+                    due_ms is None or due_ms > next_due_ms(schedule, source.source_id, now_ms(self._clock))
+                ):
                     await self._synchronisation.schedule(tenant_uid, source)
                 if scheduled:
-                    oldest = max(oldest, now_ms() - (source.state.success_ms or source.created_ms))
+                    oldest = max(oldest, now_ms(self._clock) - (source.state.success_ms or source.created_ms))
                 if purge:
                     await asyncio.to_thread(self._purge, tenant_uid, source)
             for run in await asyncio.to_thread(ledger.live_runs):
@@ -136,7 +139,7 @@ class Keeper:
             if purge:
                 await asyncio.to_thread(self._sweep, tenant_uid, ledger)
         if purge:
-            self._purged = time.monotonic()
+            self._purging.restart()
         self._parts.metrics.sync_oldest_success_s.set(oldest / 1000)
         self._parts.metrics.sync_runs_working.set(len(self._attempts.working))
 
@@ -150,8 +153,8 @@ class Keeper:
 
     def _expire(self, tenant_uid: str, ledger: Ledger) -> None:
         for run in ledger.waiting_runs():
-            if now_ms() - (run.started_ms or run.created_ms) > APPROVAL_MS:
-                ended = now_ms()
+            if now_ms(self._clock) - (run.started_ms or run.created_ms) > APPROVAL_MS:
+                ended = now_ms(self._clock)
                 message = "the plan was not approved within a day"
                 expired = replace(run, state=RunState.BLOCKED, reason="NOT_APPROVED", message=message, ended_ms=ended)
                 ledger.move(run.run_id, {RunState.AWAITING_APPROVAL}, lambda _, new=expired: new)  # type: ignore[misc]

@@ -5,7 +5,6 @@ The ledger is authoritative. Redis only says who works on what at the moment.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from index import new_uid, open_listed
 from index.storage import DatabaseLock, checkpoint
 from service.errors import Reason, ServiceError
+from service.runtime.clock import SYSTEM_CLOCK, Clock, now_ms
 from service.sync.model import ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
 from service.sync.sources.sealed_config import ConfigSeal
 
@@ -44,7 +44,7 @@ _MIGRATIONS = (
 class Ledger:
     """The ledger of one tenant. All methods are thread-safe."""
 
-    def __init__(self, path: Path, data_key: bytes) -> None:
+    def __init__(self, path: Path, data_key: bytes, clock: Clock = SYSTEM_CLOCK) -> None:
         """Opens the database, or creates it if the tenant's manifest lists none.
 
         Raises DataFault or StoreUnavailable.
@@ -52,7 +52,7 @@ class Ledger:
         self._listed = open_listed(path, data_key, "sync ledger", _MIGRATIONS)
         self._database = self._listed.connection
         self._lock = DatabaseLock(path)
-        self._seal = ConfigSeal(data_key)
+        self._seal, self._clock = ConfigSeal(data_key), clock
         with self._lock:
             self._seal_old()
 
@@ -70,7 +70,7 @@ class Ledger:
 
     def add_source(self, config: SourceConfig) -> Source:
         """Registers a source. Raises ServiceError (SOURCE_EXISTS)."""
-        now = now_ms()
+        now = now_ms(self._clock)
         source = Source(new_uid(), config, SourceState(), now, now)
         with self._lock:
             if self._database.execute("SELECT 1 FROM sources WHERE name = ?", (config.name,)).fetchone():
@@ -101,7 +101,7 @@ class Ledger:
         with self._lock:
             self._database.execute(
                 "UPDATE sources SET config = ?, updated_ms = ? WHERE source_id = ?",
-                (self._seal.close(config), now_ms(), source_id),
+                (self._seal.close(config), now_ms(self._clock), source_id),
             )
         return self.source(source_id)
 
@@ -133,7 +133,7 @@ class Ledger:
 
         Raises ServiceError (RUN_ACTIVE) if another run of the source has not ended.
         """
-        made = replace(run, run_id=run.run_id or new_uid(), created_ms=now_ms())
+        made = replace(run, run_id=run.run_id or new_uid(), created_ms=now_ms(self._clock))
         with self._lock:
             live = self._database.execute(
                 f"SELECT run_id FROM runs WHERE source_id = ? AND state NOT IN ({_names(_NOT_LIVE)})",  # noqa: S608
@@ -231,11 +231,6 @@ class Ledger:
 
 
 _NOT_LIVE = ENDED | {RunState.AWAITING_APPROVAL}
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 def _names(states: Collection[RunState]) -> str:

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from index import DataDirectory, DataFault
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 from service.sync.feed_input.feed_files import FeedFiles
 from service.sync.feed_input.fetching import FeedPlace
 from service.sync.ledger import Ledger
@@ -21,11 +22,12 @@ class Ledgers:
     """All methods are thread-safe."""
 
     def __init__(
-        self, data: DataDirectory, registry: TenantRegistry, feeds_dir: Path | None, max_picture_bytes: int
-    ) -> None:
+        self, data: DataDirectory, registry: TenantRegistry, feeds_dir: Path | None, max_picture_bytes: int,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:  # fmt: skip
         self._data, self._registry = data, registry
         self._feeds_dir, self._max_picture_bytes = feeds_dir, max_picture_bytes
-        self._open = PerTenant(lambda uid: Ledger(data.tenant(uid).sync, registry.data_key(uid)))
+        self._open = PerTenant(lambda uid: Ledger(data.tenant(uid).sync, registry.data_key(uid), clock))
 
     def of(self, tenant_uid: str) -> Ledger:
         """The tenant's ledger, created if there is none. Raises TenancyError if the tenant does not exist."""

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 from service.errors import Reason, ServiceError
+from service.runtime.clock import now_ms
 from service.sync.model import Schedule
 
 SHORTEST = timedelta(minutes=5)
@@ -20,7 +21,7 @@ _JITTER = 0.1
 
 def check_schedule(schedule: Schedule) -> None:
     """Raises ServiceError (ARGUMENT_INVALID) if the schedule is invalid or too frequent."""
-    times = _times(schedule, datetime.now(UTC))
+    times = _times(schedule, datetime.fromtimestamp(now_ms() / 1000, UTC))
     if any(later - earlier < SHORTEST for earlier, later in pairwise(islice(times, _CHECKED_TIMES))):
         message = "the schedule has less than five minutes between runs"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.schedule.cron")

@@ -11,11 +11,12 @@ from index import Failure
 from service.coordination.run_board import BoardAway
 from service.engine.faults import translated_errors
 from service.errors import Reason, ServiceError
+from service.runtime.clock import now_ms
 from service.sync.feed_input.feed_files import PREFIX
 from service.sync.feed_input.spooling import closing_spool
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
 from service.sync.feeds.preview import Preview
-from service.sync.ledger import Ledger, now_ms
+from service.sync.ledger import Ledger
 from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConfig
 from service.sync.runs.lease_runner import Attempts, SyncParts
 from service.sync.runs.run import LIVE, staging_path
@@ -62,6 +63,7 @@ class Synchronisation:
     def __init__(self, parts: SyncParts, attempts: Attempts, wake: asyncio.Event) -> None:
         """`wake` is set when there is a run to take."""
         self._parts, self._attempts, self._wake = parts, attempts, wake
+        self._clock = parts.clock
         self.closing = asyncio.Event()
         self._previews = asyncio.Semaphore(_PREVIEWS)
 
@@ -295,7 +297,7 @@ class Synchronisation:
     async def schedule(self, tenant_uid: str, source: Source) -> None:
         """Stores when the next run of a source begins. If Redis is unreachable, the keeper does it later."""
         config = source.config
-        due = 0 if config.paused else next_due_ms(config.schedule, source.source_id, now_ms())
+        due = 0 if config.paused else next_due_ms(config.schedule, source.source_id, now_ms(self._clock))
         await self._ignoring_away(self._parts.board.set_due(f"{tenant_uid}/{source.source_id}", due))
 
     async def _submit(self, tenant_uid: str, run: Run) -> None:

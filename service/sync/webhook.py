@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import time
 from collections.abc import Collection
 from dataclasses import asdict
+from itertools import count
 
 import orjson
 import structlog
 
 from service.errors import Code, ServiceError
 from service.intake.download.fetch import FetchRequest
+from service.runtime.clock import now_ms
+from service.runtime.retry import RetryPolicy
 from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.model import Run, Source
 
 _LOG = structlog.get_logger(__name__)
-_PAUSES_S = (1.0, 10.0, 60.0)
+_RETRIES = RetryPolicy({Code.UNAVAILABLE}, first_s=1.0, factor=8.0, longest_s=600.0, tries=4, spread=False)
 
 
 def payload(source: Source, run: Run) -> bytes:
@@ -47,13 +49,14 @@ def signature(secret: str, body: bytes, seconds: int) -> str:
 async def notify(fetcher: FeedFetcher, source: Source, run: Run, hosts: Collection[str] | None) -> None:
     """Sends a notification to the source's webhook, with retries. Failures are logged."""
     hook, body = source.config.webhook, payload(source, run)
-    for pause_s in (*_PAUSES_S, None):
-        signed = signature(hook.secret, body, int(time.time()))
+    for failures in count(1):
+        signed = signature(hook.secret, body, now_ms() // 1000)
         try:
             await fetcher.tell(FetchRequest(hook.url, hosts, body=body, signature=signed))
             return
         except ServiceError as error:
-            if pause_s is None or error.reason.code is not Code.UNAVAILABLE:
+            pause_s = _RETRIES.pause_s(error, failures)
+            if pause_s is None:
                 _LOG.warning("could not send a webhook", run_id=run.run_id, reason=error.reason.name)
                 return
-            await asyncio.sleep(max(pause_s, min(error.retry_delay_s or 0.0, 600.0)))
+            await asyncio.sleep(pause_s)

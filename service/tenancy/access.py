@@ -9,8 +9,9 @@ import secrets
 from dataclasses import dataclass
 
 from service.errors import Reason, ServiceError
+from service.runtime.clock import now_ms
 from service.tenancy.apikeys import Scope, key_id_of
-from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
+from service.tenancy.database import RegistryDatabase, TenancyError
 from service.tenancy.keyring import CLOCKS_DIFFER_MS, KeyRing, NewKey
 
 MAX_MINUTES = 240

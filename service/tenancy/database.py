@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from index import AfterimageIndexError, WrongKey, number_of, raise_number
 from index.storage import DatabaseLock, checkpoint, connect, file_errors, migrate
+from service.runtime.clock import now_ms
 from service.tenancy.companions import check_there, copy_of, write_copy
 from service.tenancy.masterkey import MasterKey
 
@@ -157,7 +157,7 @@ class RegistryDatabase:
 
     def _announce(self) -> None:
         if self._to_announce:
-            self._to_announce, now = False, max(time.time_ns(), self.stamp() + 1)
+            self._to_announce, now = False, max(now_ms() * 1_000_000, self.stamp() + 1)
             with contextlib.suppress(OSError):
                 try:
                     os.utime(self._path, ns=(now, now))
@@ -207,8 +207,3 @@ class RegistryDatabase:
         """Closes the database."""
         with self._lock:
             self._connection.close()
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000

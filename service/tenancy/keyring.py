@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.errors import Reason, ServiceError
+from service.runtime.clock import now_ms
 from service.tenancy.apikeys import Scope, key_id_of, new_api_key, parse_api_key
-from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
+from service.tenancy.database import RegistryDatabase, TenancyError
 
 CLOCKS_DIFFER_MS = 60_000  # times stored by other processes may be ahead by this much
 

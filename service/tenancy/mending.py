@@ -8,8 +8,9 @@ from pathlib import Path
 
 from index import AfterimageIndexError, DataDirectory, Mending, Repair, check_pages, number_of, raise_number
 from index.storage import DatabaseError, connect, rename, set_aside
+from service.runtime.clock import now_ms
 from service.tenancy.companions import copy_of
-from service.tenancy.database import TenancyError, now_ms
+from service.tenancy.database import TenancyError
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from index import AfterimageIndexError, DataDirectory, DataFault, new_uid, open_manifest
 from index.storage import KEY_BYTES, DatabaseError
 from service.errors import SettingError
+from service.runtime.clock import now_ms
 from service.tenancy.access import AccessRequests
 from service.tenancy.companions import note_number, noted_number
-from service.tenancy.database import RegistryDatabase, TenancyError, now_ms
+from service.tenancy.database import RegistryDatabase, TenancyError
 from service.tenancy.faults import TenantFaults
 from service.tenancy.keyring import KeyRing
 from service.tenancy.limits import LimitsTable

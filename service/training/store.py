@@ -15,7 +15,7 @@ from typing import Any
 
 from index import Usage, new_uid, open_listed
 from index.storage import DatabaseLock, checkpoint, derive_key, step
-from service.tenancy.database import now_ms
+from service.runtime.clock import now_ms
 from service.training.model import Example, OwnModel, State, Training, TrainingSet, Wanted
 
 MODELS_HOME = "models"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
@@ -22,8 +21,9 @@ from service.engine.pictures import PictureSource, Purpose
 from service.errors import Reason, ServiceError
 from service.objects.sealed import new_object_id
 from service.runtime.background import end_task
+from service.runtime.clock import Stopwatch, now_ms
 from service.runtime.concurrency import gather_bounded
-from service.tenancy.database import now_ms
+from service.runtime.retry import RetryPolicy
 from service.training.fit_process import fit_apart
 from service.training.fitting import Fitted, TooFewExamples
 from service.training.fusing import FusingFailed, check_fused, fuse, fused_manifest
@@ -36,7 +36,7 @@ Note = Callable[[TrainingStore, Training], Awaitable[None]]
 _LOG = structlog.get_logger(__name__)
 _AT_ONCE, _BLOCK = 16, 512
 _NOTE_EVERY_S = 1.0
-_WAIT_S = 5.0
+_RETRIES = RetryPolicy({Reason.OVERLOADED}, first_s=0.5, longest_s=10.0)  # a training waits as long as it takes
 MAX_EXAMPLES = 50_000
 
 
@@ -137,7 +137,7 @@ class _One:
         self, parts: TrainerParts, tenant_uid: str, store: TrainingStore, training: Training, note: Note
     ) -> None:
         self._parts, self._uid, self._store, self._training = parts, tenant_uid, store, training
-        self._note, self._noted = note, 0.0
+        self._note, self._since_note = note, Stopwatch()
 
     async def make(self) -> None:
         """Encodes, fits, evaluates, and publishes the model or stores the reason why not."""
@@ -191,6 +191,7 @@ class _One:
     async def _vector(self, set_uid: str, example: Example, base: Manifest) -> np.ndarray | None:
         """The vector of an example; None if its picture was deleted."""
         engine = self._parts.engine
+        failures = 0
         while True:
             try:
                 picture = await engine.workers.objects(
@@ -201,17 +202,19 @@ class _One:
             except ServiceError as error:
                 if error.reason is Reason.PICTURE_NOT_FOUND:
                     return None
-                if error.reason is not Reason.OVERLOADED:
+                failures += 1
+                pause_s = _RETRIES.pause_s(error, failures)
+                if pause_s is None:
                     raise
-                await asyncio.sleep(error.retry_delay_s or _WAIT_S)
+                await asyncio.sleep(pause_s)
                 continue
             await self._progress()
             return vector
 
     async def _progress(self) -> None:
         self._training = replace(self._training, done=self._training.done + 1)
-        if time.monotonic() - self._noted > _NOTE_EVERY_S:
-            self._noted = time.monotonic()
+        if self._since_note.seconds() > _NOTE_EVERY_S:
+            self._since_note.restart()
             await self._note(self._store, self._training)
 
     def _fused(self, base: Manifest, fitted: Fitted) -> tuple[Manifest, bytes]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TypeVar
 
 from service.calls.limits.bulk_share import BulkShare, Work
 from service.calls.limits.door import current_lease
 from service.calls.limits.turns import Turns
+from service.runtime.clock import Stopwatch
 
 T = TypeVar("T")
 # Clients receive 4 MiB unless they are told otherwise, and a larger page takes the loop for longer.
@@ -53,11 +53,11 @@ class LargeAnswers:
 
 async def add_each(items: Iterable[T], add: Callable[[T], object], work: Work) -> None:
     """Adds each item to an answer; other calls go on in between."""
-    started = time.perf_counter()
+    watch = Stopwatch()
     for item in items:
         add(item)
-        if (now := time.perf_counter()) > started + _SLICE_S:
-            work.seconds += now - started
+        if (seconds := watch.seconds()) > _SLICE_S:
+            work.seconds += seconds
             await asyncio.sleep(0)
-            started = time.perf_counter()
-    work.seconds += time.perf_counter() - started
+            watch.restart()
+    work.seconds += watch.seconds()

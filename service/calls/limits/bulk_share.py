@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import ParamSpec, TypeVar
 
+from service.runtime.clock import SYSTEM_CLOCK, Clock
+
 P = ParamSpec("P")
 T = TypeVar("T")
 _SHARE = 0.03  # of the time, for all large responses of a tenant
@@ -51,7 +53,8 @@ class _Owner:
 class BulkShare:
     """For one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
         self._searches, self._ended = Counter[str](), dict[str, float]()
         self._owners: dict[str, _Owner] = {}
 
@@ -84,27 +87,27 @@ class BulkShare:
                     self._charge(owner, state, work.seconds)
         finally:
             state.waiting -= 1
-            if not state.waiting and state.rests_until < time.monotonic():
+            if not state.waiting and state.rests_until < self._clock.elapsed_s():
                 self._owners.pop(owner, None)
 
     async def _rest(self, owner: str, state: _Owner) -> None:
         # Polls: setting an event would cost every search.
-        while (left := state.rests_until - time.monotonic()) > 0 and self._others_search(owner):  # noqa: ASYNC110
+        while (left := state.rests_until - self._clock.elapsed_s()) > 0 and self._others_search(owner):  # noqa: ASYNC110
             await asyncio.sleep(min(left, _LOOK_EVERY_S))
 
     def _charge(self, owner: str, state: _Owner, seconds: float) -> None:
         if self._others_search(owner):
-            state.rests_until = max(state.rests_until, time.monotonic()) + _SENDING * seconds * (1 / _SHARE - 1)
+            state.rests_until = max(state.rests_until, self._clock.elapsed_s()) + _SENDING * seconds * (1 / _SHARE - 1)
 
     def _others_search(self, owner: str) -> bool:
         if len(self._searches) - (owner in self._searches):
             return True
-        since = time.monotonic() - _RECENT_S
+        since = self._clock.elapsed_s() - _RECENT_S
         return any(ended > since for other, ended in self._ended.items() if other != owner)
 
     def _note_end(self, owner: str) -> None:
         """Keeps the last two owners whose searches ended; at least one of them is not the owner that asks."""
         self._ended.pop(owner, None)
-        self._ended[owner] = time.monotonic()
+        self._ended[owner] = self._clock.elapsed_s()
         if len(self._ended) > 2:
             del self._ended[next(iter(self._ended))]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections import OrderedDict
 from urllib.parse import unquote
+
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 
 _AT_ONCE_S = 30.0  # so many seconds' worth may come at once
 _MOST_ADDRESSES = 10_000
@@ -29,8 +30,9 @@ def address_of(peer: str) -> str:
 class AuthenticationFailures:
     """For one event loop."""
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, clock: Clock = SYSTEM_CLOCK) -> None:
         """`per_second`: that one address may make, and 30 times as many at once; 0: any number."""
+        self._clock = clock
         self._interval_s = 1.0 / per_second if per_second else 0.0
         self._due: OrderedDict[str, float] = OrderedDict()
 
@@ -38,7 +40,7 @@ class AuthenticationFailures:
         """Counts a failure. Returns 0 within the limit, else how many seconds the address should wait."""
         if not self._interval_s:
             return 0.0
-        address, now = address_of(peer), time.monotonic()
+        address, now = address_of(peer), self._clock.elapsed_s()
         due = max(self._due.pop(address, now), now)
         wait = due - now - _AT_ONCE_S
         self._due[address] = due if wait > 0 else due + self._interval_s

@@ -8,8 +8,9 @@ before any of this work.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
+
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 
 _PER_S = 20.0
 _AT_ONCE_S = 5.0  # a hundred idle calls, before any call is held
@@ -28,14 +29,15 @@ class _Caller:
 class IdleCalls:
     """For one event loop. A caller is the hash of its `authorization` header, so that no key stays in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
         self._callers: OrderedDict[int, _Caller] = OrderedDict()
 
     def note(self, caller: int) -> None:
         """Counts a call that ended without a message."""
         state = self._callers.pop(caller, None) or _Caller()
         self._callers[caller] = state
-        state.due = max(state.due, time.monotonic()) + 1 / _PER_S
+        state.due = max(state.due, self._clock.elapsed_s()) + 1 / _PER_S
         if len(self._callers) > _MOST_CALLERS:
             self._callers.popitem(last=False)
 
@@ -43,7 +45,7 @@ class IdleCalls:
         """Waits, at most two seconds, while the caller has started too many idle calls. Returns False at once if too
         many of its calls wait already."""
         state = self._callers.get(caller)
-        wait_s = 0.0 if state is None else state.due - time.monotonic() - _AT_ONCE_S
+        wait_s = 0.0 if state is None else state.due - self._clock.elapsed_s() - _AT_ONCE_S
         if state is None or wait_s <= 0:
             return True
         if state.held >= _MOST_HELD:

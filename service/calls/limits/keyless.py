@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 
 from service.calls.limits.failures import AuthenticationFailures
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 
 _FREE_AT_ONCE = 2  # per connection, and one more per second: an occasional check is always answered
 _ADDRESS_PER_S = 20.0  # beyond the free ones; the burst is thirty times as large
@@ -25,15 +25,16 @@ class KeylessCalls:
     """For one event loop. Refusing a call costs a quarter of a millisecond; closing a connection ends all of its calls
     at once. So a connection that makes too many calls without a valid key is closed."""
 
-    def __init__(self, close: Callable[[str], object]) -> None:
+    def __init__(self, close: Callable[[str], object], clock: Clock = SYSTEM_CLOCK) -> None:
         """`close`: closes the connection of a peer (gRPC's name of it)."""
-        self._close, self._addresses = close, AuthenticationFailures(_ADDRESS_PER_S)
+        self._close, self._clock = close, clock
+        self._addresses = AuthenticationFailures(_ADDRESS_PER_S, clock)
         self._connections: OrderedDict[str, _Connection] = OrderedDict()
 
     def admit(self, peer: str) -> bool:
         """Counts a call without a valid key; returns whether it may be answered. If not, its connection is closed,
         unless a valid key was used on it recently, as behind a proxy."""
-        now, connection = time.monotonic(), self._connection(peer)
+        now, connection = self._clock.elapsed_s(), self._connection(peer)
         connection.due = max(connection.due, now)
         if connection.due - now < _FREE_AT_ONCE:
             connection.due += 1.0
@@ -46,10 +47,10 @@ class KeylessCalls:
 
     def worked(self, peer: str) -> None:
         """Notes that a call of a connection showed a valid key."""
-        self._connection(peer).trusted_until = time.monotonic() + _TRUSTED_S
+        self._connection(peer).trusted_until = self._clock.elapsed_s() + _TRUSTED_S
 
     def _connection(self, peer: str) -> _Connection:
-        found = self._connections.pop(peer, None) or _Connection(time.monotonic())
+        found = self._connections.pop(peer, None) or _Connection(self._clock.elapsed_s())
         self._connections[peer] = found
         if len(self._connections) > _MOST_CONNECTIONS:
             self._connections.popitem(last=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, co
 from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
 from service.cli.progress import ProgressShown
 from service.config import client_settings
+from service.runtime.clock import Stopwatch
 
 _SHOWN_FAILURES = 20
 
@@ -68,7 +68,7 @@ def insert(
     planned = plan_insert(paths or [], records)
     if left_out := rows_left_out(paths or [], records, planned):
         print(f"skipped {left_out} rows of {records} that match none of these files", file=sys.stderr)
-    started = time.monotonic()
+    watch = Stopwatch()
     with connect(target, api_key_file, ca_file) as client:
         client.get_collection(collection)  # a wrong name or key fails before anything is read
         journal = _journal(target, collection, paths or [], records)
@@ -86,7 +86,7 @@ def insert(
             raise CommandError(message, reason=error.reason or "INTERRUPTED") from error
     if not tally.failures:
         journal.clear()
-    _report(len(planned), tally, time.monotonic() - started, as_json=json)
+    _report(len(planned), tally, watch.seconds(), as_json=json)
     if tally.failures:
         raise typer.Exit(Exit.SOME_RECORDS_FAILED)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ import typer
 from service.cli.operations.tenants import DataDirOption, KeyFileOption, at, opened_registry
 from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
 from service.config import load_settings
+from service.runtime.clock import now_ms
 from service.tenancy.apikeys import Scope, key_id_of
 
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
@@ -182,7 +182,7 @@ def _after(duration: str) -> int:
     found = re.fullmatch(r"(\d{1,6})([mhd])", duration)
     if found is None:
         raise CommandError(f"{duration!r} is not a duration such as 90d, 12h or 30m", code=Exit.USAGE)
-    return int((time.time() + int(found[1]) * _UNITS[found[2]]) * 1000)
+    return now_ms() + int(found[1]) * _UNITS[found[2]] * 1000
 
 
 def to_scopes(text: str) -> frozenset[Scope]:

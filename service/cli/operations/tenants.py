@@ -267,7 +267,7 @@ def _certified(registry: TenantRegistry, uid: str) -> dict[str, object]:
     from service.audit.chain import Signer
     from service.audit.logs import SIGNING_KEY
     from service.erasure.receipts import Erased, certify
-    from service.tenancy.database import now_ms
+    from service.runtime.clock import now_ms
 
     return asdict(certify(Erased(uid, "tenant", "", 0, now_ms()), Signer(registry.secret(SIGNING_KEY))))
 

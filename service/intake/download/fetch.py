@@ -12,7 +12,6 @@ import contextlib
 import email.utils
 import ipaddress
 import re
-import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +22,7 @@ from service.intake.download.host_limits import HostLimits, Hosts
 from service.intake.download.http_client import Answer, HttpClient, HttpTrouble, Timeouts, kind_of
 from service.intake.download.resolver import Resolve, system_resolve
 from service.intake.download.urls import Link, host_allowed, parse_link
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 
 _WHOLE = frozenset({200, 203})  # 203: modified by a proxy
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -110,9 +110,11 @@ class FetchRequest:
 class Fetcher:
     """Fetches URLs. Create, use and close it on one event loop."""
 
-    def __init__(self, limits: FetchLimits, hosts: HostLimits, resolve: Resolve | None = None) -> None:
+    def __init__(
+        self, limits: FetchLimits, hosts: HostLimits, resolve: Resolve | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         """`resolve` returns the addresses of a host name as text. The default is the system's resolver."""
-        self._limits, self._hosts = limits, Hosts(hosts)
+        self._limits, self._hosts, self._clock = limits, Hosts(hosts, clock), clock
         self._resolve = resolve or system_resolve
         self._client = HttpClient(Timeouts(limits.connect_s, limits.silence_s), limits.connections)
 
@@ -227,7 +229,7 @@ class Fetcher:
     def _refusal(self, link: Link, answer: Answer) -> ServiceError:
         status = answer.status
         if status in _HOST_OVERLOADED:
-            pause = _retry_after_s(answer.header("Retry-After").decode("latin-1"))
+            pause = _retry_after_s(answer.header("Retry-After").decode("latin-1"), self._clock.now_s())
             self._hosts.pause(link.host, pause)
             return _error(Reason.HOST_BUSY, f"the host of the URL asks for a pause (status {status})", pause)
         if status in _RETRYABLE:
@@ -238,7 +240,7 @@ class Fetcher:
         return _error(reason, f"the host of the URL answers with status {status}")
 
     async def _body(self, answer: Answer, take: Take) -> None:
-        started, received = time.monotonic(), 0
+        started, received = self._clock.elapsed_s(), 0
         if answer.length > self._limits.max_bytes:
             raise self._too_large()
         layers = self._layers(answer)
@@ -253,7 +255,7 @@ class Fetcher:
                         await take(piece)
                     if meter.should_yield():
                         await asyncio.sleep(0)
-                seconds = time.monotonic() - started
+                seconds = self._clock.elapsed_s() - started
                 if seconds > _GRACE_S and received < self._limits.least_rate * seconds:
                     raise TimeoutError
             if received:
@@ -325,12 +327,12 @@ def _target(link: Link, location: bytes) -> Link:
     return link.join(location)
 
 
-def _retry_after_s(text: str) -> float:
+def _retry_after_s(text: str, now_s: float) -> float:
     """Seconds from a Retry-After header, given in seconds or as a date; 60 if it is invalid."""
     if text.isdigit() and len(text) < 7:
         return float(text)
     with contextlib.suppress(ValueError, TypeError):
-        return max(1.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        return max(1.0, email.utils.parsedate_to_datetime(text).timestamp() - now_s)
     return 60.0
 
 

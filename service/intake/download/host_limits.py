@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from service.errors import Reason, ServiceError
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 
 _MAX_HOSTS = 10_000
 _MAX_PAUSE_S = 600.0
@@ -47,8 +47,8 @@ class _Host:
 class Hosts:
     """The state of all hosts. Belongs to one event loop."""
 
-    def __init__(self, limits: HostLimits) -> None:
-        self._limits = limits
+    def __init__(self, limits: HostLimits, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._limits, self._clock = limits, clock
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
 
     @contextlib.asynccontextmanager
@@ -80,11 +80,11 @@ class Hosts:
     def pause(self, name: str, seconds: float) -> None:
         """Stops requests to this host for some seconds, at most ten minutes."""
         host = self._host(name)
-        host.paused_until = max(host.paused_until, time.monotonic() + min(seconds, _MAX_PAUSE_S))
+        host.paused_until = max(host.paused_until, self._clock.elapsed_s() + min(seconds, _MAX_PAUSE_S))
 
     async def _wait(self, host: _Host) -> None:
         self._check_pause(host)
-        now = time.monotonic()
+        now = self._clock.elapsed_s()
         start = max(now, host.next_at)
         if start - now > self._limits.patience_s:
             raise _busy(start - now)
@@ -102,7 +102,7 @@ class Hosts:
             raise
 
     def _check_pause(self, host: _Host) -> None:
-        left = host.paused_until - time.monotonic()
+        left = host.paused_until - self._clock.elapsed_s()
         if left > 0:
             raise _busy(left)
 
@@ -115,7 +115,7 @@ class Hosts:
         return host
 
     def _forget_idle(self) -> None:
-        now = time.monotonic()
+        now = self._clock.elapsed_s()
         for name in list(self._hosts)[: max(0, len(self._hosts) - _MAX_HOSTS)]:
             host = self._hosts[name]
             if not host.users and host.paused_until < now:

@@ -20,6 +20,7 @@ import structlog
 from cryptography import x509
 
 from service.errors import Reason, ServiceError, SettingError
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 
 _LOG = structlog.get_logger(__name__)
 Stamp = tuple[tuple[int, int, int], ...]
@@ -51,9 +52,9 @@ class _Read:
 class Certificates:
     """gRPC's threads ask for the certificate, the event loop for what is revoked."""
 
-    def __init__(self, files: TlsFiles) -> None:
+    def __init__(self, files: TlsFiles, clock: Clock = SYSTEM_CLOCK) -> None:
         """Raises SettingError where a file cannot be used."""
-        self._files = files
+        self._files, self._clock = files, clock
         self._lock = threading.Lock()
         try:
             self._stamp, self._read = files.stamp(), _read(files)
@@ -86,7 +87,7 @@ class Certificates:
             serial, ends = _facts(bytes(pem))
             if serial in self._read.revoked:
                 raise ServiceError(Reason.CERTIFICATE_INVALID, "the client certificate was revoked")
-            if ends < datetime.datetime.now(datetime.UTC):
+            if ends.timestamp() < self._clock.now_s():
                 raise ServiceError(Reason.CERTIFICATE_INVALID, "the client certificate has expired")
 
     def _fetch(self) -> grpc.ServerCertificateConfiguration:

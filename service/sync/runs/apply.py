@@ -6,8 +6,6 @@ All writes carry the epoch of the run.
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -32,6 +30,8 @@ from service.engine.pictures import PictureSource
 from service.errors import Code, Reason, ServiceError, release_frames
 from service.intake.notes import Note
 from service.runtime.call_facts import about
+from service.runtime.clock import Stopwatch
+from service.runtime.retry import RetryPolicy
 from service.sync.feed_input.feed_files import FeedFiles, is_file
 from service.sync.model import Counts, counts_of_notes
 from service.sync.runs.plan import IDLE, Action, Step
@@ -41,9 +41,10 @@ _AT_ONCE = 32
 _CHUNK = 200
 _BATCH = 500
 _BATCH_S = 5.0
-_MAX_TRIES = 4
-_MAX_WAIT_S = 60.0
-_RETRYABLE = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.DEADLINE_EXCEEDED})
+_RETRIES = RetryPolicy(
+    {Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.DEADLINE_EXCEEDED},
+    first_s=2.0, longest_s=600.0, tries=4,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Applier:
         self.counts = Counts.stored(job.collection.sourced.counts(job.run_id))
         self._tasks: set[asyncio.Task[_Outcome]] = set()
         self._ready: list[_Outcome] = []
-        self._flushed = time.monotonic()
+        self._since_flush = Stopwatch()
 
     async def apply(self, steps: Iterator[Step]) -> None:
         """Executes all steps except deletions.
@@ -156,10 +157,10 @@ class Applier:
             if failure.reason is Reason.QUOTA_EXCEEDED:
                 raise failure  # ends the run: every other picture would fail too
             tried += failure.reason is not Reason.OVERLOADED  # the load of this server does not count as a try
-            if failure.reason.code not in _RETRYABLE or tried >= _MAX_TRIES:
+            pause_s = _RETRIES.pause_s(failure, tried)
+            if pause_s is None:
                 return _Outcome(row, None, failure)
-            jitter = random.uniform(0, min(_MAX_WAIT_S, 2.0**tried))  # noqa: S311 - spreads load
-            await asyncio.sleep(max(failure.retry_delay_s or 0.0, jitter))
+            await asyncio.sleep(pause_s)
 
     async def _with_picture(self, write: RecordWrite, row: Staged, known: Known) -> Renewed:
         job, picture = self._job, PictureSource(url=row.url)
@@ -173,11 +174,12 @@ class Applier:
     async def _collect(self) -> None:
         done, self._tasks = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         self._ready += [task.result() for task in done]
-        if len(self._ready) >= _BATCH or time.monotonic() - self._flushed > _BATCH_S:
+        if len(self._ready) >= _BATCH or self._since_flush.seconds() > _BATCH_S:
             await self._flush()
 
     async def _flush(self) -> None:
-        ready, self._ready, self._flushed = self._ready, [], time.monotonic()
+        ready, self._ready = self._ready, []
+        self._since_flush.restart()
         moved = await self._store(ready)
         if moved:  # the record changed in the meantime: encode its picture again
             again = (self._one(Step(Action.UPDATE_PICTURE, o.row.record_id, o.row), Known()) for o in moved)
@@ -225,7 +227,7 @@ def _failures(outcomes: Sequence[_Outcome]) -> list[Failure]:
     return [
         Failure(
             o.row.record_id, o.row.url_digest, o.error.reason.name, o.error.message,
-            o.error.reason.code not in _RETRYABLE, o.row.line,
+            not _RETRIES.may_pass(o.error), o.row.line,
         )
         for o in outcomes if o.error is not None
     ]  # fmt: skip

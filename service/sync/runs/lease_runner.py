@@ -6,7 +6,6 @@ The lease is renewed during the work. Afterwards the run is moved to its final s
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,10 +22,11 @@ from service.errors import ServiceError
 from service.metrics import Metrics
 from service.runtime import call_facts
 from service.runtime.background import end_task
+from service.runtime.clock import SYSTEM_CLOCK, Clock, now_ms
 from service.sync.feed_input.feed_files import PREFIX
 from service.sync.feed_input.feed_process import FeedReaders
 from service.sync.feed_input.fetching import FeedFetcher
-from service.sync.ledger import Ledger, now_ms
+from service.sync.ledger import Ledger
 from service.sync.ledgers import Ledgers
 from service.sync.model import ENDED, Counts, Run, RunState
 from service.sync.runs.apply import Job
@@ -64,11 +64,15 @@ class Lease:
     epoch: int
     worker: str
     alive: Callable[[], bool] = lambda: True
-    renewed: float = field(default_factory=time.monotonic)
+    clock: Clock = SYSTEM_CLOCK
+    renewed: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.renewed = self.clock.elapsed_s()
 
     def check(self) -> None:
         """Raises LeaseLost if another worker may have taken over. Nothing may be written after that."""
-        if time.monotonic() - self.renewed > _STOP_AFTER_S:
+        if self.clock.elapsed_s() - self.renewed > _STOP_AFTER_S:
             raise LeaseLost
 
 
@@ -89,6 +93,7 @@ class SyncParts:
     at_once: int
     audit: AuditLogs
     readers: FeedReaders = field(default_factory=FeedReaders)
+    clock: Clock = SYSTEM_CLOCK
 
 
 class Attempts:
@@ -115,7 +120,7 @@ class Attempts:
                 return
             if not await self._parts.board.renew(ref, lease.worker, progress.facts()):
                 return  # the lease has expired
-            lease.renewed = time.monotonic()
+            lease.renewed = lease.clock.elapsed_s()
             ledger = await asyncio.to_thread(self._parts.ledgers.of, ref.tenant_uid)
             work = asyncio.create_task(self._run(lease, ledger, progress, picture_encoder or self._here))
             try:
@@ -157,7 +162,7 @@ class Attempts:
         """Renews the lease during the work. Returns when the work is done or must stop."""
         next_renewal = lease.renewed + _RENEW_EVERY_S
         while not work.done():
-            now = time.monotonic()
+            now = lease.clock.elapsed_s()
             if now >= next_renewal:
                 try:
                     if not await self._parts.board.renew(lease.ref, lease.worker, progress.facts()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from index import Failure, Mark
+from service.runtime.clock import now_ms
 from service.sync.model import Guards, Mode, PictureCheck, Plan, Sample, SourceConfig, SourceState
 from service.sync.runs.staging import FeedSummary, Staged
 
@@ -46,11 +46,11 @@ class Step(NamedTuple):
 class Difference:
     """Merges feed and store, both ordered by record id."""
 
-    def __init__(self, config: SourceConfig, failures: Mapping[str, Failure], now_ms: int | None = None) -> None:
+    def __init__(self, config: SourceConfig, failures: Mapping[str, Failure], at_ms: int | None = None) -> None:
         self._replace = config.mode is Mode.REPLACE
         self._always = config.picture_check is PictureCheck.ALWAYS
         self._failures = failures
-        self._now_ms = now_ms or time.time_ns() // 1_000_000
+        self._now_ms = now_ms() if at_ms is None else at_ms
 
     def steps(self, staged: Iterable[Staged], marks: Iterable[Mark]) -> Iterator[Step]:
         """Yields one step for each record of either side."""

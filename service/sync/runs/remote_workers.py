@@ -6,7 +6,6 @@ A worker takes a run from the board and encodes its pictures. Planning and stori
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from service.engine.picture_encoding import (
 from service.engine.sources import HostsOf
 from service.errors import Reason, ServiceError
 from service.runtime.background import end_task
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 from service.sync.runs.lease_runner import Attempts, Lease, SyncParts
 
 _LOG = structlog.get_logger(__name__)
@@ -63,7 +63,12 @@ class RemoteWorker:
     """One worker, for one run. `outgoing`: messages to send to it, in order; None marks the end."""
 
     def __init__(
-        self, taken: Taken, hosts_of: HostsOf, allow: Callable[[str], Awaitable[None]], here: PictureEncoder
+        self,
+        taken: Taken,
+        hosts_of: HostsOf,
+        allow: Callable[[str], Awaitable[None]],
+        here: PictureEncoder,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """Connects a run to its worker.
 
@@ -73,7 +78,8 @@ class RemoteWorker:
         self._taken, self._hosts_of, self._allow, self._here = taken, hosts_of, allow, here
         self.outgoing: asyncio.Queue[Introduction | PictureRequest | None] = asyncio.Queue()
         self._waiting: dict[int, asyncio.Future[EncodeResult]] = {}
-        self._last_message, self._introduced, self._number = time.monotonic(), False, 0
+        self._clock = clock
+        self._last_message, self._introduced, self._number = self._clock.elapsed_s(), False, 0
         self._introducing = asyncio.Lock()
 
     def check(self, encoder: Manifest) -> None:
@@ -106,11 +112,11 @@ class RemoteWorker:
 
     def alive(self) -> bool:
         """Whether the worker has sent a message recently."""
-        return time.monotonic() - self._last_message < _SILENT_S
+        return self._clock.elapsed_s() - self._last_message < _SILENT_S
 
     def heard(self, number: int = 0, answer: EncodeResult | ServiceError | None = None) -> None:
         """Records a message of the worker: an answer to a numbered request, or a sign of life."""
-        self._last_message = time.monotonic()
+        self._last_message = self._clock.elapsed_s()
         waiting = self._waiting.get(number)
         if waiting is None or waiting.done() or answer is None:
             return
@@ -135,9 +141,9 @@ class RemoteWorkers:
     def begin(self, taken: Taken) -> tuple[RemoteWorker, asyncio.Task[None]]:
         """Starts a run with the worker that took it. Cancelling the task releases the run."""
         allow = self._parts.engine.allowances.picture
-        engine = self._parts.engine
+        engine, clock = self._parts.engine, self._parts.clock
         here = LocalPictureEncoder(engine.sources, engine.pictures, engine.workers)
-        worker = RemoteWorker(taken, lambda uid: self._parts.ledgers.place(uid).allowed_hosts, allow, here)
+        worker = RemoteWorker(taken, lambda uid: self._parts.ledgers.place(uid).allowed_hosts, allow, here, clock)
         task = asyncio.create_task(self._work(taken, worker), name=f"run {taken.ref.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +14,13 @@ from pathlib import Path
 from index import Failure
 from service.engine.engine import Engine
 from service.engine.picture_encoding import PictureEncoder
+from service.runtime.clock import Stopwatch, now_ms
 from service.sync.feed_input.feed_files import PREFIX
 from service.sync.feed_input.feed_process import FeedReaders
 from service.sync.feed_input.fetching import FeedFetcher, FeedPlace, FetchedFeed
 from service.sync.feed_input.spooling import closing_spool
 from service.sync.feeds.model import FeedError, FeedFormat, Item, Problem
-from service.sync.ledger import Ledger, now_ms
+from service.sync.ledger import Ledger
 from service.sync.model import CONFIG, WORKING, Counts, Plan, Run, RunState, Source, SourceState
 from service.sync.runs.apply import Applier, Job
 from service.sync.runs.plan import Difference, Step, make_plan
@@ -51,13 +51,17 @@ class Progress:
     state: RunState = RunState.QUEUED
     read: int = 0
     total: int = 0
-    started: float = 0.0
+    watch: Stopwatch | None = None  # from the beginning of APPLYING
     before: int = 0
     counts: Callable[[], Counts] = Counts
 
+    def seconds(self) -> float:
+        """Seconds since the run began to apply its plan; 0 before."""
+        return self.watch.seconds() if self.watch else 0.0
+
     def facts(self) -> dict[str, object]:
         """The progress as a dictionary, with the rate in records per second and the remaining seconds."""
-        counts, spent = self.counts(), time.monotonic() - self.started if self.started else 0.0
+        counts, spent = self.counts(), self.seconds()
         rate = (counts.done - self.before) / spent if spent > 1.0 else 0.0
         left = (self.total - counts.done) / rate if rate else 0.0
         return {
@@ -189,7 +193,7 @@ class Runner:
         await self._move(RunState.APPLYING)
         applier = await self._workers.upkeep(Applier, self._parts.engine, self._job, self._parts.picture_encoder)
         progress, done = self.progress, applier.counts.done
-        progress.total, progress.started = plan.changes + done, time.monotonic()
+        progress.total, progress.watch = plan.changes + done, Stopwatch()
         progress.before = done
         progress.counts = lambda: applier.counts
         failures = await self._workers.upkeep(self._failures)
@@ -204,7 +208,7 @@ class Runner:
     async def _finish(self, plan: Plan, summary: FeedSummary, counts: Counts) -> None:
         await self._move(RunState.FINALISING)
         after = summary.after
-        spent = time.monotonic() - self.progress.started
+        spent = self.progress.seconds()
         speed = counts.encoded / spent if counts.encoded >= 100 and spent > 1 else after.pictures_per_s
         if counts.failed or plan.failed_before:  # the next run must process the same feed again
             after = replace(after, feed_digest="", etag="", last_modified="")

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 
 from index import CollectionNotFound, QuotaExceeded
 from service.engine.faults import as_service_error
 from service.errors import Code, Reason, ServiceError
+from service.runtime.clock import now_ms
+from service.runtime.retry import RetryPolicy
 from service.sync.feeds.model import FeedError
-from service.sync.ledger import Ledger, now_ms
+from service.sync.ledger import Ledger
 from service.sync.model import Run, RunState
 from service.sync.runs.run import RunEnd
 from service.sync.runs.staging import remove
 
 MAX_ATTEMPTS = 5  # consecutive attempts without progress
-_MAX_WAIT_S = 600.0
+_RETRIES = RetryPolicy({Code.UNAVAILABLE}, first_s=10.0, longest_s=600.0, tries=MAX_ATTEMPTS)
 
 
 def supersede(ledger: Ledger, folder: Path, run: Run) -> None:
@@ -53,10 +54,7 @@ def queued(run: Run, message: str) -> Run:
 
 def retry_delay_s(error: BaseException, attempts: int) -> float | None:
     """Seconds until the run is tried again; None if that is pointless."""
-    if not isinstance(error, ServiceError) or error.reason.code is not Code.UNAVAILABLE or attempts >= MAX_ATTEMPTS:
-        return None
-    jitter = random.uniform(0, min(_MAX_WAIT_S, 2.0**attempts * 5))  # noqa: S311 - spreads load
-    return min(_MAX_WAIT_S, max(error.retry_delay_s or 0.0, jitter))
+    return _RETRIES.pause_s(error, attempts)
 
 
 def failure(error: BaseException) -> RunEnd:

@@ -15,9 +15,7 @@ from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.engine.workers import Workers
 from service.metrics import Metrics
-from service.sync import keeper as keeper_module
-from service.sync import ledger as ledger_module
-from service.sync import synchronisation as synchronisation_module
+from service.runtime.clock import Interval
 from service.sync.keeper import Keeper
 from service.sync.ledger import Ledger
 from service.sync.ledgers import Ledgers
@@ -26,6 +24,7 @@ from service.sync.runs.lease_runner import SyncParts
 from service.sync.sync import Sync
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
+from tests.support.manual_clock import ManualClock
 
 HOUR_S, DAY_S = 3600, 86_400
 YEARS_S = 5 * 365 * DAY_S
@@ -35,24 +34,21 @@ DAILY = SourceConfig("daily", "shoes", "https://shop.example/feed", schedule=Sch
 class Here:
     """A keeper with a ledger, a board, and a settable clock. `told`: ends in the audit log."""
 
-    def __init__(self, folder: Path, board: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now_s = 1_790_000_000.0
-        for module in (keeper_module, ledger_module, synchronisation_module):
-            monkeypatch.setattr(module, "now_ms", lambda: int(self.now_s * 1000))
-        self.elapsed_s = 1000.0
-        monkeypatch.setattr(keeper_module, "time", SimpleNamespace(monotonic=lambda: self.elapsed_s))
+    def __init__(self, folder: Path, board: Any) -> None:
+        self.clock = ManualClock()
         folder.mkdir()
         self.registry = TenantRegistry(folder / "registry.db", MasterKey(bytes(32)))
         self.uid = self.registry.create_tenant("acme").uid
-        self.ledgers = Ledgers(DataDirectory(folder), self.registry, None, 1)
+        self.ledgers = Ledgers(DataDirectory(folder), self.registry, None, 1, self.clock)
         self.workers = Workers(1)
         engine: Any = SimpleNamespace(workers=self.workers, sources=None, pictures=None, spaces=None)
         audit: Any = SimpleNamespace(add=self._add)
         fetcher: Any = None
-        self.parts = SyncParts(engine, self.ledgers, board, fetcher, Metrics(), "server", 1, audit)
+        self.parts = SyncParts(engine, self.ledgers, board, fetcher, Metrics(), "server", 1, audit, clock=self.clock)
         self.told: list[str] = []
         self.audit_fails = False
         self.sync = Sync(self.parts)
+        self.keeper._purging = Interval(YEARS_S * 10, self.clock)  # needs collections, which are not here
         self.board = board
         self.source = self.ledger.add_source(DAILY)
 
@@ -71,10 +67,8 @@ class Here:
 
     async def pass_s(self, seconds: float, step_s: float = 60.0) -> None:
         """Advances the time of the keeper."""
-        self.keeper._purged = self.elapsed_s + seconds + 1
         for _ in range(max(1, round(seconds / step_s))):
-            self.now_s += step_s
-            self.elapsed_s += step_s
+            self.clock.advance(step_s)
             self.end_runs()
             await self.keeper.look()
 
@@ -92,11 +86,11 @@ class Here:
 
 
 @pytest.fixture
-async def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Here]:
+async def here(tmp_path: Path) -> AsyncIterator[Here]:
     redis = EmbeddedRedis(tmp_path / "redis")
     await redis.start()
     coordinator = Coordinator(redis.url)
-    made = Here(tmp_path / "data", coordinator.board("server", b"secret"), monkeypatch)
+    made = Here(tmp_path / "data", coordinator.board("server", b"secret"))
     yield made
     made.close()
     await coordinator.close()
@@ -111,16 +105,16 @@ async def test_a_daily_schedule_runs_once_a_day(here: Here) -> None:
 @pytest.mark.parametrize("jump_s", [DAY_S, YEARS_S])
 async def test_a_clock_that_is_set_forward_starts_one_run_and_not_many(here: Here, jump_s: float) -> None:
     await here.pass_s(60)
-    here.now_s += jump_s
+    here.clock.now += jump_s
     await here.pass_s(25, 1.0)
     assert here.begun() == 1
 
 
 @pytest.mark.parametrize("jump_s", [HOUR_S, DAY_S, YEARS_S])
 async def test_after_a_clock_was_set_back_a_daily_schedule_goes_on_daily(here: Here, jump_s: float) -> None:
-    here.now_s += jump_s
+    here.clock.now += jump_s
     await here.pass_s(60)
-    here.now_s -= jump_s
+    here.clock.now -= jump_s
     before = here.begun()
     await here.pass_s(2 * DAY_S, 1800.0)
     assert here.begun() - before in (2, 3)
@@ -128,16 +122,16 @@ async def test_after_a_clock_was_set_back_a_daily_schedule_goes_on_daily(here: H
 
 async def test_a_clock_that_goes_to_and_fro_starts_no_run_more_often_than_every_few_minutes(here: Here) -> None:
     for _ in range(30):
-        here.now_s += DAY_S
+        here.clock.now += DAY_S
         await here.pass_s(2, 1.0)
-        here.now_s -= DAY_S
+        here.clock.now -= DAY_S
         await here.pass_s(2, 1.0)
     assert here.begun() == 1
 
 
 async def test_a_restart_does_not_forget_when_a_run_began(here: Here) -> None:
     await here.pass_s(60)
-    here.now_s += DAY_S
+    here.clock.now += DAY_S
     await here.pass_s(60)
     assert here.begun() == 1
     here.end_runs()

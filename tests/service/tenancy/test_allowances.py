@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from redis.asyncio import Redis
@@ -12,22 +11,26 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from index import Quota
-from service.coordination import rates as rates_module
 from service.coordination.rates import Rates
 from service.errors import Reason, ServiceError
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import Principal
 from service.tenancy.limits import Limits
 from service.tenancy.registry import TenantRegistry
+from tests.support.manual_clock import ManualClock
 
 CALLER = Principal("tenant", "key", frozenset())
 
 
 @pytest.fixture
-def allowances(registry: TenantRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Allowances:
-    monkeypatch.setattr(rates_module, "time", SimpleNamespace(monotonic=lambda: 1000.0, time=lambda: 0.0))
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def allowances(registry: TenantRegistry, tmp_path: Path, clock: ManualClock) -> Allowances:
     nowhere = Redis(unix_socket_path=str(tmp_path / "nowhere"), retry=Retry(NoBackoff(), 0))
-    return Allowances(registry.limits, Rates(nowhere))
+    return Allowances(registry.limits, Rates(nowhere, clock))
 
 
 async def told(allowances: Allowances, caller: Principal) -> tuple[Reason, str, float | None] | None:
@@ -55,10 +58,9 @@ async def test_without_rates_nothing_is_counted(allowances: Allowances) -> None:
 
 
 async def test_pictures_of_a_day_are_counted_up_to_the_limit_of_their_tenant(
-    registry: TenantRegistry, allowances: Allowances, monkeypatch: pytest.MonkeyPatch
+    registry: TenantRegistry, allowances: Allowances, clock: ManualClock
 ) -> None:
-    now = 20_000 * 86_400 + 86_399.5
-    monkeypatch.setattr("service.coordination.rates.time.time", lambda: now)  # its own `time`, see above
+    clock.now = 20_000 * 86_400 + 86_399.5
     uid, free = registry.create_tenant("acme").uid, registry.create_tenant("free").uid
     registry.limits.set(uid, Limits(pictures_per_day=2))
     for _ in range(2):
@@ -70,7 +72,7 @@ async def test_pictures_of_a_day_are_counted_up_to_the_limit_of_their_tenant(
     for _ in range(5):
         await allowances.picture(free)
     assert await allowances.pictures_today(free) == 0
-    now += 0.5
+    clock.now += 0.5
     assert await allowances.pictures_today(uid) == 0
     await allowances.picture(uid)
     assert await allowances.pictures_today(uid) == 1

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from index.types.errors import DataFault, StoreUnavailable, WrongKey
+from service.runtime.clock import now_ms
 from service.tenancy.companions import copy_of
-from service.tenancy.database import RegistryDatabase, now_ms
+from service.tenancy.database import RegistryDatabase
 from service.tenancy.masterkey import MasterKey
 
 MASTER = MasterKey(bytes(range(32)))

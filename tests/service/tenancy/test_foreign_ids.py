@@ -12,10 +12,11 @@ import pytest
 from index import DataDirectory, Quota
 from service.audit.logs import AuditLogs
 from service.errors import Reason, ServiceError
+from service.runtime.clock import now_ms
 from service.sync.ledgers import Ledgers
 from service.tenancy.access import WantedAccess
 from service.tenancy.apikeys import Scope, key_id_of
-from service.tenancy.database import TenancyError, now_ms
+from service.tenancy.database import TenancyError
 from service.tenancy.keyring import NewKey
 from service.tenancy.limits import Limits
 from service.tenancy.masterkey import MasterKey

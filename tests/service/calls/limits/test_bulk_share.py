@@ -9,19 +9,19 @@ import pytest
 
 from service.calls.limits import bulk_share
 from service.calls.limits.bulk_share import BulkShare
+from tests.support.manual_clock import ManualClock
 
 
-class Clock:
+class Clock(ManualClock):
     """Stands still, but for those who sleep."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
+        super().__init__()
         self._sleep = asyncio.sleep
-        monkeypatch.setattr("service.calls.limits.bulk_share.time.monotonic", lambda: self.now)
         monkeypatch.setattr("service.calls.limits.bulk_share.asyncio.sleep", self.sleep)
 
     async def sleep(self, seconds: float) -> None:
-        self.now += seconds
+        self.advance(seconds)
         await self._sleep(0)
 
 
@@ -36,23 +36,23 @@ async def make(share: BulkShare, owner: str, seconds: float) -> None:
 
 
 async def test_while_others_search_large_answers_of_one_owner_get_a_small_part_of_the_time(clock: Clock) -> None:
-    share, began = BulkShare(), clock.now
+    share, began = BulkShare(clock), clock.elapsed
     with share.searching("good"):
         await asyncio.gather(*(make(share, "hog", 0.01) for _ in range(11)))
     sending = 2  # takes as long again
-    assert sending * 10 * 0.01 / (clock.now - began) == pytest.approx(0.03, rel=0.1)
+    assert sending * 10 * 0.01 / (clock.elapsed - began) == pytest.approx(0.03, rel=0.1)
 
 
 async def test_while_nobody_else_searches_large_answers_do_not_wait(clock: Clock) -> None:
-    share, began = BulkShare(), clock.now
+    share, began = BulkShare(clock), clock.elapsed
     with share.searching("hog"):
         for _ in range(10):
             await make(share, "hog", 1.0)
-    assert clock.now == began
+    assert clock.elapsed == began
 
 
 async def test_an_owner_rests_no_longer_than_others_search(clock: Clock) -> None:
-    share, began = BulkShare(), clock.now
+    share, began = BulkShare(clock), clock.elapsed
     with contextlib.ExitStack() as search:
         search.enter_context(share.searching("good"))
         await make(share, "hog", 10.0)
@@ -61,11 +61,11 @@ async def test_an_owner_rests_no_longer_than_others_search(clock: Clock) -> None
             await clock._sleep(0)
         assert not waiting.done()
     await waiting
-    assert clock.now - began < 1.0
+    assert clock.elapsed - began < 1.0
 
 
 async def test_a_caller_that_searches_again_and_again_is_given_way_to_between_two_searches(clock: Clock) -> None:
-    share, began = BulkShare(), clock.now
+    share, began = BulkShare(clock), clock.elapsed
     with share.searching("good"):
         await make(share, "hog", 0.001)
     with share.searching("hog"):  # its own searches do not hide that another's has just ended
@@ -74,11 +74,11 @@ async def test_a_caller_that_searches_again_and_again_is_given_way_to_between_tw
     await clock._sleep(0)
     assert not waiting.done()
     await waiting
-    assert clock.now - began >= 0.03
+    assert clock.elapsed - began >= 0.03
 
 
 async def test_one_owner_does_not_wait_for_what_another_took_and_a_cancelled_one_holds_nothing(clock: Clock) -> None:
-    share = BulkShare()
+    share = BulkShare(clock)
     with share.searching("good"):
         await make(share, "hog", 100.0)
         waiting = [asyncio.create_task(make(share, "hog", 0.0)) for _ in range(3)]
@@ -87,9 +87,9 @@ async def test_one_owner_does_not_wait_for_what_another_took_and_a_cancelled_one
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting)
-        clock.now += 10_000
+        clock.elapsed += 10_000
         await asyncio.wait_for(make(share, "hog", 0.0), 5)
-    clock.now += 1000
+    clock.elapsed += 1000
     await make(share, "hog", 0.0)
     await make(share, "other", 0.0)
     assert not share._owners  # nothing is kept of owners that rest no more

@@ -6,6 +6,7 @@ import pytest
 
 from service.calls.limits import failures
 from service.calls.limits.failures import AuthenticationFailures, address_of
+from tests.support.manual_clock import ManualClock
 
 
 @pytest.mark.parametrize(
@@ -23,15 +24,14 @@ def test_the_address_of_a_peer_is_found_without_its_port(peer: str, address: str
     assert address_of(peer) == address
 
 
-def test_an_address_waits_once_it_has_failed_too_often_and_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr("service.calls.limits.failures.time.monotonic", lambda: now)
-    noted = AuthenticationFailures(2.0)
+def test_an_address_waits_once_it_has_failed_too_often_and_others_do_not() -> None:
+    clock = ManualClock()
+    noted = AuthenticationFailures(2.0, clock)
     waits = [noted.note(f"ipv4:192.0.2.1:{port}") for port in range(70)]
     assert waits[:60] == [0.0] * 60
     assert all(w > 0 for w in waits[61:])
     assert noted.note("ipv4:192.0.2.2:1") == 0.0
-    now += waits[-1] + 0.01
+    clock.advance(waits[-1] + 0.01)
     assert noted.note("ipv4:192.0.2.1:1") == 0.0
 
 
@@ -44,17 +44,14 @@ def test_without_a_limit_none_waits_and_addresses_are_forgotten_in_time(monkeypa
     assert len(noted._due) == 10
 
 
-def test_an_address_waits_exactly_until_less_than_thirty_seconds_of_failures_are_due(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 100.0
-    monkeypatch.setattr("service.calls.limits.failures.time.monotonic", lambda: now)
-    noted = AuthenticationFailures(4.0)
+def test_an_address_waits_exactly_until_less_than_thirty_seconds_of_failures_are_due() -> None:
+    clock = ManualClock()
+    noted = AuthenticationFailures(4.0, clock)
     assert [noted.note("ipv4:192.0.2.1:1") for _ in range(121)] == [0.0] * 121
     assert [noted.note("ipv4:192.0.2.1:1") for _ in range(3)] == [0.25] * 3  # a refusal counts no further failure
-    now += 0.25
+    clock.advance(0.25)
     assert [noted.note("ipv4:192.0.2.1:1") for _ in range(2)] == [0.0, 0.25]
-    now += 1000.0
+    clock.advance(1000.0)
     assert [noted.note("ipv4:192.0.2.1:1") for _ in range(122)] == [0.0] * 121 + [0.25]
 
 

@@ -8,47 +8,47 @@ import pytest
 
 from service.calls.limits import idle_calls
 from service.calls.limits.idle_calls import IdleCalls
+from tests.support.manual_clock import ManualClock
 
 
 @pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     """The time, which passes for those who sleep alone."""
-    time, sleep = [1000.0], asyncio.sleep
+    made, sleep = ManualClock(), asyncio.sleep
 
     async def passed(seconds: float) -> None:
-        time[0] += seconds
+        made.advance(seconds)
         await sleep(0)
 
-    monkeypatch.setattr("service.calls.limits.idle_calls.time.monotonic", lambda: time[0])
     monkeypatch.setattr("service.calls.limits.idle_calls.asyncio.sleep", passed)
-    return time
+    return made
 
 
-async def test_calls_are_held_back_beyond_a_hundred_idle_ones_and_those_of_others_are_not(now: list[float]) -> None:
-    calls = IdleCalls()
+async def test_calls_are_held_back_beyond_a_hundred_idle_ones_and_those_of_others_are_not(clock: ManualClock) -> None:
+    calls = IdleCalls(clock)
     for _ in range(100):
         calls.note(1)
         assert await calls.wait(1)
-    assert now[0] == 1000.0
+    assert clock.elapsed == 1000.0
     for _ in range(10):
         calls.note(1)
     assert await calls.wait(2)
-    assert now[0] == 1000.0
+    assert clock.elapsed == 1000.0
     assert await calls.wait(1)
-    assert now[0] == pytest.approx(1000.5)
+    assert clock.elapsed == pytest.approx(1000.5)
 
 
 async def test_a_call_is_held_back_for_two_seconds_at_most_and_not_once_the_caller_has_stopped(
-    now: list[float],
+    clock: ManualClock,
 ) -> None:
-    calls = IdleCalls()
+    calls = IdleCalls(clock)
     for _ in range(1000):
         calls.note(1)
     assert await calls.wait(1)
-    assert now[0] == 1002.0
-    now[0] += 50.0
+    assert clock.elapsed == 1002.0
+    clock.advance(50.0)
     assert await calls.wait(1)
-    assert now[0] == 1052.0
+    assert clock.elapsed == 1052.0
 
 
 async def test_too_many_that_are_held_back_are_refused_and_a_cancelled_one_leaves_its_place() -> None:

@@ -7,10 +7,8 @@ import asyncio
 import contextlib
 import email.utils
 import ipaddress
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +17,9 @@ from service.errors import Reason, ServiceError
 from service.intake.download import fetch as fetching
 from service.intake.download.fetch import Fetched, Fetcher, FetchLimits, FetchRequest, Validators
 from service.intake.download.host_limits import HostLimits
+from service.runtime.clock import SYSTEM_CLOCK, Clock
 from tests.service.intake.download.test_fetch import PUBLIC, Names
+from tests.support.manual_clock import ManualClock
 
 URL = "https://shop.example/1.jpg"
 MIB = 1 << 20
@@ -64,10 +64,12 @@ class Client:
         yield answer
 
 
-def fetcher(*answers: Said | BaseException, names: Names | None = None, **limits: Any) -> tuple[Fetcher, Client]:
+def fetcher(
+    *answers: Said | BaseException, names: Names | None = None, clock: Clock = SYSTEM_CLOCK, **limits: Any
+) -> tuple[Fetcher, Client]:
     hosts = HostLimits(at_once=4, per_second=1e6, failures=3, pause_s=7)
     known = names or Names({"shop.example": [[PUBLIC]], "other.example": [[PUBLIC]]})
-    made, client = Fetcher(FetchLimits(**limits), hosts, known), Client(*answers)
+    made, client = Fetcher(FetchLimits(**limits), hosts, known, clock), Client(*answers)
     made._client = client  # type: ignore[assignment]
     return made, client
 
@@ -260,13 +262,13 @@ async def test_every_status_says_whether_another_try_is_worth_it(
     [("0", 0.0), ("30", 30.0), ("999999", 999_999.0), ("9999999", 60.0), ("", 60.0), ("soon", 60.0), ("-5", 60.0)],
 )
 def test_a_pause_is_as_long_as_is_asked_for_and_a_minute_where_that_is_unclear(header: str, seconds: float) -> None:
-    assert fetching._retry_after_s(header) == seconds
+    assert fetching._retry_after_s(header, 0.0) == seconds
 
 
 def test_a_pause_may_end_at_a_date() -> None:
-    now = time.time()
-    assert fetching._retry_after_s(email.utils.formatdate(now + 90, usegmt=True)) == pytest.approx(90, abs=5)
-    assert fetching._retry_after_s(email.utils.formatdate(now - 90, usegmt=True)) == 1.0
+    now = 1_790_000_000.0
+    assert fetching._retry_after_s(email.utils.formatdate(now + 90, usegmt=True), now) == 90.0
+    assert fetching._retry_after_s(email.utils.formatdate(now - 90, usegmt=True), now) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -330,13 +332,14 @@ def test_others_have_the_event_loop_after_each_mebibyte() -> None:
     assert due == [False, True] * 4
 
 
-class Clock:
+class SteppingClock(ManualClock):
     """Advances by a step with each reading."""
 
     def __init__(self, step: float) -> None:
+        super().__init__()
         self._times: Iterator[float] = (100 + n * step for n in range(1000))
 
-    def monotonic(self) -> float:
+    def elapsed_s(self) -> float:
         return next(self._times)
 
 
@@ -345,10 +348,9 @@ class Clock:
     [(3.0, 1, False), (3.1, 3099, True), (3.1, 3101, False), (10.0, 9_999, True), (10.0, 10_000, False)],
 )
 async def test_a_body_that_drips_is_given_up_once_three_seconds_are_over(
-    monkeypatch: pytest.MonkeyPatch, step_s: float, part_bytes: int, slow: bool
+    step_s: float, part_bytes: int, slow: bool
 ) -> None:
-    made, _ = fetcher(Said(body=[bytes(part_bytes)]), least_rate=1000)
-    monkeypatch.setattr(fetching, "time", SimpleNamespace(monotonic=Clock(step_s).monotonic, time=time.time))
+    made, _ = fetcher(Said(body=[bytes(part_bytes)]), clock=SteppingClock(step_s), least_rate=1000)
     if slow:
         error = await refused(made)
         assert (error.reason, error.retry_delay_s) == (Reason.URL_TOO_SLOW, 1.0)

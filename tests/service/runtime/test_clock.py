@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import service
 from service.errors import Reason, ServiceError
 from service.objects.links import Linked, Links
-from service.runtime.clocks import ForwardClock
+from service.runtime.clock import SYSTEM_CLOCK, ForwardClock, Interval, now_ms
 from service.tenancy import access, database, keyring
 from service.tenancy.access import WantedAccess
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import NewKey
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
+from tests.support.manual_clock import ManualClock
 
 LINKED = Linked("t" * 32, "picture", "c" * 32, "o" * 32, "abcdefghijkl")
 MINUTE_MS, HOUR_MS, YEAR_MS = 60_000, 3_600_000, 365 * 86_400_000
 JUMPS_S = [-5 * 365 * 86_400, -86_400, -3600, -600, -1, 0, 1, 600, 3600, 86_400, 5 * 365 * 86_400]
 
 
-class Machine:
-    """A settable clock, and a monotonic one."""
+class Machine(ManualClock):
+    """A settable clock, and what a suspended machine counts too."""
 
     def __init__(self) -> None:
-        self.elapsed_s, self.set_by_s = 1000.0, 0.0
+        super().__init__()
+        self.forward = ForwardClock(self, self.elapsed_s)
 
-    def wall(self) -> float:
-        return 1_790_000_000.0 + self.elapsed_s + self.set_by_s
-
-    def elapsed(self) -> float:
-        return self.elapsed_s
-
-    def clock(self) -> ForwardClock:
-        return ForwardClock(self.wall, self.elapsed)
+    def set_by(self, seconds: float) -> None:
+        """Sets the time of day, from what it would be."""
+        self.now = 1_790_000_000.0 + self.elapsed - 1000.0 + seconds
 
 
 def lives(links: Links, token: str) -> bool:
@@ -49,32 +49,32 @@ def lives(links: Links, token: str) -> bool:
 @pytest.mark.parametrize("jump_s", JUMPS_S)
 def test_no_link_lives_longer_than_it_was_given_however_the_clock_is_set(jump_s: float) -> None:
     machine = Machine()
-    links = Links(bytes(32), machine.clock())
+    links = Links(bytes(32), machine.forward)
     token, _ = links.make(LINKED, 10)
-    machine.elapsed_s += 300
-    machine.set_by_s = jump_s
+    machine.advance(300)
+    machine.set_by(jump_s)
     assert lives(links, token) or jump_s >= 300  # set forward it may end early, and never lives longer
-    machine.elapsed_s += 301
+    machine.advance(301)
     assert not lives(links, token)
-    machine.set_by_s = -jump_s
+    machine.set_by(-jump_s)
     assert not lives(links, token)
     fresh, _ = links.make(LINKED, 10)  # and new ones are good at once
     assert lives(links, fresh)
-    machine.elapsed_s += 601
+    machine.advance(601)
     assert not lives(links, fresh)
 
 
 def test_a_clock_that_is_not_set_back_is_followed() -> None:
     machine = Machine()
-    clock = machine.clock()
-    machine.set_by_s = 5.0
-    assert clock() == machine.wall()
-    machine.elapsed_s += 7.0
-    assert clock() == machine.wall()
-    machine.set_by_s = -60.0
-    before = clock()
-    machine.elapsed_s += 1.0
-    assert clock() == before + 1.0
+    clock = machine.forward
+    machine.set_by(5.0)
+    assert clock.now_s() == machine.now
+    machine.advance(7.0)
+    assert clock.now_s() == machine.now
+    machine.set_by(-60.0)
+    before = clock.now_s()
+    machine.advance(1.0)
+    assert clock.now_s() == before + 1.0
 
 
 class Now:
@@ -141,3 +141,62 @@ def test_an_access_that_was_granted_never_lasts_longer_than_it_was_granted(
     now.ms += jump_ms
     assert works(registry, key) is expected
     assert registry.access.one(uid, made.request_id).state == ("approved" if expected else "over")
+
+
+READS_THE_TIME = frozenset(
+    ("time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns",
+     "time.clock_gettime", "datetime.now", "datetime.utcnow", "datetime.today", "date.today")
+)  # fmt: skip
+
+
+def reads_of_the_time(source: str) -> list[int]:
+    """The lines of a module that read the machine's clock, however it is imported."""
+    if not re.search(r"^\s*(from|import) .*time", source, re.MULTILINE):
+        return []
+    tree = ast.parse(source)
+    names = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
+    }  # fmt: skip
+    names |= {a.asname: a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names if a.asname}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute | ast.Name):
+            first, _, rest = ast.unparse(node).partition(".")
+            said = f"{names.get(first, first)}.{rest}".rstrip(".")
+            if any(said == name or said.endswith(f".{name}") for name in READS_THE_TIME):
+                found.append(node.lineno)
+    return found
+
+
+def test_only_the_clock_reads_the_time_of_the_machine() -> None:
+    root = Path(service.__file__).parent
+    found = {str(p.relative_to(root)): reads_of_the_time(p.read_text()) for p in root.rglob("*.py")}
+    assert {name for name, lines in found.items() if lines} == {"runtime/clock.py"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\ntime.time()", "import time as t\nnow = t.monotonic", "from time import perf_counter as p\np()",
+        "from datetime import datetime\ndatetime.now()", "import datetime\ndatetime.datetime.now(datetime.UTC)",
+    ],
+)  # fmt: skip
+def test_a_read_of_the_time_is_seen_however_it_is_written(source: str) -> None:
+    assert reads_of_the_time(source)
+
+
+def test_an_interval_is_over_once_and_then_begins_again() -> None:
+    clock = ManualClock()
+    later, at_once = Interval(10.0, clock), Interval(10.0, clock, at_once=True)
+    assert [later.restart_if_over(), at_once.restart_if_over(), at_once.restart_if_over()] == [False, True, False]
+    clock.elapsed += 9.9
+    clock.now += 1e9  # the time of day does not count
+    assert not later.is_over
+    clock.elapsed += 0.1
+    assert [later.is_over, later.restart_if_over(), later.restart_if_over()] == [True, True, False]
+
+
+def test_stamps_are_whole_milliseconds() -> None:
+    assert now_ms(ManualClock(now=1.5)) == 1500
+    assert abs(now_ms() - SYSTEM_CLOCK.now_s() * 1000) < 60_000
