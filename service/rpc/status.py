@@ -8,15 +8,11 @@ import grpc
 
 from service.calls.context import REQUEST_ID_KEY
 from service.calls.error_details import to_status
-from service.errors import Code, ServiceError
+from service.errors import ServiceError
+from service.statuses import grpc_status
 
 DETAILS_KEY = "grpc-status-details-bin"
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
-
-
-def grpc_code(code: Code) -> grpc.StatusCode:
-    """grpc's own name for a code."""
-    return _GRPC_CODES[int(code)]
 
 
 def set_status(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError, request_id: str) -> None:
@@ -30,5 +26,5 @@ def set_status(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError,
         (REQUEST_ID_KEY, request_id),
     )
     context.set_trailing_metadata(trailing)
-    context.set_code(grpc_code(error.reason.code))
+    context.set_code(_GRPC_CODES[grpc_status(error.reason)])
     context.set_details(error.message)
