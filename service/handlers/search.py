@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterator
 
 from afterimage.v1 import search_service_pb2 as pb
@@ -34,6 +33,7 @@ from service.handlers.conversion.search import (
 )
 from service.handlers.conversion.values import check_count, from_notes, from_region, invalid, most_vectors, within
 from service.metrics import Metrics
+from service.runtime.clock import Stopwatch
 from service.runtime.concurrency import gather_bounded
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
@@ -150,25 +150,24 @@ class SearchHandlers:
     async def _search(
         self, request: pb.SearchRequest, terms: tuple[QueryTerm, ...], caller: Principal, work: Work
     ) -> pb.SearchResponse:
-        times = [time.perf_counter()]
+        watch = Stopwatch()
         collection = await self._engine.collection(caller, request.collection)
         query = await encode_query(self._engine, caller, collection, terms, dict(request.emphasis))
-        times.append(time.perf_counter())
+        encoded_s = watch.seconds()
         score, spec = self._engine.score_of(collection), collection.spec
         max_bytes = self._answers.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
         answer = await self._answer(collection, to_search_query(request, terms, query, score, max_bytes))
         self._metrics.search_paths.labels(answer.path.value).inc()
-        times.append(time.perf_counter())
+        searched_s = watch.seconds()
         response = from_answer(answer)
         response.encoder_id, response.encoder_fingerprint = spec.encoder_id, spec.encoder_fingerprint
         regions = (t.picture.region if t.picture else None for t in terms)
         response.regions_used.extend(from_region(r) if r else pb.QueryTerm().region for r in regions)
         response.notes.extend(from_notes(query.notes))
         await add_each(answer.groups, lambda group: add_hits(response, request, group, score), work)
-        times.append(time.perf_counter())
-        response.timings.encode_ms = (times[1] - times[0]) * 1000
-        response.timings.search_ms = (times[2] - times[1]) * 1000
-        response.timings.total_ms = (times[3] - times[0]) * 1000
+        response.timings.encode_ms = encoded_s * 1000
+        response.timings.search_ms = (searched_s - encoded_s) * 1000
+        response.timings.total_ms = watch.seconds() * 1000
         return response
 
     async def _answer(self, collection: Collection, query: SearchQuery) -> SearchAnswer:
