@@ -63,9 +63,11 @@ class Settings(BaseSettings):
         "127.0.0.1:50051", description="Address of the gRPC server, HOST:PORT. Port 0 selects a free port."
     )
     http: str = Field(
-        "", description="Address of the HTTP server for metrics, health and links, HOST:PORT. Empty: disabled."
+        "", description="Address of the HTTP server: API, metrics, health and links, HOST:PORT. Empty: disabled."
     )
     http_public_url: str = Field("", description="Public URL of `http`, for links. Empty: loopback only.")
+    http_proxies: Names = Field((), description="Networks of proxies that terminate TLS in front of `http`, CIDR.")
+    http_hosts: Names = Field((), description="Host names that the API on `http` answers to, besides addresses.")
     tls_cert: Path | None = Field(
         None, description="Server certificate chain, PEM. Required unless listen is loopback."
     )
@@ -340,11 +342,12 @@ def _check(settings: Settings) -> None:
         raise SettingError.about(
             "master_key_file", "must not be inside data_dir; a backup of the data would contain its own key"
         )
-    for network in settings.fetch_networks:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise SettingError.about("fetch_networks", f"{error}; specify networks such as 10.1.0.0/16") from None
+    for name in ("fetch_networks", "http_proxies"):
+        for network in getattr(settings, name):
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise SettingError.about(name, f"{error}; specify networks such as 10.1.0.0/16") from None
     if settings.master_key and settings.master_key_command:
         raise SettingError.about(("master_key", "master_key_command"), "set only one of them")
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""

@@ -33,8 +33,8 @@ class _Metric(Generic[M]):
 class Metrics:
     """One server's metrics. Labels never hold a tenant, a collection, an id or anything that a caller sent."""
 
-    calls = _Metric(Counter, "afterimage_calls", "Finished calls.", "method", "code")
-    call_seconds = _Metric(Histogram, "afterimage_call_seconds", "Duration of calls.", "method")
+    calls = _Metric(Counter, "afterimage_calls", "Finished calls.", "method", "code", "transport")
+    call_seconds = _Metric(Histogram, "afterimage_call_seconds", "Duration of calls.", "method", "transport")
     calls_in_progress = _Metric(Gauge, "afterimage_calls_in_progress", "Running calls.")
     calls_refused = _Metric(Counter, "afterimage_calls_refused", "Calls rejected by a limit.", "limit")
     failed_authentications = _Metric(

@@ -42,7 +42,7 @@ class CallContext(Protocol):
 
     @property
     def transport(self) -> str:
-        """Name of the transport, from a closed set: `grpc`, `in_process`."""
+        """Name of the transport, from a closed set: `grpc`, `http`, `in_process`."""
 
     @property
     def headers(self) -> Headers:
@@ -64,10 +64,10 @@ class CallContext(Protocol):
     async def read(self) -> bytes | None:
         """The next message, or None at the end. Reads nothing ahead. May be cancelled."""
 
-    def parse(self, raw: bytes) -> Any:
+    async def parse(self, raw: bytes) -> Any:
         """The request message in these bytes. Raises ServiceError (ARGUMENT_INVALID)."""
 
-    def serialize(self, response: Any) -> bytes:
+    async def serialize(self, response: Any) -> bytes:
         """A response message as it is sent."""
 
     async def send(self, raw: bytes) -> None:

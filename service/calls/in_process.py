@@ -96,11 +96,11 @@ class _Call:
         request = await anext(self._requests, None)
         return None if request is None else request.SerializeToString()
 
-    def parse(self, raw: bytes) -> Message:
+    async def parse(self, raw: bytes) -> Message:
         """Raises ServiceError (ARGUMENT_INVALID)."""
         return parse_binary(self._method, raw)
 
-    def serialize(self, response: Any) -> bytes:
+    async def serialize(self, response: Any) -> bytes:
         """In protobuf's binary encoding."""
         return response.SerializeToString()  # type: ignore[no-any-return]
 

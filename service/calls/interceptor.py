@@ -140,7 +140,7 @@ class _Call:
         async with asyncio.timeout(seconds):
             make = functools.partial(cast(Any, self._handler), request, caller)
             response = await self._around.recording.around(self._method, request, caller, make)
-        raw = self._serialized(response)
+        raw = await self._serialized(response)
         lease.answer(len(raw))
         return raw
 
@@ -178,15 +178,15 @@ class _Call:
             return remaining
         return min(remaining if remaining is not None else deadlines.default_s, deadlines.most_s)
 
-    def _serialized(self, response: Any) -> bytes:
-        raw = self._context.serialize(response)
+    async def _serialized(self, response: Any) -> bytes:
+        raw = await self._context.serialize(response)
         if len(raw) > self._limits.message_bytes:
             raise answer_too_large(f"the response is larger than {self._limits.message_bytes} bytes")
         return raw
 
     async def _send_one(self, response: Any, lease: Lease) -> None:
         """Sends one response of a stream; a peer that does not take it in time is dropped."""
-        raw = self._serialized(response)
+        raw = await self._serialized(response)
         held = COPIES * len(raw)
         lease.add(held)
         if await self._sent(raw):
@@ -220,8 +220,8 @@ class _Call:
         self._around.gate.leave()
         if self._read is not None and self._read.idle:
             self._around.idle_calls.note(hash(self._headers.authorization))
-        self._metrics.calls.labels(path, code).inc()
-        self._metrics.call_seconds.labels(path).observe(seconds)
+        self._metrics.calls.labels(path, code, self._context.transport).inc()
+        self._metrics.call_seconds.labels(path, self._context.transport).observe(seconds)
         if reason == Reason.AUTHENTICATIONS_EXCEEDED.name:
             return  # counted; a line for each would fill the log for whoever wants it filled
         _LOG.info(

@@ -44,7 +44,7 @@ class Messages:
             raise StopAsyncIteration
         self._began = True
         self._sizes.append(len(raw))
-        message = self._context.parse(raw)
+        message = await self._context.parse(raw)
         if self._strict:
             reject_unknown_fields(message)
         return message

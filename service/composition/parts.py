@@ -6,7 +6,7 @@ import ipaddress
 
 from index import DataDirectory
 from service.calls.limits.door import DoorLimits
-from service.config import Settings, process_environment
+from service.config import Settings, process_environment, split_address
 from service.encoder.admission import AdmissionLimits
 from service.encoder.decode_pool.pool import Decoders, DecodingLimits
 from service.encoder.execution import Hardware
@@ -21,6 +21,7 @@ from service.rpc.transport.certificates import TlsFiles
 from service.rpc.transport.options import Transport
 from service.runtime.process import decoder_environment
 from service.sync.feeds.inflate import MAX_FEED_BYTES
+from service.web.api.callers import Entry, allowed_hosts
 
 
 def encoders_of(settings: Settings) -> EncoderRegistry:
@@ -105,6 +106,12 @@ def _tls_files(settings: Settings) -> TlsFiles | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return TlsFiles(settings.tls_cert, settings.tls_key, settings.client_ca, settings.client_crl)
+
+
+def entry_of(settings: Settings) -> Entry:
+    """How the HTTP port may be reached."""
+    host, _ = split_address(settings.http, "http") if settings.http else ("", 0)
+    return Entry(settings.http_proxies, allowed_hosts((*settings.http_hosts, host), settings.http_public_url))
 
 
 def transport_of(settings: Settings) -> Transport:

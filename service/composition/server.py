@@ -23,6 +23,7 @@ from service.composition.parts import (
     decoders_of,
     door_limits_of,
     encoders_of,
+    entry_of,
     feed_fetcher,
     object_store_of,
     picture_fetcher,
@@ -61,7 +62,8 @@ from service.training.own import OwnModels
 from service.training.own_training import OwnTraining
 from service.training.stores import TrainingStores
 from service.training.trainer import TrainerParts
-from service.web.http import HttpPlace, HttpServer
+from service.web.api.door import ApiDoor
+from service.web.http import HttpPlace, HttpServer, Page, Pages
 from service.web.pictures import picture_page
 
 _LINKS, _REDIS_NAMES = "picture links", "names in redis"
@@ -122,8 +124,11 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     )
     transport = transport_of(settings)
     handlers = bind(METHODS, handlers_of(served, version(), transport.max_message_bytes))
-    rpc = RpcServer(transport, Interceptor(surroundings, handlers), keyless)
-    health, pages = Health(gate), {"/pictures/{token}": picture_page(handing_out.open)}
+    interceptor, health = Interceptor(surroundings, handlers), Health(gate)
+    rpc = RpcServer(transport, interceptor, keyless)
+    api = ApiDoor(interceptor, keyless, entry_of(settings))
+    reading: dict[str, Page] = {"/pictures/{token}": picture_page(handing_out.open)}
+    pages = Pages(reading, api.handle, settings.connections)
     http = HttpServer(metrics, health.readiness, lambda: refresh_gauges(engine, metrics), place, pages)
     return Lifecycle(
         Parts(

@@ -81,11 +81,11 @@ class _Call:
         raw = await self._context.read()
         return None if raw is EOF else raw
 
-    def parse(self, raw: bytes) -> Any:
+    async def parse(self, raw: bytes) -> Any:
         """Raises ServiceError (ARGUMENT_INVALID)."""
         return parse_binary(self._method, raw)
 
-    def serialize(self, response: Any) -> bytes:
+    async def serialize(self, response: Any) -> bytes:
         """In protobuf's binary encoding."""
         return response.SerializeToString()  # type: ignore[no-any-return]
 

@@ -1,20 +1,22 @@
-"""The HTTP port: `/metrics` (Prometheus), `/healthz` (the process runs), `/readyz` (it accepts calls), and added
-pages."""
+"""The HTTP port: `/metrics` (Prometheus), `/healthz` (the process runs), `/readyz` (it accepts calls), added pages, and
+the API on all other paths."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from service.config import is_loopback
 from service.errors import SettingError
 from service.metrics import Metrics
+from service.web.connections import KEEP_ALIVE_S, Connections
 from service.web.url_caches import forget_url
 
-Page = Callable[[web.Request], Awaitable[web.Response]]
+Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_LINGER_S, _SHUTDOWN_S = 2.0, 2.0
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -44,17 +46,29 @@ class HttpPlace:
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
 
+@dataclass(frozen=True)
+class Pages:
+    """What the port serves besides the built-in pages. reading: by path. api: what receives all other requests; None:
+    they are 404. most_connections: of all clients together."""
+
+    reading: Mapping[str, Page] = field(default_factory=dict)
+    api: Page | None = None
+    most_connections: int = 1000
+
+
 class HttpServer:
-    """Serves read-only pages. The built-in ones contain no data of tenants."""
+    """Serves read-only pages, and the API. The built-in pages contain no data of tenants."""
 
     def __init__(
         self, metrics: Metrics, readiness: Callable[[], Readiness], refresh: Callable[[], None], place: HttpPlace,
-        pages: Mapping[str, Page] | None = None,
+        pages: Pages | None = None,
     ) -> None:  # fmt: skip
         """`refresh` updates gauges before the metrics are written."""
         self._metrics, self._readiness, self._refresh = metrics, readiness, refresh
-        self._place, self._pages = place, pages or {}
+        self._place, self._pages = place, pages or Pages()
+        self._connections = Connections(self._pages.most_connections)
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
 
     @property
     def port(self) -> int:
@@ -63,25 +77,36 @@ class HttpServer:
 
     async def start(self, host: str, port: int) -> None:
         """Starts listening. Raises SettingError if the address cannot be bound."""
-        application = web.Application(middlewares=[forget_url])
+        application = web.Application(middlewares=[self._connections.middleware, forget_url])
         application.router.add_get("/metrics", self._get_metrics)
         application.router.add_get("/healthz", self._get_health)
         application.router.add_get("/readyz", self._get_ready)
-        for path, page in self._pages.items():
+        for path, page in self._pages.reading.items():
             application.router.add_get(path, page)
-        self._runner = web.AppRunner(application, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+        if self._pages.api is not None:
+            application.router.add_route("*", "/{path:.*}", self._pages.api, expect_handler=_leave_to_the_call)
+        runner = self._runner = web.AppRunner(
+            application, access_log=None, handler_cancellation=True, auto_decompress=False, lingering_time=_LINGER_S,
+            keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=_SHUTDOWN_S,
+        )  # fmt: skip
+        await runner.setup()
         try:
-            await site.start()
+            self._listening = await asyncio.get_running_loop().create_server(self._accept, host, port, backlog=128)
         except OSError as error:
             raise SettingError.about("http", f"cannot bind {host}:{port}: {error.strerror}") from error
-        self._place.bound(host, self._runner.addresses[0][1])
+        self._place.bound(host, self._listening.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Stops listening."""
+        """Stops listening, and ends what is still served."""
+        if self._listening is not None:
+            self._listening.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _accept(self) -> asyncio.Protocol:
+        assert self._runner is not None
+        assert self._runner.server is not None
+        return self._connections.wrap(self._runner.server())
 
     async def _get_metrics(self, _: web.Request) -> web.Response:
         text = await asyncio.to_thread(self._fresh)
@@ -99,3 +124,7 @@ class HttpServer:
         found = self._readiness()
         lines = ["ready" if found.ready else "not ready", *found.remarks]
         return web.Response(text="\n".join(lines) + "\n", status=200 if found.ready else 503)
+
+
+async def _leave_to_the_call(_: web.Request) -> None:
+    """A client that waits before it sends its body is told to go on when the body is read: after its key was judged."""

@@ -42,6 +42,9 @@ from service.rpc.transport.options import Transport
 from service.tenancy.allowances import Allowances
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
+from service.web.api.callers import Entry
+from service.web.api.door import ApiDoor
+from service.web.http import HttpPlace, HttpServer, Pages, Readiness
 
 REQUEST_ID = "the-same-for-both"
 LIMITS = DoorLimits(
@@ -96,6 +99,11 @@ class Faces:
         server = RpcServer(transport, interceptor, keyless)
         await server.start()
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
+        api = ApiDoor(interceptor, keyless, Entry())
+        web = HttpServer(self.metrics, lambda: Readiness(True), lambda: None, HttpPlace(), Pages(api=api.handle))
+        await web.start("127.0.0.1", 0)
+        self.http = f"http://127.0.0.1:{web.port}"
+        self._ends.push_async_callback(web.stop)
         self._ends.push_async_callback(nowhere.aclose)
         self._ends.push_async_callback(server.stop, 0)
         self._ends.push_async_callback(lambda: self._channel.close(None))

@@ -1,0 +1,84 @@
+"""Receives requests of the API over HTTP and hands them to what surrounds every call."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+import structlog
+from aiohttp import web
+
+from service.calls.context import read_headers
+from service.calls.interceptor import Interceptor
+from service.calls.limits.keyless import KeylessCalls
+from service.errors import Reason, ServiceError, release_frames
+from service.web.api.call import HttpCall, Incoming, error_response
+from service.web.api.callers import Callers, Entry
+from service.web.api.parameters import read_query
+from service.web.api.routes import Allowed, Route, Routes
+from service.web.proto_json.codec import Codec
+
+_LOG = structlog.get_logger(__name__)
+
+
+class ApiDoor:
+    """For the event loop of the interceptor."""
+
+    def __init__(self, interceptor: Interceptor, keyless: KeylessCalls, entry: Entry) -> None:
+        """`keyless`: counts requests that are refused before a key is looked at."""
+        self._interceptor, self._keyless, self._callers = interceptor, keyless, Callers(entry)
+        self._routes, self._canonical, self._plain = Routes(), Codec(plain=False), Codec(plain=True)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """The answer to one request, whatever its path."""
+        headers = read_headers((name.lower(), value) for name, value in request.headers.items())
+        path, _, query = request.raw_path.partition("?")
+        peer, connect = self._callers.peer(request), path.startswith("/afterimage.")
+        try:
+            self._callers.check(request)
+            route = self._route(request.method, path)
+            incoming = Incoming(request, route, headers, peer, tuple(read_query(query)))
+        except ServiceError as error:
+            return self._refused(error, peer, headers.request_id, connect=connect)
+        codec = self._plain if route.plain else self._canonical
+        return await self._handled(HttpCall(incoming, codec, self._interceptor.door.limits.message_bytes), route)
+
+    async def _handled(self, call: HttpCall, route: Route) -> web.StreamResponse:
+        try:
+            await self._interceptor.handle(route.method, call)
+            return await call.end()
+        except asyncio.CancelledError:
+            if not call.gone:
+                raise
+            return web.Response()  # nobody reads it
+        except Exception as failure:  # a fault of this module: the interceptor reports those of calls
+            request_id = call.headers.request_id
+            _LOG.error("a request over HTTP failed", request_id=request_id, exc_info=failure)
+            release_frames(failure)
+            error = ServiceError(Reason.INTERNAL, f"internal error; search the server's log for {request_id}")
+            return error_response(error, request_id, connect=not route.plain)
+        finally:
+            call.done()
+
+    def _route(self, verb: str, path: str) -> Route:
+        found = self._routes.find(verb, path)
+        if found is None:
+            raise ServiceError(Reason.PATH_NOT_FOUND, "there is no such path; /openapi.json lists all")
+        if isinstance(found, Allowed):
+            raise _NotAllowed(found)
+        return found
+
+    def _refused(self, error: ServiceError, peer: str, request_id: str, *, connect: bool) -> web.Response:
+        if not self._keyless.admit(peer):
+            text = "too many calls without a key from this address"
+            error = ServiceError(Reason.OVERLOADED, text, retry_delay_s=1.0)
+        response = error_response(error, request_id or secrets.token_hex(8), connect=connect)
+        if isinstance(error, _NotAllowed):
+            response.headers["Allow"] = ", ".join(error.allowed.verbs)
+        return response
+
+
+class _NotAllowed(ServiceError):
+    def __init__(self, allowed: Allowed) -> None:
+        super().__init__(Reason.METHOD_NOT_ALLOWED, f"this path takes {', '.join(allowed.verbs)}")
+        self.allowed = allowed
