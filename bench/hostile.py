@@ -147,7 +147,7 @@ def _hostile_key(folder: Path) -> str:
     from service.composition.data_directory import open_registry
     from service.config import load_settings
     from service.tenancy.apikeys import Scope
-    from service.tenancy.keyring import NewKey
+    from service.tenancy.stored_keys import NewKey
 
     registry = open_registry(load_settings({"data_dir": folder / "data"}).settings)
     try:

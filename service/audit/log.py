@@ -16,27 +16,9 @@ from typing import Any
 from index import DataFault, StoreUnavailable, open_listed
 from index.storage import DatabaseError, DatabaseLock, file_error
 from service.audit.chain import INTENT, OUTCOME, Details, Entry, Head, Signer, genesis
+from service.audit.schema import GUARDS, MIGRATIONS
 from service.runtime.clock import now_ms
 
-_MIGRATIONS = (
-    """
-    CREATE TABLE entries (number INTEGER PRIMARY KEY, told TEXT NOT NULL, digest TEXT NOT NULL);
-    CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER, digest TEXT, time_ms INTEGER,
-      signature TEXT)
-    """,
-    """
-    CREATE TABLE open_acts (number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, actor TEXT NOT NULL,
-      action TEXT NOT NULL, details TEXT NOT NULL, owner TEXT NOT NULL, resume TEXT NOT NULL);
-    CREATE TABLE receipts (number INTEGER PRIMARY KEY, what TEXT NOT NULL, place TEXT NOT NULL, subjects TEXT NOT NULL,
-      told TEXT NOT NULL)
-    """,
-)
-# Created at each opening, because the files of earlier versions may lack them.
-_GUARDS = tuple(
-    f"CREATE TRIGGER IF NOT EXISTS no_{kind.lower()} BEFORE {kind} ON entries"
-    " BEGIN SELECT RAISE(ABORT, 'an audit log can only be added to'); END"
-    for kind in ("UPDATE", "DELETE")
-)
 Resume = Mapping[str, Any]  # JSON
 
 
@@ -92,11 +74,11 @@ class AuditLog:
     def __init__(self, path: Path, tenant_uid: str, data_key: bytes, signer: Signer) -> None:
         """Opens the log, or creates it if the tenant's manifest lists none. Raises DataFault or StoreUnavailable."""
         self._uid, self._signer, self._path = tenant_uid, signer, path
-        self._listed = open_listed(path, data_key, "audit log", _MIGRATIONS)
+        self._listed = open_listed(path, data_key, "audit log", MIGRATIONS)
         self._database = self._listed.connection
         self._lock, self._queue_lock = DatabaseLock(path), threading.Lock()
         with self._lock:
-            for guard in _GUARDS:
+            for guard in GUARDS:
                 self._database.execute(guard)
         self._queue: list[_Turn] = []
 

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from index import AfterimageIndexError
+from service.audit.abandoned import AbandonedChanges
 from service.audit.chain import Details
 from service.audit.log import KeptReceipt, OpenAct, Resume
 from service.audit.logs import AuditLogs
-from service.errors import Code, Reason, ServiceError, release_frames
+from service.errors import Code, Reason, ServiceError
 from service.runtime.clock import now_ms
 from service.tenancy.keyring import Principal
 
@@ -30,7 +31,6 @@ Look = Callable[[str, OpenAct], bool | None]  # whether a tenant's act was done;
 _LOG = logging.getLogger(__name__)
 OPERATOR = "operator"  # owner of acts of commands on the data directory
 _OPERATOR_MS = 60_000  # such a command has ended by then, or was killed
-_MAX_ABANDONED = 16  # per tenant: changes in progress whose callers gave up
 # Errors that guarantee that nothing was changed.
 _REFUSALS = frozenset(
     {
@@ -108,7 +108,7 @@ class Recorder:
         self._logs, self._look = logs, look
         self.owner = f"server:{secrets.token_hex(8)}"
         self._tasks: set[asyncio.Task[object]] = set()
-        self._abandoned: dict[str, int] = {}
+        self._abandoned = AbandonedChanges()
         self._pending: list[_PendingOutcome] = []
         self._making: set[tuple[str, int]] = set()
         self._looking, self._looked_back = threading.Lock(), set[str]()
@@ -122,9 +122,7 @@ class Recorder:
         StoreUnavailable if the intent cannot be written, and ServiceError (OVERLOADED) if too many changes of the
         tenant go on without a caller.
         """
-        if self._abandoned.get(caller.tenant_uid, 0) >= _MAX_ABANDONED:
-            message = "too many changes are running without a waiting caller"
-            raise ServiceError(Reason.OVERLOADED, message, retry_delay_s=1.0)
+        self._abandoned.check(caller.tenant_uid)
         waiting = asyncio.Event()
         waiting.set()
         task = asyncio.create_task(self._carry_out(caller, intent, work, done, waiting))
@@ -135,7 +133,7 @@ class Recorder:
         except asyncio.CancelledError:
             if not task.done():
                 waiting.clear()
-                self._watch_abandoned(caller.tenant_uid, task)
+                self._abandoned.watch(caller.tenant_uid, task)
             raise
 
     async def drain(self, timeout_s: float) -> None:
@@ -241,21 +239,6 @@ class Recorder:
             self._logs.of(uid).handed_out(number)
         except AfterimageIndexError as error:  # a later call may then return it again
             _LOG.warning("could not remove a delivered receipt: %s", error)
-
-    def _watch_abandoned(self, uid: str, task: asyncio.Task[T]) -> None:
-        self._abandoned[uid] = self._abandoned.get(uid, 0) + 1
-
-        def over(ended: asyncio.Task[T]) -> None:
-            self._abandoned[uid] -= 1
-            if not self._abandoned[uid]:
-                del self._abandoned[uid]
-            error = None if ended.cancelled() else ended.exception()
-            if error is not None:
-                if not isinstance(error, ServiceError | AfterimageIndexError):
-                    _LOG.error("a change failed after its caller had disconnected", exc_info=error)
-                release_frames(error)
-
-        task.add_done_callback(over)
 
 
 def outcome_of(found: bool | None) -> str:

@@ -12,8 +12,9 @@ from service.encoder.decode_pool.pool import Decoders, DecodingLimits
 from service.encoder.execution import Hardware
 from service.encoder.registry import EncoderRegistry
 from service.errors import SettingError
-from service.intake.download.fetch import Fetcher, FetchLimits
+from service.intake.download.fetch import Fetcher
 from service.intake.download.host_limits import HostLimits
+from service.intake.download.limits import FetchLimits
 from service.intake.formats import OPTIONAL, Format, missing_package
 from service.intake.limits import PictureLimits
 from service.objects.store import Bucket, ObjectStore

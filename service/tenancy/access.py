@@ -12,7 +12,8 @@ from service.errors import Reason, ServiceError
 from service.runtime.clock import now_ms
 from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.database import RegistryDatabase, TenancyError
-from service.tenancy.keyring import CLOCKS_DIFFER_MS, KeyRing, NewKey
+from service.tenancy.keyring import CLOCKS_DIFFER_MS, KeyRing
+from service.tenancy.stored_keys import NewKey
 
 MAX_MINUTES = 240
 LAPSES_MS = 7 * 86_400_000

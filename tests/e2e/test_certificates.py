@@ -11,7 +11,7 @@ import pytest
 from afterimage.client import Client, PermissionDenied, Unauthenticated, Unavailable
 from service.tenancy.apikeys import Scope
 from service.tenancy.database import TenancyError
-from service.tenancy.keyring import NewKey
+from service.tenancy.stored_keys import NewKey
 from tests.support.servers.server import NO_RETRY, Server, start_server
 from tests.support.servers.tls import Certificates, issue, make_certificates, revoke
 

@@ -23,7 +23,7 @@ from afterimage.client import Client, NewExample, NewRecord, NewSource, Patch, T
 from service.composition.data_directory import open_registry
 from service.config import load_settings
 from service.tenancy.apikeys import Scope
-from service.tenancy.keyring import NewKey
+from service.tenancy.stored_keys import NewKey
 from tests.support.data.feeds import jsonl
 from tests.support.data.pictures import png
 from tests.support.servers.server import NOT_MEASURED, ONE_DECODER, Server, adopt, clean_environment, prepared

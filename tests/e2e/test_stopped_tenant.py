@@ -9,7 +9,7 @@ import pytest
 
 from afterimage.client import AfterimageError
 from service.tenancy.apikeys import Scope
-from service.tenancy.keyring import NewKey
+from service.tenancy.stored_keys import NewKey
 from tests.e2e.test_lifecycle import fetch
 from tests.support.data.data_directory import make, opened
 from tests.support.servers.server import Server, start_server

@@ -13,7 +13,7 @@ import typer
 from afterimage.client import Client, NotFound, Run
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json
-from service.cli.syncs.sync import followed
+from service.cli.syncs.runs import followed
 
 
 @dataclass(frozen=True)

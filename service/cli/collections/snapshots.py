@@ -10,7 +10,7 @@ import typer
 
 from afterimage.client import Client
 from service.cli.connection import with_client
-from service.cli.operations.tenants import DataDirOption, KeyFileOption
+from service.cli.operations.data_directory import DataDirOption, KeyFileOption
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 from service.cli.progress import working
 

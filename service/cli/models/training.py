@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json as jsonlib
 from collections import Counter
 from collections.abc import Iterator
@@ -12,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from afterimage.client import Client, NewExample, Training
-from service.cli.collections.pictures import find_files
+from afterimage.client import Client, Training
 from service.cli.connection import with_client
+from service.cli.models.examples import find_examples, read_example
 from service.cli.models.models import before_and_after
 from service.cli.output import (
     CommandError,
@@ -54,12 +53,12 @@ def add(client: Client, name: str, source: Path, json: JsonFlag = False) -> None
 
     Example: afterimage training add shoes labelled/
     """
-    found = _examples(source)
+    found = find_examples(source)
     outcomes: Counter[str] = Counter()
     failures = []
     with ProgressShown(quiet=json) as progress:
         bar = progress.add_task("Adding", speed="", total=len(found))
-        for result in client.add_examples(name, (_read(e) for e in found)):
+        for result in client.add_examples(name, (read_example(e) for e in found)):
             progress.advance(bar)
             outcomes[result.outcome] += 1
             if result.error is not None:
@@ -141,7 +140,7 @@ def delete(
     if json:
         print_json(asdict(done))
     elif done.deleted:
-        print(f"Training set {name} with {done.example_count} pictures is deleted.")
+        print(f"Deleted training set {name} with {done.example_count} pictures.")
     else:
         print(f"Dry run: this would delete {name} with {done.example_count} pictures. Pass --force to delete.")
 
@@ -198,39 +197,6 @@ def cancel(client: Client, training_id: str, json: JsonFlag = False) -> None:
     """Cancel a training. Example: afterimage training cancel 3f2a90c41be7d085"""
     done = client.cancel_training(training_id)
     print_json(asdict(done)) if json else print(f"Training {training_id}: {done.state}.")
-
-
-def _examples(source: Path) -> list[tuple[Path | str, str, str]]:
-    """Files or URLs, with example ids and labels."""
-    if source.is_dir():
-        files = [p for p in find_files([source]) if len(p.relative_to(source).parts) > 1]
-        return [
-            (p, str(p.relative_to(source).with_suffix("")), p.relative_to(source).parts[0]) for p in files
-        ]  # fmt: skip
-    try:
-        with source.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise CommandError(f"{source}: {error.strerror}", reason="FILE_INVALID") from None
-    if rows and ("label" not in rows[0] or not {"file", "url"} & rows[0].keys()):
-        raise CommandError(f"{source}: needs the columns file or url, and label", reason="FILE_INVALID")
-    return [_row(source, row) for row in rows]
-
-
-def _row(source: Path, row: dict[str, str]) -> tuple[Path | str, str, str]:
-    named = row.get("file") or row.get("url") or ""
-    place: Path | str = source.parent / row["file"] if row.get("file") else row.get("url") or ""
-    return place, row.get("example_id") or named.rsplit(".", 1)[0][-256:], row["label"] or ""
-
-
-def _read(example: tuple[Path | str, str, str]) -> NewExample:
-    place, example_id, label = example
-    if isinstance(place, str):
-        return NewExample(example_id, label, url=place)
-    try:
-        return NewExample(example_id, label, image=place.read_bytes())
-    except OSError as error:
-        raise CommandError(f"{place}: {error.strerror}", reason="FILE_INVALID") from None
 
 
 def _wait(client: Client, training_id: str, *, as_json: bool) -> None:

@@ -9,8 +9,8 @@ import typer
 
 from afterimage.client import AccessRequest, Client
 from service.cli.connection import with_client
+from service.cli.operations.data_directory import DataDirOption, KeyFileOption, at, opened_registry
 from service.cli.operations.keys import to_scopes
-from service.cli.operations.tenants import DataDirOption, KeyFileOption, at, opened_registry
 from service.cli.output import JsonFlag, print_json, print_table
 
 access = typer.Typer(no_args_is_help=True, help="Request, approve, decline and revoke access to a tenant's data.")

@@ -13,7 +13,7 @@ import typer
 
 from afterimage.client import AuditEntry, AuditHead, Client, audit_acts
 from service.cli.connection import with_client
-from service.cli.operations.tenants import at
+from service.cli.operations.data_directory import at
 from service.cli.output import CommandError, JsonFlag, end_failed, print_json, print_table
 
 _PAGE = 1000

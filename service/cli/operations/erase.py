@@ -12,7 +12,7 @@ import typer
 
 from afterimage.client import Client, ErasureReceipt
 from service.cli.connection import with_client
-from service.cli.operations.tenants import DataDirOption, KeyFileOption, opened_registry
+from service.cli.operations.data_directory import DataDirOption, KeyFileOption, opened_registry
 from service.cli.output import CommandError, Exit, JsonFlag, end_failed, print_json, print_table
 from service.cli.progress import working
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.operations.tenants import DataDirOption, KeyFileOption, at, opened_registry
+from service.cli.operations.data_directory import DataDirOption, KeyFileOption, at, opened_registry
 from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
 from service.config import load_settings
 from service.runtime.clock import now_ms
@@ -40,7 +40,7 @@ def create_key(
 
     Example: afterimage keys create acme --scopes search,insert --expires-in 90d --data-dir data
     """
-    from service.tenancy.keyring import NewKey
+    from service.tenancy.stored_keys import NewKey
 
     wanted = NewKey(to_scopes(scopes), _after(expires_in) if expires_in else None, requests)
     with opened_registry(data_dir, master_key_file) as (registry, log):
@@ -67,7 +67,7 @@ def bind_key(
 
     Example: afterimage keys bind acme spiffe://shop/search --scopes search
     """
-    from service.tenancy.keyring import NewKey
+    from service.tenancy.stored_keys import NewKey
 
     wanted = NewKey(to_scopes(scopes), _after(expires_in) if expires_in else None, requests)
     with opened_registry(data_dir, master_key_file) as (registry, log):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from afterimage.client import Client, Run
+from afterimage.client import Client
 from service.cli.connection import with_client
-from service.cli.output import CommandError, Exit, JsonFlag, end_failed, print_fields, print_json, print_table
-from service.cli.progress import ProgressShown, working
+from service.cli.output import JsonFlag, print_json, print_table
+from service.cli.progress import working
 from service.cli.syncs.preview import show_preview
+from service.cli.syncs.runs import followed, report, show_end, show_plan
 from service.cli.syncs.sources import (
     AuthorizationOption,
     DelimiterOption,
@@ -27,16 +28,6 @@ sync = typer.Typer(no_args_is_help=True, help="Synchronize collections with cata
 sync.add_typer(sources, name="sources")
 
 WaitFlag = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run until it ends.")]
-_COUNTED = (
-    "create",
-    "update_picture",
-    "update_attributes",
-    "check_picture",
-    "unchanged",
-    "delete",
-    "kept",
-    "failed_before",
-)
 
 
 @sync.command("preview")
@@ -70,8 +61,8 @@ def plan(client: Client, source: str, json: JsonFlag = False) -> None:
     """Show the plan of a run without applying it. Example: afterimage sync plan spring"""
     run = followed(client, client.start_run(source, dry_run=True), as_json=json)
     if not json and run.state == "planned":
-        _show_plan(run)
-    _report(run, as_json=json)
+        show_plan(run)
+    report(run, as_json=json)
 
 
 @sync.command("start")
@@ -87,14 +78,14 @@ def start(
     run = client.start_run(source, full=full)
     if wait:
         run = followed(client, run, as_json=json)
-    _report(run, as_json=json)
+    report(run, as_json=json)
 
 
 @sync.command("watch")
 @with_client
 def watch(client: Client, run_id: str, json: JsonFlag = False) -> None:
     """Follow a run until it ends. With --json, one line per change. Example: afterimage sync watch 4f0c..."""
-    _report(followed(client, client.get_run(run_id), as_json=json, lines=json), as_json=json)
+    report(followed(client, client.get_run(run_id), as_json=json, lines=json), as_json=json)
 
 
 @sync.command("show")
@@ -105,8 +96,8 @@ def show(client: Client, run_id: str, json: JsonFlag = False) -> None:
     if json:
         print_json(asdict(run))
         return
-    _show_plan(run)
-    _show_end(run)
+    show_plan(run)
+    show_end(run)
 
 
 @sync.command("approve")
@@ -122,7 +113,7 @@ def approve(
     run = client.approve_run(run_id, plan_digest)
     if wait:
         run = followed(client, run, as_json=json)
-    _report(run, as_json=json)
+    report(run, as_json=json)
 
 
 @sync.command("cancel")
@@ -132,7 +123,7 @@ def cancel(client: Client, run_id: str, json: JsonFlag = False) -> None:
     run = client.cancel_run(run_id)
     if not run.ended:
         run = followed(client, run, as_json=json)
-    print_json(asdict(run)) if json else _show_end(run)
+    print_json(asdict(run)) if json else show_end(run)
 
 
 @sync.command("undo")
@@ -198,88 +189,4 @@ def retry(
     _, run = client.retry_failures(source, record_id or ())
     if wait:
         run = followed(client, run, as_json=json)
-    _report(run, as_json=json)
-
-
-def followed(client: Client, run: Run, *, as_json: bool, lines: bool = False) -> Run:
-    """Follows a run with a progress bar. Returns it when it ends or waits for approval."""
-    with ProgressShown(quiet=as_json) as bar:
-        task = bar.add_task("queued", total=None, speed="")
-        for seen in client.watch_run(run.run_id):
-            run = seen
-            if lines:
-                print_json(asdict(seen))
-            progress = seen.progress
-            if progress is None:
-                bar.update(task, description=seen.state)
-            elif progress.total_count:
-                speed = f"{progress.per_second:.1f}/s" if progress.per_second else ""
-                bar.update(
-                    task, description=seen.state, completed=progress.done_count, total=progress.total_count, speed=speed
-                )
-            else:
-                bar.update(task, description=seen.state, completed=progress.items_read)
-    return run
-
-
-def _report(run: Run, *, as_json: bool) -> None:
-    """Prints how a run ended, and sets the exit code."""
-    if as_json:
-        print_json(asdict(run))
-    elif run.state != "planned" and (run.succeeded or not run.ended):
-        _show_end(run)
-    if run.state == "succeeded_with_errors":
-        raise typer.Exit(Exit.SOME_RECORDS_FAILED)
-    if run.state == "awaiting_approval":
-        if not as_json:
-            _show_plan(run)
-            print(f"Approve it with: afterimage sync approve {run.run_id} {run.plan.digest}")
-        raise typer.Exit(Exit.WAITS_FOR_APPROVAL)
-    if run.ended and not run.succeeded:
-        done = f" ({counts})" if (counts := _counts(run)) else ""
-        message = f"run {run.run_id} {run.state}{f': {run.message}' if run.message else ''}{done}"
-        end_failed(CommandError(message, reason=run.reason or run.state.upper()), as_json=as_json)
-
-
-def _show_end(run: Run) -> None:
-    print(_sentence(run))
-    for note in run.notes:
-        print(f"note: {note.picture_count} pictures with {note.reason}: {note.message}")
-
-
-def _sentence(run: Run) -> str:
-    """Describes the result of a run.
-
-    Only a successful one may have had nothing to do; a waiting one has reasons in its plan.
-    """
-    what = _counts(run) or ("nothing to do" if run.state == "succeeded" else "")
-    why = f" ({run.message})" if run.message and run.state != "awaiting_approval" else ""
-    return f"Run {run.run_id} {run.state.replace('_', ' ')}{why}{f': {what}' if what else ''}."
-
-
-def _counts(run: Run) -> str:
-    return ", ".join(
-        f"{count} {name}"
-        for name, count in (
-            ("created", run.created_count), ("updated", run.updated_count), ("unchanged", run.unchanged_count),
-            ("deleted", run.deleted_count), ("failed", run.failed_count),
-        )
-        if count
-    )  # fmt: skip
-
-
-def _show_plan(run: Run) -> None:
-    plan: Any = run.plan
-    counts: dict[str, object] = {n: c for n in _COUNTED if (c := getattr(plan, f"{n}_count"))}
-    print_fields(
-        {
-            "items in the feed": plan.item_count, "unusable": plan.problem_count,
-            "duplicates": plan.duplicate_count, **counts, "estimated seconds": plan.estimated_seconds,
-        }
-    )  # fmt: skip
-    if plan.samples:
-        print_table(["action", "record", "line"], [(s.action, s.record_id, s.line or "") for s in plan.samples])
-    if plan.problems:
-        print_table(["line", "id", "unusable"], [(p.line, p.item_id, p.message) for p in plan.problems[:20]])
-    for concern in plan.concerns:
-        print(f"Limit exceeded: {concern}")
+    report(run, as_json=json)

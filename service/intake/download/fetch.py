@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.utils
 import ipaddress
-import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from service.errors import Reason, ServiceError
-from service.intake.download.addresses import Address, Network, is_exempt, is_forbidden
-from service.intake.download.content_coding import CodingDamaged, CodingUnknown, Decoder, decoders, inflated
+from service.intake.download.addresses import Address, is_exempt, is_forbidden
 from service.intake.download.host_limits import HostLimits, Hosts
 from service.intake.download.http_client import Answer, HttpClient, HttpTrouble, Timeouts, kind_of
+from service.intake.download.limits import FetchLimits
 from service.intake.download.resolver import Resolve, system_resolve
+from service.intake.download.response import Take, is_whole, read_body, redirect_target, retry_after_s, url_error
 from service.intake.download.urls import Link, host_allowed, parse_link
 from service.runtime.clock import SYSTEM_CLOCK, Clock
 
@@ -28,37 +27,6 @@ _WHOLE = frozenset({200, 203})  # 203: modified by a proxy
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOST_OVERLOADED = frozenset({429, 430, 503})
 _RETRYABLE = frozenset({202, 408, 425, 500, 502, 504})  # 202: the content is not ready yet
-_GRACE_S = 3.0
-_MAX_RATIO, _ALWAYS_ALLOWED = 100, 16 * 1024 * 1024  # of decompressed bytes
-_YIELD_EVERY = 1 << 20
-_RANGE = re.compile(rb"bytes 0-(\d{1,18})/(\d{1,18})")
-
-
-@dataclass(frozen=True)
-class FetchLimits:
-    """Limits of one download.
-
-    - `max_bytes`: maximum size of a body.
-    - `total_s`, `connect_s`, `silence_s`: time limits for the whole download, for connecting, and between two parts.
-    - `least_rate`: minimum bytes per second, after the first three seconds.
-    - `http`: allow plain http.
-    - `exempt`: networks that are not public and may be fetched from, on any port and by http.
-    - `connections`: maximum number of open connections.
-    - `what`: the name of the content in error messages.
-    - `accept`: media types for the Accept header.
-    """
-
-    max_bytes: int = 16 * 1024 * 1024
-    total_s: float = 15.0
-    connect_s: float = 3.0
-    silence_s: float = 5.0
-    least_rate: int = 1024
-    redirects: int = 3
-    http: bool = False
-    exempt: tuple[Network, ...] = ()
-    connections: int = 64
-    what: str = "picture"
-    accept: str = "image/*"
 
 
 @dataclass(frozen=True)
@@ -78,9 +46,6 @@ class Fetched:
 
     def __repr__(self) -> str:
         return f"Fetched({'unchanged' if self.body is None else len(self.body)})"
-
-
-Take = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -132,14 +97,14 @@ class Fetcher:
                     if isinstance(found, Fetched):
                         return found
                     if link.scheme == "https" and found.scheme == "http" and not self._limits.http:
-                        raise _error(Reason.URL_FORBIDDEN, "the URL redirects from https to http")
+                        raise url_error(Reason.URL_FORBIDDEN, "the URL redirects from https to http")
                     link = found
         except TimeoutError:
             self._hosts.failed(link.host)
-            raise _error(
+            raise url_error(
                 Reason.URL_TOO_SLOW, f"the URL did not answer within {self._limits.total_s:g} s", 1.0
             ) from None
-        raise _error(Reason.URL_REFUSED, f"the URL redirects more than {self._limits.redirects} times")
+        raise url_error(Reason.URL_REFUSED, f"the URL redirects more than {self._limits.redirects} times")
 
     async def check(self, url: str, allowed_hosts: Collection[str] | None) -> None:
         """Raises ServiceError (URL_INVALID, URL_FORBIDDEN) if `fetch` would do so before connecting.
@@ -172,12 +137,14 @@ class Fetcher:
                 slow = isinstance(error, TimeoutError)
                 what = "in time" if slow else f"properly ({kind_of(error)})"
                 reason = Reason.URL_TOO_SLOW if slow else Reason.URL_UNREACHABLE
-                raise _error(reason, f"the host of the URL does not respond {what}", 1.0) from None
+                raise url_error(reason, f"the host of the URL does not respond {what}", 1.0) from None
 
     async def _check(self, link: Link, allowed_hosts: Collection[str] | None) -> tuple[Address, ...]:
         """Resolves the host. Returns its addresses, all of which are allowed."""
         if not host_allowed(link.host, allowed_hosts):
-            raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not on this tenant's list (tenants fetch-hosts)")
+            raise url_error(
+                Reason.URL_FORBIDDEN, "the host of the URL is not on this tenant's list (tenants fetch-hosts)"
+            )
         if link.address is not None:
             addresses: tuple[Address, ...] = (link.address,)
         else:
@@ -187,22 +154,22 @@ class Fetcher:
             except (OSError, ValueError, UnicodeError):
                 addresses = ()
         if not addresses:
-            raise _error(Reason.URL_UNREACHABLE, "the host of the URL cannot be resolved", 1.0)
+            raise url_error(Reason.URL_UNREACHABLE, "the host of the URL cannot be resolved", 1.0)
         if any(is_forbidden(a, self._limits.exempt) for a in addresses):
             message = "the host of the URL is not public; the operator can allow its network (fetch_networks)"
-            raise _error(Reason.URL_FORBIDDEN, message)
+            raise url_error(Reason.URL_FORBIDDEN, message)
         if not all(is_exempt(a, self._limits.exempt) for a in addresses):
             if not link.uses_default_port:
-                raise _error(Reason.URL_FORBIDDEN, "only ports 443 and 80 are allowed outside of fetch_networks")
+                raise url_error(Reason.URL_FORBIDDEN, "only ports 443 and 80 are allowed outside of fetch_networks")
             if link.scheme == "http" and not self._limits.http:
-                raise _error(Reason.URL_FORBIDDEN, "plain http is not allowed (fetch_http); use an https URL")
+                raise url_error(Reason.URL_FORBIDDEN, "plain http is not allowed (fetch_http); use an https URL")
         return addresses
 
     def _check_peer(self, answer: Answer) -> None:
         """Checks the address of the actual connection, as a final safeguard."""
         peer = answer.peer
         if peer is not None and is_forbidden(peer, self._limits.exempt):
-            raise _error(Reason.URL_FORBIDDEN, "the host of the URL is not public")
+            raise url_error(Reason.URL_FORBIDDEN, "the host of the URL is not public")
 
     async def _read(self, link: Link, answer: Answer, request: FetchRequest) -> Fetched | Link:
         status = answer.status
@@ -214,89 +181,30 @@ class Fetcher:
             return Fetched(b"", Validators())
         if status in _REDIRECTS and request.body is None:
             self._hosts.succeeded(link.host)
-            return _target(link, answer.header("Location"))
-        if status not in _WHOLE and not _is_whole(answer):
+            return redirect_target(link, answer.header("Location"))
+        if status not in _WHOLE and not is_whole(answer):
             raise self._refusal(link, answer)
         parts: list[bytes] = []
 
         async def keep(part: bytes) -> None:
             parts.append(part)
 
-        await self._body(answer, request.take or keep)
+        await read_body(answer, request.take or keep, self._limits, self._clock)
         self._hosts.succeeded(link.host)
         return Fetched(b"".join(parts), Validators(*(_header(answer, name) for name in ("ETag", "Last-Modified"))))
 
     def _refusal(self, link: Link, answer: Answer) -> ServiceError:
         status = answer.status
         if status in _HOST_OVERLOADED:
-            pause = _retry_after_s(answer.header("Retry-After").decode("latin-1"), self._clock.now_s())
+            pause = retry_after_s(answer.header("Retry-After").decode("latin-1"), self._clock.now_s())
             self._hosts.pause(link.host, pause)
-            return _error(Reason.HOST_BUSY, f"the host of the URL asks for a pause (status {status})", pause)
+            return url_error(Reason.HOST_BUSY, f"the host of the URL asks for a pause (status {status})", pause)
         if status in _RETRYABLE:
             self._hosts.failed(link.host)
-            return _error(Reason.URL_UNREACHABLE, f"the host of the URL answers with status {status}", 1.0)
+            return url_error(Reason.URL_UNREACHABLE, f"the host of the URL answers with status {status}", 1.0)
         self._hosts.succeeded(link.host)
         reason = Reason.URL_NOT_FOUND if status in (404, 410) else Reason.URL_REFUSED
-        return _error(reason, f"the host of the URL answers with status {status}")
-
-    async def _body(self, answer: Answer, take: Take) -> None:
-        started, received = self._clock.elapsed_s(), 0
-        if answer.length > self._limits.max_bytes:
-            raise self._too_large()
-        layers = self._layers(answer)
-        meter = _BodyMeter(self._limits.max_bytes, bool(layers))
-        try:
-            async for part in answer.parts():
-                received += len(part)
-                for piece in inflated(part, layers):
-                    if not meter.add(piece, received):
-                        raise self._too_large()
-                    if piece:
-                        await take(piece)
-                    if meter.should_yield():
-                        await asyncio.sleep(0)
-                seconds = self._clock.elapsed_s() - started
-                if seconds > _GRACE_S and received < self._limits.least_rate * seconds:
-                    raise TimeoutError
-            if received:
-                for layer in layers:
-                    layer.end()
-        except CodingDamaged:
-            message = f"the {self._limits.what} does not match its Content-Encoding, or is truncated"
-            raise _error(Reason.URL_REFUSED, message) from None
-
-    def _layers(self, answer: Answer) -> list[Decoder]:
-        try:
-            return decoders(answer.header("Content-Encoding").decode("latin-1"))
-        except CodingUnknown as error:
-            message = f"the host sends the {self._limits.what} with an unsupported encoding ({error})"
-            raise _error(Reason.URL_REFUSED, message) from None
-
-    def _too_large(self) -> ServiceError:
-        return _error(Reason.IMAGE_TOO_LARGE, f"the {self._limits.what} has more than {self._limits.max_bytes} bytes")
-
-
-class _BodyMeter:
-    """Whether a body is within its limits. A compressed body must not expand by more than `_MAX_RATIO`."""
-
-    def __init__(self, most: int, grows: bool) -> None:
-        self._most, self._grows = most, grows
-        self._size = self._last = 0
-
-    def add(self, piece: bytes, received: int) -> bool:
-        """Whether the piece still fits.
-
-        `received`: bytes received from the host so far.
-        """
-        self._size += len(piece)
-        ratio = max(_ALWAYS_ALLOWED, received * _MAX_RATIO) if self._grows else self._most
-        return self._size <= min(self._most, ratio)
-
-    def should_yield(self) -> bool:
-        """Whether it is time to yield the event loop."""
-        should_yield = self._size - self._last >= _YIELD_EVERY
-        self._last = self._size if should_yield else self._last
-        return should_yield
+        return url_error(reason, f"the host of the URL answers with status {status}")
 
 
 def _headers(request: FetchRequest, accept: str) -> dict[str, str]:
@@ -313,28 +221,3 @@ def _headers(request: FetchRequest, accept: str) -> dict[str, str]:
 def _header(answer: Answer, name: str) -> str:
     value = answer.header(name).decode("latin-1")
     return value if len(value) <= 200 and value.isascii() and value.isprintable() else ""
-
-
-def _is_whole(answer: Answer) -> bool:
-    """Whether a partial response (206), which was not requested, contains the whole body."""
-    found = _RANGE.fullmatch(answer.header("Content-Range")) if answer.status == 206 else None
-    return found is not None and int(found[1]) + 1 == int(found[2])
-
-
-def _target(link: Link, location: bytes) -> Link:
-    if not location.strip():
-        raise _error(Reason.URL_REFUSED, "the URL redirects without a target")
-    return link.join(location)
-
-
-def _retry_after_s(text: str, now_s: float) -> float:
-    """Seconds from a Retry-After header, given in seconds or as a date; 60 if it is invalid."""
-    if text.isdigit() and len(text) < 7:
-        return float(text)
-    with contextlib.suppress(ValueError, TypeError):
-        return max(1.0, email.utils.parsedate_to_datetime(text).timestamp() - now_s)
-    return 60.0
-
-
-def _error(reason: Reason, message: str, retry_delay_s: float | None = None) -> ServiceError:
-    return ServiceError(reason, message, field="url", retry_delay_s=retry_delay_s)

@@ -16,7 +16,7 @@ from afterimage.client import (
     Unauthenticated,
 )
 from service.tenancy import access as module
-from service.tenancy import keyring
+from service.tenancy import keyring, stored_keys
 from service.tenancy.access import LAPSES_MS, AccessRequests, WantedAccess
 from service.tenancy.apikeys import Scope
 from service.tenancy.database import TenancyError
@@ -121,7 +121,8 @@ def test_an_access_ends_by_itself_and_lasts_four_hours_at_most(
     assert isinstance(access, AccessRequests)
     clock = [1_000_000]
     monkeypatch.setattr(module, "now_ms", lambda: clock[0])
-    monkeypatch.setattr(keyring, "now_ms", lambda: clock[0])
+    for keys in (keyring, stored_keys):
+        monkeypatch.setattr(keys, "now_ms", lambda: clock[0])
     request = access.ask(uid, WantedAccess("why", frozenset({Scope.SEARCH}), 240))
     access.decide(uid, request.request_id, approved=True)
     clock[0] += 3_600_000  # the time runs from the approval, not from when the token is fetched

@@ -16,7 +16,7 @@ from service.calls.method import Caller
 from service.calls.methods import METHODS
 from service.errors import Code, Reason, ServiceError
 from service.tenancy.apikeys import Scope, key_id_of
-from service.tenancy.keyring import NewKey
+from service.tenancy.stored_keys import NewKey
 from tests.support.servers.faces import LIMITS, WORKER_SECRET, Faces
 
 INFO = "/afterimage.v1.ServerInfoService/GetServerInfo"

@@ -13,12 +13,12 @@ import service
 from service.errors import Reason, ServiceError
 from service.objects.links import Linked, Links
 from service.runtime.clock import SYSTEM_CLOCK, ForwardClock, Interval, now_ms
-from service.tenancy import access, database, keyring
+from service.tenancy import access, database, keyring, stored_keys
 from service.tenancy.access import WantedAccess
 from service.tenancy.apikeys import Scope
-from service.tenancy.keyring import NewKey
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
+from service.tenancy.stored_keys import NewKey
 from tests.support.manual_clock import ManualClock
 
 LINKED = Linked("t" * 32, "picture", "c" * 32, "o" * 32, "abcdefghijkl")
@@ -86,7 +86,7 @@ class Now:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> Now:
     made = Now()
-    for module in (access, keyring, database):
+    for module in (access, keyring, stored_keys, database):
         monkeypatch.setattr(module, "now_ms", lambda: made.ms)
     return made
 

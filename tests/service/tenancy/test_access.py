@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import Reason, ServiceError
-from service.tenancy import access, keyring
+from service.tenancy import access, keyring, stored_keys
 from service.tenancy.access import GRANTABLE, LAPSES_MS, MAX_MINUTES, AccessRequests, WantedAccess
 from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.database import TenancyError
@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (access, keyring):
+    for module in (access, keyring, stored_keys):
         monkeypatch.setattr(module, "now_ms", lambda: made.now)
     return made
 

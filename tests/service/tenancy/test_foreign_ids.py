@@ -17,10 +17,10 @@ from service.sync.ledgers import Ledgers
 from service.tenancy.access import WantedAccess
 from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.database import TenancyError
-from service.tenancy.keyring import NewKey
 from service.tenancy.limits import Limits
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
+from service.tenancy.stored_keys import NewKey
 from service.training.stores import TrainingStores
 
 LATER_MS = now_ms() + 3_600_000

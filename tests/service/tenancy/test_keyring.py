@@ -10,13 +10,13 @@ import pytest
 
 from index.storage.sqlite import connect, migrate
 from service.errors import Reason, ServiceError
-from service.tenancy import database, keyring
+from service.tenancy import database, keyring, stored_keys
 from service.tenancy.apikeys import Scope, parse_api_key
 from service.tenancy.database import TenancyError
-from service.tenancy.keyring import NewKey
 from service.tenancy.limits import Limits
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
+from service.tenancy.stored_keys import NewKey
 
 MASTER = MasterKey(bytes(range(32)))
 SEARCH = frozenset({Scope.SEARCH})
@@ -27,7 +27,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000_000
-        monkeypatch.setattr(keyring, "now_ms", lambda: self.now)
+        for module in (keyring, stored_keys):
+            monkeypatch.setattr(module, "now_ms", lambda: self.now)
 
 
 @pytest.fixture

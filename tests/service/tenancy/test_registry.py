@@ -13,9 +13,10 @@ from service.errors import Reason, ServiceError
 from service.tenancy.apikeys import ApiKey, Scope, new_api_key, parse_api_key
 from service.tenancy.companions import copy_of
 from service.tenancy.database import TenancyError
-from service.tenancy.keyring import NewKey, Principal
+from service.tenancy.keyring import Principal
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
+from service.tenancy.stored_keys import NewKey
 
 MASTER = MasterKey(bytes(range(32)))
 SEARCH = NewKey(frozenset({Scope.SEARCH}))

@@ -15,10 +15,10 @@ from index.storage.sqlite import connect
 from service.errors import SettingError
 from service.tenancy.apikeys import Scope
 from service.tenancy.companions import copy_of
-from service.tenancy.keyring import NewKey
 from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.rewrap import finish, next_file, rewrap_with_file
+from service.tenancy.stored_keys import NewKey
 from tests.support.data.cuts import cut
 from tests.support.reliability import FaultResult, told
 

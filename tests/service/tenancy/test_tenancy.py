@@ -10,10 +10,10 @@ from index.tenant.directory import TenantDirectory
 from service.errors import Reason, ServiceError, SettingError
 from service.tenancy.apikeys import Scope, key_id_of, new_api_key, parse_api_key
 from service.tenancy.database import TenancyError
-from service.tenancy.keyring import NewKey
 from service.tenancy.masterkey import MasterKey, load_master_key
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.spaces import TenantSpaces
+from service.tenancy.stored_keys import NewKey
 from tests.support.data.collections import SPEC, record
 from tests.support.data.files import all_bytes
 

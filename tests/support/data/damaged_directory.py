@@ -11,9 +11,9 @@ from pathlib import Path
 from index import AfterimageIndexError, DataFault, SnapshotDamaged, WrongKey
 from service.sync.model import SourceConfig
 from service.tenancy.apikeys import Scope
-from service.tenancy.keyring import NewKey
 from service.tenancy.masterkey import load_master_key
 from service.tenancy.registry import TenantRegistry
+from service.tenancy.stored_keys import NewKey
 from tests.support.data.collections import record
 from tests.support.data.data_directory import COLLECTIONS, FIRST, Opened, key_file, make, opened, tree
 

@@ -16,10 +16,10 @@ from service.audit.logs import AuditLogs
 from service.sync.ledgers import Ledgers
 from service.sync.model import SourceConfig
 from service.tenancy.apikeys import Scope
-from service.tenancy.keyring import NewKey
 from service.tenancy.masterkey import load_master_key
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.spaces import TenantSpaces
+from service.tenancy.stored_keys import NewKey
 from service.training.stores import TrainingStores
 from tests.support.data.collections import SPEC, record
 

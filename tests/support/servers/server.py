@@ -18,8 +18,8 @@ from service.composition.data_directory import open_registry
 from service.config import load_settings
 from service.runtime.process import prepared_environment
 from service.tenancy.apikeys import Scope, key_id_of
-from service.tenancy.keyring import NewKey
 from service.tenancy.registry import TenantRegistry
+from service.tenancy.stored_keys import NewKey
 from tests.support.data.numpy_index import VARIABLE
 from tests.support.servers.warm_start import WarmProcess, start_warm
 

@@ -7,7 +7,7 @@ import pytest
 
 from index import StoreUnavailable
 from service.audit.log import AuditLog, OpenAct
-from service.cli.operations.tenants import OperatorLog
+from service.cli.operations.data_directory import OperatorLog
 from service.outcomes import States
 from service.tenancy.registry import TenantRegistry
 from tests.support.data.data_directory import Opened, opened

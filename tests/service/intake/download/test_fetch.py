@@ -9,8 +9,9 @@ from aiohttp import web
 
 from service.errors import Reason, ServiceError
 from service.intake.download.addresses import is_forbidden
-from service.intake.download.fetch import Fetched, Fetcher, FetchLimits, FetchRequest, Validators
+from service.intake.download.fetch import Fetched, Fetcher, FetchRequest, Validators
 from service.intake.download.host_limits import HostLimits
+from service.intake.download.limits import FetchLimits
 from tests.service.intake.download.hostile_urls import hostile_urls
 
 SHOP = "127.0.0.2"  # stands for the outside: the only address that the fetchers of these tests may reach

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.utils
 import ipaddress
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +13,9 @@ from typing import Any
 import pytest
 
 from service.errors import Reason, ServiceError
-from service.intake.download import fetch as fetching
-from service.intake.download.fetch import Fetched, Fetcher, FetchLimits, FetchRequest, Validators
+from service.intake.download.fetch import Fetched, Fetcher, FetchRequest, Validators
 from service.intake.download.host_limits import HostLimits
+from service.intake.download.limits import FetchLimits
 from service.runtime.clock import SYSTEM_CLOCK, Clock
 from tests.service.intake.download.test_fetch import PUBLIC, Names
 from tests.support.manual_clock import ManualClock
@@ -258,20 +257,6 @@ async def test_every_status_says_whether_another_try_is_worth_it(
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("0", 0.0), ("30", 30.0), ("999999", 999_999.0), ("9999999", 60.0), ("", 60.0), ("soon", 60.0), ("-5", 60.0)],
-)
-def test_a_pause_is_as_long_as_is_asked_for_and_a_minute_where_that_is_unclear(header: str, seconds: float) -> None:
-    assert fetching._retry_after_s(header, 0.0) == seconds
-
-
-def test_a_pause_may_end_at_a_date() -> None:
-    now = 1_790_000_000.0
-    assert fetching._retry_after_s(email.utils.formatdate(now + 90, usegmt=True), now) == 90.0
-    assert fetching._retry_after_s(email.utils.formatdate(now - 90, usegmt=True), now) == 1.0
-
-
-@pytest.mark.parametrize(
     ("range_", "whole"),
     [("bytes 0-3/4", True), ("bytes 0-3/5", False), ("bytes 0-3/3", False), ("bytes 1-3/4", False), ("", False)],
 )
@@ -308,28 +293,6 @@ async def test_nothing_of_a_part_that_is_too_much_is_handed_on_and_no_empty_part
     with pytest.raises(ServiceError):
         await made.fetch(FetchRequest(URL, take=take))
     assert taken == [b"12345", b"67890"]
-
-
-def test_what_is_inflated_may_grow_a_hundredfold_and_small_things_more() -> None:
-    meter = fetching._BodyMeter(1 << 30, True)
-    assert meter.add(bytes(16 * MIB), 1)
-    assert not meter.add(b"x", 1)
-    meter = fetching._BodyMeter(1 << 30, True)
-    assert meter.add(bytes(20_000_000), 200_000)
-    assert not meter.add(b"x", 200_000)
-    plain = fetching._BodyMeter(10, False)
-    assert plain.add(b"", 1)
-    assert plain.add(b"1234567890", 1)
-    assert not plain.add(b"x", 1)
-
-
-def test_others_have_the_event_loop_after_each_mebibyte() -> None:
-    meter = fetching._BodyMeter(1 << 30, False)
-    due = []
-    for _ in range(8):
-        meter.add(bytes(MIB // 2), 0)
-        due.append(meter.should_yield())
-    assert due == [False, True] * 4
 
 
 class SteppingClock(ManualClock):

@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from service.tenancy.apikeys import Scope
-from service.tenancy.keyring import NewKey
+from service.tenancy.stored_keys import NewKey
 from tests.support.servers.faces import Faces
 
 

@@ -1,0 +1,21 @@
+"""Tables of `audit.db`, and the triggers that refuse to change or delete an entry."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE entries (number INTEGER PRIMARY KEY, told TEXT NOT NULL, digest TEXT NOT NULL);
+    CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER, digest TEXT, time_ms INTEGER,
+      signature TEXT)
+    """,
+    """
+    CREATE TABLE open_acts (number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, actor TEXT NOT NULL,
+      action TEXT NOT NULL, details TEXT NOT NULL, owner TEXT NOT NULL, resume TEXT NOT NULL);
+    CREATE TABLE receipts (number INTEGER PRIMARY KEY, what TEXT NOT NULL, place TEXT NOT NULL, subjects TEXT NOT NULL,
+      told TEXT NOT NULL)
+    """,
+)
+# Created at each opening, because the files of earlier versions may lack them.
+GUARDS = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS no_{kind.lower()} BEFORE {kind} ON entries"
+    " BEGIN SELECT RAISE(ABORT, 'an audit log can only be added to'); END"
+    for kind in ("UPDATE", "DELETE")
+)
