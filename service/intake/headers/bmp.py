@@ -11,7 +11,7 @@ from service.intake.headers.header import Bytes, Encoding, Header
 
 _RAW, _RLE8, _RLE4, _FIELDS, _ALPHA_FIELDS = 0, 1, 2, 3, 6
 _NAMES = {4: "JPEG", 5: "PNG", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
-_CALIBRATED, _EMBEDDED = 0, b"DEBM"
+_EMBEDDED = b"DEBM"
 _MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 
 
@@ -104,7 +104,8 @@ def _colours(data: Bytes, size: int) -> tuple[bytes | None, Encoding | None]:
     if size >= 124 and bytes(data[70:74]) == _EMBEDDED:
         at, length = struct.unpack_from("<II", data, 126)
         return bytes(data[14 + at : 14 + at + length]), None
-    if struct.unpack_from("<I", data, 70)[0] != _CALIBRATED:
+    (colour_space,) = struct.unpack_from("<I", data, 70)
+    if colour_space:  # 0: calibrated
         return None, None
     points = [n / 2**30 for n in struct.unpack_from("<9i", data, 74)]
     gamma = sum(struct.unpack_from("<3I", data, 110)) / 3 / 65_536

@@ -13,8 +13,8 @@ from service.intake.headers.header import Bytes, Header
 from service.intake.headers.tiff_tags import exif_orientation
 
 _MAX_SEGMENTS = 4096
-_SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_PROGRESSIVE, _ARITHMETIC = frozenset({0xC2, 0xC6, 0xCA, 0xCE}), frozenset(range(0xC9, 0xD0))
+_SOF_MARKERS = frozenset(bytes.fromhex("c0c1c2c3 c5c6c7 c9cacb cdcecf"))
+_WITHOUT_LENGTH = frozenset(bytes.fromhex("01 d0d1d2d3d4d5d6d7"))  # TEM, RST0 to RST7
 _SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
 _PIECE = 1 << 16
 
@@ -45,7 +45,7 @@ def probe_jpeg(data: Bytes) -> Header:
     for _ in range(_MAX_SEGMENTS):
         first = first or at
         marker = data[at + 1]
-        if marker == 0x01 or 0xD0 <= marker <= 0xD7:
+        if marker in _WITHOUT_LENGTH:
             at = next_marker(data, at + 2)
             continue
         if marker == _EOI:
@@ -71,7 +71,7 @@ def probe_jpeg(data: Bytes) -> Header:
     if precision != 8:
         message = f"this is a JPEG picture of {precision} bits per sample; only those of 8 bits are decoded"
         raise ServiceError(Reason.IMAGE_FORMAT_UNSUPPORTED, message, field="image")
-    details = JpegDetails(components, kind in _PROGRESSIVE, kind in _ARITHMETIC, first)
+    details = JpegDetails(components, kind & 3 == 2, kind & 8 == 8, first)
     joined = _joined(profile)
     damaged = bool(profile) and joined is None
     return Header(Format.JPEG, width, height, exif_orientation(exif), joined, damaged, details=details)
@@ -98,16 +98,19 @@ def next_marker(data: Bytes, at: int) -> int:
 
 def all_scans_are_there(data: bytes) -> bool:
     """Whether the scans contain every coefficient of every component down to its last bit."""
-    missing: dict[tuple[int, int], int] = {}
+    coefficients: set[tuple[int, int]] = set()
+    missing: set[tuple[int, int]] = set()
     for marker, start, end in _segments(data):
         body = data[start + 4 : end]
         if marker in _SOF_MARKERS:
-            missing = {(body[6 + 3 * n], k): 14 for n in range(body[5]) for k in range(64)}
+            missing = coefficients = {(body[6 + 3 * n], k) for n in range(body[5]) for k in range(64)}
         elif marker == _SOS:
             count = body[0]
             first, last, bits = body[1 + 2 * count], body[2 + 2 * count], body[3 + 2 * count] & 15
-            missing |= {(body[1 + 2 * n], k): bits for n in range(count) for k in range(first, min(last, 63) + 1)}
-    return bool(missing) and not any(missing.values())
+            listed = body[1 : 1 + 2 * count : 2]
+            there = {(component, k) for component, k in coefficients if component in listed and first <= k <= last}
+            missing = missing | there if bits else missing - there
+    return bool(coefficients) and not missing
 
 
 def count_scans(data: bytes) -> int:
@@ -132,7 +135,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             marker = data[at + 1]
             if marker == _EOI:
                 return
-            if marker == 0x01 or 0xD0 <= marker <= 0xD7:
+            if marker in _WITHOUT_LENGTH:
                 at += 2
                 continue
             end = at + 2 + int.from_bytes(data[at + 2 : at + 4].ljust(2, b"\xff"), "big")
