@@ -47,7 +47,7 @@ def _leaders(query: Query, hits: Hits) -> list[Member]:
 def _members(query: Query, leader: Member, size: int) -> list[Member]:
     view = query.allowed.view
     code = int(view.products[leader[0]])
-    if code == 0 or size == 1:
+    if not code or size == 1:
         return [leader]
     product = BitMap(np.flatnonzero(view.products == code).astype(np.uint32))
     of_product = FilteredRows(view, product & query.allowed.rows, False)

@@ -122,7 +122,6 @@ def _step(query: Query, k: int) -> int:
 
 def _looked_up(query: Query, k: int, reach: int) -> Hits:
     """The `k` best slots, equal ones in order of insertion: ties at the cut are resolved by looking further."""
-    allowed = query.allowed
     while True:
         way = _way(query, reach)
         slots, scores, path = along(way, query, reach)
@@ -135,7 +134,7 @@ def _looked_up(query: Query, k: int, reach: int) -> Hits:
         if len(set(values)) < len(values):  # some are equal
             order = np.lexsort((slots, -scores))
             slots, scores = slots[order], scores[order]
-        if len(values) < reach or len(values) >= allowed.count or values[reach - 1] < values[k - 1]:
+        if len(values) < reach or values[reach - 1] < values[k - 1]:
             return Hits(slots[:k], scores[:k], path)
         reach *= 2
 

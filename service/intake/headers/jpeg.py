@@ -107,7 +107,7 @@ def all_scans_are_there(data: bytes) -> bool:
         elif marker == _SOS:
             count = body[0]
             first, last, bits = body[1 + 2 * count], body[2 + 2 * count], body[3 + 2 * count] & 15
-            listed = body[1 : 1 + 2 * count : 2]
+            listed = body[1 : 2 * count : 2]
             there = {(component, k) for component, k in coefficients if component in listed and first <= k <= last}
             missing = missing | there if bits else missing - there
     return bool(coefficients) and not missing

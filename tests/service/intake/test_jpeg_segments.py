@@ -88,6 +88,9 @@ def test_scans_that_miss_one_coefficient_of_one_component_are_not_whole(kind: in
     assert all_scans_are_there(whole + scan([9], 0, 63, 1))  # of a component that the picture does not have
     assert not all_scans_are_there(whole + scan([0], 63, 63, 1))
     assert not all_scans_are_there(START + frame(kind, components))
+    four = START + frame(kind, [7, 200, 9, 0])  # the first coefficient is no component
+    assert not all_scans_are_there(four + scan([7, 200, 9], 0, 63, 0))
+    assert all_scans_are_there(four + scan([7, 200, 9], 0, 63, 0) + scan([0], 0, 63, 0))
     assert not all_scans_are_there(START + scan(components, 0, 63, 0))
     assert not all_scans_are_there(whole.replace(frame(kind, components), b""))
 
@@ -197,3 +200,12 @@ def test_parts_of_a_profile_are_joined_by_their_numbers_in_whatever_order_they_c
     assert profile_of((0, 0, b"a")) == (None, True)
     assert profile_of((1, 2, b"a"), (2, 1, b"b")) == (b"ab", False)  # the first part says how many there are
     assert profile_of((1, 1, b"a"), (2, 2, b"b")) == (b"a", False)
+
+
+def test_profile_and_orientation_lie_in_their_own_segments_alone() -> None:
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    for marker in (0xC4, 0xDB, *range(0xE0, 0xF0), 0xFE):
+        content = segment(marker, exif) + segment(marker, b"ICC_PROFILE\0\1\1p") + frame(0xC0, [1])
+        header = probe_jpeg(START + content + scan([1], 0, 63, 0))
+        assert header.orientation == (6 if marker == 0xE1 else 1)
+        assert header.profile == (b"p" if marker == 0xE2 else None)
