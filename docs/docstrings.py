@@ -20,7 +20,7 @@ ROOTS = ("service", "index")
 ALLOWED = frozenset(
     (
         *("index/contract", "index/manifest", "index/records", "index/storage", "index/types", "index/vectors"),
-        *("service/calls", "service/engine"),
+        *("service/engine",),
     )
 )
 

@@ -1,6 +1,5 @@
-"""What surrounds every call, whatever the transport: who may make it, what it may hold, how long it may take, what is
-recorded of it, and how its errors are reported.
+"""Everything around a call, whatever the transport: authentication, limits, deadline, audit, errors.
 
 `methods` has a row for each method of the API. A transport (gRPC, HTTP, in process) adapts its calls to `CallContext`
-and hands them to the interceptor; it decides nothing by itself. What a call does belongs in `service.handlers`.
+and passes them to the interceptor. It decides nothing by itself. What a call does belongs in `service.handlers`.
 """

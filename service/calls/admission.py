@@ -1,4 +1,4 @@
-"""Who may make a call: judged from its headers and its connection, before any message of it is read."""
+"""Authenticates and authorises a call by its headers and its connection, before a message is read."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ from service.tenancy.spaces import check_region
 
 @dataclass(frozen=True)
 class Credentials:
-    """What callers are compared with. region: where this server is. worker_secret: what workers on other machines
-    show; empty: there are none."""
+    """Credentials that the server accepts.
+
+    - `region`: the region of this server.
+    - `worker_secret`: secret of workers on other machines; empty: no such workers.
+    """
 
     api_keys: KeyRing
     region: str = ""
@@ -32,8 +35,11 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Refusals:
-    """What counts callers that are refused. failures: calls whose key does not work, by address. keyless: those, and
-    calls that need no key, by connection."""
+    """Counters of refused calls.
+
+    - `failures`: calls whose key is not valid, by address.
+    - `keyless`: those, and calls that need no key, by connection.
+    """
 
     failures: AuthenticationFailures
     keyless: KeylessCalls
@@ -41,7 +47,7 @@ class Refusals:
 
 
 class CallAdmission:
-    """Recognises callers, and refuses those that may not call, or call too often. For one event loop."""
+    """Authenticates callers and applies their rates. For one event loop."""
 
     def __init__(
         self,
@@ -55,8 +61,11 @@ class CallAdmission:
         self._failures, self._keyless, self._metrics = refusals.failures, refusals.keyless, refusals.metrics
 
     async def admit(self, method: Method, headers: Headers, names: Sequence[str], peer: str) -> Principal:
-        """Who makes a call; `names`: of the client's certificate. Raises ServiceError unless the gate is open and the
-        key may make the call; failures are counted by the peer's address."""
+        """Returns the caller. Counts failures by the peer's address.
+
+        `names`: names in the client's certificate. Raises ServiceError if the server takes no calls, if the key is not
+        valid, or if the key may not make the call.
+        """
         self._gate.check()
         try:
             found = await self.recognise(method, headers, names)
@@ -74,7 +83,7 @@ class CallAdmission:
         return found
 
     async def recognise(self, method: Method, headers: Headers, names: Sequence[str] = ()) -> Principal:
-        """Who makes a call. Raises ServiceError unless the key is valid and may make it."""
+        """Returns the caller. Raises ServiceError unless the key is valid and may make the call."""
         if headers.authorizations > 1:
             raise ServiceError(Reason.KEY_INVALID, "send one `authorization` header, not several")
         needed = method.row.caller
@@ -88,7 +97,7 @@ class CallAdmission:
         return found
 
     async def _refresh_keys(self) -> None:
-        """Has the keys read, in a thread, where they were changed; calls that come meanwhile wait for the same."""
+        """Reads the keys again, in a thread, if they have changed. Concurrent calls wait for the same read."""
         keys = self._credentials.api_keys
         while keys.stale():
             if self._refreshing is None or self._refreshing.done():
@@ -97,11 +106,11 @@ class CallAdmission:
                 await asyncio.shield(self._refreshing)
 
     async def allow(self, caller: Principal) -> None:
-        """Counts a call. Raises ServiceError (RATE_EXCEEDED) where the key or its tenant has made too many."""
+        """Counts a call. Raises ServiceError (RATE_EXCEEDED) if the key or its tenant has made too many."""
         await self._allowances.request(caller)
 
     def _worker(self, header: str) -> Principal:
-        """A worker acts for no tenant of its own: it can only work on runs whose lease it holds."""
+        """Returns the principal of a worker. It has no tenant: it can only work on runs whose lease it holds."""
         secret = self._credentials.worker_secret
         if not header:
             raise ServiceError(Reason.KEY_MISSING, "send `authorization: Worker <worker_secret>`")

@@ -1,7 +1,7 @@
-"""What the audit log of a tenant says of each call. The table of methods names these rules.
+"""What the audit log of a tenant records of each call. The table of methods names these rules.
 
-A call that changes something leaves its intent before, and its outcome after; one that hands something out leaves an
-entry before the answer goes.
+A call that changes something is recorded before (intent) and after (outcome). A call that returns sensitive data is
+recorded before its response is sent.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ _MOST_NAME = 80
 
 @dataclass(frozen=True)
 class AuditRule:
-    """Of one method. intent: what a change is about to do; None: the call only hands something out. outcome: what was
-    done, or handed out."""
+    """Rule of one method.
+
+    - `intent`: details of the intended change; None: the call only returns data.
+    - `outcome`: details of the result.
+    """
 
     action: str
     outcome: Outcome
@@ -58,12 +61,12 @@ def _handed_out(action: str, outcome: Outcome) -> AuditRule:
 
 
 def _change(action: str, intent: Callable[[Any], Details], outcome: Outcome | None = None) -> AuditRule:
-    """The outcome is the intent, unless `outcome` says more."""
+    """Makes a rule whose outcome is its intent, unless `outcome` adds details."""
     return AuditRule(action, outcome or (lambda q, _: intent(q)), intent)
 
 
 def _forced(action: str, intent: Callable[[Any], Details], outcome: Outcome) -> AuditRule:
-    """Without `force` the call only reports what it would do."""
+    """Makes a rule for a method that only reports what it would do unless `force` is set."""
     return AuditRule(action, outcome, lambda q: intent(q) if q.force else None)
 
 
@@ -76,7 +79,7 @@ def _named(name: str, field: str = "") -> Callable[[Any], Details]:
 
 
 def _short(text: str) -> str:
-    """Cut: what a caller sent as a name need not be one."""
+    """Truncates a name that a caller sent. It may not be a valid name."""
     return text[:_MOST_NAME]
 
 
@@ -185,23 +188,23 @@ REVOKE_ACCESS = _change("access.revoke", _named("request", "request_id"))
 
 
 def read_collection(request: Any) -> Iterable[tuple[str, str]]:
-    """Reads of one collection, by ids."""
+    """Returns the collection of a read by ids."""
     return [(request.collection, "")]
 
 
 def read_filtered(request: Any) -> Iterable[tuple[str, str]]:
-    """Reads of one collection, by a filter."""
+    """Returns the collection and the filter of a read by a filter."""
     return [(request.collection, request.filter)]
 
 
 def read_batch(request: Any) -> Iterable[tuple[str, str]]:
-    """Reads of several collections."""
+    """Returns the collections and filters of a batch of reads."""
     return [(search.collection, search.filter) for search in request.searches]
 
 
 def read_details(name: str, reads: Reads, request: Any) -> list[Details]:
-    """What is recorded of a read where the tenant wants reads recorded: collection, the call's name, and the names of
-    the fields of its filter."""
+    """Returns the details of a read for tenants that record reads: the collection, the method, and the field names of
+    the filter."""
     return [
         {
             "collection": _short(collection), "call": name,

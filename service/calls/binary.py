@@ -1,4 +1,4 @@
-"""Messages in protobuf's binary encoding, as gRPC and calls in process carry them."""
+"""Messages in protobuf's binary encoding, for gRPC and for calls in this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.errors import Reason, ServiceError
 
 
 def parse_binary(method: Method, raw: bytes) -> Message:
-    """The request in these bytes. Raises ServiceError (ARGUMENT_INVALID)."""
+    """Parses a request. Raises ServiceError (ARGUMENT_INVALID)."""
     try:
         return method.request.FromString(raw)
     except DecodeError:

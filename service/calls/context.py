@@ -1,4 +1,4 @@
-"""What a transport offers of one call, so that the interceptor can treat the calls of all transports alike."""
+"""The interface between a transport and the interceptor: one call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True)
 class Headers:
-    """What the headers of a call say. authorizations: how many `authorization` headers there are."""
+    """Values of the headers of a call. `authorizations`: the number of `authorization` headers."""
 
     authorization: str
     authorizations: int
@@ -24,7 +24,7 @@ class Headers:
 
 
 def read_headers(given: Iterable[tuple[str, str | bytes]]) -> Headers:
-    """Reads headers, whose names are in lower case. A request id that is not fit for a log is replaced."""
+    """Reads headers; their names must be in lower case. Replaces a request id that is not safe to log."""
     sent, request_id = [], ""
     for name, value in given:
         if name == "authorization":
@@ -46,42 +46,42 @@ class CallContext(Protocol):
 
     @property
     def headers(self) -> Headers:
-        """What the caller sent before any message."""
+        """The headers of the call. Available before any message."""
 
     @property
     def peer(self) -> str:
-        """Where the connection comes from, as gRPC writes it: `ipv4:192.0.2.1:4711`."""
+        """Address of the connection in gRPC's notation: `ipv4:192.0.2.1:4711`."""
 
     def certificate_names(self) -> tuple[str, ...]:
-        """Names in the client certificate of the connection, which the transport has verified; often none."""
+        """Names in the client certificate that the transport has verified; empty if there is none."""
 
     def check_certificate(self) -> None:
-        """Raises ServiceError (CERTIFICATE_INVALID) where the client certificate has expired or was revoked since."""
+        """Raises ServiceError (CERTIFICATE_INVALID) if the client certificate has expired or was revoked."""
 
     def time_remaining(self) -> float | None:
-        """Seconds until the caller gives up, or None where it set no deadline."""
+        """Seconds until the deadline of the caller; None if it set none."""
 
     async def read(self) -> bytes | None:
-        """The next message, or None at the end. Reads nothing ahead. May be cancelled."""
+        """Returns the next message as bytes, or None at the end. Reads nothing ahead. May be cancelled."""
 
     async def parse(self, raw: bytes) -> Any:
-        """The request message in these bytes. Raises ServiceError (ARGUMENT_INVALID)."""
+        """Parses a request message. Raises ServiceError (ARGUMENT_INVALID)."""
 
     async def serialize(self, response: Any) -> bytes:
-        """A response message as it is sent."""
+        """Serializes a response message."""
 
     async def send(self, raw: bytes) -> None:
-        """Returns once the peer has taken the message. May be cancelled.
+        """Sends a message. Returns once the peer has taken it. May be cancelled.
 
-        A transport that sends the one answer of a unary call by itself returns at once, and then ends the call where
-        the peer has not taken the answer within `send_s`.
+        A transport may send the response of a unary call later and return at once. It then ends the call unless the
+        peer takes the response within `send_s`.
         """
 
     def drop(self) -> None:
-        """Ends the call of a peer that does not read, so that nothing of it is held."""
+        """Ends a call whose peer does not read, and frees what it holds."""
 
     def on_done(self, callback: Callable[[], object]) -> None:
-        """Has `callback` called once the peer has taken all of the call, or has gone."""
+        """Calls `callback` once the peer has taken the whole response or has disconnected."""
 
     def fail(self, error: ServiceError) -> None:
-        """Has the call end with this error."""
+        """Ends the call with an error."""

@@ -1,6 +1,6 @@
-"""The one place where a ServiceError becomes a google.rpc.Status (AIP-193) or the error of one record.
+"""Converts a ServiceError to a google.rpc.Status (AIP-193) or to the error of one record.
 
-Every transport sends the same details: gRPC in its trailing metadata, others in the body of the answer.
+Every transport sends the same details: gRPC in its trailing metadata, others in the body of the response.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _QUOTA_SUBJECTS = {Reason.OVERLOADED: "server", Reason.QUOTA_EXCEEDED: "tenant",
 
 
 def to_status(error: ServiceError, request_id: str) -> status_pb2.Status:
-    """google.rpc.Status with ErrorInfo and, where they apply, BadRequest, RetryInfo and QuotaFailure (AIP-193)."""
+    """Returns a google.rpc.Status with ErrorInfo and, where they apply, BadRequest, RetryInfo and QuotaFailure."""
     info = error_details_pb2.ErrorInfo(reason=error.reason.name, domain=DOMAIN, metadata={"request_id": request_id})
     details: list[Any] = [info]
     if error.reason.code is Code.INVALID_ARGUMENT:
@@ -43,8 +43,10 @@ def to_status(error: ServiceError, request_id: str) -> status_pb2.Status:
 
 
 def to_record_error(error: ServiceError) -> types_pb2.RecordError:
-    """The error of one record of a batch. A fault of the server's says where its log has it: a record's error has no
-    field for the request id."""
+    """Returns the error of one record of a batch.
+
+    The message of an INTERNAL error contains the request id, because a record's error has no field for it.
+    """
     message, place = error.message, place_in_log()
     if error.reason.code is Code.INTERNAL and place not in message:
         message = f"{message}; search the server's log for it {place}"

@@ -1,4 +1,4 @@
-"""Whether a server takes calls, and how many it is at work on."""
+"""Whether the server takes calls, and how many are running."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.errors import Reason, ServiceError
 
 
 class Gate:
-    """Whether calls are accepted (not while loading and while draining), and how many run."""
+    """Open while the server takes calls: not while it loads or drains. Counts running calls."""
 
     def __init__(self) -> None:
         self.open = False
@@ -23,18 +23,18 @@ class Gate:
             raise ServiceError(Reason.SHUTTING_DOWN, "the server is starting or stopping", retry_delay_s=1.0)
 
     def enter(self) -> None:
-        """A call begins."""
+        """Counts the start of a call."""
         self._running += 1
         self._idle.clear()
 
     def leave(self) -> None:
-        """A call has ended."""
+        """Counts the end of a call."""
         self._running -= 1
         if self._running == 0:
             self._idle.set()
 
     async def close(self, timeout_s: float) -> None:
-        """Refuses new calls and waits until those that run have ended, at most so long."""
+        """Refuses new calls. Waits until running calls have ended, at most `timeout_s` seconds."""
         self.open = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):

@@ -13,8 +13,11 @@ Handler = Callable[[Any, Principal], Awaitable[Any] | AsyncGenerator[Any, None]]
 
 
 def bind(methods: Mapping[str, Method], handlers: Mapping[str, object]) -> dict[str, Handler]:
-    """The handler of each method, by path. `handlers`: an object for each service, by the service's full name, with a
-    method named as each RPC. Raises LookupError where a handler is missing, or belongs to no row."""
+    """Returns the handler of each method, by path.
+
+    `handlers`: an object for each service, by the service's full name, with a method named like each RPC. Raises
+    LookupError if a handler is missing or belongs to no row.
+    """
     bound = {path: _handler_of(method, handlers) for path, method in methods.items()}
     rows = {f"{method.service}/{method.row.name}" for method in methods.values()}
     extra = sorted(set(_public(handlers)) - rows)
@@ -31,6 +34,6 @@ def _handler_of(method: Method, handlers: Mapping[str, object]) -> Handler:
 
 
 def _public(handlers: Mapping[str, object]) -> Iterable[str]:
-    """RPCs are the methods whose names begin with a capital."""
+    """Returns the RPCs of an object: its methods whose names begin with a capital."""
     for service, handler in handlers.items():
         yield from (f"{service}/{name}" for name in dir(type(handler)) if name[0].isupper())

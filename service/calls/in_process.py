@@ -1,7 +1,7 @@
-"""Calls methods of the API in this process, without a socket, through all that surrounds calls of other transports.
+"""Calls methods of the API in this process, without a socket.
 
-Keys, scopes, shares, deadlines, audit and errors are the same as over a network. The messages travel in protobuf's
-binary encoding, so that their sizes count and unknown fields are seen.
+Authentication, limits, deadlines, audit and errors are the same as over a network. Messages use protobuf's binary
+encoding, so that their sizes count and unknown fields are found.
 """
 
 from __future__ import annotations
@@ -24,8 +24,13 @@ from service.runtime.background import end_task
 
 @dataclass(frozen=True)
 class Sender:
-    """Who makes a call. headers: names in lower case, `authorization` among them. peer: where it seems to come from, as
-    gRPC writes it. certificate_names: of a client certificate. timeout_s: of its calls; None: the server's default."""
+    """The caller.
+
+    - `headers`: names in lower case, `authorization` among them.
+    - `peer`: its apparent address, in gRPC's notation.
+    - `certificate_names`: names of its client certificate.
+    - `timeout_s`: deadline of each call in seconds; None: the server's default.
+    """
 
     headers: Sequence[tuple[str, str]] = ()
     peer: str = "in_process"
@@ -34,19 +39,21 @@ class Sender:
 
 
 class InProcess:
-    """For the event loop of the interceptor."""
+    """Makes calls. Use it on the event loop of the interceptor."""
 
     def __init__(self, interceptor: Interceptor) -> None:
         self._interceptor = interceptor
 
     async def call(self, path: str, request: Message, sender: Sender) -> Any:
-        """The one response to one request. Raises ServiceError."""
+        """Returns the one response to one request. Raises ServiceError."""
         responses = [response async for response in self.stream(path, _one(request), sender)]
         return responses[0]
 
     async def stream(self, path: str, requests: AsyncIterable[Message], sender: Sender) -> AsyncIterator[Any]:
-        """All responses to requests that are read as they are wanted. Raises ServiceError. Ends the call where whoever
-        iterates closes the iterator."""
+        """Yields the responses to a stream of requests, which are read one by one. Raises ServiceError.
+
+        Closing the iterator ends the call.
+        """
         method = METHODS[path]
         call = _Call(method, aiter(requests), sender)
         handling = asyncio.create_task(self._interceptor.handle(method, call), name=f"in process {method.name}")
@@ -67,7 +74,7 @@ async def _one(request: Message) -> AsyncIterator[Message]:
 
 
 class _Call:
-    """One call, as `CallContext` describes it."""
+    """A call as a `CallContext`."""
 
     transport = "in_process"
 
@@ -81,27 +88,27 @@ class _Call:
         self._ends_at = None if sender.timeout_s is None else asyncio.get_running_loop().time() + sender.timeout_s
 
     def certificate_names(self) -> tuple[str, ...]:
-        """Those that the sender shows."""
+        """The names of the sender."""
         return self._sender.certificate_names
 
     def check_certificate(self) -> None:
-        """There is none that could have expired."""
+        """Does nothing: there is no certificate that could expire."""
 
     def time_remaining(self) -> float | None:
-        """Until the sender's timeout."""
+        """Seconds until the timeout of the sender."""
         return None if self._ends_at is None else self._ends_at - asyncio.get_running_loop().time()
 
     async def read(self) -> bytes | None:
-        """The next request, serialized."""
+        """Returns the next request, serialized."""
         request = await anext(self._requests, None)
         return None if request is None else request.SerializeToString()
 
     async def parse(self, raw: bytes) -> Message:
-        """Raises ServiceError (ARGUMENT_INVALID)."""
+        """Parses a request. Raises ServiceError (ARGUMENT_INVALID)."""
         return parse_binary(self._method, raw)
 
     async def serialize(self, response: Any) -> bytes:
-        """In protobuf's binary encoding."""
+        """Serializes a response in protobuf's binary encoding."""
         return response.SerializeToString()  # type: ignore[no-any-return]
 
     async def send(self, raw: bytes) -> None:
@@ -110,21 +117,21 @@ class _Call:
         await self.responses.join()
 
     def drop(self) -> None:
-        """The interceptor's task is cancelled at its next wait."""
+        """Cancels the interceptor's task at its next wait."""
         task = asyncio.current_task()
         if task is not None:
             task.cancel()
 
     def on_done(self, callback: Callable[[], object]) -> None:
-        """Called when the call has ended."""
+        """Calls `callback` when the call has ended."""
         self._callbacks.append(callback)
 
     def fail(self, error: ServiceError) -> None:
-        """Raised to whoever called, once all before it was read."""
+        """Raises the error to the caller after the responses before it."""
         self.error = error
 
     def ended(self) -> None:
-        """The interceptor is done with the call."""
+        """Marks that the interceptor has finished with the call."""
         for callback in self._callbacks:
             callback()
         self.responses.put_nowait(None)

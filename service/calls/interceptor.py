@@ -1,7 +1,7 @@
-"""What surrounds every call: key, scope, shares, deadline, unknown fields, audit, errors, metrics, one log line.
+"""Handles every call: key, scope, limits, deadline, unknown fields, audit, errors, metrics, one log line.
 
-The key is judged before a message is read. Messages are read under time limits and within the bytes that the caller
-may hold; answers are held until the peer has taken them.
+The key is checked before a message is read. Messages are read under time limits and within the bytes that the caller
+may hold. Responses count until the peer has taken them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ _LOG = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Deadlines:
-    """default_s: for calls that set none. most_s: the longest that is honoured."""
+    """Deadlines of calls in seconds.
+
+    - `default_s`: for calls that set none.
+    - `most_s`: the maximum; longer ones are shortened.
+    """
 
     default_s: float
     most_s: float
@@ -45,7 +49,7 @@ class Deadlines:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What calls go through, in this order."""
+    """The parts that a call passes through, in this order."""
 
     gate: Gate
     admission: CallAdmission
@@ -59,13 +63,12 @@ class Interceptor:
     """Handles calls of all transports. For one event loop."""
 
     def __init__(self, surroundings: Surroundings, handlers: Mapping[str, Handler]) -> None:
-        """`handlers`: of each method, by its path."""
+        """`handlers`: the handler of each method, by its path."""
         self.surroundings, self.door = surroundings, surroundings.door
         self._handlers = handlers
 
     async def handle(self, method: Method, context: CallContext) -> None:
-        """Handles one call from its headers to its end. Errors go to the caller, by `context.fail`; only a
-        cancellation is raised."""
+        """Handles one call from its headers to its end. Errors go to `context.fail`; only a cancellation is raised."""
         if not await self._held_back(context):
             return
         call = _Call(self.surroundings, method, context, self._handlers[method.path])
@@ -75,7 +78,7 @@ class Interceptor:
             await call.streaming()
 
     async def _held_back(self, context: CallContext) -> bool:
-        """Waits while the caller starts too many calls without a message; returns whether this one may start."""
+        """Delays a caller that starts too many calls without a message. Returns whether the call may start."""
         headers, idle_calls = context.headers, self.surroundings.idle_calls
         if not headers.authorizations or await idle_calls.wait(hash(headers.authorization)):
             return True
@@ -132,7 +135,7 @@ class _Call:
         self._finish("OK", "")
 
     async def _answered(self) -> bytes:
-        """The response as it is sent. Its bytes are held, and the request is not, when this returns."""
+        """Returns the serialized response. Its bytes count from now on; those of the request no longer do."""
         caller, lease = await self._admit()
         request = await self._messages(lease).first()
         seconds = self._seconds()
@@ -172,7 +175,7 @@ class _Call:
         return self._read
 
     def _seconds(self) -> float | None:
-        """Seconds that the call may take, or None where it may last."""
+        """Returns the deadline of the call in seconds; None if it has none."""
         remaining, deadlines = self._context.time_remaining(), self._around.deadlines
         if self._method.row.deadline is Deadline.OPEN:
             return remaining
@@ -185,7 +188,7 @@ class _Call:
         return raw
 
     async def _send_one(self, response: Any, lease: Lease) -> None:
-        """Sends one response of a stream; a peer that does not take it in time is dropped."""
+        """Sends one response of a stream. Drops a peer that does not take it in time."""
         raw = await self._serialized(response)
         held = COPIES * len(raw)
         lease.add(held)
@@ -193,7 +196,7 @@ class _Call:
             lease.give(held)
 
     async def _sent(self, raw: bytes) -> bool:
-        """Whether the peer took a message in time."""
+        """Returns whether the peer took a message in time."""
         try:
             async with asyncio.timeout(self._limits.send_s):
                 await self._context.send(raw)
@@ -237,5 +240,5 @@ def _as_error(failure: Exception) -> ServiceError:
 
 
 async def _only(response: Awaitable[Any]) -> AsyncGenerator[Any, None]:
-    """The one response of a call with many requests."""
+    """Returns the one response of a call with many requests."""
     yield await response

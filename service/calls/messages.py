@@ -22,11 +22,13 @@ class _Nothing(Enum):
 
 
 class Messages:
-    """Async iterator over a call's messages, parsed. Nothing is read before it is asked for. Raises ServiceError
-    (ARGUMENT_INVALID, FIELD_UNKNOWN, MESSAGE_LATE, OVERLOADED)."""
+    """Async iterator over the parsed messages of a call. Reads nothing ahead.
+
+    Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN, MESSAGE_LATE, OVERLOADED).
+    """
 
     def __init__(self, context: CallContext, lease: Lease, limits: DoorLimits, *, strict: bool) -> None:
-        """`strict`: refuse messages with fields that this version does not know."""
+        """`strict`: refuse messages with unknown fields."""
         self._context, self._lease, self._limits, self._strict = context, lease, limits, strict
         self._sizes: deque[int] = deque()
         self._began = False
@@ -50,19 +52,21 @@ class Messages:
         return message
 
     async def wait(self) -> None:
-        """Returns when the first message has arrived or the stream has ended. Raises ServiceError as reading does. An
-        idle stream costs no more than this wait."""
+        """Returns when the first message has arrived or the stream has ended. Costs no more while a stream idles.
+
+        Raises ServiceError for the same reasons as iteration.
+        """
         self._ahead = await self._next()
 
     async def first(self) -> Any:
-        """The one message of a call that has one. Raises ServiceError (ARGUMENT_INVALID) where there is none."""
+        """Returns the message of a call with one request. Raises ServiceError (ARGUMENT_INVALID) if there is none."""
         try:
             return await self.__anext__()
         except StopAsyncIteration:
             raise ServiceError(Reason.ARGUMENT_INVALID, "the call has no message") from None
 
     def answered(self) -> None:
-        """The oldest message is done with."""
+        """Releases the bytes of the oldest message."""
         if self._sizes:
             self._lease.give(self._sizes.popleft())
 
@@ -72,7 +76,7 @@ class Messages:
         return await self._read(self._limits.idle_s if self._began else self._limits.message_s)
 
     async def _read(self, seconds: float) -> bytes | None:
-        """A message, its bytes held. Raises ServiceError (MESSAGE_LATE, OVERLOADED)."""
+        """Reads a message and holds its bytes. Raises ServiceError (MESSAGE_LATE, OVERLOADED)."""
         loop, reserved, refused = asyncio.get_running_loop(), 0, False
 
         def reserve() -> None:

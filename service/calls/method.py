@@ -1,4 +1,4 @@
-"""One method of the API: what the table of methods says of each."""
+"""A method of the API: its row in the table of methods, joined with its RPC."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.tenancy.apikeys import Scope
 
 
 class Kind(Enum):
-    """How many messages go each way."""
+    """Whether requests and responses are streams."""
 
     UNARY = (False, False)
     SERVER_STREAM = (False, True)
@@ -35,7 +35,7 @@ class Kind(Enum):
 
 
 class Caller(Enum):
-    """Who may make a call that needs no scope."""
+    """Callers of methods that need no scope."""
 
     ANY_KEY = "any valid key"
     WORKER = "a worker on another machine, with the server's worker_secret; no API key"
@@ -50,14 +50,14 @@ class Effect(Enum):
 
 
 class Deadline(Enum):
-    """How long a call may take."""
+    """Kinds of deadlines."""
 
     LIMITED = "default_deadline_s where the caller sets none, and max_deadline_s at most"
     OPEN = "as long as the caller waits: streams, and work that grows with a collection"
 
 
 class Share(Enum):
-    """Which places of the door a call takes."""
+    """Which limit a call counts against."""
 
     CALLS = "calls"
     STREAMS = "streams"
@@ -65,9 +65,12 @@ class Share(Enum):
 
 @dataclass(frozen=True)
 class Row:
-    """What the table says of a method and its proto does not. caller: the scope of the key, or who else may call.
-    audit: what the tenant's audit log says of a call; None: nothing. reads: which collections and filters a call
-    reads, for tenants that want reads in their log."""
+    """What the proto does not define of a method.
+
+    - `caller`: the required scope, or the kind of caller.
+    - `audit`: the rule for the tenant's audit log; None: not recorded.
+    - `reads`: returns the collections and filters that a call reads, for tenants that record reads.
+    """
 
     name: str
     caller: Scope | Caller
@@ -79,7 +82,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Method:
-    """A row, joined with its RPC. path: as gRPC writes it, `/afterimage.v1.SearchService/Search`."""
+    """A row, joined with its RPC. `path`: in gRPC's notation, `/afterimage.v1.SearchService/Search`."""
 
     path: str
     kind: Kind
@@ -89,7 +92,7 @@ class Method:
 
     @property
     def name(self) -> str:
-        """Without the package: `SearchService/Search`."""
+        """Name without the package: `SearchService/Search`."""
         return self.path.rpartition(".")[2]
 
     @property
@@ -99,7 +102,7 @@ class Method:
 
     @property
     def share(self) -> Share:
-        """Which places of the door a call takes: a stream holds one for long."""
+        """The limit that a call counts against: streams have their own, because they last long."""
         return Share.CALLS if self.kind is Kind.UNARY else Share.STREAMS
 
     @property
@@ -109,8 +112,7 @@ class Method:
 
 
 def methods_of(module: ModuleType, *rows: Row) -> list[Method]:
-    """The methods of the one service of a protobuf module. Raises LookupError where an RPC has no row, or a row no
-    RPC."""
+    """Returns the methods of the service in a protobuf module. Raises LookupError unless rows and RPCs match."""
     (service,) = module.DESCRIPTOR.services_by_name.values()
     by_name = {row.name: row for row in rows}
     if len(by_name) != len(rows):
@@ -131,5 +133,5 @@ def _method(rpc: MethodDescriptor, row: Row) -> Method:
 
 
 def by_path(*services: Iterable[Method]) -> dict[str, Method]:
-    """The methods of all services, each under its path."""
+    """Returns the methods of all services by path."""
     return {method.path: method for methods in services for method in methods}

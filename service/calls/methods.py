@@ -1,10 +1,10 @@
 """The table of methods: a row for each RPC of the API.
 
-A row says who may call, what a call does, how long it may take and what the audit log says of it. Everything that
-surrounds a call, whatever its transport, is decided here. The messages and the kind come from the protos; the handler
-is bound when the server is put together (`service.calls.handlers`). An RPC without a row stops the start.
+A row defines who may call, what a call does, how long it may take and what the audit log records. Everything around a
+call, whatever its transport, follows from it. Messages and kind come from the protos. `service.calls.handlers` binds
+the handler. The server does not start if an RPC has no row.
 
-gRPC's own services, health and reflection, are no methods of the API: `service.rpc.transport.open_calls` limits them.
+gRPC's own services, health and reflection, are not in the table: `service.rpc.transport.open_calls` limits them.
 """
 
 from __future__ import annotations

@@ -18,15 +18,17 @@ from service.tenancy.keyring import Principal
 
 
 class CallRecording:
-    """All methods raise ServiceError (STORE_UNAVAILABLE) where the log cannot be written: nothing is changed whose
-    intent is not in the log, and nothing handed out that is not recorded."""
+    """Records calls. All methods raise ServiceError (STORE_UNAVAILABLE) if the log cannot be written.
+
+    A change is made only after its intent was recorded. Sensitive data is returned only after that was recorded.
+    """
 
     def __init__(self, audit: AuditLogs, recorder: Recorder, tallies: Tallies) -> None:
-        """`tallies`: counts what happens too often for entries of its own."""
+        """`tallies`: counts calls that are too frequent for an entry each."""
         self._audit, self._recorder, self.tallies = audit, recorder, tallies
 
     async def around(self, method: Method, request: Any, caller: Principal, make: Callable[[], Awaitable[Any]]) -> Any:
-        """Makes a call with one response, and records it: a change before and after, others once they are made."""
+        """Makes a call with one response and records it: a change before and after, others after."""
         rule = method.row.audit
         intended = rule.intent(request) if rule is not None and rule.intent is not None else None
         if rule is not None and intended is not None:
@@ -40,13 +42,13 @@ class CallRecording:
         return response
 
     def note_read(self, method: Method, request: Any, caller: Principal) -> None:
-        """Counts a read of a tenant that wants reads in its log. Never waits, and refuses nothing."""
+        """Counts a read for a tenant that records reads. Never waits and refuses nothing."""
         if caller.reads_told_every_minutes and method.row.reads is not None:
             for subject in read_details(method.row.name, method.row.reads, request):
                 self.tallies.add(caller, "reads", subject, caller.reads_told_every_minutes * 60.0, calls=1)
 
     async def note_access(self, method: Method, caller: Principal) -> None:
-        """Records a call of the operator, who was granted access, before it is made."""
+        """Records a call of an operator with granted access, before it is made."""
         if caller.access_id:
             await self._add(caller, "access.use", {"method": method.name})
 

@@ -1,4 +1,4 @@
-"""A stream of answers that can be ended from outside: by a deadline, or because its key does not work any more."""
+"""Streams of responses that end early: at a deadline, or when their key is no longer valid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOK_EVERY_S = 2.0
 
 @dataclass(frozen=True)
 class _End:
-    """Of the answers; error: why, where it came early."""
+    """The end of the responses. `error`: the reason, if it came early."""
 
     error: Exception | None = None
 
@@ -23,11 +23,10 @@ class _End:
 async def limited(
     answers: AsyncGenerator[Any, None], check: Callable[[], Awaitable[object]], seconds: float | None
 ) -> AsyncIterator[Any]:
-    """The same answers, until `check`, which is called every two seconds, raises something, or the time is over
-    (TimeoutError).
+    """Yields the responses until `check`, called every two seconds, raises an error or the time is over (TimeoutError).
 
-    They are made in a task of their own. Whoever sends them may be cancelled at any of its waits, of which this
-    generator would hear nothing; the task is cancelled where it waits itself, and so ends in order.
+    A task of its own produces the responses. A generator does not notice if its consumer is cancelled while it waits
+    elsewhere; the task is cancelled where it waits itself, and so ends in order.
     """
     loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds

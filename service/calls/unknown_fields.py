@@ -1,4 +1,4 @@
-"""Fields that a message carries and this version does not know."""
+"""Detects fields of a message that this version does not know."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from service.errors import Reason, ServiceError
 
 
 def reject_unknown_fields(message: Message) -> None:
-    """Raises ServiceError (FIELD_UNKNOWN) where a message carries a field that this version does not know: an option
-    that is silently ignored does harm later."""
+    """Raises ServiceError (FIELD_UNKNOWN) if a message has a field that this version does not know.
+
+    Silently ignoring an option would do harm later.
+    """
     if len(UnknownFieldSet(message)):
         name = message.DESCRIPTOR.name
         raise ServiceError(Reason.FIELD_UNKNOWN, f"{name} has an unknown field", field=name)

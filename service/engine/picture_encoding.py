@@ -39,9 +39,14 @@ class EncodeRequest:
 
 @dataclass(frozen=True)
 class EncodeResult:
-    """The result for one picture. digest: of the picture; the stored one where its host says that it has not changed.
-    vector: shape (dimension,), None where the picture is the one that is stored. validators: None where it was not
-    fetched. image: its bytes, for a collection that keeps copies. notes: about one that was encoded."""
+    """The result for one picture.
+
+    - `digest`: of the picture; the stored one if its host answered that it has not changed.
+    - `vector`: float32, shape (dimension,); None if the picture is the stored one.
+    - `validators`: those of its host; None if it was not fetched.
+    - `image`: its bytes, for a collection that keeps copies.
+    - `notes`: about a picture that was encoded.
+    """
 
     digest: bytes | None
     vector: Vector | None

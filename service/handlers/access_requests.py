@@ -24,22 +24,22 @@ class AccessHandlers:
     async def ListAccessRequests(
         self, request: pb.ListAccessRequestsRequest, caller: Principal
     ) -> pb.ListAccessRequestsResponse:
-        """All of the tenant."""
+        """Returns all access requests to the tenant."""
         found = await self._run(self._requests.of, caller.tenant_uid)
         return pb.ListAccessRequestsResponse(requests=[_to_message(r) for r in found])
 
     async def ApproveAccess(self, request: pb.ApproveAccessRequest, caller: Principal) -> pb.ApproveAccessResponse:
-        """Grants one."""
+        """Grants an access request."""
         found = await self._run(self._requests.decide, caller.tenant_uid, request.request_id, approved=True)
         return pb.ApproveAccessResponse(request=_to_message(found))
 
     async def DeclineAccess(self, request: pb.DeclineAccessRequest, caller: Principal) -> pb.DeclineAccessResponse:
-        """Refuses one."""
+        """Declines an access request."""
         found = await self._run(self._requests.decide, caller.tenant_uid, request.request_id, approved=False)
         return pb.DeclineAccessResponse(request=_to_message(found))
 
     async def RevokeAccess(self, request: pb.RevokeAccessRequest, caller: Principal) -> pb.RevokeAccessResponse:
-        """Ends one."""
+        """Revokes a granted access."""
         found = await self._run(self._requests.revoke, caller.tenant_uid, request.request_id)
         return pb.RevokeAccessResponse(request=_to_message(found))
 

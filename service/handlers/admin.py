@@ -24,13 +24,13 @@ class AdminHandlers:
         self._engine, self._sync = engine, sync
 
     async def CreateSnapshot(self, request: pb.CreateSnapshotRequest, caller: Principal) -> pb.CreateSnapshotResponse:
-        """Copies a collection as it is now."""
+        """Copies the current state of a collection."""
         collection = await self._engine.collection(caller, request.collection)
         made = await self._run(collection.keep_snapshot)
         return pb.CreateSnapshotResponse(snapshot=_to_message(made))
 
     async def ListSnapshots(self, request: pb.ListSnapshotsRequest, caller: Principal) -> pb.ListSnapshotsResponse:
-        """The snapshots of a collection."""
+        """Returns the snapshots of a collection."""
         directory = await self._engine.directory(caller)
         found = await self._run(lambda: directory.kept(request.collection).list())
         return pb.ListSnapshotsResponse(snapshots=[_to_message(s) for s in found])
@@ -38,7 +38,7 @@ class AdminHandlers:
     async def RestoreSnapshot(
         self, request: pb.RestoreSnapshotRequest, caller: Principal
     ) -> pb.RestoreSnapshotResponse:
-        """Makes a collection of a snapshot."""
+        """Creates a collection from a snapshot."""
         directory = await self._engine.directory(caller)
         target = request.target or request.collection
         made = await self._run(
@@ -48,7 +48,7 @@ class AdminHandlers:
         return pb.RestoreSnapshotResponse(collection=made.spec.name, record_count=stats.records)
 
     async def VerifySnapshot(self, request: pb.VerifySnapshotRequest, caller: Principal) -> pb.VerifySnapshotResponse:
-        """What is wrong with a snapshot."""
+        """Returns the problems of a snapshot."""
         directory = await self._engine.directory(caller)
         problems = await self._run(lambda: list(directory.kept(request.collection).problems(request.snapshot_id)))
         return pb.VerifySnapshotResponse(problems=problems)
@@ -60,7 +60,7 @@ class AdminHandlers:
         return pb.DeleteSnapshotResponse()
 
     async def GetIndexStats(self, request: pb.GetIndexStatsRequest, caller: Principal) -> pb.GetIndexStatsResponse:
-        """What the index of a collection consists of."""
+        """Returns figures about the index of a collection."""
         collection = await self._engine.collection(caller, request.collection)
         stats = await self._run(collection.loaded_stats)
         return pb.GetIndexStatsResponse(
@@ -78,13 +78,13 @@ class AdminHandlers:
         )
 
     async def RebuildIndex(self, request: pb.RebuildIndexRequest, caller: Principal) -> pb.RebuildIndexResponse:
-        """Builds the index anew."""
+        """Rebuilds the index."""
         collection = await self._engine.collection(caller, request.collection)
         built = await self._run(collection.build_base, anew=True)
         return pb.RebuildIndexResponse(built=built)
 
     async def VerifyIndex(self, request: pb.VerifyIndexRequest, caller: Principal) -> pb.VerifyIndexResponse:
-        """What is wrong with a collection."""
+        """Returns the problems of a collection."""
         collection = await self._engine.collection(caller, request.collection)
         problems = await self._run(lambda: list(collection.problems()))
         return pb.VerifyIndexResponse(problems=problems)
@@ -92,12 +92,12 @@ class AdminHandlers:
     async def ExchangeCollections(
         self, request: pb.ExchangeCollectionsRequest, caller: Principal
     ) -> pb.ExchangeCollectionsResponse:
-        """Gives two collections each other's name."""
+        """Exchanges the names of two collections."""
         await self._sync.exchange(caller, request.collection, request.other)
         return pb.ExchangeCollectionsResponse()
 
     async def GetUsage(self, request: pb.GetUsageRequest, caller: Principal) -> pb.GetUsageResponse:
-        """What the tenant stores and may store."""
+        """Returns what the tenant stores, and its limits."""
         directory = await self._engine.directory(caller)
         used = await self._run(directory.allowance.used)
         limits = await self._run(self._engine.spaces.limits, caller.tenant_uid)

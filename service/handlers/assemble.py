@@ -1,4 +1,4 @@
-"""Puts the handlers of all services together."""
+"""Creates the handlers of all services."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from service.training.own_training import OwnTraining
 
 @dataclass(frozen=True)
 class Served:
-    """What the calls are answered with."""
+    """The parts that the handlers use."""
 
     engine: Engine
     sync: Synchronisation
@@ -44,7 +44,7 @@ class Served:
 
 
 def handlers_of(served: Served, version: str, max_message_bytes: int) -> dict[str, object]:
-    """The object that handles the calls of each service, by the service's full name."""
+    """Returns the object that handles the calls of each service, by the service's full name."""
     engine, answers = served.engine, LargeAnswers(max_message_bytes)
     handlers = {
         "CollectionService": CollectionHandlers(engine),

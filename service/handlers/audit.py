@@ -23,7 +23,7 @@ class AuditHandlers:
     async def ListAuditEntries(
         self, request: pb.ListAuditEntriesRequest, caller: Principal
     ) -> pb.ListAuditEntriesResponse:
-        """Entries in order."""
+        """Returns a page of entries in order."""
         size, after = page_size(request.page_size), within("after", request.after, 0, 2**62)
         with translated_errors():
             log = await self._workers.read(self._logs.of, caller.tenant_uid)
@@ -31,7 +31,7 @@ class AuditHandlers:
         return pb.ListAuditEntriesResponse(entries=[_to_entry(e, digest) for e, digest in found])
 
     async def GetAuditHead(self, request: pb.GetAuditHeadRequest, caller: Principal) -> pb.GetAuditHeadResponse:
-        """The signed head."""
+        """Returns the signed head."""
         uid = caller.tenant_uid
         with translated_errors():
             log = await self._workers.read(self._logs.of, uid)
@@ -44,13 +44,13 @@ class AuditHandlers:
         )
 
     async def GetReadAudit(self, request: pb.GetReadAuditRequest, caller: Principal) -> pb.GetReadAuditResponse:
-        """How often reads are recorded."""
+        """Returns the interval at which reads are recorded."""
         with translated_errors():
             minutes = await self._workers.read(self._read_audit.every_minutes, caller.tenant_uid)
         return pb.GetReadAuditResponse(every_minutes=minutes)
 
     async def SetReadAudit(self, request: pb.SetReadAuditRequest, caller: Principal) -> pb.SetReadAuditResponse:
-        """Starts or stops the recording of reads."""
+        """Starts or stops recording reads."""
         with translated_errors():
             await self._workers.write(self._read_audit.set, caller.tenant_uid, request.every_minutes)
         return pb.SetReadAuditResponse()

@@ -21,7 +21,7 @@ class CollectionHandlers:
     async def CreateCollection(
         self, request: pb.CreateCollectionRequest, caller: Principal
     ) -> pb.CreateCollectionResponse:
-        """Makes an empty collection."""
+        """Creates an empty collection."""
         wanted = request.collection
         policy = to_policy(wanted.picture_policy or pb.PICTURE_POLICY_DISCARD, "collection.picture_policy")
         learning = _LEARNING[wanted.learning] is not False
@@ -39,7 +39,7 @@ class CollectionHandlers:
     async def ListCollections(
         self, request: pb.ListCollectionsRequest, caller: Principal
     ) -> pb.ListCollectionsResponse:
-        """Returns a page of collections; the token is the last name of the page before."""
+        """Returns a page of collections. The token is the last name of the previous page."""
         size = page_size(request.page_size)
         directory = await self._engine.directory(caller)
         names = directory.names(request.page_token, size + 1)
@@ -50,7 +50,7 @@ class CollectionHandlers:
     async def UpdateCollection(
         self, request: pb.UpdateCollectionRequest, caller: Principal
     ) -> pb.UpdateCollectionResponse:
-        """Changes the description, whether it learns, or whether pictures that are cut short are used."""
+        """Changes the description, learning, or the use of truncated pictures."""
         description = request.description if request.HasField("description") else None
         learning = _LEARNING[request.learning]
         partial = request.partial if request.HasField("partial") else None
@@ -64,7 +64,7 @@ class CollectionHandlers:
     async def DeleteCollection(
         self, request: pb.DeleteCollectionRequest, caller: Principal
     ) -> pb.DeleteCollectionResponse:
-        """Deletes, or reports what it would delete."""
+        """Deletes a collection. Without `force` it only reports what it would delete."""
         found = await self._engine.collection(caller, request.name)
         count, kept = (await self._stats(found)).records, len(await self._engine.workers.read(found.kept.ids))
         if request.force:
@@ -77,7 +77,7 @@ class CollectionHandlers:
         return _to_message(collection.spec, await self._stats(collection))
 
     async def _stats(self, collection: Collection) -> CollectionStats:
-        """Of a collection that is not in memory they come from its file."""
+        """Returns the statistics; those of a collection that is not in memory come from its file."""
         with translated_errors():
             return await self._engine.workers.read(collection.stats)
 

@@ -32,5 +32,5 @@ class ErasureHandlers:
 
 
 def from_receipt(receipt: Receipt) -> pb.ErasureReceipt:
-    """A receipt as a message."""
+    """Returns the message of a receipt."""
     return pb.ErasureReceipt(**{**receipt.to_dict(), "signature": receipt.signature})  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ class PictureHandlers:
     async def SetPicturePolicy(
         self, request: pb.SetPicturePolicyRequest, caller: Principal
     ) -> pb.SetPicturePolicyResponse:
-        """Changes what is kept of pictures, or says what that would delete."""
+        """Changes the picture policy. Without `force` it only reports what it would delete."""
         policy = to_policy(request.policy, "policy")
         done = await self._erasing.policy(caller, request.collection, policy, force=request.force)
         return pb.SetPicturePolicyResponse(
@@ -32,7 +32,7 @@ class PictureHandlers:
         )  # fmt: skip
 
     async def GetPictureLink(self, request: pb.GetPictureLinkRequest, caller: Principal) -> pb.GetPictureLinkResponse:
-        """A link to a record's picture."""
+        """Returns a link to the picture of a record."""
         collection = await self._engine.collection(caller, request.collection)
         kept = await self._engine.keeping.kept(collection, request.record_id)
         policy = from_policy(collection.spec.picture_policy)

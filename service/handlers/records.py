@@ -47,14 +47,14 @@ class RecordHandlers:
         self._ingest = Ingest(engine)
 
     async def InsertRecords(self, request: pb.InsertRecordsRequest, caller: Principal) -> pb.InsertRecordsResponse:
-        """Inserts or replaces a batch."""
+        """Inserts or replaces a batch of records."""
         results = await self._insert(caller, request.collection, request.records, request.insert_only)
         return pb.InsertRecordsResponse(results=results)
 
     async def ImportRecords(
         self, requests: AsyncIterator[pb.ImportRecordsRequest], caller: Principal
     ) -> AsyncIterator[pb.ImportRecordsResponse]:
-        """Inserts batch after batch, a few at once; answers in order."""
+        """Inserts batches, a few at a time. Yields the results in order."""
         running: asyncio.Queue[asyncio.Task[list[pb.RecordResult]] | None] = asyncio.Queue(_BATCHES_AHEAD)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_batches(caller, requests, running, group))
@@ -125,7 +125,7 @@ class RecordHandlers:
         return pb.UpdateRecordsResponse(results=from_results(results, [p.record_id for p in request.patches]))
 
     async def DeleteRecords(self, request: pb.DeleteRecordsRequest, caller: Principal) -> pb.DeleteRecordsResponse:
-        """Deletes by ids or by filter, or reports what it would delete."""
+        """Deletes records by ids or by filter. Without `force` it only reports what it would delete."""
         if bool(request.record_ids) == bool(request.filter.strip()):
             raise invalid("record_ids", "set either record_ids or a filter")
         collection = await self._engine.collection(caller, request.collection)
@@ -153,7 +153,7 @@ class RecordHandlers:
         )
 
     async def CountRecords(self, request: pb.CountRecordsRequest, caller: Principal) -> pb.CountRecordsResponse:
-        """Counts what matches."""
+        """Counts the matching records."""
         collection = await self._engine.collection(caller, request.collection)
         count = await self._read(collection.count, request.filter)
         hints = await self._read(collection.filter_hints, request.filter)
@@ -173,8 +173,10 @@ class RecordHandlers:
         return from_inserted(inserted, [r.record_id for r in records])
 
     async def _about_to_write(self, caller: Principal, collection: str) -> Details:
-        """Records that writes to a collection begin, and returns what the audit log says of them. Raises ServiceError
-        (STORE_UNAVAILABLE) if that cannot be recorded."""
+        """Records that writes to a collection begin. Returns the details for the audit log.
+
+        Raises ServiceError (STORE_UNAVAILABLE) if the audit log cannot be written.
+        """
         subject: Details = {"collection": collection}
         with translated_errors():
             await current_tallies().begin(caller, _WRITES, subject)

@@ -18,7 +18,7 @@ class ServerInfoHandlers:
         self._engine, self._version, self._max_message_bytes = engine, version, max_message_bytes
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, caller: Principal) -> pb.GetServerInfoResponse:
-        """Version, limits, encoders."""
+        """Returns the version, the limits and the encoders of the server."""
         limits, encoders = self._engine.pictures.decoders.picture_limits, self._engine.encoders
         return pb.GetServerInfoResponse(
             version=self._version,

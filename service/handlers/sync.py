@@ -27,20 +27,20 @@ class SyncHandlers:
         self._sync = synchronisation
 
     async def CreateSource(self, request: pb.CreateSourceRequest, caller: Principal) -> pb.CreateSourceResponse:
-        """Registers a feed."""
+        """Creates a source."""
         made = await self._sync.create_source(caller, to_config(request.source))
         return pb.CreateSourceResponse(source=to_source(made))
 
     async def GetSource(self, request: pb.GetSourceRequest, caller: Principal) -> pb.GetSourceResponse:
-        """One source."""
+        """Returns a source."""
         return pb.GetSourceResponse(source=to_source(await self._sync.source(caller, request.source)))
 
     async def ListSources(self, request: pb.ListSourcesRequest, caller: Principal) -> pb.ListSourcesResponse:
-        """All sources."""
+        """Returns all sources."""
         return pb.ListSourcesResponse(sources=[to_source(s) for s in await self._sync.sources(caller)])
 
     async def UpdateSource(self, request: pb.UpdateSourceRequest, caller: Principal) -> pb.UpdateSourceResponse:
-        """Replaces what was said of a source; secrets that are not given stay, where their origin does."""
+        """Replaces the configuration of a source. Omitted secrets are kept if the origin of the URL is the same."""
         name = request.source.name or request.source.source_id
         changed = await self._sync.update_source(caller, name, to_config(request.source))
         return pb.UpdateSourceResponse(
@@ -48,11 +48,11 @@ class SyncHandlers:
         )
 
     async def DeleteSource(self, request: pb.DeleteSourceRequest, caller: Principal) -> pb.DeleteSourceResponse:
-        """Forgets a source."""
+        """Deletes a source."""
         return pb.DeleteSourceResponse(record_count=await self._sync.delete_source(caller, request.source))
 
     async def PreviewFeed(self, request: pb.PreviewFeedRequest, caller: Principal) -> pb.PreviewFeedResponse:
-        """The beginning of a feed."""
+        """Returns the beginning of a feed."""
         options = to_options(request.options)
         seen = await self._sync.preview(caller, request.url, options, request.authorization)
         return to_preview(seen)
@@ -63,35 +63,35 @@ class SyncHandlers:
         return pb.StartRunResponse(run=to_run(await self._sync.start(caller, wanted)))
 
     async def GetRun(self, request: pb.GetRunRequest, caller: Principal) -> pb.GetRunResponse:
-        """One run."""
+        """Returns a run."""
         view = await self._sync.run(caller, request.run_id)
         return pb.GetRunResponse(run=to_run(view.run, view.progress))
 
     async def ListRuns(self, request: pb.ListRunsRequest, caller: Principal) -> pb.ListRunsResponse:
-        """The newest runs."""
+        """Returns the newest runs."""
         size = within("page_size", request.page_size or 50, 1, 200)
         return pb.ListRunsResponse(runs=[to_run(r) for r in await self._sync.runs(caller, request.source, size)])
 
     async def WatchRun(self, request: pb.WatchRunRequest, caller: Principal) -> AsyncIterator[pb.WatchRunResponse]:
-        """A run whenever it changes."""
+        """Yields a run whenever it changes."""
         async for view in self._sync.watch(caller, request.run_id):
             yield pb.WatchRunResponse(run=to_run(view.run, view.progress))
 
     async def ApproveRun(self, request: pb.ApproveRunRequest, caller: Principal) -> pb.ApproveRunResponse:
-        """Lets a plan pass."""
+        """Approves the plan of a run."""
         run = await self._sync.approve(caller, request.run_id, request.plan_digest)
         return pb.ApproveRunResponse(run=to_run(run))
 
     async def CancelRun(self, request: pb.CancelRunRequest, caller: Principal) -> pb.CancelRunResponse:
-        """Ends a run."""
+        """Cancels a run."""
         return pb.CancelRunResponse(run=to_run(await self._sync.cancel(caller, request.run_id)))
 
     async def UndoDeletions(self, request: pb.UndoDeletionsRequest, caller: Principal) -> pb.UndoDeletionsResponse:
-        """Brings back what a run deleted."""
+        """Restores the records that a run deleted."""
         return pb.UndoDeletionsResponse(record_count=await self._sync.undo(caller, request.run_id))
 
     async def ListFailures(self, request: pb.ListFailuresRequest, caller: Principal) -> pb.ListFailuresResponse:
-        """A page of failures; the token is the last record id of the page before."""
+        """Returns a page of failures. The token is the last record id of the previous page."""
         size = within("page_size", request.page_size or 100, 1, 1000)
         after = from_token(request.page_token)
         found = await self._sync.failures(caller, request.source, after, size + 1)
@@ -99,7 +99,7 @@ class SyncHandlers:
         return pb.ListFailuresResponse(failures=[to_failure(f) for f in found[:size]], next_page_token=token)
 
     async def RetryFailures(self, request: pb.RetryFailuresRequest, caller: Principal) -> pb.RetryFailuresResponse:
-        """Tries failures again."""
+        """Retries failed records."""
         if len(request.record_ids) > 1000:
             raise invalid("record_ids", "set at most 1,000 ids, or none for all")
         count, run = await self._sync.retry_failures(caller, request.source, list(request.record_ids))

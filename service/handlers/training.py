@@ -36,26 +36,26 @@ class TrainingHandlers:
     async def CreateTrainingSet(
         self, request: pb.CreateTrainingSetRequest, caller: Principal
     ) -> pb.CreateTrainingSetResponse:
-        """Makes an empty set."""
+        """Creates an empty training set."""
         made = await self._training.sets.create(caller, request.name, request.description)
         return pb.CreateTrainingSetResponse(training_set=_to_set(made))
 
     async def ListTrainingSets(
         self, request: pb.ListTrainingSetsRequest, caller: Principal
     ) -> pb.ListTrainingSetsResponse:
-        """All sets."""
+        """Returns all training sets."""
         found = await self._training.sets.all(caller)
         return pb.ListTrainingSetsResponse(training_sets=[_to_set(s) for s in found])
 
     async def GetTrainingSet(self, request: pb.GetTrainingSetRequest, caller: Principal) -> pb.GetTrainingSetResponse:
-        """One set with its labels."""
+        """Returns a training set with its labels."""
         found, labels = await self._training.sets.get(caller, request.name)
         return pb.GetTrainingSetResponse(training_set=_to_set(found), labels=labels)
 
     async def DeleteTrainingSet(
         self, request: pb.DeleteTrainingSetRequest, caller: Principal
     ) -> pb.DeleteTrainingSetResponse:
-        """Deletes a set, or reports what it would delete."""
+        """Deletes a training set. Without `force` it only reports what it would delete."""
         if not request.force:
             found, _ = await self._training.sets.get(caller, request.name)
             return pb.DeleteTrainingSetResponse(example_count=found.examples, deleted=False)
@@ -65,7 +65,7 @@ class TrainingHandlers:
     async def AddExamples(
         self, requests: AsyncIterator[pb.AddExamplesRequest], caller: Principal
     ) -> AsyncIterator[pb.AddExamplesResponse]:
-        """Adds examples, batch after batch."""
+        """Adds batches of examples. Yields the results in order."""
         into = ""
         async for request in requests:
             into = into or request.training_set
@@ -84,7 +84,7 @@ class TrainingHandlers:
             yield pb.AddExamplesResponse(results=[_to_result(r) for r in results])
 
     async def ListExamples(self, request: pb.ListExamplesRequest, caller: Principal) -> pb.ListExamplesResponse:
-        """A page of examples; the token is the last id of the page before."""
+        """Returns a page of examples. The token is the last id of the previous page."""
         size = page_size(request.page_size)
         found = await self._training.sets.examples(caller, request.training_set, request.page_token, size + 1)
         token = found[size - 1].example_id if len(found) > size else ""
@@ -98,32 +98,32 @@ class TrainingHandlers:
         return pb.DeleteExamplesResponse(example_count=count)
 
     async def GetExampleLink(self, request: pb.GetExampleLinkRequest, caller: Principal) -> pb.GetExampleLinkResponse:
-        """A link to an example's picture."""
+        """Returns a link to the picture of an example."""
         set_uid, example = await self._training.sets.example(caller, request.training_set, request.example_id)
         minutes = request.minutes or _MINUTES
         link = self._handing_out.make(caller, "example", set_uid, example.object_id, minutes)
         return pb.GetExampleLinkResponse(url=link.url, expire_time=timestamp(link.expires_ms))
 
     async def TrainModel(self, request: pb.TrainModelRequest, caller: Principal) -> pb.TrainModelResponse:
-        """Begins a training."""
+        """Starts a training."""
         if not _MODEL_NAME.fullmatch(request.model_name):
             raise invalid("model_name", "the name does not match [a-z0-9][a-z0-9_-]{0,50}")
         wanted = Wanted(request.training_set, request.base_encoder_id, OWN_PREFIX + request.model_name)
         return pb.TrainModelResponse(training=_to_training(await self._training.begin(caller, wanted)))
 
     async def ListTrainings(self, request: pb.ListTrainingsRequest, caller: Principal) -> pb.ListTrainingsResponse:
-        """The last trainings."""
+        """Returns the last trainings."""
         found = await self._training.all(caller)
         return pb.ListTrainingsResponse(trainings=[_to_training(t) for t in found])
 
     async def GetTraining(self, request: pb.GetTrainingRequest, caller: Principal) -> pb.GetTrainingResponse:
-        """One training."""
+        """Returns a training."""
         return pb.GetTrainingResponse(training=_to_training(await self._training.get(caller, request.training_id)))
 
     async def WatchTraining(
         self, request: pb.WatchTrainingRequest, caller: Principal
     ) -> AsyncIterator[pb.WatchTrainingResponse]:
-        """A training whenever it has changed, until it has ended."""
+        """Yields a training whenever it changes, until it has ended."""
         sent: Training | None = None
         while True:
             found = await self._training.get(caller, request.training_id)
@@ -135,17 +135,17 @@ class TrainingHandlers:
             await self._training.change(_LOOK_AGAIN_S)
 
     async def CancelTraining(self, request: pb.CancelTrainingRequest, caller: Principal) -> pb.CancelTrainingResponse:
-        """Ends a training."""
+        """Cancels a training."""
         return pb.CancelTrainingResponse(
             training=_to_training(await self._training.cancel(caller, request.training_id))
         )
 
     async def ListModels(self, request: pb.ListModelsRequest, caller: Principal) -> pb.ListModelsResponse:
-        """The tenant's models."""
+        """Returns the models of the tenant."""
         return pb.ListModelsResponse(models=[_to_model(m) for m in await self._training.own.all(caller)])
 
     async def DeleteModel(self, request: pb.DeleteModelRequest, caller: Principal) -> pb.DeleteModelResponse:
-        """Deletes a model, or says which collections are pinned to it."""
+        """Deletes a model, or reports which collections are pinned to it."""
         pinned = await self._training.own.pinned(caller, request.encoder_id)
         if request.force:
             await self._erasing.model(caller, request.encoder_id)

@@ -24,13 +24,13 @@ class WorkerHandlers:
         self._elsewhere, self._version = elsewhere, version
 
     async def GetQueue(self, request: pb.GetQueueRequest, caller: Principal) -> pb.GetQueueResponse:
-        """Where to take runs from."""
+        """Returns the name of the queue of runs."""
         return pb.GetQueueResponse(server=self._elsewhere.server, version=self._version)
 
     async def WorkOnRun(
         self, requests: AsyncIterator[pb.WorkOnRunRequest], caller: Principal
     ) -> AsyncIterator[pb.WorkOnRunResponse]:
-        """One run, as long as both sides have it."""
+        """Exchanges pictures and results of one run, until one side ends it."""
         first = await anext(requests, pb.WorkOnRunRequest())
         if not first.HasField("taken"):
             raise invalid("taken", "the first message must contain the taken run")
@@ -45,7 +45,7 @@ class WorkerHandlers:
 
 
 async def _hear(requests: AsyncIterator[pb.WorkOnRunRequest], worker: RemoteWorker, work: asyncio.Task[None]) -> None:
-    """Takes what the worker says, until it says no more; then the run is let go."""
+    """Receives the messages of the worker. Releases the run when they end."""
     try:
         async for request in requests:
             kind = request.WhichOneof("message")

@@ -1,4 +1,4 @@
-"""gRPC's calls, adapted to `CallContext`: every method of the table as a handler that grpc.aio knows."""
+"""Adapts gRPC's calls to `CallContext`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
 
 class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """The methods of the table. Every one is handled as one with a stream of requests, so that the interceptor says
-    when a message is read: after the key was judged."""
+    """The methods of the table as handlers of grpc.aio.
+
+    Each is registered with a stream of requests, so that no message is read before the interceptor has checked the key.
+    """
 
     def __init__(self, interceptor: Interceptor, certificates: Certificates | None) -> None:
-        """`certificates`: of the port, where it speaks TLS."""
+        """`certificates`: those of the port; None without TLS."""
         self._interceptor, self._certificates = interceptor, certificates
         self._handlers = {path: self._handler(method) for path, method in METHODS.items()}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """grpc's entry point: the handler of a call, or None where the method is not one of these."""
+        """Returns the handler of a call; None if the method is not in the table. gRPC's entry point."""
         return self._handlers.get(handler_call_details.method)
 
     def _handler(self, method: Method) -> Any:
@@ -49,7 +51,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 class _Call:
-    """A call with any number of responses. Made within grpc's handler, whose task it remembers."""
+    """A call with any number of responses. Create it in gRPC's handler, because it remembers the current task."""
 
     transport = "grpc"
 
@@ -62,13 +64,13 @@ class _Call:
         context.set_trailing_metadata(((REQUEST_ID_KEY, self.headers.request_id),))
 
     def certificate_names(self) -> tuple[str, ...]:
-        """Its subject alternative names or, where it has none, its common name."""
+        """The subject alternative names, or the common name if there are none."""
         shown = self._context.auth_context()
         names = shown.get("x509_subject_alternative_name") or shown.get("x509_common_name") or ()
         return tuple(name.decode("utf-8", "replace") for name in names)
 
     def check_certificate(self) -> None:
-        """Raises ServiceError (CERTIFICATE_INVALID) where the client's certificate is not valid any more."""
+        """Raises ServiceError (CERTIFICATE_INVALID) if the client's certificate is no longer valid."""
         if self._certificates is not None:
             self._certificates.check(self._context.auth_context().get("x509_pem_cert", ()))  # type: ignore[arg-type]
 
@@ -77,16 +79,16 @@ class _Call:
         return self._context.time_remaining()
 
     async def read(self) -> bytes | None:
-        """The next message, or None."""
+        """Returns the next message, or None."""
         raw = await self._context.read()
         return None if raw is EOF else raw
 
     async def parse(self, raw: bytes) -> Any:
-        """Raises ServiceError (ARGUMENT_INVALID)."""
+        """Parses a request. Raises ServiceError (ARGUMENT_INVALID)."""
         return parse_binary(self._method, raw)
 
     async def serialize(self, response: Any) -> bytes:
-        """In protobuf's binary encoding."""
+        """Serializes a response in protobuf's binary encoding."""
         return response.SerializeToString()  # type: ignore[no-any-return]
 
     async def send(self, raw: bytes) -> None:
@@ -98,20 +100,20 @@ class _Call:
         self._tasks.end()
 
     def on_done(self, callback: Callable[[], object]) -> None:
-        """Has it called once the peer has taken all, or has gone."""
+        """Calls `callback` once the peer has taken the whole response or has disconnected."""
         when_done(self._context, callback)
 
     def fail(self, error: ServiceError) -> None:
-        """Sets the status; it goes when the handler returns."""
+        """Sets the status, which gRPC sends when the handler returns."""
         set_status(self._context, error, self.headers.request_id)
 
 
 class _UnaryCall(_Call):
-    """A call whose answer gRPC sends when its handler has returned."""
+    """A call whose response gRPC sends when its handler has returned."""
 
     answer: bytes | None = None
 
     async def send(self, raw: bytes) -> None:
-        """Hands the answer to gRPC, and has the call cancelled unless the peer takes it within `send_s`."""
+        """Passes the response to gRPC. Cancels the call unless the peer takes it within `send_s`."""
         self.answer = raw
         self._tasks.end_unless_done(self._context, self._door.limits.send_s, self._door.metrics.peers_dropped.inc)

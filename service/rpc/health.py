@@ -1,7 +1,7 @@
-"""grpc.health.v1.Health.
+"""The service grpc.health.v1.Health.
 
-Not grpc's own servicer: there a watcher that does not read holds the lock that a change of the status needs, and so
-keeps the server from starting, from stopping, and from telling the other watchers.
+gRPC's own implementation is not used: a watcher that does not read holds a lock there. The server could then neither
+start, stop, nor notify other watchers.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ class HealthServicer(pb_grpc.HealthServicer):  # type: ignore[misc]
         self._services, self._status, self._changed = ("", *services), _Status.NOT_SERVING, asyncio.Event()
 
     def set_serving(self, serving: bool) -> None:
-        """Changes what is answered, and tells those who watch."""
+        """Changes the status and notifies the watchers."""
         status = _Status.SERVING if serving else _Status.NOT_SERVING
         if status != self._status:
             self._status, changed, self._changed = status, self._changed, asyncio.Event()
             changed.set()
 
     async def Check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse | None:
-        """The status now; NOT_FOUND for a service that is not here."""
+        """Returns the current status. NOT_FOUND for an unknown service."""
         if request.service in self._services:
             return _Status(status=self._status)
         context.set_code(grpc.StatusCode.NOT_FOUND)
         return None
 
     async def List(self, request: pb.HealthListRequest, context: Context) -> pb.HealthListResponse:
-        """The status of each service."""
+        """Returns the status of each service."""
         return pb.HealthListResponse(statuses={s: _Status(status=self._status) for s in self._services})
 
     async def Watch(self, request: pb.HealthCheckRequest, context: Context) -> None:
-        """The status now and whenever it changes."""
+        """Yields the current status, and each change."""
         sent = None
         while True:
             changed = self._changed

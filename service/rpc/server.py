@@ -1,4 +1,4 @@
-"""Puts the gRPC server together: the methods of the table, health, reflection, transport limits, TLS."""
+"""The gRPC server: the methods of the table, health, reflection, transport limits, TLS."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
 class RpcServer:
-    """A grpc.aio server with truthful health: not serving until `set_serving`."""
+    """A grpc.aio server. Its health is NOT_SERVING until `set_serving`."""
 
     def __init__(self, transport: Transport, interceptor: Interceptor, keyless: KeylessCalls) -> None:
-        """`keyless`: counts calls that need no key. Raises SettingError where the server cannot listen, or a TLS file
-        cannot be used."""
+        """`keyless`: counts calls that need no key.
+
+        Raises SettingError if the server cannot listen or a TLS file is not usable.
+        """
         self._certificates = Certificates(transport.tls) if transport.tls else None
         open_calls = OpenCalls(interceptor.door.metrics, keyless)
         self._server = grpc.aio.server(interceptors=[open_calls], options=channel_options(transport))
@@ -39,20 +41,20 @@ class RpcServer:
         self.port = self._bind(transport.address)
 
     async def start(self) -> None:
-        """Begins to accept connections; health says NOT_SERVING."""
+        """Accepts connections. The health is NOT_SERVING."""
         remember_waiting_tasks(asyncio.get_running_loop())
         await self._server.start()
 
     def set_serving(self, serving: bool) -> None:
-        """What health answers, for the server and for each service."""
+        """Sets the health of the server and of each service."""
         self._health.set_serving(serving)
 
     async def stop(self, grace_s: float) -> None:
-        """Refuses new calls, and lets running ones finish for so long."""
+        """Refuses new calls. Running ones have `grace_s` seconds to finish."""
         await self._server.stop(grace_s)
 
     def read_certificates_again(self) -> None:
-        """Reads the TLS files again where they changed, as every new connection does."""
+        """Reads TLS files that have changed. Each new connection does so too."""
         if self._certificates is not None:
             self._certificates.read_again()
 

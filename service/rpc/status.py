@@ -1,4 +1,4 @@
-"""The one place where a ServiceError becomes the status of a gRPC call."""
+"""Converts a ServiceError to the status of a gRPC call."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def set_status(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError, request_id: str) -> None:
-    """Makes the call end with the error once its handler returns.
+    """Sets the status that ends the call once its handler returns.
 
-    Not `context.abort`: the exception that it raises stays in a cycle with the frames of the call, and so keeps the
-    request, and a picture in it, until the garbage collector comes by.
+    `context.abort` is not used. Its exception forms a cycle with the frames of the call, which keeps the request, and a
+    picture in it, in memory until the next garbage collection.
     """
     trailing = (
         (DETAILS_KEY, to_status(error, request_id).SerializeToString()),

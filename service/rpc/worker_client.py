@@ -1,4 +1,4 @@
-"""The worker's side of WorkerService: a server whose runs it works on."""
+"""The worker's side of WorkerService: encodes pictures for the runs of a server."""
 
 from __future__ import annotations
 
@@ -29,8 +29,12 @@ _ANSWER_WITHIN_S = 10.0
 
 @dataclass(frozen=True)
 class ServerPlace:
-    """Where a server is. secret: its worker_secret. ca: PEM, set where it speaks TLS; client_cert, client_key: PEM,
-    where it asks for a certificate."""
+    """Address and credentials of a server.
+
+    - `secret`: its worker_secret.
+    - `ca`: PEM; set if the server uses TLS.
+    - `client_cert`, `client_key`: PEM; set if it requires a client certificate.
+    """
 
     target: str
     secret: str = field(repr=False)
@@ -40,23 +44,23 @@ class ServerPlace:
 
 
 class Hosts:
-    """Which hosts the pictures of a tenant may come from, as the server said."""
+    """The hosts that pictures of each tenant may be fetched from, as the server reported them."""
 
     def __init__(self) -> None:
         self._hosts: dict[str, frozenset[str] | None] = {}
 
     def of(self, tenant_uid: str) -> frozenset[str] | None:
-        """None: any public one. No host at all for a tenant that no server spoke of."""
+        """Returns the hosts of a tenant; None: any public host. Empty for a tenant that no server has reported."""
         return self._hosts.get(tenant_uid, frozenset())
 
     def set(self, tenant_uid: str, hosts: frozenset[str] | None) -> None:
-        """Takes over what a server said."""
+        """Sets the hosts of a tenant."""
         self._hosts[tenant_uid] = hosts
 
 
 @dataclass(frozen=True)
 class WorkerParts:
-    """What a worker encodes pictures with."""
+    """The parts with which a worker encodes pictures."""
 
     picture_encoder: PictureEncoder
     encoders: EncoderRegistry
@@ -64,7 +68,7 @@ class WorkerParts:
 
 
 class RunServer:
-    """For one event loop."""
+    """Works on the runs of one server. For one event loop."""
 
     def __init__(self, place: ServerPlace) -> None:
         self._place = place
@@ -77,8 +81,8 @@ class RunServer:
         self._metadata = (("authorization", f"Worker {place.secret}"),)
 
     async def queue(self) -> str:
-        """The name that its runs are queued under. Raises SettingError where it does not let this worker in, and
-        ServiceError (SHUTTING_DOWN) while it is away."""
+        """Returns the name of the server's queue. Raises SettingError if the server rejects this worker, and
+        ServiceError (SHUTTING_DOWN) if it is not available."""
         try:
             answer = await self._stub.GetQueue(
                 pb.GetQueueRequest(), metadata=self._metadata, timeout=_ANSWER_WITHIN_S, wait_for_ready=True
@@ -91,8 +95,8 @@ class RunServer:
         return str(answer.server)
 
     async def work_on(self, taken: Taken, parts: WorkerParts) -> None:
-        """Looks at the pictures of a run until the server says that it is over, or is gone. Raises ServiceError
-        (SHUTTING_DOWN) where it is gone."""
+        """Encodes the pictures of a run until it is over. Raises ServiceError (SHUTTING_DOWN) if the server is not
+        available."""
         call = self._stub.WorkOnRun(metadata=self._metadata)
         session = _Session(call, taken, parts)
         try:

@@ -1,5 +1,4 @@
-"""Answers that may be large: made a few at a time, tenants in turn, after the searches of others, and their bytes held
-before they are made."""
+"""Large responses: a few at a time, tenants in turn, after the searches of other tenants, within reserved bytes."""
 
 from __future__ import annotations
 
@@ -23,25 +22,28 @@ _SMALL_BYTES = 256 * 1024  # an answer that waits for no searches of others
 
 
 class LargeAnswers:
-    """For one event loop."""
+    """Admits large responses. For one event loop."""
 
     def __init__(self, most_bytes: int) -> None:
-        """`most_bytes`: of one message."""
+        """`most_bytes`: maximum size of one message."""
         self.most_bytes = most_bytes - most_bytes // 32  # what is counted is an estimate
         self.page_bytes = min(PAGE_BYTES, self.most_bytes)
         self._turns, self._share = Turns(_PLACES), BulkShare()
 
     def searching(self, tenant_uid: str) -> contextlib.AbstractContextManager[None]:
-        """Holds while a search of a tenant runs, to which large answers of others give way."""
+        """Marks a running search of a tenant. Large responses of other tenants wait for it."""
         return self._share.searching(tenant_uid)
 
     @contextlib.asynccontextmanager
     async def making(
         self, tenant_uid: str, records: int, vector_bytes: int, most_bytes: int = 0
     ) -> AsyncIterator[Work]:
-        """Waits until it is the tenant's turn to have an answer of so many records read and made, whose CPU time is
-        counted by what is yielded. Raises ServiceError (OVERLOADED) where its share of bytes is used up, before
-        anything is read."""
+        """Waits for the tenant's turn to read and build a response of `records` records.
+
+        `vector_bytes`: size of the vector of each record, 0 without vectors. `most_bytes`: maximum size of the
+        response; 0: that of a message. The caller adds its CPU time to the yielded Work. Raises ServiceError
+        (OVERLOADED) before anything is read if the caller's share of bytes is used up.
+        """
         estimate = min(records * (_RECORD_BYTES + vector_bytes), most_bytes or self.most_bytes)
         current_lease().reserve(estimate)
         async with contextlib.AsyncExitStack() as stack:
@@ -52,7 +54,7 @@ class LargeAnswers:
 
 
 async def add_each(items: Iterable[T], add: Callable[[T], object], work: Work) -> None:
-    """Adds each item to an answer; other calls go on in between."""
+    """Calls `add` for each item. Yields to other calls every millisecond."""
     watch = Stopwatch()
     for item in items:
         add(item)

@@ -51,7 +51,7 @@ class _Owner:
 
 
 class BulkShare:
-    """For one event loop."""
+    """Delays large responses while others search. For one event loop."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""How many calls run, how many streams are open and how many bytes they hold, and whose they are."""
+"""Limits on running calls, open streams and their bytes, shared fairly among callers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,15 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class DoorLimits:
-    """calls, streams: open at a time. in_flight_bytes: of requests and answers, all together. message_bytes: of one
-    message. message_s: for a call's first message to come whole; idle_s: for each further one of a stream; send_s: for
-    an answer to be taken."""
+    """Limits of a server.
+
+    - `calls`, `streams`: maximum number of running calls and open streams.
+    - `in_flight_bytes`: maximum size of all requests and responses together.
+    - `message_bytes`: maximum size of one message.
+    - `message_s`: seconds in which the first message of a call must be complete.
+    - `idle_s`: seconds in which each further message of a stream must be complete.
+    - `send_s`: seconds in which the peer must take a response.
+    """
 
     calls: int
     streams: int
@@ -33,12 +39,12 @@ class DoorLimits:
 
 
 def current_lease() -> Lease:
-    """What the call that is being handled holds."""
+    """Returns the lease of the current call."""
     return _lease.get()
 
 
 class Door:
-    """For one event loop. Refusals are ServiceError (OVERLOADED) with a delay, and are counted."""
+    """Admits calls. For one event loop. Refusals are ServiceError (OVERLOADED) with a delay, and are counted."""
 
     def __init__(self, limits: DoorLimits, metrics: Metrics) -> None:
         self.limits, self.metrics = limits, metrics
@@ -49,7 +55,7 @@ class Door:
         metrics.in_flight_bytes.set_function(lambda: self.bytes.used)
 
     def enter(self, path: Path, *, stream: bool) -> Lease:
-        """A place for a call of this tenant, key and connection. Raises ServiceError (OVERLOADED)."""
+        """Takes a place for a call of this tenant, key and connection. Raises ServiceError (OVERLOADED)."""
         places, what = (self.streams, "streams") if stream else (self.calls, "calls")
         if not places.take(path):
             raise self.refusal(what, f"too many concurrent {what} of this server, tenant, key or connection")
@@ -57,31 +63,31 @@ class Door:
         return Lease(self, places, path)
 
     def has_come_to_rest(self) -> bool:
-        """Whether no call is inside, for the first time since one was."""
+        """Returns True once after the last running call has ended."""
         if not self._entered or self.calls.used or self.streams.used:
             return False
         self._entered = False
         return True
 
     def noted(self) -> None:
-        """Called whenever more bytes are held."""
+        """Updates the peak of held bytes."""
         self._most_bytes = max(self._most_bytes, self.bytes.used)
 
     def much_was_freed(self) -> bool:
-        """Whether far more bytes were held, since this was last True, than are now: the allocator keeps them."""
+        """Returns True once after far more bytes were held than now, so that the allocator should return them."""
         if self._most_bytes - self.bytes.used < _WORTH_GIVING_BACK:
             return False
         self._most_bytes = self.bytes.used
         return True
 
     def refusal(self, what: str, message: str) -> ServiceError:
-        """The error for a call that is refused; counts it."""
+        """Counts a refusal and returns its error."""
         self.metrics.calls_refused.labels(what).inc()
         return ServiceError(Reason.OVERLOADED, message, retry_delay_s=_RETRY_S)
 
 
 class Lease:
-    """What one call holds: its place, and bytes of its messages and its answer."""
+    """What one call holds: its place, and the bytes of its messages and its response."""
 
     __slots__ = ("_door", "_held", "_path", "_places", "_reserved")
 
@@ -91,12 +97,12 @@ class Lease:
         _lease.set(self)
 
     def take(self, amount: int) -> None:
-        """Holds so many bytes more. Raises ServiceError (OVERLOADED) where that is more than the caller's share."""
+        """Holds `amount` more bytes. Raises ServiceError (OVERLOADED) beyond the caller's share."""
         if not self.try_take(amount):
             raise self.too_many_bytes()
 
     def try_take(self, amount: int) -> bool:
-        """As `take`, but returns False."""
+        """Holds `amount` more bytes. Returns False beyond the caller's share."""
         if not self._door.bytes.take(self._path, amount):
             return False
         self._door.noted()
@@ -104,17 +110,20 @@ class Lease:
         return True
 
     def too_many_bytes(self) -> ServiceError:
-        """The error for a message or an answer that there is no room for."""
+        """Returns the error for a message or a response that does not fit."""
         return self._door.refusal("bytes", "too many bytes of requests and responses are in flight")
 
     def reserve(self, amount: int) -> None:
-        """Holds what the answer is thought to take, until `answer` says what it takes. Raises as `take` does."""
+        """Holds the estimated size of the response until `answer` gets the real one. Raises ServiceError (OVERLOADED)."""
         self.take(COPIES * amount)
         self._reserved += COPIES * amount
 
     def answer(self, amount: int) -> None:
-        """Holds the bytes of the answer, which is made. Raises ServiceError (OVERLOADED) for a large one that there is
-        no room for; a small one, which may tell of what was done, is never refused."""
+        """Holds the size of the finished response.
+
+        Raises ServiceError (OVERLOADED) if a large one does not fit. A small one is never refused: it may report a
+        change.
+        """
         if self._reserved:
             self.give(self._reserved)
             self._reserved = 0
@@ -124,18 +133,18 @@ class Lease:
             self.add(COPIES * amount)
 
     def add(self, amount: int) -> None:
-        """Holds so many bytes more in any case."""
+        """Holds more bytes, without a limit."""
         self._door.bytes.add(self._path, amount)
         self._door.noted()
         self._held += amount
 
     def give(self, amount: int) -> None:
-        """Holds so many bytes less."""
+        """Releases bytes."""
         self._door.bytes.give(self._path, amount)
         self._held -= amount
 
     def close(self) -> None:
-        """Gives back all that it holds."""
+        """Releases everything."""
         if self._held:
             self.give(self._held)
         self._places.give(self._path)

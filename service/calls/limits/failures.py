@@ -1,4 +1,4 @@
-"""Failed authentications, counted by the address that they come from."""
+"""Failed authentications, counted by address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_ADDRESSES = 10_000
 
 
 def address_of(peer: str) -> str:
-    """The address in gRPC's name of a peer, such as `ipv4:192.0.2.1:4711`; of IPv6, the network of 64 bits."""
+    """Returns the address in gRPC's notation of a peer, such as `ipv4:192.0.2.1:4711`; for IPv6 its /64 network."""
     kind, _, rest = peer.partition(":")
     if kind not in ("ipv4", "ipv6"):
         return kind
@@ -28,16 +28,16 @@ def address_of(peer: str) -> str:
 
 
 class AuthenticationFailures:
-    """For one event loop."""
+    """Counts failures. For one event loop."""
 
     def __init__(self, per_second: float, clock: Clock = SYSTEM_CLOCK) -> None:
-        """`per_second`: that one address may make, and 30 times as many at once; 0: any number."""
+        """`per_second`: maximum rate of one address, with a burst of 30 times as many; 0: no limit."""
         self._clock = clock
         self._interval_s = 1.0 / per_second if per_second else 0.0
         self._due: OrderedDict[str, float] = OrderedDict()
 
     def note(self, peer: str) -> float:
-        """Counts a failure. Returns 0 within the limit, else how many seconds the address should wait."""
+        """Counts a failure. Returns 0 within the limit, else the seconds that the address should wait."""
         if not self._interval_s:
             return 0.0
         address, now = address_of(peer), self._clock.elapsed_s()

@@ -27,7 +27,10 @@ class _Caller:
 
 
 class IdleCalls:
-    """For one event loop. A caller is the hash of its `authorization` header, so that no key stays in memory."""
+    """Counts calls without a message by caller. For one event loop.
+
+    A caller is the hash of its `authorization` header, so that no key stays in memory.
+    """
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock

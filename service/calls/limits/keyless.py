@@ -22,18 +22,23 @@ class _Connection:
 
 
 class KeylessCalls:
-    """For one event loop. Refusing a call costs a quarter of a millisecond; closing a connection ends all of its calls
-    at once. So a connection that makes too many calls without a valid key is closed."""
+    """Counts calls without a valid key. For one event loop.
+
+    A connection that makes too many is closed, which ends all its calls at once. Refusing them one by one would cost a
+    quarter of a millisecond each.
+    """
 
     def __init__(self, close: Callable[[str], object], clock: Clock = SYSTEM_CLOCK) -> None:
-        """`close`: closes the connection of a peer (gRPC's name of it)."""
+        """`close`: closes the connection of a peer, given in gRPC's notation."""
         self._close, self._clock = close, clock
         self._addresses = AuthenticationFailures(_ADDRESS_PER_S, clock)
         self._connections: OrderedDict[str, _Connection] = OrderedDict()
 
     def admit(self, peer: str) -> bool:
-        """Counts a call without a valid key; returns whether it may be answered. If not, its connection is closed,
-        unless a valid key was used on it recently, as behind a proxy."""
+        """Counts a call without a valid key. Returns whether to answer it.
+
+        If not, the connection is closed, unless a valid key was used on it recently, as happens behind a proxy.
+        """
         now, connection = self._clock.elapsed_s(), self._connection(peer)
         connection.due = max(connection.due, now)
         if connection.due - now < _FREE_AT_ONCE:
@@ -46,7 +51,7 @@ class KeylessCalls:
         return False
 
     def worked(self, peer: str) -> None:
-        """Notes that a call of a connection showed a valid key."""
+        """Records that a call of a connection had a valid key."""
         self._connection(peer).trusted_until = self._clock.elapsed_s() + _TRUSTED_S
 
     def _connection(self, peer: str) -> _Connection:

@@ -1,7 +1,7 @@
-"""Divides a number of places, or of bytes, fairly among owners: tenants, their keys, the keys' connections.
+"""Shares a number of places or bytes fairly among owners: tenants, their keys, the keys' connections.
 
-An owner alone may hold most of what there is. A rest is kept for others: it goes to owners that hold less than an equal
-share. So nobody who asks for little is refused because of somebody who holds much.
+A single owner may hold most of the total. The rest is reserved for owners that hold less than an equal share, so an
+owner that needs little is never refused because another one holds much.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _KEPT_OF_SHARE = 8  # an eighth, at the levels below
 
 
 class _Node:
-    """One owner, and the owners below it."""
+    """An owner, with the owners below it."""
 
     __slots__ = ("below", "capacity", "kept", "used")
 
@@ -22,7 +22,7 @@ class _Node:
         self.below: dict[str, _Node] = {}
 
     def admits(self, name: str, amount: int) -> bool:
-        """Whether the owner `name` below may hold so much more."""
+        """Returns whether the owner `name` below may hold `amount` more."""
         free = self.capacity - self.used - amount
         if free < 0:
             return False
@@ -34,23 +34,23 @@ class _Node:
 
 
 class Shares:
-    """For one event loop. A path names an owner at each level, such as tenant, key and connection."""
+    """Shares of one total. For one event loop. A path names an owner at each level: tenant, key, connection."""
 
     def __init__(self, capacity: int) -> None:
         self._root = _Node(capacity, _KEPT_OF_ALL)
 
     @property
     def used(self) -> int:
-        """How much all owners hold."""
+        """The sum that all owners hold."""
         return self._root.used
 
     @property
     def empty(self) -> bool:
-        """Whether nobody holds anything, and nobody is remembered."""
+        """Whether no owner is known."""
         return not self._root.used and not self._root.below
 
     def take(self, path: Sequence[str], amount: int = 1) -> bool:
-        """Takes so much for an owner, or nothing and returns False where it would be more than its share."""
+        """Takes `amount` for an owner. Returns False, and takes nothing, beyond its share."""
         node: _Node | None = self._root
         for name in path:
             if node is not None and not node.admits(name, amount):
@@ -62,7 +62,7 @@ class Shares:
         return True
 
     def add(self, path: Sequence[str], amount: int) -> None:
-        """Takes so much in any case, for what is there already."""
+        """Takes `amount` for an owner without a limit."""
         if not amount:
             return
         node = self._root
@@ -75,7 +75,7 @@ class Shares:
             node.used += amount
 
     def give(self, path: Sequence[str], amount: int = 1) -> None:
-        """Gives back so much."""
+        """Returns `amount` of an owner."""
         if not amount:
             return
         node = self._root

@@ -1,4 +1,4 @@
-"""Work that takes the interpreter for long: a few pieces at a time, and owners take turns."""
+"""Runs CPU-intensive work a few pieces at a time, with owners taking turns."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator
 
 
 class Turns:
-    """For one event loop."""
+    """Schedules pieces of work. For one event loop."""
 
     def __init__(self, places: int) -> None:
-        """`places`: pieces that are worked on at a time, at least two; one owner has one fewer at most."""
+        """`places`: maximum number of concurrent pieces, at least 2. One owner has at most `places` - 1."""
         self._free, self._most = places, places - 1
         self._running = Counter[str]()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # in the order of their turns
 
     @contextlib.asynccontextmanager
     async def turn(self, owner: str) -> AsyncIterator[None]:
-        """Waits for a turn of the owner, and has it until the end."""
+        """Waits for a turn of the owner, and holds it until the block ends."""
         if not self._free or self._running[owner] >= self._most:
             await self._wait(owner)
         else:
@@ -51,7 +51,7 @@ class Turns:
             raise
 
     def _call_next(self) -> None:
-        """Calls those whose turn it is; those that were cancelled are passed over."""
+        """Wakes those whose turn it is. Skips those that were cancelled."""
         for owner in list(self._waiting):
             if not self._free:
                 return

@@ -1,1 +1,1 @@
-"""Between protobuf messages and the values of the service, both ways."""
+"""Conversion between protobuf messages and the values of the service."""

@@ -1,4 +1,4 @@
-"""Between the messages of SyncService and the values of synchronisation."""
+"""Messages of SyncService."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ E = TypeVar("E", bound=StrEnum)
 
 
 def to_config(message: pb.Source) -> SourceConfig:
-    """What a tenant says of a source. Raises ServiceError (ARGUMENT_INVALID)."""
+    """Returns the configuration of a source. Raises ServiceError (ARGUMENT_INVALID)."""
     return SourceConfig(
         name=message.name, collection=message.collection, url=message.url,
         mode=_one_of("source.mode", Mode, message.mode, Mode.REPLACE), options=to_options(message.options),
@@ -35,7 +35,7 @@ def to_config(message: pb.Source) -> SourceConfig:
 
 
 def to_options(message: pb.FeedOptions) -> FeedOptions:
-    """How to read a feed. Raises ServiceError (ARGUMENT_INVALID)."""
+    """Returns the options for reading a feed. Raises ServiceError (ARGUMENT_INVALID)."""
     mapping = message.mapping
     attributes = {
         name: AttributeField(f.column, _one_of("mapping.attributes", FieldType, f.type, FieldType.TEXT))
@@ -47,7 +47,7 @@ def to_options(message: pb.FeedOptions) -> FeedOptions:
 
 
 def to_source(source: Source) -> pb.Source:
-    """A source as it is shown: without its secrets."""
+    """Returns the message of a source, without its secrets."""
     config, state, guards = source.config, source.state, source.config.guards
     return pb.Source(
         source_id=source.source_id, name=config.name, collection=config.collection, url=config.url,
@@ -64,7 +64,7 @@ def to_source(source: Source) -> pb.Source:
 
 
 def to_run(run: Run, progress: Mapping[str, Any] | None = None) -> pb.Run:
-    """A run, with how far it is where somebody works on it."""
+    """Returns the message of a run, with its progress while it is running."""
     counts = run.counts
     message = pb.Run(
         run_id=run.run_id, source_id=run.source_id, collection=run.collection, state=str(run.state),
@@ -90,7 +90,7 @@ def _note_count(reason: str, count: int) -> pb.PictureNoteCount:
 
 
 def to_item(item: Item) -> pb.FeedItem:
-    """An item of a preview."""
+    """Returns the message of an item in a preview."""
     return pb.FeedItem(
         line=item.line, item_id=item.item_id, product_id=item.product_id, pictures=item.pictures,
         attributes=attributes_to_json(item.attributes), deleted=item.deleted, left_out=item.left_out,
@@ -99,7 +99,7 @@ def to_item(item: Item) -> pb.FeedItem:
 
 
 def to_preview(seen: Preview) -> pb.PreviewFeedResponse:
-    """What a feed looks like."""
+    """Returns the message of a preview."""
     return pb.PreviewFeedResponse(
         format=str(seen.format), items=[to_item(i) for i in seen.items],
         problems=[to_problem(p.line, p.item_id, p.message) for p in seen.problems],
@@ -115,12 +115,12 @@ def to_preview(seen: Preview) -> pb.PreviewFeedResponse:
 
 
 def to_problem(line: int, item_id: str, message: str) -> pb.FeedProblem:
-    """An item that cannot be used."""
+    """Returns the message of an unusable item."""
     return pb.FeedProblem(line=line, item_id=item_id, message=message)
 
 
 def to_failure(failure: Failure) -> pb.Failure:
-    """A record that could not be brought in step."""
+    """Returns the message of a record that could not be synchronized."""
     return pb.Failure(
         record_id=failure.record_id, reason=failure.reason, message=failure.message, lasting=failure.lasting,
         line=failure.line, tries=failure.tries, first_time=_time(failure.first_ms), last_time=_time(failure.last_ms),
@@ -128,12 +128,12 @@ def to_failure(failure: Failure) -> pb.Failure:
 
 
 def to_token(record_id: str) -> str:
-    """A page token."""
+    """Returns the page token for a record id."""
     return base64.urlsafe_b64encode(record_id.encode()).decode()
 
 
 def from_token(token: str) -> str:
-    """The record id in a page token. Raises ServiceError."""
+    """Returns the record id of a page token. Raises ServiceError (ARGUMENT_INVALID)."""
     try:
         return base64.urlsafe_b64decode(token.encode()).decode()
     except (ValueError, UnicodeError):

@@ -1,4 +1,4 @@
-"""Between protobuf messages and the values of the engine. Checks shapes and limits that are the API's alone."""
+"""Values that several services share, and checks of limits that only the API has."""
 
 from __future__ import annotations
 
@@ -44,32 +44,32 @@ _OUTCOMES = {
 
 
 def invalid(field: str, message: str) -> ServiceError:
-    """An ARGUMENT_INVALID error."""
+    """Returns an ARGUMENT_INVALID error."""
     return ServiceError(Reason.ARGUMENT_INVALID, message, field=field)
 
 
 def check_count(field: str, count: int, most: int) -> None:
-    """Raises ServiceError unless 1 <= count <= most."""
+    """Raises ServiceError (ARGUMENT_INVALID) unless 1 <= count <= most."""
     if not 1 <= count <= most:
         raise invalid(field, f"{field} must contain 1 to {most} items, not {count}")
 
 
 def within(field: str, value: int, low: int, high: int) -> int:
-    """The value. Raises ServiceError unless low <= value <= high."""
+    """Returns the value. Raises ServiceError (ARGUMENT_INVALID) unless low <= value <= high."""
     if not low <= value <= high:
         raise invalid(field, f"{field} is {value}, not within {low}..{high}")
     return value
 
 
 def number_within(field: str, value: float, low: float, high: float) -> float:
-    """The value. Raises ServiceError unless low <= value <= high; NaN never is."""
+    """Returns the value. Raises ServiceError (ARGUMENT_INVALID) unless low <= value <= high; NaN never is."""
     if not low <= value <= high:
         raise invalid(field, f"{field} is {value:g}, not within {low:g}..{high:g}")
     return value
 
 
 def to_attributes(source: Mapping[str, types_pb.AttributeValue]) -> dict[str, AttributeValue]:
-    """Attributes; raises ServiceError for an entry without a value."""
+    """Returns attributes. Raises ServiceError (ARGUMENT_INVALID) if one has no value."""
     result: dict[str, AttributeValue] = {}
     for name, value in source.items():
         kind = value.WhichOneof("kind")
@@ -95,29 +95,32 @@ def from_attributes(attributes: Attributes, target: Mapping[str, types_pb.Attrib
 
 
 def to_region(message: types_pb.Region) -> Region:
-    """A region; its bounds are checked where it is used."""
+    """Returns a region. Its bounds are not checked here."""
     return Region(message.left, message.top, message.right, message.bottom)
 
 
 def from_region(region: Region) -> types_pb.Region:
-    """A region as a message."""
+    """Returns the message of a region."""
     return types_pb.Region(left=region.left, top=region.top, right=region.right, bottom=region.bottom)
 
 
 def to_vector(field: str, content: bytes) -> Vector:
-    """A vector from little-endian float32. Its length and values are checked where it is used."""
+    """Returns a vector from little-endian float32: float32, shape (n,). Its length and values are not checked here.
+
+    Raises ServiceError (ARGUMENT_INVALID) unless the size is a positive multiple of 4 bytes.
+    """
     if not content or len(content) % 4:
         raise invalid(field, f"{field} has {len(content)} bytes, not a positive multiple of 4")
     return np.frombuffer(content, "<f4").astype(np.float32)
 
 
 def from_vector(vector: Vector) -> bytes:
-    """Little-endian float32."""
+    """Returns a vector as little-endian float32."""
     return vector.astype("<f4").tobytes()
 
 
 def to_record_input(message: records_pb.RecordInput) -> RecordInput | ServiceError:
-    """A record to insert, or why it cannot be one."""
+    """Returns a record to insert, or the error of an invalid one."""
     try:
         attributes = to_attributes(message.attributes)
         region = to_region(message.region) if message.HasField("region") else None
@@ -136,7 +139,7 @@ def to_record_input(message: records_pb.RecordInput) -> RecordInput | ServiceErr
 
 
 def to_patch(message: records_pb.RecordPatch) -> RecordPatch:
-    """A change of a record. Raises ServiceError where a name is both set and removed."""
+    """Returns a change of a record. Raises ServiceError (ARGUMENT_INVALID) if a name is both set and removed."""
     removed = frozenset(message.remove_attributes)
     both = removed & set(message.set_attributes)
     if both:
@@ -146,7 +149,7 @@ def to_patch(message: records_pb.RecordPatch) -> RecordPatch:
 
 
 def from_inserted(inserted: Iterable[Inserted], record_ids: Iterable[str]) -> list[records_pb.RecordResult]:
-    """Results of inserts with the ids as they were sent, and what there is to say about the pictures."""
+    """Returns the results of inserts, with the ids as they were sent and the notes about the pictures."""
     messages = []
     for (result, notes), record_id in zip(inserted, record_ids, strict=True):
         messages.append(_from_result(result, record_id))
@@ -155,12 +158,12 @@ def from_inserted(inserted: Iterable[Inserted], record_ids: Iterable[str]) -> li
 
 
 def from_notes(notes: Iterable[Note]) -> list[types_pb.PictureNote]:
-    """What there is to say about a picture."""
+    """Returns the messages of notes about a picture."""
     return [types_pb.PictureNote(reason=note.name, message=note.value) for note in notes]
 
 
 def from_results(results: Iterable[WriteResult], record_ids: Iterable[str]) -> list[records_pb.RecordResult]:
-    """Results with the ids as they were sent."""
+    """Returns the results of writes, with the ids as they were sent."""
     return [_from_result(result, record_id) for result, record_id in zip(results, record_ids, strict=True)]
 
 
@@ -188,29 +191,32 @@ def from_record(record: StoredRecord, message: types_pb.Record) -> None:
 
 
 def timestamp(milliseconds: int) -> Timestamp:
-    """A time given in milliseconds since 1970."""
+    """Returns a timestamp. milliseconds: since 1970."""
     message = Timestamp()
     message.FromMilliseconds(milliseconds)
     return message
 
 
 def most_vectors(dimension: int) -> int:
-    """How many vectors fit into one answer."""
+    """Returns the maximum number of vectors of a dimension in one response."""
     return max(1, _MAX_VECTOR_BYTES // (4 * dimension))
 
 
 def page_size(requested: int) -> int:
-    """1 to 1,000; 0 means 100."""
+    """Returns the page size: 1 to 1,000; 0 means 100. Raises ServiceError (ARGUMENT_INVALID)."""
     return within("page_size", requested, 0, 1000) or 100
 
 
 def to_token(position: int, context: str) -> str:
-    """A page token: a position, bound to what the pages are of."""
+    """Returns a page token for a position, bound to a list by its `context`."""
     return base64.urlsafe_b64encode(struct.pack("<QI", position, zlib.crc32(context.encode()))).decode()
 
 
 def from_token(token: str, context: str) -> int:
-    """The position of a page token, 0 for an empty one. Raises ServiceError where it belongs to something else."""
+    """Returns the position of a page token; 0 for an empty one.
+
+    Raises ServiceError (ARGUMENT_INVALID) if the token belongs to another list.
+    """
     if not token:
         return 0
     try:
@@ -223,7 +229,7 @@ def from_token(token: str, context: str) -> int:
 
 
 def to_policy(value: int, field: str) -> PicturePolicy:
-    """A policy. Raises ServiceError for one that this version does not know."""
+    """Returns a picture policy. Raises ServiceError (ARGUMENT_INVALID) for an unknown one."""
     name = collection_pb.PicturePolicy.Name(value) if value in collection_pb.PicturePolicy.values() else ""  # type: ignore[arg-type]
     known = name.removeprefix(_POLICY)
     if known not in PicturePolicy.__members__:
@@ -232,5 +238,5 @@ def to_policy(value: int, field: str) -> PicturePolicy:
 
 
 def from_policy(policy: PicturePolicy) -> collection_pb.PicturePolicy.ValueType:
-    """A policy as a message has it."""
+    """Returns the enum value of a picture policy."""
     return collection_pb.PicturePolicy.Value(_POLICY + policy.value)

@@ -1,1 +1,1 @@
-"""Between gRPC and the calls: connections, certificates, calls without a key, and calls whose peer does not read."""
+"""What gRPC lacks: certificate reload, closing connections, limits on calls without a key, ending unread calls."""

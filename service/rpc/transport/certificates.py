@@ -1,7 +1,7 @@
-"""The server's certificate, the CA of its clients and what that CA revoked, as they are in their files now.
+"""The server's certificate, the CA of its clients, and the revocation list of that CA.
 
-They are looked at when a client connects: what changed is read again, without a restart. What cannot be used is left
-alone with a warning, and what was read before stays in force.
+The files are checked when a client connects. Changed ones are read again without a restart. If a file is not usable, a
+warning is logged and the previous version stays in force.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ _SETTINGS = ("tls_cert", "tls_key", "client_ca", "client_crl")
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """PEM files. client_ca: set where clients must show a certificate; client_crl: what that CA revoked."""
+    """PEM files.
+
+    - `client_ca`: set if clients must present a certificate.
+    - `client_crl`: certificates that the CA has revoked.
+    """
 
     cert: Path
     key: Path
@@ -38,7 +42,7 @@ class TlsFiles:
     client_crl: Path | None = None
 
     def stamp(self) -> Stamp:
-        """Changes whenever one of the files does. Raises OSError."""
+        """Returns a value that changes whenever a file changes. Raises OSError."""
         found = [os.stat(f) for f in (self.cert, self.key, self.client_ca, self.client_crl) if f is not None]
         return tuple((s.st_mtime_ns, s.st_size, s.st_ino) for s in found)
 
@@ -50,10 +54,10 @@ class _Read:
 
 
 class Certificates:
-    """gRPC's threads ask for the certificate, the event loop for what is revoked."""
+    """The current certificates. gRPC's threads request the server's; the event loop checks those of clients."""
 
     def __init__(self, files: TlsFiles, clock: Clock = SYSTEM_CLOCK) -> None:
-        """Raises SettingError where a file cannot be used."""
+        """Raises SettingError if a file is not usable."""
         self._files, self._clock = files, clock
         self._lock = threading.Lock()
         try:
@@ -62,12 +66,12 @@ class Certificates:
             raise SettingError(f"tls_cert, tls_key, client_ca or client_crl: {error}", _SETTINGS) from None
 
     def credentials(self) -> grpc.ServerCredentials:
-        """For a port whose certificate follows the files."""
+        """Returns credentials of a port; its certificate follows the files."""
         mutual = self._files.client_ca is not None
         return grpc.dynamic_ssl_server_credentials(self._read.configuration, self._fetch, mutual)
 
     def read_again(self) -> None:
-        """Reads what has changed. Whoever comes while another thread reads waits, and so has what it read."""
+        """Reads changed files. Concurrent callers wait for the same read."""
         with self._lock:
             try:
                 stamp = self._files.stamp()
@@ -81,8 +85,7 @@ class Certificates:
                 _LOG.info("the TLS files were reloaded")
 
     def check(self, shown: Sequence[bytes]) -> None:
-        """Raises ServiceError (CERTIFICATE_INVALID) where the certificate that a client showed (PEM) was revoked, or
-        has expired since it connected."""
+        """Raises ServiceError (CERTIFICATE_INVALID) if a client's certificate (PEM) was revoked or has expired."""
         for pem in shown:
             serial, ends = _facts(bytes(pem))
             if serial in self._read.revoked:
@@ -102,7 +105,7 @@ def _facts(pem: bytes) -> tuple[int, datetime.datetime]:
 
 
 def _read(files: TlsFiles) -> _Read:
-    """Raises OSError or ValueError."""
+    """Reads and parses the files. Raises OSError or ValueError."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.cert, files.key)
     except ssl.SSLError as error:

@@ -1,8 +1,8 @@
 """Closes a connection. gRPC has no API for this on the server side.
 
-The socket is found among the open files of this process by the peer's address and port, and shut down. gRPC treats that
-as a disconnect and ends the connection's calls. Peer check and shutdown use the same duplicate of the descriptor, so no
-other file is affected if gRPC closes and reuses the descriptor meanwhile.
+The socket is found among the open files of this process by the peer's address and port, and shut down. gRPC handles
+that as a disconnect and ends the connection's calls. The peer check and the shutdown use the same duplicate of the
+descriptor. So no other file is affected if gRPC closes and reuses the descriptor meanwhile.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def close_connection(peer: str) -> bool:
 
 
 def _duplicate(descriptor: int) -> socket.socket:
-    """Raises OSError for what is no socket."""
+    """Duplicates the descriptor of a socket. Raises OSError for any other file."""
     duplicate = os.dup(descriptor)
     try:
         return socket.socket(fileno=duplicate)

@@ -1,8 +1,9 @@
-"""Ending a call whose peer does not read its answer.
+"""Ends a call whose peer does not read its response.
 
-grpc.aio has no way for a server to cancel a call: a status waits behind the answer, which waits for the peer. A call is
-cancelled, and what it holds is freed, when nothing refers to it any more. Two tasks do: the one that runs the handler,
-and the one that made it and waits for the peer to close. The second is remembered when the first is made.
+grpc.aio cannot cancel a call on the server side: a status waits behind the response, which waits for the peer. gRPC
+cancels a call, and frees what it holds, when nothing refers to it any more. Two tasks do: the one that runs the
+handler, and the one that created it and waits for the peer to close. The second is remembered when the first is
+created.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _waiting: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.Context
 
 
 def remember_waiting_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """Has `end_call` work for calls of this loop."""
+    """Enables `CallTasks.end` for the calls of this loop."""
     loop.set_task_factory(_make_task)  # type: ignore[arg-type]
 
 
@@ -34,18 +35,18 @@ def _make_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], 
 
 
 def when_done(context: Context, call: Callable[[], object]) -> None:
-    """Has `call` made once the peer has taken all of a call, or has gone."""
+    """Calls `call` once the peer has taken the whole response or has disconnected."""
     context.add_done_callback(lambda _: call())  # type: ignore[arg-type]
 
 
 class CallTasks:
-    """The tasks of the call that is being handled. Made within its handler."""
+    """The tasks of the current call. Create it in its handler."""
 
     def __init__(self) -> None:
         self._handling, self._waiting = asyncio.current_task(), _waiting.get()
 
     def end_unless_done(self, context: Context, seconds: float, dropped: Callable[[], None]) -> None:
-        """Cancels the call unless its peer has taken all of it within so many seconds; `dropped` is called then."""
+        """Cancels the call, and calls `dropped`, unless its peer takes the whole response within `seconds`."""
 
         def end() -> None:
             dropped()

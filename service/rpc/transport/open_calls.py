@@ -1,8 +1,7 @@
-"""Calls that need no key: health and reflection. They lie outside the limits on calls and have a small one of their
-own.
+"""Limits calls that need no key: health and reflection. They do not count against the limits on other calls.
 
-Where it is reached, a new call takes the place of the oldest one of the connection that has most: whoever asks for the
-health of the server is always answered, however many others hold calls open.
+At the limit, a new call replaces the oldest call of the connection that has most. So a health check is always answered,
+however many calls others keep open.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _MESSAGE_S = 5.0
 
 
 class OpenCalls(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """For one event loop."""
+    """Admits calls without a key. For one event loop."""
 
     def __init__(self, metrics: Metrics, keyless: KeylessCalls, most: int = MOST_OPEN) -> None:
         self._metrics, self._keyless, self._most = metrics, keyless, most
@@ -42,14 +41,14 @@ class OpenCalls(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         details: grpc.HandlerCallDetails,
     ) -> Handler:
-        """grpc's entry point."""
+        """Returns the limited handler. gRPC's entry point."""
         handler = await continuation(details)
         if handler is None or not details.method.startswith(OPEN_PREFIXES):
             return handler
         return self.wrap(handler)
 
     def wrap(self, handler: Handler) -> Handler:
-        """The handler, within the limit."""
+        """Returns the handler within the limit."""
         inner = handler.unary_unary or handler.unary_stream or handler.stream_stream
         if handler.unary_unary:
 
@@ -116,7 +115,7 @@ class OpenCalls(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
 
 async def _first(context: Context) -> Any:
-    """The call's message. Raises ServiceError (MESSAGE_LATE, ARGUMENT_INVALID)."""
+    """Returns the message of the call. Raises ServiceError (MESSAGE_LATE, ARGUMENT_INVALID)."""
     try:
         async with asyncio.timeout(_MESSAGE_S):
             message = await context.read()

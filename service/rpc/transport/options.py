@@ -1,4 +1,4 @@
-"""Where and how the server listens, and what gRPC itself enforces on connections."""
+"""The address of the server, and the limits that gRPC itself applies to connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MINUTE_MS = 60 * 1000
 
 @dataclass(frozen=True)
 class Transport:
-    """min_ping_interval_s: pings that come closer cost their connection."""
+    """`min_ping_interval_s`: minimum interval of pings; a connection that pings more often is closed."""
 
     address: str
     tls: TlsFiles | None
@@ -24,7 +24,10 @@ class Transport:
 
 
 def channel_options(transport: Transport) -> list[tuple[str, Any]]:
-    """gRPC's options. It sets no limit on calls: it would count those whose key nobody has looked at."""
+    """Returns the options of gRPC.
+
+    They do not limit calls: gRPC would count calls whose key was not checked yet.
+    """
     return [
         ("grpc.max_receive_message_length", transport.max_message_bytes),
         ("grpc.max_send_message_length", transport.max_message_bytes),
