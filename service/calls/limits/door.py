@@ -114,7 +114,7 @@ class Lease:
         return self._door.refusal("bytes", "too many bytes of requests and responses are in flight")
 
     def reserve(self, amount: int) -> None:
-        """Holds the estimated size of the response until `answer` gets the real one. Raises ServiceError (OVERLOADED)."""
+        """Holds the estimated size of the response until `answer` gets its size. Raises ServiceError (OVERLOADED)."""
         self.take(COPIES * amount)
         self._reserved += COPIES * amount
 
