@@ -72,8 +72,9 @@ class Outcome:
 class Faces:
     """Use it as an asynchronous context manager. script: what each handler does with a request and its caller."""
 
-    def __init__(self, folder: Path, *, deadline_s: float = 30.0, message_s: float = 30.0) -> None:
-        self._deadlines, self._limits = Deadlines(deadline_s, deadline_s), replace(LIMITS, message_s=message_s)
+    def __init__(self, folder: Path, *, deadline_s: float = 30.0, **limits: Any) -> None:
+        """`limits`: fields of DoorLimits that differ from LIMITS."""
+        self._deadlines, self._limits = Deadlines(deadline_s, deadline_s), replace(LIMITS, **limits)
         self._ends, self._folder = AsyncExitStack(), folder
         self.registry = TenantRegistry(folder / "registry.db", MasterKey(bytes(32)))
         self.uid = self.registry.create_tenant("acme").uid
@@ -126,9 +127,15 @@ class Faces:
         self, path: str, requests: Sequence[Message], headers: Sequence[tuple[str, str]] = (), *, open_end: bool = False
     ) -> Outcome:
         """Over the socket; open_end: the caller does not say that there are no more requests."""
+        return await self.grpc_stream(path, _given(requests, open_end=open_end), headers)
+
+    async def grpc_stream(
+        self, path: str, requests: AsyncIterator[Message], headers: Sequence[tuple[str, str]] = ()
+    ) -> Outcome:
+        """Over the socket, with requests that are sent as the iterator yields them."""
         make: Any = self._channel.stream_stream(path, None, None)
         metadata = (("x-request-id", REQUEST_ID), *headers)
-        call = make(_raw(requests, open_end=open_end), metadata=metadata)
+        call = make(_raw(requests), metadata=metadata)
         responses = []
         try:
             async for raw in call:
@@ -186,6 +193,6 @@ async def _given(requests: Sequence[Message], *, open_end: bool = False) -> Asyn
         await asyncio.Event().wait()
 
 
-async def _raw(requests: Sequence[Message], *, open_end: bool = False) -> AsyncIterator[bytes]:
-    async for request in _given(requests, open_end=open_end):
+async def _raw(requests: AsyncIterator[Message]) -> AsyncIterator[bytes]:
+    async for request in requests:
         yield request.SerializeToString()
