@@ -75,8 +75,10 @@ class AdminSide:
             return loaded.index.optimise(anew=anew)
 
     def maintain(self) -> str | None:
-        """Does, or begins, what is due; returns what. Meant to be called every few seconds."""
-        with self.handle as loaded:
+        """Does, or begins, what is due while the collection is in memory; returns what. Call it every few seconds."""
+        with self.handle.held_if_loaded() as loaded:
+            if loaded is None:
+                return None
             done = loaded.maintenance.maintain()
             self.handle.weigh()
             return done

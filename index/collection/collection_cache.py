@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
@@ -83,6 +84,22 @@ class CollectionHandle:
         """What a change of the database gives, once it is on disk."""
         with self as loaded:
             return loaded.commit.run(body)
+
+    @contextmanager
+    def held_if_loaded(self) -> Iterator[LoadedCollection | None]:
+        """Holds the collection while it is in memory, and is None while it is cold. Does not count as a use.
+
+        For maintenance: it must neither load what was closed nor keep in memory what nobody uses.
+        """
+        with self.lock:
+            loaded = self.loaded
+            self.users += loaded is not None
+        try:
+            yield loaded
+        finally:
+            if loaded is not None:
+                with self.lock:
+                    self.users -= 1
 
     def weigh(self) -> None:
         """Notes how much memory and how many files it takes by now."""

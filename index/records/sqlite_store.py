@@ -56,6 +56,7 @@ class SqliteRecordStore:
         self._side = WriteSide(self.connection, self.checkpoints, place.spec.encoder_fingerprint)
         self.readers = ReaderPool(self._path, place.store_key, self._note_damage, free_files)
         self._pausing: int | None = None
+        self._examined_at = -1  # the connection's number of changes when free pages were last counted
 
     def writer(self, sink: ChangeSink) -> GroupCommit:
         return GroupCommit(self._side, sink, self._place.allowance)
@@ -201,6 +202,10 @@ class SqliteRecordStore:
             self.checkpoints.truncate()
 
     def give_space_back(self) -> int:
+        changes = self.connection.total_changes
+        if changes == self._examined_at:  # of thousands of collections, few have changed since the last call
+            return 0
+        self._examined_at = changes
         with store_errors(self._path):
             return give_back_free_pages(self.connection, self._side.lock)
 

@@ -103,6 +103,21 @@ def test_a_collection_in_use_stays_whatever_the_budget(tmp_path: Path) -> None:
     assert first.handle.loaded is None
 
 
+def test_maintenance_neither_loads_a_cold_collection_nor_counts_as_a_use(tmp_path: Path) -> None:
+    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=2 * (OPEN_BYTES + 20_000))
+    first, second, third = several(tmp_path, shelf, 3)
+    assert second.count() == third.count() == 20
+    loads = shelf.loads
+    assert first.maintain() is None
+    assert (first.handle.loaded, shelf.loads) == (None, loads)
+    second.maintain()
+    third.count()
+    second.maintain()  # the latest call, but no use
+    first.count()
+    assert second.handle.loaded is None
+    assert third.handle.loaded is not None
+
+
 def test_many_threads_over_more_collections_than_there_is_room_for_always_see_their_own(tmp_path: Path) -> None:
     shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=2 * (OPEN_BYTES + 20_000))
     made = several(tmp_path, shelf, 6)
