@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -52,14 +52,24 @@ def can_be_warm(environment: Mapping[str, str]) -> bool:
     return all(name.startswith("AFTERIMAGE_") for name, _ in differing)
 
 
-def start(arguments: list[str], environment: dict[str, str], stderr: IO[str], *, anew: bool = False) -> Process:
-    """Starts a command that is stopped with the test. Its output goes to a pipe."""
+def start(
+    arguments: list[str],
+    environment: dict[str, str],
+    stderr: IO[str],
+    *,
+    anew: bool = False,
+    wrapper: Sequence[str] = (),
+) -> Process:
+    """Starts a command that is stopped with the test. Its output goes to a pipe.
+
+    `wrapper`: a command that runs it, such as `prlimit`.
+    """
     process: Process
-    if anew or not can_be_warm(environment):
+    if anew or wrapper or not can_be_warm(environment):
         if os.environ.get(VARIABLE):  # a server that starts itself again would do so by its own command
             environment = prepared(environment)
         process = subprocess.Popen(
-            [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+            [*wrapper, *COMMAND, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
         )
     else:
         variables = prepared(environment)
@@ -147,13 +157,22 @@ class Server:
         self.process.wait()
 
 
-def start_server(folder: Path, *flags: str, environment: dict[str, str] | None = None, anew: bool = False) -> Server:
-    """Starts a server on `folder`/data, and waits until it is ready. `anew`: by the command, without the warm start."""
+def start_server(
+    folder: Path,
+    *flags: str,
+    environment: dict[str, str] | None = None,
+    anew: bool = False,
+    wrapper: Sequence[str] = (),
+) -> Server:
+    """Starts a server on `folder`/data, and waits until it is ready.
+
+    `anew`: by the command, without the warm start. `wrapper`: a command that runs it, such as `prlimit`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.log").open("a") as log:
         process = start(
             ["serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", *flags],
-            {**clean_environment(), **NOT_MEASURED, **ONE_DECODER, **(environment or {})}, log, anew=anew,
+            {**clean_environment(), **NOT_MEASURED, **ONE_DECODER, **(environment or {})}, log, anew=anew, wrapper=wrapper,
         )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()
