@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,14 @@ class RegistryDatabase:
         """Stores when a key was last used. This does not count as a change."""
         with self._lock:
             self._connection.execute("UPDATE api_keys SET used_ms = ? WHERE key_id = ?", (at_ms, key_id))
+
+    def note_generations(self, generations: Mapping[str, int]) -> None:
+        """Stores which generations the manifests of tenants have reached. This does not count as a change."""
+        with self._lock:
+            self._connection.executemany(
+                "UPDATE tenants SET listed = max(listed, ?) WHERE uid = ?",
+                [(generation, uid) for uid, generation in generations.items()],
+            )
 
     def number(self) -> int:
         """A number that increases with every change of tenants and keys."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from index import AfterimageIndexError, DataDirectory, DataFault, deep_faults, file_faults, open_manifest
@@ -17,11 +18,11 @@ class Keys(Protocol):
     def data_key_for_repair(self, uid: str) -> bytes:
         """A tenant's data key."""
 
-    def is_listed(self, uid: str) -> bool:
-        """Whether its directory has a manifest."""
+    def least_generation(self, uid: str) -> int:
+        """The lowest generation that its manifest can have; 0 if its directory has no manifest."""
 
-    def note_listed(self, uid: str) -> None:
-        """Stores that it has one."""
+    def note_generations(self, generations: Mapping[str, int]) -> None:
+        """Stores which generations the manifests of tenants have reached."""
 
 
 class TenantFaults:
@@ -31,6 +32,7 @@ class TenantFaults:
         self._data, self._keys = data, keys
         self._lock = threading.Lock()
         self._found: dict[str, DataFault | None] = {}
+        self._noted: dict[str, int] = {}  # when the manifests were changed whose generations are stored
 
     def check(self, uid: str) -> None:
         """Checks on first use that all files in a tenant's manifest exist.
@@ -66,18 +68,50 @@ class TenantFaults:
                 self._found[uid] = fault
                 _LOG.error("tenant %s is not served: %s", uid, fault)
 
+    def older(self, uid: str) -> DataFault | None:
+        """The fault if a tenant's directory, or its manifest alone, is an older copy. Raises AfterimageIndexError."""
+        layout, least = self._data.tenant(uid), self._keys.least_generation(uid)
+        generation = open_manifest(layout, self._keys.data_key_for_repair(uid)).generation()
+        if generation >= least:
+            return None
+        told = f"is an older copy: its generation is {generation}, the registry has noted {least}"
+        return DataFault(layout.manifest, told)
+
+    def note_generations(self, uids: Iterable[str]) -> None:
+        """Stores how far the manifests of tenants have come, so that an older copy of a whole directory is noticed.
+
+        Skips manifests that have not changed since the last call. Failures are logged; the next call tries again.
+        """
+        found, times = {}, {}
+        for uid in uids:
+            layout = self._data.tenant(uid)
+            try:
+                changed_ns = layout.manifest.stat().st_mtime_ns
+                if self._noted.get(uid) != changed_ns:
+                    key = self._keys.data_key_for_repair(uid)
+                    found[uid], times[uid] = open_manifest(layout, key, must_exist=True).generation(), changed_ns
+            except (OSError, AfterimageIndexError) as error:
+                _LOG.warning("could not note the state of a tenant's manifest: %s", error)
+        if found:
+            self._keys.note_generations(found)
+            self._noted.update(times)
+
     def all(self) -> dict[str, DataFault]:
         """The faults found so far, by tenant uid."""
         with self._lock:
             return {uid: fault for uid, fault in self._found.items() if fault is not None}
 
     def _look(self, uid: str) -> DataFault | None:
-        layout, key, listed = self._data.tenant(uid), self._keys.data_key_for_repair(uid), self._keys.is_listed(uid)
+        layout, key, least = (
+            self._data.tenant(uid),
+            self._keys.data_key_for_repair(uid),
+            self._keys.least_generation(uid),
+        )
         try:
-            manifest = open_manifest(layout, key, must_exist=listed)
-            if not listed:
-                self._keys.note_listed(uid)
-            return next(file_faults(layout, manifest.things()), None)
+            manifest = open_manifest(layout, key, must_exist=least > 0)
+            if not least:
+                self._keys.note_generations({uid: manifest.generation()})
+            return self.older(uid) or next(file_faults(layout, manifest.things()), None)
         except DataFault as fault:
             return fault
         except AfterimageIndexError as error:

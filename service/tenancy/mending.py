@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
-from index import AfterimageIndexError, DataDirectory, Mending, Repair, check_pages, number_of, raise_number
+from index import (
+    AfterimageIndexError,
+    DataDirectory,
+    Mending,
+    Repair,
+    TenantLayout,
+    check_pages,
+    number_of,
+    open_manifest,
+    raise_number,
+)
 from index.storage import DatabaseError, connect, rename, set_aside
 from service.runtime.clock import now_ms
 from service.tenancy.companions import copy_of
@@ -38,8 +49,14 @@ def registry_mending(data: DataDirectory, key: MasterKey) -> Mending | None:
 def tenant_mendings(registry: TenantRegistry, data: DataDirectory) -> Iterator[tuple[str, Mending]]:
     """The repairs of tenants' files, with the tenants' names."""
     for tenant in registry.tenants():
-        for mending in Repair(data.tenant(tenant.uid), registry.data_key_for_repair(tenant.uid)).mendings():
-            yield tenant.name, mending
+        layout, key = data.tenant(tenant.uid), registry.data_key_for_repair(tenant.uid)
+        accept = partial(_accept_manifest, layout, key, registry.least_generation(tenant.uid))
+        found = Repair(layout, key).mendings()
+        for mending in found:
+            yield tenant.name, Mending(mending.told, partial(_each, mending.run, accept))
+        if not found and (fault := registry.faults.older(tenant.uid)) is not None:
+            told = f"{fault}: it is accepted as it is; what was changed since then, and is not in the files, is lost"
+            yield tenant.name, Mending(told, accept)
 
 
 def mend_tenants(registry: TenantRegistry, data: DataDirectory) -> list[tuple[str, str]]:
@@ -53,6 +70,18 @@ def mend_tenants(registry: TenantRegistry, data: DataDirectory) -> list[tuple[st
             mending.run()
             done.append((name, mending.told))
     raise TenancyError("the files of a tenant cannot be repaired; restore them from a backup")
+
+
+def _each(*steps: Callable[[], None]) -> None:
+    for run in steps:
+        run()
+
+
+def _accept_manifest(layout: TenantLayout, key: bytes, least: int) -> None:
+    """Raises the generation of a manifest to what the registry has noted."""
+    manifest = open_manifest(layout, key)
+    if manifest.generation() < least:
+        manifest.put(generation=least)
 
 
 def _number(path: Path, key: bytes) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -217,17 +217,17 @@ class TenantRegistry:
     def _unwrapped(self, uid: str) -> bytes:
         return self._master_key.unwrap(self.wrapped_key(uid), uid)
 
-    def is_listed(self, uid: str) -> bool:
-        """Whether the tenant's directory has a manifest.
+    def least_generation(self, uid: str) -> int:
+        """The lowest generation that the tenant's manifest can have; 0 if its directory has no manifest.
 
-        It is created with the tenant, or at first use for tenants of older versions.
+        The manifest is created with the tenant, or at first use for tenants of older versions.
         """
         row = self._database.row("SELECT listed FROM tenants WHERE uid = ?", (uid,))
-        return bool(row and row[0])
+        return int(row[0]) if row else 0
 
-    def note_listed(self, uid: str) -> None:
-        """Stores that the tenant's directory has a manifest."""
-        self._database.change("UPDATE tenants SET listed = 1 WHERE uid = ?", (uid,))
+    def note_generations(self, generations: Mapping[str, int]) -> None:
+        """Stores which generations the manifests of tenants have reached, by uid."""
+        self._database.note_generations(generations)
 
     def wrapped_key(self, uid: str) -> bytes:
         """A tenant's data key as wrapped by the master key. Raises TenancyError if the tenant does not exist."""

@@ -95,6 +95,7 @@ class TenantSpaces:
         """Stores the state of collections in the manifests of tenants. Call it every few seconds."""
         for _, directory in self.opened():
             directory.note()
+        self._registry.faults.note_generations(uid for uid, _ in self.opened())
 
     def stopped(self) -> dict[str, DataFault]:
         """The known tenants that are not served because their files are damaged."""
@@ -144,5 +145,7 @@ class TenantSpaces:
     def close(self) -> None:
         """Closes all directories with snapshots. Index builds in progress are abandoned."""
         self.shelf.close()
-        for directory in self._open.take_all().values():
+        opened = self._open.take_all()
+        for directory in opened.values():
             directory.close()
+        self._registry.faults.note_generations(opened)

@@ -65,8 +65,9 @@ def outcome_of(
         f"{_COLLECTIONS:,} collections on one server" + (f", at most {files:,} open files" if files else ""),
         2 * _COLLECTIONS + _SEARCHES,
         0,
-        f"no call failed; {measured['afterimage_collections_open']:,.0f} in memory, {measured['afterimage_open_files']:,.0f}"
-        f" of {measured['afterimage_open_files_limit']:,.0f} files open, {mib:,} MiB; a search of any of them takes"
+        f"no call failed; {measured['afterimage_collections_open']:,.0f} in memory,"
+        f" {measured['afterimage_open_files']:,.0f} of {measured['afterimage_open_files_limit']:,.0f} files open,"
+        f" {mib:,} MiB; a search of any of them takes"
         f" {statistics.median(took):.0f} ms, {took[len(took) * 99 // 100]:.0f} ms at most for 99 %;"
         f" ready {ready_s:.0f} s after a start",
     )
@@ -85,4 +86,3 @@ def gauges(server: Server) -> dict[str, float]:
     with urllib.request.urlopen(f"http://{server.http}/metrics") as response:
         families = text_string_to_metric_families(response.read().decode())
     return {s.name: s.value for family in families for s in family.samples if not s.labels}
-

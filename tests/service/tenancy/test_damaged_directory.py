@@ -126,7 +126,6 @@ def test_the_same_of_every_file(whole: Path, tmp_path: Path, kind: str, damage: 
 
 MENDED = [(kind, damage) for kind in ("registry", "manifest", "list", "sync", "records") for damage in DAMAGES[:5]]
 MENDED.remove(("records", flipped))  # the collection is served, and `index verify` names the page
-MENDED.remove(("manifest", older))  # it lists the same files with lower numbers: they are served, and noted anew
 SHORT = {
     ("registry", missing),
     ("manifest", empty),
@@ -208,3 +207,26 @@ def test_without_database_and_kept_snapshots_a_derived_snapshot_gives_the_record
 def test_a_name_that_is_gone_is_not_found(whole: Path, tmp_path: Path) -> None:
     with opened(copied(whole, tmp_path)) as parts, pytest.raises(CollectionNotFound):
         parts.directory("acme").collection("boots")
+
+
+def test_an_older_copy_of_a_whole_tenant_is_not_served_until_it_is_accepted(whole: Path, tmp_path: Path) -> None:
+    root = copied(whole, tmp_path)
+    first, other = FIRST
+    with opened(root) as parts:
+        uid = parts.uid(first)
+    shutil.rmtree(root / "tenants" / uid)
+    shutil.copytree(whole / "older" / "tenants" / uid, root / "tenants" / uid)
+    before = tree(root)
+    answers = asked(root)
+    assert "manifest.db is an older copy: its generation is" in str(answers[first])
+    assert answers[other] == asked_once(whole)[other]
+    assert set(before) <= set(tree(root))
+    data, key = DataDirectory(root), load_master_key(key_file(root), None, create=False)
+    with closing(TenantRegistry(data.registry, key)) as registry:
+        done = mend_tenants(registry, data)
+    assert [name for name, _ in done] == [first]
+    assert "is accepted as it is" in done[0][1]
+    answers = asked(root)
+    assert not any(isinstance(answer, Exception) for answer in answers.values())
+    assert answers[first] != asked_once(whole)[first]
+    assert answers[other] == asked_once(whole)[other]

@@ -87,14 +87,17 @@ def test_a_deleted_tenant_has_no_name_key_or_credentials_and_is_known_by_its_uid
         registry.wrapped_key("nobody")
 
 
-def test_a_tenant_is_listed_from_the_first_and_an_older_one_once_that_is_noted(registry: TenantRegistry) -> None:
+def test_the_generation_of_a_manifest_is_noted_from_the_first_and_never_falls(registry: TenantRegistry) -> None:
     uid = registry.create_tenant("acme").uid
-    assert registry.is_listed(uid)
-    assert not registry.is_listed("nobody")
+    assert registry.least_generation(uid) == 1
+    assert registry.least_generation("nobody") == 0
     registry._database.change("UPDATE tenants SET listed = 0")
-    assert not registry.is_listed(uid)
-    registry.note_listed(uid)
-    assert registry.is_listed(uid)
+    assert registry.least_generation(uid) == 0
+    number = registry._database.number()
+    registry.note_generations({uid: 7})
+    registry.note_generations({uid: 3})
+    assert registry.least_generation(uid) == 7
+    assert registry._database.number() == number  # it is no change of tenants or keys
 
 
 def test_secrets_are_random_and_stay_as_they_are(tmp_path: Path) -> None:

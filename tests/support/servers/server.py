@@ -172,7 +172,8 @@ def start_server(
     with (folder / "server.log").open("a") as log:
         process = start(
             ["serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", *flags],
-            {**clean_environment(), **NOT_MEASURED, **ONE_DECODER, **(environment or {})}, log, anew=anew, wrapper=wrapper,
+            {**clean_environment(), **NOT_MEASURED, **ONE_DECODER, **(environment or {})}, log,
+            anew=anew, wrapper=wrapper,
         )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()
