@@ -85,7 +85,8 @@ class KeyRing(StoredKeys):
         """`pepper`: the key of the stored digests of secrets."""
         super().__init__(database, pepper)
         self._lock = threading.Lock()
-        self._stamp, self._version = -1, -1
+        self._stamp: int | None = None
+        self._version: int | None = None
         self._known = _Known({}, {})
         self._used: dict[str, int] = {}
 

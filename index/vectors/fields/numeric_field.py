@@ -83,7 +83,7 @@ class Numbers:
     def any(self) -> bool:
         """Whether any slot has a number."""
         ordered, unsorted, _ = self._parts
-        return len(ordered.slots) + unsorted.length > 0
+        return bool(len(ordered.slots) or unsorted.length)
 
     def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
         """All slots and their numbers, in no particular order."""

@@ -21,6 +21,7 @@ from index.vectors.filters.syntax import Combination, Comparison, Has, Node, Tex
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+_COMBINE: dict[str, Callable[..., BitMap]] = {"AND": BitMap.intersection, "OR": BitMap.union}
 
 
 def allowed_slots(tree: Node, columns: Columns, products: NDArray[np.int32], live: BitMap) -> BitMap:
@@ -30,11 +31,8 @@ def allowed_slots(tree: Node, columns: Columns, products: NDArray[np.int32], liv
     """
     if isinstance(tree, Combination):
         parts = [allowed_slots(part, columns, products, live) for part in tree.parts]
-        if tree.operator == "AND":
-            return BitMap.intersection(*parts)
-        if tree.operator == "OR":
-            return BitMap.union(*parts)
-        return live - parts[0]
+        combine = _COMBINE.get(tree.operator)
+        return combine(*parts) if combine is not None else BitMap.difference(live, *parts)
     if tree.name == "record_id":
         raise InvalidInput("filter", "record_id cannot be used in a filter; list the ids in the request instead")
     if tree.name == "product_id":
@@ -61,15 +59,15 @@ def _has(node: Has, columns: Columns) -> BitMap:
         return columns.boolean(node.name, value)
     if isinstance(value, Text):
         if not value.prefix:
-            return columns.member(node.name, value.value) | columns.string(node.name, value.value)
+            return BitMap.union(columns.member(node.name, value.value), columns.string(node.name, value.value))
         matches = _text_matcher("=", value)
-        return columns.members(node.name, matches) | columns.strings(node.name, matches)
+        return BitMap.union(columns.members(node.name, matches), columns.strings(node.name, matches))
     return columns.numbers(node.name, "=", value)
 
 
 def _product_slots(node: Comparison | Has, columns: Columns, products: NDArray[np.int32]) -> BitMap:
     if isinstance(node, Has) and node.value is None:
-        return BitMap(np.flatnonzero(products > 0).astype(np.uint32))
+        return BitMap(np.flatnonzero(products).astype(np.uint32))
     if not isinstance(node.value, Text):
         return BitMap()
     matches = _text_matcher("=" if isinstance(node, Has) else node.operator, node.value)

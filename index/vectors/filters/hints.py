@@ -38,18 +38,17 @@ def hints_of(tree: Node, columns: Columns, live: AbstractBitMap) -> FilterHints:
     return FilterHints(tuple(unknown[:_MOST]), tuple(sentences[:_MOST]))
 
 
-def _restrictions(tree: Node) -> Iterator[Comparison | Has]:
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop(0)
-        if isinstance(node, Combination):
-            waiting[:0] = node.parts
-        else:
-            yield node
+def _restrictions(node: Node) -> Iterator[Comparison | Has]:
+    """In the order of the text. A filter nests no deeper than MAX_DEPTH."""
+    if isinstance(node, Combination):
+        for part in node.parts:
+            yield from _restrictions(part)
+    else:
+        yield node
 
 
 def _unknown(name: str, columns: Columns, live: AbstractBitMap) -> str:
-    like = get_close_matches(name, sorted(columns.names(live) | {"product_id"}), 1, _LIKE)
+    like = get_close_matches(name, sorted([*columns.names(live), "product_id"]), 1, _LIKE)
     return f"no record has `{name}`" + (f"; did you mean `{like[0]}`?" if like else "")
 
 

@@ -111,7 +111,8 @@ class _ToNodes(Transformer[Any, Any]):
     """Runs while the parser does, bottom up, so that no depth of nesting recurses."""
 
     def start(self, children: list[Any]) -> Any:
-        return children[0]
+        (tree,) = children
+        return tree
 
     def restriction(self, children: list[Any]) -> Node:
         name, operator, value = children
@@ -135,15 +136,18 @@ class _ToNodes(Transformer[Any, Any]):
         return _combine("OR", children)
 
     def string(self, children: list[Token]) -> Text:
-        inner = children[0][1:-1]
+        (token,) = children
+        inner = token[1:-1]
         prefix = inner.endswith("*") and not re.search(r"(?:^|[^\\])(?:\\\\)*\\\*$", inner)
         return Text(_ESCAPE.sub(r"\1", inner[:-1] if prefix else inner), prefix)
 
     def word(self, children: list[Token]) -> Text:
-        return Text(str(children[0]).removesuffix("*"), children[0].endswith("*"))
+        (token,) = children
+        return Text(token.removesuffix("*"), token.endswith("*"))
 
     def number(self, children: list[Token]) -> float:
-        return float(children[0])
+        (token,) = children
+        return float(token)
 
     def true(self, _: list[Token]) -> bool:
         return True

@@ -22,7 +22,7 @@ def address_of(peer: str) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return rest
-    if address.version == 4:
+    if isinstance(address, ipaddress.IPv4Address):
         return host
     return str(ipaddress.ip_network((address, 64), strict=False).network_address)
 

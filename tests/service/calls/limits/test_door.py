@@ -125,3 +125,25 @@ def test_a_door_comes_to_rest_once_after_the_last_call_has_ended(door: Door) -> 
     assert not door.has_come_to_rest()
     stream.close()
     assert [door.has_come_to_rest() for _ in range(2)] == [True, False]
+
+
+def test_an_answer_is_counted_twice_and_up_to_a_mebibyte_always_sent(door: Door) -> None:
+    assert COPIES == 2
+    lease = door.enter(PATH, stream=False)
+    lease.reserve(5)
+    assert door.bytes.used == 10
+    lease.answer(0)
+    assert door.bytes.used == 0
+    lease.answer(3)
+    assert door.bytes.used == 6
+    lease.add(LIMITS.in_flight_bytes)
+    for amount, sent in ((MIB - 1, True), (MIB, True), (MIB + 1, False)):
+        before = door.bytes.used
+        if sent:
+            lease.answer(amount)
+        else:
+            with pytest.raises(ServiceError):
+                lease.answer(amount)
+        assert door.bytes.used == before + 2 * amount * sent
+    lease.close()
+    assert door.bytes.empty

@@ -66,3 +66,9 @@ def test_the_addresses_that_failed_last_are_remembered(monkeypatch: pytest.Monke
 def test_what_is_no_address_is_its_own_name() -> None:
     assert address_of("ipv4:nonsense:1") == "nonsense:1"
     assert address_of("ipv6:[zzz]:1") == "[zzz]:1"
+
+
+def test_of_an_ipv6_address_the_first_64_bits_count() -> None:
+    for network in ("2001:db8:0:1", "2001:db8:0:2", "2001:db8:0:3", "2001:db8:8000:ffff"):
+        assert address_of(f"ipv6:[{network}:ffff::1]:1") == f"{network}::"
+        assert address_of(f"ipv6:[{network}:7fff::1]:1") == f"{network}::"

@@ -130,3 +130,30 @@ def test_one_is_taken_and_given_where_no_amount_is_said() -> None:
     assert not shares.empty
     shares.give(("a",))
     assert shares.empty
+
+
+def test_equal_shares_may_be_taken_to_the_last_place() -> None:
+    for capacity, owners in ((100, 2), (90, 3), (100, 4), (8, 2), (64, 8)):
+        shares = Shares(capacity)
+        for _ in range(capacity // owners):
+            assert all(shares.take((f"owner {n}",)) for n in range(owners))
+        assert shares.used == capacity
+        assert not shares.take(("owner 0",))
+        assert not shares.take(("another",))
+        shares.give(("owner 0",), 1)
+        assert not shares.take(("owner 1",))  # it would have more than its share
+        assert shares.take(("owner 0",))
+
+
+def test_at_each_level_a_part_is_kept() -> None:
+    shares = Shares(64)
+    assert filled(shares, ("t",)) == 48
+    shares.give(("t",), 48)
+    assert filled(shares, ("t", "k")) == 42  # an eighth of 48 is kept for other keys
+    shares.give(("t", "k"), 42)
+    assert filled(shares, ("t", "k", "x")) == 37  # and of 42 five for other connections
+    assert filled(shares, ("t", "k", "y")) == 5
+    assert filled(shares, ("t", "l", "z")) == 6
+    assert filled(shares, ("u", "k", "x")) == 16
+    assert not shares.take(("t",), 2)
+    assert shares.take((), 0)
