@@ -59,14 +59,14 @@ class AdminSide:
 
     def snapshot(self) -> int:
         """Writes a snapshot of what searches see now; returns its sequence number. Raises OSError."""
-        with self.handle as loaded:
+        with self.handle.maintaining() as loaded:
             return loaded.maintenance.snapshot()
 
     def compact(self) -> None:
         """Frees the memory of deleted and replaced rows, and rewrites the snapshot without them; nobody waits for it.
 
         Raises OSError, or AnnIndexNotBuilt."""
-        with self.handle as loaded:
+        with self.handle.maintaining() as loaded:
             loaded.maintenance.compact()
 
     def build_base(self, *, anew: bool = False) -> bool:
@@ -85,12 +85,12 @@ class AdminSide:
 
     def keep_snapshot(self) -> Backup:
         """Copies the collection as it is now; reading and writing go on. Raises OSError."""
-        with self.handle as loaded:
+        with self.handle.maintaining() as loaded:
             return loaded.store.copy(loaded.kept.create)
 
     def clear_kept(self) -> None:
         """Erases what was deleted from the snapshots that were asked for, which upkeep does in time. Raises OSError."""
-        with self.handle as loaded:
+        with self.handle.maintaining() as loaded:
             loaded.maintenance.clear_kept()
 
     @property

@@ -38,6 +38,8 @@ class CollectionHandle:
     def __init__(self, place: Location, cache: CollectionCache) -> None:
         self.place, self._cache = place, cache
         self.lock = threading.Lock()  # held while it is loaded or closed
+        self._maintained = threading.Condition(self.lock)
+        self._maintainers = 0
         self.loaded: LoadedCollection | None = None
         self.users = 0
         self.used_at = 0.0
@@ -67,6 +69,20 @@ class CollectionHandle:
         with self.lock:
             self.users -= 1
 
+    @contextmanager
+    def maintaining(self) -> Iterator[LoadedCollection]:
+        """As `with handle`, for work on the files beside the calls. `close` waits for its end, so that no file is
+        written or removed by two at a time."""
+        with self.lock:
+            self._maintainers += 1
+        try:
+            with self as loaded:
+                yield loaded
+        finally:
+            with self._maintained:
+                self._maintainers -= 1
+                self._maintained.notify_all()
+
     def read(self, body: Callable[[SqliteRecordStore], T]) -> T:
         """What a look into the store gives."""
         with self as loaded:
@@ -89,17 +105,21 @@ class CollectionHandle:
     def held_if_loaded(self) -> Iterator[LoadedCollection | None]:
         """Holds the collection while it is in memory, and is None while it is cold. Does not count as a use.
 
-        For maintenance: it must neither load what was closed nor keep in memory what nobody uses.
+        For maintenance: it must neither load what was closed nor keep in memory what nobody uses. `close` waits for
+        its end, as with `maintaining`.
         """
         with self.lock:
             loaded = self.loaded
             self.users += loaded is not None
+            self._maintainers += loaded is not None
         try:
             yield loaded
         finally:
             if loaded is not None:
-                with self.lock:
+                with self._maintained:
                     self.users -= 1
+                    self._maintainers -= 1
+                    self._maintained.notify_all()
 
     def weigh(self) -> None:
         """Notes how much memory and how many files it takes by now."""
@@ -108,10 +128,11 @@ class CollectionHandle:
             self._cache.grown(self, Taken(loaded.memory_bytes, loaded.open_files))
 
     def close(self, *, snapshot: bool) -> None:
-        """Closes it for good."""
+        """Closes it for good. Calls that come later fail; maintenance that works on its files is waited for."""
         self._cache.left(self)
-        with self.lock:
+        with self._maintained:
             self._closed = True
+            self._maintained.wait_for(lambda: not self._maintainers)
             loaded, self.loaded = self.loaded, None
             if loaded is not None:
                 loaded.close() if snapshot else loaded.abandon()

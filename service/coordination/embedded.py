@@ -21,12 +21,10 @@ import tempfile
 from pathlib import Path
 
 from service.errors import SettingError
+from service.runtime.child_process import Program, end_child, start_child
 
-# Requests SIGTERM at the end of the server process, and executes redis-server. A separate process does this, because
-# code between fork and exec is unsafe while gRPC's threads run.
-_START_AS_CHILD = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 _MAX_SOCKET_PATH = 100  # the kernel's limit is 108 bytes
-_START_TIMEOUT_S, _END_TIMEOUT_S = 15.0, 15.0
+_START_TIMEOUT_S, _END_TIMEOUT_S, _GRACE_S = 15.0, 15.0, 10.0
 
 
 def find_redis_server() -> Path | None:
@@ -92,14 +90,8 @@ class EmbeddedRedis:
             "daemonize": "no", "logfile": str(self._folder / "redis.log"), "loglevel": "warning",
         }  # fmt: skip
         flat = [part for name, value in arguments.items() for part in (f"--{name}", value)]
-        self._process = subprocess.Popen(  # noqa: ASYNC220 - takes milliseconds
-            [sys.executable, "-ISc", _START_AS_CHILD, str(self._binary), *flat],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            process_group=0,  # no Ctrl-C from the server's terminal
-            env={"PATH": os.environ.get("PATH", "")},
-        )
+        command, environment = [str(self._binary), *flat], {"PATH": os.environ.get("PATH", "")}
+        self._process = start_child(Program(command, environment, last_signal=signal.SIGTERM))
         deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
         while not (answer := await self._ask()).startswith(b"+PONG"):
             if answer.startswith(b"-LOADING"):  # it is alive, and loads a long file
@@ -160,11 +152,6 @@ class EmbeddedRedis:
         """Ends the process after it has written its append-only file."""
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.to_thread(self._process.wait, 10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            await asyncio.to_thread(self._process.wait)
+        await end_child(self._process, _GRACE_S)
         await asyncio.to_thread(self._socket.unlink, missing_ok=True)
         self._process = None

@@ -11,11 +11,12 @@ import mmap
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.runtime.child_process import Program, Streams, end_child, python_module, start_child
 
 _MAX_MESSAGE = 16 * 1024
 
@@ -45,15 +46,8 @@ class SandboxedProcess:
         self._socket.setblocking(False)
         with theirs:
             sizes = (str(n) for n in (theirs.fileno(), memory, payload_bytes, result_bytes))
-            self._process = subprocess.Popen(
-                [sys.executable, "-Psm", module, *sizes],  # isolated, except for the environment given below
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(), memory),
-                process_group=0,  # no Ctrl-C from the server's terminal
-                env=dict(environment),
-            )
+            program = Program(python_module(module, *sizes), environment, files=(theirs.fileno(), memory))
+            self._process = start_child(program, Streams(stderr=subprocess.PIPE))
         os.close(memory)
         self._ended = False
 
@@ -86,8 +80,7 @@ class SandboxedProcess:
     async def end(self) -> str:
         """Kills the process. Returns what it wrote to stderr, or ""."""
         self._ended = True
-        self._process.kill()
-        await asyncio.to_thread(self._process.wait)
+        await end_child(self._process)
         self._socket.close()
         stderr = self._process.stderr
         if stderr is None or stderr.closed:

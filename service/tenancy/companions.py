@@ -8,8 +8,10 @@ key.
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from index import AfterimageIndexError, DataDirectory, DataFault, Manifest, State, Thing
@@ -62,12 +64,30 @@ def noted_number(data: DataDirectory, uids: list[str], key_of: Callable[[str], b
 
 
 def write_copy(connection: Connection, registry: Path, key: bytes) -> None:
-    """Rewrites the standby copy of an open registry. Raises OSError, StoreUnavailable or DatabaseError."""
-    fresh = registry.with_name(".writing-registry-copy.db")
-    fresh.unlink(missing_ok=True)
-    backup(connection, fresh, key).close()
-    overwrite(copy_of(registry))
-    rename(fresh, copy_of(registry))
+    """Rewrites the standby copy of an open registry. Raises OSError, StoreUnavailable or DatabaseError.
+
+    A server and commands do so one after the other, so that the copy is as new as the last of them found the registry.
+    """
+    with _alone(registry.parent):
+        fresh = registry.with_name(".writing-registry-copy.db")
+        fresh.unlink(missing_ok=True)  # a process that was killed may have left it
+        backup(connection, fresh, key).close()
+        overwrite(copy_of(registry))
+        rename(fresh, copy_of(registry))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process or thread is in this block for the same folder.
+
+    The lock is the kernel's, on the folder itself. It goes with its process, and leaves no file.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def overwrite(path: Path) -> None:

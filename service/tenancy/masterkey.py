@@ -11,7 +11,6 @@ import binascii
 import json
 import os
 import shlex
-import subprocess
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from index.storage import KEY_BYTES, derive_key
 from service.errors import SettingError
+from service.runtime.child_process import run_command
 
 _NONCE_BYTES = 12
 _COMMAND_S = 30.0
@@ -77,13 +77,12 @@ def load_master_key(path: Path, from_environment: str | None, *, create: bool) -
 def printed_master_key(command: str) -> str:
     """The output of a command, such as that of a key-management service. Raises SettingError if it fails."""
     try:
-        done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=_COMMAND_S, check=False)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        status, output, errors = run_command(shlex.split(command), _COMMAND_S)
+    except (OSError, ValueError) as error:  # a timeout too
         raise SettingError.about("master_key_command", f"{type(error).__name__}: {error}") from None
-    if done.returncode or not done.stdout.strip():
-        content = done.stderr.strip()[:200]
-        raise SettingError.about("master_key_command", f"ended with {done.returncode} and no key; {content}")
-    return done.stdout.strip()
+    if status or not output.strip():
+        raise SettingError.about("master_key_command", f"ended with {status} and no key; {errors.strip()[:200]}")
+    return output.strip()
 
 
 def exported_key(tenant_uid: str, wrapped: bytes, region: str = "") -> str:

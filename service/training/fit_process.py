@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from service.runtime.child_process import Program, python_module, run_child
 from service.training.fitting import Fitted, Judgement, Projection, Shape, TooFewExamples, fit
 
 _LOWEST = 19
@@ -27,19 +27,11 @@ async def fit_apart(vectors: NDArray[np.float32], labels: NDArray[np.int64], env
 
     Raises TooFewExamples, or RuntimeError if the process died.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service.training.fit_process", stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE, env=environment,
-    )  # fmt: skip
-    try:
-        given = await asyncio.to_thread(_packed, vectors=vectors, labels=labels)
-        answer, _ = await process.communicate(given)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        raise RuntimeError(f"the training process exited with {process.returncode}")
+    given = await asyncio.to_thread(_packed, vectors=vectors, labels=labels)
+    program = Program(python_module("service.training.fit_process"), environment, lower_priority=_LOWEST)
+    status, answer = await run_child(program, given)
+    if status != 0:
+        raise RuntimeError(f"the training process exited with {status}")
     return await asyncio.to_thread(_to_fitted, answer)
 
 
@@ -60,7 +52,6 @@ def _packed(**arrays: NDArray[np.generic]) -> bytes:
 
 def main() -> None:
     """The program of the process: arrays on standard input, a projection on standard output."""
-    os.nice(_LOWEST)
     with np.load(io.BytesIO(sys.stdin.buffer.read())) as given:
         vectors, labels = given["vectors"], given["labels"]
     try:
