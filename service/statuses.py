@@ -29,7 +29,11 @@ HTTP_STATUS: Final[Mapping[Code, int]] = {
 
 # Where HTTP says more than the code does.
 HTTP_STATUS_OF_REASON: Final[Mapping[Reason, int]] = {
+    Reason.METHOD_NOT_ALLOWED: 405,
     Reason.MESSAGE_LATE: 408,
+    Reason.BODY_TOO_LARGE: 413,
+    Reason.MEDIA_TYPE_UNSUPPORTED: 415,
+    Reason.HOST_UNKNOWN: 421,
     Reason.LINK_EXPIRED: 410,
     Reason.PICTURE_DAMAGED: 409,
     Reason.PICTURES_NOT_SERVED: 409,

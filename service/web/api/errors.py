@@ -12,20 +12,11 @@ from google.protobuf import json_format
 
 from service.calls.context import REQUEST_ID_KEY
 from service.calls.error_details import to_status
-from service.errors import Code, Reason, ServiceError
+from service.errors import ServiceError
+from service.statuses import http_status
 
 JSON_TYPE = "application/json"
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}  # of every answer
-_STATUS = {
-    Code.INVALID_ARGUMENT: 400, Code.DEADLINE_EXCEEDED: 504, Code.NOT_FOUND: 404, Code.ALREADY_EXISTS: 409,
-    Code.PERMISSION_DENIED: 403, Code.RESOURCE_EXHAUSTED: 429, Code.FAILED_PRECONDITION: 400, Code.ABORTED: 409,
-    Code.UNIMPLEMENTED: 501, Code.INTERNAL: 500, Code.UNAVAILABLE: 503, Code.DATA_LOSS: 500, Code.UNAUTHENTICATED: 401,
-}  # fmt: skip
-# HTTP says more of these than their codes do.
-_STATUS_OF_REASON = {
-    Reason.METHOD_NOT_ALLOWED: 405, Reason.BODY_TOO_LARGE: 413, Reason.MEDIA_TYPE_UNSUPPORTED: 415,
-    Reason.HOST_UNKNOWN: 421, Reason.MESSAGE_LATE: 408,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,17 +28,12 @@ class ErrorAnswer:
     body: bytes
 
 
-def http_status(error: ServiceError) -> int:
-    """The status of HTTP for an error."""
-    return _STATUS_OF_REASON.get(error.reason, _STATUS[error.reason.code])
-
-
 def error_answer(error: ServiceError, request_id: str, *, connect: bool) -> ErrorAnswer:
     """The answer for an error. `connect`: in the form of Connect's unary protocol."""
     headers = {**HEADERS, "Content-Type": JSON_TYPE, REQUEST_ID_KEY: request_id}
     if error.retry_delay_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_delay_s)))
-    status = http_status(error)
+    status = http_status(error.reason)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return ErrorAnswer(status, headers, orjson.dumps(error_object(error, request_id, connect=connect)))

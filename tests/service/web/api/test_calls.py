@@ -18,8 +18,8 @@ from afterimage.v1 import search_service_pb2 as search
 from service.calls.method import Caller
 from service.calls.methods import METHODS
 from service.errors import Code, Reason, ServiceError
+from service.statuses import http_status
 from service.tenancy.apikeys import Scope, key_id_of
-from service.web.api.errors import http_status
 from service.web.api.paths import PATHS, served
 from tests.service.web.api.conftest import Answer, Http
 from tests.support.servers.faces import LIMITS, REQUEST_ID, Faces
@@ -65,7 +65,7 @@ async def test_every_error_of_a_handler_arrives_with_its_details(http: Http) -> 
         http.faces.script = fail
         for path in (INFO, DUPLICATES):
             answer = await http.send("GET", path, {**key, "x-request-id": "mine"})
-            assert (answer.status, answer.reason) == (http_status(ServiceError(reason, "")), reason.name)
+            assert (answer.status, answer.reason) == (http_status(reason), reason.name)
             assert answer.json["code"] == int(reason.code)
             assert answer.json["message"] == "what went wrong"
             assert answer.headers["x-request-id"] == "mine"
