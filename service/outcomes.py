@@ -53,7 +53,7 @@ class States:
         try:
             return found(tenant_uid, act) if found is not None else None
         except (AfterimageIndexError, ServiceError, OSError, KeyError) as error:
-            _LOG.warning("the outcome of an act is unknown: %s", error, extra={"action": act.action})
+            _LOG.warning("the outcome of a change is unknown: %s", error, extra={"action": act.action})
             return None
 
     # ---- collections and snapshots

@@ -233,5 +233,5 @@ class TenantRegistry:
         """A tenant's data key as wrapped by the master key. Raises TenancyError if the tenant does not exist."""
         row = self._database.row("SELECT wrapped_key FROM tenants WHERE uid = ?", (uid,))
         if row is None or row[0] is None:
-            raise TenancyError("the tenant does not exist any more")
+            raise TenancyError("the tenant no longer exists")
         return bytes(row[0])

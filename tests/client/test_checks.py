@@ -33,13 +33,13 @@ from tests.support.servers.server import Server
 NOWHERE = "127.0.0.1:1"
 
 REFUSED = [
-    ({"amount": 39.5, "currency": "EUR"}, "is a nested object (a dict); attributes are flat: pass one for each member, "
+    ({"amount": 39.5, "currency": "EUR"}, "is a nested object (a dict); attributes are flat: pass one attribute for each member, "
      "such as x_amount and x_currency"),
-    ({}, "is a nested object (a dict); attributes are flat: pass one for each member"),
-    (None, "is None; leave the attribute out, or take it away with remove_attributes"),
-    (float("nan"), "is nan, no finite number; leave the attribute out"),
-    (float("-inf"), "is -inf, no finite number"),
-    (np.float32("nan"), "is nan, no finite number"),
+    ({}, "is a nested object (a dict); attributes are flat: pass one attribute for each member"),
+    (None, "is None; omit the attribute, or remove it with remove_attributes"),
+    (float("nan"), "is nan, not a finite number; omit the attribute"),
+    (float("-inf"), "is -inf, not a finite number"),
+    (np.float32("nan"), "is nan, not a finite number"),
     (2**53 + 1, "is '9007199254740993', beyond 2**53, and would lose digits; pass it as a string"),
     (-(10**400), "an integer of more than 100 digits, beyond 2**53"),
     (b"red", "is a bytes; pass a string, a number, true or false, or a list of strings"),
@@ -47,10 +47,10 @@ REFUSED = [
     (decimal.Decimal("1.5"), "is a Decimal; pass a string, a number"),
     (1j, "is a complex; pass"),
     (object, "is a type; pass"),
-    (["a", 5], "x[1] is an int; a list holds strings alone"),
-    ([["a"]], "x[0] is a list; a list holds strings alone"),
-    ([None], "x[0] is None; a list holds strings alone"),
-    (({"a": 1},), "x[0] is a dict; a list holds strings alone"),
+    (["a", 5], "x[1] is an int; a list must contain only strings"),
+    ([["a"]], "x[0] is a list; a list must contain only strings"),
+    ([None], "x[0] is None; a list must contain only strings"),
+    (({"a": 1},), "x[0] is a dict; a list must contain only strings"),
     ((t for t in "ab"), "is a generator; pass"),
     (np.zeros(3), "is a ndarray; pass"),
     ("\ud800", "is not valid Unicode"),
@@ -114,8 +114,8 @@ def test_what_an_attribute_may_be_arrives_as_it_is(value: Any) -> None:
         ),
         (Term(image="1.jpg"), "image is text, '1.jpg'"),
         (Term(record_id=7), "record_id is an int; pass '7'"),
-        (Term(vector=["a"]), "vector is no flat sequence of float32 numbers"),
-        (Term(vector=[[1.0]]), "vector is no flat sequence of float32 numbers"),
+        (Term(vector=["a"]), "vector is not a flat sequence of float32 numbers"),
+        (Term(vector=[[1.0]]), "vector is not a flat sequence of float32 numbers"),
         (Term(record_id="1", weight="2"), "weight is of type str; use a number"),
     ],
 )

@@ -90,11 +90,11 @@ def _value(field: str, value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return _strings(field, sorted(value, key=str) if isinstance(value, set | frozenset) else value)
     if value is None:
-        raise invalid(field, f"{field} is None; leave the attribute out, or take it away with remove_attributes")
+        raise invalid(field, f"{field} is None; omit the attribute, or remove it with remove_attributes")
     if isinstance(value, Mapping):
         names = " and ".join(f"{field.removeprefix('attributes.')}_{n}" for n in list(value)[:2])
         flat = f", such as {names}" if names else ""
-        remedy = f"attributes are flat: pass one for each member{flat}"
+        remedy = f"attributes are flat: pass one attribute for each member{flat}"
         raise invalid(field, f"{field} is a nested object ({_kind(value)}); {remedy}")
     raise invalid(field, f"{field} is {_kind(value)}; pass {_ALLOWED}")
 
@@ -105,14 +105,14 @@ def _number(field: str, value: numbers.Real) -> float:
         raise invalid(field, f"{field} is {shown}, beyond 2**53, and would lose digits; pass it as a string")
     number = float(value)
     if not math.isfinite(number):
-        raise invalid(field, f"{field} is {number}, no finite number; leave the attribute out")
+        raise invalid(field, f"{field} is {number}, not a finite number; omit the attribute")
     return number
 
 
 def _strings(field: str, values: Any) -> list[str]:
     for place, value in enumerate(values):
         if not isinstance(value, str):
-            raise invalid(field, f"{field}[{place}] is {_kind(value)}; a list holds strings alone")
+            raise invalid(field, f"{field}[{place}] is {_kind(value)}; a list must contain only strings")
         _unicode(f"{field}[{place}]", value)
     return list(values)
 
@@ -121,7 +121,7 @@ def _unicode(field: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise invalid(field, f"{field} is not valid Unicode: it holds half of a pair of surrogates") from None
+        raise invalid(field, f"{field} is not valid Unicode: it contains half of a surrogate pair") from None
     return value
 
 

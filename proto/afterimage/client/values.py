@@ -20,7 +20,7 @@ def pack_vector(vector: bytes | Sequence[float]) -> bytes:
     try:
         packed = array.array("f", vector)
     except (TypeError, OverflowError) as error:
-        raise invalid("vector", f"vector is no flat sequence of float32 numbers: {error}") from None
+        raise invalid("vector", f"vector is not a flat sequence of float32 numbers: {error}") from None
     if sys.byteorder == "big":
         packed.byteswap()
     return packed.tobytes()

@@ -64,7 +64,7 @@ class ErasureServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EraseCollection(self, request, context):
-        """Erases a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND.
+        """Erases a collection with all its files and snapshots. Scope: delete. A retry after success is NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

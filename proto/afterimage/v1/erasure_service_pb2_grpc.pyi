@@ -41,7 +41,7 @@ class ErasureServiceStub:
     retry: a second receipt has 0 records.
     """
     EraseCollection: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.EraseCollectionRequest, _erasure_service_pb2.EraseCollectionResponse]
-    """Erases a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND."""
+    """Erases a collection with all its files and snapshots. Scope: delete. A retry after success is NOT_FOUND."""
 
 @_typing.type_check_only
 class ErasureServiceAsyncStub(ErasureServiceStub):
@@ -56,7 +56,7 @@ class ErasureServiceAsyncStub(ErasureServiceStub):
     retry: a second receipt has 0 records.
     """
     EraseCollection: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.EraseCollectionRequest, _erasure_service_pb2.EraseCollectionResponse]  # type: ignore[assignment]
-    """Erases a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND."""
+    """Erases a collection with all its files and snapshots. Scope: delete. A retry after success is NOT_FOUND."""
 
 class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
     """Certified erasure. RecordService.DeleteRecords removes records from all results at once and erases them within
@@ -80,6 +80,6 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _erasure_service_pb2.EraseCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_erasure_service_pb2.EraseCollectionResponse, _abc.Awaitable[_erasure_service_pb2.EraseCollectionResponse]]:
-        """Erases a collection with all its files and snapshots. Scope: delete. After success NOT_FOUND."""
+        """Erases a collection with all its files and snapshots. Scope: delete. A retry after success is NOT_FOUND."""
 
 def add_ErasureServiceServicer_to_server(servicer: ErasureServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -143,7 +143,7 @@ class TrainingServiceServicer:
 
     def DeleteTrainingSet(self, request, context):
         """Deletes a training set with its pictures, also in object storage, before it returns, with a receipt. Without
-        `force` it is a dry run. Models trained on the set stay. After success NOT_FOUND.
+        `force` it is a dry run. Models trained on the set stay. A retry after success is NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,7 +221,7 @@ class TrainingServiceServicer:
 
     def DeleteModel(self, request, context):
         """Deletes a model and its file. Collections pinned to it can then only be searched by vector. Without `force` it only
-        returns these collections. After success NOT_FOUND.
+        returns these collections. A retry after success is NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,7 @@ class TrainingServiceStub:
     """Returns one training set, with the number of examples of each label. Safe to retry."""
     DeleteTrainingSet: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.DeleteTrainingSetRequest, _training_service_pb2.DeleteTrainingSetResponse]
     """Deletes a training set with its pictures, also in object storage, before it returns, with a receipt. Without
-    `force` it is a dry run. Models trained on the set stay. After success NOT_FOUND.
+    `force` it is a dry run. Models trained on the set stay. A retry after success is NOT_FOUND.
     """
     AddExamples: _grpc.StreamStreamMultiCallable[_training_service_pb2.AddExamplesRequest, _training_service_pb2.AddExamplesResponse]
     """Adds labelled pictures, with one response per request, in order. A bad picture fails alone. Safe to retry."""
@@ -68,7 +68,7 @@ class TrainingServiceStub:
     """Returns the tenant's models, ordered by id. Safe to retry."""
     DeleteModel: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.DeleteModelRequest, _training_service_pb2.DeleteModelResponse]
     """Deletes a model and its file. Collections pinned to it can then only be searched by vector. Without `force` it only
-    returns these collections. After success NOT_FOUND.
+    returns these collections. A retry after success is NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -87,7 +87,7 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """Returns one training set, with the number of examples of each label. Safe to retry."""
     DeleteTrainingSet: _aio.UnaryUnaryMultiCallable[_training_service_pb2.DeleteTrainingSetRequest, _training_service_pb2.DeleteTrainingSetResponse]  # type: ignore[assignment]
     """Deletes a training set with its pictures, also in object storage, before it returns, with a receipt. Without
-    `force` it is a dry run. Models trained on the set stay. After success NOT_FOUND.
+    `force` it is a dry run. Models trained on the set stay. A retry after success is NOT_FOUND.
     """
     AddExamples: _aio.StreamStreamMultiCallable[_training_service_pb2.AddExamplesRequest, _training_service_pb2.AddExamplesResponse]  # type: ignore[assignment]
     """Adds labelled pictures, with one response per request, in order. A bad picture fails alone. Safe to retry."""
@@ -111,7 +111,7 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """Returns the tenant's models, ordered by id. Safe to retry."""
     DeleteModel: _aio.UnaryUnaryMultiCallable[_training_service_pb2.DeleteModelRequest, _training_service_pb2.DeleteModelResponse]  # type: ignore[assignment]
     """Deletes a model and its file. Collections pinned to it can then only be searched by vector. Without `force` it only
-    returns these collections. After success NOT_FOUND.
+    returns these collections. A retry after success is NOT_FOUND.
     """
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -151,7 +151,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.DeleteTrainingSetResponse, _abc.Awaitable[_training_service_pb2.DeleteTrainingSetResponse]]:
         """Deletes a training set with its pictures, also in object storage, before it returns, with a receipt. Without
-        `force` it is a dry run. Models trained on the set stay. After success NOT_FOUND.
+        `force` it is a dry run. Models trained on the set stay. A retry after success is NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -241,7 +241,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.DeleteModelResponse, _abc.Awaitable[_training_service_pb2.DeleteModelResponse]]:
         """Deletes a model and its file. Collections pinned to it can then only be searched by vector. Without `force` it only
-        returns these collections. After success NOT_FOUND.
+        returns these collections. A retry after success is NOT_FOUND.
         """
 
 def add_TrainingServiceServicer_to_server(servicer: TrainingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -157,7 +157,7 @@ class ParquetImport:
             return None
         said = json.loads(held)
         if said.get("format") != FORMAT:
-            message = f"the file has format {said.get('format')}; this version knows {FORMAT}"
+            message = f"the file has format {said.get('format')}; this version supports {FORMAT}"
             raise CommandError(message, reason="FILE_INVALID")
         return EncoderCard(**said)
 

@@ -171,7 +171,7 @@ def _report(entries: list[AuditEntry], problems: list[str], *, as_json: bool) ->
         print(f"{len(entries)} entries verified: all are unchanged, and the head is signed.")
     if left and not as_json:
         print(
-            f"The outcome of {len(left)} acts is unknown or pending: numbers "
+            f"The outcome of {len(left)} changes is unknown or pending: numbers "
             + ", ".join(str(a.number) for a in left[:20])
             + (" ..." if len(left) > 20 else ".")
         )

@@ -81,7 +81,7 @@ def test_a_deleted_tenant_has_no_name_key_or_credentials_and_is_known_by_its_uid
     assert len(registry.api_keys.of(kept.uid)) == 1
     assert registry.api_keys.authenticate(f"Bearer {keys[kept.uid]}").tenant_uid == kept.uid
     for lost in (registry.data_key, registry.data_key_for_repair, registry.wrapped_key):
-        with pytest.raises(TenancyError, match="does not exist any more"):
+        with pytest.raises(TenancyError, match="no longer exists"):
             lost(gone.uid)
     with pytest.raises(TenancyError):
         registry.wrapped_key("nobody")
