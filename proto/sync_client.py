@@ -1,6 +1,6 @@
-"""Makes the client's synchronous half of its asynchronous one: `make client`; with --check, compares instead.
+"""Generates the synchronous client from the asynchronous one (`make client`). With --check it only compares.
 
-`async` and `await` go, names change as the table says, and ruff formats what is left. Only `aio.py` is written by hand.
+Removes `async` and `await`, changes the names of the table, and formats with ruff. Only `aio.py` is written by hand.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ _NAMES = {
     "async_channel": "sync_channel",
 }  # fmt: skip
 _TEXTS = {
-    '"""The client for asyncio programs: the methods of `Client`, to await."""': (
+    '"""The client for asyncio programs. Its methods are those of `Client`, as coroutines."""': (
         '"""The client for ordinary programs. Safe to share between threads.\n\n'
-        'Generated from `aio.py` by `make client`: change that one.\n"""'
+        '`make client` generates this module from `aio.py`. Do not edit it.\n"""'
     ),
     (
         '"""A connection to one server, for one event loop. Use it in an `async with` statement, or await `close`.\n\n'
-        '    What is given as an iterable is read on the event loop\'s thread.\n    """'
+        '    Iterables passed to its methods are read on the thread of the event loop.\n    """'
     ): ('"""A connection to one server. Use it in a `with` statement, or call `close`."""'),
 }
 
 
 def sync_source(source: str) -> str:
-    """The synchronous module of an asynchronous one, formatted. Raises ValueError where a text of the table is
-    missing, or an asynchronous word is left."""
+    """Returns the synchronous module of an asynchronous one, formatted.
+
+    Raises ValueError if a text of the table is missing, or an asynchronous word is left.
+    """
     lines = source.splitlines(keepends=True)
     tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     missing = [text for text in _TEXTS if text not in {t.string for t in tokens}]
@@ -57,7 +59,7 @@ def sync_source(source: str) -> str:
 
 
 def _tidy(source: str) -> str:
-    """Sorts imports, whose names have changed, writes `yield from`, which asynchronous code has not, and formats."""
+    """Sorts imports, whose names have changed, uses `yield from`, which coroutines cannot, and formats."""
     ruff = str(Path(sys.executable).parent / "ruff")
     for arguments in (["check", "--quiet", "--fix", "--unsafe-fixes", "--select", "I,UP028"], ["format", "--quiet"]):
         ran = subprocess.run(

@@ -118,7 +118,7 @@ def methods_of(module: ModuleType, *rows: Row) -> list[Method]:
     if len(by_name) != len(rows):
         raise LookupError(f"{service.full_name} has two rows of one name")
     if differing := by_name.keys() ^ {rpc.name for rpc in service.methods}:
-        raise LookupError(f"{service.full_name}: the RPCs and the rows of the table do not match: {', '.join(sorted(differing))}")
+        raise LookupError(f"{service.full_name}: RPCs and rows of the table differ: {', '.join(sorted(differing))}")
     return [_method(rpc, by_name[rpc.name]) for rpc in service.methods]
 
 

@@ -33,8 +33,8 @@ from tests.support.servers.server import Server
 NOWHERE = "127.0.0.1:1"
 
 REFUSED = [
-    ({"amount": 39.5, "currency": "EUR"}, "is a nested object (a dict); attributes are flat: pass one attribute for each member, "
-     "such as x_amount and x_currency"),
+    ({"amount": 39.5, "currency": "EUR"}, "is a nested object (a dict); attributes are flat: pass one attribute for "
+     "each member, such as x_amount and x_currency"),
     ({}, "is a nested object (a dict); attributes are flat: pass one attribute for each member"),
     (None, "is None; omit the attribute, or remove it with remove_attributes"),
     (float("nan"), "is nan, not a finite number; omit the attribute"),

@@ -1,4 +1,4 @@
-"""Calls for operations scripts: snapshots, the index of a collection, what a tenant stores. See `calls`."""
+"""Administration: snapshots, the index of a collection, usage of the tenant. See `calls`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATIENCE_S = 3600.0  # work that grows with a collection
 
 
 def create_snapshot(collection: str) -> Call[Snapshot]:
-    """Copies a collection as it is now; reading and writing go on."""
+    """Copies the current state of a collection, while reads and writes continue."""
     request = pb.CreateSnapshotRequest(collection=collection)
     return Call(
         "AdminService", "CreateSnapshot", request, lambda r: _snapshot(r.snapshot), retry_safe=False,
@@ -22,7 +22,7 @@ def create_snapshot(collection: str) -> Call[Snapshot]:
 
 
 def list_snapshots(collection: str) -> Call[list[Snapshot]]:
-    """The snapshots of a collection, the newest first."""
+    """Returns the snapshots of a collection, newest first."""
     request = pb.ListSnapshotsRequest(collection=collection)
     return Call("AdminService", "ListSnapshots", request, lambda r: [_snapshot(s) for s in r.snapshots])
 
@@ -30,8 +30,10 @@ def list_snapshots(collection: str) -> Call[list[Snapshot]]:
 def restore_snapshot(
     collection: str, snapshot_id: str, *, target: str = "", replace: bool = False
 ) -> Call[tuple[str, int]]:
-    """Makes the collection `target` of a snapshot (with `replace`, in the place of the one of that name); its name and
-    how many records it has."""
+    """Creates the collection `target` from a snapshot, or replaces it if `replace` is set.
+
+    Returns its name and its number of records.
+    """
     request = pb.RestoreSnapshotRequest(collection=collection, snapshot_id=snapshot_id, target=target, replace=replace)
     return Call(
         "AdminService", "RestoreSnapshot", request, lambda r: (r.collection, int(r.record_count)), retry_safe=False,
@@ -40,42 +42,42 @@ def restore_snapshot(
 
 
 def verify_snapshot(collection: str, snapshot_id: str) -> Call[list[str]]:
-    """What is wrong with a snapshot, a line each; nothing where it is whole."""
+    """Returns the problems of a snapshot, one line each; empty if it is intact."""
     request = pb.VerifySnapshotRequest(collection=collection, snapshot_id=snapshot_id)
     return Call("AdminService", "VerifySnapshot", request, lambda r: list(r.problems), timeout_s=_PATIENCE_S)
 
 
 def delete_snapshot(collection: str, snapshot_id: str) -> Call[None]:
-    """Deletes a snapshot for good."""
+    """Permanently deletes a snapshot."""
     request = pb.DeleteSnapshotRequest(collection=collection, snapshot_id=snapshot_id)
     return Call("AdminService", "DeleteSnapshot", request, lambda _: None, retry_safe=False)
 
 
 def index_stats(collection: str) -> Call[IndexStats]:
-    """What the index of a collection consists of, and what it was measured to find."""
+    """Returns the structure of a collection's index and its measured recall."""
     return Call("AdminService", "GetIndexStats", pb.GetIndexStatsRequest(collection=collection), _index_stats)
 
 
 def rebuild_index(collection: str) -> Call[bool]:
-    """Builds the index anew while searches go on; False where the collection is too small for one."""
+    """Rebuilds the index while searches continue. Returns False if the collection is too small for one."""
     request = pb.RebuildIndexRequest(collection=collection)
     return Call("AdminService", "RebuildIndex", request, lambda r: bool(r.built), timeout_s=_PATIENCE_S)
 
 
 def verify_index(collection: str) -> Call[list[str]]:
-    """Compares store, memory and files; what is wrong, a line each."""
+    """Compares store, memory and files. Returns the problems, one line each."""
     request = pb.VerifyIndexRequest(collection=collection)
     return Call("AdminService", "VerifyIndex", request, lambda r: list(r.problems), timeout_s=_PATIENCE_S)
 
 
 def exchange_collections(collection: str, other: str) -> Call[None]:
-    """Gives each of two collections the name of the other, in one step."""
+    """Atomically exchanges the names of two collections."""
     request = pb.ExchangeCollectionsRequest(collection=collection, other=other)
     return Call("AdminService", "ExchangeCollections", request, lambda _: None, retry_safe=False)
 
 
 def usage() -> Call[Usage]:
-    """What the tenant stores, and may store (0: no limit)."""
+    """Returns what the tenant stores, and its limits (0: no limit)."""
     return Call(
         "AdminService", "GetUsage", pb.GetUsageRequest(),
         lambda r: Usage(

@@ -1,4 +1,4 @@
-"""The client for asyncio programs: the methods of `Client`, to await."""
+"""The client for asyncio programs. Its methods are those of `Client`, as coroutines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 class AsyncClient:
     """A connection to one server, for one event loop. Use it in an `async with` statement, or await `close`.
 
-    What is given as an iterable is read on the event loop's thread.
+    Iterables passed to its methods are read on the thread of the event loop.
     """
 
     def __init__(
@@ -42,8 +42,11 @@ class AsyncClient:
         timeout_s: float = 30.0,
         retry: RetryPolicy | None = None,
     ) -> None:
-        """`ca` (PEM) makes the connection TLS, `client_cert` and `client_key` mutual TLS. `timeout_s` is the deadline
-        of a call, its retries included."""
+        """Connects to `target` (HOST:PORT).
+
+        `ca` (PEM) enables TLS, `client_cert` and `client_key` (PEM) mutual TLS. `timeout_s` is the deadline of a call,
+        including its retries.
+        """
         self._endpoint = Endpoint(target, api_key, ca, client_cert, client_key)
         self._timeout_s, self._retry = timeout_s, retry or RetryPolicy()
         self._channel = async_channel(self._endpoint)
@@ -58,7 +61,7 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         await async_close(self._channel)
 
     create_collection = async_method(calls.create_collection)
@@ -129,7 +132,7 @@ class AsyncClient:
     retry_failures = async_method(catalogues.retry_failures)
 
     async def collections(self) -> AsyncIterator[Collection]:
-        """All collections, ordered by name."""
+        """Yields all collections, ordered by name."""
         token = ""
         while True:
             page, token = await self.list_collections_page(token)
@@ -141,7 +144,7 @@ class AsyncClient:
     async def records(
         self, collection: str, *, filter: str = "", include_vectors: bool = False
     ) -> AsyncIterator[Record]:
-        """All matching records, in the order of their first insertion."""
+        """Yields all matching records, in order of first insertion."""
         token = ""
         while True:
             page, token = await self.list_records_page(
@@ -155,7 +158,10 @@ class AsyncClient:
     async def find_duplicates(
         self, collection: str, *, filter: str = "", max_distance: float | None = None
     ) -> AsyncIterator[DuplicateGroup]:
-        """Groups of records that look the same, as they are found; without a distance, near-duplicates."""
+        """Yields groups of records that look the same, as they are found.
+
+        max_distance: maximum cosine distance; None: the encoder's near-duplicate threshold.
+        """
         request = made(duplicates_request, collection, filter, max_distance)
         try:
             stream = self._stubs["SearchService"].FindDuplicates(request, metadata=self._endpoint.metadata)
@@ -165,8 +171,7 @@ class AsyncClient:
             raise from_rpc_error(failure) from None
 
     async def watch_run(self, run_id: str) -> AsyncIterator[Run]:
-        """A run whenever something of it has changed, until it has ended or waits for approval. A broken stream is
-        taken up again."""
+        """Yields a run after each change, until it has ended or waits for approval. Reopens a broken stream."""
         request, attempt = made(catalogues.watch_request, run_id), 0
         while True:
             try:
@@ -179,7 +184,7 @@ class AsyncClient:
                 await self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=True)
 
     async def watch_training(self, training_id: str) -> AsyncIterator[Training]:
-        """A training whenever it has changed, until it has ended. A broken stream is taken up again."""
+        """Yields a training after each change, until it has ended. Reopens a broken stream."""
         request, attempt = made(training.watch_training_request, training_id), 0
         stub = self._stubs["TrainingService"]
         while True:
@@ -193,7 +198,7 @@ class AsyncClient:
                 await self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=True)
 
     async def add_examples(self, training_set: str, examples: Iterable[NewExample]) -> AsyncIterator[ExampleResult]:
-        """Adds any number of labelled pictures over one stream; a result for each, in order, once it is stored."""
+        """Adds labelled pictures over one stream. Yields a result per example, in order, once it is stored."""
         batches = Remembering(training.example_batches(training_set, examples))
         try:
             responses = self._stubs["TrainingService"].AddExamples(batches, metadata=self._endpoint.metadata)
@@ -213,11 +218,11 @@ class AsyncClient:
         insert_only: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> AsyncIterator[RecordResult]:
-        """Inserts any number of records over one stream; yields a result per record, in order, once it is on disk.
+        """Inserts records over one stream. Yields a result per record, in order, once it is on disk.
 
-        `records` is read as the server keeps up; what it raises is raised here, once all before it is answered. A
-        broken stream is taken up again where that is safe (not with `insert_only`). `on_progress` is called after each
-        batch.
+        `records` is read as fast as the server accepts them. An exception that it raises is raised here, after the
+        results of all records before it. A broken stream is reopened if that is safe (not with `insert_only`).
+        `on_progress` is called after each batch.
         """
         limit = (await self.server_info()).limits["max_image_bytes"]
         outbox = Outbox(collection, records, insert_only=insert_only, max_image_bytes=limit)

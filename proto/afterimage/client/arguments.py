@@ -1,4 +1,4 @@
-"""Making a request from a method's arguments: where protobuf cannot take one, it is named."""
+"""Creates requests from the arguments of methods. Errors name the invalid argument."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _SHOWN = 40
 
 
 def made(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `make` makes of the arguments. Raises InvalidArgument where one has a type or a size that no request has,
-    and TypeError where `make` has no such argument."""
+    """Returns the result of `make` with the arguments.
+
+    Raises InvalidArgument if an argument has an invalid type or size, and TypeError for an unknown argument.
+    """
     try:
         return make(*args, **kwargs)
     except (TypeError, ValueError) as error:
@@ -30,7 +32,7 @@ def made(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def _check(name: str, annotation: str, value: object) -> None:
-    """Raises InvalidArgument where the value is not of the type that is annotated."""
+    """Raises InvalidArgument unless the value has the annotated type."""
     if value is None and annotation.endswith("| None"):
         return
     kind = annotation.removesuffix(" | None")
@@ -62,7 +64,7 @@ def _check_number(name: str, value: object) -> None:
 
 
 def _unknown(error: Exception, given: Mapping[str, Any]) -> InvalidArgument:
-    """Of a value inside an argument, such as the weight of a term."""
+    """Returns the error of a value inside an argument, such as the weight of a term."""
     return invalid("", f"one of {', '.join(given)} holds a value that cannot be sent: {error}")
 
 

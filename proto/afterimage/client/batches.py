@@ -1,4 +1,4 @@
-"""Cutting a long import into messages, and knowing which of them still wait for an answer."""
+"""Splits a long import into messages, and tracks those without a response."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ T = TypeVar("T")
 def cut(
     records: Iterable[NewRecord], max_image_bytes: int, refuse: Callable[[int, RecordResult], None] | None = None
 ) -> Iterator[list[records_pb.RecordInput]]:
-    """Batches of at most MAX_RECORDS records and, but for a record that is larger by itself, MAX_BYTES bytes.
+    """Yields batches of at most MAX_RECORDS records and MAX_BYTES bytes; a larger record is a batch of its own.
 
-    Of a picture that is too large for the server only one byte more than it takes is sent: it then refuses that record
-    by its size, instead of gRPC the whole stream. A record that cannot be a message is left out, and `refuse` is told
-    its place and why; without `refuse` it raises InvalidArgument.
+    Of a picture that exceeds the server's limit only one byte more than the limit is sent: the server then rejects that
+    record by its size, instead of gRPC the whole stream. A record that cannot become a message is left out, and
+    `refuse` gets its position and error. Without `refuse`, InvalidArgument is raised.
     """
     batch: list[records_pb.RecordInput] = []
     size = 0
@@ -56,7 +56,7 @@ def _failed(record: object, error: InvalidArgument) -> RecordResult:
 
 
 class Remembering(Iterator[T]):
-    """The same values, up to where their source fails: gRPC would hide its error, which is in `failure` then."""
+    """Iterates over the same values until their source fails. The error, which gRPC would hide, is in `failure`."""
 
     def __init__(self, source: Iterable[T]) -> None:
         self._source = iter(source)
@@ -75,10 +75,10 @@ class Remembering(Iterator[T]):
 
 
 class Outbox:
-    """Batches that were taken from the source and not yet answered; a new stream sends them again, in order.
+    """Batches that were read from the source and have no response yet. A new stream sends them again, in order.
 
-    grpc takes requests from a thread of its own, and that of a broken stream may still run when the next stream
-    begins: each stream has a number, and only the newest is served.
+    grpc reads requests on a thread of its own, and that of a broken stream may still run when the next stream begins.
+    Each stream has a number, and only the newest gets requests.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Outbox:
         self._lock = threading.Lock()
 
     def requests(self) -> Iterator[records_pb.ImportRecordsRequest]:
-        """The requests of a new stream: first those without an answer, then what is left of the source."""
+        """Yields the requests of a new stream: first those without a response, then the rest of the source."""
         with self._lock:
             self._stream += 1
             self._sent = 0
@@ -103,18 +103,18 @@ class Outbox:
             yield request
 
     def answered(self) -> None:
-        """The oldest request without an answer has one now."""
+        """Marks that the oldest request without a response has one."""
         with self._lock:
             self._waiting.popleft()
             self._sent -= 1
 
     @property
     def failure(self) -> Exception | None:
-        """What the source of the records raised; nothing is read after it."""
+        """The error that the source of the records raised. Nothing is read after it."""
         return self._source.failure
 
     def in_order(self, results: Iterable[RecordResult]) -> list[RecordResult]:
-        """Results of the server, with those of records that were never sent in their places."""
+        """Yields the results of the server, with those of records that were never sent at their positions."""
         whole = []
         for result in results:
             whole += self.refused_here()
@@ -123,7 +123,7 @@ class Outbox:
         return whole + self.refused_here()
 
     def refused_here(self) -> list[RecordResult]:
-        """Results of the records that were never sent, up to the next one that was."""
+        """Returns the results of records that were never sent, up to the next one that was."""
         found = []
         while (result := self._refused.pop(self._reported, None)) is not None:
             found.append(result)

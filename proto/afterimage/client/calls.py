@@ -1,4 +1,4 @@
-"""Every call as a value: which method, which request, how to read the response, whether a retry is safe.
+"""Every call as a value: the method, the request, how to read the response, whether a retry is safe.
 
 `Client` and `AsyncClient` turn these functions into methods, so that both have the same ones.
 """
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """A call that can be made. `service` and `method` are names of the API."""
+    """A call. `service` and `method` are names of the API."""
 
     service: str
     method: str
@@ -51,9 +51,13 @@ def create_collection(
     name: str, *, encoder_id: str = "", description: str = "", picture_policy: str = "DISCARD", learning: str = "auto",
     partial: bool = False,
 ) -> Call[Collection]:  # fmt: skip
-    """Makes an empty collection, pinned to one encoder (the server's default where none is named). picture_policy:
-    DISCARD, REFERENCE or ENCRYPTED_COPY. learning: "auto" or "off". partial: pictures that are cut short are used as
-    far as they go."""
+    """Creates an empty collection, pinned to one encoder.
+
+    - encoder_id: empty: the server's default.
+    - picture_policy: DISCARD, REFERENCE or ENCRYPTED_COPY.
+    - learning: "auto" or "off".
+    - partial: accept truncated pictures, with a note.
+    """
     wanted = collections_pb.Collection(
         name=name, encoder_id=encoder_id, description=description, partial=partial,
         picture_policy=convert.to_policy(picture_policy), learning=convert.learning(learning),
@@ -63,13 +67,13 @@ def create_collection(
 
 
 def get_collection(name: str) -> Call[Collection]:
-    """One collection with its counts."""
+    """Returns a collection with its counts."""
     request = collections_pb.GetCollectionRequest(name=name)
     return Call("CollectionService", "GetCollection", request, _collection)
 
 
 def list_collections_page(page_token: str = "", page_size: int = 0) -> Call[tuple[list[Collection], str]]:
-    """A page of collections and the token of the next page (empty: none)."""
+    """Returns a page of collections and the token of the next page (empty: none)."""
     request = collections_pb.ListCollectionsRequest(page_size=page_size, page_token=page_token)
     return Call(
         "CollectionService", "ListCollections", request,
@@ -80,8 +84,7 @@ def list_collections_page(page_token: str = "", page_size: int = 0) -> Call[tupl
 def update_collection(
     name: str, *, description: str | None = None, learning: str = "", partial: bool | None = None
 ) -> Call[Collection]:
-    """Changes the description, whether the collection learns ("auto" or "off"), or whether pictures that are cut short
-    are used."""
+    """Changes the description, learning ("auto" or "off"), or the use of truncated pictures. None: unchanged."""
     request = collections_pb.UpdateCollectionRequest(
         name=name, description=description, learning=convert.learning(learning), partial=partial
     )
@@ -89,8 +92,10 @@ def update_collection(
 
 
 def delete_collection(name: str, *, force: bool = False, with_snapshots: bool = False) -> Call[Deletion]:
-    """Deletes a collection for good; without `force` only says what that would delete. Its kept snapshots are retained;
-    with `with_snapshots` they are deleted, too."""
+    """Permanently deletes a collection. Without `force` it only reports what would be deleted.
+
+    The kept snapshots remain, unless `with_snapshots` is set.
+    """
     request = collections_pb.DeleteCollectionRequest(name=name, force=force, with_snapshots=with_snapshots)
     return Call(
         "CollectionService", "DeleteCollection", request,
@@ -102,9 +107,9 @@ def delete_collection(name: str, *, force: bool = False, with_snapshots: bool = 
 def insert(
     collection: str, records: Sequence[NewRecord], *, insert_only: bool = False, timeout_s: float | None = None
 ) -> Call[list[RecordResult]]:
-    """Inserts or replaces up to 100 records; one result each, in order. For more, see `import_records`.
+    """Inserts or replaces up to 100 records. Returns one result each, in order. For more records, see `import_records`.
 
-    Raises InvalidArgument before anything is sent where a value is of a type that a record cannot have.
+    Raises InvalidArgument, before anything is sent, if a value has an invalid type.
     """
     request = records_pb.InsertRecordsRequest(
         collection=collection, records=_messages(records, convert.record_input, "records"), insert_only=insert_only
@@ -115,7 +120,7 @@ def insert(
 def get_records(
     collection: str, record_ids: Sequence[str], *, include_vectors: bool = False
 ) -> Call[tuple[list[Record], list[str]]]:
-    """Records by id, and the ids that do not exist."""
+    """Returns records by id, and the ids that do not exist."""
     request = records_pb.GetRecordsRequest(
         collection=collection, record_ids=checked_texts("record_ids", record_ids), include_vectors=include_vectors
     )
@@ -128,7 +133,7 @@ def get_records(
 def list_records_page(
     collection: str, *, filter: str = "", page_token: str = "", page_size: int = 0, include_vectors: bool = False
 ) -> Call[tuple[list[Record], str]]:
-    """A page of records and the token of the next page (empty: none)."""
+    """Returns a page of records and the token of the next page (empty: none)."""
     request = records_pb.ListRecordsRequest(
         collection=collection, filter=filter, page_token=page_token, page_size=page_size,
         include_vectors=include_vectors,
@@ -140,7 +145,7 @@ def list_records_page(
 
 
 def update_records(collection: str, patches: Sequence[Patch]) -> Call[list[RecordResult]]:
-    """Changes product ids and attributes, never vectors. Raises InvalidArgument as `insert` does."""
+    """Changes product ids and attributes, never vectors. Raises InvalidArgument if a value has an invalid type."""
     messages = _messages(patches, convert.record_patch, "patches")
     request = records_pb.UpdateRecordsRequest(collection=collection, patches=messages)
     return Call("RecordService", "UpdateRecords", request, _results)
@@ -149,7 +154,7 @@ def update_records(collection: str, patches: Sequence[Patch]) -> Call[list[Recor
 def delete_records(
     collection: str, record_ids: Sequence[str] = (), *, filter: str = "", force: bool = False
 ) -> Call[Deletion]:
-    """Deletes by ids or by filter; without `force` only says what that would delete."""
+    """Deletes by ids or by filter. Without `force` it only reports what would be deleted."""
     request = records_pb.DeleteRecordsRequest(
         collection=collection, record_ids=checked_texts("record_ids", record_ids), filter=filter, force=force
     )
@@ -163,7 +168,7 @@ def delete_records(
 
 
 def check_filter(collection: str, filter: str) -> Call[FilterCheck]:
-    """How many records a filter matches, and what is odd about it."""
+    """Returns the number of records that a filter matches, and warnings about the filter."""
     request = records_pb.CountRecordsRequest(collection=collection, filter=filter)
     return Call(
         "RecordService", "CountRecords", request,
@@ -172,7 +177,7 @@ def check_filter(collection: str, filter: str) -> Call[FilterCheck]:
 
 
 def count_records(collection: str, filter: str = "") -> Call[int]:
-    """How many records match."""
+    """Returns the number of matching records."""
     request = records_pb.CountRecordsRequest(collection=collection, filter=filter)
     return Call("RecordService", "CountRecords", request, lambda r: int(r.record_count))
 
@@ -196,12 +201,12 @@ def search(
     exact: bool = False,
     timeout_s: float | None = None,
 ) -> Call[SearchResult]:
-    """The nearest records to a picture (bytes), a Term, or several weighted Terms.
+    """Returns the records nearest to a picture (bytes), a Term, or several weighted Terms.
 
-    facets: attributes whose values to count over the records that the filter allows. exact: compare each of them.
-
-    emphasis: how much each named block of the encoder's vector counts, 0 to 100 by name, such as {"colour": 3}; blocks
-    that are not named count 1.
+    - facets: attributes whose values are counted over the matching records.
+    - exact: compare all matching records.
+    - emphasis: weights of named blocks of the encoder's vector, 0 to 100, such as {"colour": 3}; other blocks have
+      weight 1.
     """
     request = search_pb.SearchRequest(
         collection=collection, query=convert.query_terms(query), k=k, offset=offset, filter=filter,
@@ -214,7 +219,7 @@ def search(
 
 
 def encode(pictures: Sequence[Picture | bytes], *, encoder_id: str = "") -> Call[list[EncodedPicture]]:
-    """Vectors of pictures; nothing is stored."""
+    """Returns the vectors of pictures. Stores nothing."""
     request = search_pb.EncodeRequest(encoder_id=encoder_id, pictures=[convert.picture_input(p) for p in pictures])
     return Call("SearchService", "Encode", request, lambda r: [convert.to_encoded(p) for p in r.pictures])
 
@@ -223,7 +228,8 @@ def classify(
     collection: str, query: convert.Query, attribute: str, *, k: int = 0, filter: str = "",
     min_score: float | None = None,
 ) -> Call[tuple[list[Label], bool]]:  # fmt: skip
-    """Guesses an attribute by a vote of the neighbours: labels, the likeliest first, and whether it is undecided."""
+    """Predicts an attribute by a vote of the neighbours. Returns the labels, the likeliest first, and whether the vote
+    is undecided."""
     request = search_pb.ClassifyRequest(
         collection=collection, query=convert.query_terms(query), attribute=attribute, k=k, filter=filter,
         min_score=min_score,
@@ -237,7 +243,7 @@ def classify(
 def rank(
     query: Picture | bytes, pictures: Sequence[Picture | bytes], *, encoder_id: str = ""
 ) -> Call[list[RankedPicture]]:
-    """Orders pictures by likeness to a query; nothing is stored."""
+    """Sorts pictures by similarity to a query. Stores nothing."""
     request = search_pb.RankRequest(
         encoder_id=encoder_id, query=convert.picture_input(query),
         pictures=[convert.picture_input(p) for p in pictures],
@@ -246,12 +252,12 @@ def rank(
 
 
 def server_info() -> Call[ServerInfo]:
-    """Version, limits, encoders and the scopes of the key."""
+    """Returns version, limits, encoders and the scopes of the key."""
     return Call("ServerInfoService", "GetServerInfo", info_pb.GetServerInfoRequest(), convert.to_server_info)
 
 
 def _messages(given: Sequence[Any], convert_one: Callable[[Any], Any], field: str) -> list[Any]:
-    """A message for each. Raises InvalidArgument with the place of the first that cannot be one."""
+    """Returns a message for each value. Raises InvalidArgument with the position of the first invalid one."""
     messages = []
     for place, one in enumerate(given):
         try:

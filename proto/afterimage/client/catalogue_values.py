@@ -1,4 +1,4 @@
-"""Values of catalogue synchronisation: frozen, without protobuf."""
+"""Values of catalogue synchronization: frozen, without protobuf."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class FeedOptions:
-    """How to read a feed; what is empty is found out. record_id, product_id, pictures: names of the feed's fields;
-    attributes: by the attribute's name the field and its type (text, number, boolean, list or price), such as
-    {"price": ("cost", "number")}."""
+    """How to read a feed. Empty options are detected.
+
+    - record_id, product_id, pictures: names of the feed's fields.
+    - attributes: by attribute name, the field and its type (text, number, boolean, list or price), such as {"price":
+      ("cost", "number")}.
+    """
 
     format: str = ""
     encoding: str = ""
@@ -24,9 +27,9 @@ class FeedOptions:
 
 @dataclass(frozen=True)
 class NewSource:
-    """A feed that a collection is to follow. Shares are of 1; what is None or empty is the server's choice.
+    """A feed that a collection follows. Shares are between 0 and 1. None or empty: the server's default.
 
-    authorization, webhook_secret: empty in an update leaves what is there.
+    authorization, webhook_secret: empty in an update: unchanged.
     """
 
     name: str
@@ -49,8 +52,12 @@ class NewSource:
 
 @dataclass(frozen=True)
 class Source:
-    """A feed that a collection follows. `said`: what was said of it, without secrets. `dropped_secrets`: which of
-    authorization and webhook_secret an update dropped, since their URL has another origin now."""
+    """A feed that a collection follows.
+
+    - said: its configuration, without secrets.
+    - dropped_secrets: those of authorization and webhook_secret that an update removed, because the origin of their URL
+      changed.
+    """
 
     source_id: str
     said: NewSource
@@ -64,7 +71,7 @@ class Source:
 
 @dataclass(frozen=True)
 class FeedItem:
-    """An item as a preview shows it. attributes: JSON; notes: what was left out, and why."""
+    """An item of a preview. attributes: JSON; notes: what was left out, and why."""
 
     line: int
     item_id: str
@@ -78,7 +85,7 @@ class FeedItem:
 
 @dataclass(frozen=True)
 class FeedProblem:
-    """An item that cannot be used."""
+    """An unusable item."""
 
     line: int
     item_id: str
@@ -87,9 +94,14 @@ class FeedProblem:
 
 @dataclass(frozen=True)
 class FeedColumn:
-    """How a field of a feed is understood. role: id, product id, picture, attribute, deletion or left out; attribute,
-    type: what becomes of it; reason: why values are left out; samples: up to 3 as the feed has them; item_count: items
-    shown that have it; left_out_count: values of these that could not be used."""
+    """How a field of a feed is interpreted.
+
+    - role: id, product id, picture, attribute, deletion or left out.
+    - attribute, type: the resulting attribute.
+    - reason: why values are left out.
+    - samples: up to 3 values as in the feed.
+    - item_count, left_out_count: of the shown items, those with this field, and the number of unusable values.
+    """
 
     name: str
     role: str
@@ -103,7 +115,7 @@ class FeedColumn:
 
 @dataclass(frozen=True)
 class FeedPreview:
-    """The beginning of a feed. columns: how each field is understood; notes: on the feed as a whole."""
+    """The beginning of a feed. columns: how each field is interpreted; notes: on the feed as a whole."""
 
     format: str
     items: tuple[FeedItem, ...]
@@ -116,7 +128,7 @@ class FeedPreview:
 
 @dataclass(frozen=True)
 class PlannedRecord:
-    """A record of a plan, and what is to be done about it."""
+    """A record of a plan, and its action."""
 
     action: str
     record_id: str
@@ -125,7 +137,7 @@ class PlannedRecord:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do; counts are of records, those of items, problems and duplicates of the feed."""
+    """The changes of a run. Counts are of records; those of items, problems and duplicates are of the feed."""
 
     digest: str
     item_count: int
@@ -147,7 +159,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is."""
+    """Progress of a run."""
 
     items_read: int
     total_count: int
@@ -159,7 +171,7 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class PictureNoteCount:
-    """What there is to say about pictures that were used all the same: reason, for programs; message, for people."""
+    """A number of pictures with a note. reason is for programs, message for people."""
 
     reason: str
     message: str
@@ -168,7 +180,7 @@ class PictureNoteCount:
 
 @dataclass(frozen=True)
 class Run:
-    """One execution of a sync. notes: on pictures that it encoded."""
+    """A run of a sync. notes: on pictures that it encoded."""
 
     run_id: str
     source_id: str
@@ -193,12 +205,12 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more happens."""
+        """Whether the run has ended."""
         return self.state in ENDED
 
     @property
     def succeeded(self) -> bool:
-        """Whether it ended as it should, failed records aside."""
+        """Whether the run succeeded, apart from failed records."""
         return self.state in ("succeeded", "succeeded_with_errors", "planned")
 
 
@@ -207,7 +219,7 @@ ENDED = frozenset({"succeeded", "succeeded_with_errors", "planned", "failed", "b
 
 @dataclass(frozen=True)
 class SyncFailure:
-    """A record that could not be brought in step. lasting: trying again soon will not help."""
+    """A record that could not be synchronized. lasting: an early retry will not succeed."""
 
     record_id: str
     reason: str

@@ -1,4 +1,4 @@
-"""Calls for catalogue synchronisation. See `calls`."""
+"""Calls for catalogue synchronization. See `calls`."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ _FEED_S = 300.0  # a preview fetches a whole feed
 
 
 def create_source(source: values.NewSource) -> Call[values.Source]:
-    """Registers a feed that a collection follows from now on."""
+    """Creates a source: a feed that a collection follows."""
     request = pb.CreateSourceRequest(source=_to_source(source))
     return Call("SyncService", "CreateSource", request, lambda r: _source(r.source), retry_safe=False)
 
 
 def get_source(source: str) -> Call[values.Source]:
-    """One source, by name or id."""
+    """Returns a source, by name or id."""
     return Call("SyncService", "GetSource", pb.GetSourceRequest(source=source), lambda r: _source(r.source))
 
 
 def list_sources() -> Call[list[values.Source]]:
-    """All sources, ordered by name."""
+    """Returns all sources, ordered by name."""
     return Call("SyncService", "ListSources", pb.ListSourcesRequest(), lambda r: [_source(s) for s in r.sources])
 
 
 def update_source(source: values.NewSource) -> Call[values.Source]:
-    """Replaces what was said of a source, all but its name, its collection and the secrets that are not given. A secret
-    whose URL gets another origin is dropped unless it is given again; `dropped_secrets` says so."""
+    """Replaces the configuration of a source, except its name, its collection and omitted secrets.
+
+    A secret is removed if the origin of its URL changes, unless it is passed again; `dropped_secrets` lists these.
+    """
     request = pb.UpdateSourceRequest(source=_to_source(source))
     return Call("SyncService", "UpdateSource", request, lambda r: _source(r.source, tuple(r.dropped_secrets)))
 
 
 def delete_source(source: str) -> Call[int]:
-    """Forgets a source; its records stay. Returns how many those are."""
+    """Deletes a source. Its records stay. Returns their number."""
     request = pb.DeleteSourceRequest(source=source)
     return Call("SyncService", "DeleteSource", request, lambda r: int(r.record_count), retry_safe=False)
 
@@ -46,7 +48,7 @@ def delete_source(source: str) -> Call[int]:
 def preview_feed(
     url: str, options: values.FeedOptions | None = None, *, authorization: str = ""
 ) -> Call[values.FeedPreview]:
-    """The beginning of a feed, and what is made of it."""
+    """Returns the beginning of a feed and how it is interpreted."""
     request = pb.PreviewFeedRequest(
         url=url, options=_to_options(options or values.FeedOptions()), authorization=authorization
     )
@@ -54,36 +56,40 @@ def preview_feed(
 
 
 def start_run(source: str, *, dry_run: bool = False, full: bool = False, into: str = "") -> Call[values.Run]:
-    """Queues a run; with `dry_run` it only plans, with `full` it compares although the feed has not changed, with
-    `into` it fills another collection than the source's."""
+    """Queues a run.
+
+    - dry_run: only create the plan.
+    - full: compare even if the feed has not changed.
+    - into: fill another collection than the source's.
+    """
     request = pb.StartRunRequest(source=source, dry_run=dry_run, full=full, into=into)
     return Call("SyncService", "StartRun", request, lambda r: to_run(r.run), retry_safe=False)
 
 
 def get_run(run_id: str) -> Call[values.Run]:
-    """One run."""
+    """Returns a run."""
     return Call("SyncService", "GetRun", pb.GetRunRequest(run_id=run_id), lambda r: to_run(r.run))
 
 
 def list_runs(source: str = "", *, limit: int = 50) -> Call[list[values.Run]]:
-    """The newest runs, of one source where that is named."""
+    """Returns the newest runs, of one source or of all."""
     request = pb.ListRunsRequest(source=source, page_size=limit)
     return Call("SyncService", "ListRuns", request, lambda r: [to_run(m) for m in r.runs])
 
 
 def approve_run(run_id: str, plan_digest: str) -> Call[values.Run]:
-    """Lets a run apply the plan with this digest."""
+    """Approves the plan with this digest."""
     request = pb.ApproveRunRequest(run_id=run_id, plan_digest=plan_digest)
     return Call("SyncService", "ApproveRun", request, lambda r: to_run(r.run), retry_safe=False)
 
 
 def cancel_run(run_id: str) -> Call[values.Run]:
-    """Ends a run within a second."""
+    """Cancels a run within a second."""
     return Call("SyncService", "CancelRun", pb.CancelRunRequest(run_id=run_id), lambda r: to_run(r.run))
 
 
 def undo_deletions(run_id: str) -> Call[int]:
-    """Brings back what a run deleted; how many records."""
+    """Restores the records that a run deleted. Returns their number."""
     request = pb.UndoDeletionsRequest(run_id=run_id)
     return Call("SyncService", "UndoDeletions", request, lambda r: int(r.record_count), timeout_s=_FEED_S)
 
@@ -91,7 +97,7 @@ def undo_deletions(run_id: str) -> Call[int]:
 def list_failures_page(
     source: str, page_token: str = "", page_size: int = 0
 ) -> Call[tuple[list[values.SyncFailure], str]]:
-    """A page of what could not be brought in step, and the token of the next page (empty: none)."""
+    """Returns a page of records that could not be synchronized, and the token of the next page (empty: none)."""
     request = pb.ListFailuresRequest(source=source, page_token=page_token, page_size=page_size)
     return Call(
         "SyncService", "ListFailures", request, lambda r: ([_failure(f) for f in r.failures], r.next_page_token)
@@ -99,7 +105,7 @@ def list_failures_page(
 
 
 def retry_failures(source: str, record_ids: Sequence[str] = ()) -> Call[tuple[int, values.Run]]:
-    """Forgets failures, all where no ids are given, and starts a run that tries them again."""
+    """Clears failures (without ids: all) and starts a run that retries them."""
     request = pb.RetryFailuresRequest(source=source, record_ids=checked_texts("record_ids", record_ids))
     return Call(
         "SyncService", "RetryFailures", request, lambda r: (int(r.failure_count), to_run(r.run)), retry_safe=False
@@ -107,12 +113,12 @@ def retry_failures(source: str, record_ids: Sequence[str] = ()) -> Call[tuple[in
 
 
 def watch_request(run_id: str) -> pb.WatchRunRequest:
-    """What `watch_run` sends."""
+    """Returns the request of `watch_run`."""
     return pb.WatchRunRequest(run_id=run_id)
 
 
 def to_run(message: pb.Run) -> values.Run:
-    """A run."""
+    """Returns the run of a message."""
     progress = message.progress
     return values.Run(
         message.run_id, message.source_id, message.collection, message.state, message.dry_run, message.trigger,

@@ -1,4 +1,4 @@
-"""How the server is reached: address, TLS, message sizes, the key."""
+"""Connection to a server: address, TLS, message sizes, key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server and how to speak to it. All TLS material is PEM; `ca` set means TLS."""
+    """Address and credentials of a server. TLS files are PEM; `ca` enables TLS."""
 
     target: str
     api_key: str = field(repr=False)
@@ -37,7 +37,7 @@ class Endpoint:
     client_key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Raises InvalidArgument where nothing could be reached with these."""
+        """Raises InvalidArgument if the values cannot be used for a connection."""
         object.__setattr__(self, "api_key", self.api_key.strip())
         if not re.fullmatch(r"[!-~]*", self.api_key):
             raise invalid("api_key", "the API key contains a space or an invalid character")
@@ -49,7 +49,7 @@ class Endpoint:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with every call."""
+        """The metadata of every call."""
         return (("authorization", f"Bearer {self.api_key}"),) if self.api_key else ()
 
     @property
@@ -83,7 +83,7 @@ OPTIONS: list[tuple[str, Any]] = [
 
 
 def make_stubs(channel: Any) -> dict[str, Any]:
-    """A stub per service of the API, by the service's name."""
+    """Returns a stub for each service of the API, by the service's name."""
     return {
         "CollectionService": collection_service_pb2_grpc.CollectionServiceStub(channel),
         "RecordService": record_service_pb2_grpc.RecordServiceStub(channel),
@@ -100,24 +100,24 @@ def make_stubs(channel: Any) -> dict[str, Any]:
 
 
 def async_channel(endpoint: Endpoint) -> grpc.aio.Channel:
-    """A channel of the running event loop."""
+    """Returns a channel for the running event loop."""
     if endpoint.credentials is None:
         return grpc.aio.insecure_channel(endpoint.target, OPTIONS)
     return grpc.aio.secure_channel(endpoint.target, endpoint.credentials, OPTIONS)
 
 
 def sync_channel(endpoint: Endpoint) -> grpc.Channel:
-    """A channel for any thread."""
+    """Returns a channel for any thread."""
     if endpoint.credentials is None:
         return grpc.insecure_channel(endpoint.target, OPTIONS)
     return grpc.secure_channel(endpoint.target, endpoint.credentials, OPTIONS)
 
 
 async def async_close(channel: grpc.aio.Channel) -> None:
-    """Ends the connection, and the calls that run."""
+    """Closes the connection and ends running calls."""
     await channel.close(None)
 
 
 def sync_close(channel: grpc.Channel) -> None:
-    """Ends the connection, and the calls that run."""
+    """Closes the connection and ends running calls."""
     channel.close()

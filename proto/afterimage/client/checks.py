@@ -1,6 +1,6 @@
-"""What a value must be before it is sent. Failures are InvalidArgument, and say what is allowed.
+"""Checks values before they are sent. Raises InvalidArgument with what is allowed.
 
-The server checks again, and more: lengths, names, pictures. Here is what would be lost or misread on the way to it.
+The server checks more: lengths, names, pictures. These checks find what would be lost or misread before it arrives.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ _SHOWN = 40
 
 
 def checked_attributes(attributes: object) -> dict[str, Any]:
-    """Attributes with values of str, float, bool or list of str. Raises InvalidArgument, naming the attribute."""
+    """Returns attributes with values of str, float, bool or list of str. Raises InvalidArgument with the attribute's
+    name."""
     if not isinstance(attributes, Mapping):
         raise invalid("attributes", f"attributes is {_kind(attributes)}; pass a mapping of names to values")
     return {_name(name): _value(f"attributes.{name}", value) for name, value in attributes.items()}
 
 
 def checked_text(field: str, value: object) -> str:
-    """Text. Raises InvalidArgument for anything else."""
+    """Returns the text. Raises InvalidArgument for anything else."""
     if not isinstance(value, str):
         remedy = f"pass {str(value)!r}" if isinstance(value, int) and not isinstance(value, bool) else "pass a string"
         raise invalid(field, f"{field} is {_kind(value)}; {remedy}")
@@ -34,7 +35,7 @@ def checked_text(field: str, value: object) -> str:
 
 
 def checked_texts(field: str, values: object) -> list[str]:
-    """A list of texts. Raises InvalidArgument; for one text too, whose characters would be taken for texts."""
+    """Returns a list of texts. Raises InvalidArgument, also for one text: its characters would become texts."""
     if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
         remedy = f"pass a list, such as [{_short(values)}]" if isinstance(values, str) else "pass a list of strings"
         raise invalid(field, f"{field} is {_kind(values)}; {remedy}")
@@ -42,7 +43,7 @@ def checked_texts(field: str, values: object) -> list[str]:
 
 
 def checked_image(value: object, field: str = "image") -> bytes:
-    """A picture's bytes. Raises InvalidArgument for a path, a URL, or whatever else is no bytes."""
+    """Returns the bytes of a picture. Raises InvalidArgument for a path, a URL, or anything else."""
     if isinstance(value, bytes):
         return value
     if isinstance(value, bytearray | memoryview):
@@ -60,7 +61,7 @@ def checked_image(value: object, field: str = "image") -> bytes:
 
 
 def checked_sources(given: Mapping[str, object], optional: bool = True) -> str:
-    """Which of the sources of a picture is given; empty: none. Raises InvalidArgument where several are."""
+    """Returns the name of the source that is set; empty: none. Raises InvalidArgument if several are set."""
     named = [name for name, value in given.items() if value is not None and not _is_empty(value)]
     if len(named) > 1 or not (named or optional):
         said = f"{' and '.join(named)} are given" if named else "none is given"

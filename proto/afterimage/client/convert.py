@@ -1,4 +1,4 @@
-"""Between the client's values and protobuf messages."""
+"""Conversion between the client's values and protobuf messages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Query = bytes | Term | Sequence[Term]
 
 
 def record_input(record: NewRecord) -> records_pb.RecordInput:
-    """A record to insert. Raises InvalidArgument."""
+    """Returns the message of a record to insert. Raises InvalidArgument."""
     if not isinstance(record, NewRecord):
         raise invalid("records", f"a record is of type {type(record).__name__}; pass NewRecord(record_id, image=...)")
     message = records_pb.RecordInput(
@@ -55,7 +55,7 @@ def record_input(record: NewRecord) -> records_pb.RecordInput:
 
 
 def record_patch(patch: Patch) -> records_pb.RecordPatch:
-    """A change of a record. Raises InvalidArgument."""
+    """Returns the message of a change of a record. Raises InvalidArgument."""
     checked_text("record_id", patch.record_id)
     message = records_pb.RecordPatch(
         record_id=patch.record_id, remove_attributes=checked_texts("remove_attributes", patch.remove_attributes)
@@ -67,13 +67,13 @@ def record_patch(patch: Patch) -> records_pb.RecordPatch:
 
 
 def query_terms(query: Query) -> list[search_pb.QueryTerm]:
-    """The terms of a query; bytes are one picture. Raises InvalidArgument for what is neither."""
+    """Returns the messages of the terms of a query; bytes are one picture. Raises InvalidArgument for other types."""
     terms = query if isinstance(query, list | tuple) else [query]
     return [_query_term(t if isinstance(t, Term) else Term(image=checked_image(t, "query"))) for t in terms]
 
 
 def picture_input(picture: Picture | bytes) -> search_pb.PictureInput:
-    """A picture to process once. Raises InvalidArgument."""
+    """Returns the message of a picture to process once. Raises InvalidArgument."""
     given = picture if isinstance(picture, Picture) else Picture(checked_image(picture, "picture"))
     message = search_pb.PictureInput()
     if checked_sources({"image": given.image, "url": given.url}, optional=False) == "url":
@@ -86,25 +86,25 @@ def picture_input(picture: Picture | bytes) -> search_pb.PictureInput:
 
 
 def to_result(message: records_pb.RecordResult) -> RecordResult:
-    """What became of a record."""
+    """Returns the result for a record."""
     outcome = records_pb.WriteOutcome.Name(message.outcome).removeprefix("WRITE_OUTCOME_").lower()
     error = to_failure(message.error) if message.HasField("error") else None
     return RecordResult(message.record_id, outcome, message.sequence, error, to_notes(message.notes))
 
 
 def to_notes(messages: Iterable[types_pb.PictureNote]) -> tuple[PictureNote, ...]:
-    """What there is to say about pictures."""
+    """Returns the notes about pictures."""
     return tuple(PictureNote(m.reason, m.message) for m in messages)
 
 
 def to_failure(message: types_pb.RecordError) -> RecordFailure:
-    """Why a record failed."""
+    """Returns the error of a record."""
     delay_s = message.retry_delay_ms / 1000
     return RecordFailure(message.code, message.reason, message.message, message.field, delay_s)
 
 
 def to_record(message: types_pb.Record) -> Record:
-    """A stored record."""
+    """Returns a stored record."""
     region = message.region
     return Record(
         message.record_id,
@@ -120,14 +120,14 @@ def to_record(message: types_pb.Record) -> Record:
 
 
 def learning(name: str) -> collections_pb.Learning.ValueType:
-    """ "auto" or "off" as a message has it; empty: unspecified. Raises InvalidArgument."""
+    """Returns the enum value for "auto" or "off"; empty: unspecified. Raises InvalidArgument."""
     if name not in ("", "auto", "off"):
         raise invalid("learning", f'learning is {name!r}; pass "auto" or "off"')
     return collections_pb.Learning.Value(f"LEARNING_{name.upper() or 'UNSPECIFIED'}")
 
 
 def to_collection(message: collections_pb.Collection) -> Collection:
-    """A collection."""
+    """Returns a collection."""
     return Collection(
         message.name,
         message.description,
@@ -148,7 +148,7 @@ def to_collection(message: collections_pb.Collection) -> Collection:
 
 
 def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
-    """An answer."""
+    """Returns the result of a search."""
     return SearchResult(
         tuple(_hit(h) for h in message.hits),
         tuple(HitGroup(g.product_id, tuple(_hit(h) for h in g.hits)) for g in message.groups),
@@ -170,31 +170,31 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
 
 
 def to_encoded(message: search_pb.EncodedPicture) -> EncodedPicture:
-    """A vector, or why there is none."""
+    """Returns a vector or an error."""
     error = to_failure(message.error) if message.HasField("error") else None
     return EncodedPicture(message.vector, error, to_notes(message.notes))
 
 
 def to_ranked(message: search_pb.RankedPicture) -> RankedPicture:
-    """A ranked picture."""
+    """Returns a ranked picture."""
     error = to_failure(message.error) if message.HasField("error") else None
     return RankedPicture(message.index, message.score, message.distance, error)
 
 
 def duplicates_request(collection: str, filter: str, max_distance: float | None) -> search_pb.FindDuplicatesRequest:
-    """A search for duplicates."""
+    """Returns the request of a search for duplicates."""
     return search_pb.FindDuplicatesRequest(collection=collection, filter=filter, max_distance=max_distance)
 
 
 def to_duplicate_group(message: search_pb.FindDuplicatesResponse) -> DuplicateGroup:
-    """Records that look the same."""
+    """Returns a group of duplicates."""
     kind = search_pb.DuplicateKind.Name(message.kind).removeprefix("DUPLICATE_KIND_").lower()
     identical = tuple(tuple(same.record_ids) for same in message.identical)
     return DuplicateGroup(kind, tuple(message.record_ids), message.max_distance, identical)
 
 
 def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:
-    """What the server is."""
+    """Returns information about the server."""
     limits = {f.name: getattr(message.limits, f.name) for f in message.limits.DESCRIPTOR.fields}
     encoders = tuple(
         Encoder(
@@ -281,12 +281,12 @@ def _hit(message: search_pb.Hit) -> Hit:
 
 
 def to_policy(name: str) -> collections_pb.PicturePolicy.ValueType:
-    """A picture policy as a message has it. Raises InvalidArgument for a name that is none."""
+    """Returns the enum value of a picture policy. Raises InvalidArgument for an unknown name."""
     if _POLICY + name not in collections_pb.PicturePolicy.keys():  # noqa: SIM118 - an enum of protobuf is no mapping
         raise invalid("picture_policy", f"picture_policy is {name!r}; pass DISCARD, REFERENCE or ENCRYPTED_COPY")
     return collections_pb.PicturePolicy.Value(_POLICY + name)
 
 
 def from_policy(value: collections_pb.PicturePolicy.ValueType) -> str:
-    """The name of a picture policy."""
+    """Returns the name of a picture policy."""
     return collections_pb.PicturePolicy.Name(value).removeprefix(_POLICY)

@@ -52,7 +52,7 @@ class InvalidArgument(AfterimageError):
 
 
 def invalid(field: str, message: str) -> InvalidArgument:
-    """The error of a value that is not sent because no server would take it."""
+    """Returns the error of a value that is not sent, because every server would reject it."""
     return InvalidArgument(message, reason="ARGUMENT_INVALID", field=field)
 
 
@@ -61,11 +61,11 @@ class NotFound(AfterimageError):
 
 
 class AlreadyExists(AfterimageError):
-    """The name is taken."""
+    """The name or id already exists."""
 
 
 class Unauthenticated(AfterimageError):
-    """No key, or one that is wrong or revoked."""
+    """No key, or an invalid or revoked one."""
 
 
 class PermissionDenied(AfterimageError):
@@ -73,7 +73,7 @@ class PermissionDenied(AfterimageError):
 
 
 class FailedPrecondition(AfterimageError):
-    """Something must be done first."""
+    """The state of the server or of the data does not allow the call."""
 
 
 class ResourceExhausted(AfterimageError):
@@ -81,27 +81,27 @@ class ResourceExhausted(AfterimageError):
 
 
 class Aborted(AfterimageError):
-    """A concurrent change got in between."""
+    """A concurrent change conflicted with the call."""
 
 
 class DeadlineExceeded(AfterimageError):
-    """The deadline passed first."""
+    """The deadline passed before the call ended."""
 
 
 class Unavailable(AfterimageError):
-    """The server cannot be reached, or is starting or stopping."""
+    """The server is not reachable, or is starting or stopping."""
 
 
 class Unimplemented(AfterimageError):
-    """The server does not offer this."""
+    """The server does not offer this call."""
 
 
 class DataLoss(AfterimageError):
-    """What the server stored is damaged."""
+    """Stored data of the server is damaged."""
 
 
 class InternalError(AfterimageError):
-    """A fault of the server's."""
+    """An internal error of the server."""
 
 
 _BY_CODE: dict[grpc.StatusCode, type[AfterimageError]] = {
@@ -121,7 +121,7 @@ _BY_CODE: dict[grpc.StatusCode, type[AfterimageError]] = {
 
 
 def from_rpc_error(error: grpc.RpcError) -> AfterimageError:
-    """The typed error for one of grpc's, with the details that the server sent."""
+    """Returns the typed error for an error of grpc, with the details that the server sent."""
     code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
     message = (error.details() if hasattr(error, "details") else None) or code.name
     trailing: dict[str, str | bytes] = {}

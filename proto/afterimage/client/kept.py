@@ -1,4 +1,4 @@
-"""Calls for collections whose owner wants something of the pictures kept. See `calls`."""
+"""Calls for collections that store pictures. See `calls`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ _PATIENCE_S = 3600.0  # work that grows with a collection
 
 @dataclass(frozen=True)
 class PolicyChange:
-    """What became of a change of picture policy. copies, urls: that were, or would be, deleted; receipt: where anything
-    was."""
+    """The result of a change of the picture policy.
+
+    - copies, urls: numbers of those that were, or would be, deleted.
+    - receipt: set if something was deleted.
+    """
 
     policy: str
     policy_version: int
@@ -28,7 +31,7 @@ class PolicyChange:
 
 @dataclass(frozen=True)
 class PictureLink:
-    """Where a picture can be fetched. expire_time: None where it is the URL that the picture came from."""
+    """A link to a picture. expire_time: None if it is the original URL of the picture."""
 
     url: str
     expire_time: datetime | None
@@ -36,14 +39,16 @@ class PictureLink:
 
 
 def set_picture_policy(collection: str, policy: str, *, force: bool = False) -> Call[PolicyChange]:
-    """Changes what is kept of pictures: DISCARD, REFERENCE or ENCRYPTED_COPY. Without `force` nothing is changed where
-    something would be deleted."""
+    """Changes the picture policy: DISCARD, REFERENCE or ENCRYPTED_COPY.
+
+    Without `force` nothing is changed if something would be deleted.
+    """
     request = pb.SetPicturePolicyRequest(collection=collection, policy=convert.to_policy(policy), force=force)
     return Call("PictureService", "SetPicturePolicy", request, _change, timeout_s=_PATIENCE_S)
 
 
 def picture_link(collection: str, record_id: str, *, minutes: int = 0) -> Call[PictureLink]:
-    """A link to a record's picture, for 1 to 60 minutes (0: ten)."""
+    """Returns a link to the picture of a record, valid for 1 to 60 minutes (0: 10)."""
     request = pb.GetPictureLinkRequest(collection=collection, record_id=record_id, minutes=minutes)
     return Call("PictureService", "GetPictureLink", request, _link)
 

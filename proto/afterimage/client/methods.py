@@ -1,4 +1,4 @@
-"""What differs between the two clients: how a method of a client is made of a call, and how one waits."""
+"""Creates the methods of both clients from the calls, with their way to wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def async_method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Any, P], Awaitable[T]]:
-    """A method of `AsyncClient` that runs the call which `make` makes of its arguments."""
+    """Returns a method of `AsyncClient` that executes the call which `make` returns."""
 
     @functools.wraps(make)
     async def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -26,7 +26,7 @@ def async_method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Any, P], Aw
 
 
 def sync_method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Any, P], T]:
-    """A method of `Client` that runs the call which `make` makes of its arguments."""
+    """Returns a method of `Client` that executes the call which `make` returns."""
 
     @functools.wraps(make)
     def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:

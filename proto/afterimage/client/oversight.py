@@ -1,4 +1,4 @@
-"""Calls for whoever watches over a tenant's data: the audit log, who was let in, what was erased. See `calls`."""
+"""Calls for supervision: the audit log, access by the operator, erasures. See `calls`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ _PATIENCE_S = 3600.0  # work that grows with a collection
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """Something that was done with the tenant. details: names of collections, counts, ids of keys and runs. previous,
-    digest: SHA-256, hexadecimal; docs/formats/audit-log.md says of what."""
+    """An entry of the audit log.
+
+    - details: names of collections, counts, ids of keys and runs.
+    - previous, digest: SHA-256, hexadecimal, of the bytes that docs/formats/audit-log.md defines.
+    """
 
     number: int
     time_ms: int
@@ -32,7 +35,7 @@ class AuditEntry:
 
 @dataclass(frozen=True)
 class AuditHead:
-    """The last entry, signed with Ed25519 under the server's key; number 0: the log is empty. All hexadecimal."""
+    """The last entry, signed with the server's Ed25519 key. number 0: the log is empty. All values are hexadecimal."""
 
     tenant_uid: str
     number: int
@@ -44,10 +47,16 @@ class AuditHead:
 
 @dataclass(frozen=True)
 class AuditAct:
-    """Something that was done or tried, with its intent and its outcome as one thing. number, time_ms: of its first
-    entry. outcome: done; refused, nothing: nothing was changed; finished: with another act, which the details name;
-    found done, found not done: as its state showed after it was cut off; unknown: that could not be seen; open: it is
-    being made, or will be finished. details: of the outcome over those of the intent."""
+    """An intent and its outcome.
+
+    - number, time_ms: of its first entry.
+    - outcome: see below.
+    - details: those of the outcome over those of the intent.
+
+    Outcomes: done. refused, nothing: nothing was changed. finished: with another act, which the details name. found
+    done, found not done: determined from the state after an interruption. unknown: the state does not show it. open: in
+    progress, or to be finished later.
+    """
 
     number: int
     time_ms: int
@@ -59,8 +68,10 @@ class AuditAct:
 
 
 def audit_acts(entries: Iterable[AuditEntry]) -> list[AuditAct]:
-    """Puts intents and outcomes together, in order of their beginnings. Where an outcome's intent is not among the
-    entries it stands for itself."""
+    """Combines intents and outcomes, ordered by their first entries.
+
+    An outcome whose intent is not among the entries is an act of its own.
+    """
     acts: dict[int, AuditAct] = {}
     for entry in entries:
         details = dict(entry.details)
@@ -86,32 +97,38 @@ def audit_acts(entries: Iterable[AuditEntry]) -> list[AuditAct]:
 
 
 def list_audit_entries(after: int = 0, page_size: int = 0) -> Call[list[AuditEntry]]:
-    """A page of entries whose numbers are above `after`, in order; fewer than the page's size: the last."""
+    """Returns a page of entries with numbers above `after`, in order. The last page has fewer than requested."""
     request = pb.ListAuditEntriesRequest(after=after, page_size=page_size)
     return Call("AuditService", "ListAuditEntries", request, lambda r: [_entry(e) for e in r.entries])
 
 
 def audit_head() -> Call[AuditHead]:
-    """The signed head, to keep: a log that was cut or rewritten later does not fit it."""
+    """Returns the signed head. Store it: a log that is truncated or rewritten later does not match it."""
     return Call("AuditService", "GetAuditHead", pb.GetAuditHeadRequest(), _head)
 
 
 def read_audit() -> Call[int]:
-    """How many minutes the intervals are that the audit log tells of reads in; 0: it does not."""
+    """Returns the interval in minutes at which the audit log reports reads; 0: reads are not logged."""
     return Call("AuditService", "GetReadAudit", pb.GetReadAuditRequest(), lambda r: int(r.every_minutes))
 
 
 def set_read_audit(every_minutes: int) -> Call[None]:
-    """Has the audit log tell of reads: which key read which collection by which call, how often, and by which fields it
-    filtered. every_minutes: 1 to 1,440; 0: not any more."""
+    """Enables logging of reads: which key read which collection by which call, how often, and by which fields it
+    filtered.
+
+    every_minutes: 1 to 1,440; 0: disables it.
+    """
     request = pb.SetReadAuditRequest(every_minutes=every_minutes)
     return Call("AuditService", "SetReadAudit", request, lambda _: None)
 
 
 @dataclass(frozen=True)
 class AccessRequest:
-    """The operator's request for access. state: pending, approved, declined, revoked, over or lapsed. Times are
-    milliseconds since 1970, 0 before they come."""
+    """A request of the operator for access.
+
+    - state: pending, approved, declined, revoked, over or lapsed.
+    - Times are milliseconds since 1970; 0: not yet.
+    """
 
     request_id: str
     reason: str
@@ -124,25 +141,25 @@ class AccessRequest:
 
 
 def list_access_requests() -> Call[list[AccessRequest]]:
-    """All requests of the server's operator, the newest first."""
+    """Returns all requests of the server's operator, newest first."""
     request = access_pb.ListAccessRequestsRequest()
     return Call("AccessService", "ListAccessRequests", request, lambda r: [_request(m) for m in r.requests])
 
 
 def approve_access(request_id: str) -> Call[AccessRequest]:
-    """Lets the operator in for the time that was asked for, from now on."""
+    """Grants the operator access for the requested time, from now on."""
     request = access_pb.ApproveAccessRequest(request_id=request_id)
     return Call("AccessService", "ApproveAccess", request, lambda r: _request(r.request), retry_safe=False)
 
 
 def decline_access(request_id: str) -> Call[AccessRequest]:
-    """Refuses a request."""
+    """Declines a request."""
     request = access_pb.DeclineAccessRequest(request_id=request_id)
     return Call("AccessService", "DeclineAccess", request, lambda r: _request(r.request), retry_safe=False)
 
 
 def revoke_access(request_id: str) -> Call[AccessRequest]:
-    """Ends an access before its time."""
+    """Revokes an access early."""
     request = access_pb.RevokeAccessRequest(request_id=request_id)
     return Call("AccessService", "RevokeAccess", request, lambda r: _request(r.request), retry_safe=False)
 
@@ -155,7 +172,7 @@ def _request(m: access_pb.AccessRequest) -> AccessRequest:
 
 @dataclass(frozen=True)
 class ErasureReceipt:
-    """What the server certifies once something is erased; docs/formats/erasure-receipt.md says what is signed."""
+    """The certificate of an erasure; docs/formats/erasure-receipt.md defines what is signed."""
 
     receipt_id: str
     tenant_uid: str
@@ -174,7 +191,7 @@ class ErasureReceipt:
 def erase_records(
     collection: str, *, record_ids: Sequence[str] = (), product_ids: Sequence[str] = ()
 ) -> Call[ErasureReceipt]:
-    """Erases records by id and by product; returns once nothing of them is left anywhere."""
+    """Erases records by id and by product. Returns after all their data has been removed."""
     request = erasure_pb.EraseRecordsRequest(
         collection=collection,
         record_ids=checked_texts("record_ids", record_ids),
@@ -190,7 +207,7 @@ def erase_collection(name: str) -> Call[ErasureReceipt]:
 
 
 def to_receipt(m: erasure_pb.ErasureReceipt) -> ErasureReceipt:
-    """A receipt of a message."""
+    """Returns the receipt of a message."""
     return ErasureReceipt(
         m.receipt_id, m.tenant_uid, m.what, m.collection, m.records, m.subjects, m.nonce, m.sequence,
         tuple(m.snapshots), m.time_ms, m.public_key, m.signature,

@@ -1,4 +1,4 @@
-"""When a call is tried again: only where that is safe, with full jitter, and never past its deadline."""
+"""Retries of calls: only if that is safe, with full jitter, and never past the deadline."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from afterimage.client.errors import Aborted, AfterimageError, ResourceExhausted
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """attempts: tries in all (1: never again). Waits are random up to base_s * 2^n, at most most_s; a delay that the
-    server asks for is waited at least, unless it is longer than longest_s: then the call fails at once."""
+    """How often and when to retry.
+
+    - attempts: number of attempts in all (1: no retry).
+    - base_s, most_s: waits are random up to base_s * 2^n, at most most_s.
+    - longest_s: the maximum delay of the server that is respected; with a longer one the call fails at once.
+    """
 
     attempts: int = 5
     base_s: float = 0.1
@@ -19,7 +23,7 @@ class RetryPolicy:
     longest_s: float = 60.0
 
     def delay_s(self, error: AfterimageError, attempt: int, *, retry_safe: bool) -> float | None:
-        """Seconds to wait before try number `attempt` + 1 (the first is 1), or None to give up."""
+        """Returns the seconds to wait before attempt `attempt` + 1 (the first is 1); None: give up."""
         if attempt >= self.attempts or not retry_safe:
             return None
         overloaded = isinstance(error, ResourceExhausted) and error.retry_delay_s is not None

@@ -1,6 +1,6 @@
 """The client for ordinary programs. Safe to share between threads.
 
-Generated from `aio.py` by `make client`: change that one.
+`make client` generates this module from `aio.py`. Do not edit it.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ class Client:
         timeout_s: float = 30.0,
         retry: RetryPolicy | None = None,
     ) -> None:
-        """`ca` (PEM) makes the connection TLS, `client_cert` and `client_key` mutual TLS. `timeout_s` is the deadline
-        of a call, its retries included."""
+        """Connects to `target` (HOST:PORT).
+
+        `ca` (PEM) enables TLS, `client_cert` and `client_key` (PEM) mutual TLS. `timeout_s` is the deadline of a call,
+        including its retries.
+        """
         self._endpoint = Endpoint(target, api_key, ca, client_cert, client_key)
         self._timeout_s, self._retry = timeout_s, retry or RetryPolicy()
         self._channel = sync_channel(self._endpoint)
@@ -58,7 +61,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         sync_close(self._channel)
 
     create_collection = sync_method(calls.create_collection)
@@ -129,7 +132,7 @@ class Client:
     retry_failures = sync_method(catalogues.retry_failures)
 
     def collections(self) -> Iterator[Collection]:
-        """All collections, ordered by name."""
+        """Yields all collections, ordered by name."""
         token = ""
         while True:
             page, token = self.list_collections_page(token)
@@ -138,7 +141,7 @@ class Client:
                 return
 
     def records(self, collection: str, *, filter: str = "", include_vectors: bool = False) -> Iterator[Record]:
-        """All matching records, in the order of their first insertion."""
+        """Yields all matching records, in order of first insertion."""
         token = ""
         while True:
             page, token = self.list_records_page(
@@ -151,7 +154,10 @@ class Client:
     def find_duplicates(
         self, collection: str, *, filter: str = "", max_distance: float | None = None
     ) -> Iterator[DuplicateGroup]:
-        """Groups of records that look the same, as they are found; without a distance, near-duplicates."""
+        """Yields groups of records that look the same, as they are found.
+
+        max_distance: maximum cosine distance; None: the encoder's near-duplicate threshold.
+        """
         request = made(duplicates_request, collection, filter, max_distance)
         try:
             stream = self._stubs["SearchService"].FindDuplicates(request, metadata=self._endpoint.metadata)
@@ -161,8 +167,7 @@ class Client:
             raise from_rpc_error(failure) from None
 
     def watch_run(self, run_id: str) -> Iterator[Run]:
-        """A run whenever something of it has changed, until it has ended or waits for approval. A broken stream is
-        taken up again."""
+        """Yields a run after each change, until it has ended or waits for approval. Reopens a broken stream."""
         request, attempt = made(catalogues.watch_request, run_id), 0
         while True:
             try:
@@ -175,7 +180,7 @@ class Client:
                 self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=True)
 
     def watch_training(self, training_id: str) -> Iterator[Training]:
-        """A training whenever it has changed, until it has ended. A broken stream is taken up again."""
+        """Yields a training after each change, until it has ended. Reopens a broken stream."""
         request, attempt = made(training.watch_training_request, training_id), 0
         stub = self._stubs["TrainingService"]
         while True:
@@ -189,7 +194,7 @@ class Client:
                 self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=True)
 
     def add_examples(self, training_set: str, examples: Iterable[NewExample]) -> Iterator[ExampleResult]:
-        """Adds any number of labelled pictures over one stream; a result for each, in order, once it is stored."""
+        """Adds labelled pictures over one stream. Yields a result per example, in order, once it is stored."""
         batches = Remembering(training.example_batches(training_set, examples))
         try:
             responses = self._stubs["TrainingService"].AddExamples(batches, metadata=self._endpoint.metadata)
@@ -209,11 +214,11 @@ class Client:
         insert_only: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Iterator[RecordResult]:
-        """Inserts any number of records over one stream; yields a result per record, in order, once it is on disk.
+        """Inserts records over one stream. Yields a result per record, in order, once it is on disk.
 
-        `records` is read as the server keeps up; what it raises is raised here, once all before it is answered. A
-        broken stream is taken up again where that is safe (not with `insert_only`). `on_progress` is called after each
-        batch.
+        `records` is read as fast as the server accepts them. An exception that it raises is raised here, after the
+        results of all records before it. A broken stream is reopened if that is safe (not with `insert_only`).
+        `on_progress` is called after each batch.
         """
         limit = (self.server_info()).limits["max_image_bytes"]
         outbox = Outbox(collection, records, insert_only=insert_only, max_image_bytes=limit)

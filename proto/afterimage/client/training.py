@@ -1,4 +1,4 @@
-"""Calls for a model of one's own: training sets, trainings, models. See `calls`."""
+"""Calls for own models: training sets, trainings, models. See `calls`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENDED = ("published", "refused", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Labelled pictures that a model can be made of. labels: examples of each, where one set was asked for."""
+    """Labelled pictures for training. labels: number of examples of each; only if one set was requested."""
 
     name: str
     description: str
@@ -46,7 +46,7 @@ class NewExample:
 
 @dataclass(frozen=True)
 class ExampleResult:
-    """What became of one: added, replaced, unchanged or failed."""
+    """The result for an example: added, replaced, unchanged or failed."""
 
     example_id: str
     outcome: str
@@ -73,7 +73,7 @@ class SetDeletion:
 
 @dataclass(frozen=True)
 class Training:
-    """A training. state: queued, running, published, refused, failed or cancelled. card: what was measured."""
+    """A training. state: queued, running, published, refused, failed or cancelled. card: measurements."""
 
     training_id: str
     training_set: str
@@ -89,13 +89,13 @@ class Training:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether the training has ended."""
         return self.state in _ENDED
 
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A model of one's own. encoder_id: for `create_collection`."""
+    """An own model. encoder_id: for `create_collection`."""
 
     encoder_id: str
     base_encoder_id: str
@@ -116,31 +116,31 @@ class ModelDeletion:
 
 
 def create_training_set(name: str, *, description: str = "") -> Call[TrainingSet]:
-    """Makes an empty training set."""
+    """Creates an empty training set."""
     request = pb.CreateTrainingSetRequest(name=name, description=description)
     return Call("TrainingService", "CreateTrainingSet", request, lambda r: _set(r.training_set), retry_safe=False)
 
 
 def list_training_sets() -> Call[list[TrainingSet]]:
-    """All training sets, ordered by name."""
+    """Returns all training sets, ordered by name."""
     request = pb.ListTrainingSetsRequest()
     return Call("TrainingService", "ListTrainingSets", request, lambda r: [_set(s) for s in r.training_sets])
 
 
 def get_training_set(name: str) -> Call[TrainingSet]:
-    """One training set, with the examples of each label."""
+    """Returns a training set, with the number of examples per label."""
     request = pb.GetTrainingSetRequest(name=name)
     return Call("TrainingService", "GetTrainingSet", request, lambda r: _set(r.training_set, dict(r.labels)))
 
 
 def delete_training_set(name: str, *, force: bool = False) -> Call[SetDeletion]:
-    """Deletes a training set with its pictures, or reports what it would delete."""
+    """Deletes a training set with its pictures. Without `force` it only reports what would be deleted."""
     request = pb.DeleteTrainingSetRequest(name=name, force=force)
     return Call("TrainingService", "DeleteTrainingSet", request, _deletion, timeout_s=_PATIENCE_S)
 
 
 def list_examples_page(training_set: str, page_token: str = "", page_size: int = 0) -> Call[tuple[list[Example], str]]:
-    """A page of examples, and the token of the next; empty on the last."""
+    """Returns a page of examples, and the token of the next page (empty: none)."""
     request = pb.ListExamplesRequest(training_set=training_set, page_token=page_token, page_size=page_size)
 
     def parse(r: pb.ListExamplesResponse) -> tuple[list[Example], str]:
@@ -150,13 +150,13 @@ def list_examples_page(training_set: str, page_token: str = "", page_size: int =
 
 
 def delete_examples(training_set: str, example_ids: Sequence[str]) -> Call[int]:
-    """Deletes examples; how many there were."""
+    """Deletes examples. Returns their number."""
     request = pb.DeleteExamplesRequest(training_set=training_set, example_ids=checked_texts("example_ids", example_ids))
     return Call("TrainingService", "DeleteExamples", request, lambda r: int(r.example_count))
 
 
 def example_link(training_set: str, example_id: str, *, minutes: int = 0) -> Call[PictureLink]:
-    """A link to an example's picture, for 1 to 60 minutes (0: ten)."""
+    """Returns a link to the picture of an example, valid for 1 to 60 minutes (0: 10)."""
     request = pb.GetExampleLinkRequest(training_set=training_set, example_id=example_id, minutes=minutes)
     return Call(
         "TrainingService", "GetExampleLink", request,
@@ -165,47 +165,47 @@ def example_link(training_set: str, example_id: str, *, minutes: int = 0) -> Cal
 
 
 def train_model(training_set: str, model_name: str, *, base_encoder_id: str = "") -> Call[Training]:
-    """Begins to train a model, `own-<model_name>`, on top of an encoder (the server's default where none is named)."""
+    """Starts training the model `own-<model_name>` on top of an encoder (empty: the server's default)."""
     request = pb.TrainModelRequest(training_set=training_set, model_name=model_name, base_encoder_id=base_encoder_id)
     return Call("TrainingService", "TrainModel", request, lambda r: to_training(r.training), retry_safe=False)
 
 
 def list_trainings() -> Call[list[Training]]:
-    """The last trainings, the newest first."""
+    """Returns the last trainings, newest first."""
     request = pb.ListTrainingsRequest()
     return Call("TrainingService", "ListTrainings", request, lambda r: [to_training(t) for t in r.trainings])
 
 
 def get_training(training_id: str) -> Call[Training]:
-    """One training."""
+    """Returns a training."""
     request = pb.GetTrainingRequest(training_id=training_id)
     return Call("TrainingService", "GetTraining", request, lambda r: to_training(r.training))
 
 
 def watch_training_request(training_id: str) -> pb.WatchTrainingRequest:
-    """For the stream of a training's changes."""
+    """Returns the request of `watch_training`."""
     return pb.WatchTrainingRequest(training_id=training_id)
 
 
 def cancel_training(training_id: str) -> Call[Training]:
-    """Ends a training."""
+    """Cancels a training."""
     request = pb.CancelTrainingRequest(training_id=training_id)
     return Call("TrainingService", "CancelTraining", request, lambda r: to_training(r.training), retry_safe=False)
 
 
 def list_models() -> Call[list[OwnModel]]:
-    """The models of one's own, ordered by id."""
+    """Returns the own models, ordered by id."""
     return Call("TrainingService", "ListModels", pb.ListModelsRequest(), lambda r: [_model(m) for m in r.models])
 
 
 def delete_model(encoder_id: str, *, force: bool = False) -> Call[ModelDeletion]:
-    """Deletes a model, or says which collections are pinned to it."""
+    """Deletes a model. Without `force` it only returns the collections pinned to it."""
     request = pb.DeleteModelRequest(encoder_id=encoder_id, force=force)
     return Call("TrainingService", "DeleteModel", request, lambda r: ModelDeletion(r.deleted, tuple(r.collections)))
 
 
 def example_batches(training_set: str, examples: Iterable[NewExample]) -> Iterator[pb.AddExamplesRequest]:
-    """Examples as requests of a stream, none too large. Raises InvalidArgument."""
+    """Yields requests with examples, none of them too large. Raises InvalidArgument."""
     batch: list[pb.ExampleInput] = []
     size = 0
     for example in examples:
@@ -228,12 +228,12 @@ def example_batches(training_set: str, examples: Iterable[NewExample]) -> Iterat
 
 
 def to_example_result(m: pb.ExampleResult) -> ExampleResult:
-    """A result of a message."""
+    """Returns the result of a message."""
     return ExampleResult(m.example_id, m.outcome, to_failure(m.error) if m.HasField("error") else None)
 
 
 def to_training(m: pb.Training) -> Training:
-    """A training of a message."""
+    """Returns the training of a message."""
     return Training(
         m.training_id, m.training_set, m.base_encoder_id, m.encoder_id, m.state, m.done, m.total, m.message,
         m.create_time.ToDatetime(UTC), m.end_time.ToDatetime(UTC) if m.HasField("end_time") else None,

@@ -1,4 +1,4 @@
-"""What goes in and what comes out: frozen values without protobuf. Vectors are little-endian float32 bytes."""
+"""Values of requests and responses: frozen, without protobuf. Vectors are little-endian float32 bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AttributeValue = str | float | bool | Sequence[str]
 
 
 def pack_vector(vector: bytes | Sequence[float]) -> bytes:
-    """Little-endian float32 of a sequence of numbers; bytes are taken as they are."""
+    """Returns a sequence of numbers as little-endian float32; bytes are returned unchanged."""
     if isinstance(vector, bytes):
         return vector
     try:
@@ -27,7 +27,7 @@ def pack_vector(vector: bytes | Sequence[float]) -> bytes:
 
 
 def unpack_vector(content: bytes) -> list[float]:
-    """The numbers of little-endian float32 bytes."""
+    """Returns the numbers of little-endian float32 bytes."""
     numbers = array.array("f", content)
     if sys.byteorder == "big":
         numbers.byteswap()
@@ -59,7 +59,7 @@ class NewRecord:
 
 @dataclass(frozen=True)
 class Patch:
-    """A change of a record. What is None stays."""
+    """A change of a record. None: unchanged."""
 
     record_id: str
     product_id: str | None = None
@@ -78,7 +78,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Term:
-    """One part of a query, with exactly one of image, url, record_id and vector. A negative weight leads away."""
+    """One part of a query, with exactly one of image, url, record_id and vector. A negative weight searches away from
+    it."""
 
     image: bytes | None = field(default=None, repr=False)
     url: str = ""
@@ -90,7 +91,7 @@ class Term:
 
 @dataclass(frozen=True)
 class RecordFailure:
-    """Why one record of a batch failed. `code` is a google.rpc.Code number."""
+    """The error of one record of a batch. `code` is a google.rpc.Code number."""
 
     code: int
     reason: str
@@ -101,7 +102,7 @@ class RecordFailure:
 
 @dataclass(frozen=True)
 class PictureNote:
-    """What there is to say about a picture that was used all the same; `reason` is stable."""
+    """A defect of a picture that was accepted. `reason` is stable."""
 
     reason: str
     message: str
@@ -109,8 +110,10 @@ class PictureNote:
 
 @dataclass(frozen=True)
 class RecordResult:
-    """What became of one record: "created", "updated", "unchanged" or "failed" (then `error` says why). `notes`: about
-    its picture."""
+    """The result for one record: "created", "updated", "unchanged" or "failed" (with `error`).
+
+    `notes`: about its picture.
+    """
 
     record_id: str
     outcome: str
@@ -121,7 +124,7 @@ class RecordResult:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an import is."""
+    """Progress of an import."""
 
     done: int
     failed: int
@@ -129,7 +132,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Record:
-    """A stored record. `vector` is empty unless it was asked for."""
+    """A stored record. `vector` is empty unless it was requested."""
 
     record_id: str
     product_id: str
@@ -165,7 +168,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class Hit:
-    """A record that was found."""
+    """A record of a search result."""
 
     record_id: str
     product_id: str
@@ -177,7 +180,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class HitGroup:
-    """Hits of one product, the nearest first."""
+    """Hits of one product, nearest first."""
 
     product_id: str
     hits: tuple[Hit, ...]
@@ -185,8 +188,12 @@ class HitGroup:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """An answer: `hits`, or `groups` where the search was grouped. `path` says how it was found; `unknown_attributes`
-    are names in the filter that no record has, `filter_hints` say what it may have meant otherwise."""
+    """The result of a search: `hits`, or `groups` if the search was grouped.
+
+    - path: the search strategy.
+    - unknown_attributes: names in the filter that no record has.
+    - filter_hints: warnings about the filter.
+    """
 
     hits: tuple[Hit, ...]
     groups: tuple[HitGroup, ...]
@@ -208,8 +215,10 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Facet:
-    """How many of the records that a filter allows have each value of an attribute, the most frequent first; at most
-    100 of the `value_count` values."""
+    """The number of matching records with each value of an attribute, the most frequent first.
+
+    At most 100 of the `value_count` values.
+    """
 
     attribute: str
     counts: Mapping[str | bool, int]
@@ -218,7 +227,7 @@ class Facet:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A copy of a collection that the server keeps."""
+    """A copy of a collection on the server."""
 
     snapshot_id: str
     collection: str
@@ -232,7 +241,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class IndexStats:
-    """What the index of a collection consists of; the fields are those of GetIndexStatsResponse."""
+    """Structure of a collection's index. The fields are those of GetIndexStatsResponse."""
 
     record_count: int
     tombstone_count: int
@@ -249,8 +258,10 @@ class IndexStats:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a tenant stores and asks for, and the most that it may; 0: no limit. Pictures are counted from midnight UTC,
-    and only while there is a limit."""
+    """What a tenant stores, and its limits; 0: no limit.
+
+    Pictures are counted from midnight UTC, and only while there is a limit.
+    """
 
     record_count: int
     stored_bytes: int
@@ -267,8 +278,12 @@ class Usage:
 
 @dataclass(frozen=True)
 class Deletion:
-    """What was deleted, or would be where `deleted` is false; ids that no record has, and what is odd about the
-    filter. snapshot_count: kept snapshots of the collection that is deleted; whether they go, too, was asked for."""
+    """What was deleted, or would be if `deleted` is false.
+
+    - missing_record_ids: ids that do not exist.
+    - filter_hints: warnings about the filter.
+    - snapshot_count: kept snapshots of a deleted collection.
+    """
 
     record_count: int
     deleted: bool
@@ -281,8 +296,7 @@ class Deletion:
 
 @dataclass(frozen=True)
 class FilterCheck:
-    """How many records a filter matches, names in it that no record has, and what it may have meant otherwise, a
-    sentence each."""
+    """The number of records that a filter matches, names in it that no record has, and warnings."""
 
     record_count: int
     unknown_attributes: tuple[str, ...] = ()
@@ -291,8 +305,11 @@ class FilterCheck:
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Records that look the same, the one inserted first in front. `kind` is "identical", "near" or "similar";
-    `identical_ids`: those among them that are of the same picture, together."""
+    """Records that look the same, the first inserted one first.
+
+    - kind: "identical", "near" or "similar".
+    - identical_ids: groups of members with the same picture bytes.
+    """
 
     kind: str
     record_ids: tuple[str, ...]
@@ -302,7 +319,7 @@ class DuplicateGroup:
 
 @dataclass(frozen=True)
 class EncodedPicture:
-    """A vector, or why there is none."""
+    """A vector or an error."""
 
     vector: bytes = field(repr=False)
     error: RecordFailure | None
@@ -311,7 +328,7 @@ class EncodedPicture:
 
 @dataclass(frozen=True)
 class Label:
-    """A guess: its value, share of the votes and number of votes."""
+    """A predicted value, its share of the votes and its number of votes."""
 
     value: str
     confidence: float
@@ -330,7 +347,7 @@ class RankedPicture:
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder of the server's. near_duplicate_distance: up to which two pictures count as near-duplicates."""
+    """An encoder of the server. near_duplicate_distance: maximum distance of near-duplicates."""
 
     id: str
     version: str
@@ -344,7 +361,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """What the server is and allows. `limits` has the fields of the proto message Limits."""
+    """Information about the server. `limits` has the fields of the proto message Limits."""
 
     version: str
     limits: Mapping[str, int]
