@@ -108,7 +108,7 @@ class LoadingRows:
             payloads.append_chunk(PackedChunk(offsets + np.uint32(offsets.nbytes), content))
         columns = Columns.from_bytes(bytes(contents["columns.enc"]))
         return View(
-            count, live, self._matrix.view(0, count), None, columns, payloads, row_ids, sequences, products, 0, 0,
+            count, live, self.halves, None, columns, payloads, row_ids, sequences, products, 0, 0,
             SlotTable(), self._frame, lengths, NO_SKETCHES,
         )  # fmt: skip
 

@@ -7,10 +7,14 @@ import pytest
 from sqlcipher3 import dbapi2
 
 from index.storage.sqlite import (
+    BUSY_TIMEOUT_S,
     Connection,
+    DatabaseLock,
     backup,
     checkpoint,
     connect,
+    file_error,
+    file_errors,
     integrity_problems,
     is_disk_full,
     library_versions,
@@ -212,3 +216,31 @@ def test_versions_of_the_libraries_are_numbers_with_points() -> None:
     sqlite, cipher = library_versions()
     assert sqlite.count(".") == 2
     assert cipher[0].isdigit()
+
+
+@pytest.mark.parametrize("code", range(30))
+def test_an_error_is_told_by_the_primary_part_of_its_code(code: int) -> None:
+    for extended in (code, code | 1 << 8, code | 5 << 8):
+        error = dbapi2.OperationalError("on purpose")
+        error.sqlite_errorcode = extended
+        is_damage = code in (dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB)
+        assert type(store_error(error, Path("x.db"))) is (StoreDamaged if is_damage else StoreUnavailable)
+        assert type(file_error(error, Path("x.db"))) is (DataFault if is_damage else StoreUnavailable)
+        assert is_disk_full(error) is (code == dbapi2.SQLITE_FULL)
+
+
+def test_a_lock_is_given_back_and_tells_what_an_error_means() -> None:
+    lock = DatabaseLock(Path("x.db"))
+    for raised, told in ((dbapi2.OperationalError("x"), StoreUnavailable), (ValueError("x"), ValueError)):
+        with pytest.raises(told), lock, lock:
+            raise raised
+    with lock:
+        pass
+    assert lock._lock.acquire(blocking=False)
+    with pytest.raises(DataFault, match="is damaged"), file_errors(Path("x.db")):
+        raise StoreDamaged("x")
+
+
+def test_a_busy_database_is_waited_for_ten_seconds(made: Connection) -> None:
+    assert BUSY_TIMEOUT_S == 10.0
+    assert pragma(made, "busy_timeout") == 10_000

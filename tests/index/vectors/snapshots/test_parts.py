@@ -185,3 +185,35 @@ def test_damaged_snapshots_of_one_name_are_set_aside_under_names_of_their_own(tm
 
 def _files(collection: Collection) -> SnapshotFiles:
     return SnapshotFiles(collection.spec, collection.handle.place.site)
+
+
+def test_chunks_that_were_loaded_are_packed_again_as_they_were(tmp_path: Path) -> None:
+    collection = filled(tmp_path)
+    collection.snapshot()
+    again = directory(tmp_path).collection("things")
+    view, fresh = (loaded(c).index.state.rows.view for c in (again, collection))
+    for start in range(0, ROWS, CHUNK):
+        end = min(start + CHUNK, ROWS)
+        assert bytes(parts.pack_chunk(view, start, end)) == bytes(parts.pack_chunk(fresh, start, end))
+        assert bytes(parts.pack_vectors(view, start, end)) == bytes(parts.pack_vectors(fresh, start, end))
+    assert bytes(parts.pack_rows(view)) == bytes(parts.pack_rows(fresh))
+    again.delete(["3", "20", "37", "49"])  # of each chunk one
+    again.snapshot()
+    check(directory(tmp_path).collection("things"), frozenset({3, 20, 37, 49}))
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 100])
+def test_there_is_room_for_every_row_and_for_at_least_64(count: int) -> None:
+    rows = parts.LoadingRows(count, 20, 16, None)
+    sizes = {name: len(room) for name, room in rows.rooms.items()}
+    starts = list(enumerate(range(0, count, CHUNK)))
+    assert sizes == {
+        **{f"vectors-{n:05d}.enc": 32 * min(CHUNK, count - start) for n, start in starts},
+        **{f"sketches-{n:05d}.enc": parts.BYTES * size for n, size in enumerate([16, 4])},
+    }
+    assert rows.halves.shape == (count, 16)
+    assert rows.sketches.shape == (20, parts.BYTES)
+    for room in rows.rooms.values():
+        room[:] = b"\1" * len(room)
+    assert (rows.sketches == 1).all()
+    assert (np.asarray(rows.halves[:]).view(np.uint8) == 1).all()
