@@ -10,6 +10,7 @@ from service.audit.logs import AuditLogs
 from service.engine.faults import translated_errors
 from service.engine.workers import Workers
 from service.handlers.conversion.values import page_size, within
+from service.handlers.request_limits import MAX_AUDIT_NUMBER
 from service.tenancy.keyring import Principal
 from service.tenancy.read_audit import ReadAudit
 
@@ -24,7 +25,7 @@ class AuditHandlers:
         self, request: pb.ListAuditEntriesRequest, caller: Principal
     ) -> pb.ListAuditEntriesResponse:
         """Returns a page of entries in order."""
-        size, after = page_size(request.page_size), within("after", request.after, 0, 2**62)
+        size, after = page_size(request.page_size), within("after", request.after, 0, MAX_AUDIT_NUMBER)
         with translated_errors():
             log = await self._workers.read(self._logs.of, caller.tenant_uid)
             found = await self._workers.read(log.entries, after, size)

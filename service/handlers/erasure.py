@@ -6,9 +6,8 @@ from afterimage.v1 import erasure_service_pb2 as pb
 from service.erasure.erasing import Erasing
 from service.erasure.receipts import Receipt
 from service.handlers.conversion.values import check_count
+from service.handlers.request_limits import MAX_IDS
 from service.tenancy.keyring import Principal
-
-_MOST_IDS = 1000
 
 
 class ErasureHandlers:
@@ -20,7 +19,7 @@ class ErasureHandlers:
     async def EraseRecords(self, request: pb.EraseRecordsRequest, caller: Principal) -> pb.EraseRecordsResponse:
         """Erases records and products."""
         records, products = list(request.record_ids), [p for p in request.product_ids if p]
-        check_count("record_ids", len(records) + len(products), _MOST_IDS)
+        check_count("record_ids", len(records) + len(products), MAX_IDS)
         receipt = await self._erasing.records(caller, request.collection, records, products)
         return pb.EraseRecordsResponse(receipt=from_receipt(receipt))
 

@@ -8,9 +8,8 @@ from service.engine.engine import Engine
 from service.erasure.erasing import Erasing
 from service.handlers.conversion.values import from_policy, timestamp, to_policy
 from service.handlers.erasure import from_receipt
+from service.handlers.request_limits import DEFAULT_LINK_MINUTES
 from service.tenancy.keyring import Principal
-
-_MINUTES = 10
 
 
 class PictureHandlers:
@@ -38,6 +37,6 @@ class PictureHandlers:
         policy = from_policy(collection.spec.picture_policy)
         if kept.url:
             return pb.GetPictureLinkResponse(url=kept.url, policy=policy)
-        minutes, home = request.minutes or _MINUTES, collection.pictures.home
+        minutes, home = request.minutes or DEFAULT_LINK_MINUTES, collection.pictures.home
         link = self._handing_out.make(caller, "picture", home, kept.object_id, minutes)
         return pb.GetPictureLinkResponse(url=link.url, expire_time=timestamp(link.expires_ms), policy=policy)

@@ -27,13 +27,12 @@ from service.handlers.conversion.values import (
     to_record_input,
     to_token,
 )
+from service.handlers.request_limits import MAX_BATCH_RECORDS, MAX_IDS
 from service.metrics import Metrics
 from service.runtime.concurrency import map_yielding
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
 
-MAX_BATCH_RECORDS = 100
-MAX_IDS = 1000
 _DELETE_SAMPLE = 20
 _BATCHES_AHEAD = 2
 _WRITES = "records.write"

@@ -32,16 +32,13 @@ from service.handlers.conversion.search import (
     to_terms,
 )
 from service.handlers.conversion.values import check_count, from_notes, from_region, invalid, most_vectors, within
+from service.handlers.request_limits import DEFAULT_CLASSIFY_K, MAX_BATCH_SEARCHES, MAX_CLASSIFY_K, MAX_PICTURES
 from service.metrics import Metrics
 from service.runtime.clock import Stopwatch
 from service.runtime.concurrency import gather_bounded
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
 
-MAX_BATCH_SEARCHES = 32
-MAX_PICTURES = 100
-MAX_CLASSIFY_K = 100
-_DEFAULT_CLASSIFY_K = 10
 _SMALL_BYTES = 256 * 1024  # a response up to this size waits for no other
 _RECORD_BYTES = 1024  # typical size of a record without its vector
 _READ_FOR_FIELDS = 4  # attributes that `fields` leaves out are read, but not sent
@@ -105,7 +102,7 @@ class SearchHandlers:
         if not request.attribute:
             raise invalid("attribute", "attribute is empty")
         terms = to_terms(request.query)
-        k, min_score = within("k", request.k, 0, MAX_CLASSIFY_K) or _DEFAULT_CLASSIFY_K, min_score_of(request)
+        k, min_score = within("k", request.k, 0, MAX_CLASSIFY_K) or DEFAULT_CLASSIFY_K, min_score_of(request)
         collection = await self._engine.collection(caller, request.collection)
         query = await encode_query(self._engine, caller, collection, terms, {})
         score = self._engine.score_of(collection)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from afterimage.v1 import server_info_service_pb2 as pb
 from index import MAX_ATTRIBUTES, MAX_FILTER_BYTES, MAX_ID_BYTES
 from service.engine.engine import Engine
-from service.handlers.conversion.search import MAX_K, MAX_OFFSET, MAX_TERMS
-from service.handlers.records import MAX_BATCH_RECORDS
-from service.handlers.search import MAX_BATCH_SEARCHES
+from service.handlers.request_limits import MAX_BATCH_RECORDS, MAX_BATCH_SEARCHES, MAX_K, MAX_OFFSET, MAX_TERMS
 from service.tenancy.keyring import Principal
 
 

@@ -15,7 +15,8 @@ from service.handlers.conversion.sync import (
     to_source,
     to_token,
 )
-from service.handlers.conversion.values import invalid, within
+from service.handlers.conversion.values import invalid, page_size
+from service.handlers.request_limits import MAX_IDS, RUNS
 from service.sync.synchronisation import Synchronisation, WantedRun
 from service.tenancy.keyring import Principal
 
@@ -69,7 +70,7 @@ class SyncHandlers:
 
     async def ListRuns(self, request: pb.ListRunsRequest, caller: Principal) -> pb.ListRunsResponse:
         """Returns the newest runs."""
-        size = within("page_size", request.page_size or 50, 1, 200)
+        size = page_size(request.page_size, RUNS)
         return pb.ListRunsResponse(runs=[to_run(r) for r in await self._sync.runs(caller, request.source, size)])
 
     async def WatchRun(self, request: pb.WatchRunRequest, caller: Principal) -> AsyncIterator[pb.WatchRunResponse]:
@@ -92,7 +93,7 @@ class SyncHandlers:
 
     async def ListFailures(self, request: pb.ListFailuresRequest, caller: Principal) -> pb.ListFailuresResponse:
         """Returns a page of failures. The token is the last record id of the previous page."""
-        size = within("page_size", request.page_size or 100, 1, 1000)
+        size = page_size(request.page_size)
         after = from_token(request.page_token)
         found = await self._sync.failures(caller, request.source, after, size + 1)
         token = to_token(found[size - 1].record_id) if len(found) > size else ""
@@ -100,7 +101,7 @@ class SyncHandlers:
 
     async def RetryFailures(self, request: pb.RetryFailuresRequest, caller: Principal) -> pb.RetryFailuresResponse:
         """Retries failed records."""
-        if len(request.record_ids) > 1000:
-            raise invalid("record_ids", "set at most 1,000 ids, or none for all")
+        if len(request.record_ids) > MAX_IDS:
+            raise invalid("record_ids", f"set at most {MAX_IDS:,} ids, or none for all")
         count, run = await self._sync.retry_failures(caller, request.source, list(request.record_ids))
         return pb.RetryFailuresResponse(failure_count=count, run=to_run(run))

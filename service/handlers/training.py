@@ -17,13 +17,13 @@ from service.engine.pictures import PictureSource
 from service.erasure.erasing import Erasing
 from service.handlers.conversion.values import check_count, invalid, page_size, timestamp
 from service.handlers.erasure import from_receipt
+from service.handlers.request_limits import DEFAULT_LINK_MINUTES, MAX_BATCH_EXAMPLES, MAX_IDS
 from service.tenancy.keyring import Principal
 from service.training.model import OwnModel, Training, TrainingSet, Wanted
 from service.training.own_training import OwnTraining
 from service.training.sets import ExampleResult, NewExample
 
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,50}")
-_MOST_EXAMPLES, _MOST_IDS, _MINUTES = 100, 1000, 10
 _LOOK_AGAIN_S = 5.0
 
 
@@ -71,7 +71,7 @@ class TrainingHandlers:
             into = into or request.training_set
             if request.training_set not in ("", into):
                 raise invalid("training_set", "all messages of a stream must have the same training set")
-            check_count("examples", len(request.examples), _MOST_EXAMPLES)
+            check_count("examples", len(request.examples), MAX_BATCH_EXAMPLES)
             new = [_to_example(e) for e in request.examples]
             subject: Details = {"training_set": into}
             await self._training.sets.uid(caller, into)
@@ -93,14 +93,14 @@ class TrainingHandlers:
 
     async def DeleteExamples(self, request: pb.DeleteExamplesRequest, caller: Principal) -> pb.DeleteExamplesResponse:
         """Deletes examples."""
-        check_count("example_ids", len(request.example_ids), _MOST_IDS)
+        check_count("example_ids", len(request.example_ids), MAX_IDS)
         count = await self._training.sets.remove(caller, request.training_set, request.example_ids)
         return pb.DeleteExamplesResponse(example_count=count)
 
     async def GetExampleLink(self, request: pb.GetExampleLinkRequest, caller: Principal) -> pb.GetExampleLinkResponse:
         """Returns a link to the picture of an example."""
         set_uid, example = await self._training.sets.example(caller, request.training_set, request.example_id)
-        minutes = request.minutes or _MINUTES
+        minutes = request.minutes or DEFAULT_LINK_MINUTES
         link = self._handing_out.make(caller, "example", set_uid, example.object_id, minutes)
         return pb.GetExampleLinkResponse(url=link.url, expire_time=timestamp(link.expires_ms))
 

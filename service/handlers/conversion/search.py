@@ -26,15 +26,19 @@ from service.handlers.conversion.values import (
     to_vector,
     within,
 )
+from service.handlers.request_limits import (
+    MAX_DISTANCE,
+    MAX_EXCLUDED,
+    MAX_FACETS,
+    MAX_GROUP_SIZE,
+    MAX_HITS,
+    MAX_K,
+    MAX_OFFSET,
+    MAX_SCORE,
+    MAX_TERMS,
+    MAX_WEIGHT,
+)
 
-MAX_K = 1000
-MAX_OFFSET = 10_000
-MAX_HITS = 10_000
-MAX_TERMS = 16
-MAX_FACETS = 16
-MAX_EXCLUDED = 1000
-MAX_GROUP_SIZE = 100
-_MAX_DISTANCE, _MAX_SCORE, _MAX_WEIGHT = 2.0, 1.0, 1000.0
 _PATHS = {
     ScanStrategy.EMPTY: pb.SEARCH_PATH_EMPTY,
     ScanStrategy.EXACT: pb.SEARCH_PATH_EXACT,
@@ -96,14 +100,14 @@ def max_distance_of(request: pb.SearchRequest | pb.FindDuplicatesRequest) -> flo
     """Returns the maximum cosine distance, 0 to 2; None without one. Raises ServiceError (ARGUMENT_INVALID)."""
     if not request.HasField("max_distance"):
         return None
-    return number_within("max_distance", request.max_distance, 0.0, _MAX_DISTANCE)
+    return number_within("max_distance", request.max_distance, 0.0, MAX_DISTANCE)
 
 
 def min_score_of(request: pb.SearchRequest | pb.ClassifyRequest) -> float | None:
     """Returns the minimum score, 0 to 1; None without one. Raises ServiceError (ARGUMENT_INVALID)."""
     if not request.HasField("min_score"):
         return None
-    return number_within("min_score", request.min_score, 0.0, _MAX_SCORE)
+    return number_within("min_score", request.min_score, 0.0, MAX_SCORE)
 
 
 def record_ids_of(terms: Sequence[QueryTerm]) -> frozenset[str]:
@@ -121,7 +125,7 @@ def to_terms(messages: Sequence[pb.QueryTerm]) -> tuple[QueryTerm, ...]:
 
 
 def _to_term(message: pb.QueryTerm) -> QueryTerm:
-    weight = number_within("query.weight", message.weight, -_MAX_WEIGHT, _MAX_WEIGHT) or 1.0
+    weight = number_within("query.weight", message.weight, -MAX_WEIGHT, MAX_WEIGHT) or 1.0
     kind = message.WhichOneof("source")
     if kind in ("image", "url"):
         return QueryTerm(weight, picture=to_picture(message))

@@ -30,6 +30,7 @@ from service.engine.faults import as_service_error
 from service.engine.ingest import Inserted, RecordInput, missing_source
 from service.engine.pictures import PictureSource
 from service.errors import Reason, ServiceError
+from service.handlers.request_limits import PAGE, PageSize
 from service.intake.notes import Note
 from service.runtime.call_facts import about
 
@@ -202,9 +203,9 @@ def most_vectors(dimension: int) -> int:
     return max(1, _MAX_VECTOR_BYTES // (4 * dimension))
 
 
-def page_size(requested: int) -> int:
-    """Returns the page size: 1 to 1,000; 0 means 100. Raises ServiceError (ARGUMENT_INVALID)."""
-    return within("page_size", requested, 0, 1000) or 100
+def page_size(requested: int, allowed: PageSize = PAGE) -> int:
+    """Returns the page size; 0 means the default. Raises ServiceError (ARGUMENT_INVALID) if it is not allowed."""
+    return within("page_size", requested, 0, allowed.largest) or allowed.default
 
 
 def to_token(position: int, context: str) -> str:

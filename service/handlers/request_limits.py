@@ -1,0 +1,45 @@
+"""Limits of requests and sizes of pages, in one table. docs/api.md and the comments of the protos state them too.
+
+What depends on the server is not here: sizes of messages (settings), quotas and rates (the tenant), dimensions (the
+encoder).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class PageSize(NamedTuple):
+    """The sizes that a page of a list may have. `default`: of a request that sets none."""
+
+    default: int
+    largest: int
+
+
+PAGE: Final = PageSize(default=100, largest=1000)  # of every list without an entry of its own
+RUNS: Final = PageSize(default=50, largest=200)
+
+# Records
+MAX_BATCH_RECORDS: Final = 100  # with pictures
+MAX_IDS: Final = 1000  # of records or examples in one call
+
+# Searches
+MAX_K: Final = 1000
+MAX_OFFSET: Final = 10_000
+MAX_HITS: Final = 10_000  # of a grouped search
+MAX_TERMS: Final = 16
+MAX_FACETS: Final = 16
+MAX_EXCLUDED: Final = 1000
+MAX_GROUP_SIZE: Final = 100
+MAX_BATCH_SEARCHES: Final = 32
+MAX_PICTURES: Final = 100
+MAX_CLASSIFY_K: Final = 100
+DEFAULT_CLASSIFY_K: Final = 10
+MAX_DISTANCE: Final = 2.0
+MAX_SCORE: Final = 1.0
+MAX_WEIGHT: Final = 1000.0
+
+# Training, links and audit
+MAX_BATCH_EXAMPLES: Final = 100
+DEFAULT_LINK_MINUTES: Final = 10
+MAX_AUDIT_NUMBER: Final = 2**62
