@@ -1,4 +1,6 @@
-"""Durable vector collections: encrypted, exact, safe against kill -9. Knows no gRPC, no Redis, no asyncio, no pictures.
+"""Durable vector collections: encrypted, exact, safe against kill -9. Knows no gRPC, no Redis, no asyncio.
+
+What others keep beside the records, such as pictures, is known to `index.records.extensions` alone.
 
 How a collection lives:
 
@@ -18,15 +20,13 @@ are derived: where one is missing, stale or damaged, the rows are rebuilt from S
 
 from index.collection.collection import Collection
 from index.collection.collection_cache import CollectionCache
-from index.collection.source_records import SourceRecords
 from index.manifest.change_number import number_of, raise_number
 from index.manifest.entries import read_entries
 from index.manifest.listed_database import open_listed
 from index.manifest.manifest import Manifest, State, Thing
 from index.manifest.opening import open_manifest
-from index.records.backups import Backup, read_manifest
-from index.records.extensions.kept_pictures import Dropped, lost_by
-from index.records.extensions.picture_digests import PictureDigests
+from index.records.backup_manifest import read_manifest
+from index.records.extensions.registered import PictureDigests, SourceRecords, lost_by
 from index.records.queries import read_learnt
 from index.speed.malloc_trim import trim_heap
 from index.storage.layout import DataDirectory, TenantLayout, new_uid
@@ -46,9 +46,10 @@ from index.types.attributes import (
     check_id,
     check_region,
 )
+from index.types.backup import Backup
 from index.types.checks import check_record, normalised
 from index.types.collection import CollectionSpec, CollectionStats
-from index.types.companions import KeptPicture, Origin, PicturePolicy, SourceMark
+from index.types.companions import Dropped, KeptPicture, Origin, PicturePolicy, SourceMark
 from index.types.errors import (
     AfterimageIndexError,
     AnswerTooLarge,

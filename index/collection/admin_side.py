@@ -9,8 +9,8 @@ from pathlib import Path
 
 from index.collection.collection_cache import CollectionHandle
 from index.collection.verification import collection_problems
-from index.records.backups import Backup, Backups
-from index.records.queries import creation_time_ms, read_sequence, read_usage
+from index.contract import BackupSet, ColdRecords
+from index.types.backup import Backup
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.quota import Usage
 
@@ -31,9 +31,7 @@ class AdminSide:
         loaded = self.handle.loaded
         if loaded is not None:
             return loaded.stats()
-        with self.handle.place.opened() as connection:
-            created_ms, sequence = creation_time_ms(connection), read_sequence(connection)
-            return CollectionStats(read_usage(connection).records, 0, sequence, created_ms, created_ms, 0)
+        return self.handle.cold(_cold_stats)
 
     def loaded_stats(self) -> CollectionStats:
         """As `stats`, with all that is known once the collection is in memory."""
@@ -42,8 +40,7 @@ class AdminSide:
 
     def usage(self) -> Usage:
         """How much is stored."""
-        with self.handle.place.opened() as connection:
-            return read_usage(connection)
+        return self.handle.cold(lambda records: records.usage())
 
     @property
     def damaged(self) -> bool:
@@ -86,7 +83,7 @@ class AdminSide:
     def keep_snapshot(self) -> Backup:
         """Copies the collection as it is now; reading and writing go on. Raises OSError."""
         with self.handle.maintaining() as loaded:
-            return loaded.store.copy(loaded.kept.create)
+            return loaded.store.back_up()
 
     def clear_kept(self) -> None:
         """Erases what was deleted from the snapshots that were asked for, which upkeep does in time. Raises OSError."""
@@ -94,9 +91,9 @@ class AdminSide:
             loaded.maintenance.clear_kept()
 
     @property
-    def kept(self) -> Backups:
+    def kept(self) -> BackupSet:
         """The snapshots that were asked for."""
-        return Backups(self.handle.place)
+        return self.handle.backups
 
     def note(self) -> None:
         """Notes in the tenant's manifest how far the collection has come, where it is in memory and changed since the
@@ -117,3 +114,8 @@ class AdminSide:
     def abandon(self) -> None:
         """Closes without a snapshot, for a collection whose files are about to be deleted."""
         self.handle.close(snapshot=False)
+
+
+def _cold_stats(records: ColdRecords) -> CollectionStats:
+    created_ms, last = records.created_ms, records.sequences().last
+    return CollectionStats(records.usage().records, 0, last, created_ms, created_ms, 0)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from index.collection.admin_side import AdminSide
 from index.collection.collection_cache import CollectionCache, CollectionHandle
-from index.collection.pictures import PictureBook
 from index.collection.read_side import ReadSide
-from index.collection.source_records import SourceRecords
 from index.collection.write_side import WriteSide
 from index.manifest.location import Location
+from index.records.extensions.registered import CollectionCompanions
 from index.types.collection import CollectionSpec
 
 
-class Collection(WriteSide, ReadSide, AdminSide):
+class Collection(WriteSide, ReadSide, AdminSide, CollectionCompanions):
     """Records of one collection. Any number of threads may call any method at once.
 
     TenantDirectory makes one. It is brought into memory by its first use; every write returns after it is on disk. All
@@ -20,7 +19,9 @@ class Collection(WriteSide, ReadSide, AdminSide):
     """
 
     def __init__(self, place: Location, cache: CollectionCache) -> None:
-        super().__init__(CollectionHandle(place, cache))
+        handle = CollectionHandle(place, cache)
+        WriteSide.__init__(self, handle)
+        CollectionCompanions.__init__(self, handle, place.key)
 
     @property
     def spec(self) -> CollectionSpec:
@@ -33,11 +34,6 @@ class Collection(WriteSide, ReadSide, AdminSide):
         return self.handle.place.owner
 
     @property
-    def pictures(self) -> PictureBook:
-        """What is kept of pictures."""
-        return PictureBook(self.handle, self.handle.place.home)
-
-    @property
-    def sourced(self) -> SourceRecords:
-        """The records that follow a source, for catalogue synchronisation."""
-        return SourceRecords(self.handle, self.spec.dimension)
+    def home(self) -> str:
+        """What its backups are listed by, and where extensions keep files of it outside of its directory."""
+        return self.handle.home

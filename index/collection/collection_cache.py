@@ -16,12 +16,18 @@ from types import TracebackType
 from typing import NamedTuple, TypeVar
 
 from index.collection.loaded import LoadedCollection
-from index.contract import VectorIndexFactory
+from index.contract import (
+    BackupSet,
+    ColdRecords,
+    RecordStore,
+    RecordStoreFactory,
+    RecordTransaction,
+    VectorIndexFactory,
+)
 from index.manifest.location import Location
-from index.records.record_transaction import SqliteTransaction
-from index.records.sqlite_store import SqliteRecordStore
+from index.records.extensions.registered import record_stores
 from index.storage.open_files import with_room
-from index.storage.sqlite import Connection
+from index.types.collection import CollectionSpec
 from index.types.errors import AfterimageIndexError, StoreUnavailable
 
 T = TypeVar("T")
@@ -61,7 +67,9 @@ class CollectionHandle:
 
     def _load(self) -> LoadedCollection:
         cache = self._cache
-        return with_room(lambda: LoadedCollection(self.place, cache.indexes, cache.free_files), cache.free_files)
+        return with_room(
+            lambda: LoadedCollection(self.place, cache.stores, cache.indexes, cache.free_files), cache.free_files
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -83,20 +91,53 @@ class CollectionHandle:
                 self._maintainers -= 1
                 self._maintained.notify_all()
 
-    def read(self, body: Callable[[SqliteRecordStore], T]) -> T:
+    def read(self, body: Callable[[RecordStore], T]) -> T:
         """What a look into the store gives."""
         with self as loaded:
             return body(loaded.store)
 
-    def peek(self, body: Callable[[Connection], T]) -> T:
-        """What a look into the database gives; a cold collection stays cold."""
+    def peek(self, body: Callable[[ColdRecords], T]) -> T:
+        """What a look into the store gives. A cold collection stays cold."""
         if self.loaded is not None:
-            with self as loaded:
-                return loaded.store.read(body)
-        with self.place.opened() as connection:
-            return body(connection)
+            return self.read(body)
+        return self.cold(body)
 
-    def write(self, body: Callable[[SqliteTransaction], T]) -> T:
+    def cold(self, body: Callable[[ColdRecords], T]) -> T:
+        """What a look into the files of the store gives, whether or not the collection is in memory. Takes no lock."""
+        with self._cache.stores.cold(self.place) as records:
+            return body(records)
+
+    def replaced(self, body: Callable[[ColdRecords], T]) -> T:
+        """What a look into the store gives of a closed collection whose place another one takes."""
+        with self._cache.stores.replaced(self.place) as records:
+            return body(records)
+
+    @property
+    def spec(self) -> CollectionSpec:
+        """What the collection is now."""
+        return self.place.spec
+
+    @property
+    def home(self) -> str:
+        """What its backups are listed by, and where its files outside of its directory lie."""
+        return self.place.home
+
+    @property
+    def backups(self) -> BackupSet:
+        """Its backups."""
+        return self._cache.stores.backups(self.place)
+
+    def narrow_backups(self) -> None:
+        """Drops from the backups what the collection may no longer keep."""
+        with self.maintaining() as loaded:
+            loaded.kept.narrow(self.spec)
+
+    def empty_log(self) -> None:
+        """Removes what deleted rows left in the store's log. Raises OSError."""
+        with self.maintaining() as loaded:
+            loaded.maintenance.snapshot()
+
+    def write(self, body: Callable[[RecordTransaction], T]) -> T:
         """What a change of the database gives, once it is on disk."""
         with self as loaded:
             return loaded.commit.run(body)
@@ -166,10 +207,15 @@ class CollectionCache:
     """Those of one process. Any number of threads may call any method at once."""
 
     def __init__(
-        self, indexes: VectorIndexFactory, budget_bytes: int = UNLIMITED_BYTES, budget_files: int = UNLIMITED_FILES
+        self,
+        indexes: VectorIndexFactory,
+        budget_bytes: int = UNLIMITED_BYTES,
+        budget_files: int = UNLIMITED_FILES,
+        stores: RecordStoreFactory[Location] | None = None,
     ) -> None:
-        """`indexes`: opens the vector index of each."""
+        """indexes: opens the vector index of each. stores: opens the record store of each; None: in SQLite."""
         self.indexes, self.budget_bytes, self.budget_files = indexes, budget_bytes, budget_files
+        self.stores: RecordStoreFactory[Location] = record_stores() if stores is None else stores
         self._taken: dict[CollectionHandle, Taken] = {}
         self._lock = threading.Lock()
         self._bytes = self._files = 0  # of all together

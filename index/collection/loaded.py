@@ -7,10 +7,8 @@ from dataclasses import replace
 
 from index.collection.maintenance import Maintenance
 from index.collection.reading import Reading
-from index.contract import VectorIndexFactory
+from index.contract import RecordStore, RecordStoreFactory, VectorIndexFactory
 from index.manifest.location import Location
-from index.records.backups import Backups
-from index.records.sqlite_store import SqliteRecordStore
 from index.storage.open_files import FreeFiles, none_freed
 from index.types.collection import CollectionStats
 from index.types.errors import AfterimageIndexError
@@ -23,15 +21,21 @@ _REPLAYED_SOON = 1000  # as many writes are replayed at a start in no time
 class LoadedCollection:
     """Any number of threads may use the parts at once."""
 
-    def __init__(self, place: Location, indexes: VectorIndexFactory, free_files: FreeFiles = none_freed) -> None:
+    def __init__(
+        self,
+        place: Location,
+        stores: RecordStoreFactory[Location],
+        indexes: VectorIndexFactory,
+        free_files: FreeFiles = none_freed,
+    ) -> None:
         """Opens the collection; `free_files` makes room where no file can be opened. Raises DataFault,
         UnsupportedFormat, StoreDamaged or StoreUnavailable."""
-        self.store = SqliteRecordStore(place, free_files)
+        self.store: RecordStore = stores.open(place, free_files)
         try:
             with place.reporting(), self.store.paused():
                 self.index = indexes.open(place.spec, self.store, place.site)
             self.commit = self.store.writer(self.index)
-            self.kept = Backups(place)
+            self.kept = stores.backups(place)
             self.reading = Reading(self.store, self.index)
             self.maintenance = Maintenance(self.store, self.index, self.kept)
             self.kept.tidy()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from index.contract import RecordStore, VectorIndex
-from index.records.backups import Backups
+from index.contract import BackupSet, RecordStore, VectorIndex
 
 _LOG = logging.getLogger(__name__)
 
@@ -15,7 +14,7 @@ class Maintenance:
     """Of one collection. Any number of threads may call any method at once. damaged_kept: ids of kept snapshots that
     nothing can be erased from."""
 
-    def __init__(self, store: RecordStore, index: VectorIndex, kept: Backups) -> None:
+    def __init__(self, store: RecordStore, index: VectorIndex, kept: BackupSet) -> None:
         self._store, self._index, self._kept = store, index, kept
         self._lock = threading.Lock()  # one at a time forgets
         self._forgot_for = index.needs_changes_after

@@ -67,7 +67,7 @@ class Reading:
 
 
 def _identical(ids: Sequence[str], digests: Mapping[str, bytes]) -> tuple[tuple[str, ...], ...]:
-    """Those of the ids that are of the same picture bytes as others, together, in order."""
+    """Those of the ids whose content is the same as that of others, together, in order."""
     by_digest: dict[bytes, list[str]] = {}
     for record_id in ids:
         if record_id in digests:

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 
 from index.collection.collection_cache import CollectionHandle
 from index.contract import RecordTransaction
-from index.records.extensions.picture_digests import PictureDigests
 from index.records.prepare import prepare
 from index.speed.gil_yield import free_gradually
-from index.storage.crypto import derive_key
 from index.types.attributes import check_attribute_name, check_attributes, check_id
 from index.types.changes import Normalised
 from index.types.collection import Erasure
-from index.types.companions import Origin
 from index.types.errors import InvalidInput
-from index.types.record import Outcome, RecordPatch, RecordWrite, Region, WriteResult
+from index.types.record import Outcome, RecordPatch, RecordWrite, WriteResult
 
 
 class WriteSide:
@@ -24,26 +21,11 @@ class WriteSide:
 
     def __init__(self, handle: CollectionHandle) -> None:
         self.handle = handle
-        self._digest_key = derive_key(handle.place.key, "content digest")
-
-    def content_digest(self, picture: bytes, region: Region | None) -> bytes:
-        """A keyed digest of a picture and its region: equal for equal input, meaningless without the tenant's key."""
-        return self.picture_digests.of(picture, region)
-
-    @property
-    def picture_digests(self) -> PictureDigests:
-        """What makes the digests of this collection's pictures."""
-        return PictureDigests(self._digest_key, self.handle.place.spec.encoder_fingerprint)
 
     def digests(self, record_ids: Sequence[str]) -> dict[str, bytes]:
         """The stored content digests of those records that have one."""
         with self.handle as loaded:
             return loaded.store.digests(record_ids)
-
-    def origins(self, record_ids: Sequence[str]) -> dict[str, Origin]:
-        """Where the pictures of those records that were fetched came from."""
-        with self.handle as loaded:
-            return loaded.store.origins(record_ids)
 
     def upsert(self, writes: Sequence[RecordWrite], *, insert_only: bool = False) -> list[WriteResult]:
         """Inserts or replaces records, one result each, in order. A bad record fails alone."""
@@ -78,14 +60,14 @@ class WriteSide:
             return loaded.commit.run(lambda transaction: transaction.delete_rows(rows))
 
     def erase(self, record_ids: Sequence[str], product_ids: Sequence[str] = ()) -> Erasure:
-        """Deletes records by id and by product, withdrawn ones too, and returns once nothing of them is left in the
-        store, its log, the memory and all snapshots. Raises OSError."""
+        """Deletes records by id and by product, including those that were taken out and could come back. Returns once
+        nothing of them is left in the store, its log, the memory and all snapshots. Raises OSError."""
         with self.handle as loaded:
             rows = loaded.index.rows_of_products(product_ids)
 
             def delete(transaction: RecordTransaction) -> int:
-                withdrawn = sum(transaction.forget_product(p) for p in product_ids)
-                return withdrawn + transaction.delete_rows(rows) + transaction.delete_records(record_ids)
+                gone = sum(transaction.forget_product(p) for p in product_ids)
+                return gone + transaction.delete_rows(rows) + transaction.delete_records(record_ids)
 
             records = loaded.commit.run(delete)
             sequence = loaded.maintenance.erase()

@@ -4,8 +4,24 @@ Both are written in the shapes of `index.types`, so that an implementation needs
 a conformance suite in `tests/index/conformance`. What an implementation does inside does not belong here.
 """
 
+from index.contract.backups import BackupSet
 from index.contract.changes import ChangeSink, StagedChanges
-from index.contract.record_store import RecordStore, RecordTransaction, RecordWriter
+from index.contract.companions import (
+    PICTURES,
+    SOURCES,
+    Companion,
+    PictureReads,
+    PictureWrites,
+    SourceReads,
+    SourceWrites,
+)
+from index.contract.record_store import (
+    ColdRecords,
+    RecordStore,
+    RecordStoreFactory,
+    RecordTransaction,
+    RecordWriter,
+)
 from index.contract.vector_index import (
     Capabilities,
     IndexSite,
@@ -16,14 +32,24 @@ from index.contract.vector_index import (
 )
 
 __all__ = [
+    "PICTURES",
+    "SOURCES",
+    "BackupSet",
     "Capabilities",
     "ChangeSink",
+    "ColdRecords",
+    "Companion",
     "IndexSite",
+    "PictureReads",
+    "PictureWrites",
     "RecordStore",
+    "RecordStoreFactory",
     "RecordTransaction",
     "RecordWriter",
     "RowGroup",
     "Selection",
+    "SourceReads",
+    "SourceWrites",
     "StagedChanges",
     "VectorIndex",
     "VectorIndexFactory",

@@ -17,17 +17,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
+from index.contract.backups import BackupSet
 from index.contract.changes import ChangeSink
+from index.contract.companions import Companion
+from index.types.backup import Backup
 from index.types.changes import Normalised, RowChange, SequenceRange
-from index.types.companions import Origin
-from index.types.errors import StoreUnavailable
+from index.types.errors import StoreDamaged, StoreUnavailable
 from index.types.quota import Usage
 from index.types.record import UNLIMITED_BYTES, RecordPage, RecordPatch, StoredRecord, WriteResult
-from index.types.sources import Failure, Mark, SourceBatch
 
 T = TypeVar("T")
+R = TypeVar("R")
+W = TypeVar("W")
+Site = TypeVar("Site", contravariant=True)
 
 
 class RecordTransaction(Protocol):
@@ -41,38 +46,17 @@ class RecordTransaction(Protocol):
         """Changes product id and attributes of one record. Failures are in the result."""
 
     def delete_records(self, record_ids: Sequence[str]) -> int:
-        """Deletes by id, withdrawn records too; ids that do not exist are passed over. Returns how many were there."""
+        """Deletes by id, including records that were taken out and could come back. Ids that do not exist are passed
+        over. Returns how many were there."""
 
     def delete_rows(self, rows: Sequence[tuple[int, int]]) -> int:
         """Deletes (row id, sequence) pairs, passing over rows that were written since. Returns how many."""
 
     def forget_product(self, product_id: str) -> int:
-        """Erases withdrawn records of a product; returns how many."""
+        """Erases records of a product that were taken out and could come back. Returns how many."""
 
-    def claim_epoch(self, epoch: int) -> None:
-        """Lets only the run with this epoch write batches from now on. Raises StaleEpoch after a later one."""
-
-    def apply_batch(self, batch: SourceBatch) -> list[WriteResult]:
-        """Stores a batch: writes, failures and counts, a result for each write. Raises StaleEpoch."""
-
-    def withdraw(self, batch: SourceBatch, record_ids: Sequence[str]) -> int:
-        """Takes records of the source out, to be brought back by `reinstate` until they are purged. Returns how many.
-        Raises StaleEpoch."""
-
-    def reinstate(self, source: str, record_ids: Sequence[str], epoch: int | None = None) -> list[str]:
-        """Brings withdrawn records back as they were; returns the ids that came. Raises QuotaExceeded or StaleEpoch."""
-
-    def purge(self, before_ms: int) -> int:
-        """Erases for good what was withdrawn before a time; returns how many."""
-
-    def forget_failures(self, source: str, record_ids: Sequence[str] | None) -> int:
-        """Drops failures, all of the source where no ids are given. Returns how many."""
-
-    def release(self, source: str) -> int:
-        """Makes the records of a source nobody's; returns how many there were."""
-
-    def forget_counts(self, run: str) -> None:
-        """Drops the counts of a run that has ended."""
+    def companion(self, companion: Companion[R, W]) -> W:
+        """The writes of what is kept beside the records."""
 
 
 class RecordWriter(Protocol):
@@ -127,13 +111,13 @@ class RecordStore(Protocol):
         """The same of some rows, which are in order of row id."""
 
     def known(self, record_ids: Sequence[str]) -> set[str]:
-        """Those of the ids that exist, or were withdrawn and could come back."""
+        """Those of the ids that exist, or were taken out and could come back."""
 
     def digests(self, record_ids: Sequence[str]) -> dict[str, bytes]:
         """Content digests by record id; records without one are left out."""
 
-    def origins(self, record_ids: Sequence[str]) -> dict[str, Origin]:
-        """Where pictures were fetched from, by record id; records whose picture was not fetched are left out."""
+    def companion(self, companion: Companion[R, W]) -> R:
+        """The reads of what is kept beside the records."""
 
     def usage(self) -> Usage:
         """How much is stored."""
@@ -162,24 +146,10 @@ class RecordStore(Protocol):
     def note_learnt(self, name: str, value: bytes) -> None:
         """Keeps something small for the index, durably."""
 
-    # ---- sources of a catalogue synchronisation
+    # ---- maintenance
 
-    def epoch(self) -> int:
-        """The epoch of the run that may write batches; 0 before the first."""
-
-    def marks(self, source: str, after: str) -> list[Mark]:
-        """A page of the records that follow a source, those with ids above `after`, in order of their ids' bytes."""
-
-    def failures(self, source: str, after: str, limit: int) -> list[Failure]:
-        """A page of what a source failed at, in order of record ids."""
-
-    def counts(self, run: str) -> dict[str, int]:
-        """How far a run was when it last stored something."""
-
-    def withdrawn_by(self, run: str) -> list[str]:
-        """Ids of the records that a run withdrew and that can still be brought back, in order."""
-
-    # ---- upkeep
+    def back_up(self) -> Backup:
+        """Copies the records as they are now. Reading and writing go on. Raises OSError."""
 
     def erase_traces(self) -> None:
         """Removes what deleted and overwritten records left in the store's log, as far as the store can."""
@@ -193,5 +163,59 @@ class RecordStore(Protocol):
     def problems(self) -> Iterator[str]:
         """What is wrong with the stored bytes, a line each."""
 
+    @property
+    def damage(self) -> StoreDamaged | None:
+        """What a read met. Writes are refused since."""
+
+    @property
+    def open_files(self) -> int:
+        """How many files of this process the store has open."""
+
+    def note(self) -> None:
+        """Notes durably how far the store has come, so that a later start detects an older copy of it."""
+
     def close(self) -> None:
-        """Waits for reads and closes; later calls raise StoreUnavailable."""
+        """Waits for reads and closes. Later calls raise StoreUnavailable."""
+
+
+class ColdRecords(Protocol):
+    """A look at the records of a collection that is not in memory, at one moment."""
+
+    @property
+    def created_ms(self) -> int:
+        """When the collection was made, in milliseconds since 1970."""
+
+    def sequences(self) -> SequenceRange:
+        """As `RecordStore.sequences`."""
+
+    def usage(self) -> Usage:
+        """As `RecordStore.usage`."""
+
+    def companion(self, companion: Companion[R, W]) -> R:
+        """As `RecordStore.companion`."""
+
+
+class RecordStoreFactory(Protocol[Site]):
+    """Opens record stores; one for a process, shared by its collections. Site: the type of what says where a collection
+    lies and what opens it; for this library `index.manifest.location.Location`."""
+
+    def create(self, site: Site) -> None:
+        """Makes the empty store of a new collection. Raises OSError."""
+
+    def open(self, site: Site, free_files: Callable[[], int]) -> RecordStore:
+        """The store of a collection. `free_files` closes files of others where none can be opened, and returns how
+        many. Raises DataFault, UnsupportedFormat, StoreDamaged or StoreUnavailable."""
+
+    def cold(self, site: Site) -> AbstractContextManager[ColdRecords]:
+        """A look at a collection that is not in memory. Raises as `open` does."""
+
+    def replaced(self, site: Site) -> AbstractContextManager[ColdRecords]:
+        """A look at a closed collection whose place another one takes; what is wrong with it is of no consequence to
+        the tenant. Raises StoreDamaged, DataFault or WrongKey."""
+
+    def backups(self, site: Site) -> BackupSet:
+        """The backups of a collection, in memory or not."""
+
+    def adopt(self, file: Path, key: bytes, site: Site, before: Sequence[Path]) -> None:
+        """Makes the store of a new collection of the file of a backup. key: data key of the tenant that the file is of,
+        32 bytes; before: stores and backups whose rows the new rows must come after. Raises WrongKey or OSError."""

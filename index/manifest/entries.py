@@ -10,10 +10,8 @@ from index.storage.sqlite import Connection
 from index.types.collection import CollectionSpec
 from index.types.companions import PicturePolicy
 
-COLUMNS = (
-    "uid, home, name, encoder_id, encoder_fingerprint, dimension, description, learning, picture_policy, "
-    "policy_version, partial"
-)
+CHANGEABLE = ("description", "learning", "picture_policy", "policy_version", "partial")
+COLUMNS = ", ".join(("uid", "home", "name", "encoder_id", "encoder_fingerprint", "dimension", *CHANGEABLE))
 MIGRATIONS = (
     """
     CREATE TABLE collections (
@@ -43,7 +41,7 @@ MIGRATIONS = (
 
 
 class Entry(NamedTuple):
-    """A collection: its directory, where copies of its pictures lie in object storage, and what it is. Its kept
+    """A collection: its directory, where extensions keep files of it, and what it is. Its kept
     snapshots are listed by its home, which a collection that is restored in place inherits."""
 
     uid: str
@@ -54,6 +52,12 @@ class Entry(NamedTuple):
 def read_entries(connection: Connection) -> list[Entry]:
     """All collections."""
     return [_entry(row) for row in connection.execute(f"SELECT {COLUMNS} FROM collections")]  # noqa: S608
+
+
+def changeable_values(spec: CollectionSpec) -> tuple[str, int, str, int, int]:
+    """The values of the columns that can be changed."""
+    policy = spec.picture_policy.value
+    return spec.description, int(spec.learning), policy, spec.policy_version, int(spec.partial)
 
 
 def records_name(uid: str) -> str:

@@ -30,9 +30,12 @@ class Listing:
 
 @dataclass(frozen=True)
 class Location:
-    """Where a collection lies and what opens it. key: the tenant's data key, 32 bytes; allowance: what the tenant may
-    store, None without a limit; home: where its copies of pictures lie in object storage, and what its kept snapshots
-    are listed by; owner: uid of the tenant; region: where its data must lie, empty: anywhere."""
+    """Where a collection lies and what opens it.
+
+    key: the tenant's data key, 32 bytes. allowance: what the tenant may store, None without a limit.
+    home: where extensions keep files of it outside of the directory, and what its kept snapshots are listed by.
+    owner: uid of the tenant. region: where its data must lie, empty for anywhere.
+    """
 
     layout: CollectionLayout
     key: bytes

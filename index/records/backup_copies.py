@@ -7,7 +7,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from index.records.schema import MIGRATIONS
+from index.manifest.location import Location
+from index.records.extensions.hook import Extensions
+from index.records.schema import migrations
 from index.storage.crypto import derive_key
 from index.storage.durable_files import sync_directory
 from index.storage.sqlite import Connection, DatabaseError, backup, checkpoint, connect, migrate
@@ -16,18 +18,18 @@ from index.types.errors import AfterimageIndexError
 _LOG = logging.getLogger(__name__)
 
 
-def copy_database(source: Path, source_key: bytes, target: Path, target_key: bytes) -> None:
-    """Copies a collection's database, under the data key of another tenant where that is another one. The digests of
-    pictures and URLs are keyed: under another key they are left out, and each picture is encoded once more when it is
-    sent again. Raises WrongKey or OSError."""
-    connection = connect(source, derive_key(source_key, "collection store"))
+def copy_database(file: Path, file_key: bytes, place: Location, extensions: Extensions) -> None:
+    """Copies a database to where a collection is to lie. file_key: data key of the tenant that the database is of, 32
+    bytes. Content digests are keyed: for another tenant they are left out, so that each record is encoded once more
+    when it is sent again; extensions drop what only the first tenant could explain. Raises WrongKey or OSError."""
+    connection, target = connect(file, derive_key(file_key, "collection store")), place.layout.records
     try:
-        key = derive_key(target_key, "collection store")
-        if source_key == target_key:
+        key = place.store_key
+        if file_key == place.key:
             backup(connection, target, key).close()
         else:
             with contextlib.closing(connect(target, key)) as copy:
-                _copy_rows(connection, copy)
+                _copy_rows(connection, copy, extensions)
                 checkpoint(copy)
     finally:
         connection.close()
@@ -56,18 +58,16 @@ def number_rows_after(records: Path, key: bytes, others: Sequence[Path]) -> None
         checkpoint(connection)
 
 
-def _copy_rows(source: Connection, target: Connection) -> None:
-    migrate(source, MIGRATIONS, "the snapshot")
-    migrate(target, MIGRATIONS, "the collection database")
+def _copy_rows(source: Connection, target: Connection, extensions: Extensions) -> None:
+    migrate(source, migrations(extensions), "the snapshot")
+    migrate(target, migrations(extensions), "the collection database")
     target.execute("BEGIN IMMEDIATE")
-    for table in ("meta", "records", "tombstones", "learnt"):  # what sources withdrew or failed at stays where it is
+    for table in ("meta", "records", "tombstones", "learnt"):  # the tables of extensions stay where they are
         target.execute(f"DELETE FROM {table}")  # noqa: S608
         rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608
         marks = ",".join("?" * len(rows.description))
         target.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
-    target.execute("DELETE FROM meta WHERE name = 'picture_policy'")
-    target.execute(
-        "UPDATE records SET digest = NULL, url_digest = NULL, etag = NULL, last_modified = NULL, source = NULL,"
-        " item_digest = NULL"
-    )
+    target.execute("UPDATE records SET digest = NULL")
+    for extension in extensions:
+        extension.unkeyed(target)
     target.execute("COMMIT")

@@ -1,51 +1,44 @@
-"""What is erased from the database of a backup: rows, and what was kept of pictures."""
+"""What is erased from the database of a backup: rows, and what its collection may no longer keep beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from index.records.extensions.kept_pictures import knows_pictures, write_policy
+from index.records.extensions.hook import Extensions
+from index.records.queries import blocks, marks
 from index.storage.sqlite import Connection
-from index.types.companions import PicturePolicy
-
-_DELETED_AT_ONCE = 500
-
-
-def has_pictures(connection: Connection) -> bool:
-    if not knows_pictures(connection):
-        return False
-    query = "SELECT EXISTS (SELECT 1 FROM pictures) OR EXISTS (SELECT 1 FROM loose_pictures)"
-    return bool(connection.execute(query).fetchone()[0])
-
-
-def drop_pictures(connection: Connection, policy: PicturePolicy) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    write_policy(connection, policy)
-    connection.execute("DELETE FROM loose_pictures")
-    connection.execute("COMMIT")
-
-
-def _blocks(row_ids: Sequence[int]) -> Iterator[tuple[Sequence[int], str]]:
-    """Row ids, some at a time, and as many marks for them."""
-    for start in range(0, len(row_ids), _DELETED_AT_ONCE):
-        block = row_ids[start : start + _DELETED_AT_ONCE]
-        yield block, ",".join("?" * len(block))
+from index.types.collection import CollectionSpec
 
 
 def has_rows(connection: Connection, row_ids: Sequence[int]) -> bool:
-    for block, marks in _blocks(row_ids):
-        if connection.execute(f"SELECT 1 FROM records WHERE row_id IN ({marks}) LIMIT 1", block).fetchone():  # noqa: S608
+    """Whether any of the rows is there."""
+    for block in blocks(row_ids):
+        query = f"SELECT 1 FROM records WHERE row_id IN ({marks(block)}) LIMIT 1"  # noqa: S608
+        if connection.execute(query, block).fetchone():
             return True
     return False
 
 
-def delete_rows(connection: Connection, row_ids: Sequence[int]) -> None:
-    """Deletes rows and corrects the counts."""
-    pictures_too = knows_pictures(connection)
+def delete_rows(connection: Connection, row_ids: Sequence[int], extensions: Extensions) -> None:
+    """Deletes rows, what extensions keep of them, and corrects the counts."""
     connection.execute("BEGIN IMMEDIATE")
-    for block, marks in _blocks(row_ids):
-        connection.execute(f"DELETE FROM records WHERE row_id IN ({marks})", block)  # noqa: S608
-        if pictures_too:
-            connection.execute(f"DELETE FROM pictures WHERE row_id IN ({marks})", block)  # noqa: S608
+    for block in blocks(row_ids):
+        connection.execute(f"DELETE FROM records WHERE row_id IN ({marks(block)})", block)  # noqa: S608
+    for extension in extensions:
+        extension.rows_erased(connection, row_ids)
     connection.execute("UPDATE meta SET value = (SELECT count(*) FROM records) WHERE name = 'records'")
+    connection.execute("COMMIT")
+
+
+def has_excess(connection: Connection, extensions: Extensions) -> bool:
+    """Whether an extension may find something to drop."""
+    return any(extension.has_excess(connection) for extension in extensions)
+
+
+def narrow(connection: Connection, spec: CollectionSpec, extensions: Extensions) -> None:
+    """Drops what a collection like this may not keep beside its records."""
+    connection.execute("BEGIN IMMEDIATE")
+    for extension in extensions:
+        if extension.has_excess(connection):
+            extension.narrow(connection, spec)
     connection.execute("COMMIT")

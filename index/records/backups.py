@@ -12,28 +12,25 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import hashlib
-import hmac
-import json
 import logging
 import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from index.manifest.location import Location
 from index.manifest.manifest import State, Thing, salt_of
-from index.records.backup_rows import delete_rows, drop_pictures, has_pictures, has_rows
+from index.records.backup_manifest import check_digest, check_files, read_manifest, write_manifest
+from index.records.backup_rows import delete_rows, has_excess, has_rows, narrow
+from index.records.extensions.hook import Extensions
 from index.records.queries import read_sequence, read_usage
-from index.storage.crypto import derive_key
-from index.storage.durable_files import remove_tree, replace_directory, replace_file, sync_directory
+from index.storage.durable_files import remove_tree, replace_directory, sync_directory
 from index.storage.sqlite import Connection, DatabaseError, backup, checkpoint, connect, integrity_problems
 from index.storage.steps import step
+from index.types.backup import Backup
 from index.types.collection import CollectionSpec
-from index.types.companions import PicturePolicy
 from index.types.errors import (
     DataFault,
     SnapshotDamaged,
@@ -43,36 +40,14 @@ from index.types.errors import (
 )
 
 _LOG = logging.getLogger(__name__)
-FORMAT = 2
-_FORMATS = (1, FORMAT)  # 1 knows no revisions, and not whose the snapshot is
 _ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
-_FILE = re.compile(r"records(-\d{1,9})?\.db")
-_BLOCK = 1 << 20
-# The picture policy is the collection's as it is when something is restored, not as it was.
-_SPEC = ("name", "encoder_id", "encoder_fingerprint", "dimension", "description", "learning")
-
-
-@dataclass(frozen=True)
-class Backup:
-    """A snapshot as its manifest tells. region: where its tenant's data must lie; home: of the collection that it is
-    of; revision: how often something was erased from it; file: its database. Times are milliseconds since 1970."""
-
-    snapshot_id: str
-    created_ms: int
-    sequence: int
-    records: int
-    bytes: int
-    spec: CollectionSpec
-    region: str = ""
-    home: str = ""
-    revision: int = 0
-    file: str = "records.db"
 
 
 class Backups:
-    """Of one collection, or of one that is gone."""
+    """Implements `index.contract.BackupSet`, for a collection or for one that is gone."""
 
-    def __init__(self, place: Location) -> None:
+    def __init__(self, place: Location, extensions: Extensions) -> None:
+        self._extensions = extensions
         self._layout, self._key, self._home = place.layout, place.key, place.home
         self._store_key, self._spec, self._region = place.store_key, place.spec, place.region
         self._manifest = place.listing.manifest
@@ -93,7 +68,7 @@ class Backups:
                 snapshot_id, int(now * 1000), sequence, usage.records, (folder / "records.db").stat().st_size,
                 self._spec, self._region, self._home,
             )  # fmt: skip
-            self._write_manifest(folder, made)
+            write_manifest(folder, made, self._key)
         self._manifest.later(Thing(self._name(path), State.PRESENT, salt_of(path / made.file)))
         return made
 
@@ -131,7 +106,7 @@ class Backups:
         if snapshot.revision == thing.number and thing.salt and salt_of(path / snapshot.file) != thing.salt:
             raise SnapshotDamaged(f"{path.name}: {snapshot.file} is another file than the tenant's manifest lists")
 
-    def databases(self) -> builtins.list[Path]:
+    def files(self) -> builtins.list[Path]:
         """Of all snapshots whose manifest can be read."""
         found = []
         for path in self._layout.kept_snapshots():
@@ -173,11 +148,12 @@ class Backups:
         are damaged: they stay as they are, and are not restored any more."""
         if not row_ids:
             return []
-        return self._change(lambda c: has_rows(c, row_ids), lambda c: delete_rows(c, row_ids))
+        return self._change(lambda c: has_rows(c, row_ids), lambda c: delete_rows(c, row_ids, self._extensions))
 
-    def forget_pictures(self, policy: PicturePolicy) -> builtins.list[str]:
-        """Drops from every snapshot what a policy does not allow to be kept of pictures. Returns as `erase` does."""
-        return self._change(has_pictures, lambda connection: drop_pictures(connection, policy))
+    def narrow(self, spec: CollectionSpec) -> builtins.list[str]:
+        """Drops from every snapshot what the collection may no longer keep. Returns as `erase` does."""
+        extensions = self._extensions
+        return self._change(lambda c: has_excess(c, extensions), lambda c: narrow(c, spec, extensions))
 
     def tidy(self) -> None:
         """Removes what a change that was cut off left: files that a snapshot's manifest does not name any more."""
@@ -211,10 +187,10 @@ class Backups:
                 if not concerned(connection):
                     return
             except DatabaseError:
-                _check_digest(path, before.file, digest)
+                check_digest(path, before.file, digest)
                 raise
             self._check_listed(path, before)
-            _check_digest(path, before.file, digest)
+            check_digest(path, before.file, digest)
             revision = before.revision + 1
             file = path / f"records-{revision}.db"
             _remove_database(file)
@@ -225,7 +201,7 @@ class Backups:
         sync_directory(path)
         size = file.stat().st_size
         after = replace(before, records=usage.records, bytes=size, revision=revision, file=file.name, home=self._home)
-        self._write_manifest(path, after)
+        write_manifest(path, after, self._key)
         self._manifest.later(Thing(self._name(path), State.PRESENT, salt_of(file), revision))
         _remove_others(path, file.name)
 
@@ -238,61 +214,6 @@ class Backups:
         if not _ID.fullmatch(snapshot_id) or not path.is_dir():
             raise SnapshotNotFound(f"no snapshot {snapshot_id[:80]!r}")
         return path
-
-    def _write_manifest(self, folder: Path, snapshot: Backup) -> None:
-        told = asdict(snapshot)
-        told["spec"] = {name: told["spec"][name] for name in _SPEC}
-        body: dict[str, Any] = {"format": FORMAT, "sha256": _digest(folder / snapshot.file), **told}
-        content = json.dumps({**body, "mac": manifest_mac(self._key, body)}, indent=1).encode()
-        replace_file(folder / "manifest.json", content)
-
-
-def check_files(path: Path, key: bytes) -> tuple[Backup, Path]:
-    """A snapshot in a directory and its database, every byte of which is as it was written under the tenant's data key.
-    Raises SnapshotDamaged."""
-    snapshot, digest = read_manifest(path, key)
-    _check_digest(path, snapshot.file, digest)
-    return snapshot, path / snapshot.file
-
-
-def _check_digest(path: Path, file: str, digest: str) -> None:
-    """Raises SnapshotDamaged unless a snapshot's database is what its manifest says."""
-    try:
-        found = _digest(path / file)
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise SnapshotDamaged(f"{path.name}: {error.strerror}: {file}") from error
-    if found != digest:
-        raise SnapshotDamaged(f"{path.name}: {file} is not the file in the manifest")
-
-
-def read_manifest(path: Path, key: bytes) -> tuple[Backup, str]:
-    """What a snapshot's manifest says, and the SHA-256 of its database. Raises SnapshotDamaged, or OSError where the
-    disk refuses to show it, which says nothing of the snapshot."""
-    try:
-        said = json.loads((path / "manifest.json").read_bytes())
-        mac = said.pop("mac")
-        if not hmac.compare_digest(mac, manifest_mac(key, said)):
-            raise SnapshotDamaged(f"{path.name}: the manifest was changed, or belongs to another key")
-        if said.pop("format") not in _FORMATS:
-            raise SnapshotDamaged(f"{path.name}: unknown snapshot format")
-        digest = said.pop("sha256")
-        snapshot = Backup(**{**said, "spec": CollectionSpec(**said["spec"])})
-        if not _FILE.fullmatch(snapshot.file):
-            raise SnapshotDamaged(f"{path.name}: {snapshot.file[:80]!r} is not a valid database name")
-        return snapshot, digest
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SnapshotDamaged(f"{path.name}: {error}") from error
-
-
-def manifest_mac(key: bytes, body: dict[str, Any]) -> str:
-    """HMAC-SHA256 over the canonical JSON of a manifest, in hexadecimal."""
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
-    return hmac.new(derive_key(key, "kept snapshot manifest"), canonical, hashlib.sha256).hexdigest()
-
-
-def spec_of(snapshot: Backup, name: str) -> CollectionSpec:
-    """What a collection made of the snapshot is; it has its name where `name` is empty, and the default policy."""
-    return replace(snapshot.spec, name=name or snapshot.spec.name)
 
 
 def _remove_others(path: Path, file: str) -> None:
@@ -308,11 +229,3 @@ def _remove_others(path: Path, file: str) -> None:
 def _remove_database(file: Path) -> None:
     for suffix in ("", "-wal", "-shm", "-journal"):
         file.with_name(file.name + suffix).unlink(missing_ok=True)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from index.manifest.change_number import noted_generation, raise_number
-from index.manifest.entries import COLUMNS, MIGRATIONS, Entry, read_entries
+from index.manifest.entries import CHANGEABLE, COLUMNS, MIGRATIONS, Entry, changeable_values, read_entries
 from index.manifest.listed_database import open_under, opened
 from index.manifest.manifest import Manifest
 from index.storage.crypto import derive_key
@@ -21,7 +21,7 @@ from index.types.errors import DataFault
 class Catalog:
     """Of one tenant. Holds no file open. All methods raise DataFault where the file is damaged,
     and StoreUnavailable where it cannot be used. `deserted`:
-    homes of copies whose collections are gone: all that lies there is to be deleted."""
+    homes of collections that are gone: all that lies there is to be deleted."""
 
     def __init__(self, path: Path, key: bytes, manifest: Manifest) -> None:
         """`key`: the tenant's data key. Raises DataFault."""
@@ -41,9 +41,8 @@ class Catalog:
         """Adds a collection, in the place of one of the same name."""
         uid, home, spec = entry
         values = (
-            uid, home, spec.name, spec.encoder_id, spec.encoder_fingerprint, spec.dimension, spec.description,
-            int(spec.learning), spec.picture_policy.value, spec.policy_version, int(spec.partial),
-            time.time_ns() // 1_000_000,
+            uid, home, spec.name, spec.encoder_id, spec.encoder_fingerprint, spec.dimension,
+            *changeable_values(spec), time.time_ns() // 1_000_000,
         )  # fmt: skip
         marks = ",".join("?" * len(values))
         with self._changing() as database:
@@ -51,15 +50,10 @@ class Catalog:
 
     def change(self, spec: CollectionSpec) -> None:
         """Takes over what of a collection can be changed."""
-        values = (
-            spec.description, int(spec.learning), spec.picture_policy.value, spec.policy_version, int(spec.partial),
-            spec.name,
-        )  # fmt: skip
+        assignments = ", ".join(f"{column} = ?" for column in CHANGEABLE)
+        statement = f"UPDATE collections SET {assignments} WHERE name = ?"  # noqa: S608
         with self._changing() as database:
-            database.execute(
-                "UPDATE collections SET description = ?, learning = ?, picture_policy = ?, policy_version = ?,"
-                " partial = ? WHERE name = ?", values,
-            )  # fmt: skip
+            database.execute(statement, (*changeable_values(spec), spec.name))
 
     def rename(self, names: Sequence[tuple[str, str]]) -> None:
         """Gives collections, by uid, other names, all in one step."""
@@ -70,7 +64,7 @@ class Catalog:
                 database.execute("UPDATE collections SET name = ? WHERE uid = ?", (name, uid))
 
     def remove(self, name: str, deserted: str = "") -> None:
-        """Removes a collection. `deserted`: its home, where copies of its pictures may lie."""
+        """Removes a collection. deserted: its home, where extensions may have left files; empty for none."""
         with self._changing() as database:
             database.execute("DELETE FROM collections WHERE name = ?", (name,))
             if deserted:

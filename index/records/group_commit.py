@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from index.contract import ChangeSink, StagedChanges
-from index.records.record_transaction import SqliteTransaction
+from index.records.extensions.hook import Extensions
+from index.records.transaction import Transaction
 from index.speed.gil_yield import free_gradually
 from index.storage.sqlite import Connection, DatabaseError, is_disk_full, store_error
 from index.storage.wal_checkpoints import Checkpoints
@@ -29,7 +30,7 @@ _LARGE = 128  # changes of a commit that are worth threads beside the writer
 
 @dataclass
 class _Write(Generic[T]):
-    body: Callable[[SqliteTransaction], T]
+    body: Callable[[Transaction], T]
     done: bool = False
     result: T | None = None
     error: BaseException | None = None
@@ -39,11 +40,13 @@ class _Write(Generic[T]):
 @dataclass
 class WriteSide:
     """What whoever writes to a database shares. lock: held by the one who writes, or must see a still database;
-    failure: why nobody may write any more. fingerprint: of the collection's encoder."""
+    failure: why nobody may write any more. fingerprint: of the collection's encoder;
+    extensions: what is kept beside the records."""
 
     connection: Connection
     checkpoints: Checkpoints
     fingerprint: str
+    extensions: Extensions
     lock: threading.Lock = field(default_factory=threading.Lock)
     failure: StoreUnavailable | None = None
 
@@ -58,12 +61,12 @@ class GroupCommit:
 
     def __init__(self, side: WriteSide, vectors: ChangeSink, allowance: Allowance | None = None) -> None:
         self._side, self._vectors, self._allowance = side, vectors, allowance
-        self._connection, self._checkpoints, self._fingerprint = side.connection, side.checkpoints, side.fingerprint
+        self._connection, self._checkpoints = side.connection, side.checkpoints
         self._path = side.checkpoints.path
         self._waiting: deque[_Write[Any]] = deque()
         self.lock = side.lock
 
-    def run(self, body: Callable[[SqliteTransaction], T]) -> T:
+    def run(self, body: Callable[[Transaction], T]) -> T:
         """Runs `body` in a transaction and returns what it returned, once that is on disk and published.
 
         Raises what `body` raised (none of its changes stay), StoreUnavailable where the disk refused, StoreDamaged
@@ -107,7 +110,7 @@ class GroupCommit:
         at_commit = False
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            transaction = SqliteTransaction(self._connection, self._fingerprint, self._allowance)
+            transaction = Transaction(self._connection, self._side.fingerprint, self._side.extensions, self._allowance)
             for write in group:
                 self._run_one(transaction, write)
             transaction.finish()
@@ -130,7 +133,7 @@ class GroupCommit:
 
     def _store(self, changes: Sequence[RowChange], sequence: int) -> None:
         """Commits and publishes. Many changes are entered while the disk is at work, which takes it milliseconds and
-        needs no interpreter; should the disk refuse, they are withdrawn before anybody has seen them."""
+        needs no interpreter; should the disk refuse, they are taken back before anybody has seen them."""
         large = len(changes) >= _LARGE
         self._checkpoints.before(large=large)
         staged = self._staged_beside(changes) if large else self._staged_before(changes)
@@ -161,7 +164,7 @@ class GroupCommit:
             raise committing.refused
         return staged
 
-    def _run_one(self, transaction: SqliteTransaction, write: _Write[Any]) -> None:
+    def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
         before, growth, transaction.changes = transaction.sequence, transaction.growth, []
         self._connection.execute("SAVEPOINT one_write")
         try:

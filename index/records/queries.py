@@ -11,7 +11,6 @@ import numpy as np
 from index.storage.sqlite import Connection
 from index.types.attributes import attributes_from_json
 from index.types.changes import RowChange, SequenceRange
-from index.types.companions import Origin
 from index.types.errors import AnswerTooLarge
 from index.types.quota import Usage
 from index.types.record import UNLIMITED_BYTES, RecordPage, Region, StoredRecord
@@ -66,8 +65,8 @@ def read_records(
 ) -> dict[str, StoredRecord]:
     """Records by record id; ids that do not exist are left out. Raises AnswerTooLarge."""
     found, total = {}, 0
-    for block in _blocks(record_ids):
-        query = f"SELECT {_columns(vectors)} FROM records WHERE record_id IN ({_marks(block)})"  # noqa: S608
+    for block in blocks(record_ids):
+        query = f"SELECT {_columns(vectors)} FROM records WHERE record_id IN ({marks(block)})"  # noqa: S608
         for row in connection.execute(query, block):
             total += sent_bytes(row)
             if total > max_bytes:
@@ -79,17 +78,17 @@ def read_records(
 def read_row_ids(connection: Connection, record_ids: Sequence[str]) -> frozenset[int]:
     """Row ids of those records that exist."""
     found: set[int] = set()
-    for block in _blocks(record_ids):
-        query = f"SELECT row_id FROM records WHERE record_id IN ({_marks(block)})"  # noqa: S608
+    for block in blocks(record_ids):
+        query = f"SELECT row_id FROM records WHERE record_id IN ({marks(block)})"  # noqa: S608
         found.update(row[0] for row in connection.execute(query, block))
     return frozenset(found)
 
 
-def read_existing(connection: Connection, record_ids: Sequence[str]) -> set[str]:
-    """Those of the ids that exist."""
+def read_existing(connection: Connection, record_ids: Sequence[str], table: str = "records") -> set[str]:
+    """Those of the ids that exist in a table."""
     found: set[str] = set()
-    for block in _blocks(record_ids):
-        query = f"SELECT record_id FROM records WHERE record_id IN ({_marks(block)})"  # noqa: S608
+    for block in blocks(record_ids):
+        query = f"SELECT record_id FROM {table} WHERE record_id IN ({marks(block)})"  # noqa: S608
         found.update(row[0] for row in connection.execute(query, block))
     return found
 
@@ -101,33 +100,12 @@ def read_with_digest(connection: Connection, record_id: str) -> tuple[StoredReco
     return None if row is None else (_record(row), row[-1])
 
 
-def read_withdrawn(connection: Connection, record_ids: Sequence[str]) -> set[str]:
-    """Those of the ids whose records a sync has withdrawn, and could bring back."""
-    found: set[str] = set()
-    for block in _blocks(record_ids):
-        query = f"SELECT record_id FROM withdrawn WHERE record_id IN ({_marks(block)})"  # noqa: S608
-        found.update(row[0] for row in connection.execute(query, block))
-    return found
-
-
 def read_digests(connection: Connection, record_ids: Sequence[str]) -> dict[str, bytes]:
     """Content digests by record id; records without one are left out."""
     found = {}
-    for block in _blocks(record_ids):
-        query = f"SELECT record_id, digest FROM records WHERE record_id IN ({_marks(block)})"  # noqa: S608
+    for block in blocks(record_ids):
+        query = f"SELECT record_id, digest FROM records WHERE record_id IN ({marks(block)})"  # noqa: S608
         found.update({r[0]: bytes(r[1]) for r in connection.execute(query, block) if r[1] is not None})
-    return found
-
-
-def read_origins(connection: Connection, record_ids: Sequence[str]) -> dict[str, Origin]:
-    """Origins by record id; records whose picture was not fetched are left out."""
-    found = {}
-    for block in _blocks(record_ids):
-        query = (
-            "SELECT record_id, url_digest, etag, last_modified FROM records"  # noqa: S608
-            f" WHERE url_digest IS NOT NULL AND record_id IN ({_marks(block)})"
-        )
-        found.update({r[0]: Origin(bytes(r[1]), r[2], r[3]) for r in connection.execute(query, block)})
     return found
 
 
@@ -157,7 +135,7 @@ def read_ordered(connection: Connection, row_ids: Sequence[int], *, vectors: boo
     """Rows of the store by row id, in the order of the ids; those that are gone are left out. Few are read ahead."""
     for start in range(0, len(row_ids), _READ_AHEAD):
         block = row_ids[start : start + _READ_AHEAD]
-        query = f"SELECT {_columns(vectors)} FROM records WHERE row_id IN ({_marks(block)}) ORDER BY row_id"  # noqa: S608
+        query = f"SELECT {_columns(vectors)} FROM records WHERE row_id IN ({marks(block)}) ORDER BY row_id"  # noqa: S608
         yield from connection.execute(query, block)
 
 
@@ -170,11 +148,11 @@ def sent_bytes(row: Sequence) -> int:  # type: ignore[type-arg]
     return 128 + len(row[1]) + len(row[2]) + text + _VALUE_BYTES * attributes.count(":") + vector
 
 
-def read_tombstones(connection: Connection, up_to: int) -> list[int]:
-    """Row ids of the deletions that are remembered up to a sequence number, those of withdrawn records left out."""
-    rows = connection.execute(
-        "SELECT row_id FROM tombstones WHERE sequence <= ? AND row_id NOT IN (SELECT row_id FROM withdrawn)", (up_to,)
-    )
+def read_tombstones(connection: Connection, up_to: int, returning: Sequence[str] = ()) -> list[int]:
+    """Row ids of the deletions that are remembered up to a sequence number. returning: names of tables of rows that
+    were taken out and can come back; these are left out."""
+    left_out = "".join(f" AND row_id NOT IN (SELECT row_id FROM {table})" for table in returning)  # noqa: S608
+    rows = connection.execute(f"SELECT row_id FROM tombstones WHERE sequence <= ?{left_out}", (up_to,))  # noqa: S608
     return [row[0] for row in rows]
 
 
@@ -210,18 +188,20 @@ def _columns(vectors: bool) -> str:
 def _read_in(
     connection: Connection, column: str, values: Sequence[int] | Sequence[str], vectors: bool
 ) -> Iterator[StoredRecord]:
-    for block in _blocks(values):
-        query = f"SELECT {_columns(vectors)} FROM records WHERE {column} IN ({_marks(block)})"  # noqa: S608
+    for block in blocks(values):
+        query = f"SELECT {_columns(vectors)} FROM records WHERE {column} IN ({marks(block)})"  # noqa: S608
         for row in connection.execute(query, block):
             yield _record(row)
 
 
-def _blocks(values: Sequence[int] | Sequence[str]) -> Iterator[Sequence[int] | Sequence[str]]:
+def blocks(values: Sequence[int] | Sequence[str]) -> Iterator[Sequence[int] | Sequence[str]]:
+    """The values, some at a time: SQLite limits the parameters of a statement."""
     for start in range(0, len(values), _READ_BLOCK):
         yield values[start : start + _READ_BLOCK]
 
 
-def _marks(values: Sequence[object]) -> str:
+def marks(values: Sequence[object]) -> str:
+    """Placeholders of a statement, one for each value."""
     return ",".join("?" * len(values))
 
 

@@ -6,14 +6,15 @@ import builtins
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from index.records.backups import Backup, Backups
+from index.contract import BackupSet
+from index.types.backup import Backup
 from index.types.errors import SnapshotNotFound
 
 
 class RetainedBackups:
     """Kept snapshots of collections that are gone and had a name."""
 
-    def __init__(self, homes: Sequence[Backups], name: str) -> None:
+    def __init__(self, homes: Sequence[BackupSet], name: str) -> None:
         self._homes, self._name = homes, name
 
     def list(self) -> builtins.list[Backup]:
@@ -33,7 +34,7 @@ class RetainedBackups:
         """Deletes a snapshot for good. Raises SnapshotNotFound."""
         self._of(snapshot_id).delete(snapshot_id)
 
-    def _of(self, snapshot_id: str) -> Backups:
+    def _of(self, snapshot_id: str) -> BackupSet:
         for kept in self._homes:
             if any(s.snapshot_id == snapshot_id and s.spec.name == self._name for s in kept.list()):
                 return kept

@@ -6,13 +6,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from index.contract import ChangeSink
+from index.contract import ChangeSink, Companion
 from index.manifest.listed_database import ListedDatabase
 from index.manifest.location import Location
 from index.records import queries
-from index.records.extensions import source_batch
+from index.records.backups import Backups
+from index.records.extensions.hook import Extensions
 from index.records.group_commit import GroupCommit, WriteSide
 from index.records.schema import prepare_database
 from index.storage.free_pages import give_back_free_pages
@@ -20,14 +21,14 @@ from index.storage.open_files import READER_FILES, WRITER_FILES, FreeFiles, none
 from index.storage.read_connections import ReaderPool
 from index.storage.sqlite import Connection, DatabaseError, integrity_problems, shrink, store_errors
 from index.storage.wal_checkpoints import Checkpoints
+from index.types.backup import Backup
 from index.types.changes import RowChange, SequenceRange
-from index.types.companions import Origin
 from index.types.errors import DataFault, StoreDamaged, StoreUnavailable
 from index.types.quota import Usage
 from index.types.record import UNLIMITED_BYTES, RecordPage, StoredRecord
-from index.types.sources import Failure, Mark
 
 T = TypeVar("T")
+R = TypeVar("R")
 _LOG = logging.getLogger(__name__)
 _SCAN_PAGE, _SCAN_BYTES = 2000, 64 << 20
 
@@ -37,15 +38,15 @@ class SqliteRecordStore:
 
     damage: StoreDamaged | None
 
-    def __init__(self, place: Location, free_files: FreeFiles = none_freed) -> None:
+    def __init__(self, place: Location, extensions: Extensions, free_files: FreeFiles = none_freed) -> None:
         """Opens the database, in the newest format; `free_files` makes room where no file can be opened. Raises
         DataFault, UnsupportedFormat, StoreDamaged or StoreUnavailable."""
         self.damage = None
-        self._place, self._path = place, place.layout.records
+        self._place, self._path, self._extensions = place, place.layout.records, extensions
         self.connection = place.open()
         try:
             with place.reporting(), store_errors(self._path):
-                prepare_database(self.connection, place)
+                prepare_database(self.connection, place, extensions)
                 self.created_ms = queries.creation_time_ms(self.connection)
                 listing = place.listing
                 self._database = ListedDatabase(self.connection, listing.manifest, listing.thing.name)
@@ -53,7 +54,7 @@ class SqliteRecordStore:
             self.connection.close()
             raise
         self.checkpoints = Checkpoints(self.connection, self._path, place.store_key)
-        self._side = WriteSide(self.connection, self.checkpoints, place.spec.encoder_fingerprint)
+        self._side = WriteSide(self.connection, self.checkpoints, place.spec.encoder_fingerprint, extensions)
         self.readers = ReaderPool(self._path, place.store_key, self._note_damage, free_files)
         self._pausing: int | None = None
         self._examined_at = -1  # the connection's number of changes when free pages were last counted
@@ -126,15 +127,16 @@ class SqliteRecordStore:
 
     def known(self, record_ids: Sequence[str]) -> set[str]:
         with self.readers.connection() as connection:
-            return queries.read_existing(connection, record_ids) | queries.read_withdrawn(connection, record_ids)
+            tables = ("records", *self._extensions.returning)
+            return set().union(*(queries.read_existing(connection, record_ids, table) for table in tables))
 
     def digests(self, record_ids: Sequence[str]) -> dict[str, bytes]:
         with self.readers.connection() as connection:
             return queries.read_digests(connection, record_ids)
 
-    def origins(self, record_ids: Sequence[str]) -> dict[str, Origin]:
-        with self.readers.connection() as connection:
-            return queries.read_origins(connection, record_ids)
+    def companion(self, companion: Companion[R, Any]) -> R:
+        reads: R = self._extensions.named(companion).reads(self)  # type: ignore[assignment]
+        return reads
 
     def usage(self) -> Usage:
         return self.read(queries.read_usage)
@@ -156,7 +158,7 @@ class SqliteRecordStore:
 
     def tombstones(self) -> list[int]:
         with self._writing() as connection:
-            return queries.read_tombstones(connection, queries.read_sequence(connection))
+            return queries.read_tombstones(connection, queries.read_sequence(connection), self._extensions.returning)
 
     def forget_tombstones(self, up_to: int) -> None:
         with self._writing() as connection:
@@ -178,24 +180,10 @@ class SqliteRecordStore:
         with self.paused(), store_errors(self._path):
             yield self.connection
 
-    # ---- sources of a catalogue synchronisation
+    # ---- maintenance
 
-    def epoch(self) -> int:
-        return self.read(source_batch.read_epoch)
-
-    def marks(self, source: str, after: str) -> list[Mark]:
-        return self.read(lambda connection: source_batch.read_marks(connection, source, after))
-
-    def failures(self, source: str, after: str, limit: int) -> list[Failure]:
-        return self.read(lambda connection: source_batch.read_failures(connection, source, after, limit))
-
-    def counts(self, run: str) -> dict[str, int]:
-        return self.read(lambda connection: source_batch.read_counts(connection, run))
-
-    def withdrawn_by(self, run: str) -> list[str]:
-        return self.read(lambda connection: source_batch.withdrawn_by(connection, run))
-
-    # ---- upkeep
+    def back_up(self) -> Backup:
+        return self.copy(Backups(self._place, self._extensions).create)
 
     def erase_traces(self) -> None:
         with self._writing():

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
+from typing import Any, TypeVar
 
 import numpy as np
 
-from index.records.extensions import kept_pictures
-from index.records.insert_statement import MOST_AT_ONCE, Stamp, insert, whence
+from index.contract import Companion
+from index.records.extensions.hook import Before, Extensions
+from index.records.insert_statement import MOST_AT_ONCE, Stamp, insert
 from index.records.queries import pack_region, read_existing, read_sequence, read_usage, read_with_digest
 from index.speed.gil_yield import batches_yielding
 from index.storage.sqlite import Connection
 from index.types.attributes import attributes_to_json, canonical, canonical_to_json, check_attributes
 from index.types.changes import Normalised, RowChange
-from index.types.companions import KeptPicture
 from index.types.errors import DigestMoved, QuotaExceeded, RecordExists, RecordNotFound
 from index.types.quota import Allowance, Usage
 from index.types.record import Outcome, RecordPatch, RecordWrite, StoredRecord, Vector, WriteResult
 
+W = TypeVar("W")
 _ASKED_AT_ONCE = 256  # ids
 
 
 class Transaction:
-    """Changes within one open transaction. `changes` is what the index must take over once it is committed."""
+    """Implements `index.contract.RecordTransaction`.
 
-    def __init__(self, connection: Connection, encoder_fingerprint: str, allowance: Allowance | None = None) -> None:
-        self.connection = connection
+    `changes` is what the index must take over once it is committed. `connection` and the methods behind `row_gone` are
+    for the extensions.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        encoder_fingerprint: str,
+        extensions: Extensions,
+        allowance: Allowance | None = None,
+    ) -> None:
+        self.connection, self._extensions = connection, extensions
         self._fingerprint = encoder_fingerprint
         self._allowance = allowance
         self._now_ms = time.time_ns() // 1_000_000
@@ -57,7 +69,7 @@ class Transaction:
             if isinstance(write, WriteResult) or write.write.record_id in existing:
                 return False
             existing.add(write.write.record_id)
-            return write.vector is not None and write.write.kept is None
+            return write.vector is not None and self._extensions.is_plain(write.write)
 
         results: list[WriteResult] = []
         for block in batches_yielding(writes, MOST_AT_ONCE):
@@ -77,42 +89,20 @@ class Transaction:
         if found is None:
             if given is None:
                 return _failed(write.record_id, DigestMoved("the record was deleted meanwhile"))
-            return self._keeping(0, write, lambda: self._insert([Normalised(write, given)])[0])
+            insert_it = partial(self._insert_one, Normalised(write, given))
+            return self._extensions.storing(self, write, Before(0, same_vector=False), insert_it)
         old, old_digest = found
-        same_picture = write.digest is not None and write.digest == old_digest
-        if given is None and not same_picture:
+        same_input = write.digest is not None and write.digest == old_digest
+        if given is None and not same_input:
             return _failed(write.record_id, DigestMoved("the record was changed meanwhile"))
-        vector = old.vector if same_picture or given is None else given
+        vector = old.vector if same_input or given is None else given
         assert vector is not None
         assert old.vector is not None
         new = old._replace(product_id=write.product_id, attributes=write.attributes, region=write.region, vector=vector)
-        same_vector = same_picture or (write.digest == old_digest and np.array_equal(vector, old.vector))
-        self._note_whence(old.row_id, write)
+        same_vector = same_input or (write.digest == old_digest and np.array_equal(vector, old.vector))
+        self._set_columns(old.row_id, write)
         replace = partial(self._replace, old, new, write.digest, unchanged=same_vector)
-        if write.kept is None and same_vector:
-            return replace()
-        return self._keeping(old.row_id, write, replace)
-
-    def _keeping(self, row_id: int, write: RecordWrite, store: Callable[[], WriteResult]) -> WriteResult:
-        """Stores a record, and what is to be kept of its picture instead of what was; 0: the record is new."""
-        wanted = KeptPicture() if write.kept is None else kept_pictures.allowed(self.connection, write.kept)
-        held, growth = kept_pictures.kept_of_row(self.connection, row_id) if row_id else KeptPicture(), self.growth
-        if wanted == held:
-            return store()
-        new_copy = wanted.object_id not in ("", held.object_id)
-        if new_copy and not kept_pictures.is_loose(self.connection, wanted.object_id):
-            return _failed(write.record_id, DigestMoved("storing the copy of the picture took too long"))
-        larger = Usage(0, wanted.bytes - held.bytes)
-        if larger.bytes > 0 and (refused := self._refused(growth.plus(larger))) is not None:
-            return _failed(write.record_id, refused)
-        self.growth = growth.plus(larger)
-        done = store()
-        if done.outcome is Outcome.FAILED:
-            self.growth = growth
-            return done
-        row = self._one("SELECT row_id FROM records WHERE record_id = ?", write.record_id)
-        kept_pictures.keep(self.connection, row[0], wanted)  # type: ignore[index]
-        return done
+        return self._extensions.storing(self, write, Before(old.row_id, same_vector), replace)
 
     def patch(self, patch: RecordPatch) -> WriteResult:
         """Changes product id and attributes of one record. Failures are in the result."""
@@ -126,8 +116,9 @@ class Transaction:
         product_id = old.product_id if patch.product_id is None else patch.product_id
         new = old._replace(attributes=attributes, product_id=product_id)
         done = self._replace(old, new, digest, unchanged=True)
-        if done.outcome is Outcome.UPDATED:  # no longer what its source says: the next sync sets it right
-            self.connection.execute("UPDATE records SET item_digest = NULL WHERE row_id = ?", (old.row_id,))
+        if done.outcome is Outcome.UPDATED:
+            for extension in self._extensions:
+                extension.patched(self, old.row_id)
         return done
 
     def delete_records(self, record_ids: Sequence[str]) -> int:
@@ -135,19 +126,16 @@ class Transaction:
         ids = list(dict.fromkeys(record_ids))
         rows = [r for i in ids if (r := self._one("SELECT row_id FROM records WHERE record_id = ?", i))]
         deleted = sum(self.delete_row(row[0]) for row in rows)
-        self.connection.executemany("DELETE FROM failures WHERE record_id = ?", [(i,) for i in ids])
-        return deleted + sum(self.forget_withdrawn(i) for i in ids)
+        return deleted + sum(extension.deleted(self, ids) for extension in self._extensions)
+
+    def forget_product(self, product_id: str) -> int:
+        """Erases records of a product that were taken out and could come back. Returns how many."""
+        return sum(extension.product_deleted(self, product_id) for extension in self._extensions)
 
     def delete_rows(self, rows: Sequence[tuple[int, int]]) -> int:
         """Deletes (row id, sequence) pairs, passing over rows that were written since. Returns how many."""
         query = "SELECT row_id FROM records WHERE row_id = ? AND sequence = ?"
         return sum(self.delete_row(row_id) for row_id, sequence in rows if self._one(query, row_id, sequence))
-
-    def forget_product(self, product_id: str) -> int:
-        """Erases withdrawn records of a product, kept snapshots included; returns how many."""
-        query = "SELECT record_id FROM withdrawn WHERE product_id = ?"
-        ids = [row[0] for row in self.connection.execute(query, (product_id,)).fetchall()]
-        return sum(self.forget_withdrawn(i) for i in ids)
 
     def _insert(self, block: Sequence[Normalised]) -> list[WriteResult]:
         """Inserts new records with one statement, a result for each. Where there is not room for all, each alone."""
@@ -158,13 +146,18 @@ class Transaction:
             record_size(w.record_id, w.product_id, text, v) for w, text, v in zip(writes, texts, vectors, strict=True)
         )
         growth = self.growth.plus(Usage(len(block), size))
-        if (refused := self._refused(growth)) is not None:
+        if (refused := self.refused(growth)) is not None:
             if len(block) == 1:
                 return [_failed(block[0].write.record_id, refused)]
             return [result for one in block for result in self._insert([one])]
         self.growth = growth
         before, self.sequence = self.sequence, self.sequence + len(block)
-        row_ids = insert(self.connection, Stamp(self._fingerprint, self._now_ms, before), writes, texts, vectors)
+        row_ids = insert(
+            self.connection,
+            Stamp(self._fingerprint, self._now_ms, before),
+            zip(writes, texts, vectors, strict=True),
+            self._extensions,
+        )
         results = []
         for place, row_id in enumerate(row_ids):
             write, sequence = writes[place], before + 1 + place
@@ -176,6 +169,9 @@ class Transaction:
             results.append(WriteResult(write.record_id, Outcome.CREATED, sequence))
         return results
 
+    def _insert_one(self, new: Normalised) -> WriteResult:
+        return self._insert([new])[0]
+
     def _replace(self, old: StoredRecord, new: StoredRecord, digest: bytes | None, *, unchanged: bool) -> WriteResult:
         kept, earlier = canonical(new.attributes), attributes_to_json(old.attributes)
         attributes = canonical_to_json(kept)
@@ -186,7 +182,7 @@ class Transaction:
         before = record_size(old.record_id, old.product_id, earlier, new.vector)
         after = record_size(old.record_id, new.product_id, attributes, new.vector)
         growth = self.growth.plus(Usage(0, after - before))
-        if after > before and (refused := self._refused(growth)) is not None:
+        if after > before and (refused := self.refused(growth)) is not None:
             return _failed(old.record_id, refused)
         self.growth = growth
         self.sequence += 1
@@ -205,51 +201,44 @@ class Transaction:
         self.changes.append(RowChange(old.row_id, record, attributes))
         return WriteResult(old.record_id, Outcome.UPDATED, self.sequence)
 
-    def _note_whence(self, row_id: int, write: RecordWrite) -> None:
-        """Not a change of the record: it gets no sequence number."""
-        self.connection.execute(
-            "UPDATE records SET url_digest = ?, etag = ?, last_modified = ?, source = ?, item_digest = ?"
-            " WHERE row_id = ?",
-            (*whence(write), row_id),
-        )
+    def _set_columns(self, row_id: int, write: RecordWrite) -> None:
+        """Sets the columns of extensions. That is not a change of the record: it gets no sequence number."""
+        columns = self._extensions.columns
+        if columns:
+            assignments = ", ".join(f"{column} = ?" for column in columns)
+            statement = f"UPDATE records SET {assignments} WHERE row_id = ?"  # noqa: S608
+            self.connection.execute(statement, (*self._extensions.values(write), row_id))
 
-    def delete_row(self, row_id: int, *, kept_snapshots_too: bool = True) -> int:
-        """Deletes the row of a record. `kept_snapshots_too`: its copies in kept snapshots as well, in time."""
+    def delete_row(self, row_id: int, *, for_good: bool = True) -> int:
+        """Deletes the row of a record. Returns 1. for_good: it cannot come back, so backups lose it too, in time."""
         query = "SELECT record_id, product_id, attributes, vector FROM records WHERE row_id = ?"
         self.growth = self.growth.plus(Usage(-1, -record_size(*self._one(query, row_id))))  # type: ignore[misc]
         self.connection.execute("DELETE FROM records WHERE row_id = ?", (row_id,))
-        self._bury(row_id)
-        if kept_snapshots_too:
-            self._bury_former(row_id)
-            self._drop_picture(row_id)
+        self.bury(row_id)
+        if for_good:
+            self.row_gone(row_id)
         return 1
 
-    def forget_withdrawn(self, record_id: str) -> int:
-        """Erases a withdrawn record, kept snapshots included; returns whether there was one."""
-        row = self._one("SELECT row_id FROM withdrawn WHERE record_id = ?", record_id)
-        if row is None:
-            return 0
-        self.connection.execute("DELETE FROM withdrawn WHERE record_id = ?", (record_id,))
-        self._bury(row[0])
-        self._bury_former(row[0])
-        self._drop_picture(row[0])
-        return 1
+    def row_gone(self, row_id: int) -> None:
+        """Tells the extensions that a row is gone for good."""
+        for extension in self._extensions:
+            extension.row_gone(self, row_id)
 
-    def _drop_picture(self, row_id: int) -> None:
-        self.growth = self.growth.plus(Usage(0, -kept_pictures.drop(self.connection, row_id)))
+    def row_returned(self, former: int, row_id: int) -> None:
+        """Tells the extensions that a record came back as another row. former: id of its row before."""
+        for extension in self._extensions:
+            extension.row_returned(self, former, row_id)
 
-    def _bury(self, row_id: int) -> None:
+    def companion(self, companion: Companion[Any, W]) -> W:
+        """The writes of what an extension keeps. Raises LookupError."""
+        writes: W = self._extensions.named(companion).writes(self)  # type: ignore[assignment]
+        return writes
+
+    def bury(self, row_id: int) -> None:
+        """Notes the deletion of a row, under the next sequence number."""
         self.sequence += 1
         self.connection.execute("INSERT INTO tombstones VALUES (?, ?)", (self.sequence, row_id))
         self.changes.append(RowChange(row_id, None))
-
-    def _bury_former(self, row_id: int) -> None:
-        """Rows that the record had before it was withdrawn and came back may still be in kept snapshots."""
-        rows = self.connection.execute("SELECT former FROM former_rows WHERE row_id = ?", (row_id,)).fetchall()
-        for (former,) in rows:
-            self._bury(former)
-        if rows:
-            self.connection.execute("DELETE FROM former_rows WHERE row_id = ?", (row_id,))
 
     def grow(self, by: Usage) -> None:
         """Counts what is about to be stored. Raises QuotaExceeded."""
@@ -258,7 +247,8 @@ class Transaction:
             self._allowance.check(growth)
         self.growth = growth
 
-    def _refused(self, growth: Usage) -> QuotaExceeded | None:
+    def refused(self, growth: Usage) -> QuotaExceeded | None:
+        """Why the tenant may not store this much more in the transaction; None: it may."""
         if self._allowance is None:
             return None
         try:

@@ -12,7 +12,7 @@ DATA/
   tenants/<tenant>/sync.db                sources of catalogues and their runs (encrypted)
   tenants/<tenant>/audit.db               what was done with the tenant (encrypted)
   tenants/<tenant>/training.db            training sets, trainings and models of its own (encrypted)
-  tenants/<tenant>/staging/<run>.db       what a feed says, while a run applies it (encrypted)
+  tenants/<tenant>/staging/<run>.db       the items of a run while it applies them (encrypted)
   tenants/<tenant>/retained/<home>/kept-<id>/ copies that somebody asked for, of collections that are gone
   tenants/<tenant>/set-aside/             what was found and not listed, or could not be read
   tenants/<tenant>/<collection>/records.db    the truth (encrypted)

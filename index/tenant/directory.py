@@ -9,39 +9,38 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from index.collection.collection import Collection
 from index.collection.collection_cache import CollectionCache
+from index.contract import BackupSet
 from index.manifest.entries import Entry, records_name, told_of
 from index.manifest.manifest import State, Thing, salt_of
 from index.manifest.opening import open_manifest
 from index.manifest.settling import Settling, remove_collection
-from index.records.backup_copies import copy_database, number_rows_after
-from index.records.backups import Backups, check_files, spec_of
+from index.records.backup_manifest import check_files, spec_of
 from index.records.catalog import Catalog
-from index.records.extensions.kept_pictures import Dropped
+from index.records.extensions.registered import EXTENSIONS, TenantCompanions
 from index.records.retained_backups import RetainedBackups
-from index.records.schema import MIGRATIONS
 from index.storage.durable_files import make_directory, sync_directory
 from index.storage.layout import TenantLayout, new_uid
-from index.storage.sqlite import connect, migrate
 from index.tenant.inspection import file_faults, remarks
 from index.tenant.members import Members
 from index.tenant.named_backups import NamedBackups, erased_from
 from index.tenant.specs import check_description, check_spec
 from index.types.collection import CollectionSpec
-from index.types.companions import PicturePolicy
 from index.types.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
 from index.types.quota import StorageLimits
 from index.vectors.local import LocalVectorIndexes
 
+T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 
-class TenantDirectory:
+class TenantDirectory(TenantCompanions[Collection]):
     """The collections of one tenant. Any number of threads may call any method at once. Holds no file open itself."""
 
     def __init__(
@@ -83,8 +82,7 @@ class TenantDirectory:
                 raise CollectionExists(f"collection {spec.name!r} exists")
             self.allowance.check_collections(len(self._members.collections) + 1)
             entry = self._announced(spec)
-            with closing(connect(self._layout.collection(entry.uid).records, self._members.store_key)) as database:
-                migrate(database, MIGRATIONS, "the collection database")
+            self._members.stores.create(self._members.location(entry))
             return self._enter(entry)
 
     def collection(self, name: str) -> Collection:
@@ -104,23 +102,21 @@ class TenantDirectory:
         """Names higher than `after`, in order, at most `limit`."""
         return sorted(name for name in list(self._members.collections) if name > after)[:limit]
 
-    def set_policy(self, name: str, policy: PicturePolicy) -> tuple[Collection, Dropped]:
-        """Changes what is kept of pictures; what the new policy does not allow is dropped, and the copies in object
-        storage become nobody's. Once the list has the policy, the next start drops what a crash left. Raises
+    def amend(self, name: str, spec: Callable[[CollectionSpec], CollectionSpec], then: Callable[[Collection], T]) -> T:
+        """Changes what a collection is, does what follows from it, and notes then that both are done. Raises
         CollectionNotFound."""
         with self._lock:
             collection = self.collection(name)
-            spec = collection.spec
-            if policy is not spec.picture_policy:
-                spec = replace(spec, picture_policy=policy, policy_version=spec.policy_version + 1)
-                self._roster.change(spec)
-                collection.take_over(spec)
-            dropped = collection.pictures.apply(policy)
+            changed = spec(collection.spec)
+            if changed != collection.spec:
+                self._roster.change(changed)
+                collection.take_over(changed)
+            done = then(collection)
             self._members.note_told(name)
-            return collection, dropped
+            return done
 
     def deserted(self) -> list[str]:
-        """Homes of copies in object storage whose collections are gone: all that lies there is to be deleted."""
+        """Homes of collections that are gone: all that extensions keep there outside is to be deleted."""
         return sorted(self._roster.deserted)
 
     def forget_deserted(self, home: str) -> None:
@@ -130,7 +126,7 @@ class TenantDirectory:
     def change(
         self, name: str, *, description: str | None = None, learning: bool | None = None, partial: bool | None = None
     ) -> Collection:
-        """Changes a collection's description, whether it learns, and whether pictures that are cut short are used.
+        """Changes a collection's description, whether it learns, and whether truncated input is used.
         Raises InvalidInput or CollectionNotFound."""
         if description is not None:
             check_description(description)
@@ -159,7 +155,7 @@ class TenantDirectory:
             if not with_kept and collection.kept.ids():
                 erased_from(collection)
             thing = self._goes(name, with_kept=with_kept)
-            self._roster.remove(name, collection.pictures.home if collection.spec.may_have_copies else "")
+            self._roster.remove(name, collection.home if EXTENSIONS.outlive(collection.spec) else "")
             del self._members.collections[name]
             self._members.uids.pop(name)
             collection.abandon()
@@ -173,15 +169,15 @@ class TenantDirectory:
         self._manifest.put(thing)
         return thing
 
-    def kept(self, name: str) -> Backups | RetainedBackups:
+    def kept(self, name: str) -> BackupSet | RetainedBackups:
         """The kept snapshots of a collection, or, where it is gone, those that are retained of collections of that
         name. Raises CollectionNotFound where there are neither."""
         return self._snapshots.of(name)
 
     def restore(self, name: str, snapshot_id: str, target: str, *, replacing: bool = False) -> Collection:
-        """Makes the collection `target` of a snapshot of collection `name`, under the policy for pictures that that has
-        now; where it is gone, under the default one. With `replacing` it takes the place of the collection of that
-        name, whose snapshots it takes over, and whose copies of pictures where it is `name` itself; else it has none.
+        """Makes the collection `target` of a snapshot of collection `name`, with the
+        settings that that has now; where it is gone, with the default ones. With `replacing` it takes the place of the
+        collection of that name, whose backups it takes over, and what extensions keep where it is `name` itself.
 
         Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged, CollectionExists, InvalidInput or OSError.
         """
@@ -206,11 +202,9 @@ class TenantDirectory:
                 raise CollectionExists(f"collection {spec.name!r} exists")
             self.allowance.check_collections(len(self._members.collections.keys() | {spec.name}))
             entry = self._announced(spec, old)
-            records = self._layout.collection(entry.uid).records
-            copy_database(database, key or self._members.key, records, self._members.key)
-            if old is not None:  # whose snapshots the new one takes over
-                before = self._layout.collection(self._members.uids[spec.name]).records
-                number_rows_after(records, self._members.store_key, [before, *old.kept.databases()])
+            # The new collection takes over the backups of the old one.
+            before = [] if old is None else [old.handle.place.layout.records, *old.kept.files()]
+            self._members.stores.adopt(database, key or self._members.key, self._members.location(entry), before)
             made = self._enter(entry, old, copied=True)
             self.allowance.forget()
             return made
@@ -263,7 +257,7 @@ class TenantDirectory:
     def _announced(self, spec: CollectionSpec, replaced: Collection | None = None) -> Entry:
         """A new collection, listed as one that is being made; its directory is there."""
         uid = new_uid()
-        entry = Entry(uid, replaced.pictures.home if replaced is not None else uid, spec)
+        entry = Entry(uid, replaced.home if replaced is not None else uid, spec)
         self._manifest.put(Thing(records_name(uid), State.CREATING, told=told_of(entry)))
         make_directory(self._layout.collection(uid).root)
         return entry
@@ -276,13 +270,13 @@ class TenantDirectory:
         collection = self._members.opened(entry, thing)
         with collection.handle:  # that it can be loaded is known before anything is given up for it
             pass
-        if copied or spec.picture_policy.keeps_anything:
-            collection.pictures.apply(spec.picture_policy)
-        before = self._members.uids.get(spec.name)
+        for extension in EXTENSIONS:
+            extension.entered(collection.handle, copied=copied)
         if replaced is not None:
             replaced.abandon()
         if copied:
-            collection.pictures.settle(self._members.copies(before, replaced))
+            for extension in EXTENSIONS:
+                extension.inherits(collection.handle, None if replaced is None else replaced.handle)
         gone = self._goes(spec.name) if replaced is not None else None
         self._roster.enter(entry)
         self._members.uids[spec.name], self._members.collections[spec.name] = entry.uid, collection

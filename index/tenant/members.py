@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 
 from index.collection.collection import Collection
 from index.collection.collection_cache import CollectionCache
+from index.contract import RecordStoreFactory
 from index.manifest.entries import Entry, records_name, told_of
 from index.manifest.location import Listing, Location
-from index.manifest.manifest import Manifest, Thing
-from index.records.extensions.kept_pictures import Copies, read_copies
-from index.storage.crypto import derive_key
+from index.manifest.manifest import Manifest, State, Thing
+from index.records.extensions.registered import EXTENSIONS
 from index.storage.layout import TenantLayout
-from index.storage.sqlite import DatabaseError, connect
-from index.types.errors import AfterimageIndexError, DataFault, StoreDamaged, WrongKey
+from index.storage.sqlite import DatabaseError
+from index.types.errors import AfterimageIndexError, DataFault, StoreDamaged
 from index.types.quota import Allowance, StorageLimits, Usage
 
 _LOG = logging.getLogger(__name__)
@@ -37,53 +36,48 @@ class Members:
         self.uids: dict[str, str] = {}
         self.collections: dict[str, Collection] = {}
 
-    @property
-    def store_key(self) -> bytes:
-        """Opens the databases of collections."""
-        return derive_key(self.key, "collection store")
-
     def fill(self, entries: Sequence[Entry], things: Mapping[str, Thing]) -> None:
-        """Opens what is listed; policies that were changed, by what the manifest tells, and are not known to be
-        applied, are applied. things: by name in the manifest."""
+        """Opens what is listed, and lets extensions complete what a crash cut off. things: by name in the manifest."""
         self.uids = {e.spec.name: e.uid for e in entries}
         self.collections = {e.spec.name: self.opened(e, things[records_name(e.uid)]) for e in entries}
         for name, collection in self.collections.items():
-            told = things[records_name(self.uids[name])].told.get("spec", {}).get("picture_policy")
-            policy = collection.spec.picture_policy
-            if told is None or told == policy.value:
-                continue
-            try:
-                collection.pictures.apply(policy)
-                self.note_told(name)
-            except (OSError, AfterimageIndexError, DatabaseError) as error:
-                _LOG.warning("could not complete a change of a picture policy before the next start: %s", error)
+            told = things[records_name(self.uids[name])].told.get("spec", {})
+            resumed = [extension.resume(collection.handle, told) for extension in EXTENSIONS]
+            if any(resumed):
+                self._note_resumed(name)
+
+    def _note_resumed(self, name: str) -> None:
+        try:
+            self.note_told(name)
+        except (OSError, AfterimageIndexError, DatabaseError) as error:
+            _LOG.warning("could not note that a change of a collection is complete: %s", error)
 
     def opened(self, entry: Entry, thing: Thing) -> Collection:
         """A collection whose database the manifest lists as `thing`."""
+        return Collection(self._located(entry, thing), self._cache)
+
+    def location(self, entry: Entry) -> Location:
+        """Where a collection lies that is being made."""
+        return self._located(entry, Thing(records_name(entry.uid), State.CREATING))
+
+    def _located(self, entry: Entry, thing: Thing) -> Location:
         layout, owner = self.layout.collection(entry.uid), self.layout.root.name
         listing = Listing(self.manifest, thing, self.stop)
-        place = Location(layout, self.key, entry.spec, listing, self.allowance, entry.home, owner, self._region)
-        return Collection(place, self._cache)
+        return Location(layout, self.key, entry.spec, listing, self.allowance, entry.home, owner, self._region)
+
+    @property
+    def stores(self) -> RecordStoreFactory[Location]:
+        """Opens the record stores of collections."""
+        return self._cache.stores
 
     def entry_of(self, name: str) -> Entry:
         """A collection as it is to be listed now."""
         collection = self.collections[name]
-        return Entry(self.uids[name], collection.pictures.home, collection.spec)
+        return Entry(self.uids[name], collection.home, collection.spec)
 
     def note_told(self, name: str) -> None:
         """Notes in the manifest what a collection is now."""
         self.manifest.note(records_name(self.uids[name]), 0, **told_of(self.entry_of(name)))
-
-    def copies(self, uid: str | None, replaced: Collection | None) -> Copies:
-        """The copies of pictures of a collection that is closed."""
-        if uid is None or replaced is None or not replaced.spec.may_have_copies:
-            return Copies()
-        try:
-            with closing(connect(self.layout.collection(uid).records, self.store_key, create=False)) as connection:
-                return read_copies(connection)
-        except (DataFault, StoreDamaged, DatabaseError, WrongKey) as error:
-            _LOG.warning("stored pictures of a damaged collection are not adopted: %s", error)
-            return Copies()
 
     def unsettled(self) -> list[Collection]:
         """Collections that a crash left open: rows that died may still be in their files."""

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from index.collection.collection import Collection
+from index.contract import BackupSet
 from index.manifest.location import Listing, Location
 from index.manifest.manifest import Thing
-from index.records.backups import Backups, spec_of
+from index.records.backup_manifest import spec_of
+from index.records.extensions.registered import EXTENSIONS
 from index.records.retained_backups import RetainedBackups
 from index.storage.layout import CollectionLayout
 from index.storage.sqlite import DatabaseError
@@ -26,7 +28,7 @@ class NamedBackups:
     def __init__(self, members: Members) -> None:
         self._members = members
 
-    def of(self, name: str) -> Backups | RetainedBackups:
+    def of(self, name: str) -> BackupSet | RetainedBackups:
         """Those of a collection, or, where it is gone, those that are retained of collections of that name. Raises
         CollectionNotFound where there are neither."""
         self._members.check_sound()
@@ -38,8 +40,8 @@ class NamedBackups:
         return retained
 
     def to_restore(self, name: str, snapshot_id: str, target: str) -> tuple[Path, CollectionSpec]:
-        """The database of a snapshot of collection `name`, and what a collection `target` made of it is: its policy for
-        pictures is the one that `name` has now; where that is gone, the default one.
+        """The database of a snapshot of collection `name`, and what a collection `target` made of it is: its settings
+        are those that `name` has now; where that is gone, the default ones.
 
         Raises CollectionNotFound, SnapshotNotFound, SnapshotDamaged or OSError.
         """
@@ -50,19 +52,20 @@ class NamedBackups:
         if source is not None:
             if erased_from(source):  # the file that was checked may be another one now
                 snapshot, database = kept.checked(snapshot_id)
-            policy, version = source.spec.picture_policy, source.spec.policy_version
-            spec = replace(spec, picture_policy=policy, policy_version=version, partial=source.spec.partial)
+            spec = replace(spec, partial=source.spec.partial)
+            for extension in EXTENSIONS:
+                spec = extension.restored(spec, source.spec)
         return database, spec
 
     def _homes_retained(self) -> list[str]:
         folder = self._members.layout.retained
         return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
 
-    def _retained(self, home: str) -> Backups:
+    def _retained(self, home: str) -> BackupSet:
         members = self._members
         layout, spec = CollectionLayout(members.layout.retained / home), CollectionSpec("", "", "", 1)
         listing = Listing(members.manifest, Thing(home), members.stop)
-        return Backups(Location(layout, members.key, spec, listing, home=home))
+        return members.stores.backups(Location(layout, members.key, spec, listing, home=home))
 
 
 def erased_from(source: Collection) -> bool:

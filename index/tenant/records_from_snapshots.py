@@ -1,9 +1,9 @@
-"""Records out of a derived snapshot, for a collection whose database and kept snapshots are all gone.
+"""Records out of a derived snapshot, for a collection whose database and backups are all gone.
 
 A derived snapshot has what searches need: ids, product ids, attributes, regions, times, and vectors in half precision.
-It does not have the digests that recognise a picture that was sent before, what syncs know of their items, records
-that were withdrawn, and what was kept of pictures. Where the collection had learnt, its rows are seen from a frame
-that was in the database alone; then there is no way back to the vectors.
+It does not have the digests that recognise what was sent before, nor what extensions keep beside the records. Where the
+collection had learnt, its rows are seen from a frame that was in the database alone; then there is no way back to the
+vectors.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from index.manifest.location import Location
+from index.records.extensions.registered import record_stores
 from index.records.queries import pack_region
-from index.records.schema import MIGRATIONS
 from index.records.transaction import record_size
 from index.speed.roaring_arrays import members
 from index.storage.durable_files import sync_directory
-from index.storage.sqlite import checkpoint, connect, migrate
+from index.storage.sqlite import checkpoint, connect
 from index.types.attributes import attributes_to_json
 from index.types.errors import AfterimageIndexError
 from index.vectors.segment.payloads import unpack_records
@@ -58,8 +58,8 @@ def write_records(derived: Derived, place: Location) -> None:
     """Makes the collection's database of a snapshot. Raises OSError, or DatabaseError."""
     view, records = derived.view, place.layout.records
     slots, size = members(view.live), 0
+    record_stores().create(place)
     with closing(connect(records, place.store_key)) as database:
-        migrate(database, MIGRATIONS, str(records))
         database.execute("BEGIN IMMEDIATE")
         for start in range(0, len(slots), _ROWS_AT_ONCE):
             rows = _rows(view, slots[start : start + _ROWS_AT_ONCE], place.spec.encoder_fingerprint)

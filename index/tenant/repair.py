@@ -19,9 +19,9 @@ from index.manifest.location import Listing, Location
 from index.manifest.manifest import Manifest, State, Thing, salt_of
 from index.manifest.opening import LISTED, found_things
 from index.manifest.settling import KEPT, RECORDS
-from index.records.backup_copies import copy_database
-from index.records.backups import Backup, check_files
+from index.records.backup_manifest import check_files
 from index.records.catalog import Catalog
+from index.records.extensions.registered import EXTENSIONS, record_stores
 from index.records.queries import read_sequence
 from index.storage.crypto import derive_key
 from index.storage.durable_files import rename, set_aside
@@ -29,6 +29,7 @@ from index.storage.layout import CollectionLayout, TenantLayout
 from index.storage.sqlite import DatabaseError, migrate
 from index.tenant.inspection import check_pages, deep_faults
 from index.tenant.records_from_snapshots import Derived, newest_derived, write_records
+from index.types.backup import Backup
 from index.types.errors import AfterimageIndexError, DataFault, SnapshotDamaged
 
 _STORE = "collection store"
@@ -229,7 +230,7 @@ class Repair:
             return Mending(
                 f"{said}: no kept snapshot is left, so collection {entry.spec.name} is restored from "
                 f"{derived.path.name} ({derived.view.records} records in half precision, last write "
-                f"{derived.view.sequence}); picture digests, sync state and stored pictures are lost; the "
+                f"{derived.view.sequence}); {EXTENSIONS.lost} are lost; the "
                 f"collection had {had}",
                 lambda: self._from_derived(manifest, thing, entry, derived),
             )
@@ -243,7 +244,7 @@ class Repair:
             f"{said}: collection {entry.spec.name} is restored from its kept snapshot "
             f"{snapshot.snapshot_id} ({snapshot.records} records, last write {snapshot.sequence}); "
             f"the collection had {had}",
-            lambda: self._from_kept(manifest, thing, layout, database),
+            lambda: self._from_kept(manifest, thing, self._place(manifest, thing, entry), database),
         )
 
     def _newest_kept(self, layout: CollectionLayout) -> tuple[Backup, Path] | None:
@@ -252,10 +253,11 @@ class Repair:
                 return check_files(path, self._key)
         return None
 
-    def _from_kept(self, manifest: Manifest, thing: Thing, layout: CollectionLayout, database: Path) -> None:
+    def _from_kept(self, manifest: Manifest, thing: Thing, place: Location, database: Path) -> None:
+        layout = place.layout
         for path in (layout.records, *(p for _, p in layout.snapshots())):
             self._aside(path)
-        copy_database(database, self._key, layout.records, self._key)
+        record_stores().adopt(database, self._key, place, [])
         manifest.put(replace(thing, salt=salt_of(layout.records), number=0))
 
     def _place(self, manifest: Manifest, thing: Thing, entry: Entry) -> Location:

@@ -59,7 +59,7 @@ class SearchAnswer(NamedTuple):
 @dataclass(frozen=True)
 class DuplicateGroup:
     """Records that look the same, the one inserted first in front, and the largest distance to it. identical_ids: those
-    among them that are of the same picture bytes, together."""
+    among them with the same content digest, together."""
 
     record_ids: tuple[str, ...]
     max_distance: float
@@ -67,5 +67,5 @@ class DuplicateGroup:
 
     @property
     def identical(self) -> bool:
-        """Whether all are of the same picture bytes."""
+        """Whether all have the same content digest."""
         return self.identical_ids == (self.record_ids,)

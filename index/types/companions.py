@@ -60,3 +60,20 @@ class SourceMark:
 
     source: str
     item_digest: bytes
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What a change of policy drops. copies: how many. bytes: their size. urls: how many."""
+
+    copies: int = 0
+    bytes: int = 0
+    urls: int = 0
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Names of the copies in one home. held: those that belong to records. loose: those that belong to none."""
+
+    held: frozenset[str] = frozenset()
+    loose: frozenset[str] = frozenset()

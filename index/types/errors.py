@@ -75,7 +75,7 @@ class QuotaExceeded(AfterimageIndexError):
 
 
 class DigestMoved(AfterimageIndexError):
-    """The record is no longer the one whose vector was to be kept: encode the picture and write again."""
+    """The record is no longer the one whose vector was to be kept: encode again and write again."""
 
 
 class StaleEpoch(AfterimageIndexError):

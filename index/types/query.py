@@ -14,7 +14,7 @@ class SearchQuery(NamedTuple):
     k: hits, or groups where `group_by_product`, to return; offset: how many to leave out before the first.
     max_distance: 0 to 2. exact: compare every allowed record, whatever it takes.
     facets: attributes whose values are to be counted over the allowed records.
-    own_record: the vector is that of one of the collection's records, not of a picture from elsewhere.
+    own_record: the vector is that of one of the collection's records, not of something from elsewhere.
     by_distance: in the order of distance, whatever the collection has learnt.
     composed: the vector is a sum of several, or weighed otherwise, hence like no record.
     scale: cosines are multiplied by it before distances are told, ordered and limited; only in an order by distance.

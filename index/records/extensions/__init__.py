@@ -1,4 +1,5 @@
-"""What others store in the same transaction as the records: marks of a catalogue sync, references to kept pictures.
+"""What others keep in the same transactions as the records, each an `Extension` of `hook`: sources, pictures.
 
-A new kind of companion data gets a module here and tables in `index.records.schema`.
+`registered` lists them and is the only module that imports them. A new kind gets its modules here, its reads and writes
+in `index.contract.companions`, and a place in `registered.EXTENSIONS`. The rest of the index iterates over them.
 """

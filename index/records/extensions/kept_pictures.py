@@ -10,22 +10,12 @@ that began under another one is stored as the present one says.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from index.storage.sqlite import Connection
-from index.types.companions import KeptPicture, PicturePolicy
+from index.types.companions import Copies, Dropped, KeptPicture, PicturePolicy
 
 _BLOCK = 500
 _NOTHING = KeptPicture()
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """What a change of policy did away with. copies: how many; bytes: of theirs; urls: how many."""
-
-    copies: int = 0
-    bytes: int = 0
-    urls: int = 0
 
 
 def knows_pictures(connection: Connection) -> bool:
@@ -152,14 +142,6 @@ def lost_by(there: Dropped, policy: PicturePolicy) -> Dropped:
     keeps_copies, keeps_urls = policy.keeps_copies, policy.keeps_urls
     copies = Dropped() if keeps_copies else Dropped(there.copies, there.bytes)
     return Dropped(copies.copies, copies.bytes, 0 if keeps_urls else there.urls)
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Names of the copies in one home: of those that belong to records, and of those that are nobody's."""
-
-    held: frozenset[str] = frozenset()
-    loose: frozenset[str] = frozenset()
 
 
 def read_copies(connection: Connection) -> Copies:

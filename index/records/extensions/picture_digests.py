@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from index.storage.crypto import keyed_digest
+from index.storage.crypto import derive_key, keyed_digest
 from index.types.record import Region
 
 
@@ -25,3 +25,8 @@ class PictureDigests:
     def of_url(self, url: str, region: Region | None = None) -> bytes:
         """The same of a picture's place."""
         return self.of(b"url\0" + url.encode(), region)
+
+
+def digest_key(data_key: bytes) -> bytes:
+    """The key of the digests, 32 bytes, derived from the tenant's data key."""
+    return derive_key(data_key, "content digest")

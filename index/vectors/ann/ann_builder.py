@@ -67,7 +67,7 @@ def main() -> int:
 def build(halves: Float16Matrix, previous: AnnIndex | None) -> tuple[memoryview, SignatureEncoder]:
     """The base over all rows, extending `previous` where it is given. Rows that are all zero are erased ones.
 
-    The effort is measured with rows that the graph does not have yet, as pictures that are new to the collection; they
+    The effort is measured with rows that the graph does not have yet, like queries that are new to the collection; they
     are added last.
     """
     known = max(len(halves) - _SAMPLE, len(halves) // 2, previous.rows if previous is not None else 0)

@@ -5,7 +5,7 @@ likeness mean more, provided that catalogue and queries are each centred by thei
 photographs from a street lie in different places, and one common mean would pull them apart in the wrong way.
 
 Whether it helps is checked without labels. The numbers of a vector, mixed by a random rotation, are cut in two halves,
-which are two weak views of the same picture. The nearest by one half, centred or not, should be near by the other half
+which are two weak views of the same input. The nearest by one half, centred or not, should be near by the other half
 too: `agreement` is the share that is. Centring is used where it raises this by at least LEAST_GAIN, and given up where
 it does not raise it at all.
 """

@@ -23,7 +23,7 @@ from index import (
     TenantDirectory,
 )
 from index.collection.loaded import OPEN_BYTES, LoadedCollection
-from tests.support.data.collections import KEY, SPEC, ids, record, vector
+from tests.support.data.collections import KEY, SPEC, ids, loaded, record, vector
 
 
 def tenant(root: Path, shelf: CollectionCache) -> TenantDirectory:
@@ -200,7 +200,8 @@ def test_the_files_that_are_counted_are_those_that_are_open(tmp_path: Path) -> N
     made = several(tmp_path, shelf, 5)
     for collection in made:
         collection.get(["1"])
-        with collection.handle as loaded, loaded.store.readers.connection(), loaded.store.readers.connection():
+        readers = loaded(collection).store.readers
+        with readers.connection(), readers.connection():
             pass
         collection.handle.weigh()
     assert len(os.listdir("/proc/self/fd")) - before == shelf.files()

@@ -20,9 +20,9 @@ from index import (
     StaleEpoch,
     StoreUnavailable,
 )
-from index.contract import RecordStore, RecordTransaction, RecordWriter
+from index.contract import SOURCES, RecordStore, RecordTransaction, RecordWriter, SourceReads, SourceWrites
+from index.records.extensions.registered import record_stores
 from index.records.prepare import prepare
-from index.records.sqlite_store import SqliteRecordStore
 from index.types.changes import RowChange
 from index.types.record import Outcome, WriteResult
 from index.types.sources import Failure, SourceBatch
@@ -70,7 +70,7 @@ class Opened:
     def open(self) -> None:
         """Opens everything anew, as after a crash: nothing is closed first."""
         self.faults, self.sink = Faults(), Sink()
-        made: RecordStore = SqliteRecordStore(self.place)
+        made: RecordStore = record_stores().open(self.place)
         self.store = made if self.kind == "sqlite" else remote_store(made, self.faults)
         self.writer: RecordWriter = self.store.writer(self.sink)
 
@@ -83,7 +83,11 @@ class Opened:
 
     def batch(self, *writes: RecordWrite, **changed: object) -> list[WriteResult]:
         whole = replace(BATCH, writes=prepare(writes, SPEC.dimension), **changed)  # type: ignore[arg-type]
-        return self.writer.run(lambda t: t.apply_batch(whole))
+        return self.writer.run(lambda t: runs(t).apply_batch(whole))
+
+    @property
+    def sources(self) -> SourceReads:
+        return self.store.companion(SOURCES)
 
     def ids(self) -> list[str]:
         return [r.record_id for r in self.store.page(0, 1000, vectors=False).records]
@@ -101,6 +105,10 @@ def remote(tmp_path: Path) -> Iterator[Opened]:
     made = Opened(tmp_path, "remote")
     yield made
     made.store.close()
+
+
+def runs(transaction: RecordTransaction) -> SourceWrites:
+    return transaction.companion(SOURCES)
 
 
 def followed(number: int, digest: bytes = b"i1") -> RecordWrite:
@@ -127,7 +135,10 @@ def test_what_returned_is_there_after_a_crash(opened: Opened) -> None:
     shown = found["1"].vector
     assert shown is not None
     np.testing.assert_allclose(shown, vector(1) / np.linalg.norm(vector(1)), atol=1e-6)
-    assert (opened.store.digests(["1", "2"]), opened.store.origins(["2"])) == ({"2": b"d"}, {"2": Origin(b"u", "etag")})
+    assert (opened.store.digests(["1", "2"]), opened.sources.origins(["2"])) == (
+        {"2": b"d"},
+        {"2": Origin(b"u", "etag")},
+    )
     assert opened.store.usage().records == 2
 
 
@@ -273,43 +284,47 @@ def test_while_writing_is_paused_nothing_commits_and_reads_go_on(opened: Opened)
 
 
 def test_a_batch_is_one_transaction_under_its_epoch(opened: Opened) -> None:
-    opened.writer.run(lambda t: t.claim_epoch(1))
+    opened.writer.run(lambda t: runs(t).claim_epoch(1))
     failure = Failure("9", b"u9", "DECODE", "not a picture", True)
     opened.batch(followed(2), followed(10), followed(1), failures=[failure], counts={"seen": 4})
-    assert [m.record_id for m in opened.store.marks("feed", "")] == ["1", "10", "2"]
-    assert [m.record_id for m in opened.store.marks("feed", "1")] == ["10", "2"]
-    assert [f.record_id for f in opened.store.failures("feed", "", 10)] == ["9"]
-    assert opened.store.counts("run-1") == {"created": 3, "failed": 1, "seen": 4}
-    opened.writer.run(lambda t: t.claim_epoch(2))
-    assert opened.store.epoch() == 2
+    assert [m.record_id for m in opened.sources.marks("feed", "")] == ["1", "10", "2"]
+    assert [m.record_id for m in opened.sources.marks("feed", "1")] == ["10", "2"]
+    assert [f.record_id for f in opened.sources.failures("feed", "", 10)] == ["9"]
+    assert opened.sources.counts("run-1") == {"created": 3, "failed": 1, "seen": 4}
+    opened.writer.run(lambda t: runs(t).claim_epoch(2))
+    assert opened.sources.epoch() == 2
     before = opened.store.sequences()
     stale: list[Callable[[RecordTransaction], object]] = [
-        lambda t: t.claim_epoch(1), lambda t: t.apply_batch(BATCH), lambda t: t.withdraw(BATCH, ["1"]),
-        lambda t: t.reinstate("feed", ["1"], 1),
+        lambda t: runs(t).claim_epoch(1), lambda t: runs(t).apply_batch(BATCH),
+        lambda t: runs(t).withdraw(BATCH, ["1"]),
+        lambda t: runs(t).reinstate("feed", ["1"], 1),
     ]  # fmt: skip
     for body in stale:
         with pytest.raises(StaleEpoch):
             opened.writer.run(body)
-    assert (opened.store.sequences(), len(opened.store.marks("feed", ""))) == (before, 3)
-    assert opened.writer.run(lambda t: t.forget_failures("feed", None)) == 1
-    opened.writer.run(lambda t: t.forget_counts("run-1"))
-    assert (opened.store.failures("feed", "", 9), opened.store.counts("run-1")) == ([], {})
-    assert opened.writer.run(lambda t: t.release("feed")) == 3
-    assert opened.store.marks("feed", "") == []
+    assert (opened.store.sequences(), len(opened.sources.marks("feed", ""))) == (before, 3)
+    assert opened.writer.run(lambda t: runs(t).forget_failures("feed", None)) == 1
+    opened.writer.run(lambda t: runs(t).forget_counts("run-1"))
+    assert (
+        opened.sources.failures("feed", "", 9),
+        opened.sources.counts("run-1"),
+    ) == ([], {})
+    assert opened.writer.run(lambda t: runs(t).release("feed")) == 3
+    assert opened.sources.marks("feed", "") == []
 
 
 def test_what_was_withdrawn_comes_back_as_it_was_until_it_is_purged(opened: Opened) -> None:
-    opened.writer.run(lambda t: t.claim_epoch(1))
+    opened.writer.run(lambda t: runs(t).claim_epoch(1))
     opened.batch(followed(1), followed(2), followed(3))
-    assert opened.writer.run(lambda t: t.withdraw(BATCH, ["1", "2", "3", "4"])) == 3
-    assert (opened.ids(), opened.store.withdrawn_by("run-1")) == ([], ["1", "2", "3"])
+    assert opened.writer.run(lambda t: runs(t).withdraw(BATCH, ["1", "2", "3", "4"])) == 3
+    assert (opened.ids(), opened.sources.withdrawn_by("run-1")) == ([], ["1", "2", "3"])
     assert opened.store.known(["1"]) == {"1"}
     assert opened.store.tombstones() == []
-    assert opened.writer.run(lambda t: t.reinstate("feed", ["1", "9"])) == ["1"]
-    assert opened.store.marks("feed", "") == [("1", b"i1", b"u1")]
+    assert opened.writer.run(lambda t: runs(t).reinstate("feed", ["1", "9"])) == ["1"]
+    assert opened.sources.marks("feed", "") == [("1", b"i1", b"u1")]
     assert opened.delete("2") == 1
-    assert opened.writer.run(lambda t: t.purge(1 << 60)) == 1
-    assert (opened.store.withdrawn_by("run-1"), opened.ids()) == ([], ["1"])
+    assert opened.writer.run(lambda t: runs(t).purge(1 << 60)) == 1
+    assert (opened.sources.withdrawn_by("run-1"), opened.ids()) == ([], ["1"])
 
 
 def test_a_closed_store_refuses(opened: Opened) -> None:
@@ -341,13 +356,13 @@ def test_a_call_that_timed_out_did_nothing(remote: Opened) -> None:
 def test_after_an_unknown_outcome_the_state_is_read_and_the_write_is_safe_to_repeat(
     remote: Opened, fault: Fault
 ) -> None:
-    remote.writer.run(lambda t: t.claim_epoch(1))
+    remote.writer.run(lambda t: runs(t).claim_epoch(1))
     stands = fault is Fault.LOST
     remote.faults.plan("run", fault)
     with pytest.raises(OutcomeUnknown):
         remote.batch(followed(1), followed(2))
     assert remote.ids() == (["1", "2"] if stands else [])
-    assert {m.record_id for m in remote.store.marks("feed", "")} == set(remote.ids())
+    assert {m.record_id for m in remote.sources.marks("feed", "")} == set(remote.ids())
     again = remote.batch(followed(1), followed(2))
     assert {r.outcome for r in again} == {Outcome.UNCHANGED if stands else Outcome.CREATED}
     remote.faults.plan("run", fault)

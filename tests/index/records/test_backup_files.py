@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from index import Collection, SnapshotDamaged, SnapshotNotFound, TenantDirectory
-from index.records.backups import manifest_mac, read_manifest, spec_of
+from index.records.backup_manifest import manifest_mac, read_manifest, spec_of
 from index.types.companions import PicturePolicy
 from tests.support.data.collections import KEY, SPEC, directory, record
 from tests.support.data.files import flip_byte
@@ -45,7 +45,7 @@ def test_a_snapshot_tells_what_it_is_of(tmp_path: Path) -> None:
     assert 10**12 < made.created_ms < 10**13
     assert spec_of(made, "").name == "things"
     assert spec_of(made, "other") == replace(made.spec, name="other")
-    assert collection.kept.databases() == [folder(tmp_path) / "records.db"]
+    assert collection.kept.files() == [folder(tmp_path) / "records.db"]
 
 
 def test_snapshots_are_listed_the_newest_first_and_damaged_ones_are_not(
@@ -60,7 +60,7 @@ def test_snapshots_are_listed_the_newest_first_and_damaged_ones_are_not(
     (next(tmp_path.rglob(f"kept-{made[1]}")) / "manifest.json").write_text("{}")
     assert [s.snapshot_id for s in collection.kept.list()] == [made[2], made[0]]
     assert sorted(collection.kept.ids()) == made
-    assert len(collection.kept.databases()) == 2
+    assert len(collection.kept.files()) == 2
 
 
 def test_what_is_erased_is_erased_from_a_new_file_that_alone_remains(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_damaged_snapshot_is_told_and_the_others_are_changed(tmp_path: Path) -
 def test_pictures_are_forgotten_where_a_policy_says_so_and_there_are_some(tmp_path: Path) -> None:
     _, collection = filled(tmp_path)
     before = collection.keep_snapshot()
-    assert collection.kept.forget_pictures(PicturePolicy.DISCARD) == []
+    assert collection.kept.narrow(replace(collection.spec, picture_policy=PicturePolicy.DISCARD)) == []
     assert collection.kept.list() == [before]
 
 

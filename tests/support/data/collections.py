@@ -11,6 +11,8 @@ import pytest
 from index import RecordWrite, SearchQuery
 from index.collection.collection import Collection
 from index.collection.loaded import LoadedCollection
+from index.records.group_commit import GroupCommit
+from index.records.sqlite_store import SqliteRecordStore
 from index.storage.layout import DataDirectory
 from index.tenant.directory import TenantDirectory
 from index.types.collection import CollectionSpec
@@ -29,8 +31,10 @@ def directory(root: object, key: bytes = KEY, limits: StorageLimits | None = Non
 
 
 class LocallyLoaded(LoadedCollection):
-    """For the type checker: tests of the local index look into it."""
+    """For the type checker: tests of the local parts look into them."""
 
+    store: SqliteRecordStore
+    commit: GroupCommit
     index: LocalVectorIndex
 
 

@@ -5,11 +5,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum
+from pathlib import Path
 from typing import Any, cast
 
-from index.contract import IndexSite, RecordStore, RecordWriter, VectorIndex, VectorIndexFactory
+from index.contract import (
+    BackupSet,
+    ColdRecords,
+    IndexSite,
+    RecordStore,
+    RecordStoreFactory,
+    RecordWriter,
+    VectorIndex,
+    VectorIndexFactory,
+)
+from index.manifest.location import Location
 from index.types.collection import CollectionSpec
 from index.types.errors import OutcomeUnknown, StoreUnavailable
 
@@ -63,6 +75,8 @@ class Remote:
         value = getattr(self._inner, name)
         if name == "writer":
             return lambda sink: Remote(value(sink), self._faults)
+        if name == "companion":
+            return lambda companion: Remote(value(companion), self._faults)
         if name == "stage":
             return self._faults.wrap(name, lambda changes: Remote(value(changes), self._faults))
         return self._faults.wrap(name, value) if callable(value) else value
@@ -79,6 +93,33 @@ class RemoteIndexes:
 
     def close(self) -> None:
         self._inner.close()
+
+
+class RemoteStores:
+    """A factory of stores that are elsewhere. What concerns files, backups among them, stays here."""
+
+    def __init__(self, inner: RecordStoreFactory[Location], faults: Faults) -> None:
+        self._inner, self._faults = inner, faults
+        self.opened = 0
+
+    def open(self, site: Location, free_files: Callable[[], int]) -> RecordStore:
+        self.opened += 1
+        return remote_store(self._inner.open(site, free_files), self._faults)
+
+    def create(self, site: Location) -> None:
+        self._inner.create(site)
+
+    def cold(self, site: Location) -> AbstractContextManager[ColdRecords]:
+        return self._inner.cold(site)
+
+    def replaced(self, site: Location) -> AbstractContextManager[ColdRecords]:
+        return self._inner.replaced(site)
+
+    def backups(self, site: Location) -> BackupSet:
+        return self._inner.backups(site)
+
+    def adopt(self, file: Path, key: bytes, site: Location, before: Sequence[Path]) -> None:
+        self._inner.adopt(file, key, site, before)
 
 
 def remote_store(store: RecordStore, faults: Faults) -> RecordStore:

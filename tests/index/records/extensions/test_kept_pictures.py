@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from index import Collection, KeptPicture, Outcome, PicturePolicy, Quota, RecordWrite, StorageLimits, TenantDirectory
-from index.collection import pictures
-from index.records.extensions.kept_pictures import Copies, read_copies
+from index.contract import PICTURES
+from index.records.extensions import picture_book
+from index.types.companions import Copies
 from index.types.errors import DigestMoved
 from tests.support.data.collections import SPEC, directory, vector
 
@@ -27,7 +28,7 @@ def keep(collection: Collection, record_id: str, object_id: str, **given: int) -
 
 
 def copies(collection: Collection) -> Copies:
-    return collection.handle.read(lambda store: store.read(read_copies))
+    return collection.handle.read(lambda store: store.companion(PICTURES).copies())
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_an_announced_copy_is_given_up_after_an_hour_and_not_taken_then(
     collection = tenant.create(COPIES)
     collection.pictures.announce("a")
     assert collection.pictures.loose() == []
-    monkeypatch.setattr(pictures, "UPLOAD_S", -1.0)
+    monkeypatch.setattr(picture_book, "UPLOAD_S", -1.0)
     assert collection.pictures.loose() == ["a"]
     collection.pictures.forget_loose(["a"])
     late = collection.upsert([RecordWrite("1", vector(1), kept=KeptPicture("a", 5)), RecordWrite("2", vector(2))])

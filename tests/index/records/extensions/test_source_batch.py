@@ -11,18 +11,10 @@ import numpy as np
 import pytest
 
 from index import Collection, Failure, Origin, RecordWrite, SourceBatch, SourceMark, StaleEpoch
-from index.records.extensions import source_batch
-from index.records.extensions.source_batch import (
-    claim_epoch,
-    forget_failures,
-    purge,
-    read_epoch,
-    read_failures,
-    read_marks,
-    reinstate,
-    release,
-    withdrawn_by,
-)
+from index.records.extensions import source_batch, sources
+from index.records.extensions.source_batch import claim_epoch, forget_failures, read_epoch, read_failures
+from index.records.extensions.sources import read_marks, release
+from index.records.extensions.withdrawn import purge, reinstate, withdrawn_by
 from index.records.transaction import Transaction
 from tests.support.data.collections import loaded, now_ms, record
 
@@ -128,7 +120,7 @@ def test_what_was_withdrawn_before_a_time_is_erased_and_what_came_at_it_is_not(b
 
 
 def test_marks_and_failures_come_in_pages_in_order_of_ids(begun: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_batch, "_PAGE", 3)
+    monkeypatch.setattr(sources, "_PAGE", 3)
     assert [m.record_id for m in read(begun, read_marks, "feed", "")] == ["1", "2", "3"]
     assert [m.record_id for m in read(begun, read_marks, "feed", "3")] == ["4"]
     assert [m.record_id for m in begun.sourced.marks("feed")] == ["1", "2", "3", "4"]

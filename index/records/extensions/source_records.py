@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from index.collection.collection_cache import CollectionHandle
+from index.contract import SOURCES
+from index.records.extensions.hook import CollectionAccess
 from index.records.prepare import prepare
 from index.types.record import WriteResult
 from index.types.sources import Failure, Mark, SourceBatch
@@ -22,71 +23,71 @@ class SourceRecords:
     other, so that a worker that was stopped for an hour and goes on does no harm.
     """
 
-    def __init__(self, handle: CollectionHandle, dimension: int) -> None:
-        self._handle, self._dimension = handle, dimension
+    def __init__(self, access: CollectionAccess) -> None:
+        self._access = access
 
     def epoch(self) -> int:
         """The epoch of the run that may write; 0 before the first."""
-        return self._handle.read(lambda s: s.epoch())
+        return self._access.read(lambda s: s.companion(SOURCES).epoch())
 
     def claim(self, epoch: int) -> None:
         """Shuts out all runs with lower epochs. Raises StaleEpoch where a later one has been."""
-        self._handle.write(lambda t: t.claim_epoch(epoch))
+        self._access.write(lambda t: t.companion(SOURCES).claim_epoch(epoch))
 
     def marks(self, source: str) -> Iterator[Mark]:
         """What is stored of a source's records, in order of their ids."""
         after = ""
-        while page := self._handle.read(lambda s, after=after: s.marks(source, after)):  # type: ignore[misc]
+        while page := self._access.read(lambda s, after=after: s.companion(SOURCES).marks(source, after)):  # type: ignore[misc]
             yield from page
             after = page[-1].record_id
 
     def apply(self, batch: SourceBatch, writes: Sequence) -> list[WriteResult]:  # type: ignore[type-arg]
         """Stores RecordWrites and failures together, a result for each write, in order. Raises StaleEpoch."""
-        whole = replace(batch, writes=prepare(writes, self._dimension))
-        return self._handle.write(lambda t: t.apply_batch(whole))
+        whole = replace(batch, writes=prepare(writes, self._access.spec.dimension))
+        return self._access.write(lambda t: t.companion(SOURCES).apply_batch(whole))
 
     def withdraw(self, batch: SourceBatch, record_ids: Sequence[str]) -> int:
         """Takes records of the source out of the collection; they can be brought back for seven days. Returns how many
         there were. Raises StaleEpoch."""
-        return self._handle.write(lambda t: t.withdraw(batch, record_ids))
+        return self._access.write(lambda t: t.companion(SOURCES).withdraw(batch, record_ids))
 
     def reinstate(self, source: str, record_ids: Sequence[str], epoch: int | None = None) -> list[str]:
         """Brings withdrawn records back; returns the ids of those that came. `epoch`: of the run that does it; None:
         somebody else does. Raises QuotaExceeded or StaleEpoch."""
-        return self._handle.write(lambda t: t.reinstate(source, record_ids, epoch))
+        return self._access.write(lambda t: t.companion(SOURCES).reinstate(source, record_ids, epoch))
 
     def undo(self, source: str, run: str) -> int:
         """Brings back all that a run withdrew; returns how many. Raises QuotaExceeded."""
-        ids, back = self._handle.read(lambda s: s.withdrawn_by(run)), 0
+        ids, back = self._access.read(lambda s: s.companion(SOURCES).withdrawn_by(run)), 0
         for start in range(0, len(ids), _AT_ONCE):
             back += len(self.reinstate(source, ids[start : start + _AT_ONCE]))
         return back
 
     def withdrawn_by(self, run: str) -> int:
         """How many records a run withdrew that can still be brought back."""
-        return len(self._handle.read(lambda s: s.withdrawn_by(run)))
+        return len(self._access.read(lambda s: s.companion(SOURCES).withdrawn_by(run)))
 
     def purge(self, now_ms: int | None = None) -> int:
         """Erases for good what was withdrawn more than seven days ago; returns how many."""
         now = now_ms if now_ms is not None else time.time_ns() // 1_000_000
-        return self._handle.write(lambda t: t.purge(now - UNDO_DAYS * 86_400_000))
+        return self._access.write(lambda t: t.companion(SOURCES).purge(now - UNDO_DAYS * 86_400_000))
 
     def failures(self, source: str, after: str = "", limit: int = 1000) -> list[Failure]:
         """A page of what could not be brought in step, ids above `after`, in order of ids."""
-        return self._handle.read(lambda s: s.failures(source, after, limit))
+        return self._access.read(lambda s: s.companion(SOURCES).failures(source, after, limit))
 
     def forget_failures(self, source: str, record_ids: Sequence[str] | None = None) -> int:
         """Drops failures, all where no ids are given, so that the next run tries again. Returns how many."""
-        return self._handle.write(lambda t: t.forget_failures(source, record_ids))
+        return self._access.write(lambda t: t.companion(SOURCES).forget_failures(source, record_ids))
 
     def release(self, source: str) -> int:
         """Makes the records of a source nobody's; returns how many there were."""
-        return self._handle.write(lambda t: t.release(source))
+        return self._access.write(lambda t: t.companion(SOURCES).release(source))
 
     def counts(self, run: str) -> dict[str, int]:
         """How far a run was when it last stored something."""
-        return self._handle.read(lambda s: s.counts(run))
+        return self._access.read(lambda s: s.companion(SOURCES).counts(run))
 
     def forget_counts(self, run: str) -> None:
         """Drops the counts of a run that has ended."""
-        self._handle.write(lambda t: t.forget_counts(run))
+        self._access.write(lambda t: t.companion(SOURCES).forget_counts(run))

@@ -1,0 +1,91 @@
+"""The extensions that this library has, and what collections and tenants offer of them.
+
+The only module that imports them. A new extension is listed in `EXTENSIONS`, after those whose rows it follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Generic, Protocol, TypeVar
+
+from index.contract import SOURCES
+from index.records.extensions.hook import CollectionAccess, Extensions
+from index.records.extensions.kept_pictures import lost_by
+from index.records.extensions.picture_book import PictureBook
+from index.records.extensions.picture_digests import PictureDigests, digest_key
+from index.records.extensions.pictures import Pictures
+from index.records.extensions.source_records import SourceRecords
+from index.records.extensions.sources import Sources
+from index.records.sqlite_stores import SqliteRecordStores
+from index.types.collection import CollectionSpec
+from index.types.companions import Dropped, Origin, PicturePolicy
+from index.types.record import Region
+
+__all__ = ["EXTENSIONS", "PictureBook", "PictureDigests", "SourceRecords", "lost_by", "record_stores"]
+T = TypeVar("T")
+EXTENSIONS = Extensions(Sources(), Pictures())
+
+
+def record_stores() -> SqliteRecordStores:
+    """The stores of this library, with its extensions."""
+    return SqliteRecordStores(EXTENSIONS)
+
+
+class CollectionCompanions:
+    """Part of Collection: what extensions offer of it. Any number of threads may call any method at once."""
+
+    def __init__(self, access: CollectionAccess, key: bytes) -> None:
+        """key: the tenant's data key, 32 bytes."""
+        self._access, self._digest_key = access, digest_key(key)
+
+    @property
+    def pictures(self) -> PictureBook:
+        """What is kept of pictures."""
+        return PictureBook(self._access)
+
+    @property
+    def sourced(self) -> SourceRecords:
+        """The records that follow a source, for catalogue synchronisation."""
+        return SourceRecords(self._access)
+
+    @property
+    def picture_digests(self) -> PictureDigests:
+        """What makes the digests of this collection's pictures."""
+        return PictureDigests(self._digest_key, self._access.spec.encoder_fingerprint)
+
+    def content_digest(self, picture: bytes, region: Region | None) -> bytes:
+        """A keyed digest of a picture and its region: equal for equal input, meaningless without the tenant's key."""
+        return self.picture_digests.of(picture, region)
+
+    def origins(self, record_ids: Sequence[str]) -> dict[str, Origin]:
+        """Where the pictures of those records that were fetched came from."""
+        return self._access.read(lambda store: store.companion(SOURCES).origins(record_ids))
+
+
+class _Pictured(Protocol):
+    @property
+    def pictures(self) -> PictureBook: ...
+
+
+C = TypeVar("C", bound=_Pictured)
+
+
+class TenantCompanions(Generic[C]):
+    """Part of TenantDirectory: what extensions offer of a tenant's collections."""
+
+    def amend(self, name: str, spec: Callable[[CollectionSpec], CollectionSpec], then: Callable[[C], T]) -> T:
+        """Changes what a collection is, and does what follows from it."""
+        raise NotImplementedError
+
+    def set_policy(self, name: str, policy: PicturePolicy) -> tuple[C, Dropped]:
+        """Changes what is kept of pictures. What the new policy does not allow is dropped, and the copies in object
+        storage become nobody's. Once the list has the policy, the next start drops what a crash left. Raises
+        CollectionNotFound."""
+
+        def changed(spec: CollectionSpec) -> CollectionSpec:
+            if policy is spec.picture_policy:
+                return spec
+            return replace(spec, picture_policy=policy, policy_version=spec.policy_version + 1)
+
+        return self.amend(name, changed, lambda collection: (collection, collection.pictures.apply_policy()))
