@@ -157,7 +157,12 @@ class Extension:
 
 
 class Extensions:
-    """Several extensions. columns: of all of them. Iterates over them in the order in which they were given."""
+    """Several extensions; iterates over them in the order in which they were given.
+
+    columns: of all of them. values: the values of these columns for a record. is_plain: whether no extension has more
+    to do for a new record than to give values. returning: as `Extension.returning`, of those that have one. lost: as
+    `Extension.lost`, of all.
+    """
 
     def __init__(self, *each: Extension) -> None:
         self._each = each
@@ -165,7 +170,9 @@ class Extensions:
         self.columns = tuple(column for e in each for column in e.columns)
         self.returning = tuple(e.returning for e in each if e.returning)
         self.lost = ", ".join(e.lost for e in each[:-1]) + f" and {each[-1].lost}"
-        self._judging = [e.is_plain for e in each if type(e).is_plain is not Extension.is_plain]
+        judging = [e.is_plain for e in each if type(e).is_plain is not Extension.is_plain]
+        # Both are called for each record of a bulk insert: a single extension is asked without a loop.
+        self.is_plain = judging[0] if len(judging) == 1 else lambda write: all(judge(write) for judge in judging)
         bearing = [e.values for e in each if e.columns]
         self.values = bearing[0] if len(bearing) == 1 else lambda write: tuple(v for of in bearing for v in of(write))
 
@@ -179,10 +186,6 @@ class Extensions:
     def named(self, companion: Companion[Any, Any]) -> Extension:
         """The extension that keeps a companion. Raises LookupError."""
         return self._by_name[companion.name]
-
-    def is_plain(self, write: RecordWrite) -> bool:
-        """Whether no extension has more to do for a new record than to give values."""
-        return all(judge(write) for judge in self._judging) if self._judging else True
 
     def storing(self, transaction: Transaction, write: RecordWrite, before: Before, store: Store) -> WriteResult:
         """Stores a record; each extension stores what belongs to it around the next one."""
