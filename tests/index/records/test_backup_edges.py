@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from index import Collection, SnapshotDamaged, SnapshotNotFound, TenantDirectory
+from index.records.backup_manifest import manifest_mac, read_manifest
 from index.records.backup_rows import delete_rows, has_rows
-from index.records.backups import manifest_mac, read_manifest
+from index.records.extensions.registered import EXTENSIONS
 from index.records.retained_backups import RetainedBackups
 from index.storage.crypto import derive_key
 from index.storage.sqlite import backup
@@ -44,7 +45,7 @@ def test_exactly_the_rows_that_are_named_are_erased_however_many(tenant: TenantD
             assert not has_rows(copy, unknown)
             for place in {0, 500, count - 1} & set(range(count)):
                 assert has_rows(copy, [*unknown[:place], ids[3], *unknown[place + 1 :]])
-            delete_rows(copy, ids[7 : 7 + count])
+            delete_rows(copy, ids[7 : 7 + count], EXTENSIONS)
             left = [row[0] for row in copy.execute("SELECT row_id FROM records ORDER BY 1")]
             assert left == ids[:7] + ids[7 + count :]
             assert copy.execute("SELECT value FROM meta WHERE name = 'records'").fetchone() == (str(ROWS - count),)

@@ -22,7 +22,7 @@ from index import (
     SourceMark,
     StoreUnavailable,
 )
-from index.records.extensions.source_batch import reinstate
+from index.records.extensions.withdrawn import reinstate
 from index.records.group_commit import GroupCommit, _Write
 from index.records.transaction import Transaction
 from index.types.quota import Usage
