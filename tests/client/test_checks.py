@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterimage.client import (
@@ -79,6 +79,7 @@ def test_an_attribute_of_another_type_is_refused_by_name(nowhere: Client, value:
         assert caught.value.field.startswith(field)
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         st.text(st.characters(exclude_categories=["Cs"])), st.booleans(), st.integers(-(2**53), 2**53),
