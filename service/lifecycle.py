@@ -19,7 +19,7 @@ from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
 from service.calls.gate import Gate
-from service.calls.limits.door import Door
+from service.calls.limits.call_limiter import CallLimiter
 from service.config import Settings, open_files_limit, split_address
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -78,7 +78,7 @@ class Parts:
     finishing: Finishing
     gate: Gate
     health: Health
-    door: Door
+    limiter: CallLimiter
     metrics: Metrics
     rpc: RpcServer
     http: HttpServer
@@ -177,9 +177,9 @@ class Lifecycle:
         await asyncio.to_thread(self._forget_deleted)
         await asyncio.to_thread(parts.registry.api_keys.watch)
         await asyncio.to_thread(parts.engine.spaces.maintain)
-        if parts.door.has_come_to_rest():
+        if parts.limiter.became_idle():
             gc.collect()  # frees, and so overwrites, what calls left in cycles, such as the key of one that failed
-        if parts.door.much_was_freed():
+        if parts.limiter.peak_was_released():
             await asyncio.to_thread(trim_heap)
         await parts.recorder.settle()
         await parts.tallies.settle()

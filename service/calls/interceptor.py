@@ -19,7 +19,7 @@ from service.calls.admission import CallAdmission
 from service.calls.context import CallContext
 from service.calls.gate import Gate
 from service.calls.handlers import Handler
-from service.calls.limits.door import COPIES, Door, Lease
+from service.calls.limits.call_limiter import COPIES, CallLimiter, Lease
 from service.calls.limits.idle_calls import IdleCalls
 from service.calls.messages import Messages
 from service.calls.method import Caller, Deadline, Method, Share
@@ -48,12 +48,12 @@ class Deadlines:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class CallPipeline:
     """The parts that a call passes through, in this order."""
 
     gate: Gate
     admission: CallAdmission
-    door: Door
+    limiter: CallLimiter
     deadlines: Deadlines
     recording: CallRecording
     idle_calls: IdleCalls = field(default_factory=IdleCalls)
@@ -62,16 +62,16 @@ class Surroundings:
 class Interceptor:
     """Handles calls of all transports. For one event loop."""
 
-    def __init__(self, surroundings: Surroundings, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, pipeline: CallPipeline, handlers: Mapping[str, Handler]) -> None:
         """`handlers`: the handler of each method, by its path."""
-        self.surroundings, self.door = surroundings, surroundings.door
+        self.pipeline, self.limiter = pipeline, pipeline.limiter
         self._handlers = handlers
 
     async def handle(self, method: Method, context: CallContext) -> None:
         """Handles one call from its headers to its end. Errors go to `context.fail`; only a cancellation is raised."""
         if not await self._held_back(context):
             return
-        call = _Call(self.surroundings, method, context, self._handlers[method.path])
+        call = _Call(self.pipeline, method, context, self._handlers[method.path])
         if method.share is Share.CALLS:
             await call.unary()
         else:
@@ -79,17 +79,17 @@ class Interceptor:
 
     async def _held_back(self, context: CallContext) -> bool:
         """Delays a caller that starts too many calls without a message. Returns whether the call may start."""
-        headers, idle_calls = context.headers, self.surroundings.idle_calls
+        headers, idle_calls = context.headers, self.pipeline.idle_calls
         if not headers.authorizations or await idle_calls.wait(hash(headers.authorization)):
             return True
-        context.fail(self.door.refusal("idle", "too many calls of this key send no message"))
+        context.fail(self.limiter.refusal("idle", "too many calls of this key send no message"))
         return False
 
 
 class _Call:
-    def __init__(self, around: Surroundings, method: Method, context: CallContext, handler: Handler) -> None:
-        self._around, self._method, self._context, self._handler = around, method, context, handler
-        self._headers, self._limits, self._metrics = context.headers, around.door.limits, around.door.metrics
+    def __init__(self, pipeline: CallPipeline, method: Method, context: CallContext, handler: Handler) -> None:
+        self._pipeline, self._method, self._context, self._handler = pipeline, method, context, handler
+        self._headers, self._limits, self._metrics = context.headers, pipeline.limiter.limits, pipeline.limiter.metrics
         self._names: tuple[str, ...] = ()
         self._key_id = ""
         self._read: Messages | None = None
@@ -118,8 +118,8 @@ class _Call:
             given: Any = messages
             if not self._method.kind.streams_requests:
                 given = await messages.first()
-                self._around.recording.note_read(self._method, given, caller)
-            recognise = functools.partial(self._around.admission.recognise, self._method, self._headers, self._names)
+                self._pipeline.recording.note_read(self._method, given, caller)
+            recognise = functools.partial(self._pipeline.admission.recognise, self._method, self._headers, self._names)
             if given is messages:
                 async with asyncio.timeout(self._seconds()):
                     await messages.wait()
@@ -142,7 +142,7 @@ class _Call:
         set_deadline(seconds)
         async with asyncio.timeout(seconds):
             make = functools.partial(cast(Any, self._handler), request, caller)
-            response = await self._around.recording.around(self._method, request, caller, make)
+            response = await self._pipeline.recording.around(self._method, request, caller, make)
         raw = await self._serialized(response)
         lease.answer(len(raw))
         return raw
@@ -154,18 +154,18 @@ class _Call:
         return _only(cast(Awaitable[Any], answers))
 
     async def _admit(self) -> tuple[Principal, Lease]:
-        around, context, method = self._around, self._context, self._method
+        pipeline, context, method = self._pipeline, self._context, self._method
         context.check_certificate()
         if not self._headers.authorizations:
             self._names = context.certificate_names()
-        caller = await around.admission.admit(method, self._headers, self._names, context.peer)
+        caller = await pipeline.admission.admit(method, self._headers, self._names, context.peer)
         path = (caller.tenant_uid, caller.key_id, context.peer)
-        lease = around.door.enter(path, stream=method.share is Share.STREAMS)
+        lease = pipeline.limiter.enter(path, stream=method.share is Share.STREAMS)
         context.on_done(lease.close)
-        await around.admission.allow(caller)
-        await around.recording.note_access(method, caller)
+        await pipeline.admission.allow(caller)
+        await pipeline.recording.note_access(method, caller)
         self._key_id = caller.key_id
-        set_tallies(around.recording.tallies)
+        set_tallies(pipeline.recording.tallies)
         return caller, lease
 
     def _messages(self, lease: Lease) -> Messages:
@@ -176,7 +176,7 @@ class _Call:
 
     def _seconds(self) -> float | None:
         """Returns the deadline of the call in seconds; None if it has none."""
-        remaining, deadlines = self._context.time_remaining(), self._around.deadlines
+        remaining, deadlines = self._context.time_remaining(), self._pipeline.deadlines
         if self._method.row.deadline is Deadline.OPEN:
             return remaining
         return min(remaining if remaining is not None else deadlines.default_s, deadlines.most_s)
@@ -209,7 +209,7 @@ class _Call:
     def _start(self) -> None:
         call_facts.begin(request_id=self._headers.request_id, method=self._method.path)
         self._metrics.calls_in_progress.inc()
-        self._around.gate.enter()
+        self._pipeline.gate.enter()
 
     def _refuse(self, failure: Exception) -> None:
         error = _as_error(failure)
@@ -220,9 +220,9 @@ class _Call:
     def _finish(self, code: str, reason: str) -> None:
         seconds, path = self._watch.seconds(), self._method.path
         self._metrics.calls_in_progress.dec()
-        self._around.gate.leave()
+        self._pipeline.gate.leave()
         if self._read is not None and self._read.idle:
-            self._around.idle_calls.note(hash(self._headers.authorization))
+            self._pipeline.idle_calls.note(hash(self._headers.authorization))
         self._metrics.calls.labels(path, code, self._context.transport).inc()
         self._metrics.call_seconds.labels(path, self._context.transport).observe(seconds)
         if reason == Reason.AUTHENTICATIONS_EXCEEDED.name:

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from service.calls.context import CallContext
-from service.calls.limits.door import DoorLimits, Lease
+from service.calls.limits.call_limiter import CallLimits, Lease
 from service.calls.unknown_fields import reject_unknown_fields
 from service.errors import Reason, ServiceError
 
@@ -27,7 +27,7 @@ class Messages:
     Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN, MESSAGE_LATE, OVERLOADED).
     """
 
-    def __init__(self, context: CallContext, lease: Lease, limits: DoorLimits, *, strict: bool) -> None:
+    def __init__(self, context: CallContext, lease: Lease, limits: CallLimits, *, strict: bool) -> None:
         """`strict`: refuse messages with unknown fields."""
         self._context, self._lease, self._limits, self._strict = context, lease, limits, strict
         self._sizes: deque[int] = deque()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from index import DataDirectory
-from service.calls.limits.door import DoorLimits
+from service.calls.limits.call_limiter import CallLimits
 from service.config import Settings, process_environment, split_address
 from service.encoder.admission import AdmissionLimits
 from service.encoder.decode_pool.pool import Decoders, DecodingLimits
@@ -95,9 +95,9 @@ def object_store_of(settings: Settings) -> ObjectStore:
     return ObjectStore(DataDirectory(settings.data_dir).objects, bucket)
 
 
-def door_limits_of(settings: Settings) -> DoorLimits:
+def call_limits_of(settings: Settings) -> CallLimits:
     """How much of the server the calls may hold."""
-    return DoorLimits(
+    return CallLimits(
         settings.max_concurrent_calls, settings.max_streams, settings.in_flight_bytes, settings.max_message_bytes,
         settings.message_timeout_s, settings.stream_idle_timeout_s, settings.send_timeout_s,
     )  # fmt: skip

@@ -11,8 +11,8 @@ from service.audit.tally import Tallies
 from service.calls.admission import CallAdmission, Credentials, Refusals
 from service.calls.gate import Gate
 from service.calls.handlers import bind
-from service.calls.interceptor import Deadlines, Interceptor, Surroundings
-from service.calls.limits.door import Door
+from service.calls.interceptor import CallPipeline, Deadlines, Interceptor
+from service.calls.limits.call_limiter import CallLimiter
 from service.calls.limits.failures import AuthenticationFailures
 from service.calls.limits.keyless import KeylessCalls
 from service.calls.methods import METHODS
@@ -20,8 +20,8 @@ from service.calls.recording import CallRecording
 from service.composition.data_directory import node_name, version
 from service.composition.parts import (
     admission_of,
+    call_limits_of,
     decoders_of,
-    door_limits_of,
     encoders_of,
     entry_of,
     feed_fetcher,
@@ -103,12 +103,15 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     recorder = Recorder(audit, States(StateParts(engine, ledgers, stores, registry.access)).look)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
-    failures, door = AuthenticationFailures(settings.max_failed_auths_per_s), Door(door_limits_of(settings), metrics)
+    failures, limiter = (
+        AuthenticationFailures(settings.max_failed_auths_per_s),
+        CallLimiter(call_limits_of(settings), metrics),
+    )
     tallies = Tallies(audit, recorder)
     credentials, keyless = Credentials(registry.api_keys, settings.region, secret), _keyless(metrics)
     admission = CallAdmission(credentials, allowances, Refusals(failures, keyless, metrics), gate)
     deadlines = Deadlines(settings.default_deadline_s, settings.max_deadline_s)
-    surroundings = Surroundings(gate, admission, door, deadlines, CallRecording(audit, recorder, tallies))
+    pipeline = CallPipeline(gate, admission, limiter, deadlines, CallRecording(audit, recorder, tallies))
     sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit)
     training, place = _training(stores, engine, audit, recorder.owner), HttpPlace()
     handing_out = HandingOut(
@@ -124,7 +127,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     )
     transport = transport_of(settings)
     handlers = bind(METHODS, handlers_of(served, version(), transport.max_message_bytes))
-    interceptor, health = Interceptor(surroundings, handlers), Health(gate)
+    interceptor, health = Interceptor(pipeline, handlers), Health(gate)
     rpc = RpcServer(transport, interceptor, keyless)
     api = ApiDoor(interceptor, keyless, entry_of(settings))
     reading: dict[str, Page] = {"/pictures/{token}": picture_page(handing_out.open)}
@@ -142,7 +145,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
             finishing,
             gate,
             health,
-            door,
+            limiter,
             metrics,
             rpc,
             http,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.audit.logs import AuditLogs
-from service.calls.limits.answers import LargeAnswers
+from service.calls.limits.large_responses import LargeResponses
 from service.engine.download_links import HandingOut
 from service.engine.engine import Engine
 from service.erasure.erasing import Erasing
@@ -45,11 +45,11 @@ class Served:
 
 def handlers_of(served: Served, version: str, max_message_bytes: int) -> dict[str, object]:
     """Returns the object that handles the calls of each service, by the service's full name."""
-    engine, answers = served.engine, LargeAnswers(max_message_bytes)
+    engine, responses = served.engine, LargeResponses(max_message_bytes)
     handlers = {
         "CollectionService": CollectionHandlers(engine),
-        "RecordService": RecordHandlers(engine, engine.metrics, answers),
-        "SearchService": SearchHandlers(engine, engine.metrics, answers),
+        "RecordService": RecordHandlers(engine, engine.metrics, responses),
+        "SearchService": SearchHandlers(engine, engine.metrics, responses),
         "ServerInfoService": ServerInfoHandlers(engine, version, max_message_bytes),
         "AdminService": AdminHandlers(engine, served.sync),
         "SyncService": SyncHandlers(served.sync),

@@ -10,7 +10,7 @@ from afterimage.v1 import record_service_pb2 as pb
 from index import FilterHints, Outcome, WriteResult
 from service.audit.chain import Details
 from service.audit.tally import current_tallies
-from service.calls.limits.answers import LargeAnswers, add_each
+from service.calls.limits.large_responses import LargeResponses, add_each
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.ingest import Ingest
@@ -41,8 +41,8 @@ _WRITES = "records.write"
 class RecordHandlers:
     """Documented in record_service.proto."""
 
-    def __init__(self, engine: Engine, metrics: Metrics, answers: LargeAnswers) -> None:
-        self._engine, self._metrics, self._answers = engine, metrics, answers
+    def __init__(self, engine: Engine, metrics: Metrics, responses: LargeResponses) -> None:
+        self._engine, self._metrics, self._responses = engine, metrics, responses
         self._ingest = Ingest(engine)
 
     async def InsertRecords(self, request: pb.InsertRecordsRequest, caller: Principal) -> pb.InsertRecordsResponse:
@@ -87,9 +87,9 @@ class RecordHandlers:
             check_count("record_ids", len(request.record_ids), most_vectors(collection.spec.dimension))
         ids, vectors = list(request.record_ids), request.include_vectors
         vector_bytes = 4 * collection.spec.dimension * vectors
-        async with self._answers.making(caller.tenant_uid, len(ids), vector_bytes) as work:
+        async with self._responses.making(caller.tenant_uid, len(ids), vector_bytes) as work:
             read = work.timed(collection.get)
-            found = await self._read(read, ids, vectors=vectors, max_bytes=self._answers.most_bytes)
+            found = await self._read(read, ids, vectors=vectors, max_bytes=self._responses.most_bytes)
             response = pb.GetRecordsResponse(missing_record_ids=[i for i in ids if i not in found])
             records = (found[i] for i in ids if i in found)
             await add_each(records, lambda r: from_record(r, response.records.add()), work)
@@ -102,9 +102,9 @@ class RecordHandlers:
         collection = await self._engine.collection(caller, request.collection)
         subject = f"{request.collection}\n{request.filter}"
         after = from_token(request.page_token, subject)
-        vectors, most = request.include_vectors, self._answers.page_bytes
+        vectors, most = request.include_vectors, self._responses.page_bytes
         vector_bytes = 4 * collection.spec.dimension * vectors
-        async with self._answers.making(caller.tenant_uid, size, vector_bytes, most) as work:
+        async with self._responses.making(caller.tenant_uid, size, vector_bytes, most) as work:
             read = work.timed(collection.page)
             page = await self._read(read, after, size, request.filter, vectors=vectors, max_bytes=most)
             response = pb.ListRecordsResponse()

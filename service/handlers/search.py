@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from afterimage.v1 import search_service_pb2 as pb
 from index import Collection, DuplicateGroup, SearchAnswer, SearchQuery
 from service.calls.error_details import to_record_error
-from service.calls.limits.answers import LargeAnswers, add_each
 from service.calls.limits.bulk_share import Work
+from service.calls.limits.large_responses import LargeResponses, add_each
 from service.encoder.manifest import Manifest
 from service.engine.classification import is_undecided, labels_of
 from service.engine.engine import Engine
@@ -48,8 +48,8 @@ _AT_ONCE = 8  # searches or pictures of one call that run at a time
 class SearchHandlers:
     """Documented in search_service.proto."""
 
-    def __init__(self, engine: Engine, metrics: Metrics, answers: LargeAnswers) -> None:
-        self._engine, self._metrics, self._answers = engine, metrics, answers
+    def __init__(self, engine: Engine, metrics: Metrics, responses: LargeResponses) -> None:
+        self._engine, self._metrics, self._responses = engine, metrics, responses
 
     async def Search(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
         """Finds the nearest records."""
@@ -62,9 +62,9 @@ class SearchHandlers:
             within("k", max_hits(request), 1, most_vectors(collection.spec.dimension))
             vector_bytes = 4 * collection.spec.dimension
         if max_hits(request) * (_RECORD_BYTES + vector_bytes) <= _SMALL_BYTES:
-            with self._answers.searching(caller.tenant_uid):
+            with self._responses.searching(caller.tenant_uid):
                 return await self._search(request, terms, caller, Work())
-        async with self._answers.making(caller.tenant_uid, max_hits(request), vector_bytes) as work:
+        async with self._responses.making(caller.tenant_uid, max_hits(request), vector_bytes) as work:
             return await self._search(request, terms, caller, work)
 
     async def BatchSearch(self, request: pb.BatchSearchRequest, caller: Principal) -> pb.BatchSearchResponse:
@@ -152,7 +152,7 @@ class SearchHandlers:
         query = await encode_query(self._engine, caller, collection, terms, dict(request.emphasis))
         encoded_s = watch.seconds()
         score, spec = self._engine.score_of(collection), collection.spec
-        max_bytes = self._answers.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
+        max_bytes = self._responses.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
         answer = await self._answer(collection, to_search_query(request, terms, query, score, max_bytes))
         self._metrics.search_paths.labels(answer.path.value).inc()
         searched_s = watch.seconds()

@@ -58,7 +58,7 @@ class _Call:
     def __init__(
         self, interceptor: Interceptor, method: Method, context: Context, certificates: Certificates | None
     ) -> None:
-        self._door, self._method = interceptor.door, method
+        self._limiter, self._method = interceptor.limiter, method
         self._context, self._certificates, self._tasks = context, certificates, CallTasks()
         self.headers, self.peer = read_headers(context.invocation_metadata() or ()), context.peer()
         context.set_trailing_metadata(((REQUEST_ID_KEY, self.headers.request_id),))
@@ -116,4 +116,4 @@ class _UnaryCall(_Call):
     async def send(self, raw: bytes) -> None:
         """Passes the response to gRPC. Cancels the call unless the peer takes it within `send_s`."""
         self.answer = raw
-        self._tasks.end_unless_done(self._context, self._door.limits.send_s, self._door.metrics.peers_dropped.inc)
+        self._tasks.end_unless_done(self._context, self._limiter.limits.send_s, self._limiter.metrics.peers_dropped.inc)

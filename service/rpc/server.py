@@ -31,7 +31,7 @@ class RpcServer:
         Raises SettingError if the server cannot listen or a TLS file is not usable.
         """
         self._certificates = Certificates(transport.tls) if transport.tls else None
-        open_calls = OpenCalls(interceptor.door.metrics, keyless)
+        open_calls = OpenCalls(interceptor.limiter.metrics, keyless)
         self._server = grpc.aio.server(interceptors=[open_calls], options=channel_options(transport))
         self._server.add_generic_rpc_handlers((Methods(interceptor, self._certificates),))
         self._health = HealthServicer(SERVICE_NAMES)

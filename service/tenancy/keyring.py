@@ -48,7 +48,7 @@ class Principal:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _LoadedKey:
     digest: bytes
     principal: Principal
     revoked: bool
@@ -68,10 +68,10 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _LoadedKeys:
     """All keys by id, and the ids of bound keys by name in a certificate."""
 
-    keys: Mapping[str, _Found]
+    keys: Mapping[str, _LoadedKey]
     identities: Mapping[str, str]
 
 
@@ -87,7 +87,7 @@ class KeyRing(StoredKeys):
         self._lock = threading.Lock()
         self._stamp: int | None = None
         self._version: int | None = None
-        self._known = _Known({}, {})
+        self._loaded = _LoadedKeys({}, {})
         self._used: dict[str, int] = {}
 
     def stale(self) -> bool:
@@ -124,44 +124,44 @@ class KeyRing(StoredKeys):
             raise ServiceError(Reason.KEY_MISSING, "send `authorization: Bearer <API key>`")
         scheme, _, text = header.partition(" ")
         key = parse_api_key(text.strip()) if scheme.lower() == "bearer" else None
-        found = self._known.keys.get(key.key_id) if key is not None else None
+        entry = self._loaded.keys.get(key.key_id) if key is not None else None
         if key is None:
             message = "the API key is incomplete; a key starts with af_live_ and must be sent unchanged"
             raise ServiceError(Reason.KEY_INVALID, message)
-        if found is None or not hmac.compare_digest(found.digest, key.digest(self._pepper)):
+        if entry is None or not hmac.compare_digest(entry.digest, key.digest(self._pepper)):
             message = (
                 "unknown API key: it belongs to another server or data directory, or its tenant was "
                 "deleted; check the server's address and the key"
             )
             raise ServiceError(Reason.KEY_INVALID, message)
-        return self._alive(key.key_id, found)
+        return self._alive(key.key_id, entry)
 
     def _identified(self, names: Sequence[str]) -> Principal:
-        known = self._known
-        bound = sorted({known.identities[name] for name in names if name in known.identities})
+        loaded = self._loaded
+        bound = sorted({loaded.identities[name] for name in names if name in loaded.identities})
         if not bound:
             message = "no name of the certificate is bound to a tenant, and no API key was sent"
             raise ServiceError(Reason.KEY_MISSING, message)
         if len(bound) > 1:
             message = "names of the certificate are bound to several keys; send an API key instead"
             raise ServiceError(Reason.KEY_INVALID, message)
-        found = known.keys.get(bound[0])
-        if found is None:
+        entry = loaded.keys.get(bound[0])
+        if entry is None:
             raise ServiceError(Reason.KEY_INVALID, "the tenant of the certificate was deleted")
-        return self._alive(bound[0], found)
+        return self._alive(bound[0], entry)
 
-    def _alive(self, key_id: str, found: _Found) -> Principal:
+    def _alive(self, key_id: str, entry: _LoadedKey) -> Principal:
         now = now_ms()
-        if (rejection := found.rejection(now)) is not None:
+        if (rejection := entry.rejection(now)) is not None:
             raise rejection
         self._used[key_id] = now
-        return found.principal
+        return entry.principal
 
     def lives(self, tenant_uid: str, key_id: str) -> bool:
         """Whether a key of the tenant is valid now."""
         self.refresh()
-        found = self._known.keys.get(key_id)
-        return found is not None and found.principal.tenant_uid == tenant_uid and found.rejection(now_ms()) is None
+        entry = self._loaded.keys.get(key_id)
+        return entry is not None and entry.principal.tenant_uid == tenant_uid and entry.rejection(now_ms()) is None
 
     def note_uses(self) -> None:
         """Stores which keys were used since the last call. Call it every minute."""
@@ -180,11 +180,11 @@ class KeyRing(StoredKeys):
             " FROM api_keys JOIN tenants ON uid = tenant_uid"
         )
         identities = self._database.rows("SELECT identity, key_id FROM identities")
-        self._known = _Known({row[0]: _found(*row) for row in rows}, dict(identities))
+        self._loaded = _LoadedKeys({row[0]: _loaded_key(*row) for row in rows}, dict(identities))
         self._stamp = stamp
 
 
-def _found(
+def _loaded_key(
     key_id: str,
     digest: bytes,
     tenant_uid: str,
@@ -197,9 +197,9 @@ def _found(
     region: str,
     created_ms: int,
     reads_told_every_minutes: int,
-) -> _Found:
+) -> _LoadedKey:
     principal = Principal(
         tenant_uid, key_id, scopes_of(scopes), max_requests_per_s, key_requests_per_s, access_id, region,
         reads_told_every_minutes=reads_told_every_minutes,
     )  # fmt: skip
-    return _Found(bytes(digest), principal, revoked_ms is not None, expires_ms, created_ms)
+    return _LoadedKey(bytes(digest), principal, revoked_ms is not None, expires_ms, created_ms)

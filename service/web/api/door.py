@@ -41,7 +41,7 @@ class ApiDoor:
         except ServiceError as error:
             return self._refused(error, peer, headers.request_id, connect=connect)
         codec = self._plain if route.plain else self._canonical
-        return await self._handled(HttpCall(incoming, codec, self._interceptor.door.limits.message_bytes), route)
+        return await self._handled(HttpCall(incoming, codec, self._interceptor.limiter.limits.message_bytes), route)
 
     async def _handled(self, call: HttpCall, route: Route) -> web.StreamResponse:
         try:

@@ -148,7 +148,7 @@ async def test_a_message_that_is_too_large_is_refused_in_process_and_by_grpc(fac
     in_process = await faces.in_process(path, [request], bearer(faces))
     assert reason_of(in_process) == "ARGUMENT_INVALID"
     assert (await faces.grpc(path, [request], bearer(faces))).code == int(Code.RESOURCE_EXHAUSTED)
-    assert faces.door.bytes.empty
+    assert faces.limiter.bytes.empty
 
 
 async def test_a_closed_gate_and_a_rate_refuse_calls(faces: Faces) -> None:
@@ -173,11 +173,11 @@ async def test_callers_have_the_same_places_whichever_way_they_come_and_give_the
         opened.clear()
         calls = [asyncio.create_task(face(DUPLICATES, [METHODS[DUPLICATES].request()], headers)) for _ in range(12)]
         async with asyncio.timeout(60):
-            while faces.door.streams.used + sum(c.done() for c in calls) < len(calls):
+            while faces.limiter.streams.used + sum(c.done() for c in calls) < len(calls):
                 await asyncio.wait(calls, timeout=0.01)
         opened.set()
         counts.append(Counter([reason_of(o) for o in await asyncio.gather(*calls)]))
-        while not (faces.door.streams.empty and faces.door.bytes.empty):
+        while not (faces.limiter.streams.empty and faces.limiter.bytes.empty):
             await asyncio.sleep(0)
     assert counts[0] == counts[1]
     assert counts[0]["OVERLOADED"] > 0
@@ -225,10 +225,10 @@ async def test_whoever_stops_to_read_a_call_in_process_ends_it(faces: Faces) -> 
 
     faces.script = wait
     call = asyncio.create_task(faces.in_process(DUPLICATES, [METHODS[DUPLICATES].request()], headers))
-    while not faces.door.streams.used:
+    while not faces.limiter.streams.used:
         await asyncio.sleep(0)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     await asyncio.wait_for(cancelled.wait(), 20)
-    assert faces.door.streams.empty
+    assert faces.limiter.streams.empty

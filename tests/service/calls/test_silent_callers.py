@@ -43,11 +43,11 @@ async def test_a_stream_whose_first_message_is_late_holds_room_for_one_message_a
             yield records_pb.ImportRecordsRequest(collection="shoes")
 
         call = asyncio.create_task(faces.grpc_stream(IMPORT, late(), bearer(faces)))
-        await until(lambda: faces.door.bytes.used == LIMITS.message_bytes)
+        await until(lambda: faces.limiter.bytes.used == LIMITS.message_bytes)
         started.set()
         outcome = await call
         assert (outcome.code, len(outcome.responses)) == (0, 1)
-        await until(lambda: faces.door.bytes.empty and faces.door.streams.empty)
+        await until(lambda: faces.limiter.bytes.empty and faces.limiter.streams.empty)
 
 
 async def test_late_streams_that_would_hold_more_than_their_share_are_refused(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ async def test_late_streams_that_would_hold_more_than_their_share_are_refused(tm
         room = LIMITS.in_flight_bytes // LIMITS.message_bytes
         assert reasons.count("MESSAGE_LATE") <= room
         assert reasons.count("OVERLOADED") == len(streams) - reasons.count("MESSAGE_LATE") >= len(streams) - room
-        await until(lambda: faces.door.bytes.empty and faces.door.streams.empty)
+        await until(lambda: faces.limiter.bytes.empty and faces.limiter.streams.empty)
 
 
 async def test_a_further_message_that_is_late_ends_the_stream_after_its_responses(tmp_path: Path) -> None:

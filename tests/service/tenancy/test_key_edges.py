@@ -194,10 +194,10 @@ def test_keys_are_read_before_the_first_call_and_only_after_changes(keys: KeyRin
     fresh.watch()
     assert fresh.judge(f"Bearer {key}").key_id == key_id_of(key)
     assert not fresh.stale()
-    known = fresh._known
+    known = fresh._loaded
     fresh.watch()
     fresh.refresh()
-    assert fresh._known is known
+    assert fresh._loaded is known
     assert fresh.lives(uid, key_id_of(key))
     assert not fresh.lives("other", key_id_of(key))
     assert not fresh.lives(uid, "other")

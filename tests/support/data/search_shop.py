@@ -18,8 +18,8 @@ from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
 from index import Collection, PicturePolicy, RecordPatch, RecordWrite
 from index.vectors.ann.centering import CenteringTransform
-from service.calls.limits.answers import LargeAnswers
-from service.calls.limits.door import Door, DoorLimits
+from service.calls.limits.call_limiter import CallLimiter, CallLimits
+from service.calls.limits.large_responses import LargeResponses
 from service.composition.data_directory import open_registry
 from service.composition.server import engine_of
 from service.config import Settings
@@ -137,8 +137,8 @@ class SearchShop:
         metrics = Metrics()
         allowances = Allowances(self._registry.limits, Coordinator(_NOWHERE).rates)
         self.engine: Engine = engine_of(self._settings, self._registry, metrics, allowances)
-        self._door = Door(DoorLimits(64, 64, 1 << 30, _LARGEST_ANSWER, 30.0, 30.0, 30.0), metrics)
-        self._handlers = SearchHandlers(self.engine, metrics, LargeAnswers(_LARGEST_ANSWER))
+        self._limiter = CallLimiter(CallLimits(64, 64, 1 << 30, _LARGEST_ANSWER, 30.0, 30.0, 30.0), metrics)
+        self._handlers = SearchHandlers(self.engine, metrics, LargeResponses(_LARGEST_ANSWER))
         self.principal = Principal(self._tenant, "key", frozenset(Scope))
         self._run(self.engine.pictures.start("builtin"))
 
@@ -172,7 +172,7 @@ class SearchShop:
 
     def _run(self, coroutine: Any) -> Any:
         async def as_the_shop() -> Any:
-            lease = self._door.enter((self.principal.tenant_uid, "key", "peer"), stream=False)
+            lease = self._limiter.enter((self.principal.tenant_uid, "key", "peer"), stream=False)
             try:
                 return await coroutine
             finally:

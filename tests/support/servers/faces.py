@@ -26,8 +26,8 @@ from service.calls.error_details import to_status
 from service.calls.gate import Gate
 from service.calls.handlers import bind
 from service.calls.in_process import InProcess, Sender
-from service.calls.interceptor import Deadlines, Interceptor, Surroundings
-from service.calls.limits.door import Door, DoorLimits
+from service.calls.interceptor import CallPipeline, Deadlines, Interceptor
+from service.calls.limits.call_limiter import CallLimiter, CallLimits
 from service.calls.limits.failures import AuthenticationFailures
 from service.calls.limits.keyless import KeylessCalls
 from service.calls.method import Method
@@ -47,7 +47,7 @@ from service.web.api.door import ApiDoor
 from service.web.http import HttpPlace, HttpServer, Pages, Readiness
 
 REQUEST_ID = "the-same-for-both"
-LIMITS = DoorLimits(
+LIMITS = CallLimits(
     calls=8, streams=8, in_flight_bytes=1 << 22, message_bytes=1 << 20, message_s=30.0, idle_s=30.0, send_s=30.0
 )
 WORKER_SECRET = "what workers share with the server"
@@ -73,7 +73,7 @@ class Faces:
     """Use it as an asynchronous context manager. script: what each handler does with a request and its caller."""
 
     def __init__(self, folder: Path, *, deadline_s: float = 30.0, **limits: Any) -> None:
-        """`limits`: fields of DoorLimits that differ from LIMITS."""
+        """`limits`: fields of CallLimits that differ from LIMITS."""
         self._deadlines, self._limits = Deadlines(deadline_s, deadline_s), replace(LIMITS, **limits)
         self._ends, self._folder = AsyncExitStack(), folder
         self.registry = TenantRegistry(folder / "registry.db", MasterKey(bytes(32)))
@@ -92,9 +92,9 @@ class Faces:
         credentials = Credentials(self.registry.api_keys, "", WORKER_SECRET)
         admission = CallAdmission(credentials, Allowances(self.registry.limits, Rates(nowhere)), refusals, self.gate)
         recording = CallRecording(self.audit, recorder, Tallies(self.audit, recorder))
-        self.door = Door(self._limits, self.metrics)
-        surroundings = Surroundings(self.gate, admission, self.door, self._deadlines, recording)
-        interceptor = Interceptor(surroundings, bind(METHODS, self._handlers()))
+        self.limiter = CallLimiter(self._limits, self.metrics)
+        pipeline = CallPipeline(self.gate, admission, self.limiter, self._deadlines, recording)
+        interceptor = Interceptor(pipeline, bind(METHODS, self._handlers()))
         self._in_process = InProcess(interceptor)
         transport = Transport("127.0.0.1:0", None, LIMITS.message_bytes, 10, 1.0, False)
         server = RpcServer(transport, interceptor, keyless)

@@ -31,7 +31,7 @@ async def test_the_key_is_judged_before_the_body_is_read(http: Http) -> None:
     async with connected(http) as (reader, writer):
         writer.write(f"{HEAD}Content-Length: 1000000\r\n\r\n".encode())
         assert (await reader.readline()).startswith(b"HTTP/1.1 401")
-    assert http.faces.door.bytes.used == 0
+    assert http.faces.limiter.bytes.used == 0
 
 
 async def test_a_client_is_told_to_go_on_only_after_its_key_was_judged(http: Http) -> None:
@@ -54,10 +54,10 @@ async def test_a_slow_body_counts_against_its_key_and_ends(tmp_path: Path) -> No
         async with connected(http) as (reader, writer):
             writer.write(f"{HEAD}Authorization: {http.key()['authorization']}\r\nContent-Length: 9\r\n\r\n{{".encode())
             reading = asyncio.create_task(reader.readline())
-            while not faces.door.bytes.used:  # as a message that is not whole over gRPC
+            while not faces.limiter.bytes.used:  # as a message that is not whole over gRPC
                 await asyncio.sleep(0)
             assert (await reading).startswith(b"HTTP/1.1 408")
-        assert faces.door.bytes.used == 0
+        assert faces.limiter.bytes.used == 0
 
 
 async def test_a_client_that_leaves_cancels_its_call(http: Http) -> None:
@@ -76,7 +76,7 @@ async def test_a_client_that_leaves_cancels_its_call(http: Http) -> None:
         await began.wait()
     async with asyncio.timeout(10):
         await ended.wait()
-        while http.faces.door.calls.used:
+        while http.faces.limiter.calls.used:
             await asyncio.sleep(0)
 
 

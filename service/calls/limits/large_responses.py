@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TypeVar
 
 from service.calls.limits.bulk_share import BulkShare, Work
-from service.calls.limits.door import current_lease
+from service.calls.limits.call_limiter import current_lease
 from service.calls.limits.turns import Turns
 from service.runtime.clock import Stopwatch
 
@@ -21,7 +21,7 @@ _RECORD_BYTES = 1024  # of a record without its vector, commonly
 _SMALL_BYTES = 256 * 1024  # an answer that waits for no searches of others
 
 
-class LargeAnswers:
+class LargeResponses:
     """Admits large responses. For one event loop."""
 
     def __init__(self, most_bytes: int) -> None:

@@ -12,13 +12,13 @@ from service.metrics import Metrics
 COPIES = 2  # of an answer in memory: its bytes, and the transport's copy of them
 _ALWAYS_SENT_BYTES = 1 << 20
 _RETRY_S = 0.5
-_WORTH_GIVING_BACK = 32 << 20
+_MIN_RELEASED_BYTES = 32 << 20
 _lease: contextvars.ContextVar[Lease] = contextvars.ContextVar("lease")
-Path = tuple[str, ...]
+OwnerPath = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class DoorLimits:
+class CallLimits:
     """Limits of a server.
 
     - `calls`, `streams`: maximum number of running calls and open streams.
@@ -43,10 +43,10 @@ def current_lease() -> Lease:
     return _lease.get()
 
 
-class Door:
+class CallLimiter:
     """Admits calls. For one event loop. Refusals are ServiceError (OVERLOADED) with a delay, and are counted."""
 
-    def __init__(self, limits: DoorLimits, metrics: Metrics) -> None:
+    def __init__(self, limits: CallLimits, metrics: Metrics) -> None:
         self.limits, self.metrics = limits, metrics
         self.calls, self.streams = Shares(limits.calls), Shares(limits.streams)
         self.bytes = Shares(limits.in_flight_bytes)
@@ -54,7 +54,7 @@ class Door:
         self._entered = False
         metrics.in_flight_bytes.set_function(lambda: self.bytes.used)
 
-    def enter(self, path: Path, *, stream: bool) -> Lease:
+    def enter(self, path: OwnerPath, *, stream: bool) -> Lease:
         """Takes a place for a call of this tenant, key and connection. Raises ServiceError (OVERLOADED)."""
         places, what = (self.streams, "streams") if stream else (self.calls, "calls")
         if not places.take(path):
@@ -62,20 +62,20 @@ class Door:
         self._entered = True
         return Lease(self, places, path)
 
-    def has_come_to_rest(self) -> bool:
+    def became_idle(self) -> bool:
         """Returns True once after the last running call has ended."""
         if not self._entered or self.calls.used or self.streams.used:
             return False
         self._entered = False
         return True
 
-    def noted(self) -> None:
+    def update_peak(self) -> None:
         """Updates the peak of held bytes."""
         self._most_bytes = max(self._most_bytes, self.bytes.used)
 
-    def much_was_freed(self) -> bool:
+    def peak_was_released(self) -> bool:
         """Returns True once after far more bytes were held than now, so that the allocator should return them."""
-        if self._most_bytes - self.bytes.used < _WORTH_GIVING_BACK:
+        if self._most_bytes - self.bytes.used < _MIN_RELEASED_BYTES:
             return False
         self._most_bytes = self.bytes.used
         return True
@@ -89,10 +89,10 @@ class Door:
 class Lease:
     """What one call holds: its place, and the bytes of its messages and its response."""
 
-    __slots__ = ("_door", "_held", "_path", "_places", "_reserved")
+    __slots__ = ("_held", "_limiter", "_path", "_places", "_reserved")
 
-    def __init__(self, door: Door, places: Shares, path: Path) -> None:
-        self._door, self._places, self._path = door, places, path
+    def __init__(self, limiter: CallLimiter, places: Shares, path: OwnerPath) -> None:
+        self._limiter, self._places, self._path = limiter, places, path
         self._held = self._reserved = 0
         _lease.set(self)
 
@@ -103,15 +103,15 @@ class Lease:
 
     def try_take(self, amount: int) -> bool:
         """Holds `amount` more bytes. Returns False beyond the caller's share."""
-        if not self._door.bytes.take(self._path, amount):
+        if not self._limiter.bytes.take(self._path, amount):
             return False
-        self._door.noted()
+        self._limiter.update_peak()
         self._held += amount
         return True
 
     def too_many_bytes(self) -> ServiceError:
         """Returns the error for a message or a response that does not fit."""
-        return self._door.refusal("bytes", "too many bytes of requests and responses are in flight")
+        return self._limiter.refusal("bytes", "too many bytes of requests and responses are in flight")
 
     def reserve(self, amount: int) -> None:
         """Holds the estimated size of the response until `answer` gets its size. Raises ServiceError (OVERLOADED)."""
@@ -134,13 +134,13 @@ class Lease:
 
     def add(self, amount: int) -> None:
         """Holds more bytes, without a limit."""
-        self._door.bytes.add(self._path, amount)
-        self._door.noted()
+        self._limiter.bytes.add(self._path, amount)
+        self._limiter.update_peak()
         self._held += amount
 
     def give(self, amount: int) -> None:
         """Releases bytes."""
-        self._door.bytes.give(self._path, amount)
+        self._limiter.bytes.give(self._path, amount)
         self._held -= amount
 
     def close(self) -> None:
