@@ -1,5 +1,6 @@
 """Nothing of a picture remains in files or memory, whatever its path and outcome."""
 
+import base64
 import os
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def test_without_the_protections_the_search_finds_them(tmp_path: Path) -> None:
 def test_the_search_for_the_mark_in_files_would_find_it(tmp_path: Path) -> None:
     (tmp_path / "leak").write_bytes(b"x" * 1000 + marked(1)[200:900])
     assert count_marks(all_bytes(tmp_path)) > 0
+
+
+@pytest.mark.parametrize("shift", range(3))
+def test_the_search_for_the_mark_finds_it_in_base64(shift: int) -> None:
+    assert count_marks(base64.b64encode(b"x" * shift + MARK)) > 0
 
 
 @pytest.mark.parametrize("mark", [MARK, SWAPPED])
