@@ -84,7 +84,7 @@ class HttpServer:
         for path, page in self._pages.reading.items():
             application.router.add_get(path, page)
         if self._pages.api is not None:
-            application.router.add_route("*", "/{path:.*}", self._pages.api, expect_handler=_leave_to_the_call)
+            application.router.add_route("*", "/{path:(?s:.*)}", self._pages.api, expect_handler=_leave_to_the_call)
         runner = self._runner = web.AppRunner(
             application, access_log=None, handler_cancellation=True, auto_decompress=False, lingering_time=_LINGER_S,
             keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=_SHUTDOWN_S,

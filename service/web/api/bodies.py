@@ -75,7 +75,9 @@ class Body:
                     if size > self._most:
                         raise too_large(self._most)
                 found.append(Part(part.name, b"".join(chunks)))
-        except (ValueError, AssertionError, web.RequestPayloadError, web.HTTPException):
+        except ServiceError:
+            raise
+        except Exception:  # aiohttp's reader of forms fails in many ways on bytes that are none
             raise ServiceError(Reason.ARGUMENT_INVALID, "the body is not a valid multipart form") from None
         return found
 

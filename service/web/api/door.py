@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -14,10 +15,13 @@ from service.calls.limits.keyless import KeylessCalls
 from service.errors import Reason, ServiceError, release_frames
 from service.web.api.call import HttpCall, Incoming, error_response
 from service.web.api.callers import Callers, Entry
+from service.web.api.errors import HEADERS, JSON_TYPE
 from service.web.api.parameters import read_query
 from service.web.api.routes import Allowed, Route, Routes
 from service.web.proto_json.codec import Codec
 
+OPENAPI_PATH = "/openapi.json"
+_OPENAPI_FILE = Path(__file__).with_name("openapi.json")
 _LOG = structlog.get_logger(__name__)
 
 
@@ -27,6 +31,7 @@ class ApiDoor:
     def __init__(self, interceptor: Interceptor, keyless: KeylessCalls, entry: Entry) -> None:
         """`keyless`: counts requests that are refused before a key is looked at."""
         self._interceptor, self._keyless, self._callers = interceptor, keyless, Callers(entry)
+        self._openapi = _OPENAPI_FILE.read_bytes()
         self._routes, self._canonical, self._plain = Routes(), Codec(plain=False), Codec(plain=True)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -36,6 +41,8 @@ class ApiDoor:
         peer, connect = self._callers.peer(request), path.startswith("/afterimage.")
         try:
             self._callers.check(request)
+            if path == OPENAPI_PATH:
+                return self._described(request.method, peer)
             route = self._route(request.method, path)
             incoming = Incoming(request, route, headers, peer, tuple(read_query(query)))
         except ServiceError as error:
@@ -60,6 +67,14 @@ class ApiDoor:
         finally:
             call.done()
 
+    def _described(self, verb: str, peer: str) -> web.Response:
+        """The document of all paths; it needs no key, so its readers are counted."""
+        if verb != "GET":
+            raise _NotAllowed(Allowed(("GET",)))
+        if not self._keyless.admit(peer):
+            raise _too_many()
+        return web.Response(body=self._openapi, headers={**HEADERS, "Content-Type": JSON_TYPE})
+
     def _route(self, verb: str, path: str) -> Route:
         found = self._routes.find(verb, path)
         if found is None:
@@ -70,8 +85,7 @@ class ApiDoor:
 
     def _refused(self, error: ServiceError, peer: str, request_id: str, *, connect: bool) -> web.Response:
         if not self._keyless.admit(peer):
-            text = "too many calls without a key from this address"
-            error = ServiceError(Reason.OVERLOADED, text, retry_delay_s=1.0)
+            error = _too_many()
         response = error_response(error, request_id or secrets.token_hex(8), connect=connect)
         if isinstance(error, _NotAllowed):
             response.headers["Allow"] = ", ".join(error.allowed.verbs)
@@ -82,3 +96,7 @@ class _NotAllowed(ServiceError):
     def __init__(self, allowed: Allowed) -> None:
         super().__init__(Reason.METHOD_NOT_ALLOWED, f"this path takes {', '.join(allowed.verbs)}")
         self.allowed = allowed
+
+
+def _too_many() -> ServiceError:
+    return ServiceError(Reason.OVERLOADED, "too many calls without a key from this address", retry_delay_s=1.0)

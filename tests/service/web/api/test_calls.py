@@ -89,6 +89,8 @@ async def test_a_fault_of_the_server_is_told_without_its_cause(http: Http) -> No
 
 
 async def test_paths_and_verbs_that_do_not_exist_are_told_as_every_error(http: Http) -> None:
+    for odd in ("/v1/collections/%0Aa/%0A", "/%00", "/v1/x%ff", "//", "/v1/server/", "/v1/Server"):
+        assert (await http.send("GET", odd, {})).reason == "PATH_NOT_FOUND", odd
     unknown = await http.send("GET", "/v1/nothing", {})
     assert (unknown.status, unknown.reason) == (404, "PATH_NOT_FOUND")
     verb = await http.send("PUT", "/v1/server", {})

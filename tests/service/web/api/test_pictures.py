@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import random
 import tempfile
+from collections import Counter
 from typing import Any
 
 import aiohttp
@@ -97,6 +99,22 @@ async def test_a_form_that_is_none_is_refused(http: Http, body: bytes, boundary:
     answer = await http.send("POST", SEARCH, picture(http, "multipart/form-data" + boundary), data=body)
     assert answer.status in (200, 400), answer.body
     assert answer.status == 400 or not http.last.query
+
+
+PIECES = (
+    b"--x", b"--x--", b"\r\n", b"\r\n\r\n", b"\n", b'Content-Disposition: form-data; name="image"', b"\xff\x00", b": ",
+    b'Content-Disposition: form-data; name="\x1f\xc2"', b"Content-Disposition: \xff", b"Content-Type: x; charset=no",
+    b"Content-Length: -1", b"Content-Length: 9", b"Content-Transfer-Encoding: base64", b"Content-Encoding: gzip", b"{}",
+    b"Content-Disposition: attachment; filename*=a'b'c", b"A" * 9000, b'Content-Disposition: form-data; name="request"',
+)  # fmt: skip
+
+
+async def test_no_bytes_in_a_form_are_a_fault_of_the_server(http: Http) -> None:
+    chosen, headers, statuses = random.Random(1), picture(http, "multipart/form-data; boundary=x"), Counter[int]()
+    for _ in range(150):
+        body = b"--x\r\n" + b"".join(chosen.choice((piece, piece + b"\r\n")) for piece in chosen.choices(PIECES, k=9))
+        statuses[(await http.send("POST", SEARCH, headers, data=body)).status] += 1
+    assert statuses.keys() <= {200, 400}
 
 
 async def test_a_form_that_is_too_large_is_refused(http: Http) -> None:
