@@ -33,9 +33,9 @@ from service.config import Settings, process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.encoder.admission import Admission
-from service.engine.download_links import HandingOut
+from service.engine.download_links import DownloadLinks
 from service.engine.engine import Engine
-from service.engine.picture_storage import Keeping
+from service.engine.picture_storage import PictureStorage
 from service.engine.pictures import EncodingPipeline
 from service.engine.sources import Sources
 from service.engine.workers import Workers
@@ -43,7 +43,9 @@ from service.erasure.erasing import Erasing, ErasingParts
 from service.erasure.finishing import Finishing
 from service.erasure.remains import Remains
 from service.handlers.assemble import Served, handlers_of
-from service.lifecycle import Health, Lifecycle, Parts, refresh_gauges
+from service.health import Health
+from service.lifecycle import Lifecycle, ServerParts
+from service.maintenance import MaintainedParts, refresh_gauges
 from service.metrics import Metrics
 from service.objects.links import Links
 from service.objects.sealed import SealedObjects
@@ -81,8 +83,8 @@ def engine_of(
     shelf = CollectionCache(LocalVectorIndexes(), settings.index_bytes, budget_files=settings.collection_files)
     spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, shelf, settings.region, beside)
     sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)
-    keeping = Keeping(SealedObjects(object_store_of(settings), registry.data_key), workers)
-    return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances, keeping)
+    picture_storage = PictureStorage(SealedObjects(object_store_of(settings), registry.data_key), workers)
+    return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances, picture_storage)
 
 
 def _keyless(metrics: Metrics) -> KeylessCalls:
@@ -114,7 +116,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     pipeline = CallPipeline(gate, admission, limiter, deadlines, CallRecording(audit, recorder, tallies))
     sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit)
     training, place = _training(stores, engine, audit, recorder.owner), HttpPlace()
-    handing_out = HandingOut(
+    download_links = DownloadLinks(
         Links(registry.secret(_LINKS)), registry.api_keys, engine.workers,
         {"picture": engine.kept_picture, "example": training.picture},
         lambda: settings.http_public_url.rstrip("/") or place.loopback_url,
@@ -123,38 +125,34 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     finishing = Finishing(audit, recorder, remains)
     erasing = Erasing(ErasingParts(engine, ledgers, training, remains, finishing))
     served = Served(
-        engine, sync.calls, sync.elsewhere, audit, registry.read_audit, registry.access, erasing, handing_out, training
+        engine,
+        sync.calls,
+        sync.remote_workers,
+        audit,
+        registry.read_audit,
+        registry.access,
+        erasing,
+        download_links,
+        training,
     )
     transport = transport_of(settings)
     handlers = bind(METHODS, handlers_of(served, version(), transport.max_message_bytes))
     interceptor, health = Interceptor(pipeline, handlers), Health(gate)
     rpc = RpcServer(transport, interceptor, keyless)
     api = ApiDoor(interceptor, keyless, entry_of(settings))
-    reading: dict[str, Page] = {"/pictures/{token}": picture_page(handing_out.open)}
+    reading: dict[str, Page] = {"/pictures/{token}": picture_page(download_links.open)}
     pages = Pages(reading, api.handle, settings.connections)
     http = HttpServer(metrics, health.readiness, lambda: refresh_gauges(engine, metrics), place, pages)
+    maintained = MaintainedParts(
+        settings.data_dir, settings.min_free_disk_bytes, engine, registry, audit, recorder, tallies, finishing, health,
+        limiter, metrics, redis, coordinator, sync, training,
+    )  # fmt: skip
     return Lifecycle(
-        Parts(
-            settings,
-            version(),
-            engine,
-            registry,
-            audit,
-            recorder,
-            tallies,
-            finishing,
-            gate,
-            health,
-            limiter,
-            metrics,
-            rpc,
-            http,
-            redis,
-            coordinator,
-            sync,
-            training,
+        ServerParts(
+            settings, version(), engine, audit, recorder, tallies, gate, health, metrics, rpc, http, redis, coordinator,
+            sync, training, maintained,
         )
-    )
+    )  # fmt: skip
 
 
 def _sync_of(

@@ -25,14 +25,14 @@ class Known:
     kept: Mapping[str, KeptPicture] = field(default_factory=dict)
 
 
-class Renewed(NamedTuple):
+class PreparedWrite(NamedTuple):
     """A write, and what there is to say about its picture."""
 
     write: RecordWrite
     notes: tuple[Note, ...] = ()
 
 
-class Renewal:
+class ChangeDetector:
     """For any tenant. `picture_encoder`: encodes the pictures; None: this process."""
 
     def __init__(self, engine: Engine, picture_encoder: PictureEncoder | None = None) -> None:
@@ -51,7 +51,7 @@ class Renewal:
 
     async def with_picture(
         self, tenant: str, collection: Collection, write: RecordWrite, picture: PictureSource, known: Known
-    ) -> Renewed:
+    ) -> PreparedWrite:
         """The write with its picture's digest and origin, and its vector where that is not stored already. Raises
         ServiceError."""
         picture = replace(picture, partial=collection.spec.partial)
@@ -66,12 +66,12 @@ class Renewal:
         result = await self._picture_encoder.encode(context, EncodeRequest(picture, stored, validators))
         write = replace(write, region=picture.region, digest=result.digest, vector=result.vector)
         if result.image is not None and (copy_missing or result.vector is not None):
-            write = replace(write, kept=await self._engine.keeping.keep(tenant, collection, result.image))
+            write = replace(write, kept=await self._engine.picture_storage.keep(tenant, collection, result.image))
         elif picture.url and collection.spec.picture_policy.keeps_urls:
             write = replace(write, kept=KeptPicture(url=picture.url))
         if result.validators is not None:
             write = replace(write, origin=Origin(url_digest, result.validators.etag, result.validators.last_modified))
-        return Renewed(write, result.notes)
+        return PreparedWrite(write, result.notes)
 
 
 def _copies(collection: Collection) -> bool:

@@ -15,14 +15,14 @@ Opener = Callable[[Linked], Awaitable[bytes]]
 
 
 @dataclass(frozen=True)
-class Link:
+class DownloadLink:
     """A link, and when it ends, milliseconds since 1970."""
 
     url: str
     expires_ms: int
 
 
-class HandingOut:
+class DownloadLinks:
     """For any tenant."""
 
     def __init__(
@@ -33,7 +33,7 @@ class HandingOut:
         self._links, self._api_keys, self._workers = links, api_keys, workers
         self._openers, self._base = openers, base
 
-    def make(self, caller: Principal, kind: str, place: str, object_id: str, minutes: int) -> Link:
+    def make(self, caller: Principal, kind: str, place: str, object_id: str, minutes: int) -> DownloadLink:
         """A link to a thing. Raises ServiceError (PICTURES_NOT_SERVED, ARGUMENT_INVALID)."""
         base = self._base()
         if not base:
@@ -43,7 +43,7 @@ class HandingOut:
             raise ServiceError(Reason.PICTURES_NOT_SERVED, message)
         linked = Linked(caller.tenant_uid, kind, place, object_id, caller.key_id)
         token, expires_ms = self._links.make(linked, minutes)
-        return Link(f"{base}/pictures/{token}", expires_ms)
+        return DownloadLink(f"{base}/pictures/{token}", expires_ms)
 
     async def open(self, token: str) -> bytes:
         """What a link leads to. Raises ServiceError (LINK_INVALID, LINK_EXPIRED, PICTURE_NOT_FOUND,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from index import Collection, CollectionSpec, PicturePolicy, TenantDirectory
@@ -9,13 +10,14 @@ from service.encoder.fair_queue import Lane
 from service.encoder.manifest import BlockSpec, Manifest, ScoreSpec
 from service.encoder.registry import EncoderRegistry
 from service.engine.faults import translated_errors
-from service.engine.picture_storage import Keeping
+from service.engine.picture_storage import PictureStorage
 from service.engine.pictures import Encoded, EncodingPipeline, PictureSource, Purpose
 from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
 from service.objects.links import Linked
+from service.objects.sealed import SealedObjects
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import Principal
 from service.tenancy.spaces import TenantSpaces
@@ -44,7 +46,27 @@ class Engine:
     workers: Workers
     metrics: Metrics
     allowances: Allowances
-    keeping: Keeping
+    picture_storage: PictureStorage
+
+    @property
+    def objects(self) -> SealedObjects:
+        """The sealed objects of all tenants: copies of pictures, pictures of training sets, models."""
+        return self.picture_storage.objects
+
+    async def start(self, default_encoder: str) -> None:
+        """Removes what deleted tenants left, and loads the default encoder. Raises SettingError."""
+        await asyncio.to_thread(self.spaces.remove_deleted)
+        await self.pictures.start(default_encoder)
+
+    async def close_collections(self) -> None:
+        """Closes what calls use: downloads, decoders, collections. Threads still serve what has begun."""
+        await self.sources.close()
+        await self.pictures.close()
+        await asyncio.to_thread(self.spaces.close)
+
+    async def close_threads(self) -> None:
+        """Ends the threads, after all that uses them."""
+        await asyncio.to_thread(self.workers.close)
 
     async def directory(self, principal: Principal) -> TenantDirectory:
         """The caller's own directory. Raises ServiceError."""
@@ -81,7 +103,7 @@ class Engine:
             directory = await self.workers.read(self.spaces.directory, linked.tenant_uid)
         for collection in directory.every():
             if collection.pictures.home == linked.place:
-                return await self.keeping.copy(linked.tenant_uid, collection, linked.object_id)
+                return await self.picture_storage.copy(linked.tenant_uid, collection, linked.object_id)
         raise ServiceError(Reason.PICTURE_NOT_FOUND, "the collection was deleted")
 
     def encoder_of(self, collection: Collection) -> Manifest:

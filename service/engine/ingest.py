@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from index import Collection, DigestMoved, Outcome, RecordWrite, WriteResult, check_record
-from service.engine.change_detection import Known, Renewal, Renewed
+from service.engine.change_detection import ChangeDetector, Known, PreparedWrite
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import PictureSource
@@ -33,7 +33,7 @@ class Inserted(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-Prepared = Renewed | ServiceError
+Prepared = PreparedWrite | ServiceError
 _AT_ONCE = 16  # pictures of one call that are worked on at a time
 
 
@@ -41,7 +41,7 @@ class Ingest:
     """Inserts for any tenant."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine, self._renewal = engine, Renewal(engine)
+        self._engine, self._change_detector = engine, ChangeDetector(engine)
 
     async def insert(
         self,
@@ -74,7 +74,7 @@ class Ingest:
             (r.write.record_id, r.picture) for r in records if isinstance(r, RecordInput) and r.picture is not None
         ]
         ids, fetched = [i for i, _ in pictures], [i for i, p in pictures if p.image is None]
-        return await self._renewal.known(collection, ids, fetched)
+        return await self._change_detector.known(collection, ids, fetched)
 
     async def _prepare_all(
         self, tenant: str, collection: Collection, records: Sequence[RecordInput | ServiceError], known: Known
@@ -91,8 +91,8 @@ class Ingest:
             try:
                 check_record(write)
                 if record.picture is None:
-                    return Renewed(write)
-                return await self._renewal.with_picture(tenant, collection, write, record.picture, known)
+                    return PreparedWrite(write)
+                return await self._change_detector.with_picture(tenant, collection, write, record.picture, known)
             except Exception as error:
                 return as_service_error(error)
 
@@ -103,12 +103,12 @@ class Ingest:
         prepared: Sequence[Prepared],
         insert_only: bool,
     ) -> list[Inserted]:
-        writes = [p.write for p in prepared if isinstance(p, Renewed)]
+        writes = [p.write for p in prepared if isinstance(p, PreparedWrite)]
         with translated_errors(), self._engine.metrics.picture_seconds.labels("store").time():
             stored = iter(await self._engine.workers.write(collection.upsert, writes, insert_only=insert_only))
         results = []
         for record, item in zip(records, prepared, strict=True):
-            if isinstance(item, Renewed):
+            if isinstance(item, PreparedWrite):
                 results.append(Inserted(next(stored), item.notes))
             else:
                 record_id = record.write.record_id if isinstance(record, RecordInput) else ""

@@ -16,7 +16,7 @@ _LOG = logging.getLogger(__name__)
 _AT_ONCE = 1000
 
 
-class Keeping:
+class PictureStorage:
     """For any tenant."""
 
     def __init__(self, objects: SealedObjects, workers: Workers) -> None:

@@ -153,7 +153,7 @@ class Erasing:
             act.leave_open()
             with translated_errors():
                 collection, dropped = await engine.workers.upkeep(directory.set_policy, name, policy)
-                swept = await engine.workers.upkeep(engine.keeping.sweep, caller.tenant_uid, collection)
+                swept = await engine.workers.upkeep(engine.picture_storage.sweep, caller.tenant_uid, collection)
             return await self._policy_changed(
                 act, erasure, before, PolicyChange(collection.spec, dropped, False), swept
             )

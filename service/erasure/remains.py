@@ -50,11 +50,11 @@ class Remains:
     async def _sweep_collection(self, tenant_uid: str, erasure: Erasure) -> None:
         engine = self._engine
         directory = await engine.workers.read(engine.spaces.directory, tenant_uid)
-        await engine.workers.upkeep(engine.keeping.sweep_deserted, tenant_uid, directory)
+        await engine.workers.upkeep(engine.picture_storage.sweep_deserted, tenant_uid, directory)
 
     async def _sweep_copies(self, tenant_uid: str, erasure: Erasure) -> None:
         collection = await self.collection_at(tenant_uid, erasure.home)
         if collection is None:
             await self._sweep_collection(tenant_uid, erasure)
         else:
-            await self._engine.workers.upkeep(self._engine.keeping.sweep, tenant_uid, collection)
+            await self._engine.workers.upkeep(self._engine.picture_storage.sweep, tenant_uid, collection)

@@ -52,7 +52,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundTrace:
     """The result of a search.
 
     - `too_short`: ids that are too short to be searched for.
@@ -66,7 +66,7 @@ class Found:
     shared: tuple[Shared, ...] = ()
 
 
-def search(layout: TenantLayout, data_key: bytes, evidence: Evidence, objects: Objects = ()) -> Found:
+def search(layout: TenantLayout, data_key: bytes, evidence: Evidence, objects: Objects = ()) -> FoundTrace:
     """Searches all files and objects of a tenant.
 
     Raises OSError, UnsupportedFormat if a file cannot be decrypted, and ServiceError if an object cannot.
@@ -92,7 +92,7 @@ def search(layout: TenantLayout, data_key: bytes, evidence: Evidence, objects: O
         content = opened()
         files, size = files + 1, size + len(content)
         traces += [Trace(name, what) for what in sought.found_in(name.encode() + content)]
-    return Found(tuple(traces), files, size, len(set(evidence.strings)) - len(strings), tuple(shared))
+    return FoundTrace(tuple(traces), files, size, len(set(evidence.strings)) - len(strings), tuple(shared))
 
 
 class _Needles:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.audit.logs import AuditLogs
 from service.calls.limits.large_responses import LargeResponses
-from service.engine.download_links import HandingOut
+from service.engine.download_links import DownloadLinks
 from service.engine.engine import Engine
 from service.erasure.erasing import Erasing
 from service.handlers.access_requests import AccessHandlers
@@ -34,12 +34,12 @@ class Served:
 
     engine: Engine
     sync: Synchronisation
-    elsewhere: RemoteWorkers
+    remote_workers: RemoteWorkers
     audit: AuditLogs
     read_audit: ReadAudit
     access: AccessRequests
     erasing: Erasing
-    handing_out: HandingOut
+    download_links: DownloadLinks
     training: OwnTraining
 
 
@@ -53,11 +53,11 @@ def handlers_of(served: Served, version: str, max_message_bytes: int) -> dict[st
         "ServerInfoService": ServerInfoHandlers(engine, version, max_message_bytes),
         "AdminService": AdminHandlers(engine, served.sync),
         "SyncService": SyncHandlers(served.sync),
-        "WorkerService": WorkerHandlers(served.elsewhere, version),
+        "WorkerService": WorkerHandlers(served.remote_workers, version),
         "AuditService": AuditHandlers(served.audit, served.read_audit, engine.workers),
         "AccessService": AccessHandlers(served.access, engine.workers),
         "ErasureService": ErasureHandlers(served.erasing),
-        "PictureService": PictureHandlers(engine, served.erasing, served.handing_out),
-        "TrainingService": TrainingHandlers(served.training, served.erasing, served.handing_out),
+        "PictureService": PictureHandlers(engine, served.erasing, served.download_links),
+        "TrainingService": TrainingHandlers(served.training, served.erasing, served.download_links),
     }
     return {f"afterimage.v1.{service}": handler for service, handler in handlers.items()}

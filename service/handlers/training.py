@@ -11,7 +11,7 @@ from service.audit.chain import Details
 from service.audit.tally import current_tallies
 from service.calls.error_details import to_record_error
 from service.encoder.manifest import OWN_PREFIX, Manifest
-from service.engine.download_links import HandingOut
+from service.engine.download_links import DownloadLinks
 from service.engine.faults import translated_errors
 from service.engine.pictures import PictureSource
 from service.erasure.erasing import Erasing
@@ -30,8 +30,8 @@ _LOOK_AGAIN_S = 5.0
 class TrainingHandlers:
     """Documented in training_service.proto."""
 
-    def __init__(self, training: OwnTraining, erasing: Erasing, handing_out: HandingOut) -> None:
-        self._training, self._erasing, self._handing_out = training, erasing, handing_out
+    def __init__(self, training: OwnTraining, erasing: Erasing, download_links: DownloadLinks) -> None:
+        self._training, self._erasing, self._download_links = training, erasing, download_links
 
     async def CreateTrainingSet(
         self, request: pb.CreateTrainingSetRequest, caller: Principal
@@ -101,7 +101,7 @@ class TrainingHandlers:
         """Returns a link to the picture of an example."""
         set_uid, example = await self._training.sets.example(caller, request.training_set, request.example_id)
         minutes = request.minutes or DEFAULT_LINK_MINUTES
-        link = self._handing_out.make(caller, "example", set_uid, example.object_id, minutes)
+        link = self._download_links.make(caller, "example", set_uid, example.object_id, minutes)
         return pb.GetExampleLinkResponse(url=link.url, expire_time=timestamp(link.expires_ms))
 
     async def TrainModel(self, request: pb.TrainModelRequest, caller: Principal) -> pb.TrainModelResponse:

@@ -20,12 +20,12 @@ from service.tenancy.keyring import Principal
 class WorkerHandlers:
     """Documented in worker_service.proto."""
 
-    def __init__(self, elsewhere: RemoteWorkers, version: str) -> None:
-        self._elsewhere, self._version = elsewhere, version
+    def __init__(self, remote_workers: RemoteWorkers, version: str) -> None:
+        self._remote_workers, self._version = remote_workers, version
 
     async def GetQueue(self, request: pb.GetQueueRequest, caller: Principal) -> pb.GetQueueResponse:
         """Returns the name of the queue of runs."""
-        return pb.GetQueueResponse(server=self._elsewhere.server, version=self._version)
+        return pb.GetQueueResponse(server=self._remote_workers.server, version=self._version)
 
     async def WorkOnRun(
         self, requests: AsyncIterator[pb.WorkOnRunRequest], caller: Principal
@@ -34,7 +34,7 @@ class WorkerHandlers:
         first = await anext(requests, pb.WorkOnRunRequest())
         if not first.HasField("taken"):
             raise invalid("taken", "the first message must contain the taken run")
-        worker, work = self._elsewhere.begin(_to_taken(first.taken))
+        worker, work = self._remote_workers.begin(_to_taken(first.taken))
         hearing = asyncio.create_task(_hear(requests, worker, work))
         try:
             while (message := await worker.outgoing.get()) is not None:

@@ -16,7 +16,7 @@ from service.runtime.background import end_task
 from service.runtime.clock import Interval, now_ms
 from service.sync.ledger import Ledger
 from service.sync.model import Run, RunState, Source
-from service.sync.runs.lease_runner import Attempts, SyncParts
+from service.sync.runs.lease_runner import LeaseRunner, SyncParts
 from service.sync.runs.run import staging_path
 from service.sync.runs.staging import remove
 from service.sync.schedule import LEAST_DISTANCE_S, next_due_ms
@@ -33,11 +33,11 @@ class Keeper:
     """A periodic task for one event loop."""
 
     def __init__(
-        self, parts: SyncParts, synchronisation: Synchronisation, attempts: Attempts, remember: Remember
+        self, parts: SyncParts, synchronisation: Synchronisation, lease_runner: LeaseRunner, remember: Remember
     ) -> None:
         """`remember` adds the end of a tenant's run to the audit log."""
         self._remember = remember
-        self._parts, self._synchronisation, self._attempts = parts, synchronisation, attempts
+        self._parts, self._synchronisation, self._lease_runner = parts, synchronisation, lease_runner
         self._loop: asyncio.Task[None] | None = None
         self._begun: dict[str, float] = {}
         self._clock = parts.clock
@@ -69,7 +69,7 @@ class Keeper:
 
     async def look(self) -> None:
         """Does everything that is due now. Raises BoardAway."""
-        await self._attempts.release_leases()
+        await self._lease_runner.release_leases()
         await self._parts.board.reap()
         for name in await self._parts.board.due(now_ms(self._clock)):
             await self._start(*name.split("/"))
@@ -129,11 +129,11 @@ class Keeper:
                 if purge:
                     await asyncio.to_thread(self._purge, tenant_uid, source)
             for run in await asyncio.to_thread(ledger.live_runs):
-                if run.run_id not in self._attempts.working:
+                if run.run_id not in self._lease_runner.working:
                     ref = self._parts.board.ref(tenant_uid, run.collection, run.run_id)
                     await self._requeue(ledger, ref, run.state)
             for run in await asyncio.to_thread(ledger.unreported_runs):
-                if run.run_id not in self._attempts.working:
+                if run.run_id not in self._lease_runner.working:
                     await self._remember(tenant_uid, run)
             await asyncio.to_thread(self._expire, tenant_uid, ledger)
             if purge:
@@ -141,7 +141,7 @@ class Keeper:
         if purge:
             self._purging.restart()
         self._parts.metrics.sync_oldest_success_s.set(oldest / 1000)
-        self._parts.metrics.sync_runs_working.set(len(self._attempts.working))
+        self._parts.metrics.sync_runs_working.set(len(self._lease_runner.working))
 
     async def _requeue(self, ledger: Ledger, ref: RunRef, state: RunState) -> None:
         if state is RunState.CANCELLING:  # no worker has it any more

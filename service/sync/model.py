@@ -148,7 +148,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SyncPlan:
     """What a run would do.
 
     - `digest`: of all actions. An approval is bound to it.
@@ -237,7 +237,7 @@ class Run:
     full: bool = False
     trigger: str = "request"
     state: RunState = RunState.QUEUED
-    plan: Plan = Plan()
+    plan: SyncPlan = SyncPlan()
     counts: Counts = Counts()
     approved: str = ""
     approved_deletes: int = 0

@@ -14,7 +14,7 @@ from service.errors import ServiceError
 from service.runtime.background import end_task
 from service.sync.keeper import Keeper
 from service.sync.model import Run
-from service.sync.runs.lease_runner import Attempts, Lease, SyncParts
+from service.sync.runs.lease_runner import Lease, LeaseRunner, SyncParts
 from service.sync.runs.remote_workers import RemoteWorkers
 from service.sync.synchronisation import Synchronisation
 from service.sync.webhook import notify
@@ -24,15 +24,15 @@ _LOG = structlog.get_logger(__name__)
 
 
 class Sync:
-    """Synchronisation for one event loop. `calls`: the calls of tenants. `elsewhere`: the calls of remote workers."""
+    """Synchronisation for one event loop. `calls`: those of tenants. `remote_workers`: those of remote workers."""
 
     def __init__(self, parts: SyncParts) -> None:
         self._parts = parts
-        self.attempts = Attempts(parts, self._ended)
-        self.elsewhere = RemoteWorkers(parts, self.attempts)
+        self.lease_runner = LeaseRunner(parts, self._ended)
+        self.remote_workers = RemoteWorkers(parts, self.lease_runner)
         self._worker = SyncWorker(parts.server, parts.at_once, self._work)
-        self.calls = Synchronisation(parts, self.attempts, self._worker.wake)
-        self._keeper = Keeper(parts, self.calls, self.attempts, self._remember)
+        self.calls = Synchronisation(parts, self.lease_runner, self._worker.wake)
+        self._keeper = Keeper(parts, self.calls, self.lease_runner, self._remember)
         self._notifications: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -44,7 +44,7 @@ class Sync:
     async def let_go(self) -> None:
         """Ends calls that last as long as a run. The server is about to stop."""
         self.calls.closing.set()
-        await self.elsewhere.stop()
+        await self.remote_workers.stop()
 
     def note_progress(self) -> None:
         """Records the state of the ledgers in the manifests of their tenants."""
@@ -61,7 +61,7 @@ class Sync:
         await asyncio.to_thread(self._parts.ledgers.close)
 
     async def _work(self, ref: RunRef, epoch: int) -> None:
-        await self.attempts.work(Lease(ref, epoch, self._parts.server))
+        await self.lease_runner.work(Lease(ref, epoch, self._parts.server))
 
     async def _remember(self, tenant_uid: str, run: Run) -> None:
         """Adds a run's end to the audit log, and marks it as reported.

@@ -18,7 +18,7 @@ from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
 from service.sync.feeds.preview import Preview
 from service.sync.ledger import Ledger
 from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConfig
-from service.sync.runs.lease_runner import Attempts, SyncParts
+from service.sync.runs.lease_runner import LeaseRunner, SyncParts
 from service.sync.runs.run import LIVE, staging_path
 from service.sync.runs.staging import remove
 from service.sync.schedule import next_due_ms
@@ -60,9 +60,9 @@ class WantedRun:
 class Synchronisation:
     """The calls of tenants, for one event loop. All methods raise ServiceError."""
 
-    def __init__(self, parts: SyncParts, attempts: Attempts, wake: asyncio.Event) -> None:
+    def __init__(self, parts: SyncParts, lease_runner: LeaseRunner, wake: asyncio.Event) -> None:
         """`wake` is set when there is a run to take."""
-        self._parts, self._attempts, self._wake = parts, attempts, wake
+        self._parts, self._lease_runner, self._wake = parts, lease_runner, wake
         self._clock = parts.clock
         self.closing = asyncio.Event()
         self._previews = asyncio.Semaphore(_PREVIEWS)
@@ -170,7 +170,7 @@ class Synchronisation:
         """One run with its progress."""
         ledger = await self._ledger(principal.tenant_uid)
         run = await self._read(ledger.run, run_id)
-        working = self._attempts.working.get(run_id)
+        working = self._lease_runner.working.get(run_id)
         if working is not None:
             return RunView(run, working.facts())
         return RunView(run, await self._progress(run_id) if run.state in WORKING else {})
@@ -230,7 +230,7 @@ class Synchronisation:
         run = await self._read(ledger.run, run_id)
         ref = self._parts.board.ref(principal.tenant_uid, run.collection, run_id)
         idle = {RunState.AWAITING_APPROVAL}
-        if run_id not in self._attempts.working:
+        if run_id not in self._lease_runner.working:
             idle.add(RunState.QUEUED)
         done = await self._write(ledger.move, run_id, idle, cancelled)
         if done is not None:

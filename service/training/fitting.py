@@ -62,7 +62,7 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Split:
     """Row indices for fitting, selection and evaluation."""
 
     fit: NDArray[np.int64]
@@ -114,7 +114,7 @@ def fit(vectors: Floats, labels: Labels) -> Fitted:
     return Fitted(projection, shape, judge(judged, after, y[parts.judge]), _strangers(after, y[parts.judge]))
 
 
-def divide(labels: Labels, chance: np.random.Generator) -> Parts:
+def divide(labels: Labels, chance: np.random.Generator) -> Split:
     """Splits examples into three parts. Raises TooFewExamples if a part is too small to compare projections."""
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     names = np.unique(labels)
@@ -129,7 +129,7 @@ def divide(labels: Labels, chance: np.random.Generator) -> Parts:
             pieces = tuple(rows if n == place else rows[:0] for n in range(3))  # type: ignore[assignment]
         for part, piece in zip(parts, pieces, strict=True):
             part.extend(piece.tolist())
-    found = Parts(*(np.array(sorted(p), np.int64) for p in parts))
+    found = Split(*(np.array(sorted(p), np.int64) for p in parts))
     for rows in (found.choose, found.judge):
         asked = int(_askable(labels[rows]).sum())
         if asked < LEAST_QUERIES or len(np.unique(labels[rows])) < 2:
@@ -141,7 +141,7 @@ def divide(labels: Labels, chance: np.random.Generator) -> Parts:
     return found
 
 
-def choose(x: Floats, y: Labels, parts: Parts) -> Shape:
+def choose(x: Floats, y: Labels, parts: Split) -> Shape:
     """The parameters with the best result on the selection part."""
     few_labels = len(np.unique(y[parts.fit])) - 1 <= x.shape[1] // 2
     shapes = [

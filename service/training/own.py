@@ -30,7 +30,7 @@ class OwnModels:
     def adopt(self, tenant_uid: str, model: OwnModel) -> None:
         """Registers a model for its owner. Its file is read and decrypted on first use."""
         manifest = Manifest.model_validate_json(model.manifest)
-        read = partial(self._engine.keeping.objects.get, tenant_uid, MODELS_HOME, model.object_id)
+        read = partial(self._engine.objects.get, tenant_uid, MODELS_HOME, model.object_id)
         self._engine.encoders.adopt(tenant_uid, OwnEncoder(manifest, read))
 
     async def all(self, caller: Principal) -> list[OwnModel]:
@@ -62,7 +62,7 @@ class OwnModels:
         """Deletes the file of a deleted model. Raises ServiceError."""
         engine = self._engine
         with translated_errors():
-            await engine.workers.upkeep(engine.keeping.objects.delete, tenant_uid, MODELS_HOME, [object_id])
+            await engine.workers.upkeep(engine.objects.delete, tenant_uid, MODELS_HOME, [object_id])
             await engine.workers.upkeep(lambda: self._stores.of(tenant_uid).forget_loose([(MODELS_HOME, object_id)]))
 
     async def holds(self, tenant_uid: str, object_id: str) -> bool:

@@ -90,7 +90,7 @@ class TrainingSets:
         """Deletes the pictures of a deleted set. Returns when none is left."""
         await self.sweep(tenant_uid)
         with translated_errors():
-            await self._engine.workers.upkeep(self._engine.keeping.objects.clear, tenant_uid, set_uid)
+            await self._engine.workers.upkeep(self._engine.objects.clear, tenant_uid, set_uid)
 
     async def exists(self, tenant_uid: str, name: str, set_uid: str) -> bool:
         """Whether there is a set with this name and uid."""
@@ -128,7 +128,7 @@ class TrainingSets:
 
         Raises ServiceError (PICTURE_NOT_FOUND) if the example has changed or was deleted.
         """
-        workers, objects = self._engine.workers, self._engine.keeping.objects
+        workers, objects = self._engine.workers, self._engine.objects
         with translated_errors():
             store = await workers.read(self._stores.of, tenant_uid)
             if not await workers.read(store.holds, set_uid, object_id):
@@ -154,7 +154,7 @@ class TrainingSets:
         store = self._stores.of(tenant_uid)
         loose = store.loose()
         for home in dict.fromkeys(home for home, _ in loose):
-            self._engine.keeping.objects.delete(tenant_uid, home, [i for h, i in loose if h == home])
+            self._engine.objects.delete(tenant_uid, home, [i for h, i in loose if h == home])
         if loose:
             store.forget_loose(loose)
 
@@ -188,7 +188,7 @@ class TrainingSets:
             await engine.workers.read(allowance.check, larger)
         await self.ask(caller, lambda store: store.announce(set_uid, object_id))
         with translated_errors():
-            await engine.workers.objects(engine.keeping.objects.put, uid, set_uid, object_id, picture)
+            await engine.workers.objects(engine.objects.put, uid, set_uid, object_id, picture)
         example = Example(new.example_id, new.label, object_id, len(picture), digest)
         if not await self.ask(caller, lambda store: store.put_example(set_uid, example)):
             raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted in the meantime")

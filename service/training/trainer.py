@@ -194,9 +194,7 @@ class _One:
         failures = 0
         while True:
             try:
-                picture = await engine.workers.objects(
-                    engine.keeping.objects.get, self._uid, set_uid, example.object_id
-                )
+                picture = await engine.workers.objects(engine.objects.get, self._uid, set_uid, example.object_id)
                 source, purpose = PictureSource(picture), Purpose(self._uid, Lane.INSERT)
                 vector = (await engine.pictures.encode(source, base, purpose)).vector
             except ServiceError as error:
@@ -233,7 +231,7 @@ class _One:
     async def _publish(self, manifest: Manifest, fused: bytes, card: dict[str, object]) -> None:
         engine, wanted, object_id = self._parts.engine, self._training.wanted, new_object_id()
         await engine.workers.write(self._store.announce, MODELS_HOME, object_id)
-        await engine.workers.objects(engine.keeping.objects.put, self._uid, MODELS_HOME, object_id, fused)
+        await engine.workers.objects(engine.objects.put, self._uid, MODELS_HOME, object_id, fused)
         model = OwnModel(
             manifest.id, wanted.base_encoder, wanted.training_set, manifest.model_dump_json(), card, object_id, now_ms()
         )

@@ -28,7 +28,7 @@ from index import DataDirectory
 from service.encoder import builtin
 from service.encoder.manifest import OWN_PREFIX
 from service.sync.ledger import Ledger
-from service.sync.model import Plan, Run, RunState
+from service.sync.model import Run, RunState, SyncPlan
 from service.tenancy.access import WantedAccess
 from service.tenancy.apikeys import Scope
 from service.training.model import OwnModel, Wanted
@@ -79,7 +79,7 @@ class World:
         return self.ledger.source("feed").source_id
 
     def run(self, number: int, state: RunState) -> str:
-        made = Run(f"run{number:08}", f"source{number}", "shared", state=state, plan=Plan(digest="d"))
+        made = Run(f"run{number:08}", f"source{number}", "shared", state=state, plan=SyncPlan(digest="d"))
         return self.ledger.add_run(made).run_id
 
     def access(self, number: int, *, approved: bool = False) -> str:

@@ -54,7 +54,7 @@ class DecodedTensor(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Job:
+class _DecodeJob:
     picture: bytes
     region: Area | None
     spec: InputSpec
@@ -67,7 +67,7 @@ class Decoders:
 
     def __init__(self, limits: DecodingLimits, pictures: PictureLimits) -> None:
         self._limits, self._pictures = limits, pictures
-        self._queue: FairQueue[_Job] = FairQueue()
+        self._queue: FairQueue[_DecodeJob] = FairQueue()
         self._wake = asyncio.Semaphore(0)
         self._protections: dict[str, bool] = {}
         self._processes: dict[int, SandboxedProcess] = {}
@@ -104,7 +104,7 @@ class Decoders:
         Raises ServiceError (IMAGE_..., DECODER_FAILED, DECODE_TIMEOUT).
         """
         self._pictures.check_bytes(len(picture))
-        job = _Job(picture, region, spec, partial, asyncio.get_running_loop().create_future())
+        job = _DecodeJob(picture, region, spec, partial, asyncio.get_running_loop().create_future())
         self._queue.put(job, lane, tenant)
         self._wake.release()
         return await job.done
@@ -138,7 +138,7 @@ class Decoders:
                 raise
             _LOG.exception("a decoder's loop failed")
 
-    async def _do(self, slot: int, job: _Job) -> None:
+    async def _do(self, slot: int, job: _DecodeJob) -> None:
         for attempt in (1, 2):
             process = await self._process(slot)
             if process is None:
@@ -158,7 +158,7 @@ class Decoders:
             return None
         return _fail(job, ServiceError(Reason.DECODER_FAILED, "the decoder crashed on this picture", field="image"))
 
-    async def _call(self, slot: int, process: SandboxedProcess, job: _Job) -> DecodedTensor:
+    async def _call(self, slot: int, process: SandboxedProcess, job: _DecodeJob) -> DecodedTensor:
         shape, dtype = tensor_shape(job.spec), np.dtype(job.spec.dtype)
         region = job.region
         message = {
@@ -200,6 +200,6 @@ def _as_json(spec: InputSpec) -> str:
     return spec.model_dump_json()
 
 
-def _fail(job: _Job, error: ServiceError) -> None:
+def _fail(job: _DecodeJob, error: ServiceError) -> None:
     if not job.done.done():
         job.done.set_exception(error)

@@ -15,7 +15,7 @@ from service.handlers.conversion.values import invalid, timestamp
 from service.intake.notes import Note
 from service.sync.feeds.model import AttributeField, FeedFormat, FeedOptions, FieldMapping, FieldType, Item
 from service.sync.feeds.preview import Preview
-from service.sync.model import Guards, Mode, PictureCheck, Plan, Run, Schedule, Source, SourceConfig, Webhook
+from service.sync.model import Guards, Mode, PictureCheck, Run, Schedule, Source, SourceConfig, SyncPlan, Webhook
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -160,7 +160,7 @@ def _options(options: FeedOptions) -> pb.FeedOptions:
     )  # fmt: skip
 
 
-def _plan(plan: Plan) -> pb.Plan:
+def _plan(plan: SyncPlan) -> pb.Plan:
     return pb.Plan(
         digest=plan.digest, item_count=plan.items, problem_count=plan.problems, duplicate_count=plan.duplicates,
         create_count=plan.create, update_picture_count=plan.update_picture,

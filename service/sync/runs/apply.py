@@ -22,7 +22,7 @@ from index import (
     WriteResult,
     attributes_from_json,
 )
-from service.engine.change_detection import Known, Renewal, Renewed
+from service.engine.change_detection import ChangeDetector, Known, PreparedWrite
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
 from service.engine.picture_encoding import PictureEncoder
@@ -48,7 +48,7 @@ _RETRIES = RetryPolicy(
 
 
 @dataclass(frozen=True)
-class Job:
+class SyncJob:
     """What a run works on.
 
     - `from_disk`: links without a scheme are the operator's files.
@@ -84,10 +84,10 @@ class _Outcome:
 class Applier:
     """Applies the plan of one run. `counts` is its progress."""
 
-    def __init__(self, engine: Engine, job: Job, picture_encoder: PictureEncoder) -> None:
+    def __init__(self, engine: Engine, job: SyncJob, picture_encoder: PictureEncoder) -> None:
         """`picture_encoder`: encodes the pictures, except the operator's files, which only this machine has."""
         self._engine, self._job = engine, job
-        self._here, self._renewal = Renewal(engine), Renewal(engine, picture_encoder)
+        self._here, self._change_detector = ChangeDetector(engine), ChangeDetector(engine, picture_encoder)
         self.counts = Counts.stored(job.collection.sourced.counts(job.run_id))
         self._tasks: set[asyncio.Task[_Outcome]] = set()
         self._ready: list[_Outcome] = []
@@ -131,7 +131,7 @@ class Applier:
         new = [s.record_id for s in chunk if s.action is Action.CREATE]
         if new:  # recently withdrawn records are reinstated with their vectors
             await self._engine.workers.write(job.collection.sourced.reinstate, job.source_id, new, job.epoch)
-        return await self._renewal.known(job.collection, ids, ids)
+        return await self._change_detector.known(job.collection, ids, ids)
 
     async def _one(self, step: Step, known: Known) -> _Outcome:
         row = step.staged
@@ -148,8 +148,8 @@ class Applier:
         while True:
             try:
                 with about(record_id=row.record_id):
-                    renewed = await self._with_picture(write, row, known)
-                return _Outcome(row, renewed.write, notes=renewed.notes)
+                    prepared = await self._with_picture(write, row, known)
+                return _Outcome(row, prepared.write, notes=prepared.notes)
             except Exception as error:
                 with about(record_id=row.record_id):
                     failure = as_service_error(error)
@@ -162,13 +162,13 @@ class Applier:
                 return _Outcome(row, None, failure)
             await asyncio.sleep(pause_s)
 
-    async def _with_picture(self, write: RecordWrite, row: Staged, known: Known) -> Renewed:
+    async def _with_picture(self, write: RecordWrite, row: Staged, known: Known) -> PreparedWrite:
         job, picture = self._job, PictureSource(url=row.url)
         on_disk = job.from_disk and is_file(row.url)
         if on_disk:
             picture = PictureSource(image=await self._engine.workers.read(job.files.picture, row.url))
-        renewal = self._here if on_disk else self._renewal
-        found = await renewal.with_picture(job.tenant_uid, job.collection, write, picture, known)
+        change_detector = self._here if on_disk else self._change_detector
+        found = await change_detector.with_picture(job.tenant_uid, job.collection, write, picture, known)
         return found._replace(write=replace(found.write, origin=Origin(row.url_digest))) if on_disk else found
 
     async def _collect(self) -> None:

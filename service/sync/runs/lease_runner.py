@@ -29,7 +29,7 @@ from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.ledger import Ledger
 from service.sync.ledgers import Ledgers
 from service.sync.model import ENDED, Counts, Run, RunState
-from service.sync.runs.apply import Job
+from service.sync.runs.apply import SyncJob
 from service.sync.runs.run import LIVE, Progress, RunEnd, Runner, RunParts, staging_path
 from service.sync.runs.run_outcomes import (
     MAX_ATTEMPTS,
@@ -96,7 +96,7 @@ class SyncParts:
     clock: Clock = SYSTEM_CLOCK
 
 
-class Attempts:
+class LeaseRunner:
     """Executes runs. For one event loop. `working`: the progress of each active run, by run id."""
 
     def __init__(self, parts: SyncParts, ended: Callable[[str, Run], Coroutine[Any, Any, None]]) -> None:
@@ -200,7 +200,7 @@ class Attempts:
         lease.check()
         await engine.workers.write(collection.sourced.claim, lease.epoch)
         from_disk = source.config.url.startswith(PREFIX)
-        job = Job(
+        job = SyncJob(
             ref.tenant_uid, collection, source.source_id, run.run_id, lease.epoch, place.files, from_disk, lease.check
         )
         parts = RunParts(engine, picture_encoder, self._parts.fetcher, self._parts.readers, ledger, place, data_key)

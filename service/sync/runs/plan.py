@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from index import Failure, Mark
 from service.runtime.clock import now_ms
-from service.sync.model import Guards, Mode, PictureCheck, Plan, Sample, SourceConfig, SourceState
+from service.sync.model import Guards, Mode, PictureCheck, Sample, SourceConfig, SourceState, SyncPlan
 from service.sync.runs.staging import FeedSummary, Staged
 
 _SAMPLES = 20
@@ -92,7 +92,7 @@ class Difference:
         return self._now_ms - failure.last_ms < _RETRY_LASTING_FAILURES_MS
 
 
-def make_plan(steps: Iterable[Step], summary: FeedSummary, config: SourceConfig, state: SourceState) -> Plan:
+def make_plan(steps: Iterable[Step], summary: FeedSummary, config: SourceConfig, state: SourceState) -> SyncPlan:
     """Computes counts, samples, digest and concerns of a plan."""
     counts: Counter[Action] = Counter()
     samples: list[Sample] = []
@@ -108,7 +108,7 @@ def make_plan(steps: Iterable[Step], summary: FeedSummary, config: SourceConfig,
             digest.update(row.item_digest + row.url_digest)
         if counts[action] <= _SAMPLES:
             samples.append(Sample(action, step.record_id, row.line if row else 0))
-    plan = Plan(
+    plan = SyncPlan(
         digest.hexdigest(), summary.after.feed_digest, summary.after.items, summary.problems, summary.duplicates,
         counts[Action.CREATE], counts[Action.UPDATE_PICTURE], counts[Action.UPDATE_ATTRIBUTES],
         counts[Action.CHECK_PICTURE],
@@ -120,7 +120,7 @@ def make_plan(steps: Iterable[Step], summary: FeedSummary, config: SourceConfig,
     return replace(plan, estimated_s=round(plan.pictures / speed, 1), concerns=concerns)
 
 
-def _concerns(plan: Plan, guards: Guards, state: SourceState) -> Iterator[str]:
+def _concerns(plan: SyncPlan, guards: Guards, state: SourceState) -> Iterator[str]:
     stored = plan.unchanged + plan.delete + plan.kept + plan.update_picture + plan.update_attributes
     stored += plan.check_picture
     if plan.delete > min(guards.max_deletes, guards.max_delete_share * stored):

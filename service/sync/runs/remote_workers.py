@@ -24,7 +24,7 @@ from service.engine.sources import HostsOf
 from service.errors import Reason, ServiceError
 from service.runtime.background import end_task
 from service.runtime.clock import SYSTEM_CLOCK, Clock
-from service.sync.runs.lease_runner import Attempts, Lease, SyncParts
+from service.sync.runs.lease_runner import Lease, LeaseRunner, SyncParts
 
 _LOG = structlog.get_logger(__name__)
 _SILENT_S = 20.0  # a worker sends a message at least every five seconds
@@ -129,8 +129,8 @@ class RemoteWorker:
 class RemoteWorkers:
     """Starts runs with remote workers. For one event loop."""
 
-    def __init__(self, parts: SyncParts, attempts: Attempts) -> None:
-        self._parts, self._attempts = parts, attempts
+    def __init__(self, parts: SyncParts, lease_runner: LeaseRunner) -> None:
+        self._parts, self._lease_runner = parts, lease_runner
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -157,7 +157,7 @@ class RemoteWorkers:
     async def _work(self, taken: Taken, worker: RemoteWorker) -> None:
         _LOG.info("a worker has taken a run", worker=taken.worker, run_id=taken.ref.run_id)
         try:
-            await self._attempts.work(Lease(taken.ref, taken.epoch, taken.worker, worker.alive), worker)
+            await self._lease_runner.work(Lease(taken.ref, taken.epoch, taken.worker, worker.alive), worker)
         except asyncio.CancelledError:
             await self._requeue(taken)
             raise

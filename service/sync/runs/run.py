@@ -21,8 +21,8 @@ from service.sync.feed_input.fetching import FeedFetcher, FeedPlace, FetchedFeed
 from service.sync.feed_input.spooling import closing_spool
 from service.sync.feeds.model import FeedError, FeedFormat, Item, Problem
 from service.sync.ledger import Ledger
-from service.sync.model import CONFIG, WORKING, Counts, Plan, Run, RunState, Source, SourceState
-from service.sync.runs.apply import Applier, Job
+from service.sync.model import CONFIG, WORKING, Counts, Run, RunState, Source, SourceState, SyncPlan
+from service.sync.runs.apply import Applier, SyncJob
 from service.sync.runs.plan import Difference, Step, make_plan
 from service.sync.runs.staging import FeedSummary, Staging
 
@@ -86,7 +86,7 @@ class RunParts:
 class Runner:
     """Executes one run under one lease."""
 
-    def __init__(self, parts: RunParts, source: Source, run: Run, job: Job, progress: Progress) -> None:
+    def __init__(self, parts: RunParts, source: Source, run: Run, job: SyncJob, progress: Progress) -> None:
         self._parts, self._source, self._job, self.progress = parts, source, job, progress
         self._workers = parts.engine.workers
         self._other_collection = run.collection != source.config.collection  # the source's state is not for it
@@ -149,7 +149,7 @@ class Runner:
 
     # ---- planning
 
-    async def _plan(self, staging: Staging, summary: FeedSummary) -> Plan:
+    async def _plan(self, staging: Staging, summary: FeedSummary) -> SyncPlan:
         if summary.after.items == 0:
             what = f"; {summary.problems} items are unusable" if summary.problems else ""
             raise RunEnd(RunState.BLOCKED, "FEED_EMPTY", f"the feed has no items{what}; nothing was changed")
@@ -174,7 +174,7 @@ class Runner:
             after = page[-1].record_id
         return found
 
-    def _check(self, plan: Plan, before: Plan) -> None:
+    def _check(self, plan: SyncPlan, before: SyncPlan) -> None:
         """Raises RunEnd if the plan exceeds the limits without approval, or in a dry run.
 
         An approval holds for the plan that was shown. After a part of it is applied, it holds for the rest of the same
@@ -189,7 +189,7 @@ class Runner:
 
     # ---- applying
 
-    async def _apply(self, staging: Staging, plan: Plan) -> Counts:
+    async def _apply(self, staging: Staging, plan: SyncPlan) -> Counts:
         await self._move(RunState.APPLYING)
         applier = await self._workers.upkeep(Applier, self._parts.engine, self._job, self._parts.picture_encoder)
         progress, done = self.progress, applier.counts.done
@@ -205,7 +205,7 @@ class Runner:
         await applier.delete(self._steps(staging, failures))
         return applier.counts
 
-    async def _finish(self, plan: Plan, summary: FeedSummary, counts: Counts) -> None:
+    async def _finish(self, plan: SyncPlan, summary: FeedSummary, counts: Counts) -> None:
         await self._move(RunState.FINALISING)
         after = summary.after
         spent = self.progress.seconds()

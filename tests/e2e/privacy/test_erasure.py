@@ -10,7 +10,7 @@ import pytest
 
 from afterimage.client import Client, NewRecord, NewSource, NotFound, Term
 from index import DataDirectory
-from service.erasure.traces import Evidence, Found, search
+from service.erasure.traces import Evidence, FoundTrace, search
 from tests.support.data.feeds import jsonl
 from tests.support.data.files import all_bytes
 from tests.support.data.pictures import png
@@ -21,7 +21,7 @@ from tests.support.servers.shop import FETCHING, Shop
 DIMENSION = 448
 
 
-def searched(server: Server, tenant: str, evidence: Evidence) -> Found:
+def searched(server: Server, tenant: str, evidence: Evidence) -> FoundTrace:
     with server.registry() as registry:
         uid = registry.tenant(tenant).uid
         return search(DataDirectory(server.data_dir).tenant(uid), registry.data_key(uid), evidence)

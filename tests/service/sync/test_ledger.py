@@ -13,7 +13,7 @@ from service.errors import Reason, ServiceError
 from service.sync.feeds.model import AttributeField, FeedOptions, FieldMapping, FieldType
 from service.sync.ledger import RUNS_KEPT, Ledger
 from service.sync.model import CONFIG as CONFIG_JSON
-from service.sync.model import Plan, Run, RunState, Sample, Schedule, SourceConfig, SourceState
+from service.sync.model import Run, RunState, Sample, Schedule, SourceConfig, SourceState, SyncPlan
 from service.sync.runs.run import LIVE
 from tests.support.data.files import all_bytes
 
@@ -171,7 +171,7 @@ def test_a_source_is_changed_noted_and_deleted_alone(ledger: Ledger) -> None:
 
 
 def test_erased_records_leave_every_plan_that_shows_them(ledger: Ledger) -> None:
-    plan = Plan(
+    plan = SyncPlan(
         samples=tuple(Sample("create", i) for i in ("a", "a#2", "b", "c#1")),
         problem_lines=(Sample("price", "a", 4), Sample("price", "d", 5)),
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index import Failure, Mark
-from service.sync.model import Guards, Mode, PictureCheck, Plan, SourceConfig, SourceState
+from service.sync.model import Guards, Mode, PictureCheck, SourceConfig, SourceState, SyncPlan
 from service.sync.runs.plan import IDLE, Action, Difference, Step, make_plan
 from service.sync.runs.staging import FeedSummary, Staged
 
@@ -75,7 +75,9 @@ def test_a_lasting_failure_rests_for_a_day_unless_its_url_changes() -> None:
     assert action(replace(failure, lasting=False), staged("1"), []) is Action.CREATE
 
 
-def plan_of(new: int, same: int, gone: int, *, problems: int = 0, last: int = 0, guards: Guards | None = None) -> Plan:
+def plan_of(
+    new: int, same: int, gone: int, *, problems: int = 0, last: int = 0, guards: Guards | None = None
+) -> SyncPlan:
     rows = sorted([staged(f"s{n:04}") for n in range(same)] + [staged(f"n{n:04}") for n in range(new)])
     marks = sorted(
         [Mark(f"s{n:04}", b"1", b"1") for n in range(same)] + [Mark(f"g{n:04}", b"1", b"1") for n in range(gone)]
@@ -98,7 +100,7 @@ def plan_of(new: int, same: int, gone: int, *, problems: int = 0, last: int = 0,
         (plan_of(49, 0, 0, last=100), "49 items, the last one had 100"),
     ],
 )
-def test_limits_stop_what_is_beyond_them(plan: Plan, concern: str) -> None:
+def test_limits_stop_what_is_beyond_them(plan: SyncPlan, concern: str) -> None:
     assert [concern in c for c in plan.concerns] == ([True] if concern else [])
 
 

@@ -1,0 +1,162 @@
+"""Maintenance of a running server: what is done every few seconds beside the calls, and its gauges."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from index import trim_heap
+from service.audit.logs import AuditLogs
+from service.audit.recorder import Recorder
+from service.audit.tally import Tallies
+from service.calls.limits.call_limiter import CallLimiter
+from service.config import open_files_limit
+from service.coordination.client import Coordinator
+from service.coordination.embedded import EmbeddedRedis
+from service.encoder.manifest import Manifest
+from service.engine.engine import Engine
+from service.erasure.finishing import Finishing
+from service.health import Health
+from service.metrics import Metrics
+from service.runtime.background import end_task
+from service.runtime.clock import Interval
+from service.runtime.process import open_files
+from service.sync.sync import Sync
+from service.tenancy.registry import TenantRegistry
+from service.training.own_training import OwnTraining
+
+_LOG = structlog.get_logger(__name__)
+_EVERY_S = 2.0
+_NOTE_USES_EVERY_S = 60.0
+_NOTE_PROGRESS_EVERY_S = 10.0
+_SWEEP_EVERY_S = 600.0
+
+
+@dataclass(frozen=True)
+class MaintainedParts:
+    """What maintenance looks after. `redis`: the embedded one, if any."""
+
+    data_dir: Path
+    min_free_disk_bytes: int
+    engine: Engine
+    registry: TenantRegistry
+    audit: AuditLogs
+    recorder: Recorder
+    tallies: Tallies
+    finishing: Finishing
+    health: Health
+    limiter: CallLimiter
+    metrics: Metrics
+    redis: EmbeddedRedis | None
+    coordinator: Coordinator
+    sync: Sync
+    training: OwnTraining
+
+
+class Maintenance:
+    """A periodic task for one event loop."""
+
+    def __init__(self, parts: MaintainedParts, show_health: Callable[[], None]) -> None:
+        """`show_health` is called after each round, which may have changed the health."""
+        self._parts, self._show_health = parts, show_health
+        self._engine, self._spaces, self._pictures = parts.engine, parts.engine.spaces, parts.engine.pictures
+        self._metrics, self._api_keys = parts.metrics, parts.registry.api_keys
+        self._uses, self._progress = Interval(_NOTE_USES_EVERY_S), Interval(_NOTE_PROGRESS_EVERY_S)
+        self._sweeps = Interval(_SWEEP_EVERY_S, at_once=True)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Starts the periodic task."""
+        self._task = asyncio.create_task(self._run(), name="maintenance")
+
+    async def stop(self) -> None:
+        """Stops the periodic task."""
+        if self._task is not None:
+            await end_task(self._task)
+
+    async def _run(self) -> None:
+        await asyncio.to_thread(self._spaces.settle)
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                await self._round()
+            except Exception as error:  # the next round must follow; the cause is in the log
+                _LOG.error("maintenance failed", exc_info=error)
+
+    async def _round(self) -> None:
+        parts = self._parts
+        await asyncio.to_thread(self._forget_deleted)
+        await asyncio.to_thread(self._api_keys.watch)
+        await asyncio.to_thread(self._spaces.maintain)
+        if parts.limiter.became_idle():
+            gc.collect()  # frees, and so overwrites, what calls left in cycles, such as the key of one that failed
+        if parts.limiter.peak_was_released():
+            await asyncio.to_thread(trim_heap)
+        await parts.recorder.settle()
+        await parts.tallies.settle()
+        await self._delete_orphans()
+        if self._uses.restart_if_over():
+            await asyncio.to_thread(self._api_keys.note_uses)
+        if self._progress.restart_if_over():
+            for part in (self._spaces, parts.audit, parts.sync, parts.training, parts.registry):
+                await asyncio.to_thread(part.note_progress)
+        await self._check_health()
+
+    def _forget_deleted(self) -> None:
+        """Closes and removes what belongs to tenants that were deleted. For threads."""
+        self._parts.audit.forget(set(self._parts.registry.deleted_uids()))
+        self._spaces.remove_deleted()
+
+    async def _delete_orphans(self) -> None:
+        rarely = self._sweeps.restart_if_over()
+        if rarely:
+            await self._parts.finishing.finish_all()
+        for model in await asyncio.to_thread(self._sweep, rarely):
+            await self._pictures.put_away(model)
+
+    def _sweep(self, rarely: bool) -> list[Manifest]:
+        """Deletes orphaned objects, and returns the models of deleted tenants. For threads.
+
+        `rarely`: also looks for what is orphaned seldom.
+        """
+        storage, deleted = self._engine.picture_storage, self._parts.registry.deleted_uids()
+        if rarely:
+            self._parts.training.sweep()
+        storage.sweep_deleted(deleted)
+        storage.sweep_all(self._spaces.opened(), cold_too=rarely)
+        return self._parts.training.forget(deleted)
+
+    async def _check_health(self) -> None:
+        parts = self._parts
+        stopped = await asyncio.to_thread(self._spaces.stopped)
+        self._metrics.tenants_stopped.set(len(stopped))
+        who = "1 tenant is" if len(stopped) == 1 else f"{len(stopped)} tenants are"
+        remarks = (f"{who} not served: see `afterimage doctor`",) if stopped else ()
+        free = (await asyncio.to_thread(shutil.disk_usage, parts.data_dir)).free
+        parts.health.found(free >= parts.min_free_disk_bytes, remarks)
+        if parts.redis is not None and await parts.redis.ensure_running():
+            _LOG.warning("the embedded Redis had stopped and was restarted")
+        self._metrics.redis_up.set(await parts.coordinator.healthy())
+        self._show_health()
+
+
+def refresh_gauges(engine: Engine, metrics: Metrics) -> None:
+    """Updates the gauges that are read, not counted."""
+    spaces, cache = engine.spaces, engine.spaces.shelf
+    stats = [c.stats() for c in spaces.hot()]
+    metrics.encode_queue.set(engine.pictures.waiting())
+    metrics.collections_open.set(len(stats))
+    metrics.collections_damaged.set(sum(c.damaged for c in spaces.hot()))
+    metrics.rows.labels("live").set(sum(s.records for s in stats))
+    metrics.rows.labels("tombstone").set(sum(s.tombstones for s in stats))
+    metrics.index_bytes.set(cache.bytes())
+    metrics.open_files.set(open_files())
+    metrics.open_files_limit.set(open_files_limit())
+    metrics.index_loads.set(cache.loads)
+    metrics.recall_lowest.set(min((s.recall for s in stats if s.recall is not None), default=1.0))
