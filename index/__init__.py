@@ -33,7 +33,8 @@ from index.storage.layout import DataDirectory, TenantLayout, new_uid
 from index.storage.lock import DirectoryLock
 from index.tenant.directory import TenantDirectory
 from index.tenant.inspection import check_pages, deep_faults, file_faults
-from index.tenant.repair import Mending, Repair
+from index.tenant.records_repair import Mending
+from index.tenant.repair import Repair
 from index.types.answer import DuplicateGroup, Facet, FilterHints, Hit, SearchAnswer
 from index.types.attributes import (
     MAX_ATTRIBUTES,
@@ -91,7 +92,7 @@ from index.types.sources import Failure, Mark, SourceBatch
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
 from index.vectors.local import LocalVectorIndexes
-from index.vectors.snapshots.files import purpose_of
+from index.vectors.snapshots.manifest import purpose_of
 
 __all__ = [
     "MAX_ATTRIBUTES",

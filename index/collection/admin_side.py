@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from index.collection.collection_cache import CollectionHandle
+from index.collection.collection_handle import CollectionHandle
 from index.collection.verification import collection_problems
 from index.contract import BackupSet, ColdRecords
 from index.types.backup import Backup

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from index.collection.admin_side import AdminSide
-from index.collection.collection_cache import CollectionCache, CollectionHandle
+from index.collection.collection_cache import CollectionCache
+from index.collection.collection_handle import CollectionHandle
 from index.collection.read_side import ReadSide
 from index.collection.write_side import WriteSide
 from index.manifest.location import Location

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator, Sequence
 
-from index.collection.collection_cache import CollectionHandle
+from index.collection.collection_handle import CollectionHandle
 from index.speed.gil_yield import searches
 from index.types.answer import DuplicateGroup, Facet, FilterHints, SearchAnswer
 from index.types.checks import normalised

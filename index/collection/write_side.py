@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 
-from index.collection.collection_cache import CollectionHandle
+from index.collection.collection_handle import CollectionHandle
 from index.contract import RecordTransaction
 from index.records.prepare import prepare
 from index.speed.gil_yield import free_gradually

@@ -17,19 +17,18 @@ from typing import TypeVar
 from index.collection.collection import Collection
 from index.collection.collection_cache import CollectionCache
 from index.contract import BackupSet
-from index.manifest.entries import Entry, records_name, told_of
-from index.manifest.manifest import State, Thing, salt_of
 from index.manifest.opening import open_manifest
 from index.manifest.settling import Settling, remove_collection
 from index.records.backup_manifest import check_files, spec_of
 from index.records.catalog import Catalog
 from index.records.extensions.registered import EXTENSIONS, TenantCompanions
 from index.records.retained_backups import RetainedBackups
-from index.storage.durable_files import make_directory, sync_directory
-from index.storage.layout import TenantLayout, new_uid
+from index.storage.durable_files import make_directory
+from index.storage.layout import TenantLayout
 from index.tenant.inspection import file_faults, remarks
 from index.tenant.members import Members
 from index.tenant.named_backups import NamedBackups, erased_from
+from index.tenant.placing import Placing
 from index.tenant.specs import check_description, check_spec
 from index.types.collection import CollectionSpec
 from index.types.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
@@ -58,8 +57,9 @@ class TenantDirectory(TenantCompanions[Collection]):
         )
         self.allowance = self._members.allowance
         self._snapshots = NamedBackups(self._members)
-        self._roster = Catalog(layout.collections, key, self._manifest)
-        entries = self._roster.entries()
+        self._catalog = Catalog(layout.collections, key, self._manifest)
+        self._placing = Placing(self._members, self._catalog)
+        entries = self._catalog.entries()
         things = Settling(layout, self._manifest, entries).run()
         for fault in file_faults(layout, things):
             raise fault
@@ -81,9 +81,9 @@ class TenantDirectory(TenantCompanions[Collection]):
             if spec.name in self._members.collections:
                 raise CollectionExists(f"collection {spec.name!r} exists")
             self.allowance.check_collections(len(self._members.collections) + 1)
-            entry = self._announced(spec)
+            entry = self._placing.announced(spec)
             self._members.stores.create(self._members.location(entry))
-            return self._enter(entry)
+            return self._placing.enter(entry)
 
     def collection(self, name: str) -> Collection:
         """A collection. Raises CollectionNotFound, or DataFault where something is wrong with the tenant's files."""
@@ -109,7 +109,7 @@ class TenantDirectory(TenantCompanions[Collection]):
             collection = self.collection(name)
             changed = spec(collection.spec)
             if changed != collection.spec:
-                self._roster.change(changed)
+                self._catalog.change(changed)
                 collection.take_over(changed)
             done = then(collection)
             self._members.note_told(name)
@@ -117,11 +117,11 @@ class TenantDirectory(TenantCompanions[Collection]):
 
     def deserted(self) -> list[str]:
         """Homes of collections that are gone: all that extensions keep there outside is to be deleted."""
-        return sorted(self._roster.deserted)
+        return sorted(self._catalog.deserted)
 
     def forget_deserted(self, home: str) -> None:
         """Drops the note of a home that is empty now."""
-        self._roster.forget_deserted(home)
+        self._catalog.forget_deserted(home)
 
     def change(
         self, name: str, *, description: str | None = None, learning: bool | None = None, partial: bool | None = None
@@ -143,7 +143,7 @@ class TenantDirectory(TenantCompanions[Collection]):
             return collection
 
     def _change(self, collection: Collection, spec: CollectionSpec) -> None:
-        self._roster.change(spec)
+        self._catalog.change(spec)
         collection.take_over(spec)
         self._members.note_told(spec.name)
 
@@ -154,20 +154,13 @@ class TenantDirectory(TenantCompanions[Collection]):
             collection = self.collection(name)
             if not with_kept and collection.kept.ids():
                 erased_from(collection)
-            thing = self._goes(name, with_kept=with_kept)
-            self._roster.remove(name, collection.home if EXTENSIONS.outlive(collection.spec) else "")
+            thing = self._placing.leaving(name, with_kept=with_kept)
+            self._catalog.remove(name, collection.home if EXTENSIONS.outlive(collection.spec) else "")
             del self._members.collections[name]
             self._members.uids.pop(name)
             collection.abandon()
             remove_collection(self._layout, self._manifest, thing, None)
             self.allowance.forget()
-
-    def _goes(self, name: str, *, with_kept: bool = False) -> Thing:
-        """Notes in the manifest that the directory of a collection goes."""
-        entry = self._members.entry_of(name)
-        thing = Thing(records_name(entry.uid), State.DELETING, told={**told_of(entry), "with_kept": with_kept})
-        self._manifest.put(thing)
-        return thing
 
     def kept(self, name: str) -> BackupSet | RetainedBackups:
         """The kept snapshots of a collection, or, where it is gone, those that are retained of collections of that
@@ -201,11 +194,11 @@ class TenantDirectory(TenantCompanions[Collection]):
             if old is not None and not replacing:
                 raise CollectionExists(f"collection {spec.name!r} exists")
             self.allowance.check_collections(len(self._members.collections.keys() | {spec.name}))
-            entry = self._announced(spec, old)
+            entry = self._placing.announced(spec, old)
             # The new collection takes over the backups of the old one.
             before = [] if old is None else [old.handle.place.layout.records, *old.kept.files()]
             self._members.stores.adopt(database, key or self._members.key, self._members.location(entry), before)
-            made = self._enter(entry, old, copied=True)
+            made = self._placing.enter(entry, old, copied=True)
             self.allowance.forget()
             return made
 
@@ -217,7 +210,7 @@ class TenantDirectory(TenantCompanions[Collection]):
         with self._lock:
             first, second = self.collection(one), self.collection(other)
             uids = self._members.uids[one], self._members.uids[other]
-            self._roster.rename([(uids[1], one), (uids[0], other)])
+            self._catalog.rename([(uids[1], one), (uids[0], other)])
             self._members.uids[one], self._members.uids[other] = uids[1], uids[0]
             self._members.collections = {**self._members.collections, one: second, other: first}
             first.take_over(replace(first.spec, name=other))
@@ -253,34 +246,3 @@ class TenantDirectory(TenantCompanions[Collection]):
         with self._lock:
             for collection in self._members.collections.values():
                 collection.abandon()
-
-    def _announced(self, spec: CollectionSpec, replaced: Collection | None = None) -> Entry:
-        """A new collection, listed as one that is being made; its directory is there."""
-        uid = new_uid()
-        entry = Entry(uid, replaced.home if replaced is not None else uid, spec)
-        self._manifest.put(Thing(records_name(uid), State.CREATING, told=told_of(entry)))
-        make_directory(self._layout.collection(uid).root)
-        return entry
-
-    def _enter(self, entry: Entry, replaced: Collection | None = None, *, copied: bool = False) -> Collection:
-        """Enters a collection whose database is there, in the place of another. The caller holds the lock."""
-        spec, layout = entry.spec, self._layout.collection(entry.uid)
-        sync_directory(layout.root)
-        thing = Thing(records_name(entry.uid), State.CREATING, salt_of(layout.records), told=told_of(entry))
-        collection = self._members.opened(entry, thing)
-        with collection.handle:  # that it can be loaded is known before anything is given up for it
-            pass
-        for extension in EXTENSIONS:
-            extension.entered(collection.handle, copied=copied)
-        if replaced is not None:
-            replaced.abandon()
-        if copied:
-            for extension in EXTENSIONS:
-                extension.inherits(collection.handle, None if replaced is None else replaced.handle)
-        gone = self._goes(spec.name) if replaced is not None else None
-        self._roster.enter(entry)
-        self._members.uids[spec.name], self._members.collections[spec.name] = entry.uid, collection
-        self._manifest.later(replace(thing, state=State.PRESENT))
-        if gone is not None:
-            remove_collection(self._layout, self._manifest, gone, entry.uid)
-        return collection

@@ -18,7 +18,7 @@ import numpy as np
 from index.manifest.location import Location
 from index.records.extensions.registered import record_stores
 from index.records.queries import pack_region
-from index.records.transaction import record_size
+from index.records.row_changes import record_size
 from index.speed.roaring_arrays import members
 from index.storage.durable_files import sync_directory
 from index.storage.sqlite import checkpoint, connect

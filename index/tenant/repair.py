@@ -6,41 +6,28 @@ To be called where nobody else has the directory open. Each mending says beforeh
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from index.manifest.change_number import noted_generation, number_of
 from index.manifest.entries import MIGRATIONS, Entry, entry_of, read_entries, records_name
 from index.manifest.listed_database import opened
-from index.manifest.location import Listing, Location
 from index.manifest.manifest import Manifest, State, Thing, salt_of
 from index.manifest.opening import LISTED, found_things
-from index.manifest.settling import KEPT, RECORDS
-from index.records.backup_manifest import check_files
+from index.manifest.settling import RECORDS
 from index.records.catalog import Catalog
-from index.records.extensions.registered import EXTENSIONS, record_stores
 from index.records.queries import read_sequence
 from index.storage.crypto import derive_key
-from index.storage.durable_files import rename, set_aside
-from index.storage.layout import CollectionLayout, TenantLayout
+from index.storage.layout import TenantLayout
 from index.storage.sqlite import DatabaseError, migrate
 from index.tenant.inspection import check_pages, deep_faults
-from index.tenant.records_from_snapshots import Derived, newest_derived, write_records
-from index.types.backup import Backup
-from index.types.errors import AfterimageIndexError, DataFault, SnapshotDamaged
+from index.tenant.records_repair import Mending, RecordsRepair
+from index.types.errors import AfterimageIndexError, DataFault
 
 _STORE = "collection store"
-
-
-@dataclass(frozen=True)
-class Mending:
-    """Something that can be done. told: what is wrong, what is done, and what is lost."""
-
-    told: str
-    run: Callable[[], None]
 
 
 class Repair:
@@ -48,6 +35,7 @@ class Repair:
 
     def __init__(self, layout: TenantLayout, data_key: bytes) -> None:
         self._layout, self._key = layout, data_key
+        self._records = RecordsRepair(layout, data_key)
 
     def mendings(self) -> list[Mending]:
         """What is to be done, as far as it can be seen: once it is done more may show, so ask until there is none.
@@ -82,7 +70,7 @@ class Repair:
 
     def _aside_all(self, paths: list[Path]) -> None:
         for path in paths:
-            self._aside(path)
+            self._records.aside(path)
 
     # ---- what is there
 
@@ -127,7 +115,7 @@ class Repair:
 
     def _manifest_anew(self) -> Mending:
         def run() -> None:
-            self._aside(self._layout.manifest)
+            self._records.aside(self._layout.manifest)
             things = tuple(found_things(self._layout, self._key))
             Manifest(self._layout.manifest, self._key).put(*things, generation=self._noted_generation())
 
@@ -153,17 +141,17 @@ class Repair:
         path, names = self._layout.collections, ", ".join(sorted(e.spec.name for e in named))
 
         def run() -> None:
-            self._aside(path)
+            self._records.aside(path)
             made = manifest
             if made is None:
-                self._aside(self._layout.manifest)
+                self._records.aside(self._layout.manifest)
                 made = Manifest(self._layout.manifest, self._key)
                 made.put()
             made.drop_later(path.name)
             made.flush()
-            roster = Catalog(path, self._key, made)
+            catalog = Catalog(path, self._key, made)
             for entry in named:
-                roster.enter(entry)
+                catalog.enter(entry)
             made.flush()
             if manifest is None:
                 made.put(*found_things(self._layout, self._key))
@@ -178,10 +166,8 @@ class Repair:
                 row = connection.execute("SELECT value FROM meta WHERE name = 'collection'").fetchone()
             if row is not None:
                 return entry_of(uid, json.loads(row[0]))
-        kept = self._newest_kept(layout)
+        kept = self._records.newest_kept(layout)
         return None if kept is None else Entry(uid, kept[0].home or uid, kept[0].spec)
-
-    # ---- databases
 
     def _mend(self, manifest: Manifest, fault: DataFault) -> Mending:
         path = fault.path
@@ -192,12 +178,12 @@ class Repair:
             told = f"{path} {fault.problem}: it is accepted as it is; later changes are lost"
             return Mending(told, partial(manifest.put, replace(thing, number=number)))
         if name.endswith(RECORDS):
-            return self._mend_records(manifest, thing, fault)
+            return self._records.mending(manifest, thing, fault)
         if name == self._layout.collections.name:
             return self._list_from_manifest(manifest)
 
         def run() -> None:
-            self._aside(path)
+            self._records.aside(path)
             manifest.drop_later(name)
             manifest.flush()
 
@@ -213,81 +199,3 @@ class Repair:
                 check_pages(connection, path)
             return number_of(connection)
         return None
-
-    def _mend_records(self, manifest: Manifest, thing: Thing, fault: DataFault) -> Mending:
-        entry = entry_of(thing.name.removesuffix(RECORDS), thing.told)
-        layout, said = self._layout.collection(entry.uid), f"{fault.path} {fault.problem}"
-        stray = next((p for p in self._layout.root.rglob("records*.db") if salt_of(p) == thing.salt != b""), None)
-        if stray is not None and stray != layout.records and stray.parent.parent == self._layout.root:
-            return Mending(
-                f"{said}: its own file is at {stray}; the two are swapped", lambda: _swap(stray, layout.records)
-            )
-        had = (
-            f"{thing.told.get('records', 'an unknown number of')} records, last write {thing.told.get('sequence', '?')}"
-        )
-        kept = self._newest_kept(layout)
-        if kept is None and (derived := newest_derived(self._place(manifest, thing, entry))) is not None:
-            return Mending(
-                f"{said}: no kept snapshot is left, so collection {entry.spec.name} is restored from "
-                f"{derived.path.name} ({derived.view.records} records in half precision, last write "
-                f"{derived.view.sequence}); {EXTENSIONS.lost} are lost; the "
-                f"collection had {had}",
-                lambda: self._from_derived(manifest, thing, entry, derived),
-            )
-        if kept is None:
-            return Mending(
-                f"{said}: no snapshot is left, so collection {entry.spec.name} is lost ({had}); the rest is set aside",
-                lambda: self._give_up(manifest, thing, entry),
-            )
-        snapshot, database = kept
-        return Mending(
-            f"{said}: collection {entry.spec.name} is restored from its kept snapshot "
-            f"{snapshot.snapshot_id} ({snapshot.records} records, last write {snapshot.sequence}); "
-            f"the collection had {had}",
-            lambda: self._from_kept(manifest, thing, self._place(manifest, thing, entry), database),
-        )
-
-    def _newest_kept(self, layout: CollectionLayout) -> tuple[Backup, Path] | None:
-        for path in sorted(layout.kept_snapshots(), reverse=True):
-            with suppress(SnapshotDamaged, OSError):
-                return check_files(path, self._key)
-        return None
-
-    def _from_kept(self, manifest: Manifest, thing: Thing, place: Location, database: Path) -> None:
-        layout = place.layout
-        for path in (layout.records, *(p for _, p in layout.snapshots())):
-            self._aside(path)
-        record_stores().adopt(database, self._key, place, [])
-        manifest.put(replace(thing, salt=salt_of(layout.records), number=0))
-
-    def _place(self, manifest: Manifest, thing: Thing, entry: Entry) -> Location:
-        listing = Listing(manifest, thing, lambda fault: None)
-        return Location(self._layout.collection(entry.uid), self._key, entry.spec, listing, home=entry.home)
-
-    def _from_derived(self, manifest: Manifest, thing: Thing, entry: Entry, derived: Derived) -> None:
-        place = self._place(manifest, thing, entry)
-        self._aside(place.layout.records)
-        write_records(derived, place)
-        manifest.put(replace(thing, salt=salt_of(place.layout.records), number=0))
-
-    def _give_up(self, manifest: Manifest, thing: Thing, entry: Entry) -> None:
-        root = self._layout.collection(entry.uid).root
-        Catalog(self._layout.collections, self._key, manifest).remove(entry.spec.name)
-        self._aside(root)
-        gone = [name for name in manifest.things() if name.startswith(entry.home + KEPT)]
-        manifest.drop_later(thing.name, *gone)
-        manifest.flush()
-
-    def _aside(self, path: Path) -> None:
-        for suffix in ("", "-wal", "-shm"):
-            file = path.with_name(path.name + suffix)
-            if file.exists():
-                set_aside(file, self._layout.set_aside)
-
-
-def _swap(one: Path, other: Path) -> None:
-    between = one.with_name(".between-" + one.name)
-    rename(one, between)
-    if other.exists():
-        rename(other, one)
-    rename(between, other)

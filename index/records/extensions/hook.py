@@ -15,6 +15,7 @@ from index.types.collection import CollectionSpec
 from index.types.record import RecordWrite, WriteResult
 
 if TYPE_CHECKING:
+    from index.records.row_changes import RowChanges
     from index.records.transaction import Transaction
 
 T = TypeVar("T")
@@ -113,10 +114,10 @@ class Extension:
         """The records of a product are deleted. Returns how many more were there."""
         return 0
 
-    def row_gone(self, transaction: Transaction, row_id: int) -> None:
+    def row_gone(self, transaction: RowChanges, row_id: int) -> None:
         """A row is gone for good."""
 
-    def row_returned(self, transaction: Transaction, former: int, row_id: int) -> None:
+    def row_returned(self, transaction: RowChanges, former: int, row_id: int) -> None:
         """A record that was taken out came back. former: the id of its row before."""
 
     # ---- on copies of the database

@@ -12,6 +12,7 @@ from index.records.extensions import kept_pictures
 from index.records.extensions.hook import Before, CollectionAccess, Extension, Reader, Store
 from index.records.extensions.picture_book import PictureBook
 from index.records.queries import blocks, marks
+from index.records.row_changes import RowChanges
 from index.records.transaction import Transaction
 from index.storage.sqlite import Connection, DatabaseError
 from index.types.collection import CollectionSpec
@@ -78,11 +79,11 @@ class Pictures(Extension):
         kept_pictures.keep(connection, row[0], wanted)
         return done
 
-    def row_gone(self, transaction: Transaction, row_id: int) -> None:
+    def row_gone(self, transaction: RowChanges, row_id: int) -> None:
         dropped = kept_pictures.drop(transaction.connection, row_id)
         transaction.growth = transaction.growth.plus(Usage(0, -dropped))
 
-    def row_returned(self, transaction: Transaction, former: int, row_id: int) -> None:
+    def row_returned(self, transaction: RowChanges, former: int, row_id: int) -> None:
         transaction.connection.execute("UPDATE pictures SET row_id = ? WHERE row_id = ?", (row_id, former))
 
     # ---- on copies of the database

@@ -8,6 +8,7 @@ from index.contract import SOURCES, SourceReads, SourceWrites
 from index.records.extensions import source_batch, withdrawn
 from index.records.extensions.hook import Extension, Reader
 from index.records.queries import blocks, marks
+from index.records.row_changes import RowChanges
 from index.records.transaction import Transaction
 from index.storage.sqlite import Connection
 from index.types.companions import Origin
@@ -97,7 +98,7 @@ class Sources(Extension):
     def product_deleted(self, transaction: Transaction, product_id: str) -> int:
         return withdrawn.forget_product(transaction, product_id)
 
-    def row_gone(self, transaction: Transaction, row_id: int) -> None:
+    def row_gone(self, transaction: RowChanges, row_id: int) -> None:
         withdrawn.bury_former(transaction, row_id)
 
     def unkeyed(self, connection: Connection) -> None:

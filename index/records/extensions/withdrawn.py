@@ -10,7 +10,8 @@ import numpy as np
 
 from index.records.extensions.source_batch import check_epoch, note_counts
 from index.records.queries import unpack_region
-from index.records.transaction import Transaction, record_size
+from index.records.row_changes import RowChanges, record_size
+from index.records.transaction import Transaction
 from index.storage.sqlite import Connection
 from index.types.attributes import attributes_from_json
 from index.types.changes import RowChange
@@ -95,7 +96,7 @@ def forget_product(transaction: Transaction, product_id: str) -> int:
     return sum(forget_withdrawn(transaction, record_id) for record_id in ids)
 
 
-def bury_former(transaction: Transaction, row_id: int) -> None:
+def bury_former(transaction: RowChanges, row_id: int) -> None:
     """Buries the rows that a record had before it was withdrawn and came back: backups may still hold them."""
     execute = transaction.connection.execute
     rows = execute("SELECT former FROM former_rows WHERE row_id = ?", (row_id,)).fetchall()

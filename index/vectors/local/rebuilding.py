@@ -17,7 +17,8 @@ from index.vectors.local.state import State, replay
 from index.vectors.query.recall import RecallCheck
 from index.vectors.segment.rows import Rows, compacted
 from index.vectors.segment.view import View
-from index.vectors.snapshots.files import SnapshotFiles, new_lineage
+from index.vectors.snapshots.files import SnapshotFiles
+from index.vectors.snapshots.manifest import new_lineage
 
 _LOG = logging.getLogger(__name__)
 _SNAPSHOT_WRITES = 1000

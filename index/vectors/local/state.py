@@ -10,7 +10,8 @@ from pathlib import Path
 from index.contract import RecordStore
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.segment.rows import Rows
-from index.vectors.snapshots.files import SnapshotFiles, new_lineage
+from index.vectors.snapshots.files import SnapshotFiles
+from index.vectors.snapshots.manifest import new_lineage
 
 _LOG = logging.getLogger(__name__)
 _REPLAYED_AT_ONCE = 4096

@@ -9,11 +9,8 @@ unchanged are linked, not written again. docs/formats/snapshot.md describes it.
 from __future__ import annotations
 
 import hashlib
-import hmac
-import json
 import logging
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +34,7 @@ from index.vectors.arrays.float16_matrix import Float16Matrix
 from index.vectors.segment.payloads import CHUNK_ROWS
 from index.vectors.segment.rows import Rows
 from index.vectors.segment.view import View
+from index.vectors.snapshots.manifest import MANIFEST, SnapshotManifests, frame_uid, purpose_of
 from index.vectors.snapshots.parts import (
     SKETCHES,
     load_rows,
@@ -49,8 +47,6 @@ from index.vectors.snapshots.parts import (
 )
 
 _LOG = logging.getLogger(__name__)
-FORMAT = 3
-MANIFEST = "manifest.json"
 _ROWS, _COLUMNS, _BASE = "rows.enc", "columns.enc", "base.enc"
 _DECRYPTED_AT_ONCE = 2
 
@@ -69,18 +65,17 @@ class SnapshotFiles:
     """Writes, checks and loads the snapshots of one collection."""
 
     def __init__(self, spec: CollectionSpec, site: IndexSite) -> None:
-        self._layout, self._uid = CollectionLayout(site.directory), site.directory.name
+        self._layout, self._spec = CollectionLayout(site.directory), spec
         self._key = derive_key(site.key, "snapshot")
-        self._mac_key = derive_key(site.key, "snapshot manifest")
-        self._spec, self._listed_macs = spec, site.trusted
+        self._manifests = SnapshotManifests(spec, site)
 
     def write(self, view: View, lineage: str) -> Path:
         """Writes a snapshot of `view`, erased rows as zeros; deletes older ones. `lineage`: random, the same as long as
         a slot means the same row. Raises OSError where the disk refuses; an earlier snapshot is then still there."""
         final = self._layout.snapshot(view.sequence)
         earlier = next((path for _, path in self._layout.snapshots()), None)
-        known = self._believed(earlier) if earlier is not None else {}
-        manifest = self._head(view, lineage)
+        known = self._manifests.read_if_whole(earlier) if earlier is not None else {}
+        manifest = self._manifests.head(view, lineage)
         same = known.get("lineage") == lineage
         with replace_directory(final) as folder:
             for name, content, stamp in self._parts(view):
@@ -91,7 +86,7 @@ class SnapshotFiles:
                 else:
                     frames = encrypted_frames(self._key, purpose_of(name), content())
                     manifest["files"][name] = _written(folder / name, frames, stamp)
-            write_synced(folder / MANIFEST, json.dumps({**manifest, "mac": self._mac(manifest)}, indent=1).encode())
+            write_synced(folder / MANIFEST, self._manifests.signed(manifest))
         for _, older in self._layout.snapshots():
             if older != final:
                 remove_tree(older)
@@ -107,7 +102,7 @@ class SnapshotFiles:
             shutil.rmtree(leftover)
         for _, path in self._layout.snapshots():
             try:
-                sequence = self._manifest(path)["sequence"]
+                sequence = self._manifests.read(path)["sequence"]
                 if sequence > store.last:
                     raise DataFault(
                         self._layout.records,
@@ -134,8 +129,8 @@ class SnapshotFiles:
 
     def load(self, path: Path, frame: CenteringTransform | None) -> Loaded | None:
         """Checks a snapshot and loads it; None where its rows are seen from another frame. Raises SnapshotDamaged."""
-        manifest = self._manifest(path)
-        if manifest["frame"] != _frame_uid(frame):
+        manifest = self._manifests.read(path)
+        if manifest["frame"] != frame_uid(frame):
             return None
         rows = load_rows(manifest, self._spec.dimension, frame)
         with ThreadPoolExecutor(_DECRYPTED_AT_ONCE) as threads:  # what more is to be done with comes first
@@ -165,7 +160,7 @@ class SnapshotFiles:
     def problems(self, path: Path) -> Iterator[str]:
         """What is wrong with a snapshot, a line for each file; nothing where it is whole."""
         try:
-            manifest = self._manifest(path)
+            manifest = self._manifests.read(path)
         except SnapshotDamaged as error:
             yield str(error)
             return
@@ -196,45 +191,6 @@ class SnapshotFiles:
         base = view.base
         if base is not None:
             yield _BASE, base.to_bytes, [base.uid]
-
-    def _head(self, view: View, lineage: str) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "collection": self._uid,
-            "sequence": view.sequence,
-            "rows": view.count,
-            "base_rows": view.base_rows,
-            "records": view.records,
-            "dimension": self._spec.dimension,
-            "encoder_fingerprint": self._spec.encoder_fingerprint,
-            "faiss_version": FAISS_VERSION,
-            "lineage": lineage,
-            "frame": _frame_uid(view.frame),
-            "files": {},
-        }
-
-    def _believed(self, path: Path) -> dict[str, Any]:
-        try:
-            return self._manifest(path)
-        except SnapshotDamaged:
-            return {}
-
-    def _manifest(self, path: Path) -> dict[str, Any]:
-        try:
-            manifest = json.loads((path / MANIFEST).read_bytes())
-        except (OSError, ValueError) as error:
-            raise SnapshotDamaged(f"{path.name}: {error}") from error
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("mac"), str):
-            raise SnapshotDamaged(f"{path.name}: the manifest has no MAC")
-        if not hmac.compare_digest(manifest["mac"].encode(), self._mac(manifest).encode()):
-            raise SnapshotDamaged(f"{path.name}: the manifest was changed")
-        listed = manifest["mac"] in self._listed_macs  # it was made when snapshots did not say whose they are
-        if manifest.get("collection", self._uid if listed else "") != self._uid:
-            raise SnapshotDamaged(f"{path.name}: it belongs to another collection")
-        for name, value in (("format", FORMAT), ("encoder_fingerprint", self._spec.encoder_fingerprint)):
-            if manifest.get(name) != value:
-                raise SnapshotDamaged(f"{path.name}: {name} is invalid")
-        return manifest
 
     def _base(self, path: Path, manifest: dict[str, Any], halves: Float16Matrix) -> AnnIndex | None:
         """The base, over rows that need not be there yet; None where the snapshot has none. Raises SnapshotDamaged."""
@@ -269,25 +225,6 @@ class SnapshotFiles:
         if len(content) != said["bytes"] or bytes(content[:PREFIX_BYTES]).hex() != said["prefix"]:
             raise SnapshotDamaged(f"{path.name}: {name} is not the file that the manifest speaks of")
         return content
-
-    def _mac(self, manifest: dict[str, Any]) -> str:
-        body = {name: value for name, value in manifest.items() if name != "mac"}
-        canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
-        return hmac.new(self._mac_key, canonical, hashlib.sha256).hexdigest()
-
-
-def new_lineage() -> str:
-    """A name for rows that nobody else has."""
-    return secrets.token_hex(8)
-
-
-def _frame_uid(frame: CenteringTransform | None) -> str:
-    return "" if frame is None else frame.uid
-
-
-def purpose_of(name: str) -> str:
-    """What the encryption of a snapshot file is bound to."""
-    return f"snapshot/{FORMAT}/{name}"
 
 
 def _written(path: Path, frames: Iterator[bytes], stamp: list[Any]) -> dict[str, Any]:

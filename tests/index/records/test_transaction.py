@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from index import Collection, Outcome, Quota, QuotaExceeded, RecordExists, RecordNotFound, RecordPatch, StorageLimits
-from index.records.transaction import Transaction, record_size
+from index.records.row_changes import record_size
+from index.records.transaction import Transaction
 from index.types.errors import DigestMoved
 from tests.support.data.collections import loaded, record, vector
 

@@ -13,6 +13,7 @@ from index import Collection, CollectionCache, LocalVectorIndexes, Outcome, Reco
 from index.contract import Companion
 from index.records.extensions.hook import Before, Extension, Extensions, Reader, Store
 from index.records.extensions.registered import EXTENSIONS
+from index.records.row_changes import RowChanges
 from index.records.sqlite_stores import SqliteRecordStores
 from index.records.transaction import Transaction
 from index.storage.layout import DataDirectory
@@ -77,7 +78,7 @@ class Noting(Extension):
     def patched(self, transaction: Transaction, row_id: int) -> None:
         transaction.connection.execute("UPDATE notes SET text = 'patched' WHERE row_id = ?", (row_id,))
 
-    def row_gone(self, transaction: Transaction, row_id: int) -> None:
+    def row_gone(self, transaction: RowChanges, row_id: int) -> None:
         transaction.connection.execute("DELETE FROM notes WHERE row_id = ?", (row_id,))
 
     def rows_erased(self, connection: Connection, row_ids: Sequence[int]) -> None:

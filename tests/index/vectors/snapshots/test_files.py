@@ -152,7 +152,7 @@ def test_a_file_whose_sha256_is_not_the_manifests_is_named(tmp_path: Path) -> No
     files = SnapshotFiles(place.spec, place.site)
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["files"]["rows.enc"]["sha256"] = "0" * 64
-    manifest["mac"] = files._mac(manifest)  # so that nothing but the file's own digest tells
+    manifest["mac"] = files._manifests.mac(manifest)  # so that nothing but the file's own digest tells
     (path / "manifest.json").write_text(json.dumps(manifest))
     assert list(files.problems(path)) == [f"{path.name}: rows.enc: its SHA-256 differs from the manifest"]
 

@@ -14,7 +14,8 @@ from index.types.errors import SnapshotDamaged
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.segment import payloads
 from index.vectors.snapshots import files, parts
-from index.vectors.snapshots.files import SnapshotFiles, new_lineage
+from index.vectors.snapshots.files import SnapshotFiles
+from index.vectors.snapshots.manifest import new_lineage
 from tests.support.data.collections import SPEC, directory, ids, loaded, record, vector
 from tests.support.data.files import flip_byte
 
@@ -157,7 +158,7 @@ def test_a_manifest_that_fits_its_mac_and_not_its_rows_is_damaged(
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest[name] != value
     manifest[name] = value
-    manifest["mac"] = snapshots._mac(manifest)
+    manifest["mac"] = snapshots._manifests.mac(manifest)
     (path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(SnapshotDamaged, match=said):
         snapshots.load(path, None)

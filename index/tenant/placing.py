@@ -1,0 +1,64 @@
+"""Placing collections in a tenant's directory: a new one, one in the place of another, and one that goes.
+
+Each step is listed in the manifest before it is done, so that the next start settles what a crash cut off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from index.collection.collection import Collection
+from index.manifest.entries import Entry, records_name, told_of
+from index.manifest.manifest import State, Thing, salt_of
+from index.manifest.settling import remove_collection
+from index.records.catalog import Catalog
+from index.records.extensions.registered import EXTENSIONS
+from index.storage.durable_files import make_directory, sync_directory
+from index.storage.layout import new_uid
+from index.tenant.members import Members
+from index.types.collection import CollectionSpec
+
+
+class Placing:
+    """Of one tenant. The caller holds the tenant's lock."""
+
+    def __init__(self, members: Members, catalog: Catalog) -> None:
+        self._members, self._catalog = members, catalog
+
+    def announced(self, spec: CollectionSpec, replaced: Collection | None = None) -> Entry:
+        """A new collection, listed as one that is being made; its directory is there."""
+        uid = new_uid()
+        entry = Entry(uid, replaced.home if replaced is not None else uid, spec)
+        self._members.manifest.put(Thing(records_name(uid), State.CREATING, told=told_of(entry)))
+        make_directory(self._members.layout.collection(uid).root)
+        return entry
+
+    def enter(self, entry: Entry, replaced: Collection | None = None, *, copied: bool = False) -> Collection:
+        """Enters a collection whose database is there, in the place of another."""
+        spec, layout = entry.spec, self._members.layout.collection(entry.uid)
+        sync_directory(layout.root)
+        thing = Thing(records_name(entry.uid), State.CREATING, salt_of(layout.records), told=told_of(entry))
+        collection = self._members.opened(entry, thing)
+        with collection.handle:  # that it can be loaded is known before anything is given up for it
+            pass
+        for extension in EXTENSIONS:
+            extension.entered(collection.handle, copied=copied)
+        if replaced is not None:
+            replaced.abandon()
+        if copied:
+            for extension in EXTENSIONS:
+                extension.inherits(collection.handle, None if replaced is None else replaced.handle)
+        gone = self.leaving(spec.name) if replaced is not None else None
+        self._catalog.enter(entry)
+        self._members.uids[spec.name], self._members.collections[spec.name] = entry.uid, collection
+        self._members.manifest.later(replace(thing, state=State.PRESENT))
+        if gone is not None:
+            remove_collection(self._members.layout, self._members.manifest, gone, entry.uid)
+        return collection
+
+    def leaving(self, name: str, *, with_kept: bool = False) -> Thing:
+        """Notes in the manifest that the directory of a collection goes."""
+        entry = self._members.entry_of(name)
+        thing = Thing(records_name(entry.uid), State.DELETING, told={**told_of(entry), "with_kept": with_kept})
+        self._members.manifest.put(thing)
+        return thing
