@@ -36,10 +36,12 @@ from index.types.record import StoredRecord
 class Capabilities:
     """What an index can do. A query that asks for more is refused with InvalidInput before it reaches the index.
 
-    exact: compares every row where a query asks for it. approximate: may miss rows otherwise; `stats` tells the
-    measured recall. learning: compares by what it learns from the collection's own vectors, where that finds more.
-    emphasis: answers queries that are composed or weighted, with `scale` applied to distances. grouping: groups hits by
-    product. saves: keeps files of its own, so that an opening need not read the whole store.
+    - `exact`: compares every row if a query asks for it.
+    - `approximate`: may miss rows otherwise. `stats` tells the measured recall.
+    - `learning`: compares by what it learns from the collection's own vectors, where that finds more.
+    - `emphasis`: answers queries that are composed or weighted, and applies `scale` to distances.
+    - `grouping`: groups hits by product.
+    - `saves`: keeps files of its own, so that an opening need not read the whole store.
     """
 
     exact: bool = True
@@ -52,9 +54,12 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class IndexSite:
-    """Where an index may keep files. directory: the collection's own, shared with the store; key: the tenant's data
-    key, 32 bytes, from which an index derives its own keys; trusted: MACs of snapshots that are known to be of this
-    collection although they do not say so."""
+    """Where an index may keep files.
+
+    - `directory`: the collection's own, shared with the store.
+    - `key`: the tenant's data key, 32 bytes. An index derives its own keys from it.
+    - `trusted`: MACs of snapshots that are known to be of this collection although they do not say so.
+    """
 
     directory: Path
     key: bytes = field(repr=False)

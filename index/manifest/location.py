@@ -32,9 +32,11 @@ class Listing:
 class Location:
     """Where a collection lies and what opens it.
 
-    key: the tenant's data key, 32 bytes. allowance: what the tenant may store, None without a limit.
-    home: where extensions keep files of it outside of the directory, and what its kept snapshots are listed by.
-    owner: uid of the tenant. region: where its data must lie, empty for anywhere.
+    - `key`: the tenant's data key, 32 bytes.
+    - `allowance`: what the tenant may store. None: no limit.
+    - `home`: where extensions keep files of it outside of the directory, and what its kept snapshots are listed by.
+    - `owner`: uid of the tenant.
+    - `region`: where its data must lie. Empty: anywhere.
     """
 
     layout: CollectionLayout

@@ -11,10 +11,15 @@ from index.types.collection import CollectionSpec
 class Backup:
     """One backup.
 
-    snapshot_id: unique within the collection, in the order of creation. created_ms: milliseconds since 1970, UTC.
-    sequence: number of the last write in it. records: how many. bytes: size of its database.
-    spec: of the collection. region: where its tenant's data must lie. home: of the collection that it is of.
-    revision: how often something was erased from it. file: name of its database.
+    - `snapshot_id`: unique within the collection, in the order of creation.
+    - `created_ms`: milliseconds since 1970, UTC.
+    - `sequence`: number of the last write in it.
+    - `records`: how many it has. `bytes`: size of its database.
+    - `spec`: what the collection was.
+    - `region`: where its tenant's data must lie.
+    - `home`: of the collection that it is of.
+    - `revision`: how often something was erased from it.
+    - `file`: name of its database.
     """
 
     snapshot_id: str

@@ -9,15 +9,15 @@ from index.types.companions import PicturePolicy
 
 @dataclass(frozen=True)
 class CollectionSpec:
-    """What a collection is, fixed at its creation except for the description, learning, partial and the picture policy.
+    """What a collection is. Only description, learning, partial and the picture policy can be changed later.
 
-    name: [a-z0-9][a-z0-9_-]{0,62}, unique within the tenant.
-    encoder_id, encoder_fingerprint: the encoder that made, and will make, all its vectors.
-    dimension: numbers in a vector, 1 to 8,192. Memory grows by 2 bytes, disk by 4, for each number of each record.
-    learning: compare by what the collection learns from its own vectors, where a check without labels says that this
-        finds more (see index/vectors/ann/centering.py); changeable.
-    picture_policy: what its owner wants kept of pictures; policy_version: grows with each change of it.
-    partial: pictures that are cut short are used as far as they go; changeable.
+    - `name`: [a-z0-9][a-z0-9_-]{0,62}, unique within the tenant.
+    - `encoder_id`, `encoder_fingerprint`: the encoder that made, and will make, all its vectors.
+    - `dimension`: numbers in a vector, 1 to 8,192. Each number of each record takes 2 bytes of memory and 4 on disk.
+    - `learning`: compare by what the collection learns from its own vectors, if a check without labels says that this
+      finds more (see index/vectors/ann/centering.py).
+    - `picture_policy`: what its owner wants kept of pictures. `policy_version`: grows with each change of it.
+    - `partial`: truncated pictures are used as far as they go.
     """
 
     name: str
@@ -50,10 +50,13 @@ class Erasure:
 class CollectionStats:
     """Counts of a collection. Of one that is not in memory only records, sequence and creation are known.
 
-    tombstones: rows in memory that no search returns any more. base_rows: rows that the base covers; later ones are
-    compared one by one. recall: recall@10 of `recall_sample` real searches, once there were any, and what the base's
-    building measured before. search_effort: candidates that a search through the graph keeps. learning_gain: what the
-    check of learning says, once it was made; learned: whether searches use what was learnt.
+    - `tombstones`: rows in memory that no search returns any more.
+    - `base_rows`: rows that the ANN index covers. Later ones are compared one by one.
+    - `recall`: recall@10 of `recall_sample` real searches, if there were any. Before: what was measured when the ANN
+      index was built.
+    - `search_effort`: candidates that a search through the graph keeps (efSearch).
+    - `learning_gain`: what the check of learning says, once it was made.
+    - `learned`: whether searches use what was learnt.
     """
 
     records: int

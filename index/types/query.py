@@ -9,16 +9,18 @@ from index.types.record import UNLIMITED_BYTES, Vector
 
 
 class SearchQuery(NamedTuple):
-    """A search. `vector` is normalised on the way in.
+    """A search. `vector` is float32 of shape (dimension,), and is normalised on the way in.
 
-    k: hits, or groups where `group_by_product`, to return; offset: how many to leave out before the first.
-    max_distance: 0 to 2. exact: compare every allowed record, whatever it takes.
-    facets: attributes whose values are to be counted over the allowed records.
-    own_record: the vector is that of one of the collection's records, not of something from elsewhere.
-    by_distance: in the order of distance, whatever the collection has learnt.
-    composed: the vector is a sum of several, or weighed otherwise, hence like no record.
-    scale: cosines are multiplied by it before distances are told, ordered and limited; only in an order by distance.
-    max_bytes: of the hits' records and vectors, together.
+    - `k`: hits to return, or groups if `group_by_product`. `offset`: how many to leave out before the first.
+    - `max_distance`: cosine distance, 0 to 2.
+    - `exact`: compare every allowed record, whatever it takes.
+    - `facets`: attributes whose values are counted over the allowed records.
+    - `own_record`: the vector is that of one of the collection's records, not of something from elsewhere.
+    - `by_distance`: in the order of distance, whatever the collection has learnt.
+    - `composed`: the vector is a sum of several, or weighted otherwise, hence like no record.
+    - `scale`: cosines are multiplied by it before distances are ordered, limited and returned. Only in an order by
+      distance.
+    - `max_bytes`: of the hits' records and vectors, together.
     """
 
     vector: Vector

@@ -36,12 +36,12 @@ class Region:
 class RecordWrite:
     """A record to insert or replace.
 
-    vector: finite and not all zero; it is normalised on the way in. None keeps the stored vector, provided that the
-        stored digest still equals `digest` (otherwise DigestMoved).
-    digest: what `Collection.content_digest` returned for the picture, or None where a vector was given.
-    origin: where the picture was fetched from, or None where it was not.
-    mark: the source that the record follows; None takes it out of any source's hands.
-    kept: what is kept of the picture from now on; None leaves what is kept of the same picture as it is.
+    - `vector`: finite and not all zero. It is normalised on the way in. None keeps the stored vector, provided that the
+      stored digest still equals `digest` (otherwise DigestMoved).
+    - `digest`: what `Collection.content_digest` returned for the picture. None: a vector was given.
+    - `origin`: where the picture was fetched from. None: it was not fetched.
+    - `mark`: the source that the record follows. None: it follows no source any more.
+    - `kept`: what is kept of the picture from now on. None: what is kept of the same picture stays.
     """
 
     record_id: str

@@ -69,10 +69,12 @@ class Before(NamedTuple):
 class Extension:
     """One kind of data beside the records. A subclass overrides what concerns it.
 
-    companion: names its reads and writes. migrations: SQL by the format of the database that they lead to; what was
-    released is never changed. columns: of the table of records that the extension owns. returning: name of a table of
-    records that were taken out and can come back, with the columns record_id and row_id; empty for none. lost: what
-    is lost where only vectors and attributes can be saved, for operators.
+    - `companion`: names its reads and writes.
+    - `migrations`: SQL by the format of the database that it leads to. What was released is never changed.
+    - `columns`: the columns of the table of records that the extension owns.
+    - `returning`: name of a table of records that were taken out and can come back. It has the columns record_id and
+      row_id. Empty: there is none.
+    - `lost`: what is lost if only vectors and attributes can be saved, for operators.
     """
 
     companion: Companion[Any, Any]

@@ -1,7 +1,7 @@
 """What a run of a catalogue synchronisation does to a collection: batches under its epoch, and what it failed at.
 
-Each record carries its source and the digests of what the feed said of it, so that the store itself is the checkpoint:
-a batch and the note that it was done are one transaction, and after a crash the difference to the feed is what remains.
+Each record carries its source and the digests of what the feed said of it, so that the store itself is the checkpoint.
+A batch and the note that it was done are one transaction. After a crash the difference to the feed is what remains.
 """
 
 from __future__ import annotations

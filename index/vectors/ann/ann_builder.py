@@ -1,8 +1,9 @@
 """Building a base, as a process of its own: `python -m index.vectors.ann.ann_builder`.
 
-It reads a Job as JSON from standard input, maps the rows from the file descriptor that it was given, writes the base to
-the other one, and after it the sketches of its rows (of those that are new where it extends another), and says how many
-bytes each takes. It is to run when nothing else wants the processor. If FAISS aborts here, a server goes on as it was.
+It reads a Job as JSON from standard input, and maps the rows from the file descriptor that it was given. It writes the
+ANN index to the other one, and after it the signatures of its rows; of those that are new if it extends another. Then
+it says how many bytes each takes. It is to run when nothing else wants the processor. If FAISS aborts here, a server
+goes on as it was.
 """
 
 from __future__ import annotations

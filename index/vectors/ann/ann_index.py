@@ -29,11 +29,12 @@ FAMILIAR_RANK, _FAMILIAR_ROWS, _FAMILIAR_EFFORT, _UNFAMILIAR_SHARE = 10, 128, 48
 
 @dataclass(frozen=True)
 class Effort:
-    """What a search must spend for the recall that was measured when the base was built.
+    """How much a search has to do, as measured when the index was built.
 
-    candidates: how many the graph keeps on its way (efSearch) for the ten nearest; visited: how many allowed rows the
-    clusters must offer for the ten nearest; recall: recall@10 that this reached on the collection's own vectors.
-    trained_rows: how many rows there were when the centroids were made.
+    - `candidates`: how many the graph keeps on its way (efSearch) for the ten nearest.
+    - `visited`: how many allowed rows the clusters must offer for the ten nearest.
+    - `recall`: recall@10 that this reached on the collection's own vectors.
+    - `trained_rows`: how many rows there were when the centroids were made.
     """
 
     candidates: int

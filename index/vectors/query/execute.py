@@ -21,14 +21,16 @@ _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
 class Query(NamedTuple):
-    """A query over allowed rows, and which part of the ordered answer is wanted.
+    """A search in the terms of the rows that it compares.
 
-    vector: as rows are compared with it; original: as the encoder made it. k: hits, or groups; offset: how many to
-    leave out before the first; max_distance: 0 to 2. dropped: allowed slots that are left out of
-    what is found, cheaper for a few than not allowing them. exact: compare each row. effort: multiplies what the base's
-    measurement asks for. by_distance: in the order of the encoder's own distances although rows are compared otherwise.
-    unlike: the query is unlike the rows, so that graph and clusters, which are made for queries like them, find less.
-    scale: cosines are multiplied by it before a distance is told.
+    - `vector`: as rows are compared with it. `original`: as the encoder made it. float32, shape (dimension,).
+    - `k`: hits, or groups. `offset`: how many to leave out before the first. `max_distance`: 0 to 2.
+    - `dropped`: allowed slots that are left out of what is found. For a few that is cheaper than not allowing them.
+    - `exact`: compare each row.
+    - `effort`: multiplies what was measured for the ANN index.
+    - `by_distance`: in the order of the encoder's own distances, although rows are compared otherwise.
+    - `unlike`: the query is unlike the rows. Graph and clusters are made for queries like them, and find less.
+    - `scale`: cosines are multiplied by it before distances are computed.
     """
 
     vector: Vector

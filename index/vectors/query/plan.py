@@ -33,9 +33,13 @@ _SKETCH_BYTES = BYTES + 8  # and its row number
 
 
 class Plan(NamedTuple):
-    """A way. candidates: for the graph; rows: which rows of the base to compare, where the clusters chose them;
-    gathers: whether rows that are compared exactly are copied together first; keep: whether what is copied together,
-    vectors or sketches, is to be kept for the next search."""
+    """How a search finds its rows.
+
+    - `candidates`: for the graph (efSearch).
+    - `rows`: which rows of the ANN index to compare, if the clusters chose them.
+    - `gathers`: whether rows that are compared exactly are copied together first.
+    - `keep`: whether what is copied together, vectors or signatures, is kept for the next search.
+    """
 
     path: ScanStrategy
     candidates: int = 0
