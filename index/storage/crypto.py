@@ -1,8 +1,8 @@
 """Keys derived for one purpose each, and authenticated encryption of whole files.
 
-Sub-keys are HKDF-SHA256 (RFC 5869) of a 256-bit data key with the purpose as `info`. Files are AES-256-GCM in frames of 1
-MiB. The nonce of a frame is a random prefix of 64 bits and a counter of 32 bits. Its associated data holds the file's
-purpose, the number of the frame and whether it is the last. So frames cannot be swapped, dropped or appended.
+Sub-keys are HKDF-SHA256 (RFC 5869) of a 256-bit data key with the purpose as `info`. Files are AES-256-GCM in frames
+of 1 MiB. The nonce of a frame is a random prefix of 64 bits and a counter of 32 bits. Its associated data holds the
+file's purpose, the number of the frame and whether it is the last. So frames cannot be swapped, dropped or appended.
 """
 
 from __future__ import annotations

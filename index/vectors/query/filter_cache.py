@@ -1,9 +1,9 @@
 """Which rows a search may return, and keeping that for filters that are asked again.
 
-A shop asks with the same few filters all day. So a view remembers the rows of the filters it was asked with last. From the second time on it also keeps their vectors
-or signatures, copied together, if they are few enough. Comparing what lies together takes a quarter of the time that it
-takes to find it among all. Beside the vectors lie the records that
-hits showed: to read ten of them anew takes as long as to compare a hundred rows.
+A shop asks with the same few filters all day. So a view remembers the rows of the filters it was asked with last.
+From the second time on it also keeps their vectors or signatures, copied together, if they are few enough. Comparing
+what lies together takes a quarter of the time that it takes to find it among all. Beside the vectors lie the records
+that hits showed: to read ten of them anew takes as long as to compare a hundred rows.
 """
 
 from __future__ import annotations
