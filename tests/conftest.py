@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from afterimage.client import Client
 from service.intake.decode import prepare_opencv
@@ -17,6 +18,10 @@ from tests.support.servers.server import Server, kill_leftovers, share, start_se
 from tests.support.servers.shop import Shop
 
 _numbers = itertools.count()
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("afterimage", deadline=None)
+settings.load_profile("afterimage")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

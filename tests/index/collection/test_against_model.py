@@ -92,6 +92,6 @@ class CollectionMachine(RuleBasedStateMachine):
 
 
 CollectionMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck)
 )
 TestCollectionAgainstModel = CollectionMachine.TestCase

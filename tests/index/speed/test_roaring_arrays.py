@@ -8,7 +8,7 @@ from index.speed.roaring_arrays import bitmap_bits, members
 ranges = st.lists(st.tuples(st.integers(0, 300_000), st.integers(0, 70_000)), max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ranges, st.lists(st.integers(0, 300_000), max_size=200), st.integers(1, 310_000), st.booleans())
 def test_the_bits_of_a_set_are_those_that_are_in_it(
     runs: list[tuple[int, int]], alone: list[int], count: int, packed: bool

@@ -129,7 +129,7 @@ def test_the_smallest_region_is_still_a_pixel() -> None:
     enough=st.integers(8, 60),
     edges=st.tuples(*[st.floats(0, 1, allow_nan=False)] * 4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_region_of_a_turned_picture_is_the_same_in_scaled_decoding(
     orientation: int, enough: int, edges: tuple[float, ...]
 ) -> None:

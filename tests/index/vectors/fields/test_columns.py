@@ -60,7 +60,7 @@ def check(columns: Columns, table: dict[int, dict[str, Any]]) -> None:
         assert len(columns.facet(name, live)) == len(counted)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tables, st.data())
 def test_columns_say_what_a_table_of_rows_says_also_after_rows_die_move_or_are_stored(
     table: list[dict[str, Any]], data: st.DataObject

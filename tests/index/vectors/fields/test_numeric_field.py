@@ -13,7 +13,7 @@ from tests.support.data.filters import COMPARE
 numbers = st.lists(st.floats(-5, 5, width=16), max_size=300)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(numbers, st.floats(-5, 5, width=16), st.integers(1, 50))
 def test_a_range_holds_what_compares_so_however_much_is_sorted(
     values: list[float], literal: float, unsorted: int

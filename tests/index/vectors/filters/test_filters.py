@@ -170,7 +170,7 @@ def orders_booleans(tree: tuple[Any, ...]) -> bool:
     return isinstance(tree[2], bool) and tree[1] not in ("=", "!=")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rows, trees)
 def test_any_filter_agrees_with_a_row_by_row_evaluation(table: list[dict[str, Any]], tree: tuple[Any, ...]) -> None:
     if orders_booleans(tree):

@@ -24,7 +24,7 @@ VALUES = st.recursive(
 GROUPS = {",": ".", ".": ",", " ": ",", "’": ".", "'": ".", "\u202f": ",", "": "."}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(TEXT, min_size=1, max_size=5), st.sampled_from(",;|"))
 def test_whatever_csv_writes_is_read_as_it_was(titles: list[str], delimiter: str) -> None:
     titles = [t for t in titles if not t.startswith("=") and t not in ("NULL", "\\N")]
@@ -39,7 +39,7 @@ def test_whatever_csv_writes_is_read_as_it_was(titles: list[str], delimiter: str
     assert [i.attributes.get("title", "") for i in items] == [t.strip() for t in titles]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(VALUES, min_size=1, max_size=6), st.sampled_from([None, 0, 2]), st.booleans())
 def test_items_of_a_document_are_those_that_json_finds(values: list[Any], indent: int | None, ascii_: bool) -> None:
     items = [{"note": v, "id": str(n), "image": LINK, "more": [v]} for n, v in enumerate(values)]

@@ -72,7 +72,7 @@ def test_the_types_of_the_api_are_all_there() -> None:
     assert {m.request.DESCRIPTOR.full_name for m in METHODS.values()} <= {d.full_name for d in TYPES}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(ANY_MESSAGE)
 def test_any_message_is_written_and_read_as_the_reference_does(message: Message) -> None:
     written = json.loads(CANONICAL.write(message))
@@ -86,7 +86,7 @@ def test_any_message_is_written_and_read_as_the_reference_does(message: Message)
     assert same(back, again)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ANY_MESSAGE)
 def test_the_plain_form_writes_defaults_as_the_reference_does(message: Message) -> None:
     written = json.loads(PLAIN.write(message))

@@ -45,7 +45,7 @@ def ids(found: list[Row | Problem]) -> list[object]:
     return [r.fields["id"] if isinstance(r, Row) else (r.line, r.item_id) for r in found]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(sorted(PIECES)), min_size=1, max_size=8), st.integers(1, 90))
 def test_text_is_read_as_it_was_meant_however_it_is_cut_into_blocks(pieces: list[str], size: int) -> None:
     written, meant = "|".join(pieces), "|".join(PIECES[p] for p in pieces).strip()
@@ -129,7 +129,7 @@ def test_pictures_in_elements_with_short_names_stay_several() -> None:
     assert row.fields["images"] == ["https://a/1", "https://a/2"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text("<>&\"'/!-?=abi ;#x5\n:", max_size=9), st.integers(0, 200), st.integers(0, 40), st.integers(1, 5))
 def test_whatever_is_damaged_within_an_item_its_neighbours_are_what_they_were(
     damage: str, at: int, length: int, number: int
