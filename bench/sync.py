@@ -37,9 +37,9 @@ from service.cli.collections.pictures import plan_insert
 from service.sync.feed_input.spool import Spool
 from service.sync.feeds.model import FeedOptions
 from service.sync.feeds.reader import read_feed
-from service.sync.model import SourceConfig, SourceState
 from service.sync.runs.plan import Difference, make_plan
 from service.sync.runs.staging import Staging
+from service.sync.source_model import SourceConfig, SourceState
 
 ROUNDS = 3
 KEY = bytes(32)

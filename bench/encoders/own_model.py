@@ -20,7 +20,8 @@ from bench.encoders.builtin import mobilenet_folder, photographs
 from bench.environment import write_result
 from bench.index.learning import encoded
 from service.encoder.registry import BUILTIN_FOLDER
-from service.training.fitting import Fitted, TooFewExamples, fit, precisions
+from service.training.evaluation import TooFewExamples, precisions
+from service.training.fitting import Fitted, fit
 
 PER_LABEL = (5, 10, 20, 40, 80, 120)
 DRAWS, SHUFFLES, UNSEEN = 5, 10, 3

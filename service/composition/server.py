@@ -55,7 +55,7 @@ from service.rpc.transport.connections import close_connection
 from service.runtime.process import decoder_environment
 from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers
-from service.sync.runs.lease_runner import SyncParts
+from service.sync.runs.lease import SyncParts
 from service.sync.sync import Sync
 from service.tenancy.allowances import Allowances
 from service.tenancy.registry import TenantRegistry
@@ -63,7 +63,7 @@ from service.tenancy.spaces import TenantSpaces
 from service.training.own import OwnModels
 from service.training.own_training import OwnTraining
 from service.training.stores import TrainingStores
-from service.training.trainer import TrainerParts
+from service.training.training_job import TrainerParts
 from service.web.api.door import ApiDoor
 from service.web.http import HttpPlace, HttpServer, Page, Pages
 from service.web.pictures import picture_page

@@ -15,11 +15,13 @@ from service.errors import Reason, ServiceError
 from service.runtime.background import end_task
 from service.runtime.clock import Interval, now_ms
 from service.sync.ledger import Ledger
-from service.sync.model import Run, RunState, Source
-from service.sync.runs.lease_runner import LeaseRunner, SyncParts
+from service.sync.model import Run, RunState
+from service.sync.runs.lease import SyncParts
+from service.sync.runs.lease_runner import LeaseRunner
 from service.sync.runs.run import staging_path
 from service.sync.runs.staging import remove
 from service.sync.schedule import LEAST_DISTANCE_S, next_due_ms
+from service.sync.source_model import Source
 from service.sync.synchronisation import APPROVAL_MS, Synchronisation, WantedRun, cancelled
 
 Remember = Callable[[str, Run], Awaitable[None]]

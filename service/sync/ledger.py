@@ -14,7 +14,8 @@ from index import new_uid, open_listed
 from index.storage import DatabaseLock, checkpoint
 from service.errors import Reason, ServiceError
 from service.runtime.clock import SYSTEM_CLOCK, Clock, now_ms
-from service.sync.model import ENDED, RUN, STATE, Run, RunState, Source, SourceConfig, SourceState
+from service.sync.model import ENDED, RUN, Run, RunState
+from service.sync.source_model import STATE, Source, SourceConfig, SourceState
 from service.sync.sources.sealed_config import ConfigSeal
 
 RUNS_KEPT = 200

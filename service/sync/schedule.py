@@ -11,7 +11,7 @@ from cronsim import CronSim, CronSimError
 
 from service.errors import Reason, ServiceError
 from service.runtime.clock import now_ms
-from service.sync.model import Schedule
+from service.sync.source_model import Schedule
 
 SHORTEST = timedelta(minutes=5)
 LEAST_DISTANCE_S = SHORTEST.total_seconds() * 0.9  # minimum distance between scheduled runs, even if clocks change

@@ -14,7 +14,8 @@ from service.errors import ServiceError
 from service.runtime.background import end_task
 from service.sync.keeper import Keeper
 from service.sync.model import Run
-from service.sync.runs.lease_runner import Lease, LeaseRunner, SyncParts
+from service.sync.runs.lease import Lease, SyncParts
+from service.sync.runs.lease_runner import LeaseRunner
 from service.sync.runs.remote_workers import RemoteWorkers
 from service.sync.synchronisation import Synchronisation
 from service.sync.webhook import notify

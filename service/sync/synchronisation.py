@@ -17,11 +17,13 @@ from service.sync.feed_input.spooling import closing_spool
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
 from service.sync.feeds.preview import Preview
 from service.sync.ledger import Ledger
-from service.sync.model import ENDED, WORKING, Run, RunState, Source, SourceConfig
-from service.sync.runs.lease_runner import LeaseRunner, SyncParts
+from service.sync.model import ENDED, WORKING, Run, RunState
+from service.sync.runs.lease import SyncParts
+from service.sync.runs.lease_runner import LeaseRunner
 from service.sync.runs.run import LIVE, staging_path
 from service.sync.runs.staging import remove
 from service.sync.schedule import next_due_ms
+from service.sync.source_model import Source, SourceConfig
 from service.sync.sources.checks import check_authorization, check_config, check_options, check_place
 from service.sync.sources.secrets import ChangedSource, merged
 from service.tenancy.keyring import Principal

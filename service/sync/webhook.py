@@ -21,7 +21,8 @@ from service.intake.download.fetch import FetchRequest
 from service.runtime.clock import now_ms
 from service.runtime.retry import RetryPolicy
 from service.sync.feed_input.fetching import FeedFetcher
-from service.sync.model import Run, Source
+from service.sync.model import Run
+from service.sync.source_model import Source
 
 _LOG = structlog.get_logger(__name__)
 _RETRIES = RetryPolicy({Code.UNAVAILABLE}, first_s=1.0, factor=8.0, longest_s=600.0, tries=4, spread=False)

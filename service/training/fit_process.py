@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.runtime.child_process import Program, python_module, run_child
-from service.training.fitting import Fitted, Judgement, Projection, Shape, TooFewExamples, fit
+from service.training.evaluation import Judgement, TooFewExamples
+from service.training.fitting import Fitted, Projection, Shape, fit
 
 _LOWEST = 19
 

@@ -14,7 +14,8 @@ from service.objects.links import Linked
 from service.tenancy.keyring import Principal
 from service.training.model import Training, Wanted
 from service.training.sets import TrainingSets
-from service.training.trainer import Trainer, TrainerParts
+from service.training.trainer import Trainer
+from service.training.training_job import TrainerParts
 
 _LOG = logging.getLogger(__name__)
 

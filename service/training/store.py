@@ -17,33 +17,11 @@ from index import Usage, new_uid, open_listed
 from index.storage import DatabaseLock, checkpoint, derive_key, step
 from service.runtime.clock import now_ms
 from service.training.model import Example, OwnModel, State, Training, TrainingSet, Wanted
+from service.training.store_schema import EXAMPLE, MIGRATIONS, MODEL, TRAINING, to_training
 
 MODELS_HOME = "models"
 UPLOAD_MS = 3_600_000
 _KEPT_TRAININGS = 200
-_MIGRATIONS = (
-    """
-    CREATE TABLE sets (uid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, description TEXT NOT NULL,
-      created_ms INTEGER NOT NULL);
-    CREATE TABLE examples (number INTEGER PRIMARY KEY AUTOINCREMENT, set_uid TEXT NOT NULL, example_id TEXT NOT NULL,
-      label TEXT NOT NULL, object_id TEXT NOT NULL, bytes INTEGER NOT NULL, digest BLOB NOT NULL,
-      UNIQUE (set_uid, example_id));
-    CREATE INDEX examples_by_digest ON examples (set_uid, digest);
-    CREATE TABLE trainings (number INTEGER PRIMARY KEY AUTOINCREMENT, training_id TEXT NOT NULL UNIQUE,
-      training_set TEXT NOT NULL, base_encoder TEXT NOT NULL, model_name TEXT NOT NULL, state TEXT NOT NULL,
-      done INTEGER NOT NULL, total INTEGER NOT NULL, message TEXT NOT NULL, created_ms INTEGER NOT NULL,
-      ended_ms INTEGER NOT NULL, card TEXT NOT NULL);
-    CREATE TABLE models (encoder_id TEXT PRIMARY KEY, base_encoder TEXT NOT NULL, training_set TEXT NOT NULL,
-      manifest TEXT NOT NULL, card TEXT NOT NULL, object_id TEXT NOT NULL, created_ms INTEGER NOT NULL);
-    CREATE TABLE loose (home TEXT NOT NULL, object_id TEXT NOT NULL, since_ms INTEGER NOT NULL,
-      PRIMARY KEY (home, object_id)) WITHOUT ROWID
-    """,
-)
-_TRAINING = (
-    "training_id, training_set, base_encoder, model_name, state, done, total, message, created_ms, ended_ms, card"
-)
-_EXAMPLE = "example_id, label, object_id, bytes, digest"
-_MODEL = "encoder_id, base_encoder, training_set, manifest, card, object_id, created_ms"
 
 
 class TrainingStore:
@@ -52,7 +30,7 @@ class TrainingStore:
     def __init__(self, path: Path, data_key: bytes) -> None:
         """Opens the database, or creates it if the tenant's manifest lists none. Raises DataFault."""
         self._digest_key = derive_key(data_key, "training digest")
-        self._listed = open_listed(path, data_key, "training", _MIGRATIONS)
+        self._listed = open_listed(path, data_key, "training", MIGRATIONS)
         self._database = self._listed.connection
         self._lock = DatabaseLock(path)
 
@@ -121,7 +99,7 @@ class TrainingStore:
 
     def example_with(self, set_uid: str, digest: bytes) -> Example | None:
         """The example of a set that has the same picture."""
-        rows = self._rows(f"SELECT {_EXAMPLE} FROM examples WHERE set_uid = ? AND digest = ?", (set_uid, digest))  # noqa: S608
+        rows = self._rows(f"SELECT {EXAMPLE} FROM examples WHERE set_uid = ? AND digest = ?", (set_uid, digest))  # noqa: S608
         return Example(*rows[0]) if rows else None
 
     def put_example(self, set_uid: str, example: Example) -> bool:
@@ -136,7 +114,7 @@ class TrainingStore:
             )  # fmt: skip
             run("DELETE FROM examples WHERE set_uid = ? AND example_id = ?", given)
             run(
-                f"INSERT INTO examples (set_uid, {_EXAMPLE}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
+                f"INSERT INTO examples (set_uid, {EXAMPLE}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
                 (set_uid, example.example_id, example.label, example.object_id, example.size, example.digest),
             )
             run("DELETE FROM loose WHERE home = ? AND object_id = ?", (set_uid, example.object_id))
@@ -144,12 +122,12 @@ class TrainingStore:
 
     def examples(self, set_uid: str, after: str = "", limit: int = -1) -> list[Example]:
         """Examples with ids above `after`, ordered by id."""
-        query = f"SELECT {_EXAMPLE} FROM examples WHERE set_uid = ? AND example_id > ? ORDER BY example_id LIMIT ?"  # noqa: S608
+        query = f"SELECT {EXAMPLE} FROM examples WHERE set_uid = ? AND example_id > ? ORDER BY example_id LIMIT ?"  # noqa: S608
         return [Example(*row) for row in self._rows(query, (set_uid, after, limit))]
 
     def example(self, set_uid: str, example_id: str) -> Example | None:
         """One example."""
-        query = f"SELECT {_EXAMPLE} FROM examples WHERE set_uid = ? AND example_id = ?"  # noqa: S608
+        query = f"SELECT {EXAMPLE} FROM examples WHERE set_uid = ? AND example_id = ?"  # noqa: S608
         return next((Example(*row) for row in self._rows(query, (set_uid, example_id))), None)
 
     def holds(self, set_uid: str, object_id: str) -> bool:
@@ -185,7 +163,7 @@ class TrainingStore:
         made = Training(new_uid()[:16], wanted, State.QUEUED, 0, 0, "", now_ms(), 0)
         with self._changing() as run:
             run(
-                f"INSERT INTO trainings ({_TRAINING}) VALUES (?, ?, ?, ?, ?, 0, 0, '', ?, 0, '{{}}')",  # noqa: S608
+                f"INSERT INTO trainings ({TRAINING}) VALUES (?, ?, ?, ?, ?, 0, 0, '', ?, 0, '{{}}')",  # noqa: S608
                 (made.training_id, wanted.training_set, wanted.base_encoder, wanted.model_name, made.state.value,
                  made.created_ms),
             )  # fmt: skip
@@ -204,13 +182,13 @@ class TrainingStore:
 
     def trainings(self) -> list[Training]:
         """All stored trainings, newest first."""
-        rows = self._rows(f"SELECT {_TRAINING} FROM trainings ORDER BY number DESC")  # noqa: S608
-        return [_training(row) for row in rows]
+        rows = self._rows(f"SELECT {TRAINING} FROM trainings ORDER BY number DESC")  # noqa: S608
+        return [to_training(row) for row in rows]
 
     def training(self, training_id: str) -> Training | None:
         """One training."""
-        rows = self._rows(f"SELECT {_TRAINING} FROM trainings WHERE training_id = ?", (training_id,))  # noqa: S608
-        return _training(rows[0]) if rows else None
+        rows = self._rows(f"SELECT {TRAINING} FROM trainings WHERE training_id = ?", (training_id,))  # noqa: S608
+        return to_training(rows[0]) if rows else None
 
     # ---- models
 
@@ -225,7 +203,7 @@ class TrainingStore:
             if row is None or State(row[0]).final or there is None:
                 return False
             run(
-                f"INSERT INTO models ({_MODEL}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                f"INSERT INTO models ({MODEL}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 (model.encoder_id, model.base_encoder, model.training_set, model.manifest, json.dumps(model.card),
                  model.object_id, model.created_ms),
             )  # fmt: skip
@@ -239,7 +217,7 @@ class TrainingStore:
 
     def models(self) -> list[OwnModel]:
         """All models, ordered by id."""
-        rows = self._rows(f"SELECT {_MODEL} FROM models ORDER BY encoder_id")  # noqa: S608
+        rows = self._rows(f"SELECT {MODEL} FROM models ORDER BY encoder_id")  # noqa: S608
         return [OwnModel(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
 
     def delete_model(self, encoder_id: str) -> bool:
@@ -274,8 +252,3 @@ class TrainingStore:
             step("before training.db is changed")
             self._database.execute("COMMIT")
             step("training.db is changed")
-
-
-def _training(row: Any) -> Training:
-    wanted = Wanted(row[1], row[2], row[3])
-    return Training(row[0], wanted, State(row[4]), row[5], row[6], row[7], row[8], row[9], json.loads(row[10]))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from service.audit.recorder import OPERATOR
 from service.outcomes import States
-from service.sync.model import SourceConfig
+from service.sync.source_model import SourceConfig
 from tests.support.data.data_directory import opened
 
 

@@ -15,7 +15,8 @@ from service.handlers.conversion.values import invalid, timestamp
 from service.intake.notes import Note
 from service.sync.feeds.model import AttributeField, FeedFormat, FeedOptions, FieldMapping, FieldType, Item
 from service.sync.feeds.preview import Preview
-from service.sync.model import Guards, Mode, PictureCheck, Run, Schedule, Source, SourceConfig, SyncPlan, Webhook
+from service.sync.model import Run, SyncPlan
+from service.sync.source_model import Guards, Mode, PictureCheck, Schedule, Source, SourceConfig, Webhook
 
 E = TypeVar("E", bound=StrEnum)
 

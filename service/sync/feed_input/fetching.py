@@ -16,7 +16,7 @@ from service.sync.feed_input.spool import Spool
 from service.sync.feed_input.spooling import SpoolWriter, close_spool, closing_spool, open_spool
 from service.sync.feeds.json.items import products_digest
 from service.sync.feeds.model import FeedError
-from service.sync.model import SourceConfig, SourceState
+from service.sync.source_model import SourceConfig, SourceState
 
 _PAGE_SIZE = 250
 _MOST_PAGES = 10_000

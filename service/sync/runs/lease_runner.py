@@ -8,28 +8,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from index import AfterimageIndexError, Collection, StaleEpoch
-from service.audit.logs import AuditLogs
-from service.coordination.run_board import BoardAway, RunBoard, RunRef
-from service.engine.engine import Engine
+from service.coordination.run_board import BoardAway, RunRef
 from service.engine.picture_encoding import LocalPictureEncoder, PictureEncoder
 from service.errors import ServiceError
-from service.metrics import Metrics
 from service.runtime import call_facts
 from service.runtime.background import end_task
-from service.runtime.clock import SYSTEM_CLOCK, Clock, now_ms
+from service.runtime.clock import now_ms
 from service.sync.feed_input.feed_files import PREFIX
-from service.sync.feed_input.feed_process import FeedReaders
-from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.ledger import Ledger
-from service.sync.ledgers import Ledgers
 from service.sync.model import ENDED, Counts, Run, RunState
 from service.sync.runs.apply import SyncJob
+from service.sync.runs.lease import STOP_AFTER_S, Lease, LeaseLost, SyncParts
 from service.sync.runs.run import LIVE, Progress, RunEnd, Runner, RunParts, staging_path
 from service.sync.runs.run_outcomes import (
     MAX_ATTEMPTS,
@@ -47,53 +42,8 @@ _LOOK_EVERY_S = 0.5
 _RENEW_EVERY_S = 10.0
 _ASK_AGAIN_S = 1.0
 _TURN_EVERY_S = 2.0
-_STOP_AFTER_S = 20.0  # without a renewal; shorter than the duration of the lease
 # Final states of a run that make older waiting plans obsolete.
 _NEWER = frozenset({RunState.SUCCEEDED, RunState.SUCCEEDED_WITH_ERRORS, RunState.AWAITING_APPROVAL})
-
-
-class LeaseLost(Exception):
-    """The worker no longer holds the lease of the run."""
-
-
-@dataclass
-class Lease:
-    """A run that a worker has taken from the board. `alive` returns whether the worker is still connected."""
-
-    ref: RunRef
-    epoch: int
-    worker: str
-    alive: Callable[[], bool] = lambda: True
-    clock: Clock = SYSTEM_CLOCK
-    renewed: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.renewed = self.clock.elapsed_s()
-
-    def check(self) -> None:
-        """Raises LeaseLost if another worker may have taken over. Nothing may be written after that."""
-        if self.clock.elapsed_s() - self.renewed > _STOP_AFTER_S:
-            raise LeaseLost
-
-
-@dataclass(frozen=True)
-class SyncParts:
-    """The dependencies of synchronisation.
-
-    - `server`: the unique name of this server, which is stable over restarts.
-    - `at_once`: maximum number of concurrent runs.
-    """
-
-    engine: Engine
-    ledgers: Ledgers
-    board: RunBoard
-    fetcher: FeedFetcher
-    metrics: Metrics
-    server: str
-    at_once: int
-    audit: AuditLogs
-    readers: FeedReaders = field(default_factory=FeedReaders)
-    clock: Clock = SYSTEM_CLOCK
 
 
 class LeaseRunner:
@@ -170,7 +120,7 @@ class LeaseRunner:
                     lease.renewed, next_renewal = now, now + _RENEW_EVERY_S
                 except BoardAway:
                     next_renewal = now + _ASK_AGAIN_S
-            if now - lease.renewed > _STOP_AFTER_S or not lease.alive():
+            if now - lease.renewed > STOP_AFTER_S or not lease.alive():
                 return
             run = await asyncio.to_thread(ledger.run, lease.ref.run_id)
             if run.state is RunState.CANCELLING:

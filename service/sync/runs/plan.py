@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from index import Failure, Mark
 from service.runtime.clock import now_ms
-from service.sync.model import Guards, Mode, PictureCheck, Sample, SourceConfig, SourceState, SyncPlan
+from service.sync.model import Sample, SyncPlan
 from service.sync.runs.staging import FeedSummary, Staged
+from service.sync.source_model import Guards, Mode, PictureCheck, SourceConfig, SourceState
 
 _SAMPLES = 20
 _RETRY_LASTING_FAILURES_MS = 86_400_000

@@ -24,7 +24,8 @@ from service.engine.sources import HostsOf
 from service.errors import Reason, ServiceError
 from service.runtime.background import end_task
 from service.runtime.clock import SYSTEM_CLOCK, Clock
-from service.sync.runs.lease_runner import Lease, LeaseRunner, SyncParts
+from service.sync.runs.lease import Lease, SyncParts
+from service.sync.runs.lease_runner import LeaseRunner
 
 _LOG = structlog.get_logger(__name__)
 _SILENT_S = 20.0  # a worker sends a message at least every five seconds

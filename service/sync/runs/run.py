@@ -21,10 +21,11 @@ from service.sync.feed_input.fetching import FeedFetcher, FeedPlace, FetchedFeed
 from service.sync.feed_input.spooling import closing_spool
 from service.sync.feeds.model import FeedError, FeedFormat, Item, Problem
 from service.sync.ledger import Ledger
-from service.sync.model import CONFIG, WORKING, Counts, Run, RunState, Source, SourceState, SyncPlan
+from service.sync.model import WORKING, Counts, Run, RunState, SyncPlan
 from service.sync.runs.apply import Applier, SyncJob
 from service.sync.runs.plan import Difference, Step, make_plan
 from service.sync.runs.staging import FeedSummary, Staging
+from service.sync.source_model import CONFIG, Source, SourceState
 
 MAX_FAILED_SHARE = 0.05
 LIVE = WORKING | {RunState.QUEUED}

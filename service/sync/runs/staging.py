@@ -18,7 +18,8 @@ from pydantic import TypeAdapter
 from index import MAX_ID_BYTES, StoreUnavailable, WrongKey, attributes_to_json
 from index.storage import Connection, DatabaseError, connect, derive_key, statements
 from service.sync.feeds.model import Item, Problem
-from service.sync.model import Sample, SourceState
+from service.sync.model import Sample
+from service.sync.source_model import SourceState
 
 _AT_ONCE = 2000
 _PROBLEMS_KEPT = 100

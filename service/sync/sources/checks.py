@@ -11,8 +11,8 @@ from service.intake.download.urls import parse_link
 from service.sync.feed_input.feed_files import PREFIX
 from service.sync.feeds.encodings import encoding_of
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
-from service.sync.model import Guards, SourceConfig
 from service.sync.schedule import check_schedule
+from service.sync.source_model import Guards, SourceConfig
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _HEADER = re.compile(r"[\x21-\x7e]( ?[\x21-\x7e]){0,1023}")

@@ -12,7 +12,7 @@ import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from index.storage import derive_key
-from service.sync.model import CONFIG, SourceConfig
+from service.sync.source_model import CONFIG, SourceConfig
 
 _SEALED = "1:"
 _NONCE_BYTES = 12

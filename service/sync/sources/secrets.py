@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from service.intake.download.urls import parse_link
 from service.sync.feed_input.feed_files import PREFIX
-from service.sync.model import Source, SourceConfig, Webhook
+from service.sync.source_model import Source, SourceConfig, Webhook
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Held:
         self.begun, self.goes_on = threading.Event(), threading.Event()
         erase = Backups.erase
 
-        def held(backups: Backups, deleted: list[str]) -> list[str]:
+        def held(backups: Backups, deleted: Sequence[int]) -> list[str]:
             self.begun.set()
             assert self.goes_on.wait(PATIENCE_S)
             return erase(backups, deleted)

@@ -19,8 +19,9 @@ from service.runtime.clock import Interval
 from service.sync.keeper import Keeper
 from service.sync.ledger import Ledger
 from service.sync.ledgers import Ledgers
-from service.sync.model import Run, RunState, Schedule, SourceConfig
-from service.sync.runs.lease_runner import SyncParts
+from service.sync.model import Run, RunState
+from service.sync.runs.lease import SyncParts
+from service.sync.source_model import Schedule, SourceConfig
 from service.sync.sync import Sync
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry

@@ -12,9 +12,10 @@ import pytest
 from service.errors import Reason, ServiceError
 from service.sync.feeds.model import AttributeField, FeedOptions, FieldMapping, FieldType
 from service.sync.ledger import RUNS_KEPT, Ledger
-from service.sync.model import CONFIG as CONFIG_JSON
-from service.sync.model import Run, RunState, Sample, Schedule, SourceConfig, SourceState, SyncPlan
+from service.sync.model import Run, RunState, Sample, SyncPlan
 from service.sync.runs.run import LIVE
+from service.sync.source_model import CONFIG as CONFIG_JSON
+from service.sync.source_model import Schedule, SourceConfig, SourceState
 from tests.support.data.files import all_bytes
 
 CONFIG = SourceConfig(

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from service.errors import ServiceError
-from service.sync.model import Schedule
 from service.sync.schedule import check_schedule, next_due_ms
+from service.sync.source_model import Schedule
 
 
 def at(text: str) -> int:

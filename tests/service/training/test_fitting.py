@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from service.training.fitting import Shape, TooFewExamples, divide, fit, judge, precisions, project
+from service.training.evaluation import TooFewExamples, divide, judge, precisions
+from service.training.fitting import Shape, fit, project
 
 DIMENSION = 48
 

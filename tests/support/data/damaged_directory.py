@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from index import AfterimageIndexError, DataFault, SnapshotDamaged, WrongKey
-from service.sync.model import SourceConfig
+from service.sync.source_model import SourceConfig
 from service.tenancy.apikeys import Scope
 from service.tenancy.masterkey import load_master_key
 from service.tenancy.registry import TenantRegistry

@@ -14,7 +14,7 @@ from pathlib import Path
 from index import DataDirectory, TenantDirectory
 from service.audit.logs import AuditLogs
 from service.sync.ledgers import Ledgers
-from service.sync.model import SourceConfig
+from service.sync.source_model import SourceConfig
 from service.tenancy.apikeys import Scope
 from service.tenancy.masterkey import load_master_key
 from service.tenancy.registry import TenantRegistry

@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 
 from service.sync.feeds.encodings import encoding_of
-from service.sync.feeds.json.documents import Path, document_items, find_items, is_open
+from service.sync.feeds.json.documents import document_items, find_items, is_open
+from service.sync.feeds.json.scanner import Path
 from service.sync.feeds.json.values import NotAnObject, fields_of, parse_object
 from service.sync.feeds.model import MAX_ITEM_CHARS, FeedError, FeedFormat, Problem, Row
 from service.sync.feeds.text import TextLines, text_blocks

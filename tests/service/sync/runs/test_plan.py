@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index import Failure, Mark
-from service.sync.model import Guards, Mode, PictureCheck, SourceConfig, SourceState, SyncPlan
+from service.sync.model import SyncPlan
 from service.sync.runs.plan import IDLE, Action, Difference, Step, make_plan
 from service.sync.runs.staging import FeedSummary, Staged
+from service.sync.source_model import Guards, Mode, PictureCheck, SourceConfig, SourceState
 
 CONFIG = SourceConfig("feed", "c", "https://shop.example/feed")
 IDS = st.text("ab#é", min_size=1, max_size=3)

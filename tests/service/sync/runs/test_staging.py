@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from service.sync.feeds.model import FeedError, Item, Problem
-from service.sync.model import SourceState
 from service.sync.runs.staging import Staging, remove
+from service.sync.source_model import SourceState
 
 KEY = bytes(32)
 

@@ -9,7 +9,7 @@ import pytest
 
 from service.errors import Reason, ServiceError
 from service.sync.feeds.model import AttributeField, FeedFormat, FeedOptions, FieldMapping
-from service.sync.model import Guards, Schedule, SourceConfig, Webhook
+from service.sync.source_model import Guards, Schedule, SourceConfig, Webhook
 from service.sync.sources.checks import check_authorization, check_config, check_options, check_place
 
 SOURCE = SourceConfig("feed", "shoes", "https://shop.example/feed.csv")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.sync.model import SourceConfig, Webhook
+from service.sync.source_model import SourceConfig, Webhook
 from service.sync.sources.secrets import merged
 
 HOOK = Webhook("https://hook.example/a", "y" * 16)
