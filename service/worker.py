@@ -25,7 +25,7 @@ from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError, SettingError
 from service.metrics import Metrics
-from service.rpc.worker_client import Hosts, RunServer, ServerPlace, WorkerParts
+from service.rpc.worker_client import AllowedHosts, RunServer, ServerAddress, WorkerParts
 from service.runtime.background import end_task
 from service.runtime.process import freeze_gc
 from service.runtime.retry import RetryPolicy
@@ -37,7 +37,7 @@ _ASK_AGAIN_S = 1.0
 _RETRIES = RetryPolicy({Reason.SHUTTING_DOWN}, first_s=1.0, longest_s=5.0)
 
 
-async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str], None]) -> None:
+async def work(settings: Settings, server: ServerAddress, on_ready: Callable[[str], None]) -> None:
     """Runs a worker until SIGTERM or SIGINT. Raises SettingError if it cannot start."""
     stop_asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,7 +49,7 @@ async def work(settings: Settings, place: ServerPlace, on_ready: Callable[[str],
         )
     if not settings.sync_runs:
         raise SettingError.about("sync_runs", "must be at least 1 for a worker")
-    worker = Worker(settings, place)
+    worker = Worker(settings, server)
     try:
         if await _before(stop_asked, worker.start()):
             freeze_gc()
@@ -74,12 +74,17 @@ async def _before(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool
 class Worker:
     """For one event loop."""
 
-    def __init__(self, settings: Settings, place: ServerPlace) -> None:
+    def __init__(self, settings: Settings, server: ServerAddress) -> None:
         """Raises SettingError."""
-        self._default_encoder, self._server = settings.default_encoder, RunServer(place)
+        self._default_encoder, self._server = settings.default_encoder, RunServer(server)
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._coordinator = Coordinator(settings.redis_url)
-        metrics, self._workers, encoders, hosts = Metrics(), Workers(settings.cores), encoders_of(settings), Hosts()
+        metrics, self._workers, encoders, hosts = (
+            Metrics(),
+            Workers(settings.cores),
+            encoders_of(settings),
+            AllowedHosts(),
+        )
         self._pictures = EncodingPipeline(
             encoders, self._workers, decoders_of(settings), Admission(admission_of(settings)), metrics
         )

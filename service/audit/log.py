@@ -41,7 +41,7 @@ class OpenAct:
 
 
 @dataclass
-class _Turn:
+class _PendingChange:
     """A change that waits for its group commit."""
 
     work: Callable[[], Entry | None]
@@ -80,7 +80,7 @@ class AuditLog:
         with self._lock:
             for guard in GUARDS:
                 self._database.execute(guard)
-        self._queue: list[_Turn] = []
+        self._queue: list[_PendingChange] = []
 
     def close(self) -> None:
         """Closes the log."""
@@ -175,7 +175,7 @@ class AuditLog:
 
     def _turn(self, work: Callable[[], Entry | None], *, may_be_over: bool = False) -> Any:
         """Executes `work` in the next commit. The first thread commits for all that wait."""
-        mine = _Turn(work)
+        mine = _PendingChange(work)
         with self._queue_lock:
             self._queue.append(mine)
         with self._lock:
@@ -190,7 +190,7 @@ class AuditLog:
         assert mine.entry is not None or may_be_over
         return mine.entry
 
-    def _commit(self, batch: list[_Turn]) -> None:
+    def _commit(self, batch: list[_PendingChange]) -> None:
         """Commits all waiting changes with one transaction, one signature and one fsync."""
         failure: Exception | None = None
         try:

@@ -111,7 +111,7 @@ class Recorder:
         self._abandoned = AbandonedChanges()
         self._pending: list[_PendingOutcome] = []
         self._making: set[tuple[str, int]] = set()
-        self._looking, self._looked_back = threading.Lock(), set[str]()
+        self._resolving, self._resolved = threading.Lock(), set[str]()
 
     async def change(
         self, caller: Principal, intent: Intent, work: Callable[[], Awaitable[T]], done: Callable[[T], Details | None]
@@ -190,13 +190,13 @@ class Recorder:
             await asyncio.to_thread(self._handed_out, uid, number)
         return result
 
-    def look_back(self, tenant_uid: str) -> None:
+    def resolve_open_acts(self, tenant_uid: str) -> None:
         """Adds outcomes for a tenant's acts that an earlier process left open, judged by the current state.
 
         Runs once per tenant, before this process changes anything of the tenant. Blocks; call it in a thread.
         """
-        with self._looking:
-            if tenant_uid in self._looked_back:
+        with self._resolving:
+            if tenant_uid in self._resolved:
                 return
             log = self._logs.of(tenant_uid)
             for act in log.open_acts():
@@ -204,14 +204,14 @@ class Recorder:
                 if act.owner == self.owner or act.resume or recent:
                     continue
                 log.end(act, {}, outcome_of(self._look(tenant_uid, act)), by="server")
-            self._looked_back.add(tenant_uid)
+            self._resolved.add(tenant_uid)
 
     def is_making(self, tenant_uid: str, number: int) -> bool:
         """Whether a call of this process is executing an act, by its number."""
         return (tenant_uid, number) in self._making
 
     def _begin(self, caller: Principal, intent: Intent) -> OpenAct:
-        self.look_back(caller.tenant_uid)
+        self.resolve_open_acts(caller.tenant_uid)
         return self._logs.of(caller.tenant_uid).begin(caller.actor, intent.action, intent.details, self.owner)
 
     async def _failed(self, act: Act, error: Exception) -> _PendingOutcome:

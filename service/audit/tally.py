@@ -98,7 +98,7 @@ class Tallies:
         return tally.begun
 
     def _intend(self, caller: Principal, action: str, subject: Details) -> OpenAct:
-        self._recorder.look_back(caller.tenant_uid)
+        self._recorder.resolve_open_acts(caller.tenant_uid)
         return self._logs.of(caller.tenant_uid).begin(caller.actor, action, subject, self._recorder.owner)
 
 

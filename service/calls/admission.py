@@ -68,7 +68,7 @@ class CallAdmission:
         """
         self._gate.check()
         try:
-            found = await self.recognise(method, headers, names)
+            found = await self.authenticate(method, headers, names)
         except ServiceError as error:
             if error.reason.code is not Code.UNAUTHENTICATED:
                 raise
@@ -79,10 +79,10 @@ class CallAdmission:
                 raise
             message = f"too many failed authentications from this address; the last: {error.message}"
             raise ServiceError(Reason.AUTHENTICATIONS_EXCEEDED, message, retry_delay_s=wait_s) from None
-        self._keyless.worked(peer)
+        self._keyless.note_valid_key(peer)
         return found
 
-    async def recognise(self, method: Method, headers: Headers, names: Sequence[str] = ()) -> Principal:
+    async def authenticate(self, method: Method, headers: Headers, names: Sequence[str] = ()) -> Principal:
         """Returns the caller. Raises ServiceError unless the key is valid and may make the call."""
         if headers.authorizations > 1:
             raise ServiceError(Reason.KEY_INVALID, "send one `authorization` header, not several")

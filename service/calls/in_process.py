@@ -23,7 +23,7 @@ from service.runtime.background import end_task
 
 
 @dataclass(frozen=True)
-class Sender:
+class InProcessCaller:
     """The caller.
 
     - `headers`: names in lower case, `authorization` among them.
@@ -44,18 +44,18 @@ class InProcess:
     def __init__(self, interceptor: Interceptor) -> None:
         self._interceptor = interceptor
 
-    async def call(self, path: str, request: Message, sender: Sender) -> Any:
+    async def call(self, path: str, request: Message, caller: InProcessCaller) -> Any:
         """Returns the one response to one request. Raises ServiceError."""
-        responses = [response async for response in self.stream(path, _one(request), sender)]
+        responses = [response async for response in self.stream(path, _one(request), caller)]
         return responses[0]
 
-    async def stream(self, path: str, requests: AsyncIterable[Message], sender: Sender) -> AsyncIterator[Any]:
+    async def stream(self, path: str, requests: AsyncIterable[Message], caller: InProcessCaller) -> AsyncIterator[Any]:
         """Yields the responses to a stream of requests, which are read one by one. Raises ServiceError.
 
         Closing the iterator ends the call.
         """
         method = METHODS[path]
-        call = _Call(method, aiter(requests), sender)
+        call = _Call(method, aiter(requests), caller)
         handling = asyncio.create_task(self._interceptor.handle(method, call), name=f"in process {method.name}")
         handling.add_done_callback(lambda _: call.ended())
         try:
@@ -78,24 +78,24 @@ class _Call:
 
     transport = "in_process"
 
-    def __init__(self, method: Method, requests: AsyncIterator[Message], sender: Sender) -> None:
-        self._method, self._requests, self._sender = method, requests, sender
-        self.headers: Headers = read_headers(sender.headers)
-        self.peer = sender.peer
+    def __init__(self, method: Method, requests: AsyncIterator[Message], caller: InProcessCaller) -> None:
+        self._method, self._requests, self._caller = method, requests, caller
+        self.headers: Headers = read_headers(caller.headers)
+        self.peer = caller.peer
         self.responses: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.error: ServiceError | None = None
         self._callbacks: list[Callable[[], object]] = []
-        self._ends_at = None if sender.timeout_s is None else asyncio.get_running_loop().time() + sender.timeout_s
+        self._ends_at = None if caller.timeout_s is None else asyncio.get_running_loop().time() + caller.timeout_s
 
     def certificate_names(self) -> tuple[str, ...]:
-        """The names of the sender."""
-        return self._sender.certificate_names
+        """The names of the caller."""
+        return self._caller.certificate_names
 
     def check_certificate(self) -> None:
         """Does nothing: there is no certificate that could expire."""
 
     def time_remaining(self) -> float | None:
-        """Seconds until the timeout of the sender."""
+        """Seconds until the timeout of the caller."""
         return None if self._ends_at is None else self._ends_at - asyncio.get_running_loop().time()
 
     async def read(self) -> bytes | None:

@@ -119,11 +119,13 @@ class _Call:
             if not self._method.kind.streams_requests:
                 given = await messages.first()
                 self._pipeline.recording.note_read(self._method, given, caller)
-            recognise = functools.partial(self._pipeline.admission.recognise, self._method, self._headers, self._names)
+            authenticate = functools.partial(
+                self._pipeline.admission.authenticate, self._method, self._headers, self._names
+            )
             if given is messages:
                 async with asyncio.timeout(self._seconds()):
                     await messages.wait()
-            async for response in limited(self._responses(given, caller), recognise, self._seconds()):
+            async for response in limited(self._responses(given, caller), authenticate, self._seconds()):
                 await self._send_one(response, lease)
                 messages.answered()
         except Exception as failure:

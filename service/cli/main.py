@@ -48,7 +48,7 @@ def application(command: str = "") -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     for name in [command] if command in _COMMANDS else _COMMANDS:
-        found = _found(_COMMANDS[name])
+        found = _load(_COMMANDS[name])
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
@@ -56,8 +56,8 @@ def application(command: str = "") -> typer.Typer:
     return app
 
 
-def _found(place: str) -> Any:
-    module, _, name = place.rpartition(".")
+def _load(path: str) -> Any:
+    module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(f"service.cli.{module}"), name)
 
 

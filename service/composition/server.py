@@ -42,7 +42,7 @@ from service.engine.workers import Workers
 from service.erasure.erasing import Erasing, ErasingParts
 from service.erasure.finishing import Finishing
 from service.erasure.remains import Remains
-from service.handlers.assemble import Served, handlers_of
+from service.handlers.assemble import Dependencies, handlers_of
 from service.health import Health
 from service.lifecycle import Lifecycle, ServerParts
 from service.maintenance import MaintainedParts, refresh_gauges
@@ -124,7 +124,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     remains = Remains(engine, training)
     finishing = Finishing(audit, recorder, remains)
     erasing = Erasing(ErasingParts(engine, ledgers, training, remains, finishing))
-    served = Served(
+    dependencies = Dependencies(
         engine,
         sync.calls,
         sync.remote_workers,
@@ -136,7 +136,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
         training,
     )
     transport = transport_of(settings)
-    handlers = bind(METHODS, handlers_of(served, version(), transport.max_message_bytes))
+    handlers = bind(METHODS, handlers_of(dependencies, version(), transport.max_message_bytes))
     interceptor, health = Interceptor(pipeline, handlers), Health(gate)
     rpc = RpcServer(transport, interceptor, keyless)
     api = ApiDoor(interceptor, keyless, entry_of(settings))

@@ -168,7 +168,7 @@ class Finishing:
         self._all_checked = True
         for uid in uids:
             try:
-                self._recorder.look_back(uid)
+                self._recorder.resolve_open_acts(uid)
             except (AfterimageIndexError, OSError) as error:
                 _LOG.warning("an audit log is unusable: %s", error)
         return uids

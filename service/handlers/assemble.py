@@ -29,7 +29,7 @@ from service.training.own_training import OwnTraining
 
 
 @dataclass(frozen=True)
-class Served:
+class Dependencies:
     """The parts that the handlers use."""
 
     engine: Engine
@@ -43,21 +43,21 @@ class Served:
     training: OwnTraining
 
 
-def handlers_of(served: Served, version: str, max_message_bytes: int) -> dict[str, object]:
+def handlers_of(parts: Dependencies, version: str, max_message_bytes: int) -> dict[str, object]:
     """Returns the object that handles the calls of each service, by the service's full name."""
-    engine, responses = served.engine, LargeResponses(max_message_bytes)
+    engine, responses = parts.engine, LargeResponses(max_message_bytes)
     handlers = {
         "CollectionService": CollectionHandlers(engine),
         "RecordService": RecordHandlers(engine, engine.metrics, responses),
         "SearchService": SearchHandlers(engine, engine.metrics, responses),
         "ServerInfoService": ServerInfoHandlers(engine, version, max_message_bytes),
-        "AdminService": AdminHandlers(engine, served.sync),
-        "SyncService": SyncHandlers(served.sync),
-        "WorkerService": WorkerHandlers(served.remote_workers, version),
-        "AuditService": AuditHandlers(served.audit, served.read_audit, engine.workers),
-        "AccessService": AccessHandlers(served.access, engine.workers),
-        "ErasureService": ErasureHandlers(served.erasing),
-        "PictureService": PictureHandlers(engine, served.erasing, served.download_links),
-        "TrainingService": TrainingHandlers(served.training, served.erasing, served.download_links),
+        "AdminService": AdminHandlers(engine, parts.sync),
+        "SyncService": SyncHandlers(parts.sync),
+        "WorkerService": WorkerHandlers(parts.remote_workers, version),
+        "AuditService": AuditHandlers(parts.audit, parts.read_audit, engine.workers),
+        "AccessService": AccessHandlers(parts.access, engine.workers),
+        "ErasureService": ErasureHandlers(parts.erasing),
+        "PictureService": PictureHandlers(engine, parts.erasing, parts.download_links),
+        "TrainingService": TrainingHandlers(parts.training, parts.erasing, parts.download_links),
     }
     return {f"afterimage.v1.{service}": handler for service, handler in handlers.items()}

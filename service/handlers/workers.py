@@ -35,16 +35,18 @@ class WorkerHandlers:
         if not first.HasField("taken"):
             raise invalid("taken", "the first message must contain the taken run")
         worker, work = self._remote_workers.begin(_to_taken(first.taken))
-        hearing = asyncio.create_task(_hear(requests, worker, work))
+        receiving = asyncio.create_task(_receive(requests, worker, work))
         try:
             while (message := await worker.outgoing.get()) is not None:
                 yield _to_response(message)
         finally:
-            await end_task(hearing)
+            await end_task(receiving)
             await end_task(work)
 
 
-async def _hear(requests: AsyncIterator[pb.WorkOnRunRequest], worker: RemoteWorker, work: asyncio.Task[None]) -> None:
+async def _receive(
+    requests: AsyncIterator[pb.WorkOnRunRequest], worker: RemoteWorker, work: asyncio.Task[None]
+) -> None:
     """Receives the messages of the worker. Releases the run when they end."""
     try:
         async for request in requests:

@@ -28,7 +28,7 @@ _ANSWER_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True)
-class ServerPlace:
+class ServerAddress:
     """Address and credentials of a server.
 
     - `secret`: its worker_secret.
@@ -43,7 +43,7 @@ class ServerPlace:
     client_key: bytes | None = field(default=None, repr=False)
 
 
-class Hosts:
+class AllowedHosts:
     """The hosts that pictures of each tenant may be fetched from, as the server reported them."""
 
     def __init__(self) -> None:
@@ -64,21 +64,21 @@ class WorkerParts:
 
     picture_encoder: PictureEncoder
     encoders: EncoderRegistry
-    hosts: Hosts
+    hosts: AllowedHosts
 
 
 class RunServer:
     """Works on the runs of one server. For one event loop."""
 
-    def __init__(self, place: ServerPlace) -> None:
-        self._place = place
-        if place.ca is None:
-            self._channel = grpc.aio.insecure_channel(place.target)
+    def __init__(self, server: ServerAddress) -> None:
+        self._server = server
+        if server.ca is None:
+            self._channel = grpc.aio.insecure_channel(server.target)
         else:
-            credentials = grpc.ssl_channel_credentials(place.ca, place.client_key, place.client_cert)
-            self._channel = grpc.aio.secure_channel(place.target, credentials)
+            credentials = grpc.ssl_channel_credentials(server.ca, server.client_key, server.client_cert)
+            self._channel = grpc.aio.secure_channel(server.target, credentials)
         self._stub: Any = pb_grpc.WorkerServiceStub(self._channel)
-        self._metadata = (("authorization", f"Worker {place.secret}"),)
+        self._metadata = (("authorization", f"Worker {server.secret}"),)
 
     async def queue(self) -> str:
         """Returns the name of the server's queue. Raises SettingError if the server rejects this worker, and
@@ -88,7 +88,7 @@ class RunServer:
                 pb.GetQueueRequest(), metadata=self._metadata, timeout=_ANSWER_WITHIN_S, wait_for_ready=True
             )
         except grpc.aio.AioRpcError as error:
-            message = f"{self._place.target}: {error.details()}"
+            message = f"{self._server.target}: {error.details()}"
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 raise ServiceError(Reason.SHUTTING_DOWN, message, retry_delay_s=1.0) from None
             raise SettingError.about("server", message) from None
@@ -102,7 +102,7 @@ class RunServer:
         try:
             await session.go()
         except grpc.aio.AioRpcError as error:
-            raise ServiceError(Reason.SHUTTING_DOWN, f"{self._place.target}: {error.details()}") from None
+            raise ServiceError(Reason.SHUTTING_DOWN, f"{self._server.target}: {error.details()}") from None
         finally:
             await session.end()
             call.cancel()
@@ -133,7 +133,7 @@ class _Session:
             if response.HasField("collection"):
                 self._context = self._introduced(response.collection)
             elif response.HasField("picture"):
-                task = asyncio.create_task(self._look(response.picture))
+                task = asyncio.create_task(self._encode(response.picture))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
@@ -160,7 +160,7 @@ class _Session:
             tenant, encoder, PictureDigests(message.digest_key, message.encoder_fingerprint), message.copies
         )
 
-    async def _look(self, message: pb.PictureToSee) -> None:
+    async def _encode(self, message: pb.PictureToSee) -> None:
         assert self._context is not None
         validators = Validators(message.etag, message.last_modified)
         picture = PictureSource(url=message.url, partial=message.partial)

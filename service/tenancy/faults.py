@@ -74,8 +74,8 @@ class TenantFaults:
         generation = open_manifest(layout, self._keys.data_key_for_repair(uid)).generation()
         if generation >= least:
             return None
-        told = f"is an older copy: its generation is {generation}, the registry has noted {least}"
-        return DataFault(layout.manifest, told)
+        problem = f"is an older copy: its generation is {generation}, the registry has noted {least}"
+        return DataFault(layout.manifest, problem)
 
     def note_generations(self, uids: Iterable[str]) -> None:
         """Stores how far the manifests of tenants have come, so that an older copy of a whole directory is noticed.

@@ -55,8 +55,8 @@ def tenant_mendings(registry: TenantRegistry, data: DataDirectory) -> Iterator[t
         for mending in found:
             yield tenant.name, Mending(mending.told, partial(_each, mending.run, accept))
         if not found and (fault := registry.faults.older(tenant.uid)) is not None:
-            told = f"{fault}: it is accepted as it is; what was changed since then, and is not in the files, is lost"
-            yield tenant.name, Mending(told, accept)
+            text = f"{fault}: it is accepted as it is; what was changed since then, and is not in the files, is lost"
+            yield tenant.name, Mending(text, accept)
 
 
 def mend_tenants(registry: TenantRegistry, data: DataDirectory) -> list[tuple[str, str]]:

@@ -50,7 +50,7 @@ class KeylessCalls:
             self._close(peer)
         return False
 
-    def worked(self, peer: str) -> None:
+    def note_valid_key(self, peer: str) -> None:
         """Records that a call of a connection had a valid key."""
         self._connection(peer).trusted_until = self._clock.elapsed_s() + _TRUSTED_S
 

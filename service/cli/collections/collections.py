@@ -142,8 +142,8 @@ def delete(
     if done.snapshot_count:
         what += f"{' and' if with_snapshots else ', but not'} its {done.snapshot_count} snapshots"
     if json:
-        told = {"name": name, "record_count": done.record_count, "snapshot_count": done.snapshot_count}
-        print_json({**told, "with_snapshots": with_snapshots, "deleted": done.deleted})
+        shown = {"name": name, "record_count": done.record_count, "snapshot_count": done.snapshot_count}
+        print_json({**shown, "with_snapshots": with_snapshots, "deleted": done.deleted})
     elif done.deleted:
         print(f"Deleted collection {what}.")
     else:

@@ -159,8 +159,8 @@ def _report(total: int, tally: _Tally, seconds: float, *, as_json: bool) -> None
         for failure in tally.failures:
             print_json(failure)
         return
-    told = ", ".join(f"{n} {count}" for n, count in counts.items() if count or n == "total")
-    print(f"{told} in {seconds:.1f} s")
+    totals = ", ".join(f"{n} {count}" for n, count in counts.items() if count or n == "total")
+    print(f"{totals} in {seconds:.1f} s")
     for reason, count in tally.notes.items():
         print(f"note: {count} pictures with {reason} (see docs/errors.md)")
     if tally.failures:

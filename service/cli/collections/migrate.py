@@ -120,13 +120,13 @@ def _coverage(client: Client, name: str, target: str, runs: list[Run]) -> Covera
 
 
 def _show_plan(found: Coverage, runs: list[Run], *, as_json: bool) -> None:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "records": found.records,
         "can be fetched": sum(r.plan.create_count for r in runs),
         "in no feed": found.elsewhere,
         "estimated seconds": sum(r.plan.estimated_seconds for r in runs),
     }
-    print_json({n.replace(" ", "_"): v for n, v in told.items()}) if as_json else print_fields(told)
+    print_json({n.replace(" ", "_"): v for n, v in fields.items()}) if as_json else print_fields(fields)
 
 
 def _report(name: str, target: str, found: Coverage, done: bool, *, as_json: bool) -> None:

@@ -32,9 +32,9 @@ def request_access(
     wanted = WantedAccess(reason, to_scopes(scopes), minutes)
     with opened_registry(data_dir, master_key_file) as (registry, log):
         uid, names = registry.tenant(tenant).uid, ",".join(sorted(wanted.scopes))
-        with log.act(uid, "access.request", {"scopes": names, "minutes": wanted.minutes}) as told:
+        with log.act(uid, "access.request", {"scopes": names, "minutes": wanted.minutes}) as details:
             made = registry.access.ask(uid, wanted)
-            told["request"] = made.request_id
+            details["request"] = made.request_id
     if json:
         print_json({"request_id": made.request_id, "state": made.state})
     else:

@@ -107,10 +107,10 @@ def _repair(settings: Settings, *, as_json: bool) -> None:
         finally:
             registry.close()
     if as_json:
-        print_json({"mended": [{"tenant": name, "done": told} for name, told in done]})
+        print_json({"mended": [{"tenant": name, "done": text} for name, text in done]})
     else:
-        for name, told in done:
-            print(f"{name}: {told}" if name else told)
+        for name, text in done:
+            print(f"{name}: {text}" if name else text)
         print(f"Repaired {len(done)} problems." if done else "Nothing to repair.")
 
 

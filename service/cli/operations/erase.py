@@ -76,8 +76,8 @@ def check(
     from service.erasure.receipts import Receipt, is_genuine
 
     try:
-        told = jsonlib.loads(receipt.read_text())
-        found = Receipt(**{**told, "snapshots": tuple(told["snapshots"])})
+        fields = jsonlib.loads(receipt.read_text())
+        found = Receipt(**{**fields, "snapshots": tuple(fields["snapshots"])})
     except (ValueError, KeyError, TypeError):
         raise CommandError(f"{receipt} is not a receipt", reason="FILE_INVALID") from None
     genuine = is_genuine(found, id_)
@@ -165,11 +165,11 @@ def _write_evidence(client: Client, collection: str, ids: list[str], products: l
 
 
 def _hand_out(receipt: ErasureReceipt, file: Path | None, *, as_json: bool) -> None:
-    told = asdict(receipt)
+    fields = asdict(receipt)
     if file is not None:
-        file.write_text(jsonlib.dumps(told, indent=1) + "\n")
+        file.write_text(jsonlib.dumps(fields, indent=1) + "\n")
     if as_json:
-        print_json(told)
+        print_json(fields)
     else:
         where = f"; the receipt is in {file}" if file else ""
         print(f"Erased {receipt.records} records (receipt {receipt.receipt_id}){where}.")

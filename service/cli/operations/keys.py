@@ -45,9 +45,9 @@ def create_key(
     wanted = NewKey(to_scopes(scopes), _after(expires_in) if expires_in else None, requests)
     with opened_registry(data_dir, master_key_file) as (registry, log):
         uid = registry.tenant(tenant).uid
-        with log.act(uid, "key.create", {"scopes": ",".join(sorted(wanted.scopes))}) as told:
+        with log.act(uid, "key.create", {"scopes": ",".join(sorted(wanted.scopes))}) as details:
             key = registry.api_keys.create(uid, wanted)
-            told["key"] = key_id_of(key)
+            details["key"] = key_id_of(key)
     print_json({"api_key": key, "expires_ms": wanted.expires_ms}) if json else print(key)
 
 
@@ -72,8 +72,8 @@ def bind_key(
     wanted = NewKey(to_scopes(scopes), _after(expires_in) if expires_in else None, requests)
     with opened_registry(data_dir, master_key_file) as (registry, log):
         uid = registry.tenant(tenant).uid
-        with log.act(uid, "key.bind", {"scopes": ",".join(sorted(wanted.scopes))}) as told:
-            told["key"] = key_id = registry.api_keys.bind(uid, identity, wanted)
+        with log.act(uid, "key.bind", {"scopes": ",".join(sorted(wanted.scopes))}) as details:
+            details["key"] = key_id = registry.api_keys.bind(uid, identity, wanted)
     if json:
         print_json({"key_id": key_id, "identity": identity, "expires_ms": wanted.expires_ms})
     else:
@@ -115,9 +115,9 @@ def rotate_key(
     """
     with opened_registry(data_dir, master_key_file) as (registry, log):
         uid, until_ms = registry.tenant(tenant).uid, _after(grace)
-        with log.act(uid, "key.rotate", {"key": key_id_of(key_id)}) as told:
+        with log.act(uid, "key.rotate", {"key": key_id_of(key_id)}) as details:
             key = registry.api_keys.rotate(uid, key_id_of(key_id), until_ms)
-            told["new_key"] = key_id_of(key)
+            details["new_key"] = key_id_of(key)
     print_json({"api_key": key, "old_key_expires_ms": until_ms}) if json else print(key)
 
 

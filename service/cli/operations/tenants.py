@@ -79,8 +79,8 @@ def fetch_hosts(
         raise CommandError(str(error), code=Exit.USAGE) from None
     with opened_registry(data_dir, master_key_file) as (registry, log):
         if wanted or any_host:
-            told: Details = {"hosts": len(wanted), "any": any_host}
-            with log.act(registry.tenant(name).uid, "tenant.fetch_hosts", told):
+            details: Details = {"hosts": len(wanted), "any": any_host}
+            with log.act(registry.tenant(name).uid, "tenant.fetch_hosts", details):
                 registry.set_fetch_hosts(name, None if any_host else wanted)
         found = registry.fetch_hosts(registry.tenant(name).uid)
     shown = None if found is None else sorted(found)

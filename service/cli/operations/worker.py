@@ -44,7 +44,7 @@ def worker(
     forbid_dumps()
 
     gc.disable()  # until the start is over: what is imported would be looked through again and again
-    from service.rpc.worker_client import ServerPlace
+    from service.rpc.worker_client import ServerAddress
     from service.runtime.logs import configure_logs, log_setting_warnings
     from service.worker import work
 
@@ -56,11 +56,13 @@ def worker(
     ca, target = ca_file or (Path(here.ca_file) if here.ca_file else None), server or here.target
     if ca is None and not is_loopback(split_address(target, "server")[0]):
         raise SettingError.about("ca_file", f"{target} is another machine; pass the CA of its certificate")
-    place = ServerPlace(
+    address = ServerAddress(
         target, settings.worker_secret.get_secret_value(), ca.read_bytes() if ca else None,
         given.tls_cert.read_bytes() if given.tls_cert else None, given.tls_key.read_bytes() if given.tls_key else None,
     )  # fmt: skip
     try:
-        asyncio.run(work(settings, place, lambda name: print(f"Worker {name} is ready: {place.target}", flush=True)))
+        asyncio.run(
+            work(settings, address, lambda name: print(f"Worker {name} is ready: {address.target}", flush=True))
+        )
     except SettingError as error:
         raise loaded.places.added_to(error) from None

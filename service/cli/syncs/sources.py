@@ -106,7 +106,7 @@ def add(
         )
     )  # fmt: skip
     if json:
-        print_json(_told(made))
+        print_json(_to_dict(made))
     else:
         print(f"Collection {collection} follows {name}. Review the plan first: afterimage sync plan {name}")
 
@@ -117,7 +117,7 @@ def list_(client: Client, json: JsonFlag = False) -> None:
     """List the sources. Example: afterimage sync sources list"""
     found = client.list_sources()
     if json:
-        print_json({"sources": [_told(s) for s in found]})
+        print_json({"sources": [_to_dict(s) for s in found]})
         return
     rows = [
         (s.said.name, s.said.collection, s.said.url, s.said.cron or "on demand", s.success_time or "never",
@@ -131,11 +131,11 @@ def list_(client: Client, json: JsonFlag = False) -> None:
 @with_client
 def show(client: Client, source: str, json: JsonFlag = False) -> None:
     """Show one source. Example: afterimage sync sources show spring"""
-    told = _told(client.get_source(source))
+    shown = _to_dict(client.get_source(source))
     if json:
-        print_json(told)
+        print_json(shown)
         return
-    flat = {**told, **{f"options.{n}": v for n, v in told.pop("options").items()}}
+    flat = {**shown, **{f"options.{n}": v for n, v in shown.pop("options").items()}}
     flat.pop("options", None)
     print_fields({n: "" if v is None else v for n, v in flat.items()})
 
@@ -172,7 +172,7 @@ def update(
     )  # fmt: skip
     changed = client.update_source(said)
     if json:
-        print_json(_told(changed))
+        print_json(_to_dict(changed))
         return
     print(f"Updated source {changed.said.name}.")
     for name in changed.dropped_secrets:
@@ -191,7 +191,7 @@ def delete(client: Client, source: str, json: JsonFlag = False) -> None:
         print(f"Deleted source {source}; its {stayed} records stay.")
 
 
-def _told(source: Source) -> dict[str, Any]:
+def _to_dict(source: Source) -> dict[str, Any]:
     said = asdict(source.said)
     for secret in ("authorization", "webhook_secret"):
         said.pop(secret)

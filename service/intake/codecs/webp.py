@@ -31,20 +31,20 @@ _MAX_BYTES_PER_BLOCK, _MAX_FILLED = 400, 8 << 20  # per 16 x 16 pixels, and in t
 class _Frame:
     """The first frame.
 
-    - `place`: left, top, width and height on the canvas, in pixels.
+    - `box`: left, top, width and height on the canvas, in pixels.
     - `body`: the available part of its bitstream, of which `missing` bytes are absent.
     - `alpha`: the alpha chunk of a lossy frame.
     """
 
     kind: bytes
-    place: tuple[int, int, int, int]
+    box: tuple[int, int, int, int]
     body: bytes = field(repr=False)
     missing: int
     alpha: bytes = field(repr=False)
 
     def decoded(self, filling: bytes) -> Stored:
         """Returns its pixels. Raises ServiceError, ValueError."""
-        _, _, width, height = self.place
+        _, _, width, height = self.box
         chunks = _chunk(self.kind, self.body + filling)
         if self.alpha and self.kind == b"VP8 ":
             sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
@@ -74,7 +74,7 @@ def decode_webp(picture: bytes | memoryview, header: Header, partial: bool) -> S
     if frame is not None and not frame.missing:  # the file is truncated after this frame
         stored = frame.decoded(b"")
     elif frame is not None and partial:
-        blocks = -(-frame.place[2] // 16) * -(-frame.place[3] // 16)
+        blocks = -(-frame.box[2] // 16) * -(-frame.box[3] // 16)
         stored = part_of(frame.decoded, min(blocks * _MAX_BYTES_PER_BLOCK + 4096, _MAX_FILLED))
     if frame is None or stored is None:
         raise damaged(Format.WEBP, no_parts=partial)
@@ -83,13 +83,13 @@ def decode_webp(picture: bytes | memoryview, header: Header, partial: bool) -> S
 
 def _first_frame(picture: bytes, header: Header) -> _Frame | None:
     """The available part of the first frame; None if there is no valid frame."""
-    place, at = (0, 0, header.width, header.height), 12
+    box, at = (0, 0, header.width, header.height), 12
     if cast(WebpDetails, header.details).animated:
         start = next((start for kind, start, _ in _chunks(picture, 12) if kind == b"ANMF"), len(picture))
         at = start + _FRAME_HEADER
         left, top, width, height = (int.from_bytes(picture[start + n : start + n + 3], "little") for n in (0, 3, 6, 9))
-        place = (2 * left, 2 * top, 1 + width, 1 + height)
-        if place[0] + place[2] > header.width or place[1] + place[3] > header.height:
+        box = (2 * left, 2 * top, 1 + width, 1 + height)
+        if box[0] + box[2] > header.width or box[1] + box[3] > header.height:
             return None
     alpha = b""
     for kind, start, length in _chunks(picture, at):
@@ -97,7 +97,7 @@ def _first_frame(picture: bytes, header: Header) -> _Frame | None:
             alpha = picture[start : start + length]
         elif kind in _BITSTREAMS:
             body = picture[start : start + length]
-            return _Frame(kind, place, body, length - len(body), alpha)
+            return _Frame(kind, box, body, length - len(body), alpha)
     return None
 
 
@@ -116,7 +116,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _on_canvas(stored: Stored, frame: _Frame, header: Header) -> Stored:
-    left, top, width, height = frame.place
+    left, top, width, height = frame.box
     canvas = np.zeros((header.height, header.width, 4), np.uint8)
     inside = canvas[top : top + height, left : left + width]
     inside[:, :, :3] = stored.colour

@@ -25,7 +25,7 @@ from service.calls.admission import CallAdmission, Credentials, Refusals
 from service.calls.error_details import to_status
 from service.calls.gate import Gate
 from service.calls.handlers import bind
-from service.calls.in_process import InProcess, Sender
+from service.calls.in_process import InProcess, InProcessCaller
 from service.calls.interceptor import CallPipeline, Deadlines, Interceptor
 from service.calls.limits.call_limiter import CallLimiter, CallLimits
 from service.calls.limits.failures import AuthenticationFailures
@@ -152,7 +152,7 @@ class Faces:
         self, path: str, requests: Sequence[Message], headers: Sequence[tuple[str, str]] = (), *, open_end: bool = False
     ) -> Outcome:
         """Without a socket."""
-        sender, responses = Sender((("x-request-id", REQUEST_ID), *headers)), []
+        sender, responses = InProcessCaller((("x-request-id", REQUEST_ID), *headers)), []
         try:
             async for response in self._in_process.stream(path, _given(requests, open_end=open_end), sender):
                 responses.append(response)

@@ -51,7 +51,7 @@ def test_a_connection_that_asks_once_a_second_is_always_answered(clock: ManualCl
 def test_a_connection_that_shows_a_key_is_not_closed_for_a_minute(clock: ManualClock) -> None:
     closed: list[str] = []
     calls = KeylessCalls(closed.append, clock)
-    calls.worked(peer(1))
+    calls.note_valid_key(peer(1))
     answered = [calls.admit(peer(1)) for _ in range(BURST + 10)]
     assert not answered[-1]
     assert not closed
@@ -65,5 +65,5 @@ def test_connections_are_forgotten_in_time(clock: ManualClock, monkeypatch: pyte
     monkeypatch.setattr(keyless, "_MOST_CONNECTIONS", 10)
     calls = KeylessCalls(lambda _: None, clock)
     for port in range(100):
-        calls.worked(peer(port))
+        calls.note_valid_key(peer(port))
     assert len(calls._connections) == 10
