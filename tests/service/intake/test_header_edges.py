@@ -207,6 +207,20 @@ def test_sides_of_a_webp_have_fourteen_bits_or_twenty_four(side: int) -> None:
             assert probe_webp(webp((b"VP8X", head))) == Header(Format.WEBP, width + far, height + far)
 
 
+@pytest.mark.parametrize("mark", [0x00, 0x2E, 0x30, 0xFF])
+def test_a_webp_of_another_mark_is_refused(mark: int) -> None:
+    with pytest.raises(ValueError):
+        probe_webp(webp((b"VP8L", struct.pack("<BI", mark, 5))))
+    for place in range(3):
+        start = bytearray(b"\x9d\x01\x2a")
+        start[place] ^= mark or 1
+        with pytest.raises(ValueError):
+            probe_webp(webp((b"VP8 ", bytes(3) + start + struct.pack("<HH", 5, 5))))
+    for kind in (b"VP8K", b"VP8M", b"VP8W", b"VP8Y", b"VP8!", b"VP8\0", b"ALPH", b"\0\0\0\0", b"\xff" * 4):
+        with pytest.raises(ValueError):
+            probe_webp(webp((kind, bytes(20))))
+
+
 @pytest.mark.parametrize("flag", range(8))
 def test_each_flag_of_a_webp_stands_for_one_thing(flag: int) -> None:
     exif = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)

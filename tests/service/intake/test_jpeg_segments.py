@@ -209,3 +209,14 @@ def test_profile_and_orientation_lie_in_their_own_segments_alone() -> None:
         header = probe_jpeg(START + content + scan([1], 0, 63, 0))
         assert header.orientation == (6 if marker == 0xE1 else 1)
         assert header.profile == (b"p" if marker == 0xE2 else None)
+
+
+@pytest.mark.parametrize(
+    "name", [b"ICC_PROFILF\0", b"ICC_PROFILD\0", b"MPF\0data\0\0\0\0", b"A", b"\xff" * 12, b"icc_profile\0"]
+)
+def test_a_segment_of_another_name_is_no_profile_and_no_exif(name: bytes) -> None:
+    exif = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    others = [b"Exig\0\0", b"Exih\0\0", b"Exif\0\1", b"http:\0", b"\xff" * 6, b"A" * 6]
+    content = b"".join(segment(0xE1, other + exif) for other in others) + segment(0xE2, name + b"\1\1profile")
+    header = probe_jpeg(START + content + frame(0xC0, [1]) + scan([1], 0, 63, 0))
+    assert (header.orientation, header.profile, header.profile_damaged) == (1, None, False)

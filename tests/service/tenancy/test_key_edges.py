@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
 from service.errors import Reason, ServiceError
@@ -9,9 +12,11 @@ from service.tenancy import keyring, stored_keys
 from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.database import TenancyError
 from service.tenancy.keyring import CLOCKS_DIFFER_MS, KeyRing, Principal
+from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.stored_keys import NewKey
 
+MASTER = MasterKey(bytes(range(32)))
 SEARCH = frozenset({Scope.SEARCH})
 BEGIN_MS = 10**12
 
@@ -212,3 +217,38 @@ def test_the_last_use_is_stored_once(keys: KeyRing, uid: str, clock: Clock) -> N
     keys.note_uses()
     assert {k.key_id: k.used_ms for k in keys.of(uid)} == {key_id_of(key): clock.now, key_id_of(other): None}
     assert keys._used == {}
+
+
+# ---- the registry
+
+
+def test_keys_of_an_older_registry_work_on_and_a_new_one_has_a_secret_of_its_own(tmp_path: Path) -> None:
+    path, derived = tmp_path / "registry.db", MASTER.derive("api key digests")
+    with closing(TenantRegistry(path, MASTER)) as registry:
+        assert registry.api_keys._pepper != derived
+        uid = registry.create_tenant("acme").uid
+        registry._database.change("DELETE FROM secrets")
+        key = KeyRing(registry._database, derived).create(uid, NewKey(SEARCH))
+    for _ in range(2):
+        with closing(TenantRegistry(path, MASTER)) as registry:
+            assert registry.api_keys._pepper == derived
+            assert refusal(registry.api_keys, f"Bearer {key}") is None
+
+
+def test_a_change_is_announced_by_who_may_not_set_the_time_of_the_file(
+    registry: TenantRegistry, keys: KeyRing, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+
+    def utime(path: Path, *, ns: tuple[int, int] | None = None) -> None:
+        told.append(ns)
+        if ns is not None:
+            raise PermissionError
+
+    monkeypatch.setattr("service.tenancy.database.os.utime", utime)
+    before = registry._database.stamp()
+    keys.create(uid, NewKey(SEARCH))
+    assert told[-1] is None
+    (accessed, modified) = told[-2]  # type: ignore[misc]
+    assert accessed == modified > before
+    assert len(told) == 2

@@ -72,3 +72,10 @@ def test_of_an_ipv6_address_the_first_64_bits_count() -> None:
     for network in ("2001:db8:0:1", "2001:db8:0:2", "2001:db8:0:3", "2001:db8:8000:ffff"):
         assert address_of(f"ipv6:[{network}:ffff::1]:1") == f"{network}::"
         assert address_of(f"ipv6:[{network}:7fff::1]:1") == f"{network}::"
+
+
+def test_without_a_limit_no_address_is_remembered() -> None:
+    noted = AuthenticationFailures(0)
+    for n in range(40):
+        noted.note(f"ipv4:192.0.2.{n % 3}:1")
+    assert not noted._due

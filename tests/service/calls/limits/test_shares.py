@@ -157,3 +157,24 @@ def test_at_each_level_a_part_is_kept() -> None:
     assert filled(shares, ("u", "k", "x")) == 16
     assert not shares.take(("t",), 2)
     assert shares.take((), 0)
+
+
+def test_what_is_kept_goes_to_owners_with_less_than_an_equal_share() -> None:
+    for large, small in ((70, 25), (60, 35), (95, 0)):
+        shares = Shares(128)
+        assert shares.take(("large",), large)
+        assert shares.take(("small",), small)
+        assert shares.take(("large",))  # leaves exactly what is kept
+        assert shares.used == 96
+        assert shares.take(("large",)) is (large + 2 <= 64)
+        assert shares.take(("small",)) is True
+        assert shares.take(("new",)) is True
+
+
+def test_what_nobody_below_holds_is_held_all_the_same() -> None:
+    shares = Shares(8)
+    assert shares.take((), 5)
+    assert not shares.empty
+    assert not shares.take((), 4)
+    shares.give((), 5)
+    assert shares.empty
