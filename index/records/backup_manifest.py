@@ -23,7 +23,6 @@ from index.types.errors import SnapshotDamaged
 FORMAT = 2
 _FORMATS = (1, FORMAT)  # 1 knows no revisions, and not whose the snapshot is
 _FILE = re.compile(r"records(-\d{1,9})?\.db")
-_BLOCK = 1 << 20
 # What extensions keep is the collection's as it is when something is restored, not as it was.
 _SPEC = ("name", "encoder_id", "encoder_fingerprint", "dimension", "description", "learning")
 
@@ -87,8 +86,5 @@ def write_manifest(folder: Path, snapshot: Backup, key: bytes) -> None:
 
 def file_digest(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

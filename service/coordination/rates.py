@@ -96,9 +96,8 @@ class Rates:
 
     def _wait_here_s(self, who: str, per_second: float, burst: int) -> float:
         now = self._clock.elapsed_s()
-        due = min(max(self._own.get(who, 0.0), now), now + burst / per_second) + 1 / per_second
-        wait = due - burst / per_second - now
-        if wait > 0:
-            return wait
-        self._own[who] = due
-        return 0.0
+        stored = min(max(self._own.get(who, 0.0), now), now + burst / per_second)
+        due = stored + 1 / per_second
+        wait = round(due - burst / per_second - now, 6)  # microseconds, as in Redis
+        self._own[who] = stored if wait > 0 else due
+        return max(wait, 0.0)

@@ -73,7 +73,7 @@ def reinstate(transaction: Transaction, source: str, record_ids: Sequence[str], 
 def purge(transaction: Transaction, before_ms: int) -> int:
     """Erases for good what was withdrawn before a time; returns how many."""
     query = "SELECT record_id FROM withdrawn WHERE withdrawn_ms < ?"
-    found = [r[0] for r in transaction.connection.execute(query, (before_ms,))]
+    found = [record_id for (record_id,) in transaction.connection.execute(query, (before_ms,))]
     return sum(forget_withdrawn(transaction, record_id) for record_id in found)
 
 
@@ -92,7 +92,7 @@ def forget_withdrawn(transaction: Transaction, record_id: str) -> int:
 def forget_product(transaction: Transaction, product_id: str) -> int:
     """Erases withdrawn records of a product, backups included. Returns how many."""
     query = "SELECT record_id FROM withdrawn WHERE product_id = ?"
-    ids = [row[0] for row in transaction.connection.execute(query, (product_id,)).fetchall()]
+    ids = [record_id for (record_id,) in transaction.connection.execute(query, (product_id,)).fetchall()]
     return sum(forget_withdrawn(transaction, record_id) for record_id in ids)
 
 

@@ -134,7 +134,7 @@ def _without_dead(view: View, rows: NDArray[Any], start: int, end: int) -> memor
     if len(dead):
         part = part.copy()
         part[dead] = 0
-    return part.view(np.uint8).reshape(-1).data
+    return part.view(np.uint8).ravel().data
 
 
 def _dead(view: View, start: int, end: int) -> NDArray[np.int64]:

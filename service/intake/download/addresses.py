@@ -37,16 +37,16 @@ _ISATAP, _ISATAP_MASK = 0x5EFE, 0xFFFFFFFF & ~0x02000000
 
 def is_forbidden(address: Address, exempt: Sequence[Network] = ()) -> bool:
     """Whether callers must not send the server to an address. `exempt`: networks that the operator has allowed."""
-    if any(address.version == n.version and address in n for n in exempt):
+    if is_exempt(address, exempt):
         return False
     if any(is_forbidden(inner, exempt) for inner in embedded(address)):
         return True
-    return any(address.version == n.version and address in n for n in _FORBIDDEN)
+    return any(address in network for network in _FORBIDDEN)
 
 
 def is_exempt(address: Address, exempt: Sequence[Network]) -> bool:
     """Whether the operator has allowed the address although it is not public."""
-    return any(address.version == n.version and address in n for n in exempt)
+    return any(address in network for network in exempt)
 
 
 def embedded(address: Address) -> list[ipaddress.IPv4Address]:

@@ -109,7 +109,7 @@ def _associated(data: Bytes, box: _Box, item: int) -> list[int]:
         numbers = data[at]
         step = 2 if wide_numbers else 1
         if found == item:
-            listed = (int.from_bytes(data[at + 1 + n * step : at + 1 + (n + 1) * step], "big") for n in range(numbers))
+            listed = struct.unpack_from(f">{numbers}{'H' if wide_numbers else 'B'}", data, at + 1)
             return [number & (0x7FFF if wide_numbers else 0x7F) for number in listed]
         at += 1 + numbers * step
     raise ValueError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 
 from index import Collection, SnapshotDamaged, SnapshotNotFound, TenantDirectory
+from index.records.backup_copies import copy_database, number_rows_after
 from index.records.backup_manifest import manifest_mac, read_manifest
 from index.records.backup_rows import delete_rows, has_rows
 from index.records.extensions.registered import EXTENSIONS
 from index.records.retained_backups import RetainedBackups
 from index.storage.crypto import derive_key
-from index.storage.sqlite import backup
+from index.storage.sqlite import backup, opened
 from tests.support.data.collections import KEY, SPEC, directory, loaded, record
 
 ROWS = 1100
@@ -116,3 +118,38 @@ def test_snapshots_that_are_retained_are_those_of_the_name_the_newest_first() ->
     for name, wrong in (("b", "1"), ("a", "3"), ("c", "4"), ("d", "5"), ("b", "")):
         with pytest.raises(SnapshotNotFound):
             RetainedBackups(homes, name).delete(wrong)
+
+
+def copy_to(source: Path, target: Path, key: bytes = KEY) -> None:
+    """Copies a database under the test's key to one under another."""
+    place: Any = SimpleNamespace(
+        layout=SimpleNamespace(records=target), key=key, store_key=derive_key(key, "collection store")
+    )
+    copy_database(source, KEY, place, EXTENSIONS)
+
+
+@pytest.mark.parametrize("other", [bytes(32), b"\xff" * 32, KEY])
+def test_digests_are_copied_under_the_same_key_alone(collection: Collection, tmp_path: Path, other: bytes) -> None:
+    collection.upsert([replace(record(1), digest=b"d")])
+    source = next(tmp_path.rglob("records.db"))
+    copy_to(source, tmp_path / "copy.db", other)
+    with opened(tmp_path / "copy.db", derive_key(other, "collection store")) as copy:
+        assert copy.execute("SELECT count(*) FROM records").fetchone() == (5,)
+        digests = [row[0] for row in copy.execute("SELECT digest FROM records WHERE digest IS NOT NULL")]
+    assert digests == ([b"d"] if other == KEY else [])
+
+
+def test_rows_are_numbered_after_the_highest_of_all(collection: Collection, tmp_path: Path) -> None:
+    key, source = derive_key(KEY, "collection store"), next(tmp_path.rglob("records.db"))
+    others = []
+    for number in (3, 900, 40):
+        others.append(tmp_path / f"{number}.db")
+        copy_to(source, others[-1])
+        with opened(others[-1], key) as copy:
+            copy.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'records'", (number,))
+    (tmp_path / "damaged.db").write_bytes(b"x" * 5000)
+    others.insert(1, tmp_path / "damaged.db")
+    for path, highest in ((others[0], 900), (others[2], 900)):
+        number_rows_after(path, key, others)
+        with opened(path, key) as copy:
+            assert copy.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone() == (highest,)

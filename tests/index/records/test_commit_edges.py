@@ -17,11 +17,14 @@ from index import (
     Outcome,
     OutcomeUnknown,
     PicturePolicy,
+    Quota,
     RecordWrite,
     SourceBatch,
     SourceMark,
+    StorageLimits,
     StoreUnavailable,
 )
+from index.records.extensions import source_batch, sources
 from index.records.extensions.withdrawn import reinstate
 from index.records.group_commit import GroupCommit, _Write
 from index.records.transaction import Transaction
@@ -185,3 +188,23 @@ def test_growth_of_a_transaction_is_that_of_all_that_it_did(begun: Collection) -
         return growth
 
     assert written(begun, grow) == Usage(1, 42)
+
+
+def test_a_quota_refuses_a_larger_copy_and_never_a_smaller_one(copies: Collection) -> None:
+    write(copies, 1, b"d", KeptPicture("a", 100))
+    used = copies.usage().bytes
+    loaded(copies).commit._allowance._limits = StorageLimits(lambda: Quota(bytes=used + 10))  # type: ignore[union-attr]
+    assert write(copies, 1, b"d", KeptPicture("b", 111)) is Outcome.FAILED
+    assert copies.pictures.of(["1"]) == {"1": KeptPicture("a", 100)}
+    assert write(copies, 1, b"d", KeptPicture("c", 110)) is Outcome.UNCHANGED
+    assert copies.usage().bytes == used + 10
+    loaded(copies).commit._allowance._limits = StorageLimits(lambda: Quota(bytes=1))  # type: ignore[union-attr]
+    assert write(copies, 1, b"d", KeptPicture("e", 109)) is Outcome.UNCHANGED
+    assert write(copies, 1, b"d", KeptPicture("f", 110)) is Outcome.FAILED
+    assert write(copies, 1, b"d", KeptPicture("g", 109)) is Outcome.UNCHANGED
+    assert copies.pictures.of(["1"]) == {"1": KeptPicture("g", 109)}
+    assert copies.usage().bytes == used + 9
+
+
+def test_pages_and_failures_of_a_source_have_their_limits() -> None:
+    assert (sources._PAGE, source_batch.MAX_FAILURES) == (5000, 10_000)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from index.storage import durable_files
 from index.storage.durable_files import (
     make_directory,
     mapped_file,
@@ -202,3 +203,13 @@ def test_each_change_tells_where_it_may_be_cut(
     sync_directory(tmp_path)
     assert told == steps
     assert len(told) == change_is_told_no_more
+
+
+def test_what_is_set_aside_in_one_second_has_names_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable_files.time, "strftime", lambda *_: "20260101T000000")
+    names = []
+    for _ in range(3):
+        (tmp_path / "x.db").write_bytes(b"1")
+        names.append(durable_files.set_aside(tmp_path / "x.db", tmp_path / "aside").name)
+    assert names == [f"20260101T000000-{n}x.db" for n in ("", "1-", "2-")]
+    assert (tmp_path / "aside").stat().st_mode & 0o777 == 0o700

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlcipher3 import dbapi2
 
+from index.storage import sqlite
 from index.storage.sqlite import (
     BUSY_TIMEOUT_S,
     Connection,
@@ -21,6 +22,7 @@ from index.storage.sqlite import (
     migrate,
     opened,
     store_error,
+    store_errors,
 )
 from index.types.errors import DataFault, StoreDamaged, StoreUnavailable, UnsupportedFormat, WrongKey
 from tests.support.data.files import flip_byte
@@ -244,3 +246,26 @@ def test_a_lock_is_given_back_and_tells_what_an_error_means() -> None:
 def test_a_busy_database_is_waited_for_ten_seconds(made: Connection) -> None:
     assert BUSY_TIMEOUT_S == 10.0
     assert pragma(made, "busy_timeout") == 10_000
+
+
+@pytest.mark.parametrize("code", range(30))
+def test_only_what_is_no_database_under_this_key_is_another_key_s(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        error = dbapi2.DatabaseError("on purpose")
+        error.sqlite_errorcode = code
+        raise error
+
+    monkeypatch.setattr(sqlite, "set_format", refuse)
+    with pytest.raises((WrongKey, StoreUnavailable)) as caught:
+        connect(path, KEY)
+    expected = {dbapi2.SQLITE_NOTADB: WrongKey, dbapi2.SQLITE_CORRUPT: StoreDamaged}.get(code, StoreUnavailable)
+    assert type(caught.value) is expected
+
+
+def test_what_sqlite_raises_inside_is_told_of_the_file() -> None:
+    with pytest.raises(StoreUnavailable, match=r"x\.db: locked"), file_errors(Path("x.db")):
+        raise dbapi2.OperationalError("locked")
+    with pytest.raises(StoreUnavailable, match=r"x\.db: locked"), store_errors(Path("x.db")):
+        raise dbapi2.OperationalError("locked")

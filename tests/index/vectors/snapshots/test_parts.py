@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from pyroaring import BitMap
 
 from index import Collection, SearchQuery
 from index.types.errors import SnapshotDamaged
@@ -218,3 +222,23 @@ def test_there_is_room_for_every_row_and_for_at_least_64(count: int) -> None:
         room[:] = b"\1" * len(room)
     assert (rows.sketches == 1).all()
     assert (np.asarray(rows.halves[:]).view(np.uint8) == 1).all()
+
+
+@pytest.mark.parametrize("base_rows", [0, 1, 16, 17, 40])
+def test_every_part_has_a_stamp_of_what_is_in_it(tmp_path: Path, base_rows: int) -> None:
+    collection = directory(tmp_path).create(SPEC)
+    live = BitMap(range(ROWS)) - BitMap([3, 20, 21, 49])
+    mean = SimpleNamespace(mean=np.zeros(4, np.float32))
+    base = SimpleNamespace(uid="base", sketcher=mean, to_bytes=bytes) if base_rows else None
+    view: Any = SimpleNamespace(count=ROWS, base_rows=base_rows, live=live, base=base, sequence=7)
+    stamps = {name: stamp for name, _, stamp in _files(collection)._parts(view)}
+    expected: dict[str, Any] = {"rows.enc": [7], "columns.enc": [7], **({"base.enc": ["base"]} if base else {})}
+    for kinds, count in ((("vectors", "records"), ROWS), (("sketches",), base_rows)):
+        for number, start in enumerate(range(0, count, CHUNK)):
+            end = min(start + CHUNK, count)
+            stamp = [end - start, sum(slot in live for slot in range(start, end))]
+            for kind in kinds:
+                seen = [parts.sketched_from(view)] if kind == "sketches" else []
+                expected[f"{kind}-{number:05d}.enc"] = stamp + seen
+    assert stamps == expected
+    assert parts.sketched_from(view) == ("" if base is None else hashlib.sha256(bytes(16)).hexdigest()[:16])

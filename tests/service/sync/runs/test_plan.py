@@ -170,3 +170,18 @@ def test_each_limit_holds_at_its_edge_and_counts_all_that_is_stored() -> None:
     assert concerns({}, items=50, last=100) == 0
     assert concerns({}, items=49, last=100) == 1
     assert concerns({Action.DELETE: 1}, items=0, problems=1, last=1) == 3
+
+
+@pytest.mark.parametrize("last_ms", [1, 1000, 10**12, 3 * 10**11])
+@pytest.mark.parametrize(("passed", "again"), [(0, False), (86_399_999, False), (86_400_000, True), (10**12, True)])
+def test_what_failed_for_good_is_tried_again_after_a_day(last_ms: int, passed: int, again: bool) -> None:
+    failure = Failure("a", b"1", "R", "m", lasting=True, last_ms=last_ms)
+
+    def action(failure: Failure) -> Action:
+        (step,) = Difference(CONFIG, {"a": failure}, last_ms + passed).steps([staged("a")], [])
+        return step.action
+
+    assert action(failure) is (Action.CREATE if again else Action.FAILED_BEFORE)
+    assert action(replace(failure, lasting=False)) is Action.CREATE
+    assert action(replace(failure, url_digest=b"0")) is Action.CREATE
+    assert action(replace(failure, url_digest=b"2")) is Action.CREATE
