@@ -109,14 +109,15 @@ class KeyRing(StoredKeys):
                 self._read()
 
     def authenticate(self, header: str | None, names: Sequence[str] = ()) -> Principal:
-        """As `judge`, with the current keys. May wait for the database."""
+        """Reads the keys again if they have changed, and then does the same as `judge`. May wait for the database."""
         self.refresh()
         return self.judge(header, names)
 
     def judge(self, header: str | None, names: Sequence[str] = ()) -> Principal:
-        """Authenticates by an `authorization` header or, if there is none, by the names in a client certificate.
+        """Authenticates with the keys in memory: by an `authorization` header or, if there is none, by a client
+        certificate.
 
-        Uses the keys in memory. Raises ServiceError (KEY_MISSING, KEY_INVALID, KEY_REVOKED, KEY_EXPIRED).
+        `names`: those in the certificate. Raises ServiceError (KEY_MISSING, KEY_INVALID, KEY_REVOKED, KEY_EXPIRED).
         """
         if not header and names:
             return self._identified(names)

@@ -1,4 +1,4 @@
-"""How often a tenant's audit log reports reads."""
+"""The interval at which a tenant's audit log reports reads."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ class TenantRegistry:
         return Tenant(*row)
 
     def region(self, uid: str) -> str:
-        """Where a tenant's data must be; empty: anywhere."""
+        """Returns the region in which a tenant's data must be; empty: any."""
         row = self._database.row("SELECT region FROM tenants WHERE uid = ?", (uid,))
         return str(row[0]) if row else ""
 

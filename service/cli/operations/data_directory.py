@@ -1,4 +1,4 @@
-"""What commands on a data directory share: their options, the registry, and the audit log of the operator."""
+"""Access of commands to a data directory: options, registry, audit log of the operator."""
 
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ def decode_optional(picture: bytes | memoryview, header: Header, partial: bool) 
 
 
 def _missing_bytes(picture: bytes, header: Header) -> int:
-    """How many bytes must be filled in for a truncated picture; 0 if none are missing or filling is not possible."""
+    """Returns the number of bytes that complete a truncated picture; 0 if none are missing or it cannot be completed.
+    """
     most = min(header.width * header.height * _MAX_BYTES_PER_PIXEL + _MAX_OVERHEAD, _MAX_FILLED)
     if header.format in (Format.AVIF, Format.HEIC):
         missing = missing_of_boxes(picture)
