@@ -45,7 +45,7 @@ def decode_optional(picture: bytes | memoryview, header: Header, partial: bool) 
 
 
 def _missing_bytes(picture: bytes, header: Header) -> int:
-    """Returns the number of bytes that complete a truncated picture; 0 if none are missing or it cannot be completed."""
+    """Returns the number of bytes to append to a truncated picture; 0 if none are missing or that is impossible."""
     most = min(header.width * header.height * _MAX_BYTES_PER_PIXEL + _MAX_OVERHEAD, _MAX_FILLED)
     if header.format in (Format.AVIF, Format.HEIC):
         missing = missing_of_boxes(picture)

@@ -53,7 +53,7 @@ def _probe(data: Bytes, kind: Format) -> Header:
 
 
 def missing_of_boxes(data: Bytes) -> int:
-    """How many bytes the last box of a file is short of."""
+    """Returns the number of bytes that the last box of a file lacks."""
     at = 0
     for _ in range(_MAX_BOXES):
         if at + 8 > len(data):
