@@ -1,4 +1,4 @@
-"""A record's picture, encoded only where it is another one than the collection knows."""
+"""Encodes the picture of a record only if it differs from the stored one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from service.intake.notes import Note
 
 @dataclass(frozen=True)
 class Known:
-    """What the collection holds of some records: content digests, origins, and what is kept of their pictures, by
-    record id."""
+    """Stored facts of some records, by record id: content digests, origins, and stored pictures."""
 
     digests: Mapping[str, bytes] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
@@ -26,7 +25,7 @@ class Known:
 
 
 class PreparedWrite(NamedTuple):
-    """A write, and what there is to say about its picture."""
+    """A write that is complete, and notes about its picture."""
 
     write: RecordWrite
     notes: tuple[Note, ...] = ()

@@ -1,5 +1,7 @@
-"""Links to what a tenant keeps: made for a key that may, opened while that key lives, the thing is still kept, and the
-hour has not passed."""
+"""Links to stored pictures of a tenant.
+
+A link opens while the key that requested it is valid, the picture is stored, and the link has not expired.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ Opener = Callable[[Linked], Awaitable[bytes]]
 
 @dataclass(frozen=True)
 class DownloadLink:
-    """A link, and when it ends, milliseconds since 1970."""
+    """A link. `expires_ms`: its expiry in milliseconds since 1970."""
 
     url: str
     expires_ms: int
@@ -28,8 +30,11 @@ class DownloadLinks:
     def __init__(
         self, links: Links, api_keys: KeyRing, workers: Workers, openers: Mapping[str, Opener], base: Callable[[], str]
     ) -> None:
-        """`openers`: by kind of thing, what reads one; each raises ServiceError where it is gone. `base`: gives the URL
-        of the HTTP port as others reach it; empty: they do not."""
+        """Creates and opens links.
+
+        - `openers`: a function per kind that reads one; it raises ServiceError if it was deleted.
+        - `base`: returns the public URL of the HTTP port; empty if there is none.
+        """
         self._links, self._api_keys, self._workers = links, api_keys, workers
         self._openers, self._base = openers, base
 
@@ -46,8 +51,10 @@ class DownloadLinks:
         return DownloadLink(f"{base}/pictures/{token}", expires_ms)
 
     async def open(self, token: str) -> bytes:
-        """What a link leads to. Raises ServiceError (LINK_INVALID, LINK_EXPIRED, PICTURE_NOT_FOUND,
-        PICTURE_DAMAGED)."""
+        """Returns the target of a link.
+
+        Raises ServiceError (LINK_INVALID, LINK_EXPIRED, PICTURE_NOT_FOUND, PICTURE_DAMAGED).
+        """
         linked = self._links.read(token)
         if not await self._workers.read(self._api_keys.lives, linked.tenant_uid, linked.key_id):
             raise ServiceError(Reason.LINK_EXPIRED, "the key that the link was created with is no longer valid")

@@ -1,12 +1,12 @@
-"""Emphasis: how much each named block of the vector counts in one search, as a change of the query alone.
+"""Emphasis: how much each named block of the vector counts in one search. Only the query changes.
 
 With weights w, a query q and a stored vector x are compared by the weighted cosine
 
     sum_b w_b <q_b, x_b>  /  ( |q|_w |x|_w ),     |v|_w = sqrt( sum_b w_b |v_b|^2 ).
 
-Every block of a stored vector has a fixed length (its `share` in the manifest), so that |x|_w is one number for the
-whole collection: searching with the vector w_b q_b gives the same order, and a fixed factor turns its cosine into this
-one. The index needs to know nothing of it, and a picture stays at distance 0 from itself.
+Every block of a stored vector has a fixed length, its `share` in the manifest. So |x|_w is the same for the whole
+collection. A search with the vector w_b q_b has the same order, and a fixed factor converts its cosine. The index does
+not know of it, and a picture stays at distance 0 from itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From the index's errors to what the caller is told."""
+"""Converts errors of the index to errors of the API, and logs internal ones."""
 
 from __future__ import annotations
 
@@ -94,8 +94,11 @@ def _log_internal(error: ServiceError, cause: Exception) -> None:
 
 @contextlib.contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turns whatever is raised inside into a ServiceError. A ServiceError passes as it is: raised from itself it
-    would be a cycle, and keep the frames of the call, and a picture in them, until the garbage collector comes by."""
+    """Converts every exception of the block to a ServiceError. A ServiceError passes unchanged.
+
+    Raised from itself, it would be a reference cycle. The frames of the call, and its picture, would then stay in memory
+    until the garbage collector runs.
+    """
     try:
         yield
     except ServiceError:

@@ -1,5 +1,7 @@
-"""Encodes the picture of a record: fetches it if it is a URL, recognises it by its digest, and encodes it only if it is
-not the one that is stored."""
+"""Encodes the picture of a record.
+
+Fetches it if it is a URL. Compares its digest with the stored one, and encodes it only if they differ.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,11 @@ from service.intake.notes import Note
 
 @dataclass(frozen=True)
 class EncodeContext:
-    """What is the same for all pictures of a run or call: the tenant, the encoder, and the keyed digests by which the
-    collection recognises pictures. copies: the collection keeps pictures."""
+    """What all pictures of a run or call share.
+
+    - `digests`: the keyed digests of the collection's pictures.
+    - `copies`: whether the collection stores copies of pictures.
+    """
 
     tenant_uid: str
     encoder: Manifest
@@ -29,8 +34,11 @@ class EncodeContext:
 
 @dataclass(frozen=True)
 class EncodeRequest:
-    """One picture to encode. stored: the digest that the record has, None if it has none. validators: of the version
-    that was fetched last."""
+    """One picture to encode.
+
+    - `stored`: the digest that the record has; None if it has none.
+    - `validators`: of the version that was fetched last.
+    """
 
     picture: PictureSource
     stored: bytes | None = None

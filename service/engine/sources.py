@@ -1,4 +1,4 @@
-"""Pictures that are given as a URL: fetched as the tenant may, and asked for anew only where they may have changed."""
+"""Fetches pictures that are given as a URL, within the limits of the tenant."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ HostsOf = Callable[[str], Collection[str] | None]
 
 @dataclass(frozen=True)
 class FetchedPicture:
-    """A picture with its bytes; picture is None if its host says that it has not changed. validators: of the version
-    that its host sent; None if it was not fetched."""
+    """A picture with its bytes.
+
+    - `picture`: None if its host answered that it has not changed.
+    - `validators`: of the version that the host sent; None if it was not fetched.
+    """
 
     picture: PictureSource | None
     validators: Validators | None
@@ -36,11 +39,11 @@ class Sources:
         return self._fetcher is not None
 
     async def resolved(self, picture: PictureSource, tenant_uid: str) -> PictureSource:
-        """The same with the picture's bytes. Raises ServiceError (SOURCE_MISSING, URL_..., HOST_BUSY, IMAGE_...)."""
+        """Returns the picture with its bytes. Raises ServiceError (SOURCE_MISSING, URL_..., HOST_BUSY, IMAGE_...)."""
         return (await self.fetch(picture, tenant_uid, Validators())).picture or picture
 
     async def fetch(self, picture: PictureSource, tenant_uid: str, known: Validators) -> FetchedPicture:
-        """The picture, asked for anew where its host knows the version that is `known`. Raises ServiceError."""
+        """Fetches the picture, unless its host answers that the version `known` is current. Raises ServiceError."""
         if picture.image is not None:
             return FetchedPicture(picture, None)
         if not picture.url:

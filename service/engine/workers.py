@@ -1,7 +1,7 @@
 """Threads by kind of work, so that one kind cannot starve another.
 
-What runs in a thread sees the context variables of the task that asked for it: its deadline, and its request id for
-the log. What it sets stays in the thread.
+A function in a thread sees the context variables of its task, such as the deadline and the request id for the log.
+What it sets stays in the thread.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ _HASHED_AT_ONCE = 64 * 1024
 
 
 class Workers:
-    """Thread pools: `model` runs models, `hash` digests large pictures, `read` searches, `write` waits for the disk
-    (many writers share one commit), `objects` waits for object storage, which may be far away, `upkeep` does what
-    operators ask for."""
+    """Thread pools.
+
+    - `model`: runs models.
+    - `hash`: digests large pictures.
+    - `read`: searches and look-ups.
+    - `write`: waits for the disk. Many writers share one commit.
+    - `objects`: waits for object storage, which may be far away.
+    - `upkeep`: work that may take minutes.
+    """
 
     def __init__(self, cores: int) -> None:
         self.model = ThreadPoolExecutor(cores, "model")
@@ -31,7 +37,7 @@ class Workers:
         self._upkeep = ThreadPoolExecutor(4, "upkeep")
 
     async def hash(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a digest of so many bytes; a small one at once, since it takes less time than a change of thread."""
+        """Runs a digest of `size` bytes. A small one runs on the event loop, which takes less time than a thread."""
         if size <= _HASHED_AT_ONCE:
             return function(*args, **kwargs)
         return await self._run(self._hash, function, *args, **kwargs)
@@ -49,11 +55,11 @@ class Workers:
         return await self._run(self._objects, function, *args, **kwargs)
 
     async def upkeep(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs what an operator asked for, which may take minutes."""
+        """Runs work that may take minutes, such as an erasure."""
         return await self._run(self._upkeep, function, *args, **kwargs)
 
     def close(self) -> None:
-        """Waits for what runs and ends the threads."""
+        """Waits for running functions, and ends the threads."""
         for pool in (self._hash, self.model, self._read, self._write, self._objects, self._upkeep):
             pool.shutdown(wait=True)
 

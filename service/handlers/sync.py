@@ -29,33 +29,33 @@ class SyncHandlers:
 
     async def CreateSource(self, request: pb.CreateSourceRequest, caller: Principal) -> pb.CreateSourceResponse:
         """Creates a source."""
-        made = await self._sync.create_source(caller, to_config(request.source))
+        made = await self._sync.sources.create(caller, to_config(request.source))
         return pb.CreateSourceResponse(source=to_source(made))
 
     async def GetSource(self, request: pb.GetSourceRequest, caller: Principal) -> pb.GetSourceResponse:
         """Returns a source."""
-        return pb.GetSourceResponse(source=to_source(await self._sync.source(caller, request.source)))
+        return pb.GetSourceResponse(source=to_source(await self._sync.sources.get(caller, request.source)))
 
     async def ListSources(self, request: pb.ListSourcesRequest, caller: Principal) -> pb.ListSourcesResponse:
         """Returns all sources."""
-        return pb.ListSourcesResponse(sources=[to_source(s) for s in await self._sync.sources(caller)])
+        return pb.ListSourcesResponse(sources=[to_source(s) for s in await self._sync.sources.all(caller)])
 
     async def UpdateSource(self, request: pb.UpdateSourceRequest, caller: Principal) -> pb.UpdateSourceResponse:
         """Replaces the configuration of a source. Omitted secrets are kept if the origin of the URL is the same."""
         name = request.source.name or request.source.source_id
-        changed = await self._sync.update_source(caller, name, to_config(request.source))
+        changed = await self._sync.sources.update(caller, name, to_config(request.source))
         return pb.UpdateSourceResponse(
             source=to_source(changed.source), changed_origins=changed.origins, dropped_secrets=changed.dropped
         )
 
     async def DeleteSource(self, request: pb.DeleteSourceRequest, caller: Principal) -> pb.DeleteSourceResponse:
         """Deletes a source."""
-        return pb.DeleteSourceResponse(record_count=await self._sync.delete_source(caller, request.source))
+        return pb.DeleteSourceResponse(record_count=await self._sync.sources.delete(caller, request.source))
 
     async def PreviewFeed(self, request: pb.PreviewFeedRequest, caller: Principal) -> pb.PreviewFeedResponse:
         """Returns the beginning of a feed."""
         options = to_options(request.options)
-        seen = await self._sync.preview(caller, request.url, options, request.authorization)
+        seen = await self._sync.sources.preview(caller, request.url, options, request.authorization)
         return to_preview(seen)
 
     async def StartRun(self, request: pb.StartRunRequest, caller: Principal) -> pb.StartRunResponse:

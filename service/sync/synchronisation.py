@@ -1,38 +1,26 @@
-"""The calls of tenants: sources, previews, runs, approvals, failures, undo."""
+"""The calls of tenants about runs: start, watch, approval, cancellation, undo, failures."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ParamSpec, TypeVar
 
 from index import Failure
 from service.coordination.run_board import BoardAway
-from service.engine.faults import translated_errors
 from service.errors import Reason, ServiceError
 from service.runtime.clock import now_ms
-from service.sync.feed_input.feed_files import PREFIX
-from service.sync.feed_input.spooling import closing_spool
-from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
-from service.sync.feeds.preview import Preview
-from service.sync.ledger import Ledger
+from service.sync.access import SyncAccess
 from service.sync.model import ENDED, WORKING, Run, RunState
 from service.sync.runs.lease import SyncParts
 from service.sync.runs.lease_runner import LeaseRunner
 from service.sync.runs.run import LIVE, staging_path
 from service.sync.runs.staging import remove
-from service.sync.schedule import next_due_ms
-from service.sync.source_model import Source, SourceConfig
-from service.sync.sources.checks import check_authorization, check_config, check_options, check_place
-from service.sync.sources.secrets import ChangedSource, merged
+from service.sync.source_calls import SourceCalls
 from service.tenancy.keyring import Principal
 
-P = ParamSpec("P")
-T = TypeVar("T")
 APPROVAL_MS = 86_400_000
 _WATCH_EVERY_S = 0.5
-_PREVIEWS = 4  # concurrent previews
 
 
 @dataclass(frozen=True)
@@ -59,103 +47,23 @@ class WantedRun:
     into: str = ""
 
 
-class Synchronisation:
-    """The calls of tenants, for one event loop. All methods raise ServiceError."""
+class Synchronisation(SyncAccess):
+    """The calls of tenants about runs, for one event loop. All methods raise ServiceError.
+
+    `sources`: the calls about sources.
+    """
 
     def __init__(self, parts: SyncParts, lease_runner: LeaseRunner, wake: asyncio.Event) -> None:
         """`wake` is set when there is a run to take."""
-        self._parts, self._lease_runner, self._wake = parts, lease_runner, wake
-        self._clock = parts.clock
+        super().__init__(parts)
+        self._lease_runner, self._wake = lease_runner, wake
+        self.sources = SourceCalls(parts, self.cancel)
         self.closing = asyncio.Event()
-        self._previews = asyncio.Semaphore(_PREVIEWS)
-
-    # ---- sources
-
-    async def create_source(self, principal: Principal, config: SourceConfig) -> Source:
-        """Registers a source of an existing collection."""
-        check_config(config, new=True)
-        await self._check_reachable(principal, config)
-        await self._parts.engine.collection(principal, config.collection)
-        ledger = await self._ledger(principal.tenant_uid)
-        source = await self._write(ledger.add_source, config)
-        await self.schedule(principal.tenant_uid, source)
-        return source
-
-    async def sources(self, principal: Principal) -> list[Source]:
-        """The tenant's sources."""
-        ledger = await self._ledger(principal.tenant_uid)
-        return await self._read(ledger.sources)
-
-    async def source(self, principal: Principal, name: str) -> Source:
-        """One source, by name or id."""
-        ledger = await self._ledger(principal.tenant_uid)
-        return await self._read(ledger.source, name)
-
-    async def update_source(self, principal: Principal, name: str, wanted: SourceConfig) -> ChangedSource:
-        """Changes a source. Its name and collection cannot change.
-
-        Secrets that the request omits are preserved if their origin does not change.
-        """
-        ledger = await self._ledger(principal.tenant_uid)
-        source = await self._read(ledger.source, name)
-        merging = merged(source.config, wanted)
-        config = merging.config
-        if (config.name, config.collection) != (source.config.name, source.config.collection):
-            message = "the name and collection of a source cannot be changed; delete it and create another"
-            raise ServiceError(Reason.ARGUMENT_INVALID, message, field="source.collection")
-        check_config(config, new=False)
-        await self._check_reachable(principal, config)
-        changed = await self._write(ledger.change_source, source.source_id, config)
-        await self.schedule(principal.tenant_uid, changed)
-        return ChangedSource(changed, merging.origins, merging.dropped)
-
-    async def delete_source(self, principal: Principal, name: str) -> int:
-        """Deletes a source. Its records stay, without a source. Returns how many there are."""
-        ledger = await self._ledger(principal.tenant_uid)
-        source = await self._read(ledger.source, name)
-        live = [r for r in await self._read(ledger.runs, source.source_id) if r.state not in ENDED]
-        if any(r.state is not RunState.AWAITING_APPROVAL for r in live):
-            raise ServiceError(Reason.RUN_ACTIVE, "a run of this source has not ended; cancel it first", field="source")
-        for run in live:
-            await self.cancel(principal, run.run_id)
-        released = 0
-        try:
-            collection = await self._parts.engine.collection(principal, source.config.collection)
-            released = await self._write(collection.sourced.release, source.source_id)
-        except ServiceError as error:
-            if error.reason is not Reason.COLLECTION_NOT_FOUND:
-                raise
-        await self._write(ledger.delete_source, source.source_id)
-        await self._ignoring_away(self._parts.board.set_due(f"{principal.tenant_uid}/{source.source_id}", 0))
-        return released
-
-    async def preview(self, principal: Principal, url: str, options: FeedOptions, authorization: str) -> Preview:
-        """The first items of a feed, without registering anything."""
-        check_place(url)
-        check_authorization(url, authorization, "authorization")
-        check_options(options)
-        config = SourceConfig("preview", "", url, options=options, authorization=authorization)
-        place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
-        read = self._parts.engine.workers.read  # not `_read`, which would make a FeedError INTERNAL
-        try:
-            if url.startswith(PREFIX) and (await read(place.files.path, url)).is_dir():
-                items = await read(lambda: tuple(place.files.items(url))[:20])
-                return Preview(FeedFormat.FOLDER, items, ())
-            async with self._previews:
-                fetched = await self._parts.fetcher.beginning(config, place)
-            assert fetched.spool is not None
-            async with closing_spool(fetched.spool) as spool:
-                preview = self._parts.readers.preview  # the reader is made, and so closed, in the thread
-                return await read(lambda: preview(spool.reader(), spool.size, options, base_url=url))
-        except FeedError as error:
-            raise ServiceError(Reason.FEED_UNUSABLE, f"{error.reason}: {error}", field="url") from None
-
-    # ---- runs
 
     async def start(self, principal: Principal, wanted: WantedRun) -> Run:
         """Queues a run. Raises RUN_ACTIVE if another run of the source has not ended."""
         if wanted.into:
-            await self._parts.engine.collection(principal, wanted.into)
+            await self._engine.collection(principal, wanted.into)
         return await self.begin(principal.tenant_uid, wanted)
 
     async def begin(self, tenant_uid: str, wanted: WantedRun) -> Run:
@@ -180,7 +88,7 @@ class Synchronisation:
     async def _progress(self, run_id: str) -> dict[str, object]:
         """The last progress that another server reported for a run."""
         try:
-            return await self._parts.board.progress(run_id)
+            return await self._board.progress(run_id)
         except BoardAway:
             return {}
 
@@ -230,13 +138,13 @@ class Synchronisation:
         """Cancels a run within a second. Stored changes stay, and nothing more is deleted."""
         ledger = await self._ledger(principal.tenant_uid)
         run = await self._read(ledger.run, run_id)
-        ref = self._parts.board.ref(principal.tenant_uid, run.collection, run_id)
+        ref = self._board.ref(principal.tenant_uid, run.collection, run_id)
         idle = {RunState.AWAITING_APPROVAL}
         if run_id not in self._lease_runner.working:
             idle.add(RunState.QUEUED)
         done = await self._write(ledger.move, run_id, idle, cancelled)
         if done is not None:
-            await self._ignoring_away(self._parts.board.forget(ref))
+            await self._ignoring_away(self._board.forget(ref))
             place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
             await self._write(remove, staging_path(place, run_id))
             return done
@@ -251,18 +159,18 @@ class Synchronisation:
         run = await self._read(ledger.run, run_id)
         if run.state not in ENDED:
             raise ServiceError(Reason.RUN_ACTIVE, "the run has not ended; cancel it first", field="run_id")
-        collection = await self._parts.engine.collection(principal, run.collection)
+        collection = await self._engine.collection(principal, run.collection)
         return await self._write(collection.sourced.undo, run.source_id, run_id)
 
     async def exchange(self, principal: Principal, one: str, other: str) -> None:
         """Swaps the names of two collections. Raises RUN_ACTIVE while a run works on one of them."""
         for name in (one, other):
-            await self._parts.engine.collection(principal, name)
+            await self._engine.collection(principal, name)
         ledger = await self._ledger(principal.tenant_uid)
         if any(r.collection in (one, other) for r in await self._read(ledger.live_runs)):
             message = "a run of one of the collections has not ended; wait for it or cancel it"
             raise ServiceError(Reason.RUN_ACTIVE, message, field="collection")
-        directory = await self._parts.engine.directory(principal)
+        directory = await self._engine.directory(principal)
         await self._write(directory.exchange, one, other)
         for source in await self._read(ledger.sources):  # its feed state describes the other collection
             if source.config.collection in (one, other):
@@ -273,58 +181,20 @@ class Synchronisation:
 
     async def failures(self, principal: Principal, source: str, after: str, limit: int) -> list[Failure]:
         """Records that could not be synchronised, ordered by id."""
-        found = await self.source(principal, source)
-        collection = await self._parts.engine.collection(principal, found.config.collection)
+        found = await self.sources.get(principal, source)
+        collection = await self._engine.collection(principal, found.config.collection)
         return await self._read(collection.sourced.failures, found.source_id, after, limit)
 
     async def retry_failures(self, principal: Principal, source: str, ids: Sequence[str]) -> tuple[int, Run]:
         """Deletes failures (all if `ids` is empty) and starts a run that tries them again."""
-        found = await self.source(principal, source)
-        collection = await self._parts.engine.collection(principal, found.config.collection)
+        found = await self.sources.get(principal, source)
+        collection = await self._engine.collection(principal, found.config.collection)
         forgotten = await self._write(collection.sourced.forget_failures, found.source_id, list(ids) or None)
         return forgotten, await self.start(principal, WantedRun(source, full=True, trigger="retry"))
 
-    async def _check_reachable(self, principal: Principal, config: SourceConfig) -> None:
-        """Raises ServiceError if the URL or the webhook's URL is one that this server never fetches."""
-        place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
-        for field, url in (("source.url", config.url), ("source.webhook_url", config.webhook.url)):
-            try:
-                if url:
-                    await self._parts.fetcher.check(url, place)
-            except ServiceError as error:
-                raise ServiceError(error.reason, f"{field}: {error.message}", field=field) from None
-
-    # ---- the board
-
-    async def schedule(self, tenant_uid: str, source: Source) -> None:
-        """Stores when the next run of a source begins. If Redis is unreachable, the keeper does it later."""
-        config = source.config
-        due = 0 if config.paused else next_due_ms(config.schedule, source.source_id, now_ms(self._clock))
-        await self._ignoring_away(self._parts.board.set_due(f"{tenant_uid}/{source.source_id}", due))
-
     async def _submit(self, tenant_uid: str, run: Run) -> None:
-        await self._ignoring_away(
-            self._parts.board.submit(self._parts.board.ref(tenant_uid, run.collection, run.run_id))
-        )
+        await self._ignoring_away(self._board.submit(self._board.ref(tenant_uid, run.collection, run.run_id)))
         self._wake.set()
-
-    async def _ignoring_away(self, work: object) -> None:
-        """Ignores an unreachable board: the ledger is authoritative, and the keeper updates the board later."""
-        try:
-            await work  # type: ignore[misc]
-        except BoardAway:
-            pass
-
-    async def _ledger(self, tenant_uid: str) -> Ledger:
-        return await self._read(self._parts.ledgers.of, tenant_uid)
-
-    async def _read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with translated_errors():
-            return await self._parts.engine.workers.read(function, *args, **kwargs)
-
-    async def _write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with translated_errors():
-            return await self._parts.engine.workers.write(function, *args, **kwargs)
 
 
 def cancelled(run: Run) -> Run:

@@ -44,18 +44,6 @@ def draw_pair(number: int, relation: Relation) -> Pair:
     return Pair(_view(rng, thing, change), _view(rng, other, change), thing.kind)
 
 
-def catalogue_view(rng: Rng, thing: Thing) -> Pixels:
-    """A catalogue picture: upright on white, unedited."""
-    picture = compose(rng, draw(thing), white(rng, PICTURE_SIDE), hard=False)
-    return photographed(rng, picture, colour_change=0.0)
-
-
-def customer_view(rng: Rng, thing: Thing) -> Pixels:
-    """A customer's picture: any background, rotated and tilted, unedited."""
-    picture = compose(rng, draw(thing), any_ground(rng, PICTURE_SIDE), hard=True)
-    return photographed(rng, picture, colour_change=0.0)
-
-
 def _view(rng: Rng, thing: Thing, change: float) -> Pixels:
     catalogue = rng.random() < _CATALOGUE_SHARE
     ground = white(rng, PICTURE_SIDE) if catalogue else any_ground(rng, PICTURE_SIDE)
