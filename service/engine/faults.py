@@ -96,8 +96,8 @@ def _log_internal(error: ServiceError, cause: Exception) -> None:
 def translated_errors() -> Iterator[None]:
     """Converts every exception of the block to a ServiceError. A ServiceError passes unchanged.
 
-    Raised from itself, it would be a reference cycle. The frames of the call, and its picture, would then stay in memory
-    until the garbage collector runs.
+    Raised from itself, it would be a reference cycle. The frames of the call, and its picture, would then stay in
+    memory until the garbage collector runs.
     """
     try:
         yield
