@@ -140,7 +140,7 @@ class HttpCall:
     async def end(self) -> web.StreamResponse:
         """Sends what remains: an error, or the end of a stream; returns the response."""
         if self._error is not None and self._response is None:
-            return error_response(self._error, self.headers.request_id, connect=not self._route.plain)
+            return self.refusal(self._error)
         if self._response is None:
             await self._stream()
         response = self._response
@@ -153,6 +153,10 @@ class HttpCall:
         except (TimeoutError, ConnectionError):
             self.drop()
         return response
+
+    def refusal(self, error: ServiceError) -> web.Response:
+        """An error as a response."""
+        return error_response(error, self.headers.request_id, connect=not self._route.plain)
 
     def done(self) -> None:
         """The request is over: lets go of what the call held."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -28,8 +29,13 @@ _LOG = structlog.get_logger(__name__)
 class ApiDoor:
     """For the event loop of the interceptor."""
 
-    def __init__(self, interceptor: Interceptor, keyless: KeylessCalls, entry: Entry) -> None:
-        """`keyless`: counts requests that are refused before a key is looked at."""
+    def __init__(
+        self, interceptor: Interceptor, keyless: KeylessCalls, entry: Entry,
+        special: Mapping[str, tuple[Route, type[HttpCall]]] | None = None,
+    ) -> None:  # fmt: skip
+        """`keyless`: counts requests that are refused before a key is looked at. `special`: paths whose bodies have
+        other shapes than the API's."""
+        self._special = special or {}
         self._interceptor, self._keyless, self._callers = interceptor, keyless, Callers(entry)
         self._openapi = _OPENAPI_FILE.read_bytes()
         self._routes, self._canonical, self._plain = Routes(), Codec(plain=False), Codec(plain=True)
@@ -43,12 +49,12 @@ class ApiDoor:
             self._callers.check(request)
             if path == OPENAPI_PATH:
                 return self._described(request.method, peer)
-            route = self._route(request.method, path)
+            route, kind = self._route(request.method, path)
             incoming = Incoming(request, route, headers, peer, tuple(read_query(query)))
         except ServiceError as error:
             return self._refused(error, peer, headers.request_id, connect=connect)
         codec = self._plain if route.plain else self._canonical
-        return await self._handled(HttpCall(incoming, codec, self._interceptor.limiter.limits.message_bytes), route)
+        return await self._handled(kind(incoming, codec, self._interceptor.limiter.limits.message_bytes), route)
 
     async def _handled(self, call: HttpCall, route: Route) -> web.StreamResponse:
         try:
@@ -63,7 +69,7 @@ class ApiDoor:
             _LOG.error("a request over HTTP failed", request_id=request_id, exc_info=failure)
             release_frames(failure)
             error = ServiceError(Reason.INTERNAL, f"internal error; search the server's log for {request_id}")
-            return error_response(error, request_id, connect=not route.plain)
+            return call.refusal(error)
         finally:
             call.done()
 
@@ -75,13 +81,18 @@ class ApiDoor:
             raise _too_many()
         return web.Response(body=self._openapi, headers={**HEADERS, "Content-Type": JSON_TYPE})
 
-    def _route(self, verb: str, path: str) -> Route:
+    def _route(self, verb: str, path: str) -> tuple[Route, type[HttpCall]]:
+        if special := self._special.get(path):
+            wanted = special[0].path
+            if wanted is not None and wanted.verb != verb:
+                raise _NotAllowed(Allowed((wanted.verb,)))
+            return special
         found = self._routes.find(verb, path)
         if found is None:
             raise ServiceError(Reason.PATH_NOT_FOUND, "there is no such path; /openapi.json lists all")
         if isinstance(found, Allowed):
             raise _NotAllowed(found)
-        return found
+        return found, HttpCall
 
     def _refused(self, error: ServiceError, peer: str, request_id: str, *, connect: bool) -> web.Response:
         if not self._keyless.admit(peer):

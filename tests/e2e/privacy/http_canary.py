@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _BOUNDARY = "a-boundary"
-SENT = 33  # pictures
 
 
 class HttpSender:
@@ -21,7 +20,7 @@ class HttpSender:
         self._numbers = iter(range(1_000_000))
 
     def send_everywhere(self) -> None:
-        """Sends SENT pictures."""
+        """Sends some thirty pictures."""
         self._send_bytes()
         self._send_forms()
         self._send_base64()
@@ -43,6 +42,7 @@ class HttpSender:
     def _send_base64(self) -> None:
         query = {"query": [{"image": self._text()}], "k": 3}
         self._json("/v1/collections/c:search", query)
+        self._json("/v1/embeddings", {"input": [f"data:image/bmp;base64,{self._text()}" for _ in range(2)]})
         self._json("/afterimage.v1.SearchService/Search", {"collection": "c", **query})
         records = {"records": [{"recordId": f"h{next(self._numbers)}", "image": self._text()} for _ in range(2)]}
         self._json("/v1/collections/c/records:insert", records)

@@ -1,0 +1,68 @@
+"""The unchanged client of OpenAI gets embeddings of pictures from a real server."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+
+import numpy as np
+import openai
+import pytest
+
+from service.tenancy.apikeys import Scope
+from tests.support.data.pictures import encode, noise
+from tests.support.servers.server import Server
+
+
+def uri(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+@pytest.fixture
+def vendor(server: Server, tenant_name: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"http://{server.http}/v1", api_key=server.key(tenant_name), max_retries=0) as made:
+        yield made
+
+
+def test_vectors_are_those_of_encode(server: Server, vendor: openai.OpenAI) -> None:
+    pictures = [encode(noise(seed), "PNG") for seed in (1, 2, 3)]
+    (model,) = [m.id for m in vendor.models.list()]
+    answer = vendor.embeddings.create(model=model, input=[uri(p) for p in pictures])
+    numbers = vendor.embeddings.create(model=model, input=uri(pictures[1]), encoding_format="float")
+    with server.client(vendor.api_key) as client:
+        expected = [np.frombuffer(p.vector, "<f4") for p in client.encode(pictures)]
+    assert [d.index for d in answer.data] == [0, 1, 2]
+    for data, vector in zip(answer.data, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(data.embedding, "<f4"), vector)
+    np.testing.assert_array_equal(np.asarray(numbers.data[0].embedding, "<f4"), expected[1])
+    assert answer.model == model
+
+
+def test_a_hundred_at_once_and_one_of_a_single_pixel(vendor: openai.OpenAI) -> None:
+    dot = uri(encode(noise(1, 1, 1), "PNG"))
+    assert len(vendor.embeddings.create(model="", input=[dot] * 100).data) == 100
+
+
+def test_bad_pictures_texts_and_keys_have_their_stated_errors(server: Server, vendor: openai.OpenAI) -> None:
+    good, cut = encode(noise(1), "PNG"), encode(noise(2), "PNG")[:200]
+    with pytest.raises(openai.BadRequestError) as caught:
+        vendor.embeddings.create(model="", input=[uri(good), uri(cut)])
+    assert (caught.value.param, caught.value.type) == ("input[1]", "invalid_request_error")
+    with pytest.raises(openai.BadRequestError, match="text is not supported by this encoder"):
+        vendor.embeddings.create(model="", input="a red shoe")
+    with pytest.raises(openai.BadRequestError) as unknown:
+        vendor.embeddings.create(model="text-embedding-3-small", input=uri(good))
+    assert unknown.value.code == "ENCODER_UNKNOWN"
+    partial = vendor.embeddings.create(model="", input=[uri(cut), uri(good)], extra_body={"afterimage_partial": True})
+    assert [d.embedding is None for d in partial.data] == [True, False]
+    with pytest.raises(openai.AuthenticationError):
+        vendor.with_options(api_key="none").models.list()
+
+
+@pytest.mark.parametrize("missing", [Scope.SEARCH, Scope.EXPORT])
+def test_both_scopes_are_needed(server: Server, tenant_name: str, missing: Scope) -> None:
+    key = server.key(tenant_name, [scope for scope in Scope if scope is not missing])
+    with openai.OpenAI(base_url=f"http://{server.http}/v1", api_key=key, max_retries=0) as client:
+        with pytest.raises(openai.PermissionDeniedError) as caught:
+            client.embeddings.create(model="", input=uri(encode(noise(1), "PNG")))
+        assert caught.value.code == "SCOPE_MISSING"
