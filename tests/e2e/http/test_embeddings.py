@@ -33,8 +33,10 @@ def test_vectors_are_those_of_encode(server: Server, vendor: openai.OpenAI) -> N
         expected = [np.frombuffer(p.vector, "<f4") for p in client.encode(pictures)]
     assert [d.index for d in answer.data] == [0, 1, 2]
     for data, vector in zip(answer.data, expected, strict=True):
-        np.testing.assert_array_equal(np.asarray(data.embedding, "<f4"), vector)
-    np.testing.assert_array_equal(np.asarray(numbers.data[0].embedding, "<f4"), expected[1])
+        np.testing.assert_allclose(
+            data.embedding, vector, atol=1e-5
+        )  # the last bit depends on what is encoded together
+    np.testing.assert_allclose(numbers.data[0].embedding, expected[1], atol=1e-5)
     assert answer.model == model
 
 
