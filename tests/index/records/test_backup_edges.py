@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -153,3 +153,10 @@ def test_rows_are_numbered_after_the_highest_of_all(collection: Collection, tmp_
         number_rows_after(path, key, others)
         with opened(path, key) as copy:
             assert copy.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone() == (highest,)
+
+
+def test_what_a_manifest_tells_never_changes(collection: Collection) -> None:
+    made = collection.keep_snapshot()
+    for name in vars(made):
+        with pytest.raises(FrozenInstanceError):
+            setattr(made, name, 1)

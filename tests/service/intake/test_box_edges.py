@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import FrozenInstanceError
 
 import pytest
 
 from service.intake.formats import Format
-from service.intake.headers.header import Header
+from service.intake.headers.header import Encoding, Header
 from service.intake.headers.isobmff import missing_of_boxes, probe_avif
 from service.intake.headers.jxl import probe_jxl
 from service.intake.headers.tiff_tags import exif_orientation, first_directory
@@ -224,3 +225,16 @@ def test_the_order_of_bytes_is_one_of_two() -> None:
     assert exif_orientation([block[:-4]]) == 6
     assert exif_orientation([b"Exif\0" + block]) == 1
     assert exif_orientation([directory(">", 8, 1, struct.pack(">h", -1))]) == 1
+
+
+def test_headers_are_compared_without_details_and_shown_without_their_profile() -> None:
+    one = Header(Format.AVIF, 3, 2, profile=b"a profile", details="one")
+    assert one == Header(Format.AVIF, 3, 2, profile=b"a profile", details="other")
+    assert one != Header(Format.AVIF, 3, 2, profile=b"another", details="one")
+    assert "profile=" not in repr(one)
+    assert "details" not in repr(one)
+    assert Header(Format.AVIF, 3, 2) == Header(Format.AVIF, 3, 2, 1, None, False, None, None)
+    assert Encoding() == Encoding(0.0, ())
+    for value in (one, Encoding()):
+        with pytest.raises(FrozenInstanceError):
+            value.width = 5  # type: ignore[union-attr,misc]

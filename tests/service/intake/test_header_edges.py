@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ import pytest
 from PIL import Image
 
 from service.intake.formats import Format
-from service.intake.headers.bmp import probe_bmp
+from service.intake.headers.bmp import BmpDetails, probe_bmp
 from service.intake.headers.gif import GifDetails, probe_gif
 from service.intake.headers.header import Encoding, Header
+from service.intake.headers.jpeg import JpegDetails
 from service.intake.headers.png import PngDetails, probe_png
-from service.intake.headers.webp import probe_webp
+from service.intake.headers.webp import WebpDetails, probe_webp
+from service.intake.limits import PictureLimits
 
 INVALID = (ValueError, IndexError, struct.error)
 
@@ -340,3 +343,18 @@ def test_pixels_of_a_bmp_lie_where_pillow_reads_them(mode: str) -> None:
     assert found.bits == {"1": 1, "L": 8, "P": 8, "RGB": 24, "RGBA": 32}[mode]
     stored = np.frombuffer(found.palette, np.uint8).reshape(-1, 4)[: len(colours)]
     assert np.array_equal(stored[:, 2::-1], colours[: len(stored)])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        BmpDetails(8, 0, (0, 0, 0, 0), b"colours", 54, False), GifDetails(0, 0, 1, 1, False), WebpDetails(False),
+        PngDetails(8, 2, False, b"colours", None, ((987, 654),)), JpegDetails(3, False, False, 2), PictureLimits(),
+    ],
+)  # fmt: skip
+def test_details_never_change_and_are_shown_without_what_is_long(value: Any) -> None:
+    assert "colours" not in repr(value)
+    assert "987" not in repr(value)
+    name = next(iter(vars(value)))
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, name, 1)

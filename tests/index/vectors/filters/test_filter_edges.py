@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -179,3 +180,13 @@ def test_a_value_of_a_type_that_no_record_has_is_explained(values: list[Any], te
     rows: list[Attributes] = [{"x": value} for value in values]
     assert hints(rows, text) == ((), (said,) if said else ())
     assert hints(rows, f"{text} OR product_id = 1 OR {text}") == ((), (said,) if said else ())
+
+
+def test_trees_are_shared_by_all_searches_and_never_change() -> None:
+    tree = parse_filter("a = x AND b:y")
+    assert isinstance(tree, Combination)
+    for node in (tree, *tree.parts, Text("x")):
+        for name in vars(node):
+            with pytest.raises(FrozenInstanceError):
+                setattr(node, name, 1)
+        assert hash(node) == hash(node)
