@@ -18,9 +18,9 @@ import typer
 
 import afterimage.client
 from service.cli.main import application
-from service.config import Settings
 from service.errors import Reason
 from service.metrics import Metrics
+from service.settings.model import Settings
 
 ROOT = Path(__file__).parents[1]
 RELEASED = ROOT / "tests/data/released"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from index import DataDirectory, DirectoryLock, TenantDirectory, read_manifest
 from service.composition.data_directory import master_key_of, open_registry, region_of
-from service.config import Settings
+from service.settings.model import Settings
 from service.tenancy.database import TenancyError
 from service.tenancy.masterkey import load_master_key, read_exported_key
 from service.tenancy.spaces import check_region

@@ -16,7 +16,6 @@ from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
 from service.calls.gate import Gate
-from service.config import Settings, split_address
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.engine.engine import Engine
@@ -25,6 +24,8 @@ from service.maintenance import MaintainedParts, Maintenance
 from service.metrics import Metrics
 from service.rpc.server import RpcServer
 from service.runtime.process import freeze_gc
+from service.settings.addresses import split_address
+from service.settings.model import Settings
 from service.sync.sync import Sync
 from service.training.own_training import OwnTraining
 from service.web.http import HttpServer

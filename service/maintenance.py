@@ -16,7 +16,6 @@ from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
 from service.calls.limits.call_limiter import CallLimiter
-from service.config import open_files_limit
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.encoder.manifest import Manifest
@@ -27,6 +26,7 @@ from service.metrics import Metrics
 from service.runtime.background import end_task
 from service.runtime.clock import Interval
 from service.runtime.process import open_files
+from service.settings.model import open_files_limit
 from service.sync.sync import Sync
 from service.tenancy.registry import TenantRegistry
 from service.training.own_training import OwnTraining

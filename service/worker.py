@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 
 from service.composition.parts import admission_of, decoders_of, encoders_of, picture_fetcher
-from service.config import Settings
 from service.coordination.client import Coordinator
 from service.coordination.run_board import BoardAway, RunRef
 from service.encoder.admission import Admission
@@ -29,6 +28,7 @@ from service.rpc.worker_client import AllowedHosts, RunServer, ServerAddress, Wo
 from service.runtime.background import end_task
 from service.runtime.process import freeze_gc
 from service.runtime.retry import RetryPolicy
+from service.settings.model import Settings
 from service.sync.runs.remote_workers import Taken
 from service.sync.worker import SyncWorker
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from index import DataDirectory, WrongKey
 from index.storage import replace_file, write_synced
-from service.config import Settings
 from service.errors import SettingError
+from service.settings.model import Settings
 from service.tenancy.companions import check_there
 from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key
 from service.tenancy.registry import TenantRegistry

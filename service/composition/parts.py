@@ -6,7 +6,7 @@ import ipaddress
 
 from index import DataDirectory
 from service.calls.limits.call_limiter import CallLimits
-from service.config import Settings, process_environment, split_address
+from service.config import process_environment
 from service.encoder.admission import AdmissionLimits
 from service.encoder.decode_pool.pool import Decoders, DecodingLimits
 from service.encoder.execution import Hardware
@@ -21,6 +21,8 @@ from service.objects.store import Bucket, ObjectStore
 from service.rpc.transport.certificates import TlsFiles
 from service.rpc.transport.options import Transport
 from service.runtime.process import decoder_environment
+from service.settings.addresses import split_address
+from service.settings.model import Settings
 from service.sync.feeds.inflate import MAX_FEED_BYTES
 from service.web.api.callers import Entry, allowed_hosts
 

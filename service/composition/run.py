@@ -10,12 +10,12 @@ from collections.abc import Callable
 from index import DataDirectory, DirectoryLock
 from service.composition.data_directory import node_name, open_registry, write_region
 from service.composition.server import assemble
-from service.config import Settings
 from service.coordination.embedded import EmbeddedRedis
 from service.errors import SettingError
 from service.lifecycle import Addresses
 from service.runtime.ports import check_free
 from service.runtime.process import dumps_forbidden, freed_memory_is_overwritten, raise_open_files
+from service.settings.model import Settings
 
 _LOG = logging.getLogger(__name__)
 

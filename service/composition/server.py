@@ -29,7 +29,7 @@ from service.composition.parts import (
     picture_fetcher,
     transport_of,
 )
-from service.config import Settings, process_environment
+from service.config import process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.encoder.admission import Admission
@@ -53,6 +53,7 @@ from service.outcomes import StateParts, States
 from service.rpc.server import RpcServer
 from service.rpc.transport.connections import close_connection
 from service.runtime.process import decoder_environment
+from service.settings.model import Settings
 from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers
 from service.sync.runs.lease import SyncParts

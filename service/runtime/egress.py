@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from service.config import Settings, is_address, split_address
+from service.settings.addresses import is_address, split_address
+from service.settings.model import Settings
 
 # Modules that can open a connection, and the kinds (see below) that they open.
 OPENED_BY = {

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from service.config import is_address, split_address
 from service.errors import SettingError
+from service.settings.addresses import is_address, split_address
 
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _Place = tuple[socket.AddressFamily, tuple[object, ...]]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from service.config import is_loopback
 from service.errors import SettingError
 from service.metrics import Metrics
+from service.settings.addresses import is_loopback
 from service.web.connections import KEEP_ALIVE_S, Connections
 from service.web.url_caches import forget_url
 

@@ -10,11 +10,11 @@ import typer
 
 from service.calls.methods import METHODS
 from service.cli.main import application
-from service.config import Settings
 from service.coordination import keys
 from service.encoder.manifest import Manifest
 from service.errors import Reason
 from service.metrics import Metrics
+from service.settings.model import Settings
 from tests.support.servers.server import Server
 
 ROOT = Path(__file__).parents[2]

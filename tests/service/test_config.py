@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 
-from service.config import Settings, client_settings, is_loopback, load_settings, split_address
+from service.config import client_settings, load_settings
 from service.errors import SettingError
 from service.setting_errors import Origins
+from service.settings.addresses import is_loopback, split_address
+from service.settings.model import Settings
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(

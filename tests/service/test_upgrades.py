@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from release.freeze import RELEASED, names
-from service.config import Settings, load_settings, variable_warnings
+from service.config import load_settings, variable_warnings
 from service.errors import SettingError
 from service.renamed_settings import RENAMED
+from service.settings.model import Settings
 from tests.support.servers.server import start_server
 from tests.support.servers.tls import make_certificates, revoke
 

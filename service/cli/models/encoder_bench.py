@@ -18,10 +18,10 @@ from service.config import load_settings, process_environment
 from service.runtime.process import become_prepared
 
 if TYPE_CHECKING:
-    from service.config import Settings
     from service.encoder.calibration import Calibration
     from service.encoder.manifest import Manifest
     from service.encoder.registry import EncoderRegistry
+    from service.settings.model import Settings
 
 DirOption = Annotated[Path | None, typer.Option(help="Directory of custom encoders. [env: AFTERIMAGE_ENCODERS_DIR]")]
 _PRECISIONS = ("fp16", "int8")

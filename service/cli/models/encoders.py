@@ -14,9 +14,9 @@ from service.cli.models.encoder_bench import DirOption, registry_of
 from service.cli.output import CommandError, Exit, JsonFlag, console, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
-    from service.config import Settings
     from service.encoder.manifest import Manifest
     from service.encoder.registry import EncoderRegistry
+    from service.settings.model import Settings
 
 encoders = typer.Typer(no_args_is_help=True, help="List and measure encoders, and encode files without a server.")
 _BATCH = 8

@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Callable
 
 from service.cli.output import Check
-from service.config import LoadedSettings, Settings
+from service.config import LoadedSettings
+from service.settings.model import Settings
 
 
 def run_checks(loaded: LoadedSettings) -> list[Check]:

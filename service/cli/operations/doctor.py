@@ -13,8 +13,9 @@ import typer
 
 from service.cli.operations.checks import run_checks
 from service.cli.output import Check, CommandError, JsonFlag, console, print_json, print_table
-from service.config import LoadedSettings, Settings, load_settings, process_environment
+from service.config import LoadedSettings, load_settings, process_environment
 from service.runtime.process import become_prepared, forbid_dumps
+from service.settings.model import Settings
 
 _DISTRIBUTIONS = (
     "afterimage", "afterimage-client", "grpcio", "protobuf", "onnxruntime", "faiss-cpu", "numpy",

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from service.cli.output import Check
 from service.composition.parts import decoders_of
-from service.config import Settings, is_loopback, split_address
 from service.encoder.decode_pool.pool import Decoders
 from service.runtime.process import dumps_forbidden, freed_memory_is_overwritten
+from service.settings.addresses import is_loopback, split_address
+from service.settings.model import Settings
 
 
 def privacy_checks(settings: Settings) -> list[Check]:

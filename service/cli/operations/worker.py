@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from service.config import client_settings, is_loopback, load_settings, process_environment, split_address
+from service.config import client_settings, load_settings, process_environment
 from service.errors import SettingError
 from service.runtime.process import become_prepared, forbid_dumps
+from service.settings.addresses import is_loopback, split_address
 
 
 def worker(

@@ -7,7 +7,7 @@ import pytest
 from index import CollectionSpec, RecordWrite, SearchQuery
 from service.composition.data_directory import open_registry
 from service.composition.server import engine_of
-from service.config import Settings, load_settings
+from service.config import load_settings
 from service.coordination.client import Coordinator
 from service.encoder.registry import EncoderRegistry
 from service.engine.ingest import Ingest, RecordInput
@@ -15,6 +15,7 @@ from service.engine.pictures import PictureSource
 from service.engine.query import QueryTerm, encode_query
 from service.errors import ServiceError
 from service.metrics import Metrics
+from service.settings.model import Settings
 from service.tenancy.allowances import Allowances
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal

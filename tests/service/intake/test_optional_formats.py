@@ -5,13 +5,13 @@ import struct
 import pytest
 
 from service.composition.parts import limits_of
-from service.config import Settings
 from service.errors import Reason, ServiceError, SettingError
 from service.intake import formats
 from service.intake.decode import decode
 from service.intake.formats import OPTIONAL, sniff
 from service.intake.limits import PictureLimits
 from service.intake.probe import probe
+from service.settings.model import Settings
 from tests.support.made_pictures import optional
 from tests.support.made_pictures.made import Made
 

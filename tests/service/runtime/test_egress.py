@@ -10,9 +10,10 @@ import pytest
 import index
 import service
 from afterimage.client import Client, NewRecord, NewSource
-from service.config import Settings, load_settings
+from service.config import load_settings
 from service.coordination.embedded import socket_path
 from service.runtime.egress import OPENED_BY, connections
+from service.settings.model import Settings
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server, start_server
 from tests.support.servers.shell import Shell

@@ -22,13 +22,13 @@ from service.calls.limits.call_limiter import CallLimiter, CallLimits
 from service.calls.limits.large_responses import LargeResponses
 from service.composition.data_directory import open_registry
 from service.composition.server import engine_of
-from service.config import Settings
 from service.coordination.client import Coordinator
 from service.encoder.manifest import Manifest
 from service.engine.engine import Engine, NewCollection
 from service.handlers.conversion.values import from_vector
 from service.handlers.search import SearchHandlers
 from service.metrics import Metrics
+from service.settings.model import Settings
 from service.tenancy.allowances import Allowances
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
