@@ -183,6 +183,10 @@ bench-own-model: $(STAMP) ## Measure the gain of own models; writes JSON
 bench-learning: $(STAMP) ## Measure transformations that a collection can learn; writes JSON
 	@$(BIN)/python -m bench.index.learning
 
+.PHONY: bench-http
+bench-http: $(STAMP) ## Measure what a search costs a server over HTTP and over gRPC; writes JSON
+	@$(BIN)/python -m bench.http_cost
+
 .PHONY: bench-json
 bench-json: $(STAMP) ## Measure JSON against json_format and the binary encoding of protobuf; writes JSON
 	@$(BIN)/python -m bench.json_codec
