@@ -201,7 +201,9 @@ class HttpCall:
             return _Sent.PICTURE
         if self._route.plain and self._media == "multipart/form-data":
             return _Sent.FORM
-        raise _unsupported(f"send JSON with `content-type: {JSON_TYPE}`")
+        takes_pictures = self._route.path is not None and self._route.path.pictures
+        more = ", or a picture with its own, such as image/jpeg" if takes_pictures else ""
+        raise _unsupported(f"send JSON with `content-type: {JSON_TYPE}`{more}")
 
     def _check_lines(self) -> None:
         if self._media and self._media not in (*_LINE_TYPES, JSON_TYPE):

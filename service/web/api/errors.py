@@ -16,7 +16,8 @@ from service.errors import ServiceError
 from service.statuses import http_status
 
 JSON_TYPE = "application/json"
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}  # of every answer
+# Of every answer. Without `Server` aiohttp names its version and Python's.
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "afterimage"}
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ async def test_paths_and_verbs_that_do_not_exist_are_told_as_every_error(http: H
     for answer in (unknown, verb):
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-request-id"]
+        assert answer.headers["server"] == "afterimage"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", ""])
@@ -228,6 +229,9 @@ async def test_bodies_in_other_forms_are_refused(http: Http) -> None:
     ):
         answer = await http.send("POST", SEARCH, {**http.key(), **headers}, data=b"k=5")
         assert (answer.status, answer.reason) == (415, "MEDIA_TYPE_UNSUPPORTED")
+        assert "image/jpeg" in answer.json["message"]
+        other = await http.send("POST", "/v1/sources", {**http.key(), **headers}, data=b"k=5")
+        assert "image/jpeg" not in other.json["message"]
     zipped = {**http.key(), "content-type": "application/json", "content-encoding": "gzip"}
     assert (await http.send("POST", SEARCH, zipped, data=b"x")).status == 415
     assert (await http.send("POST", SEARCH, data=b"{}")).status == 415  # no content-type
