@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.errors import Reason, ServiceError
-from service.intake.download.urls import MAX_URL_LENGTH, parse_link
+from service.intake.download.urls import MAX_URL_LENGTH, check_host_pattern, parse_link
 
 LEGAL = "ABCxyz019-._~!$&'()*+,;=:@/?"
 legal_pieces = st.one_of(
@@ -142,3 +142,14 @@ def test_a_page_changes_its_own_fields_of_the_query_alone(target: str) -> None:
     assert link.target.decode() == "&".join(
         [f"{target.partition('?')[0]}?" + "&".join([*before, "limit=250"]), "page=2"]
     )
+
+
+def test_a_pattern_of_hosts_is_a_name_that_may_begin_with_a_star() -> None:
+    for pattern in ("shop.example", "*.shop.example", "my_cdn.shop.example", "a", "x" * 63):
+        assert check_host_pattern(pattern) == pattern
+    assert check_host_pattern("*.Shop.Example.") == "*.shop.example"
+    for pattern in ("", "*", "*shop.example", "a.*.example", "https://shop.example", "shop.example/x", "x" * 64, "ä"):
+        with pytest.raises(ValueError, match="is not a host name"):
+            check_host_pattern(pattern)
+    with pytest.raises(ValueError, match=f"^'{'x' * 80}' is not"):
+        check_host_pattern("x" * 100)
