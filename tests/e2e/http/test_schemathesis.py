@@ -79,8 +79,8 @@ class Fuzzed:
         connection.close()
 
 
-def fuzz(server: Server, key: str, examples: int, modes: tuple[GenerationMode, ...]) -> Counter[int]:
-    """Sends so many cases of each kind to each operation; returns how often each status came."""
+def fuzz(server: Server, key: str, examples: int, modes: tuple[GenerationMode, ...], every: int = 1) -> Counter[int]:
+    """Sends so many cases of each kind to each operation, or each third one; returns how often each status came."""
     fuzzed = Fuzzed(server, key)
     chosen = settings(
         max_examples=examples, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
@@ -88,7 +88,7 @@ def fuzz(server: Server, key: str, examples: int, modes: tuple[GenerationMode, .
     )  # fmt: skip
     found = list(schemathesis.openapi.from_path(str(DOCUMENT)).get_all_operations())
     assert len(found) == 71
-    for operation in (cast(Any, result).ok() for result in found):
+    for operation in (cast(Any, result).ok() for result in found[::every]):
         fuzzed.fill_again()
         for mode in modes:
             chosen(given(case=operation.as_strategy(generation_mode=mode))(lambda case: fuzzed.send(case)))()
@@ -96,7 +96,7 @@ def fuzz(server: Server, key: str, examples: int, modes: tuple[GenerationMode, .
 
 
 def test_a_few_requests_of_each_kind_are_answered_as_the_document_says(server: Server, tenant_name: str) -> None:
-    statuses = fuzz(server, server.key(tenant_name), 1, (GenerationMode.POSITIVE,))
+    statuses = fuzz(server, server.key(tenant_name), 1, (GenerationMode.POSITIVE,), every=3)
     assert {200, 400, 404} <= statuses.keys()
 
 
