@@ -42,7 +42,7 @@ class Keeper:
         self._parts, self._synchronisation, self._lease_runner = parts, synchronisation, lease_runner
         self._loop: asyncio.Task[None] | None = None
         self._begun: dict[str, float] = {}
-        self._clock = parts.clock
+        self._clock, self._metrics, self._spaces = parts.clock, parts.metrics, parts.engine.spaces
         self._comparing = Interval(_COMPARE_EVERY_S, self._clock, at_once=True)
         self._purging = Interval(_PURGE_EVERY_S, self._clock, at_once=True)
 
@@ -142,8 +142,8 @@ class Keeper:
                 await asyncio.to_thread(self._sweep, tenant_uid, ledger)
         if purge:
             self._purging.restart()
-        self._parts.metrics.sync_oldest_success_s.set(oldest / 1000)
-        self._parts.metrics.sync_runs_working.set(len(self._lease_runner.working))
+        self._metrics.sync_oldest_success_s.set(oldest / 1000)
+        self._metrics.sync_runs_working.set(len(self._lease_runner.working))
 
     async def _requeue(self, ledger: Ledger, ref: RunRef, state: RunState) -> None:
         if state is RunState.CANCELLING:  # no worker has it any more
@@ -172,7 +172,7 @@ class Keeper:
 
     def _purge(self, tenant_uid: str, source: Source) -> None:
         try:
-            directory = self._parts.engine.spaces.directory(tenant_uid)
+            directory = self._spaces.directory(tenant_uid)
             directory.collection(source.config.collection).sourced.purge()
         except (AfterimageIndexError, OSError) as error:
             _LOG.warning("could not erase withdrawn records; retrying", error=str(error))

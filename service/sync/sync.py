@@ -92,7 +92,8 @@ class Sync:
             hosts = (await asyncio.to_thread(self._parts.ledgers.place, tenant_uid)).allowed_hosts
         except (ServiceError, AfterimageIndexError):
             return  # the source was deleted
-        if source.config.webhook.url and source.config.webhook.secret:
+        hook = source.config.webhook
+        if hook.url and hook.secret:
             task = asyncio.create_task(notify(self._parts.fetcher, source, run, hosts))
             self._notifications.add(task)
             task.add_done_callback(self._notifications.discard)

@@ -19,7 +19,7 @@ class Trainer:
     """Executes trainings. For one event loop."""
 
     def __init__(self, parts: TrainerParts) -> None:
-        self._parts = parts
+        self._parts, self._workers, self._spaces = parts, parts.engine.workers, parts.engine.spaces
         self._waiting: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._loop: asyncio.Task[None] | None = None
         self._current: tuple[str, asyncio.Task[None]] | None = None
@@ -27,7 +27,7 @@ class Trainer:
 
     async def start(self) -> None:
         """Queues interrupted trainings, and starts to work."""
-        for waiting in await self._parts.engine.workers.read(self._interrupted):
+        for waiting in await self._workers.read(self._interrupted):
             self._waiting.put_nowait(waiting)
         self._loop = asyncio.create_task(self._work(), name="trainer")
 
@@ -51,7 +51,7 @@ class Trainer:
 
     async def cancel(self, tenant_uid: str, training: Training) -> None:
         """Cancels a training that waits or runs."""
-        store = await self._parts.engine.workers.read(self._parts.stores.of, tenant_uid)
+        store = await self._workers.read(self._parts.stores.of, tenant_uid)
         await self._note(store, ended_training(training, State.CANCELLED, "cancelled"))
         if self._current is not None and self._current[0] == training.training_id:
             self._current[1].cancel()
@@ -74,9 +74,9 @@ class Trainer:
         parts = self._parts
         try:
             # Raises if the tenant is bound to another region.
-            await parts.engine.workers.read(parts.engine.spaces.directory, tenant_uid)
-            store = await parts.engine.workers.read(parts.stores.of, tenant_uid)
-            training = await parts.engine.workers.read(store.training, training_id)
+            await self._workers.read(self._spaces.directory, tenant_uid)
+            store = await self._workers.read(parts.stores.of, tenant_uid)
+            training = await self._workers.read(store.training, training_id)
             if training is None or training.state.final:
                 return
             await TrainingJob(parts, tenant_uid, store, training, self._note).make()
@@ -84,6 +84,6 @@ class Trainer:
             _LOG.error("a training failed", training_id=training_id, exc_info=error)
 
     async def _note(self, store: TrainingStore, training: Training) -> None:
-        await self._parts.engine.workers.write(store.note, training)
+        await self._workers.write(store.note, training)
         async with self.changed:
             self.changed.notify_all()

@@ -62,6 +62,7 @@ class TrainingJob:
         self, parts: TrainerParts, tenant_uid: str, store: TrainingStore, training: Training, note: Note
     ) -> None:
         self._parts, self._uid, self._store, self._training = parts, tenant_uid, store, training
+        self._workers = parts.engine.workers
         self._note, self._since_note = note, Stopwatch()
 
     async def make(self) -> None:
@@ -172,7 +173,7 @@ class TrainingJob:
 
         An interruption in between cannot leave one without the other.
         """
-        write, details = self._parts.engine.workers.write, {"model": model.encoder_id, "training": ended.training_id}
+        write, details = self._workers.write, {"model": model.encoder_id, "training": ended.training_id}
         log = await write(self._parts.audit.of, self._uid)
         act = await write(log.begin, "trainer", "model.publish", details, self._parts.owner)
         published = await write(self._store.publish, model, ended)

@@ -53,6 +53,7 @@ class LeaseRunner:
         """`ended` is called with the tenant's uid for each run that has ended or waits for approval."""
         self._parts, self._ended = parts, ended
         engine = parts.engine
+        self._workers, self._spaces, self._metrics = engine.workers, engine.spaces, parts.metrics
         self._here = LocalPictureEncoder(engine.sources, engine.pictures, engine.workers)
         self.working: dict[str, Progress] = {}
         self._held: set[tuple[RunRef, str]] = set()
@@ -158,9 +159,9 @@ class LeaseRunner:
 
     async def _count_attempt(self, ledger: Ledger, run: Run, collection: Collection) -> Run:
         """Counts attempts since the last progress. Raises RunEnd after too many."""
-        counts = Counts.stored(await self._parts.engine.workers.upkeep(collection.sourced.counts, run.run_id))
+        counts = Counts.stored(await self._workers.upkeep(collection.sourced.counts, run.run_id))
         if counts.done > run.counts.done:
-            moved = await self._parts.engine.workers.write(
+            moved = await self._workers.write(
                 ledger.move, run.run_id, LIVE, lambda r: replace(r, attempts=1, counts=counts)
             )
             if moved is None:
@@ -206,7 +207,7 @@ class LeaseRunner:
         place = await asyncio.to_thread(self._parts.ledgers.place, ref.tenant_uid)
         if ended:
             await asyncio.to_thread(remove, staging_path(place, ref.run_id))
-            self._parts.metrics.sync_runs.labels(str(end.state)).inc()
+            self._metrics.sync_runs.labels(str(end.state)).inc()
         if end.state in _NEWER:
             await asyncio.to_thread(supersede, ledger, place.spool_folder, run)
         _LOG.info("run ended", run_id=ref.run_id, state=str(end.state), reason=end.reason)
@@ -215,7 +216,7 @@ class LeaseRunner:
     def _last_counts(self, ref: RunRef, ledger: Ledger) -> Counts:
         try:
             name = ledger.run(ref.run_id).collection
-            sourced = self._parts.engine.spaces.directory(ref.tenant_uid).collection(name).sourced
+            sourced = self._spaces.directory(ref.tenant_uid).collection(name).sourced
             counts = Counts.stored(sourced.counts(ref.run_id))
             sourced.forget_counts(ref.run_id)
         except AfterimageIndexError:
