@@ -116,7 +116,7 @@ class Own:
             yield [RecordWrite(str(r), block[r - start], f"p{r // 4}", self._work.payload(r)) for r in rows]
 
     def build(self) -> None:
-        self.collection.build_base()
+        self.collection.build_ann_index()
         loaded: Any = self.collection.handle.loaded
         loaded.index.recall.sample_every(math.inf)  # measured here, not sampled
 

@@ -126,7 +126,7 @@ def while_busy(load: Workload, folder: Path) -> dict[str, Any]:
 
     cases: dict[str, Callable[[], None] | None] = {
         "idle": None,
-        "a rebuild": lasting(lambda: collection.build_base(anew=True)),
+        "a rebuild": lasting(lambda: collection.build_ann_index(anew=True)),
         "snapshots": lasting(lambda: collection.keep_snapshot() and collection.snapshot()),
         "an import": imports,
     }

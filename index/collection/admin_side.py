@@ -66,7 +66,7 @@ class AdminSide:
         with self.handle.maintaining() as loaded:
             loaded.maintenance.compact()
 
-    def build_base(self, *, anew: bool = False) -> bool:
+    def build_ann_index(self, *, anew: bool = False) -> bool:
         """Makes searches fast that would compare every row; False where there are too few. Raises AnnIndexNotBuilt."""
         with self.handle as loaded:
             return loaded.index.optimise(anew=anew)

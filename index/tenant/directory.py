@@ -222,9 +222,9 @@ class TenantDirectory(TenantCompanions[Collection]):
         """All collections."""
         return list(self._members.collections.values())
 
-    def hot(self) -> list[Collection]:
+    def in_memory(self) -> list[Collection]:
         """The collections that are in memory now."""
-        return self._members.hot()
+        return self._members.in_memory()
 
     def unsettled(self) -> list[Collection]:
         """Collections that a crash left open: rows that died may still be in their files."""

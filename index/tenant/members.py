@@ -84,13 +84,13 @@ class Members:
         logs = {name: self.layout.collection(uid).write_ahead_log for name, uid in list(self.uids.items())}
         return [self.collections[n] for n, log in logs.items() if log.exists() and log.stat().st_size]
 
-    def hot(self) -> list[Collection]:
+    def in_memory(self) -> list[Collection]:
         """The collections that are in memory now."""
         return [c for c in list(self.collections.values()) if c.handle.loaded is not None]
 
     def note(self) -> None:
         """Notes in the manifest how far the collections in memory have come."""
-        for collection in self.hot():
+        for collection in self.in_memory():
             try:
                 collection.note()
             except (OSError, AfterimageIndexError) as error:

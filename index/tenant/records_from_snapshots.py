@@ -2,8 +2,8 @@
 
 A derived snapshot has what searches need: ids, product ids, attributes, regions, times, and vectors in half precision.
 It does not have the digests that recognise what was sent before, nor what extensions keep beside the records. Where the
-collection had learnt, its rows are seen from a frame that was in the database alone; then there is no way back to the
-vectors.
+collection had learnt, its rows are seen from a transform that was in the database alone; then there is no way back to
+the vectors.
 """
 
 from __future__ import annotations

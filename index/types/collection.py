@@ -51,7 +51,7 @@ class CollectionStats:
     """Counts of a collection. Of one that is not in memory only records, sequence and creation are known.
 
     - `tombstones`: rows in memory that no search returns any more.
-    - `base_rows`: rows that the ANN index covers. Later ones are compared one by one.
+    - `ann_rows`: rows that the ANN index covers. Later ones are compared one by one.
     - `recall`: recall@10 of `recall_sample` real searches, if there were any. Before: what was measured when the ANN
       index was built.
     - `search_effort`: candidates that a search through the graph keeps (efSearch).
@@ -65,7 +65,7 @@ class CollectionStats:
     index_time_ms: int
     created_ms: int
     snapshot_sequence: int
-    base_rows: int = 0
+    ann_rows: int = 0
     memory_bytes: int = 0
     recall: float | None = None
     recall_sample: int = 0

@@ -42,8 +42,8 @@ class SearchQuery(NamedTuple):
 
 
 class ScanStrategy(StrEnum):
-    """Which way an answer was found: by comparing every allowed record, by the sketches of every allowed record, along
-    the graph, or within the clusters that are nearest to the query; each with or without a filter."""
+    """Which way an answer was found: by comparing every allowed record, by the signatures of every allowed record,
+    along the graph, or within the clusters that are nearest to the query; each with or without a filter."""
 
     EMPTY = "empty"
     EXACT = "exact"

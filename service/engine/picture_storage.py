@@ -71,7 +71,7 @@ class PictureStorage:
         for tenant_uid, directory in opened:
             try:
                 self.sweep_deserted(tenant_uid, directory)
-                for collection in directory.every() if cold_too else directory.hot():
+                for collection in directory.every() if cold_too else directory.in_memory():
                     if collection.spec.may_have_copies:
                         self.sweep(tenant_uid, collection)
             except (OSError, AfterimageIndexError, TenancyError) as error:

@@ -66,7 +66,7 @@ class AdminHandlers:
         return pb.GetIndexStatsResponse(
             record_count=stats.records,
             tombstone_count=stats.tombstones,
-            base_rows=stats.base_rows,
+            base_rows=stats.ann_rows,
             memory_bytes=stats.memory_bytes,
             sequence=stats.sequence,
             saved_sequence=stats.snapshot_sequence,
@@ -80,7 +80,7 @@ class AdminHandlers:
     async def RebuildIndex(self, request: pb.RebuildIndexRequest, caller: Principal) -> pb.RebuildIndexResponse:
         """Rebuilds the index."""
         collection = await self._engine.collection(caller, request.collection)
-        built = await self._run(collection.build_base, anew=True)
+        built = await self._run(collection.build_ann_index, anew=True)
         return pb.RebuildIndexResponse(built=built)
 
     async def VerifyIndex(self, request: pb.VerifyIndexRequest, caller: Principal) -> pb.VerifyIndexResponse:

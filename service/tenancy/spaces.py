@@ -140,7 +140,7 @@ class TenantSpaces:
 
     def hot(self) -> list[Collection]:
         """All collections in memory."""
-        return [c for _, d in self._open.items() for c in d.hot()]
+        return [c for _, d in self._open.items() for c in d.in_memory()]
 
     def close(self) -> None:
         """Closes all directories with snapshots. Index builds in progress are abandoned."""

@@ -1,4 +1,4 @@
-"""Having a base built by a process of its own, so that neither its work nor its failure is felt by searches."""
+"""Having an ANN index built by a process of its own, so that neither its work nor its failure is felt by searches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ runpy.run_module("index.vectors.ann.ann_builder", run_name="__main__")
 
 
 class AnnIndexNotBuilt(AfterimageIndexError):
-    """The process that builds a base failed. The collection goes on as it was."""
+    """The process that builds an ANN index failed. The collection goes on as it was."""
 
 
 class AnnBuilds:
@@ -49,18 +49,18 @@ class AnnBuilds:
             self._turns.release()
         return not free
 
-    def build(self, halves: Float16Matrix, previous: AnnIndex | None = None) -> tuple[AnnIndex, Signatures]:
-        """A base over the rows, as many as a multiple of eight, and the sketches of its rows; where it extends
+    def build(self, float16: Float16Matrix, previous: AnnIndex | None = None) -> tuple[AnnIndex, Signatures]:
+        """An ANN index over the rows, as many as a multiple of eight, and the signatures of its rows; where it extends
         `previous`, of those that are new. Raises AnnIndexNotBuilt."""
-        with self._turns, handed_over(halves) as rows, _anonymous_file() as output:
+        with self._turns, handed_over(float16) as rows, _anonymous_file() as output:
             size = 0
             if previous is not None:
                 size = _write(output, previous.to_bytes())
-            job = Job(rows, output, len(halves), halves.shape[1], size)
+            job = Job(rows, output, len(float16), float16.shape[1], size)
             said = self._run(json.dumps(asdict(job)).encode(), (rows, output))
             size = said["bytes"]
-            sketches = np.frombuffer(_read(output, said["sketches"], size), np.uint8).reshape(-1, BYTES)
-            return AnnIndex.from_bytes(_read(output, size), halves), sketches
+            signatures = np.frombuffer(_read(output, said["sketches"], size), np.uint8).reshape(-1, BYTES)
+            return AnnIndex.from_bytes(_read(output, size), float16), signatures
 
     def close(self) -> None:
         """Ends what is being built, and begins nothing more."""

@@ -1,4 +1,4 @@
-"""Building a base, as a process of its own: `python -m index.vectors.ann.ann_builder`.
+"""Building an ANN index, as a process of its own: `python -m index.vectors.ann.ann_builder`.
 
 It reads a Job as JSON from standard input, and maps the rows from the file descriptor that it was given. It writes the
 ANN index to the other one, and after it the signatures of its rows; of those that are new if it extends another. Then
@@ -23,7 +23,7 @@ from index.types.errors import AfterimageIndexError
 from index.vectors.ann.ann_index import AnnIndex, Clusters, Effort, packed
 from index.vectors.ann.faiss_index import Centroids, FlatView, Graph, cluster
 from index.vectors.ann.signatures import SignatureEncoder
-from index.vectors.arrays.float16_matrix import Float16Matrix, mapped_halves
+from index.vectors.arrays.float16_matrix import Float16Matrix, mapped_float16
 
 TARGET_RECALL = 0.994  # against rows in half precision; against single precision 0.001 to 0.003 less
 _ROWS_PER_LIST, _MOST_LISTS, _FEWEST_LISTS = 128, 4096, 16
@@ -31,12 +31,12 @@ _SAMPLE, _ENOUGH, _K = 1024, 64, 10
 _EFFORTS = (16, 24, 32, 36, 40, 44, 48, 56, 64, 72, 80, 96, 128, 160, 192, 256, 384, 512, 768, 1024)
 _EXACT_BLOCK = 262_144
 _VISITED_SHARE = 0.993
-_SKETCHED_FROM = 16_384  # rows whose mean sketches are seen from
+_SKETCHED_FROM = 16_384  # rows whose mean signatures are seen from
 
 
 @dataclass(frozen=True)
 class Job:
-    """rows: how many of the matrix to build over; previous: size of the base that lies in the output and is to be
+    """rows: how many of the matrix to build over; previous: size of the ANN index that lies in the output and is to be
     extended, 0 for none."""
 
     rows_descriptor: int
@@ -49,89 +49,89 @@ class Job:
 def main() -> int:
     """Builds; the exit status is 0 where it is done."""
     job = Job(**json.load(sys.stdin))
-    halves = mapped_halves(job.rows_descriptor, job.rows * job.dimension * 2, job.dimension)
+    float16 = mapped_float16(job.rows_descriptor, job.rows * job.dimension * 2, job.dimension)
     previous = None
     if job.previous:
-        previous = AnnIndex.from_bytes(_read(job), halves)
-    content, sketcher = build(halves, previous)
-    sketches = sketcher.rows(halves[previous.rows if previous is not None else 0 :])
+        previous = AnnIndex.from_bytes(_read(job), float16)
+    content, signature_encoder = build(float16, previous)
+    signatures = signature_encoder.rows(float16[previous.rows if previous is not None else 0 :])
     os.ftruncate(job.output_descriptor, 0)
     written = 0
-    for part in (content, sketches.reshape(-1).data):
+    for part in (content, signatures.reshape(-1).data):
         end = written + len(part)
         while written < end:
             written += os.pwrite(job.output_descriptor, part[len(part) - (end - written) :][: 1 << 30], written)
-    print(json.dumps({"bytes": len(content), "sketches": sketches.nbytes}))
+    print(json.dumps({"bytes": len(content), "sketches": signatures.nbytes}))
     return 0
 
 
-def build(halves: Float16Matrix, previous: AnnIndex | None) -> tuple[memoryview, SignatureEncoder]:
-    """The base over all rows, extending `previous` where it is given. Rows that are all zero are erased ones.
+def build(float16: Float16Matrix, previous: AnnIndex | None) -> tuple[memoryview, SignatureEncoder]:
+    """The ANN index over all rows, extending `previous` where it is given. Rows that are all zero are erased ones.
 
     The effort is measured with rows that the graph does not have yet, like queries that are new to the collection; they
     are added last.
     """
-    known = max(len(halves) - _SAMPLE, len(halves) // 2, previous.rows if previous is not None else 0)
+    known = max(len(float16) - _SAMPLE, len(float16) // 2, previous.rows if previous is not None else 0)
     if previous is None:
-        centroids, trained = _centroids(halves), len(halves)
-        sketcher = SignatureEncoder.of_sample(_sample(halves, 0, len(halves), _SKETCHED_FROM))
-        lists = Centroids(centroids).nearest(halves)
-        graph = Graph.build(halves[:known], None)
+        centroids, trained = _centroids(float16), len(float16)
+        signature_encoder = SignatureEncoder.of_sample(_sample(float16, 0, len(float16), _SKETCHED_FROM))
+        lists = Centroids(centroids).nearest(float16)
+        graph = Graph.build(float16[:known], None)
     else:
         centroids, trained = previous.clusters.centroids, previous.effort.trained_rows
-        sketcher = previous.sketcher
-        lists = np.concatenate([previous.clusters.lists, Centroids(centroids).nearest(halves[previous.rows :])])
+        signature_encoder = previous.signature_encoder
+        lists = np.concatenate([previous.clusters.lists, Centroids(centroids).nearest(float16[previous.rows :])])
         graph = previous.graph.to_bytes()
         if known > previous.rows:
-            graph = Graph.build(halves[:known], graph)
-    queries = _sample(halves, known, len(halves), _SAMPLE)
+            graph = Graph.build(float16[:known], graph)
+    queries = _sample(float16, known, len(float16), _SAMPLE)
     if previous is not None and len(queries) < _ENOUGH:
         effort = previous.effort
     else:
-        seen = Graph.from_bytes(graph, halves[:known]), Clusters(centroids, lists[:known])
-        effort = replace(measured(halves[:known], queries, *seen), trained_rows=trained)
-    whole = Graph.build(halves, graph)
-    return packed(whole, Clusters(centroids, lists), sketcher, effort, secrets.token_hex(8)), sketcher
+        seen = Graph.from_bytes(graph, float16[:known]), Clusters(centroids, lists[:known])
+        effort = replace(measured(float16[:known], queries, *seen), trained_rows=trained)
+    whole = Graph.build(float16, graph)
+    return packed(whole, Clusters(centroids, lists), signature_encoder, effort, secrets.token_hex(8)), signature_encoder
 
 
-def measured(halves: Float16Matrix, queries: NDArray[np.float32], graph: Graph, clusters: Clusters) -> Effort:
-    """The least effort that finds TARGET_RECALL of the ten nearest rows of the queries, and does so for 97.5 % of the
+def measured(float16: Float16Matrix, queries: NDArray[np.float32], graph: Graph, clusters: Clusters) -> Effort:
+    """The least ef_search that finds TARGET_RECALL of the ten nearest rows of the queries, for 97.5 % of the
     samples that could have been drawn: two standard errors above it."""
-    nearest = _exact(halves, queries)
+    nearest = _exact(float16, queries)
     reached: dict[int, float] = {}
 
-    def enough(effort: int) -> bool:
-        found = [graph.search(q, _K, effort)[1] for q in queries]
+    def enough(ef_search: int) -> bool:
+        found = [graph.search(q, _K, ef_search)[1] for q in queries]
         shares = np.array([len(np.intersect1d(f, n)) for f, n in zip(found, nearest, strict=True)]) / _K
-        reached[effort] = float(shares.mean())
-        return reached[effort] - 2 * float(shares.std()) / math.sqrt(len(shares)) >= TARGET_RECALL
+        reached[ef_search] = float(shares.mean())
+        return reached[ef_search] - 2 * float(shares.std()) / math.sqrt(len(shares)) >= TARGET_RECALL
 
-    effort = _EFFORTS[bisect_left(_EFFORTS[:-1], True, key=enough)]
-    if effort not in reached:  # the last, which is taken whatever it reaches
-        enough(effort)
+    ef_search = _EFFORTS[bisect_left(_EFFORTS[:-1], True, key=enough)]
+    if ef_search not in reached:  # the last, which is taken whatever it reaches
+        enough(ef_search)
     visits = np.sort(np.concatenate([_visited(clusters, q, n) for q, n in zip(queries, nearest, strict=True)]))
     visited = int(visits[min(len(visits) - 1, int(_VISITED_SHARE * len(visits)))])
-    return Effort(effort, visited, reached[effort], len(halves))
+    return Effort(ef_search, visited, reached[ef_search], len(float16))
 
 
-def _centroids(halves: Float16Matrix) -> NDArray[np.float32]:
-    lists = int(np.clip(len(halves) // _ROWS_PER_LIST, _FEWEST_LISTS, _MOST_LISTS))
-    sample = _sample(halves, 0, len(halves), lists * 64)
+def _centroids(float16: Float16Matrix) -> NDArray[np.float32]:
+    lists = int(np.clip(len(float16) // _ROWS_PER_LIST, _FEWEST_LISTS, _MOST_LISTS))
+    sample = _sample(float16, 0, len(float16), lists * 64)
     return cluster(sample, min(lists, len(sample)))
 
 
-def _sample(halves: Float16Matrix, start: int, end: int, count: int) -> NDArray[np.float32]:
+def _sample(float16: Float16Matrix, start: int, end: int, count: int) -> NDArray[np.float32]:
     """Up to `count` rows of start..end that are not erased, in order of row number."""
     chosen = np.sort(np.random.default_rng(1).permutation(end - start)[: count * 5 // 4]) + start
-    rows = halves[chosen]
+    rows = float16[chosen]
     return rows[rows.any(axis=1)][:count].astype(np.float32)
 
 
-def _exact(halves: Float16Matrix, queries: NDArray[np.float32]) -> NDArray[np.int64]:
+def _exact(float16: Float16Matrix, queries: NDArray[np.float32]) -> NDArray[np.int64]:
     """The rows of the ten nearest of each query, shape (queries, 10)."""
     scores, rows = np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
-    for start in range(0, len(halves), _EXACT_BLOCK):
-        block = FlatView(halves[start : start + _EXACT_BLOCK]).search_many(queries, _K)
+    for start in range(0, len(float16), _EXACT_BLOCK):
+        block = FlatView(float16[start : start + _EXACT_BLOCK]).search_many(queries, _K)
         scores, rows = np.hstack([scores, block[0]]), np.hstack([rows, block[1] + start])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :_K]
         scores, rows = np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)

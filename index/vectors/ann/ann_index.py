@@ -3,7 +3,8 @@
 The graph answers searches that may return most of what is near. The clusters answer those under a filter: their lists
 are walked by distance until enough allowed rows have been seen, whatever the filter has to do with the query. Both hold
 row numbers and centroids only, no copy of a vector, so that a row that is erased from the matrix is erased here. What
-sketches are seen from belongs to a base, too; the sketches themselves lie beside the rows and are erased with them.
+signatures are seen from belongs to an ANN index, too; the signatures themselves lie beside the rows and are erased with
+them.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class AnnIndex:
     rows: int
     graph: Graph
     clusters: Clusters
-    sketcher: SignatureEncoder
+    signature_encoder: SignatureEncoder
     effort: Effort
     uid: str  # random, told to snapshots, so that they know it again
 
@@ -83,7 +84,7 @@ class AnnIndex:
     def familiar_score(self) -> float:
         """The inner product with its tenth nearest row that a query has which is like the rows themselves: nearly all
         rows have a higher one. The graph was measured with such queries; of others it finds less."""
-        sample = spread_out(self.graph.halves, _FAMILIAR_ROWS).astype(np.float32)
+        sample = spread_out(self.graph.float16, _FAMILIAR_ROWS).astype(np.float32)
         effort = max(self.effort.candidates, _FAMILIAR_EFFORT)
         found = [self.graph.search(row, FAMILIAR_RANK + 1, effort)[0] for row in sample]  # each row finds itself
         tenth = [scores[FAMILIAR_RANK] for scores in found if len(scores) > FAMILIAR_RANK]
@@ -91,43 +92,45 @@ class AnnIndex:
 
     def to_bytes(self) -> memoryview:
         """Everything but the rows themselves."""
-        return packed(self.graph.to_bytes(), self.clusters, self.sketcher, self.effort, self.uid)
+        return packed(self.graph.to_bytes(), self.clusters, self.signature_encoder, self.effort, self.uid)
 
     @classmethod
-    def from_bytes(cls, content: bytes | bytearray | memoryview, halves: Float16Matrix) -> AnnIndex:
+    def from_bytes(cls, content: bytes | bytearray | memoryview, float16: Float16Matrix) -> AnnIndex:
         """What `to_bytes` wrote, over rows of which the first belong to it. Raises SnapshotDamaged."""
         try:
             (size,) = _HEAD.unpack_from(content)
             head = json.loads(bytes(content[_HEAD.size : _HEAD.size + size]))
             effort, rows, uid = Effort(**head["effort"]), head["rows"], head["uid"]
             at = _HEAD.size + size
-            centroids = np.frombuffer(content, np.float32, head["centroids"] * halves.shape[1], at)
+            centroids = np.frombuffer(content, np.float32, head["centroids"] * float16.shape[1], at)
             at += centroids.nbytes
-            mean = np.frombuffer(content, np.float32, halves.shape[1], at)
+            mean = np.frombuffer(content, np.float32, float16.shape[1], at)
             at += mean.nbytes
             lists = np.frombuffer(content, np.int32, rows, at)
             graph = memoryview(content)[at + lists.nbytes :]
         except (struct.error, ValueError, KeyError, TypeError) as error:
             raise SnapshotDamaged(f"the ANN index cannot be parsed: {error}") from error
-        if rows > len(halves):
-            raise SnapshotDamaged(f"the ANN index covers {rows} rows of {len(halves)}")
-        clusters = Clusters(centroids.reshape(-1, halves.shape[1]).copy(), lists.copy())
+        if rows > len(float16):
+            raise SnapshotDamaged(f"the ANN index covers {rows} rows of {len(float16)}")
+        clusters = Clusters(centroids.reshape(-1, float16.shape[1]).copy(), lists.copy())
         # Rows may still be on their way into memory.
-        sketcher = SignatureEncoder(mean.copy(), lambda: spread_out(halves[:rows], _LEANING_ROWS))
-        return cls(rows, Graph.from_bytes(graph, halves[:rows]), clusters, sketcher, effort, uid)
+        signature_encoder = SignatureEncoder(mean.copy(), lambda: spread_out(float16[:rows], _LEANING_ROWS))
+        return cls(rows, Graph.from_bytes(graph, float16[:rows]), clusters, signature_encoder, effort, uid)
 
 
-def spread_out(halves: Float16Matrix, count: int) -> Float16Matrix:
+def spread_out(float16: Float16Matrix, count: int) -> Float16Matrix:
     """Up to `count` rows, as many between each and the next; erased ones are left out."""
-    rows = halves[:: max(1, len(halves) // count)]
+    rows = float16[:: max(1, len(float16) // count)]
     return rows[rows.any(axis=1)]
 
 
-def packed(graph: memoryview, clusters: Clusters, sketcher: SignatureEncoder, effort: Effort, uid: str) -> memoryview:
-    """A base as bytes: length of the head (uint32), head (JSON), centroids (float32), what sketches are seen from
-    (float32), lists (int32), graph (FAISS)."""
+def packed(
+    graph: memoryview, clusters: Clusters, signature_encoder: SignatureEncoder, effort: Effort, uid: str
+) -> memoryview:
+    """An ANN index as bytes: length of the head (uint32), head (JSON), centroids (float32), what signatures are seen
+    from (float32), lists (int32), graph (FAISS)."""
     centroids, lists = clusters.centroids, clusters.lists
     told = {"uid": uid, "rows": len(lists), "centroids": len(centroids), "effort": asdict(effort)}
     head = json.dumps(told).encode()
-    arrays = (centroids.reshape(-1).data, sketcher.mean.data, lists.data)
+    arrays = (centroids.reshape(-1).data, signature_encoder.mean.data, lists.data)
     return joined(_HEAD.pack(len(head)), head, *arrays, graph)

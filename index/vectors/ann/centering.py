@@ -65,14 +65,14 @@ class CenteringTransform:
         centred = vector - (self.catalogue_mean if own_record else self.query_mean)
         return np.ascontiguousarray(centred / max(float(np.linalg.norm(centred)), _SHORTEST), np.float32)
 
-    def cosines(self, query: Vector, halves: Float16Matrix, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
+    def cosines(self, query: Vector, float16: Float16Matrix, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """The encoder's own cosine of a query, not centred, with rows as they are compared."""
-        own = halves.astype(np.float32) @ query
+        own = float16.astype(np.float32) @ query
         return np.asarray(lengths * own + float(np.dot(query, self.catalogue_mean)), np.float32)
 
-    def originals(self, halves: Float16Matrix, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
+    def originals(self, float16: Float16Matrix, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows as they are compared, back as the encoder made them, in half precision's exactness."""
-        return halves.astype(np.float32) * lengths[:, None] + self.catalogue_mean
+        return float16.astype(np.float32) * lengths[:, None] + self.catalogue_mean
 
 
 class QueryMean:

@@ -31,10 +31,10 @@ _KMEANS_ROUNDS, _POINTS_PER_CENTROID = 8, 64
 class FlatView:
     """An exact scan over rows that lie one after another in memory, shape (rows, dimension), float16."""
 
-    def __init__(self, halves: Float16Matrix) -> None:
-        self.halves = halves  # the memory must outlive the loan
-        self._rows = len(halves)
-        self.index = _lend(halves)
+    def __init__(self, float16: Float16Matrix) -> None:
+        self.float16 = float16  # the memory must outlive the loan
+        self._rows = len(float16)
+        self.index = _lend(float16)
         self._own = self.index.this
 
     def search(self, query: Scores, k: int, allowed: Bits | None = None) -> tuple[Scores, RowNumbers]:
@@ -54,36 +54,36 @@ class FlatView:
 class Graph:
     """A navigable graph (HNSW, Malkov and Yashunin, 2016) over the first rows of a matrix."""
 
-    def __init__(self, faiss_index: Any, halves: Float16Matrix) -> None:
-        """`halves`: the rows that the graph was built over."""
-        self._rows = FlatView(halves)
+    def __init__(self, faiss_index: Any, float16: Float16Matrix) -> None:
+        """`float16`: the rows that the graph was built over."""
+        self._rows = FlatView(float16)
         faiss_index.storage = self._rows.index
         faiss_index.own_fields = False
         self._index, self._own = faiss_index, faiss_index.this
-        self._efforts: dict[int, Any] = {}
+        self._parameters: dict[int, Any] = {}
 
     @classmethod
-    def build(cls, halves: Float16Matrix, previous: memoryview | None) -> memoryview:
-        """The graph over all rows of `halves`, without them, as bytes; extends `previous`, the graph over the first of
+    def build(cls, float16: Float16Matrix, previous: memoryview | None) -> memoryview:
+        """The graph over all rows of `float16`, without them, as bytes; extends `previous`, the graph over the first of
         them. Uses as many threads as OMP_NUM_THREADS says, and memory for a second copy of the rows."""
-        dimension = halves.shape[1]
+        dimension = float16.shape[1]
         if previous is None:
             index = faiss.IndexHNSWSQ(dimension, faiss.ScalarQuantizer.QT_fp16, LINKS, faiss.METRIC_INNER_PRODUCT)
             index.is_trained = True
         else:
             index = faiss.deserialize_index(np.frombuffer(previous, np.uint8), faiss.IO_FLAG_SKIP_STORAGE)
             own = _new_scalar_quantizer(dimension)
-            _add(own, halves[: index.ntotal])
+            _add(own, float16[: index.ntotal])
             index.storage, index.own_fields = own, False
         index.hnsw.efConstruction = BUILD_EFFORT
         # Lists are filled up with the nearest of the rows that the pruning left out, as Malkov and Yashunin propose
         # (keepPrunedConnections): half as many searches a second again at the same recall.
         index.keep_max_size_level0 = True
-        _add(index, halves[index.ntotal :])
+        _add(index, float16[index.ntotal :])
         return _serialised(index)
 
     @classmethod
-    def from_bytes(cls, content: bytes | memoryview, halves: Float16Matrix) -> Graph:
+    def from_bytes(cls, content: bytes | memoryview, float16: Float16Matrix) -> Graph:
         """The graph that `build` made of these rows. Check a checksum first: FAISS accepts flipped bits silently.
 
         Raises SnapshotDamaged where FAISS refuses it or it belongs to another number of rows.
@@ -92,18 +92,18 @@ class Graph:
             index = faiss.deserialize_index(np.frombuffer(content, np.uint8), faiss.IO_FLAG_SKIP_STORAGE)
         except RuntimeError as error:
             raise SnapshotDamaged(f"FAISS cannot read the graph: {error}") from error
-        if not isinstance(index, faiss.IndexHNSWSQ) or index.ntotal != len(halves) or index.d != halves.shape[1]:
+        if not isinstance(index, faiss.IndexHNSWSQ) or index.ntotal != len(float16) or index.d != float16.shape[1]:
             raise SnapshotDamaged("the graph belongs to other rows")
-        return cls(index, halves)
+        return cls(index, float16)
 
     def to_bytes(self) -> memoryview:
         """What `from_bytes` reads: the links, without the rows."""
         return _serialised(self._index)
 
     @property
-    def halves(self) -> Float16Matrix:
+    def float16(self) -> Float16Matrix:
         """The rows that it leads to."""
-        return self._rows.halves
+        return self._rows.float16
 
     @property
     def bytes(self) -> int:
@@ -111,30 +111,30 @@ class Graph:
         links = self._index.hnsw
         return int(4 * links.neighbors.size() + 8 * links.offsets.size() + 4 * links.levels.size())
 
-    def search(self, query: Scores, k: int, effort: int, allowed: Bits | None = None) -> tuple[Scores, RowNumbers]:
-        """About the `k` best rows; `effort` is how many candidates are kept on the way (efSearch), at least k."""
+    def search(self, query: Scores, k: int, ef_search: int, allowed: Bits | None = None) -> tuple[Scores, RowNumbers]:
+        """About the `k` best rows; `ef_search`: how many candidates are kept on the way, at least k."""
         if allowed is None:
-            parameters = self._efforts.get(effort)
+            parameters = self._parameters.get(ef_search)
             if parameters is None:  # only ever read by FAISS, hence shared by all threads
-                parameters = self._efforts[effort] = faiss.SearchParametersHNSW(efSearch=effort)
+                parameters = self._parameters[ef_search] = faiss.SearchParametersHNSW(efSearch=ef_search)
         else:
-            parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=_selector(allowed))
+            parameters = faiss.SearchParametersHNSW(efSearch=ef_search, sel=_selector(allowed))
         return _one(_search_graph, self._own, query, k, parameters)
 
-    def search_many(self, queries: Scores, k: int, effort: int, allowed: Bits | None = None) -> RowNumbers:
+    def search_many(self, queries: Scores, k: int, ef_search: int, allowed: Bits | None = None) -> RowNumbers:
         """As `search` for queries of shape (n, dimension): row numbers of shape (n, k), missing ones -1."""
-        parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=None if allowed is None else _selector(allowed))
+        parameters = faiss.SearchParametersHNSW(efSearch=ef_search, sel=None if allowed is None else _selector(allowed))
         return np.asarray(self._index.search(np.ascontiguousarray(queries), k, params=parameters)[1], np.int64)
 
 
-def best_of(halves: Float16Matrix, query: Scores, k: int) -> tuple[Scores, RowNumbers]:
-    """As `FlatView(halves).search`, for rows that are looked at once: an index of this thread is lent them."""
-    index = _passing.index(halves.shape[1])
+def best_of(float16: Float16Matrix, query: Scores, k: int) -> tuple[Scores, RowNumbers]:
+    """As `FlatView(float16).search`, for rows that are looked at once: an index of this thread is lent them."""
+    index = _passing.index(float16.shape[1])
     codes = index.codes
-    _set_pointer(codes, faiss.swig_ptr(halves.view(np.uint8).reshape(-1)))
-    _set_size(codes, halves.nbytes)
-    _set_count(index, len(halves))
-    return _one(_search_rows, index.this, query, min(k, len(halves)), None)
+    _set_pointer(codes, faiss.swig_ptr(float16.view(np.uint8).reshape(-1)))
+    _set_size(codes, float16.nbytes)
+    _set_count(index, len(float16))
+    return _one(_search_rows, index.this, query, min(k, len(float16)), None)
 
 
 class _Passing(threading.local):
@@ -160,20 +160,20 @@ _search_rows, _search_graph = faiss.IndexScalarQuantizer.search_c, faiss.IndexHN
 _pointer = faiss.swig_ptr
 
 
-def differing_bits(sketch: Bits, sketches: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """In how many bits each of some sketches, shape (n, bytes), differs from one."""
-    differing = np.empty(len(sketches), np.int32)
+def differing_bits(signature: Bits, signatures: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """In how many bits each of some signatures, shape (n, bytes), differs from one."""
+    differing = np.empty(len(signatures), np.int32)
     pointer = faiss.swig_ptr
-    faiss.hammings(pointer(sketch), pointer(sketches), 1, len(sketches), sketches.shape[1], pointer(differing))
+    faiss.hammings(pointer(signature), pointer(signatures), 1, len(signatures), signatures.shape[1], pointer(differing))
     return differing
 
 
-def differing_bits_of_each(some: NDArray[np.uint8], sketches: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """As `differing_bits` for each of some sketches: shape (some, sketches)."""
-    differing = np.empty((len(some), len(sketches)), np.int32)
+def differing_bits_of_each(some: NDArray[np.uint8], signatures: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """As `differing_bits` for each of some signatures: shape (some, signatures)."""
+    differing = np.empty((len(some), len(signatures)), np.int32)
     pointer = faiss.swig_ptr
     faiss.hammings(
-        pointer(some), pointer(sketches), len(some), len(sketches), sketches.shape[1], pointer(differing)
+        pointer(some), pointer(signatures), len(some), len(signatures), signatures.shape[1], pointer(differing)
     )  # fmt: skip
     return differing
 
@@ -195,21 +195,21 @@ class Centroids:
         self._flat = faiss.IndexFlatIP(centroids.shape[1])
         self._flat.add(np.ascontiguousarray(centroids))
 
-    def nearest(self, halves: Float16Matrix) -> NDArray[np.int32]:
+    def nearest(self, float16: Float16Matrix) -> NDArray[np.int32]:
         """The centroid with the highest inner product for each row."""
-        blocks = [halves[i : i + _BLOCK].astype(np.float32) for i in range(0, len(halves), _BLOCK)]
+        blocks = [float16[i : i + _BLOCK].astype(np.float32) for i in range(0, len(float16), _BLOCK)]
         return np.concatenate([self._flat.search(block, 1)[1][:, 0] for block in blocks] or [[]]).astype(np.int32)
 
 
-def _lend(halves: Float16Matrix) -> Any:
-    """An index whose codes are the memory of `halves`; nothing may ever be added to it."""
-    index = _new_scalar_quantizer(halves.shape[1])
-    if len(halves):
-        memory = faiss.swig_ptr(halves.view(np.uint8).reshape(-1))
+def _lend(float16: Float16Matrix) -> Any:
+    """An index whose codes are the memory of `float16`; nothing may ever be added to it."""
+    index = _new_scalar_quantizer(float16.shape[1])
+    if len(float16):
+        memory = faiss.swig_ptr(float16.view(np.uint8).reshape(-1))
         codes = index.codes
-        codes.is_owned, codes.view_data, codes.view_size = False, memory, halves.nbytes
-        codes.c_ptr, codes.c_size = memory, halves.nbytes
-        index.ntotal = len(halves)
+        codes.is_owned, codes.view_data, codes.view_size = False, memory, float16.nbytes
+        codes.c_ptr, codes.c_size = memory, float16.nbytes
+        index.ntotal = len(float16)
     return index
 
 
@@ -219,9 +219,9 @@ def _new_scalar_quantizer(dimension: int) -> Any:
     return index
 
 
-def _add(index: Any, halves: Float16Matrix) -> None:
-    for start in range(0, len(halves), _BLOCK):
-        index.add(halves[start : start + _BLOCK].astype(np.float32))
+def _add(index: Any, float16: Float16Matrix) -> None:
+    for start in range(0, len(float16), _BLOCK):
+        index.add(float16[start : start + _BLOCK].astype(np.float32))
 
 
 def _serialised(index: Any) -> memoryview:

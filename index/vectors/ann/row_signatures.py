@@ -1,4 +1,4 @@
-"""The sketches of the first rows, base and beyond, so that a search need not look at each vector."""
+"""The signatures of the first rows, base and beyond, so that a search need not look at each vector."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ NO_SKETCHES: Signatures = np.zeros((0, BYTES), np.uint8)
 
 
 class RowSignatures:
-    """The writer's side, of one base. Rows are added a whole number of bytes of a bitmap at a time."""
+    """The writer's side, of one ANN index. Rows are added a whole number of bytes of a bitmap at a time."""
 
-    def __init__(self, base: AnnIndex | None = None, capacity: int = 1) -> None:
-        self._base, self._matrix = base, RowMatrix(BYTES, capacity, np.uint8)
+    def __init__(self, ann_index: AnnIndex | None = None, capacity: int = 1) -> None:
+        self._ann_index, self._matrix = ann_index, RowMatrix(BYTES, capacity, np.uint8)
 
-    def rebased(self, base: AnnIndex | None, sketches: Signatures) -> RowSignatures:
-        """The same for another base. `sketches`: of its rows; or, where it extends the one before, of those that it has
-        besides that one's."""
-        before = self._base
-        if base is None:
+    def rebased(self, ann_index: AnnIndex | None, signatures: Signatures) -> RowSignatures:
+        """The same for another ANN index. `signatures`: of its rows; or, where it extends the one before, of those that
+        it has besides that one's."""
+        before = self._ann_index
+        if ann_index is None:
             return RowSignatures()
-        if before is None or len(sketches) == base.rows:
-            following = RowSignatures(base, len(sketches))
-            following._matrix.append(sketches)
+        if before is None or len(signatures) == ann_index.rows:
+            following = RowSignatures(ann_index, len(signatures))
+            following._matrix.append(signatures)
             return following
-        following = RowSignatures(base, max(base.rows, self.rows))
+        following = RowSignatures(ann_index, max(ann_index.rows, self.rows))
         following._matrix.append(self._matrix.view(0, before.rows))
-        following._matrix.append(sketches)
-        following._matrix.append(self._matrix.view(min(base.rows, self.rows), self.rows))
+        following._matrix.append(signatures)
+        following._matrix.append(self._matrix.view(min(ann_index.rows, self.rows), self.rows))
         return following
 
     @property
@@ -41,18 +41,18 @@ class RowSignatures:
         return self._matrix.rows
 
     @property
-    def sketches(self) -> Signatures:
+    def signatures(self) -> Signatures:
         """Of all rows that it covers, shape (rows, BYTES)."""
         return self._matrix.view(0, self.rows)
 
     def extend(self, matrix: RowMatrix) -> bool:
         """Adds some of the rows that are newer; whether there were enough."""
         count = min(matrix.rows - self.rows, _AT_ONCE) // 8 * 8
-        if self._base is None or count < _LEAST:
+        if self._ann_index is None or count < _LEAST:
             return False
-        self._matrix.append(self._base.sketcher.rows(matrix.view(self.rows, self.rows + count)))
+        self._matrix.append(self._ann_index.signature_encoder.rows(matrix.view(self.rows, self.rows + count)))
         return True
 
     def erase(self, rows: NDArray[np.int64]) -> None:
-        """Overwrites the sketches of rows."""
+        """Overwrites the signatures of rows."""
         self._matrix.erase(rows[rows < self.rows])

@@ -4,7 +4,7 @@ Each bit says on which side of a random hyperplane a row lies, seen from the row
 techniques from rounding algorithms, STOC 2002). Two rows differ in a share of their bits that is the angle between them
 divided by pi, give or take the spread of a binomial distribution, whatever the rows are like. So the answer itself
 tells how far to look: once the k-th best of the rows looked at is known, so is how many bits a row as near as that may
-differ in. A sketch takes a twelfth of the memory of 384 numbers in half precision, and a hundredth of the time.
+differ in. A signature takes a twelfth of the memory of 384 numbers in half precision, and a hundredth of the time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEAST = 1e-12
 
 
 class SignatureEncoder:
-    """Makes sketches that can be compared with each other: all seen from the same mean."""
+    """Makes signatures that can be compared with each other: all seen from the same mean."""
 
     def __init__(self, mean: Vector, sample: Callable[[], NDArray[np.floating]] | None = None) -> None:
         """mean: of the rows, shape (dimension,). sample: gives some of the rows, shape (n, dimension), which say how
@@ -53,16 +53,16 @@ class SignatureEncoder:
         """Seen from the mean of some rows, shape (n, dimension)."""
         return cls(sample.mean(axis=0, dtype=np.float64).astype(np.float32), lambda: sample)
 
-    def rows(self, halves: NDArray[np.floating]) -> Signatures:
-        """The sketches of rows, shape (n, dimension)."""
-        made = np.empty((len(halves), BYTES), np.uint8)
-        for start in range(0, len(halves), _BLOCK):
-            block = halves[start : start + _BLOCK].astype(np.float32)
+    def rows(self, float16: NDArray[np.floating]) -> Signatures:
+        """The signatures of rows, shape (n, dimension)."""
+        made = np.empty((len(float16), BYTES), np.uint8)
+        for start in range(0, len(float16), _BLOCK):
+            block = float16[start : start + _BLOCK].astype(np.float32)
             made[start : start + _BLOCK] = self._packed(block @ self._directions)
         return made
 
     def query(self, query: Vector) -> Signatures:
-        """The sketch of one vector, shape (BYTES,)."""
+        """The signature of one vector, shape (BYTES,)."""
         return self._packed(query @ self._directions)
 
     def within(self, query: Vector, score: float, *, spreads: float = 1.0) -> int:

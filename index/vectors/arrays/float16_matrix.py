@@ -3,8 +3,8 @@
 The memory is mapped, private and anonymous: it reaches no disk, is zero at first, and costs nothing until it is
 written. So a matrix reserves more than it holds, and is copied only each time it has grown eightfold; readers keep the
 mapping that they hold. Large ones ask for huge pages: a walk through a graph touches rows all over, and small pages
-make every step wait for an address, too. A process that builds a base is handed a copy under a file descriptor without
-a name.
+make every step wait for an address, too. A process that builds an ANN index is handed a copy under a file descriptor
+without a name.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ class RowMatrix:
 
 
 @contextlib.contextmanager
-def handed_over(halves: Float16Matrix) -> Iterator[int]:
+def handed_over(float16: Float16Matrix) -> Iterator[int]:
     """A file descriptor of a copy of the rows, for another process to map; the copy goes with the last to hold it."""
     descriptor = os.memfd_create("vectors", os.MFD_CLOEXEC)
     try:
-        content, at = halves.view(np.uint8).reshape(-1).data, 0
+        content, at = float16.view(np.uint8).reshape(-1).data, 0
         while at < len(content):
             at += os.pwrite(descriptor, content[at : at + _WRITTEN_AT_ONCE], at)
         yield descriptor
@@ -81,6 +81,6 @@ def handed_over(halves: Float16Matrix) -> Iterator[int]:
         os.close(descriptor)
 
 
-def mapped_halves(descriptor: int, size: int, dimension: int) -> Float16Matrix:
+def mapped_float16(descriptor: int, size: int, dimension: int) -> Float16Matrix:
     """`size` bytes of a handed-over copy as rows."""
     return np.frombuffer(mmap.mmap(descriptor, size), np.float16).reshape(-1, dimension)

@@ -61,12 +61,12 @@ class Answering:
     def search(self, view: View, query: SearchQuery, excluded: frozenset[int], check: RecallCheck) -> SearchAnswer:
         """The answer; excluded: row ids. Raises FilterSyntaxError, InvalidInput or AnswerTooLarge."""
         vector = query.vector
-        frame, learned = view.frame, view.frame is not None and not query.by_distance
+        transform, learned = view.transform, view.transform is not None and not query.by_distance
         if not query.own_record and not query.by_distance:
             self.queries.add(vector)
         allowed = self.allowed(view, query.filter)
         searched, dropped = self._excluding(allowed, excluded)
-        compared = frame.query(vector, own_record=query.own_record) if frame is not None and learned else vector
+        compared = transform.query(vector, own_record=query.own_record) if transform is not None and learned else vector
         resolved = Query(
             compared, vector, searched, query.k, query.offset, query.max_distance, dropped, query.exact, check.effort,
             query.by_distance, query.composed, query.scale,

@@ -33,23 +33,23 @@ class CenteringPolicy:
         self._moved_at_queries = 0
 
     def changes(self, view: View) -> bool:
-        """Whether the rows should be seen from another frame than they are: `wanted`."""
+        """Whether the rows should be seen from another transform than they are: `wanted`."""
         if not self.allowed:
             self.wanted = None
-            return view.frame is not None
+            return view.transform is not None
         if view.records < LEAST_ROWS or self.queries.count < LEAST_QUERIES:
             return False
         if view.records < _GROWTH * self._looked_at_rows:
             return False
         self._looked_at_rows = view.records
         self.wanted = self._decided(view)
-        if view.frame is None or self.wanted is None:
-            return view.frame is not self.wanted
-        return float(np.linalg.norm(self.wanted.catalogue_mean - view.frame.catalogue_mean)) > _DRIFT
+        if view.transform is None or self.wanted is None:
+            return view.transform is not self.wanted
+        return float(np.linalg.norm(self.wanted.catalogue_mean - view.transform.catalogue_mean)) > _DRIFT
 
     def moves_queries(self, view: View) -> bool:
         """Whether queries should be centred anew: their mean rests on many more of them than before."""
-        if view.frame is None or self.queries.count < max(_GROWTH * self._moved_at_queries, LEAST_QUERIES):
+        if view.transform is None or self.queries.count < max(_GROWTH * self._moved_at_queries, LEAST_QUERIES):
             return False
         self._moved_at_queries = self.queries.count
         return True
@@ -58,9 +58,9 @@ class CenteringPolicy:
         live = members(view.live)
         sample = np.random.default_rng(view.records).permutation(live)[:SAMPLE]
         self.gain = gain(view.originals(np.sort(sample)))
-        if self.gain < (LEAST_GAIN if view.frame is None else 0.0):
+        if self.gain < (LEAST_GAIN if view.transform is None else 0.0):
             return None
-        total = np.zeros(view.halves.shape[1])
+        total = np.zeros(view.float16.shape[1])
         for start in range(0, len(live), _BLOCK):
             total += view.originals(live[start : start + _BLOCK]).sum(0, dtype=np.float64)
         return CenteringTransform((total / len(live)).astype(np.float32), self.queries.mean())

@@ -117,28 +117,28 @@ class LocalVectorIndex:
         return done
 
     def optimise(self, *, anew: bool = False) -> bool:
-        return self.rebuilding.build_base(anew=anew)
+        return self.rebuilding.build_ann_index(anew=anew)
 
     def compact(self) -> None:
         self.rebuilding.compact()
 
-    def learn(self, frame: CenteringTransform | None) -> None:
-        """Compares from another frame from now on, None: as the encoder made the vectors."""
-        self.rebuilding.learn(frame)
+    def learn(self, transform: CenteringTransform | None) -> None:
+        """Compares from another transform from now on, None: as the encoder made the vectors."""
+        self.rebuilding.learn(transform)
 
     def set_learning(self, wanted: bool) -> None:
         self.learning.allowed = self.answering.queries.wanted = wanted
 
     def stats(self) -> CollectionStats:
         view, check = self.view, self.recall
-        effort = view.base.effort if view.base is not None else None
+        effort = view.ann_index.effort if view.ann_index is not None else None
         built = effort.recall if effort is not None else None
         return CollectionStats(
             view.records, view.count - view.records, view.sequence, view.index_time_ms, 0,
-            self.state.snapshot_sequence, view.base_rows, self.memory_bytes,
+            self.state.snapshot_sequence, view.ann_rows, self.memory_bytes,
             check.measured if check.comparisons else built, check.comparisons,
             0 if effort is None else int(effort.candidates * check.effort), self.learning.gain,
-            view.frame is not None,
+            view.transform is not None,
         )  # fmt: skip
 
     def save(self) -> int:
@@ -163,8 +163,8 @@ def _differences(view: View, records: Iterable[StoredRecord]) -> Iterator[str]:
             continue
         found += 1
         assert record.vector is not None
-        vector = record.vector[None, :] if view.frame is None else view.frame.rows(record.vector[None, :])[0]
-        if not np.array_equal(vector[0].astype(np.float16), view.halves[slots[0]]):
+        vector = record.vector[None, :] if view.transform is None else view.transform.rows(record.vector[None, :])[0]
+        if not np.array_equal(vector[0].astype(np.float16), view.float16[slots[0]]):
             yield f"memory: the vector of row {record.row_id} differs from the stored one"
         if bytes(view.payloads.record(slots[0])) != pack_record(record, attributes_to_json(record.attributes)):
             yield f"memory: the record of row {record.row_id} differs from the stored one"

@@ -28,7 +28,8 @@ ERASE_AFTER_S = 600.0  # within this a deleted or replaced vector has left memor
 SMALLEST_BASE = 6_000_000  # numbers (rows times dimension) below which every row is compared
 _SEARCHES_END_S = 1.0  # a search that still looks at the dead rows has ended by then
 _SMALLEST_DELTA, _DELTA_SHARE = 8192, 16
-# While many rows come between two calls, the base waits: newer rows cost a search less than building it beside them.
+# While many rows come between two calls, the ANN index waits: newer rows cost a search less than building it beside
+# them.
 _MANY, _DELTA_IN_FLOW = 1000, 65_536
 _RETRAIN_GROWTH = 4
 
@@ -63,8 +64,8 @@ class Rebuilding:
             return self._snapshot()
 
     def compact(self) -> None:
-        """New rows without the dead ones, with a base where there was one, and a snapshot of them. Raises OSError,
-        AnnIndexNotBuilt."""
+        """New rows without the dead ones, with an ANN index where there was one, and a snapshot of them. Raises
+        OSError, AnnIndexNotBuilt."""
         self._replace_rows(compacted)
 
     def erase(self) -> int:
@@ -77,32 +78,32 @@ class Rebuilding:
                 time.sleep(pause_s)
             return self.snapshot()
 
-    def learn(self, frame: CenteringTransform | None) -> None:
-        """New rows, seen from another frame, made of the vectors in the store; searches go on meanwhile. Raises
+    def learn(self, transform: CenteringTransform | None) -> None:
+        """New rows, seen from another transform, made of the vectors in the store; searches go on meanwhile. Raises
         OSError, AnnIndexNotBuilt."""
 
         def made(before: View) -> Rows:
-            rows = Rows(before.halves.shape[1], max(64, before.records), frame)
+            rows = Rows(before.float16.shape[1], max(64, before.records), transform)
             replay(rows, self._store, 0)
             return rows
 
-        self._replace_rows(made, frame)
-        _LOG.info("searches are %s", "centred" if frame is not None else "no longer centred")
+        self._replace_rows(made, transform)
+        _LOG.info("searches are %s", "centred" if transform is not None else "no longer centred")
 
-    def _replace_rows(self, make: Callable[[View], Rows], frame: CenteringTransform | None = None) -> None:
+    def _replace_rows(self, make: Callable[[View], Rows], transform: CenteringTransform | None = None) -> None:
         with self._building:
             with self._store.paused():
                 before = self._state.rows.view
                 self._replay_from = before.sequence
             try:
                 rows = make(before)
-                if before.base is not None and (covered := _covered(rows)):
-                    rows.set_base(*self._builders.build(rows.matrix.view(0, covered)))
+                if before.ann_index is not None and (covered := _covered(rows)):
+                    rows.set_ann_index(*self._builders.build(rows.matrix.view(0, covered)))
                 with self.lock:
                     with self._store.paused():
                         replay(rows, self._store, rows.view.sequence)
-                        if rows.frame is not before.frame:
-                            self._store.note_learnt("frame", b"" if frame is None else frame.to_bytes())
+                        if rows.transform is not before.transform:
+                            self._store.note_learnt("frame", b"" if transform is None else transform.to_bytes())
                         self._state.rows, self._state.lineage = rows, new_lineage()
                     self._snapshot()
                 trim_heap()
@@ -110,40 +111,43 @@ class Rebuilding:
             finally:
                 self._replay_from = None
 
-    def build_base(self, *, anew: bool = False) -> bool:
-        """Extends the base over all rows, or builds it anew; False where there is nothing to build over. Raises
+    def build_ann_index(self, *, anew: bool = False) -> bool:
+        """Extends the ANN index over all rows, or builds it anew; False where there is nothing to build over. Raises
         AnnIndexNotBuilt."""
         with self._building:
             rows = self._state.rows
-            previous = None if anew else rows.view.base
+            previous = None if anew else rows.view.ann_index
             covered = _covered(rows)
             if not covered or (previous is not None and previous.rows >= covered):
                 return False
-            base, sketches = self._builders.build(rows.matrix.view(0, covered), previous)
+            ann_index, signatures = self._builders.build(rows.matrix.view(0, covered), previous)
             with self._store.paused():
-                rows.set_base(base, sketches)
+                rows.set_ann_index(ann_index, signatures)
                 self._store.release_memory()
             trim_heap()
             self.recall.restart()
-            _LOG.info("built an ANN index over %d rows: recall@10 %.4f with ef_search %d", covered, base.effort.recall,
-                      base.effort.candidates)  # fmt: skip
+            effort = ann_index.effort
+            _LOG.info(
+                "built an ANN index over %d rows: recall@10 %.4f with ef_search %d",
+                covered, effort.recall, effort.candidates,
+            )  # fmt: skip
             return True
 
     def due(self) -> str:
         """What is to be done: compact, base, rebuild, snapshot or nothing (empty)."""
         view = self._state.rows.view
-        numbers = view.count * view.halves.shape[1]
+        numbers = view.count * view.float16.shape[1]
         if view.count - view.records > max(_COMPACT_ROWS, view.records // 4):
             return "compact"
         if self.recall.below_floor:
             return "rebuild"
-        if view.base is None and numbers >= SMALLEST_BASE:
+        if view.ann_index is None and numbers >= SMALLEST_BASE:
             return "base"
         if self.learning.changes(view):
             return "learn"
         least = _DELTA_IN_FLOW if self._many_come else _SMALLEST_DELTA
-        if view.base is not None and view.count - view.base_rows > max(least, view.base_rows // _DELTA_SHARE):
-            return "rebuild" if view.count > _RETRAIN_GROWTH * view.base.effort.trained_rows else "base"
+        if view.ann_index is not None and view.count - view.ann_rows > max(least, view.ann_rows // _DELTA_SHARE):
+            return "rebuild" if view.count > _RETRAIN_GROWTH * view.ann_index.effort.trained_rows else "base"
         if view.sequence - self._state.snapshot_sequence > max(_SNAPSHOT_WRITES, view.records // 10):
             return "snapshot"
         return ""
@@ -154,7 +158,7 @@ class Rebuilding:
         count = rows.view.count
         self._many_come, self._rows_seen = count - self._rows_seen >= _MANY, count
         self.recall.run(rows.view)
-        while rows.view.base is not None and self._sketched(rows):
+        while rows.view.ann_index is not None and self._sketched(rows):
             pass
         if self.learning.moves_queries(rows.view):
             with self._store.paused():
@@ -168,7 +172,7 @@ class Rebuilding:
         due = self.due()
         if due == "snapshot":
             self.snapshot()
-        elif due in ("compact", "learn") and rows.view.base is None:
+        elif due in ("compact", "learn") and rows.view.ann_index is None:
             self._work()[due]()
         elif due and not self._begin(due):
             return None
@@ -192,7 +196,7 @@ class Rebuilding:
 
     def _work(self) -> dict[str, Callable[[], object]]:
         return {
-            "compact": self.compact, "base": self.build_base, "rebuild": lambda: self.build_base(anew=True),
+            "compact": self.compact, "base": self.build_ann_index, "rebuild": lambda: self.build_ann_index(anew=True),
             "learn": lambda: self.learn(self.learning.wanted),
         }  # fmt: skip
 

@@ -29,16 +29,16 @@ class State:
 def load(snapshots: SnapshotFiles, store: RecordStore, dimension: int) -> tuple[State, list[Path]]:
     """The newest snapshot that can be used, brought up to date with the store, and those that were set aside. Raises
     DataFault where a snapshot is newer than the store."""
-    frame = CenteringTransform.from_bytes(store.learnt("frame"))
-    loaded, damaged = snapshots.load_newest(store.sequences(), frame)
+    transform = CenteringTransform.from_bytes(store.learnt("frame"))
+    loaded, damaged = snapshots.load_newest(store.sequences(), transform)
     for path in damaged:
         _LOG.warning("snapshot %s failed its checks; it was set aside and is rebuilt from the store", path.name)
     if loaded is None:
-        state = State(Rows(dimension, frame=frame), new_lineage(), 0)
+        state = State(Rows(dimension, transform=transform), new_lineage(), 0)
     else:
         state = State(loaded.rows, loaded.lineage, loaded.sequence)
-        if loaded.without_base:
-            _LOG.warning("the ANN index of a snapshot is unusable and is rebuilt: %s", loaded.without_base)
+        if loaded.without_ann_index:
+            _LOG.warning("the ANN index of a snapshot is unusable and is rebuilt: %s", loaded.without_ann_index)
     replay(state.rows, store, state.snapshot_sequence)
     return state, damaged
 

@@ -25,14 +25,14 @@ def nearest_by_distance(query: Query, k: int) -> tuple[RowNumbers, Scores, ScanS
     is the distance; the way."""
     allowed = query.allowed
     view = allowed.view
-    if not allowed.count or view.frame is None:
+    if not allowed.count or view.transform is None:
         return np.zeros(0, np.int64), np.zeros(0, np.float32), ScanStrategy.EMPTY
     way = exactly(allowed)[0]
-    common = np.float32(np.dot(query.vector, view.frame.catalogue_mean))
+    common = np.float32(np.dot(query.vector, view.transform.catalogue_mean))
     shortest, longest = float(view.lengths.min()), float(view.lengths.max())
-    reach = max(k * _CANDIDATES, _LEAST_CANDIDATES)
+    count_wanted = max(k * _CANDIDATES, _LEAST_CANDIDATES)
     while True:
-        slots, own = compared_all(way, query, reach)
+        slots, own = compared_all(way, query, count_wanted)
         cosines = np.asarray(view.lengths[slots] * own + common, np.float32)
         best_first = np.argsort(-cosines)
         slots, scores = slots[best_first], told_scores(cosines[best_first], query.scale)
@@ -41,4 +41,4 @@ def nearest_by_distance(query: Query, k: int) -> tuple[RowNumbers, Scores, ScanS
         most_left = np.array([last * (longest if last > 0 else shortest) + float(common) + _ROUNDING])
         if len(slots) >= allowed.count or scores[order[-1]] > told_scores(most_left, query.scale)[0]:
             return slots[order], scores[order], way.path
-        reach *= _MORE
+        count_wanted *= _MORE

@@ -4,9 +4,9 @@ Each group is a record and later ones within the distance of it; a chain of smal
 Two records within the distance of each other are together in at least one group. So a record can be in several, where
 it is near others that are not near each other; no group repeats a pair of its first record that an earlier one has.
 
-Up to SKETCHED_ROWS rows are compared by their sketches and vectors (index/vectors/query/pairs.py), which misses fewer
-than one pair in a thousand. More are looked up in the base's graph, so that the cost grows with the rows and not with
-their square; there fewer than one pair in a hundred is missed.
+Up to SKETCHED_ROWS rows are compared by their signatures and vectors (index/vectors/query/pairs.py), which misses fewer
+than one pair in a thousand. More are looked up in the ANN index's graph, so that the cost grows with the rows and not
+with their square; there fewer than one pair in a hundred is missed.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ class SlotGroup:
 
 def duplicate_groups(allowed: FilteredRows, max_distance: float) -> Iterator[SlotGroup]:
     """Groups of two or more allowed slots, as they are found. Raises InvalidInput where too many rows are allowed of a
-    collection that has no base yet."""
+    collection that has no ANN index yet."""
     view = allowed.view
     slots = members(allowed.rows)
     slots = slots[np.argsort(view.row_ids[slots], kind="stable")]
     alike = _Alike(view, slots)
     if len(slots) <= SKETCHED_ROWS:
         near = near_pairs(view, slots, max_distance)
-    elif view.base is None:
+    elif view.ann_index is None:
         message = f"{len(slots)} records are more than {SKETCHED_ROWS}, and the index is not built yet"
         raise InvalidInput("filter", f"{message}; reduce them with a filter")
     else:
-        near = _looked_up(allowed, view.base, slots, max_distance)
+        near = _looked_up(allowed, view.ann_index, slots, max_distance)
     for group in _covering(alike.completed(near), len(slots)):
         yield SlotGroup(tuple(slots[group[0]].tolist()), group[1])
 
@@ -85,7 +85,7 @@ class _Alike:
     def __init__(self, view: View, slots: NDArray[np.int64]) -> None:
         by_hash: dict[int, list[int]] = defaultdict(list)
         for start in range(0, len(slots), _BLOCK):
-            for place, row in enumerate(view.halves[slots[start : start + _BLOCK]], start):
+            for place, row in enumerate(view.float16[slots[start : start + _BLOCK]], start):
                 by_hash[hash(row.tobytes())].append(place)
         self._of = {place: np.array(alike) for alike in by_hash.values() if len(alike) > 1 for place in alike}
 
@@ -124,23 +124,27 @@ class _Alike:
         return others[order], distances[order]
 
 
-def _looked_up(allowed: FilteredRows, base: AnnIndex, slots: NDArray[np.int64], max_distance: float) -> Iterator[Near]:
-    """Each place with the later ones within the distance that the graph finds, and those that the base does not
+def _looked_up(
+    allowed: FilteredRows, ann_index: AnnIndex, slots: NDArray[np.int64], max_distance: float
+) -> Iterator[Near]:
+    """Each place with the later ones within the distance that the graph finds, and those that the ANN index does not
     cover."""
     view = allowed.view
     place_of = np.full(view.count, -1, np.int64)
     place_of[slots] = np.arange(len(slots))
-    newer = np.flatnonzero(slots >= base.rows)
-    from_newer: dict[int, Pairs] = defaultdict(list)  # pairs with a row that the base does not cover, by the earlier
+    newer = np.flatnonzero(slots >= ann_index.rows)
+    from_newer: dict[int, Pairs] = defaultdict(
+        list
+    )  # pairs with a row that the ANN index does not cover, by the earlier
     for place, others, distances in near_pairs(view, slots[newer], max_distance):
         pairs = zip(newer[others].tolist(), distances.tolist(), strict=True)
         from_newer[int(newer[place])] += pairs
-    for place, neighbours in _through_graph(allowed, base, slots, newer, max_distance):
+    for place, neighbours in _through_graph(allowed, ann_index, slots, newer, max_distance):
         for other, distance in neighbours:
             there = int(place_of[other])
             from_newer[min(place, there)].append((max(place, there), distance))
-    old = np.flatnonzero(slots < base.rows)
-    found: Iterator[tuple[int, Pairs]] = _through_graph(allowed, base, slots, old, max_distance)
+    old = np.flatnonzero(slots < ann_index.rows)
+    found: Iterator[tuple[int, Pairs]] = _through_graph(allowed, ann_index, slots, old, max_distance)
     rest = iter(sorted(newer.tolist()))
     coming = next(rest, None)
     for place, neighbours in found:
@@ -161,18 +165,18 @@ def _near(place: int, pairs: Pairs) -> Iterator[Near]:
 
 
 def _through_graph(
-    allowed: FilteredRows, base: AnnIndex, slots: NDArray[np.int64], places: NDArray[np.int64], max_distance: float
+    allowed: FilteredRows, ann_index: AnnIndex, slots: NDArray[np.int64], places: NDArray[np.int64], max_distance: float
 ) -> Iterator[tuple[int, Pairs]]:
-    """Some places with the slots of the base within the distance. Where the last ones found are still within it, more
-    are looked for, up to so many as a block of places may hold in memory."""
+    """Some places with the slots of the ANN index within the distance. Where the last ones found are still within it,
+    more are looked for, up to so many as a block of places may hold in memory."""
     view, bits = allowed.view, allowed.bits
     for start in range(0, len(places), _BLOCK):
         block = slots[places[start : start + _BLOCK]]
-        compared, originals = view.halves[block].astype(np.float32), view.originals(block)
+        compared, originals = view.float16[block].astype(np.float32), view.originals(block)
         neighbours, wanted = _NEIGHBOURS, np.arange(len(block))
         found: dict[int, Pairs] = {}
         while len(wanted) and neighbours <= _MOST_NEIGHBOURS:
-            rows = base.graph.search_many(compared[wanted], neighbours, max(_GRAPH_EFFORT, neighbours), bits)
+            rows = ann_index.graph.search_many(compared[wanted], neighbours, max(_GRAPH_EFFORT, neighbours), bits)
             more = np.zeros(len(wanted), np.bool_)
             for number, i in enumerate(wanted.tolist()):
                 found[i], more[number] = _within(view, originals[i], rows[number], max_distance)

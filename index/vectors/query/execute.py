@@ -62,90 +62,96 @@ class Hits(NamedTuple):
     distances: Scores = _NOTHING[1]
 
 
-def along(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores, ScanStrategy]:
-    """The `reach` best slots, or nearly so, best first, their inner products with the query, and the way that it took:
-    another than was planned where that would have missed some."""
+def along(way: Plan, query: Query, count_wanted: int) -> tuple[RowNumbers, Scores, ScanStrategy]:
+    """The `count_wanted` best slots, or nearly so, best first, their inner products with the query, and the way that it
+    took: another than was planned where that would have missed some."""
     if way.path is ScanStrategy.EMPTY:
         return *_NOTHING, ScanStrategy.EMPTY
-    found = _through_base(way, query, reach) if way.path in THROUGH_BASE else None
-    if found is None or len(found[0]) < min(reach, query.allowed.count):
+    found = _through_ann_index(way, query, count_wanted) if way.path in THROUGH_BASE else None
+    if found is None or len(found[0]) < min(count_wanted, query.allowed.count):
         whole = exactly(query.allowed)[0]
-        return *compared_all(whole, query, reach), whole.path
+        return *compared_all(whole, query, count_wanted), whole.path
     return *found, way.path
 
 
-def compared_all(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores]:
-    """The `reach` best slots, each allowed one compared."""
+def compared_all(way: Plan, query: Query, count_wanted: int) -> tuple[RowNumbers, Scores]:
+    """The `count_wanted` best slots, each allowed one compared."""
     allowed = query.allowed
     if way.gathers:
         gathered = allowed.gathered(keep=way.keep and not query.exact)
-        scores, rows = gathered.flat.search(query.vector, reach)
+        scores, rows = gathered.flat.search(query.vector, count_wanted)
         return gathered.slots[rows], scores
-    scores, slots = allowed.view.all_rows.search(query.vector, reach, allowed.bits)
+    scores, slots = allowed.view.all_rows.search(query.vector, count_wanted, allowed.bits)
     return slots, scores
 
 
-def _through_base(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores] | None:
-    """What base and sketches find, and the last rows, which have neither; None where all must be compared."""
+def _through_ann_index(way: Plan, query: Query, count_wanted: int) -> tuple[RowNumbers, Scores] | None:
+    """What base and signatures find, and the last rows, which have neither; None where all must be compared."""
     view = query.allowed.view
-    found = _older(way, query, reach)
-    if found is None or view.count == view.base_rows:
+    found = _older(way, query, count_wanted)
+    if found is None or view.count == view.ann_rows:
         return found
     parts = [found]
-    if view.last_rows > view.base_rows and way.path is not ScanStrategy.SKETCHES_FILTERED:
-        parts.append(_newer(query, found, reach))
+    if view.last_rows > view.ann_rows and way.path is not ScanStrategy.SKETCHES_FILTERED:
+        parts.append(_newer(query, found, count_wanted))
     if view.count > view.last_rows:
-        last, rows = view.last.search(query.vector, reach, _tail_bits(query.allowed.bits, view.last_rows))
+        last, rows = view.last.search(query.vector, count_wanted, _tail_bits(query.allowed.bits, view.last_rows))
         parts.append((rows + view.last_rows, last))
     slots, scores = np.concatenate([s for s, _ in parts]), np.concatenate([s for _, s in parts])
-    order = np.argsort(-scores)[:reach]
+    order = np.argsort(-scores)[:count_wanted]
     return slots[order], scores[order]
 
 
-def _older(way: Plan, query: Query, reach: int) -> tuple[RowNumbers, Scores] | None:
+def _older(way: Plan, query: Query, count_wanted: int) -> tuple[RowNumbers, Scores] | None:
     view, allowed = query.allowed.view, query.allowed
-    assert view.base is not None
+    assert view.ann_index is not None
     if way.path is ScanStrategy.SKETCHES_FILTERED:
-        return promising(view, query.vector, allowed.sketched(keep=way.keep), reach, _spreads(query, reach))
+        return promising(
+            view, query.vector, allowed.sketched(keep=way.keep), count_wanted, _spreads(query, count_wanted)
+        )
     if way.rows is not None:
-        return _among(way.rows, query, reach)
-    scores, slots = view.base.graph.search(query.vector, reach, max(way.candidates, reach), allowed.bits)
+        return _among(way.rows, query, count_wanted)
+    scores, slots = view.ann_index.graph.search(
+        query.vector, count_wanted, max(way.candidates, count_wanted), allowed.bits
+    )
     return slots, scores
 
 
-def _newer(query: Query, found: tuple[RowNumbers, Scores], reach: int) -> tuple[RowNumbers, Scores]:
-    """Rows that are newer than the base, and may by their sketches be as good as the last of those `found` in it that
-    is relied on."""
+def _newer(query: Query, found: tuple[RowNumbers, Scores], count_wanted: int) -> tuple[RowNumbers, Scores]:
+    """Rows that are newer than the ANN index, and may by their signatures be as good as the last of those `found` in it
+    that is relied on."""
     view, bits = query.allowed.view, query.allowed.bits
-    assert view.base is not None
-    scores, last, sketcher = found[1], relied_on(reach), view.base.sketcher
+    assert view.ann_index is not None
+    scores, last, signature_encoder = found[1], relied_on(count_wanted), view.ann_index.signature_encoder
     if len(scores) > last:
-        within = sketcher.within(query.vector, float(scores[last]), spreads=_spreads(query, reach))
-        sketches = view.sketches[view.base_rows : view.last_rows]
-        rows = np.flatnonzero(differing_bits(sketcher.query(query.vector), sketches) <= within) + view.base_rows
+        within = signature_encoder.within(query.vector, float(scores[last]), spreads=_spreads(query, count_wanted))
+        signatures = view.signatures[view.ann_rows : view.last_rows]
+        rows = (
+            np.flatnonzero(differing_bits(signature_encoder.query(query.vector), signatures) <= within) + view.ann_rows
+        )
     else:
-        rows = np.arange(view.base_rows, view.last_rows)
+        rows = np.arange(view.ann_rows, view.last_rows)
     if bits is not None:
         rows = rows[are_set(bits, rows)]
-    return _among(rows, query, reach)
+    return _among(rows, query, count_wanted)
 
 
-def _among(rows: RowNumbers, query: Query, reach: int) -> tuple[RowNumbers, Scores]:
-    """The best of rows that all have sketches."""
+def _among(rows: RowNumbers, query: Query, count_wanted: int) -> tuple[RowNumbers, Scores]:
+    """The best of rows that all have signatures."""
     view = query.allowed.view
     if len(rows) > FEW_ROWS:
-        among = Sketched(rows, np.take(view.sketches, rows, axis=0))
-        found = promising(view, query.vector, among, reach, _spreads(query, reach))
+        among = Sketched(rows, np.take(view.signatures, rows, axis=0))
+        found = promising(view, query.vector, among, count_wanted, _spreads(query, count_wanted))
         if found is not None:
             return found
-    return compared(view, query.vector, rows, reach)
+    return compared(view, query.vector, rows, count_wanted)
 
 
-def _spreads(query: Query, reach: int) -> float:
-    """How far from what is expected a sketch may be, as a multiple."""
-    return query.effort * (_DEEPER if reach > FREE_REACH else 1.0)
+def _spreads(query: Query, count_wanted: int) -> float:
+    """How far from what is expected a signature may be, as a multiple."""
+    return query.effort * (_DEEPER if count_wanted > FREE_REACH else 1.0)
 
 
 def _tail_bits(bits: Bits | None, start: int) -> Bits | None:
-    """The bits from row `start` on, which is a multiple of eight: a base covers whole bytes."""
+    """The bits from row `start` on, which is a multiple of eight: an ANN index covers whole bytes."""
     return None if bits is None else bits[start // 8 :]

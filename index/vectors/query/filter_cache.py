@@ -46,22 +46,22 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Sketched:
-    """Sketches of rows that lie together: that of slot slots[i] is sketches[i]; of slot i where `slots` is None. Rows
+    """Sketches of rows that lie together: that of slot slots[i] is signatures[i]; of slot i where `slots` is None. Rows
     that have none yet are not there. left_out: which of them may not be returned, None for none."""
 
     slots: NDArray[np.int64] | None
-    sketches: Signatures
+    signatures: Signatures
     left_out: NDArray[np.bool_] | None = None
 
     @property
     def bytes(self) -> int:
         """How much memory that takes."""
-        return self.sketches.nbytes + (0 if self.slots is None else self.slots.nbytes)
+        return self.signatures.nbytes + (0 if self.slots is None else self.slots.nbytes)
 
     @cached_property
     def count(self) -> int:
         """How many may be returned."""
-        return len(self.sketches) - (0 if self.left_out is None else int(np.count_nonzero(self.left_out)))
+        return len(self.signatures) - (0 if self.left_out is None else int(np.count_nonzero(self.left_out)))
 
     def chosen(self, which: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The slots of some of them."""
@@ -125,7 +125,7 @@ class FilteredRows:
 
     @property
     def copied_bytes(self) -> int:
-        """How much memory copies of vectors and sketches take."""
+        """How much memory copies of vectors and signatures take."""
         return sum(copy.bytes for copy in (self._gathered, self._sketched) if copy is not None)
 
     @property
@@ -135,7 +135,7 @@ class FilteredRows:
 
     @property
     def is_sketched(self) -> bool:
-        """Whether the sketches lie together."""
+        """Whether the signatures lie together."""
         return self._sketched is not None
 
     def has_room(self, bytes_each: int) -> bool:
@@ -148,8 +148,8 @@ class FilteredRows:
         if self._gathered is not None:
             return self._gathered
         slots = members(self.rows)
-        halves = np.take(self.view.halves, slots, axis=0)
-        made = Gathered(slots, FlatView(halves), halves.nbytes)
+        float16 = np.take(self.view.float16, slots, axis=0)
+        made = Gathered(slots, FlatView(float16), float16.nbytes)
         if keep and self._gathered is None:
             self._gathered = made
             self._note(made.bytes)
@@ -168,21 +168,21 @@ class FilteredRows:
             holder.note(0, len(self.shown) - before)
 
     def sketched(self, *, keep: bool) -> Sketched:
-        """The sketches copied together; `keep` holds on to them for the next time."""
+        """The signatures copied together; `keep` holds on to them for the next time."""
         if self._sketched is not None:
             return self._sketched
         if self.everything:
-            return Sketched(None, self.view.sketches, self._without_sketch())
+            return Sketched(None, self.view.signatures, self._without_signature())
         slots = members(self.rows)
         slots = slots[: int(np.searchsorted(slots, self.view.last_rows))]
-        made = Sketched(slots, np.take(self.view.sketches, slots, axis=0))
+        made = Sketched(slots, np.take(self.view.signatures, slots, axis=0))
         if keep and self._sketched is None:
             self._sketched = made
             self._note(made.bytes)
         return made
 
-    def _without_sketch(self) -> NDArray[np.bool_] | None:
-        """Which of the rows that have sketches may not be returned; None for none."""
+    def _without_signature(self) -> NDArray[np.bool_] | None:
+        """Which of the rows that have signatures may not be returned; None for none."""
         if self.bits is None:
             return None
         return np.asarray(np.unpackbits(self.bits, count=self.view.last_rows, bitorder="little") == 0, np.bool_)
@@ -203,7 +203,7 @@ class FilteredRows:
 
 def copied_budget(view: View) -> int:
     """How many bytes of a view's vectors may be held as copies."""
-    return max(_LEAST_COPIED_BYTES, view.halves.nbytes // _COPIED_SHARE)
+    return max(_LEAST_COPIED_BYTES, view.float16.nbytes // _COPIED_SHARE)
 
 
 class FilterCache:
@@ -211,7 +211,7 @@ class FilterCache:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.copied_bytes, self.shown = 0, 0  # copies of vectors and sketches; records that are shown again
+        self.copied_bytes, self.shown = 0, 0  # copies of vectors and signatures; records that are shown again
         self._held: OrderedDict[str, FilteredRows] = OrderedDict()
         self._lock = threading.Lock()
 

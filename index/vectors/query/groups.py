@@ -18,13 +18,13 @@ Member = tuple[int, float]  # a slot and its cosine distance
 def nearest_groups(query: Query, size: int) -> tuple[list[list[Member]], ScanStrategy]:
     """The groups of the part that is wanted, each with up to `size` members, nearest first; groups come in the order of
     their best member. Slots without a product are groups of one. What is farther than the query's limit is in none."""
-    reach = query.end * _AHEAD
+    count_wanted = query.end * _AHEAD
     while True:
-        hits = with_distances(query, ordered(query, reach))
+        hits = with_distances(query, ordered(query, count_wanted))
         leaders = _leaders(query, hits)
         if len(leaders) >= query.end or ends(query, hits):
             break
-        reach *= _MORE
+        count_wanted *= _MORE
     groups = [_members(query, leader, size) for leader in leaders[query.offset : query.end]]
     if orders_by_distance(query):  # a member that the look-up had missed may be nearer than its leader
         groups.sort(key=lambda group: (group[0][1], group[0][0]))

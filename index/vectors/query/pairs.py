@@ -1,8 +1,8 @@
 """Which rows lie within a distance of each other: of each row those that come later.
 
-Few rows are compared each with each. Of more, sketches are compared, a hundredth of the work, and then the vectors of
-those whose sketches allow for it: as many standard deviations are allowed for that fewer than one pair in a thousand is
-missed. Where sketches pass over too little, since the distance is large, a block of rows is compared with all.
+Few rows are compared each with each. Of more, signatures are compared, a hundredth of the work, and then the vectors of
+those whose signatures allow for it: as many standard deviations are allowed for that fewer than one pair in a thousand
+is missed. Where signatures pass over too little, since the distance is large, a block of rows is compared with all.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ def near_pairs(view: View, slots: RowNumbers, max_distance: float) -> Iterator[N
         if sketched is None:
             yield from _compared(view, slots, start, block, max_distance)
         else:
-            yield from _by_sketches(view, slots, start, block, max_distance, *sketched)
+            yield from _by_signatures(view, slots, start, block, max_distance, *sketched)
 
 
 def _sketched(view: View, slots: RowNumbers) -> tuple[SignatureEncoder, Signatures]:
     """Sketches of the rows as the encoder made them: the view's own, where they are of those."""
-    if view.base is None or view.frame is not None:
+    if view.ann_index is None or view.transform is not None:
         sampled = slots[:: max(1, len(slots) // _SAMPLE)]
-        sketcher, known = SignatureEncoder.of_sample(view.originals(sampled)), np.zeros(len(slots), np.bool_)
+        signature_encoder, known = SignatureEncoder.of_sample(view.originals(sampled)), np.zeros(len(slots), np.bool_)
     else:
-        sketcher, known = view.base.sketcher, slots < view.last_rows
-    sketches = np.empty((len(slots), view.sketches.shape[1]), np.uint8)
-    sketches[known] = view.sketches[slots[known]]
+        signature_encoder, known = view.ann_index.signature_encoder, slots < view.last_rows
+    signatures = np.empty((len(slots), view.signatures.shape[1]), np.uint8)
+    signatures[known] = view.signatures[slots[known]]
     unknown = np.flatnonzero(~known)
     for start in range(0, len(unknown), _SAMPLE):
         some = unknown[start : start + _SAMPLE]
-        sketches[some] = sketcher.rows(view.originals(slots[some]))
-    return sketcher, sketches
+        signatures[some] = signature_encoder.rows(view.originals(slots[some]))
+    return signature_encoder, signatures
 
 
 def _compared(
@@ -71,22 +71,22 @@ def _compared(
             yield start + number, found, np.maximum(np.concatenate(apart[number]), 0.0)
 
 
-def _by_sketches(
+def _by_signatures(
     view: View,
     slots: RowNumbers,
     start: int,
     block: NDArray[np.float32],
     max_distance: float,
-    sketcher: SignatureEncoder,
-    sketches: Signatures,
+    signature_encoder: SignatureEncoder,
+    signatures: Signatures,
 ) -> Iterator[Near]:
-    """The block with those rows from its start on whose sketches allow for it."""
-    within = np.array([sketcher.within(row, 1.0 - max_distance, spreads=_SPREADS) for row in block], np.int32)
+    """The block with those rows from its start on whose signatures allow for it."""
+    within = np.array([signature_encoder.within(row, 1.0 - max_distance, spreads=_SPREADS) for row in block], np.int32)
     rows, places = [], []
     most = len(block) * (len(slots) - start) // _MOST_SHARE
     for first in range(start, len(slots), _COMPARED_SKETCHES):  # as many as the processor's cache holds
         differing = differing_bits_of_each(
-            sketches[start : start + len(block)], sketches[first : first + _COMPARED_SKETCHES]
+            signatures[start : start + len(block)], signatures[first : first + _COMPARED_SKETCHES]
         )
         allowed = np.flatnonzero(differing <= within[:, None])
         most -= len(allowed)

@@ -22,8 +22,8 @@ from index.vectors.query.filter_cache import FilteredRows
 _TOGETHER, _GATHER, _SCAN, _GRAPH = 0.07, 0.3, 0.45, 7.0  # rows that lie together, are copied, are scanned; a step
 _ALL = 0.16  # each row of all
 _SKIP_NS, _MEMBER_NS = 2.0, 12.0  # per row that a scan passes over, per row that is looked up in the bits
-_SKETCH_NS, _SKETCH_GATHER_NS = 1.2, 6.0  # per sketch that lies together, that is copied
-_PROMISING_NS = 65_000.0  # for comparing the rows whose sketches promise most
+_SKETCH_NS, _SKETCH_GATHER_NS = 1.2, 6.0  # per signature that lies together, that is copied
+_PROMISING_NS = 65_000.0  # for comparing the rows whose signatures promise most
 _LIST, _LIST_NS = 0.04, 8.0  # per number of a centroid, per list that is put in order
 _LOCAL_ROWS, _LEAST_LOCAL, _MOST_CANDIDATES = 2048, 0.05, 1024
 FREE_REACH = 28  # as many results cost no more than ten
@@ -48,41 +48,41 @@ class Plan(NamedTuple):
     keep: bool = False
 
 
-def plan(allowed: FilteredRows, query: Scores, reach: int, *, effort: float = 1.0, unlike: bool = False) -> Plan:
-    """The way for the `reach` nearest. `effort` multiplies what was measured when the base was built. unlike: the query
-    is unlike the rows.
+def plan(allowed: FilteredRows, query: Scores, count_wanted: int, *, effort: float = 1.0, unlike: bool = False) -> Plan:
+    """The way for the `count_wanted` nearest. `effort` multiplies what was measured when the ANN index was built.
+    unlike: the query is unlike the rows.
 
     Graph and clusters were measured with queries like the rows, and for ten results. For others, and for more results,
-    sketches say by themselves how far to look, and all rows are compared where that is nearly everywhere.
+    signatures say by themselves how far to look, and all rows are compared where that is nearly everywhere.
     """
     view = allowed.view
     if not allowed.count:
         return Plan(ScanStrategy.EMPTY)
     exact, exact_ns = exactly(allowed)
-    if view.base is None or reach > MOST_REACH or allowed.count <= reach:
+    if view.ann_index is None or count_wanted > MOST_REACH or allowed.count <= count_wanted:
         return exact
     if not allowed.everything and exact_ns <= min(_PROMISING_NS, _WORTH * _LOCAL_ROWS * _MEMBER_NS):
-        return exact  # no sketches are faster, and no other way is worth a look
-    candidates = int(view.base.effort.candidates * effort)
-    dimension = view.halves.shape[1]
-    by_base = reach <= FREE_REACH and not unlike
-    if allowed.everything and by_base:
+        return exact  # no signatures are faster, and no other way is worth a look
+    candidates = int(view.ann_index.effort.candidates * effort)
+    dimension = view.float16.shape[1]
+    by_ann_index = count_wanted <= FREE_REACH and not unlike
+    if allowed.everything and by_ann_index:
         return Plan(ScanStrategy.GRAPH, candidates) if candidates * dimension * _GRAPH < exact_ns else exact
-    sketches_ns, keep = _by_sketches(allowed)
+    sketches_ns, keep = _by_signatures(allowed)
     cheapest = exact if exact_ns <= sketches_ns else Plan(ScanStrategy.SKETCHES_FILTERED, keep=keep)
     least_ns = min(exact_ns, sketches_ns)
-    if not by_base:
+    if not by_ann_index:
         return cheapest
-    planning_ns = _LOCAL_ROWS * _MEMBER_NS + len(view.base.clusters.centroids) * (dimension * _LIST + _LIST_NS)
+    planning_ns = _LOCAL_ROWS * _MEMBER_NS + len(view.ann_index.clusters.centroids) * (dimension * _LIST + _LIST_NS)
     if least_ns < _WORTH * planning_ns:
         return cheapest
-    return _under_filter(allowed, query, candidates, view.base, least_ns) or cheapest
+    return _under_filter(allowed, query, candidates, view.ann_index, least_ns) or cheapest
 
 
 def exactly(allowed: FilteredRows) -> tuple[Plan, float]:
     """The cheapest way to compare each allowed row, and what it takes, in nanoseconds. Vectors are copied together for
     good from the second search on, where the view has room for them."""
-    count, dimension = allowed.count, allowed.view.halves.shape[1]
+    count, dimension = allowed.count, allowed.view.float16.shape[1]
     path = ScanStrategy.EXACT if allowed.everything else ScanStrategy.EXACT_FILTERED
     if allowed.everything and count == allowed.view.count:
         return Plan(path), count * dimension * _ALL
@@ -92,8 +92,8 @@ def exactly(allowed: FilteredRows) -> tuple[Plan, float]:
     return Plan(path, gathers=gather_ns < scan_ns, keep=keep), min(gather_ns, scan_ns)
 
 
-def _by_sketches(allowed: FilteredRows) -> tuple[float, bool]:
-    """What looking at each allowed row's sketch takes, in nanoseconds, and whether to keep them together."""
+def _by_signatures(allowed: FilteredRows) -> tuple[float, bool]:
+    """What looking at each allowed row's signature takes, in nanoseconds, and whether to keep them together."""
     if allowed.everything:
         return _PROMISING_NS + allowed.view.count * _SKETCH_NS, False
     keep = allowed.is_sketched or (allowed.asked > 1 and allowed.has_room(_SKETCH_BYTES))
@@ -101,15 +101,15 @@ def _by_sketches(allowed: FilteredRows) -> tuple[float, bool]:
 
 
 def _under_filter(
-    allowed: FilteredRows, query: Scores, candidates: int, base: AnnIndex, least_ns: float
+    allowed: FilteredRows, query: Scores, candidates: int, ann_index: AnnIndex, least_ns: float
 ) -> Plan | None:
-    bits, dimension = allowed.bits, allowed.view.halves.shape[1]
+    bits, dimension = allowed.bits, allowed.view.float16.shape[1]
     assert bits is not None
-    order = base.clusters.by_distance(query)
-    seen = np.cumsum(base.clusters.sizes(order))
-    near = base.clusters.rows(order[: int(np.searchsorted(seen, _LOCAL_ROWS)) + 1])
+    order = ann_index.clusters.by_distance(query)
+    seen = np.cumsum(ann_index.clusters.sizes(order))
+    near = ann_index.clusters.rows(order[: int(np.searchsorted(seen, _LOCAL_ROWS)) + 1])
     local = float(are_set(bits, near).mean()) if len(near) else 0.0
-    wanted = base.effort.visited
+    wanted = ann_index.effort.visited
     graph_ns = lists_ns = float("inf")
     if local >= _LEAST_LOCAL and candidates / local <= _MOST_CANDIDATES:
         graph_ns = candidates / local * dimension * _GRAPH
@@ -120,18 +120,18 @@ def _under_filter(
         return None
     if graph_ns <= lists_ns:
         return Plan(ScanStrategy.GRAPH_FILTERED, int(candidates / local))
-    return Plan(ScanStrategy.CLUSTERS_FILTERED, rows=_offered(base, order, seen, bits, wanted))
+    return Plan(ScanStrategy.CLUSTERS_FILTERED, rows=_offered(ann_index, order, seen, bits, wanted))
 
 
 def _offered(
-    base: AnnIndex, order: NDArray[np.int64], seen: NDArray[np.int64], bits: Bits, wanted: int
+    ann_index: AnnIndex, order: NDArray[np.int64], seen: NDArray[np.int64], bits: Bits, wanted: int
 ) -> NDArray[np.int64]:
     """Allowed rows of the nearest lists, until they are `wanted`."""
     found: list[NDArray[np.int32]] = []
     total, start, look_at = 0, 0, wanted
     while total < wanted and start < len(order):
         end = int(np.searchsorted(seen, (seen[start - 1] if start else 0) + look_at)) + 1
-        rows = base.clusters.rows(order[start:end])
+        rows = ann_index.clusters.rows(order[start:end])
         rows = rows[are_set(bits, rows)]
         found.append(rows)
         total, start, look_at = total + len(rows), end, look_at * 2

@@ -1,8 +1,8 @@
-"""Does the base find what an exact search finds? A sample of real searches says so.
+"""Does the ANN index find what an exact search finds? A sample of real searches says so.
 
 Every SAMPLE_EVERY_S at most one search that went along the graph or the clusters is kept, for seconds, and compared
 with an exact one over the same view. Where too few of the nearest are found, searches spend more at once; where even
-that does not help, the base is built anew.
+that does not help, the ANN index is built anew.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class RecallCheck:
 
     @property
     def wants_sample(self) -> bool:
-        """Whether the next search through the base should be offered. Cheap."""
+        """Whether the next search through the ANN index should be offered. Cheap."""
         return self._sample is None and time.monotonic() >= self._next
 
     def offer(self, query: Query, slots: list[int], k: int = K) -> None:
@@ -58,9 +58,9 @@ class RecallCheck:
         self._next = time.monotonic() + self._every_s
 
     def run(self, view: View) -> None:
-        """Compares the search that waits. A base that was replaced meanwhile is not judged."""
+        """Compares the search that waits. An ANN index that was replaced meanwhile is not judged."""
         sample, self._sample = self._sample, None
-        if sample is None or view.base is None or sample.query.allowed.view.base is not view.base:
+        if sample is None or view.ann_index is None or sample.query.allowed.view.ann_index is not view.ann_index:
             return
         exact = nearest(sample.query._replace(exact=True, k=sample.k))
         wanted = set(exact.slots.tolist())
@@ -88,7 +88,7 @@ class RecallCheck:
         return self.effort >= MOST_EFFORT and len(self._shares) >= ENOUGH and self.measured < FLOOR
 
     def restart(self) -> None:
-        """Forgets what was measured of an earlier base."""
+        """Forgets what was measured of an earlier ANN index."""
         with self._lock:
             self._sample = None
             self._shares.clear()

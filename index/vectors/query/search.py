@@ -1,9 +1,9 @@
 """Search in a view: which slots are nearest, in an order that is the same on every page.
 
 The order is by distance, equal distances in order of insertion (of the last write of a record); where a collection has
-learnt, by the learnt likeness. Where every row is compared it is exactly that. Where the base is asked, a deeper look
-may find what a shallower one missed; that comes after what the shallower one had found, so that no page shows anything
-twice or leaves out what the next one does not have.
+learnt, by the learnt likeness. Where every row is compared it is exactly that. Where the ANN index is asked, a deeper
+look may find what a shallower one missed; that comes after what the shallower one had found, so that no page shows
+anything twice or leaves out what the next one does not have.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ def nearest(query: Query) -> Hits:
 
 def within(query: Query, count: int) -> Hits:
     """The first `count` of the order that are within the distance, or all that are; with their distances."""
-    reach = count
+    count_wanted = count
     while True:
-        hits = with_distances(query, ordered(query, reach))
+        hits = with_distances(query, ordered(query, count_wanted))
         if query.max_distance is None:
             return hits
         near = hits.distances.astype(np.float64) <= query.max_distance
         if int(np.count_nonzero(near)) >= count or ends(query, hits):
             chosen = np.flatnonzero(near)[:count]
             return Hits(hits.slots[chosen], hits.scores[chosen], hits.path, hits.distances[chosen])
-        reach = max(reach, TIE_MARGIN) * _MORE
+        count_wanted = max(count_wanted, TIE_MARGIN) * _MORE
 
 
 def ends(query: Query, hits: Hits) -> bool:
     """Whether nothing within the distance comes after what was found: that is all, or it is in the order of distances,
-    or, of another order, the last ones that the base found are all too far."""
+    or, of another order, the last ones that the ANN index found are all too far."""
     if len(hits.slots) + len(query.dropped) >= query.allowed.count:
         return True
     if query.max_distance is None or not len(hits.distances):
@@ -70,7 +70,7 @@ def ends(query: Query, hits: Hits) -> bool:
 
 def orders_by_distance(query: Query) -> bool:
     """Whether the order is that of distances."""
-    return query.by_distance or query.allowed.view.frame is None
+    return query.by_distance or query.allowed.view.transform is None
 
 
 def with_distances(query: Query, hits: Hits) -> Hits:
@@ -94,11 +94,11 @@ def as_told(query: Query, scores: Scores) -> Scores:
 def ordered(query: Query, k: int) -> Hits:
     """The first `k` of the order: whatever `k`, the first ones are the same. What only a deeper look finds comes after
     what a shallower one had found."""
-    if query.by_distance and query.allowed.view.frame is not None:
+    if query.by_distance and query.allowed.view.transform is not None:
         return _kept(query, Hits(*nearest_by_distance(query, k + len(query.dropped))), k)
     step = _step(query, k)
     deeper = _kept(query, _looked_up(query, k + len(query.dropped), step), k)
-    if step == _STEPS[0] or query.exact or query.allowed.view.base is None:
+    if step == _STEPS[0] or query.exact or query.allowed.view.ann_index is None:
         return deeper
     shallower = max(s for s in _STEPS if s < step) - TIE_MARGIN - len(query.dropped)
     if shallower <= 0:
@@ -120,11 +120,11 @@ def _step(query: Query, k: int) -> int:
     return _STEPS[place] if place < len(_STEPS) else wanted
 
 
-def _looked_up(query: Query, k: int, reach: int) -> Hits:
+def _looked_up(query: Query, k: int, count_wanted: int) -> Hits:
     """The `k` best slots, equal ones in order of insertion: ties at the cut are resolved by looking further."""
     while True:
-        way = _way(query, reach)
-        slots, scores, path = along(way, query, reach)
+        way = _way(query, count_wanted)
+        slots, scores, path = along(way, query, count_wanted)
         if path in _LIKE_ROWS and not query.unlike and _is_unlike(query, scores):
             query = query._replace(unlike=True)
             if path is not ScanStrategy.GRAPH or not _is_settled(way, query, scores[:k]):
@@ -134,30 +134,30 @@ def _looked_up(query: Query, k: int, reach: int) -> Hits:
         if len(set(values)) < len(values):  # some are equal
             order = np.lexsort((slots, -scores))
             slots, scores = slots[order], scores[order]
-        if len(values) < reach or values[reach - 1] < values[k - 1]:
+        if len(values) < count_wanted or values[count_wanted - 1] < values[k - 1]:
             return Hits(slots[:k], scores[:k], path)
-        reach *= 2
+        count_wanted *= 2
 
 
-def _way(query: Query, reach: int) -> Plan:
+def _way(query: Query, count_wanted: int) -> Plan:
     if query.exact and query.allowed.count:
         return exactly(query.allowed)[0]
-    return plan(query.allowed, query.vector, reach, effort=query.effort, unlike=query.unlike)
+    return plan(query.allowed, query.vector, count_wanted, effort=query.effort, unlike=query.unlike)
 
 
 def _is_unlike(query: Query, scores: Scores) -> bool:
     """Whether what was found says that the query is unlike the rows: its tenth nearest is farther than that of nearly
     all rows. Under a filter, the tenth of all is one of the first that are allowed."""
     allowed = query.allowed
-    base, rank = allowed.view.base, FAMILIAR_RANK
+    ann_index, rank = allowed.view.ann_index, FAMILIAR_RANK
     if not allowed.everything:
         rank = max(1, round(rank * allowed.count / max(1, allowed.view.records)))
-    return base is not None and len(scores) >= rank and float(scores[rank - 1]) < base.familiar_score
+    return ann_index is not None and len(scores) >= rank and float(scores[rank - 1]) < ann_index.familiar_score
 
 
 def _is_settled(way: Plan, query: Query, best: Scores) -> bool:
     """Whether the graph, searched much further, gives the same best scores. Many queries that look unlike the rows are
-    only at the edge of them, and comparing the sketches of all rows takes far longer than this."""
+    only at the edge of them, and comparing the signatures of all rows takes far longer than this."""
     further = along(way._replace(candidates=way.candidates * _FURTHER), query, len(best))[1]
     return bool(np.array_equal(further, best))
 

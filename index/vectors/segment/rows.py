@@ -1,8 +1,9 @@
 """Rows of a collection in memory: half-precision vectors in one matrix, and what belongs to each slot.
 
 A slot is a row's place; it is given once and never used again, until the rows are compacted into new ones. The writer
-publishes a View after each commit; readers take the newest View and never wait. Rows below the base's end are searched
-through the base; later ones, the delta, by sketches, which they are given some hundreds at a time, the last exactly.
+publishes a View after each commit; readers take the newest View and never wait. Rows below the ANN index's end are
+searched through the ANN index; later ones, the delta, by signatures, which they are given some hundreds at a time, the
+last exactly.
 """
 
 from __future__ import annotations
@@ -61,13 +62,13 @@ class StagedRows:
 class Rows:
     """The writer's side. All methods but `view` are called by one thread at a time."""
 
-    def __init__(self, dimension: int, capacity: int = 64, frame: CenteringTransform | None = None) -> None:
-        """`frame`: how the vectors are compared; None: as they are."""
+    def __init__(self, dimension: int, capacity: int = 64, transform: CenteringTransform | None = None) -> None:
+        """`transform`: how the vectors are compared; None: as they are."""
         self.matrix = RowMatrix(dimension, capacity)
-        self.frame = frame
+        self.transform = transform
         self._lengths = GrowingArray(np.float32)
-        self.base: AnnIndex | None = None
-        self._sketches = RowSignatures()
+        self.ann_index: AnnIndex | None = None
+        self._signatures = RowSignatures()
         self._live = BitMap()
         self._columns, self._payloads = Columns(), Payloads()
         self._row_ids, self._sequences = GrowingArray(np.int64), GrowingArray(np.int64)
@@ -79,9 +80,9 @@ class Rows:
     @classmethod
     def of(cls, view: View, matrix: RowMatrix) -> Rows:
         """Rows that begin as `view`, whose vectors are in `matrix`. Nobody else may write to the view's parts."""
-        rows = cls(matrix.width, 1, view.frame)
+        rows = cls(matrix.width, 1, view.transform)
         rows._lengths = GrowingArray(np.float32, view.lengths)
-        rows.matrix, rows.base = matrix, view.base
+        rows.matrix, rows.ann_index = matrix, view.ann_index
         rows._live, rows._columns, rows._payloads = BitMap(view.live), view.columns, view.payloads
         rows._row_ids, rows._sequences = GrowingArray(np.int64, view.row_ids), GrowingArray(np.int64, view.sequences)
         rows._products = GrowingArray(np.int32, view.products)
@@ -106,8 +107,8 @@ class Rows:
             return
         records = [record for _, record in written]
         vectors = np.stack([r.vector for r in records])  # type: ignore[misc]
-        if self.frame is not None:
-            vectors, lengths = self.frame.rows(vectors)
+        if self.transform is not None:
+            vectors, lengths = self.transform.rows(vectors)
             self._lengths.extend(lengths)
         self.matrix.append(vectors)
         self._columns.extend(self._row_ids.length, [r.attributes for r in records])
@@ -120,7 +121,7 @@ class Rows:
 
     def _publish(self, changes: Sequence[RowChange], sequence: int) -> None:
         """Publishes a view with the staged changes."""
-        self._sketches.extend(self.matrix)
+        self._signatures.extend(self.matrix)
         slot = self.view.count
         for block in batches_yielding(changes, _TOGETHER):
             for change in block:
@@ -141,20 +142,20 @@ class Rows:
 
     def set_query_mean(self, query_mean: Vector) -> None:
         """Publishes a view whose queries are centred so; the rows stay as they are."""
-        if self.frame is not None:
-            self.frame = replace(self.frame, query_mean=query_mean)
+        if self.transform is not None:
+            self.transform = replace(self.transform, query_mean=query_mean)
             self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
-    def set_base(self, base: AnnIndex | None, sketches: Signatures = NO_SKETCHES) -> None:
-        """Publishes a view with this base. `sketches`: of its rows; or, where it extends the one before, of those
-        that it has besides that one's."""
-        self.base, self._sketches = base, self._sketches.rebased(base, sketches)
-        self._sketches.erase(members(BitMap(range(self._sketches.rows)) - self._live))
+    def set_ann_index(self, ann_index: AnnIndex | None, signatures: Signatures = NO_SKETCHES) -> None:
+        """Publishes a view with this ANN index. `signatures`: of its rows; or, where it extends the one before, of
+        those that it has besides that one's."""
+        self.ann_index, self._signatures = ann_index, self._signatures.rebased(ann_index, signatures)
+        self._signatures.erase(members(BitMap(range(self._signatures.rows)) - self._live))
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
     def sketch_later(self) -> bool:
-        """Sketches some rows that are newer than the base, and publishes a view; whether there were enough."""
-        if not self._sketches.extend(self.matrix):
+        """Sketches some rows that are newer than the ANN index, and publishes a view; whether there were enough."""
+        if not self._signatures.extend(self.matrix):
             return False
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
         return True
@@ -176,7 +177,7 @@ class Rows:
         self._dying = _Dying(BitMap(), self._dying.recent, now)
         if len(gone):
             self.matrix.erase(gone)
-            self._sketches.erase(gone)
+            self._signatures.erase(gone)
             self._payloads.erase(gone)
             self._columns.keep(self._live, self.view.products)
         return len(gone)
@@ -184,35 +185,39 @@ class Rows:
     def _make_view(self, sequence: int, index_time_ms: int | None = None) -> View:
         rows = self._row_ids.length
         return View(
-            rows, FrozenBitMap(self._live), self.matrix.view(0, rows), self.base, self._columns, self._payloads,
+            rows, FrozenBitMap(self._live), self.matrix.view(0, rows), self.ann_index, self._columns, self._payloads,
             self._row_ids.data[:rows], self._sequences.data[:rows], self._products.data[:rows], sequence,
             time.time_ns() // 1_000_000 if index_time_ms is None else index_time_ms, self._slot_of_row,
-            self.frame, self._lengths.data[: self._lengths.length], self._sketches.sketches,
+            self.transform, self._lengths.data[: self._lengths.length], self._signatures.signatures,
         )  # fmt: skip
 
 
 def compacted(view: View) -> Rows:
-    """New rows with the live ones of `view` alone, without a base. Needs memory for a second copy of them."""
+    """New rows with the live ones of `view` alone, without an ANN index. Needs memory for a second copy of them."""
     live = members(view.live)
     places = np.full(view.count, -1, np.int64)
     places[live] = np.arange(len(live))
-    matrix = RowMatrix(view.halves.shape[1], max(64, len(live)))
+    matrix = RowMatrix(view.float16.shape[1], max(64, len(live)))
     payloads = Payloads()
     for start in range(0, len(live), _COPIED_ROWS):
         slots = live[start : start + _COPIED_ROWS]
-        matrix.append(view.halves[slots])
+        matrix.append(view.float16[slots])
         for slot in slots.tolist():
             payloads.append(view.payloads.record(slot))
     alone = replace(
-        view, count=len(live), live=FrozenBitMap(range(len(live))), halves=matrix.view(0, len(live)), base=None,
+        view, count=len(live), live=FrozenBitMap(range(len(live))), float16=matrix.view(0, len(live)), ann_index=None,
         columns=view.columns.moved(places), payloads=payloads, row_ids=view.row_ids[live],
         sequences=view.sequences[live], products=view.products[live],
-        lengths=view.lengths[live] if view.frame is not None else view.lengths, sketches=NO_SKETCHES,
+        lengths=view.lengths[live] if view.transform is not None else view.lengths, signatures=NO_SKETCHES,
     )  # fmt: skip
     return Rows.of(alone, matrix)
 
 
 def memory_of(view: View) -> int:
-    """About how many bytes the rows of a view take: vectors, records, row numbers, sketches and the base."""
-    base = 0 if view.base is None else view.base.graph.bytes + view.base.clusters.centroids.nbytes + 12 * view.base_rows
-    return view.halves.nbytes + view.sketches.nbytes + view.payloads.bytes + 28 * view.count + base
+    """About how many bytes the rows of a view take: vectors, records, row numbers, signatures and the ANN index."""
+    ann_index = (
+        0
+        if view.ann_index is None
+        else view.ann_index.graph.bytes + view.ann_index.clusters.centroids.nbytes + 12 * view.ann_rows
+    )
+    return view.float16.nbytes + view.signatures.nbytes + view.payloads.bytes + 28 * view.count + ann_index

@@ -28,8 +28,8 @@ class View:
 
     count: int
     live: FrozenBitMap
-    halves: Float16Matrix
-    base: AnnIndex | None
+    float16: Float16Matrix
+    ann_index: AnnIndex | None
     columns: Columns
     payloads: Payloads
     row_ids: NDArray[np.int64]
@@ -38,25 +38,27 @@ class View:
     sequence: int
     index_time_ms: int
     slot_of_row: SlotTable
-    frame: CenteringTransform | None
-    lengths: NDArray[np.float32]  # only where there is a frame
-    sketches: Signatures  # of the base's rows and of the first ones that are newer; none where there is no base
+    transform: CenteringTransform | None
+    lengths: NDArray[np.float32]  # only where there is a transform
+    signatures: (
+        Signatures  # of the ANN index's rows and of the first ones that are newer; none where there is no ANN index
+    )
 
     def distances(self, query: Vector, slots: RowNumbers) -> Scores:
         """Cosine distances, 0 to 2, by the encoder's own vectors, of a query of length 1."""
-        halves = gather(self, slots)
-        if self.frame is None:
-            cosines = halves.astype(np.float32) @ query
+        float16 = gather(self, slots)
+        if self.transform is None:
+            cosines = float16.astype(np.float32) @ query
         else:
-            cosines = self.frame.cosines(query, halves, self.lengths[slots])
+            cosines = self.transform.cosines(query, float16, self.lengths[slots])
         return np.asarray(np.clip(1.0 - cosines, 0.0, 2.0), np.float32)
 
     def originals(self, slots: RowNumbers) -> NDArray[np.float32]:
         """Vectors as the encoder made them, shape (n, dimension), as exact as half precision is."""
-        halves = gather(self, slots)
-        if self.frame is None:
-            return halves.astype(np.float32)
-        return self.frame.originals(halves, self.lengths[slots])
+        float16 = gather(self, slots)
+        if self.transform is None:
+            return float16.astype(np.float32)
+        return self.transform.originals(float16, self.lengths[slots])
 
     def slots_of(self, row_ids: Iterable[int]) -> list[int]:
         """The live slots of those rows that have one."""
@@ -76,9 +78,9 @@ class View:
         return [s for s in slots if s in self.live]
 
     @property
-    def base_rows(self) -> int:
+    def ann_rows(self) -> int:
         """Where the delta begins."""
-        return self.base.rows if self.base is not None else 0
+        return self.ann_index.rows if self.ann_index is not None else 0
 
     @cached_property
     def records(self) -> int:
@@ -88,17 +90,17 @@ class View:
     @cached_property
     def all_rows(self) -> FlatView:
         """An exact scan over all rows."""
-        return FlatView(self.halves)
+        return FlatView(self.float16)
 
     @property
     def last_rows(self) -> int:
-        """Where the rows begin that have no sketch; a multiple of eight."""
-        return len(self.sketches)
+        """Where the rows begin that have no signature; a multiple of eight."""
+        return len(self.signatures)
 
     @cached_property
     def last(self) -> FlatView:
         """An exact scan over those rows."""
-        return FlatView(self.halves[self.last_rows :]) if self.last_rows else self.all_rows
+        return FlatView(self.float16[self.last_rows :]) if self.last_rows else self.all_rows
 
     @cached_property
     def live_bits(self) -> Bits | None:
@@ -108,4 +110,4 @@ class View:
 
 def gather(view: View, slots: NDArray[np.int64]) -> Float16Matrix:
     """The vectors of some slots, shape (n, dimension), in half precision."""
-    return np.take(view.halves, slots, axis=0)
+    return np.take(view.float16, slots, axis=0)

@@ -34,31 +34,32 @@ from index.vectors.arrays.float16_matrix import Float16Matrix
 from index.vectors.segment.payloads import CHUNK_ROWS
 from index.vectors.segment.rows import Rows
 from index.vectors.segment.view import View
-from index.vectors.snapshots.manifest import MANIFEST, SnapshotManifests, frame_uid, purpose_of
+from index.vectors.snapshots.manifest import MANIFEST, SnapshotManifests, purpose_of, transform_uid
 from index.vectors.snapshots.parts import (
     SKETCHES,
     load_rows,
     pack_chunk,
     pack_columns,
     pack_rows,
-    pack_sketches,
+    pack_signatures,
     pack_vectors,
     sketched_from,
 )
 
 _LOG = logging.getLogger(__name__)
-_ROWS, _COLUMNS, _BASE = "rows.enc", "columns.enc", "base.enc"
+_ROWS, _COLUMNS, _ANN_INDEX = "rows.enc", "columns.enc", "base.enc"
 _DECRYPTED_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A snapshot in memory. `without_base`: why its base could not be used; empty where it could, or had none."""
+    """A snapshot in memory. `without_ann_index`: why its ANN index could not be used; empty where it could, or had
+    none."""
 
     sequence: int
     rows: Rows
     lineage: str
-    without_base: str = ""
+    without_ann_index: str = ""
 
 
 class SnapshotFiles:
@@ -92,11 +93,13 @@ class SnapshotFiles:
                 remove_tree(older)
         return final
 
-    def load_newest(self, store: SequenceRange, frame: CenteringTransform | None) -> tuple[Loaded | None, list[Path]]:
+    def load_newest(
+        self, store: SequenceRange, transform: CenteringTransform | None
+    ) -> tuple[Loaded | None, list[Path]]:
         """The newest snapshot that passes its checks, and the damaged ones that were set aside on the way. One from
         before deletions that the store has forgotten counts as damaged: it would bring them back. One whose rows are
-        not seen from `frame` was overtaken by a crash, and is passed over. Raises DataFault where a snapshot of this
-        collection is newer than the store: the store is an older copy."""
+        not seen from `transform` was overtaken by a crash, and is passed over. Raises DataFault where a snapshot of
+        this collection is newer than the store: the store is an older copy."""
         damaged: list[Path] = []
         for leftover in self._layout.leftovers():
             shutil.rmtree(leftover)
@@ -111,7 +114,7 @@ class SnapshotFiles:
                     )
                 if sequence < store.forgotten:
                     raise SnapshotDamaged(f"{path.name} is older than deletions whose tombstones were removed")
-                loaded = self.load(path, frame)
+                loaded = self.load(path, transform)
                 if loaded is not None:
                     return loaded, damaged
             except SnapshotDamaged as error:
@@ -127,16 +130,17 @@ class SnapshotFiles:
         rename(path, aside)
         return aside
 
-    def load(self, path: Path, frame: CenteringTransform | None) -> Loaded | None:
-        """Checks a snapshot and loads it; None where its rows are seen from another frame. Raises SnapshotDamaged."""
+    def load(self, path: Path, transform: CenteringTransform | None) -> Loaded | None:
+        """Checks a snapshot and loads it; None where its rows are seen from another transform. Raises
+        SnapshotDamaged."""
         manifest = self._manifests.read(path)
-        if manifest["frame"] != frame_uid(frame):
+        if manifest["frame"] != transform_uid(transform):
             return None
-        rows = load_rows(manifest, self._spec.dimension, frame)
+        rows = load_rows(manifest, self._spec.dimension, transform)
         with ThreadPoolExecutor(_DECRYPTED_AT_ONCE) as threads:  # what more is to be done with comes first
-            others = [name for name in manifest["files"] if name not in rows.rooms and name != _BASE]
+            others = [name for name in manifest["files"] if name not in rows.rooms and name != _ANN_INDEX]
             read = {name: threads.submit(self._plain, path, name, manifest) for name in others}
-            base = threads.submit(self._base, path, manifest, rows.halves)
+            ann_index = threads.submit(self._ann_index, path, manifest, rows.float16)
             filled = {name: threads.submit(self._fill, path, name, manifest, room) for name, room in rows.rooms.items()}
             loaded = rows.finished({name: future.result() for name, future in read.items()})
         for name, future in filled.items():
@@ -144,10 +148,10 @@ class SnapshotFiles:
                 future.result()
         why = ""
         try:
-            for future in filled.values():  # of the sketches; without one of them the base is of no use
+            for future in filled.values():  # of the signatures; without one of them the ANN index is of no use
                 future.result()
-            if (made := base.result()) is not None:
-                loaded.set_base(made, rows.sketches)
+            if (made := ann_index.result()) is not None:
+                loaded.set_ann_index(made, rows.signatures)
         except SnapshotDamaged as error:
             why = str(error)
         return Loaded(manifest["sequence"], loaded, manifest["lineage"], why)
@@ -182,23 +186,24 @@ class SnapshotFiles:
             stamp = [end - start, view.live.range_cardinality(start, end)]
             yield f"vectors-{number:05d}.enc", lambda s=start, e=end: pack_vectors(view, s, e), stamp
             yield f"records-{number:05d}.enc", lambda s=start, e=end: pack_chunk(view, s, e), stamp
-        for number, start in enumerate(range(0, view.base_rows, CHUNK_ROWS)):
-            end = min(start + CHUNK_ROWS, view.base_rows)
+        for number, start in enumerate(range(0, view.ann_rows, CHUNK_ROWS)):
+            end = min(start + CHUNK_ROWS, view.ann_rows)
             sketched = [end - start, view.live.range_cardinality(start, end), sketched_from(view)]
-            yield f"{SKETCHES}-{number:05d}.enc", lambda s=start, e=end: pack_sketches(view, s, e), sketched
+            yield f"{SKETCHES}-{number:05d}.enc", lambda s=start, e=end: pack_signatures(view, s, e), sketched
         yield _ROWS, lambda: pack_rows(view), [view.sequence]
         yield _COLUMNS, lambda: pack_columns(view), [view.sequence]
-        base = view.base
-        if base is not None:
-            yield _BASE, base.to_bytes, [base.uid]
+        ann_index = view.ann_index
+        if ann_index is not None:
+            yield _ANN_INDEX, ann_index.to_bytes, [ann_index.uid]
 
-    def _base(self, path: Path, manifest: dict[str, Any], halves: Float16Matrix) -> AnnIndex | None:
-        """The base, over rows that need not be there yet; None where the snapshot has none. Raises SnapshotDamaged."""
-        if _BASE not in manifest["files"]:
+    def _ann_index(self, path: Path, manifest: dict[str, Any], float16: Float16Matrix) -> AnnIndex | None:
+        """The ANN index, over rows that need not be there yet; None where the snapshot has none. Raises
+        SnapshotDamaged."""
+        if _ANN_INDEX not in manifest["files"]:
             return None
         if manifest["faiss_version"] != FAISS_VERSION:
             raise SnapshotDamaged(f"{path.name}: its ANN index is from another version of FAISS")
-        return AnnIndex.from_bytes(self._plain(path, _BASE, manifest), halves)
+        return AnnIndex.from_bytes(self._plain(path, _ANN_INDEX, manifest), float16)
 
     def _plain(self, path: Path, name: str, manifest: dict[str, Any]) -> bytearray:
         """The plain content of a file. Raises SnapshotDamaged."""

@@ -38,13 +38,13 @@ class SnapshotManifests:
             "collection": self._uid,
             "sequence": view.sequence,
             "rows": view.count,
-            "base_rows": view.base_rows,
+            "base_rows": view.ann_rows,
             "records": view.records,
             "dimension": self._spec.dimension,
             "encoder_fingerprint": self._spec.encoder_fingerprint,
             "faiss_version": FAISS_VERSION,
             "lineage": lineage,
-            "frame": frame_uid(view.frame),
+            "frame": transform_uid(view.transform),
             "files": {},
         }
 
@@ -89,9 +89,9 @@ def new_lineage() -> str:
     return secrets.token_hex(8)
 
 
-def frame_uid(frame: CenteringTransform | None) -> str:
-    """Names the frame that rows are seen from; empty for none."""
-    return "" if frame is None else frame.uid
+def transform_uid(transform: CenteringTransform | None) -> str:
+    """Names the transform that rows are seen from; empty for none."""
+    return "" if transform is None else transform.uid
 
 
 def purpose_of(name: str) -> str:

@@ -29,17 +29,21 @@ SKETCHES = "sketches"
 
 def pack_vectors(view: View, start: int, end: int) -> memoryview:
     """The vectors of slots start..end, float16, one row after another; rows that are not live are zeros."""
-    return _without_dead(view, view.halves, start, end)
+    return _without_dead(view, view.float16, start, end)
 
 
-def pack_sketches(view: View, start: int, end: int) -> memoryview:
-    """The sketches of slots start..end, one after another; those of rows that are not live are zeros."""
-    return _without_dead(view, view.sketches, start, end)
+def pack_signatures(view: View, start: int, end: int) -> memoryview:
+    """The signatures of slots start..end, one after another; those of rows that are not live are zeros."""
+    return _without_dead(view, view.signatures, start, end)
 
 
 def sketched_from(view: View) -> str:
-    """The same for views whose sketches are seen from the same mean; empty where there are none."""
-    return "" if view.base is None else hashlib.sha256(view.base.sketcher.mean.tobytes()).hexdigest()[:16]
+    """The same for views whose signatures are seen from the same mean; empty where there are none."""
+    return (
+        ""
+        if view.ann_index is None
+        else hashlib.sha256(view.ann_index.signature_encoder.mean.tobytes()).hexdigest()[:16]
+    )
 
 
 def pack_chunk(view: View, start: int, end: int) -> memoryview:
@@ -55,7 +59,7 @@ def pack_chunk(view: View, start: int, end: int) -> memoryview:
 
 def pack_rows(view: View) -> memoryview:
     """Row ids and sequence numbers (int64), product numbers (int32), the lengths that rows had before they were seen
-    from a frame (float32, only where there is one), and the live rows as a Roaring bitmap."""
+    from a transform (float32, only where there is one), and the live rows as a Roaring bitmap."""
     arrays = (view.row_ids, view.sequences, view.products, view.lengths[: view.count])
     return joined(*(a.data for a in arrays), BitMap(view.live).serialize())
 
@@ -68,22 +72,22 @@ def pack_columns(view: View) -> bytes:
 class LoadingRows:
     """Rows that are being loaded: vectors go straight to where they will lie."""
 
-    def __init__(self, count: int, base_rows: int, dimension: int, frame: CenteringTransform | None) -> None:
-        self._count, self._frame = count, frame
+    def __init__(self, count: int, ann_rows: int, dimension: int, transform: CenteringTransform | None) -> None:
+        self._count, self._transform = count, transform
         self._matrix = RowMatrix(dimension, max(count, 64))
-        self._sketches = RowMatrix(BYTES, base_rows, np.uint8)
+        self._signatures = RowMatrix(BYTES, ann_rows, np.uint8)
         # Where the plain content of a file is to be written, for those that have a place already.
-        self.rooms = {**_rooms("vectors", self._matrix, count), **_rooms(SKETCHES, self._sketches, base_rows)}
+        self.rooms = {**_rooms("vectors", self._matrix, count), **_rooms(SKETCHES, self._signatures, ann_rows)}
 
     @property
-    def halves(self) -> Float16Matrix:
+    def float16(self) -> Float16Matrix:
         """The vectors, which may not be there yet."""
         return self._matrix.view(0, self._count)
 
     @property
-    def sketches(self) -> Signatures:
-        """Of the base's rows."""
-        return self._sketches.view(0, self._sketches.rows)
+    def signatures(self) -> Signatures:
+        """Of the ANN index's rows."""
+        return self._signatures.view(0, self._signatures.rows)
 
     def finished(self, contents: Mapping[str, bytearray]) -> Rows:
         """The rows, given those files that have no place; the others may still be on their way. Raises
@@ -97,7 +101,7 @@ class LoadingRows:
         count, packed = self._count, contents["rows.enc"]
         row_ids, sequences = _array(packed, np.int64, count, 0), _array(packed, np.int64, count, 8 * count)
         products = _array(packed, np.int32, count, 16 * count)
-        lengths = _array(packed, np.float32, count if self._frame is not None else 0, 20 * count)
+        lengths = _array(packed, np.float32, count if self._transform is not None else 0, 20 * count)
         live = FrozenBitMap(BitMap.deserialize(bytes(packed[20 * count + lengths.nbytes :])))
         if live and live.max() >= count:
             raise ValueError("a live row is not there")
@@ -108,16 +112,16 @@ class LoadingRows:
             payloads.append_chunk(PackedChunk(offsets + np.uint32(offsets.nbytes), content))
         columns = Columns.from_bytes(bytes(contents["columns.enc"]))
         return View(
-            count, live, self.halves, None, columns, payloads, row_ids, sequences, products, 0, 0,
-            SlotTable(), self._frame, lengths, NO_SKETCHES,
+            count, live, self.float16, None, columns, payloads, row_ids, sequences, products, 0, 0,
+            SlotTable(), self._transform, lengths, NO_SKETCHES,
         )  # fmt: skip
 
 
-def load_rows(manifest: Mapping[str, Any], dimension: int, frame: CenteringTransform | None) -> LoadingRows:
-    """Room for what the manifest speaks of, rows that are seen from `frame`. Raises SnapshotDamaged."""
+def load_rows(manifest: Mapping[str, Any], dimension: int, transform: CenteringTransform | None) -> LoadingRows:
+    """Room for what the manifest speaks of, rows that are seen from `transform`. Raises SnapshotDamaged."""
     if manifest["dimension"] != dimension:
         raise SnapshotDamaged("the dimension of the vectors differs from the collection")
-    rows = LoadingRows(manifest["rows"], manifest["base_rows"], dimension, frame)
+    rows = LoadingRows(manifest["rows"], manifest["base_rows"], dimension, transform)
     if missing := rows.rooms.keys() - manifest["files"].keys():
         raise SnapshotDamaged(f"{min(missing)} is missing")
     return rows

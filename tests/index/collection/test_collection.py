@@ -259,8 +259,8 @@ def test_a_distance_is_between_0_and_2_though_half_precision_makes_vectors_longe
     long = np.repeat([0, 15**-0.5], [1, 15]).astype(np.float32)  # 1.0004 in half precision
     collection.upsert([RecordWrite("same", long), RecordWrite("other", vector(1))])
     if learnt:
-        frame = CenteringTransform(np.zeros(DIMENSION, np.float32), np.zeros(DIMENSION, np.float32))
-        loaded(collection).index.learn(frame)
+        transform = CenteringTransform(np.zeros(DIMENSION, np.float32), np.zeros(DIMENSION, np.float32))
+        loaded(collection).index.learn(transform)
     for query, distance in ((long, 0.0), (-long, 2.0)):
         hits = [hit for group in collection.search(SearchQuery(query, k=2)).groups for hit in group]
         assert [h.distance for h in hits if h.record.record_id == "same"] == [distance]
@@ -416,7 +416,7 @@ def test_upkeep_erases_a_dead_row_at_the_second_turn_and_snapshots_without_it(
     collection.delete(["7"])
     monkeypatch.setattr("index.vectors.local.rebuilding.ERASE_TURN_S", 0.0)
     assert [collection.maintain() for _ in range(3)] == [None, "erase", None]
-    assert not loaded(collection).index.view.halves[7].any()
+    assert not loaded(collection).index.view.float16[7].any()
     assert set(loaded(collection).index.view.payloads.record(7)) == {0}
     assert collection.stats().snapshot_sequence == 21
     assert "7" not in ids(collection, SearchQuery(vector(7), k=20))

@@ -100,10 +100,10 @@ class Model:
     def check_sketches(self) -> None:
         """Each row that is in the base, and most of those that are newer, has its own sketch, as long as it lives."""
         view = loaded(self.collection).index.view
-        assert view.base_rows <= len(view.sketches) <= (view.count if view.base is not None else 0)
-        if view.base is not None:
+        assert view.ann_rows <= len(view.signatures) <= (view.count if view.ann_index is not None else 0)
+        if view.ann_index is not None:
             live = [s for s in view.live if s < view.last_rows]
-            assert np.array_equal(view.sketches[live], view.base.sketcher.rows(view.halves[live]))
+            assert np.array_equal(view.signatures[live], view.ann_index.signature_encoder.rows(view.float16[live]))
 
     def count(self) -> None:
         product = f"p{self.chance.randrange(40)}"
@@ -122,7 +122,7 @@ class Model:
     def rebuild(self) -> None:
         if len(self.held) > 100:
             anew = self.chance.random() < 0.5
-            assert self.collection.build_base(anew=anew) or not anew
+            assert self.collection.build_ann_index(anew=anew) or not anew
 
     def reopen(self) -> None:
         self.tenant.close()

@@ -27,7 +27,7 @@ def test_nothing_is_said_of_a_whole_collection_also_while_it_is_written_to(tmp_p
 
 def test_a_vector_in_memory_that_is_not_the_stored_one_is_named(tmp_path: Path) -> None:
     collection = filled(tmp_path)
-    loaded(collection).index.view.halves[7] = np.float16(0.25)
+    loaded(collection).index.view.float16[7] = np.float16(0.25)
     (line,) = collection.problems()
     assert "vector of row 8 differs from the stored one" in line
 

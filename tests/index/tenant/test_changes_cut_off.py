@@ -47,13 +47,13 @@ def forget(tenant: TenantDirectory, _: Path) -> None:
 
 def learn(tenant: TenantDirectory, _: Path) -> None:
     shoes = loaded(tenant.collection("shoes"))
-    mean = np.full(SPEC.dimension, 0.1 if shoes.index.view.frame is None else 0.05, np.float32)
+    mean = np.full(SPEC.dimension, 0.1 if shoes.index.view.transform is None else 0.05, np.float32)
     shoes.index.learn(CenteringTransform(mean, mean))
 
 
-def base(tenant: TenantDirectory, _: Path) -> None:
+def ann_index(tenant: TenantDirectory, _: Path) -> None:
     shoes = tenant.collection("shoes")
-    assert shoes.build_base(anew=True)
+    assert shoes.build_ann_index(anew=True)
     shoes.snapshot()
 
 
@@ -73,7 +73,7 @@ CHANGES: dict[str, Change] = {
     "snapshot": lambda t, _: t.collection("hats").snapshot(),
     "compaction": lambda t, _: t.collection("hats").compact(),
     "learning": learn,
-    "base": base,
+    "base": ann_index,
 }
 INVISIBLE = {"snapshot", "compaction", "learning", "base"}  # they change files, and nothing that anybody is told
 MINUTES = {"base"}  # each runs a process that takes a second

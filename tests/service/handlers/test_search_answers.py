@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.data.collections import build_bases_at_once
+from tests.support.data.collections import build_at_once
 from tests.support.data.search_shop import Kinds, SearchShop
 
 ROWS = 900
@@ -46,7 +46,7 @@ def all_is_right(shop: SearchShop, requests: int, kinds: Kinds, rows: int = ROWS
 def nearly_all_is_found(shop: SearchShop, requests: int, kinds: Kinds, rows: int = 2 * ROWS) -> None:
     """Answers of a collection with an ANN index in each state: correct except for records that it misses."""
     fill(shop, rows)
-    assert shop.collection.build_base()
+    assert shop.collection.build_ann_index()
     shop.check(requests, kinds, exact=False)
     shop.change(0.05)
     shop.check(requests, kinds, exact=False)
@@ -55,7 +55,7 @@ def nearly_all_is_found(shop: SearchShop, requests: int, kinds: Kinds, rows: int
     shop.learn()  # builds the base anew
     shop.check(requests, kinds, exact=False)
     shop.back_and_forth()
-    assert shop.collection.build_base()
+    assert shop.collection.build_ann_index()
     shop.check(requests, kinds, exact=False)
 
 
@@ -65,7 +65,7 @@ def prefer_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"index.vectors.query.plan.{name}", value)
     monkeypatch.setattr("index.vectors.query.plan._SKETCH_GATHER_NS", 20.0)
     monkeypatch.setattr("index.vectors.query.rerank._FIRST", 64)
-    build_bases_at_once(monkeypatch)
+    build_at_once(monkeypatch)
 
 
 def test_every_answer_is_what_comparing_all_with_numpy_gives(shop: SearchShop) -> None:

@@ -68,7 +68,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_bases_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def build_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starts builds immediately, instead of when the processor is idle, which is rare during tests."""
     monkeypatch.setattr(
         "index.vectors.ann.ann_build_job._IDLY",

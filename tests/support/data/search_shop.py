@@ -274,8 +274,8 @@ class SearchShop:
     def oracle(self) -> Oracle:
         """The current expectations; with its own filters."""
         self.filters = [random_filter(self.chance) for _ in range(30)]
-        frame = loaded(self.collection).index.view.frame if self.learns else None
-        learned = Learned(frame.catalogue_mean, frame.query_mean) if frame is not None else None
+        transform = loaded(self.collection).index.view.transform if self.learns else None
+        learned = Learned(transform.catalogue_mean, transform.query_mean) if transform is not None else None
         return Oracle(dict(self.held), self.manifest.output.blocks, self.manifest.score, learned)
 
     def request(self) -> Asked:

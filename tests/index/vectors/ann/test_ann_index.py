@@ -15,7 +15,7 @@ import pytest
 from index import Collection, RecordWrite, SearchQuery
 from index import ScanStrategy as Way
 from index.vectors.ann.ann_build_job import AnnIndexNotBuilt
-from tests.support.data.collections import SPEC, build_bases_at_once, directory, ids, loaded, record, vector
+from tests.support.data.collections import SPEC, build_at_once, directory, ids, loaded, record, vector
 from tests.support.data.files import flip_byte
 
 ROWS = 4000
@@ -26,7 +26,7 @@ def based(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
     """ROWS records with an ANN index; no test changes them."""
     tenant = directory(tmp_path_factory.mktemp("based"))
     collection = filled(tenant.create(SPEC))
-    assert collection.build_base()
+    assert collection.build_ann_index()
     yield collection
     tenant.close()
 
@@ -114,11 +114,11 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
 ) -> None:
     tenant = directory(tmp_path)
     collection = filled(tenant.create(SPEC))
-    collection.build_base()
+    collection.build_ann_index()
     for start in range(ROWS, 2 * ROWS + 40, 500):
         collection.upsert([record(n, price=n) for n in range(start, min(start + 500, 2 * ROWS + 40))])
     view = loaded(collection).index.view
-    assert view.count > len(view.sketches) > ROWS
+    assert view.count > len(view.signatures) > ROWS
     share, ways = recall(collection, range(60), "price >= 100")
     assert (share >= 0.98, ways) == (True, {Way.SKETCHES_FILTERED})
     for n in (100, ROWS + 5, 2 * ROWS + 39):  # of the base, newer with a sketch, without one
@@ -126,18 +126,18 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
     collection.delete(["100", str(ROWS + 5)])
     collection.erase([])
     view = loaded(collection).index.view
-    assert not view.sketches[[100, ROWS + 5]].any()
-    assert view.sketches[101].any()
+    assert not view.signatures[[100, ROWS + 5]].any()
+    assert view.signatures[101].any()
     before = [ids(collection, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)]
     query = vector(3) / np.linalg.norm(vector(3))
-    assert view.base is not None
-    sketches, within = view.sketches[:ROWS].copy(), view.base.sketcher.within(query, 0.6)
+    assert view.ann_index is not None
+    signatures, within = view.signatures[:ROWS].copy(), view.ann_index.signature_encoder.within(query, 0.6)
     tenant.close()
     again = directory(tmp_path).collection("things")
-    restored = loaded(again).index.view.base
+    restored = loaded(again).index.view.ann_index
     assert restored is not None
-    assert restored.sketcher.within(query, 0.6) == within
-    assert np.array_equal(loaded(again).index.view.sketches[:ROWS], sketches)
+    assert restored.signature_encoder.within(query, 0.6) == within
+    assert np.array_equal(loaded(again).index.view.signatures[:ROWS], signatures)
     assert [ids(again, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)] == before
     assert again.damaged_snapshots == []
 
@@ -145,18 +145,18 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
 @pytest.mark.usefixtures("_prefers_sketches")
 def test_a_base_that_is_extended_or_built_anew_has_the_sketches_of_all_its_rows(tmp_path: Path) -> None:
     collection = filled(directory(tmp_path).create(SPEC))
-    collection.build_base()
+    collection.build_ann_index()
     collection.delete(["7"])
     collection.upsert([record(n, price=n) for n in range(ROWS, ROWS + 3000)])
     loaded(collection).index.state.rows.sketch_later()
     for anew in (False, True, True):
-        assert collection.build_base(anew=anew)
+        assert collection.build_ann_index(anew=anew)
         view = loaded(collection).index.view
-        assert (view.base_rows, len(view.sketches)) == (ROWS + 3000, ROWS + 3000)
-        assert view.base is not None
-        expected = view.base.sketcher.rows(view.halves)
+        assert (view.ann_rows, len(view.signatures)) == (ROWS + 3000, ROWS + 3000)
+        assert view.ann_index is not None
+        expected = view.ann_index.signature_encoder.rows(view.float16)
         expected[7] = 0
-        assert np.array_equal(view.sketches, expected)
+        assert np.array_equal(view.signatures, expected)
 
 
 def test_few_allowed_rows_are_compared_exactly(based: Collection) -> None:
@@ -167,7 +167,7 @@ def test_few_allowed_rows_are_compared_exactly(based: Collection) -> None:
 @pytest.mark.usefixtures("_prefers_the_base")
 def test_what_is_newer_than_the_base_is_found_and_what_is_deleted_is_not(tmp_path: Path) -> None:
     collection = filled(directory(tmp_path).create(SPEC))
-    collection.build_base()
+    collection.build_ann_index()
     collection.upsert([record(ROWS + n) for n in range(50)])
     collection.delete([str(n) for n in range(200)])
     collection.upsert([record(300 + n).__class__(str(300 + n), vector(9000 + n)) for n in range(20)])
@@ -178,9 +178,9 @@ def test_what_is_newer_than_the_base_is_found_and_what_is_deleted_is_not(tmp_pat
         i for n in range(40) for i in ids(collection, SearchQuery(vector(n), 10))
     }
     assert ids(collection, SearchQuery(vector(9003), 1)) == ["303"]
-    assert loaded(collection).index.view.base_rows == ROWS
-    assert collection.build_base()
-    assert loaded(collection).index.view.base_rows == (ROWS + 70) // 8 * 8
+    assert loaded(collection).index.view.ann_rows == ROWS
+    assert collection.build_ann_index()
+    assert loaded(collection).index.view.ann_rows == (ROWS + 70) // 8 * 8
     assert recall(collection, range(50))[0] >= 0.98
 
 
@@ -188,15 +188,15 @@ def test_the_base_waits_while_many_rows_come(tmp_path: Path, monkeypatch: pytest
     for name, value in (("_SMALLEST_DELTA", 8), ("_DELTA_SHARE", 10_000), ("_MANY", 50), ("_DELTA_IN_FLOW", 200)):
         monkeypatch.setattr(f"index.vectors.local.rebuilding.{name}", value)
     collection = filled(directory(tmp_path).create(SPEC))
-    assert collection.build_base()
+    assert collection.build_ann_index()
     collection.snapshot()
 
     def extended_by(rows: int) -> int:
-        before, end = loaded(collection).index.view.base_rows, loaded(collection).index.view.count
+        before, end = loaded(collection).index.view.ann_rows, loaded(collection).index.view.count
         collection.upsert([record(n) for n in range(end, end + rows)])
         collection.maintain()
         loaded(collection).index.rebuilding.join()
-        return loaded(collection).index.view.base_rows - before
+        return loaded(collection).index.view.ann_rows - before
 
     assert [extended_by(rows) for rows in (96, 96, 48, 96, 112)] == [0, 0, 240, 0, 208]
 
@@ -205,12 +205,12 @@ def test_the_base_waits_while_many_rows_come(tmp_path: Path, monkeypatch: pytest
 def test_many_rows_that_are_newer_than_the_base_are_found_by_their_sketches(tmp_path: Path) -> None:
     tenant = directory(tmp_path)
     collection = filled(tenant.create(SPEC))
-    assert collection.build_base()
+    assert collection.build_ann_index()
     newer = [record(n, price=n, kind=f"k{n % 7}") for n in range(ROWS, 3 * ROWS)]
     for start in range(0, len(newer), 500):
         collection.upsert(newer[start : start + 500])
     view = loaded(collection).index.view
-    assert (view.base_rows, len(view.sketches) > 3 * ROWS - 520, len(view.sketches) % 8) == (ROWS, True, 0)
+    assert (view.ann_rows, len(view.signatures) > 3 * ROWS - 520, len(view.signatures) % 8) == (ROWS, True, 0)
     for filter_text in ("", 'kind = "k3"', f"price > {ROWS}"):
         share, ways = recall(collection, range(60), filter_text)
         assert share >= 0.99
@@ -219,9 +219,9 @@ def test_many_rows_that_are_newer_than_the_base_are_found_by_their_sketches(tmp_
         assert ids(collection, SearchQuery(vector(n), 1)) == [str(n)]
     collection.delete([str(2 * ROWS)])
     assert ids(collection, SearchQuery(vector(2 * ROWS), 1)) != [str(2 * ROWS)]
-    assert collection.build_base()  # over all rows
+    assert collection.build_ann_index()  # over all rows
     view = loaded(collection).index.view
-    assert (len(view.sketches), view.base_rows) == (3 * ROWS, 3 * ROWS)
+    assert (len(view.signatures), view.ann_rows) == (3 * ROWS, 3 * ROWS)
     assert recall(collection, range(60))[0] >= 0.98
     tenant.close()
     collection = directory(tmp_path).collection("things")
@@ -244,9 +244,9 @@ def test_groups_and_pages_through_a_base_fit_together(based: Collection) -> None
 def test_pages_fit_together_although_the_graph_misses_the_nearest_rows(
     based: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = loaded(based).index.view.base
-    assert base is not None
-    graph = type(base.graph)
+    ann_index = loaded(based).index.view.ann_index
+    assert ann_index is not None
+    graph = type(ann_index.graph)
     search = graph.search
 
     def short_sighted(self: Any, query: Any, k: int, effort: int, allowed: Any = None) -> tuple[Any, Any]:
@@ -284,7 +284,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
     for start in range(0, 5000, 500):
         block = rows[start : start + 500].astype(np.float32)
         collection.upsert([RecordWrite(str(start + n), v, attributes={"n": float(n)}) for n, v in enumerate(block)])
-    assert collection.build_base()
+    assert collection.build_ann_index()
     yield collection
     tenant.close()
 
@@ -295,7 +295,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
 def test_queries_that_are_unlike_the_rows_find_what_an_exact_search_finds(
     crowded: Collection, kind: str, filter_text: str
 ) -> None:
-    rows = loaded(crowded).index.view.halves.astype(np.float32)
+    rows = loaded(crowded).index.view.float16.astype(np.float32)
     chance = np.random.default_rng(7)
     shares = []
     for _ in range(40):
@@ -314,13 +314,13 @@ def test_queries_that_are_unlike_the_rows_find_what_an_exact_search_finds(
 def test_recall_after_a_restart_is_as_before_and_the_base_is_not_built_again(tmp_path: Path) -> None:
     tenant = directory(tmp_path)
     collection = filled(tenant.create(SPEC))
-    collection.build_base()
+    collection.build_ann_index()
     queries = [SearchQuery(vector(50_000 + n), 10) for n in range(50)]
     before = [ids(collection, q) for q in queries]
     tenant.close()
     again = directory(tmp_path).collection("things")
     assert [ids(again, q) for q in queries] == before
-    assert loaded(again).index.view.base_rows == ROWS
+    assert loaded(again).index.view.ann_rows == ROWS
     assert again.damaged_snapshots == []
 
 
@@ -329,14 +329,14 @@ def test_a_damaged_base_is_done_without_and_built_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     tenant = directory(tmp_path)
-    filled(tenant.create(SPEC)).build_base()
+    filled(tenant.create(SPEC)).build_ann_index()
     tenant.close()
     flip_byte(next(tmp_path.rglob(name)), 5000)
     collection = directory(tmp_path).collection("things")
     assert ids(collection, SearchQuery(vector(5), 1)) == ["5"]
     assert "ANN index of a snapshot is unusable" in caplog.text
-    assert loaded(collection).index.view.base_rows == 0
-    assert collection.build_base()
+    assert loaded(collection).index.view.ann_rows == 0
+    assert collection.build_ann_index()
 
 
 def test_a_builder_that_dies_leaves_the_collection_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +351,7 @@ def test_a_builder_that_dies_leaves_the_collection_as_it_was(tmp_path: Path, mon
 
     monkeypatch.setattr(builders, "_run", killed)
     with ThreadPoolExecutor(1) as pool:
-        building = pool.submit(collection.build_base)
+        building = pool.submit(collection.build_ann_index)
         started.wait()
         while not building.done():
             for process in list(builders._running):
@@ -361,13 +361,13 @@ def test_a_builder_that_dies_leaves_the_collection_as_it_was(tmp_path: Path, mon
             building.result()
     assert ids(collection, SearchQuery(vector(5), 1)) == ["5"]
     monkeypatch.undo()
-    assert collection.build_base()
+    assert collection.build_ann_index()
 
 
 def test_searches_and_writes_go_on_while_a_base_is_built_and_rows_are_compacted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build_bases_at_once(monkeypatch)
+    build_at_once(monkeypatch)
     collection = filled(directory(tmp_path).create(SPEC))
     collection.delete([str(n) for n in range(0, ROWS, 4)])
     done = threading.Event()
@@ -390,7 +390,7 @@ def test_searches_and_writes_go_on_while_a_base_is_built_and_rows_are_compacted(
     with ThreadPoolExecutor(4) as pool:
         readers = [pool.submit(read, seed) for seed in (1, 2)]
         writer = pool.submit(write)
-        assert collection.build_base()
+        assert collection.build_ann_index()
         collection.compact()
         writer.result()
         done.set()

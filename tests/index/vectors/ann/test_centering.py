@@ -144,12 +144,12 @@ def test_the_owner_may_forbid_it_and_the_order_is_that_of_distances_again(tmp_pa
 
 
 def test_queries_from_elsewhere_are_centred_by_their_own_mean_and_records_by_the_catalogues() -> None:
-    frame = CenteringTransform(np.array([1.0, 0, 0], np.float32), np.array([0, 1.0, 0], np.float32))
+    transform = CenteringTransform(np.array([1.0, 0, 0], np.float32), np.array([0, 1.0, 0], np.float32))
     query = np.array([0.6, 0.8, 0], np.float32)
-    assert frame.query(query, own_record=True) == pytest.approx(np.array([-0.4, 0.8, 0]) / np.hypot(0.4, 0.8))
-    assert frame.query(query, own_record=False) == pytest.approx(np.array([0.6, -0.2, 0]) / np.hypot(0.6, 0.2))
-    rows, lengths = frame.rows(query[None, :])
-    assert frame.originals(rows.astype(np.float16), lengths)[0] == pytest.approx(query, abs=1e-3)
+    assert transform.query(query, own_record=True) == pytest.approx(np.array([-0.4, 0.8, 0]) / np.hypot(0.4, 0.8))
+    assert transform.query(query, own_record=False) == pytest.approx(np.array([0.6, -0.2, 0]) / np.hypot(0.6, 0.2))
+    rows, lengths = transform.rows(query[None, :])
+    assert transform.originals(rows.astype(np.float16), lengths)[0] == pytest.approx(query, abs=1e-3)
 
 
 def test_the_mean_of_the_queries_is_kept_and_no_query_is() -> None:

@@ -26,8 +26,8 @@ def differing(one: np.ndarray, many: np.ndarray) -> np.ndarray:
 def test_two_rows_differ_in_the_share_of_bits_that_their_angle_from_the_mean_is_of_a_straight_one(share: float) -> None:
     one = rows(400)
     other = unit(one + share * (rows(400, 2) - one))
-    sketcher = SignatureEncoder(MEAN)
-    found = np.bitwise_count(sketcher.rows(one) ^ sketcher.rows(other)).sum(axis=1) / BITS
+    signature_encoder = SignatureEncoder(MEAN)
+    found = np.bitwise_count(signature_encoder.rows(one) ^ signature_encoder.rows(other)).sum(axis=1) / BITS
     a, b = unit(one - MEAN), unit(other - MEAN)
     angles = np.arccos(np.clip(np.einsum("ij,ij->i", a, b), -1, 1)) / np.pi
     spread = np.sqrt(angles * (1 - angles) / BITS)
@@ -37,17 +37,21 @@ def test_two_rows_differ_in_the_share_of_bits_that_their_angle_from_the_mean_is_
 
 def test_nearly_all_rows_as_near_as_one_differ_no_more_than_is_told_for_it() -> None:
     everything = rows(5000)
-    sketcher, shares = SignatureEncoder(MEAN, lambda: everything[:500]), []
-    sketches = sketcher.rows(everything.astype(np.float16))
+    signature_encoder, shares = SignatureEncoder(MEAN, lambda: everything[:500]), []
+    signatures = signature_encoder.rows(everything.astype(np.float16))
     for query in rows(40, 3):
         scores = everything @ query
         best = np.argsort(-scores)[:30]
-        within = sketcher.within(query, float(scores[best[-1]]))
-        shares.append(float((differing(sketcher.query(query), sketches[best]) <= within).mean()))
+        within = signature_encoder.within(query, float(scores[best[-1]]))
+        shares.append(float((differing(signature_encoder.query(query), signatures[best]) <= within).mean()))
     assert np.mean(shares) > 0.97
     (query,) = rows(1, 4)
-    assert sketcher.within(query, 1.0) < sketcher.within(query, 0.9) < sketcher.within(query, 0.5)
-    assert sketcher.within(query, 0.5, spreads=3) > sketcher.within(query, 0.5)
+    assert (
+        signature_encoder.within(query, 1.0)
+        < signature_encoder.within(query, 0.9)
+        < signature_encoder.within(query, 0.5)
+    )
+    assert signature_encoder.within(query, 0.5, spreads=3) > signature_encoder.within(query, 0.5)
 
 
 def test_rows_that_lie_differently_along_the_mean_are_reckoned_with() -> None:
@@ -57,24 +61,26 @@ def test_rows_that_lie_differently_along_the_mean_are_reckoned_with() -> None:
     """
     chance = np.random.default_rng(8)
     everything = unit(chance.standard_normal((20_000, DIMENSION)) * 0.1 + MEAN * chance.uniform(0, 5, (20_000, 1)))
-    sketcher, shares = SignatureEncoder.of_sample(everything), []
-    sketches = sketcher.rows(everything)
+    signature_encoder, shares = SignatureEncoder.of_sample(everything), []
+    signatures = signature_encoder.rows(everything)
     for n in range(30):
         query = np.zeros(DIMENSION, np.float32)
         query[:12] = unit(rows(1, 20 + n)[0][:12] - 0.05)
         scores = everything @ query
         best = np.argsort(-scores)[:30]
-        within = sketcher.within(query, float(scores[best[-1]]))
-        shares.append(float((differing(sketcher.query(query), sketches[best]) <= within).mean()))
+        within = signature_encoder.within(query, float(scores[best[-1]]))
+        shares.append(float((differing(signature_encoder.query(query), signatures[best]) <= within).mean()))
     assert np.mean(shares) > 0.98
 
 
 def test_a_vector_has_the_sketch_that_its_row_has_and_a_mean_of_its_own_does_no_harm() -> None:
     everything = rows(9000)
-    sketcher = SignatureEncoder.of_sample(everything)
-    sketches = sketcher.rows(everything)
-    assert sketches.shape == (9000, BYTES)
-    assert all(differing(sketcher.query(everything[i]), sketches[i : i + 1])[0] <= 2 for i in (0, 4096, 8999))
+    signature_encoder = SignatureEncoder.of_sample(everything)
+    signatures = signature_encoder.rows(everything)
+    assert signatures.shape == (9000, BYTES)
+    assert all(
+        differing(signature_encoder.query(everything[i]), signatures[i : i + 1])[0] <= 2 for i in (0, 4096, 8999)
+    )
     assert SignatureEncoder(np.zeros(3, np.float32)).query(np.zeros(3, np.float32)).shape == (BYTES,)
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from index.vectors.arrays.float16_matrix import RowMatrix, handed_over, mapped_halves
+from index.vectors.arrays.float16_matrix import RowMatrix, handed_over, mapped_float16
 
 
 def test_rows_that_a_reader_holds_stay_as_they_are_while_the_matrix_grows() -> None:
@@ -19,7 +19,7 @@ def test_a_copy_that_is_handed_over_is_read_by_its_descriptor_and_has_no_name() 
     matrix = RowMatrix(8)
     matrix.append(np.random.default_rng(0).random((100, 8)))
     with handed_over(matrix.view(0, 100)) as descriptor:
-        mapped = mapped_halves(descriptor, 100 * 16, 8)
+        mapped = mapped_float16(descriptor, 100 * 16, 8)
         matrix.erase(np.array([3]))
         assert mapped[3].any()
         assert np.array_equal(mapped[4:], matrix.view(4, 100))

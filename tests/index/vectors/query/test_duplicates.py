@@ -95,7 +95,7 @@ def with_copies(collection: Collection) -> None:
     collection.upsert([record(n) for n in range(3000)])
     near = np.random.default_rng(3)
     copies = [vector(n) + 0.01 * near.standard_normal(len(vector(n))).astype(np.float32) for n in range(0, 400, 2)]
-    collection.build_base()
+    collection.build_ann_index()
     collection.upsert([RecordWrite(f"copy-{2 * i}", v) for i, v in enumerate(copies)])
     collection.upsert([RecordWrite(f"again-{n}", vector(n), attributes={"late": True}) for n in range(0, 100, 4)])
 
@@ -126,7 +126,7 @@ def test_equal_vectors_are_at_distance_0_however_many_and_whatever_rounding_says
     collection.upsert([record(n) for n in range(600)])
     collection.upsert([RecordWrite(f"same-{n}", vector(7)) for n in range(300)])
     if graph:
-        assert collection.build_base()
+        assert collection.build_ann_index()
         monkeypatch.setattr("index.vectors.query.duplicates.SKETCHED_ROWS", 100)
     (group,) = collection.duplicates("", 0.0)
     assert group.record_ids == ("7", *(f"same-{n}" for n in range(300)))

@@ -26,13 +26,13 @@ THROUGH_BASE = ("SKETCHES_FILTERED", "GRAPH", "GRAPH_FILTERED", "CLUSTERS_FILTER
 
 def rows(count: int, **more: Any) -> Any:
     """Allowed rows of a scripted view."""
-    view = SimpleNamespace(**{"frame": None, "base": object(), "records": count, **more})
+    view = SimpleNamespace(**{"transform": None, "ann_index": object(), "records": count, **more})
     return SimpleNamespace(view=view, count=count, everything=True, rows=BitMap(range(count)))
 
 
 def learnt(distances: np.ndarray) -> Any:
     """Rows whose order is another than that of their distances."""
-    return rows(len(distances), frame=object(), distances=lambda _, slots: distances[slots])
+    return rows(len(distances), transform=object(), distances=lambda _, slots: distances[slots])
 
 
 def hits(distances: list[float], path: ScanStrategy = ScanStrategy.GRAPH) -> Hits:
@@ -158,11 +158,11 @@ def graph(monkeypatch: pytest.MonkeyPatch, scores: np.ndarray, deep: int) -> lis
     """Has searches go along a graph that finds what is MISSED only where it looks for at least `deep`."""
     reaches: list[int] = []
 
-    def along(_way: Plan, _asked: Query, reach: int) -> tuple[np.ndarray, np.ndarray, ScanStrategy]:
-        reaches.append(reach)
-        found = np.array([s for s in range(len(scores)) if reach >= deep or s not in MISSED])
-        best = found[np.argsort(-scores[found], kind="stable")][:reach]
-        return best, scores[best].astype(np.float32), ScanStrategy.GRAPH if reach < 2048 else ScanStrategy.EXACT
+    def along(_way: Plan, _asked: Query, count_wanted: int) -> tuple[np.ndarray, np.ndarray, ScanStrategy]:
+        reaches.append(count_wanted)
+        found = np.array([s for s in range(len(scores)) if count_wanted >= deep or s not in MISSED])
+        best = found[np.argsort(-scores[found], kind="stable")][:count_wanted]
+        return best, scores[best].astype(np.float32), ScanStrategy.GRAPH if count_wanted < 2048 else ScanStrategy.EXACT
 
     def plan(*_: Any, effort: float, unlike: bool) -> Plan:
         return Plan(ScanStrategy.SKETCHES_FILTERED if unlike else ScanStrategy.GRAPH, 100)
@@ -179,8 +179,8 @@ def test_the_first_of_an_order_are_the_same_however_many_are_wanted(
 ) -> None:
     scores = np.linspace(0.9, -0.9, 900)
     graph(monkeypatch, scores, deep)
-    base = SimpleNamespace(familiar_score=-1.0)
-    asked = Query(ZERO, ZERO, rows(900, base=base), dropped=tuple(range(100, 100 + dropped)))
+    ann_index = SimpleNamespace(familiar_score=-1.0)
+    asked = Query(ZERO, ZERO, rows(900, ann_index=ann_index), dropped=tuple(range(100, 100 + dropped)))
     whole = ordered(asked, 560).slots.tolist()
     assert sorted(whole) == [s for s in range(560 + dropped) if s not in asked.dropped]
     for k in (1, 2, 8, 14, 15, 16, 17, 18, 24, 34, 35, 36, 37, 100, 114, 115, 116, 117, 300, 499, 500, 501):
@@ -195,25 +195,25 @@ def test_the_first_of_an_order_are_the_same_however_many_are_wanted(
 
 def test_the_way_that_is_told_is_that_of_the_first_look_through_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
     graph(monkeypatch, np.linspace(0.9, -0.9, 3000), 48)
-    asked = Query(ZERO, ZERO, rows(3000, base=SimpleNamespace(familiar_score=-1.0)))
+    asked = Query(ZERO, ZERO, rows(3000, ann_index=SimpleNamespace(familiar_score=-1.0)))
     assert ordered(asked, 1500).path is ScanStrategy.GRAPH
-    assert ordered(asked._replace(allowed=rows(3000, base=None)), 1500).path is ScanStrategy.EXACT
+    assert ordered(asked._replace(allowed=rows(3000, ann_index=None)), 1500).path is ScanStrategy.EXACT
 
 
 @pytest.mark.parametrize(("equal", "looks"), [(27, [28]), (28, [28, 56]), (55, [28, 56]), (56, [28, 56, 112])])
 def test_further_is_looked_only_while_the_last_ones_are_equal(
     monkeypatch: pytest.MonkeyPatch, equal: int, looks: list[int]
 ) -> None:
-    base = SimpleNamespace(familiar_score=-1.0)
+    ann_index = SimpleNamespace(familiar_score=-1.0)
     reaches = graph(monkeypatch, np.array([0.5] * equal + [0.25] * 300), 1)
-    assert ordered(Query(ZERO, ZERO, rows(equal + 300, base=base)), 5).slots.tolist() == list(range(5))
+    assert ordered(Query(ZERO, ZERO, rows(equal + 300, ann_index=ann_index)), 5).slots.tolist() == list(range(5))
     assert reaches == looks
     for better in (1, 5, 16):  # what lies at the cut is better than those that are equal
         reaches = graph(monkeypatch, np.array([0.9] * better + [0.5] * 300), 1)
-        ordered(Query(ZERO, ZERO, rows(better + 300, base=base)), better)
+        ordered(Query(ZERO, ZERO, rows(better + 300, ann_index=ann_index)), better)
         assert reaches == [28]
         reaches = graph(monkeypatch, np.array([0.9] * (better - 1) + [0.5] * 40), 1)
-        ordered(Query(ZERO, ZERO, rows(better + 39, base=base)), better)
+        ordered(Query(ZERO, ZERO, rows(better + 39, ann_index=ann_index)), better)
         assert reaches == [28, 56]
 
 
@@ -309,15 +309,15 @@ class Centred:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, lengths: np.ndarray, own: np.ndarray, common: float) -> None:
         self.lengths, self.own, self.reaches = lengths.astype(np.float32), own.astype(np.float32), list[int]()
-        frame = SimpleNamespace(catalogue_mean=np.array([common, 0], np.float32))
-        self.allowed = rows(len(own), frame=frame, lengths=self.lengths)
+        transform = SimpleNamespace(catalogue_mean=np.array([common, 0], np.float32))
+        self.allowed = rows(len(own), transform=transform, lengths=self.lengths)
         self.vector = np.array([1, 0], np.float32)
         monkeypatch.setattr(distant, "compared_all", self.compared)
         monkeypatch.setattr(distant, "exactly", lambda _: (Plan(ScanStrategy.EXACT), 1.0))
 
-    def compared(self, _way: Plan, _query: Query, reach: int) -> tuple[np.ndarray, np.ndarray]:
-        self.reaches.append(reach)
-        best = np.argsort(-self.own, kind="stable")[:reach]
+    def compared(self, _way: Plan, _query: Query, count_wanted: int) -> tuple[np.ndarray, np.ndarray]:
+        self.reaches.append(count_wanted)
+        best = np.argsort(-self.own, kind="stable")[:count_wanted]
         return best, self.own[best]
 
     def nearest(self, k: int, scale: float = 1.0) -> tuple[list[int], list[float]]:

@@ -14,7 +14,7 @@ def based(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> Collection
     """A collection with an ANN index whose searches are all sampled."""
     monkeypatch.setattr("index.vectors.query.plan._GRAPH", 0.01)
     collection.upsert([record(n) for n in range(2000)])
-    collection.build_base()
+    collection.build_ann_index()
     loaded(collection).index.recall.sample_every(0.0)
     return collection
 
@@ -59,15 +59,15 @@ def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_
     based: Collection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     parts = loaded(based)
-    base = parts.index.view.base
-    assert base is not None
-    search = type(base.graph).search
+    ann_index = parts.index.view.ann_index
+    assert ann_index is not None
+    search = type(ann_index.graph).search
 
     def half(self: Any, query: Any, k: int, effort: int, allowed: Any = None) -> tuple[Any, Any]:
         scores, rows = search(self, query, 2 * k, max(effort, 2 * k), allowed)
         return scores[::2], rows[::2]
 
-    monkeypatch.setattr(type(base.graph), "search", half)
+    monkeypatch.setattr(type(ann_index.graph), "search", half)
     before = parts.index.recall.effort
     searched(based)
     assert parts.index.recall.effort > before
@@ -77,7 +77,7 @@ def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_
     assert parts.index.recall.below_floor
     assert parts.index.rebuilding.due() == "rebuild"
     monkeypatch.undo()
-    assert based.build_base(anew=True)
+    assert based.build_ann_index(anew=True)
     assert not parts.index.recall.below_floor
     assert parts.index.recall.effort == 1.0
 

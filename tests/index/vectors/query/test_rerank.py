@@ -18,7 +18,7 @@ def view(collection: Collection) -> View:
     """The view of a collection of ROWS records with an ANN index."""
     for start in range(0, ROWS, 1000):
         collection.upsert([record(n) for n in range(start, start + 1000)])
-    collection.build_base()
+    collection.build_ann_index()
     return loaded(collection).index.view
 
 
@@ -29,7 +29,7 @@ def recall(view: View, choose: Callable[[Any], Any], count: int = 60, spreads: f
         query = vector(90_000 + n)
         query /= np.linalg.norm(query)
         slots = choose(query)
-        among = Sketched(slots, np.take(view.sketches, slots, axis=0))
+        among = Sketched(slots, np.take(view.signatures, slots, axis=0))
         found, scores = promising(view, query, among, 32, spreads) or compared(view, query, slots, 32)
         exact, exact_scores = compared(view, query, slots, 10)
         assert list(scores) == sorted(scores, reverse=True)
@@ -48,7 +48,7 @@ def test_what_sketches_promise_holds_what_is_nearest_of_all_rows_and_of_any_part
 
 def test_rows_that_leave_out_just_the_surroundings_of_the_query_are_looked_at_further(view: View) -> None:
     def far(query: np.ndarray) -> np.ndarray:
-        scores = view.halves.astype(np.float32) @ query
+        scores = view.float16.astype(np.float32) @ query
         return np.flatnonzero(scores < np.partition(scores, ROWS * 9 // 10)[ROWS * 9 // 10])
 
     assert recall(view, far) >= 0.97

@@ -55,11 +55,11 @@ def expected(everything: list[Entry], query: SearchQuery) -> Answer:
     return [group[:size] for group in groups.values()][query.offset : query.offset + query.k]
 
 
-def queries(chance: np.random.Generator, everything: list[Entry], base: SearchQuery) -> Iterator[SearchQuery]:
+def queries(chance: np.random.Generator, everything: list[Entry], ann_index: SearchQuery) -> Iterator[SearchQuery]:
     """Requests of every kind; half of the limits are exactly at a record."""
     for _ in range(24):
         at = int(chance.integers(0, ROWS))
-        yield base._replace(
+        yield ann_index._replace(
             k=int(chance.choice([1, 2, 5, 20, 100, ROWS])),
             offset=int(chance.choice([0, 0, 1, 3, 17, 60, 200])),
             filter=str(chance.choice(["", "", "kind = k0", "kind = k2"])),
@@ -77,27 +77,27 @@ def test_what_a_search_finds_is_what_its_parts_leave_of_the_whole_list(
 ) -> None:
     chance = np.random.default_rng(11)
     for n in range(2):
-        base = SearchQuery(vector(9000 + n), ROWS, by_distance=by_distance, own_record=bool(n % 2))
-        everything = [group[0] for group in answer(collection, base)]
-        for query in queries(chance, everything, base):
+        ann_index = SearchQuery(vector(9000 + n), ROWS, by_distance=by_distance, own_record=bool(n % 2))
+        everything = [group[0] for group in answer(collection, ann_index)]
+        for query in queries(chance, everything, ann_index):
             found, wanted = answer(collection, query), expected(everything, query)
             assert [[i for i, _ in group] for group in found] == [[i for i, _ in group] for group in wanted], query[1:]
             assert [d for g in found for _, d in g] == pytest.approx([d for g in wanted for _, d in g], abs=2e-7)
 
 
 def test_a_limit_keeps_every_hit_that_lies_exactly_at_it(collection: Collection) -> None:
-    base = SearchQuery(vector(9200), ROWS, by_distance=True)
-    everything = [group[0] for group in answer(collection, base)]
+    ann_index = SearchQuery(vector(9200), ROWS, by_distance=True)
+    everything = [group[0] for group in answer(collection, ann_index)]
     for _, limit in everything[:60:6]:
-        found = answer(collection, base._replace(max_distance=limit))
+        found = answer(collection, ann_index._replace(max_distance=limit))
         assert [group[0] for group in found] == [entry for entry in everything if entry[1] <= limit]
 
 
 def test_a_limit_keeps_the_group_whose_nearest_member_lies_exactly_at_it(collection: Collection) -> None:
-    base = SearchQuery(vector(9200), ROWS, by_distance=True, group_by_product=True)
-    leaders = [group[0] for group in answer(collection, base)]
+    ann_index = SearchQuery(vector(9200), ROWS, by_distance=True, group_by_product=True)
+    leaders = [group[0] for group in answer(collection, ann_index)]
     for n in range(0, 30, 3):
-        found = answer(collection, base._replace(max_distance=leaders[n][1]))
+        found = answer(collection, ann_index._replace(max_distance=leaders[n][1]))
         assert [g[0][0] for g in found] == [i for i, d in leaders if d <= leaders[n][1]]
 
 

@@ -29,6 +29,6 @@ def test_what_was_withdrawn_is_dead_and_the_same_rows_may_come_again() -> None:
     assert not rows.view.live & rows.view.columns.string("kind", "refused")
     rows.erase_dead(0.0)
     rows.erase_dead(0.0)
-    assert not rows.view.halves[4:9].any()
+    assert not rows.view.float16[4:9].any()
     assert set(rows.view.payloads.record(4)) == {0}
-    assert rows.view.halves[9:].any(axis=1).all()
+    assert rows.view.float16[9:].any(axis=1).all()

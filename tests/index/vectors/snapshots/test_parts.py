@@ -32,10 +32,10 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "CHUNK_ROWS", CHUNK)
 
 
-def filled(root: Path, frame: CenteringTransform | None = None) -> Collection:
+def filled(root: Path, transform: CenteringTransform | None = None) -> Collection:
     collection = directory(root).create(SPEC)
-    if frame is not None:
-        loaded(collection).index.learn(frame)
+    if transform is not None:
+        loaded(collection).index.learn(transform)
     collection.upsert([record(n, f"p{n % 7}", price=n, tags=("a", f"t{n % 3}")) for n in range(ROWS)])
     return collection
 
@@ -216,24 +216,24 @@ def test_there_is_room_for_every_row_and_for_at_least_64(count: int) -> None:
         **{f"vectors-{n:05d}.enc": 32 * min(CHUNK, count - start) for n, start in starts},
         **{f"sketches-{n:05d}.enc": parts.BYTES * size for n, size in enumerate([16, 4])},
     }
-    assert rows.halves.shape == (count, 16)
-    assert rows.sketches.shape == (20, parts.BYTES)
+    assert rows.float16.shape == (count, 16)
+    assert rows.signatures.shape == (20, parts.BYTES)
     for room in rows.rooms.values():
         room[:] = b"\1" * len(room)
-    assert (rows.sketches == 1).all()
-    assert (np.asarray(rows.halves[:]).view(np.uint8) == 1).all()
+    assert (rows.signatures == 1).all()
+    assert (np.asarray(rows.float16[:]).view(np.uint8) == 1).all()
 
 
 @pytest.mark.parametrize("base_rows", [0, 1, 16, 17, 40])
-def test_every_part_has_a_stamp_of_what_is_in_it(tmp_path: Path, base_rows: int) -> None:
+def test_every_part_has_a_stamp_of_what_is_in_it(tmp_path: Path, ann_rows: int) -> None:
     collection = directory(tmp_path).create(SPEC)
     live = BitMap(range(ROWS)) - BitMap([3, 20, 21, 49])
     mean = SimpleNamespace(mean=np.zeros(4, np.float32))
-    base = SimpleNamespace(uid="base", sketcher=mean, to_bytes=bytes) if base_rows else None
-    view: Any = SimpleNamespace(count=ROWS, base_rows=base_rows, live=live, base=base, sequence=7)
+    ann_index = SimpleNamespace(uid="base", signature_encoder=mean, to_bytes=bytes) if ann_rows else None
+    view: Any = SimpleNamespace(count=ROWS, ann_rows=ann_rows, live=live, ann_index=ann_index, sequence=7)
     stamps = {name: stamp for name, _, stamp in _files(collection)._parts(view)}
-    expected: dict[str, Any] = {"rows.enc": [7], "columns.enc": [7], **({"base.enc": ["base"]} if base else {})}
-    for kinds, count in ((("vectors", "records"), ROWS), (("sketches",), base_rows)):
+    expected: dict[str, Any] = {"rows.enc": [7], "columns.enc": [7], **({"base.enc": ["base"]} if ann_index else {})}
+    for kinds, count in ((("vectors", "records"), ROWS), (("sketches",), ann_rows)):
         for number, start in enumerate(range(0, count, CHUNK)):
             end = min(start + CHUNK, count)
             stamp = [end - start, sum(slot in live for slot in range(start, end))]
@@ -241,4 +241,4 @@ def test_every_part_has_a_stamp_of_what_is_in_it(tmp_path: Path, base_rows: int)
                 seen = [parts.sketched_from(view)] if kind == "sketches" else []
                 expected[f"{kind}-{number:05d}.enc"] = stamp + seen
     assert stamps == expected
-    assert parts.sketched_from(view) == ("" if base is None else hashlib.sha256(bytes(16)).hexdigest()[:16])
+    assert parts.sketched_from(view) == ("" if ann_index is None else hashlib.sha256(bytes(16)).hexdigest()[:16])
