@@ -1,4 +1,4 @@
-"""Sketches: BITS bits of each row, by which most rows are passed over before any vector is compared.
+"""Signatures: BITS bits of each row, by which most rows are passed over before any vector is compared.
 
 Each bit says on which side of a random hyperplane a row lies, seen from the rows' mean (Charikar, Similarity estimation
 techniques from rounding algorithms, STOC 2002). Two rows differ in a share of their bits that is the angle between them

@@ -158,7 +158,7 @@ class Rebuilding:
         count = rows.view.count
         self._many_come, self._rows_seen = count - self._rows_seen >= _MANY, count
         self.recall.run(rows.view)
-        while rows.view.ann_index is not None and self._sketched(rows):
+        while rows.view.ann_index is not None and self._signature_rows(rows):
             pass
         if self.learning.moves_queries(rows.view):
             with self._store.paused():
@@ -178,9 +178,9 @@ class Rebuilding:
             return None
         return due or None
 
-    def _sketched(self, rows: Rows) -> bool:
+    def _signature_rows(self, rows: Rows) -> bool:
         with self._store.paused():
-            return rows.sketch_later()
+            return rows.sign_newer_rows()
 
     def join(self) -> None:
         """Waits for what was begun."""

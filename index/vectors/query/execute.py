@@ -9,7 +9,8 @@ import numpy as np
 from index.types.query import ScanStrategy
 from index.types.record import Vector
 from index.vectors.ann.faiss_index import Bits, RowNumbers, Scores, differing_bits
-from index.vectors.query.filter_cache import FilteredRows, Sketched
+from index.vectors.query.filter_cache import FilteredRows
+from index.vectors.query.gathered_rows import SignatureRows
 from index.vectors.query.plan import FREE_REACH, Plan, are_set, exactly
 from index.vectors.query.rerank import FEW_ROWS, compared, promising, relied_on
 
@@ -107,7 +108,7 @@ def _older(way: Plan, query: Query, count_wanted: int) -> tuple[RowNumbers, Scor
     assert view.ann_index is not None
     if way.path is ScanStrategy.SKETCHES_FILTERED:
         return promising(
-            view, query.vector, allowed.sketched(keep=way.keep), count_wanted, _spreads(query, count_wanted)
+            view, query.vector, allowed.signature_rows(keep=way.keep), count_wanted, _spreads(query, count_wanted)
         )
     if way.rows is not None:
         return _among(way.rows, query, count_wanted)
@@ -140,7 +141,7 @@ def _among(rows: RowNumbers, query: Query, count_wanted: int) -> tuple[RowNumber
     """The best of rows that all have signatures."""
     view = query.allowed.view
     if len(rows) > FEW_ROWS:
-        among = Sketched(rows, np.take(view.signatures, rows, axis=0))
+        among = SignatureRows(rows, np.take(view.signatures, rows, axis=0))
         found = promising(view, query.vector, among, count_wanted, _spreads(query, count_wanted))
         if found is not None:
             return found

@@ -24,7 +24,7 @@ from index.speed.roaring_arrays import bitmap_bits, members
 from index.types.answer import MOST_FACET_VALUES, Facet, FilterHints
 from index.types.record import StoredRecord
 from index.vectors.ann.faiss_index import Bits, FlatView
-from index.vectors.ann.signatures import Signatures
+from index.vectors.query.gathered_rows import Gathered, SignatureRows
 
 if TYPE_CHECKING:
     from index.vectors.segment.view import View
@@ -33,40 +33,6 @@ _FILTERS = 256
 _LEAST_COPIED_BYTES, _COPIED_SHARE = 16 << 20, 8
 _SHOWN_BYTES, _MOST_SHOWN = 1024, 4096  # about what a record takes once it is read; of all filters
 _FEW_ROWS = 1024  # of more, reading ten records is a small part of a search
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """Rows of a view copied together: row i of `flat` is slot slots[i]."""
-
-    slots: NDArray[np.int64]
-    flat: FlatView
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Sketched:
-    """Sketches of rows that lie together: that of slot slots[i] is signatures[i]; of slot i where `slots` is None. Rows
-    that have none yet are not there. left_out: which of them may not be returned, None for none."""
-
-    slots: NDArray[np.int64] | None
-    signatures: Signatures
-    left_out: NDArray[np.bool_] | None = None
-
-    @property
-    def bytes(self) -> int:
-        """How much memory that takes."""
-        return self.signatures.nbytes + (0 if self.slots is None else self.slots.nbytes)
-
-    @cached_property
-    def count(self) -> int:
-        """How many may be returned."""
-        return len(self.signatures) - (0 if self.left_out is None else int(np.count_nonzero(self.left_out)))
-
-    def chosen(self, which: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The slots of some of them."""
-        rows = np.flatnonzero(which)
-        return rows if self.slots is None else self.slots[rows]
 
 
 @dataclass
@@ -85,7 +51,7 @@ class FilteredRows:
     held_by: weakref.ref[FilterCache] | None = field(default=None, repr=False)
     find_hints: Callable[[], FilterHints] = FilterHints
     _gathered: Gathered | None = field(default=None, repr=False)
-    _sketched: Sketched | None = field(default=None, repr=False)
+    _signature_rows: SignatureRows | None = field(default=None, repr=False)
 
     @cached_property
     def count(self) -> int:
@@ -126,7 +92,7 @@ class FilteredRows:
     @property
     def copied_bytes(self) -> int:
         """How much memory copies of vectors and signatures take."""
-        return sum(copy.bytes for copy in (self._gathered, self._sketched) if copy is not None)
+        return sum(copy.bytes for copy in (self._gathered, self._signature_rows) if copy is not None)
 
     @property
     def is_gathered(self) -> bool:
@@ -134,9 +100,9 @@ class FilteredRows:
         return self._gathered is not None
 
     @property
-    def is_sketched(self) -> bool:
+    def has_signature_rows(self) -> bool:
         """Whether the signatures lie together."""
-        return self._sketched is not None
+        return self._signature_rows is not None
 
     def has_room(self, bytes_each: int) -> bool:
         """Whether so much of each row may be copied together for good."""
@@ -167,17 +133,17 @@ class FilteredRows:
             self.shown.update(zip(slots, records, strict=True))
             holder.note(0, len(self.shown) - before)
 
-    def sketched(self, *, keep: bool) -> Sketched:
+    def signature_rows(self, *, keep: bool) -> SignatureRows:
         """The signatures copied together; `keep` holds on to them for the next time."""
-        if self._sketched is not None:
-            return self._sketched
+        if self._signature_rows is not None:
+            return self._signature_rows
         if self.everything:
-            return Sketched(None, self.view.signatures, self._without_signature())
+            return SignatureRows(None, self.view.signatures, self._without_signature())
         slots = members(self.rows)
         slots = slots[: int(np.searchsorted(slots, self.view.last_rows))]
-        made = Sketched(slots, np.take(self.view.signatures, slots, axis=0))
-        if keep and self._sketched is None:
-            self._sketched = made
+        made = SignatureRows(slots, np.take(self.view.signatures, slots, axis=0))
+        if keep and self._signature_rows is None:
+            self._signature_rows = made
             self._note(made.bytes)
         return made
 

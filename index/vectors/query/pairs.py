@@ -26,17 +26,17 @@ Near = tuple[int, NDArray[np.int64], Scores]  # a place, places after it, and th
 
 def near_pairs(view: View, slots: RowNumbers, max_distance: float) -> Iterator[Near]:
     """Each place in `slots` with the later places whose rows lie within the distance, if there are any."""
-    sketched = _sketched(view, slots) if len(slots) > COMPARED_ROWS else None
+    signature_rows = _signature_rows(view, slots) if len(slots) > COMPARED_ROWS else None
     for start in range(0, len(slots), _BLOCK):
         block = view.originals(slots[start : start + _BLOCK])
-        if sketched is None:
+        if signature_rows is None:
             yield from _compared(view, slots, start, block, max_distance)
         else:
-            yield from _by_signatures(view, slots, start, block, max_distance, *sketched)
+            yield from _by_signatures(view, slots, start, block, max_distance, *signature_rows)
 
 
-def _sketched(view: View, slots: RowNumbers) -> tuple[SignatureEncoder, Signatures]:
-    """Sketches of the rows as the encoder made them: the view's own, where they are of those."""
+def _signature_rows(view: View, slots: RowNumbers) -> tuple[SignatureEncoder, Signatures]:
+    """Signatures of the rows as the encoder made them: the view's own, where they are of those."""
     if view.ann_index is None or view.transform is not None:
         sampled = slots[:: max(1, len(slots) // _SAMPLE)]
         signature_encoder, known = SignatureEncoder.of_sample(view.originals(sampled)), np.zeros(len(slots), np.bool_)

@@ -68,9 +68,9 @@ def plan(allowed: FilteredRows, query: Scores, count_wanted: int, *, effort: flo
     by_ann_index = count_wanted <= FREE_REACH and not unlike
     if allowed.everything and by_ann_index:
         return Plan(ScanStrategy.GRAPH, candidates) if candidates * dimension * _GRAPH < exact_ns else exact
-    sketches_ns, keep = _by_signatures(allowed)
-    cheapest = exact if exact_ns <= sketches_ns else Plan(ScanStrategy.SKETCHES_FILTERED, keep=keep)
-    least_ns = min(exact_ns, sketches_ns)
+    signatures_ns, keep = _by_signatures(allowed)
+    cheapest = exact if exact_ns <= signatures_ns else Plan(ScanStrategy.SKETCHES_FILTERED, keep=keep)
+    least_ns = min(exact_ns, signatures_ns)
     if not by_ann_index:
         return cheapest
     planning_ns = _LOCAL_ROWS * _MEMBER_NS + len(view.ann_index.clusters.centroids) * (dimension * _LIST + _LIST_NS)
@@ -96,7 +96,7 @@ def _by_signatures(allowed: FilteredRows) -> tuple[float, bool]:
     """What looking at each allowed row's signature takes, in nanoseconds, and whether to keep them together."""
     if allowed.everything:
         return _PROMISING_NS + allowed.view.count * _SKETCH_NS, False
-    keep = allowed.is_sketched or (allowed.asked > 1 and allowed.has_room(_SKETCH_BYTES))
+    keep = allowed.has_signature_rows or (allowed.asked > 1 and allowed.has_room(_SKETCH_BYTES))
     return _PROMISING_NS + allowed.count * (_SKETCH_NS if keep else _SKETCH_GATHER_NS), keep
 
 

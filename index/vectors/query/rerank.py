@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from index.types.record import Vector
 from index.vectors.ann.faiss_index import RowNumbers, Scores, best_of, differing_bits
 from index.vectors.ann.signatures import BITS
-from index.vectors.query.filter_cache import Sketched
+from index.vectors.query.gathered_rows import SignatureRows
 from index.vectors.segment.view import View, gather
 
 FEW_ROWS = 1024  # of so few, comparing each is cheaper
@@ -25,7 +25,7 @@ def compared(view: View, query: Vector, slots: RowNumbers, count_wanted: int) ->
 
 
 def promising(
-    view: View, query: Vector, among: Sketched, count_wanted: int, spreads: float = 1.0
+    view: View, query: Vector, among: SignatureRows, count_wanted: int, spreads: float = 1.0
 ) -> tuple[RowNumbers, Scores] | None:
     """The `count_wanted` best of some slots, best first; None where so many would have to be compared that comparing
     all is cheaper. Those whose signatures differ least from the query's are compared, and then all that differ no more

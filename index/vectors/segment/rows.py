@@ -153,8 +153,9 @@ class Rows:
         self._signatures.erase(members(BitMap(range(self._signatures.rows)) - self._live))
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
-    def sketch_later(self) -> bool:
-        """Sketches some rows that are newer than the ANN index, and publishes a view; whether there were enough."""
+    def sign_newer_rows(self) -> bool:
+        """Computes the signatures of some rows newer than the ANN index, and publishes a view. Returns whether there were
+        enough."""
         if not self._signatures.extend(self.matrix):
             return False
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)

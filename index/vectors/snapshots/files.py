@@ -43,7 +43,7 @@ from index.vectors.snapshots.parts import (
     pack_rows,
     pack_signatures,
     pack_vectors,
-    sketched_from,
+    signed_through,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -188,8 +188,8 @@ class SnapshotFiles:
             yield f"records-{number:05d}.enc", lambda s=start, e=end: pack_chunk(view, s, e), stamp
         for number, start in enumerate(range(0, view.ann_rows, CHUNK_ROWS)):
             end = min(start + CHUNK_ROWS, view.ann_rows)
-            sketched = [end - start, view.live.range_cardinality(start, end), sketched_from(view)]
-            yield f"{SKETCHES}-{number:05d}.enc", lambda s=start, e=end: pack_signatures(view, s, e), sketched
+            signature_rows = [end - start, view.live.range_cardinality(start, end), signed_through(view)]
+            yield f"{SKETCHES}-{number:05d}.enc", lambda s=start, e=end: pack_signatures(view, s, e), signature_rows
         yield _ROWS, lambda: pack_rows(view), [view.sequence]
         yield _COLUMNS, lambda: pack_columns(view), [view.sequence]
         ann_index = view.ann_index

@@ -37,7 +37,7 @@ def pack_signatures(view: View, start: int, end: int) -> memoryview:
     return _without_dead(view, view.signatures, start, end)
 
 
-def sketched_from(view: View) -> str:
+def signed_through(view: View) -> str:
     """The same for views whose signatures are seen from the same mean; empty where there are none."""
     return (
         ""

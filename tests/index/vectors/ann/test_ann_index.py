@@ -148,7 +148,7 @@ def test_a_base_that_is_extended_or_built_anew_has_the_sketches_of_all_its_rows(
     collection.build_ann_index()
     collection.delete(["7"])
     collection.upsert([record(n, price=n) for n in range(ROWS, ROWS + 3000)])
-    loaded(collection).index.state.rows.sketch_later()
+    loaded(collection).index.state.rows.sign_newer_rows()
     for anew in (False, True, True):
         assert collection.build_ann_index(anew=anew)
         view = loaded(collection).index.view

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from index import Collection
-from index.vectors.query.filter_cache import Sketched
+from index.vectors.query.gathered_rows import SignatureRows
 from index.vectors.query.rerank import compared, promising
 from index.vectors.segment.view import View
 from tests.support.data.collections import loaded, record, vector
@@ -29,7 +29,7 @@ def recall(view: View, choose: Callable[[Any], Any], count: int = 60, spreads: f
         query = vector(90_000 + n)
         query /= np.linalg.norm(query)
         slots = choose(query)
-        among = Sketched(slots, np.take(view.signatures, slots, axis=0))
+        among = SignatureRows(slots, np.take(view.signatures, slots, axis=0))
         found, scores = promising(view, query, among, 32, spreads) or compared(view, query, slots, 32)
         exact, exact_scores = compared(view, query, slots, 10)
         assert list(scores) == sorted(scores, reverse=True)
