@@ -154,7 +154,7 @@ class Rows:
         self.view = self._make_view(self.view.sequence, self.view.index_time_ms)
 
     def sign_newer_rows(self) -> bool:
-        """Computes the signatures of some rows newer than the ANN index, and publishes a view. Returns whether there were
+        """Computes signatures of some rows newer than the ANN index, and publishes a view. Returns whether there were
         enough."""
         if not self._signatures.extend(self.matrix):
             return False
