@@ -224,7 +224,7 @@ def test_there_is_room_for_every_row_and_for_at_least_64(count: int) -> None:
     assert (np.asarray(rows.float16[:]).view(np.uint8) == 1).all()
 
 
-@pytest.mark.parametrize("base_rows", [0, 1, 16, 17, 40])
+@pytest.mark.parametrize("ann_rows", [0, 1, 16, 17, 40])
 def test_every_part_has_a_stamp_of_what_is_in_it(tmp_path: Path, ann_rows: int) -> None:
     collection = directory(tmp_path).create(SPEC)
     live = BitMap(range(ROWS)) - BitMap([3, 20, 21, 49])
@@ -238,7 +238,7 @@ def test_every_part_has_a_stamp_of_what_is_in_it(tmp_path: Path, ann_rows: int) 
             end = min(start + CHUNK, count)
             stamp = [end - start, sum(slot in live for slot in range(start, end))]
             for kind in kinds:
-                seen = [parts.sketched_from(view)] if kind == "sketches" else []
+                seen = [parts.signed_through(view)] if kind == "sketches" else []
                 expected[f"{kind}-{number:05d}.enc"] = stamp + seen
     assert stamps == expected
-    assert parts.sketched_from(view) == ("" if ann_index is None else hashlib.sha256(bytes(16)).hexdigest()[:16])
+    assert parts.signed_through(view) == ("" if ann_index is None else hashlib.sha256(bytes(16)).hexdigest()[:16])
