@@ -206,7 +206,7 @@ def test_each_change_tells_where_it_may_be_cut(
 
 
 def test_what_is_set_aside_in_one_second_has_names_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(durable_files.time, "strftime", lambda *_: "20260101T000000")
+    monkeypatch.setattr("time.strftime", lambda *_: "20260101T000000")
     names = []
     for _ in range(3):
         (tmp_path / "x.db").write_bytes(b"1")

@@ -46,7 +46,7 @@ def everything() -> type[Message]:
         enum.value.add(name=name, number=number)
     message = file.message_type.add(name="Everything")
     numbers = iter(range(1, 400))
-    kinds = [(name, None) for name in _SCALARS]
+    kinds: list[tuple[str, str | None]] = [(name, None) for name in _SCALARS]
     kinds += [("enum", ".everything.Colour"), ("enum", ".google.protobuf.NullValue")]
     kinds += [("message", ".everything.Everything")]
     kinds += [("message", f".google.protobuf.{name}") for name in _WELL_KNOWN]

@@ -16,6 +16,7 @@ from pyroaring import BitMap
 from index import Collection, SearchQuery
 from index.types.errors import SnapshotDamaged
 from index.vectors.ann.centering import CenteringTransform
+from index.vectors.ann.signatures import BYTES
 from index.vectors.segment import payloads
 from index.vectors.snapshots import files, parts
 from index.vectors.snapshots.files import SnapshotFiles
@@ -214,10 +215,10 @@ def test_there_is_room_for_every_row_and_for_at_least_64(count: int) -> None:
     starts = list(enumerate(range(0, count, CHUNK)))
     assert sizes == {
         **{f"vectors-{n:05d}.enc": 32 * min(CHUNK, count - start) for n, start in starts},
-        **{f"sketches-{n:05d}.enc": parts.BYTES * size for n, size in enumerate([16, 4])},
+        **{f"sketches-{n:05d}.enc": BYTES * size for n, size in enumerate([16, 4])},
     }
     assert rows.float16.shape == (count, 16)
-    assert rows.signatures.shape == (20, parts.BYTES)
+    assert rows.signatures.shape == (20, BYTES)
     for room in rows.rooms.values():
         room[:] = b"\1" * len(room)
     assert (rows.signatures == 1).all()
