@@ -236,6 +236,8 @@ class SearchShop:
             price = float(self.chance.randrange(100)) / 2
             self.collection.patch([RecordPatch(name, set_attributes={"price": price})])
             before = self.held[name]
+            if before.attributes.get("price") == price:
+                continue  # what changes nothing is no write
             self._written += 1
             self.held[name] = Held(
                 before.vector, before.product_id, {**before.attributes, "price": price}, self._written
