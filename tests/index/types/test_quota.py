@@ -95,7 +95,8 @@ def test_a_quota_has_room_up_to_its_last_record_and_byte(quota: Quota, growth: U
 def test_collections_are_refused_beyond_their_number() -> None:
     Allowance(lambda: USED).check_collections(10**9)
     allowance = Allowance(lambda: USED, StorageLimits(lambda: Quota(collections=3)))
-    allowance.check_collections(3)
+    for after in (1, 2, 3):
+        allowance.check_collections(after)
     with pytest.raises(QuotaExceeded) as caught:
         allowance.check_collections(4)
     assert caught.value.what == "collections"

@@ -85,6 +85,12 @@ async def test_a_day_is_counted_until_midnight(alone: Rates, clock: ManualClock)
     assert alone._own_today == {("acme", 20_000): 1}
 
 
+@pytest.mark.parametrize("day", [20_000, 20_001, 20_003])
+async def test_the_wait_of_a_used_up_day_ends_at_the_next_midnight(alone: Rates, clock: ManualClock, day: int) -> None:
+    clock.now = day * DAY_S + 300.0
+    assert await alone.count_today("acme", 0) == DAY_S - 300.0
+
+
 async def test_redis_is_told_the_interval_in_microseconds_and_the_burst(alone: Rates) -> None:
     told: list[Any] = []
 

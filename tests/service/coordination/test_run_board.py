@@ -13,6 +13,7 @@ from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.coordination.faults import error_class
 from service.coordination.run_board import BoardAway, RunBoard, RunRef
+from service.runtime.clock import now_ms
 from tests.service.coordination.test_redis import embedded  # noqa: F401 - a fixture
 
 ONE, TWO = RunRef("t", "=shoes", "1"), RunRef("t", "=shoes", "2")
@@ -43,6 +44,15 @@ async def test_runs_of_one_collection_are_worked_on_one_at_a_time(board: RunBoar
     assert again is not None
     assert {first, again[0]} == {ONE, TWO}
     assert again[1] == 2  # the epoch of the collection grew
+
+
+async def test_a_run_is_taken_no_sooner_than_after_its_delay(board: RunBoard, coordinator: Coordinator) -> None:
+    before_ms = now_ms()
+    await board.submit(ONE, 60.0)
+    due_ms = await coordinator._redis.zscore(keys.queue("server"), str(ONE))
+    assert due_ms is not None
+    assert before_ms + 59_000 < due_ms < now_ms() + 61_000
+    assert await board.take("a") is None
 
 
 async def test_ten_workers_share_a_run_among_none_but_one(board: RunBoard) -> None:
