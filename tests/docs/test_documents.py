@@ -136,3 +136,20 @@ def test_the_quickstart_of_the_index_runs(
     nearest, *_, red = capsys.readouterr().out.splitlines()
     assert nearest == "7 0.0 {'color': 'red', 'price': 7.0}"
     assert red == "500"
+
+
+def _tables(text: str) -> list[list[str]]:
+    tables: list[list[str]] = [[]]
+    for line in re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL).splitlines():
+        if line.startswith("|"):
+            tables[-1].append(line)
+        elif tables[-1]:
+            tables.append([])
+    return [table for table in tables if table]
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_all_rows_of_a_table_have_the_same_number_of_columns(path: Path) -> None:
+    for table in _tables(path.read_text()):
+        counts = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
+        assert len(counts) == 1, table
