@@ -169,6 +169,16 @@ def test_a_manifest_that_fits_its_mac_and_not_its_rows_is_damaged(
         snapshots.load(path, None)
 
 
+@pytest.mark.parametrize("beyond", [0, 1, 1000])
+def test_a_live_row_beyond_the_last_is_damage(tmp_path: Path, beyond: int) -> None:
+    view = loaded(filled(tmp_path)).index.view
+    arrays = bytes(parts.pack_rows(view))[: 20 * view.count]  # row ids, sequence numbers, product numbers
+    packed = bytearray(arrays + BitMap([view.count + beyond]).serialize())
+    rows = parts.LoadingRows(view.count, 0, 16, None)
+    with pytest.raises(SnapshotDamaged, match="a live row is not there"):
+        rows.finished({"rows.enc": packed})
+
+
 def test_a_snapshot_seen_from_another_frame_is_passed_over(tmp_path: Path) -> None:
     collection = filled(tmp_path)
     collection.snapshot()
