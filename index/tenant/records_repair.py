@@ -52,7 +52,7 @@ class RecordsRepair:
             return Mending(
                 f"{said}: no kept snapshot is left, so collection {entry.spec.name} is restored from "
                 f"{derived.path.name} ({derived.view.records} records in half precision, last write "
-                f"{derived.view.sequence}); {EXTENSIONS.lost} are lost; the "
+                f"{derived.view.sequence}); lost: {EXTENSIONS.lost or 'nothing else'}; the "
                 f"collection had {had}",
                 lambda: self._from_derived(manifest, thing, entry, derived),
             )

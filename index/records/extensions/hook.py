@@ -4,8 +4,11 @@ An extension has tables of its own, or columns in the table of records. The stor
 directory iterate over `Extensions` and know none of them by name. `registered` is the only module that names them.
 """
 
+# ruff: noqa: B027 - the hooks are empty: an extension overrides only those that concern it
+
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
@@ -66,30 +69,30 @@ class Before(NamedTuple):
     same_vector: bool
 
 
-class Extension:
-    """One kind of data beside the records. A subclass overrides what concerns it.
+class Extension(ABC):
+    """One kind of data beside the records. A subclass implements `reads` and `writes`, and overrides what concerns it.
 
     - `companion`: names its reads and writes.
     - `migrations`: SQL by the format of the database that it leads to. What was released is never changed.
     - `columns`: the columns of the table of records that the extension owns.
     - `returning`: name of a table of records that were taken out and can come back. It has the columns record_id and
       row_id. Empty: there is none.
-    - `lost`: what is lost if only vectors and attributes can be saved, for operators.
+    - `lost`: names of what is lost if only vectors and attributes can be saved, in the plural, for operators.
     """
 
     companion: Companion[Any, Any]
     migrations: ClassVar[Mapping[int, str]] = {}
     columns: tuple[str, ...] = ()
     returning: str = ""
-    lost: str = ""
+    lost: tuple[str, ...] = ()
 
+    @abstractmethod
     def reads(self, reader: Reader) -> object:
         """What `RecordStore.companion` returns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def writes(self, transaction: Transaction) -> object:
         """What `RecordTransaction.companion` returns."""
-        raise NotImplementedError
 
     # ---- within a transaction
 
@@ -164,7 +167,7 @@ class Extensions:
 
     columns: of all of them. values: the values of these columns for a record. is_plain: whether no extension has more
     to do for a new record than to give values. returning: as `Extension.returning`, of those that have one. lost: as
-    `Extension.lost`, of all.
+    `Extension.lost`, of all, as an enumeration; empty if nothing is lost.
     """
 
     def __init__(self, *each: Extension) -> None:
@@ -172,7 +175,7 @@ class Extensions:
         self._by_name = {e.companion.name: e for e in each}
         self.columns = tuple(column for e in each for column in e.columns)
         self.returning = tuple(e.returning for e in each if e.returning)
-        self.lost = ", ".join(e.lost for e in each[:-1]) + f" and {each[-1].lost}"
+        self.lost = _enumerated([lost for e in each for lost in e.lost])
         judging = [e.is_plain for e in each if type(e).is_plain is not Extension.is_plain]
         # Both are called for each record of a bulk insert: a single extension is asked without a loop.
         self.is_plain = judging[0] if len(judging) == 1 else lambda write: all(judge(write) for judge in judging)
@@ -195,6 +198,10 @@ class Extensions:
         for extension in self._each:
             store = _around(extension, transaction, write, before, store)
         return store()
+
+
+def _enumerated(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _around(extension: Extension, transaction: Transaction, write: RecordWrite, before: Before, store: Store) -> Store:

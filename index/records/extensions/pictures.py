@@ -42,7 +42,7 @@ class Pictures(Extension):
 
     companion = PICTURES
     migrations = _MIGRATIONS
-    lost = "stored pictures"
+    lost = ("stored pictures",)
 
     def reads(self, reader: Reader) -> PictureReads:
         return _Reads(reader)

@@ -72,7 +72,7 @@ class Sources(Extension):
     migrations = _MIGRATIONS
     columns = ("url_digest", "etag", "last_modified", "source", "item_digest")
     returning = "withdrawn"
-    lost = "picture digests, sync state"
+    lost = ("picture digests", "sync state")
 
     def reads(self, reader: Reader) -> SourceReads:
         return _Reads(reader)

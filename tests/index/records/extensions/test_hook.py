@@ -52,7 +52,7 @@ class Noting(Extension):
         " ALTER TABLE records ADD COLUMN name_length INTEGER"
     }
     columns = ("name_length",)
-    lost = "notes"
+    lost = ("notes",)
 
     def reads(self, reader: Reader) -> Notes:
         return Notes(reader)
@@ -149,6 +149,51 @@ def test_it_drops_from_a_copy_for_another_tenant_what_only_the_first_explains(
     assert notes(adopted).lengths() == [0, 0, 0]
     assert notes(adopted).texts() == []  # tables of extensions stay where they are
     other.close()
+
+
+class Plain(Extension):
+    companion = Companion("plain")
+
+    def reads(self, reader: Reader) -> None:
+        return None
+
+    def writes(self, transaction: Transaction) -> None:
+        return None
+
+
+def losing(*names: str) -> Extension:
+    made = Plain()
+    made.lost = names
+    return made
+
+
+@pytest.mark.parametrize(
+    ("each", "lost"),
+    [
+        ((), ""),
+        ((losing("notes"),), "notes"),
+        ((losing("notes"), losing()), "notes"),
+        ((losing("notes", "marks"),), "notes and marks"),
+        ((losing("digests", "marks"), losing("notes")), "digests, marks and notes"),
+        ((losing("digests"), losing("marks"), losing("notes")), "digests, marks and notes"),
+    ],
+)
+def test_operators_read_what_is_lost_as_an_enumeration(each: tuple[Extension, ...], lost: str) -> None:
+    assert Extensions(*each).lost == lost
+
+
+def test_no_extensions_and_plain_ones_add_nothing_to_a_record() -> None:
+    for extensions in (Extensions(), Extensions(Plain()), Extensions(Plain(), Plain(), Plain())):
+        assert (extensions.columns, extensions.returning) == ((), ())
+        assert extensions.values(record(1)) == ()
+        assert extensions.is_plain(record(1)) is True
+
+
+@pytest.mark.parametrize("left_out", ["reads", "writes"])
+def test_an_extension_without_reads_or_writes_cannot_be_made(left_out: str) -> None:
+    methods = {name: lambda self, given: None for name in ("reads", "writes") if name != left_out}
+    with pytest.raises(TypeError, match=left_out):
+        type("Unfinished", (Extension,), methods)()
 
 
 def test_one_that_is_not_registered_is_not_known(noted: Collection) -> None:
