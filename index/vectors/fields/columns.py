@@ -18,6 +18,7 @@ from pyroaring import AbstractBitMap, BitMap
 from index.speed.roaring_arrays import members
 from index.types.record import Attributes, AttributeValue
 from index.vectors.fields.numeric_field import Numbers
+from index.vectors.fields.operators import Operator
 from index.vectors.fields.postings import Postings, SlotMap, moved_bitmap
 from index.vectors.fields.product_dictionary import Products
 
@@ -114,10 +115,10 @@ class Columns:
         column = self._columns.get(name)
         return BitMap(column.true if value else column.false) if column else BitMap()
 
-    def numbers(self, name: str, compare: str, value: float) -> BitMap:
-        """Slots whose number compares so with `value`; `compare` is one of = != < <= > >=."""
+    def numbers(self, name: str, operator: Operator, value: float) -> BitMap:
+        """Slots whose number matches `operator` with `value` on its right side."""
         column = self._columns.get(name)
-        return column.numbers.matching(compare, value) if column else BitMap()
+        return column.numbers.matching(operator, value) if column else BitMap()
 
     def facet(self, name: str, allowed: AbstractBitMap) -> list[tuple[str | bool, int]]:
         """Strings, members of lists and booleans of the attribute, with how many of the allowed slots have them."""

@@ -6,10 +6,8 @@ whose slots are also held as one bitmap per _BUCKETS-th. A range is then the uni
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +15,9 @@ from pyroaring import AbstractBitMap, BitMap
 
 from index.speed.roaring_arrays import members
 from index.vectors.arrays.growing_arrays import GrowingArray
+from index.vectors.fields.operators import Operator
 from index.vectors.fields.postings import SlotMap, moved_slots
 
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
 _UNSORTED, _BUCKETS = 4096, 64
 
 
@@ -38,16 +34,11 @@ class _Sorted:
         starts = range(0, len(self.slots), self._step)
         return [BitMap(np.sort(self.slots[i : i + self._step])) for i in starts]
 
-    def matching(self, compare: str, value: float) -> BitMap:
+    def matching(self, operator: Operator, value: float) -> BitMap:
         left = int(np.searchsorted(self.values, value, "left"))
         right = int(np.searchsorted(self.values, value, "right"))
-        end = len(self.values)
-        if compare == "!=":
-            return self._between(0, left) | self._between(right, end)
-        start, stop = {"=": (left, right), "<": (0, left), "<=": (0, right), ">": (right, end), ">=": (left, end)}[
-            compare
-        ]
-        return self._between(start, stop)
+        first, *others = (self._between(*r) for r in operator.ranges(left, right, len(self.values)))
+        return BitMap.union(first, *others) if others else first
 
     def _between(self, start: int, stop: int) -> BitMap:
         first, last = -(-start // self._step), stop // self._step
@@ -75,10 +66,10 @@ class Numbers:
         new_values.extend(values)  # before the slots, whose length readers go by
         new_slots.extend(slots)
 
-    def matching(self, compare: str, value: float) -> BitMap:
-        """Slots whose number compares so with `value`; `compare` is one of = != < <= > >=."""
+    def matching(self, operator: Operator, value: float) -> BitMap:
+        """Slots whose number matches `operator` with `value` on its right side."""
         slots, values, ordered = self._unsorted()
-        return ordered.matching(compare, value) | BitMap(slots[_COMPARE[compare](values, value)])
+        return ordered.matching(operator, value) | BitMap(slots[operator.compare(values, value)])
 
     def any(self) -> bool:
         """Whether any slot has a number."""

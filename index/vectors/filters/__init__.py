@@ -1,4 +1,4 @@
 """The filter language, in the style of AIP-160 (docs/filters.md): grammar, syntax tree, evaluation, hints.
 
-A new operator goes to the grammar and the table of operators here.
+New syntax goes to the grammar here; comparison operators are in the table of `index.vectors.fields.operators`.
 """

@@ -6,9 +6,7 @@ complement: `color != "red"` leaves out records without a color, `NOT color = "r
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +14,9 @@ from pyroaring import BitMap
 
 from index.types.errors import InvalidInput
 from index.vectors.fields.columns import Columns
+from index.vectors.fields.operators import EQUAL, OPERATORS, Operator
 from index.vectors.filters.syntax import Combination, Comparison, Has, Node, Text
 
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
 _COMBINE: dict[str, Callable[..., BitMap]] = {"AND": BitMap.intersection, "OR": BitMap.union}
 
 
@@ -41,14 +37,14 @@ def allowed_slots(tree: Node, columns: Columns, products: NDArray[np.int32], liv
 
 
 def _compare(node: Comparison, columns: Columns) -> BitMap:
-    value = node.value
+    value, operator = node.value, OPERATORS[node.operator]
     if isinstance(value, bool):
-        return columns.boolean(node.name, value if node.operator == "=" else not value)
+        return columns.boolean(node.name, value if operator.equal else not value)
     if isinstance(value, Text):
-        if node.operator == "=" and not value.prefix:
+        if operator is EQUAL and not value.prefix:
             return columns.string(node.name, value.value)
-        return columns.strings(node.name, _text_matcher(node.operator, value))
-    return columns.numbers(node.name, node.operator, value)
+        return columns.strings(node.name, _text_matcher(operator, value))
+    return columns.numbers(node.name, operator, value)
 
 
 def _has(node: Has, columns: Columns) -> BitMap:
@@ -60,9 +56,9 @@ def _has(node: Has, columns: Columns) -> BitMap:
     if isinstance(value, Text):
         if not value.prefix:
             return BitMap.union(columns.member(node.name, value.value), columns.string(node.name, value.value))
-        matches = _text_matcher("=", value)
+        matches = _text_matcher(EQUAL, value)
         return BitMap.union(columns.members(node.name, matches), columns.strings(node.name, matches))
-    return columns.numbers(node.name, "=", value)
+    return columns.numbers(node.name, EQUAL, value)
 
 
 def _product_slots(node: Comparison | Has, columns: Columns, products: NDArray[np.int32]) -> BitMap:
@@ -70,14 +66,13 @@ def _product_slots(node: Comparison | Has, columns: Columns, products: NDArray[n
         return BitMap(np.flatnonzero(products).astype(np.uint32))
     if not isinstance(node.value, Text):
         return BitMap()
-    matches = _text_matcher("=" if isinstance(node, Has) else node.operator, node.value)
+    matches = _text_matcher(EQUAL if isinstance(node, Has) else OPERATORS[node.operator], node.value)
     codes = columns.products.matching(matches)
     return BitMap(np.flatnonzero(np.isin(products, codes)).astype(np.uint32))
 
 
-def _text_matcher(operator_name: str, literal: Text) -> Callable[[str], bool]:
+def _text_matcher(operator: Operator, literal: Text) -> Callable[[str], bool]:
     value = literal.value
     if literal.prefix:
-        return (lambda s: s.startswith(value)) if operator_name == "=" else (lambda s: not s.startswith(value))
-    compare = _COMPARE[operator_name]
-    return lambda s: bool(compare(s, value))
+        return lambda s: s.startswith(value) is operator.equal
+    return lambda s: bool(operator.compare(s, value))

@@ -13,6 +13,7 @@ from pyroaring import AbstractBitMap
 
 from index.types.answer import FilterHints
 from index.vectors.fields.columns import Columns
+from index.vectors.fields.operators import OPERATORS
 from index.vectors.filters.syntax import Combination, Comparison, Has, Node, Text
 
 _FIELDS = frozenset({"product_id", "record_id"})
@@ -63,7 +64,7 @@ def _of_another_type(node: Comparison | Has, kinds: frozenset[str]) -> str:
     written = _written(node.value)
     if kinds == {"list"} and isinstance(node, Comparison) and kind == "text":
         right = f"{node.name}:{written}"
-        right = f"NOT {right}" if node.operator == "!=" else right
+        right = f"NOT {right}" if OPERATORS[node.operator].is_negation else right
         return f"`{node.name}` holds lists, which `{node.operator}` does not look into; write `{right}`"
     return f"`{node.name}` holds {holds}, never what {written} is"
 

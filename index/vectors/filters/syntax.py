@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken, VisitError
 
 from index.types.errors import FilterSyntaxError
+from index.vectors.fields.operators import OPERATORS
 
 MAX_FILTER_BYTES = 8192
 MAX_DEPTH = 32
@@ -29,7 +31,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`name operator value`, where operator is one of = != < <= > >=."""
+    """`name operator value`, where operator is a symbol of OPERATORS."""
 
     name: str
     operator: str
@@ -97,9 +99,10 @@ def parse_filter(text: str) -> Node | None:
 
 @cache
 def _parser() -> Lark:
-    return Lark.open(
-        "grammar.lark",
-        rel_to=__file__,
+    symbols = sorted(OPERATORS, key=len, reverse=True)  # "<=" before "<"
+    comparator = "COMPARATOR: " + " | ".join(f'"{symbol}"' for symbol in symbols)
+    return Lark(
+        Path(__file__).with_name("grammar.lark").read_text() + comparator + "\n",
         parser="lalr",
         lexer="contextual",
         transformer=_ToNodes(),
@@ -116,9 +119,9 @@ class _ToNodes(Transformer[Any, Any]):
 
     def restriction(self, children: list[Any]) -> Node:
         name, operator, value = children
-        if isinstance(value, bool) and operator not in ("=", "!="):
+        if isinstance(value, bool) and OPERATORS[operator].needs_order:
             raise FilterSyntaxError(f"{operator} does not compare true and false", operator.column)
-        if isinstance(value, Text) and value.prefix and operator not in ("=", "!="):
+        if isinstance(value, Text) and value.prefix and OPERATORS[operator].needs_order:
             raise FilterSyntaxError(f"{operator} does not take a prefix", operator.column)
         return Comparison(str(name), str(operator), value)
 

@@ -12,6 +12,7 @@ from pyroaring import BitMap
 
 from index.vectors.fields.columns import Columns
 from index.vectors.fields.numeric_field import Numbers
+from index.vectors.fields.operators import OPERATORS
 from tests.support.data.filters import COMPARE
 
 TEXTS = ("a", "ab", "b")
@@ -49,7 +50,7 @@ def check(columns: Columns, table: dict[int, dict[str, Any]]) -> None:
         for sign, compare in COMPARE.items():
             for number in (-2.0, 0.0, 0.5, 2.0):
                 wanted = where(lambda v, c=compare, n=number: isinstance(v, float) and c(v, n))
-                assert list(columns.numbers(name, sign, number) & live) == wanted
+                assert list(columns.numbers(name, OPERATORS[sign], number) & live) == wanted
         counted: Counter[Any] = Counter()
         for row in table.values():
             if isinstance(value := row.get(name), tuple):
@@ -112,7 +113,9 @@ def test_numbers_are_sorted_once_they_are_many_and_a_quarter_more_came() -> None
     values = [float(n % 100) for n in range(4096)] + [7.0]
     for number in (-1.0, 0.0, 7.0, 7.5, 63.0, 99.0, 100.0):
         for sign, compare in COMPARE.items():
-            assert held.matching(sign, number) == BitMap(s for s, v in enumerate(values) if compare(v, number))
+            assert held.matching(OPERATORS[sign], number) == BitMap(
+                s for s, v in enumerate(values) if compare(v, number)
+            )
     assert sorted(held.entries()[0].tolist()) == list(range(4097))
 
 
@@ -124,4 +127,4 @@ def test_more_numbers_than_a_quarter_of_the_sorted_ones_are_sorted_too() -> None
     assert (len(held._parts[0].slots), held._parts[1].length) == (sorted_ones, 5000)
     held.extend([30_001], [1.0])
     assert (len(held._parts[0].slots), held._parts[1].length) == (sorted_ones + 5000, 1)
-    assert len(held.matching("=", 1.0)) == 5001
+    assert len(held.matching(OPERATORS["="], 1.0)) == 5001

@@ -8,6 +8,7 @@ from pyroaring import BitMap
 
 from index.vectors.fields import numeric_field
 from index.vectors.fields.numeric_field import Numbers
+from index.vectors.fields.operators import OPERATORS
 from tests.support.data.filters import COMPARE
 
 numbers = st.lists(st.floats(-5, 5, width=16), max_size=300)
@@ -25,7 +26,9 @@ def test_a_range_holds_what_compares_so_however_much_is_sorted(
             some = values[start : start + 3]
             held.extend(range(start, start + len(some)), some)
         for name, compare in COMPARE.items():
-            assert held.matching(name, literal) == BitMap(s for s, v in enumerate(values) if compare(v, literal))
+            assert held.matching(OPERATORS[name], literal) == BitMap(
+                s for s, v in enumerate(values) if compare(v, literal)
+            )
 
 
 def test_what_is_moved_or_forgotten_is_found_in_its_new_place_or_not_at_all() -> None:
@@ -33,9 +36,9 @@ def test_what_is_moved_or_forgotten_is_found_in_its_new_place_or_not_at_all() ->
     held.extend(range(100), [float(slot) for slot in range(100)])
     places = np.full(100, -1)
     places[50:] = np.arange(50)
-    assert held.moved(places).matching("<", 60.0) == BitMap(range(10))
+    assert held.moved(places).matching(OPERATORS["<"], 60.0) == BitMap(range(10))
     held.keep(BitMap(range(10)))
-    assert held.matching(">=", 0.0) == BitMap(range(10))
+    assert held.matching(OPERATORS[">="], 0.0) == BitMap(range(10))
 
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 127, 128, 129, 1000])
