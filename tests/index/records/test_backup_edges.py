@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 
 from index import Collection, SnapshotDamaged, SnapshotNotFound, TenantDirectory
+from index.contract import Companion
 from index.records.backup_copies import copy_database, number_rows_after
 from index.records.backup_manifest import manifest_mac, read_manifest
-from index.records.backup_rows import delete_rows, has_rows
+from index.records.backup_rows import delete_rows, has_excess, has_rows, narrow
+from index.records.extensions.hook import Extension, Extensions
 from index.records.extensions.registered import EXTENSIONS
 from index.records.retained_backups import RetainedBackups
 from index.storage.crypto import derive_key
-from index.storage.sqlite import backup, opened
+from index.storage.sqlite import Connection, backup, opened
+from index.types.collection import CollectionSpec
 from tests.support.data.collections import KEY, SPEC, directory, loaded, record
 
 ROWS = 1100
@@ -51,6 +54,37 @@ def test_exactly_the_rows_that_are_named_are_erased_however_many(tenant: TenantD
             left = [row[0] for row in copy.execute("SELECT row_id FROM records ORDER BY 1")]
             assert left == ids[:7] + ids[7 + count :]
             assert copy.execute("SELECT value FROM meta WHERE name = 'records'").fetchone() == (str(ROWS - count),)
+
+
+class Beside(Extension):
+    """An extension that may have something to drop, and notes what it was asked for."""
+
+    def __init__(self, name: str, *, excess: bool) -> None:
+        self.companion, self._excess = Companion(name), excess
+        self.narrowed: list[CollectionSpec] = []
+
+    def has_excess(self, connection: Connection) -> bool:
+        return self._excess
+
+    def narrow(self, connection: Connection, spec: CollectionSpec) -> None:
+        assert connection.in_transaction
+        self.narrowed.append(spec)
+        connection.execute("DELETE FROM records WHERE record_id = '3'")
+
+
+@pytest.mark.parametrize("excess", [(False, False), (False, True), (True, False), (True, True)])
+def test_extensions_that_have_too_much_are_narrowed_and_no_others(
+    collection: Collection, tmp_path: Path, excess: tuple[bool, bool]
+) -> None:
+    extensions = [Beside("one", excess=excess[0]), Beside("other", excess=excess[1])]
+    key = derive_key(KEY, "collection store")
+    with closing(backup(loaded(collection).store.connection, tmp_path / "copy.db", key)) as copy:
+        assert has_excess(copy, Extensions(*extensions)) is any(excess)
+        narrow(copy, SPEC, Extensions(*extensions))
+        assert not copy.in_transaction
+        left = [row[0] for row in copy.execute("SELECT record_id FROM records ORDER BY 1")]
+    assert [e.narrowed for e in extensions] == [[SPEC] if e else [] for e in excess]
+    assert ("3" in left) is not any(excess)
 
 
 def test_each_erasure_is_a_revision_of_its_own(tmp_path: Path, collection: Collection) -> None:

@@ -127,10 +127,12 @@ def test_a_manifest_that_fits_its_mac_and_not_its_place_is_damaged(
     assert len(list(collection.kept.problems(made.snapshot_id))) == 1
 
 
-def test_a_number_of_records_that_is_not_the_databases_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("records", [0, 19, 21])
+def test_a_number_of_records_that_is_not_the_databases_is_told(tmp_path: Path, records: int) -> None:
     _, collection = filled(tmp_path)
     made = collection.keep_snapshot()
-    sign(folder(tmp_path), records=19)
+    assert list(collection.kept.problems(made.snapshot_id)) == []
+    sign(folder(tmp_path), records=records)
     (told,) = collection.kept.problems(made.snapshot_id)
     assert "number of records differs" in told
 

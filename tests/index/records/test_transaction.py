@@ -12,7 +12,9 @@ import pytest
 from index import Collection, Outcome, Quota, QuotaExceeded, RecordExists, RecordNotFound, RecordPatch, StorageLimits
 from index.records.row_changes import record_size
 from index.records.transaction import Transaction
+from index.types.companions import SourceMark
 from index.types.errors import DigestMoved
+from index.types.sources import SourceBatch
 from tests.support.data.collections import loaded, record, vector
 
 VECTOR_BYTES = 64
@@ -50,6 +52,14 @@ def test_every_change_has_the_next_number_and_counts_and_sizes_follow(collection
     assert tombstones(collection) == [5]
     unchanged = collection.upsert([record(1, "q")])[0]
     assert (unchanged.outcome, unchanged.sequence, meta(collection, "sequence")) == (Outcome.UNCHANGED, 0, 5)
+
+
+def test_a_deletion_counts_records_and_what_had_been_withdrawn_together(collection: Collection) -> None:
+    collection.sourced.claim(1)
+    collection.upsert([replace(record(n), mark=SourceMark("feed", b"item")) for n in range(6)])
+    assert collection.sourced.withdraw(SourceBatch(1, "feed", "run"), ["0", "1", "2"]) == 3
+    assert collection.delete(["0", "1", "2", "3", "4", "5"]) == 6  # three and three: no sum of bits
+    assert collection.delete(["0", "3"]) == 0
 
 
 def test_an_erasure_of_an_id_that_is_named_twice_counts_it_once(collection: Collection) -> None:

@@ -179,6 +179,24 @@ async def test_redis_holds_no_name_of_a_collection_and_old_names_are_taken_out(c
     assert board.ref("t", "winter-boots", "9").place != board.ref("u", "winter-boots", "9").place
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+async def test_all_old_names_are_taken_out_however_many(coordinator: Coordinator, count: int) -> None:
+    board = coordinator.board("server", b"secret")
+    kept = [board.ref("t", "new", str(n)) for n in range(count)]
+    for ref in kept:
+        await board.submit(ref)
+    for n in range(2 * count):
+        await board.submit(RunRef("t", f"winter-{n}", f"old-{n}"))
+    for _ in range(count):
+        assert await board.take("worker") is not None
+    await board.forget_names(["t"])
+    assert not await coordinator._redis.keys("*winter*")
+    found = await coordinator._redis.zrange(keys.queue("server"), 0, -1)
+    found += await coordinator._redis.zrange(keys.running("server"), 0, -1)
+    assert sorted(found) == sorted(map(str, kept))
+    assert await board.forget_names(["t"]) == 0
+
+
 async def test_an_error_of_redis_quotes_no_command_and_no_key(coordinator: Coordinator) -> None:
     await coordinator._redis.set("{afterimage}:run:1", "not a hash")
     with pytest.raises(BoardAway) as away:

@@ -18,7 +18,7 @@ from index.vectors.query.distances import told_scores
 from index.vectors.query.execute import Hits, Query
 from index.vectors.query.groups import nearest_groups
 from index.vectors.query.plan import Plan
-from index.vectors.query.search import ends, nearest, ordered, within
+from index.vectors.query.search import as_told, ends, nearest, ordered, within
 
 ZERO = np.zeros(2, np.float32)
 THROUGH_BASE = ("SKETCHES_FILTERED", "GRAPH", "GRAPH_FILTERED", "CLUSTERS_FILTERED")
@@ -88,6 +88,15 @@ def test_what_is_all_ends_whatever_it_holds() -> None:
         for found in range(7):
             asked = Query(ZERO, ZERO, rows(5), dropped=tuple(range(dropped)))
             assert ends(asked, hits([0.0] * found)) is (found + dropped >= 5)
+
+
+def test_scores_are_rounded_to_distances_only_where_those_make_the_order() -> None:
+    exact = np.array([1 + 2**-23, 1.0, 0.5, 3e-8, -3e-8], np.float32)
+    of_distances, of_another = Query(ZERO, ZERO, rows(100)), Query(ZERO, ZERO, learnt(np.zeros(100)))
+    assert as_told(of_another, exact).tolist() == exact.tolist()
+    told = as_told(of_distances, exact)
+    assert told.tolist() == told_scores(exact, of_distances.scale).tolist() != exact.tolist()
+    assert as_told(of_another._replace(by_distance=True), exact).tolist() == told.tolist()
 
 
 # ---- how many are looked for within a distance

@@ -14,13 +14,14 @@ import pytest
 from pyroaring import BitMap
 
 from index import Collection, SearchQuery
+from index.storage.crypto import encrypted_frames
 from index.types.errors import SnapshotDamaged
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.ann.signatures import BYTES
 from index.vectors.segment import payloads
 from index.vectors.snapshots import files, parts
 from index.vectors.snapshots.files import SnapshotFiles
-from index.vectors.snapshots.manifest import new_lineage
+from index.vectors.snapshots.manifest import new_lineage, purpose_of
 from tests.support.data.collections import SPEC, directory, ids, loaded, record, vector
 from tests.support.data.files import flip_byte
 
@@ -197,6 +198,21 @@ def test_damaged_snapshots_of_one_name_are_set_aside_under_names_of_their_own(tm
     assert len(set(placed)) == 3
     assert [p.name.removeprefix(placed[0].name) for p in placed] == ["", "-2", "-3"]
     assert all((p / "manifest.json").exists() for p in placed)
+
+
+@pytest.mark.parametrize("rows", [CHUNK - 1, CHUNK + 1])
+def test_vectors_of_fewer_or_more_rows_than_there_is_room_for_are_damage(tmp_path: Path, rows: int) -> None:
+    collection = filled(tmp_path)
+    collection.snapshot()
+    path, snapshots = folder(tmp_path), _files(collection)
+    manifest = snapshots._manifests.read(path)
+    name = "vectors-00000.enc"
+    (path / name).unlink()
+    frames = encrypted_frames(snapshots._key, purpose_of(name), bytes(rows * SPEC.dimension * 2))
+    manifest["files"][name] = files._written(path / name, frames, manifest["files"][name]["stamp"])
+    (path / "manifest.json").write_bytes(snapshots._manifests.signed(manifest))
+    with pytest.raises(SnapshotDamaged, match=f"{name} has another size than its rows"):
+        snapshots.load(path, None)
 
 
 def _files(collection: Collection) -> SnapshotFiles:
