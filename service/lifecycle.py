@@ -23,6 +23,7 @@ from service.health import Health
 from service.maintenance import MaintainedParts, Maintenance
 from service.metrics import Metrics
 from service.rpc.server import RpcServer
+from service.runtime.certificates import Certificates
 from service.runtime.process import freeze_gc
 from service.settings.addresses import split_address
 from service.settings.model import Settings
@@ -49,6 +50,8 @@ class ServerParts:
     metrics: Metrics
     rpc: RpcServer
     http: HttpServer
+    monitoring: HttpServer
+    certificates: Certificates | None
     redis: EmbeddedRedis | None
     coordinator: Coordinator
     sync: Sync
@@ -58,10 +61,11 @@ class ServerParts:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the server listens; `http` is empty where it does not."""
+    """Where the server listens, HOST:PORT. `http` and `metrics` are empty if they are disabled."""
 
     grpc: str
     http: str
+    metrics: str = ""
 
 
 class Lifecycle:
@@ -77,10 +81,11 @@ class Lifecycle:
         self._metrics.build.labels(parts.version).set(1)
         facts = await parts.coordinator.check()
         await parts.rpc.start()
-        http = await self._start_http()
+        http = await _listen(parts.http, settings.http, "http")
+        metrics = await _listen(parts.monitoring, settings.metrics, "metrics")
         await parts.engine.start(settings.default_encoder)
         host, _ = settings.listen.rsplit(":", 1)
-        addresses = Addresses(f"{host}:{parts.rpc.port}", http)
+        addresses = Addresses(f"{host}:{parts.rpc.port}", http, metrics)
         await parts.coordinator.announce(secrets.token_hex(8), addresses.grpc, parts.version)
         self._maintenance.start()
         freeze_gc()  # nothing else gets on meanwhile, so before calls are accepted
@@ -88,7 +93,8 @@ class Lifecycle:
         parts.sync.start()
         await parts.training.start()
         self._show_health()
-        _LOG.info("ready", listen=addresses.grpc, http=http, redis=facts.version, version=parts.version)
+        version = parts.version
+        _LOG.info("ready", listen=addresses.grpc, http=http, metrics=metrics, redis=facts.version, version=version)
         return addresses
 
     async def stop(self) -> None:
@@ -108,6 +114,7 @@ class Lifecycle:
         await parts.engine.close_collections()
         await asyncio.to_thread(parts.audit.close)
         await parts.http.stop()
+        await parts.monitoring.stop()
         await parts.coordinator.close()
         if parts.redis is not None:
             await parts.redis.stop()
@@ -115,17 +122,20 @@ class Lifecycle:
         _LOG.info("stopped")
 
     def read_again(self) -> None:
-        """Reads again what may change while the server runs: its TLS files."""
-        self._parts.rpc.read_certificates_again()
-
-    async def _start_http(self) -> str:
-        if not self._parts.settings.http:
-            return ""
-        host, port = split_address(self._parts.settings.http, "http")
-        await self._parts.http.start(host, port)
-        return f"{host}:{self._parts.http.port}"
+        """Reads the TLS files again. Each new connection does so too."""
+        if self._parts.certificates is not None:
+            self._parts.certificates.read_again()
 
     def _show_health(self) -> None:
         ready = self._parts.health.ready()
         self._metrics.ready.set(ready)
         self._parts.rpc.set_serving(ready)
+
+
+async def _listen(server: HttpServer, address: str, setting: str) -> str:
+    """Starts a server on an address of the settings. Returns HOST:PORT, or nothing if the setting is empty."""
+    if not address:
+        return ""
+    host, port = split_address(address, setting)
+    await server.start(host, port, setting)
+    return f"{host}:{server.port}"

@@ -18,8 +18,8 @@ from service.intake.download.limits import FetchLimits
 from service.intake.formats import OPTIONAL, Format, missing_package
 from service.intake.limits import PictureLimits
 from service.objects.store import Bucket, ObjectStore
-from service.rpc.transport.certificates import TlsFiles
 from service.rpc.transport.options import Transport
+from service.runtime.certificates import Certificates, TlsFiles
 from service.runtime.process import decoder_environment
 from service.settings.addresses import split_address
 from service.settings.model import Settings
@@ -105,20 +105,23 @@ def call_limits_of(settings: Settings) -> CallLimits:
     )  # fmt: skip
 
 
-def _tls_files(settings: Settings) -> TlsFiles | None:
+def certificates_of(settings: Settings) -> Certificates | None:
+    """The certificates of the server's ports; None without TLS. Raises SettingError if a file is not usable."""
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    return TlsFiles(settings.tls_cert, settings.tls_key, settings.client_ca, settings.client_crl)
+    return Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.client_ca, settings.client_crl))
 
 
-def entry_of(settings: Settings) -> Entry:
-    """How the HTTP port may be reached."""
+def entry_of(settings: Settings, certificates: Certificates | None) -> Entry:
+    """How the HTTP port can be reached. `certificates`: None: it speaks plain HTTP."""
     host, _ = split_address(settings.http, "http") if settings.http else ("", 0)
-    return Entry(settings.http_proxies, allowed_hosts((*settings.http_hosts, host), settings.http_public_url))
+    hosts = allowed_hosts((*settings.http_hosts, host), settings.http_public_url)
+    return Entry(settings.http_proxies, hosts, certificates)
 
 
-def transport_of(settings: Settings) -> Transport:
+def transport_of(settings: Settings, certificates: Certificates | None) -> Transport:
+    """What gRPC listens on, and its limits."""
     return Transport(
-        settings.listen, _tls_files(settings), settings.max_message_bytes, settings.connections,
+        settings.listen, certificates, settings.max_message_bytes, settings.connections,
         settings.min_ping_interval_s, settings.reflection,
     )  # fmt: skip

@@ -30,7 +30,8 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> No
         asyncio.get_running_loop().add_signal_handler(number, stop_asked.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # nothing to read again yet
     _check_forgetting(settings)
-    check_free({"listen": settings.listen, "http": settings.http})  # before anything is made
+    listening = {"listen": settings.listen, "http": settings.http, "metrics": settings.metrics}
+    check_free(listening)  # before anything is made
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     data = DataDirectory(settings.data_dir)
     lock = DirectoryLock(data.lock)

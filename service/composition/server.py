@@ -21,6 +21,7 @@ from service.composition.data_directory import node_name, version
 from service.composition.parts import (
     admission_of,
     call_limits_of,
+    certificates_of,
     decoders_of,
     encoders_of,
     entry_of,
@@ -67,7 +68,7 @@ from service.training.stores import TrainingStores
 from service.training.training_job import TrainerParts
 from service.web.api.door import ApiDoor
 from service.web.embeddings.calls import calls_by_path
-from service.web.http import HttpPlace, HttpServer, Page, Pages
+from service.web.http import HttpPlace, HttpServer, Page, Pages, Vitals
 from service.web.pictures import picture_page
 
 _LINKS, _REDIS_NAMES = "picture links", "names in redis"
@@ -117,7 +118,10 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     deadlines = Deadlines(settings.default_deadline_s, settings.max_deadline_s)
     pipeline = CallPipeline(gate, admission, limiter, deadlines, CallRecording(audit, recorder, tallies))
     sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit)
-    training, place = _training(stores, engine, audit, recorder.owner), HttpPlace()
+    training, place = (
+        _training(stores, engine, audit, recorder.owner),
+        HttpPlace(secure=settings.http_secure),
+    )
     download_links = DownloadLinks(
         Links(registry.secret(_LINKS)), registry.api_keys, engine.workers,
         {"picture": engine.kept_picture, "example": training.picture},
@@ -137,22 +141,24 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
         download_links,
         training,
     )
-    transport = transport_of(settings)
+    certificates = certificates_of(settings)
+    transport, of_http = transport_of(settings, certificates), certificates if settings.http_secure else None
     handlers = bind(METHODS, handlers_of(dependencies, version(), transport.max_message_bytes))
     interceptor, health = Interceptor(pipeline, handlers), Health(gate)
     rpc = RpcServer(transport, interceptor, keyless)
-    api = ApiDoor(interceptor, keyless, entry_of(settings), calls_by_path())
+    api = ApiDoor(interceptor, keyless, entry_of(settings, of_http), calls_by_path())
     reading: dict[str, Page] = {"/pictures/{token}": picture_page(download_links.open)}
-    pages = Pages(reading, api.handle, settings.connections)
-    http = HttpServer(metrics, health.readiness, lambda: refresh_gauges(engine, metrics), place, pages)
+    pages = Pages(reading, api.handle, not settings.metrics, settings.connections, of_http)
+    vitals = Vitals(metrics, health.readiness, lambda: refresh_gauges(engine, metrics))
+    http, monitoring = HttpServer(vitals, place, pages), HttpServer(vitals, HttpPlace())
     maintained = MaintainedParts(
         settings.data_dir, settings.min_free_disk_bytes, engine, registry, audit, recorder, tallies, finishing, health,
         limiter, metrics, redis, coordinator, sync, training,
     )  # fmt: skip
     return Lifecycle(
         ServerParts(
-            settings, version(), engine, audit, recorder, tallies, gate, health, metrics, rpc, http, redis, coordinator,
-            sync, training, maintained,
+            settings, version(), engine, audit, recorder, tallies, gate, health, metrics, rpc, http, monitoring,
+            certificates, redis, coordinator, sync, training, maintained,
         )
     )  # fmt: skip
 

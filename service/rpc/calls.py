@@ -14,8 +14,8 @@ from service.calls.method import Kind, Method
 from service.calls.methods import METHODS
 from service.errors import ServiceError
 from service.rpc.status import set_status
-from service.rpc.transport.certificates import Certificates
 from service.rpc.transport.ending import CallTasks, when_done
+from service.runtime.certificates import Certificates
 
 Context = grpc.aio.ServicerContext[Any, Any]
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
@@ -72,7 +72,7 @@ class _Call:
     def check_certificate(self) -> None:
         """Raises ServiceError (CERTIFICATE_INVALID) if the client's certificate is no longer valid."""
         if self._certificates is not None:
-            self._certificates.check(self._context.auth_context().get("x509_pem_cert", ()))  # type: ignore[arg-type]
+            self._certificates.check(self._context.auth_context().get("x509_pem_cert", ()))
 
     def time_remaining(self) -> float | None:
         """Seconds until the caller's deadline."""

@@ -14,7 +14,7 @@ from service.calls.methods import SERVICE_NAMES
 from service.errors import SettingError
 from service.rpc.calls import Methods
 from service.rpc.health import HealthServicer
-from service.rpc.transport.certificates import Certificates
+from service.rpc.transport.credentials import port_credentials
 from service.rpc.transport.ending import remember_waiting_tasks
 from service.rpc.transport.open_calls import OpenCalls
 from service.rpc.transport.options import Transport, channel_options
@@ -28,9 +28,9 @@ class RpcServer:
     def __init__(self, transport: Transport, interceptor: Interceptor, keyless: KeylessCalls) -> None:
         """`keyless`: counts calls that need no key.
 
-        Raises SettingError if the server cannot listen or a TLS file is not usable.
+        Raises SettingError if the server cannot listen.
         """
-        self._certificates = Certificates(transport.tls) if transport.tls else None
+        self._certificates = transport.certificates
         open_calls = OpenCalls(interceptor.limiter.metrics, keyless)
         self._server = grpc.aio.server(interceptors=[open_calls], options=channel_options(transport))
         self._server.add_generic_rpc_handlers((Methods(interceptor, self._certificates),))
@@ -53,15 +53,10 @@ class RpcServer:
         """Refuses new calls. Running ones have `grace_s` seconds to finish."""
         await self._server.stop(grace_s)
 
-    def read_certificates_again(self) -> None:
-        """Reads TLS files that have changed. Each new connection does so too."""
-        if self._certificates is not None:
-            self._certificates.read_again()
-
     def _bind(self, address: str) -> int:
         try:
             if self._certificates is None:
                 return self._server.add_insecure_port(address)
-            return self._server.add_secure_port(address, self._certificates.credentials())
+            return self._server.add_secure_port(address, port_credentials(self._certificates))
         except RuntimeError as error:
             raise SettingError.about("listen", f"{address} cannot be bound: {error}") from None

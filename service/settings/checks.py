@@ -24,8 +24,6 @@ def check_settings(settings: Settings) -> None:
     if settings.data_dir.exists() and not settings.data_dir.is_dir():
         raise SettingError.about("data_dir", f"{settings.data_dir} is not a directory; set another one")
     host, _ = split_address(settings.listen, "listen")
-    if settings.http:
-        split_address(settings.http, "http")
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise SettingError.about(("tls_cert", "tls_key"), "set both or neither")
     if settings.client_ca is not None and settings.tls_cert is None:
@@ -34,6 +32,7 @@ def check_settings(settings: Settings) -> None:
         raise SettingError.about("client_crl", "needs client_ca")
     if settings.tls_cert is None and not is_loopback(host):
         raise SettingError.about("listen", f"{host} can be reached from other machines; set tls_cert and tls_key")
+    _check_http(settings)
     if settings.key_file.resolve().is_relative_to(settings.data_dir.resolve()):
         raise SettingError.about(
             "master_key_file", "must not be inside data_dir; a backup of the data would contain its own key"
@@ -60,6 +59,23 @@ def check_settings(settings: Settings) -> None:
             raise SettingError.about(name, f"{path} is not a file")
 
 
+def _check_http(settings: Settings) -> None:
+    if settings.metrics:
+        split_address(settings.metrics, "metrics")
+    if settings.http_tls and settings.tls_cert is None:
+        raise SettingError.about("http_tls", "needs tls_cert and tls_key")
+    if not settings.http:
+        return
+    host, _ = split_address(settings.http, "http")
+    if not settings.http_secure and not settings.http_proxies and not is_loopback(host):
+        remedy = "remove http_tls = false" if settings.tls_cert is not None else "set tls_cert and tls_key"
+        message = (
+            f"{host} can be reached from other machines, and API keys must not travel in plain text; {remedy}, or "
+            "http_proxies if a proxy terminates TLS, or use the setting metrics for metrics and health alone"
+        )
+        raise SettingError.about("http", message)
+
+
 def _check_places(settings: Settings) -> None:
     for name in ("http_public_url", "object_store_endpoint", "redis_url"):
         try:
@@ -76,7 +92,7 @@ def _check_places(settings: Settings) -> None:
     loopback = public.scheme == "http" and is_loopback(public.hostname or "")
     if settings.http_public_url and not loopback and not (public.scheme == "https" and public.netloc):
         raise SettingError.about(
-            "http_public_url", "must be https://…, as the proxy that terminates TLS serves it; links are secrets"
+            "http_public_url", "must be https://…, served by `http` or by a proxy with TLS, because links are secrets"
         )
     if settings.object_store and not re.fullmatch(r"s3://[^/\s]+(/\S*)?", settings.object_store):
         raise SettingError.about(

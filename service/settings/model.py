@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.settings.addresses import is_loopback, split_address
+
 _PREFIX = "AFTERIMAGE_"
 
 
@@ -50,6 +52,12 @@ class Settings(BaseSettings):
     )
     http: str = Field(
         "", description="Address of the HTTP server: API, metrics, health and links, HOST:PORT. Empty: disabled."
+    )
+    http_tls: bool | None = Field(
+        None, description="Serve TLS on `http`. Unset: if tls_cert is set, unless loopback or http_proxies."
+    )
+    metrics: str = Field(
+        "", description="Address of a port for metrics and health alone, plain HTTP, HOST:PORT. Empty: on `http`."
     )
     http_public_url: str = Field("", description="Public URL of `http`, for links. Empty: loopback only.")
     http_proxies: Names = Field((), description="Networks of proxies that terminate TLS in front of `http`, CIDR.")
@@ -147,6 +155,13 @@ class Settings(BaseSettings):
         """The path of the master key, which is never inside the data directory."""
         data = self.data_dir.resolve()
         return self.master_key_file or data.with_name(data.name + ".master-key")
+
+    @property
+    def http_secure(self) -> bool:
+        """Whether `http` speaks TLS."""
+        if self.http_tls is not None or not self.http or self.tls_cert is None:
+            return bool(self.http_tls)
+        return not self.http_proxies and not is_loopback(split_address(self.http, "http")[0])
 
     @property
     def index_bytes(self) -> int:

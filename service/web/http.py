@@ -1,5 +1,5 @@
-"""The HTTP port: `/metrics` (Prometheus), `/healthz` (the process runs), `/readyz` (it accepts calls), added pages, and
-the API on all other paths."""
+"""A port for HTTP: `/metrics` (Prometheus), `/healthz` (the process runs), `/readyz` (it accepts calls), added pages,
+and the API on all other paths."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from service.errors import SettingError
+from service.errors import ServiceError, SettingError
 from service.metrics import Metrics
+from service.runtime.certificates import Certificates
 from service.settings.addresses import is_loopback
 from service.web.connections import KEEP_ALIVE_S, Connections
+from service.web.tls import Handshakes, client_certificate
 from service.web.url_caches import forget_url
 
 Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -28,11 +30,24 @@ class Readiness:
     remarks: tuple[str, ...] = ()
 
 
-class HttpPlace:
-    """The address of the HTTP port, empty until it is bound. For objects created before that."""
+@dataclass(frozen=True)
+class Vitals:
+    """What the port tells about the server.
 
-    def __init__(self) -> None:
-        self.host, self.port = "", 0
+    - `refresh`: updates gauges before the metrics are written. Called in a thread.
+    """
+
+    metrics: Metrics
+    readiness: Callable[[], Readiness]
+    refresh: Callable[[], None]
+
+
+class HttpPlace:
+    """The address of the port, empty until it is bound. For objects created before that."""
+
+    def __init__(self, *, secure: bool = False) -> None:
+        """`secure`: it speaks TLS."""
+        self.host, self.port, self._scheme = "", 0, "https" if secure else "http"
 
     def bound(self, host: str, port: int) -> None:
         """Sets the address once the port is bound."""
@@ -43,42 +58,49 @@ class HttpPlace:
         """The URL for programs on this machine; empty if the server does not listen on loopback."""
         if not self.port or not is_loopback(self.host):
             return ""
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self._scheme}://{host}:{self.port}"
 
 
 @dataclass(frozen=True)
 class Pages:
-    """What the port serves besides the built-in pages. reading: by path. api: what receives all other requests; None:
-    they are 404. most_connections: of all clients together."""
+    """What the port serves besides health.
+
+    - `reading`: pages by path, which need no client certificate.
+    - `api`: receives all other requests; None: they are 404.
+    - `metrics`: whether `/metrics` is served.
+    - `most_connections`: of all clients together.
+    - `certificates`: None: the port speaks plain HTTP.
+    """
 
     reading: Mapping[str, Page] = field(default_factory=dict)
     api: Page | None = None
+    metrics: bool = True
     most_connections: int = 1000
+    certificates: Certificates | None = None
 
 
 class HttpServer:
     """Serves read-only pages, and the API. The built-in pages contain no data of tenants."""
 
-    def __init__(
-        self, metrics: Metrics, readiness: Callable[[], Readiness], refresh: Callable[[], None], place: HttpPlace,
-        pages: Pages | None = None,
-    ) -> None:  # fmt: skip
-        """`refresh` updates gauges before the metrics are written."""
-        self._metrics, self._readiness, self._refresh = metrics, readiness, refresh
-        self._place, self._pages = place, pages or Pages()
+    def __init__(self, vitals: Vitals, place: HttpPlace, pages: Pages | None = None) -> None:
+        self._vitals, self._place, self._pages = vitals, place, pages or Pages()
         self._connections = Connections(self._pages.most_connections)
+        certificates = self._pages.certificates
+        self._secure = Handshakes(certificates).secure if certificates is not None else None
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Server | None = None
 
     @property
     def port(self) -> int:
-        """That it listens on; 0: none."""
+        """The port that it listens on; 0: none."""
         return self._place.port
 
-    async def start(self, host: str, port: int) -> None:
-        """Starts listening. Raises SettingError if the address cannot be bound."""
+    async def start(self, host: str, port: int, setting: str = "http") -> None:
+        """Starts listening. Raises SettingError, about `setting`, if the address cannot be bound."""
         application = web.Application(middlewares=[self._connections.middleware, forget_url])
-        application.router.add_get("/metrics", self._get_metrics)
+        if self._pages.metrics:
+            application.router.add_get("/metrics", self._get_metrics)
         application.router.add_get("/healthz", self._get_health)
         application.router.add_get("/readyz", self._get_ready)
         for path, page in self._pages.reading.items():
@@ -93,35 +115,40 @@ class HttpServer:
         try:
             self._listening = await asyncio.get_running_loop().create_server(self._accept, host, port, backlog=128)
         except OSError as error:
-            raise SettingError.about("http", f"cannot bind {host}:{port}: {error.strerror}") from error
+            raise SettingError.about(setting, f"cannot bind {host}:{port}: {error.strerror}") from error
         self._place.bound(host, self._listening.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Stops listening, and ends what is still served."""
+        """Stops listening and ends requests that are still served."""
         if self._listening is not None:
             self._listening.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        self._connections.close()
 
     def _accept(self) -> asyncio.Protocol:
         assert self._runner is not None
         assert self._runner.server is not None
-        return self._connections.wrap(self._runner.server())
+        return self._connections.wrap(self._runner.server(), self._secure)
 
-    async def _get_metrics(self, _: web.Request) -> web.Response:
+    async def _get_metrics(self, request: web.Request) -> web.Response:
+        try:
+            client_certificate(request, self._pages.certificates).check()
+        except ServiceError as error:
+            return web.Response(status=401, text=f"{error.reason.name}: {error.message}\n")
         text = await asyncio.to_thread(self._fresh)
         return web.Response(body=text, headers={"Content-Type": _PROMETHEUS})
 
     def _fresh(self) -> bytes:
-        """All metrics as they are now. For threads: collections are asked, which may be at work."""
-        self._refresh()
-        return self._metrics.text()
+        """Returns all metrics. For threads, because it waits for collections."""
+        self._vitals.refresh()
+        return self._vitals.metrics.text()
 
     async def _get_health(self, _: web.Request) -> web.Response:
         return web.Response(text="alive\n")
 
     async def _get_ready(self, _: web.Request) -> web.Response:
-        found = self._readiness()
+        found = self._vitals.readiness()
         lines = ["ready" if found.ready else "not ready", *found.remarks]
         return web.Response(text="\n".join(lines) + "\n", status=200 if found.ready else 503)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import ssl
+import urllib.error
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +32,8 @@ def certificates(tmp_path: Path) -> Certificates:
 def mutual(tmp_path: Path, certificates: Certificates) -> Server:
     return start_server(
         tmp_path, "--tls-cert", str(certificates.server_cert), "--tls-key", str(certificates.server_key),
-        "--client-ca", str(certificates.ca), environment={"AFTERIMAGE_CLIENT_CRL": str(revoke(tmp_path))},
+        "--client-ca", str(certificates.ca), "--metrics", "127.0.0.1:0",
+        environment={"AFTERIMAGE_CLIENT_CRL": str(revoke(tmp_path)), "AFTERIMAGE_HTTP_TLS": "true"},
     )  # fmt: skip
 
 
@@ -79,6 +84,40 @@ def test_names_of_two_keys_in_one_certificate_are_refused_and_a_key_that_is_sent
         client.list_collections_page()
     with connect(mutual, certificates, mutual.key("third")) as client:
         assert client.list_collections_page() == ([], "")
+
+
+def fetched(url: str, certificates: Certificates, *, shown: bool = True, key: str = "") -> int:
+    """The status of a request over HTTP."""
+    context = None
+    if url.startswith("https"):
+        context = ssl.create_default_context(cafile=str(certificates.ca))
+        if shown:
+            context.load_cert_chain(certificates.client_cert, certificates.client_key)
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {key}"} if key else {})
+    try:
+        with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_http_has_the_certificates_of_grpc_and_metrics_have_a_plain_port(
+    mutual: Server, certificates: Certificates, tmp_path: Path
+) -> None:
+    key, api = mutual.key("acme"), f"https://{mutual.http}"
+    assert fetched(f"{api}/v1/collections", certificates, key=key) == 200
+    assert fetched(f"{api}/v1/collections", certificates, key=key, shown=False) == 401
+    assert fetched(f"{api}/readyz", certificates, shown=False) == 200
+    assert fetched(f"{api}/metrics", certificates) == 404
+    (ready,) = [line for line in map(json.loads, mutual.log.read_text().splitlines()) if line["event"] == "ready"]
+    for path, status in (("metrics", 200), ("healthz", 200), ("readyz", 200), ("v1/collections", 404)):
+        assert fetched(f"http://{ready['metrics']}/{path}", certificates, key=key) == status
+    certificates.server_cert.write_text("damaged")
+    mutual.process.send_signal(signal.SIGHUP)
+    assert fetched(f"{api}/v1/collections", certificates, key=key) == 200
+    issue(tmp_path, "server", host="other.example")
+    with pytest.raises(urllib.error.URLError, match="certificate"):
+        fetched(f"{api}/v1/collections", certificates, key=key)
 
 
 def test_a_deleted_tenant_takes_its_names_along(mutual: Server, certificates: Certificates) -> None:

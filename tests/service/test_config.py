@@ -8,6 +8,7 @@ from service.errors import SettingError
 from service.setting_errors import Origins
 from service.settings.addresses import is_loopback, split_address
 from service.settings.model import Settings
+from tests.support.servers.tls import make_certificates
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
@@ -34,6 +35,10 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ({"listen": "nonsense"}, "listen: 'nonsense' is not HOST:PORT"),
         ({"listen": "127.0.0.1:99999"}, "HOST:PORT"),
         ({"listen": "0.0.0.0:50051"}, "set tls_cert and tls_key"),
+        ({"http": "0.0.0.0:80"}, "http: 0.0.0.0 can be reached.*set tls_cert and tls_key, or http_proxies"),
+        ({"http": "[::]:80", "http_tls": False}, "http: :: can be reached"),
+        ({"http": "127.0.0.1:80", "http_tls": True}, "http_tls: needs tls_cert and tls_key"),
+        ({"metrics": "x"}, "metrics: 'x' is not HOST:PORT"),
         ({"listen": "example.org:50051"}, "set tls_cert and tls_key"),
         ({"tls_cert": "x"}, "set both or neither"),
         ({"client_ca": "x"}, "needs tls_cert"),
@@ -184,3 +189,23 @@ def test_a_config_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     file.write_text('lissen = "127.0.0.1:1"\n')
     with pytest.raises(SettingError, match=r"lissen: unknown setting .*settings\.toml.* did you mean listen\?"):
         load_settings({}, file)
+
+
+@pytest.mark.parametrize(
+    ("given", "secure"),
+    [
+        ({"http": "0.0.0.0:80"}, True), ({"http": "search.shop.example:80"}, True), ({"http": "127.0.0.1:80"}, False),
+        ({"http": "localhost:80"}, False), ({"http": "0.0.0.0:80", "http_proxies": "10.0.0.0/8"}, False),
+        ({"http": "0.0.0.0:80", "http_proxies": "10.0.0.0/8", "http_tls": "true"}, True),
+        ({"http": "127.0.0.1:80", "http_tls": "true"}, True), ({}, False),
+    ],
+)  # fmt: skip
+def test_http_speaks_tls_where_other_machines_reach_it_without_a_proxy(
+    tmp_path: Path, given: dict[str, object], secure: bool
+) -> None:
+    made = make_certificates(tmp_path)
+    files = {"tls_cert": made.server_cert, "tls_key": made.server_key}
+    settings = load_settings({**given, **files}).settings
+    assert settings.http_secure is secure
+    with pytest.raises(SettingError, match="remove http_tls = false"):
+        load_settings({"http": "0.0.0.0:80", "http_tls": False, **files})

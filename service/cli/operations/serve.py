@@ -21,7 +21,10 @@ def serve(
         str | None, typer.Option(help="Address of the gRPC server, HOST:PORT. Port 0 selects a free port.")
     ] = None,
     http: Annotated[
-        str | None, typer.Option(help="Address of the HTTP server for metrics and health, HOST:PORT.")
+        str | None, typer.Option(help="Address of the HTTP server: API, metrics and health, HOST:PORT.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Address of a port for metrics and health alone, plain HTTP, HOST:PORT.")
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Server certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate, PEM.")] = None,
@@ -56,7 +59,8 @@ def serve(
     log_setting_warnings(loaded.warnings)
 
     def announce(addresses: Addresses) -> None:
-        http_part = f", HTTP on {addresses.http}" if addresses.http else ""
+        named = (("HTTP", addresses.http), ("metrics", addresses.metrics))
+        http_part = "".join(f", {name} on {address}" for name, address in named if address)
         print(f"Afterimage {data_directory.version()} is ready: gRPC on {addresses.grpc}{http_part}", flush=True)
 
     try:

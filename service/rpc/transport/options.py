@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from service.rpc.transport.certificates import TlsFiles
+from service.runtime.certificates import Certificates
 
 _STREAMS_PER_CONNECTION = 100
 _MINUTE_MS = 60 * 1000
@@ -13,10 +13,14 @@ _MINUTE_MS = 60 * 1000
 
 @dataclass(frozen=True)
 class Transport:
-    """`min_ping_interval_s`: minimum interval of pings; a connection that pings more often is closed."""
+    """How the port is reached.
+
+    - `certificates`: None: without TLS.
+    - `min_ping_interval_s`: minimum interval of pings; a connection that pings more often is closed.
+    """
 
     address: str
-    tls: TlsFiles | None
+    certificates: Certificates | None
     max_message_bytes: int
     max_connections: int
     min_ping_interval_s: float

@@ -20,6 +20,7 @@ from service.web.api.errors import HEADERS, JSON_TYPE, error_answer, error_objec
 from service.web.api.requests import RequestReader
 from service.web.api.routes import Route
 from service.web.proto_json.codec import Codec
+from service.web.tls import NO_CERTIFICATE, ClientCertificate
 
 _BINARY_TYPES = ("application/proto", "application/x-protobuf")
 _LINE_TYPES = ("application/x-ndjson", "application/jsonl")
@@ -40,13 +41,19 @@ class _Sent(Enum):
 
 @dataclass(frozen=True)
 class Incoming:
-    """A request that a route was found for. peer: as gRPC writes it. parameters: of the query string."""
+    """A request, and the route of its path.
+
+    - `peer`: address of the client, as gRPC writes it.
+    - `parameters`: names and values of the query string.
+    - `certificate`: that the client presented.
+    """
 
     request: web.Request
     route: Route
     headers: Headers
     peer: str
     parameters: tuple[tuple[str, str], ...]
+    certificate: ClientCertificate = NO_CERTIFICATE
 
 
 class HttpCall:
@@ -58,6 +65,7 @@ class HttpCall:
         """`codec`: of the route's form of JSON. `message_bytes`: of one message at most."""
         self.headers, self.peer = incoming.headers, incoming.peer
         self.gone = False  # whether the peer has left
+        self._certificate = incoming.certificate
         self._request, self._route, self._codec = incoming.request, incoming.route, codec
         self._reader = RequestReader(incoming.route, incoming.parameters, codec)
         self._body = Body(incoming.request, message_bytes)
@@ -70,11 +78,12 @@ class HttpCall:
         self._events = _EVENTS_TYPE in incoming.request.headers.get("Accept", "")
 
     def certificate_names(self) -> tuple[str, ...]:
-        """The HTTP port asks for no certificates."""
-        return ()
+        """Returns the names in the client's certificate; empty if there is none."""
+        return self._certificate.names()
 
     def check_certificate(self) -> None:
-        """There is none that could have expired."""
+        """Raises ServiceError (CERTIFICATE_INVALID) if it was revoked, has expired, or is needed and missing."""
+        self._certificate.check()
 
     def time_remaining(self) -> float | None:
         """By `Connect-Timeout-Ms` or `X-Timeout`. Raises ServiceError (ARGUMENT_INVALID)."""

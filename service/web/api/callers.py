@@ -9,41 +9,55 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from service.errors import Reason, ServiceError
+from service.runtime.certificates import Certificates
+from service.web.tls import ClientCertificate, client_certificate
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
 class Entry:
-    """How the HTTP port may be reached. proxies: networks, CIDR, of proxies that terminate TLS. hosts: names that the
-    API answers to, besides addresses and localhost."""
+    """How the HTTP port can be reached.
+
+    - `proxies`: networks, CIDR, of proxies that terminate TLS.
+    - `hosts`: names that the API answers to, besides addresses, localhost, and the names in the port's certificate.
+    - `certificates`: None: the port speaks plain HTTP.
+    """
 
     proxies: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    certificates: Certificates | None = None
 
 
 class Callers:
-    """Judges requests by their connection and their Host header."""
+    """Checks the connection and the Host header of requests."""
 
     def __init__(self, entry: Entry) -> None:
         self._proxies = [ipaddress.ip_network(network) for network in entry.proxies]
+        self._certificates = entry.certificates
         self._hosts = {host.lower().rstrip(".") for host in entry.hosts if host} | {"localhost"}
 
     def peer(self, request: web.Request) -> str:
-        """Where a request comes from, as gRPC writes it: behind a proxy of ours, the client that the proxy saw."""
+        """Returns the client's address as gRPC writes it, `ipv4:192.0.2.1:4711`. Behind a declared proxy it is the
+        address that the proxy reports, with port 0."""
         address, port = _endpoint(request)
         if address is None:
             return "unknown"
         client = self._forwarded(request, address)
         return _written(client, 0) if client != address else _written(address, port)
 
+    def certificate(self, request: web.Request) -> ClientCertificate:
+        """Returns the certificate that the client of a request presented."""
+        return client_certificate(request, self._certificates)
+
     def check(self, request: web.Request) -> None:
-        """Raises ServiceError (CONNECTION_INSECURE, HOST_UNKNOWN)."""
+        """Raises ServiceError (CONNECTION_INSECURE, CERTIFICATE_INVALID, HOST_UNKNOWN)."""
         address, _ = _endpoint(request)
         secure = request.transport is not None and request.transport.get_extra_info("sslcontext") is not None
         if not secure and (address is None or not (address.is_loopback or self._is_proxy(address))):
             message = "keys and pictures are not accepted over plain HTTP from another machine; see http_proxies"
             raise ServiceError(Reason.CONNECTION_INSECURE, message)
+        self.certificate(request).check()
         if not self._answers_to(request.headers.getall("Host", [])):
             raise ServiceError(Reason.HOST_UNKNOWN, "the Host header names another server; see http_hosts")
 
@@ -52,13 +66,19 @@ class Callers:
             return False
         host = given[0].strip().lower()
         host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-        return host.rstrip(".") in self._hosts or _address(host) is not None
+        host = host.rstrip(".")
+        return host in self._hosts or _address(host) is not None or self._is_certified(host)
+
+    def _is_certified(self, host: str) -> bool:
+        names = self._certificates.contents.names if self._certificates is not None else ()
+        _, dot, parent = host.partition(".")
+        return any(name.lower() in (host, f"*{dot}{parent}") for name in names)
 
     def _is_proxy(self, address: _Address) -> bool:
         return any(address in network for network in self._proxies)
 
     def _forwarded(self, request: web.Request, address: _Address) -> _Address:
-        """The last address that a proxy of ours did not have itself."""
+        """Returns the last forwarded address that is not a declared proxy."""
         chain = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
         while chain and self._is_proxy(address):
             told = _address(chain.pop().strip())
@@ -69,7 +89,7 @@ class Callers:
 
 
 def allowed_hosts(given: Iterable[str], *urls: str) -> tuple[str, ...]:
-    """The names of hosts that are given, and those in URLs."""
+    """Returns the given host names and those in the URLs."""
     return (*given, *(url.partition("://")[2].partition("/")[0].partition(":")[0] for url in urls if url))
 
 

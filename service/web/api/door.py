@@ -50,7 +50,8 @@ class ApiDoor:
             if path == OPENAPI_PATH:
                 return self._described(request.method, peer)
             route, kind = self._route(request.method, path)
-            incoming = Incoming(request, route, headers, peer, tuple(read_query(query)))
+            parameters, certificate = tuple(read_query(query)), self._callers.certificate(request)
+            incoming = Incoming(request, route, headers, peer, parameters, certificate)
         except ServiceError as error:
             return self._refused(error, peer, headers.request_id, connect=connect)
         codec = self._plain if route.plain else self._canonical

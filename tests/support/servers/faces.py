@@ -39,12 +39,13 @@ from service.metrics import Metrics
 from service.rpc.server import RpcServer
 from service.rpc.status import DETAILS_KEY
 from service.rpc.transport.options import Transport
+from service.runtime.certificates import Certificates
 from service.tenancy.allowances import Allowances
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
 from service.web.api.callers import Entry
 from service.web.api.door import ApiDoor
-from service.web.http import HttpPlace, HttpServer, Pages, Readiness
+from service.web.http import HttpPlace, HttpServer, Pages, Readiness, Vitals
 
 REQUEST_ID = "the-same-for-both"
 LIMITS = CallLimits(
@@ -72,8 +73,11 @@ class Outcome:
 class Faces:
     """Use it as an asynchronous context manager. script: what each handler does with a request and its caller."""
 
-    def __init__(self, folder: Path, *, deadline_s: float = 30.0, **limits: Any) -> None:
-        """`limits`: fields of CallLimits that differ from LIMITS."""
+    def __init__(
+        self, folder: Path, *, deadline_s: float = 30.0, certificates: Certificates | None = None, **limits: Any
+    ) -> None:  # fmt: skip
+        """`certificates`: for TLS on the HTTP port. `limits`: fields of CallLimits that differ from LIMITS."""
+        self._certificates = certificates
         self._deadlines, self._limits = Deadlines(deadline_s, deadline_s), replace(LIMITS, **limits)
         self._ends, self._folder = AsyncExitStack(), folder
         self.registry = TenantRegistry(folder / "registry.db", MasterKey(bytes(32)))
@@ -100,10 +104,11 @@ class Faces:
         server = RpcServer(transport, interceptor, keyless)
         await server.start()
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
-        api = ApiDoor(interceptor, keyless, Entry())
-        web = HttpServer(self.metrics, lambda: Readiness(True), lambda: None, HttpPlace(), Pages(api=api.handle))
+        api = ApiDoor(interceptor, keyless, Entry(certificates=self._certificates))
+        vitals = Vitals(self.metrics, lambda: Readiness(True), lambda: None)
+        web = HttpServer(vitals, HttpPlace(), Pages(api=api.handle, certificates=self._certificates))
         await web.start("127.0.0.1", 0)
-        self.http = f"http://127.0.0.1:{web.port}"
+        self.http = f"{'https' if self._certificates else 'http'}://127.0.0.1:{web.port}"
         self._ends.push_async_callback(web.stop)
         self._ends.push_async_callback(nowhere.aclose)
         self._ends.push_async_callback(server.stop, 0)

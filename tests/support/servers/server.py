@@ -177,7 +177,7 @@ def start_server(
         )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()
-    found = re.search(r"gRPC on (\S+), HTTP on (\S+)", line)
+    found = re.search(r"gRPC on (\S+), HTTP on ([^\s,]+)", line)
     if found is None:
         process.wait()
         raise AssertionError(f"the server did not start: {(folder / 'server.log').read_text()[-2000:]}")

@@ -101,19 +101,20 @@ async def test_a_full_port_closes_the_oldest_idle_connection_of_whoever_has_most
     connections = Connections(3)
     many = [_Transport("192.0.2.1") for _ in range(2)]
     other, new = _Transport("192.0.2.2"), _Transport("192.0.2.3")
-    assert all(connections.opened(t) for t in (other, *many, new))
+    opened = {transport: asyncio.Protocol() for transport in (other, *many, new)}
+    assert all(connections.opened(protocol, transport) for transport, protocol in opened.items())
     assert [t.aborted for t in (other, *many, new)] == [False, True, False, False]
-    for transport in (other, many[1], new):
-        connections.closed(transport)
+    for protocol in opened.values():
+        connections.closed(protocol)
 
 
 async def test_a_connection_without_a_request_is_closed() -> None:
-    connections, transport = Connections(3, headers_s=0.01), _Transport("192.0.2.1")
-    connections.opened(transport)
+    connections, transport, protocol = Connections(3, headers_s=0.01), _Transport("192.0.2.1"), asyncio.Protocol()
+    connections.opened(protocol, transport)
     async with asyncio.timeout(10):
         while not transport.aborted:
             await asyncio.sleep(0)
-    connections.closed(transport)
+    connections.closed(protocol)
 
 
 @pytest.mark.parametrize(

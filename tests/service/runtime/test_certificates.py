@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.rpc.transport import certificates as module
-from service.rpc.transport.certificates import Certificates, TlsFiles
+from service.runtime import certificates as module
+from service.runtime.certificates import Certificates, TlsFiles
 from tests.support.servers.tls import issue, make_certificates
 
 
@@ -17,7 +17,7 @@ def test_whoever_connects_while_new_files_are_read_is_given_the_new_ones(
 ) -> None:
     made = make_certificates(tmp_path, "spiffe://shop.example/search")
     served = Certificates(TlsFiles(made.server_cert, made.server_key))
-    before, reads, go_on = served._fetch(), threading.Event(), threading.Event()
+    before, reads, go_on = served.newest(), threading.Event(), threading.Event()
     read, given = module._read, []
 
     def slow(files: TlsFiles) -> object:
@@ -27,7 +27,7 @@ def test_whoever_connects_while_new_files_are_read_is_given_the_new_ones(
 
     monkeypatch.setattr(module, "_read", slow)
     issue(tmp_path, "server")
-    threads = [threading.Thread(target=lambda: given.append(served._fetch())) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: given.append(served.newest())) for _ in range(2)]
     threads[0].start()
     assert reads.wait(60)
     threads[1].start()
@@ -35,5 +35,5 @@ def test_whoever_connects_while_new_files_are_read_is_given_the_new_ones(
     go_on.set()
     for thread in threads:
         thread.join(60)
-    assert given == [served._fetch()] * 2
+    assert given == [served.newest()] * 2
     assert given[0] is not before
