@@ -49,7 +49,7 @@ test: $(STAMP) ## Run the tests (under ten minutes on two cores)
 	@$(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup
 
 .PHONY: coverage
-coverage: $(STAMP) ## Run the tests with branch coverage and print it by package; fails below the floors (twenty minutes)
+coverage: $(STAMP) ## Run the tests with branch coverage and print it by package; fails below the floors (a quarter of an hour)
 	@rm -rf build/coverage && mkdir -p build/coverage
 	@$(BIN)/coverage run -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup --timeout 300
 	@$(BIN)/coverage combine -q
