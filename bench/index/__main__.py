@@ -41,7 +41,7 @@ def main() -> None:
     """Measures, prints tables, writes bench/results/index.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="*", default=SIZES)
-    parser.add_argument("--only", nargs="*", default=NAMES, help="contenders")
+    parser.add_argument("--only", nargs="*", default=NAMES, choices=NAMES, help="contenders")
     parser.add_argument("--dimension", type=int, default=DIMENSION, help="other than 384: into index-<dimension>.json")
     parser.add_argument("--work", type=Path, help="folder for vectors and engines; else a temporary one")
     parser.add_argument(
