@@ -33,7 +33,7 @@ from index.storage.layout import DataDirectory, TenantLayout, new_uid
 from index.storage.lock import DirectoryLock
 from index.tenant.directory import TenantDirectory
 from index.tenant.inspection import check_pages, deep_faults, file_faults
-from index.tenant.records_repair import Mending
+from index.tenant.records_repair import RepairStep
 from index.tenant.repair import Repair
 from index.types.answer import DuplicateGroup, Facet, FilterHints, Hit, SearchAnswer
 from index.types.attributes import (
@@ -131,7 +131,6 @@ __all__ = [
     "LocalVectorIndexes",
     "Manifest",
     "Mark",
-    "Mending",
     "Origin",
     "Outcome",
     "OutcomeUnknown",
@@ -146,6 +145,7 @@ __all__ = [
     "RecordWrite",
     "Region",
     "Repair",
+    "RepairStep",
     "ScanStrategy",
     "SearchAnswer",
     "SearchQuery",

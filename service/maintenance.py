@@ -148,11 +148,11 @@ class Maintenance:
 
 def refresh_gauges(engine: Engine, metrics: Metrics) -> None:
     """Updates the gauges that are read, not counted."""
-    spaces, cache = engine.spaces, engine.spaces.shelf
-    stats = [c.stats() for c in spaces.hot()]
+    spaces, cache = engine.spaces, engine.spaces.cache
+    stats = [c.stats() for c in spaces.loaded()]
     metrics.encode_queue.set(engine.pictures.waiting())
     metrics.collections_open.set(len(stats))
-    metrics.collections_damaged.set(sum(c.damaged for c in spaces.hot()))
+    metrics.collections_damaged.set(sum(c.damaged for c in spaces.loaded()))
     metrics.rows.labels("live").set(sum(s.records for s in stats))
     metrics.rows.labels("tombstone").set(sum(s.tombstones for s in stats))
     metrics.index_bytes.set(cache.bytes())

@@ -29,7 +29,7 @@ from service.runtime.background import end_task
 from service.runtime.process import freeze_gc
 from service.runtime.retry import RetryPolicy
 from service.settings.model import Settings
-from service.sync.runs.remote_workers import Taken
+from service.sync.runs.remote_workers import RunClaim
 from service.sync.worker import SyncWorker
 
 _LOG = structlog.get_logger(__name__)
@@ -127,7 +127,7 @@ class Worker:
     async def _work(self, ref: RunRef, epoch: int) -> None:
         _LOG.info("took a run", run_id=ref.run_id)
         try:
-            await self._server.work_on(Taken(self.name, ref, epoch, self._parts.encoders.fingerprints), self._parts)
+            await self._server.work_on(RunClaim(self.name, ref, epoch, self._parts.encoders.fingerprints), self._parts)
         except ServiceError as error:
             _LOG.warning("released a run", run_id=ref.run_id, reason=error.reason.name)
             await asyncio.sleep(_ASK_AGAIN_S)

@@ -201,7 +201,7 @@ def many_tenants(real: Vectors, folder: Path) -> dict[str, Any]:
     first.close()
     for number in range(1, TENANTS):
         shutil.copytree(folder / "0", folder / str(number))
-    before, shelf = resident_bytes(), CollectionCache(LocalVectorIndexes(), BUDGET_BYTES)
+    before, cache = resident_bytes(), CollectionCache(LocalVectorIndexes(), BUDGET_BYTES)
     directories: dict[int, TenantDirectory] = {}
     rng = np.random.default_rng(4)
     chances = 1 / np.arange(1, TENANTS + 1)
@@ -213,7 +213,7 @@ def many_tenants(real: Vectors, folder: Path) -> dict[str, Any]:
     for number, tenant in enumerate(asked.tolist()):
         began = time.perf_counter()
         if tenant not in directories:
-            directories[tenant] = opened(folder / str(tenant), shelf)
+            directories[tenant] = opened(folder / str(tenant), cache)
         found = directories[tenant].collection("bench")
         was_cold = found.handle.loaded is None
         found.search(SearchQuery(real[number % len(real)], 10))
@@ -223,7 +223,7 @@ def many_tenants(real: Vectors, folder: Path) -> dict[str, Any]:
     spent = time.perf_counter() - started
     result = {
         "tenants": TENANTS, "touched": len(directories), "records_each": TENANT_RECORDS,
-        "budget_mb": BUDGET_BYTES >> 20, "highest_memory_mb": highest >> 20, "in_memory_at_the_end": shelf.count(),
+        "budget_mb": BUDGET_BYTES >> 20, "highest_memory_mb": highest >> 20, "in_memory_at_the_end": cache.count(),
         "searches_per_second": round(TENANT_SEARCHES / spent), "hot": percentiles(hot), "cold": percentiles(cold_),
         "cold_share": round(len(cold_) / TENANT_SEARCHES, 3),
     }  # fmt: skip
@@ -232,9 +232,9 @@ def many_tenants(real: Vectors, folder: Path) -> dict[str, Any]:
     return result
 
 
-def opened(folder: Path, shelf: CollectionCache | None = None) -> TenantDirectory:
+def opened(folder: Path, cache: CollectionCache | None = None) -> TenantDirectory:
     """The only tenant of a folder."""
-    return TenantDirectory(DataDirectory(folder).tenant("a" * 32), KEY, shelf)
+    return TenantDirectory(DataDirectory(folder).tenant("a" * 32), KEY, cache)
 
 
 def spec() -> CollectionSpec:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 
-from index.collection.collection_handle import CollectionHandle, Taken
+from index.collection.collection_handle import CollectionHandle, ResourceUse
 from index.contract import (
     RecordStoreFactory,
     VectorIndexFactory,
@@ -33,12 +33,12 @@ class CollectionCache:
         """indexes: opens the vector index of each. stores: opens the record store of each; None: in SQLite."""
         self.indexes, self.budget_bytes, self.budget_files = indexes, budget_bytes, budget_files
         self.stores: RecordStoreFactory[Location] = record_stores() if stores is None else stores
-        self._taken: dict[CollectionHandle, Taken] = {}
+        self._taken: dict[CollectionHandle, ResourceUse] = {}
         self._lock = threading.Lock()
         self._bytes = self._files = 0  # of all together
         self.loads = 0
 
-    def entered(self, handle: CollectionHandle, taken: Taken) -> None:
+    def entered(self, handle: CollectionHandle, taken: ResourceUse) -> None:
         """Notes that a collection was loaded, and makes room for it."""
         with self._lock:
             self._note(handle, taken)
@@ -50,10 +50,10 @@ class CollectionCache:
     def left(self, handle: CollectionHandle) -> None:
         """Notes that a collection is not in memory any more."""
         with self._lock:
-            self._note(handle, Taken())
+            self._note(handle, ResourceUse())
             self._taken.pop(handle, None)
 
-    def grown(self, handle: CollectionHandle, taken: Taken) -> None:
+    def grown(self, handle: CollectionHandle, taken: ResourceUse) -> None:
         """Notes how much a collection takes by now."""
         with self._lock:
             if handle in self._taken:
@@ -85,8 +85,8 @@ class CollectionCache:
         """Ends what is being built for any of them."""
         self.indexes.close()
 
-    def _note(self, handle: CollectionHandle, taken: Taken) -> None:
-        before = self._taken.get(handle, Taken())
+    def _note(self, handle: CollectionHandle, taken: ResourceUse) -> None:
+        before = self._taken.get(handle, ResourceUse())
         self._taken[handle] = taken
         self._bytes += taken.bytes - before.bytes
         self._files += taken.files - before.files

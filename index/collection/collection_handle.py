@@ -29,7 +29,7 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 
-class Taken(NamedTuple):
+class ResourceUse(NamedTuple):
     """What one collection, or all that are in memory, take. bytes: of memory, about. files: that are open."""
 
     bytes: int = 0
@@ -63,7 +63,7 @@ class CollectionHandle:
             self.used_at = time.monotonic()
             loaded = self.loaded
         if fresh:
-            self._cache.entered(self, Taken(loaded.memory_bytes, loaded.open_files))
+            self._cache.entered(self, ResourceUse(loaded.memory_bytes, loaded.open_files))
         return loaded
 
     def _load(self) -> LoadedCollection:
@@ -167,7 +167,7 @@ class CollectionHandle:
         """Notes how much memory and how many files it takes by now."""
         loaded = self.loaded
         if loaded is not None:
-            self._cache.grown(self, Taken(loaded.memory_bytes, loaded.open_files))
+            self._cache.grown(self, ResourceUse(loaded.memory_bytes, loaded.open_files))
 
     def close(self, *, snapshot: bool) -> None:
         """Closes it for good. Calls that come later fail; maintenance that works on its files is waited for."""

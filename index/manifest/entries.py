@@ -65,16 +65,16 @@ def records_name(uid: str) -> str:
     return f"{uid}/records.db"
 
 
-def told_of(entry: Entry) -> dict[str, Any]:
-    """What the manifest tells of a collection, as JSON."""
+def details_of(entry: Entry) -> dict[str, Any]:
+    """What the manifest has of a collection, as JSON."""
     spec = {**asdict(entry.spec), "picture_policy": entry.spec.picture_policy.value}
     return {"home": entry.home, "spec": spec}
 
 
-def entry_of(uid: str, told: Mapping[str, Any]) -> Entry:
-    """What `told_of` told. Raises KeyError, TypeError or ValueError where it is something else."""
-    spec = told["spec"]
-    return Entry(uid, told["home"], CollectionSpec(**{**spec, "picture_policy": PicturePolicy(spec["picture_policy"])}))
+def entry_of(uid: str, details: Mapping[str, Any]) -> Entry:
+    """The entry with these details. Raises KeyError, TypeError or ValueError where they are something else."""
+    spec = {**details["spec"], "picture_policy": PicturePolicy(details["spec"]["picture_policy"])}
+    return Entry(uid, details["home"], CollectionSpec(**spec))
 
 
 def _entry(row: Any) -> Entry:

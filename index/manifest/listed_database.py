@@ -28,14 +28,14 @@ class ListedDatabase:
         self.connection, self._manifest, self._name = connection, manifest, name
         self._seen = connection.total_changes
 
-    def note(self, *, flush: bool = True, **told: Any) -> None:
-        """Notes how far the database has come, where this connection changed something since the last note, and what
-        else is to be told of it. flush: at once, else with the manifest's next change. Raises DatabaseError or
+    def note(self, *, flush: bool = True, **details: Any) -> None:
+        """Notes how far the database has come, where this connection changed something since the last note, and more
+        details. flush: at once, else with the manifest's next change. Raises DatabaseError or
         StoreUnavailable."""
         if self.connection.total_changes != self._seen:
             number = raise_number(self.connection)
             self._seen = self.connection.total_changes
-            self._manifest.note(self._name, number, **told)
+            self._manifest.note(self._name, number, **details)
             if flush:
                 self._manifest.flush()
 
@@ -87,7 +87,7 @@ def open_under(manifest: Manifest, path: Path, key: bytes, prepare: Callable[[Co
         raise DataFault(path, "is damaged") from error
     if making or not thing.salt:
         sync_directory(path.parent)
-        manifest.put(Thing(path.name, State.PRESENT, salt_of(path), thing.number, thing.told))
+        manifest.put(Thing(path.name, State.PRESENT, salt_of(path), thing.number, thing.details))
     return connection
 
 

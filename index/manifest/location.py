@@ -56,7 +56,7 @@ class Location:
     @property
     def site(self) -> IndexSite:
         """Where a vector index may keep its files."""
-        return IndexSite(self.layout.root, self.key, frozenset(self.listing.thing.told.get("snapshots", ())))
+        return IndexSite(self.layout.root, self.key, frozenset(self.listing.thing.details.get("snapshots", ())))
 
     def open(self) -> Connection:
         """A connection to the database. Raises DataFault where it is missing, another one than is listed, or an older

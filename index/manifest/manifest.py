@@ -45,14 +45,14 @@ class State(StrEnum):
 @dataclass(frozen=True)
 class Thing:
     """What is listed. name: of a file below the tenant's directory, or `<home>/kept-<id>`; salt: the first 16 bytes of
-    its database, empty where they are not known yet; number: the lowest that it may have; told: what is needed to list
-    a collection again."""
+    its database, empty where they are not known yet; number: the lowest that it may have; details: what is needed to
+    list a collection again."""
 
     name: str
     state: State = State.PRESENT
     salt: bytes = b""
     number: int = 0
-    told: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Manifest:
@@ -127,12 +127,12 @@ class Manifest:
         with self._lock:
             self._waiting.update(dict.fromkeys(names))
 
-    def note(self, name: str, number: int, **told: Any) -> None:
-        """Notes, with the next change, that a thing has reached a number, and what is to be told of it; what is not
-        listed is passed over."""
+    def note(self, name: str, number: int, **details: Any) -> None:
+        """Notes, with the next change, that a thing has reached a number, and adds these details. A thing that
+        is not listed is passed over."""
         with self._lock:
             before, said = self._notes.get(name, (0, {}))
-            self._notes[name] = max(before, number), {**said, **told}
+            self._notes[name] = max(before, number), {**said, **details}
 
     def flush(self) -> None:
         """Writes what waits, in one step. Raises StoreUnavailable or DatabaseError."""
@@ -147,12 +147,12 @@ class Manifest:
             database.executemany("DELETE FROM things WHERE name = ?", gone)
             database.executemany(
                 f"INSERT OR REPLACE INTO things ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
-                [(t.name, t.state, t.salt, t.number, json.dumps(t.told)) for t in self._waiting.values() if t],
+                [(t.name, t.state, t.salt, t.number, json.dumps(t.details)) for t in self._waiting.values() if t],
             )
-            for name, (number, told) in self._notes.items():
+            for name, (number, details) in self._notes.items():
                 database.execute(
                     "UPDATE things SET number = max(number, ?), told = json_patch(told, ?) WHERE name = ?",
-                    (number, json.dumps(told), name),
+                    (number, json.dumps(details), name),
                 )
             database.execute(
                 "INSERT INTO generation VALUES (1, max(1, ?1)) ON CONFLICT (one)"
@@ -160,8 +160,8 @@ class Manifest:
             )  # fmt: skip
 
     def _noted(self, thing: Thing) -> Thing:
-        number, told = self._notes.get(thing.name, (0, {}))
-        return replace(thing, number=max(thing.number, number), told={**thing.told, **told})
+        number, details = self._notes.get(thing.name, (0, {}))
+        return replace(thing, number=max(thing.number, number), details={**thing.details, **details})
 
     @contextmanager
     def _changing(self) -> Iterator[Connection]:
@@ -193,5 +193,5 @@ def salt_of(path: Path) -> bytes:
 
 
 def _thing(row: Any) -> Thing:
-    name, state, salt, number, told = row
-    return Thing(name, State(state), bytes(salt), number, json.loads(told))
+    name, state, salt, number, details = row
+    return Thing(name, State(state), bytes(salt), number, json.loads(details))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from index.manifest.change_number import is_numbered
-from index.manifest.entries import MIGRATIONS, Entry, read_entries, records_name, told_of
+from index.manifest.entries import MIGRATIONS, Entry, details_of, read_entries, records_name
 from index.manifest.manifest import Manifest, Thing, salt_of
 from index.storage.crypto import derive_key
 from index.storage.durable_files import make_directory
@@ -52,8 +52,8 @@ def found_things(layout: TenantLayout, data_key: bytes) -> Iterator[Thing]:
             yield Thing(name, salt=salt_of(path))
     for entry in _entries(layout, data_key):
         collection = layout.collection(entry.uid)
-        told = {**told_of(entry), "snapshots": snapshot_macs(collection)}
-        yield Thing(records_name(entry.uid), salt=salt_of(collection.records), told=told)
+        details = {**details_of(entry), "snapshots": snapshot_macs(collection)}
+        yield Thing(records_name(entry.uid), salt=salt_of(collection.records), details=details)
         for kept in collection.kept_snapshots():
             yield Thing(f"{entry.home}/{kept.name}", salt=salt_of(kept / "records.db"))
 

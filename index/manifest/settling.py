@@ -56,7 +56,7 @@ class Settling:
                 set_aside(root, self._layout.set_aside)
             self._manifest.drop_later(thing.name)
         elif thing.state is State.DELETING:
-            remove_collection(self._layout, self._manifest, thing, self._homes.get(thing.told["home"]))
+            remove_collection(self._layout, self._manifest, thing, self._homes.get(thing.details["home"]))
         else:
             raise DataFault(self._layout.collections, f"does not name {thing.name}, which the manifest lists")
 
@@ -74,9 +74,9 @@ def remove_collection(layout: TenantLayout, manifest: Manifest, thing: Thing, he
     """Removes the directory of a collection that `collections.db` does not name any more. Its kept snapshots are moved
     to its heir, the collection that took its place, or else to where those of collections that are gone are retained;
     unless the manifest says that they go, too. Raises OSError."""
-    root, home = (layout.root / thing.name).parent, thing.told["home"]
+    root, home = (layout.root / thing.name).parent, thing.details["home"]
     kept, gone = layout.collection(root.name).kept_snapshots(), []
-    if thing.told.get("with_kept"):
+    if thing.details.get("with_kept"):
         gone = [name for name in manifest.things() if name.startswith(home + KEPT)]
     elif kept:
         target = layout.collection(heir).root if heir else layout.retained / home

@@ -77,9 +77,9 @@ def spec_of(snapshot: Backup, name: str) -> CollectionSpec:
 
 def write_manifest(folder: Path, snapshot: Backup, key: bytes) -> None:
     """Writes the manifest of a backup whose database is in the folder. key: the tenant's data key. Raises OSError."""
-    told = asdict(snapshot)
-    told["spec"] = {name: told["spec"][name] for name in _SPEC}
-    body: dict[str, Any] = {"format": FORMAT, "sha256": file_digest(folder / snapshot.file), **told}
+    details = asdict(snapshot)
+    details["spec"] = {name: details["spec"][name] for name in _SPEC}
+    body: dict[str, Any] = {"format": FORMAT, "sha256": file_digest(folder / snapshot.file), **details}
     content = json.dumps({**body, "mac": manifest_mac(key, body)}, indent=1).encode()
     replace_file(folder / "manifest.json", content)
 

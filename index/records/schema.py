@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from index.manifest.change_number import begin_number
-from index.manifest.entries import Entry, told_of
+from index.manifest.entries import Entry, details_of
 from index.manifest.location import Location
 from index.records.extensions.hook import Extensions
 from index.storage.sqlite import Connection, migrate
@@ -50,12 +50,13 @@ def migrations(extensions: Extensions) -> tuple[str, ...]:
 def prepare_database(connection: Connection, place: Location, extensions: Extensions) -> None:
     """Brings the database to the newest format, and writes down whose it is, for the day that nobody else knows."""
     migrate(connection, migrations(extensions), str(place.layout.records))
-    told = json.dumps(told_of(Entry(place.layout.root.name, place.home, place.spec)), sort_keys=True)
+    details = json.dumps(details_of(Entry(place.layout.root.name, place.home, place.spec)), sort_keys=True)
     row = connection.execute("SELECT value FROM meta WHERE name = 'collection'").fetchone()
-    if row is None or row[0] != told:
+    if row is None or row[0] != details:
         connection.execute("BEGIN IMMEDIATE")
         begin_number(connection)
         connection.execute(
-            "INSERT INTO meta VALUES ('collection', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (told,)
+            "INSERT INTO meta VALUES ('collection', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (details,),
         )
         connection.execute("COMMIT")

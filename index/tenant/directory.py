@@ -112,7 +112,7 @@ class TenantDirectory(TenantCompanions[Collection]):
                 self._catalog.change(changed)
                 collection.take_over(changed)
             done = then(collection)
-            self._members.note_told(name)
+            self._members.note_details(name)
             return done
 
     def deserted(self) -> list[str]:
@@ -145,7 +145,7 @@ class TenantDirectory(TenantCompanions[Collection]):
     def _change(self, collection: Collection, spec: CollectionSpec) -> None:
         self._catalog.change(spec)
         collection.take_over(spec)
-        self._members.note_told(spec.name)
+        self._members.note_details(spec.name)
 
     def delete(self, name: str, *, with_kept: bool = False) -> None:
         """Deletes a collection and all its files, for good; `with_kept`: its kept snapshots, too, which are retained
@@ -216,7 +216,7 @@ class TenantDirectory(TenantCompanions[Collection]):
             first.take_over(replace(first.spec, name=other))
             second.take_over(replace(second.spec, name=one))
             for name in (one, other):
-                self._members.note_told(name)
+                self._members.note_details(name)
 
     def every(self) -> list[Collection]:
         """All collections."""

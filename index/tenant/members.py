@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from index.collection.collection import Collection
 from index.collection.collection_cache import CollectionCache
 from index.contract import RecordStoreFactory
-from index.manifest.entries import Entry, records_name, told_of
+from index.manifest.entries import Entry, details_of, records_name
 from index.manifest.location import Listing, Location
 from index.manifest.manifest import Manifest, State, Thing
 from index.records.extensions.registered import EXTENSIONS
@@ -41,14 +41,14 @@ class Members:
         self.uids = {e.spec.name: e.uid for e in entries}
         self.collections = {e.spec.name: self.opened(e, things[records_name(e.uid)]) for e in entries}
         for name, collection in self.collections.items():
-            told = things[records_name(self.uids[name])].told.get("spec", {})
-            resumed = [extension.resume(collection.handle, told) for extension in EXTENSIONS]
+            details = things[records_name(self.uids[name])].details.get("spec", {})
+            resumed = [extension.resume(collection.handle, details) for extension in EXTENSIONS]
             if any(resumed):
                 self._note_resumed(name)
 
     def _note_resumed(self, name: str) -> None:
         try:
-            self.note_told(name)
+            self.note_details(name)
         except (OSError, AfterimageIndexError, DatabaseError) as error:
             _LOG.warning("could not note that a change of a collection is complete: %s", error)
 
@@ -75,9 +75,9 @@ class Members:
         collection = self.collections[name]
         return Entry(self.uids[name], collection.home, collection.spec)
 
-    def note_told(self, name: str) -> None:
+    def note_details(self, name: str) -> None:
         """Notes in the manifest what a collection is now."""
-        self.manifest.note(records_name(self.uids[name]), 0, **told_of(self.entry_of(name)))
+        self.manifest.note(records_name(self.uids[name]), 0, **details_of(self.entry_of(name)))
 
     def unsettled(self) -> list[Collection]:
         """Collections that a crash left open: rows that died may still be in their files."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from index.collection.collection import Collection
-from index.manifest.entries import Entry, records_name, told_of
+from index.manifest.entries import Entry, details_of, records_name
 from index.manifest.manifest import State, Thing, salt_of
 from index.manifest.settling import remove_collection
 from index.records.catalog import Catalog
@@ -29,7 +29,7 @@ class Placing:
         """A new collection, listed as one that is being made; its directory is there."""
         uid = new_uid()
         entry = Entry(uid, replaced.home if replaced is not None else uid, spec)
-        self._members.manifest.put(Thing(records_name(uid), State.CREATING, told=told_of(entry)))
+        self._members.manifest.put(Thing(records_name(uid), State.CREATING, details=details_of(entry)))
         make_directory(self._members.layout.collection(uid).root)
         return entry
 
@@ -37,7 +37,7 @@ class Placing:
         """Enters a collection whose database is there, in the place of another."""
         spec, layout = entry.spec, self._members.layout.collection(entry.uid)
         sync_directory(layout.root)
-        thing = Thing(records_name(entry.uid), State.CREATING, salt_of(layout.records), told=told_of(entry))
+        thing = Thing(records_name(entry.uid), State.CREATING, salt_of(layout.records), details=details_of(entry))
         collection = self._members.opened(entry, thing)
         with collection.handle:  # that it can be loaded is known before anything is given up for it
             pass
@@ -59,6 +59,6 @@ class Placing:
     def leaving(self, name: str, *, with_kept: bool = False) -> Thing:
         """Notes in the manifest that the directory of a collection goes."""
         entry = self._members.entry_of(name)
-        thing = Thing(records_name(entry.uid), State.DELETING, told={**told_of(entry), "with_kept": with_kept})
+        thing = Thing(records_name(entry.uid), State.DELETING, details={**details_of(entry), "with_kept": with_kept})
         self._members.manifest.put(thing)
         return thing

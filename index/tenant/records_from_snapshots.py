@@ -69,8 +69,8 @@ def write_records(derived: Derived, place: Location) -> None:
                 " created_ms, updated_ms, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
-        told = {"sequence": view.sequence, "records": len(slots), "bytes": size}
-        database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(n, str(v)) for n, v in told.items()])
+        values = {"sequence": view.sequence, "records": len(slots), "bytes": size}
+        database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(n, str(v)) for n, v in values.items()])
         database.execute("COMMIT")
         checkpoint(database)
     sync_directory(records.parent)

@@ -1,4 +1,4 @@
-"""Mending the database of a collection: from its own file elsewhere, a backup, or a derived snapshot."""
+"""Repairs the database of a collection: from its own file elsewhere, a backup, or a derived snapshot."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from index.types.errors import DataFault, SnapshotDamaged
 
 
 @dataclass(frozen=True)
-class Mending:
-    """Something that can be done. told: what is wrong, what is done, and what is lost."""
+class RepairStep:
+    """One repair that can be made. description: what is wrong, what is done, and what is lost."""
 
-    told: str
+    description: str
     run: Callable[[], None]
 
 
@@ -35,21 +35,20 @@ class RecordsRepair:
     def __init__(self, layout: TenantLayout, data_key: bytes) -> None:
         self._layout, self._key = layout, data_key
 
-    def mending(self, manifest: Manifest, thing: Thing, fault: DataFault) -> Mending:
+    def step_for(self, manifest: Manifest, thing: Thing, fault: DataFault) -> RepairStep:
         """What is to be done about a database that cannot be used."""
-        entry = entry_of(thing.name.removesuffix(RECORDS), thing.told)
+        entry = entry_of(thing.name.removesuffix(RECORDS), thing.details)
         layout, said = self._layout.collection(entry.uid), f"{fault.path} {fault.problem}"
         stray = next((p for p in self._layout.root.rglob("records*.db") if salt_of(p) == thing.salt != b""), None)
         if stray is not None and stray != layout.records and stray.parent.parent == self._layout.root:
-            return Mending(
+            return RepairStep(
                 f"{said}: its own file is at {stray}; the two are swapped", lambda: _swap(stray, layout.records)
             )
-        had = (
-            f"{thing.told.get('records', 'an unknown number of')} records, last write {thing.told.get('sequence', '?')}"
-        )
+        records, sequence = thing.details.get("records", "an unknown number of"), thing.details.get("sequence", "?")
+        had = f"{records} records, last write {sequence}"
         kept = self.newest_kept(layout)
         if kept is None and (derived := newest_derived(self._place(manifest, thing, entry))) is not None:
-            return Mending(
+            return RepairStep(
                 f"{said}: no kept snapshot is left, so collection {entry.spec.name} is restored from "
                 f"{derived.path.name} ({derived.view.records} records in half precision, last write "
                 f"{derived.view.sequence}); lost: {EXTENSIONS.lost or 'nothing else'}; the "
@@ -57,12 +56,12 @@ class RecordsRepair:
                 lambda: self._from_derived(manifest, thing, entry, derived),
             )
         if kept is None:
-            return Mending(
+            return RepairStep(
                 f"{said}: no snapshot is left, so collection {entry.spec.name} is lost ({had}); the rest is set aside",
                 lambda: self._give_up(manifest, thing, entry),
             )
         snapshot, database = kept
-        return Mending(
+        return RepairStep(
             f"{said}: collection {entry.spec.name} is restored from its kept snapshot "
             f"{snapshot.snapshot_id} ({snapshot.records} records, last write {snapshot.sequence}); "
             f"the collection had {had}",

@@ -1,6 +1,6 @@
-"""Mending a tenant's directory from what is there. Nothing is removed: what cannot be used is set aside.
+"""Repairs a tenant's directory from what is there. Nothing is removed: what cannot be used is set aside.
 
-To be called where nobody else has the directory open. Each mending says beforehand what it does and what is lost.
+To be called where nobody else has the directory open. Each step says beforehand what it does and what is lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from index.storage.crypto import derive_key
 from index.storage.layout import TenantLayout
 from index.storage.sqlite import DatabaseError, migrate
 from index.tenant.inspection import check_pages, deep_faults
-from index.tenant.records_repair import Mending, RecordsRepair
+from index.tenant.records_repair import RecordsRepair, RepairStep
 from index.types.errors import AfterimageIndexError, DataFault
 
 _STORE = "collection store"
@@ -37,7 +37,7 @@ class Repair:
         self._layout, self._key = layout, data_key
         self._records = RecordsRepair(layout, data_key)
 
-    def mendings(self) -> list[Mending]:
+    def steps(self) -> list[RepairStep]:
         """What is to be done, as far as it can be seen: once it is done more may show, so ask until there is none.
         Raises OSError or StoreUnavailable."""
         manifest, entries = self._manifest(), self._entries()
@@ -52,7 +52,7 @@ class Repair:
         faults = list(deep_faults(self._layout, self._key, manifest.things()))
         return [self._mend(manifest, fault) for fault in faults] or list(self._overtaken(entries or []))
 
-    def _overtaken(self, entries: list[Entry]) -> Iterator[Mending]:
+    def _overtaken(self, entries: list[Entry]) -> Iterator[RepairStep]:
         """Snapshots that are newer than their store, which is an older copy."""
         for entry in entries:
             layout = self._layout.collection(entry.uid)
@@ -61,12 +61,12 @@ class Repair:
                 with closing(opened(layout.records, derive_key(self._key, _STORE))) as connection:
                     last = read_sequence(connection)
                 if last < newest:
-                    told = (
+                    description = (
                         f"{layout.records} is an older copy: its last write has number {last}, a snapshot has "
                         f"{newest}; it is accepted as it is, {newest - last} writes are lost, and the snapshot is "
                         "set aside"
                     )
-                    yield Mending(told, partial(self._aside_all, [p for _, p in layout.snapshots()]))
+                    yield RepairStep(description, partial(self._aside_all, [p for _, p in layout.snapshots()]))
 
     def _aside_all(self, paths: list[Path]) -> None:
         for path in paths:
@@ -113,23 +113,23 @@ class Repair:
 
     # ---- lists
 
-    def _manifest_anew(self) -> Mending:
+    def _manifest_anew(self) -> RepairStep:
         def run() -> None:
             self._records.aside(self._layout.manifest)
             things = tuple(found_things(self._layout, self._key))
             Manifest(self._layout.manifest, self._key).put(*things, generation=self._noted_generation())
 
-        return Mending(f"{self._layout.manifest} is unusable: it is recreated from the existing files", run)
+        return RepairStep(f"{self._layout.manifest} is unusable: it is recreated from the existing files", run)
 
-    def _list_from_manifest(self, manifest: Manifest) -> Mending:
+    def _list_from_manifest(self, manifest: Manifest) -> RepairStep:
         named = [
-            entry_of(name.removesuffix(RECORDS), thing.told)
+            entry_of(name.removesuffix(RECORDS), thing.details)
             for name, thing in manifest.things().items()
             if name.endswith(RECORDS) and thing.state is State.PRESENT
         ]
         return self._list_anew(manifest, named, "the manifest")
 
-    def _list_from_collections(self) -> Mending:
+    def _list_from_collections(self) -> RepairStep:
         named = [e for uid in self._layout.collection_uids() if (e := self._told_by(uid)) is not None]
         left = len(self._layout.collection_uids()) - len(named)
         said = "the collections' own data"
@@ -137,7 +137,7 @@ class Repair:
             said += f"; {left} directories without data are unchanged"
         return self._list_anew(None, named, said)
 
-    def _list_anew(self, manifest: Manifest | None, named: list[Entry], source: str) -> Mending:
+    def _list_anew(self, manifest: Manifest | None, named: list[Entry], source: str) -> RepairStep:
         path, names = self._layout.collections, ", ".join(sorted(e.spec.name for e in named))
 
         def run() -> None:
@@ -156,7 +156,7 @@ class Repair:
             if manifest is None:
                 made.put(*found_things(self._layout, self._key))
 
-        return Mending(f"{path} is unusable: it is recreated from {source}: {names or 'no collection'}", run)
+        return RepairStep(f"{path} is unusable: it is recreated from {source}: {names or 'no collection'}", run)
 
     def _told_by(self, uid: str) -> Entry | None:
         """What a collection's database says of itself, or else the newest of its kept snapshots."""
@@ -169,16 +169,16 @@ class Repair:
         kept = self._records.newest_kept(layout)
         return None if kept is None else Entry(uid, kept[0].home or uid, kept[0].spec)
 
-    def _mend(self, manifest: Manifest, fault: DataFault) -> Mending:
+    def _mend(self, manifest: Manifest, fault: DataFault) -> RepairStep:
         path = fault.path
         name = str(path.relative_to(self._layout.root))
         thing = manifest.things()[name]
         number = self._number(path, thing)
         if number is not None:
-            told = f"{path} {fault.problem}: it is accepted as it is; later changes are lost"
-            return Mending(told, partial(manifest.put, replace(thing, number=number)))
+            description = f"{path} {fault.problem}: it is accepted as it is; later changes are lost"
+            return RepairStep(description, partial(manifest.put, replace(thing, number=number)))
         if name.endswith(RECORDS):
-            return self._records.mending(manifest, thing, fault)
+            return self._records.step_for(manifest, thing, fault)
         if name == self._layout.collections.name:
             return self._list_from_manifest(manifest)
 
@@ -187,7 +187,7 @@ class Repair:
             manifest.drop_later(name)
             manifest.flush()
 
-        return Mending(f"{path} {fault.problem}: it is recreated empty; its content is lost", run)
+        return RepairStep(f"{path} {fault.problem}: it is recreated empty; its content is lost", run)
 
     def _number(self, path: Path, thing: Thing) -> int | None:
         """The number of a database that is the right one and whole, but older; else None."""

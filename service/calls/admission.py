@@ -90,7 +90,7 @@ class CallAdmission:
         if needed is Caller.WORKER:
             return self._worker(headers.authorization)
         await self._refresh_keys()
-        found = self._credentials.api_keys.judge(headers.authorization, names)
+        found = self._credentials.api_keys.authenticate_cached(headers.authorization, names)
         check_region(found.region, self._credentials.region)
         if not isinstance(needed, Caller):
             found.require(needed)

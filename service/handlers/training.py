@@ -19,7 +19,7 @@ from service.handlers.conversion.values import check_count, invalid, page_size, 
 from service.handlers.erasure import from_receipt
 from service.handlers.request_limits import DEFAULT_LINK_MINUTES, MAX_BATCH_EXAMPLES, MAX_IDS
 from service.tenancy.keyring import Principal
-from service.training.model import OwnModel, Training, TrainingSet, Wanted
+from service.training.model import OwnModel, Training, TrainingRequest, TrainingSet
 from service.training.own_training import OwnTraining
 from service.training.sets import ExampleResult, NewExample
 
@@ -108,7 +108,7 @@ class TrainingHandlers:
         """Starts a training."""
         if not _MODEL_NAME.fullmatch(request.model_name):
             raise invalid("model_name", "the name does not match [a-z0-9][a-z0-9_-]{0,50}")
-        wanted = Wanted(request.training_set, request.base_encoder_id, OWN_PREFIX + request.model_name)
+        wanted = TrainingRequest(request.training_set, request.base_encoder_id, OWN_PREFIX + request.model_name)
         return pb.TrainModelResponse(training=_to_training(await self._training.begin(caller, wanted)))
 
     async def ListTrainings(self, request: pb.ListTrainingsRequest, caller: Principal) -> pb.ListTrainingsResponse:

@@ -13,7 +13,7 @@ from service.handlers.conversion.values import from_vector, invalid, to_vector
 from service.intake.download.fetch import Validators
 from service.intake.notes import Note
 from service.runtime.background import end_task
-from service.sync.runs.remote_workers import Introduction, PictureRequest, RemoteWorker, RemoteWorkers, Taken
+from service.sync.runs.remote_workers import Introduction, PictureRequest, RemoteWorker, RemoteWorkers, RunClaim
 from service.tenancy.keyring import Principal
 
 
@@ -34,7 +34,7 @@ class WorkerHandlers:
         first = await anext(requests, pb.WorkOnRunRequest())
         if not first.HasField("taken"):
             raise invalid("taken", "the first message must contain the taken run")
-        worker, work = self._remote_workers.begin(_to_taken(first.taken))
+        worker, work = self._remote_workers.begin(_to_claim(first.taken))
         receiving = asyncio.create_task(_receive(requests, worker, work))
         try:
             while (message := await worker.outgoing.get()) is not None:
@@ -61,9 +61,9 @@ async def _receive(
         work.cancel()
 
 
-def _to_taken(message: pb.TakenRun) -> Taken:
+def _to_claim(message: pb.TakenRun) -> RunClaim:
     ref = RunRef(message.tenant_uid, message.collection, message.run_id)
-    return Taken(message.worker, ref, message.epoch, frozenset(message.encoder_fingerprints))
+    return RunClaim(message.worker, ref, message.epoch, frozenset(message.encoder_fingerprints))
 
 
 def _to_result(message: pb.PictureSeen) -> EncodeResult | ServiceError:

@@ -21,7 +21,7 @@ from service.handlers.workers import failed_of, seen_of
 from service.intake.download.fetch import Validators
 from service.runtime.background import end_task
 from service.runtime.call_facts import about
-from service.sync.runs.remote_workers import Taken
+from service.sync.runs.remote_workers import RunClaim
 
 _ALIVE_EVERY_S = 5.0
 _ANSWER_WITHIN_S = 10.0
@@ -94,7 +94,7 @@ class RunServer:
             raise SettingError.about("server", message) from None
         return str(answer.server)
 
-    async def work_on(self, taken: Taken, parts: WorkerParts) -> None:
+    async def work_on(self, taken: RunClaim, parts: WorkerParts) -> None:
         """Encodes the pictures of a run until it is over. Raises ServiceError (SHUTTING_DOWN) if the server is not
         available."""
         call = self._stub.WorkOnRun(metadata=self._metadata)
@@ -113,7 +113,7 @@ class RunServer:
 
 
 class _Session:
-    def __init__(self, call: Any, taken: Taken, parts: WorkerParts) -> None:
+    def __init__(self, call: Any, taken: RunClaim, parts: WorkerParts) -> None:
         self._call, self._taken, self._parts = call, taken, parts
         self._outgoing: asyncio.Queue[pb.WorkOnRunRequest] = asyncio.Queue()
         self._context: EncodeContext | None = None

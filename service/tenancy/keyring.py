@@ -109,11 +109,11 @@ class KeyRing(StoredKeys):
                 self._read()
 
     def authenticate(self, header: str | None, names: Sequence[str] = ()) -> Principal:
-        """Reads the keys again if they have changed, and then does the same as `judge`. May wait for the database."""
+        """As `authenticate_cached`, after reading the keys again if they have changed. May wait for the database."""
         self.refresh()
-        return self.judge(header, names)
+        return self.authenticate_cached(header, names)
 
-    def judge(self, header: str | None, names: Sequence[str] = ()) -> Principal:
+    def authenticate_cached(self, header: str | None, names: Sequence[str] = ()) -> Principal:
         """Authenticates with the keys in memory: by an `authorization` header or, if there is none, by a client
         certificate.
 

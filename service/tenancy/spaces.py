@@ -37,17 +37,17 @@ class TenantSpaces:
     """All methods are thread-safe."""
 
     def __init__(
-        self, data: DataDirectory, registry: TenantRegistry, shelf: CollectionCache | None = None, region: str = "",
+        self, data: DataDirectory, registry: TenantRegistry, cache: CollectionCache | None = None, region: str = "",
         beside: Callable[[str], Usage] = lambda uid: Usage(),
     ) -> None:  # fmt: skip
         """Opens no directory yet.
 
-        - `shelf`: the cache of all tenants' collections.
+        - `cache`: the cache of all tenants' collections.
         - `region`: the region of this server.
         - `beside`: returns what a tenant stores in addition to its collections. Called from any thread.
         """
         self._region, self._beside = region, beside
-        self._data, self._registry, self.shelf = data, registry, shelf or CollectionCache(LocalVectorIndexes())
+        self._data, self._registry, self.cache = data, registry, cache or CollectionCache(LocalVectorIndexes())
         self._open = PerTenant(self._opened)
 
     def directory(self, tenant_uid: str) -> TenantDirectory:
@@ -65,7 +65,7 @@ class TenantSpaces:
         check_region(region, self._region)
         key = self._registry.data_key(tenant_uid)
         limits = StorageLimits(lambda: self._registry.limits.of(tenant_uid).quota, lambda: self._beside(tenant_uid))
-        return TenantDirectory(self._data.tenant(tenant_uid), key, self.shelf, region, limits)
+        return TenantDirectory(self._data.tenant(tenant_uid), key, self.cache, region, limits)
 
     def opened_directory(self, tenant_uid: str) -> TenantDirectory | None:
         """The tenant's directory if it is already open. Never blocks, so an event loop may call it."""
@@ -129,22 +129,22 @@ class TenantSpaces:
 
     def maintain(self) -> None:
         """Runs due maintenance of the collections in memory, and enforces the memory budget. Failures are logged."""
-        for collection in self.hot():
+        for collection in self.loaded():
             try:
                 done = collection.maintain()
                 if done:
                     _LOG.info("%s of a collection with %d records", done, collection.stats().records)
             except (OSError, AfterimageIndexError) as error:
                 _LOG.warning("maintenance of a collection failed: %s", error)
-        self.shelf.make_room()
+        self.cache.make_room()
 
-    def hot(self) -> list[Collection]:
+    def loaded(self) -> list[Collection]:
         """All collections in memory."""
         return [c for _, d in self._open.items() for c in d.in_memory()]
 
     def close(self) -> None:
         """Closes all directories with snapshots. Index builds in progress are abandoned."""
-        self.shelf.close()
+        self.cache.close()
         opened = self._open.take_all()
         for directory in opened.values():
             directory.close()

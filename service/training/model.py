@@ -51,7 +51,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TrainingRequest:
     """A request for a training."""
 
     training_set: str
@@ -64,7 +64,7 @@ class Training:
     """A training and its progress. `card`: the measurements, once they exist."""
 
     training_id: str
-    wanted: Wanted
+    wanted: TrainingRequest
     state: State
     done: int
     total: int

@@ -12,7 +12,7 @@ from service.encoder.manifest import Manifest
 from service.errors import Reason, ServiceError
 from service.objects.links import Linked
 from service.tenancy.keyring import Principal
-from service.training.model import Training, Wanted
+from service.training.model import Training, TrainingRequest
 from service.training.sets import TrainingSets
 from service.training.trainer import Trainer
 from service.training.training_job import TrainerParts
@@ -42,7 +42,7 @@ class OwnTraining:
         await self._trainer.stop()
         await asyncio.to_thread(self._stores.close)
 
-    async def begin(self, caller: Principal, wanted: Wanted) -> Training:
+    async def begin(self, caller: Principal, wanted: TrainingRequest) -> Training:
         """Queues a training."""
         await self.sets.uid(caller, wanted.training_set)
         base = self._engine.encoders.manifest(wanted.base_encoder)

@@ -16,7 +16,7 @@ from typing import Any
 from index import Usage, new_uid, open_listed
 from index.storage import DatabaseLock, checkpoint, derive_key, step
 from service.runtime.clock import now_ms
-from service.training.model import Example, OwnModel, State, Training, TrainingSet, Wanted
+from service.training.model import Example, OwnModel, State, Training, TrainingRequest, TrainingSet
 from service.training.store_schema import EXAMPLE, MIGRATIONS, MODEL, TRAINING, to_training
 
 MODELS_HOME = "models"
@@ -158,7 +158,7 @@ class TrainingStore:
 
     # ---- trainings
 
-    def create_training(self, wanted: Wanted) -> Training:
+    def create_training(self, wanted: TrainingRequest) -> Training:
         """Stores a new training, and deletes the oldest ones."""
         made = Training(new_uid()[:16], wanted, State.QUEUED, 0, 0, "", now_ms(), 0)
         with self._changing() as run:

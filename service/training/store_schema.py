@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from service.training.model import State, Training, Wanted
+from service.training.model import State, Training, TrainingRequest
 
 MIGRATIONS = (
     """
@@ -33,5 +33,5 @@ MODEL = "encoder_id, base_encoder, training_set, manifest, card, object_id, crea
 
 
 def to_training(row: Any) -> Training:
-    wanted = Wanted(row[1], row[2], row[3])
+    wanted = TrainingRequest(row[1], row[2], row[3])
     return Training(row[0], wanted, State(row[4]), row[5], row[6], row[7], row[8], row[9], json.loads(row[10]))

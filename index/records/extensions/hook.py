@@ -156,18 +156,19 @@ class Extension(ABC):
     def inherits(self, access: CollectionAccess, replaced: CollectionAccess | None) -> None:
         """A collection that was made of a copy takes the place of another, which is closed; None: of none."""
 
-    def resume(self, access: CollectionAccess, told: Mapping[str, Any]) -> bool:
-        """Completes at the start what a crash cut off. told: the spec that the manifest has. Returns whether there was
-        something."""
+    def resume(self, access: CollectionAccess, details: Mapping[str, Any]) -> bool:
+        """Completes at the start what a crash cut off. details: the spec that the manifest has. Returns whether there
+        was something."""
         return False
 
 
 class Extensions:
     """Several extensions; iterates over them in the order in which they were given.
 
-    columns: of all of them. values: the values of these columns for a record. is_plain: whether no extension has more
-    to do for a new record than to give values. returning: as `Extension.returning`, of those that have one. lost: as
-    `Extension.lost`, of all, as an enumeration; empty if nothing is lost.
+    - `columns`: of all of them. `values`: the values of these columns for a record.
+    - `is_plain`: whether no extension has more to do for a new record than to give values.
+    - `returning`: as `Extension.returning`, of those that have one.
+    - `lost`: an enumeration of what `Extension.lost` names; empty if nothing is lost.
     """
 
     def __init__(self, *each: Extension) -> None:

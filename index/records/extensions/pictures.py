@@ -123,9 +123,9 @@ class Pictures(Extension):
         copies = Copies() if replaced is None or not replaced.spec.may_have_copies else _copies_of(replaced)
         access.write(lambda transaction: transaction.companion(PICTURES).settle(copies))
 
-    def resume(self, access: CollectionAccess, told: Mapping[str, Any]) -> bool:
+    def resume(self, access: CollectionAccess, details: Mapping[str, Any]) -> bool:
         """Applies a policy that was changed and is not known to be applied."""
-        policy = told.get("picture_policy")
+        policy = details.get("picture_policy")
         if policy is None or policy == access.spec.picture_policy.value:
             return False
         try:

@@ -99,7 +99,7 @@ def _check_registry(settings: Settings) -> tuple[str, str]:
 def _check_files(settings: Settings) -> tuple[str, str]:
     from index import DataDirectory, DirectoryLock, DirectoryLocked
     from service.composition.data_directory import open_registry
-    from service.tenancy.mending import tenant_mendings
+    from service.tenancy.repairs import tenant_repairs
 
     data = DataDirectory(settings.data_dir)
     if not data.registry.exists() and not data.tenants.exists():
@@ -108,14 +108,14 @@ def _check_files(settings: Settings) -> tuple[str, str]:
         with DirectoryLock(data.lock):
             registry = open_registry(settings)
             try:
-                found = list(tenant_mendings(registry, data))
+                found = list(tenant_repairs(registry, data))
             finally:
                 registry.close()
     except DirectoryLocked:
         return "ok", "checked by the running server; see its log and the metric afterimage_tenants_stopped"
     if not found:
         return "ok", "all files in the manifests exist"
-    lines = "; ".join(f"{name}: {mending.told}" for name, mending in found)
+    lines = "; ".join(f"{name}: {step.description}" for name, step in found)
     return "failed", f"{lines}. This was a dry run; `afterimage doctor --repair` makes the changes"
 
 

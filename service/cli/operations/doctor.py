@@ -94,14 +94,14 @@ def _show_egress(settings: Settings, *, as_json: bool) -> None:
 def _repair(settings: Settings, *, as_json: bool) -> None:
     from index import DataDirectory, DirectoryLock
     from service.composition.data_directory import master_key_of, open_registry
-    from service.tenancy.mending import mend_tenants, registry_mending
+    from service.tenancy.repairs import mend_tenants, registry_repair
 
     data, done = DataDirectory(settings.data_dir), []
     with DirectoryLock(data.lock):
-        mending = registry_mending(data, master_key_of(settings))
-        if mending is not None:
-            mending.run()
-            done.append(("", mending.told))
+        step = registry_repair(data, master_key_of(settings))
+        if step is not None:
+            step.run()
+            done.append(("", step.description))
         registry = open_registry(settings)
         try:
             done += mend_tenants(registry, data)

@@ -32,7 +32,7 @@ _SILENT_S = 20.0  # a worker sends a message at least every five seconds
 
 
 @dataclass(frozen=True)
-class Taken:
+class RunClaim:
     """A run that a worker has taken. `worker`: its name. `encoders`: the fingerprints of its encoders."""
 
     worker: str
@@ -65,7 +65,7 @@ class RemoteWorker:
 
     def __init__(
         self,
-        taken: Taken,
+        taken: RunClaim,
         hosts_of: HostsOf,
         allow: Callable[[str], Awaitable[None]],
         here: PictureEncoder,
@@ -139,7 +139,7 @@ class RemoteWorkers:
         """The name under which runs of this server are queued."""
         return self._parts.server
 
-    def begin(self, taken: Taken) -> tuple[RemoteWorker, asyncio.Task[None]]:
+    def begin(self, taken: RunClaim) -> tuple[RemoteWorker, asyncio.Task[None]]:
         """Starts a run with the worker that took it. Cancelling the task releases the run."""
         allow = self._parts.engine.allowances.picture
         engine, clock = self._parts.engine, self._parts.clock
@@ -155,7 +155,7 @@ class RemoteWorkers:
         for task in list(self._tasks):
             await end_task(task)
 
-    async def _work(self, taken: Taken, worker: RemoteWorker) -> None:
+    async def _work(self, taken: RunClaim, worker: RemoteWorker) -> None:
         _LOG.info("a worker has taken a run", worker=taken.worker, run_id=taken.ref.run_id)
         try:
             await self._lease_runner.work(Lease(taken.ref, taken.epoch, taken.worker, worker.alive), worker)
@@ -165,7 +165,7 @@ class RemoteWorkers:
         finally:
             worker.outgoing.put_nowait(None)
 
-    async def _requeue(self, taken: Taken) -> None:
+    async def _requeue(self, taken: RunClaim) -> None:
         """Queues the run again, so that another worker can take it immediately."""
         try:
             await self._parts.board.submit(taken.ref)

@@ -26,12 +26,12 @@ from index.collection.loaded import OPEN_BYTES, LoadedCollection
 from tests.support.data.collections import KEY, SPEC, ids, loaded, record, vector
 
 
-def tenant(root: Path, shelf: CollectionCache) -> TenantDirectory:
-    return TenantDirectory(DataDirectory(root).tenant("a" * 32), KEY, shelf)
+def tenant(root: Path, cache: CollectionCache) -> TenantDirectory:
+    return TenantDirectory(DataDirectory(root).tenant("a" * 32), KEY, cache)
 
 
-def several(root: Path, shelf: CollectionCache, count: int) -> list[Collection]:
-    directory = tenant(root, shelf)
+def several(root: Path, cache: CollectionCache, count: int) -> list[Collection]:
+    directory = tenant(root, cache)
     made = [directory.create(replace(SPEC, name=f"c{n}")) for n in range(count)]
     for n, collection in enumerate(made):
         collection.upsert([record(n * 100 + i) for i in range(20)])
@@ -42,18 +42,18 @@ def test_a_directory_opens_no_collection_and_counts_come_from_the_file(tmp_path:
     directory = tenant(tmp_path, CollectionCache(LocalVectorIndexes()))
     directory.create(SPEC).upsert([record(n) for n in range(7)])
     directory.close()
-    shelf = CollectionCache(LocalVectorIndexes())
-    cold = tenant(tmp_path, shelf).collection("things")
-    assert (cold.stats().records, cold.stats().sequence, shelf.count()) == (7, 7, 0)
+    cache = CollectionCache(LocalVectorIndexes())
+    cold = tenant(tmp_path, cache).collection("things")
+    assert (cold.stats().records, cold.stats().sequence, cache.count()) == (7, 7, 0)
     assert ids(cold, SearchQuery(vector(3), 1)) == ["3"]
-    assert (shelf.count(), shelf.loads) == (1, 1)
+    assert (cache.count(), cache.loads) == (1, 1)
 
 
 def test_what_was_used_longest_ago_leaves_memory_and_comes_back_with_all_it_had(tmp_path: Path) -> None:
-    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=3 * (OPEN_BYTES + 20_000))
-    made = several(tmp_path, shelf, 8)
-    assert shelf.count() <= 3
-    assert shelf.bytes() <= shelf.budget_bytes
+    cache = CollectionCache(LocalVectorIndexes(), budget_bytes=3 * (OPEN_BYTES + 20_000))
+    made = several(tmp_path, cache, 8)
+    assert cache.count() <= 3
+    assert cache.bytes() <= cache.budget_bytes
     for n, collection in enumerate(made):
         assert ids(collection, SearchQuery(vector(n * 100 + 5), 1)) == [str(n * 100 + 5)]
         assert collection.handle.loaded is not None
@@ -61,8 +61,8 @@ def test_what_was_used_longest_ago_leaves_memory_and_comes_back_with_all_it_had(
 
 
 def test_a_deletion_that_no_snapshot_knew_is_saved_when_the_collection_leaves_memory(tmp_path: Path) -> None:
-    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=0)
-    first, second = several(tmp_path, shelf, 2)
+    cache = CollectionCache(LocalVectorIndexes(), budget_bytes=0)
+    first, second = several(tmp_path, cache, 2)
     first.delete(["5"])
     second.count()  # needs the room
     assert first.handle.loaded is None
@@ -77,8 +77,8 @@ def test_callers_that_come_together_load_a_cold_collection_once(
     directory = tenant(tmp_path, CollectionCache(LocalVectorIndexes()))
     directory.create(SPEC).upsert([record(n) for n in range(50)])
     directory.close()
-    shelf = CollectionCache(LocalVectorIndexes())
-    cold = tenant(tmp_path, shelf).collection("things")
+    cache = CollectionCache(LocalVectorIndexes())
+    cold = tenant(tmp_path, cache).collection("things")
     together = threading.Barrier(8)
 
     def search(n: int) -> list[str]:
@@ -87,29 +87,29 @@ def test_callers_that_come_together_load_a_cold_collection_once(
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(search, range(8))) == [[str(n)] for n in range(8)]
-    assert shelf.loads == 1
+    assert cache.loads == 1
 
 
 def test_a_collection_in_use_stays_whatever_the_budget(tmp_path: Path) -> None:
-    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=0)
-    first, second = several(tmp_path, shelf, 2)
+    cache = CollectionCache(LocalVectorIndexes(), budget_bytes=0)
+    first, second = several(tmp_path, cache, 2)
     with first.handle as held:
         assert second.count() == 20
         assert first.handle.loaded is held
         assert held.index.stats().records == 20
     second.count()
-    third = shelf.make_room()
+    third = cache.make_room()
     assert third >= 1
     assert first.handle.loaded is None
 
 
 def test_maintenance_neither_loads_a_cold_collection_nor_counts_as_a_use(tmp_path: Path) -> None:
-    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=2 * (OPEN_BYTES + 20_000))
-    first, second, third = several(tmp_path, shelf, 3)
+    cache = CollectionCache(LocalVectorIndexes(), budget_bytes=2 * (OPEN_BYTES + 20_000))
+    first, second, third = several(tmp_path, cache, 3)
     assert second.count() == third.count() == 20
-    loads = shelf.loads
+    loads = cache.loads
     assert first.maintain() is None
-    assert (first.handle.loaded, shelf.loads) == (None, loads)
+    assert (first.handle.loaded, cache.loads) == (None, loads)
     second.maintain()
     third.count()
     second.maintain()  # the latest call, but no use
@@ -119,8 +119,8 @@ def test_maintenance_neither_loads_a_cold_collection_nor_counts_as_a_use(tmp_pat
 
 
 def test_many_threads_over_more_collections_than_there_is_room_for_always_see_their_own(tmp_path: Path) -> None:
-    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=2 * (OPEN_BYTES + 20_000))
-    made = several(tmp_path, shelf, 6)
+    cache = CollectionCache(LocalVectorIndexes(), budget_bytes=2 * (OPEN_BYTES + 20_000))
+    made = several(tmp_path, cache, 6)
 
     def work(seed: int) -> None:
         for step in range(40):
@@ -135,8 +135,8 @@ def test_many_threads_over_more_collections_than_there_is_room_for_always_see_th
 
 
 def test_one_whose_pages_are_damaged_says_so_each_time_and_harms_no_other(tmp_path: Path) -> None:
-    shelf = CollectionCache(LocalVectorIndexes(), budget_bytes=0)
-    good, bad = several(tmp_path, shelf, 2)
+    cache = CollectionCache(LocalVectorIndexes(), budget_bytes=0)
+    good, bad = several(tmp_path, cache, 2)
     good.count()
     bad_file = bad.handle.place.layout.records
     content = bad_file.read_bytes()
@@ -185,32 +185,32 @@ def test_a_closed_collection_does_not_come_back(tmp_path: Path) -> None:
 
 
 def test_collections_leave_memory_before_they_have_more_files_open_than_they_may(tmp_path: Path) -> None:
-    shelf = CollectionCache(LocalVectorIndexes(), budget_files=20)
-    made = several(tmp_path, shelf, 12)
+    cache = CollectionCache(LocalVectorIndexes(), budget_files=20)
+    made = several(tmp_path, cache, 12)
     for n, collection in enumerate(made):
         assert ids(collection, SearchQuery(vector(n * 100 + 5), 1)) == [str(n * 100 + 5)]
         assert list(collection.get([str(n * 100)])) == [str(n * 100)]
-    assert shelf.files() <= 20
-    assert 3 <= shelf.count() <= 6
+    assert cache.files() <= 20
+    assert 3 <= cache.count() <= 6
 
 
 def test_the_files_that_are_counted_are_those_that_are_open(tmp_path: Path) -> None:
     gc.collect()  # what other tests left open
-    shelf, before = CollectionCache(LocalVectorIndexes()), len(os.listdir("/proc/self/fd"))
-    made = several(tmp_path, shelf, 5)
+    cache, before = CollectionCache(LocalVectorIndexes()), len(os.listdir("/proc/self/fd"))
+    made = several(tmp_path, cache, 5)
     for collection in made:
         collection.get(["1"])
         readers = loaded(collection).store.readers
         with readers.connection(), readers.connection():
             pass
         collection.handle.weigh()
-    assert len(os.listdir("/proc/self/fd")) - before == shelf.files()
+    assert len(os.listdir("/proc/self/fd")) - before == cache.files()
 
 
 def test_where_no_file_can_be_opened_cold_collections_are_closed_and_nobody_notices(tmp_path: Path) -> None:
     gc.collect()
-    shelf = CollectionCache(LocalVectorIndexes())
-    made = several(tmp_path, shelf, 10)
+    cache = CollectionCache(LocalVectorIndexes())
+    made = several(tmp_path, cache, 10)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 4, hard))
     held = []
@@ -227,4 +227,4 @@ def test_where_no_file_can_be_opened_cold_collections_are_closed_and_nobody_noti
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for number in held:
             os.close(number)
-    assert shelf.loads > 10
+    assert cache.loads > 10

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from index.manifest import manifest as module
-from index.manifest.entries import COLUMNS, MIGRATIONS, Entry, entry_of, read_entries, records_name, told_of
+from index.manifest.entries import COLUMNS, MIGRATIONS, Entry, details_of, entry_of, read_entries, records_name
 from index.manifest.manifest import Manifest, State, Thing, salt_of
 from index.storage.layout import new_uid
 from index.storage.sqlite import DatabaseError, connect
@@ -43,7 +43,7 @@ def test_what_is_put_is_on_disk_and_each_change_is_counted(manifest: Manifest, p
     manifest.put(replace(A, state=State.PRESENT))
     assert manifest.thing(A.name) == replace(A, state=State.PRESENT)
     assert manifest.generation() == 2
-    assert (B.state, B.salt, B.number, dict(B.told)) == (State.PRESENT, b"", 0, {})
+    assert (B.state, B.salt, B.number, dict(B.details)) == (State.PRESENT, b"", 0, {})
 
 
 def test_a_generation_is_at_least_what_was_asked_for_and_always_grows(manifest: Manifest, path: Path) -> None:
@@ -74,15 +74,15 @@ def test_a_change_takes_along_what_waits(manifest: Manifest, path: Path) -> None
     manifest.later(A)
     manifest.note(A.name, 7, more=True)
     manifest.put(B)
-    assert on_disk(path) == {A.name: replace(A, number=7, told={"x": 1, "more": True}), B.name: B}
+    assert on_disk(path) == {A.name: replace(A, number=7, details={"x": 1, "more": True}), B.name: B}
 
 
 def test_a_number_that_is_noted_only_grows_and_what_is_told_is_added(manifest: Manifest, path: Path) -> None:
     manifest.put(A)
-    for number, told in ((8, {"y": 2}), (5, {"z": 3}), (7, {"y": 4})):
-        manifest.note(A.name, number, **told)
+    for number, details in ((8, {"y": 2}), (5, {"z": 3}), (7, {"y": 4})):
+        manifest.note(A.name, number, **details)
     manifest.note("unknown", 5)
-    noted = replace(A, number=8, told={"x": 1, "y": 4, "z": 3})
+    noted = replace(A, number=8, details={"x": 1, "y": 4, "z": 3})
     assert manifest.thing(A.name) == noted
     assert manifest.things() == {A.name: noted}
     assert on_disk(path) == {A.name: A}
@@ -143,7 +143,7 @@ SPEC = CollectionSpec("shoes", "builtin", "f" * 16, 512, "of leather", False, Pi
 def test_a_collection_is_told_as_json_and_made_of_it_again() -> None:
     for spec in (SPEC, replace(SPEC, learning=True, partial=False, picture_policy=PicturePolicy.DISCARD)):
         entry = Entry(new_uid(), "home", spec)
-        assert entry_of(entry.uid, told_of(entry)) == entry
+        assert entry_of(entry.uid, details_of(entry)) == entry
     with pytest.raises((KeyError, TypeError, ValueError)):
         entry_of("uid", {"home": "home", "spec": {"name": "shoes"}})
     assert records_name("uid") == "uid/records.db"

@@ -92,7 +92,7 @@ def state(root: Path) -> State:
     """The state after a start. Another start must find the same, and nothing to repair."""
     found = [_state(root) for _ in range(2)]
     assert found[0] == found[1]
-    assert Repair(DataDirectory(root).tenant("a" * 32), KEY).mendings() == []
+    assert Repair(DataDirectory(root).tenant("a" * 32), KEY).steps() == []
     return found[0]
 
 

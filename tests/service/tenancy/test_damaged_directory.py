@@ -16,8 +16,8 @@ import pytest
 
 from index import CollectionNotFound, DataDirectory
 from service.tenancy.masterkey import load_master_key
-from service.tenancy.mending import mend_tenants, registry_mending
 from service.tenancy.registry import TenantRegistry
+from service.tenancy.repairs import mend_tenants, registry_repair
 from tests.support.data.collections import record, vector
 from tests.support.data.damaged_directory import asked, asked_once, copied, make_whole, uids, wrongs
 from tests.support.data.data_directory import COLLECTIONS, FIRST, key_file, opened, tree
@@ -148,13 +148,13 @@ def test_what_can_be_mended_is_served_again(whole: Path, tmp_path: Path, kind: s
     file = sorted(root.glob(KINDS[kind]))[0]
     damage(file, whole / "older" / file.relative_to(root), file)
     data, key = DataDirectory(root), load_master_key(key_file(root), None, create=False)
-    mending = registry_mending(data, key)
-    if mending is not None:
-        mending.run()
+    step = registry_repair(data, key)
+    if step is not None:
+        step.run()
     with closing(TenantRegistry(data.registry, key)) as registry:
         done = mend_tenants(registry, data)
         assert mend_tenants(registry, data) == []
-    assert mending is not None or done, "something was to be mended"
+    assert step is not None or done, "something was to be mended"
     with opened(root) as parts:
         for tenant in FIRST:
             directory = parts.directory(tenant)

@@ -151,20 +151,20 @@ def test_registries_of_earlier_versions_are_brought_forward(tmp_path: Path, vers
     opened.close()
 
 
-def test_a_key_is_judged_while_another_thread_holds_the_database(registry: TenantRegistry, uid: str) -> None:
-    key, judged = registry.api_keys.create(uid, NewKey(SEARCH)), threading.Event()
+def test_a_key_is_authenticated_while_another_thread_holds_the_database(registry: TenantRegistry, uid: str) -> None:
+    key, done = registry.api_keys.create(uid, NewKey(SEARCH)), threading.Event()
     assert works(registry, key) is None
 
-    def judge() -> None:
+    def authenticate() -> None:
         assert not registry.api_keys.stale()
-        registry.api_keys.judge(f"Bearer {key}")
+        registry.api_keys.authenticate_cached(f"Bearer {key}")
         with pytest.raises(ServiceError):
-            registry.api_keys.judge("", ["a name that nobody has"])
-        judged.set()
+            registry.api_keys.authenticate_cached("", ["a name that nobody has"])
+        done.set()
 
     with registry.api_keys._database.transaction():
-        threading.Thread(target=judge, daemon=True).start()
-        assert judged.wait(20)
+        threading.Thread(target=authenticate, daemon=True).start()
+        assert done.wait(20)
 
 
 def test_keys_are_stale_after_each_change_of_another_process_and_not_after_their_uses(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.tenancy.mending import tenant_mendings
+from service.tenancy.repairs import tenant_repairs
 from tests.support.data.collections import vector
 from tests.support.data.data_directory import Opened, key_file, opened, tree
 
@@ -52,7 +52,7 @@ def check(parts: Opened) -> None:
         here = tenant == "acme"
         assert [s.config.name for s in parts.ledgers.of(uid).sources()] == (["spring"] if here else [])
         assert [s.name for s in parts.training.of(uid).sets()] == (["soles"] if here else [])
-    assert list(tenant_mendings(parts.registry, parts.data)) == []
+    assert list(tenant_repairs(parts.registry, parts.data)) == []
 
 
 def test_all_is_there_at_the_first_start_and_at_the_second_and_nothing_is_removed(root: Path) -> None:
@@ -81,5 +81,5 @@ def test_what_is_lost_after_it_was_brought_forward_is_missed(root: Path) -> None
         uid = parts.uid("acme")
     (root / "tenants" / uid / "sync.db").unlink()
     with opened(root) as parts:
-        (mending,) = [m for name, m in tenant_mendings(parts.registry, parts.data) if name == "acme"]
-        assert "sync.db" in mending.told
+        (step,) = [m for name, m in tenant_repairs(parts.registry, parts.data) if name == "acme"]
+        assert "sync.db" in step.description

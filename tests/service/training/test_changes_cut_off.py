@@ -15,7 +15,7 @@ import pytest
 
 from service.objects.sealed import SealedObjects
 from service.objects.store import ObjectStore
-from service.training.model import Example, OwnModel, State, Training, Wanted
+from service.training.model import Example, OwnModel, State, Training, TrainingRequest
 from service.training.store import MODELS_HOME, TrainingStore
 from tests.support.data.collections import KEY
 from tests.support.data.cuts import copy_of, cut
@@ -55,7 +55,7 @@ class Place:
 
     def publish(self, name: str) -> None:
         """Publishes a model, as a training does at its end."""
-        training = self.store.create_training(Wanted("set", "builtin", name))
+        training = self.store.create_training(TrainingRequest("set", "builtin", name))
         object_id = f"{random.getrandbits(128):032x}"
         self.store.announce(MODELS_HOME, object_id)
         self.objects.put(TENANT, MODELS_HOME, object_id, name.encode() * 1000)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from index.types.errors import DataFault
-from service.training.model import Example, OwnModel, State, Training, Wanted
+from service.training.model import Example, OwnModel, State, Training, TrainingRequest
 from service.training.store import MODELS_HOME, TrainingStore
 
 KEY = bytes(range(32))
@@ -54,7 +54,7 @@ def test_an_example_of_a_set_that_is_gone_is_not_stored(store: TrainingStore) ->
 def test_nothing_is_published_of_a_set_that_is_gone_or_a_training_that_has_ended(store: TrainingStore) -> None:
     made = store.create_set("set", "")
     assert made is not None
-    first, second = (store.create_training(Wanted("set", "builtin", f"own-{n}")) for n in range(2))
+    first, second = (store.create_training(TrainingRequest("set", "builtin", f"own-{n}")) for n in range(2))
     ended = Training(first.training_id, first.wanted, State.CANCELLED, 0, 0, "", 1, 2)
     store.note(ended)
     store.announce(MODELS_HOME, "file")
@@ -66,7 +66,7 @@ def test_nothing_is_published_of_a_set_that_is_gone_or_a_training_that_has_ended
 
 def test_a_training_that_has_ended_stays_as_it_ended(store: TrainingStore) -> None:
     store.create_set("set", "")
-    training = store.create_training(Wanted("set", "builtin", "own-m"))
+    training = store.create_training(TrainingRequest("set", "builtin", "own-m"))
     published = Training(training.training_id, training.wanted, State.PUBLISHED, 5, 5, "done", 1, 2, {"a": 1})
     store.announce(MODELS_HOME, "file")
     assert store.publish(model_of(training), published)

@@ -10,8 +10,8 @@ from pathlib import Path
 from index import (
     AfterimageIndexError,
     DataDirectory,
-    Mending,
     Repair,
+    RepairStep,
     TenantLayout,
     check_pages,
     number_of,
@@ -28,7 +28,7 @@ from service.tenancy.registry import TenantRegistry
 _ROUNDS = 1000  # each repairs one file of each tenant
 
 
-def registry_mending(data: DataDirectory, key: MasterKey) -> Mending | None:
+def registry_repair(data: DataDirectory, key: MasterKey) -> RepairStep | None:
     """The repair of the registry; None if it opens. If no repair is possible, raises the error of opening it."""
     derived = key.derive("tenant registry")
     try:
@@ -39,36 +39,36 @@ def registry_mending(data: DataDirectory, key: MasterKey) -> Mending | None:
     except AfterimageIndexError as error:
         own, copy = _number(data.registry, derived), _number(copy_of(data.registry), derived)
         if copy is not None and (own is None or copy > own):
-            return Mending(f"{error}: it is restored from its copy, number {copy}", lambda: _put_back(data))
+            return RepairStep(f"{error}: it is restored from its copy, number {copy}", lambda: _put_back(data))
         if own is not None:
             message = f"{error}: it is accepted as it is; changes of tenants and keys after number {own} are lost"
-            return Mending(message, lambda: _accept(data, derived))
+            return RepairStep(message, lambda: _accept(data, derived))
         raise
 
 
-def tenant_mendings(registry: TenantRegistry, data: DataDirectory) -> Iterator[tuple[str, Mending]]:
+def tenant_repairs(registry: TenantRegistry, data: DataDirectory) -> Iterator[tuple[str, RepairStep]]:
     """The repairs of tenants' files, with the tenants' names."""
     for tenant in registry.tenants():
         layout, key = data.tenant(tenant.uid), registry.data_key_for_repair(tenant.uid)
         accept = partial(_accept_manifest, layout, key, registry.least_generation(tenant.uid))
-        found = Repair(layout, key).mendings()
-        for mending in found:
-            yield tenant.name, Mending(mending.told, partial(_each, mending.run, accept))
+        found = Repair(layout, key).steps()
+        for step in found:
+            yield tenant.name, RepairStep(step.description, partial(_each, step.run, accept))
         if not found and (fault := registry.faults.older(tenant.uid)) is not None:
             text = f"{fault}: it is accepted as it is; what was changed since then, and is not in the files, is lost"
-            yield tenant.name, Mending(text, accept)
+            yield tenant.name, RepairStep(text, accept)
 
 
 def mend_tenants(registry: TenantRegistry, data: DataDirectory) -> list[tuple[str, str]]:
     """Executes the repairs. Returns what was done, by tenant. Raises TenancyError if repairs keep being necessary."""
     done: list[tuple[str, str]] = []
     for _ in range(_ROUNDS):
-        found = dict(reversed(list(tenant_mendings(registry, data))))  # the first of each tenant: it may fix others too
+        found = dict(reversed(list(tenant_repairs(registry, data))))  # the first of each tenant: it may fix others too
         if not found:
             return done
-        for name, mending in found.items():
-            mending.run()
-            done.append((name, mending.told))
+        for name, step in found.items():
+            step.run()
+            done.append((name, step.description))
     raise TenancyError("the files of a tenant cannot be repaired; restore them from a backup")
 
 
