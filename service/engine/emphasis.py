@@ -13,37 +13,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from index import Vector
 from service.encoder.manifest import BlockSpec
+from service.engine.pictures import Encoded
 from service.errors import Reason, ServiceError
-from service.intake.notes import Note
 
 MAX_EMPHASIS = 100.0
 
 
-@dataclass(frozen=True)
-class QueryVector:
-    """The vector of a query: float32, shape (dimension,), L2-normalised.
-
-    scale: the weighted cosine is this many times the cosine with the vector. notes: about the pictures of the query.
-    """
-
-    vector: Vector
-    scale: float = 1.0
-    notes: tuple[Note, ...] = ()
-
-
-def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> QueryVector:
+def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> Encoded:
     """Returns the query for weights by block name; other blocks count 1.
 
     Raises ServiceError (ARGUMENT_INVALID) for an unknown block, for a weight out of range, and if the result is zero.
     """
     if not emphasis:
-        return QueryVector(vector)
+        return Encoded(vector)
     _check(blocks, emphasis)
     weights = np.repeat([emphasis.get(b.name, 1.0) for b in blocks], [b.size for b in blocks])
     query = np.asarray(vector, np.float64)
@@ -53,7 +40,7 @@ def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[
     length = float(np.linalg.norm(weighted))
     if min(own, stored, length) < 1e-6:
         raise ServiceError(Reason.ARGUMENT_INVALID, "with these weights the query vector is zero", field="emphasis")
-    return QueryVector((weighted / length).astype(np.float32), length / (own * stored))
+    return Encoded((weighted / length).astype(np.float32), scale=length / (own * stored))
 
 
 def _check(blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> None:

@@ -51,10 +51,14 @@ class PictureSource:
 
 
 class Encoded(NamedTuple):
-    """The vector, L2-normalised, shape (dimension,), and what there is to say about its picture."""
+    """The vector of a picture, or of a whole query: float32, shape (dimension,), L2-normalised.
+
+    notes: about the pictures. scale: of an emphasised query, the weighted cosine divided by the cosine with the vector.
+    """
 
     vector: Vector
     notes: tuple[Note, ...] = ()
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from index import Collection, Vector, normalised
 from service.encoder.manifest import ScoreSpec
-from service.engine.emphasis import QueryVector, emphasised
+from service.engine.emphasis import emphasised
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.pictures import Encoded, PictureSource
@@ -31,7 +31,7 @@ class QueryTerm:
 async def encode_query(
     engine: Engine, principal: Principal, collection: Collection, terms: Sequence[QueryTerm],
     emphasis: Mapping[str, float],
-) -> QueryVector:  # fmt: skip
+) -> Encoded:  # fmt: skip
     """Encodes the terms and adds them by weight. emphasis: weights of named blocks of the vector.
 
     Raises ServiceError if a picture cannot be encoded, a record does not exist (RECORD_NOT_FOUND), or the terms cancel
@@ -40,7 +40,7 @@ async def encode_query(
     encoded = await _encode_terms(engine, principal, collection, terms)
     combined = combine([e.vector for e in encoded], [t.weight for t in terms])
     query = emphasised(combined, engine.blocks_of(collection), emphasis)
-    return replace(query, notes=tuple(note for e in encoded for note in e.notes))
+    return query._replace(notes=tuple(note for e in encoded for note in e.notes))
 
 
 async def _encode_terms(

@@ -41,6 +41,15 @@ def test_the_value_of_a_step_is_known_to_its_module(walk: str, module: str, valu
     assert value in known_names(ROOT / module)
 
 
+def test_a_query_has_five_shapes_inside_the_index_and_one_before_it() -> None:
+    shapes: dict[str, str] = {}
+    for _, module, value in WALKS["A query"]:
+        if value[0].isupper():
+            shapes.setdefault(value, module.partition("/")[0])
+    assert [name for name, room in shapes.items() if room == "service"] == ["Encoded", "SearchQuery"]
+    assert list(shapes)[1:] == ["SearchQuery", "Query", "Plan", "Hits", "SearchAnswer"]
+
+
 def test_every_path_that_is_named_exists() -> None:
     for path in re.findall(r"`((?:index|service)/[\w/.]+)`", TEXT):
         assert (ROOT / path).exists(), path

@@ -10,7 +10,6 @@ from afterimage.v1 import search_service_pb2 as pb
 from index import Attributes, DuplicateGroup, Facet, Hit, ScanStrategy, SearchAnswer, SearchQuery
 from service.calls.error_details import to_record_error
 from service.encoder.manifest import ScoreSpec
-from service.engine.emphasis import QueryVector
 from service.engine.pictures import Encoded, PictureSource
 from service.engine.query import QueryTerm, distance_limit
 from service.errors import ServiceError
@@ -72,7 +71,7 @@ def max_hits(request: pb.SearchRequest) -> int:
 
 
 def to_search_query(
-    request: pb.SearchRequest, terms: Sequence[QueryTerm], query: QueryVector, score: ScoreSpec, max_bytes: int
+    request: pb.SearchRequest, terms: Sequence[QueryTerm], query: Encoded, score: ScoreSpec, max_bytes: int
 ) -> SearchQuery:
     """Returns the query of a checked request. max_bytes: of the records and vectors of its hits."""
     emphasised = bool(request.emphasis)
