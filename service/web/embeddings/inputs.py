@@ -8,7 +8,7 @@ from typing import Any
 
 from afterimage.v1.search_service_pb2 import EncodeRequest, PictureInput
 from service.errors import Reason, ServiceError
-from service.web.proto_json.codec import parse_text
+from service.web.proto_json.parsing import parse_text
 from service.web.proto_json.scalars import read_base64
 
 MOST_INPUTS = 100

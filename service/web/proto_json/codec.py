@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from service.errors import Reason, ServiceError
 from service.web.proto_json import attributes
+from service.web.proto_json.parsing import parse_text
 from service.web.proto_json.reading import JsonError, Readers
 from service.web.proto_json.writing import Writers
 
@@ -54,15 +55,6 @@ class Codec:
             self.read(raw, message)
         else:
             await asyncio.to_thread(self.read, raw, message)
-
-
-def parse_text(raw: bytes) -> Any:
-    """What a JSON text says. Raises ServiceError (ARGUMENT_INVALID), which does not quote it."""
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        message = f"the body is not valid JSON: line {error.lineno}, column {error.colno}"
-        raise ServiceError(Reason.ARGUMENT_INVALID, message) from None
 
 
 def _as_service_error(error: JsonError) -> ServiceError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,11 +9,11 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from service.web.proto_json.parsing import NAME
 from service.web.proto_json.scalars import Convert, key_reader_of, reader_of
 from service.web.proto_json.well_known import is_well_known, map_entry, takes_null
 
 Fill = Callable[[Message, Any], None]  # puts JSON into an empty message
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class JsonError(Exception):
@@ -111,7 +110,7 @@ def _message_reader(type_name: str, table: dict[str, tuple[Fill, frozenset[str],
 
 
 def _unknown(type_name: str, name: str) -> JsonError:
-    if _NAME.fullmatch(name):
+    if NAME.fullmatch(name):
         error = JsonError(f"{type_name} has no field {name}", unknown=True)
         error.path.append(f".{name}")
         return error
@@ -215,7 +214,7 @@ def _map_reader(name: str, read_key: Convert, single: Fill | None, convert: Conv
 
 def _key_part(key: str) -> str:
     """A key of a map in the path of a field: keys that are no names may be values."""
-    return f".{key}" if _NAME.fullmatch(key) else "[…]"
+    return f".{key}" if NAME.fullmatch(key) else "[…]"
 
 
 def _well_known_reader(type_name: str) -> Fill:

@@ -7,6 +7,7 @@ import json
 import threading
 from typing import Any
 
+import orjson
 import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -22,6 +23,7 @@ from service.calls.error_details import to_status
 from service.calls.methods import METHODS
 from service.errors import Reason, ServiceError
 from service.web.proto_json.codec import LARGE_BYTES, Codec
+from service.web.proto_json.parsing import parse_text
 from tests.support.data.messages import arbitrary, everything
 
 CANONICAL, PLAIN = Codec(plain=False), Codec(plain=True)
@@ -244,3 +246,86 @@ def test_an_empty_message_of_every_type_is_an_empty_object() -> None:
         assert CANONICAL.write(message) == b"{}"
         CANONICAL.read(b"{}", message)
         assert not message.ListFields()
+
+
+NAMES = st.sampled_from(["a", "b", "a:b", '"', ":", "\\", "é", "key", "", "\U0001f600"])
+WITHOUT_REPEATS = st.recursive(
+    st.none() | st.integers(-(2**63), 2**63) | NAMES | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=8,
+)  # fmt: skip
+
+
+def as_pairs(value: Any) -> Any:
+    """The value with objects as lists of pairs."""
+    if isinstance(value, dict):
+        return ("object", [(name, as_pairs(inner)) for name, inner in value.items()])
+    return [as_pairs(inner) for inner in value] if isinstance(value, list) else value
+
+
+def as_text(pairs: Any, ascii_only: bool, gap: str) -> str:
+    if isinstance(pairs, tuple):
+        inner = (
+            json.dumps(n, ensure_ascii=ascii_only) + gap + ":" + gap + as_text(v, ascii_only, gap) for n, v in pairs[1]
+        )
+        return "{" + ",".join(inner) + "}"
+    if isinstance(pairs, list):
+        return "[" + ("," + gap).join(as_text(v, ascii_only, gap) for v in pairs) + "]"
+    return json.dumps(pairs, ensure_ascii=ascii_only)
+
+
+def objects_in(pairs: Any) -> list[Any]:
+    """All objects in a value, as lists of pairs."""
+    if isinstance(pairs, tuple):
+        return [pairs[1], *(o for _, inner in pairs[1] for o in objects_in(inner))]
+    return [o for inner in pairs for o in objects_in(inner)] if isinstance(pairs, list) else []
+
+
+@settings(max_examples=60)
+@given(WITHOUT_REPEATS, st.booleans(), st.sampled_from(["", " ", "\n\t"]), st.data())
+def test_a_name_that_an_object_has_twice_is_refused_and_nothing_else(
+    value: Any, ascii_only: bool, gap: str, data: st.DataObject
+) -> None:
+    pairs = as_pairs(value)
+    text = as_text(pairs, ascii_only, gap)
+    escaped = text.replace(":b", "\\u003ab") if data.draw(st.booleans()) else text
+    assert parse_text(escaped.encode()) == orjson.loads(escaped)
+    filled = [found for found in objects_in(pairs) if found]
+    if not filled:
+        return
+    chosen = data.draw(st.sampled_from(filled))
+    name = data.draw(st.sampled_from([n for n, _ in chosen]))
+    chosen.insert(data.draw(st.integers(0, len(chosen))), (name, as_pairs(data.draw(WITHOUT_REPEATS))))
+    repeated = as_text(pairs, ascii_only, gap)
+    for sent in (repeated, repeated.replace(":b", "\\u003ab")):
+        with pytest.raises(ServiceError, match="given twice in one object"):
+            parse_text(sent.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"aInt32Field": 1, "aInt32Field": 1}', "aInt32Field"),
+        ('{"aInt32Field" :1,"a\\u0049nt32Field" : 1}', "aInt32Field"),
+        ('{"aStringField":"x","aStringField":"\\u003a"}', "aStringField"),
+        ('{"aMessageEverything": {"aBoolField": true, "aBoolField": false}}', "aBoolField"),
+        ('{"manyMessageEverything": [{}, {"aBoolField": true, "aBoolField": true}]}', "aBoolField"),
+        ('{"byText": {"my secret": 1, "my secret": 2}}', ""),
+    ],
+)
+def test_a_repeated_name_is_named_as_the_reference_refuses_it(text: str, field: str) -> None:
+    with pytest.raises(json_format.ParseError):
+        json_format.Parse(text, EVERYTHING())
+    error = refused(text)
+    assert (error.reason, error.field) == (Reason.ARGUMENT_INVALID, field)
+    assert "secret" not in error.message
+
+
+def test_a_repeated_name_in_a_large_text_is_found() -> None:
+    text = json.dumps({"manyStringField": ["x:y"] * 20_000})
+    assert len(read(text).many_string_field) == 20_000
+    assert refused(text[:-1] + ', "manyStringField": []}').field == "manyStringField"
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    for depth in (300, 900, 5000):
+        assert refused('{"aMessageEverything":' * depth + "{}" + "}" * depth).reason is Reason.ARGUMENT_INVALID
