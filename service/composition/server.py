@@ -67,7 +67,7 @@ from service.training.own_training import OwnTraining
 from service.training.stores import TrainingStores
 from service.training.training_job import TrainerParts
 from service.web.api.door import ApiDoor
-from service.web.embeddings.calls import calls_by_path
+from service.web.embeddings.calls import call_finder
 from service.web.http import HttpPlace, HttpServer, Page, Pages, Vitals
 from service.web.pictures import picture_page
 
@@ -146,7 +146,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     handlers = bind(METHODS, handlers_of(dependencies, version(), transport.max_message_bytes))
     interceptor, health = Interceptor(pipeline, handlers), Health(gate)
     rpc = RpcServer(transport, interceptor, keyless)
-    api = ApiDoor(interceptor, keyless, entry_of(settings, of_http), calls_by_path())
+    api = ApiDoor(interceptor, keyless, entry_of(settings, of_http), call_finder())
     reading: dict[str, Page] = {"/pictures/{token}": picture_page(download_links.open)}
     pages = Pages(reading, api.handle, not settings.metrics, settings.connections, of_http)
     vitals = Vitals(metrics, health.readiness, lambda: refresh_gauges(engine, metrics))

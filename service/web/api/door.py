@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -31,11 +31,11 @@ class ApiDoor:
 
     def __init__(
         self, interceptor: Interceptor, keyless: KeylessCalls, entry: Entry,
-        special: Mapping[str, tuple[Route, type[HttpCall]]] | None = None,
+        special: Callable[[str], tuple[Route, type[HttpCall]] | None] = lambda path: None,
     ) -> None:  # fmt: skip
-        """`keyless`: counts requests that are refused before a key is looked at. `special`: paths whose bodies have
-        other shapes than the API's."""
-        self._special = special or {}
+        """`keyless`: counts requests that are refused before their key is checked. `special`: finds the call of a path
+        whose bodies differ from those of the API."""
+        self._special = special
         self._interceptor, self._keyless, self._callers = interceptor, keyless, Callers(entry)
         self._openapi = _OPENAPI_FILE.read_bytes()
         self._routes, self._canonical, self._plain = Routes(), Codec(plain=False), Codec(plain=True)
@@ -83,7 +83,7 @@ class ApiDoor:
         return web.Response(body=self._openapi, headers={**HEADERS, "Content-Type": JSON_TYPE})
 
     def _route(self, verb: str, path: str) -> tuple[Route, type[HttpCall]]:
-        if special := self._special.get(path):
+        if special := self._special(path):
             wanted = special[0].path
             if wanted is not None and wanted.verb != verb:
                 raise _NotAllowed(Allowed((wanted.verb,)))

@@ -1,10 +1,11 @@
-"""Calls in OpenAI's shape: Encode and GetServerInfo, with other bodies."""
+"""The calls in OpenAI's shape. They are Encode and GetServerInfo with other request and response bodies."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -13,13 +14,13 @@ from service.web.api.call import HttpCall, error_response
 from service.web.api.paths import Path, served
 from service.web.api.routes import Route
 from service.web.embeddings.inputs import Wanted, read_request
-from service.web.embeddings.outputs import write_embeddings, write_error, write_models
+from service.web.embeddings.outputs import write_embeddings, write_error, write_model, write_models
 from service.web.proto_json.codec import LARGE_BYTES
 
 
 class _OpenAiCall(HttpCall):
     def refusal(self, error: ServiceError) -> web.Response:
-        """An error as a response."""
+        """Returns the response for an error, in OpenAI's shape."""
         response = error_response(error, self.headers.request_id, connect=False)
         response.body = write_error(error)
         return response
@@ -31,7 +32,7 @@ class EmbeddingsCall(_OpenAiCall):
     _wanted = Wanted()
 
     async def parse(self, raw: bytes) -> Any:
-        """Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN)."""
+        """Returns the EncodeRequest. Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN)."""
         if len(raw) > LARGE_BYTES:
             request, self._wanted = await asyncio.to_thread(read_request, raw)
         else:
@@ -39,7 +40,7 @@ class EmbeddingsCall(_OpenAiCall):
         return request
 
     async def serialize(self, response: Any) -> bytes:
-        """Raises ServiceError where a picture failed."""
+        """Returns the vectors as JSON. Raises ServiceError if a picture failed and the request is not partial."""
         if response.ByteSize() > LARGE_BYTES:
             return await asyncio.to_thread(write_embeddings, response, self._wanted)
         return write_embeddings(response, self._wanted)
@@ -49,17 +50,35 @@ class ModelsCall(_OpenAiCall):
     """`GET /v1/models`."""
 
     async def serialize(self, response: Any) -> bytes:
-        """The encoders."""
+        """Returns the encoders of the server as JSON."""
         return write_models(response)
 
 
+class ModelCall(_OpenAiCall):
+    """`GET /v1/models/{id}`. The id may contain slashes, which not all clients encode."""
+
+    async def serialize(self, response: Any) -> bytes:
+        """Returns one encoder. Raises ServiceError (MODEL_NOT_FOUND)."""
+        path, _, _ = self._request.raw_path.partition("?")
+        return write_model(response, unquote(path.removeprefix(_MODEL_PREFIX)))
+
+
+_MODEL_PREFIX = "/v1/models/"
 _PATHS = (
     (Path("SearchService/Encode", "POST", "/v1/embeddings"), EmbeddingsCall),
     (Path("ServerInfoService/GetServerInfo", "GET", "/v1/models"), ModelsCall),
+    (Path("ServerInfoService/GetServerInfo", "GET", _MODEL_PREFIX), ModelCall),
 )
 
 
-def calls_by_path() -> Mapping[str, tuple[Route, type[HttpCall]]]:
-    """What each path calls, and in which shape."""
+def call_finder() -> Callable[[str], tuple[Route, type[HttpCall]] | None]:
+    """Returns a function from the path of a request to the call, or to None if the path is not served here."""
     methods = served()
-    return {path.template: (Route(methods[path.rpc], path), call) for path, call in _PATHS}
+    found = {path.template: (Route(methods[path.rpc], path), call) for path, call in _PATHS}
+
+    def find(path: str) -> tuple[Route, type[HttpCall]] | None:
+        if path.startswith(_MODEL_PREFIX):
+            return found[_MODEL_PREFIX] if path != _MODEL_PREFIX else None
+        return found.get(path)
+
+    return find

@@ -20,8 +20,12 @@ _FORMATS = ("float", "base64")
 
 @dataclass(frozen=True)
 class Wanted:
-    """How the vectors are asked for. dimensions: that they must have; None: any. partial: a picture that fails does
-    not fail the request."""
+    """How a request wants its vectors.
+
+    - `base64`: as base64 of little-endian float32 instead of numbers.
+    - `dimensions`: their required number; None: any.
+    - `partial`: a picture that fails does not fail the request.
+    """
 
     base64: bool = False
     dimensions: int | None = None
@@ -29,7 +33,10 @@ class Wanted:
 
 
 def read_request(raw: bytes) -> tuple[EncodeRequest, Wanted]:
-    """Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN); its field is the parameter, such as `input[3]`."""
+    """Parses the JSON body of a request.
+
+    Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN). Its `field` is the parameter, such as `input[3]`.
+    """
     given = parse_text(raw)
     if type(given) is not dict:
         raise ServiceError(Reason.ARGUMENT_INVALID, "the body must be an object")
@@ -63,7 +70,7 @@ def _wanted(given: dict[str, Any]) -> Wanted:
 
 
 def _inputs(given: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each input and its place in the request."""
+    """Yields each input with its place in the request, such as `input[3]`."""
     if given.get("messages") is not None:
         yield from _of_messages(given["messages"])
         return

@@ -1,4 +1,4 @@
-"""Responses and errors in OpenAI's shape."""
+"""Response and error bodies in OpenAI's shape, as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from afterimage.v1.search_service_pb2 import EncodedPicture, EncodeResponse
-from afterimage.v1.server_info_service_pb2 import GetServerInfoResponse
+from afterimage.v1.server_info_service_pb2 import Encoder, GetServerInfoResponse
 from afterimage.v1.types_pb2 import RecordError
 from service.errors import Reason, ServiceError
 from service.statuses import http_status
@@ -22,8 +22,10 @@ _TYPES = {
 
 
 def write_embeddings(response: EncodeResponse, wanted: Wanted) -> bytes:
-    """The vectors, in order. Raises ServiceError where a picture failed and the request is not partial, or where the
-    dimension is not the wanted one."""
+    """Returns the vectors in the order of the pictures.
+
+    Raises ServiceError if a picture failed and the request is not partial, or if the dimension is not the wanted one.
+    """
     if wanted.dimensions not in (None, response.dimension):
         message = f"dimensions: the vectors of {response.encoder_id} have {response.dimension}"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field="dimensions")
@@ -36,17 +38,30 @@ def write_embeddings(response: EncodeResponse, wanted: Wanted) -> bytes:
 
 
 def write_models(response: GetServerInfoResponse) -> bytes:
-    """The encoders of the server."""
-    models = [{"id": e.id, "object": "model", "created": 0, "owned_by": "afterimage"} for e in response.encoders]
-    return orjson.dumps({"object": "list", "data": models})
+    """Returns all encoders of the server."""
+    return orjson.dumps({"object": "list", "data": [_model(encoder) for encoder in response.encoders]})
+
+
+def write_model(response: GetServerInfoResponse, encoder_id: str) -> bytes:
+    """Returns one encoder of the server. Raises ServiceError (MODEL_NOT_FOUND)."""
+    for encoder in response.encoders:
+        if encoder.id == encoder_id:
+            return orjson.dumps(_model(encoder))
+    raise ServiceError(
+        Reason.MODEL_NOT_FOUND, "there is no model with this id; GET /v1/models lists all", field="model"
+    )
 
 
 def write_error(error: ServiceError) -> bytes:
-    """An error as OpenAI's clients read it; `code` is the reason."""
+    """Returns an error as OpenAI's clients read it. `code` is the reason."""
     status = http_status(error.reason)
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     found = {"message": error.message, "type": kind, "param": error.field or None, "code": error.reason.name}
     return orjson.dumps({"error": found})
+
+
+def _model(encoder: Encoder) -> dict[str, Any]:
+    return {"id": encoder.id, "object": "model", "created": 0, "owned_by": "afterimage"}
 
 
 def _item(index: int, picture: EncodedPicture, wanted: Wanted) -> dict[str, Any]:

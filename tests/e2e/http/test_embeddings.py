@@ -38,6 +38,11 @@ def test_vectors_are_those_of_encode(server: Server, vendor: openai.OpenAI) -> N
         )  # the last bit depends on what is encoded together
     np.testing.assert_allclose(numbers.data[0].embedding, expected[1], atol=1e-5)
     assert answer.model == model
+    assert vendor.models.retrieve(model).id == model
+    for missing in ("gpt-4", "a/b", "a:b", "é ?", "%2F"):
+        with pytest.raises(openai.NotFoundError) as caught:
+            vendor.models.retrieve(missing)
+        assert caught.value.code == "MODEL_NOT_FOUND"
 
 
 def test_a_hundred_at_once_and_one_of_a_single_pixel(vendor: openai.OpenAI) -> None:

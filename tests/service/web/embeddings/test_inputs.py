@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from afterimage.v1.search_service_pb2 import EncodedPicture, EncodeResponse
+from afterimage.v1.server_info_service_pb2 import Encoder, GetServerInfoResponse
 from afterimage.v1.types_pb2 import RecordError
 from service.errors import Reason, ServiceError
 from service.web.embeddings.inputs import MOST_INPUTS, Wanted, read_request
-from service.web.embeddings.outputs import write_embeddings, write_error
+from service.web.embeddings.outputs import write_embeddings, write_error, write_model
 
 PICTURE = b"\xff\xd8\x00"
 TEXT = base64.b64encode(PICTURE).decode()
@@ -111,3 +112,13 @@ def test_other_dimensions_than_the_encoders_are_refused() -> None:
     with pytest.raises(ServiceError) as caught:
         write_embeddings(response(""), Wanted(dimensions=3))
     assert caught.value.field == "dimensions"
+
+
+def test_a_model_is_found_by_its_whole_id() -> None:
+    server = GetServerInfoResponse(encoders=[Encoder(id="builtin"), Encoder(id="shop/own:2")])
+    for wanted in ("builtin", "shop/own:2"):
+        assert json.loads(write_model(server, wanted))["id"] == wanted
+    for missing in ("", "built", "own:2"):
+        with pytest.raises(ServiceError) as caught:
+            write_model(server, missing)
+        assert caught.value.reason is Reason.MODEL_NOT_FOUND
