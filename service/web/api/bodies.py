@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
 
 from service.errors import Reason, ServiceError
+from service.web.api.content_coding import Inflater, is_compressed
 
 _MOST_PARTS = 1100
 _CHUNK = 1 << 16
@@ -16,24 +19,30 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a form. name: of its field."""
+    """A part of a form. `name`: the name of its field."""
 
     name: str
     content: bytes
 
 
 class Body:
-    """What a client sends after its headers. Nothing is read before it is asked for."""
+    """The body of a request. Nothing is read before a method is called."""
 
     def __init__(self, request: web.Request, most_bytes: int) -> None:
-        """`most_bytes`: of the whole body, or of each line of it."""
+        """`most_bytes`: maximum size of the whole body, or of each line, after decompression."""
         self._request, self._most = request, most_bytes
         self._waits = request.headers.get("Expect", "").lower() == "100-continue"
+        self._inflater: Inflater | None = None
         self._lines: deque[bytes] = deque()
         self._rest: list[bytes] = []
 
+    def check_coding(self) -> None:
+        """Raises ServiceError (MEDIA_TYPE_UNSUPPORTED) if the body has another content coding than gzip."""
+        if is_compressed(self._request) and self._inflater is None:
+            self._inflater = Inflater()
+
     async def whole(self) -> bytes:
-        """All of it. Raises ServiceError (BODY_TOO_LARGE, ARGUMENT_INVALID)."""
+        """Returns all of it, decompressed. Raises ServiceError (BODY_TOO_LARGE, ARGUMENT_INVALID)."""
         length = self._request.content_length
         if length is not None and length > self._most:
             raise too_large(self._most)
@@ -46,8 +55,10 @@ class Body:
         return b"".join(parts)
 
     async def line(self) -> bytes | None:
-        """The next line that is not empty, or None at the end. Raises as `whole` does. May be cancelled: what was read
-        of a line is kept."""
+        """Returns the next line that is not empty, or None at the end.
+
+        Raises as `whole` does. May be cancelled: what was read of a line is kept.
+        """
         while True:
             while self._lines:
                 if line := self._lines.popleft().strip():
@@ -59,12 +70,11 @@ class Body:
             self._split(chunk)
 
     async def form(self) -> list[Part]:
-        """The parts of a form, never on a disk. Raises as `whole` does."""
+        """Returns the parts of a form, which never reach a disk. Raises as `whole` does."""
         found: list[Part] = []
         size = 0
         try:
-            self._go_on()
-            reader = await self._request.multipart()
+            reader = await self._form_reader()
             while (part := await reader.next()) is not None:
                 if not isinstance(part, BodyPartReader) or not part.name or len(found) >= _MOST_PARTS:
                     raise ServiceError(Reason.ARGUMENT_INVALID, "the form has a part without a name, or too many parts")
@@ -81,6 +91,15 @@ class Body:
             raise ServiceError(Reason.ARGUMENT_INVALID, "the body is not a valid multipart form") from None
         return found
 
+    async def _form_reader(self) -> MultipartReader:
+        if self._inflater is None:
+            self._go_on()
+            return await self._request.multipart()
+        content = StreamReader(BaseProtocol(asyncio.get_running_loop()), limit=self._most)
+        content.feed_data(await self.whole())
+        content.feed_eof()
+        return MultipartReader(self._request.headers, content)
+
     def _split(self, chunk: bytes) -> None:
         *lines, rest = chunk.split(b"\n")
         for line in lines:
@@ -95,6 +114,19 @@ class Body:
             yield chunk
 
     async def _chunk(self) -> bytes:
+        inflater = self._inflater
+        if inflater is None:
+            return await self._sent()
+        await asyncio.sleep(0)  # other calls go on between two pieces; nothing is lost if this one is cancelled here
+        while not (piece := inflater.piece()):
+            sent = await self._sent()
+            if not sent:
+                inflater.end()
+                return b""
+            inflater.feed(sent)
+        return piece
+
+    async def _sent(self) -> bytes:
         self._go_on()
         try:
             return await self._request.content.readany()

@@ -16,6 +16,7 @@ from service.calls.binary import parse_binary
 from service.calls.context import REQUEST_ID_KEY, Headers
 from service.errors import Reason, ServiceError
 from service.web.api.bodies import Body
+from service.web.api.content_coding import compress, json_response
 from service.web.api.errors import HEADERS, JSON_TYPE, error_answer, error_object
 from service.web.api.requests import RequestReader
 from service.web.api.routes import Route
@@ -60,6 +61,7 @@ class HttpCall:
     """Made within the task that handles the request."""
 
     transport = "http"
+    _compresses = True  # whether large responses shrink much
 
     def __init__(self, incoming: Incoming, codec: Codec, message_bytes: int) -> None:
         """`codec`: of the route's form of JSON. `message_bytes`: of one message at most."""
@@ -93,8 +95,7 @@ class HttpCall:
     async def read(self) -> bytes | None:
         """The body, or the next line of a stream. A form comes as the message that it stands for, in protobuf's binary
         encoding. Raises ServiceError."""
-        if self._request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise _unsupported("send the body without a content-encoding")
+        self._body.check_coding()
         if self._route.method.kind.streams_requests:
             self._check_lines()
             return await self._body.line()
@@ -174,7 +175,9 @@ class HttpCall:
 
     async def _answer(self, raw: bytes) -> None:
         kind = "application/proto" if self._sent is _Sent.BINARY else JSON_TYPE
-        response = web.Response(body=raw, headers={**self._headers(), "Content-Type": kind})
+        response = json_response(raw, {**self._headers(), "Content-Type": kind})
+        if self._compresses and self._sent is not _Sent.BINARY:
+            compress(response, self._request)
         self._response = response
         await response.prepare(self._request)
         await response.write_eof()
