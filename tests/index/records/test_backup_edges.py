@@ -16,9 +16,10 @@ from index.contract import Companion
 from index.records.backup_copies import copy_database, number_rows_after
 from index.records.backup_manifest import manifest_mac, read_manifest
 from index.records.backup_rows import delete_rows, has_excess, has_rows, narrow
-from index.records.extensions.hook import Extension, Extensions
+from index.records.extensions.hook import Extension, Extensions, Reader
 from index.records.extensions.registered import EXTENSIONS
 from index.records.retained_backups import RetainedBackups
+from index.records.transaction import Transaction
 from index.storage.crypto import derive_key
 from index.storage.sqlite import Connection, backup, opened
 from index.types.collection import CollectionSpec
@@ -62,6 +63,12 @@ class Beside(Extension):
     def __init__(self, name: str, *, excess: bool) -> None:
         self.companion, self._excess = Companion(name), excess
         self.narrowed: list[CollectionSpec] = []
+
+    def reads(self, reader: Reader) -> object:
+        return None
+
+    def writes(self, transaction: Transaction) -> object:
+        return None
 
     def has_excess(self, connection: Connection) -> bool:
         return self._excess
