@@ -18,6 +18,7 @@ from index.tenant.directory import TenantDirectory
 from index.types.collection import CollectionSpec
 from index.types.quota import StorageLimits
 from index.types.record import Attributes, Vector
+from index.vectors.ann.build_priority import Priority
 from index.vectors.local.local_index import LocalVectorIndex
 
 DIMENSION = 16
@@ -70,7 +71,4 @@ def now_ms() -> int:
 
 def build_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starts builds immediately, instead of when the processor is idle, which is rare during tests."""
-    monkeypatch.setattr(
-        "index.vectors.ann.ann_build_job._IDLY",
-        'import runpy; runpy.run_module("index.vectors.ann.ann_builder", run_name="__main__")',
-    )
+    monkeypatch.setattr("index.vectors.ann.ann_build_job._FIRST_PRIORITY", Priority.LOW)

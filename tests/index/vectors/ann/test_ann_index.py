@@ -15,7 +15,7 @@ import pytest
 from index import Collection, RecordWrite, SearchQuery
 from index import ScanStrategy as Way
 from index.vectors.ann.ann_build_job import AnnIndexNotBuilt
-from tests.support.data.collections import SPEC, build_at_once, directory, ids, loaded, record, vector
+from tests.support.data.collections import SPEC, directory, ids, loaded, record, vector
 from tests.support.data.files import flip_byte
 
 ROWS = 4000
@@ -345,9 +345,9 @@ def test_a_builder_that_dies_leaves_the_collection_as_it_was(tmp_path: Path, mon
     started = threading.Event()
     run = builders._run
 
-    def killed(job: bytes, descriptors: tuple[int, ...]) -> dict[str, int]:
+    def killed(*arguments: Any) -> dict[str, int]:
         started.set()
-        return run(job, descriptors)
+        return run(*arguments)
 
     monkeypatch.setattr(builders, "_run", killed)
     with ThreadPoolExecutor(1) as pool:
@@ -364,10 +364,7 @@ def test_a_builder_that_dies_leaves_the_collection_as_it_was(tmp_path: Path, mon
     assert collection.build_ann_index()
 
 
-def test_searches_and_writes_go_on_while_a_base_is_built_and_rows_are_compacted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    build_at_once(monkeypatch)
+def test_searches_and_writes_go_on_while_a_base_is_built_and_rows_are_compacted(tmp_path: Path) -> None:
     collection = filled(directory(tmp_path).create(SPEC))
     collection.delete([str(n) for n in range(0, ROWS, 4)])
     done = threading.Event()
