@@ -89,7 +89,7 @@ class States:
     def _training_begun(self, uid: str, act: OpenAct) -> bool:
         made = self._parts.stores.of(uid).trainings()
         wanted = (act.details["training_set"], OWN_PREFIX + str(act.details["model"]))
-        return any(_since(t.created_ms, act) and (t.wanted.training_set, t.wanted.model_name) == wanted for t in made)
+        return any(_since(t.created_ms, act) and (t.request.training_set, t.request.model_name) == wanted for t in made)
 
     def _model_there(self, uid: str, act: OpenAct) -> bool:
         return any(m.encoder_id == act.details["model"] for m in self._parts.stores.of(uid).models())

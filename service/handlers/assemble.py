@@ -24,7 +24,7 @@ from service.handlers.workers import WorkerHandlers
 from service.sync.runs.remote_workers import RemoteWorkers
 from service.sync.synchronisation import Synchronisation
 from service.tenancy.access import AccessRequests
-from service.tenancy.read_audit import ReadAudit
+from service.tenancy.limits import ReadAudit
 from service.training.own_training import OwnTraining
 
 

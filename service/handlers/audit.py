@@ -12,7 +12,7 @@ from service.engine.workers import Workers
 from service.handlers.conversion.values import page_size, within
 from service.handlers.request_limits import MAX_AUDIT_NUMBER
 from service.tenancy.keyring import Principal
-from service.tenancy.read_audit import ReadAudit
+from service.tenancy.limits import ReadAudit
 
 
 class AuditHandlers:

@@ -108,8 +108,8 @@ class TrainingHandlers:
         """Starts a training."""
         if not _MODEL_NAME.fullmatch(request.model_name):
             raise invalid("model_name", "the name does not match [a-z0-9][a-z0-9_-]{0,50}")
-        wanted = TrainingRequest(request.training_set, request.base_encoder_id, OWN_PREFIX + request.model_name)
-        return pb.TrainModelResponse(training=_to_training(await self._training.begin(caller, wanted)))
+        training = TrainingRequest(request.training_set, request.base_encoder_id, OWN_PREFIX + request.model_name)
+        return pb.TrainModelResponse(training=_to_training(await self._training.begin(caller, training)))
 
     async def ListTrainings(self, request: pb.ListTrainingsRequest, caller: Principal) -> pb.ListTrainingsResponse:
         """Returns the last trainings."""
@@ -172,10 +172,10 @@ def _to_result(result: ExampleResult) -> pb.ExampleResult:
 
 
 def _to_training(training: Training) -> pb.Training:
-    wanted = training.wanted
+    requested = training.request
     return pb.Training(
-        training_id=training.training_id, training_set=wanted.training_set, base_encoder_id=wanted.base_encoder,
-        encoder_id=wanted.model_name, state=training.state.value, done=training.done, total=training.total,
+        training_id=training.training_id, training_set=requested.training_set, base_encoder_id=requested.base_encoder,
+        encoder_id=requested.model_name, state=training.state.value, done=training.done, total=training.total,
         message=training.message, create_time=timestamp(training.created_ms),
         end_time=timestamp(training.ended_ms) if training.ended_ms else None,
         card_json=json.dumps(training.card) if training.card else "",

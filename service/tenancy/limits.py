@@ -1,13 +1,15 @@
-"""Limits of tenants on storage and use."""
+"""Settings of tenants in the registry: limits on storage and use, and the interval at which reads are audited."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from index import Quota
+from service.errors import Reason, ServiceError
 from service.tenancy.database import RegistryDatabase
 
 _COLUMNS = "max_records, max_bytes, max_collections, max_pictures_per_day, max_runs, max_requests_per_s"
+_MAX_MINUTES = 1440
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,25 @@ class LimitsTable:
             self._cached = {row[0]: Limits(*row[1:]) for row in self._database.rows(query)}
             self._version = version
         return self._cached.get(uid, Limits())
+
+
+class ReadAudit:
+    """The interval at which a tenant's audit log reports reads. All methods are thread-safe.
+
+    Every process sees a change at a key's next call.
+    """
+
+    def __init__(self, database: RegistryDatabase) -> None:
+        self._database = database
+
+    def every_minutes(self, tenant_uid: str) -> int:
+        """The interval in minutes; 0: reads are not reported."""
+        row = self._database.row("SELECT reads_told_every_minutes FROM tenants WHERE uid = ?", (tenant_uid,))
+        return int(row[0]) if row else 0
+
+    def set(self, tenant_uid: str, minutes: int) -> None:
+        """Sets the interval to 0, or 1 to 1,440 minutes. Raises ServiceError (ARGUMENT_INVALID)."""
+        if not 0 <= minutes <= _MAX_MINUTES:
+            message = f"the interval must be 0, or 1 to {_MAX_MINUTES} minutes, not {minutes}"
+            raise ServiceError(Reason.ARGUMENT_INVALID, message, field="every_minutes")
+        self._database.change("UPDATE tenants SET reads_told_every_minutes = ? WHERE uid = ?", (minutes, tenant_uid))

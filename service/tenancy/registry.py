@@ -18,9 +18,8 @@ from service.tenancy.companions import note_number, noted_number
 from service.tenancy.database import RegistryDatabase, TenancyError
 from service.tenancy.faults import TenantFaults
 from service.tenancy.keyring import KeyRing
-from service.tenancy.limits import LimitsTable
+from service.tenancy.limits import LimitsTable, ReadAudit
 from service.tenancy.masterkey import MasterKey
-from service.tenancy.read_audit import ReadAudit
 
 _LOG = logging.getLogger(__name__)
 SECRET_OWNER = "secret: "  # noqa: S105 - the owner to which a wrapped secret is bound

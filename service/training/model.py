@@ -64,7 +64,7 @@ class Training:
     """A training and its progress. `card`: the measurements, once they exist."""
 
     training_id: str
-    wanted: TrainingRequest
+    request: TrainingRequest
     state: State
     done: int
     total: int

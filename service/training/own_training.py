@@ -42,16 +42,16 @@ class OwnTraining:
         await self._trainer.stop()
         await asyncio.to_thread(self._stores.close)
 
-    async def begin(self, caller: Principal, wanted: TrainingRequest) -> Training:
+    async def begin(self, caller: Principal, request: TrainingRequest) -> Training:
         """Queues a training."""
-        await self.sets.uid(caller, wanted.training_set)
-        base = self._engine.encoders.manifest(wanted.base_encoder)
-        if wanted.model_name in {m.encoder_id for m in await self.own.all(caller)}:
-            raise ServiceError(Reason.MODEL_EXISTS, f"model {wanted.model_name!r} exists", field="model_name")
-        if any(t.wanted.model_name == wanted.model_name and not t.state.final for t in await self.all(caller)):
-            message = f"a training of {wanted.model_name!r} has not ended"
+        await self.sets.uid(caller, request.training_set)
+        base = self._engine.encoders.manifest(request.base_encoder)
+        if request.model_name in {m.encoder_id for m in await self.own.all(caller)}:
+            raise ServiceError(Reason.MODEL_EXISTS, f"model {request.model_name!r} exists", field="model_name")
+        if any(t.request.model_name == request.model_name and not t.state.final for t in await self.all(caller)):
+            message = f"a training of {request.model_name!r} has not ended"
             raise ServiceError(Reason.TRAINING_ACTIVE, message, field="model_name")
-        made = await self.sets.ask(caller, lambda store: store.create_training(replace(wanted, base_encoder=base.id)))
+        made = await self.sets.ask(caller, lambda store: store.create_training(replace(request, base_encoder=base.id)))
         self._trainer.submit(caller.tenant_uid, made.training_id)
         return made
 

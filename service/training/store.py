@@ -17,7 +17,7 @@ from index import Usage, new_uid, open_listed
 from index.storage import DatabaseLock, checkpoint, derive_key, step
 from service.runtime.clock import now_ms
 from service.training.model import Example, OwnModel, State, Training, TrainingRequest, TrainingSet
-from service.training.store_schema import EXAMPLE, MIGRATIONS, MODEL, TRAINING, to_training
+from service.training.store_schema import EXAMPLE, MIGRATIONS, MODEL, SETS, TRAINING, to_model, to_training
 
 MODELS_HOME = "models"
 UPLOAD_MS = 3_600_000
@@ -59,11 +59,7 @@ class TrainingStore:
 
     def sets(self) -> list[TrainingSet]:
         """All sets, ordered by name."""
-        query = (
-            "SELECT uid, name, description, created_ms, count(number), count(DISTINCT label), coalesce(sum(bytes), 0)"
-            " FROM sets LEFT JOIN examples ON set_uid = uid GROUP BY uid ORDER BY name"
-        )
-        return [TrainingSet(*row) for row in self._rows(query)]
+        return [TrainingSet(*row) for row in self._rows(SETS)]
 
     def set_named(self, name: str) -> TrainingSet | None:
         """One set."""
@@ -158,13 +154,13 @@ class TrainingStore:
 
     # ---- trainings
 
-    def create_training(self, wanted: TrainingRequest) -> Training:
+    def create_training(self, request: TrainingRequest) -> Training:
         """Stores a new training, and deletes the oldest ones."""
-        made = Training(new_uid()[:16], wanted, State.QUEUED, 0, 0, "", now_ms(), 0)
+        made = Training(new_uid()[:16], request, State.QUEUED, 0, 0, "", now_ms(), 0)
         with self._changing() as run:
             run(
                 f"INSERT INTO trainings ({TRAINING}) VALUES (?, ?, ?, ?, ?, 0, 0, '', ?, 0, '{{}}')",  # noqa: S608
-                (made.training_id, wanted.training_set, wanted.base_encoder, wanted.model_name, made.state.value,
+                (made.training_id, request.training_set, request.base_encoder, request.model_name, made.state.value,
                  made.created_ms),
             )  # fmt: skip
             run("DELETE FROM trainings WHERE number <= (SELECT max(number) FROM trainings) - ?", (_KEPT_TRAININGS,))
@@ -218,7 +214,7 @@ class TrainingStore:
     def models(self) -> list[OwnModel]:
         """All models, ordered by id."""
         rows = self._rows(f"SELECT {MODEL} FROM models ORDER BY encoder_id")  # noqa: S608
-        return [OwnModel(r[0], r[1], r[2], r[3], json.loads(r[4]), r[5], r[6]) for r in rows]
+        return [to_model(row) for row in rows]
 
     def delete_model(self, encoder_id: str) -> bool:
         """Deletes a model, which orphans its file. Returns whether there was one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from service.training.model import State, Training, TrainingRequest
+from service.training.model import OwnModel, State, Training, TrainingRequest
 
 MIGRATIONS = (
     """
@@ -30,8 +30,18 @@ TRAINING = (
 )
 EXAMPLE = "example_id, label, object_id, bytes, digest"
 MODEL = "encoder_id, base_encoder, training_set, manifest, card, object_id, created_ms"
+SETS = (
+    "SELECT uid, name, description, created_ms, count(number), count(DISTINCT label), coalesce(sum(bytes), 0)"
+    " FROM sets LEFT JOIN examples ON set_uid = uid GROUP BY uid ORDER BY name"
+)
 
 
 def to_training(row: Any) -> Training:
-    wanted = TrainingRequest(row[1], row[2], row[3])
-    return Training(row[0], wanted, State(row[4]), row[5], row[6], row[7], row[8], row[9], json.loads(row[10]))
+    """The training of a row of the columns TRAINING."""
+    request = TrainingRequest(row[1], row[2], row[3])
+    return Training(row[0], request, State(row[4]), row[5], row[6], row[7], row[8], row[9], json.loads(row[10]))
+
+
+def to_model(row: Any) -> OwnModel:
+    """The model of a row of the columns MODEL."""
+    return OwnModel(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], row[6])

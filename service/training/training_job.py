@@ -78,8 +78,8 @@ class TrainingJob:
             )
 
     async def _make(self) -> None:
-        engine, wanted = self._parts.engine, self._training.wanted
-        base = engine.encoders.manifest(wanted.base_encoder)
+        engine, request = self._parts.engine, self._training.request
+        base = engine.encoders.manifest(request.base_encoder)
         found = await self._encoded(base)
         examples = await engine.workers.upkeep(_labelled, found)
         fitted = await fit_apart(*examples, self._parts.environment)
@@ -98,7 +98,7 @@ class TrainingJob:
     async def _encoded(self, base: Manifest) -> list[tuple[np.ndarray, str]]:
         """The vector and the label of each example with a picture. Raises TooFewExamples if there is none."""
         workers = self._parts.engine.workers
-        set_uid = await workers.read(self._store.uid_of, self._training.wanted.training_set)
+        set_uid = await workers.read(self._store.uid_of, self._training.request.training_set)
         if set_uid is None:
             raise ServiceError(Reason.TRAINING_SET_NOT_FOUND, "the training set was deleted")
         examples = await workers.read(self._store.examples, set_uid, "", MAX_EXAMPLES)
@@ -142,24 +142,30 @@ class TrainingJob:
             await self._note(self._store, self._training)
 
     def _fused(self, base: Manifest, fitted: Fitted) -> tuple[Manifest, bytes]:
-        engine, wanted = self._parts.engine, self._training.wanted
+        engine, request = self._parts.engine, self._training.request
         fused = fuse(engine.encoders.content(base), base, fitted.projection)
         judgement = fitted.judgement
         description = (
-            f"{base.id} with a projection fitted to training set {wanted.training_set}; mAP@10 "
+            f"{base.id} with a projection fitted to training set {request.training_set}; mAP@10 "
             f"{judgement.before['mAP@10']:.3f} -> {judgement.after['mAP@10']:.3f} on {judgement.queries} held out"
         )
-        manifest = fused_manifest(base, fused, wanted.model_name, self._uid, score_of(fitted.strangers), description)
+        manifest = fused_manifest(base, fused, request.model_name, self._uid, score_of(fitted.strangers), description)
         session = load_kind(fused, manifest, 1)
         check_fused(engine.encoders.session(base), session, fitted.projection)
         return manifest, fused
 
     async def _publish(self, manifest: Manifest, fused: bytes, card: dict[str, object]) -> None:
-        engine, wanted, object_id = self._parts.engine, self._training.wanted, new_object_id()
+        engine, request, object_id = self._parts.engine, self._training.request, new_object_id()
         await engine.workers.write(self._store.announce, MODELS_HOME, object_id)
         await engine.workers.objects(engine.objects.put, self._uid, MODELS_HOME, object_id, fused)
         model = OwnModel(
-            manifest.id, wanted.base_encoder, wanted.training_set, manifest.model_dump_json(), card, object_id, now_ms()
+            manifest.id,
+            request.base_encoder,
+            request.training_set,
+            manifest.model_dump_json(),
+            card,
+            object_id,
+            now_ms(),
         )
         ended = ended_training(replace(self._training, card=card), State.PUBLISHED, manifest.id)
         published = asyncio.create_task(self._publish_and_audit(model, ended))

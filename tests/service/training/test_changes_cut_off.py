@@ -59,7 +59,7 @@ class Place:
         object_id = f"{random.getrandbits(128):032x}"
         self.store.announce(MODELS_HOME, object_id)
         self.objects.put(TENANT, MODELS_HOME, object_id, name.encode() * 1000)
-        ended = Training(training.training_id, training.wanted, State.PUBLISHED, 1, 1, "", 1, 2)
+        ended = Training(training.training_id, training.request, State.PUBLISHED, 1, 1, "", 1, 2)
         assert self.store.publish(OwnModel(name, "builtin", "set", "{}", {}, object_id, 1), ended)
 
     def delete_model(self, name: str) -> None:

@@ -26,7 +26,7 @@ def put(store: TrainingStore, uid: str, given: Example) -> None:
 
 
 def model_of(training: Training) -> OwnModel:
-    return OwnModel(training.wanted.model_name, "builtin", training.wanted.training_set, "{}", {}, "file", 1)
+    return OwnModel(training.request.model_name, "builtin", training.request.training_set, "{}", {}, "file", 1)
 
 
 def test_an_object_is_loose_until_an_example_has_it_and_again_when_it_is_gone(store: TrainingStore) -> None:
@@ -55,7 +55,7 @@ def test_nothing_is_published_of_a_set_that_is_gone_or_a_training_that_has_ended
     made = store.create_set("set", "")
     assert made is not None
     first, second = (store.create_training(TrainingRequest("set", "builtin", f"own-{n}")) for n in range(2))
-    ended = Training(first.training_id, first.wanted, State.CANCELLED, 0, 0, "", 1, 2)
+    ended = Training(first.training_id, first.request, State.CANCELLED, 0, 0, "", 1, 2)
     store.note(ended)
     store.announce(MODELS_HOME, "file")
     assert not store.publish(model_of(first), first)
@@ -67,10 +67,10 @@ def test_nothing_is_published_of_a_set_that_is_gone_or_a_training_that_has_ended
 def test_a_training_that_has_ended_stays_as_it_ended(store: TrainingStore) -> None:
     store.create_set("set", "")
     training = store.create_training(TrainingRequest("set", "builtin", "own-m"))
-    published = Training(training.training_id, training.wanted, State.PUBLISHED, 5, 5, "done", 1, 2, {"a": 1})
+    published = Training(training.training_id, training.request, State.PUBLISHED, 5, 5, "done", 1, 2, {"a": 1})
     store.announce(MODELS_HOME, "file")
     assert store.publish(model_of(training), published)
-    store.note(Training(training.training_id, training.wanted, State.FAILED, 0, 0, "late", 1, 3))
+    store.note(Training(training.training_id, training.request, State.FAILED, 0, 0, "late", 1, 3))
     found = store.training(training.training_id)
     assert found is not None
     assert (found.state, found.message, found.card) == (State.PUBLISHED, "done", {"a": 1})
