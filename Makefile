@@ -183,6 +183,10 @@ bench-own-model: $(STAMP) ## Measure the gain of own models; writes JSON
 bench-learning: $(STAMP) ## Measure transformations that a collection can learn; writes JSON
 	@$(BIN)/python -m bench.index.learning
 
+.PHONY: npm-clients
+npm-clients: $(STAMP) ## Call a server with clients of npm, unchanged: openai and connect (needs node, npm and a registry)
+	@$(BIN)/python -m pytest tests/e2e/http/test_npm_clients.py --timeout 600
+
 .PHONY: bench-http
 bench-http: $(STAMP) ## Measure what a search costs a server over HTTP and over gRPC; writes JSON
 	@$(BIN)/python -m bench.http_cost
