@@ -150,7 +150,7 @@ def test_calls_are_told_as_they_were_under_deadlines_from_1_to_100_ms(here: Worl
     seconds = [n / 1000 for n in (1, 2, 4, 8, 16, 32, 64, 100)]
     outcomes = with_deadlines(here, [*seconds, *(-dice.uniform(0.0, 0.06) for _ in range(8))], 10_000)
     done, fault = sum(o in DONE for o in outcomes), "audited call with a deadline of 1 to 100 ms, or cancelled"
-    outcome = f"the audit log tells what became of each; {done:,} were done"
+    outcome = f"the audit log has the outcome of each; {done:,} were done"
     report_faults(FaultResult(fault, len(outcomes), 0, outcome))
 
 
@@ -173,7 +173,7 @@ def test_on_a_full_disk_no_call_changes_or_hands_out_what_it_cannot_tell(here: W
                 full(here.server, False)
             assert code == "UNAVAILABLE", method
             assert compare(here, method, (number, request, code), head) == ""
-    outcome = "refused; nothing is changed or handed out that the audit log does not tell"
+    outcome = "refused; nothing is changed or returned without an entry in the audit log"
     report_faults(FaultResult("audited call on a full disk", len(CASES), 0, outcome))
 
 
@@ -218,5 +218,5 @@ def test_after_many_kills_in_the_midst_of_calls_the_log_tells_what_became_of_the
     outcomes = killed(tmp_path, KILLS, random.Random(23))
     assert outcomes.keys() >= {"done", "found done"}
     counts = ", ".join(f"{name or 'never begun'} {count}" for name, count in sorted(outcomes.items()))
-    outcome = f"{KILLS} kills; the audit log tells what became of each call: {counts}"
+    outcome = f"{KILLS} kills; the audit log has the outcome of each call: {counts}"
     report_faults(FaultResult("audited call during kill -9 of the server", outcomes.total(), 0, outcome))

@@ -125,7 +125,7 @@ def test_bytes_of_every_file_flipped(whole: Path, tmp_path: Path, report_faults:
     chance, files = random.Random(2), paths(whole)
     flips = [flip(name, chance.random()) for name, _ in zip(itertools.cycle(files), range(FLIPS), strict=False)]
     found = check(whole, tmp_path, told(flips, FLIPS, "flipped bytes"))
-    outcome = f"what is told is right or names the file; {len(files)} files"
+    outcome = f"each response is right, or its error names the file; {len(files)} files"
     reported(report_faults, "flipped byte of a file of the data directory", outcome, found)
 
 
@@ -136,7 +136,7 @@ def test_bytes_of_every_file_flipped(whole: Path, tmp_path: Path, report_faults:
 def test_every_pair_swapped(whole: Path, tmp_path: Path, folders: bool, report_faults: Report) -> None:
     all_pairs = swaps(paths(whole, folders=folders))
     found = check(whole, tmp_path, told(all_pairs, len(all_pairs), "swaps"))
-    outcome = "what is told is right or names the file; nothing is removed"
+    outcome = "each response is right, or its error names the file; nothing is removed"
     what = "folders" if folders else "files"
     reported(report_faults, f"two {what} swapped, within a tenant and between tenants: every pair", outcome, found)
 
@@ -151,5 +151,5 @@ def test_every_file_and_folder(whole: Path, tmp_path: Path, how: str, report_fau
         names = [n for n in names if (whole / "older" / n).exists()]
     damagings = [{"missing": gone, "empty": emptied}.get(how, lambda n: aged(whole, n))(name) for name in names]
     found = check(whole, tmp_path, told(damagings, len(damagings), how))
-    outcome = "what is told is right or names the file; nothing is removed"
+    outcome = "each response is right, or its error names the file; nothing is removed"
     reported(report_faults, f"file or folder {how}: every one", outcome, found)
