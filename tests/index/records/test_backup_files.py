@@ -166,7 +166,11 @@ def test_a_damaged_snapshot_is_told_and_the_others_are_changed(tmp_path: Path) -
     bad, good = collection.keep_snapshot().snapshot_id, collection.keep_snapshot().snapshot_id
     flip_byte(next(tmp_path.rglob(f"kept-{bad}")) / "records.db", 5000)
     row_ids = [r.row_id for r in collection.list(0, 3)]
-    assert collection.kept.erase(row_ids) == [bad]
+    thing = collection.kept._manifest.thing  # type: ignore[attr-defined]
+    listed = next(name for name in collection.kept._manifest.things() if name.endswith(bad))  # type: ignore[attr-defined]
+    for number in (1, 2, 3, 4):  # no copy from before is restored, however often it happens
+        assert collection.kept.erase(row_ids) == [bad]
+        assert (thing(listed).number, thing(listed).salt) == (number, b"")
     assert {s.snapshot_id: s.records for s in collection.kept.list()} == {bad: 20, good: 17}
 
 

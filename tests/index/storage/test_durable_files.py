@@ -145,6 +145,22 @@ def test_directories_are_made_for_their_owner_alone_with_those_above_and_synced_
     assert calls == []
 
 
+def test_a_directory_that_somebody_else_makes_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, is_dir = tmp_path / "a", Path.is_dir
+
+    def made_after_the_look(path: Path) -> bool:
+        found = is_dir(path)
+        if path == made:
+            path.mkdir()
+        return found
+
+    monkeypatch.setattr(Path, "is_dir", made_after_the_look)
+    make_directory(made)
+    assert made.stat()
+
+
 def test_a_removed_directory_loses_its_name_for_good_before_its_files(tmp_path: Path, calls: Calls) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "file").touch()

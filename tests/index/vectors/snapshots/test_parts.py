@@ -67,7 +67,9 @@ def test_rows_of_every_chunk_are_loaded_as_they_were(tmp_path: Path, learnt: boo
     means = 0.2 * np.random.default_rng(2).standard_normal((2, 16)).astype(np.float32)
     collection = filled(tmp_path, CenteringTransform(means[0], means[1]) if learnt else None)
     collection.delete(["0", "15", "16", "49"])
+    collection.upsert([record(n, f"p{n % 7}", price=n, tags=("a", f"t{n % 3}"), new=1) for n in (20, 3)])
     collection.snapshot()
+    view = loaded(collection).index.view
     asked = [SearchQuery(vector(1000 + n), 10) for n in range(5)]
     before = [ids(collection, query) for query in asked]
     names = {p.name for p in folder(tmp_path).iterdir()}
@@ -77,6 +79,10 @@ def test_rows_of_every_chunk_are_loaded_as_they_were(tmp_path: Path, learnt: boo
     assert list(_files(collection).all_problems()) == []
     again = directory(tmp_path).collection("things")
     check(again, frozenset({0, 15, 16, 49}))
+    for name in ("row_ids", "sequences", "products"):
+        kept = getattr(loaded(again).index.view, name)
+        assert kept.tolist() == getattr(view, name).tolist()
+    assert view.sequences.tolist() != view.row_ids.tolist()
     assert loaded(again).index.state.snapshot_sequence == again.stats().sequence
     assert again.damaged_snapshots == []
     assert [ids(again, query) for query in asked] == before
