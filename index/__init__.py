@@ -18,6 +18,7 @@ immutable View is published; only then does the call return. A search takes the 
 are derived: where one is missing, stale or damaged, the rows are rebuilt from SQLite.
 """
 
+from index.collection.closing import save_changed
 from index.collection.collection import Collection
 from index.collection.collection_cache import CollectionCache
 from index.manifest.change_number import number_of, raise_number
@@ -189,5 +190,6 @@ __all__ = [
     "read_entries",
     "read_learnt",
     "read_manifest",
+    "save_changed",
     "trim_heap",
 ]  # fmt: skip

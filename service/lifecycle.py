@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -98,20 +99,21 @@ class Lifecycle:
         return addresses
 
     async def stop(self) -> None:
-        """Drains, then closes everything: running calls finish, changed collections are snapshotted."""
+        """Drains, then closes everything: running calls finish, changed collections are saved while there is time."""
         parts = self._parts
         parts.rpc.set_serving(False)
         _LOG.info("draining")
         parts.gate.open = False
         await parts.sync.let_go()
+        ends = time.monotonic() + parts.settings.drain_timeout_s
         await parts.gate.close(parts.settings.drain_timeout_s)
         await parts.rpc.stop(_LAST_WORDS_S)  # what is open now are watchers of health, or calls past their time
-        await parts.recorder.drain(parts.settings.drain_timeout_s)  # changes whose callers did not wait
+        await parts.recorder.drain(max(1.0, ends - time.monotonic()))  # changes whose callers did not wait
         await parts.tallies.settle(all_of_them=True)
         await self._maintenance.stop()
         await parts.sync.stop()
         await parts.training.stop()
-        await parts.engine.close_collections()
+        await parts.engine.close_collections(parts.settings.snapshot_timeout_s)
         await asyncio.to_thread(parts.audit.close)
         await parts.http.stop()
         await parts.monitoring.stop()

@@ -15,7 +15,7 @@ from index.types.errors import AfterimageIndexError
 
 _LOG = logging.getLogger(__name__)
 OPEN_BYTES = 1_500_000  # about what connections and empty tables of one collection take
-_REPLAYED_SOON = 1000  # as many writes are replayed at a start in no time
+REPLAYED_SOON = 1000  # as many writes are replayed at a start in no time
 
 
 class LoadedCollection:
@@ -53,6 +53,12 @@ class LoadedCollection:
         """How many files it has open."""
         return self.store.open_files
 
+    @property
+    def unsaved(self) -> int:
+        """How many writes came after the last snapshot: an opening replays them."""
+        stats = self.index.stats()
+        return stats.sequence - stats.snapshot_sequence
+
     def stats(self) -> CollectionStats:
         """Counts, as searches see them."""
         return replace(self.index.stats(), created_ms=self.store.created_ms, memory_bytes=self.memory_bytes)
@@ -60,9 +66,8 @@ class LoadedCollection:
     def close(self, *, soon_again: bool = False) -> None:
         """Saves if anything changed, then closes; calls that still run are waited for, later ones fail.
         `soon_again`: leaves a few new rows to be replayed from the store at the next opening, but none that died."""
-        stats = self.index.stats()
-        unsaved = stats.sequence - stats.snapshot_sequence
-        replayed = soon_again and unsaved <= _REPLAYED_SOON and not stats.tombstones
+        unsaved = self.unsaved
+        replayed = soon_again and unsaved <= REPLAYED_SOON and not self.index.stats().tombstones
         try:
             if unsaved > 0 and not replayed:
                 self.maintenance.snapshot()

@@ -234,11 +234,14 @@ class TenantDirectory(TenantCompanions[Collection]):
         """Notes in the manifest how far the collections in memory have come. Meant to be called every few seconds."""
         self._members.note()
 
-    def close(self) -> None:
-        """Closes all collections, each with a snapshot where it changed."""
+    def close(self, *, saved: bool = False) -> None:
+        """Closes all collections, each with a snapshot where it changed. saved: snapshots were written already, and
+        what they lack is left to be replayed."""
         with self._lock:
+            if saved:
+                self._members.note()
             for collection in self._members.collections.values():
-                collection.close()
+                collection.abandon() if saved else collection.close()
             self._members.flush()
 
     def abandon(self) -> None:

@@ -58,11 +58,12 @@ class Engine:
         await asyncio.to_thread(self.spaces.remove_deleted)
         await self.pictures.start(default_encoder)
 
-    async def close_collections(self) -> None:
-        """Closes what calls use: downloads, decoders, collections. Threads still serve what has begun."""
+    async def close_collections(self, snapshots_s: float) -> None:
+        """Closes what calls use: downloads, decoders, collections. Snapshots are begun for `snapshots_s` seconds.
+        Threads still serve what has begun."""
         await self.sources.close()
         await self.pictures.close()
-        await asyncio.to_thread(self.spaces.close)
+        await asyncio.to_thread(self.spaces.close, snapshots_s)
 
     async def close_threads(self) -> None:
         """Ends the threads, after all that uses them."""

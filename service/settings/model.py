@@ -139,7 +139,8 @@ class Settings(BaseSettings):
     )
     default_deadline_s: Seconds = Field(30.0, description="Deadline of calls that set none, seconds.")
     max_deadline_s: Seconds = Field(120.0, description="Maximum deadline, seconds.")
-    drain_timeout_s: Seconds = Field(30.0, description="Time for running calls to finish at shutdown, seconds.")
+    drain_timeout_s: Seconds = Field(15.0, description="Time for running calls to finish at shutdown, seconds.")
+    snapshot_timeout_s: Seconds = Field(8.0, description="Time to begin snapshots at shutdown, seconds.")
     min_free_disk_bytes: Bytes = Field(
         64 * 1024 * 1024, description="Minimum free disk space for health to report SERVING, bytes."
     )

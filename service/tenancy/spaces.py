@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from index import (
     StorageLimits,
     TenantDirectory,
     Usage,
+    save_changed,
 )
 from service.errors import Reason, ServiceError
 from service.tenancy.database import TenancyError
@@ -142,10 +144,17 @@ class TenantSpaces:
         """All collections in memory."""
         return [c for _, d in self._open.items() for c in d.in_memory()]
 
-    def close(self) -> None:
-        """Closes all directories with snapshots. Index builds in progress are abandoned."""
+    def close(self, snapshots_s: float = math.inf) -> None:
+        """Closes all directories. Begins snapshots of what changed for `snapshots_s` seconds; what has none is replayed
+        at its next use. Index builds in progress are abandoned."""
         self.cache.close()
+        saved = save_changed(self.loaded(), snapshots_s)
         opened = self._open.take_all()
         for directory in opened.values():
-            directory.close()
+            directory.close(saved=True)
+        if saved.collections or saved.left:
+            _LOG.info(
+                "wrote snapshots of %d collections; %d others replay %d writes from the store at their next use",
+                saved.collections, saved.left, saved.left_writes,
+            )  # fmt: skip
         self._registry.faults.note_generations(opened)

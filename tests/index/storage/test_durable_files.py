@@ -152,7 +152,7 @@ def test_a_directory_that_somebody_else_makes_meanwhile_is_no_error(
 
     def made_after_the_look(path: Path) -> bool:
         found = is_dir(path)
-        if path == made:
+        if path == made and not found:
             path.mkdir()
         return found
 
