@@ -1,8 +1,9 @@
-"""Marked pictures along every path of the API over HTTP: as a body, in a form, in base64, in a stream, and badly."""
+"""Marked pictures over HTTP: as a body, in a form, in base64, in a stream, compressed, and badly."""
 
 from __future__ import annotations
 
 import base64
+import gzip
 import http.client
 import json
 import socket
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _BOUNDARY = "a-boundary"
+_FORM_TYPE = f"multipart/form-data; boundary={_BOUNDARY}"
 
 
 class HttpSender:
@@ -20,10 +22,11 @@ class HttpSender:
         self._numbers = iter(range(1_000_000))
 
     def send_everywhere(self) -> None:
-        """Sends some thirty pictures."""
+        """Sends some fifty pictures."""
         self._send_bytes()
         self._send_forms()
         self._send_base64()
+        self._send_compressed()
         self._send_badly()
 
     def _send_bytes(self) -> None:
@@ -52,6 +55,25 @@ class HttpSender:
             for _ in range(4)
         )
         self._ok("/v1/collections/c/records:import", lines, "application/x-ndjson")
+
+    def _send_compressed(self) -> None:
+        search, inserts = "/v1/collections/c:search?k=3", "/v1/collections/c/records:insert"
+        self._ok(search, gzip.compress(self._next()), "image/bmp", coding="gzip")
+        form = _form_of({"request": b"{}", "image-0": self._next(), "image-1": self._next()})
+        self._ok("/v1/encode", gzip.compress(form), _FORM_TYPE, coding="gzip")
+        query = json.dumps({"query": [{"image": self._text()}], "k": 3}).encode()
+        self._ok("/v1/collections/c:search", gzip.compress(query), "application/json", coding="gzip")
+        inputs: list[Any] = [f"data:image/bmp;base64,{self._text()}", {"image": self._text()}]
+        embeddings = json.dumps({"input": inputs}).encode()
+        self._ok("/v1/embeddings", gzip.compress(embeddings), "application/json", coding="gzip")
+        lines = [{"records": [{"recordId": f"h{next(self._numbers)}", "image": self._text()}]} for _ in range(3)]
+        text = b"\n".join(json.dumps(line).encode() for line in lines)
+        self._ok("/v1/collections/c/records:import", gzip.compress(text), "application/x-ndjson", coding="gzip")
+        twice = b'{"records": [{"recordId": "1", "image": "%s", "image": "%s"}]}'
+        body = gzip.compress(twice % (self._text().encode(), self._text().encode()))
+        for raw, kind in ((body, "application/json"), (gzip.compress(self._next())[:-9], "image/bmp")):
+            assert self._sent(inserts, raw, kind, coding="gzip")[0] == 400
+        assert self._sent(search, self._next(), "image/bmp", coding="br")[0] == 415
 
     def _send_badly(self) -> None:
         for status, path, body, kind in (
@@ -90,24 +112,29 @@ class HttpSender:
         self._ok(path, json.dumps(message).encode(), "application/json")
 
     def _form(self, path: str, parts: dict[str, bytes]) -> None:
-        body = b"".join(
-            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + content + b"\r\n"
-            for name, content in parts.items()
-        )
-        kind = f"multipart/form-data; boundary={_BOUNDARY}"
-        self._ok(path, body + f"--{_BOUNDARY}--\r\n".encode(), kind)
+        self._ok(path, _form_of(parts), _FORM_TYPE)
 
-    def _ok(self, path: str, body: bytes | Iterator[bytes], kind: str) -> None:
-        status, answer = self._sent(path, body, kind)
+    def _ok(self, path: str, body: bytes | Iterator[bytes], kind: str, coding: str = "identity") -> None:
+        status, answer = self._sent(path, body, kind, coding=coding)
         assert status == 200, (path, answer[:500])
         assert b"FAILED" not in answer, answer[:500]
 
-    def _sent(self, path: str, body: bytes | Iterator[bytes], kind: str, key: str = "") -> tuple[int, bytes]:
+    def _sent(
+        self, path: str, body: bytes | Iterator[bytes], kind: str, key: str = "", coding: str = "identity"
+    ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self._address, timeout=60)
         try:
-            headers = {"Authorization": f"Bearer {key or self._key}", "Content-Type": kind}
+            headers = {"Authorization": f"Bearer {key or self._key}", "Content-Type": kind, "Content-Encoding": coding}
             connection.request("POST", path, body=body, headers=headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
             connection.close()
+
+
+def _form_of(parts: dict[str, bytes]) -> bytes:
+    body = b"".join(
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + content + b"\r\n"
+        for name, content in parts.items()
+    )
+    return body + f"--{_BOUNDARY}--\r\n".encode()
