@@ -4,10 +4,12 @@ and the API on all other paths."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from service.errors import ServiceError, SettingError
 from service.metrics import Metrics
@@ -19,6 +21,7 @@ from service.web.url_caches import forget_url
 
 Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _LINGER_S, _SHUTDOWN_S = 2.0, 2.0
+_REQUEST_LOG = logging.getLogger(__name__)
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -108,8 +111,8 @@ class HttpServer:
         if self._pages.api is not None:
             application.router.add_route("*", "/{path:(?s:.*)}", self._pages.api, expect_handler=_leave_to_the_call)
         runner = self._runner = web.AppRunner(
-            application, access_log=None, handler_cancellation=True, auto_decompress=False, lingering_time=_LINGER_S,
-            keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=_SHUTDOWN_S,
+            application, access_log=None, logger=_REQUEST_LOG, handler_cancellation=True, auto_decompress=False,
+            lingering_time=_LINGER_S, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=_SHUTDOWN_S,
         )  # fmt: skip
         await runner.setup()
         try:
@@ -151,6 +154,17 @@ class HttpServer:
         found = self._vitals.readiness()
         lines = ["ready" if found.ready else "not ready", *found.remarks]
         return web.Response(text="\n".join(lines) + "\n", status=200 if found.ready else 503)
+
+
+class _NoMalformedRequests(logging.Filter):
+    """Drops what aiohttp logs for requests that are not HTTP: anyone could fill the log with them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+
+_REQUEST_LOG.addFilter(_NoMalformedRequests())
 
 
 async def _leave_to_the_call(_: web.Request) -> None:

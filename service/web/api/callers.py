@@ -58,7 +58,8 @@ class Callers:
             message = "keys and pictures are not accepted over plain HTTP from another machine; see http_proxies"
             raise ServiceError(Reason.CONNECTION_INSECURE, message)
         self.certificate(request).check()
-        if not self._answers_to(request.headers.getall("Host", [])):
+        authority, _ = split_target(request.raw_path)
+        if not self._answers_to([authority] if authority else request.headers.getall("Host", [])):
             raise ServiceError(Reason.HOST_UNKNOWN, "the Host header names another server; see http_hosts")
 
     def _answers_to(self, given: list[str]) -> bool:
@@ -86,6 +87,18 @@ class Callers:
                 break
             address = told
         return address
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Splits the target of a request into authority and path with query string.
+
+    The authority is empty unless the target is a whole URL, as clients of proxies write it (RFC 9112, 3.2.2).
+    """
+    scheme, separator, rest = target.partition("://")
+    if not separator or scheme.lower() not in ("http", "https"):
+        return "", target
+    authority, slash, path = rest.partition("/")
+    return authority, slash + path
 
 
 def allowed_hosts(given: Iterable[str], *urls: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from service.calls.interceptor import Interceptor
 from service.calls.limits.keyless import KeylessCalls
 from service.errors import Reason, ServiceError, release_frames
 from service.web.api.call import HttpCall, Incoming, error_response
-from service.web.api.callers import Callers, Entry
+from service.web.api.callers import Callers, Entry, split_target
 from service.web.api.errors import HEADERS, JSON_TYPE
 from service.web.api.parameters import read_query
 from service.web.api.routes import Allowed, Route, Routes
@@ -41,9 +41,9 @@ class ApiDoor:
         self._routes, self._canonical, self._plain = Routes(), Codec(plain=False), Codec(plain=True)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The answer to one request, whatever its path."""
+        """Returns the response to a request of any path."""
         headers = read_headers((name.lower(), value) for name, value in request.headers.items())
-        path, _, query = request.raw_path.partition("?")
+        path, _, query = split_target(request.raw_path)[1].partition("?")
         peer, connect = self._callers.peer(request), path.startswith("/afterimage.")
         try:
             self._callers.check(request)
@@ -65,7 +65,7 @@ class ApiDoor:
             if not call.gone:
                 raise
             return web.Response()  # nobody reads it
-        except Exception as failure:  # a fault of this module: the interceptor reports those of calls
+        except Exception as failure:  # a bug in this room: the interceptor reports those of calls
             request_id = call.headers.request_id
             _LOG.error("a request over HTTP failed", request_id=request_id, exc_info=failure)
             release_frames(failure)
@@ -75,7 +75,7 @@ class ApiDoor:
             call.done()
 
     def _described(self, verb: str, peer: str) -> web.Response:
-        """The document of all paths; it needs no key, so its readers are counted."""
+        """Returns the OpenAPI document. It needs no key, so requests for it are counted by address."""
         if verb != "GET":
             raise _NotAllowed(Allowed(("GET",)))
         if not self._keyless.admit(peer):

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from service.errors import ServiceError
 from service.web.api.call import HttpCall, error_response
+from service.web.api.callers import split_target
 from service.web.api.paths import Path, served
 from service.web.api.routes import Route
 from service.web.embeddings.inputs import Wanted, read_request
@@ -61,7 +62,7 @@ class ModelCall(_OpenAiCall):
 
     async def serialize(self, response: Any) -> bytes:
         """Returns one encoder. Raises ServiceError (MODEL_NOT_FOUND)."""
-        path, _, _ = self._request.raw_path.partition("?")
+        path, _, _ = split_target(self._request.raw_path)[1].partition("?")
         return write_model(response, unquote(path.removeprefix(_MODEL_PREFIX)))
 
 

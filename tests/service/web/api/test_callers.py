@@ -18,6 +18,7 @@ class Request:
 
     def __init__(self, peer: str, *headers: tuple[str, str], tls: bool = False) -> None:
         self.headers = CIMultiDict([("Host", "search.shop.example"), *headers])
+        self.raw_path = "/v1/server"
         self.transport, self._peer, self._tls = self, peer, tls
 
     def get_extra_info(self, name: str) -> Any:

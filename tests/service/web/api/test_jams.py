@@ -117,6 +117,26 @@ async def test_a_connection_without_a_request_is_closed() -> None:
     connections.closed(protocol)
 
 
+async def test_the_target_may_be_a_whole_url(http: Http) -> None:
+    for url, expected in (
+        ("http://localhost/v1/server", b"200"), ("HTTPS://127.0.0.1:1/v1/server?", b"200"),
+        ("http://evil.example/v1/server", b"421"), ("http://localhost@evil.example/v1/server", b"421"),
+        ("http://localhost/v1/nothing", b"404"), ("http://localhost", b"404"),
+    ):  # fmt: skip
+        async with connected(http) as (reader, writer):
+            key = http.key()["authorization"]
+            writer.write(f"GET {url} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {key}\r\n\r\n".encode())
+            assert expected in await reader.readline(), url
+
+
+async def test_what_is_no_http_leaves_no_line_in_the_log(http: Http, caplog: pytest.LogCaptureFixture) -> None:
+    for line in ("BREW / HTTP/1.1", "GET / HTTP/1.1\r\nContent-Length: x", "GET /" + "a" * 10_000 + " HTTP/1.1"):
+        async with connected(http) as (reader, writer):
+            writer.write(f"{line}\r\n\r\n".encode())
+            assert b" 400 " in await reader.readline()
+    assert not [record for record in caplog.records if "aiohttp" in record.name or "service.web" in record.name]
+
+
 @pytest.mark.parametrize(
     "line", ["GET / HTTP/9", "\x00\x01", "GET /v1/%zz HTTP/1.1\r\nHost: x", "POST http://x/ HTTP/1.1"]
 )
