@@ -18,82 +18,86 @@ immutable View is published; only then does the call return. A search takes the 
 are derived: where one is missing, stale or damaged, the rows are rebuilt from SQLite.
 """
 
-from index.collection.closing import save_changed
-from index.collection.collection import Collection
-from index.collection.collection_cache import CollectionCache
-from index.manifest.change_number import number_of, raise_number
-from index.manifest.entries import read_entries
-from index.manifest.listed_database import open_listed
-from index.manifest.manifest import Manifest, State, Thing
-from index.manifest.opening import open_manifest
-from index.records.backup_manifest import read_manifest
-from index.records.extensions.registered import PictureDigests, SourceRecords, lost_by
-from index.records.queries import read_learnt
-from index.speed.malloc_trim import trim_heap
-from index.storage.layout import DataDirectory, TenantLayout, new_uid
-from index.storage.lock import DirectoryLock
-from index.tenant.directory import TenantDirectory
-from index.tenant.inspection import check_pages, deep_faults, file_faults
-from index.tenant.records_repair import RepairStep
-from index.tenant.repair import Repair
-from index.types.answer import DuplicateGroup, Facet, FilterHints, Hit, SearchAnswer
-from index.types.attributes import (
-    MAX_ATTRIBUTES,
-    MAX_ID_BYTES,
-    MAX_LIST_VALUES,
-    MAX_STRING_BYTES,
-    attributes_from_json,
-    attributes_to_json,
-    check_attribute_name,
-    check_id,
-    check_region,
-)
-from index.types.backup import Backup
-from index.types.checks import check_record, normalised
-from index.types.collection import CollectionSpec, CollectionStats
-from index.types.companions import Dropped, KeptPicture, Origin, PicturePolicy, SourceMark
-from index.types.errors import (
-    AfterimageIndexError,
-    AnswerTooLarge,
-    CollectionExists,
-    CollectionNotFound,
-    DataFault,
-    DigestMoved,
-    DirectoryLocked,
-    FilterSyntaxError,
-    InvalidInput,
-    OutcomeUnknown,
-    QuotaExceeded,
-    RecordExists,
-    RecordNotFound,
-    SnapshotDamaged,
-    SnapshotNotFound,
-    StaleEpoch,
-    StoreDamaged,
-    StoreUnavailable,
-    UnsupportedFormat,
-    WrongKey,
-)
-from index.types.query import ScanStrategy, SearchQuery
-from index.types.quota import Allowance, Quota, StorageLimits, Usage
-from index.types.record import (
-    UNLIMITED_BYTES,
-    Attributes,
-    AttributeValue,
-    Outcome,
-    RecordPage,
-    RecordPatch,
-    RecordWrite,
-    Region,
-    StoredRecord,
-    Vector,
-    WriteResult,
-)
-from index.types.sources import Failure, Mark, SourceBatch
-from index.vectors.ann.centering import CenteringTransform
-from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
-from index.vectors.local import LocalVectorIndexes
-from index.vectors.snapshots.manifest import purpose_of
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from index.collection.closing import save_changed
+    from index.collection.collection import Collection
+    from index.collection.collection_cache import CollectionCache
+    from index.manifest.change_number import number_of, raise_number
+    from index.manifest.entries import read_entries
+    from index.manifest.listed_database import open_listed
+    from index.manifest.manifest import Manifest, State, Thing
+    from index.manifest.opening import open_manifest
+    from index.records.backup_manifest import read_manifest
+    from index.records.extensions.registered import PictureDigests, SourceRecords, lost_by
+    from index.records.queries import read_learnt
+    from index.speed.malloc_trim import trim_heap
+    from index.storage.layout import DataDirectory, TenantLayout, new_uid
+    from index.storage.lock import DirectoryLock
+    from index.tenant.directory import TenantDirectory
+    from index.tenant.inspection import check_pages, deep_faults, file_faults
+    from index.tenant.records_repair import RepairStep
+    from index.tenant.repair import Repair
+    from index.types.answer import DuplicateGroup, Facet, FilterHints, Hit, SearchAnswer
+    from index.types.attributes import (
+        MAX_ATTRIBUTES,
+        MAX_ID_BYTES,
+        MAX_LIST_VALUES,
+        MAX_STRING_BYTES,
+        attributes_from_json,
+        attributes_to_json,
+        check_attribute_name,
+        check_id,
+        check_region,
+    )
+    from index.types.backup import Backup
+    from index.types.checks import check_record, normalised
+    from index.types.collection import CollectionSpec, CollectionStats
+    from index.types.companions import Dropped, KeptPicture, Origin, PicturePolicy, SourceMark
+    from index.types.errors import (
+        AfterimageIndexError,
+        AnswerTooLarge,
+        CollectionExists,
+        CollectionNotFound,
+        DataFault,
+        DigestMoved,
+        DirectoryLocked,
+        FilterSyntaxError,
+        InvalidInput,
+        OutcomeUnknown,
+        QuotaExceeded,
+        RecordExists,
+        RecordNotFound,
+        SnapshotDamaged,
+        SnapshotNotFound,
+        StaleEpoch,
+        StoreDamaged,
+        StoreUnavailable,
+        UnsupportedFormat,
+        WrongKey,
+    )
+    from index.types.query import ScanStrategy, SearchQuery
+    from index.types.quota import Allowance, Quota, StorageLimits, Usage
+    from index.types.record import (
+        UNLIMITED_BYTES,
+        Attributes,
+        AttributeValue,
+        Outcome,
+        RecordPage,
+        RecordPatch,
+        RecordWrite,
+        Region,
+        StoredRecord,
+        Vector,
+        WriteResult,
+    )
+    from index.types.sources import Failure, Mark, SourceBatch
+    from index.vectors.ann.centering import CenteringTransform
+    from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
+    from index.vectors.local import LocalVectorIndexes
+    from index.vectors.snapshots.manifest import purpose_of
 
 __all__ = [
     "MAX_ATTRIBUTES",
@@ -193,3 +197,60 @@ __all__ = [
     "save_changed",
     "trim_heap",
 ]  # fmt: skip
+
+# A name is imported when it is first asked for. The processes that build an ANN index or read a feed need little of
+# this library, and start in half the time. A test compares this table with the imports above.
+_MODULES = {
+    "collection.closing": ("save_changed",),
+    "collection.collection": ("Collection",),
+    "collection.collection_cache": ("CollectionCache",),
+    "manifest.change_number": ("number_of", "raise_number"),
+    "manifest.entries": ("read_entries",),
+    "manifest.listed_database": ("open_listed",),
+    "manifest.manifest": ("Manifest", "State", "Thing"),
+    "manifest.opening": ("open_manifest",),
+    "records.backup_manifest": ("read_manifest",),
+    "records.extensions.registered": ("PictureDigests", "SourceRecords", "lost_by"),
+    "records.queries": ("read_learnt",),
+    "speed.malloc_trim": ("trim_heap",),
+    "storage.layout": ("DataDirectory", "TenantLayout", "new_uid"),
+    "storage.lock": ("DirectoryLock",),
+    "tenant.directory": ("TenantDirectory",),
+    "tenant.inspection": ("check_pages", "deep_faults", "file_faults"),
+    "tenant.records_repair": ("RepairStep",),
+    "tenant.repair": ("Repair",),
+    "types.answer": ("DuplicateGroup", "Facet", "FilterHints", "Hit", "SearchAnswer"),
+    "types.attributes": (
+        "MAX_ATTRIBUTES", "MAX_ID_BYTES", "MAX_LIST_VALUES", "MAX_STRING_BYTES", "attributes_from_json",
+        "attributes_to_json", "check_attribute_name", "check_id", "check_region",
+    ),
+    "types.backup": ("Backup",),
+    "types.checks": ("check_record", "normalised"),
+    "types.collection": ("CollectionSpec", "CollectionStats"),
+    "types.companions": ("Dropped", "KeptPicture", "Origin", "PicturePolicy", "SourceMark"),
+    "types.errors": (
+        "AfterimageIndexError", "AnswerTooLarge", "CollectionExists", "CollectionNotFound", "DataFault",
+        "DigestMoved", "DirectoryLocked", "FilterSyntaxError", "InvalidInput", "OutcomeUnknown",
+        "QuotaExceeded", "RecordExists", "RecordNotFound", "SnapshotDamaged", "SnapshotNotFound", "StaleEpoch",
+        "StoreDamaged", "StoreUnavailable", "UnsupportedFormat", "WrongKey",
+    ),
+    "types.query": ("ScanStrategy", "SearchQuery"),
+    "types.quota": ("Allowance", "Quota", "StorageLimits", "Usage"),
+    "types.record": (
+        "UNLIMITED_BYTES", "Attributes", "AttributeValue", "Outcome", "RecordPage", "RecordPatch",
+        "RecordWrite", "Region", "StoredRecord", "Vector", "WriteResult",
+    ),
+    "types.sources": ("Failure", "Mark", "SourceBatch"),
+    "vectors.ann.centering": ("CenteringTransform",),
+    "vectors.filters.syntax": ("MAX_FILTER_BYTES", "filter_fields"),
+    "vectors.local": ("LocalVectorIndexes",),
+    "vectors.snapshots.manifest": ("purpose_of",),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    return value
