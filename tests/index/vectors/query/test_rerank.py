@@ -1,25 +1,30 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-from index import Collection
 from index.vectors.query.gathered_rows import SignatureRows
 from index.vectors.query.rerank import compared, promising
 from index.vectors.segment.view import View
-from tests.support.data.collections import loaded, record, vector
+from tests.support.data.collections import SPEC, directory, loaded, record, vector
 
 ROWS = 6000
 
 
-@pytest.fixture
-def view(collection: Collection) -> View:
-    """The view of a collection of ROWS records with an ANN index."""
+pytestmark = pytest.mark.xdist_group("rerank")  # one process builds the ANN index
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[View]:
+    """The view of a collection of ROWS records with an ANN index; no test changes it."""
+    tenant = directory(tmp_path_factory.mktemp("rerank"))
+    collection = tenant.create(SPEC)
     for start in range(0, ROWS, 1000):
         collection.upsert([record(n) for n in range(start, start + 1000)])
     collection.build_ann_index()
-    return loaded(collection).index.view
+    yield loaded(collection).index.view
+    tenant.close()
 
 
 def recall(view: View, choose: Callable[[Any], Any], count: int = 60, spreads: float = 1.0) -> float:
