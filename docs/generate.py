@@ -1,8 +1,9 @@
 """Writes the generated documents: `make docs`; with --check, compares instead (`make docs-check`).
 
 docs/cli.md comes from the commands' own help, docs/architecture.svg and docs/rooms.md from the code,
-docs/reference/ from the docstrings, service/web/api/openapi.json from the protos and the table of paths,
-docs/reliability.md from the last result of `make reliability`, docs/mutation.md from that of `make mutation`.
+docs/reference/ from the docstrings, service/web/api/openapi.json and docs/http-calls.md from the protos and the table
+of paths, docs/reliability.md from the last result of `make reliability`, docs/mutation.md from that of
+`make mutation`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import typer
 
 from bench.mutation import document
 from bench.mutation.result import RESULT as MUTATION_RESULT
-from docs import drawing, openapi, reference_pages, rooms
+from docs import drawing, http_calls, openapi, reference_pages, rooms
 from service.cli.main import application
 
 FOLDER = Path(__file__).parent
@@ -114,7 +115,7 @@ def _repeated(test: str) -> str:
 
 
 DOCUMENTS = {"cli.md": render_commands, "architecture.svg": drawing.render, "rooms.md": rooms.render}
-DOCUMENTS["../service/web/api/openapi.json"] = openapi.render
+DOCUMENTS |= {"../service/web/api/openapi.json": openapi.render, "http-calls.md": http_calls.render}
 DOCUMENTS |= {page: functools.partial(reference_pages.render, *what) for page, what in reference_pages.PAGES.items()}
 if RELIABILITY_RESULT.exists():
     DOCUMENTS["reliability.md"] = render_reliability

@@ -67,17 +67,20 @@ class ModelCall(_OpenAiCall):
 
 
 _MODEL_PREFIX = "/v1/models/"
-_PATHS = (
+_CALLS = (
     (Path("SearchService/Encode", "POST", "/v1/embeddings"), EmbeddingsCall),
     (Path("ServerInfoService/GetServerInfo", "GET", "/v1/models"), ModelsCall),
     (Path("ServerInfoService/GetServerInfo", "GET", _MODEL_PREFIX), ModelCall),
 )
 
 
+PATHS = tuple(path for path, _ in _CALLS)
+
+
 def call_finder() -> Callable[[str], tuple[Route, type[HttpCall]] | None]:
     """Returns a function from the path of a request to the call, or to None if the path is not served here."""
     methods = served()
-    found = {path.template: (Route(methods[path.rpc], path), call) for path, call in _PATHS}
+    found = {path.template: (Route(methods[path.rpc], path), call) for path, call in _CALLS}
 
     def find(path: str) -> tuple[Route, type[HttpCall]] | None:
         if path.startswith(_MODEL_PREFIX):
