@@ -94,7 +94,7 @@ class _Columns:
         for column in reader.columns(names):
             name, target = column.name, column.attribute
             yield replace(
-                column, name=feed.names.written.get(name, name), samples=tuple(self._samples.get(name, ())),
+                column, name=feed.written(name), samples=tuple(self._samples.get(name, ())),
                 count=self._counts[name], left_out=self._left_out[target] if target else 0,
                 reason=column.reason or (self._reasons.get(target, "") if target and self._left_out[target] else ""),
             )  # fmt: skip
@@ -110,7 +110,7 @@ def _notes(feed: Feed, items: tuple[Item, ...], seen: _Columns) -> Iterable[str]
             yield f"{count} columns map to {name}; their values are merged"
     for name, kinds in seen.kinds.items():
         if len(kinds) > 1 and "number" in kinds:
-            written = feed.names.written.get(name, name)
+            written = feed.written(name)
             yield f"{written} is a number in some items and text in others; add a mapping"
 
 

@@ -53,6 +53,10 @@ class Feed:
         refuse_error_answers(text, own)
         self.format = options.format or recognised(Beginning(text, options.delimiter, own))
 
+    def written(self, field: str) -> str:
+        """The name of a field as the feed has it."""
+        return self.names.written.get(field, field)
+
     def rows(self, reader: ItemReader) -> Rows:
         """The rows from the start. Declares the columns to `reader`. Raises FeedError."""
         found = READERS.get(self.format)

@@ -19,6 +19,7 @@ from index import (
     RecordWrite,
     SourceBatch,
     SourceMark,
+    SourceRecords,
     WriteResult,
     attributes_from_json,
 )
@@ -64,6 +65,11 @@ class SyncJob:
     from_disk: bool
     check_lease: Callable[[], None] = field(repr=False)
 
+    @property
+    def sourced(self) -> SourceRecords:
+        """What the collection stores of its sources."""
+        return self.collection.sourced
+
     def url_digest(self, url: str) -> bytes:
         """Identifies the location of a picture, and its version if known."""
         if self.from_disk and is_file(url):
@@ -88,7 +94,7 @@ class Applier:
         """`picture_encoder`: encodes the pictures, except the operator's files, which only this machine has."""
         self._engine, self._job = engine, job
         self._here, self._change_detector = ChangeDetector(engine), ChangeDetector(engine, picture_encoder)
-        self.counts = Counts.stored(job.collection.sourced.counts(job.run_id))
+        self.counts = Counts.stored(job.sourced.counts(job.run_id))
         self._tasks: set[asyncio.Task[_Outcome]] = set()
         self._ready: list[_Outcome] = []
         self._since_flush = Stopwatch()
@@ -115,7 +121,7 @@ class Applier:
 
     async def delete(self, steps: Iterator[Step]) -> None:
         """Withdraws records that the feed does not contain any more. Raises StaleEpoch or StoreUnavailable."""
-        sourced = self._job.collection.sourced
+        sourced = self._job.sourced
         async for chunk in self._chunks(steps, lambda s: s.action is Action.DELETE):
             self._job.check_lease()
             await self._engine.workers.write(sourced.withdraw, self._batch(), [s.record_id for s in chunk])
@@ -130,7 +136,7 @@ class Applier:
         job, ids = self._job, [s.record_id for s in chunk]
         new = [s.record_id for s in chunk if s.action is Action.CREATE]
         if new:  # recently withdrawn records are reinstated with their vectors
-            await self._engine.workers.write(job.collection.sourced.reinstate, job.source_id, new, job.epoch)
+            await self._engine.workers.write(job.sourced.reinstate, job.source_id, new, job.epoch)
         return await self._change_detector.known(job.collection, ids, ids)
 
     async def _one(self, step: Step, known: Known) -> _Outcome:
@@ -208,10 +214,10 @@ class Applier:
         self, writes: Sequence[RecordWrite | None], failures: Sequence[Failure], counts: dict[str, int]
     ) -> list[WriteResult]:
         batch = replace(self._batch(), failures=failures, counts=counts)
-        return await self._engine.workers.write(self._job.collection.sourced.apply, batch, writes)
+        return await self._engine.workers.write(self._job.sourced.apply, batch, writes)
 
     async def _count(self) -> None:
-        counted = await self._engine.workers.read(self._job.collection.sourced.counts, self._job.run_id)
+        counted = await self._engine.workers.read(self._job.sourced.counts, self._job.run_id)
         self.counts = Counts.stored(counted)
 
     def _batch(self) -> SourceBatch:

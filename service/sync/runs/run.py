@@ -164,13 +164,13 @@ class Runner:
         return plan
 
     def _steps(self, staging: Staging, failures: dict[str, Failure]) -> Iterator[Step]:
-        marks = self._job.collection.sourced.marks(self._source.source_id)
+        marks = self._job.sourced.marks(self._source.source_id)
         return Difference(self._source.config, failures).steps(staging.records(), marks)
 
     def _failures(self) -> dict[str, Failure]:
         found: dict[str, Failure] = {}
         after = ""
-        while page := self._job.collection.sourced.failures(self._source.source_id, after):
+        while page := self._job.sourced.failures(self._source.source_id, after):
             found.update((f.record_id, f) for f in page)
             after = page[-1].record_id
         return found
