@@ -198,9 +198,9 @@ def test_keys_are_read_before_the_first_call_and_only_after_changes(keys: KeyRin
     assert fresh.stale()
     key = keys.create(uid, NewKey(SEARCH))
     with pytest.raises(ServiceError):
-        fresh.judge(f"Bearer {key}")
+        fresh.authenticate_cached(f"Bearer {key}")
     fresh.watch()
-    assert fresh.judge(f"Bearer {key}").key_id == key_id_of(key)
+    assert fresh.authenticate_cached(f"Bearer {key}").key_id == key_id_of(key)
     assert not fresh.stale()
     known = fresh._loaded
     fresh.watch()
