@@ -32,7 +32,7 @@ _LAST_WORDS_S = 5.0
 
 
 class _Sent(Enum):
-    """What the body of a request is."""
+    """Kinds of request bodies."""
 
     JSON = "JSON"
     BINARY = "protobuf's binary encoding"
@@ -58,13 +58,13 @@ class Incoming:
 
 
 class HttpCall:
-    """Made within the task that handles the request."""
+    """One request over HTTP, and its response. Create it in the task that handles the request."""
 
     transport = "http"
     _compresses = True  # whether large responses shrink much
 
     def __init__(self, incoming: Incoming, codec: Codec, message_bytes: int) -> None:
-        """`codec`: of the route's form of JSON. `message_bytes`: of one message at most."""
+        """`codec`: for the form of JSON that the route uses. `message_bytes`: maximum size of one message."""
         self.headers, self.peer = incoming.headers, incoming.peer
         self.gone = False  # whether the peer has left
         self._certificate = incoming.certificate
@@ -88,13 +88,16 @@ class HttpCall:
         self._certificate.check()
 
     def time_remaining(self) -> float | None:
-        """By `Connect-Timeout-Ms` or `X-Timeout`. Raises ServiceError (ARGUMENT_INVALID)."""
+        """Returns the seconds until the deadline in `Connect-Timeout-Ms` or `X-Timeout`; None if there is none.
+
+        Raises ServiceError (ARGUMENT_INVALID).
+        """
         seconds = _timeout(self._request)
         return None if seconds is None else self._began + seconds - asyncio.get_running_loop().time()
 
     async def read(self) -> bytes | None:
-        """The body, or the next line of a stream. A form comes as the message that it stands for, in protobuf's binary
-        encoding. Raises ServiceError."""
+        """Returns the body, or the next line of a stream; None at the end. A form is returned as a request message in
+        protobuf's binary encoding. Raises ServiceError."""
         self._body.check_coding()
         if self._route.method.kind.streams_requests:
             self._check_lines()
@@ -108,7 +111,7 @@ class HttpCall:
         return await self._body.whole()
 
     async def parse(self, raw: bytes) -> Any:
-        """Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN)."""
+        """Returns the request message. Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN)."""
         if self._sent in (_Sent.BINARY, _Sent.FORM):
             return parse_binary(self._route.method, raw)
         if self._sent is _Sent.PICTURE:
@@ -116,14 +119,17 @@ class HttpCall:
         return await self._reader.from_json(raw)
 
     async def serialize(self, response: Any) -> bytes:
-        """As the request was: JSON or the binary encoding; in a stream, a line or an event."""
+        """Returns the response in the encoding of the request: JSON or binary; in a stream, a line or an event."""
         if self._sent is _Sent.BINARY:
             return response.SerializeToString()  # type: ignore[no-any-return]
         raw = await self._codec.write_beside(response)
         return self._framed(raw) if self._route.method.kind.streams_responses else raw
 
     async def send(self, raw: bytes) -> None:
-        """Returns once the connection has taken it. A peer that has gone cancels the call."""
+        """Sends a response. Returns once the connection has taken it.
+
+        Raises CancelledError if the peer has gone.
+        """
         try:
             if self._route.method.kind.streams_responses:
                 await (await self._stream()).write(raw)
@@ -140,15 +146,15 @@ class HttpCall:
             self._request.transport.abort()
 
     def on_done(self, callback: Callable[[], object]) -> None:
-        """Called when the peer has taken all, or has gone."""
+        """Calls `callback` once the peer has taken the whole response or has gone."""
         self._callbacks.append(callback)
 
     def fail(self, error: ServiceError) -> None:
-        """Sent by `end`."""
+        """Ends the call with an error, which `end` sends."""
         self._error = error
 
     async def end(self) -> web.StreamResponse:
-        """Sends what remains: an error, or the end of a stream; returns the response."""
+        """Sends the error or the end of the stream, unless the response is complete. Returns the response."""
         if self._error is not None and self._response is None:
             return self.refusal(self._error)
         if self._response is None:
@@ -165,11 +171,11 @@ class HttpCall:
         return response
 
     def refusal(self, error: ServiceError) -> web.Response:
-        """An error as a response."""
+        """Returns the response for an error."""
         return error_response(error, self.headers.request_id, connect=not self._route.plain)
 
     def done(self) -> None:
-        """The request is over: lets go of what the call held."""
+        """Frees what the call held. Call it when the request is over."""
         for callback in self._callbacks:
             callback()
 
@@ -204,7 +210,7 @@ class HttpCall:
         return orjson.dumps({"error": found})
 
     def _kind(self) -> _Sent:
-        """What the body is. Raises ServiceError (MEDIA_TYPE_UNSUPPORTED)."""
+        """Returns the kind of the body. Raises ServiceError (MEDIA_TYPE_UNSUPPORTED)."""
         if self._media == JSON_TYPE or (not self._media and not self._request.body_exists):
             return _Sent.JSON
         if self._media in _BINARY_TYPES and not self._route.plain and not self._route.method.kind.streams_responses:
@@ -223,7 +229,7 @@ class HttpCall:
 
 
 def error_response(error: ServiceError, request_id: str, *, connect: bool) -> web.Response:
-    """An error as a whole response."""
+    """Returns the response for an error. `connect`: in the form of Connect's unary protocol."""
     answer = error_answer(error, request_id, connect=connect)
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
@@ -233,7 +239,7 @@ def _unsupported(message: str) -> ServiceError:
 
 
 def _timeout(request: web.Request) -> float | None:
-    """Seconds that the caller gives. Raises ServiceError (ARGUMENT_INVALID)."""
+    """Returns the caller's timeout in seconds. Raises ServiceError (ARGUMENT_INVALID)."""
     for name, pattern, unit_s in (("Connect-Timeout-Ms", _MILLISECONDS, 0.001), ("X-Timeout", _SECONDS, 1.0)):
         text = request.headers.get(name)
         if text is None:

@@ -22,7 +22,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Se
 
 @dataclass(frozen=True)
 class ErrorAnswer:
-    """What is sent of an error."""
+    """Status, headers and body of an error response."""
 
     status: int
     headers: dict[str, str]
@@ -30,7 +30,7 @@ class ErrorAnswer:
 
 
 def error_answer(error: ServiceError, request_id: str, *, connect: bool) -> ErrorAnswer:
-    """The answer for an error. `connect`: in the form of Connect's unary protocol."""
+    """Returns the response parts for an error. `connect`: in the form of Connect's unary protocol."""
     headers = {**HEADERS, "Content-Type": JSON_TYPE, REQUEST_ID_KEY: request_id}
     if error.retry_delay_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_delay_s)))
@@ -41,7 +41,7 @@ def error_answer(error: ServiceError, request_id: str, *, connect: bool) -> Erro
 
 
 def error_object(error: ServiceError, request_id: str, *, connect: bool) -> dict[str, Any]:
-    """The error as a JSON object."""
+    """Returns an error as a JSON object: google.rpc.Status, or Connect's form."""
     status = to_status(error, request_id)
     if not connect:
         return json_format.MessageToDict(status)

@@ -14,7 +14,7 @@ _MOST = 200
 
 
 def read_query(text: str) -> list[tuple[str, str]]:
-    """Names and values of a query string. Raises ServiceError (ARGUMENT_INVALID)."""
+    """Returns the names and values in a query string. Raises ServiceError (ARGUMENT_INVALID)."""
     try:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST)
     except ValueError:
@@ -23,8 +23,11 @@ def read_query(text: str) -> list[tuple[str, str]]:
 
 
 def as_json(pairs: Iterable[tuple[str, str]], descriptor: Descriptor) -> dict[str, Any]:
-    """The parameters as a JSON object for a message type: a dot leads into a message or a map, a repeated parameter
-    adds to a list. Unknown names stay, for the codec to refuse. Raises ServiceError (ARGUMENT_INVALID)."""
+    """Returns the parameters as a JSON object for a message type.
+
+    A dot leads into a message or a map, and a repeated parameter adds to a list. Unknown names are kept, and the codec
+    refuses them. Raises ServiceError (ARGUMENT_INVALID).
+    """
     found: dict[str, Any] = {}
     for name, value in pairs:
         _put(found, name.split("."), value, descriptor, name)
@@ -60,7 +63,7 @@ def _once(target: dict[str, Any], key: str, value: Any, name: str) -> None:
 
 
 def _typed(field: FieldDescriptor, value: str) -> Any:
-    """Of a text: protobuf's JSON reads numbers from strings, but not true and false."""
+    """Returns the JSON value of a parameter. Protobuf's JSON reads numbers from strings, but not true and false."""
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL and value in ("true", "false"):
         return value == "true"
     return value

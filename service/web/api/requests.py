@@ -16,13 +16,13 @@ _REQUEST = "request"  # name of the part with the JSON
 
 
 class RequestReader:
-    """Of one request. Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN)."""
+    """Builds the request message of one call. All methods raise ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN)."""
 
     def __init__(self, route: Route, parameters: Sequence[tuple[str, str]], codec: Codec) -> None:
         self._route, self._parameters, self._codec = route, parameters, codec
 
     async def from_json(self, raw: bytes) -> Any:
-        """From a body in JSON; empty: there is none."""
+        """Returns the message of a JSON body. `raw`: empty if there is no body."""
         message: Any = self._route.method.request()
         body = self._route.path.body if self._route.path else ""
         if raw:
@@ -35,8 +35,10 @@ class RequestReader:
         return message
 
     def from_picture(self, picture: bytes) -> Any:
-        """From a body that is a picture. The query string has the fields of the request, and those of the item with
-        the picture."""
+        """Returns the message of a body that is a picture.
+
+        The query string has the fields of the request, and those of the item with the picture.
+        """
         message: Any = self._route.method.request()
         item = getattr(message, self._pictures).add()
         of_request = [
@@ -49,8 +51,10 @@ class RequestReader:
         return message
 
     async def from_form(self, parts: Sequence[Part]) -> Any:
-        """From a form: the part `request` in JSON, pictures in `image` or `image-0`, `image-1`…, other parts as in
-        the query string."""
+        """Returns the message of a form.
+
+        Its parts are `request` in JSON, pictures in `image` or `image-0`, `image-1`…, and other fields.
+        """
         texts = [p for p in parts if p.name == _REQUEST]
         if len(texts) > 1:
             raise _invalid(_REQUEST, "the form has several parts with this name")

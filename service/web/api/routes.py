@@ -12,7 +12,11 @@ from service.web.api.paths import PATHS, Path, served
 
 @dataclass(frozen=True)
 class Route:
-    """What a path calls. path: of the table; None: it is Connect's. variables: fields that are in the path."""
+    """The method that a path calls.
+
+    - `path`: row of the table; None: the path is Connect's.
+    - `variables`: request fields in the path, by name; a dot leads into a message.
+    """
 
     method: Method
     path: Path | None = None
@@ -26,7 +30,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Allowed:
-    """A path that exists, for other verbs of HTTP than the one that was used."""
+    """A path that exists, but not for the HTTP verb of the request. `verbs`: those that it accepts."""
 
     verbs: tuple[str, ...]
 
@@ -38,7 +42,7 @@ class _Template:
     segments: tuple[str, ...]  # a variable begins with a brace
 
     def match(self, segments: Iterable[str]) -> dict[str, str] | None:
-        """The variables in these segments, or None where they are another path's."""
+        """Returns the variables in these segments, or None if they do not match."""
         found = {}
         for wanted, given in zip(self.segments, segments, strict=True):
             if wanted[0] != "{":
@@ -56,7 +60,7 @@ class _Template:
 
 
 class Routes:
-    """All paths: those of the table, and Connect's."""
+    """Finds the method of a path, among the paths of the table and those of Connect."""
 
     def __init__(self, paths: Iterable[Path] = PATHS) -> None:
         methods = served()
@@ -68,7 +72,7 @@ class Routes:
             self._templates.setdefault((len(segments), verb), []).append(template)
 
     def find(self, verb: str, raw_path: str) -> Route | Allowed | None:
-        """What a request calls. raw_path: as it was sent, without the query string."""
+        """Returns the route of a request; None if there is none. `raw_path`: percent-encoded, without a query."""
         if connect := self._connect.get(raw_path):
             return connect if verb == "POST" else Allowed(("POST",))
         segments, custom = _split(raw_path)
@@ -84,7 +88,7 @@ class Routes:
 
 
 def _split(path: str) -> tuple[tuple[str, ...], str]:
-    """The segments of a path, and what follows a colon in the last one."""
+    """Returns the segments of a path, and the text after a colon in the last one."""
     *first, last = path.removeprefix("/").split("/")
     last, _, custom = last.partition(":")
     return (*first, last), custom

@@ -1,4 +1,4 @@
-"""Messages as JSON text, both ways. Large texts are converted beside the event loop."""
+"""Converts messages to JSON text and back. Large texts are converted in a thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGE_BYTES = 256 * 1024  # a longer text, or a message that becomes one, would 
 
 
 class Codec:
-    """One form of JSON. The functions of a message type are compiled when it is first used."""
+    """Reads and writes one form of JSON. The functions for a message type are compiled on first use."""
 
     def __init__(self, *, plain: bool) -> None:
         """`plain`: attributes as plain values, and fields that hold their default are written. Otherwise the canonical
@@ -29,15 +29,15 @@ class Codec:
         self._readers = Readers(special={kind: attributes.read_plain} if plain else {})
 
     def write(self, message: Message) -> bytes:
-        """The message as JSON text."""
+        """Returns the message as JSON text."""
         return orjson.dumps(self._writers.of(_type_of(message))(message))
 
     def read(self, raw: bytes, message: Message) -> None:
-        """Puts a JSON text into an empty message. Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN)."""
+        """Parses a JSON text into an empty message. Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN)."""
         self.fill(parse_text(raw), message)
 
     def fill(self, given: Any, message: Message) -> None:
-        """Puts parsed JSON into an empty message. Raises as `read` does."""
+        """Fills an empty message from parsed JSON. Raises as `read` does."""
         try:
             self._readers.of(_type_of(message))(message, given)
         except JsonError as error:

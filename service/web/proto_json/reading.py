@@ -1,4 +1,4 @@
-"""From what orjson parsed to messages: a function for each message type, compiled on first use."""
+"""Fills messages from parsed JSON, with a function for each message type that is compiled on first use."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ Fill = Callable[[Message, Any], None]  # puts JSON into an empty message
 
 
 class JsonError(Exception):
-    """JSON that is no message of the type. path: of the field, innermost part first. unknown: the field does not exist.
-    `str()` quotes no value."""
+    """JSON that does not fit the message type. `str()` quotes no value.
+
+    - `path`: parts of the field's path, the innermost first.
+    - `unknown`: the field does not exist.
+    """
 
     def __init__(self, message: str, *, unknown: bool = False) -> None:
         super().__init__(message)
@@ -27,20 +30,23 @@ class JsonError(Exception):
 
     @property
     def field(self) -> str:
-        """As `records[3].region.left`; empty: the whole."""
+        """The path of the field, such as `records[3].region.left`; empty: the whole message."""
         return "".join(reversed(self.path)).removeprefix(".")
 
 
 class Readers:
-    """Compiled functions by message type. `special`: for message types with a form of their own, by full name; each
-    takes the compiled function of the canonical form, and returns its own."""
+    """Compiles and keeps the functions for each message type.
+
+    `special`: functions for message types with a form of their own, by full name. Each takes the compiled function of
+    the canonical form and returns its own.
+    """
 
     def __init__(self, *, special: Mapping[str, Callable[[Fill], Fill]]) -> None:
         self._special = special
         self._made: dict[str, Fill] = {}
 
     def of(self, descriptor: Descriptor) -> Fill:
-        """The function for messages of this type. It raises JsonError."""
+        """Returns the function that fills messages of this type. It raises JsonError."""
         made = self._made.get(descriptor.full_name)
         if made is None:
             made = self._made[descriptor.full_name] = self._compile(descriptor)
@@ -78,7 +84,7 @@ class Readers:
 
 
 def _oneof_names(field: FieldDescriptor) -> frozenset[str]:
-    """Names of the other members of the oneof of a field."""
+    """Returns the names of the other members of a field's oneof."""
     if field.containing_oneof is None:
         return frozenset()
     others = [f for f in field.containing_oneof.fields if f.number != field.number]

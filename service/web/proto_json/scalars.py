@@ -32,7 +32,7 @@ _AS_TEXT = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 
 
 def writer_of(field: FieldDescriptor) -> Convert | None:
-    """What turns a value of a field that is no message into JSON; None: it stays as it is."""
+    """Returns the function from a scalar value to JSON; None: the value is JSON already."""
     kind = field.cpp_type
     if kind == FieldDescriptor.CPPTYPE_ENUM:
         return _enum_writer(field.enum_type)
@@ -46,7 +46,7 @@ def writer_of(field: FieldDescriptor) -> Convert | None:
 
 
 def reader_of(field: FieldDescriptor) -> Convert:
-    """What turns JSON into a value of a field that is no message."""
+    """Returns the function from JSON to a scalar value. It raises ValueError."""
     kind = field.cpp_type
     if kind == FieldDescriptor.CPPTYPE_ENUM:
         return _enum_reader(field.enum_type)
@@ -62,19 +62,19 @@ def reader_of(field: FieldDescriptor) -> Convert:
 
 
 def key_reader_of(field: FieldDescriptor) -> Convert:
-    """What turns a key of a JSON object into a key of a map."""
+    """Returns the function from a key of a JSON object to a key of a map. It raises ValueError."""
     return _read_bool_key if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL else reader_of(field)
 
 
 def key_writer_of(field: FieldDescriptor) -> Convert | None:
-    """What turns a key of a map into a key of a JSON object; None: it stays as it is."""
+    """Returns the function from a key of a map to a key of a JSON object; None: the key is a string already."""
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return lambda value: "true" if value else "false"
     return None if field.cpp_type == FieldDescriptor.CPPTYPE_STRING else str
 
 
 def shortest_float(value: float) -> float | str:
-    """The float with the fewest digits that is the same 32-bit float."""
+    """Returns the float with the fewest digits that rounds to the same float32; a string if it is not finite."""
     if not math.isfinite(value):
         return _named(value)
     raw = _FLOAT32.pack(value)
@@ -86,7 +86,7 @@ def shortest_float(value: float) -> float | str:
 
 
 def read_base64(value: Any) -> bytes:
-    """Bytes from base64 in the standard or the URL alphabet, with or without padding."""
+    """Decodes base64 in the standard or the URL alphabet, with or without padding. Raises ValueError."""
     if type(value) is not str:
         raise ValueError("must be a string in base64")
     try:

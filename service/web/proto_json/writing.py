@@ -1,4 +1,4 @@
-"""From messages to what orjson writes: a function for each message type, compiled on first use."""
+"""Converts messages to values that orjson writes, with a function for each message type, compiled on first use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Writers:
         self._made: dict[str, Write] = {}
 
     def of(self, descriptor: Descriptor) -> Write:
-        """The function for messages of this type."""
+        """Returns the function that converts messages of this type."""
         made = self._made.get(descriptor.full_name)
         if made is None:
             made = self._made[descriptor.full_name] = self._compile(descriptor)
