@@ -108,6 +108,7 @@ class Reason(Enum):
     MEDIA_TYPE_UNSUPPORTED = (Code.INVALID_ARGUMENT, 103)
     HOST_UNKNOWN = (Code.PERMISSION_DENIED, 104)
     CONNECTION_INSECURE = (Code.PERMISSION_DENIED, 105)
+    CALL_NOT_SERVED = (Code.UNIMPLEMENTED, 106)
 
     @property
     def code(self) -> Code:

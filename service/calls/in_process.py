@@ -30,12 +30,14 @@ class InProcessCaller:
     - `peer`: its apparent address, in gRPC's notation.
     - `certificate_names`: names of its client certificate.
     - `timeout_s`: deadline of each call in seconds; None: the server's default.
+    - `transport`: how the caller itself was reached, for metrics and the log.
     """
 
     headers: Sequence[tuple[str, str]] = ()
     peer: str = "in_process"
     certificate_names: tuple[str, ...] = ()
     timeout_s: float | None = None
+    transport: str = "in_process"
 
 
 class InProcess:
@@ -76,12 +78,10 @@ async def _one(request: Message) -> AsyncIterator[Message]:
 class _Call:
     """A call as a `CallContext`."""
 
-    transport = "in_process"
-
     def __init__(self, method: Method, requests: AsyncIterator[Message], caller: InProcessCaller) -> None:
         self._method, self._requests, self._caller = method, requests, caller
         self.headers: Headers = read_headers(caller.headers)
-        self.peer = caller.peer
+        self.peer, self.transport = caller.peer, caller.transport
         self.responses: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.error: ServiceError | None = None
         self._callbacks: list[Callable[[], object]] = []

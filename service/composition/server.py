@@ -70,6 +70,7 @@ from service.web.api.door import ApiDoor
 from service.web.embeddings.calls import call_finder
 from service.web.http import HttpPlace, HttpServer, Page, Pages, Vitals
 from service.web.pictures import picture_page
+from service.web.ximilar.door import XIMILAR_ROOT, XimilarDoor
 
 _LINKS, _REDIS_NAMES = "picture links", "names in redis"
 
@@ -148,7 +149,10 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     rpc = RpcServer(transport, interceptor, keyless)
     api = ApiDoor(interceptor, keyless, entry_of(settings, of_http), call_finder())
     reading: dict[str, Page] = {"/pictures/{token}": picture_page(download_links.open)}
-    pages = Pages(reading, api.handle, not settings.metrics, settings.connections, of_http)
+    doors: dict[str, Page] = {}
+    if settings.ximilar_door:
+        doors[XIMILAR_ROOT] = XimilarDoor(interceptor, keyless, entry_of(settings, of_http)).handle
+    pages = Pages(reading, doors, api.handle, not settings.metrics, settings.connections, of_http)
     vitals = Vitals(metrics, health.readiness, lambda: refresh_gauges(engine, metrics))
     http, monitoring = HttpServer(vitals, place, pages), HttpServer(vitals, HttpPlace())
     maintained = MaintainedParts(

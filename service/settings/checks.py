@@ -24,6 +24,8 @@ def check_settings(settings: Settings) -> None:
     if settings.data_dir.exists() and not settings.data_dir.is_dir():
         raise SettingError.about("data_dir", f"{settings.data_dir} is not a directory; set another one")
     host, _ = split_address(settings.listen, "listen")
+    if settings.ximilar_door and not settings.http:
+        raise SettingError.about("ximilar_door", "needs http, the address that it is served on")
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise SettingError.about(("tls_cert", "tls_key"), "set both or neither")
     if settings.client_ca is not None and settings.tls_cert is None:

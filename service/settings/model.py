@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     http_public_url: str = Field("", description="Public URL of `http`, for links. Empty: loopback only.")
     http_proxies: Names = Field((), description="Networks of proxies that terminate TLS in front of `http`, CIDR.")
     http_hosts: Names = Field((), description="Host names that the API on `http` answers to, besides addresses.")
+    ximilar_door: bool = Field(
+        False, description="Serve Ximilar's API for similarity search on `http`, below /ximilar/."
+    )
     tls_cert: Path | None = Field(
         None, description="Server certificate chain, PEM. Required unless listen is loopback."
     )

@@ -70,6 +70,7 @@ class Pages:
     """What the port serves besides health.
 
     - `reading`: pages by path, which need no client certificate.
+    - `doors`: receive all requests below a path.
     - `api`: receives all other requests; None: they are 404.
     - `metrics`: whether `/metrics` is served.
     - `most_connections`: of all clients together.
@@ -77,6 +78,7 @@ class Pages:
     """
 
     reading: Mapping[str, Page] = field(default_factory=dict)
+    doors: Mapping[str, Page] = field(default_factory=dict)
     api: Page | None = None
     metrics: bool = True
     most_connections: int = 1000
@@ -108,6 +110,8 @@ class HttpServer:
         application.router.add_get("/readyz", self._get_ready)
         for path, page in self._pages.reading.items():
             application.router.add_get(path, page)
+        for path, door in self._pages.doors.items():
+            application.router.add_route("*", path + "{path:(?s:.*)}", door, expect_handler=_leave_to_the_call)
         if self._pages.api is not None:
             application.router.add_route("*", "/{path:(?s:.*)}", self._pages.api, expect_handler=_leave_to_the_call)
         runner = self._runner = web.AppRunner(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.calls.limits.shares import Shares
@@ -108,6 +110,14 @@ class Lease:
         self._limiter.update_peak()
         self._held += amount
         return True
+
+    def take_beyond(self, amount: int) -> Callable[[], None]:
+        """Holds `amount` more bytes until the returned function is called, also after this call has ended. Raises
+        ServiceError (OVERLOADED) beyond the caller's share."""
+        if not self._limiter.bytes.take(self._path, amount):
+            raise self.too_many_bytes()
+        self._limiter.update_peak()
+        return functools.partial(self._limiter.bytes.give, self._path, amount)
 
     def too_many_bytes(self) -> ServiceError:
         """Returns the error for a message or a response that does not fit."""

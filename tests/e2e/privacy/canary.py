@@ -28,6 +28,7 @@ from PIL import Image
 from afterimage.client import AfterimageError, Client, NewRecord, Region, Term
 from afterimage.v1 import record_service_pb2, record_service_pb2_grpc
 from tests.e2e.privacy.http_canary import HttpSender
+from tests.e2e.privacy.ximilar_canary import XimilarSender
 from tests.support.data.files import all_bytes
 from tests.support.data.pictures import encode, noise
 from tests.support.servers.server import Server, start_server
@@ -95,6 +96,7 @@ class Sender:
         self._send_by_url()
         self._send_badly()
         HttpSender(self.server.http, self.key, self.next).send_everywhere()
+        XimilarSender(self.server.http, self.key, self.next).send_everywhere()
         self._go_away()
         self._kill_decoders()
 
@@ -223,6 +225,7 @@ def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patie
     fetching = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"}
     looking = {
         "TMPDIR": str(temporary), "AFTERIMAGE_LOG_LEVEL": "debug", "AFTERIMAGE_IMAGE_FORMATS": "tiff",
+        "AFTERIMAGE_XIMILAR_DOOR": "true",
     }  # fmt: skip
     server = start_server(folder, environment={**fetching, **looking, **environment}, anew=True)
     key = server.key("acme")

@@ -6,7 +6,9 @@ protections, which must leave some.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import os
 import re
 import time
@@ -139,7 +141,8 @@ def run(folder: Path, environment: dict[str, str], *, patience_s: float = _PATIE
     certificates, secrets = make_certificates(folder), Secrets()
     given = {
         "AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32", "::1/128"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000",
-        "SSL_CERT_FILE": str(certificates.ca), "TMPDIR": str(folder), "AFTERIMAGE_LOG_LEVEL": "debug", **environment,
+        "SSL_CERT_FILE": str(certificates.ca), "TMPDIR": str(folder), "AFTERIMAGE_LOG_LEVEL": "debug",
+        "AFTERIMAGE_XIMILAR_DOOR": "true", **environment,
     }  # fmt: skip
     with TlsShop().running(certificates) as shop:
         server = start_server(folder / "s", environment=given, anew=True)
@@ -147,6 +150,7 @@ def run(folder: Path, environment: dict[str, str], *, patience_s: float = _PATIE
         with server.client(secrets.api_key) as client:
             send_everywhere(client, shop, secrets)
         _ask_for_a_path(server, secrets.new("HTTP path"))
+        _send_local_path(server, secrets)
         left = _searched(server, secrets, patience_s)
     assert server.stop() == 0
     left["files"] = secrets.found("files", all_bytes(folder / "s"))
@@ -156,6 +160,24 @@ def run(folder: Path, environment: dict[str, str], *, patience_s: float = _PATIE
 def _ask_for_a_path(server: Server, secret: str) -> None:
     with contextlib.suppress(OSError):
         urllib.request.urlopen(f"http://{server.http}/pictures/{secret}?q={secret}")
+
+
+def _send_local_path(server: Server, secrets: Secrets) -> None:
+    """As Ximilar's client does: a picture, and the path of its file. It sends a part of the key as its name, too."""
+    record = {"_id": "x", "_base64": base64.b64encode(png(9)).decode(), "_file": f"/home/{secrets.new('file path')}"}
+    headers = {
+        "Authorization": f"JWT {secrets.api_key}", "collection-id": "c", "User-Agent": secrets.new("user agent"),
+    }  # fmt: skip
+    for path, body in (
+        ("similarity/photos/v2/insert", {"records": [record]}),
+        ("similarity/photos/v2/visualKNN", {"query_record": record, "fields_to_return": ["*", "_file"]}),
+        ("similarity/photos/v2/visualRankRecords", {"query_record": record, "records": [record]}),
+        ("recognition/v2/classify", {"records": [record], "task_id": "c:note"}),
+    ):
+        url = f"http://{server.http}/ximilar/{path}"
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request) as answer:
+            assert secrets.words["file path"].encode() not in answer.read()
 
 
 def _searched(server: Server, secrets: Secrets, patience_s: float) -> dict[str, set[str]]:
