@@ -46,9 +46,8 @@ class TenantDirectory(TenantCompanions[Collection]):
         self, layout: TenantLayout, key: bytes, cache: CollectionCache | None = None, region: str = "",
         limits: StorageLimits | None = None,
     ) -> None:  # fmt: skip
-        """Opens, or makes, the tenant's directory. `key` is the tenant's data key, 32 bytes; `cache`: what keeps the
-        collections of a process within their memory; `region`: where the tenant's data must lie; `limits`: how
-        much it may store. Raises WrongKey or DataFault."""
+        """Opens, or makes, the tenant's directory. `key`: the tenant's data key, 32 bytes; `cache`: of collections in
+        memory; `region`: where the data must lie; `limits`: on storage. Raises WrongKey or DataFault."""
         self._lock = threading.RLock()
         make_directory(layout.root)
         self._layout, self._manifest = layout, open_manifest(layout, key)

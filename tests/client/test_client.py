@@ -125,7 +125,7 @@ def test_one_time_calls_store_nothing(client: Client) -> None:
     assert client.count_records("c") == 6
 
 
-def test_duplicates_are_told_apart(client: Client) -> None:
+def test_duplicates_are_distinguished(client: Client) -> None:
     client.create_collection("c")
     client.insert("c", [NewRecord("a", image=png(1)), NewRecord("b", image=png(2)), NewRecord("copy", image=png(1))])
     groups = list(client.find_duplicates("c"))
@@ -136,7 +136,7 @@ def test_duplicates_are_told_apart(client: Client) -> None:
     assert group.identical_ids == (("a", "copy"),)
 
 
-def test_odd_filters_and_ids_that_a_deletion_did_not_find_are_told(client: Client) -> None:
+def test_odd_filters_and_ids_that_a_deletion_did_not_find_are_reported(client: Client) -> None:
     client.create_collection("c")
     client.insert("c", [NewRecord(str(n), image=png(n), attributes={"color": "red", "tags": ["a"]}) for n in range(3)])
     found = client.search("c", png(1), filter='colour = "red" OR tags = "a"')
@@ -154,7 +154,7 @@ def test_odd_filters_and_ids_that_a_deletion_did_not_find_are_told(client: Clien
     assert client.delete_records("c", filter="colour:*").unknown_attributes == ("colour",)
 
 
-def test_facets_and_the_way_of_a_search_are_told(client: Client) -> None:
+def test_facets_and_the_strategy_of_a_search_are_reported(client: Client) -> None:
     client.create_collection("things")
     client.insert(
         "things", [NewRecord(str(n), image=png(n), attributes={"color": "red", "new": n < 2}) for n in range(4)]

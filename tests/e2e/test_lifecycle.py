@@ -151,7 +151,7 @@ def test_tls_and_mutual_tls_admit_those_who_show_the_right_certificates(tmp_path
     assert server.stop() == 0
 
 
-def test_a_call_whose_deadline_passes_is_told_so(client: Client) -> None:
+def test_a_call_whose_deadline_passes_gets_deadline_exceeded(client: Client) -> None:
     from afterimage.client import DeadlineExceeded
 
     client.create_collection("c")

@@ -24,7 +24,7 @@ def actions(client: Client) -> list[str]:
     return [a.action for a in audit_acts(client.list_audit_entries(0, 1000))]
 
 
-def test_what_is_done_is_told_with_who_and_how_much_and_without_ids(server: Server, client: Client) -> None:
+def test_what_is_done_is_reported_with_who_and_how_much_and_without_ids(server: Server, client: Client) -> None:
     client.create_collection("shoes")
     client.insert("shoes", [NewRecord(f"secret-{n}", image=png(n)) for n in range(3)])
     client.search("shoes", png(1))
@@ -130,7 +130,7 @@ def test_a_log_that_its_operator_wrote_anew_does_not_fit_what_was_kept(tmp_path:
     assert again.stop() == 0
 
 
-def test_a_sync_that_changes_something_is_told(tmp_path: Path, shop: Shop) -> None:
+def test_a_sync_that_changes_something_is_reported(tmp_path: Path, shop: Shop) -> None:
     server = start_server(tmp_path, environment=FETCHING)
     shop.pictures |= {"/1.png": png(1), "/feed": jsonl([{"id": "1", "image_link": f"{shop.address}/1.png"}])}
     with server.client(server.key("acme")) as client:

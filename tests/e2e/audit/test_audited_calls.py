@@ -135,7 +135,7 @@ def with_deadlines(world: World, seconds: list[float], first: int) -> list[str]:
     return outcomes
 
 
-def test_a_call_that_its_deadline_or_its_caller_ends_is_told_as_it_was(here: World) -> None:
+def test_a_call_that_its_deadline_or_its_caller_ends_is_reported_as_it_was(here: World) -> None:
     dice = random.Random(20)
     deadlines = [dice.uniform(0.001, 0.015), dice.uniform(0.015, 0.1)]
     outcomes = with_deadlines(here, [*deadlines, -dice.uniform(0.0, 0.03)], 0)

@@ -12,7 +12,7 @@ from tests.support.servers.shell import Shell
 VECTOR = [1.0] + [0.0] * 447
 
 
-def test_reads_are_told_by_fields_and_counts_once_they_are_asked_for(tmp_path: Path) -> None:
+def test_reads_are_reported_by_fields_and_counts_once_they_are_asked_for(tmp_path: Path) -> None:
     server = start_server(tmp_path)
     key = server.key("acme")
     shell = Shell(server, "acme", tmp_path / "state")

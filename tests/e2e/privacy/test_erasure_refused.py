@@ -121,7 +121,7 @@ def test_a_restart_finishes_them_and_whoever_asks_again_gets_the_receipts(gate: 
     assert again.stop() == 0
 
 
-def test_a_deletion_that_did_not_begin_is_told_as_such_after_a_kill(gate: Gate, tmp_path: Path) -> None:
+def test_a_deletion_that_did_not_begin_is_reported_as_such_after_a_kill(gate: Gate, tmp_path: Path) -> None:
     """Between intent and change there is nothing to finish."""
     server = start_server(tmp_path, environment=gate.bucket.settings)
     key = server.key("acme")

@@ -231,7 +231,7 @@ def test_equal_vectors_come_in_the_order_in_which_they_were_last_written(collect
 
 @pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_distances_that_are_told_as_equal_come_in_the_order_of_writing_though_the_scores_differ(
+def test_distances_that_are_reported_as_equal_come_in_the_order_of_writing_though_the_scores_differ(
     collection: Collection, beside: bool, grouped: bool
 ) -> None:
     if beside:  # scores so near to 0 that 1 minus them is the same
@@ -422,7 +422,7 @@ def test_upkeep_erases_a_dead_row_at_the_second_turn_and_snapshots_without_it(
     assert "7" not in ids(collection, SearchQuery(vector(7), k=20))
 
 
-def test_duplicates_are_grouped_around_the_first_and_told_apart(collection: Collection) -> None:
+def test_duplicates_are_grouped_around_the_first_and_distinguished(collection: Collection) -> None:
     close = vector(1) + 0.01 * vector(2)
     digest = collection.content_digest(b"same", None)
     collection.upsert([RecordWrite("a", vector(1)), record(50), RecordWrite("b", close)])

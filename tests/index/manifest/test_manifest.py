@@ -77,7 +77,7 @@ def test_a_change_takes_along_what_waits(manifest: Manifest, path: Path) -> None
     assert on_disk(path) == {A.name: replace(A, number=7, details={"x": 1, "more": True}), B.name: B}
 
 
-def test_a_number_that_is_noted_only_grows_and_what_is_told_is_added(manifest: Manifest, path: Path) -> None:
+def test_a_noted_number_only_grows_and_details_are_merged(manifest: Manifest, path: Path) -> None:
     manifest.put(A)
     for number, details in ((8, {"y": 2}), (5, {"z": 3}), (7, {"y": 4})):
         manifest.note(A.name, number, **details)
@@ -108,7 +108,7 @@ def test_a_change_that_fails_leaves_the_list_as_it_was_and_waits_on(
     assert on_disk(path) == {A.name: A, B.name: B}
 
 
-def test_another_tenants_list_and_a_damaged_one_are_told(manifest: Manifest, path: Path) -> None:
+def test_another_tenants_list_and_a_damaged_one_are_reported(manifest: Manifest, path: Path) -> None:
     with pytest.raises(DataFault, match="is damaged, or belongs to another tenant"):
         Manifest(path, bytes(32))
     path.unlink()
@@ -140,7 +140,7 @@ def test_the_salt_of_a_database_is_its_beginning(manifest: Manifest, path: Path)
 SPEC = CollectionSpec("shoes", "builtin", "f" * 16, 512, "of leather", False, PicturePolicy.REFERENCE, 3, True)
 
 
-def test_a_collection_is_told_as_json_and_made_of_it_again() -> None:
+def test_the_details_of_a_collection_survive_json() -> None:
     for spec in (SPEC, replace(SPEC, learning=True, partial=False, picture_policy=PicturePolicy.DISCARD)):
         entry = Entry(new_uid(), "home", spec)
         assert entry_of(entry.uid, details_of(entry)) == entry

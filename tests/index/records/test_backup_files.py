@@ -128,7 +128,7 @@ def test_a_manifest_that_fits_its_mac_and_not_its_place_is_damaged(
 
 
 @pytest.mark.parametrize("records", [0, 19, 21])
-def test_a_number_of_records_that_is_not_the_databases_is_told(tmp_path: Path, records: int) -> None:
+def test_a_number_of_records_that_is_not_the_databases_is_reported(tmp_path: Path, records: int) -> None:
     _, collection = filled(tmp_path)
     made = collection.keep_snapshot()
     assert list(collection.kept.problems(made.snapshot_id)) == []
@@ -161,7 +161,7 @@ def test_snapshots_that_are_listed_and_not_there_are_missing(tmp_path: Path) -> 
     assert not list(tmp_path.rglob(f"kept-{made[1]}"))
 
 
-def test_a_damaged_snapshot_is_told_and_the_others_are_changed(tmp_path: Path) -> None:
+def test_a_damaged_snapshot_is_reported_and_the_others_are_changed(tmp_path: Path) -> None:
     _, collection = filled(tmp_path)
     bad, good = collection.keep_snapshot().snapshot_id, collection.keep_snapshot().snapshot_id
     flip_byte(next(tmp_path.rglob(f"kept-{bad}")) / "records.db", 5000)

@@ -138,7 +138,7 @@ def edit(path: Path, name: str, value: object) -> None:
         lambda p: edit(p, "sha256", "0" * 64),
     ],
 )
-def test_each_kind_of_damage_is_told_and_nothing_is_restored_from_it(tmp_path: Path, damage: Damage) -> None:
+def test_each_kind_of_damage_is_reported_and_nothing_is_restored_from_it(tmp_path: Path, damage: Damage) -> None:
     tenant, collection = filled(tmp_path)
     snapshot = collection.keep_snapshot()
     path = next(tmp_path.rglob("kept-*"))

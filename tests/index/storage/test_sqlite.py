@@ -93,7 +93,7 @@ def test_another_key_opens_nothing_and_leaves_no_open_file(made: Connection, pat
         connect(path, bytes(32))
 
 
-def test_errors_of_sqlite_are_told_by_what_they_mean(made: Connection, path: Path) -> None:
+def test_errors_of_sqlite_are_translated_by_their_meaning(made: Connection, path: Path) -> None:
     pages = pragma(made, "page_count")
     made.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(dbapi2.DatabaseError) as full:
@@ -114,7 +114,7 @@ def damaged(connection: Connection, path: Path, at: float = 0.5) -> None:
     flip_byte(path, int(path.stat().st_size * at))
 
 
-def test_a_damaged_page_is_told_as_damage_and_integrity_names_it(made: Connection, path: Path) -> None:
+def test_a_damaged_page_is_reported_as_damage_and_integrity_names_it(made: Connection, path: Path) -> None:
     assert list(integrity_problems(made)) == []
     damaged(made, path)
     with pytest.raises(StoreDamaged, match=r"made\.db is damaged"), opened(path, KEY) as connection:
@@ -221,7 +221,7 @@ def test_versions_of_the_libraries_are_numbers_with_points() -> None:
 
 
 @pytest.mark.parametrize("code", range(30))
-def test_an_error_is_told_by_the_primary_part_of_its_code(code: int) -> None:
+def test_an_error_is_classified_by_the_primary_part_of_its_code(code: int) -> None:
     for extended in (code, code | 1 << 8, code | 5 << 8):
         error = dbapi2.OperationalError("on purpose")
         error.sqlite_errorcode = extended

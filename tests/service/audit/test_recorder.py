@@ -102,7 +102,7 @@ async def test_a_change_has_its_intent_before_and_its_outcome_after(here: Here) 
         (ValueError("a fault of the server's"), None, "unknown"),
     ],
 )
-async def test_a_call_that_fails_is_told_as_the_state_shows_it(
+async def test_a_call_that_fails_is_reported_as_the_state_shows_it(
     here: Here, error: Exception, found: bool | None, outcome: str
 ) -> None:
     async def work() -> None:

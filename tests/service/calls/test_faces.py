@@ -105,7 +105,7 @@ async def test_every_error_of_a_handler_arrives_with_its_details(faces: Faces) -
             assert failed.error.code == int(reason.code)
 
 
-async def test_a_fault_of_the_server_is_told_without_its_cause(faces: Faces) -> None:
+async def test_a_fault_of_the_server_is_reported_without_its_cause(faces: Faces) -> None:
     async def fail(request: Any, caller: Any) -> None:
         raise KeyError("a secret that nobody may see")
 

@@ -112,7 +112,7 @@ async def test_a_run_that_is_to_wait_is_not_kept_waiting_longer_than_any_may(
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-async def test_what_is_due_is_told_by_the_servers_clock_alone(board: RunBoard, clock: SetClock, jump: float) -> None:
+async def test_what_is_due_is_decided_by_the_servers_clock_alone(board: RunBoard, clock: SetClock, jump: float) -> None:
     await board.set_due("t/past", 1000)
     await board.set_due("t/future", 3000)
     clock.set(jump)

@@ -14,7 +14,7 @@ from tests.support.data.encoders import ONE_CORE
 from tests.support.shared import clothing, own_encoder
 
 
-def test_copies_are_told_from_strangers_by_what_was_measured() -> None:
+def test_copies_are_distinguished_from_strangers_by_what_was_measured() -> None:
     registry = EncoderRegistry(None, "builtin", ONE_CORE)
     pictures = [decode(p.read_bytes(), PictureLimits()) for p, _ in clothing()[::33]]
     found = calibrate(registry.session(registry.manifest("")), pictures, list)

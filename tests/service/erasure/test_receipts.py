@@ -31,5 +31,5 @@ def test_no_field_of_a_receipt_can_be_changed(name: str) -> None:
     assert not is_genuine(dataclasses.replace(receipt, **changes))
 
 
-def test_another_servers_signature_is_told_by_its_key() -> None:
+def test_the_signature_of_another_server_is_recognised_by_its_key() -> None:
     assert certify(ERASED, SIGNER).public_key != certify(ERASED, Signer(bytes(32))).public_key

@@ -25,7 +25,7 @@ def test_needles_are_found_at_every_offset_and_nothing_else_is() -> None:
     assert list(sought.found_in(b"")) == []
 
 
-def test_needles_that_begin_alike_are_told_apart() -> None:
+def test_needles_that_begin_alike_are_distinguished() -> None:
     sought = _Needles({b"beginning-one": "one", b"beginning-two": "two"})
     assert list(sought.found_in(b"..beginning-two..")) == ["two"]
 
@@ -59,7 +59,7 @@ def test_a_thousand_erased_ids_urls_vectors_and_copies_are_nowhere(tmp_path: Pat
     tenant.close()
 
 
-def test_a_live_record_with_the_same_vector_is_told_from_a_trace(tmp_path: Path) -> None:
+def test_a_live_record_with_the_same_vector_is_distinguished_from_a_trace(tmp_path: Path) -> None:
     layout = DataDirectory(tmp_path).tenant("a" * 32)
     tenant = TenantDirectory(layout, KEY)
     shoes, sale = (tenant.create(replace(SPEC, name=name)) for name in ("shoes", "sale"))

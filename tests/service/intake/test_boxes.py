@@ -133,7 +133,7 @@ def test_a_box_that_is_longer_than_what_it_lies_in_is_refused() -> None:
             probe_avif(picture([sides(3, 2)], {1: [1]}, beside=struct.pack(">I4s", size, b"free")))
 
 
-def test_how_much_of_the_last_box_is_missing_is_told() -> None:
+def test_how_much_of_the_last_box_is_missing_is_reported() -> None:
     for long in (False, True):
         content = box(b"ftyp", b"avif") + box(b"mdat", bytes(100), long=long)
         assert missing_of_boxes(content) == 0

@@ -163,7 +163,7 @@ def test_a_png_is_read_up_to_65_536_chunks_and_to_its_last_whole_one() -> None:
 
 
 @pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"IDAT"])
-def test_a_wrong_sum_of_a_chunk_that_the_pixels_need_is_told(kind: bytes) -> None:
+def test_a_wrong_sum_of_a_chunk_that_the_pixels_need_is_reported(kind: bytes) -> None:
     content = png(chunk(b"PLTE", b"abc"), chunk(b"IDAT", b"pixels"), chunk(b"tRNS", b"x"))
     at = content.index(kind)
     length = struct.unpack_from(">I", content, at - 4)[0]

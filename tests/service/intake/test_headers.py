@@ -245,7 +245,7 @@ def test_chunks_of_a_png_are_found_once_with_the_places_of_its_pixels() -> None:
     assert header.details == PngDetails(8, 2, False, b"", b"first", ((at, 3), (second, 2)))
 
 
-def test_a_png_that_is_cut_short_is_used_where_parts_are_wanted_and_a_wrong_sum_is_told() -> None:
+def test_a_png_that_is_cut_short_is_used_where_parts_are_wanted_and_a_wrong_sum_is_reported() -> None:
     picture = png(chunk(b"IDAT", b"abcdef"))
     at = picture.index(b"abc")
     with pytest.raises(ValueError):

@@ -142,7 +142,7 @@ async def test_a_restart_does_not_forget_when_a_run_began(here: Here) -> None:
     assert here.begun() == 1
 
 
-async def test_an_end_that_could_not_be_told_is_told_later_and_once(here: Here) -> None:
+async def test_an_end_that_could_not_be_reported_is_reported_later_and_once(here: Here) -> None:
     made = here.ledger.add_run(Run("", here.source.source_id, "shoes"))
     ended = here.ledger.move(made.run_id, {RunState.QUEUED}, lambda r: replace(r, state=RunState.FAILED, untold=True))
     assert ended is not None

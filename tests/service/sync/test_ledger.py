@@ -43,7 +43,7 @@ def test_what_is_said_of_a_source_is_there_after_a_restart_and_cannot_be_read_wi
     assert b"shop.example" not in all_bytes(tmp_path)
 
 
-def test_names_are_unique_and_missing_ones_are_told(ledger: Ledger) -> None:
+def test_names_are_unique_and_missing_ones_are_reported(ledger: Ledger) -> None:
     ledger.add_source(CONFIG)
     with pytest.raises(ServiceError) as caught:
         ledger.add_source(CONFIG)

@@ -129,7 +129,7 @@ def test_a_checkpoint_empties_the_log(database: RegistryDatabase, path: Path) ->
     assert log.stat().st_size == 0
 
 
-def test_another_master_key_is_told_with_the_remedy(database: RegistryDatabase, path: Path) -> None:
+def test_another_master_key_is_reported_with_the_remedy(database: RegistryDatabase, path: Path) -> None:
     with pytest.raises(WrongKey, match="afterimage doctor --repair"):
         RegistryDatabase(path, MasterKey(bytes(32)))
 

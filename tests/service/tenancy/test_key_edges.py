@@ -132,7 +132,7 @@ def test_each_of_many_keys_is_rotated_and_revoked_by_itself(keys: KeyRing, uid: 
     assert len(keys.of(uid)) == 14
 
 
-def test_what_cannot_be_rotated_is_told_with_its_state(keys: KeyRing, uid: str, clock: Clock) -> None:
+def test_what_cannot_be_rotated_is_reported_with_its_state(keys: KeyRing, uid: str, clock: Clock) -> None:
     over, revoked = keys.create(uid, NewKey(SEARCH, BEGIN_MS)), keys.create(uid, NewKey(SEARCH))
     keys.revoke(uid, key_id_of(revoked))
     for key_id, said in (

@@ -40,7 +40,7 @@ def test_a_key_names_its_tenant_and_scopes(registry: TenantRegistry) -> None:
         found.require(Scope.DELETE)
 
 
-def test_keys_that_are_missing_wrong_or_revoked_are_told_apart(registry: TenantRegistry) -> None:
+def test_keys_that_are_missing_wrong_or_revoked_are_distinguished(registry: TenantRegistry) -> None:
     registry.create_tenant("acme")
     key = new_key(registry, "acme", Scope.SEARCH)
     other = str(new_api_key())

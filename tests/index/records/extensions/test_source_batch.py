@@ -131,7 +131,9 @@ def test_marks_and_failures_come_in_pages_in_order_of_ids(begun: Collection, mon
     assert read(begun, read_failures, "other", "", 9) == []
 
 
-def test_a_failure_is_told_as_it_was_last_and_since_when(begun: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_reported_as_it_was_last_and_since_when(
+    begun: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for n, at_s in enumerate((100, 200, 300)):
         monkeypatch.setattr("index.records.extensions.source_batch.time.time_ns", lambda t=at_s: t * 10**9)
         failure = Failure("x", b"u%d" % n, f"R{n}", f"m{n}", lasting=n == 2, line=n)

@@ -35,7 +35,7 @@ def test_two_rows_differ_in_the_share_of_bits_that_their_angle_from_the_mean_is_
     assert 0.8 < float(((found - angles) / spread).std()) < 1.2
 
 
-def test_nearly_all_rows_as_near_as_one_differ_no_more_than_is_told_for_it() -> None:
+def test_nearly_all_rows_as_near_as_one_differ_by_no_more_bits_than_estimated() -> None:
     everything = rows(5000)
     signature_encoder, shares = SignatureEncoder(MEAN, lambda: everything[:500]), []
     signatures = signature_encoder.rows(everything.astype(np.float16))

@@ -226,7 +226,7 @@ def test_the_largest_filters_are_taken_and_larger_ones_are_refused_with_their_li
     assert refusal("a = " + "\u00e9" * 4095)[1] == 8193  # bytes are counted
 
 
-def test_what_does_not_parse_is_told_by_what_stands_there() -> None:
+def test_a_syntax_error_quotes_the_text_at_its_column() -> None:
     assert "unexpected end" in refusal("price <")[0]
     assert "need parentheses" in refusal("a = 1 AND b = 2 OR c = 3")[0]
     assert "need parentheses" in refusal("a = 1 OR b = 2 AND c = 3")[0]

@@ -53,5 +53,5 @@ def test_an_attribute_that_only_deleted_records_had_is_unknown(shop: Collection)
     assert shop.filter_hints("weight > 1").unknown_attributes == ("weight",)
 
 
-def test_ids_that_a_deletion_would_not_find_are_told_once_each_in_order(shop: Collection) -> None:
+def test_ids_that_a_deletion_would_not_find_are_reported_once_each_in_order(shop: Collection) -> None:
     assert shop.unknown_ids(["x", "1", "y", "x", "2"]) == ["x", "y"]

@@ -133,7 +133,7 @@ def test_equal_vectors_are_at_distance_0_however_many_and_whatever_rounding_says
     assert group.max_distance == 0.0
 
 
-def test_records_of_the_same_picture_are_told_from_near_ones_within_a_group(collection: Collection) -> None:
+def test_records_of_the_same_picture_are_distinguished_from_near_ones_within_a_group(collection: Collection) -> None:
     near = vector(1) + 0.01 * vector(2)
     digests = {"a": b"1" * 32, "copy": b"1" * 32, "near": b"2" * 32, "near too": b"2" * 32, "vector": None}
     vectors = {"near": near, "near too": near}

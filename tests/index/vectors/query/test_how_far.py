@@ -202,7 +202,9 @@ def test_the_first_of_an_order_are_the_same_however_many_are_wanted(
     assert nearest(asked._replace(k=40)).slots.tolist() == sorted(whole[:40])
 
 
-def test_the_way_that_is_told_is_that_of_the_first_look_through_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reported_strategy_is_that_of_the_first_search_through_the_ann_index(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     graph(monkeypatch, np.linspace(0.9, -0.9, 3000), 48)
     asked = Query(ZERO, ZERO, rows(3000, ann_index=SimpleNamespace(familiar_score=-1.0)))
     assert ordered(asked, 1500).path is ScanStrategy.GRAPH

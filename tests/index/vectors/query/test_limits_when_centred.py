@@ -63,7 +63,7 @@ def test_rows_far_from_the_mean_are_found_by_distance_although_hundreds_are_like
         assert ids(collection, asked._replace(k=1)) == nearest[:1]
 
 
-def test_records_at_the_same_told_distance_are_in_the_order_of_their_last_write_on_every_page(
+def test_records_at_the_same_reported_distance_are_in_the_order_of_their_last_write_on_every_page(
     collection: Collection,
 ) -> None:
     """Numbers that the query leaves out differ; what the others give differs in the last bits alone."""

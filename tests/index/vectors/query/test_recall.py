@@ -26,7 +26,7 @@ def searched(collection: Collection, count: int = ENOUGH) -> None:
         parts.index.recall.run(parts.index.view)
 
 
-def test_real_searches_are_compared_with_exact_ones_and_the_share_is_told(based: Collection) -> None:
+def test_real_searches_are_compared_with_exact_ones_and_the_share_is_reported(based: Collection) -> None:
     searched(based)
     stats = based.stats()
     assert stats.recall_sample == ENOUGH

@@ -136,7 +136,7 @@ def test_deleted_rows_are_zeros_in_what_is_packed(tmp_path: Path) -> None:
     assert last.size == 2 * 16
 
 
-def test_what_is_wrong_with_a_snapshot_is_told_file_by_file(tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_snapshot_is_reported_file_by_file(tmp_path: Path) -> None:
     collection = filled(tmp_path)
     collection.snapshot()
     path = folder(tmp_path)

@@ -29,7 +29,7 @@ def test_a_table_may_mix_files_and_urls(tmp_path: Path) -> None:
     assert [(p.record_id, p.url, p.path.name == "b.png") for p in planned] == [("b", "", True), ("u", URL, False)]
 
 
-def test_a_file_that_is_missing_and_an_id_given_twice_are_told_before_anything_is_sent(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_and_an_id_given_twice_are_reported_before_anything_is_sent(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="does not exist"):
         plan_insert([], table(tmp_path, "file\nnone.png\n"))
     with pytest.raises(CommandError, match="same record id"):

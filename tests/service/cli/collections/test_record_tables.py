@@ -56,7 +56,7 @@ def test_two_rows_with_one_file_or_url_are_two_records(tmp_path: Path) -> None:
         assert [(r.record_id, r.attributes["price"]) for r in plan_insert(paths, table)] == [("r10", 5.0), ("r11", 6.0)]
 
 
-def test_ids_that_are_given_twice_are_told_with_their_lines(tmp_path: Path) -> None:
+def test_ids_that_are_given_twice_are_reported_with_their_lines(tmp_path: Path) -> None:
     table = written(tmp_path, "url,record_id\nhttps://a/1,x\nhttps://a/2,y\nhttps://a/1,x\nhttps://a/3,y\n")
     with pytest.raises(CommandError) as caught:
         plan_insert([], table)

@@ -50,7 +50,7 @@ def test_a_snapshot_from_its_making_to_its_deletion(shell: Shell, client: Client
     assert shell.json("snapshots", "verify", "shop", name, code=1)["error"]["reason"] == "SNAPSHOT_NOT_FOUND"
 
 
-def test_damage_is_told_with_an_exit_code_that_says_so(server: Server, shell: Shell, client: Client) -> None:
+def test_damage_is_reported_with_an_exit_code_that_says_so(server: Server, shell: Shell, client: Client) -> None:
     fill(client, "shop")
     name = shell.json("snapshots", "create", "shop")["snapshot_id"]
     flip_byte(next(server.data_dir.rglob(f"kept-{name}")) / "records.db", 9000)

@@ -61,7 +61,7 @@ def test_a_long_text_in_xml_is_cut_and_takes_no_memory() -> None:
     assert peak < MOST_MEMORY
 
 
-def test_a_page_of_products_is_told_from_others_without_being_in_memory() -> None:
+def test_a_page_of_products_is_recognised_without_being_in_memory() -> None:
     product = b',{"id":2,"body_html":"' + b"x" * 1000 + b'"}'
     raw = MadeFile(b'{"products":[{"id":1,"body_html":"x"}', product, b"]}", LONG // 4)
     tracemalloc.start()

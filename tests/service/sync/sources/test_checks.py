@@ -97,7 +97,7 @@ def test_every_format_of_files_may_be_named(format_: FeedFormat) -> None:
     check_options(FeedOptions(format=format_))
 
 
-def test_a_folder_is_told_by_its_url() -> None:
+def test_a_folder_is_reported_by_its_url() -> None:
     assert refused(replace(SOURCE, options=FeedOptions(format=FeedFormat.FOLDER))) == "source.options.format"
 
 

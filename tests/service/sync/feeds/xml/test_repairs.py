@@ -105,7 +105,7 @@ def test_a_feed_that_does_not_end_well_is_never_taken_for_whole(rest: str, reaso
     assert caught.value.reason == reason
 
 
-def test_very_many_damaged_items_are_a_damaged_feed_which_is_told_with_the_line_and_what_to_do(
+def test_very_many_damaged_items_are_a_damaged_feed_which_is_reported_with_the_line_and_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(xml, "_MAX_GIVEN_UP", 10)
