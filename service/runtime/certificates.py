@@ -151,9 +151,10 @@ def _read(files: TlsFiles) -> TlsContents:
     """Reads and parses the files. Raises OSError or ValueError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(files.cert, files.key)
+        context.load_cert_chain(files.cert, files.key, password=lambda: "")  # else OpenSSL asks at the terminal
     except ssl.SSLError as error:
-        raise ValueError(f"{files.cert} and {files.key} are not a certificate and its key: {error.reason}") from None
+        reason = error.reason or "the key has a passphrase, or a file is damaged"
+        raise ValueError(f"{files.cert} and {files.key} are not a certificate and its key: {reason}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     root = files.client_ca.read_bytes() if files.client_ca else None

@@ -6,9 +6,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
+from service.errors import SettingError
 from service.runtime import certificates as module
-from service.runtime.certificates import Certificates, TlsFiles
+from service.runtime.certificates import Certificates, TlsFiles, names_in
 from tests.support.servers.tls import issue, make_certificates
 
 
@@ -37,3 +40,25 @@ def test_whoever_connects_while_new_files_are_read_is_given_the_new_ones(
         thread.join(60)
     assert given == [served.newest()] * 2
     assert given[0] is not before
+
+
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path)
+    key = serialization.load_pem_private_key(made.server_key.read_bytes(), None)
+    made.server_key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    with pytest.raises(SettingError, match=r"server.key are not a certificate and its key"):
+        Certificates(TlsFiles(made.server_cert, made.server_key))
+
+
+def test_names_are_read_from_both_encodings(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path, "spiffe://shop.example/search", "spiffe://shop.example/other")
+    pem = made.client_cert.read_bytes()
+    der = x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
+    assert names_in(pem) == names_in(der) == ("spiffe://shop.example/search", "spiffe://shop.example/other")
+    assert names_in(made.server_cert.read_bytes()) == ("localhost", "127.0.0.1")
