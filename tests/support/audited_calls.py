@@ -31,7 +31,7 @@ from service.sync.ledger import Ledger
 from service.sync.model import Run, RunState, SyncPlan
 from service.tenancy.access import WantedAccess
 from service.tenancy.apikeys import Scope
-from service.training.model import OwnModel, Wanted
+from service.training.model import OwnModel, TrainingRequest
 from service.training.store import TrainingStore
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server
@@ -179,7 +179,7 @@ def _sets(world: World) -> dict[str, int]:
 
 def _model(world: World, number: int) -> str:
     name = f"{OWN_PREFIX}m{number}"
-    training = world.store.create_training(Wanted("set", "base", name))
+    training = world.store.create_training(TrainingRequest("set", "base", name))
     manifest = json.dumps({**json.loads(_MANIFEST.read_text()), "id": name})
     model = OwnModel(name, "base", "set", manifest, {}, f"{number:032x}", 1)
     assert world.store.publish(model, training)
@@ -292,7 +292,7 @@ _CASES: dict[str, Case] = {
     ),
     "TrainingService/CancelTraining": Case(
         lambda w, n: training_service_pb2.CancelTrainingRequest(
-            training_id=w.store.create_training(Wanted("set", "base", f"{OWN_PREFIX}c{n}")).training_id
+            training_id=w.store.create_training(TrainingRequest("set", "base", f"{OWN_PREFIX}c{n}")).training_id
         ),
         lambda w, n, q: str(w.store.training(q.training_id).state) == "cancelled",  # type: ignore[union-attr]
     ),
