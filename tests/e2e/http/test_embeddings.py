@@ -54,7 +54,8 @@ def test_bad_pictures_texts_and_keys_have_their_stated_errors(server: Server, ve
     good, cut = encode(noise(1), "PNG"), encode(noise(2), "PNG")[:200]
     with pytest.raises(openai.BadRequestError) as caught:
         vendor.embeddings.create(model="", input=[uri(good), uri(cut)])
-    assert (caught.value.param, caught.value.type) == ("input[1]", "invalid_request_error")
+    assert (caught.value.param, caught.value.code) == ("input[1]", "IMAGE_DAMAGED")
+    assert caught.value.type == "invalid_request_error"
     with pytest.raises(openai.BadRequestError, match="text is not supported by this encoder"):
         vendor.embeddings.create(model="", input="a red shoe")
     with pytest.raises(openai.BadRequestError) as unknown:
