@@ -288,7 +288,7 @@ _CASES: dict[str, Case] = {
     ),
     "TrainingService/TrainModel": Case(
         lambda w, n: training_service_pb2.TrainModelRequest(training_set="set", model_name=f"t{n}"),
-        lambda w, n, _: any(t.wanted.model_name == f"{OWN_PREFIX}t{n}" for t in w.store.trainings()),
+        lambda w, n, _: any(t.request.model_name == f"{OWN_PREFIX}t{n}" for t in w.store.trainings()),
     ),
     "TrainingService/CancelTraining": Case(
         lambda w, n: training_service_pb2.CancelTrainingRequest(
