@@ -43,7 +43,7 @@ def use_server(programs: Path, folder: Path, version: str) -> None:
     environment = {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "PYTHON"))}
     picture = folder / "red.png"
     picture.write_bytes(_png(64, b"\xc0\x20\x20"))
-    with _serving([command, "serve", *data, "--listen", "127.0.0.1:0"], folder, environment) as target:
+    with serving([command, "serve", *data, "--listen", "127.0.0.1:0"], folder, environment) as target:
         run([command, "tenants", "create", "acme", *data], cwd=folder)
         key = run([command, "keys", "create", "acme", *data], cwd=folder).split()[-1]
         client = {**environment, "AFTERIMAGE_TARGET": target, "AFTERIMAGE_API_KEY": key}
@@ -55,8 +55,8 @@ def use_server(programs: Path, folder: Path, version: str) -> None:
 
 
 @contextlib.contextmanager
-def _serving(command: Sequence[object], folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """The address of a server, which must stop with exit code 0 afterwards."""
+def serving(command: Sequence[object], folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yields the address of a server, which must stop with exit code 0 afterwards. Raises ReleaseError."""
     with (folder / "server.log").open("w") as log:
         words = list(map(str, command))
         server = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)

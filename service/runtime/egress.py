@@ -66,7 +66,7 @@ def connections(settings: Settings) -> list[Connection]:
 
 
 def _listens_by_name(settings: Settings) -> bool:
-    hosts = [split_address(a, "listen")[0] for a in (settings.listen, settings.http) if a]
+    hosts = [split_address(a, "listen")[0] for a in (settings.listen, settings.http, settings.metrics) if a]
     return any(not is_address(host) and host != "localhost" for host in hosts)
 
 

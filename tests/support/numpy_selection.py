@@ -24,6 +24,8 @@ NOT_APPLICABLE = {  # by the beginning of a test's id
     "tests/index/conformance/": "chooses its indexes itself",
     "tests/index/tenant/": _SAVES,
     "tests/disk/": _SAVES,
+    "tests/service/tenancy/test_damaged_directory.py::test_a_damaged_file_removes_nothing_and_is_named[snap": _SAVES,
+    "tests/service/tenancy/test_damaged_directory.py::test_without_database_and_kept": _SAVES,
     "tests/service/handlers/test_search_answers.py::test_through_a_base": _SPEED,
     "tests/service/cli/collections/test_snapshots.py::test_the_index_is_shown_rebuilt": _SPEED,
     "tests/bench/": _SPEED,

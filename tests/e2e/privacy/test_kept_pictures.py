@@ -318,7 +318,7 @@ def test_a_change_of_policy_that_the_storage_cut_off_is_audited_and_certified_wh
 
 
 def test_a_server_that_nobody_is_said_to_reach_over_http_hands_nothing_out(tmp_path: Path) -> None:
-    server = start_server(tmp_path, "--http", "0.0.0.0:0")
+    server = start_server(tmp_path, "--http", "0.0.0.0:0", environment={"AFTERIMAGE_HTTP_PROXIES": '["10.1.0.0/16"]'})
     with server.client(server.key("acme")) as client:
         client.create_collection("c", picture_policy=COPY)
         insert(client, "c", "1", png(1))

@@ -59,7 +59,12 @@ def test_deleted_rows_come_first_and_then_the_longest_replay(
     fill(tenant)
     order: list[str] = []
     monkeypatch.setattr(closing, "_AT_ONCE", 1)
-    monkeypatch.setattr(closing, "_is_saved", lambda c: order.append(c.spec.name) is None)
+
+    def noted(collection: Collection) -> bool:
+        order.append(collection.spec.name)
+        return True
+
+    monkeypatch.setattr(closing, "_is_saved", noted)
     save_changed(tenant.every(), math.inf)
     assert order == ["dead", "most", "many"]
 

@@ -89,7 +89,7 @@ def test_only_a_disk_that_fails_at_the_commit_leaves_the_outcome_unknown(
     commit._connection = connection
     assert commit.closed is closed
     assert not connection.in_transaction
-    assert len(loaded(collection).index.state.rows.view.live) == 1
+    assert collection.count() == 1
     if closed:
         with pytest.raises(StoreUnavailable, match="an earlier write failed"):
             collection.upsert([record(1)])

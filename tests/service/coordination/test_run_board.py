@@ -191,8 +191,8 @@ async def test_all_old_names_are_taken_out_however_many(coordinator: Coordinator
         assert await board.take("worker") is not None
     await board.forget_names(["t"])
     assert not await coordinator._redis.keys("*winter*")
-    found = await coordinator._redis.zrange(keys.queue("server"), 0, -1)
-    found += await coordinator._redis.zrange(keys.running("server"), 0, -1)
+    queues = (keys.queue("server"), keys.running("server"))
+    found = [str(ref) for queue in queues for ref in await coordinator._redis.zrange(queue, 0, -1)]
     assert sorted(found) == sorted(map(str, kept))
     assert await board.forget_names(["t"]) == 0
 

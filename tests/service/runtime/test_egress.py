@@ -63,7 +63,8 @@ def test_settings_turn_connections_off() -> None:
         "master key command": False, "worker to server": False,
     }  # fmt: skip
     assert not any(opened(fetch_urls=False).values())
-    assert opened(fetch_urls=False, http="metrics.example:50080")["names"]
+    assert opened(fetch_urls=False, http="search.example:50080", http_proxies=["10.1.0.0/16"])["names"]
+    assert opened(fetch_urls=False, metrics="metrics.example:50080")["names"]
     assert not opened(fetch_urls=False, listen="[::1]:50051", http="localhost:0")["names"]
     assert opened(fetch_urls=False, redis_url="rediss://u:secret@redis.example:6380/0")["redis"]
     assert not opened(redis_url="unix:///run/redis.sock")["redis"]

@@ -122,7 +122,7 @@ def test_a_builder_that_stands_still_is_begun_anew(rows: Float16Matrix, monkeypa
             os.kill(begun[0].pid, signal.SIGSTOP)
         return begun[-1]
 
-    monkeypatch.setattr(ann_build_job.subprocess, "Popen", stopped)
+    monkeypatch.setattr(subprocess, "Popen", stopped)
     monkeypatch.setattr(ann_build_job, "_FIRST_PRIORITY", Priority.IDLE)
     monkeypatch.setattr(ann_build_job, "_LOOK_EVERY_S", 0.05)
     monkeypatch.setattr(build_priority, "STARVED_S", 0.2)
