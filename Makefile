@@ -211,5 +211,9 @@ release-freeze: $(STAMP) ## Note the API and the commands of this version as rel
 release-check: $(STAMP) ## Build, install and use both distributions, and the image (dry run; TAG=v0.1.0 for a release)
 	@$(BIN)/python -m release.check $(if $(TAG),--tag $(TAG))
 
+.PHONY: client-versions
+client-versions: $(STAMP) ## Use the client under each Python from 3.9 on, with its oldest and newest packages (minutes)
+	@$(BIN)/python -m release.client_versions
+
 clean: ## Remove .venv, caches and the demo's data
 	@rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,1 +1,3 @@
 """Afterimage: the API (`afterimage.v1`) and its client (`afterimage.client`)."""
+
+__version__ = "0.1.0"

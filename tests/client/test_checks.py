@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from afterimage.client import (
     Term,
     Unavailable,
 )
+from afterimage.client.convert import picture_input, query_terms, record_input
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server
 
@@ -100,10 +102,13 @@ def test_what_an_attribute_may_be_arrives_as_it_is(value: Any) -> None:
     [
         (
             "1.jpg",
-            "query is text, '1.jpg'; pass the picture's bytes, such as Path('1.jpg').read_bytes(), Term(record_id=",
+            "query is text, '1.jpg'; pass the picture's bytes, or Path('1.jpg'), Term(record_id=...) or an http URL",
         ),
-        (Path("1.jpg"), "query is a path, '1.jpg'; pass the picture's bytes, such as Path('1.jpg').read_bytes()"),
-        ("https://shop.example/1.jpg", "query is a URL, 'https://shop.example/1.jpg'; pass Term(url=...)"),
+        (Path("no/1.jpg"), "query: 'no/1.jpg' cannot be read: No such file or directory"),
+        (Path("/"), "query: '/' cannot be read: Is a directory"),
+        (Path("a\0b"), "cannot be read: "),
+        (io.StringIO("text"), "query is a file that reads as a str; open it in binary mode, 'rb'"),
+        (io.BytesIO(), "query is a file at its end; seek(0) before it is passed again"),
         (["1.jpg"], "query is text, '1.jpg'"),
         (None, "query is None; pass the bytes of a picture file"),
         (5, "query is an int"),
@@ -132,7 +137,8 @@ def test_a_query_of_another_kind_is_refused_with_the_remedy(nowhere: Client, que
     [
         (lambda c: c.insert("c", [NewRecord(1, image=b"x")]), "record_id is an int; pass '1'"),
         (lambda c: c.insert("c", [NewRecord("1", image="1.jpg")]), "image is text, '1.jpg'; pass the picture's bytes"),
-        (lambda c: c.insert("c", [NewRecord("1", image=Path("1.jpg"))]), "image is a path"),
+        (lambda c: c.insert("c", [NewRecord("1", image=Path("no/1.jpg"))]), "image: 'no/1.jpg' cannot be read"),
+        (lambda c: c.insert("c", [NewRecord("1", image="https://x/1.jpg")]), "pass url=..., or the picture's bytes"),
         (lambda c: c.insert("c", [NewRecord("1", image=b"x", url="https://x")]), "image and url are given"),
         (lambda c: c.insert("c", [NewRecord("1", image=b"x", product_id=5)]), "product_id is an int; pass '5'"),
         (lambda c: c.insert("c", [NewRecord("1", image=b"x", attributes=["a"])]), "attributes is a list; pass a"),
@@ -288,3 +294,37 @@ def test_numbers_of_numpy_are_numbers(nowhere: Client) -> None:
     term = Term(record_id="1", weight=np.float32(0.5))
     with pytest.raises(Unavailable):  # sent
         nowhere.search("c", term, k=np.int64(5), max_distance=np.float32(0.5), emphasis={"shape": np.float64(0)})
+
+
+@pytest.mark.parametrize(
+    "request_with",
+    [
+        lambda given: query_terms(given)[0],
+        lambda given: query_terms([Term(image=given, weight=2)])[0],
+        lambda given: picture_input(given),
+        lambda given: picture_input(Picture(given)),
+        lambda given: record_input(NewRecord("1", image=given)),
+    ],
+    ids=["a query", "a term", "a picture", "a picture with a region", "a record"],
+)
+def test_a_picture_is_taken_as_bytes_path_or_open_file(request_with: Callable[[Any], Any], tmp_path: Path) -> None:
+    content = png(1)
+    path = tmp_path / "1.png"
+    path.write_bytes(content)
+    for image in (content, bytearray(content), memoryview(content), path, io.BytesIO(content)):
+        assert request_with(image).image == content
+    with path.open("rb") as opened:
+        assert request_with(opened).image == content
+        with pytest.raises(InvalidArgument, match="at its end"):
+            request_with(opened)
+    with pytest.raises(InvalidArgument, match="cannot be read: read of closed file"):
+        request_with(opened)
+
+
+def test_the_url_of_a_picture_is_taken_as_a_query_and_as_a_picture_but_no_other_text() -> None:
+    url = "https://shop.example/1.jpg"
+    assert [(t.url, t.image) for t in query_terms([url, Term(url=url)])] == [(url, b"")] * 2
+    assert picture_input(url).url == url
+    for text in ("1.jpg", "/etc/hostname", "file:///etc/hostname", "ftp://shop.example/1.jpg"):
+        with pytest.raises(InvalidArgument, match="is text"):
+            query_terms(text)

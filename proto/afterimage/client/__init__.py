@@ -1,11 +1,12 @@
 """Client of the Afterimage visual-search service.
 
+    from pathlib import Path
     from afterimage.client import Client, NewRecord
 
     with Client("127.0.0.1:50051", api_key="af_live_...") as client:
         client.create_collection("shoes")
-        client.insert("shoes", [NewRecord("1", image=open("1.jpg", "rb").read(), attributes={"color": "red"})])
-        for hit in client.search("shoes", open("query.jpg", "rb").read(), k=5, filter='color = "red"').hits:
+        client.insert("shoes", [NewRecord("1", image=Path("1.jpg"), attributes={"color": "red"})])
+        for hit in client.search("shoes", Path("query.jpg"), k=5, filter='color = "red"').hits:
             print(hit.record_id, hit.score)
 
 `AsyncClient` has the same methods to await. Failures are `AfterimageError`s; of a batch, each record has its own.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import timezone
 from typing import Any
 
 from afterimage.client.calls import Call
@@ -90,7 +90,7 @@ def usage() -> Call[Usage]:
 
 def _snapshot(message: Any) -> Snapshot:
     return Snapshot(
-        message.snapshot_id, message.collection, message.create_time.ToDatetime(UTC), message.sequence,
+        message.snapshot_id, message.collection, message.create_time.ToDatetime(timezone.utc), message.sequence,
         message.record_count, message.size_bytes, message.encoder_id, message.encoder_fingerprint,
     )  # fmt: skip
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import numbers
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from afterimage.client.checks import checked_text
 from afterimage.client.errors import InvalidArgument, invalid
 
-P = ParamSpec("P")
+if TYPE_CHECKING:  # not in Python 3.9
+    from typing import ParamSpec
+
+    P = ParamSpec("P")
 T = TypeVar("T")
 _LARGEST = 2**31 - 1
 _SHOWN = 40

@@ -17,6 +17,7 @@ from afterimage.client.values import (
     Deletion,
     EncodedPicture,
     FilterCheck,
+    ImageSource,
     Label,
     NewRecord,
     Patch,
@@ -218,7 +219,7 @@ def search(
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
 
 
-def encode(pictures: Sequence[Picture | bytes], *, encoder_id: str = "") -> Call[list[EncodedPicture]]:
+def encode(pictures: Sequence[Picture | ImageSource | str], *, encoder_id: str = "") -> Call[list[EncodedPicture]]:
     """Returns the vectors of pictures. Stores nothing."""
     request = search_pb.EncodeRequest(encoder_id=encoder_id, pictures=[convert.picture_input(p) for p in pictures])
     return Call("SearchService", "Encode", request, lambda r: [convert.to_encoded(p) for p in r.pictures])
@@ -241,7 +242,7 @@ def classify(
 
 
 def rank(
-    query: Picture | bytes, pictures: Sequence[Picture | bytes], *, encoder_id: str = ""
+    query: Picture | ImageSource | str, pictures: Sequence[Picture | ImageSource | str], *, encoder_id: str = ""
 ) -> Call[list[RankedPicture]]:
     """Sorts pictures by similarity to a query. Stores nothing."""
     request = search_pb.RankRequest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from afterimage.client import catalogue_values as values
@@ -124,7 +124,7 @@ def to_run(message: pb.Run) -> values.Run:
         message.run_id, message.source_id, message.collection, message.state, message.dry_run, message.trigger,
         message.reason, message.message, _plan(message.plan), message.created_count, message.updated_count,
         message.unchanged_count, message.deleted_count, message.failed_count, message.encoded_count,
-        message.create_time.ToDatetime(UTC), _time(message, "start_time"), _time(message, "end_time"),
+        message.create_time.ToDatetime(timezone.utc), _time(message, "start_time"), _time(message, "end_time"),
         values.RunProgress(
             progress.items_read, progress.total_count, progress.done_count, progress.failed_count,
             progress.per_second, progress.remaining_seconds,
@@ -168,7 +168,7 @@ def _source(message: pb.Source, dropped: tuple[str, ...] = ()) -> values.Source:
         message.picture_check, webhook_url=message.webhook_url, paused=message.paused,
     )  # fmt: skip
     return values.Source(
-        message.source_id, said, message.create_time.ToDatetime(UTC), _time(message, "success_time"),
+        message.source_id, said, message.create_time.ToDatetime(timezone.utc), _time(message, "success_time"),
         message.found_format, message.has_authorization, message.has_webhook_secret, dropped,
     )  # fmt: skip
 
@@ -208,10 +208,10 @@ def _problem(message: pb.FeedProblem) -> values.FeedProblem:
 
 def _failure(m: pb.Failure) -> values.SyncFailure:
     return values.SyncFailure(
-        m.record_id, m.reason, m.message, m.lasting, m.line, m.tries, m.first_time.ToDatetime(UTC),
-        m.last_time.ToDatetime(UTC),
+        m.record_id, m.reason, m.message, m.lasting, m.line, m.tries, m.first_time.ToDatetime(timezone.utc),
+        m.last_time.ToDatetime(timezone.utc),
     )  # fmt: skip
 
 
 def _time(message: Any, field: str) -> datetime | None:
-    return getattr(message, field).ToDatetime(UTC) if message.HasField(field) else None
+    return getattr(message, field).ToDatetime(timezone.utc) if message.HasField(field) else None

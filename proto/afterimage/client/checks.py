@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any
 
 from afterimage.client.errors import invalid
@@ -36,28 +37,61 @@ def checked_text(field: str, value: object) -> str:
 
 def checked_texts(field: str, values: object) -> list[str]:
     """Returns a list of texts. Raises InvalidArgument, also for one text: its characters would become texts."""
-    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
+    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
         remedy = f"pass a list, such as [{_short(values)}]" if isinstance(values, str) else "pass a list of strings"
         raise invalid(field, f"{field} is {_kind(values)}; {remedy}")
     return [checked_text(f"{field}[{place}]", value) for place, value in enumerate(values)]
 
 
 def checked_image(value: object, field: str = "image") -> bytes:
-    """Returns the bytes of a picture. Raises InvalidArgument for a path, a URL, or anything else."""
+    """Returns the bytes of a picture: of `value` itself, of the file at a path, or of an open file. Raises
+    InvalidArgument for a text, a file that cannot be read, or anything else.
+
+    A text is never taken for a path: a shop may pass on what a visitor typed.
+    """
     if isinstance(value, bytes):
         return value
-    if isinstance(value, bytearray | memoryview):
+    if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
-    text = str(value)
-    if isinstance(value, str) and text.startswith(("http://", "https://")):
-        where = "Term(url=...)" if field == "query" else "url=..."
-        raise invalid(field, f"{field} is a URL, {_short(text)}; pass {where}, or the picture's bytes")
-    if isinstance(value, str | PurePath):
-        what = "a path" if isinstance(value, PurePath) else "text"
-        more = ", Term(record_id=...) or Term(url=...)" if field == "query" else ""
-        remedy = f"pass the picture's bytes, such as Path({text!r}).read_bytes(){more}"
-        raise invalid(field, f"{field} is {what}, {_short(text)}; {remedy}")
-    raise invalid(field, f"{field} is {_kind(value)}; pass the bytes of a picture file")
+    if isinstance(value, os.PathLike):
+        return _content_at(value, field)
+    if hasattr(value, "read"):
+        return _content(value, field)
+    if isinstance(value, str):
+        raise invalid(field, f"{field} is text, {_short(value)}; {_instead_of_text(value, field)}")
+    raise invalid(field, f"{field} is {_kind(value)}; pass the bytes of a picture file, or its Path")
+
+
+def is_url(value: object) -> bool:
+    """Returns whether `value` is the text of an http or https URL."""
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
+def _content_at(path: os.PathLike[str], field: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise invalid(field, f"{field}: {_short(str(path))} cannot be read: {reason}") from None
+
+
+def _content(file: Any, field: str) -> bytes:
+    try:
+        content = file.read()
+    except (OSError, ValueError) as error:  # ValueError: a closed file
+        raise invalid(field, f"{field} cannot be read: {error}") from None
+    if not isinstance(content, bytes):
+        raise invalid(field, f"{field} is a file that reads as {_kind(content)}; open it in binary mode, 'rb'")
+    if not content:
+        raise invalid(field, f"{field} is a file at its end; seek(0) before it is passed again")
+    return content
+
+
+def _instead_of_text(text: str, field: str) -> str:
+    if is_url(text):
+        return "pass url=..., or the picture's bytes"
+    more = ", Term(record_id=...) or an http URL" if field == "query" else ""
+    return f"pass the picture's bytes, or Path({text!r}){more}"
 
 
 def checked_sources(given: Mapping[str, object], optional: bool = True) -> str:
@@ -88,8 +122,8 @@ def _value(field: str, value: Any) -> Any:
         return _unicode(field, value)
     if isinstance(value, numbers.Real):
         return _number(field, value)
-    if isinstance(value, list | tuple | set | frozenset):
-        return _strings(field, sorted(value, key=str) if isinstance(value, set | frozenset) else value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return _strings(field, sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)
     if value is None:
         raise invalid(field, f"{field} is None; omit the attribute, or remove it with remove_attributes")
     if isinstance(value, Mapping):

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
+from datetime import timezone
 from numbers import Real
-from typing import Any
+from typing import Any, Union
 
-from afterimage.client.checks import checked_attributes, checked_image, checked_sources, checked_text, checked_texts
+from afterimage.client.checks import (
+    checked_attributes,
+    checked_image,
+    checked_sources,
+    checked_text,
+    checked_texts,
+    is_url,
+)
 from afterimage.client.errors import invalid
 from afterimage.client.values import (
     AttributeValue,
@@ -18,6 +25,7 @@ from afterimage.client.values import (
     Facet,
     Hit,
     HitGroup,
+    ImageSource,
     NewRecord,
     Patch,
     Picture,
@@ -39,7 +47,8 @@ from afterimage.v1 import server_info_service_pb2 as info_pb
 from afterimage.v1 import types_pb2 as types_pb
 
 _POLICY = "PICTURE_POLICY_"
-Query = bytes | Term | Sequence[Term]
+# A picture, the URL of one, or terms.
+Query = Union[ImageSource, str, Term, Sequence[Term]]
 
 
 def record_input(record: NewRecord) -> records_pb.RecordInput:
@@ -67,14 +76,20 @@ def record_patch(patch: Patch) -> records_pb.RecordPatch:
 
 
 def query_terms(query: Query) -> list[search_pb.QueryTerm]:
-    """Returns the messages of the terms of a query; bytes are one picture. Raises InvalidArgument for other types."""
-    terms = query if isinstance(query, list | tuple) else [query]
-    return [_query_term(t if isinstance(t, Term) else Term(image=checked_image(t, "query"))) for t in terms]
+    """Returns the messages of the terms of a query. Raises InvalidArgument for other types."""
+    terms = query if isinstance(query, (list, tuple)) else [query]
+    return [_query_term(_term(term)) for term in terms]
 
 
-def picture_input(picture: Picture | bytes) -> search_pb.PictureInput:
-    """Returns the message of a picture to process once. Raises InvalidArgument."""
-    given = picture if isinstance(picture, Picture) else Picture(checked_image(picture, "picture"))
+def _term(given: object) -> Term:
+    if isinstance(given, Term):
+        return given
+    return Term(url=given) if isinstance(given, str) and is_url(given) else Term(image=checked_image(given, "query"))
+
+
+def picture_input(picture: Picture | ImageSource | str) -> search_pb.PictureInput:
+    """Returns the message of a picture to process once; a text is its URL. Raises InvalidArgument."""
+    given = picture if isinstance(picture, Picture) else _picture(picture)
     message = search_pb.PictureInput()
     if checked_sources({"image": given.image, "url": given.url}, optional=False) == "url":
         message.url = checked_text("url", given.url)
@@ -83,6 +98,12 @@ def picture_input(picture: Picture | bytes) -> search_pb.PictureInput:
     if given.region is not None:
         message.region.CopyFrom(_region(given.region))
     return message
+
+
+def _picture(given: ImageSource | str) -> Picture:
+    if isinstance(given, str) and is_url(given):
+        return Picture(url=given)
+    return Picture(checked_image(given, "picture"))
 
 
 def to_result(message: records_pb.RecordResult) -> RecordResult:
@@ -114,8 +135,8 @@ def to_record(message: types_pb.Record) -> Record:
         message.vector,
         message.encoder_fingerprint,
         message.sequence,
-        message.create_time.ToDatetime(UTC),
-        message.update_time.ToDatetime(UTC),
+        message.create_time.ToDatetime(timezone.utc),
+        message.update_time.ToDatetime(timezone.utc),
     )
 
 
@@ -137,8 +158,8 @@ def to_collection(message: collections_pb.Collection) -> Collection:
         message.record_count,
         message.tombstone_count,
         message.sequence,
-        message.create_time.ToDatetime(UTC),
-        message.index_time.ToDatetime(UTC),
+        message.create_time.ToDatetime(timezone.utc),
+        message.index_time.ToDatetime(timezone.utc),
         collections_pb.Learning.Name(message.learning).removeprefix("LEARNING_").lower(),
         message.learned,
         from_policy(message.picture_policy),
@@ -156,7 +177,7 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         message.encoder_id,
         message.encoder_fingerprint,
         message.sequence,
-        message.index_time.ToDatetime(UTC),
+        message.index_time.ToDatetime(timezone.utc),
         search_pb.SearchPath.Name(message.path).removeprefix("SEARCH_PATH_").lower(),
         message.timings.encode_ms,
         message.timings.search_ms,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from afterimage.client import convert
 from afterimage.client.calls import Call
@@ -59,5 +59,5 @@ def _change(r: pb.SetPicturePolicyResponse) -> PolicyChange:
 
 
 def _link(r: pb.GetPictureLinkResponse) -> PictureLink:
-    ends = r.expire_time.ToDatetime(UTC) if r.HasField("expire_time") else None
+    ends = r.expire_time.ToDatetime(timezone.utc) if r.HasField("expire_time") else None
     return PictureLink(r.url, ends, convert.from_policy(r.policy))

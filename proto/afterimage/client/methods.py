@@ -6,12 +6,15 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from afterimage.client.arguments import made
 from afterimage.client.calls import Call
 
-P = ParamSpec("P")
+if TYPE_CHECKING:  # not in Python 3.9
+    from typing import Concatenate, ParamSpec
+
+    P = ParamSpec("P")
 T = TypeVar("T")
 
 

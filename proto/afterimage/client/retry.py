@@ -27,7 +27,7 @@ class RetryPolicy:
         if attempt >= self.attempts or not retry_safe:
             return None
         overloaded = isinstance(error, ResourceExhausted) and error.retry_delay_s is not None
-        if not (overloaded or isinstance(error, Unavailable | Aborted)):
+        if not (overloaded or isinstance(error, (Unavailable, Aborted))):
             return None
         if (error.retry_delay_s or 0.0) > self.longest_s:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from afterimage.client.calls import Call
@@ -13,7 +13,7 @@ from afterimage.client.checks import checked_image, checked_sources, checked_tex
 from afterimage.client.convert import to_failure
 from afterimage.client.kept import PictureLink
 from afterimage.client.oversight import ErasureReceipt, to_receipt
-from afterimage.client.values import RecordFailure
+from afterimage.client.values import ImageSource, RecordFailure
 from afterimage.v1 import training_service_pb2 as pb
 
 _BATCH, _BATCH_BYTES = 100, 12 * 1024 * 1024
@@ -40,7 +40,7 @@ class NewExample:
 
     example_id: str
     label: str
-    image: bytes | None = field(default=None, repr=False)
+    image: ImageSource | None = field(default=None, repr=False)
     url: str = ""
 
 
@@ -160,7 +160,7 @@ def example_link(training_set: str, example_id: str, *, minutes: int = 0) -> Cal
     request = pb.GetExampleLinkRequest(training_set=training_set, example_id=example_id, minutes=minutes)
     return Call(
         "TrainingService", "GetExampleLink", request,
-        lambda r: PictureLink(r.url, r.expire_time.ToDatetime(UTC), "ENCRYPTED_COPY"),
+        lambda r: PictureLink(r.url, r.expire_time.ToDatetime(timezone.utc), "ENCRYPTED_COPY"),
     )  # fmt: skip
 
 
@@ -217,7 +217,7 @@ def example_batches(training_set: str, examples: Iterable[NewExample]) -> Iterat
             message.image = checked_image(example.image)
         else:
             message.url = checked_text("url", example.url)
-        added = len(example.image or b"")
+        added = len(message.image)
         if batch and (len(batch) == _BATCH or size + added > _BATCH_BYTES):
             yield pb.AddExamplesRequest(training_set=training_set, examples=batch)
             batch, size = [], 0
@@ -236,14 +236,14 @@ def to_training(m: pb.Training) -> Training:
     """Returns the training of a message."""
     return Training(
         m.training_id, m.training_set, m.base_encoder_id, m.encoder_id, m.state, m.done, m.total, m.message,
-        m.create_time.ToDatetime(UTC), m.end_time.ToDatetime(UTC) if m.HasField("end_time") else None,
+        m.create_time.ToDatetime(timezone.utc), m.end_time.ToDatetime(timezone.utc) if m.HasField("end_time") else None,
         json.loads(m.card_json) if m.card_json else {},
     )  # fmt: skip
 
 
 def _set(m: pb.TrainingSet, labels: dict[str, int] | None = None) -> TrainingSet:
     return TrainingSet(
-        m.name, m.description, m.example_count, m.label_count, m.stored_bytes, m.create_time.ToDatetime(UTC),
+        m.name, m.description, m.example_count, m.label_count, m.stored_bytes, m.create_time.ToDatetime(timezone.utc),
         labels or {},
     )  # fmt: skip
 
@@ -255,5 +255,5 @@ def _deletion(r: pb.DeleteTrainingSetResponse) -> SetDeletion:
 def _model(m: pb.OwnModel) -> OwnModel:
     return OwnModel(
         m.encoder_id, m.base_encoder_id, m.training_set, m.dimension, m.fingerprint, m.license,
-        json.loads(m.card_json), m.create_time.ToDatetime(UTC),
+        json.loads(m.card_json), m.create_time.ToDatetime(timezone.utc),
     )  # fmt: skip

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import array
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import BinaryIO, Union
 
 from afterimage.client.errors import invalid
 
-AttributeValue = str | float | bool | Sequence[str]
+AttributeValue = Union[str, float, bool, Sequence[str]]
+# The content of a picture file, the path of one, or one that is open for reading in binary mode.
+ImageSource = Union[bytes, "os.PathLike[str]", BinaryIO]
 
 
 def pack_vector(vector: bytes | Sequence[float]) -> bytes:
@@ -49,7 +53,7 @@ class NewRecord:
     """A record to insert, with exactly one of image, url and vector."""
 
     record_id: str
-    image: bytes | None = field(default=None, repr=False)
+    image: ImageSource | None = field(default=None, repr=False)
     url: str = ""
     vector: bytes | Sequence[float] | None = field(default=None, repr=False)
     product_id: str = ""
@@ -71,7 +75,7 @@ class Patch:
 class Picture:
     """A picture to process once, with exactly one of image and url."""
 
-    image: bytes | None = field(default=None, repr=False)
+    image: ImageSource | None = field(default=None, repr=False)
     region: Region | None = None
     url: str = ""
 
@@ -81,7 +85,7 @@ class Term:
     """One part of a query, with exactly one of image, url, record_id and vector. A negative weight searches away from
     it."""
 
-    image: bytes | None = field(default=None, repr=False)
+    image: ImageSource | None = field(default=None, repr=False)
     url: str = ""
     record_id: str = ""
     vector: bytes | Sequence[float] | None = field(default=None, repr=False)
