@@ -79,6 +79,8 @@ def put_query(record: dict[str, Any], term: QueryTerm) -> None:
 
 def query_record_of(body: dict[str, Any]) -> dict[str, Any]:
     """The one query of a body. Raises ServiceError (ARGUMENT_INVALID)."""
+    if body.get("query_record") is None and "records" not in body:
+        raise invalid("query_record", "is missing")
     if body.get("query_record") is None:
         return records_of(body, most=1)[0]
     if type(body["query_record"]) is not dict:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
 from ximilar.client import RecognitionClient
 from ximilar.client.search import SimilarityColorsClient, SimilarityFashionClient, SimilarityPhotosClient
 from ximilar.client.similarity import CustomSimilarityClient
@@ -19,8 +20,10 @@ from ximilar.client.similarity import CustomSimilarityClient
 from afterimage.client import Client
 from service.tenancy.apikeys import Scope
 from service.web.ximilar.mongo_filter import compile_filter
+from tests.service.web.ximilar.mongo_oracle import FILTERS, matches, sample_documents
 from tests.support.data.pictures import png
-from tests.support.servers.server import Server
+from tests.support.servers.server import Server, start_server
+from tests.support.servers.shop import FETCHING, Shop
 
 _TENANT, _NUMBER = "shop-of-ximilar", 12
 
@@ -90,7 +93,7 @@ def _only_here(door: Door, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(socket.socket, "connect", note_connect)
     monkeypatch.setattr(socket, "getaddrinfo", note_resolve)
     yield
-    assert {h for h in door.hosts if h != "api.ximilar.com"} <= {door.server.http}
+    assert all(h == "api.ximilar.com" or h.startswith("127.0.0.1:") for h in door.hosts)
 
 
 def test_a_constructor_without_a_resource_asks_nobody_and_one_with_it_asks_the_vendor(door: Door) -> None:
@@ -170,6 +173,27 @@ def test_filters_choose_records(door: Door, wanted: dict[str, Any], ids: set[str
         listed = door.photos().get_all_ids(filterf=wanted)
         assert {r["_id"] for r in listed["answer_records"]} == ids
         assert door.native.count_records("shoes", compile_filter(wanted).text) == len(ids)
+
+
+@pytest.fixture(scope="module")
+def documents(door: Door) -> dict[str, dict[str, Any]]:
+    """Records of every type in a collection `mongo`, by id."""
+    by_id = {f"d{n}": document for n, document in enumerate(sample_documents(2, 20))}
+    door.native.create_collection("mongo")
+    client, picture = door.photos(collection="mongo"), text(1)
+    records = [{"_id": i, "_base64": picture, **document} for i, document in by_id.items()]
+    assert client.insert(records)["answer_count"] == len(by_id)
+    return by_id
+
+
+@settings(max_examples=15, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wanted=FILTERS)
+def test_random_filters_match_what_they_match_in_mongodb(
+    door: Door, documents: dict[str, dict[str, Any]], wanted: dict[str, Any]
+) -> None:
+    found = door.photos(collection="mongo").get_all_ids(filterf=wanted)
+    expected = {i for i, document in documents.items() if matches(wanted, document)}
+    assert {r["_id"] for r in found["answer_records"]} == expected
 
 
 def test_records_are_read_changed_and_removed(door: Door) -> None:
@@ -255,8 +279,27 @@ def test_other_classes_of_the_client_work(door: Door) -> None:
     assert colors.search({"_base64": text(3)}, k=1)["answer_records"] == [{"_id": "3"}]
 
 
-def test_links_come_where_the_collection_keeps_urls_and_the_key_may_read_them(door: Door) -> None:
+def test_no_links_come_where_the_collection_keeps_no_urls(door: Door) -> None:
     found = door.photos().search({"_id": "3"}, fields_to_return=["_url", "price"])
     assert all(r.keys() == {"_id", "price"} for r in found["answer_records"])
-    without = door.photos(door.server.key(_TENANT, [Scope.SEARCH]))
-    assert without.search({"_id": "3"}, fields_to_return=["_url"])["status"]["code"] == 200
+
+
+@pytest.mark.long
+def test_links_come_where_the_collection_keeps_urls_and_the_key_may_read_them(tmp_path: Path, shop: Shop) -> None:
+    server = start_server(tmp_path, environment={"AFTERIMAGE_XIMILAR_DOOR": "true", **FETCHING})
+    key, endpoint = server.key("acme"), f"http://{server.http}/ximilar/similarity/photos/v2/"
+    searching = server.key("acme", [Scope.SEARCH])
+    with server.client(key) as native:
+        native.create_collection("shoes", picture_policy="REFERENCE")
+    urls = {}
+    for number in range(3):
+        shop.pictures[f"/{number}.png"] = png(number)
+        urls[str(number)] = f"{shop.address}/{number}.png"
+    client = SimilarityPhotosClient(key, "shoes", endpoint, resource_name=None)
+    records = [{"_id": i, "_url": url, "noresize": True} for i, url in urls.items()]
+    assert client.insert(records)["status"]["code"] == 210
+    found = client.search({"_id": "0"}, fields_to_return=["_url"])["answer_records"]
+    assert {r["_id"]: r["_url"] for r in found} == {i: url for i, url in urls.items() if i != "0"}
+    other = SimilarityPhotosClient(searching, "shoes", endpoint, resource_name=None)
+    assert other.search({"_id": "0"}, fields_to_return=["_url"])["answer_records"] == [{"_id": r["_id"]} for r in found]
+    assert server.stop() == 0

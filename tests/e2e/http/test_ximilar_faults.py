@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import http.client
 import json
+import socket
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -209,3 +212,26 @@ def test_a_full_quota_is_412_and_507(shop: Shop) -> None:
     status, found, _ = shop.send(PHOTOS + "insert", one(_id="2"), authorization=f"JWT {key}")
     assert (status, found["status"]["code"]) == (507, 412)
     assert found["skipped_records"][0]["_reason"]["status"]["reason"] == "QUOTA_EXCEEDED"
+
+
+def test_a_wrong_key_is_refused_before_the_body_is_sent(shop: Shop) -> None:
+    host, _, port = shop.server.http.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        head = f"POST /ximilar/{PHOTOS}insert HTTP/1.1\r\nHost: localhost\r\nAuthorization: JWT none\r\n"
+        connection.sendall(f"{head}Content-Length: 20000000\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_compressed_body_and_one_without_a_content_type_are_read(shop: Shop) -> None:
+    raw = gzip.compress(json.dumps(QUERY).encode())
+    assert shop.send(PHOTOS + "visualKNN", raw, content_encoding="gzip")[0] == 200
+    assert shop.send(PHOTOS + "visualKNN", QUERY, content_type="application/json;charset=UTF-8")[0] == 200
+
+
+def test_nothing_counts_as_in_flight_afterwards(shop: Shop) -> None:
+    for body in (one(_id="1"), many(101), b"no json"):
+        shop.send(PHOTOS + "insert", body)
+    shop.send("recognition/v2/classify", {"records": [RECORD] * 9, "task_id": "shoes:a"})
+    with urllib.request.urlopen(f"http://{shop.server.http}/metrics") as page:
+        (line,) = [v for v in page.read().decode().splitlines() if v.startswith("afterimage_in_flight_bytes ")]
+    assert float(line.split()[1]) == 0

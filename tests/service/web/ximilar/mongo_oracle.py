@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import operator
+import random
 from collections.abc import Mapping
 from typing import Any
 
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 Document = Mapping[str, Any]
@@ -32,6 +34,19 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         found["size"] = {"eu": draw(st.sampled_from(NUMBERS))}
     return found
+
+
+def sample_documents(seed: int, number: int) -> list[dict[str, Any]]:
+    """Documents that are the same in each run."""
+    found: list[dict[str, Any]] = []
+
+    @settings(max_examples=number, database=None, suppress_health_check=list(HealthCheck))
+    @given(documents())
+    def note(document: dict[str, Any]) -> None:
+        found.append(document)
+
+    note()
+    return random.Random(seed).sample(found, min(number, len(found)))
 
 
 def _members(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:

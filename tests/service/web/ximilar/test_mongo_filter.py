@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterimage.v1.record_service_pb2 import RecordInput
@@ -18,23 +17,10 @@ from service.errors import Reason, ServiceError
 from service.handlers.conversion.values import to_attributes
 from service.web.ximilar.mongo_filter import compile_filter
 from service.web.ximilar.records import put_input
-from tests.service.web.ximilar.mongo_oracle import FILTERS, documents, matches
+from tests.service.web.ximilar.mongo_oracle import FILTERS, matches, sample_documents
 from tests.support.data import collections
 
 _RECORDS = 50
-
-
-def sample_documents(seed: int, number: int) -> list[dict[str, Any]]:
-    """Documents that are the same in each run."""
-    found: list[dict[str, Any]] = []
-
-    @settings(max_examples=number, database=None, suppress_health_check=list(HealthCheck))
-    @given(documents())
-    def note(document: dict[str, Any]) -> None:
-        found.append(document)
-
-    note()
-    return random.Random(seed).sample(found, min(number, len(found)))
 
 
 @pytest.fixture(scope="module")
