@@ -46,6 +46,7 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ({"data_dir": "d", "master_key_file": "d/key"}, "must not be inside"),
         ({"log_level": "loud"}, "log_level"),
         ({"http_public_url": "https://x.example"}, "needs http"),
+        ({"ximilar_door": "true"}, "needs http"),
         ({"http": "127.0.0.1:1", "http_public_url": "http://x.example"}, "must be https"),
         ({"object_store": "gs://bucket"}, "s3://bucket"),
         ({"object_store": "s3://b", "object_store_endpoint": "x"}, "object_store_endpoint"),

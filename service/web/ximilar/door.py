@@ -65,6 +65,8 @@ class XimilarDoor:
             return await self._answered(request, exchange, answer)
         except ServiceError as error:
             return _failed(error, exchange.request_id)
+        except ConnectionError:
+            return web.Response()  # nobody reads it
         except Exception as failure:  # a fault of this door: the interceptor reports those of calls
             _LOG.error("a request to Ximilar's door failed", request_id=exchange.request_id, exc_info=failure)
             release_frames(failure)
