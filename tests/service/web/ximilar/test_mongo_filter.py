@@ -39,7 +39,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collectio
     tenant.close()
 
 
-@settings(max_examples=100, database=None)
+@settings(max_examples=60, database=None)
 @given(wanted=FILTERS)
 def test_a_compiled_filter_matches_the_same_records(
     stored: tuple[Collection, dict[str, dict[str, Any]]], wanted: dict[str, Any]
