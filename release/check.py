@@ -28,10 +28,12 @@ def version_of(root: Path) -> str:
         tomllib.loads((root / p).read_text())["project"] for p in ("pyproject.toml", "proto/pyproject.toml")
     )
     pin = next((d for d in server["dependencies"] if d.startswith("afterimage-client")), "")
-    found = {server["version"], client["version"], pin.partition("==")[2]}
+    stated = re.search(r'^__version__ = "(.+)"$', (root / "proto/afterimage/__init__.py").read_text(), re.MULTILINE)
+    found = {server["version"], client["version"], pin.partition("==")[2], stated[1] if stated else ""}
     if len(found) > 1:
         raise ReleaseError(
-            f"pyproject.toml, proto/pyproject.toml and the pinned client differ: {', '.join(sorted(found))}"
+            "pyproject.toml, proto/pyproject.toml, afterimage.__version__ and the pinned client differ: "
+            + ", ".join(sorted(found))
         )
     return str(found.pop())
 

@@ -122,7 +122,7 @@ class Own:
 
     def search(self, query: Vectors, effort: int, condition: Condition | None) -> list[int]:
         loaded: Any = self.collection.handle.loaded
-        loaded.index.recall.effort = (effort or 100) / 100
+        loaded.index.recall.ef_factor = (effort or 100) / 100
         answer = self.collection.search(self._query(query, K, filter=condition.text if condition else ""))
         hits = [(h.record.record_id, h.record.attributes) for group in answer.groups for h in group]
         return [int(i) for i, _ in hits]

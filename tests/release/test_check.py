@@ -17,20 +17,21 @@ def test_the_versions_of_this_tree_agree_and_the_changelog_is_of_it() -> None:
     changelog_problems((ROOT / "CHANGELOG.md").read_text(), version)
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "proto/pyproject.toml"])
+@pytest.mark.parametrize("changed", ["pyproject.toml", "proto/pyproject.toml", "proto/afterimage/__init__.py"])
 def test_versions_that_differ_are_named(changed: str, tmp_path: Path) -> None:
     version = version_of(ROOT)
-    (tmp_path / "proto").mkdir()
-    for name in ("pyproject.toml", "proto/pyproject.toml"):
+    (tmp_path / "proto/afterimage").mkdir(parents=True)
+    for name in ("pyproject.toml", "proto/pyproject.toml", "proto/afterimage/__init__.py"):
         text = (ROOT / name).read_text()
-        new = text.replace(f'version = "{version}"', 'version = "9.9.9"', 1) if name == changed else text
+        new = text.replace(f' = "{version}"', ' = "9.9.9"', 1) if name == changed else text
         (tmp_path / name).write_text(new)
     with pytest.raises(ReleaseError, match=rf"differ: {version}, 9\.9\.9"):
         version_of(tmp_path)
 
 
 def test_the_server_must_ask_for_the_client_of_its_version(tmp_path: Path) -> None:
-    (tmp_path / "proto").mkdir()
+    (tmp_path / "proto/afterimage").mkdir(parents=True)
+    (tmp_path / "proto/afterimage/__init__.py").write_text('__version__ = "1.0.0"\n')
     (tmp_path / "proto/pyproject.toml").write_text('[project]\nversion = "1.0.0"\n')
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nversion = "1.0.0"\ndependencies = ["afterimage-client>=1.0"]\n'

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.types.errors import AfterimageIndexError
-from index.vectors.ann.ann_index import AnnIndex, Clusters, Effort, packed
+from index.vectors.ann.ann_index import AnnIndex, Clusters, SearchParameters, packed
 from index.vectors.ann.faiss_index import Centroids, FlatView, Graph, cluster
 from index.vectors.ann.signatures import SignatureEncoder
 from index.vectors.arrays.float16_matrix import Float16Matrix, mapped_float16
@@ -68,8 +68,8 @@ def main() -> int:
 def build(float16: Float16Matrix, previous: AnnIndex | None) -> tuple[memoryview, SignatureEncoder]:
     """The ANN index over all rows, extending `previous` where it is given. Rows that are all zero are erased ones.
 
-    The effort is measured with rows that the graph does not have yet, like queries that are new to the collection; they
-    are added last.
+    The parameters are measured with rows that the graph does not have yet, like queries that are new to the collection.
+    These rows are added last.
     """
     known = max(len(float16) - _SAMPLE, len(float16) // 2, previous.rows if previous is not None else 0)
     if previous is None:
@@ -78,7 +78,7 @@ def build(float16: Float16Matrix, previous: AnnIndex | None) -> tuple[memoryview
         lists = Centroids(centroids).nearest(float16)
         graph = Graph.build(float16[:known], None)
     else:
-        centroids, trained = previous.clusters.centroids, previous.effort.trained_rows
+        centroids, trained = previous.clusters.centroids, previous.parameters.trained_rows
         signature_encoder = previous.signature_encoder
         lists = np.concatenate([previous.clusters.lists, Centroids(centroids).nearest(float16[previous.rows :])])
         graph = previous.graph.to_bytes()
@@ -86,15 +86,19 @@ def build(float16: Float16Matrix, previous: AnnIndex | None) -> tuple[memoryview
             graph = Graph.build(float16[:known], graph)
     queries = _sample(float16, known, len(float16), _SAMPLE)
     if previous is not None and len(queries) < _ENOUGH:
-        effort = previous.effort
+        parameters = previous.parameters
     else:
         seen = Graph.from_bytes(graph, float16[:known]), Clusters(centroids, lists[:known])
-        effort = replace(measured(float16[:known], queries, *seen), trained_rows=trained)
+        parameters = replace(measured(float16[:known], queries, *seen), trained_rows=trained)
     whole = Graph.build(float16, graph)
-    return packed(whole, Clusters(centroids, lists), signature_encoder, effort, secrets.token_hex(8)), signature_encoder
+    return packed(
+        whole, Clusters(centroids, lists), signature_encoder, parameters, secrets.token_hex(8)
+    ), signature_encoder
 
 
-def measured(float16: Float16Matrix, queries: NDArray[np.float32], graph: Graph, clusters: Clusters) -> Effort:
+def measured(
+    float16: Float16Matrix, queries: NDArray[np.float32], graph: Graph, clusters: Clusters
+) -> SearchParameters:
     """The least ef_search that finds TARGET_RECALL of the ten nearest rows of the queries, for 97.5 % of the
     samples that could have been drawn: two standard errors above it."""
     nearest = _exact(float16, queries)
@@ -111,7 +115,7 @@ def measured(float16: Float16Matrix, queries: NDArray[np.float32], graph: Graph,
         enough(ef_search)
     visits = np.sort(np.concatenate([_visited(clusters, q, n) for q, n in zip(queries, nearest, strict=True)]))
     visited = int(visits[min(len(visits) - 1, int(_VISITED_SHARE * len(visits)))])
-    return Effort(ef_search, visited, reached[ef_search], len(float16))
+    return SearchParameters(ef_search, visited, reached[ef_search], len(float16))
 
 
 def _centroids(float16: Float16Matrix) -> NDArray[np.float32]:

@@ -25,14 +25,14 @@ from index.vectors.arrays.float16_matrix import Float16Matrix
 
 _HEAD = struct.Struct("<I")
 _LEANING_ROWS = 1024
-FAMILIAR_RANK, _FAMILIAR_ROWS, _FAMILIAR_EFFORT, _UNFAMILIAR_SHARE = 10, 128, 48, 0.005
+FAMILIAR_RANK, _FAMILIAR_ROWS, _FAMILIAR_EF_SEARCH, _UNFAMILIAR_SHARE = 10, 128, 48, 0.005
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How much a search has to do, as measured when the index was built.
+class SearchParameters:
+    """What a search needs for its recall, as measured when the index was built. Stored under the name `effort`.
 
-    - `candidates`: how many the graph keeps on its way (efSearch) for the ten nearest.
+    - `candidates`: efSearch of the graph for the ten nearest.
     - `visited`: how many allowed rows the clusters must offer for the ten nearest.
     - `recall`: recall@10 that this reached on the collection's own vectors.
     - `trained_rows`: how many rows there were when the centroids were made.
@@ -77,7 +77,7 @@ class AnnIndex:
     graph: Graph
     clusters: Clusters
     signature_encoder: SignatureEncoder
-    effort: Effort
+    parameters: SearchParameters
     uid: str  # random, told to snapshots, so that they know it again
 
     @cached_property
@@ -85,14 +85,14 @@ class AnnIndex:
         """The inner product with its tenth nearest row that a query has which is like the rows themselves: nearly all
         rows have a higher one. The graph was measured with such queries; of others it finds less."""
         sample = spread_out(self.graph.float16, _FAMILIAR_ROWS).astype(np.float32)
-        effort = max(self.effort.candidates, _FAMILIAR_EFFORT)
-        found = [self.graph.search(row, FAMILIAR_RANK + 1, effort)[0] for row in sample]  # each row finds itself
+        ef_search = max(self.parameters.candidates, _FAMILIAR_EF_SEARCH)
+        found = [self.graph.search(row, FAMILIAR_RANK + 1, ef_search)[0] for row in sample]  # each row finds itself
         tenth = [scores[FAMILIAR_RANK] for scores in found if len(scores) > FAMILIAR_RANK]
         return float(np.quantile(tenth, _UNFAMILIAR_SHARE)) if tenth else -1.0
 
     def to_bytes(self) -> memoryview:
         """Everything but the rows themselves."""
-        return packed(self.graph.to_bytes(), self.clusters, self.signature_encoder, self.effort, self.uid)
+        return packed(self.graph.to_bytes(), self.clusters, self.signature_encoder, self.parameters, self.uid)
 
     @classmethod
     def from_bytes(cls, content: bytes | bytearray | memoryview, float16: Float16Matrix) -> AnnIndex:
@@ -100,7 +100,7 @@ class AnnIndex:
         try:
             (size,) = _HEAD.unpack_from(content)
             head = json.loads(bytes(content[_HEAD.size : _HEAD.size + size]))
-            effort, rows, uid = Effort(**head["effort"]), head["rows"], head["uid"]
+            parameters, rows, uid = SearchParameters(**head["effort"]), head["rows"], head["uid"]
             at = _HEAD.size + size
             centroids = np.frombuffer(content, np.float32, head["centroids"] * float16.shape[1], at)
             at += centroids.nbytes
@@ -115,7 +115,7 @@ class AnnIndex:
         clusters = Clusters(centroids.reshape(-1, float16.shape[1]).copy(), lists.copy())
         # Rows may still be on their way into memory.
         signature_encoder = SignatureEncoder(mean.copy(), lambda: spread_out(float16[:rows], _LEANING_ROWS))
-        return cls(rows, Graph.from_bytes(graph, float16[:rows]), clusters, signature_encoder, effort, uid)
+        return cls(rows, Graph.from_bytes(graph, float16[:rows]), clusters, signature_encoder, parameters, uid)
 
 
 def spread_out(float16: Float16Matrix, count: int) -> Float16Matrix:
@@ -125,12 +125,12 @@ def spread_out(float16: Float16Matrix, count: int) -> Float16Matrix:
 
 
 def packed(
-    graph: memoryview, clusters: Clusters, signature_encoder: SignatureEncoder, effort: Effort, uid: str
+    graph: memoryview, clusters: Clusters, signature_encoder: SignatureEncoder, parameters: SearchParameters, uid: str
 ) -> memoryview:
     """An ANN index as bytes: length of the head (uint32), head (JSON), centroids (float32), what signatures are seen
     from (float32), lists (int32), graph (FAISS)."""
     centroids, lists = clusters.centroids, clusters.lists
-    told = {"uid": uid, "rows": len(lists), "centroids": len(centroids), "effort": asdict(effort)}
-    head = json.dumps(told).encode()
+    fields = {"uid": uid, "rows": len(lists), "centroids": len(centroids), "effort": asdict(parameters)}
+    head = json.dumps(fields).encode()
     arrays = (centroids.reshape(-1).data, signature_encoder.mean.data, lists.data)
     return joined(_HEAD.pack(len(head)), head, *arrays, graph)

@@ -68,8 +68,8 @@ class Answering:
         searched, dropped = self._excluding(allowed, excluded)
         compared = transform.query(vector, own_record=query.own_record) if transform is not None and learned else vector
         resolved = Query(
-            compared, vector, searched, query.k, query.offset, query.max_distance, dropped, query.exact, check.effort,
-            query.by_distance, query.composed, query.scale,
+            compared, vector, searched, query.k, query.offset, query.max_distance, dropped, query.exact,
+            check.ef_factor, query.by_distance, query.composed, query.scale,
         )  # fmt: skip
         if query.group_by_product:
             found, path = nearest_groups(resolved, query.group_size)

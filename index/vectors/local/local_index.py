@@ -131,13 +131,13 @@ class LocalVectorIndex:
 
     def stats(self) -> CollectionStats:
         view, check = self.view, self.recall
-        effort = view.ann_index.effort if view.ann_index is not None else None
-        built = effort.recall if effort is not None else None
+        parameters = view.ann_index.parameters if view.ann_index is not None else None
+        built = parameters.recall if parameters is not None else None
         return CollectionStats(
             view.records, view.count - view.records, view.sequence, view.index_time_ms, 0,
             self.state.snapshot_sequence, view.ann_rows, self.memory_bytes,
             check.measured if check.comparisons else built, check.comparisons,
-            0 if effort is None else int(effort.candidates * check.effort), self.learning.gain,
+            0 if parameters is None else int(parameters.candidates * check.ef_factor), self.learning.gain,
             view.transform is not None,
         )  # fmt: skip
 

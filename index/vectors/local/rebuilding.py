@@ -126,10 +126,10 @@ class Rebuilding:
                 self._store.release_memory()
             trim_heap()
             self.recall.restart()
-            effort = ann_index.effort
+            parameters = ann_index.parameters
             _LOG.info(
                 "built an ANN index over %d rows: recall@10 %.4f with ef_search %d",
-                covered, effort.recall, effort.candidates,
+                covered, parameters.recall, parameters.candidates,
             )  # fmt: skip
             return True
 
@@ -147,7 +147,7 @@ class Rebuilding:
             return "learn"
         least = _DELTA_IN_FLOW if self._many_come else _SMALLEST_DELTA
         if view.ann_index is not None and view.count - view.ann_rows > max(least, view.ann_rows // _DELTA_SHARE):
-            return "rebuild" if view.count > _RETRAIN_GROWTH * view.ann_index.effort.trained_rows else "base"
+            return "rebuild" if view.count > _RETRAIN_GROWTH * view.ann_index.parameters.trained_rows else "base"
         if view.sequence - self._state.snapshot_sequence > max(_SNAPSHOT_WRITES, view.records // 10):
             return "snapshot"
         return ""

@@ -12,7 +12,7 @@ import numpy as np
 
 from index.types.query import ScanStrategy
 from index.vectors.ann.faiss_index import RowNumbers, Scores
-from index.vectors.query.distances import told_scores
+from index.vectors.query.distances import distance_scores
 from index.vectors.query.execute import Query, compared_all
 from index.vectors.query.plan import exactly
 
@@ -35,10 +35,10 @@ def nearest_by_distance(query: Query, k: int) -> tuple[RowNumbers, Scores, ScanS
         slots, own = compared_all(way, query, count_wanted)
         cosines = np.asarray(view.lengths[slots] * own + common, np.float32)
         best_first = np.argsort(-cosines)
-        slots, scores = slots[best_first], told_scores(cosines[best_first], query.scale)
+        slots, scores = slots[best_first], distance_scores(cosines[best_first], query.scale)
         order = np.lexsort((slots, -scores))[:k]
         last = float(own[-1])
         most_left = np.array([last * (longest if last > 0 else shortest) + float(common) + _ROUNDING])
-        if len(slots) >= allowed.count or scores[order[-1]] > told_scores(most_left, query.scale)[0]:
+        if len(slots) >= allowed.count or scores[order[-1]] > distance_scores(most_left, query.scale)[0]:
             return slots[order], scores[order], way.path
         count_wanted *= _MORE

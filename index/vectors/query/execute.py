@@ -11,7 +11,7 @@ from index.types.record import Vector
 from index.vectors.ann.faiss_index import Bits, RowNumbers, Scores, differing_bits
 from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.gathered_rows import SignatureRows
-from index.vectors.query.plan import FREE_REACH, Plan, are_set, exactly
+from index.vectors.query.plan import FREE_RESULTS, Plan, are_set, exactly
 from index.vectors.query.rerank import FEW_ROWS, compared, promising, relied_on
 
 THROUGH_BASE = frozenset(
@@ -28,7 +28,7 @@ class Query(NamedTuple):
     - `k`: hits, or groups. `offset`: how many to leave out before the first. `max_distance`: 0 to 2.
     - `dropped`: allowed slots that are left out of what is found. For a few that is cheaper than not allowing them.
     - `exact`: compare each row.
-    - `effort`: multiplies what was measured for the ANN index.
+    - `ef_factor`: multiplies what was measured for the ANN index.
     - `by_distance`: in the order of the encoder's own distances, although rows are compared otherwise.
     - `unlike`: the query is unlike the rows. Graph and clusters are made for queries like them, and find less.
     - `scale`: cosines are multiplied by it before distances are computed.
@@ -42,7 +42,7 @@ class Query(NamedTuple):
     max_distance: float | None = None
     dropped: tuple[int, ...] = ()
     exact: bool = False
-    effort: float = 1.0
+    ef_factor: float = 1.0
     by_distance: bool = False
     unlike: bool = False
     scale: float = 1.0
@@ -63,7 +63,7 @@ class Hits(NamedTuple):
     distances: Scores = _NOTHING[1]
 
 
-def along(way: Plan, query: Query, count_wanted: int) -> tuple[RowNumbers, Scores, ScanStrategy]:
+def run(way: Plan, query: Query, count_wanted: int) -> tuple[RowNumbers, Scores, ScanStrategy]:
     """The `count_wanted` best slots, or nearly so, best first, their inner products with the query, and the way that it
     took: another than was planned where that would have missed some."""
     if way.path is ScanStrategy.EMPTY:
@@ -150,7 +150,7 @@ def _among(rows: RowNumbers, query: Query, count_wanted: int) -> tuple[RowNumber
 
 def _spreads(query: Query, count_wanted: int) -> float:
     """How far from what is expected a signature may be, as a multiple."""
-    return query.effort * (_DEEPER if count_wanted > FREE_REACH else 1.0)
+    return query.ef_factor * (_DEEPER if count_wanted > FREE_RESULTS else 1.0)
 
 
 def _tail_bits(bits: Bits | None, start: int) -> Bits | None:

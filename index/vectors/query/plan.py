@@ -26,8 +26,8 @@ _SKETCH_NS, _SKETCH_GATHER_NS = 1.2, 6.0  # per signature that lies together, th
 _PROMISING_NS = 65_000.0  # for comparing the rows whose signatures promise most
 _LIST, _LIST_NS = 0.04, 8.0  # per number of a centroid, per list that is put in order
 _LOCAL_ROWS, _LEAST_LOCAL, _MOST_CANDIDATES = 2048, 0.05, 1024
-FREE_REACH = 28  # as many results cost no more than ten
-MOST_REACH = 2048  # for more results than this every row is compared
+FREE_RESULTS = 28  # as many results cost no more than ten
+MAX_ANN_RESULTS = 2048  # for more results than this every row is compared
 _WORTH = 3.0  # where the best way known takes less than so many times the planning of others, those are not looked at
 _SKETCH_BYTES = BYTES + 8  # and its row number
 
@@ -48,8 +48,10 @@ class Plan(NamedTuple):
     keep: bool = False
 
 
-def plan(allowed: FilteredRows, query: Scores, count_wanted: int, *, effort: float = 1.0, unlike: bool = False) -> Plan:
-    """The way for the `count_wanted` nearest. `effort` multiplies what was measured when the ANN index was built.
+def plan(
+    allowed: FilteredRows, query: Scores, count_wanted: int, *, ef_factor: float = 1.0, unlike: bool = False
+) -> Plan:
+    """Plans the search for the `count_wanted` nearest. `ef_factor` multiplies the measured efSearch.
     unlike: the query is unlike the rows.
 
     Graph and clusters were measured with queries like the rows, and for ten results. For others, and for more results,
@@ -59,13 +61,13 @@ def plan(allowed: FilteredRows, query: Scores, count_wanted: int, *, effort: flo
     if not allowed.count:
         return Plan(ScanStrategy.EMPTY)
     exact, exact_ns = exactly(allowed)
-    if view.ann_index is None or count_wanted > MOST_REACH or allowed.count <= count_wanted:
+    if view.ann_index is None or count_wanted > MAX_ANN_RESULTS or allowed.count <= count_wanted:
         return exact
     if not allowed.everything and exact_ns <= min(_PROMISING_NS, _WORTH * _LOCAL_ROWS * _MEMBER_NS):
         return exact  # no signatures are faster, and no other way is worth a look
-    candidates = int(view.ann_index.effort.candidates * effort)
+    candidates = int(view.ann_index.parameters.candidates * ef_factor)
     dimension = view.float16.shape[1]
-    by_ann_index = count_wanted <= FREE_REACH and not unlike
+    by_ann_index = count_wanted <= FREE_RESULTS and not unlike
     if allowed.everything and by_ann_index:
         return Plan(ScanStrategy.GRAPH, candidates) if candidates * dimension * _GRAPH < exact_ns else exact
     signatures_ns, keep = _by_signatures(allowed)
@@ -109,7 +111,7 @@ def _under_filter(
     seen = np.cumsum(ann_index.clusters.sizes(order))
     near = ann_index.clusters.rows(order[: int(np.searchsorted(seen, _LOCAL_ROWS)) + 1])
     local = float(are_set(bits, near).mean()) if len(near) else 0.0
-    wanted = ann_index.effort.visited
+    wanted = ann_index.parameters.visited
     graph_ns = lists_ns = float("inf")
     if local >= _LEAST_LOCAL and candidates / local <= _MOST_CANDIDATES:
         graph_ns = candidates / local * dimension * _GRAPH

@@ -21,7 +21,7 @@ from index.vectors.segment.view import View
 SAMPLE_EVERY_S = 2.0
 K, KEPT_COMPARISONS, ENOUGH = 10, 64, 16
 WANTED, FLOOR = 0.99, 0.95
-_STEP, MOST_EFFORT = 1.5, 6.0
+_STEP, MAX_EF_FACTOR = 1.5, 6.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RecallCheck:
     """Of one collection. Any number of threads may call any method at once."""
 
     def __init__(self, every_s: float = SAMPLE_EVERY_S) -> None:
-        self.effort = 1.0
+        self.ef_factor = 1.0
         self._every_s = every_s
         self._next = 0.0
         self._sample: _Sample | None = None
@@ -68,8 +68,8 @@ class RecallCheck:
             return
         with self._lock:
             self._shares.append(len(wanted & sample.found) / len(wanted))
-            if len(self._shares) >= ENOUGH and self.measured < WANTED and self.effort < MOST_EFFORT:
-                self.effort = min(MOST_EFFORT, self.effort * _STEP)
+            if len(self._shares) >= ENOUGH and self.measured < WANTED and self.ef_factor < MAX_EF_FACTOR:
+                self.ef_factor = min(MAX_EF_FACTOR, self.ef_factor * _STEP)
                 self._shares.clear()
 
     @property
@@ -85,11 +85,11 @@ class RecallCheck:
     @property
     def below_floor(self) -> bool:
         """Whether more effort does not help any more."""
-        return self.effort >= MOST_EFFORT and len(self._shares) >= ENOUGH and self.measured < FLOOR
+        return self.ef_factor >= MAX_EF_FACTOR and len(self._shares) >= ENOUGH and self.measured < FLOOR
 
     def restart(self) -> None:
         """Forgets what was measured of an earlier ANN index."""
         with self._lock:
             self._sample = None
             self._shares.clear()
-            self.effort = 1.0
+            self.ef_factor = 1.0

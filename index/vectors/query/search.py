@@ -16,9 +16,9 @@ from index.types.query import ScanStrategy
 from index.vectors.ann.ann_index import FAMILIAR_RANK
 from index.vectors.ann.faiss_index import Scores
 from index.vectors.query.by_distance import nearest_by_distance
-from index.vectors.query.distances import told_scores
-from index.vectors.query.execute import THROUGH_BASE, Hits, Query, along
-from index.vectors.query.plan import FREE_REACH, MOST_REACH, Plan, exactly, plan
+from index.vectors.query.distances import distance_scores
+from index.vectors.query.execute import THROUGH_BASE, Hits, Query, run
+from index.vectors.query.plan import FREE_RESULTS, MAX_ANN_RESULTS, Plan, exactly, plan
 from index.vectors.query.rerank import TIE_MARGIN
 
 _BEYOND = 16
@@ -26,7 +26,7 @@ _FURTHER = 8  # times as many candidates of the graph
 _MORE = 4  # times as many are looked for where too many were too far
 _ONE = np.array(1, np.float32)  # needs no conversion
 # Results that are looked for at once, so that pages of one query fit together.
-_STEPS = (FREE_REACH, 48, 128, 512, MOST_REACH)
+_STEPS = (FREE_RESULTS, 48, 128, 512, MAX_ANN_RESULTS)
 _LIKE_ROWS = frozenset(
     {ScanStrategy.GRAPH, ScanStrategy.GRAPH_FILTERED, ScanStrategy.CLUSTERS_FILTERED}
 )  # ways for queries like the rows
@@ -35,7 +35,7 @@ _LIKE_ROWS = frozenset(
 def nearest(query: Query) -> Hits:
     """The allowed slots of the part that is wanted, at most `query.k`, with their distances."""
     hits = within(query, query.end)
-    if not query.offset and query.k + len(query.dropped) <= FREE_REACH - TIE_MARGIN:
+    if not query.offset and query.k + len(query.dropped) <= FREE_RESULTS - TIE_MARGIN:
         return hits
     start = query.offset
     order = np.lexsort((hits.slots[start:], -hits.scores[start:])) + start  # of several looks, one after another
@@ -82,13 +82,13 @@ def with_distances(query: Query, hits: Hits) -> Hits:
     return Hits(hits.slots, hits.scores, hits.path, np.asarray(distances, np.float32))
 
 
-def as_told(query: Query, scores: Scores) -> Scores:
+def reported_scores(query: Query, scores: Scores) -> Scores:
     """Scores as exact as the distances that an answer tells, where those make the order: 1 minus a score near 0 drops
     its last bits, and one beyond 1 is a distance of 0. What has the same distance is then equal here too. The best
     first."""
     if not orders_by_distance(query):
         return scores
-    return told_scores(scores, query.scale)
+    return distance_scores(scores, query.scale)
 
 
 def ordered(query: Query, k: int) -> Hits:
@@ -124,12 +124,12 @@ def _looked_up(query: Query, k: int, count_wanted: int) -> Hits:
     """The `k` best slots, equal ones in order of insertion: ties at the cut are resolved by looking further."""
     while True:
         way = _way(query, count_wanted)
-        slots, scores, path = along(way, query, count_wanted)
+        slots, scores, path = run(way, query, count_wanted)
         if path in _LIKE_ROWS and not query.unlike and _is_unlike(query, scores):
             query = query._replace(unlike=True)
             if path is not ScanStrategy.GRAPH or not _is_settled(way, query, scores[:k]):
                 continue
-        scores = as_told(query, scores)
+        scores = reported_scores(query, scores)
         values = scores.tolist()
         if len(set(values)) < len(values):  # some are equal
             order = np.lexsort((slots, -scores))
@@ -142,7 +142,7 @@ def _looked_up(query: Query, k: int, count_wanted: int) -> Hits:
 def _way(query: Query, count_wanted: int) -> Plan:
     if query.exact and query.allowed.count:
         return exactly(query.allowed)[0]
-    return plan(query.allowed, query.vector, count_wanted, effort=query.effort, unlike=query.unlike)
+    return plan(query.allowed, query.vector, count_wanted, ef_factor=query.ef_factor, unlike=query.unlike)
 
 
 def _is_unlike(query: Query, scores: Scores) -> bool:
@@ -158,7 +158,7 @@ def _is_unlike(query: Query, scores: Scores) -> bool:
 def _is_settled(way: Plan, query: Query, best: Scores) -> bool:
     """Whether the graph, searched much further, gives the same best scores. Many queries that look unlike the rows are
     only at the edge of them, and comparing the signatures of all rows takes far longer than this."""
-    further = along(way._replace(candidates=way.candidates * _FURTHER), query, len(best))[1]
+    further = run(way._replace(candidates=way.candidates * _FURTHER), query, len(best))[1]
     return bool(np.array_equal(further, best))
 
 

@@ -14,11 +14,11 @@ from index.vectors.query import by_distance as distant
 from index.vectors.query import groups as grouping
 from index.vectors.query import search as searching
 from index.vectors.query.by_distance import nearest_by_distance
-from index.vectors.query.distances import told_scores
+from index.vectors.query.distances import distance_scores
 from index.vectors.query.execute import Hits, Query
 from index.vectors.query.groups import nearest_groups
 from index.vectors.query.plan import Plan
-from index.vectors.query.search import as_told, ends, nearest, ordered, within
+from index.vectors.query.search import ends, nearest, ordered, reported_scores, within
 
 ZERO = np.zeros(2, np.float32)
 THROUGH_BASE = ("SKETCHES_FILTERED", "GRAPH", "GRAPH_FILTERED", "CLUSTERS_FILTERED")
@@ -93,10 +93,10 @@ def test_what_is_all_ends_whatever_it_holds() -> None:
 def test_scores_are_rounded_to_distances_only_where_those_make_the_order() -> None:
     exact = np.array([1 + 2**-23, 1.0, 0.5, 3e-8, -3e-8], np.float32)
     of_distances, of_another = Query(ZERO, ZERO, rows(100)), Query(ZERO, ZERO, learnt(np.zeros(100)))
-    assert as_told(of_another, exact).tolist() == exact.tolist()
-    told = as_told(of_distances, exact)
-    assert told.tolist() == told_scores(exact, of_distances.scale).tolist() != exact.tolist()
-    assert as_told(of_another._replace(by_distance=True), exact).tolist() == told.tolist()
+    assert reported_scores(of_another, exact).tolist() == exact.tolist()
+    told = reported_scores(of_distances, exact)
+    assert told.tolist() == distance_scores(exact, of_distances.scale).tolist() != exact.tolist()
+    assert reported_scores(of_another._replace(by_distance=True), exact).tolist() == told.tolist()
 
 
 # ---- how many are looked for within a distance
@@ -167,16 +167,16 @@ def graph(monkeypatch: pytest.MonkeyPatch, scores: np.ndarray, deep: int) -> lis
     """Has searches go along a graph that finds what is MISSED only where it looks for at least `deep`."""
     reaches: list[int] = []
 
-    def along(_way: Plan, _asked: Query, count_wanted: int) -> tuple[np.ndarray, np.ndarray, ScanStrategy]:
+    def run(_way: Plan, _asked: Query, count_wanted: int) -> tuple[np.ndarray, np.ndarray, ScanStrategy]:
         reaches.append(count_wanted)
         found = np.array([s for s in range(len(scores)) if count_wanted >= deep or s not in MISSED])
         best = found[np.argsort(-scores[found], kind="stable")][:count_wanted]
         return best, scores[best].astype(np.float32), ScanStrategy.GRAPH if count_wanted < 2048 else ScanStrategy.EXACT
 
-    def plan(*_: Any, effort: float, unlike: bool) -> Plan:
+    def plan(*_: Any, ef_factor: float, unlike: bool) -> Plan:
         return Plan(ScanStrategy.SKETCHES_FILTERED if unlike else ScanStrategy.GRAPH, 100)
 
-    monkeypatch.setattr(searching, "along", along)
+    monkeypatch.setattr(searching, "run", run)
     monkeypatch.setattr(searching, "plan", plan)
     return reaches
 
@@ -276,12 +276,12 @@ def test_members_of_a_group_are_asked_for_among_its_allowed_rows(monkeypatch: py
     products = [n % 5 for n in range(30)]  # every fifth has none
     allowed = rows(30)
     allowed.rows = BitMap(range(0, 30, 2))
-    query = Query(ZERO, ZERO, allowed, 4, 1, max_distance=0.75, effort=2.0)
+    query = Query(ZERO, ZERO, allowed, 4, 1, max_distance=0.75, ef_factor=2.0)
     groups, members = grouped(monkeypatch, script, products, query, 3)
     assert [[slot for slot, _ in group] for group in groups] == [[2, 12, 22], [4, 14, 24], [6, 16, 26], [8, 18, 28]]
     assert [group[0][1] for group in groups] == sorted(group[0][1] for group in groups)
     for asked in members:
-        assert (asked.k, asked.offset, asked.exact, asked.max_distance, asked.effort) == (3, 0, True, 0.75, 2.0)
+        assert (asked.k, asked.offset, asked.exact, asked.max_distance, asked.ef_factor) == (3, 0, True, 0.75, 2.0)
         assert not asked.allowed.everything
     groups, members = grouped(monkeypatch, script, products, query, 1)
     assert [[slot for slot, _ in group] for group in groups] == [[1], [2], [3], [4]]
@@ -351,7 +351,7 @@ def test_the_nearest_by_distance_are_those_of_a_full_listing(
             cosines = np.asarray(centred.lengths * centred.own + np.float32(common), np.float32)
             by_cosine = np.argsort(-cosines)
             scores = np.zeros(4000)
-            scores[by_cosine] = told_scores(cosines[by_cosine], scale)
+            scores[by_cosine] = distance_scores(cosines[by_cosine], scale)
             wanted = sorted(range(4000), key=lambda slot: (-scores[slot], slot))[:k]
             centred.reaches.clear()
             assert centred.nearest(k, scale)[0] == wanted

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from index import Collection, SearchQuery
-from index.vectors.query.recall import ENOUGH, MOST_EFFORT, RecallCheck
+from index.vectors.query.recall import ENOUGH, MAX_EF_FACTOR, RecallCheck
 from tests.support.data.collections import loaded, record, vector
 
 
@@ -39,7 +39,7 @@ def test_a_search_for_fewer_than_ten_is_compared_by_as_many(based: Collection) -
         based.search(SearchQuery(vector(70_000 + n), 3))
         parts.index.recall.run(parts.index.view)
     assert (based.stats().recall or 0) > 0.97
-    assert parts.index.recall.effort == 1.0
+    assert parts.index.recall.ef_factor == 1.0
 
 
 def test_a_sampled_query_is_compared_as_it_was_whatever_becomes_of_the_memory_it_was_given_in(
@@ -68,10 +68,10 @@ def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_
         return scores[::2], rows[::2]
 
     monkeypatch.setattr(type(ann_index.graph), "search", half)
-    before = parts.index.recall.effort
+    before = parts.index.recall.ef_factor
     searched(based)
-    assert parts.index.recall.effort > before
-    while parts.index.recall.effort < MOST_EFFORT:
+    assert parts.index.recall.ef_factor > before
+    while parts.index.recall.ef_factor < MAX_EF_FACTOR:
         searched(based)
     searched(based)
     assert parts.index.recall.below_floor
@@ -79,7 +79,7 @@ def test_searches_spend_more_at_once_where_too_little_is_found_and_a_rebuild_is_
     monkeypatch.undo()
     assert based.build_ann_index(anew=True)
     assert not parts.index.recall.below_floor
-    assert parts.index.recall.effort == 1.0
+    assert parts.index.recall.ef_factor == 1.0
 
 
 def test_samples_are_taken_as_often_as_is_asked_for_and_none_at_all_where_that_is_never() -> None:

@@ -12,7 +12,7 @@ import pytest
 from index import ScanStrategy
 from index.vectors.query import search as searching
 from index.vectors.query.execute import Query
-from index.vectors.query.plan import FREE_REACH, MOST_REACH, Plan
+from index.vectors.query.plan import FREE_RESULTS, MAX_ANN_RESULTS, Plan
 from index.vectors.query.search import nearest, ordered, within
 
 CANDIDATES = 100
@@ -32,11 +32,11 @@ class Base:
     unlike: list[bool] = field(default_factory=list)
     further: list[int] = field(default_factory=list)
 
-    def plan(self, allowed: Any, vector: Any, count_wanted: int, *, effort: float, unlike: bool) -> Plan:
+    def plan(self, allowed: Any, vector: Any, count_wanted: int, *, ef_factor: float, unlike: bool) -> Plan:
         self.unlike.append(unlike)
         return Plan(ScanStrategy.SKETCHES_FILTERED if unlike else self.path, CANDIDATES)
 
-    def along(self, way: Plan, asked: Query, count_wanted: int) -> tuple[np.ndarray, np.ndarray, ScanStrategy]:
+    def run(self, way: Plan, asked: Query, count_wanted: int) -> tuple[np.ndarray, np.ndarray, ScanStrategy]:
         found = np.array([s for s in range(len(self.scores)) if count_wanted >= self.deep or s not in self.missed])
         scores = self.scores[found]
         if way.candidates != CANDIDATES:
@@ -56,7 +56,7 @@ class Base:
 
 def searched(monkeypatch: pytest.MonkeyPatch, ann_index: Base) -> Base:
     monkeypatch.setattr(searching, "plan", ann_index.plan)
-    monkeypatch.setattr(searching, "along", ann_index.along)
+    monkeypatch.setattr(searching, "run", ann_index.run)
     return ann_index
 
 
@@ -78,7 +78,7 @@ def test_as_many_are_looked_for_as_pages_of_one_query_have_in_common(
     ann_index = searched(monkeypatch, Base(falling(4000)))
     ordered(ann_index.asked(dropped=tuple(range(dropped))), k)
     assert ann_index.reaches[0] == step
-    assert (FREE_REACH, MOST_REACH) == (28, 2048)
+    assert (FREE_RESULTS, MAX_ANN_RESULTS) == (28, 2048)
 
 
 def test_what_only_a_deeper_look_finds_comes_after_what_a_shallower_one_had_found(
@@ -114,7 +114,7 @@ def test_hits_that_are_left_out_make_room_for_others(monkeypatch: pytest.MonkeyP
 
 def test_equal_ones_are_in_the_order_of_writing_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     class Shuffled(Base):
-        def along(self, way: Plan, asked: Query, count_wanted: int) -> tuple[np.ndarray, np.ndarray, ScanStrategy]:
+        def run(self, way: Plan, asked: Query, count_wanted: int) -> tuple[np.ndarray, np.ndarray, ScanStrategy]:
             mixed = np.random.default_rng(count_wanted).permutation(len(self.scores))
             best = mixed[np.argsort(-self.scores[mixed], kind="stable")][:count_wanted]
             self.reaches.append(count_wanted)
