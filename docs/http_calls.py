@@ -6,6 +6,7 @@ from service.calls.method import Method
 from service.calls.methods import METHODS
 from service.web.api.paths import PATHS, Path, served
 from service.web.embeddings.calls import PATHS as EMBEDDINGS
+from service.web.ximilar.routes import PREFIXES, SINGLE, Routes
 
 HEAD = """# Calls by transport
 
@@ -15,6 +16,7 @@ HEAD = """# Calls by transport
 
 def render() -> str:
     """docs/http-calls.md."""
+    ximilar = len(Routes().calls) + len(SINGLE) + 1  # and the path of a task, which holds its name
     over_http, paths = served(), {path.rpc: path for path in PATHS}
     unary = sum(not _streams(method) for method in over_http.values())
     totals = [
@@ -23,6 +25,7 @@ def render() -> str:
         f"| HTTP, friendly paths | {len(paths)} of {len(METHODS)}; workers need gRPC |",
         f"| HTTP, clients of Connect | {unary} of {len(METHODS)}; streams need a friendly path |",
         f"| HTTP, in OpenAI's shape | {len(EMBEDDINGS)} paths, for {len({path.rpc for path in EMBEDDINGS})} calls |",
+        f"| HTTP, [Ximilar's](ximilar.md) | {ximilar} paths, below {len(PREFIXES)} prefixes |",
     ]  # fmt: skip
     rows = [_row(method, paths.get(name), served=name in over_http) for name, method in _by_name().items()]
     table = ["| call | path over HTTP | Connect | pictures as bytes |", "|---|---|---|---|", *rows]

@@ -70,8 +70,8 @@ class Routes:
             return _checked(verb, "POST", Found(self.calls[call], prefix))
         if prefix in PREFIXES and call in _NOT_SERVED_CALLS:
             raise _not_served(_NOT_SERVED_CALLS[call])
-        if path in _SINGLE:
-            needed, handler = _SINGLE[path]
+        if path in SINGLE:
+            needed, handler = SINGLE[path]
             return _checked(verb, needed, Found(handler, path))
         if prefix == _TASKS and verb == "GET":
             return Found(recognition.task, prefix, call)
@@ -82,7 +82,7 @@ class Routes:
 
 
 _TASKS = "recognition/v2/task"
-_SINGLE: Mapping[str, tuple[str, Handler]] = {
+SINGLE: Mapping[str, tuple[str, Handler]] = {
     "recognition/v2/classify": ("POST", recognition.classify),
     "recognition/v2/label": ("GET", recognition.labels),
     "similarity/training/v2/descriptor": ("POST", recognition.descriptor),
