@@ -30,11 +30,12 @@ def normalised(field: str, vector: Vector, dimension: int) -> Vector:
     dimension, is finite and not zero."""
     if vector.shape != (dimension,):
         raise InvalidInput(field, f"the vector has {vector.size} dimensions; the collection has {dimension}")
-    squared = float(vector.dot(vector))
+    with np.errstate(over="ignore"):  # a length beyond single precision is worked out again below
+        squared = float(vector.dot(vector))
     if -_UNIT < squared - 1.0 < _UNIT and vector.dtype == _SINGLE and vector.flags.c_contiguous:
         return vector
     if not _EASY < squared < 1 / _EASY:  # false for NaN too
-        squared = _squared_length(field, vector)
+        vector, squared = vector.astype(np.float64), _squared_length(field, vector)
     return np.ascontiguousarray(vector / math.sqrt(squared), np.float32)
 
 
@@ -43,7 +44,8 @@ def all_normalised(vectors: Sequence[Vector], dimension: int) -> list[Vector | I
     whole = all(v.shape == (dimension,) for v in vectors)
     if whole and vectors:
         stacked = np.stack(vectors).astype(np.float32, copy=False)
-        squared = np.einsum("ij,ij->i", stacked, stacked)
+        with np.errstate(over="ignore"):
+            squared = np.einsum("ij,ij->i", stacked, stacked)
         if squared.min() > _EASY and squared.max() < 1 / _EASY:
             return list(stacked / np.sqrt(squared)[:, None])
     return [_or_error(v, dimension) for v in vectors]

@@ -15,6 +15,7 @@ from service.engine.query import QueryTerm, distance_limit
 from service.errors import ServiceError
 from service.handlers.conversion.values import (
     check_count,
+    check_most,
     from_attributes,
     from_notes,
     from_vector,
@@ -54,8 +55,8 @@ def check_search(request: pb.SearchRequest) -> None:
     """Raises ServiceError (ARGUMENT_INVALID) unless all fields but the terms are within their limits."""
     if request.group_by not in ("", "product_id"):
         raise invalid("group_by", "group_by must be product_id or empty")
-    check_count("exclude_record_ids", len(request.exclude_record_ids) + 1, MAX_EXCLUDED + 1)
-    check_count("facets", len(request.facets) + 1, MAX_FACETS + 1)
+    check_most("exclude_record_ids", len(request.exclude_record_ids), MAX_EXCLUDED)
+    check_most("facets", len(request.facets), MAX_FACETS)
     if request.group_by and request.k * request.group_size > MAX_HITS:
         raise invalid("group_size", f"k times group_size is more than {MAX_HITS}")
     within("k", request.k, 1, MAX_K)

@@ -55,6 +55,12 @@ def check_count(field: str, count: int, most: int) -> None:
         raise invalid(field, f"{field} must contain 1 to {most} items, not {count}")
 
 
+def check_most(field: str, count: int, most: int) -> None:
+    """Raises ServiceError (ARGUMENT_INVALID) unless count <= most."""
+    if count > most:
+        raise invalid(field, f"{field} must contain at most {most} items, not {count}")
+
+
 def within(field: str, value: int, low: int, high: int) -> int:
     """Returns the value. Raises ServiceError (ARGUMENT_INVALID) unless low <= value <= high."""
     if not low <= value <= high:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from service.errors import ServiceError
+from service.errors import Reason, ServiceError
 from service.web.api.call import HttpCall, error_response
 from service.web.api.callers import split_target
 from service.web.api.paths import Path, served
@@ -33,6 +33,12 @@ class EmbeddingsCall(_OpenAiCall):
     """`POST /v1/embeddings`."""
 
     _wanted = Wanted()
+
+    def refusal(self, error: ServiceError) -> web.Response:
+        """Returns the response for an error. An encoder is called a model here."""
+        if error.reason is Reason.ENCODER_UNKNOWN:
+            error = ServiceError(Reason.MODEL_NOT_FOUND, error.message, field="model")
+        return super().refusal(error)
 
     async def parse(self, raw: bytes) -> Any:
         """Returns the EncodeRequest. Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN)."""

@@ -35,12 +35,20 @@ def read_plain(canonical: Fill) -> Fill:
             canonical(message, value)
         elif type(value) is list:
             canonical(message, {"listValue": {"values": value}})
+        elif type(value) is int and not _is_exact(value):
+            raise JsonError("is an integer beyond 2**53 that would lose digits; pass it as a string")
         elif name := _BY_TYPE.get(type(value)):
             canonical(message, {name: value})
         else:
             raise JsonError("must be a string, a number, true, false or a list of strings")
 
     return fill
+
+
+def _is_exact(value: int) -> bool:
+    """Returns whether float64, as which numbers are stored, holds the integer. One that is too large is left to the
+    canonical form, which refuses it."""
+    return abs(value) <= 2**53 or abs(value) >= 2**1023 or int(float(value)) == value
 
 
 _BY_TYPE: dict[type, str] = {str: "stringValue", bool: "boolValue", int: "numberValue", float: "numberValue"}

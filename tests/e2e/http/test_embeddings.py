@@ -58,9 +58,9 @@ def test_bad_pictures_texts_and_keys_have_their_stated_errors(server: Server, ve
     assert caught.value.type == "invalid_request_error"
     with pytest.raises(openai.BadRequestError, match="text is not supported by this encoder"):
         vendor.embeddings.create(model="", input="a red shoe")
-    with pytest.raises(openai.BadRequestError) as unknown:
+    with pytest.raises(openai.NotFoundError) as unknown:
         vendor.embeddings.create(model="text-embedding-3-small", input=uri(good))
-    assert unknown.value.code == "ENCODER_UNKNOWN"
+    assert (unknown.value.code, unknown.value.param) == ("MODEL_NOT_FOUND", "model")
     partial = vendor.embeddings.create(model="", input=[uri(cut), uri(good)], extra_body={"afterimage_partial": True})
     assert [d.embedding is None for d in partial.data] == [True, False]
     with pytest.raises(openai.AuthenticationError):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.types.checks import normalised
+from index.types.checks import all_normalised, normalised
 from index.types.errors import InvalidInput
 from tests.support.data.collections import DIMENSION, vector
 
@@ -46,3 +46,14 @@ def test_what_has_no_direction_or_another_dimension_is_refused(given: np.ndarray
     with pytest.raises(InvalidInput) as refused:
         normalised("query", given.astype(np.float32), DIMENSION)
     assert refused.value.field == "query"
+
+
+@pytest.mark.parametrize("size", [1e-11, 1e-3, 1.0, 1e10, 1e18, 1e19, 1e30, 1e38, 3e38])
+def test_a_vector_of_any_size_keeps_its_direction(size: float) -> None:
+    direction = np.linspace(0.1, 1.0, DIMENSION)
+    given = (direction * size).astype(np.float32)
+    wanted = direction / np.linalg.norm(direction)
+    assert np.allclose(normalised("query", given, DIMENSION), wanted, atol=1e-6)
+    (stored,) = all_normalised([given], DIMENSION)
+    assert isinstance(stored, np.ndarray)
+    assert np.allclose(stored, wanted, atol=1e-6)

@@ -89,3 +89,18 @@ def test_every_limit_of_a_tenant_is_stored_as_itself_and_is_its_own_alone(regist
     registry.delete_tenant("acme")
     assert registry.limits.of(acme) == Limits()
     assert registry.limits.of("nobody") == Limits()
+
+
+def test_the_interval_of_the_read_audit_is_a_whole_day_at_most(registry: TenantRegistry) -> None:
+    first, second = registry.create_tenant("first"), registry.create_tenant("second")
+    audit = registry.read_audit
+    assert (audit.every_minutes(first.uid), audit.every_minutes("no such tenant")) == (0, 0)
+    for minutes in (1440, 1, 60, 0):
+        audit.set(first.uid, minutes)
+        assert (audit.every_minutes(first.uid), audit.every_minutes(second.uid)) == (minutes, 0)
+    audit.set(first.uid, 30)
+    for minutes in (-1, 1441):
+        with pytest.raises(ServiceError, match=f"must be 0, or 1 to 1440 minutes, not {minutes}") as refused:
+            audit.set(first.uid, minutes)
+        assert refused.value.field == "every_minutes"
+    assert audit.every_minutes(first.uid) == 30

@@ -53,7 +53,8 @@ def everything() -> type[Message]:
     message.oneof_decl.add(name="one")
     for kind, of in kinds:
         base = f"{kind}_{of.rpartition('.')[2].lower()}" if of else f"{kind}_field"
-        for prefix in ("a", "many", "one"):
+        # json_format writes a list of NullValue, and does not read what it wrote.
+        for prefix in ("a", "one") if base == "enum_nullvalue" else ("a", "many", "one"):
             _add(message, f"{prefix}_{base}", kind, of, next(numbers), prefix)
     for name in _SCALARS:
         number = next(numbers)

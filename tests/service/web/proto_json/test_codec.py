@@ -214,6 +214,15 @@ def test_attributes_are_plain_where_people_write_them() -> None:
         read('{"attributes": {"color": "red"}}', records.RecordInput, CANONICAL)
 
 
+def test_an_integer_that_would_lose_digits_is_refused_in_the_plain_form() -> None:
+    for exact in (2**53, -(2**53), 2**53 + 2, 10**22, 2**100):
+        record = read(json.dumps({"attributes": {"ean": exact}}), records.RecordInput, PLAIN)
+        assert int(record.attributes["ean"].number_value) == exact
+    for inexact in (2**53 + 1, -(2**53) - 1, 12345678901234567890):
+        with pytest.raises(ServiceError, match=r"attributes\.ean"):
+            read(json.dumps({"attributes": {"ean": inexact}}), records.RecordInput, PLAIN)
+
+
 def test_the_details_of_an_error_are_written() -> None:
     status = to_status(ServiceError(Reason.OVERLOADED, "full", retry_delay_s=0.5), "id")
     written = json.loads(CANONICAL.write(status))
