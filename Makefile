@@ -35,6 +35,7 @@ $(STAMP): requirements.lock pyproject.toml proto/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Afterimage needs Python 3.11 or later, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@rm -rf $(VENV)/lib/python*/site-packages/tests # the wheel of ximilar-client brings one, which would hide ours
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e ./proto -e .
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || \
 		$(BIN)/python -m pip install --quiet --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \

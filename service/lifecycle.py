@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +24,7 @@ from service.maintenance import MaintainedParts, Maintenance
 from service.metrics import Metrics
 from service.rpc.server import RpcServer
 from service.runtime.certificates import Certificates
+from service.runtime.clock import SYSTEM_CLOCK
 from service.runtime.process import freeze_gc
 from service.settings.addresses import split_address
 from service.settings.model import Settings
@@ -105,10 +105,10 @@ class Lifecycle:
         _LOG.info("draining")
         parts.gate.open = False
         await parts.sync.let_go()
-        ends = time.monotonic() + parts.settings.drain_timeout_s
+        ends = SYSTEM_CLOCK.elapsed_s() + parts.settings.drain_timeout_s
         await parts.gate.close(parts.settings.drain_timeout_s)
         await parts.rpc.stop(_LAST_WORDS_S)  # what is open now are watchers of health, or calls past their time
-        await parts.recorder.drain(max(1.0, ends - time.monotonic()))  # changes whose callers did not wait
+        await parts.recorder.drain(max(1.0, ends - SYSTEM_CLOCK.elapsed_s()))  # changes whose callers did not wait
         await parts.tallies.settle(all_of_them=True)
         await self._maintenance.stop()
         await parts.sync.stop()

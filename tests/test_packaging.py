@@ -1,4 +1,6 @@
 import ast
+import subprocess
+import sys
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +18,13 @@ def test_no_foreign_distribution_owns_the_flat_package_names() -> None:
     assert set(owners.get("service", [])) <= {"afterimage"}
     assert set(owners.get("index", [])) <= {"afterimage"}
     assert not (ROOT / "proto" / "__init__.py").exists()
+
+
+def test_no_foreign_package_hides_the_tests_from_the_processes_that_they_start() -> None:
+    code = "import tests, pathlib; print(pathlib.Path(tests.__file__).resolve().parent)"
+    command = [sys.executable, "-Psc", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout
+    assert Path(found.strip()) == ROOT / "tests", "make install removes the one of ximilar-client"
 
 
 def test_the_client_distribution_depends_on_grpcio_and_protobuf_alone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from afterimage.client import (
     Term,
     Unavailable,
 )
+from afterimage.client.batches import cut
 from afterimage.client.convert import picture_input, query_terms, record_input
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server
@@ -107,7 +108,7 @@ def test_what_an_attribute_may_be_arrives_as_it_is(value: Any) -> None:
         (Path("no/1.jpg"), "query: 'no/1.jpg' cannot be read: No such file or directory"),
         (Path("/"), "query: '/' cannot be read: Is a directory"),
         (Path("a\0b"), "cannot be read: "),
-        (io.StringIO("text"), "query is a file that reads as a str; open it in binary mode, 'rb'"),
+        (io.StringIO("text"), "query is a file that is read as text; open it in binary mode, 'rb'"),
         (io.BytesIO(), "query is a file at its end; seek(0) before it is passed again"),
         (["1.jpg"], "query is text, '1.jpg'"),
         (None, "query is None; pass the bytes of a picture file"),
@@ -319,6 +320,17 @@ def test_a_picture_is_taken_as_bytes_path_or_open_file(request_with: Callable[[A
             request_with(opened)
     with pytest.raises(InvalidArgument, match="cannot be read: read of closed file"):
         request_with(opened)
+    path.write_bytes(b"\xff\xd8")
+    with path.open(encoding="utf-8") as text, pytest.raises(InvalidArgument, match="open it in binary mode, 'rb'"):
+        request_with(text)
+
+
+async def test_an_import_refuses_what_is_no_iterable() -> None:
+    async def generated() -> AsyncIterator[NewRecord]:
+        yield NewRecord("1", image=b"x")
+
+    with pytest.raises(InvalidArgument, match=r"records is of type async_generator; pass an ordinary iterable"):
+        list(cut(generated(), 100))
 
 
 def test_the_url_of_a_picture_is_taken_as_a_query_and_as_a_picture_but_no_other_text() -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import grpc
 
 from afterimage.client.convert import record_input
-from afterimage.client.errors import InvalidArgument
+from afterimage.client.errors import InvalidArgument, invalid
 from afterimage.client.values import NewRecord, RecordFailure, RecordResult
 from afterimage.v1 import record_service_pb2 as records_pb
 
@@ -28,6 +28,8 @@ def cut(
     record by its size, instead of gRPC the whole stream. A record that cannot become a message is left out, and
     `refuse` gets its position and error. Without `refuse`, InvalidArgument is raised.
     """
+    if not hasattr(records, "__iter__"):
+        raise invalid("records", f"records is of type {type(records).__name__}; pass an ordinary iterable of NewRecord")
     batch: list[records_pb.RecordInput] = []
     size = 0
     for place, record in enumerate(records):

@@ -78,10 +78,12 @@ def _content_at(path: os.PathLike[str], field: str) -> bytes:
 def _content(file: Any, field: str) -> bytes:
     try:
         content = file.read()
+    except UnicodeDecodeError:
+        raise invalid(field, f"{field} is a file that is read as text; open it in binary mode, 'rb'") from None
     except (OSError, ValueError) as error:  # ValueError: a closed file
         raise invalid(field, f"{field} cannot be read: {error}") from None
     if not isinstance(content, bytes):
-        raise invalid(field, f"{field} is a file that reads as {_kind(content)}; open it in binary mode, 'rb'")
+        raise invalid(field, f"{field} is a file that is read as text; open it in binary mode, 'rb'")
     if not content:
         raise invalid(field, f"{field} is a file at its end; seek(0) before it is passed again")
     return content
