@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.calls.gate import Gate
-from service.web.http import Readiness
+from service.web.open_pages import Readiness
 
 
 class Health:

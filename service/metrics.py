@@ -46,6 +46,10 @@ class Metrics:
     connections_closed = _Metric(
         Counter, "afterimage_connections_closed", "Connections closed since they made too many calls without a key."
     )
+    http_connections = _Metric(Gauge, "afterimage_http_connections", "Open connections of the HTTP port.")
+    http_connections_closed = _Metric(
+        Counter, "afterimage_http_connections_closed", "Connections of the HTTP port closed by a limit.", "limit"
+    )
     in_flight_bytes = _Metric(Gauge, "afterimage_in_flight_bytes", "Bytes of requests and responses in flight.")
     records = _Metric(Counter, "afterimage_records", "Records written, by outcome.", "outcome")
     search_paths = _Metric(Counter, "afterimage_searches", "Searches, by path.", "path")

@@ -1,6 +1,13 @@
 """Fixtures shared by several folders."""
 
+# ruff: noqa: E402 - what is below imports numpy and FAISS, which read their variables once
 from __future__ import annotations
+
+import os
+
+# As in a server. With more, a thread that waits for the others keeps its core busy, also for the smallest search.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 import itertools
 from collections.abc import Callable, Iterator

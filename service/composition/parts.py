@@ -6,6 +6,7 @@ import ipaddress
 
 from index import DataDirectory
 from service.calls.limits.call_limiter import CallLimits
+from service.calls.limits.keyless import KeylessCalls
 from service.config import process_environment
 from service.encoder.admission import AdmissionLimits
 from service.encoder.decode_pool.pool import Decoders, DecodingLimits
@@ -25,6 +26,7 @@ from service.settings.addresses import split_address
 from service.settings.model import Settings
 from service.sync.feeds.inflate import MAX_FEED_BYTES
 from service.web.api.callers import Entry, allowed_hosts
+from service.web.connections import ConnectionLimits
 
 
 def encoders_of(settings: Settings) -> EncoderRegistry:
@@ -117,6 +119,14 @@ def entry_of(settings: Settings, certificates: Certificates | None) -> Entry:
     host, _ = split_address(settings.http, "http") if settings.http else ("", 0)
     hosts = allowed_hosts((*settings.http_hosts, host), settings.http_public_url)
     return Entry(settings.http_proxies, hosts, certificates)
+
+
+def connection_limits_of(settings: Settings, keyless: KeylessCalls) -> ConnectionLimits:
+    """Limits on the connections of the HTTP port."""
+    return ConnectionLimits(
+        settings.connections, min(settings.max_http_connections_per_address, settings.connections),
+        settings.http_proxies, settings.http_head_timeout_s, keyless.knows, keyless.admit_connection,
+    )  # fmt: skip
 
 
 def transport_of(settings: Settings, certificates: Certificates | None) -> Transport:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from aiohttp.web import Request
+
 from index import CollectionCache, DataDirectory, LocalVectorIndexes, Usage
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
@@ -22,6 +24,7 @@ from service.composition.parts import (
     admission_of,
     call_limits_of,
     certificates_of,
+    connection_limits_of,
     decoders_of,
     encoders_of,
     entry_of,
@@ -66,10 +69,13 @@ from service.training.own import OwnModels
 from service.training.own_training import OwnTraining
 from service.training.stores import TrainingStores
 from service.training.training_job import TrainerParts
+from service.web.api.callers import Callers
 from service.web.api.door import ApiDoor
+from service.web.connections import Connections
 from service.web.embeddings.calls import call_finder
-from service.web.http import HttpPlace, HttpServer, Page, Pages, Vitals
-from service.web.pictures import picture_page
+from service.web.http import HttpPlace, HttpServer, Pages
+from service.web.open_pages import Page, Vitals
+from service.web.pictures import LinkLimits, PicturePage
 from service.web.ximilar.door import XIMILAR_ROOT, XimilarDoor
 
 _LINKS, _REDIS_NAMES = "picture links", "names in redis"
@@ -91,12 +97,16 @@ def engine_of(
     return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances, picture_storage)
 
 
-def _keyless(metrics: Metrics) -> KeylessCalls:
+def _keyless(metrics: Metrics, settings: Settings) -> tuple[KeylessCalls, Connections]:
+    """Returns what counts calls without a key, and the connections of the HTTP port, which it closes."""
+
     def close(peer: str) -> None:
-        if close_connection(peer):
+        if connections.close_peer(peer) or close_connection(peer):
             metrics.connections_closed.inc()
 
-    return KeylessCalls(close)
+    keyless = KeylessCalls(close)
+    connections = Connections(connection_limits_of(settings, keyless), metrics)
+    return keyless, connections
 
 
 def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
@@ -114,7 +124,8 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
         CallLimiter(call_limits_of(settings), metrics),
     )
     tallies = Tallies(audit, recorder)
-    credentials, keyless = Credentials(registry.api_keys, settings.region, secret), _keyless(metrics)
+    credentials = Credentials(registry.api_keys, settings.region, secret)
+    keyless, connections = _keyless(metrics, settings)
     admission = CallAdmission(credentials, allowances, Refusals(failures, keyless, metrics), gate)
     deadlines = Deadlines(settings.default_deadline_s, settings.max_deadline_s)
     pipeline = CallPipeline(gate, admission, limiter, deadlines, CallRecording(audit, recorder, tallies))
@@ -147,12 +158,18 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     handlers = bind(METHODS, handlers_of(dependencies, version(), transport.max_message_bytes))
     interceptor, health = Interceptor(pipeline, handlers), Health(gate)
     rpc = RpcServer(transport, interceptor, keyless)
-    api = ApiDoor(interceptor, keyless, entry_of(settings, of_http), call_finder())
-    reading: dict[str, Page] = {"/pictures/{token}": picture_page(download_links.open)}
+    entry = entry_of(settings, of_http)
+    api, callers = ApiDoor(interceptor, keyless, entry, call_finder()), Callers(entry)
+    pictures = PicturePage(download_links.open, LinkLimits(limiter, keyless, callers.peer))
+    reading: dict[str, Page] = {"/pictures/{token}": pictures.get}
     doors: dict[str, Page] = {}
     if settings.ximilar_door:
-        doors[XIMILAR_ROOT] = XimilarDoor(interceptor, keyless, entry_of(settings, of_http)).handle
-    pages = Pages(reading, doors, api.handle, not settings.metrics, settings.connections, of_http)
+        doors[XIMILAR_ROOT] = XimilarDoor(interceptor, keyless, entry).handle
+
+    def admits(request: Request) -> bool:
+        return keyless.admit(callers.peer(request))
+
+    pages = Pages(reading, doors, api.handle, not settings.metrics, admits, connections, of_http)
     vitals = Vitals(metrics, health.readiness, lambda: refresh_gauges(engine, metrics))
     http, monitoring = HttpServer(vitals, place, pages), HttpServer(vitals, HttpPlace())
     maintained = MaintainedParts(

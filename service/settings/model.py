@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     http_public_url: str = Field("", description="Public URL of `http`, for links. Empty: loopback only.")
     http_proxies: Names = Field((), description="Networks of proxies that terminate TLS in front of `http`, CIDR.")
     http_hosts: Names = Field((), description="Host names that the API on `http` answers to, besides addresses.")
+    max_http_connections_per_address: Positive = Field(
+        500, description="Maximum number of connections to `http` from one address that is not in http_proxies."
+    )
+    http_head_timeout_s: Seconds = Field(20.0, description="Timeout for the headers of a request to `http`, seconds.")
     ximilar_door: bool = Field(
         False, description="Serve Ximilar's API for similarity search on `http`, below /ximilar/."
     )

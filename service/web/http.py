@@ -1,48 +1,26 @@
-"""A port for HTTP: `/metrics` (Prometheus), `/healthz` (the process runs), `/readyz` (it accepts calls), added pages,
-and the API on all other paths."""
+"""A port for HTTP: pages without a key, added pages, and the API on all other paths."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from service.errors import ServiceError, SettingError
-from service.metrics import Metrics
+from service.errors import SettingError
 from service.runtime.certificates import Certificates
 from service.settings.addresses import is_loopback
-from service.web.connections import KEEP_ALIVE_S, Connections
-from service.web.tls import Handshakes, client_certificate
+from service.web.connections import KEEP_ALIVE_S, ConnectionLimits, Connections
+from service.web.counted_protocol import CountedProtocol
+from service.web.open_pages import Admits, OpenPages, Page, Vitals
+from service.web.tls import Handshakes
 from service.web.url_caches import forget_url
 
-Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _LINGER_S, _SHUTDOWN_S = 2.0, 2.0
 _REQUEST_LOG = logging.getLogger(__name__)
-_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-
-
-@dataclass(frozen=True)
-class Readiness:
-    """Whether calls are accepted. `remarks`: one line for each part that is not served; they name no tenant."""
-
-    ready: bool
-    remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Vitals:
-    """What the port tells about the server.
-
-    - `refresh`: updates gauges before the metrics are written. Called in a thread.
-    """
-
-    metrics: Metrics
-    readiness: Callable[[], Readiness]
-    refresh: Callable[[], None]
 
 
 class HttpPlace:
@@ -73,7 +51,8 @@ class Pages:
     - `doors`: receive all requests below a path.
     - `api`: receives all other requests; None: they are 404.
     - `metrics`: whether `/metrics` is served.
-    - `most_connections`: of all clients together.
+    - `admits`: counts requests for the pages without a key; returns whether to answer them.
+    - `connections`: None: of a port with the default limits.
     - `certificates`: None: the port speaks plain HTTP.
     """
 
@@ -81,7 +60,8 @@ class Pages:
     doors: Mapping[str, Page] = field(default_factory=dict)
     api: Page | None = None
     metrics: bool = True
-    most_connections: int = 1000
+    admits: Admits = lambda request: True
+    connections: Connections | None = None
     certificates: Certificates | None = None
 
 
@@ -89,9 +69,10 @@ class HttpServer:
     """Serves read-only pages, and the API. The built-in pages contain no data of tenants."""
 
     def __init__(self, vitals: Vitals, place: HttpPlace, pages: Pages | None = None) -> None:
-        self._vitals, self._place, self._pages = vitals, place, pages or Pages()
-        self._connections = Connections(self._pages.most_connections)
+        self._place, self._pages = place, pages or Pages()
+        self._connections = self._pages.connections or Connections(ConnectionLimits(), vitals.metrics)
         certificates = self._pages.certificates
+        self._open_pages = OpenPages(vitals, certificates, self._pages.admits)
         self._secure = Handshakes(certificates).secure if certificates is not None else None
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Server | None = None
@@ -104,11 +85,7 @@ class HttpServer:
     async def start(self, host: str, port: int, setting: str = "http") -> None:
         """Starts listening. Raises SettingError, about `setting`, if the address cannot be bound."""
         application = web.Application(middlewares=[self._connections.middleware, forget_url])
-        if self._pages.metrics:
-            application.router.add_get("/metrics", self._get_metrics)
-        application.router.add_get("/healthz", self._get_health)
-        application.router.add_get("/readyz", self._get_ready)
-        for path, page in self._pages.reading.items():
+        for path, page in {**self._open_pages.pages(metrics=self._pages.metrics), **self._pages.reading}.items():
             application.router.add_get(path, page)
         for path, door in self._pages.doors.items():
             application.router.add_route("*", path + "{path:(?s:.*)}", door, expect_handler=_leave_to_the_call)
@@ -136,28 +113,7 @@ class HttpServer:
     def _accept(self) -> asyncio.Protocol:
         assert self._runner is not None
         assert self._runner.server is not None
-        return self._connections.wrap(self._runner.server(), self._secure)
-
-    async def _get_metrics(self, request: web.Request) -> web.Response:
-        try:
-            client_certificate(request, self._pages.certificates).check()
-        except ServiceError as error:
-            return web.Response(status=401, text=f"{error.reason.name}: {error.message}\n")
-        text = await asyncio.to_thread(self._fresh)
-        return web.Response(body=text, headers={"Content-Type": _PROMETHEUS})
-
-    def _fresh(self) -> bytes:
-        """Returns all metrics. For threads, because it waits for collections."""
-        self._vitals.refresh()
-        return self._vitals.metrics.text()
-
-    async def _get_health(self, _: web.Request) -> web.Response:
-        return web.Response(text="alive\n")
-
-    async def _get_ready(self, _: web.Request) -> web.Response:
-        found = self._vitals.readiness()
-        lines = ["ready" if found.ready else "not ready", *found.remarks]
-        return web.Response(text="\n".join(lines) + "\n", status=200 if found.ready else 503)
+        return CountedProtocol(self._connections, self._runner.server(), self._secure)
 
 
 class _NoMalformedRequests(logging.Filter):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from service.calls.limits.failures import AuthenticationFailures
+from service.calls.limits.failures import AuthenticationFailures, address_of
 from service.runtime.clock import SYSTEM_CLOCK, Clock
 
 _FREE_AT_ONCE = 2  # per connection, and one more per second: an occasional check is always answered
 _ADDRESS_PER_S = 20.0  # beyond the free ones; the burst is thirty times as large
+_CONNECTIONS_PER_S = 20.0  # of an address without a valid key, with the same burst
 _TRUSTED_S = 60.0
-_MOST_CONNECTIONS = 10_000
+_MOST_CONNECTIONS = _MOST_ADDRESSES = 10_000
 
 
 class _Connection:
@@ -32,6 +33,8 @@ class KeylessCalls:
         """`close`: closes the connection of a peer, given in gRPC's notation."""
         self._close, self._clock = close, clock
         self._addresses = AuthenticationFailures(_ADDRESS_PER_S, clock)
+        self._new = AuthenticationFailures(_CONNECTIONS_PER_S, clock)
+        self._known: OrderedDict[str, float] = OrderedDict()
         self._connections: OrderedDict[str, _Connection] = OrderedDict()
 
     def admit(self, peer: str) -> bool:
@@ -50,9 +53,30 @@ class KeylessCalls:
             self._close(peer)
         return False
 
+    def admit_connection(self, peer: str) -> bool:
+        """Counts a new connection, unless its address used a valid key recently. Returns whether to accept it.
+
+        Each connection may make a few calls without a key, so that a client could make a new one for each call.
+        """
+        if self._known.get(address_of(peer), 0.0) > self._clock.elapsed_s():
+            return True
+        return not self._new.note(peer)
+
     def note_valid_key(self, peer: str) -> None:
-        """Records that a call of a connection had a valid key."""
-        self._connection(peer).trusted_until = self._clock.elapsed_s() + _TRUSTED_S
+        """Records that a call of a connection had a valid key, or opened a valid link."""
+        until, connection = self._clock.elapsed_s() + _TRUSTED_S, self._connection(peer)
+        if connection.trusted_until > until - _TRUSTED_S / 6:
+            return
+        connection.trusted_until, address = until, address_of(peer)
+        self._known.pop(address, None)
+        self._known[address] = until
+        if len(self._known) > _MOST_ADDRESSES:
+            self._known.popitem(last=False)
+
+    def knows(self, peer: str) -> bool:
+        """Returns whether a call of a connection had a valid key within the last minute."""
+        found = self._connections.get(peer)
+        return found is not None and found.trusted_until > self._clock.elapsed_s()
 
     def _connection(self, peer: str) -> _Connection:
         found = self._connections.pop(peer, None) or _Connection(self._clock.elapsed_s())

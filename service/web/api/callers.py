@@ -10,9 +10,8 @@ from aiohttp import web
 
 from service.errors import Reason, ServiceError
 from service.runtime.certificates import Certificates
+from service.web.addresses import Address, endpoint, peer_name, read_address
 from service.web.tls import ClientCertificate, client_certificate
-
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,11 @@ class Callers:
     def peer(self, request: web.Request) -> str:
         """Returns the client's address as gRPC writes it, `ipv4:192.0.2.1:4711`. Behind a declared proxy it is the
         address that the proxy reports, with port 0."""
-        address, port = _endpoint(request)
+        address, port = endpoint(request.transport)
         if address is None:
-            return "unknown"
+            return peer_name(None, 0)
         client = self._forwarded(request, address)
-        return _written(client, 0) if client != address else _written(address, port)
+        return peer_name(client, 0) if client != address else peer_name(address, port)
 
     def certificate(self, request: web.Request) -> ClientCertificate:
         """Returns the certificate that the client of a request presented."""
@@ -52,7 +51,7 @@ class Callers:
 
     def check(self, request: web.Request) -> None:
         """Raises ServiceError (CONNECTION_INSECURE, CERTIFICATE_INVALID, HOST_UNKNOWN)."""
-        address, _ = _endpoint(request)
+        address, _ = endpoint(request.transport)
         secure = request.transport is not None and request.transport.get_extra_info("sslcontext") is not None
         if not secure and (address is None or not (address.is_loopback or self._is_proxy(address))):
             message = "keys and pictures are not accepted over plain HTTP from another machine; see http_proxies"
@@ -68,21 +67,21 @@ class Callers:
         host = given[0].strip().lower()
         host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
         host = host.rstrip(".")
-        return host in self._hosts or _address(host) is not None or self._is_certified(host)
+        return host in self._hosts or read_address(host) is not None or self._is_certified(host)
 
     def _is_certified(self, host: str) -> bool:
         names = self._certificates.contents.names if self._certificates is not None else ()
         _, dot, parent = host.partition(".")
         return any(name.lower() in (host, f"*{dot}{parent}") for name in names)
 
-    def _is_proxy(self, address: _Address) -> bool:
+    def _is_proxy(self, address: Address) -> bool:
         return any(address in network for network in self._proxies)
 
-    def _forwarded(self, request: web.Request, address: _Address) -> _Address:
+    def _forwarded(self, request: web.Request, address: Address) -> Address:
         """Returns the last forwarded address that is not a declared proxy."""
         chain = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
         while chain and self._is_proxy(address):
-            told = _address(chain.pop().strip())
+            told = read_address(chain.pop().strip())
             if told is None:
                 break
             address = told
@@ -104,20 +103,3 @@ def split_target(target: str) -> tuple[str, str]:
 def allowed_hosts(given: Iterable[str], *urls: str) -> tuple[str, ...]:
     """Returns the given host names and those in the URLs."""
     return (*given, *(url.partition("://")[2].partition("/")[0].partition(":")[0] for url in urls if url))
-
-
-def _endpoint(request: web.Request) -> tuple[_Address | None, int]:
-    name = request.transport.get_extra_info("peername") if request.transport is not None else None
-    return (_address(name[0]), int(name[1])) if name else (None, 0)
-
-
-def _address(text: str) -> _Address | None:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
-
-
-def _written(address: _Address, port: int) -> str:
-    return f"ipv4:{address}:{port}" if address.version == 4 else f"ipv6:[{address}]:{port}"

@@ -8,14 +8,17 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
+from service.metrics import Metrics
 from service.runtime.certificates import Certificates, TlsFiles
 from service.tenancy.apikeys import Scope
 from service.tenancy.stored_keys import NewKey
-from service.web.connections import Connections
+from service.web.connections import ConnectionLimits, Connections
+from service.web.counted_protocol import CountedProtocol
 from service.web.tls import Handshakes
 from tests.service.web.api.conftest import Http
 from tests.support.servers import tls
@@ -139,8 +142,11 @@ async def test_new_connections_get_changed_certificates_and_unusable_files_chang
 
 async def test_a_client_that_does_not_finish_its_handshake_counts_and_is_closed(made: tls.Certificates) -> None:
     handshakes = Handshakes(Certificates(TlsFiles(made.server_cert, made.server_key)))
-    connections, loop = Connections(2, headers_s=0.05), asyncio.get_running_loop()
-    server = await loop.create_server(lambda: connections.wrap(asyncio.Protocol(), handshakes.secure), "127.0.0.1", 0)
+    limits, loop = ConnectionLimits(most=2, head_s=0.05), asyncio.get_running_loop()
+    connections = Connections(limits, Metrics())
+    inner: Any = asyncio.Protocol
+    made_protocol = lambda: CountedProtocol(connections, inner(), handshakes.secure)  # noqa: E731
+    server = await loop.create_server(made_protocol, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
     async with asyncio.timeout(10):

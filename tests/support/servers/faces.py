@@ -34,7 +34,7 @@ from service.calls.method import Method
 from service.calls.methods import METHODS, SERVICE_NAMES
 from service.calls.recording import CallRecording
 from service.coordination.rates import Rates
-from service.errors import ServiceError
+from service.errors import Reason, ServiceError
 from service.metrics import Metrics
 from service.rpc.server import RpcServer
 from service.rpc.status import DETAILS_KEY
@@ -43,9 +43,12 @@ from service.runtime.certificates import Certificates
 from service.tenancy.allowances import Allowances
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
-from service.web.api.callers import Entry
+from service.web.api.callers import Callers, Entry
 from service.web.api.door import ApiDoor
-from service.web.http import HttpPlace, HttpServer, Pages, Readiness, Vitals
+from service.web.connections import ConnectionLimits, Connections
+from service.web.http import HttpPlace, HttpServer, Pages
+from service.web.open_pages import Readiness, Vitals
+from service.web.pictures import LinkLimits, PicturePage
 
 REQUEST_ID = "the-same-for-both"
 LIMITS = CallLimits(
@@ -74,9 +77,12 @@ class Faces:
     """Use it as an asynchronous context manager. script: what each handler does with a request and its caller."""
 
     def __init__(
-        self, folder: Path, *, deadline_s: float = 30.0, certificates: Certificates | None = None, **limits: Any
+        self, folder: Path, *, deadline_s: float = 30.0, certificates: Certificates | None = None,
+        connection_limits: ConnectionLimits = ConnectionLimits(), **limits: Any
     ) -> None:  # fmt: skip
         """`certificates`: for TLS on the HTTP port. `limits`: fields of CallLimits that differ from LIMITS."""
+        self._connection_limits = connection_limits
+        self.pictures: dict[str, bytes] = {}  # by token
         self._certificates = certificates
         self._deadlines, self._limits = Deadlines(deadline_s, deadline_s), replace(LIMITS, **limits)
         self._ends, self._folder = AsyncExitStack(), folder
@@ -91,7 +97,7 @@ class Faces:
 
     async def __aenter__(self) -> Faces:
         nowhere = Redis(unix_socket_path=str(self._folder / "nowhere"), retry=Retry(NoBackoff(), 0))
-        recorder, keyless = Recorder(self.audit, lambda uid, act: None), KeylessCalls(lambda peer: None)
+        recorder, keyless = Recorder(self.audit, lambda uid, act: None), KeylessCalls(self._close_connection)
         refusals = Refusals(AuthenticationFailures(0), keyless, self.metrics)
         credentials = Credentials(self.registry.api_keys, "", WORKER_SECRET)
         admission = CallAdmission(credentials, Allowances(self.registry.limits, Rates(nowhere)), refusals, self.gate)
@@ -106,7 +112,14 @@ class Faces:
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
         api = ApiDoor(interceptor, keyless, Entry(certificates=self._certificates))
         vitals = Vitals(self.metrics, lambda: Readiness(True), lambda: None)
-        web = HttpServer(vitals, HttpPlace(), Pages(api=api.handle, certificates=self._certificates))
+        limits = replace(self._connection_limits, knows=keyless.knows, admits=keyless.admit_connection)
+        self.connections, peer = Connections(limits, self.metrics), Callers(Entry()).peer
+        reading = {"/pictures/{token}": PicturePage(self._picture, LinkLimits(self.limiter, keyless, peer)).get}
+        pages = Pages(
+            reading, api=api.handle, admits=lambda request: keyless.admit(peer(request)), connections=self.connections,
+            certificates=self._certificates,
+        )  # fmt: skip
+        web = HttpServer(vitals, HttpPlace(), pages)
         await web.start("127.0.0.1", 0)
         self.http = f"{'https' if self._certificates else 'http'}://127.0.0.1:{web.port}"
         self._ends.push_async_callback(web.stop)
@@ -164,6 +177,15 @@ class Faces:
         except ServiceError as error:
             return Outcome(tuple(responses), to_status(error, REQUEST_ID).SerializeToString(), int(error.reason.code))
         return Outcome(tuple(responses), b"")
+
+    def _close_connection(self, peer: str) -> None:
+        if self.connections.close_peer(peer):
+            self.metrics.connections_closed.inc()
+
+    async def _picture(self, token: str) -> bytes:
+        if token not in self.pictures:
+            raise ServiceError(Reason.LINK_INVALID, "the link was not created by this server")
+        return self.pictures[token]
 
     def _handlers(self) -> dict[str, object]:
         return {

@@ -36,8 +36,9 @@ ONE_DECODER = {"AFTERIMAGE_DECODE_PROCESSES": "1"}  # each takes half a second o
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without settings of the service, and without changes by pytest."""
-    return {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "_AFTERIMAGE", "PYTEST_"))}
+    """This process's environment without settings of the service, and without changes by pytest and its conftest."""
+    changed = ("AFTERIMAGE_", "_AFTERIMAGE", "PYTEST_", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(changed)}
 
 
 def prepared(environment: Mapping[str, str]) -> dict[str, str]:

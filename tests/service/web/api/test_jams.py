@@ -10,10 +10,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from service.web.connections import Connections
+from afterimage.v1.server_info_service_pb2 import GetServerInfoRequest as ServerInfo
+from service.web.connections import MOST_HEAD_BYTES, ConnectionLimits
 from tests.service.web.api.conftest import Http
 from tests.support.servers.faces import Faces
 
+PNG = b"\x89PNG\r\n\x1a\n"
 HEAD = "POST /v1/collections/shoes:search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
@@ -81,40 +83,16 @@ async def test_a_client_that_leaves_cancels_its_call(http: Http) -> None:
 
 
 async def test_requests_without_a_key_are_counted_whatever_their_path(http: Http) -> None:
-    statuses = [(await http.send("GET", "/v1/nothing", {})).status for _ in range(700)]
-    assert set(statuses) == {404, 429}
+    statuses = set()
+    for _ in range(700):
+        with contextlib.suppress(aiohttp.ClientError):  # a connection with too many is closed
+            statuses.add((await http.send("GET", "/v1/nothing", {})).status)
+    assert 404 in statuses
+    assert statuses <= {404, 429}
+    assert http.faces.metrics.connections_closed._value.get()
     assert (await http.send("GET", "/v1/server")).status == 200
     async with http.session.get(http.faces.http + "/healthz") as answer:
         assert answer.status == 200
-
-
-class _Transport(asyncio.Transport):
-    def __init__(self, address: str) -> None:
-        super().__init__({"peername": (address, 1)})
-        self.aborted = False
-
-    def abort(self) -> None:
-        self.aborted = True
-
-
-async def test_a_full_port_closes_the_oldest_idle_connection_of_whoever_has_most() -> None:
-    connections = Connections(3)
-    many = [_Transport("192.0.2.1") for _ in range(2)]
-    other, new = _Transport("192.0.2.2"), _Transport("192.0.2.3")
-    opened = {transport: asyncio.Protocol() for transport in (other, *many, new)}
-    assert all(connections.opened(protocol, transport) for transport, protocol in opened.items())
-    assert [t.aborted for t in (other, *many, new)] == [False, True, False, False]
-    for protocol in opened.values():
-        connections.closed(protocol)
-
-
-async def test_a_connection_without_a_request_is_closed() -> None:
-    connections, transport, protocol = Connections(3, headers_s=0.01), _Transport("192.0.2.1"), asyncio.Protocol()
-    connections.opened(protocol, transport)
-    async with asyncio.timeout(10):
-        while not transport.aborted:
-            await asyncio.sleep(0)
-    connections.closed(protocol)
 
 
 async def test_the_target_may_be_a_whole_url(http: Http) -> None:
@@ -147,3 +125,156 @@ async def test_what_is_no_http_gets_no_answer_of_the_api(http: Http, line: str) 
         async with asyncio.timeout(10):
             assert b" 200 " not in await reader.read()
     assert not http.seen
+
+
+async def test_the_head_of_a_request_is_bounded(http: Http) -> None:
+    key = f"Authorization: {http.key()['authorization']}\r\n"
+    for size, expected in ((MOST_HEAD_BYTES // 2, b" 200 "), (100_000, b" 431 ")):
+        padding = "".join(f"X-{n}: {'a' * 990}\r\n" for n in range(size // 1000))
+        async with connected(http) as (reader, writer):
+            writer.write(f"GET /v1/server HTTP/1.1\r\nHost: localhost\r\n{key}{padding}\r\n".encode())
+            assert expected in await reader.readline(), size
+
+
+async def test_a_head_without_end_is_cut_off(http: Http) -> None:
+    async with connected(http) as (_, writer):
+        writer.write(b"GET / HTTP/1.1\r\n")
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(20):
+                for number in range(100_000):  # of 100 MB
+                    writer.write(f"X-{number}: {'a' * 1000}\r\n".encode())
+                    await writer.drain()
+                    await asyncio.sleep(0)
+            pytest.fail("the server went on reading")
+    assert http.faces.metrics.http_connections_closed.labels("head")._value.get() == 1
+
+
+async def test_a_client_with_half_a_head_loses_its_connection_and_others_do_not(tmp_path: Path) -> None:
+    limits = ConnectionLimits(head_s=0.3)
+    async with Faces(tmp_path, connection_limits=limits) as faces, aiohttp.ClientSession() as session:
+        http = Http(faces, session)
+        async with connected(http) as (reader, writer):
+            writer.write(b"GET /v1/server HTTP/1.1\r\nHost: local")
+            async with asyncio.timeout(10):
+                assert not await reader.read()
+            assert (await http.send("GET", "/v1/server")).status == 200
+    assert faces.metrics.http_connections_closed.labels("late")._value.get() == 1
+    assert not faces.metrics.http_connections._value.get()
+
+
+async def test_requests_that_are_sent_ahead_are_answered_in_order_within_their_limit(http: Http) -> None:
+    key = f"Authorization: {http.key()['authorization']}\r\n"
+    request = f"GET /v1/server HTTP/1.1\r\nHost: localhost\r\n{key}X-Request-Id: %d\r\n\r\n"
+    async with connected(http) as (reader, writer):
+        writer.write("".join(request % n for n in range(100)).encode())
+        found: list[int] = []
+        async with asyncio.timeout(20):
+            while len(found) < 100:
+                line = (await reader.readline()).lower()
+                if line.startswith(b"x-request-id:"):
+                    found.append(int(line.partition(b":")[2]))
+        assert found == list(range(100))
+
+
+async def test_a_client_that_sends_large_requests_ahead_is_closed(http: Http) -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: object, caller: object) -> None:
+        began.set()
+        await go_on.wait()
+
+    http.faces.script = wait
+    key, padding = http.key()["authorization"], "".join(f"X-{n}: {'a' * 990}\r\n" for n in range(30))
+    request = f"GET /v1/server HTTP/1.1\r\nHost: localhost\r\nAuthorization: {key}\r\n{padding}\r\n".encode()
+    async with connected(http) as (reader, writer):
+        writer.write(request)
+        await began.wait()
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(10):
+                writer.write(request * 10)
+                assert not await reader.read()
+    go_on.set()
+    assert http.faces.metrics.http_connections_closed.labels("head")._value.get() == 1
+
+
+async def test_a_connection_may_send_any_amount_in_requests_and_bodies(http: Http) -> None:
+    key = {**http.key(), "x-padding": "a" * 2000}
+    for _ in range(40):  # on one connection
+        assert (await http.send("GET", "/v1/server", key)).status == 200
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 9000
+        yield b"{}"
+
+    json = {**http.key(), "content-type": "application/json"}
+    for body in (b" " * 900_000 + b"{}", pieces()):
+        sent = await http.send("POST", "/v1/collections/shoes:search", json, data=body)
+        assert sent.status == 200, sent.body
+    assert not http.faces.metrics.http_connections_closed.labels("head")._value.get()
+
+
+async def test_pages_without_a_key_are_counted_and_an_occasional_request_is_always_answered(http: Http) -> None:
+    url = http.faces.http + "/healthz"
+    statuses = set()
+    for _ in range(700):
+        with contextlib.suppress(aiohttp.ClientError):
+            async with http.session.get(url) as answer:
+                statuses.add(answer.status)
+    assert statuses <= {200, 429}
+    assert http.faces.metrics.connections_closed._value.get()
+    async with aiohttp.ClientSession() as other, other.get(url) as answer:
+        assert answer.status == 200
+
+
+async def test_whoever_makes_a_connection_for_each_request_without_a_key_is_refused_and_not_once_a_key_is_used(
+    http: Http,
+) -> None:
+    refused = 0
+    for _ in range(620):
+        async with connected(http) as (reader, writer):
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                refused += not await reader.read()
+                continue
+            refused += 1
+    assert 0 < refused < 40
+    info = [ServerInfo()]
+    await http.faces.grpc("/afterimage.v1.ServerInfoService/GetServerInfo", info, tuple(http.key().items()))
+    for _ in range(50):  # the address is known now
+        async with connected(http) as (reader, writer):
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert (await reader.readline()).endswith(b"200 OK\r\n")
+
+
+async def test_pictures_that_nobody_reads_hold_a_bounded_part_of_the_memory_and_are_dropped(tmp_path: Path) -> None:
+    async with Faces(tmp_path, send_s=0.3, in_flight_bytes=64 << 20) as faces, aiohttp.ClientSession() as session:
+        http, picture = Http(faces, session), PNG + bytes(12 << 20)
+        faces.pictures["large"] = picture
+        async with contextlib.AsyncExitStack() as readers:
+            streams = [await readers.enter_async_context(connected(http)) for _ in range(6)]
+            for _, writer in streams:
+                writer.write(b"GET /pictures/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            refused = await asyncio.gather(*(reader.readline() for reader, _ in streams))
+            assert {line.split()[1] for line in refused} == {b"200", b"429"}
+            async with asyncio.timeout(20):
+                while faces.limiter.bytes.used or faces.limiter.calls.used:
+                    await asyncio.sleep(0.01)
+        assert faces.metrics.peers_dropped._value.get() >= 1
+        async with session.get(faces.http + "/pictures/large") as answer:
+            assert await answer.read() == picture
+
+
+async def test_links_that_are_not_valid_are_counted_like_calls_without_a_key(http: Http) -> None:
+    http.faces.pictures["small"] = PNG
+    statuses = set()
+    for number in range(700):
+        with contextlib.suppress(aiohttp.ClientError):
+            async with http.session.get(f"{http.faces.http}/pictures/{number}") as answer:
+                statuses.add(answer.status)
+    assert 404 in statuses
+    assert statuses <= {404, 429}
+    assert http.faces.metrics.connections_closed._value.get()
+    for _ in range(100):
+        async with http.session.get(http.faces.http + "/pictures/small") as answer:
+            assert answer.status == 200

@@ -1,0 +1,115 @@
+"""Between the socket and aiohttp: counts the connection, starts TLS, and bounds the heads of requests.
+
+aiohttp bounds each header and their number, together two megabytes for a request, and keeps up to 32 requests that a
+client sends ahead. It has no limit on the whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from service.web.connections import MOST_HEAD_BYTES, Connections, head_size
+
+Secure = Callable[[asyncio.Transport, asyncio.Protocol], Awaitable[asyncio.Transport]]
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class CountedProtocol(asyncio.Protocol):
+    """Passes everything on. With TLS, what arrives before the handshake is over waits for it."""
+
+    def __init__(self, connections: Connections, inner: web.RequestHandler, secure: Secure | None = None) -> None:
+        """`secure`: starts TLS on a transport; None: the connection is not encrypted."""
+        self._connections, self._inner, self._secure = connections, inner, secure
+        self._transport: asyncio.Transport | None = None
+        self._handshake: asyncio.Task[None] | None = None
+        self._early: list[bytes] | None = []  # None: the inner protocol is connected
+        self._ended = self._refused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if not self._connections.opened(self._inner, transport):
+            self._ended = True
+        elif self._secure is None:
+            self._connect(transport)
+        else:
+            transport.pause_reading()
+            self._handshake = asyncio.create_task(self._shake_hands(self._secure, transport), name="TLS handshake")
+
+    def data_received(self, data: bytes) -> None:
+        if self._early is not None:
+            self._early.append(data)
+        else:
+            self._pass_on(data)
+
+    def eof_received(self) -> None:
+        if self._early is None:  # else nobody can be waiting for an answer yet
+            self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        if self._early is None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._early is None:
+            self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.closed(self._inner)
+        if not self._ended and self._early is None:
+            self._inner.connection_lost(exc)
+        self._ended = True
+
+    def _pass_on(self, data: bytes) -> None:
+        if self._refused:
+            return
+        waiting, too_long = self._inner._messages, self._connections.too_long(self._inner)  # aiohttp has no other way
+        before = len(waiting)
+        self._inner.data_received(data)
+        if len(waiting) > before or self._expects_body():
+            self._connections.completed_head(self._inner)
+            if len(waiting) > 1 and sum(head_size(message) for message, _ in waiting) > MOST_HEAD_BYTES:
+                self._refuse()
+        elif too_long:  # not yet the first time, because a body may arrive before its request has begun
+            self._refuse(_TOO_LARGE)
+        else:
+            self._connections.received_head(self._inner, len(data))
+
+    def _expects_body(self) -> bool:
+        """Whether what arrives next belongs to the body of the newest request."""
+        request = self._connections.request(self._inner)
+        waiting = self._inner._messages
+        body = waiting[-1][1] if waiting else request.content if request is not None else None
+        return body is not None and not body.is_eof()
+
+    def _refuse(self, answer: bytes = b"") -> None:
+        self._connections.count_refused_head()
+        transport, self._refused = self._transport, True
+        if transport is None:
+            return
+        if answer and self._connections.request(self._inner) is None:
+            transport.write(answer)
+            transport.close()
+        else:
+            transport.abort()
+
+    def _connect(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        early, self._early = self._early or [], None
+        self._inner.connection_made(transport)
+        for data in early:
+            self._pass_on(data)
+
+    async def _shake_hands(self, secure: Secure, transport: asyncio.Transport) -> None:
+        try:
+            encrypted = await secure(transport, self)
+        except OSError:  # also a client that speaks no TLS, or presents a certificate that is not valid
+            self._connections.closed(self._inner)
+            transport.abort()
+            return
+        if self._ended:
+            encrypted.abort()
+        else:
+            self._connect(encrypted)
