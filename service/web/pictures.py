@@ -47,7 +47,8 @@ class PicturePage:
     def __init__(self, open_link: Callable[[str], Awaitable[bytes]], limits: LinkLimits) -> None:
         """`open_link`: returns the picture of a token, or raises ServiceError."""
         self._open_link, self._limits = open_link, limits
-        self._metrics, self._send_s = limits.limiter.metrics, limits.limiter.limits.send_s
+        limiter = limits.limiter
+        self._metrics, self._send_s = limiter.metrics, limiter.limits.send_s
         self._opening = asyncio.Semaphore(_MOST_OPENED)
 
     async def get(self, request: web.Request) -> web.StreamResponse:

@@ -19,11 +19,20 @@ def chains(source: str) -> Iterator[str]:
     inner = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and id(node) not in inner:
-            names = ast.unparse(node).split(".")
-            if all(name.isidentifier() for name in names) and names[0] not in modules:
+            names = names_of(node)
+            if names and names[0] not in modules:
                 names = names[1:] if names[0] in ("self", "cls") else names
                 if len(names) >= 4:
                     yield ".".join(names)
+
+
+def names_of(node: ast.expr) -> list[str]:
+    """The names of a chain; empty if it begins at something that has no name."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(names)] if isinstance(node, ast.Name) else []
 
 
 def test_few_places_reach_through_three_objects() -> None:

@@ -26,7 +26,7 @@ async def test_metrics_are_written_once_for_all_who_ask_meanwhile() -> None:
         await asyncio.sleep(0)
     asking[0].cancel()  # whoever leaves takes nothing from the others
     go_on.set()
-    answers = await asyncio.gather(*asking, return_exceptions=True)
+    answers: list[Any] = await asyncio.gather(*asking, return_exceptions=True)
     assert isinstance(answers[0], asyncio.CancelledError)
     assert {answer.status for answer in answers[1:]} == {200}
     assert len(written) == 1
