@@ -13,12 +13,13 @@ CEILING = 22  # lower it when there are fewer; most that are left read generated
 
 def chains(source: str) -> Iterator[str]:
     """Yields attribute chains of three dots and more that begin at a value, without a leading `self`."""
-    tree = ast.parse(source)
-    imports = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    nodes = list(ast.walk(ast.parse(source)))
+    imports = [n for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)]
     modules = {(alias.asname or alias.name).split(".")[0] for n in imports for alias in n.names}
-    inner = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and id(node) not in inner:
+    attributes = [n for n in nodes if isinstance(n, ast.Attribute)]
+    inner = {id(n.value) for n in attributes}
+    for node in attributes:
+        if id(node) not in inner:
             names = names_of(node)
             if names and names[0] not in modules:
                 names = names[1:] if names[0] in ("self", "cls") else names

@@ -21,9 +21,11 @@ async def test_metrics_are_written_once_for_all_who_ask_meanwhile() -> None:
 
     vitals = Vitals(Metrics(), lambda: Readiness(True), refresh)
     page: Any = OpenPages(vitals, None, lambda request: True).pages(metrics=True)["/metrics"]
-    asking: list[asyncio.Task[Any]] = [asyncio.create_task(page(make_mocked_request("GET", "/metrics"))) for _ in range(50)]
-    while not written:
-        await asyncio.sleep(0)
+    request = make_mocked_request("GET", "/metrics")
+    asking: list[asyncio.Task[Any]] = [asyncio.create_task(page(request)) for _ in range(50)]
+    async with asyncio.timeout(10):
+        while not written:
+            await asyncio.sleep(0.001)
     asking[0].cancel()  # whoever leaves takes nothing from the others
     go_on.set()
     answers: list[Any] = await asyncio.gather(*asking, return_exceptions=True)
