@@ -24,7 +24,7 @@ from service.runtime.call_facts import about
 from service.sync.runs.remote_workers import RunClaim
 
 _ALIVE_EVERY_S = 5.0
-_ANSWER_WITHIN_S = 10.0
+_ANSWER_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,26 @@ from afterimage.v1 import worker_service_pb2_grpc as pb_grpc
 from tests.e2e.sync.test_sync_crash import Catalogue
 from tests.support.data.feeds import jsonl
 from tests.support.data.pictures import png
-from tests.support.servers.redis_server import RedisServer, free_port, running_redis, running_tls_redis, start_redis
-from tests.support.servers.server import COMMAND, NOT_MEASURED, Server, clean_environment, start, start_server
+from tests.support.servers.redis_server import (
+    RedisServer,
+    free_port,
+    refusing_port,
+    running_redis,
+    running_tls_redis,
+    start_redis,
+)
+from tests.support.servers.server import (
+    COMMAND,
+    NOT_MEASURED,
+    ONE_DECODER,
+    Server,
+    clean_environment,
+    start,
+    start_server,
+)
 from tests.support.servers.shop import FETCHING, Shop
 from tests.support.servers.tls import make_certificates
-from tests.support.servers.worker import SECRET, log_of, metric, start_worker
+from tests.support.servers.worker import SECRET, metric, start_worker, wait_for_log
 from tests.support.shared import own_encoder
 
 ITEMS = 40
@@ -221,14 +236,12 @@ def test_everything_may_go_over_tls(tmp_path: Path, shop: Shop) -> None:
 
 
 def test_a_worker_that_waits_for_its_server_can_be_stopped(tmp_path: Path, coordinated: RedisServer) -> None:
-    arguments = ["worker", "--server", f"127.0.0.1:{free_port()}", "--redis-url", coordinated.url]
-    with (tmp_path / "worker.log").open("w") as log:
-        waiting = start(arguments, {**clean_environment(), **NOT_MEASURED, **SECRET}, log)
-    while "the server is unavailable" not in log_of(tmp_path):
-        assert waiting.poll() is None, log_of(tmp_path)
-        threading.Event().wait(0.05)
-    waiting.send_signal(signal.SIGTERM)
-    assert waiting.wait(30) == 0
+    with refusing_port() as port, (tmp_path / "worker.log").open("w") as log:
+        arguments = ["worker", "--server", f"127.0.0.1:{port}", "--redis-url", coordinated.url]
+        waiting = start(arguments, {**clean_environment(), **NOT_MEASURED, **ONE_DECODER, **SECRET}, log)
+        wait_for_log(waiting, tmp_path, "the server is unavailable")
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.wait(30) == 0
 
 
 def test_a_worker_with_another_secret_is_not_let_in(owner: Server, coordinated: RedisServer) -> None:
@@ -282,4 +295,4 @@ def test_two_workers_share_the_runs_of_two_collections(
             threading.Event().wait(0.05)
     shop.open.set()
     assert [ended(client, r).state for r in runs] == ["succeeded", "succeeded"]
-    assert log_of(owner.folder).count("took a run") == 2
+    assert (owner.folder / "worker.log").read_text().count("took a run") == 2

@@ -40,10 +40,18 @@ class RedisServer:
 
 
 def free_port() -> int:
-    """A free port."""
+    """A port that was free a moment ago. Others may take it before it is used."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def refusing_port() -> Iterator[int]:
+    """A port that refuses connections for the block: it is taken, so that no other process can listen on it."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 def start_redis(
@@ -60,23 +68,35 @@ def start_redis(
     """
     binary = binary or find_redis_server() or missing("a redis-server", REDIS_REMEDY)
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = port or free_port()
-    common = [f"port {chosen}", f"dir {folder}", "bind 127.0.0.1", f"logfile {folder / 'redis.log'}"]
+    common = [f"dir {folder}", "bind 127.0.0.1", f"logfile {folder / 'redis.log'}"]
     if not sentinel:
         common += ["appendonly yes", 'save ""', "maxmemory-policy noeviction"]
-    (folder / "redis.conf").write_text("\n".join([*common, *lines]) + "\n")
     command = [str(binary), str(folder / "redis.conf"), *(["--sentinel"] if sentinel else [])]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(environment or {})}
-    )
-    made = RedisServer(folder, chosen, process)
     while True:
-        try:
-            made.connection().ping()
+        chosen = port or free_port()
+        (folder / "redis.conf").write_text("\n".join([f"port {chosen}", *common, *lines]) + "\n")
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(environment or {})}
+        )
+        made = RedisServer(folder, chosen, process)
+        if _answers(made):
             return made
-        except (redis.ConnectionError, redis.BusyLoadingError):
-            assert process.poll() is None, (folder / "redis.log").read_text()
-            threading.Event().wait(0.02)
+        log = (folder / "redis.log").read_text()
+        assert not port, log
+        assert "in use" in log, log  # another process took the port first
+
+
+def _answers(made: RedisServer) -> bool:
+    """Waits until this server answers, not another one on its port. False: it has ended."""
+    while made.process.poll() is None:
+        try:
+            facts: Any = made.connection().info("server")
+        except (redis.ConnectionError, redis.BusyLoadingError, redis.ResponseError):
+            facts = {}
+        if facts.get("process_id") == made.process.pid:
+            return True
+        threading.Event().wait(0.02)
+    return False
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import gc
 import importlib
 import json
@@ -193,6 +194,7 @@ def _become(request: dict[str, Any], outputs: Sequence[int]) -> None:
             os.dup2(descriptor, number)
         os.closerange(3, 1 + max(map(int, os.listdir("/proc/self/fd"))))
         sys.stdout, sys.stderr = (os.fdopen(n, "w", encoding="utf-8") for n in (1, 2))
+        faulthandler.enable()  # SIGABRT to a process that does not go on: it writes what its threads do
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from tests.support.servers.server import NOT_MEASURED, ONE_DECODER, Process, Server, clean_environment, start
 from tests.support.servers.shop import FETCHING
@@ -33,5 +38,14 @@ def metric(server: Server, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
 
 
-def log_of(folder: Path) -> str:
-    return (folder / "worker.log").read_text()
+def wait_for_log(worker: Process, folder: Path, line: str, seconds: float = 90.0) -> None:
+    """Waits until the worker's log has a line. Fails with the log, and with what its threads do, if it ends before or
+    has not written the line after `seconds`."""
+    log, end = folder / "worker.log", time.monotonic() + seconds
+    while line not in log.read_text():
+        assert worker.poll() is None, log.read_text()
+        if time.monotonic() > end:
+            worker.send_signal(signal.SIGABRT)
+            worker.wait(10)
+            pytest.fail(f"no line {line!r} in {seconds:.0f} s: {log.read_text()[-8000:]}")
+        threading.Event().wait(0.05)
