@@ -20,7 +20,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _SHARE = 0.03  # of the time, for all large responses of a tenant
 _SENDING = 2.0  # serialising and sending a response take about as long again as reading and building it
-_RECENT_S = 0.02  # bridges the gap between two searches of one caller
+# Bridges the gap between two searches of one caller, also where large responses keep the event loop from the second.
+_RECENT_S = 0.2
+_PLACES = 2  # large responses of one owner that are built at once while nobody else searches
 _LOOK_EVERY_S = 0.05
 
 
@@ -44,10 +46,10 @@ class Work:
 
 
 class _Owner:
-    __slots__ = ("lock", "rests_until", "waiting")
+    __slots__ = ("lock", "places", "rests_until", "waiting")
 
     def __init__(self) -> None:
-        self.lock, self.rests_until, self.waiting = asyncio.Lock(), 0.0, 0
+        self.lock, self.places, self.rests_until, self.waiting = asyncio.Lock(), asyncio.Semaphore(_PLACES), 0.0, 0
 
 
 class BulkShare:
@@ -73,11 +75,15 @@ class BulkShare:
     @contextlib.asynccontextmanager
     async def paced(self, owner: str) -> AsyncIterator[Work]:
         """Waits until a large response of this owner may be built; one at a time while others search. The caller adds
-        its CPU time to the yielded Work."""
+        its CPU time to the yielded Work.
+
+        Whether others search is asked again for each response when its place is free: many may arrive in one moment.
+        """
         state, work = self._owners.setdefault(owner, _Owner()), Work()
         state.waiting += 1
         try:
             async with contextlib.AsyncExitStack() as stack:
+                await stack.enter_async_context(state.places)
                 if self._others_search(owner):
                     await stack.enter_async_context(state.lock)
                     await self._rest(owner, state)

@@ -77,6 +77,39 @@ async def test_a_caller_that_searches_again_and_again_is_given_way_to_between_tw
     assert clock.elapsed - began >= 0.03
 
 
+async def test_answers_that_arrived_before_a_search_give_way_to_it_too(clock: Clock) -> None:
+    share, built, finish = BulkShare(clock), list[float](), asyncio.Event()
+
+    async def page() -> None:
+        async with share.paced("hog") as work:
+            built.append(clock.elapsed)
+            await finish.wait()
+            work.seconds += 0.01
+
+    pages = [asyncio.create_task(page()) for _ in range(20)]
+    await clock._sleep(0)
+    at_once = len(built)
+    assert 1 <= at_once <= 3
+    with share.searching("good"):
+        finish.set()
+        await asyncio.gather(*pages)
+    rested = clock.elapsed - built[0]
+    assert 2 * 0.01 * (20 - at_once) / rested == pytest.approx(0.03, rel=0.1)
+
+
+async def test_a_searcher_that_is_kept_from_its_next_search_for_a_tenth_of_a_second_is_still_given_way_to(
+    clock: Clock,
+) -> None:
+    share = BulkShare(clock)
+    with share.searching("good"):
+        await make(share, "hog", 1.0)
+    clock.elapsed += 0.1
+    waiting = asyncio.create_task(make(share, "hog", 0.0))
+    await clock._sleep(0)
+    assert not waiting.done()
+    await waiting
+
+
 async def test_one_owner_does_not_wait_for_what_another_took_and_a_cancelled_one_holds_nothing(clock: Clock) -> None:
     share = BulkShare(clock)
     with share.searching("good"):
