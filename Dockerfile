@@ -6,10 +6,11 @@ COPY requirements-runtime.lock ./
 RUN python -m venv /opt/afterimage \
  && /opt/afterimage/bin/pip install --no-cache-dir --require-hashes -r requirements-runtime.lock
 COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
-COPY proto proto
+COPY release/wheel_hook.py release/wheel_hook.py
+COPY proto/afterimage proto/afterimage
 COPY index index
 COPY service service
-RUN /opt/afterimage/bin/pip install --no-cache-dir --no-deps ./proto .
+RUN /opt/afterimage/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.12-slim
 RUN useradd --create-home --uid 10001 afterimage \

@@ -36,6 +36,7 @@ $(STAMP): requirements.lock pyproject.toml proto/pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	@rm -rf $(VENV)/lib/python*/site-packages/tests # the wheel of ximilar-client brings one, which would hide ours
+	@$(BIN)/python -m pip uninstall --quiet --yes afterimage 2>/dev/null # the server's distribution before it was renamed
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e ./proto -e .
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || \
 		$(BIN)/python -m pip install --quiet --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
@@ -139,12 +140,11 @@ prose-check: $(STAMP) ## Measure the words per sentence of documents and docstri
 lock: $(STAMP) ## Resolve requirements.lock from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv==0.13.9
 	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
-		print(*[d for d in p["project"]["dependencies"] if not d.startswith("afterimage-client")], \
-		*p["dependency-groups"]["dev"], sep="\n")' | \
+		print(*p["project"]["dependencies"], *p["dependency-groups"]["dev"], sep="\n")' | \
 		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate - \
 		-o requirements.lock
 	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
-		print(*[d for d in p["project"]["dependencies"] if not d.startswith("afterimage-client")], sep="\n")' | \
+		print(*p["project"]["dependencies"], sep="\n")' | \
 		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 		--constraint requirements.lock - -o requirements-runtime.lock
 

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {"afterimage": ROOT, "afterimage-client": ROOT / "proto"}
+SOURCES = {"afterimage-server": ROOT, "afterimage-client": ROOT / "proto"}
+# The one package that each wheel installs.
+PACKAGES = {"afterimage-server": "afterimage_server", "afterimage-client": "afterimage"}
 # What must be in each wheel, and what a distribution is of no use without.
 NEEDED = {
-    "afterimage": ("service/cli/main.py", "service/encoder/builtin/encoder.onnx", "index/__init__.py"),
+    "afterimage-server": (
+        "afterimage_server/__main__.py", "afterimage_server/py.typed", "afterimage_server/index/__init__.py",
+        "afterimage_server/index/vectors/filters/grammar.lark", "afterimage_server/service/web/api/openapi.json",
+        "afterimage_server/service/encoder/builtin/encoder.onnx", "afterimage_server/afterimage/client/aio.py",
+    ),
     "afterimage-client": ("afterimage/py.typed", "afterimage/client/aio.py", "afterimage/v1/search_service_pb2.py"),
 }  # fmt: skip
-_NOT_WANTED = ("tests/", "bench/", "examples/", "release/", ".venv/")
 
 
 class ReleaseError(Exception):
@@ -55,8 +60,11 @@ def build(folder: Path) -> list[Distribution]:
 def wheel_problems(name: str, present: Set[str]) -> list[str]:
     """What the wheel of a distribution lacks or should not hold. present: the names of its files."""
     missing = [f"lacks {path}" for path in NEEDED[name] if path not in present]
+    own = f"{PACKAGES[name]}/"
     return missing + [
-        f"holds {path}" for path in sorted(present) if path.startswith(_NOT_WANTED) or "__pycache__" in path
+        f"holds {path}"
+        for path in sorted(present)
+        if "__pycache__" in path or not (path.startswith(own) or ".dist-info/" in path)
     ]
 
 
@@ -66,17 +74,17 @@ def _built(name: str, source: Path, target: Path) -> Distribution:
 
 
 def _check(distribution: Distribution, folder: Path) -> None:
-    present = _names(distribution.wheel)
-    if problems := wheel_problems(distribution.name, present):
+    present = _checksums(distribution.wheel)
+    if problems := wheel_problems(distribution.name, present.keys()):
         raise ReleaseError(f"{distribution.wheel.name} {'; '.join(problems)}")
     with tarfile.open(distribution.sdist) as archive:
         archive.extractall(folder / "unpacked", filter="data")
     unpacked = folder / "unpacked" / distribution.sdist.name.removesuffix(".tar.gz")
     again = _built(distribution.name, unpacked, folder / "again" / distribution.name)
-    if differing := present ^ _names(again.wheel):
+    if differing := {name for name, _ in present.items() ^ _checksums(again.wheel).items()}:
         raise ReleaseError(f"the wheel from {distribution.sdist.name} differs in {', '.join(sorted(differing)[:5])}")
 
 
-def _names(wheel: Path) -> set[str]:
+def _checksums(wheel: Path) -> dict[str, int]:
     with zipfile.ZipFile(wheel) as archive:
-        return set(archive.namelist())
+        return {entry.filename: entry.CRC for entry in archive.infolist()}

@@ -14,17 +14,32 @@ from pathlib import Path
 from release.distributions import ROOT, Distribution, ReleaseError, run
 
 RUNTIME_LOCK = ROOT / "requirements-runtime.lock"
-_CLIENT_ALONE = "import afterimage.client, sys; assert 'service' not in sys.modules; print(afterimage.client.__name__)"
+SCENARIO = Path(__file__).with_name("server_scenario.py")
+_CLIENT_ALONE = (
+    "import afterimage.client, sys; assert not {'numpy', 'afterimage_server'} & sys.modules.keys(); "
+    "print(afterimage.client.__name__)"
+)
+# Files of the working directory that must not take the place of a module: what a shop may have where it starts it.
+_TRAPS = ("service.py", "index.py", "afterimage.py", "numpy.py", "json.py")
 
 
-def install(distributions: list[Distribution], folder: Path) -> Path:
-    """Makes an environment with the pinned dependencies and the wheels; returns its folder of programs."""
+def install(server: Distribution, folder: Path) -> Path:
+    """Makes an environment with the pinned dependencies and the server; returns its folder of programs.
+
+    The wheel is installed with its dependencies and without an index: it asks for nothing that the lock does not pin.
+    """
     run([sys.executable, "-m", "venv", folder])
     pip = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run([*pip, "--require-hashes", "-r", RUNTIME_LOCK])
-    run([*pip, "--no-deps", *(d.wheel for d in distributions)])
+    run([*pip, "--no-index", server.wheel])
     run([folder / "bin/python", "-m", "pip", "check"])
     return folder / "bin"
+
+
+def use_packages(programs: Path, folder: Path) -> str:
+    """Imports every module, and has each process apart do its work: `server_scenario`. Returns what it prints."""
+    folder.mkdir()
+    return run([programs / "python", "-P", SCENARIO], cwd=folder, environment=_clean_environment())
 
 
 def use_client_alone(client: Distribution, folder: Path) -> None:
@@ -37,10 +52,13 @@ def use_client_alone(client: Distribution, folder: Path) -> None:
 def use_server(programs: Path, folder: Path, version: str) -> None:
     """Starts the server, inserts a picture, finds it, stops the server."""
     folder.mkdir()
+    for name in _TRAPS:
+        (folder / name).write_text("raise SystemExit('a file of the working directory was imported')\n")
     command, data = programs / "afterimage", ["--data-dir", folder / "data"]
     if (said := run([command, "--version"], cwd=folder).strip()) != version:
         raise ReleaseError(f"`afterimage --version` prints {said}, not {version}")
-    environment = {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "PYTHON"))}
+    environment = _clean_environment()
+    run([command, "--help"], cwd=folder, environment=environment)
     picture = folder / "red.png"
     picture.write_bytes(_png(64, b"\xc0\x20\x20"))
     with serving([command, "serve", *data, "--listen", "127.0.0.1:0"], folder, environment) as target:
@@ -49,6 +67,7 @@ def use_server(programs: Path, folder: Path, version: str) -> None:
         client = {**environment, "AFTERIMAGE_TARGET": target, "AFTERIMAGE_API_KEY": key}
         run([command, "collections", "create", "shoes"], cwd=folder, environment=client)
         run([command, "insert", "shoes", picture], cwd=folder, environment=client)
+        run([command, "doctor", *data], cwd=folder, environment=environment)
         found = run([command, "search", "shoes", picture, "-k", "1"], cwd=folder, environment=client)
         if "red" not in found:
             raise ReleaseError(f"the picture that was inserted is not found:\n{found}")
@@ -73,6 +92,10 @@ def serving(command: Sequence[object], folder: Path, environment: Mapping[str, s
         server.kill()
         server.wait()
         server.stdout.close()
+
+
+def _clean_environment() -> dict[str, str]:
+    return {n: v for n, v in os.environ.items() if not n.startswith(("AFTERIMAGE_", "PYTHON"))}
 
 
 def _png(side: int, colour: bytes) -> bytes:

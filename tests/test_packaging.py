@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[1]
 
 def test_no_foreign_distribution_owns_the_flat_package_names() -> None:
     owners = packages_distributions()
-    assert set(owners.get("service", [])) <= {"afterimage"}
-    assert set(owners.get("index", [])) <= {"afterimage"}
+    for name, owner in (("service", None), ("index", None), ("afterimage_server", "afterimage-server")):
+        assert set(owners.get(name, [])) <= {owner}, owners[name]
+    assert set(owners.get("afterimage", [])) <= {"afterimage-client"}
     assert not (ROOT / "proto" / "__init__.py").exists()
 
 

@@ -58,14 +58,14 @@ def application(command: str = "") -> typer.Typer:
 
 def _load(path: str) -> Any:
     module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(f"service.cli.{module}"), name)
+    return getattr(importlib.import_module(f"{__package__}.{module}"), name)
 
 
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
-        from importlib.metadata import version as distribution_version
+        from afterimage import __version__
 
-        print(distribution_version("afterimage"))
+        print(__version__)
         raise typer.Exit
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from importlib.metadata import version as distribution_version
 from pathlib import Path
 
+from afterimage import __version__
 from index import DataDirectory, WrongKey
 from index.storage import replace_file, write_synced
 from service.errors import SettingError
@@ -23,8 +23,8 @@ _LOG = logging.getLogger(__name__)
 
 
 def version() -> str:
-    """The version of this distribution."""
-    return distribution_version("afterimage")
+    """The version of the server, which its client has too."""
+    return __version__
 
 
 def master_key_of(settings: Settings) -> MasterKey:

@@ -44,7 +44,7 @@ def limits_of(settings: Settings) -> PictureLimits:
         package = missing_package(Format(name))
         if package:
             raise SettingError.about(
-                "image_formats", f"{name} needs the package {package}: pip install 'afterimage[{name}]'"
+                "image_formats", f"{name} needs the package {package}: pip install 'afterimage-server[{name}]'"
             )
     return PictureLimits(
         settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side, settings.max_image_ratio, formats

@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 from service.settings.addresses import is_address, split_address
 from service.settings.model import Settings
 
-# Modules that can open a connection, and the kinds (see below) that they open.
+# Modules of `service` that can open a connection, and the kinds (see below) that they open.
 OPENED_BY = {
-    "service.objects.store": ("object store",),
-    "service.intake.download.http_client": ("pictures", "feeds", "webhooks"),
-    "service.intake.download.resolver": ("names",),
-    "service.runtime.ports": ("names",),
-    "service.coordination.connect": ("redis",),
-    "service.coordination.embedded": ("redis",),
-    "service.rpc.worker_client": ("worker to server",),
-    "service.tenancy.masterkey": ("master key command",),
+    "objects.store": ("object store",),
+    "intake.download.http_client": ("pictures", "feeds", "webhooks"),
+    "intake.download.resolver": ("names",),
+    "runtime.ports": ("names",),
+    "coordination.connect": ("redis",),
+    "coordination.embedded": ("redis",),
+    "rpc.worker_client": ("worker to server",),
+    "tenancy.masterkey": ("master key command",),
 }
 
 

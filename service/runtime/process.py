@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
+_COMMAND = __name__.removesuffix("runtime.process") + "cli.main"
 _MAX_FILES = 1 << 20  # used if there is no hard limit
 _MARK = "_AFTERIMAGE_PREPARED"
 # The first two overwrite freed memory. PYTHONMALLOC makes Python free small objects, such as tokens, there too. The
@@ -73,10 +74,13 @@ def freeze_gc() -> None:
 
 
 def start_again(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Replaces this process by the same command with another environment. Does not return."""
+    """Replaces this process by the same command with another environment. Does not return.
+
+    The working directory is not searched for modules: a file there could take the place of one.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, "-m", "service.cli.main", *arguments], dict(environment))  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-Pm", _COMMAND, *arguments], dict(environment))  # noqa: S606
 
 
 def become_prepared(arguments: Sequence[str], environment: Mapping[str, str], max_image_pixels: int) -> None:

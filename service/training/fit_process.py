@@ -21,6 +21,7 @@ from service.training.evaluation import Judgement, TooFewExamples
 from service.training.fitting import Fitted, Projection, Shape, fit
 
 _LOWEST = 19
+_MODULE = f"{__package__}.fit_process"
 
 
 async def fit_apart(vectors: NDArray[np.float32], labels: NDArray[np.int64], environment: Mapping[str, str]) -> Fitted:
@@ -29,7 +30,7 @@ async def fit_apart(vectors: NDArray[np.float32], labels: NDArray[np.int64], env
     Raises TooFewExamples, or RuntimeError if the process died.
     """
     given = await asyncio.to_thread(_packed, vectors=vectors, labels=labels)
-    program = Program(python_module("service.training.fit_process"), environment, lower_priority=_LOWEST)
+    program = Program(python_module(_MODULE), environment, lower_priority=_LOWEST)
     status, answer = await run_child(program, given)
     if status != 0:
         raise RuntimeError(f"the training process exited with {status}")

@@ -24,13 +24,14 @@ from index.vectors.arrays.float16_matrix import Float16Matrix, handed_over
 _LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S = 1.0
 _FIRST_PRIORITY = Priority.IDLE
+_MODULE = f"{__package__}.ann_builder"
 # How it is scheduled is set before anything is imported that starts threads. It stays in this session: Linux shares the
 # processor among sessions first, and a new one would get half of it, idle or not.
 _START = """
 import contextlib, os, runpy
 with contextlib.suppress(OSError):
     {priority}
-runpy.run_module("index.vectors.ann.ann_builder", run_name="__main__")
+runpy.run_module("{module}", run_name="__main__")
 """
 
 
@@ -84,7 +85,7 @@ class AnnBuilds:
             job = replace(job, previous=_write(job.output_descriptor, previous.to_bytes()))
         environment = {**os.environ, "OMP_NUM_THREADS": str(os.cpu_count() or 1), "OMP_WAIT_POLICY": "PASSIVE"}
         process = subprocess.Popen(
-            [sys.executable, "-c", _START.format(priority=priority.value)],
+            [sys.executable, "-Pc", _START.format(priority=priority.value, module=_MODULE)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
             pass_fds=(job.rows_descriptor, job.output_descriptor), process_group=0,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from afterimage import __version__
 from service.cli.operations.checks import run_checks
 from service.cli.output import Check, CommandError, JsonFlag, console, print_json, print_table
 from service.config import LoadedSettings, load_settings, process_environment
@@ -18,8 +19,8 @@ from service.runtime.process import become_prepared, forbid_dumps
 from service.settings.model import Settings
 
 _DISTRIBUTIONS = (
-    "afterimage", "afterimage-client", "grpcio", "protobuf", "onnxruntime", "faiss-cpu", "numpy",
-    "opencv-python-headless", "sqlcipher3", "redis", "pyroaring", "cryptography",
+    "grpcio", "protobuf", "onnxruntime", "faiss-cpu", "numpy", "opencv-python-headless", "sqlcipher3", "redis",
+    "pyroaring", "cryptography",
 )  # fmt: skip
 
 
@@ -51,7 +52,8 @@ def doctor(
         _repair(loaded.settings, as_json=json)
         return
     checks = run_checks(loaded)
-    versions = {"python": platform.python_version(), **{d: distribution_version(d) for d in _DISTRIBUTIONS}}
+    versions = {"python": platform.python_version(), "afterimage": __version__}
+    versions |= {name: distribution_version(name) for name in _DISTRIBUTIONS}
     if json:
         print_json({"settings": _settings(loaded), "versions": versions, "checks": [asdict(c) for c in checks]})
     else:

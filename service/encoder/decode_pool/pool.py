@@ -29,7 +29,7 @@ from service.intake.sandbox import ProcessDied, ProcessTimedOut, SandboxedProces
 from service.runtime.background import end_task
 
 _LOG = logging.getLogger(__name__)
-_MODULE = "service.encoder.decode_pool.worker"
+_MODULE = f"{__package__}.worker"
 _RETIRE_AFTER_PROCESSOR_S = 600.0
 _RESULT_BYTES = 2048 * 2048 * 3 * 4  # the largest input that a manifest may ask for
 _MAX_STARTS_IN_A_ROW = 5

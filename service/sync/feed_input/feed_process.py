@@ -23,7 +23,7 @@ from service.runtime.process import decoder_environment
 from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions, Item, Problem
 from service.sync.feeds.preview import Preview
 
-_MODULE = "service.sync.feed_input.feed_worker"
+_MODULE = f"{__package__}.feed_worker"
 _BLOCK = 1 << 20
 _BATCH = 16 << 20
 _SMALL = 8 << 20  # feeds up to this size fragment the memory of a process little
