@@ -15,7 +15,7 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from docs.openapi_schemas import Schemas
-from service.calls.method import Kind, Method
+from service.calls.method import Deadline, Effect, Kind, Method
 from service.web.api import paths
 from service.web.api.paths import Path as Row
 
@@ -32,8 +32,8 @@ in a form. Each call can also be made by Connect's unary protocol, at `POST /aft
 def render() -> str:
     """The document, as JSON."""
     comments = _comments()
-    schemas = Schemas(comments)
     methods = paths.served()
+    schemas = Schemas(comments, [method.response.DESCRIPTOR for method in methods.values()])
     found: dict[str, dict[str, Any]] = {}
     for row in paths.PATHS:
         template = re.sub(r"\{([^}]+)\}", lambda m: "{" + _parameter_name(m[1]) + "}", row.template)
@@ -71,6 +71,9 @@ def _operation(row: Row, method: Method, comments: dict[str, str], schemas: Sche
         "operationId": row.rpc.replace("/", "_"), "tags": [service], "summary": summary.rstrip("."),
         "description": comment, "parameters": parameters,
         "responses": {"200": _response(method, schemas), "default": _ERROR},
+        # For generators of clients: whether a call may be sent again, and whether it lasts as long as its caller waits.
+        "x-retry-safe": method.row.effect is not Effect.NOT_IDEMPOTENT,
+        "x-no-deadline": method.row.deadline is Deadline.OPEN,
     }  # fmt: skip
     if row.verb in ("GET", "DELETE"):
         parameters += schemas.parameters(method.request.DESCRIPTOR, variables)
@@ -87,10 +90,10 @@ def _operation(row: Row, method: Method, comments: dict[str, str], schemas: Sche
 
 
 def _bodies(row: Row, method: Method, variables: Iterable[str], schemas: Schemas) -> dict[str, Any]:
+    descriptor = method.request.DESCRIPTOR
     if method.kind.streams_requests:
         text = {"type": "string", "description": "One JSON object per line."}
-        return {"application/x-ndjson": {"schema": text}}
-    descriptor = method.request.DESCRIPTOR
+        return {"application/x-ndjson": {"schema": text, "x-item-schema": schemas.without(descriptor, variables)}}
     if row.body:
         schema = schemas.reference(descriptor.fields_by_name[row.body].message_type)
     else:
@@ -111,11 +114,12 @@ def _form(row: Row) -> dict[str, Any]:
 
 
 def _response(method: Method, schemas: Schemas) -> dict[str, Any]:
-    schema = schemas.reference(method.response.DESCRIPTOR)
+    schema = schemas.reference(method.response.DESCRIPTOR, answer=True)
     if method.kind is Kind.UNARY:
         return {"description": "Success.", "content": {"application/json": {"schema": schema}}}
     text = "One response per line, or per event with `Accept: text/event-stream`. Where the call fails later, the last "
-    content = {kind: {"schema": {"type": "string"}} for kind in ("application/x-ndjson", "text/event-stream")}
+    media = {"schema": {"type": "string"}, "x-item-schema": schema}
+    content = dict.fromkeys(("application/x-ndjson", "text/event-stream"), media)
     description = f"{text}line is an object with the field `error`. Each is a {schema['$ref'].rpartition('/')[2]}."
     return {"description": description, "content": content}
 

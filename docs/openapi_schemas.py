@@ -25,32 +25,43 @@ _ATTRIBUTE = {
 
 
 class Schemas:
-    """Collects the schemas that are referred to. `comments`: by full name."""
+    """Collects the schemas that are referred to. `comments`: by full name.
 
-    def __init__(self, comments: Mapping[str, str]) -> None:
+    A response has all fields that cannot be absent, a request may leave out any. So a message type that both contain
+    has two schemas: its own name is that of responses, and requests have `NameInput`.
+    """
+
+    def __init__(self, comments: Mapping[str, str], responses: Iterable[Any]) -> None:
         self._comments = comments
         self._made: dict[str, dict[str, Any]] = {}
+        self._answered: set[str] = set()
+        for descriptor in responses:
+            self._add_answered(descriptor)
 
-    def reference(self, descriptor: Any) -> dict[str, Any]:
-        """A reference to the schema of a message type, which is made."""
+    def reference(self, descriptor: Any, *, answer: bool = False) -> dict[str, Any]:
+        """A reference to the schema of a message type, which is made. `answer`: in a response."""
         if descriptor.full_name == attributes.TYPE:
             return _ATTRIBUTE
         if descriptor.full_name in _TIMES:
             return {"type": "string", "format": _TIMES[descriptor.full_name]}
         name = _component(descriptor)
+        if not answer and descriptor.full_name in self._answered:
+            name += "Input"
         if name not in self._made:
             self._made[name] = {}  # a type may contain itself
-            self._made[name] = self.without(descriptor, ())
+            self._made[name] = self.without(descriptor, (), answer=answer)
         return {"$ref": f"#/components/schemas/{name}"}
 
-    def without(self, descriptor: Any, names: Iterable[str]) -> dict[str, Any]:
+    def without(self, descriptor: Any, names: Iterable[str], *, answer: bool = False) -> dict[str, Any]:
         """The schema of a message type, without some of its fields."""
         left_out = set(names)
         fields = [f for f in descriptor.fields if f.name not in left_out]
         schema: dict[str, Any] = {"type": "object", "additionalProperties": False}
         if text := self._described(descriptor, fields):
             schema["description"] = text
-        schema["properties"] = {f.json_name: self._with_comment(f, self._field(f)) for f in fields}
+        if answer and (required := [f.json_name for f in fields if not f.has_presence]):
+            schema["required"] = required
+        schema["properties"] = {f.json_name: self._with_comment(f, self._field(f, answer)) for f in fields}
         return schema
 
     def parameters(self, descriptor: Any, left_out: Iterable[str]) -> list[dict[str, Any]]:
@@ -59,7 +70,7 @@ class Schemas:
         fields = [f for f in descriptor.fields if f.name not in names and f.message_type is None]
         return [
             {
-                "name": f.json_name, "in": "query", "required": False, "schema": self._field(f),
+                "name": f.json_name, "in": "query", "required": False, "schema": self._field(f, False),
                 "description": self._comments.get(f.full_name, ""),
             }
             for f in fields
@@ -83,15 +94,22 @@ class Schemas:
         text = self._comments.get(field.full_name, "")
         return {**schema, "description": text} if text else schema
 
-    def _field(self, field: FieldDescriptor) -> dict[str, Any]:
+    def _add_answered(self, descriptor: Any) -> None:
+        if descriptor.full_name not in self._answered:
+            self._answered.add(descriptor.full_name)
+            for field in descriptor.fields:
+                if field.message_type is not None:
+                    self._add_answered(field.message_type)
+
+    def _field(self, field: FieldDescriptor, answer: bool) -> dict[str, Any]:
         if entry := map_entry(field):
-            return {"type": "object", "additionalProperties": self._single(entry[1])}
-        single = self._single(field)
+            return {"type": "object", "additionalProperties": self._single(entry[1], answer)}
+        single = self._single(field, answer)
         return {"type": "array", "items": single} if field.is_repeated else single
 
-    def _single(self, field: FieldDescriptor) -> dict[str, Any]:
+    def _single(self, field: FieldDescriptor, answer: bool) -> dict[str, Any]:
         if field.message_type is not None:
-            return self.reference(field.message_type)
+            return self.reference(field.message_type, answer=answer)
         kind = field.cpp_type
         if field.enum_type is not None:
             return self._enum(field.enum_type)

@@ -67,6 +67,26 @@ def test_fields_have_the_types_of_proto3_json(schema: str, field: str, expected:
     assert found == expected
 
 
+def test_responses_have_all_fields_that_cannot_be_absent_and_requests_may_leave_out_any() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert {"hits", "groups", "encoderId", "path"} <= set(schemas["SearchResponse"]["required"])
+    assert not {"indexTime", "timings"} & set(schemas["SearchResponse"]["required"])
+    assert schemas["Region"]["required"] == ["left", "top", "right", "bottom"]
+    assert "required" not in schemas["RegionInput"]
+    assert schemas["QueryTerm"]["properties"]["region"]["$ref"].endswith("/RegionInput")
+
+
+def test_each_operation_says_whether_it_may_be_sent_again() -> None:
+    found = {o["operationId"]: o["x-retry-safe"] for path in DOCUMENT["paths"].values() for o in path.values()}
+    assert (found["SearchService_Search"], found["RecordService_InsertRecords"]) == (True, True)
+    assert (found["SyncService_StartRun"], found["CollectionService_CreateCollection"]) == (False, False)
+
+
+def test_streams_name_the_type_of_their_lines() -> None:
+    lines = DOCUMENT["paths"]["/v1/runs/{run_id}:watch"]["get"]["responses"]["200"]["content"]["application/x-ndjson"]
+    assert lines["x-item-schema"] == {"$ref": "#/components/schemas/WatchRunResponse"}
+
+
 async def test_the_server_gives_it_out_without_a_key(tmp_path: Path) -> None:
     async with Faces(tmp_path) as faces, aiohttp.ClientSession() as session:
         async with session.get(faces.http + OPENAPI_PATH) as answer:
