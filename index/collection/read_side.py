@@ -66,6 +66,21 @@ class ReadSide:
         with self.handle as loaded:
             return loaded.reading.page(after_row_id, limit, filter_text, vectors=vectors, max_bytes=max_bytes)
 
+    def sample(
+        self,
+        size: int,
+        filter_text: str = "",
+        *,
+        seed: int,
+        excluded_ids: Sequence[str] = (),
+        vectors: bool = False,
+        max_bytes: int = UNLIMITED_BYTES,
+    ) -> builtins.list[StoredRecord]:
+        """`size` matching records, or all where there are fewer: each set of them is equally likely. They come in
+        random order. The same seed draws the same ones while nothing is written. Raises AnswerTooLarge."""
+        with self.handle as loaded:
+            return loaded.reading.sample(size, filter_text, excluded_ids, seed, vectors=vectors, max_bytes=max_bytes)
+
     def duplicates(self, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
         """Groups of matching records within a cosine distance of their first. Raises InvalidInput."""
         with self.handle as loaded:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from index.contract import RecordStore, VectorIndex
 from index.types.answer import DuplicateGroup, Hit, SearchAnswer
-from index.types.errors import InvalidInput
+from index.types.errors import AnswerTooLarge, InvalidInput
 from index.types.query import SearchQuery
-from index.types.record import RecordPage
+from index.types.record import RecordPage, StoredRecord
 
 
 class Reading:
@@ -32,7 +33,9 @@ class Reading:
                 raise InvalidInput(field, "the index of this collection does not do that")
         names = query.exclude_record_ids
         excluded: frozenset[int] = self._store.row_ids(sorted(names)) if names else frozenset()
-        answer = self._index.search(query, excluded)
+        wanted = query.only_record_ids
+        only = None if wanted is None else self._store.row_ids(sorted(wanted))
+        answer = self._index.search(query, excluded, only)
         return self._with_stored_vectors(answer) if query.include_vectors else answer
 
     def _with_stored_vectors(self, answer: SearchAnswer) -> SearchAnswer:
@@ -55,6 +58,23 @@ class Reading:
             return self._store.page(after_row_id, limit, vectors=vectors, max_bytes=max_bytes)
         row_ids = self._index.select(filter_text).row_ids(after_row_id, limit + 1)
         return self._store.page_of(row_ids, limit, vectors=vectors, max_bytes=max_bytes)
+
+    def sample(
+        self, size: int, filter_text: str, excluded_ids: Sequence[str], seed: int, *, vectors: bool, max_bytes: int
+    ) -> list[StoredRecord]:
+        """A uniform sample of the matching records but some, in random order; fewer where there are no more. Raises
+        FilterSyntaxError, or AnswerTooLarge beyond `max_bytes`."""
+        excluded = self._store.row_ids(excluded_ids) if excluded_ids else frozenset()
+        selected = self._index.select(filter_text)
+        # In a random order of all, those that come first and are not excluded are a sample of the others.
+        drawn = min(selected.count, size + len(excluded))
+        positions = random.Random(seed).sample(range(selected.count), drawn)  # noqa: S311 - it guards nothing
+        row_ids = [row_id for row_id in selected.row_ids_at(positions) if row_id not in excluded][:size]
+        page = self._store.page_of(sorted(row_ids), size, vectors=vectors, max_bytes=max_bytes)
+        if page.more:
+            raise AnswerTooLarge(f"the records take more than {max_bytes} bytes")
+        found = {record.row_id: record for record in page.records}
+        return [found[row_id] for row_id in row_ids if row_id in found]
 
     def duplicates(self, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
         """Groups of matching records within a cosine distance of their first, without those that were deleted

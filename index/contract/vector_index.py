@@ -90,6 +90,9 @@ class Selection(Protocol):
     def row_ids(self, after: int, limit: int) -> list[int]:
         """Up to `limit` row ids higher than `after`, in order."""
 
+    def row_ids_at(self, positions: Sequence[int]) -> list[int]:
+        """The row ids at some positions of their order, 0 to `count` - 1, as the positions come."""
+
     def versions(self) -> list[tuple[int, int]]:
         """Row id and sequence number of each row, in order of row id."""
 
@@ -113,10 +116,15 @@ class VectorIndex(ChangeSink, Protocol):
     def memory_bytes(self) -> int:
         """About how much memory of this process the index takes."""
 
-    def search(self, query: SearchQuery, excluded: frozenset[int] = frozenset()) -> SearchAnswer:
-        """The nearest records. The query's vector has length 1; excluded: row ids that are in no answer, counted as
-        allowed all the same. Where the query includes vectors, a hit has the index's own, as exact as that keeps it.
-        Raises InvalidInput, FilterSyntaxError or AnswerTooLarge."""
+    def search(
+        self, query: SearchQuery, excluded: frozenset[int] = frozenset(), only: frozenset[int] | None = None
+    ) -> SearchAnswer:
+        """The nearest records. The query's vector has length 1. Where the query includes vectors, a hit has the
+        index's own, as exact as that keeps it. Raises InvalidInput, FilterSyntaxError or AnswerTooLarge.
+
+        - `excluded`: row ids that are in no answer, counted as allowed all the same.
+        - `only`: row ids of which those that match the filter are allowed, and each compared; None: all.
+        """
 
     def select(self, filter_text: str = "") -> Selection:
         """The rows that a filter allows; all live ones for an empty filter. Raises FilterSyntaxError."""

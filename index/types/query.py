@@ -13,6 +13,7 @@ class SearchQuery(NamedTuple):
 
     - `k`: hits to return, or groups if `group_by_product`. `offset`: how many to leave out before the first.
     - `max_distance`: cosine distance, 0 to 2.
+    - `only_record_ids`: the records that are searched, each compared; None: all.
     - `exact`: compare every allowed record, whatever it takes.
     - `facets`: attributes whose values are counted over the allowed records.
     - `own_record`: the vector is that of one of the collection's records, not of something from elsewhere.
@@ -31,6 +32,7 @@ class SearchQuery(NamedTuple):
     group_size: int = 1
     max_distance: float | None = None
     exclude_record_ids: frozenset[str] = frozenset()
+    only_record_ids: frozenset[str] | None = None
     include_vectors: bool = False
     exact: bool = False
     facets: tuple[str, ...] = ()

@@ -50,6 +50,12 @@ def _searched_many(request: Any, response: Any) -> Details | None:
     return {"searches": len(found), "vectors": vectors} if any(found) else None
 
 
+def _linked(request: Any, response: Any) -> Details | None:
+    """Counts the links; none were handed out where no picture is stored."""
+    links = sum(bool(link.url) for link in response.links)
+    return {"collection": request.collection, "links": links} if links else None
+
+
 def _source_updated(request: Any, response: Any) -> Details:
     source = {"source": response.source.source_id}
     changed = {"changed_origins": response.changed_origins, "dropped_secrets": response.dropped_secrets}
@@ -136,6 +142,7 @@ SEARCH_VECTORS = _handed_out("vectors.return", _searched)
 BATCH_SEARCH_VECTORS = _handed_out("vectors.return", _searched_many)
 ENCODE_VECTORS = _handed_out("vectors.return", lambda q, r: {"vectors": len(r.pictures), "encoder": r.encoder_id})
 GET_PICTURE_LINK = _handed_out("picture.link", lambda q, _: {"collection": q.collection})
+GET_PICTURE_LINKS = _handed_out("picture.link", _linked)
 SET_PICTURE_POLICY = _change(
     "picture.policy", lambda q: {"collection": _short(q.collection), "to": _policy(q.policy)}, _policy_set
 )

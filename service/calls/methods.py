@@ -47,6 +47,7 @@ METHODS: Mapping[str, Method] = by_path(
         Row("ImportRecords", Scope.INSERT, _IDEMPOTENT, _OPEN),
         Row("GetRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=audit.read_collection),
         Row("ListRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=audit.read_filtered),
+        Row("SampleRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=audit.read_filtered),
         Row("UpdateRecords", Scope.INSERT, _IDEMPOTENT),
         Row("DeleteRecords", Scope.DELETE, _IDEMPOTENT, audit=audit.DELETE_RECORDS),
         Row("CountRecords", Scope.SEARCH, reads=audit.read_filtered),
@@ -101,6 +102,7 @@ METHODS: Mapping[str, Method] = by_path(
         picture_service_pb2,
         Row("SetPicturePolicy", Scope.ADMIN, _IDEMPOTENT, _OPEN, audit.SET_PICTURE_POLICY),
         Row("GetPictureLink", Scope.PICTURES, audit=audit.GET_PICTURE_LINK),
+        Row("GetPictureLinks", Scope.PICTURES, audit=audit.GET_PICTURE_LINKS),
     ),
     methods_of(
         training_service_pb2,

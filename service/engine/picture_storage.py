@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from index import AfterimageIndexError, Collection, KeptPicture, TenantDirectory
 from service.engine.faults import translated_errors
@@ -14,6 +14,7 @@ from service.tenancy.database import TenancyError
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 1000
+_READ_BLOCK = 100
 
 
 class PictureStorage:
@@ -31,17 +32,24 @@ class PictureStorage:
             await self._workers.objects(self.objects.put, tenant_uid, pictures.home, object_id, picture)
         return KeptPicture(object_id, len(picture))
 
-    async def kept(self, collection: Collection, record_id: str) -> KeptPicture:
-        """What is kept of a record's picture. Raises ServiceError (RECORD_NOT_FOUND, PICTURE_NOT_FOUND)."""
+    async def kept(self, collection: Collection, record_ids: Sequence[str]) -> list[KeptPicture | ServiceError]:
+        """What is kept of the pictures of records, in their order; RECORD_NOT_FOUND or PICTURE_NOT_FOUND in the place
+        of a record of which nothing is."""
         with translated_errors():
-            found = await self._workers.read(collection.pictures.of, [record_id])
-            if record_id not in found and record_id not in await self._workers.read(collection.get, [record_id]):
-                raise ServiceError(Reason.RECORD_NOT_FOUND, f"no record {record_id[:80]!r}", field="record_id")
-        if record_id not in found:
-            policy = collection.spec.picture_policy
-            message = f"the picture of this record is not stored; the policy of the collection is {policy}"
-            raise ServiceError(Reason.PICTURE_NOT_FOUND, message, field="record_id")
-        return found[record_id]
+            found = await self._workers.read(collection.pictures.of, record_ids)
+            others = [record_id for record_id in record_ids if record_id not in found]
+            stored = await self._workers.read(_existing, collection, others)
+        policy = collection.spec.picture_policy
+        message = f"the picture of this record is not stored; the policy of the collection is {policy}"
+
+        def one(record_id: str) -> KeptPicture | ServiceError:
+            if record_id in found:
+                return found[record_id]
+            if record_id in stored:
+                return ServiceError(Reason.PICTURE_NOT_FOUND, message, field="record_id")
+            return ServiceError(Reason.RECORD_NOT_FOUND, f"no record {record_id[:80]!r}", field="record_id")
+
+        return [one(record_id) for record_id in record_ids]
 
     async def copy(self, tenant_uid: str, collection: Collection, object_id: str) -> bytes:
         """A copy that belongs to a record. Raises ServiceError (PICTURE_NOT_FOUND, PICTURE_DAMAGED)."""
@@ -87,3 +95,9 @@ class PictureStorage:
                 self._emptied.add(uid)
             except OSError as error:
                 _LOG.warning("could not delete objects of a deleted tenant; retrying: %s", error)
+
+
+def _existing(collection: Collection, record_ids: Sequence[str]) -> set[str]:
+    """Those of the ids that exist. Attributes are read with them, so a few at a time."""
+    blocks = (record_ids[start : start + _READ_BLOCK] for start in range(0, len(record_ids), _READ_BLOCK))
+    return {record_id for block in blocks for record_id in collection.get(block)}

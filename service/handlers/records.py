@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from service.engine.faults import translated_errors
 from service.engine.ingest import Ingest
 from service.handlers.conversion.values import (
     check_count,
+    check_most,
     from_inserted,
     from_record,
     from_results,
@@ -26,8 +28,9 @@ from service.handlers.conversion.values import (
     to_patch,
     to_record_input,
     to_token,
+    within,
 )
-from service.handlers.request_limits import MAX_BATCH_RECORDS, MAX_IDS
+from service.handlers.request_limits import MAX_BATCH_RECORDS, MAX_EXCLUDED, MAX_IDS, MAX_SAMPLE
 from service.metrics import Metrics
 from service.runtime.concurrency import map_yielding
 from service.tenancy.apikeys import Scope
@@ -35,6 +38,7 @@ from service.tenancy.keyring import Principal
 
 _DELETE_SAMPLE = 20
 _BATCHES_AHEAD = 2
+_SEED_BITS = 32
 _WRITES = "records.write"
 
 
@@ -111,6 +115,30 @@ class RecordHandlers:
             await add_each(page.records, lambda r: from_record(r, response.records.add()), work)
         if page.more:
             response.next_page_token = to_token(page.records[-1].row_id, subject)
+        return response
+
+    async def SampleRecords(self, request: pb.SampleRecordsRequest, caller: Principal) -> pb.SampleRecordsResponse:
+        """Returns records drawn uniformly."""
+        size, excluded = within("count", request.count, 1, MAX_SAMPLE), list(dict.fromkeys(request.exclude_record_ids))
+        check_most("exclude_record_ids", len(excluded), MAX_EXCLUDED)
+        _require_export(caller, request.include_vectors)
+        collection = await self._engine.collection(caller, request.collection)
+        vectors = request.include_vectors
+        if vectors:
+            within("count", size, 1, most_vectors(collection.spec.dimension))
+        seed = request.seed if request.HasField("seed") else secrets.randbits(_SEED_BITS)
+        most = self._responses.most_bytes
+        async with self._responses.making(caller.tenant_uid, size, 4 * collection.spec.dimension * vectors) as work:
+            drawn = await self._read(
+                work.timed(collection.sample), size, request.filter, seed=seed, excluded_ids=excluded, vectors=vectors,
+                max_bytes=most,
+            )  # fmt: skip
+            hints = await self._read(collection.filter_hints, request.filter)
+            response = pb.SampleRecordsResponse(
+                allowed_count=await self._read(collection.count, request.filter), seed=seed,
+                unknown_attributes=hints.unknown_attributes, filter_hints=hints.sentences,
+            )  # fmt: skip
+            await add_each(drawn, lambda r: from_record(r, response.records.add()), work)
         return response
 
     async def UpdateRecords(self, request: pb.UpdateRecordsRequest, caller: Principal) -> pb.UpdateRecordsResponse:

@@ -22,6 +22,7 @@ RUNS: Final = PageSize(default=50, largest=200)
 # Records
 MAX_BATCH_RECORDS: Final = 100  # with pictures
 MAX_IDS: Final = 1000  # of records or examples in one call
+MAX_SAMPLE: Final = 1000
 
 # Searches
 MAX_K: Final = 1000
@@ -30,6 +31,7 @@ MAX_HITS: Final = 10_000  # of a grouped search
 MAX_TERMS: Final = 16
 MAX_FACETS: Final = 16
 MAX_EXCLUDED: Final = 1000
+MAX_ONLY: Final = 1000
 MAX_GROUP_SIZE: Final = 100
 MAX_BATCH_SEARCHES: Final = 32
 MAX_PICTURES: Final = 100

@@ -165,6 +165,33 @@ def test_facets_and_the_strategy_of_a_search_are_reported(client: Client) -> Non
     assert (found.path, found.learned_order) == ("exact", False)
 
 
+def test_a_sample_has_a_seed_that_draws_it_again(client: Client) -> None:
+    client.create_collection("many")
+    records = [NewRecord(str(n), vector=[1.0, float(n)] + [0.0] * 446, attributes={"n": n % 2}) for n in range(40)]
+    client.insert("many", records)
+    drawn = client.sample_records("many", 5, filter="n = 0", exclude_record_ids=["0", "2"])
+    assert (len(drawn.records), drawn.allowed_count) == (5, 20)
+    assert {int(r.record_id) % 2 for r in drawn.records} == {0}
+    again = client.sample_records("many", 5, filter="n = 0", exclude_record_ids=["0", "2"], seed=drawn.seed)
+    assert again.records == drawn.records
+    assert client.sample_records("many", 5).seed != client.sample_records("many", 5).seed
+    assert client.sample_records("many", 1000, include_vectors=True).records[0].vector
+    assert client.sample_records("many", 1, filter="m = 0").unknown_attributes == ("m",)
+    for count, seed in ((0, 1), (1001, 1), (1, -1), (1, 2**32)):
+        with pytest.raises(InvalidArgument):
+            client.sample_records("many", count, seed=seed)
+
+
+def test_the_list_of_another_system_is_ordered_by_similarity(client: Client) -> None:
+    client.create_collection("c")
+    client.insert("c", [NewRecord(str(n), vector=[1.0, n / 20] + [0.0] * 446) for n in range(30)])
+    found = client.search("c", Term(record_id="0"), k=10, only_record_ids=["20", "0", "9", "none", "14"])
+    assert [h.record_id for h in found.hits] == ["9", "14", "20"]
+    assert (found.allowed_count, found.path) == (4, "exact_filtered")
+    with pytest.raises(InvalidArgument, match="only_record_ids"):
+        client.search("c", Term(record_id="0"), only_record_ids=[str(n) for n in range(1001)])
+
+
 def test_a_collection_says_whether_it_may_learn(client: Client) -> None:
     assert client.create_collection("things").learning == "auto"
     changed = client.update_collection("things", learning="off")
@@ -259,7 +286,7 @@ class Flaky(record_service_pb2_grpc.RecordServiceServicer, server_info_service_p
             context.abort(self.code, "not now")
         return record_service_pb2.CountRecordsResponse(record_count=7)
 
-    InsertRecords = UpdateRecords = DeleteRecords = GetRecords = ListRecords = CountRecords
+    InsertRecords = UpdateRecords = DeleteRecords = GetRecords = ListRecords = SampleRecords = CountRecords
 
     def GetServerInfo(self, request: Any, context: grpc.ServicerContext) -> Any:
         limits = server_info_service_pb2.Limits(max_image_bytes=100)

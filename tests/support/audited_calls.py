@@ -247,6 +247,9 @@ _CASES: dict[str, Case] = {
     "RecordService/ListRecords": Case(
         lambda w, n: record_service_pb2.ListRecordsRequest(collection="copies", **_EXPORTED)
     ),
+    "RecordService/SampleRecords": Case(
+        lambda w, n: record_service_pb2.SampleRecordsRequest(collection="copies", count=1, **_EXPORTED)
+    ),
     "SearchService/Search": Case(
         lambda w, n: search_service_pb2.SearchRequest(collection="copies", query=_HALF, k=1, **_EXPORTED)
     ),
@@ -260,6 +263,9 @@ _CASES: dict[str, Case] = {
     ),
     "PictureService/GetPictureLink": Case(
         lambda w, n: picture_service_pb2.GetPictureLinkRequest(collection="copies", record_id="1")
+    ),
+    "PictureService/GetPictureLinks": Case(
+        lambda w, n: picture_service_pb2.GetPictureLinksRequest(collection="copies", record_ids=["1"])
     ),
     "PictureService/SetPicturePolicy": Case(
         _made(

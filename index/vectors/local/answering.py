@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from pyroaring import BitMap
@@ -33,6 +34,13 @@ _WITHOUT_FILTER = {
 _new = tuple.__new__  # as in index.vectors.segment.payloads
 
 
+class Chosen(NamedTuple):
+    """Rows that a query names, by row id. excluded: in no answer. only: searched alone; None: all rows are."""
+
+    excluded: frozenset[int] = frozenset()
+    only: frozenset[int] | None = None
+
+
 class Answering:
     """Of one local index. Any number of threads may call any method at once."""
 
@@ -58,18 +66,20 @@ class Answering:
         """How much memory copies for filters take."""
         return 0 if self._filters is None else self._filters.bytes
 
-    def search(self, view: View, query: SearchQuery, excluded: frozenset[int], check: RecallCheck) -> SearchAnswer:
-        """The answer; excluded: row ids. Raises FilterSyntaxError, InvalidInput or AnswerTooLarge."""
+    def search(self, view: View, query: SearchQuery, chosen: Chosen, check: RecallCheck) -> SearchAnswer:
+        """The answer. Raises FilterSyntaxError, InvalidInput or AnswerTooLarge."""
         vector = query.vector
         transform, learned = view.transform, view.transform is not None and not query.by_distance
         if not query.own_record and not query.by_distance:
             self.queries.add(vector)
         allowed = self.allowed(view, query.filter)
-        searched, dropped = self._excluding(allowed, excluded)
+        if chosen.only is not None:
+            allowed = allowed.only(view.slots_of(chosen.only))
+        searched, dropped = self._excluding(allowed, chosen.excluded)
         compared = transform.query(vector, own_record=query.own_record) if transform is not None and learned else vector
         resolved = Query(
-            compared, vector, searched, query.k, query.offset, query.max_distance, dropped, query.exact,
-            check.ef_factor, query.by_distance, query.composed, query.scale,
+            compared, vector, searched, query.k, query.offset, query.max_distance, dropped,
+            query.exact or chosen.only is not None, check.ef_factor, query.by_distance, query.composed, query.scale,
         )  # fmt: skip
         if query.group_by_product:
             found, path = nearest_groups(resolved, query.group_size)

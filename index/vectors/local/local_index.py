@@ -15,7 +15,7 @@ from index.types.query import SearchQuery
 from index.types.record import StoredRecord
 from index.vectors.ann.ann_build_job import AnnBuilds
 from index.vectors.ann.centering import CenteringTransform, QueryMean
-from index.vectors.local.answering import Answering
+from index.vectors.local.answering import Answering, Chosen
 from index.vectors.local.centering_policy import CenteringPolicy
 from index.vectors.local.rebuilding import Rebuilding
 from index.vectors.local.state import load
@@ -90,8 +90,10 @@ class LocalVectorIndex:
     def stage(self, changes: Sequence[RowChange]) -> StagedChanges:
         return self.state.rows.stage(changes)
 
-    def search(self, query: SearchQuery, excluded: frozenset[int] = frozenset()) -> SearchAnswer:
-        return self.answering.search(self.view, query, excluded, self.rebuilding.recall)
+    def search(
+        self, query: SearchQuery, excluded: frozenset[int] = frozenset(), only: frozenset[int] | None = None
+    ) -> SearchAnswer:
+        return self.answering.search(self.view, query, Chosen(excluded, only), self.rebuilding.recall)
 
     def select(self, filter_text: str = "") -> FilteredRows:
         return self.answering.allowed(self.view, filter_text)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -68,6 +68,11 @@ class FilteredRows:
         """Up to `limit` row ids higher than `after`, in order."""
         row_ids = self.view.row_ids[members(self.rows)]
         found: list[int] = np.sort(row_ids[row_ids > after])[:limit].tolist()
+        return found
+
+    def row_ids_at(self, positions: Sequence[int]) -> list[int]:
+        """The row ids at some positions of their order, as the positions come."""
+        found: list[int] = np.sort(self.view.row_ids[members(self.rows)])[positions].tolist()
         return found
 
     def versions(self) -> list[tuple[int, int]]:
@@ -156,6 +161,10 @@ class FilteredRows:
     def without(self, slots: Iterable[int]) -> FilteredRows:
         """The same rows but for these."""
         return FilteredRows(self.view, self.rows - BitMap(slots), False)
+
+    def only(self, slots: Iterable[int]) -> FilteredRows:
+        """Those of the rows that are among these."""
+        return FilteredRows(self.view, self.rows & BitMap(slots), False, find_hints=lambda: self.hints)
 
     @property
     def _holder(self) -> FilterCache | None:

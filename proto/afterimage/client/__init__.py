@@ -44,7 +44,7 @@ from afterimage.client.errors import (
     Unavailable,
     Unimplemented,
 )
-from afterimage.client.kept import PictureLink, PolicyChange
+from afterimage.client.kept import PictureLink, PictureLinks, PolicyChange, RecordLink
 from afterimage.client.oversight import (
     AccessRequest,
     AuditAct,
@@ -87,6 +87,7 @@ from afterimage.client.values import (
     Record,
     RecordFailure,
     RecordResult,
+    RecordSample,
     Region,
     SearchResult,
     ServerInfo,
@@ -102,9 +103,10 @@ __all__ = [
     "EncodedPicture", "Encoder", "ErasureReceipt", "Example", "ExampleResult", "Facet", "FailedPrecondition",
     "FeedColumn", "FeedItem", "FeedOptions", "FeedPreview", "FeedProblem", "FilterCheck", "Hit", "HitGroup",
     "IndexStats", "InternalError", "InvalidArgument", "Label", "ModelDeletion", "NewExample", "NewRecord",
-    "NewSource", "NotFound", "OwnModel", "Patch", "PermissionDenied", "Picture", "PictureLink", "PictureNote",
-    "PictureNoteCount",
-    "Plan", "PlannedRecord", "PolicyChange", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordResult",
+    "NewSource", "NotFound", "OwnModel", "Patch", "PermissionDenied", "Picture", "PictureLink", "PictureLinks",
+    "PictureNote", "PictureNoteCount",
+    "Plan", "PlannedRecord", "PolicyChange", "Progress", "RankedPicture", "Record", "RecordFailure", "RecordLink",
+    "RecordResult", "RecordSample",
     "Region", "ResourceExhausted", "RetryPolicy", "Run", "RunProgress", "SearchResult", "ServerInfo", "SetDeletion",
     "Snapshot", "Source", "SyncFailure", "Term", "Training", "TrainingSet", "Unauthenticated", "Unavailable",
     "Unimplemented", "Usage", "audit_acts", "unpack_vector",

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import grpc
 
-from afterimage.client import admin, calls, catalogues, kept, oversight, training
+from afterimage.client import admin, calls, catalogues, kept, oversight, searches, training
 from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
@@ -72,14 +72,15 @@ class AsyncClient:
     insert = async_method(calls.insert)
     get_records = async_method(calls.get_records)
     list_records_page = async_method(calls.list_records_page)
+    sample_records = async_method(calls.sample_records)
     update_records = async_method(calls.update_records)
     delete_records = async_method(calls.delete_records)
     count_records = async_method(calls.count_records)
     check_filter = async_method(calls.check_filter)
-    search = async_method(calls.search)
-    encode = async_method(calls.encode)
-    classify = async_method(calls.classify)
-    rank = async_method(calls.rank)
+    search = async_method(searches.search)
+    encode = async_method(searches.encode)
+    classify = async_method(searches.classify)
+    rank = async_method(searches.rank)
     server_info = async_method(calls.server_info)
     create_snapshot = async_method(admin.create_snapshot)
     list_snapshots = async_method(admin.list_snapshots)
@@ -97,6 +98,7 @@ class AsyncClient:
     revoke_access = async_method(oversight.revoke_access)
     set_picture_policy = async_method(kept.set_picture_policy)
     picture_link = async_method(kept.picture_link)
+    picture_links = async_method(kept.picture_links)
     create_training_set = async_method(training.create_training_set)
     list_training_sets = async_method(training.list_training_sets)
     get_training_set = async_method(training.get_training_set)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -15,22 +15,16 @@ from afterimage.client.errors import InvalidArgument, invalid
 from afterimage.client.values import (
     Collection,
     Deletion,
-    EncodedPicture,
     FilterCheck,
-    ImageSource,
-    Label,
     NewRecord,
     Patch,
-    Picture,
-    RankedPicture,
     Record,
     RecordResult,
-    SearchResult,
+    RecordSample,
     ServerInfo,
 )
 from afterimage.v1 import collection_service_pb2 as collections_pb
 from afterimage.v1 import record_service_pb2 as records_pb
-from afterimage.v1 import search_service_pb2 as search_pb
 from afterimage.v1 import server_info_service_pb2 as info_pb
 
 T = TypeVar("T")
@@ -145,6 +139,21 @@ def list_records_page(
     )  # fmt: skip
 
 
+def sample_records(
+    collection: str, count: int, *, filter: str = "", seed: int | None = None, exclude_record_ids: Sequence[str] = (),
+    include_vectors: bool = False,
+) -> Call[RecordSample]:  # fmt: skip
+    """Returns up to 1,000 records, drawn uniformly from those that match, in random order.
+
+    seed: 0 to 2**32 - 1. The same seed draws the same records while nothing is written. None: the server chooses one.
+    """
+    request = records_pb.SampleRecordsRequest(
+        collection=collection, count=count, filter=filter, seed=seed, include_vectors=include_vectors,
+        exclude_record_ids=checked_texts("exclude_record_ids", exclude_record_ids),
+    )  # fmt: skip
+    return Call("RecordService", "SampleRecords", request, convert.to_sample)
+
+
 def update_records(collection: str, patches: Sequence[Patch]) -> Call[list[RecordResult]]:
     """Changes product ids and attributes, never vectors. Raises InvalidArgument if a value has an invalid type."""
     messages = _messages(patches, convert.record_patch, "patches")
@@ -181,75 +190,6 @@ def count_records(collection: str, filter: str = "") -> Call[int]:
     """Returns the number of matching records."""
     request = records_pb.CountRecordsRequest(collection=collection, filter=filter)
     return Call("RecordService", "CountRecords", request, lambda r: int(r.record_count))
-
-
-def search(
-    collection: str,
-    query: convert.Query,
-    *,
-    k: int = 10,
-    offset: int = 0,
-    filter: str = "",
-    group_by: str = "",
-    group_size: int = 1,
-    max_distance: float | None = None,
-    min_score: float | None = None,
-    exclude_record_ids: Sequence[str] = (),
-    fields: Sequence[str] = (),
-    include_vectors: bool = False,
-    emphasis: Mapping[str, float] | None = None,
-    facets: Sequence[str] = (),
-    exact: bool = False,
-    timeout_s: float | None = None,
-) -> Call[SearchResult]:
-    """Returns the records nearest to a picture (bytes), a Term, or several weighted Terms.
-
-    - facets: attributes whose values are counted over the matching records.
-    - exact: compare all matching records.
-    - emphasis: weights of named blocks of the encoder's vector, 0 to 100, such as {"colour": 3}; other blocks have
-      weight 1.
-    """
-    request = search_pb.SearchRequest(
-        collection=collection, query=convert.query_terms(query), k=k, offset=offset, filter=filter,
-        group_by=group_by, group_size=group_size, fields=checked_texts("fields", fields),
-        exclude_record_ids=checked_texts("exclude_record_ids", exclude_record_ids),
-        include_vectors=include_vectors, max_distance=max_distance, min_score=min_score,
-        emphasis=emphasis or {}, facets=checked_texts("facets", facets), exact=exact,
-    )  # fmt: skip
-    return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
-
-
-def encode(pictures: Sequence[Picture | ImageSource | str], *, encoder_id: str = "") -> Call[list[EncodedPicture]]:
-    """Returns the vectors of pictures. Stores nothing."""
-    request = search_pb.EncodeRequest(encoder_id=encoder_id, pictures=[convert.picture_input(p) for p in pictures])
-    return Call("SearchService", "Encode", request, lambda r: [convert.to_encoded(p) for p in r.pictures])
-
-
-def classify(
-    collection: str, query: convert.Query, attribute: str, *, k: int = 0, filter: str = "",
-    min_score: float | None = None,
-) -> Call[tuple[list[Label], bool]]:  # fmt: skip
-    """Predicts an attribute by a vote of the neighbours. Returns the labels, the likeliest first, and whether the vote
-    is undecided."""
-    request = search_pb.ClassifyRequest(
-        collection=collection, query=convert.query_terms(query), attribute=attribute, k=k, filter=filter,
-        min_score=min_score,
-    )  # fmt: skip
-    return Call(
-        "SearchService", "Classify", request,
-        lambda r: ([Label(m.value, m.confidence, m.votes) for m in r.labels], bool(r.undecided)),
-    )  # fmt: skip
-
-
-def rank(
-    query: Picture | ImageSource | str, pictures: Sequence[Picture | ImageSource | str], *, encoder_id: str = ""
-) -> Call[list[RankedPicture]]:
-    """Sorts pictures by similarity to a query. Stores nothing."""
-    request = search_pb.RankRequest(
-        encoder_id=encoder_id, query=convert.picture_input(query),
-        pictures=[convert.picture_input(p) for p in pictures],
-    )  # fmt: skip
-    return Call("SearchService", "Rank", request, lambda r: [convert.to_ranked(m) for m in r.ranked])
 
 
 def server_info() -> Call[ServerInfo]:

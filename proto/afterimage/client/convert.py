@@ -34,6 +34,7 @@ from afterimage.client.values import (
     Record,
     RecordFailure,
     RecordResult,
+    RecordSample,
     Region,
     SearchResult,
     ServerInfo,
@@ -138,6 +139,14 @@ def to_record(message: types_pb.Record) -> Record:
         message.create_time.ToDatetime(timezone.utc),
         message.update_time.ToDatetime(timezone.utc),
     )
+
+
+def to_sample(message: records_pb.SampleRecordsResponse) -> RecordSample:
+    """Returns a sample of records."""
+    return RecordSample(
+        tuple(to_record(m) for m in message.records), message.allowed_count, message.seed,
+        tuple(message.unknown_attributes), tuple(message.filter_hints),
+    )  # fmt: skip
 
 
 def learning(name: str) -> collections_pb.Learning.ValueType:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from afterimage.client import convert
 from afterimage.client.calls import Call
+from afterimage.client.checks import checked_texts
 from afterimage.client.oversight import ErasureReceipt, to_receipt
+from afterimage.client.values import RecordFailure
 from afterimage.v1 import picture_service_pb2 as pb
 
 _PATIENCE_S = 3600.0  # work that grows with a collection
@@ -38,6 +41,24 @@ class PictureLink:
     policy: str
 
 
+@dataclass(frozen=True)
+class RecordLink:
+    """A link to the picture of a record, or the reason why there is none."""
+
+    record_id: str
+    url: str
+    error: RecordFailure | None
+
+
+@dataclass(frozen=True)
+class PictureLinks:
+    """Links to pictures, one per id, in order. expire_time: None if they are the original URLs of the pictures."""
+
+    links: tuple[RecordLink, ...]
+    expire_time: datetime | None
+    policy: str
+
+
 def set_picture_policy(collection: str, policy: str, *, force: bool = False) -> Call[PolicyChange]:
     """Changes the picture policy: DISCARD, REFERENCE or ENCRYPTED_COPY.
 
@@ -53,11 +74,29 @@ def picture_link(collection: str, record_id: str, *, minutes: int = 0) -> Call[P
     return Call("PictureService", "GetPictureLink", request, _link)
 
 
+def picture_links(collection: str, record_ids: Sequence[str], *, minutes: int = 0) -> Call[PictureLinks]:
+    """Returns links to the pictures of up to 1,000 records, valid for 1 to 60 minutes (0: 10)."""
+    request = pb.GetPictureLinksRequest(
+        collection=collection, record_ids=checked_texts("record_ids", record_ids), minutes=minutes
+    )
+    return Call("PictureService", "GetPictureLinks", request, _links)
+
+
 def _change(r: pb.SetPicturePolicyResponse) -> PolicyChange:
     receipt = to_receipt(r.receipt) if r.HasField("receipt") else None
     return PolicyChange(convert.from_policy(r.policy), r.policy_version, r.copy_count, r.url_count, r.changed, receipt)
 
 
 def _link(r: pb.GetPictureLinkResponse) -> PictureLink:
-    ends = r.expire_time.ToDatetime(timezone.utc) if r.HasField("expire_time") else None
-    return PictureLink(r.url, ends, convert.from_policy(r.policy))
+    return PictureLink(r.url, _end(r), convert.from_policy(r.policy))
+
+
+def _links(r: pb.GetPictureLinksResponse) -> PictureLinks:
+    links = tuple(
+        RecordLink(m.record_id, m.url, convert.to_failure(m.error) if m.HasField("error") else None) for m in r.links
+    )
+    return PictureLinks(links, _end(r), convert.from_policy(r.policy))
+
+
+def _end(r: pb.GetPictureLinkResponse | pb.GetPictureLinksResponse) -> datetime | None:
+    return r.expire_time.ToDatetime(timezone.utc) if r.HasField("expire_time") else None

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import grpc
 
-from afterimage.client import admin, calls, catalogues, kept, oversight, training
+from afterimage.client import admin, calls, catalogues, kept, oversight, searches, training
 from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
@@ -72,14 +72,15 @@ class Client:
     insert = sync_method(calls.insert)
     get_records = sync_method(calls.get_records)
     list_records_page = sync_method(calls.list_records_page)
+    sample_records = sync_method(calls.sample_records)
     update_records = sync_method(calls.update_records)
     delete_records = sync_method(calls.delete_records)
     count_records = sync_method(calls.count_records)
     check_filter = sync_method(calls.check_filter)
-    search = sync_method(calls.search)
-    encode = sync_method(calls.encode)
-    classify = sync_method(calls.classify)
-    rank = sync_method(calls.rank)
+    search = sync_method(searches.search)
+    encode = sync_method(searches.encode)
+    classify = sync_method(searches.classify)
+    rank = sync_method(searches.rank)
     server_info = sync_method(calls.server_info)
     create_snapshot = sync_method(admin.create_snapshot)
     list_snapshots = sync_method(admin.list_snapshots)
@@ -97,6 +98,7 @@ class Client:
     revoke_access = sync_method(oversight.revoke_access)
     set_picture_policy = sync_method(kept.set_picture_policy)
     picture_link = sync_method(kept.picture_link)
+    picture_links = sync_method(kept.picture_links)
     create_training_set = sync_method(training.create_training_set)
     list_training_sets = sync_method(training.list_training_sets)
     get_training_set = sync_method(training.get_training_set)

@@ -150,6 +150,21 @@ class Record:
 
 
 @dataclass(frozen=True)
+class RecordSample:
+    """Records that were drawn from the `allowed_count` that match, in random order.
+
+    - seed: draws the same records again while nothing is written.
+    - filter_hints: warnings about the filter.
+    """
+
+    records: tuple[Record, ...]
+    allowed_count: int
+    seed: int
+    unknown_attributes: tuple[str, ...] = ()
+    filter_hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Collection:
     """A collection and its counts."""
 

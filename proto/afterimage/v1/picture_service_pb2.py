@@ -14,10 +14,11 @@ _sym_db = _symbol_database.Default()
 
 from afterimage.v1 import collection_service_pb2 as afterimage_dot_v1_dot_collection__service__pb2
 from afterimage.v1 import erasure_service_pb2 as afterimage_dot_v1_dot_erasure__service__pb2
+from afterimage.v1 import types_pb2 as afterimage_dot_v1_dot_types__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#afterimage/v1/picture_service.proto\x12\rafterimage.v1\x1a&afterimage/v1/collection_service.proto\x1a#afterimage/v1/erasure_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"j\n\x17SetPicturePolicyRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12,\n\x06policy\x18\x02 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"\xc8\x01\n\x18SetPicturePolicyResponse\x12,\n\x06policy\x18\x01 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x05\x12\x12\n\ncopy_count\x18\x03 \x01(\x03\x12\x11\n\turl_count\x18\x04 \x01(\x03\x12\x0f\n\x07\x63hanged\x18\x05 \x01(\x08\x12.\n\x07receipt\x18\x06 \x01(\x0b\x32\x1d.afterimage.v1.ErasureReceipt\"O\n\x15GetPictureLinkRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\t\x12\x0f\n\x07minutes\x18\x03 \x01(\x05\"\x84\x01\n\x16GetPictureLinkResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06policy\x18\x03 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy2\xd4\x01\n\x0ePictureService\x12\x63\n\x10SetPicturePolicy\x12&.afterimage.v1.SetPicturePolicyRequest\x1a\'.afterimage.v1.SetPicturePolicyResponse\x12]\n\x0eGetPictureLink\x12$.afterimage.v1.GetPictureLinkRequest\x1a%.afterimage.v1.GetPictureLinkResponseBs\n\rafterimage.v1B\x13PictureServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#afterimage/v1/picture_service.proto\x12\rafterimage.v1\x1a&afterimage/v1/collection_service.proto\x1a#afterimage/v1/erasure_service.proto\x1a\x19\x61\x66terimage/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"j\n\x17SetPicturePolicyRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12,\n\x06policy\x18\x02 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"\xc8\x01\n\x18SetPicturePolicyResponse\x12,\n\x06policy\x18\x01 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x05\x12\x12\n\ncopy_count\x18\x03 \x01(\x03\x12\x11\n\turl_count\x18\x04 \x01(\x03\x12\x0f\n\x07\x63hanged\x18\x05 \x01(\x08\x12.\n\x07receipt\x18\x06 \x01(\x0b\x32\x1d.afterimage.v1.ErasureReceipt\"O\n\x15GetPictureLinkRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\t\x12\x0f\n\x07minutes\x18\x03 \x01(\x05\"\x84\x01\n\x16GetPictureLinkResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06policy\x18\x03 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy\"Q\n\x16GetPictureLinksRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrecord_ids\x18\x02 \x03(\t\x12\x0f\n\x07minutes\x18\x03 \x01(\x05\"^\n\x11PictureLinkResult\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1a.afterimage.v1.RecordError\"\xa9\x01\n\x17GetPictureLinksResponse\x12/\n\x05links\x18\x01 \x03(\x0b\x32 .afterimage.v1.PictureLinkResult\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06policy\x18\x03 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy2\xb6\x02\n\x0ePictureService\x12\x63\n\x10SetPicturePolicy\x12&.afterimage.v1.SetPicturePolicyRequest\x1a\'.afterimage.v1.SetPicturePolicyResponse\x12]\n\x0eGetPictureLink\x12$.afterimage.v1.GetPictureLinkRequest\x1a%.afterimage.v1.GetPictureLinkResponse\x12`\n\x0fGetPictureLinks\x12%.afterimage.v1.GetPictureLinksRequest\x1a&.afterimage.v1.GetPictureLinksResponseBs\n\rafterimage.v1B\x13PictureServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,14 +26,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'afterimage.v1.picture_servi
 if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\rafterimage.v1B\023PictureServiceProtoP\001Z\032afterimage/v1;afterimagev1\252\002\rAfterimage.V1\312\002\rAfterimage\\V1\352\002\016Afterimage::V1'
-  _globals['_SETPICTUREPOLICYREQUEST']._serialized_start=164
-  _globals['_SETPICTUREPOLICYREQUEST']._serialized_end=270
-  _globals['_SETPICTUREPOLICYRESPONSE']._serialized_start=273
-  _globals['_SETPICTUREPOLICYRESPONSE']._serialized_end=473
-  _globals['_GETPICTURELINKREQUEST']._serialized_start=475
-  _globals['_GETPICTURELINKREQUEST']._serialized_end=554
-  _globals['_GETPICTURELINKRESPONSE']._serialized_start=557
-  _globals['_GETPICTURELINKRESPONSE']._serialized_end=689
-  _globals['_PICTURESERVICE']._serialized_start=692
-  _globals['_PICTURESERVICE']._serialized_end=904
+  _globals['_SETPICTUREPOLICYREQUEST']._serialized_start=191
+  _globals['_SETPICTUREPOLICYREQUEST']._serialized_end=297
+  _globals['_SETPICTUREPOLICYRESPONSE']._serialized_start=300
+  _globals['_SETPICTUREPOLICYRESPONSE']._serialized_end=500
+  _globals['_GETPICTURELINKREQUEST']._serialized_start=502
+  _globals['_GETPICTURELINKREQUEST']._serialized_end=581
+  _globals['_GETPICTURELINKRESPONSE']._serialized_start=584
+  _globals['_GETPICTURELINKRESPONSE']._serialized_end=716
+  _globals['_GETPICTURELINKSREQUEST']._serialized_start=718
+  _globals['_GETPICTURELINKSREQUEST']._serialized_end=799
+  _globals['_PICTURELINKRESULT']._serialized_start=801
+  _globals['_PICTURELINKRESULT']._serialized_end=895
+  _globals['_GETPICTURELINKSRESPONSE']._serialized_start=898
+  _globals['_GETPICTURELINKSRESPONSE']._serialized_end=1067
+  _globals['_PICTURESERVICE']._serialized_start=1070
+  _globals['_PICTURESERVICE']._serialized_end=1380
 # @@protoc_insertion_point(module_scope)

@@ -5,9 +5,12 @@ isort:skip_file
 
 from afterimage.v1 import collection_service_pb2 as _collection_service_pb2
 from afterimage.v1 import erasure_service_pb2 as _erasure_service_pb2
+from afterimage.v1 import types_pb2 as _types_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -139,3 +142,94 @@ class GetPictureLinkResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPictureLinkResponse: _TypeAlias = GetPictureLinkResponse  # noqa: Y015
+
+@_typing.final
+class GetPictureLinksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    RECORD_IDS_FIELD_NUMBER: _builtins.int
+    MINUTES_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    minutes: _builtins.int
+    """Lifetime of links to copies: 1 to 60; 0 means 10."""
+    @_builtins.property
+    def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 1,000."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "minutes", b"minutes", "record_ids", b"record_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPictureLinksRequest: _TypeAlias = GetPictureLinksRequest  # noqa: Y015
+
+@_typing.final
+class PictureLinkResult(_message.Message):
+    """A link to the picture of one record, or the reason why there is none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.str
+    url: _builtins.str
+    """Fetch it with GET, without a key. Empty if `error` is set."""
+    @_builtins.property
+    def error(self) -> _types_pb2.RecordError:
+        """RECORD_NOT_FOUND or PICTURE_NOT_FOUND."""
+
+    def __init__(
+        self,
+        *,
+        record_id: _builtins.str = ...,
+        url: _builtins.str = ...,
+        error: _types_pb2.RecordError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "record_id", b"record_id", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PictureLinkResult: _TypeAlias = PictureLinkResult  # noqa: Y015
+
+@_typing.final
+class GetPictureLinksResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINKS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    policy: _collection_service_pb2.PicturePolicy.ValueType
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___PictureLinkResult]:
+        """One per id of the request, in its order."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When links to copies expire. Absent if no link leads to a copy."""
+
+    def __init__(
+        self,
+        *,
+        links: _abc.Iterable[Global___PictureLinkResult] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        policy: _collection_service_pb2.PicturePolicy.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "links", b"links", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPictureLinksResponse: _TypeAlias = GetPictureLinksResponse  # noqa: Y015

@@ -25,6 +25,11 @@ class PictureServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinkRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinkResponse.FromString,
                 )
+        self.GetPictureLinks = channel.unary_unary(
+                '/afterimage.v1.PictureService/GetPictureLinks',
+                request_serializer=afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinksRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinksResponse.FromString,
+                )
 
 
 class PictureServiceServicer(object):
@@ -48,6 +53,14 @@ class PictureServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPictureLinks(self, request, context):
+        """Returns links to the pictures of up to 1,000 records, with a result for each. Records without a stored picture fail
+        alone. The audit log has one entry for all. Scope: pictures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PictureServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_PictureServiceServicer_to_server(servicer, server):
                     servicer.GetPictureLink,
                     request_deserializer=afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinkRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinkResponse.SerializeToString,
+            ),
+            'GetPictureLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPictureLinks,
+                    request_deserializer=afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinksRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -103,5 +121,22 @@ class PictureService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.PictureService/GetPictureLink',
             afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinkRequest.SerializeToString,
             afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinkResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetPictureLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.PictureService/GetPictureLinks',
+            afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinksRequest.SerializeToString,
+            afterimage_dot_v1_dot_picture__service__pb2.GetPictureLinksResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -42,6 +42,10 @@ class PictureServiceStub:
     """Returns a link to a record's picture. For a copy: on this server's HTTP port, decrypted, valid while its API key is
     valid and for one hour at most. For a reference: the URL of the picture. Scope: pictures.
     """
+    GetPictureLinks: _grpc.UnaryUnaryMultiCallable[_picture_service_pb2.GetPictureLinksRequest, _picture_service_pb2.GetPictureLinksResponse]
+    """Returns links to the pictures of up to 1,000 records, with a result for each. Records without a stored picture fail
+    alone. The audit log has one entry for all. Scope: pictures.
+    """
 
 @_typing.type_check_only
 class PictureServiceAsyncStub(PictureServiceStub):
@@ -56,6 +60,10 @@ class PictureServiceAsyncStub(PictureServiceStub):
     GetPictureLink: _aio.UnaryUnaryMultiCallable[_picture_service_pb2.GetPictureLinkRequest, _picture_service_pb2.GetPictureLinkResponse]  # type: ignore[assignment]
     """Returns a link to a record's picture. For a copy: on this server's HTTP port, decrypted, valid while its API key is
     valid and for one hour at most. For a reference: the URL of the picture. Scope: pictures.
+    """
+    GetPictureLinks: _aio.UnaryUnaryMultiCallable[_picture_service_pb2.GetPictureLinksRequest, _picture_service_pb2.GetPictureLinksResponse]  # type: ignore[assignment]
+    """Returns links to the pictures of up to 1,000 records, with a result for each. Records without a stored picture fail
+    alone. The audit log has one entry for all. Scope: pictures.
     """
 
 class PictureServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -80,6 +88,16 @@ class PictureServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_picture_service_pb2.GetPictureLinkResponse, _abc.Awaitable[_picture_service_pb2.GetPictureLinkResponse]]:
         """Returns a link to a record's picture. For a copy: on this server's HTTP port, decrypted, valid while its API key is
         valid and for one hour at most. For a reference: the URL of the picture. Scope: pictures.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPictureLinks(
+        self,
+        request: _picture_service_pb2.GetPictureLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_picture_service_pb2.GetPictureLinksResponse, _abc.Awaitable[_picture_service_pb2.GetPictureLinksResponse]]:
+        """Returns links to the pictures of up to 1,000 records, with a result for each. Records without a stored picture fail
+        alone. The audit log has one entry for all. Scope: pictures.
         """
 
 def add_PictureServiceServicer_to_server(servicer: PictureServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -377,6 +377,91 @@ class ListRecordsResponse(_message.Message):
 Global___ListRecordsResponse: _TypeAlias = ListRecordsResponse  # noqa: Y015
 
 @_typing.final
+class SampleRecordsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    EXCLUDE_RECORD_IDS_FIELD_NUMBER: _builtins.int
+    INCLUDE_VECTORS_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    count: _builtins.int
+    """1 to 1,000."""
+    filter: _builtins.str
+    """See docs/filters.md."""
+    seed: _builtins.int
+    """The same seed draws the same records while nothing is written to the collection. If absent, the server chooses one."""
+    include_vectors: _builtins.bool
+    """Needs the scope `export`. The vectors of a response may take 16 MiB."""
+    @_builtins.property
+    def exclude_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 1,000 records to exclude. Ids that do not exist are not an error."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        count: _builtins.int = ...,
+        filter: _builtins.str = ...,
+        seed: _builtins.int | None = ...,
+        exclude_record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        include_vectors: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "collection", b"collection", "count", b"count", "exclude_record_ids", b"exclude_record_ids", "filter", b"filter", "include_vectors", b"include_vectors", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+
+Global___SampleRecordsRequest: _TypeAlias = SampleRecordsRequest  # noqa: Y015
+
+@_typing.final
+class SampleRecordsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    ALLOWED_COUNT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    FILTER_HINTS_FIELD_NUMBER: _builtins.int
+    allowed_count: _builtins.int
+    """Number of records that match the filter, including those that were excluded."""
+    seed: _builtins.int
+    """The seed that was used."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Record]:
+        """In random order. All matching records if there are no more than `count`."""
+
+    @_builtins.property
+    def unknown_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Attribute names in the filter that no record has."""
+
+    @_builtins.property
+    def filter_hints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Warnings about the filter, one sentence each."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[_types_pb2.Record] | None = ...,
+        allowed_count: _builtins.int = ...,
+        seed: _builtins.int = ...,
+        unknown_attributes: _abc.Iterable[_builtins.str] | None = ...,
+        filter_hints: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "filter_hints", b"filter_hints", "records", b"records", "seed", b"seed", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleRecordsResponse: _TypeAlias = SampleRecordsResponse  # noqa: Y015
+
+@_typing.final
 class RecordPatch(_message.Message):
     """A change to one record. Absent fields are unchanged."""
 

@@ -35,6 +35,11 @@ class RecordServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_record__service__pb2.ListRecordsRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_record__service__pb2.ListRecordsResponse.FromString,
                 )
+        self.SampleRecords = channel.unary_unary(
+                '/afterimage.v1.RecordService/SampleRecords',
+                request_serializer=afterimage_dot_v1_dot_record__service__pb2.SampleRecordsRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_record__service__pb2.SampleRecordsResponse.FromString,
+                )
         self.UpdateRecords = channel.unary_unary(
                 '/afterimage.v1.RecordService/UpdateRecords',
                 request_serializer=afterimage_dot_v1_dot_record__service__pb2.UpdateRecordsRequest.SerializeToString,
@@ -89,6 +94,13 @@ class RecordServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SampleRecords(self, request, context):
+        """Returns up to 1,000 records, drawn uniformly from those that match. Safe to retry. Scope: search.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateRecords(self, request, context):
         """Changes product id and attributes of up to 1,000 records, never the vector. Idempotent. Scope: insert.
         """
@@ -133,6 +145,11 @@ def add_RecordServiceServicer_to_server(servicer, server):
                     servicer.ListRecords,
                     request_deserializer=afterimage_dot_v1_dot_record__service__pb2.ListRecordsRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_record__service__pb2.ListRecordsResponse.SerializeToString,
+            ),
+            'SampleRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.SampleRecords,
+                    request_deserializer=afterimage_dot_v1_dot_record__service__pb2.SampleRecordsRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_record__service__pb2.SampleRecordsResponse.SerializeToString,
             ),
             'UpdateRecords': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateRecords,
@@ -225,6 +242,23 @@ class RecordService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.RecordService/ListRecords',
             afterimage_dot_v1_dot_record__service__pb2.ListRecordsRequest.SerializeToString,
             afterimage_dot_v1_dot_record__service__pb2.ListRecordsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SampleRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.RecordService/SampleRecords',
+            afterimage_dot_v1_dot_record__service__pb2.SampleRecordsRequest.SerializeToString,
+            afterimage_dot_v1_dot_record__service__pb2.SampleRecordsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

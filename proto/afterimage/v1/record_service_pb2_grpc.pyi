@@ -49,6 +49,8 @@ class RecordServiceStub:
     """
     ListRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.ListRecordsRequest, _record_service_pb2.ListRecordsResponse]
     """Returns records in order of first insertion, in pages. Safe to retry. Scope: search."""
+    SampleRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.SampleRecordsRequest, _record_service_pb2.SampleRecordsResponse]
+    """Returns up to 1,000 records, drawn uniformly from those that match. Safe to retry. Scope: search."""
     UpdateRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.UpdateRecordsRequest, _record_service_pb2.UpdateRecordsResponse]
     """Changes product id and attributes of up to 1,000 records, never the vector. Idempotent. Scope: insert."""
     DeleteRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.DeleteRecordsRequest, _record_service_pb2.DeleteRecordsResponse]
@@ -79,6 +81,8 @@ class RecordServiceAsyncStub(RecordServiceStub):
     """
     ListRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.ListRecordsRequest, _record_service_pb2.ListRecordsResponse]  # type: ignore[assignment]
     """Returns records in order of first insertion, in pages. Safe to retry. Scope: search."""
+    SampleRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.SampleRecordsRequest, _record_service_pb2.SampleRecordsResponse]  # type: ignore[assignment]
+    """Returns up to 1,000 records, drawn uniformly from those that match. Safe to retry. Scope: search."""
     UpdateRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.UpdateRecordsRequest, _record_service_pb2.UpdateRecordsResponse]  # type: ignore[assignment]
     """Changes product id and attributes of up to 1,000 records, never the vector. Idempotent. Scope: insert."""
     DeleteRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.DeleteRecordsRequest, _record_service_pb2.DeleteRecordsResponse]  # type: ignore[assignment]
@@ -130,6 +134,14 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_record_service_pb2.ListRecordsResponse, _abc.Awaitable[_record_service_pb2.ListRecordsResponse]]:
         """Returns records in order of first insertion, in pages. Safe to retry. Scope: search."""
+
+    @_abc_1.abstractmethod
+    def SampleRecords(
+        self,
+        request: _record_service_pb2.SampleRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_record_service_pb2.SampleRecordsResponse, _abc.Awaitable[_record_service_pb2.SampleRecordsResponse]]:
+        """Returns up to 1,000 records, drawn uniformly from those that match. Safe to retry. Scope: search."""
 
     @_abc_1.abstractmethod
     def UpdateRecords(

@@ -176,6 +176,7 @@ class SearchRequest(_message.Message):
     EXACT_FIELD_NUMBER: _builtins.int
     EMPHASIS_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
+    ONLY_RECORD_IDS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     k: _builtins.int
     """Number of hits, or of groups if `group_by` is set: 1 to 1,000."""
@@ -219,6 +220,12 @@ class SearchRequest(_message.Message):
     def facets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Up to 16 attributes whose values are counted over all records that match the filter, near or not."""
 
+    @_builtins.property
+    def only_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Searches only these records, up to 1,000, and compares each: to order the list of another system by similarity. The
+        filter, limits and exclusions hold as well. Ids that do not exist are not an error. Empty searches all records.
+        """
+
     def __init__(
         self,
         *,
@@ -237,10 +244,11 @@ class SearchRequest(_message.Message):
         exact: _builtins.bool = ...,
         emphasis: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         facets: _abc.Iterable[_builtins.str] | None = ...,
+        only_record_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "max_distance", b"max_distance", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "collection", b"collection", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facets", b"facets", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "collection", b"collection", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facets", b"facets", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
@@ -446,7 +454,9 @@ class SearchResponse(_message.Message):
     UNKNOWN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     FILTER_HINTS_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
-    """Number of live records that match the filter. Excluded records, and records beyond the limits, count as well."""
+    """Number of live records that match the filter and are among `only_record_ids`, if that is set. Excluded records, and
+    records beyond the limits, count as well.
+    """
     encoder_id: _builtins.str
     encoder_fingerprint: _builtins.str
     sequence: _builtins.int

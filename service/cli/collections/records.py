@@ -68,6 +68,31 @@ def list_(
         print_hints(client.check_filter(collection, filter_).hints)
 
 
+@records.command("sample")
+@with_client
+def sample(
+    client: Client,
+    collection: str,
+    count: Annotated[int, typer.Argument(min=1, max=1000, help="Number of records.")] = 10,
+    filter_: FilterOption = "",
+    seed: Annotated[int | None, typer.Option(min=0, help="Draw the same records again.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show records drawn uniformly from those that match.
+
+    Example: afterimage records sample shoes 20 --filter 'in_stock = true'
+    """
+    drawn = client.sample_records(collection, count, filter=filter_, seed=seed)
+    if json:
+        shown = {"records": [_record(r) for r in drawn.records], "allowed_count": drawn.allowed_count}
+        print_json(shown | {"seed": drawn.seed, "filter_hints": drawn.filter_hints})
+        return
+    rows = [(r.record_id, r.product_id, r.update_time, format_attributes(r.attributes)) for r in drawn.records]
+    print_table(["record", "product", "updated", "attributes"], rows)
+    print(f"{len(drawn.records)} of {drawn.allowed_count}; --seed {drawn.seed} draws them again")
+    print_hints(drawn.filter_hints)
+
+
 @records.command("update")
 @with_client
 def update(
@@ -112,6 +137,29 @@ def picture(
     """
     link = client.picture_link(collection, record_id, minutes=minutes)
     print_json(asdict(link)) if json else print(link.url)
+
+
+@records.command("pictures")
+@with_client
+def pictures(
+    client: Client,
+    collection: str,
+    record_ids: list[str],
+    minutes: Annotated[int, typer.Option(min=1, max=60, help="Lifetime of the links.")] = 10,
+    json: JsonFlag = False,
+) -> None:
+    """Print links to the stored pictures of records. The key needs the scope `pictures`.
+
+    Example: afterimage records pictures shoes 1042 1043
+    """
+    found = client.picture_links(collection, record_ids, minutes=minutes)
+    if json:
+        print_json(asdict(found))
+    else:
+        for link in found.links:
+            print(f"{link.record_id}: {link.error.message if link.error else link.url}")
+    if any(link.error for link in found.links):
+        raise CommandError("some pictures have no link", reason="PICTURE_NOT_FOUND", code=Exit.SOME_RECORDS_FAILED)
 
 
 @records.command("delete")

@@ -32,6 +32,7 @@ def search(
         list[str] | None, typer.Option(help="BLOCK=WEIGHT, 0 to 100; may be repeated. Other blocks have weight 1.")
     ] = None,
     region: Annotated[str, typer.Option(help="Region of the picture: LEFT,TOP,RIGHT,BOTTOM, each 0 to 1.")] = "",
+    only: Annotated[list[str] | None, typer.Option(help="Search only this record; may be repeated.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) of the hits.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder with pictures named by record id, for --sheet.")] = None,
     json: JsonFlag = False,
@@ -47,7 +48,7 @@ def search(
     term = Term(record_id=record_id) if picture is None else Term(image=_read(picture), region=_region(region))
     found = client.search(
         collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
-        max_distance=max_distance, min_score=min_score, emphasis=_emphasis(emphasis or []),
+        max_distance=max_distance, min_score=min_score, emphasis=_emphasis(emphasis or []), only_record_ids=only or (),
     )  # fmt: skip
     hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
     if sheet is not None:

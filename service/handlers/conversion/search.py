@@ -34,6 +34,7 @@ from service.handlers.request_limits import (
     MAX_HITS,
     MAX_K,
     MAX_OFFSET,
+    MAX_ONLY,
     MAX_SCORE,
     MAX_TERMS,
     MAX_WEIGHT,
@@ -56,6 +57,7 @@ def check_search(request: pb.SearchRequest) -> None:
     if request.group_by not in ("", "product_id"):
         raise invalid("group_by", "group_by must be product_id or empty")
     check_most("exclude_record_ids", len(request.exclude_record_ids), MAX_EXCLUDED)
+    check_most("only_record_ids", len(request.only_record_ids), MAX_ONLY)
     check_most("facets", len(request.facets), MAX_FACETS)
     if request.group_by and request.k * request.group_size > MAX_HITS:
         raise invalid("group_size", f"k times group_size is more than {MAX_HITS}")
@@ -85,6 +87,7 @@ def to_search_query(
         group_size=request.group_size or 1,
         max_distance=distance_limit(max_distance_of(request), min_score_of(request), score),
         exclude_record_ids=frozenset(request.exclude_record_ids) | record_ids_of(terms),
+        only_record_ids=frozenset(request.only_record_ids) or None,
         include_vectors=request.include_vectors,
         exact=request.exact,
         facets=tuple(request.facets),

@@ -13,12 +13,9 @@ from service.errors import Reason, ServiceError
 from service.web.ximilar.answers import Answer, Skipped, as_error, skipped_records
 from service.web.ximilar.bodies import integer, number
 from service.web.ximilar.exchange import Exchange
-from service.web.ximilar.mongo_filter import MongoFilter, compile_filter
-from service.web.ximilar.names import ID, PRODUCT_ID, Shown, shown_of
+from service.web.ximilar.names import ID, Shown, shown_of
 from service.web.ximilar.records import MOST_RECORDS, invalid, put_picture, records_of, shown_id
 from service.web.ximilar.searching import MOST_HITS, put_query, query_record_of
-
-_MOST_OFFSET = 10_000
 
 
 @dataclass
@@ -77,37 +74,27 @@ async def _rank_pictures(exchange: Exchange, job: _Rank, encoder_id: str) -> lis
 
 
 async def _rank_stored(exchange: Exchange, job: _Rank) -> list[_Ranked]:
-    """Searches the collection, nearest first, until each record was met. Records with product ids are searched among
-    their products alone."""
-    message = GetRecordsRequest(collection=job.message.name, record_ids=list(dict.fromkeys(job.by_id)))
-    stored = await exchange.call("RecordService/GetRecords", message)
+    """Searches among the records of the request alone."""
+    ids = list(dict.fromkeys(job.by_id))
+    stored = await exchange.call(
+        "RecordService/GetRecords", GetRecordsRequest(collection=job.message.name, record_ids=ids)
+    )
     for record_id in stored.missing_record_ids:
         job.skipped.append(Skipped(record_id, ServiceError(Reason.RECORD_NOT_FOUND, "the record does not exist")))
     left = {record.record_id: record for record in stored.records}
     ranked = []
     if itself := left.pop(job.query.record_id, None):  # a search leaves its own record out
         ranked.append(_Ranked(0.0, job.shown.record(itself)))
-    search = SearchRequest(collection=job.message.name, query=[job.query], k=MOST_HITS, exact=True, fields=["-"])
-    search.filter = _products(list(left.values())).text
-    while left and search.offset <= _MOST_OFFSET:
-        response = await exchange.call("SearchService/Search", search)
-        for hit in response.hits:
-            if record := left.pop(hit.record_id, None):
-                ranked.append(_Ranked(hit.distance, job.shown.record(record)))
-        if len(response.hits) < MOST_HITS:
-            break
-        search.offset += MOST_HITS
+    if not left:
+        return ranked
+    search = SearchRequest(collection=job.message.name, query=[job.query], k=len(left), fields=["-"])
+    search.only_record_ids.extend(left)
+    response = await exchange.call("SearchService/Search", search)
+    ranked += [_Ranked(hit.distance, job.shown.record(left.pop(hit.record_id))) for hit in response.hits]
     for record_id in left:
-        message_text = f"the record is not among the {_MOST_OFFSET + MOST_HITS} nearest of the collection"
-        job.skipped.append(Skipped(record_id, ServiceError(Reason.RECORD_NOT_FOUND, message_text)))
+        deleted = ServiceError(Reason.RECORD_NOT_FOUND, "the record was deleted meanwhile")
+        job.skipped.append(Skipped(record_id, deleted))
     return ranked
-
-
-def _products(records: list[Any]) -> MongoFilter:
-    products = sorted({record.product_id for record in records})
-    if not products or not all(products):
-        return MongoFilter()
-    return compile_filter({PRODUCT_ID: {"$in": products}})
 
 
 def _read(exchange: Exchange, body: dict[str, Any]) -> _Rank:

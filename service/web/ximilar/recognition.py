@@ -17,7 +17,7 @@ from service.web.ximilar.answers import Answer, as_error, record_status
 from service.web.ximilar.exchange import Exchange
 from service.web.ximilar.names import folded
 from service.web.ximilar.records import invalid, put_picture, records_of
-from service.web.ximilar.searching import put_query, random_direction
+from service.web.ximilar.searching import put_query
 
 _AT_ONCE = 4
 
@@ -69,12 +69,16 @@ async def labels(exchange: Exchange) -> Answer:
     wanted = _task_of(name)
     message = GetCollectionRequest(name=wanted.collection)
     found = await exchange.call("CollectionService/GetCollection", message)
-    query = QueryTerm(vector=random_direction(found.collection.dimension))
+    query = QueryTerm(vector=_any_vector(found.collection.dimension))  # only the facet is wanted
     search = SearchRequest(collection=wanted.collection, query=[query], k=1, fields=["-"], facets=[wanted.attribute])
     response = await exchange.call("SearchService/Search", search)
     values = [_label(count) for facet in response.facets for count in facet.counts]
     results = [{"id": v, "name": v, "type": "category", "workspace": "Default"} for v in values]
     return Answer({"count": len(results), "next": None, "previous": None, "results": results})
+
+
+def _any_vector(dimension: int) -> bytes:
+    return np.random.default_rng().standard_normal(dimension).astype("<f4").tobytes()
 
 
 async def descriptor(exchange: Exchange) -> Answer:

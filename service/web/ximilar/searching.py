@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from afterimage.v1.collection_service_pb2 import GetCollectionRequest
+from afterimage.v1.record_service_pb2 import SampleRecordsRequest
 from afterimage.v1.search_service_pb2 import QueryTerm, SearchPath, SearchRequest
 from afterimage.v1.server_info_service_pb2 import GetServerInfoRequest
 from service.errors import Reason, ServiceError
@@ -29,6 +29,12 @@ _MOST_OFFSET = 10_000
 @dataclass
 class _Search:
     message: SearchRequest
+    shown: Shown
+
+
+@dataclass
+class _Sample:
+    message: SampleRecordsRequest
     shown: Shown
 
 
@@ -55,18 +61,10 @@ async def near_duplicates(exchange: Exchange) -> Answer:
 
 
 async def random(exchange: Exchange) -> Answer:
-    """Records near a random direction. Not every record is equally likely."""
-    message = GetCollectionRequest(name=exchange.collection)
-    found = await exchange.call("CollectionService/GetCollection", message)
-    read = functools.partial(_read_random, exchange.collection, found.collection.dimension)
-    job, response = await exchange.first("SearchService/Search", read)
-    records, remarks = await _records(exchange, job, response)
-    return Answer({"answer_records": records, "answer_count": len(records)}, remarks=remarks)
-
-
-def random_direction(dimension: int) -> bytes:
-    """A vector that a query can have, float32, of any direction."""
-    return np.random.default_rng().standard_normal(dimension).astype("<f4").tobytes()
+    """Records by chance, each of those that match as likely as any other."""
+    job, response = await exchange.first("RecordService/SampleRecords", functools.partial(_read_random, exchange))
+    records, remarks = await _records(exchange, job, response.records)
+    return Answer({"answer_records": records, "answer_count": len(records)}, remarks=(*remarks, *response.filter_hints))
 
 
 def put_query(record: dict[str, Any], term: QueryTerm) -> None:
@@ -92,7 +90,7 @@ async def _found(exchange: Exchange, usual: _Usual) -> Answer:
     by_score, watch = exchange.parameter("scale") == "score", Stopwatch()
     read = functools.partial(_read_search, exchange, usual, by_score)
     job, response = await exchange.first("SearchService/Search", read)
-    records, remarks = await _records(exchange, job, response)
+    records, remarks = await _records(exchange, job, response.hits)
     seconds = watch.seconds()
     scores = [hit.score for hit in response.hits]
     statistics = {
@@ -108,8 +106,10 @@ async def _found(exchange: Exchange, usual: _Usual) -> Answer:
     return Answer(fields, remarks=(*remarks, *response.filter_hints))
 
 
-async def _records(exchange: Exchange, job: _Search, response: Any) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    shown = [job.shown.record(hit) for hit in response.hits]
+async def _records(
+    exchange: Exchange, job: _Search | _Sample, found: Iterable[Any]
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    shown = [job.shown.record(one) for one in found]
     records, remarks = await with_links(exchange, job.message.collection, job.shown, shown)
     return records, tuple(remarks)
 
@@ -129,11 +129,12 @@ def _read_search(exchange: Exchange, usual: _Usual, by_score: bool, body: dict[s
     return _with_filter(message, body)
 
 
-def _read_random(collection: str, dimension: int, body: dict[str, Any]) -> _Search:
-    message = SearchRequest(collection=collection)
-    message.query.add().vector = random_direction(dimension)
-    message.k = integer(body.get("count"), "count", 10, 1, MOST_HITS)
-    return _with_filter(message, body)
+def _read_random(exchange: Exchange, body: dict[str, Any]) -> _Sample:
+    count = integer(body.get("count"), "count", 10, 1, MOST_HITS)
+    found, shown = compile_filter(body.get("filter")), shown_of(body)
+    message = SampleRecordsRequest(collection=exchange.collection, count=count, filter=found.text)
+    message.exclude_record_ids.extend(found.excluded)
+    return _Sample(message, shown)
 
 
 def _with_filter(message: SearchRequest, body: dict[str, Any]) -> _Search:

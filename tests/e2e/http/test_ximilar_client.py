@@ -231,6 +231,8 @@ def test_random_records_match_the_filter(door: Door) -> None:
     assert found["answer_count"] == 4
     assert {r["color"] for r in found["answer_records"]} == {"red"}
     assert len({r["_id"] for r in found["answer_records"]}) == 4
+    everything = door.photos().random(filter={"_id": {"$nin": ["1", "3"]}}, count=1000)
+    assert {r["_id"] for r in everything["answer_records"]} == {str(n) for n in range(_NUMBER)} - {"1", "3"}
 
 
 def test_records_are_ranked_by_picture_and_by_id(door: Door) -> None:

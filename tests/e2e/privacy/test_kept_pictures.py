@@ -11,7 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afterimage.client import Client, FailedPrecondition, NewRecord, NotFound, PermissionDenied, Unavailable, audit_acts
+from afterimage.client import (
+    Client,
+    FailedPrecondition,
+    InvalidArgument,
+    NewRecord,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+    audit_acts,
+)
 from index import DataDirectory
 from service.erasure.traces import Evidence, search
 from service.objects.sealed import SealedObjects
@@ -85,6 +94,27 @@ def test_a_copy_is_handed_out_as_it_was_sent_and_lies_on_the_disk_sealed(
     assert 0 < link.expire_time.timestamp() - time.time() <= 60
     assert png(1)[40:80] not in all_bytes(server.data_dir)
     assert len(copies) == 1
+
+
+def test_links_to_many_pictures_come_in_order_with_one_entry_in_the_audit_log(client: Client) -> None:
+    client.create_collection("many", picture_policy=COPY)
+    for number in range(3):
+        insert(client, "many", str(number), png(number))
+    client.insert("many", [NewRecord("bare", vector=[1.0] * client.get_collection("many").dimension)])
+    before = len(client.list_audit_entries(page_size=1000))
+    found = client.picture_links("many", ["2", "bare", "none", "0", "2"], minutes=1)
+    assert [link.record_id for link in found.links] == ["2", "bare", "none", "0", "2"]
+    assert [link.error and link.error.reason for link in found.links] == [
+        None, "PICTURE_NOT_FOUND", "RECORD_NOT_FOUND", None, None,
+    ]  # fmt: skip
+    assert [fetched(found.links[place].url)[1] for place in (0, 3)] == [png(2), png(0)]
+    assert found.expire_time is not None
+    assert 0 < found.expire_time.timestamp() - time.time() <= 60
+    new = client.list_audit_entries(page_size=1000)[before:]
+    assert [(e.action, e.details) for e in new] == [("picture.link", {"collection": "many", "links": 3})]
+    for minutes, ids in ((61, ["0"]), (1, []), (1, ["0"] * 1001)):
+        with pytest.raises(InvalidArgument):
+            client.picture_links("many", ids, minutes=minutes)
 
 
 def test_the_same_picture_is_kept_once_and_another_one_takes_its_place(client: Client, copies: Copies) -> None:

@@ -215,6 +215,33 @@ def test_an_excluded_row_is_in_no_answer_and_counts_as_allowed(opened: Opened, c
     assert answer.allowed == 50
 
 
+def test_only_the_rows_that_are_named_are_searched(opened: Opened) -> None:
+    opened.collection.upsert([record(n, f"p{n % 5}", color=("red", "blue")[n % 2]) for n in range(60)])
+    only = opened.store.row_ids([str(n) for n in range(0, 40, 3)] + ["none"])
+    excluded = opened.store.row_ids(["3", "6", "50"])
+    query = SearchQuery(unit(0), 50, filter='color = "red"', facets=("color",))
+    answer = opened.index.search(query, excluded, only)
+    wanted = {str(n) for n in range(0, 40, 3) if n % 2 == 0}
+    whole = opened.hits(query)
+    assert [g[0].record.record_id for g in answer.groups] == [i for i in whole if i in wanted - {"6"}]
+    assert answer.allowed == len(wanted)
+    assert answer.facets[0].counts == (("red", len(wanted)),)
+    groups = opened.index.search(query._replace(group_by_product=True, group_size=9), excluded, only).groups
+    assert {h.record.record_id for g in groups for h in g} == wanted - {"6"}
+    nothing = opened.index.search(query, frozenset(), frozenset())
+    assert (nothing.groups, nothing.allowed) == ((), 0)
+    assert opened.collection.search(query._replace(only_record_ids=frozenset({"none"}))).groups == ()
+
+
+def test_row_ids_are_found_by_their_position(opened: Opened) -> None:
+    opened.collection.upsert([record(n, color=("red", "blue")[n % 2]) for n in range(20)])
+    opened.collection.upsert([record(2, color="red"), record(3, color="red")])
+    selected = opened.index.select('color = "red"')
+    order = selected.row_ids(0, 99)
+    assert selected.row_ids_at([5, 0, 10, 5]) == [order[5], order[0], order[10], order[5]]
+    assert selected.row_ids_at([]) == []
+
+
 def test_vectors_come_with_hits_where_they_are_asked_for(opened: Opened) -> None:
     opened.collection.upsert([record(n) for n in range(3)])
     shown = opened.index.search(SearchQuery(unit(1), 1, include_vectors=True)).groups[0][0].record.vector

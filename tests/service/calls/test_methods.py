@@ -48,8 +48,10 @@ def invoke(server: Server, path: str, method: Any, key: str, collection: str, ru
         request.records.add(record_id="1", image=png(1))
     elif method.name == "UpdateRecords":
         request.patches.add(record_id="1")
-    elif method.name in ("GetRecords", "DeleteRecords", "EraseRecords"):
+    elif method.name in ("GetRecords", "DeleteRecords", "EraseRecords", "GetPictureLinks"):
         request.record_ids.append("1")
+    elif method.name == "SampleRecords":
+        request.count = 1
     elif method.name in ("Search", "Classify"):
         request.query.add(record_id="1")
         request.k = 1

@@ -63,9 +63,13 @@ class NumpyIndex:
     def stage(self, changes: Sequence[RowChange]) -> Staged:
         return Staged(self, changes)
 
-    def search(self, query: SearchQuery, excluded: frozenset[int] = frozenset()) -> SearchAnswer:
+    def search(
+        self, query: SearchQuery, excluded: frozenset[int] = frozenset(), only: frozenset[int] | None = None
+    ) -> SearchAnswer:
         rows = self.rows
         allowed = rows.chosen(query.filter)
+        if only is not None:
+            allowed = allowed.only(only)
         distances = np.clip(1 - query.scale * (allowed.vectors.reshape(-1, len(query.vector)) @ query.vector), 0, 2)
         groups: dict[object, list[Hit]] = {}
         for place in np.argsort(distances.astype(np.float32), kind="stable").tolist():

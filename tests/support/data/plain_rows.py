@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -78,6 +79,10 @@ class Rows:
         hints = hints_of(tree, columns, BitMap(range(self.count)))
         return Rows({i: r for i, r in self.held.items() if matches(tree, r)}, self.sequence, self.time_ms, hints)
 
+    def only(self, row_ids: frozenset[int]) -> Rows:
+        held = {i: r for i, r in self.held.items() if i in row_ids}
+        return Rows(held, self.sequence, self.time_ms, self.hints)
+
     def facet(self, attribute: str) -> Facet:
         counts: Counter[str | bool] = Counter()
         for record in self.held.values():
@@ -88,6 +93,10 @@ class Rows:
 
     def row_ids(self, after: int, limit: int) -> list[int]:
         return sorted(i for i in self.held if i > after)[:limit]
+
+    def row_ids_at(self, positions: Sequence[int]) -> list[int]:
+        row_ids = sorted(self.held)
+        return [row_ids[position] for position in positions]
 
     def versions(self) -> list[tuple[int, int]]:
         return sorted((i, record.sequence) for i, record in self.held.items())

@@ -91,7 +91,15 @@ class Oracle:
         self._shared = counts > 1
 
     def allowed(self, asked: Asked) -> NDArray[np.bool_]:
-        """The rows that the filter allows."""
+        """The rows that the filter allows, of those that are searched."""
+        matching = self._matching(asked)
+        if not asked.request.only_record_ids:
+            return matching
+        named = np.zeros(len(self.ids), np.bool_)
+        named[[self.row_of[i] for i in asked.request.only_record_ids if i in self.row_of]] = True
+        return matching & named
+
+    def _matching(self, asked: Asked) -> NDArray[np.bool_]:
         if asked.matches is None:
             return np.ones(len(self.ids), np.bool_)
         known = self._filtered.get(id(asked.matches))

@@ -98,6 +98,7 @@ def kinds_of(request: pb.SearchRequest) -> list[str]:
         "offset": request.offset > 0,
         f"offset {request.offset}": request.offset > 0,
         "exclude": bool(request.exclude_record_ids),
+        "only": bool(request.only_record_ids),
         "max_distance": request.HasField("max_distance"),
         "min_score": request.HasField("min_score"),
         "picture": any(t.image or t.url for t in request.query),
@@ -304,6 +305,10 @@ class SearchShop:
                 chance.sample(known, min(len(known), chance.choice([1, 3, 5, 16, 17, 60])))
             )
             request.exclude_record_ids.append("no such record")
+        if chance.random() < 0.15:
+            known = list(self.held)
+            some = chance.sample(known, min(len(known), chance.choice([1, 7, 60, 999])))
+            request.only_record_ids.extend([*some, "no such record"])
         if chance.random() < 0.2:
             request.max_distance = chance.choice([0.0, 0.3, 0.55, 0.75, 1.0, 2.0])
         if chance.random() < 0.15:

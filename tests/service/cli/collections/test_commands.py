@@ -51,6 +51,12 @@ def test_a_shop_from_first_command_to_last(shell: Shell, photos: Path, tmp_path:
         shell.json("records", "update", "shop", "a", "--set", "price=12.5", "--remove", "color")["outcome"] == "updated"
     )
     assert shell.json("records", "list", "shop", "--filter", "price = 12.5")["records"][0]["record_id"] == "a"
+    sample = shell.json("records", "sample", "shop", "3", "--seed", "7")
+    assert (len(sample["records"]), sample["allowed_count"], sample["seed"]) == (3, 6, 7)
+    assert "--seed 7" in shell.run("records", "sample", "shop", "3", "--seed", "7")
+    only = shell.json("search", "shop", "--id", "a", "--only", "img3", "--only", "img5")
+    assert {h["record_id"] for h in only["hits"]} == {"img3", "img5"}
+    assert shell.json("records", "pictures", "shop", "a", code=3)["links"][0]["error"]["reason"] == "PICTURE_NOT_FOUND"
     assert shell.json("records", "delete", "shop", "a")["deleted"] is False
     assert shell.json("records", "delete", "shop", "a", "--force")["record_count"] == 1
     assert shell.json("collections", "update", "shop", "--description", "x")["description"] == "x"
