@@ -40,7 +40,7 @@ if typing.TYPE_CHECKING:
     from index.tenant.inspection import check_pages, deep_faults, file_faults
     from index.tenant.records_repair import RepairStep
     from index.tenant.repair import Repair
-    from index.types.answer import DuplicateGroup, Facet, FilterHints, Hit, SearchAnswer
+    from index.types.answer import DuplicateGroup, Facet, FilterHints, Hit, PassedOver, SearchAnswer
     from index.types.attributes import (
         MAX_ATTRIBUTES,
         MAX_ID_BYTES,
@@ -139,6 +139,7 @@ __all__ = [
     "Origin",
     "Outcome",
     "OutcomeUnknown",
+    "PassedOver",
     "PictureDigests",
     "PicturePolicy",
     "Quota",
@@ -219,7 +220,7 @@ _MODULES = {
     "tenant.inspection": ("check_pages", "deep_faults", "file_faults"),
     "tenant.records_repair": ("RepairStep",),
     "tenant.repair": ("Repair",),
-    "types.answer": ("DuplicateGroup", "Facet", "FilterHints", "Hit", "SearchAnswer"),
+    "types.answer": ("DuplicateGroup", "Facet", "FilterHints", "Hit", "PassedOver", "SearchAnswer"),
     "types.attributes": (
         "MAX_ATTRIBUTES", "MAX_ID_BYTES", "MAX_LIST_VALUES", "MAX_STRING_BYTES", "attributes_from_json",
         "attributes_to_json", "check_attribute_name", "check_id", "check_region",

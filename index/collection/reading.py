@@ -21,7 +21,7 @@ class Reading:
         self._unable = tuple(
             field for field, can in (
                 ("exact", able.exact), ("composed", able.emphasis), ("by_distance", able.emphasis),
-                ("group_by_product", able.grouping),
+                ("group_by_product", able.grouping), ("diversity", able.diversity),
             ) if not can
         )  # fmt: skip
 

@@ -41,6 +41,7 @@ class Capabilities:
     - `learning`: compares by what it learns from the collection's own vectors, where that finds more.
     - `emphasis`: answers queries that are composed or weighted, and applies `scale` to distances.
     - `grouping`: groups hits by product.
+    - `diversity`: gives hits up for others that are less like the hits before them.
     - `saves`: keeps files of its own, so that an opening need not read the whole store.
     """
 
@@ -49,6 +50,7 @@ class Capabilities:
     learning: bool = False
     emphasis: bool = True
     grouping: bool = True
+    diversity: bool = True
     saves: bool = False
 
 

@@ -9,6 +9,7 @@ from index.types.query import ScanStrategy
 from index.types.record import StoredRecord
 
 MOST_FACET_VALUES = 100
+MOST_PASSED_OVER = 100
 
 
 class Hit(NamedTuple):
@@ -37,9 +38,23 @@ class FilterHints(NamedTuple):
     sentences: tuple[str, ...] = ()
 
 
+class PassedOver(NamedTuple):
+    """A record that is no hit for the sake of diversity, although it is nearer than some hit of the page.
+
+    similar_to: of the hits on this page and before, the one that it is most like.
+    """
+
+    record_id: str
+    distance: float
+    similar_to: str
+
+
 class SearchAnswer(NamedTuple):
-    """Hits, nearest first; in groups where asked for (each group nearest first, groups by their best hit). learned: in
-    the order of the likeness that the collection has learnt; distances are the encoder's all the same."""
+    """Hits, nearest first; in groups where asked for (each group nearest first, groups by their best hit).
+
+    - `learned`: in the order of the likeness that the collection has learnt; distances are the encoder's all the same.
+    - `passed_over`: for the sake of diversity, the nearest first, at most MOST_PASSED_OVER of the `passed_over_count`.
+    """
 
     groups: tuple[tuple[Hit, ...], ...]
     allowed: int
@@ -49,6 +64,8 @@ class SearchAnswer(NamedTuple):
     facets: tuple[Facet, ...] = ()
     learned: bool = False
     hints: FilterHints = FilterHints()
+    passed_over: tuple[PassedOver, ...] = ()
+    passed_over_count: int = 0
 
     @property
     def hits(self) -> tuple[Hit, ...]:

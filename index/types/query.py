@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from index.types.record import UNLIMITED_BYTES, Vector
 
+DIVERSITY_REACH = 4
+
 
 class SearchQuery(NamedTuple):
     """A search. `vector` is float32 of shape (dimension,), and is normalised on the way in.
@@ -15,6 +17,8 @@ class SearchQuery(NamedTuple):
     - `max_distance`: cosine distance, 0 to 2.
     - `only_record_ids`: the records that are searched, each compared; None: all.
     - `exact`: compare every allowed record, whatever it takes.
+    - `diversity`: 0 to 1: how much a hit gives way to one that is less like the hits before it (maximal marginal
+      relevance over the best DIVERSITY_REACH times `k`, and as many more for each page).
     - `facets`: attributes whose values are counted over the allowed records.
     - `own_record`: the vector is that of one of the collection's records, not of something from elsewhere.
     - `by_distance`: in the order of distance, whatever the collection has learnt.
@@ -35,6 +39,7 @@ class SearchQuery(NamedTuple):
     only_record_ids: frozenset[str] | None = None
     include_vectors: bool = False
     exact: bool = False
+    diversity: float = 0.0
     facets: tuple[str, ...] = ()
     own_record: bool = False
     by_distance: bool = False

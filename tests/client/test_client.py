@@ -192,6 +192,22 @@ def test_the_list_of_another_system_is_ordered_by_similarity(client: Client) -> 
         client.search("c", Term(record_id="0"), only_record_ids=[str(n) for n in range(1001)])
 
 
+def test_diverse_hits_come_with_what_they_passed_over(client: Client) -> None:
+    client.create_collection("c")
+    alike = [NewRecord(f"a{n}", vector=[1.0, 0.1 + n / 500] + [0.0] * 446) for n in range(10)]
+    client.insert("c", [*alike, NewRecord("b", vector=[1.0, 0.0, 0.6] + [0.0] * 445)])
+    query = Term(vector=[1.0] + [0.0] * 447)
+    assert [h.record_id for h in client.search("c", query, k=3).hits] == ["a0", "a1", "a2"]
+    found = client.search("c", query, k=3, diversity=0.5)
+    assert [h.record_id for h in found.hits][:2] == ["a0", "b"]
+    assert found.hits[1].distance > 0.1
+    assert found.passed_over_count == len(found.passed_over) == 8
+    assert {p.similar_to for p in found.passed_over} <= {"a0", found.hits[2].record_id}
+    for diversity, offset in ((1.1, 0), (-0.1, 0), (0.5, 198)):
+        with pytest.raises(InvalidArgument, match="diversity"):
+            client.search("c", query, k=3, offset=offset, diversity=diversity)
+
+
 def test_a_collection_says_whether_it_may_learn(client: Client) -> None:
     assert client.create_collection("things").learning == "auto"
     changed = client.update_collection("things", learning="off")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from pyroaring import BitMap
 
-from index.types.answer import Hit, SearchAnswer
+from index.types.answer import MOST_PASSED_OVER, Hit, PassedOver, SearchAnswer
 from index.types.errors import AnswerTooLarge
 from index.types.query import ScanStrategy, SearchQuery
 from index.types.record import StoredRecord
@@ -17,9 +17,9 @@ from index.vectors.ann.faiss_index import RowNumbers
 from index.vectors.filters.evaluate import allowed_slots
 from index.vectors.filters.hints import hints_of
 from index.vectors.filters.syntax import parse_filter
+from index.vectors.query.arrange import Page, Passed, arranged
 from index.vectors.query.execute import THROUGH_BASE, Query
 from index.vectors.query.filter_cache import FilterCache, FilteredRows
-from index.vectors.query.groups import nearest_groups
 from index.vectors.query.recall import RecallCheck
 from index.vectors.query.search import nearest
 from index.vectors.segment.payloads import unpack_records
@@ -80,14 +80,13 @@ class Answering:
         resolved = Query(
             compared, vector, searched, query.k, query.offset, query.max_distance, dropped,
             query.exact or chosen.only is not None, check.ef_factor, query.by_distance, query.composed, query.scale,
+            query.diversity,
         )  # fmt: skip
-        if query.group_by_product:
-            found, path = nearest_groups(resolved, query.group_size)
-            slots = np.array([slot for group in found for slot, _ in group], np.int64)
-            near = [distance for group in found for _, distance in group]
-            _check_bytes(allowed, slots, query)
-            hits = iter(self._hits(allowed, slots, near, query.include_vectors))
-            groups = tuple([tuple(islice(hits, len(group))) for group in found])
+        passed: tuple[Passed, ...] = ()
+        if query.group_by_product or query.diversity:
+            page = arranged(resolved, query.group_size if query.group_by_product else None)
+            groups = self._groups(allowed, page, query)
+            path, passed = page.path, page.passed_over
         else:
             slots, _, path, distances = nearest(resolved)
             if path in THROUGH_BASE and check.wants_sample and not query.offset and query.max_distance is None:
@@ -96,9 +95,26 @@ class Answering:
             groups = tuple(zip(self._hits(allowed, slots, distances.tolist(), query.include_vectors), strict=True))
         facets = tuple([allowed.facet(name) for name in query.facets])
         way = _as_told(path, allowed)
+        told = self._passed_over(allowed, passed) if passed else ()
         return SearchAnswer(
-            groups, allowed.count, way, view.sequence, view.index_time_ms, facets, learned, allowed.hints
+            groups, allowed.count, way, view.sequence, view.index_time_ms, facets, learned, allowed.hints, told,
+            len(passed),
         )  # fmt: skip
+
+    def _groups(self, allowed: FilteredRows, page: Page, query: SearchQuery) -> tuple[tuple[Hit, ...], ...]:
+        slots = np.array([slot for group in page.groups for slot, _ in group], np.int64)
+        near = [distance for group in page.groups for _, distance in group]
+        _check_bytes(allowed, slots, query)
+        hits = iter(self._hits(allowed, slots, near, query.include_vectors))
+        return tuple([tuple(islice(hits, len(group))) for group in page.groups])
+
+    def _passed_over(self, allowed: FilteredRows, passed: tuple[Passed, ...]) -> tuple[PassedOver, ...]:
+        shown = passed[:MOST_PASSED_OVER]
+        slots = np.unique([slot for one in shown for slot in (one.slot, one.similar_to)]).astype(np.int64)
+        records = dict(zip(slots.tolist(), self._records(allowed, slots, slots.tolist()), strict=True))
+        return tuple([
+            PassedOver(records[one.slot].record_id, one.distance, records[one.similar_to].record_id) for one in shown
+        ])  # fmt: skip
 
     def _excluding(self, allowed: FilteredRows, row_ids: frozenset[int]) -> tuple[FilteredRows, tuple[int, ...]]:
         """What is searched without some rows: other ones, or the same with a few slots to be dropped from what is

@@ -32,6 +32,7 @@ class Query(NamedTuple):
     - `by_distance`: in the order of the encoder's own distances, although rows are compared otherwise.
     - `unlike`: the query is unlike the rows. Graph and clusters are made for queries like them, and find less.
     - `scale`: cosines are multiplied by it before distances are computed.
+    - `diversity`: 0 to 1; see `index.vectors.query.diversity`.
     """
 
     vector: Vector
@@ -46,6 +47,7 @@ class Query(NamedTuple):
     by_distance: bool = False
     unlike: bool = False
     scale: float = 1.0
+    diversity: float = 0.0
 
     @property
     def end(self) -> int:

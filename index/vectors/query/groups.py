@@ -18,29 +18,42 @@ Member = tuple[int, float]  # a slot and its cosine distance
 def nearest_groups(query: Query, size: int) -> tuple[list[list[Member]], ScanStrategy]:
     """The groups of the part that is wanted, each with up to `size` members, nearest first; groups come in the order of
     their best member. Slots without a product are groups of one. What is farther than the query's limit is in none."""
-    count_wanted = query.end * _AHEAD
+    leaders = leading(query, query.end)
+    wanted = slice(query.offset, query.end)
+    groups = members_of(query, leaders.slots[wanted].tolist(), leaders.distances[wanted].tolist(), size)
+    if orders_by_distance(query):  # a member that the look-up had missed may be nearer than its leader
+        groups.sort(key=lambda group: (group[0][1], group[0][0]))
+    return groups, leaders.path
+
+
+def members_of(query: Query, slots: list[int], distances: list[float], size: int) -> list[list[Member]]:
+    """The groups of leaders, each with up to `size` members, nearest first."""
+    return [_members(query, leader, size) for leader in zip(slots, distances, strict=True)]
+
+
+def leading(query: Query, count: int) -> Hits:
+    """The first `count` leaders of the order, or all that are within the distance. A leader is the first slot of a
+    product, or one without a product."""
+    count_wanted = count * _AHEAD
     while True:
         hits = with_distances(query, ordered(query, count_wanted))
         leaders = _leaders(query, hits)
-        if len(leaders) >= query.end or ends(query, hits):
-            break
+        if len(leaders) >= count or ends(query, hits):
+            chosen = leaders[:count]
+            return Hits(hits.slots[chosen], hits.scores[chosen], hits.path, hits.distances[chosen])
         count_wanted *= _MORE
-    groups = [_members(query, leader, size) for leader in leaders[query.offset : query.end]]
-    if orders_by_distance(query):  # a member that the look-up had missed may be nearer than its leader
-        groups.sort(key=lambda group: (group[0][1], group[0][0]))
-    return groups, hits.path
 
 
-def _leaders(query: Query, hits: Hits) -> list[Member]:
-    """The first slot of each product, and each slot without one, that is within the distance."""
+def _leaders(query: Query, hits: Hits) -> list[int]:
+    """Positions of the leaders that are within the distance."""
     seen: set[int] = set()
     leaders = []
     codes, most = query.allowed.view.products[hits.slots].tolist(), query.max_distance
-    for slot, distance, code in zip(hits.slots.tolist(), hits.distances.tolist(), codes, strict=True):
+    for position, (distance, code) in enumerate(zip(hits.distances.tolist(), codes, strict=True)):
         if (code and code in seen) or (most is not None and distance > most):
             continue
         seen.add(code)
-        leaders.append((slot, distance))
+        leaders.append(position)
     return leaders
 
 

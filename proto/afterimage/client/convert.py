@@ -27,6 +27,7 @@ from afterimage.client.values import (
     HitGroup,
     ImageSource,
     NewRecord,
+    PassedOver,
     Patch,
     Picture,
     PictureNote,
@@ -196,6 +197,8 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         to_notes(message.notes),
         tuple(message.unknown_attributes),
         tuple(message.filter_hints),
+        tuple(PassedOver(p.record_id, p.distance, p.similar_to) for p in message.passed_over),
+        message.passed_over_count,
     )
 
 

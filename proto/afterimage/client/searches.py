@@ -36,6 +36,7 @@ def search(
     emphasis: Mapping[str, float] | None = None,
     facets: Sequence[str] = (),
     exact: bool = False,
+    diversity: float = 0.0,
     timeout_s: float | None = None,
 ) -> Call[SearchResult]:
     """Returns the records nearest to a picture (bytes), a Term, or several weighted Terms.
@@ -43,6 +44,7 @@ def search(
     - only_record_ids: the records to search, up to 1,000, each of which is compared; empty: all.
     - facets: attributes whose values are counted over the matching records.
     - exact: compare all matching records.
+    - diversity: 0 to 1: how much a hit gives way to one that is less like the hits before it.
     - emphasis: weights of named blocks of the encoder's vector, 0 to 100, such as {"colour": 3}; other blocks have
       weight 1.
     """
@@ -52,7 +54,7 @@ def search(
         exclude_record_ids=checked_texts("exclude_record_ids", exclude_record_ids),
         only_record_ids=checked_texts("only_record_ids", only_record_ids),
         include_vectors=include_vectors, max_distance=max_distance, min_score=min_score,
-        emphasis=emphasis or {}, facets=checked_texts("facets", facets), exact=exact,
+        emphasis=emphasis or {}, facets=checked_texts("facets", facets), exact=exact, diversity=diversity,
     )  # fmt: skip
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
 

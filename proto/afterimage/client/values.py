@@ -212,6 +212,7 @@ class SearchResult:
     - path: the search strategy.
     - unknown_attributes: names in the filter that no record has.
     - filter_hints: warnings about the filter.
+    - passed_over: with `diversity`, nearer records that gave way; at most 100 of the `passed_over_count`.
     """
 
     hits: tuple[Hit, ...]
@@ -230,6 +231,17 @@ class SearchResult:
     notes: tuple[PictureNote, ...] = ()
     unknown_attributes: tuple[str, ...] = ()
     filter_hints: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
+    passed_over_count: int = 0
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A record that gave way to less similar ones (`diversity`). similar_to: the hit that it is most like."""
+
+    record_id: str
+    distance: float
+    similar_to: str
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,7 @@ class SearchRequest(_message.Message):
     EMPHASIS_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     ONLY_RECORD_IDS_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     k: _builtins.int
     """Number of hits, or of groups if `group_by` is set: 1 to 1,000."""
@@ -197,6 +198,12 @@ class SearchRequest(_message.Message):
     exact: _builtins.bool
     """Compare all matching records. Otherwise a large collection is searched through a graph with a recall of at least 99
     %. `path` returns the strategy.
+    """
+    diversity: _builtins.float
+    """0 to 1: how much a hit gives way to one that is less like the hits before it; 0 orders by similarity alone. Each
+    place takes the candidate with the highest `(1 - diversity) * similarity to the query - diversity * similarity to
+    the most similar hit before it`, of the best 4 `k`; each further page adds as many. `k` must be the same on every
+    page. At most 200 hits or groups, those that `offset` skips included.
     """
     @_builtins.property
     def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryTerm]:
@@ -245,10 +252,11 @@ class SearchRequest(_message.Message):
         emphasis: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         facets: _abc.Iterable[_builtins.str] | None = ...,
         only_record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        diversity: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "max_distance", b"max_distance", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "collection", b"collection", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facets", b"facets", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facets", b"facets", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
@@ -408,6 +416,35 @@ class HitGroup(_message.Message):
 Global___HitGroup: _TypeAlias = HitGroup  # noqa: Y015
 
 @_typing.final
+class PassedOver(_message.Message):
+    """A record that gave way to less similar ones."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    DISTANCE_FIELD_NUMBER: _builtins.int
+    SIMILAR_TO_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.str
+    distance: _builtins.float
+    """Cosine distance to the query."""
+    similar_to: _builtins.str
+    """The hit, of this page or one before, that it is most similar to."""
+    def __init__(
+        self,
+        *,
+        record_id: _builtins.str = ...,
+        distance: _builtins.float = ...,
+        similar_to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance", b"distance", "record_id", b"record_id", "similar_to", b"similar_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PassedOver: _TypeAlias = PassedOver  # noqa: Y015
+
+@_typing.final
 class SearchTimings(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -453,6 +490,8 @@ class SearchResponse(_message.Message):
     NOTES_FIELD_NUMBER: _builtins.int
     UNKNOWN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     FILTER_HINTS_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_COUNT_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
     """Number of live records that match the filter and are among `only_record_ids`, if that is set. Excluded records, and
     records beyond the limits, count as well.
@@ -466,13 +505,17 @@ class SearchResponse(_message.Message):
     """True if the hits are ordered by a similarity that this collection has learned from its own vectors (see
     Collection.learning). `distance` and `score` remain those of the encoder, and may differ slightly in order.
     """
+    passed_over_count: _builtins.int
+    """Their number."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
-        """Nearest first. Equal distances are ordered by the time of the last write. Empty if `group_by` is set."""
+        """Nearest first, unless `diversity` is set. Equal distances are ordered by the time of the last write. Empty if
+        `group_by` is set.
+        """
 
     @_builtins.property
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___HitGroup]:
-        """Ordered by their best hit, nearest first. Set only if `group_by` is set."""
+        """Ordered by their best hit, nearest first, unless `diversity` is set. Set only if `group_by` is set."""
 
     @_builtins.property
     def index_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -498,6 +541,12 @@ class SearchResponse(_message.Message):
     def filter_hints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Warnings about the filter, one sentence each; empty if there are none."""
 
+    @_builtins.property
+    def passed_over(self) -> _containers.RepeatedCompositeFieldContainer[Global___PassedOver]:
+        """Only with `diversity`: records that are nearer than some hit of this page and neither on it nor on one before. The
+        nearest 100. They may come on a later page. Of groups, their best hits.
+        """
+
     def __init__(
         self,
         *,
@@ -516,10 +565,12 @@ class SearchResponse(_message.Message):
         notes: _abc.Iterable[_types_pb2.PictureNote] | None = ...,
         unknown_attributes: _abc.Iterable[_builtins.str] | None = ...,
         filter_hints: _abc.Iterable[_builtins.str] | None = ...,
+        passed_over: _abc.Iterable[Global___PassedOver] | None = ...,
+        passed_over_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["index_time", b"index_time", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "passed_over", b"passed_over", "passed_over_count", b"passed_over_count", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

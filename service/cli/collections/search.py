@@ -32,6 +32,7 @@ def search(
         list[str] | None, typer.Option(help="BLOCK=WEIGHT, 0 to 100; may be repeated. Other blocks have weight 1.")
     ] = None,
     region: Annotated[str, typer.Option(help="Region of the picture: LEFT,TOP,RIGHT,BOTTOM, each 0 to 1.")] = "",
+    diversity: Annotated[float, typer.Option(help="0 to 1: prefer hits that differ from each other.")] = 0.0,
     only: Annotated[list[str] | None, typer.Option(help="Search only this record; may be repeated.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) of the hits.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder with pictures named by record id, for --sheet.")] = None,
@@ -49,6 +50,7 @@ def search(
     found = client.search(
         collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
         max_distance=max_distance, min_score=min_score, emphasis=_emphasis(emphasis or []), only_record_ids=only or (),
+        diversity=diversity,
     )  # fmt: skip
     hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
     if sheet is not None:
@@ -59,6 +61,8 @@ def search(
     rows = [(h.record_id, h.product_id, h.score, h.distance, format_attributes(h.attributes)) for h in hits]
     print_table(["record", "product", "score", "distance", "attributes"], rows, empty="no hits")
     print(f"{len(hits)} of {found.allowed_count} in {found.total_ms:.1f} ms ({found.path})")
+    if found.passed_over_count:
+        print(f"{found.passed_over_count} nearer records gave way to more diverse ones")
     print_hints(found.filter_hints)
 
 
@@ -89,6 +93,11 @@ def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
         "path": found.path,
         "unknown_attributes": found.unknown_attributes,
         "filter_hints": found.filter_hints,
+        **(
+            {"passed_over": [asdict(p) for p in found.passed_over], "passed_over_count": found.passed_over_count}
+            if found.passed_over
+            else {}
+        ),
         "encoder_id": found.encoder_id,
         "encoder_fingerprint": found.encoder_fingerprint,
         "sequence": found.sequence,

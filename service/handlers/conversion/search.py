@@ -28,6 +28,7 @@ from service.handlers.conversion.values import (
 )
 from service.handlers.request_limits import (
     MAX_DISTANCE,
+    MAX_DIVERSE,
     MAX_EXCLUDED,
     MAX_FACETS,
     MAX_GROUP_SIZE,
@@ -64,6 +65,8 @@ def check_search(request: pb.SearchRequest) -> None:
     within("k", request.k, 1, MAX_K)
     within("offset", request.offset, 0, MAX_OFFSET)
     within("group_size", request.group_size, 0, MAX_GROUP_SIZE)
+    if number_within("diversity", request.diversity, 0.0, 1.0) and request.offset + request.k > MAX_DIVERSE:
+        raise invalid("diversity", f"with diversity, offset plus k is at most {MAX_DIVERSE}")
     max_distance_of(request)
     min_score_of(request)
 
@@ -90,6 +93,7 @@ def to_search_query(
         only_record_ids=frozenset(request.only_record_ids) or None,
         include_vectors=request.include_vectors,
         exact=request.exact,
+        diversity=request.diversity,
         facets=tuple(request.facets),
         own_record=all(t.record_id for t in terms),
         by_distance=emphasised,
@@ -158,6 +162,8 @@ def from_answer(answer: SearchAnswer) -> pb.SearchResponse:
         learned_order=answer.learned,
         unknown_attributes=answer.hints.unknown_attributes,
         filter_hints=answer.hints.sentences,
+        passed_over=[pb.PassedOver(**passed._asdict()) for passed in answer.passed_over],
+        passed_over_count=answer.passed_over_count,
     )
 
 

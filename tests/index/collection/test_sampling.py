@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.support.data.collections import KEY, SPEC, record
 from tests.support.data.numpy_index import NumpyIndexes
 from tests.support.data.remote_like import Faults, RemoteIndexes
 
-FACTORIES = {
+FACTORIES: dict[str, Callable[[], VectorIndexFactory]] = {
     "local": LocalVectorIndexes, "numpy": NumpyIndexes, "remote": lambda: RemoteIndexes(NumpyIndexes(), Faults()),
 }  # fmt: skip
 RED = 'color = "red"'

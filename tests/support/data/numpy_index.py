@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from index.contract import Capabilities, IndexSite, RecordStore, RowGroup
-from index.types.answer import Hit, SearchAnswer
+from index.types.answer import MOST_PASSED_OVER, Hit, PassedOver, SearchAnswer
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
@@ -21,6 +21,7 @@ from index.types.errors import AnswerTooLarge
 from index.types.query import ScanStrategy as Strategy
 from index.types.query import SearchQuery
 from index.types.record import StoredRecord
+from tests.support.data.plain_arrangements import diverse
 from tests.support.data.plain_rows import Rows
 
 VARIABLE = "TEST_VECTOR_INDEX"  # numpy: tests and their servers use this index
@@ -80,13 +81,17 @@ class NumpyIndex:
             vector = np.asarray(allowed.vectors[place], np.float32) if query.include_vectors else None
             groups.setdefault(key, []).append(Hit(record._replace(vector=vector), distance))
         size = query.group_size if query.group_by_product else 1
-        shown = tuple(tuple(g[:size]) for g in list(groups.values())[query.offset : query.offset + query.k])
+        order, passed = list(groups.values()), tuple[PassedOver, ...]()
+        if query.diversity:
+            order, passed = diverse(order, rows, query)
+        shown = tuple(tuple(g[:size]) for g in order[query.offset : query.offset + query.k])
         if sum(_size(hit.record) for group in shown for hit in group) > query.max_bytes:
             raise AnswerTooLarge(f"the hits take more than {query.max_bytes} bytes")
         filtered = Strategy.EXACT if allowed is rows else Strategy.EXACT_FILTERED
         return SearchAnswer(
             shown, allowed.count, filtered if allowed.count else Strategy.EMPTY, rows.sequence, rows.time_ms,
             tuple(allowed.facet(name) for name in query.facets), hints=allowed.hints,
+            passed_over=passed[:MOST_PASSED_OVER], passed_over_count=len(passed),
         )  # fmt: skip
 
     def select(self, filter_text: str = "") -> Rows:

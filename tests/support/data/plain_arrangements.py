@@ -1,0 +1,36 @@
+"""Orders of hits in plain Python, the oracle of the other index."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from index.types.answer import Hit, PassedOver
+from index.types.query import SearchQuery
+from tests.support.data.plain_rows import Rows
+
+Groups = list[list[Hit]]
+
+
+def diverse(groups: Groups, rows: Rows, query: SearchQuery) -> tuple[Groups, tuple[PassedOver, ...]]:
+    """The groups up to the end of the page by maximal marginal relevance of their first hits, and those passed over."""
+    place_of = {record.row_id: place for place, record in enumerate(rows.by_age)}
+    vectors = np.array([rows.vectors[place_of[group[0].record.row_id]] for group in groups])
+    if not groups:
+        return groups, ()
+    likeness = (query.scale * (vectors @ query.vector.astype(np.float64))).astype(np.float32)
+    alike = (vectors @ vectors.T).astype(np.float32)
+    picked = [0]
+    end = min(query.offset + query.k, len(groups))
+    while len(picked) < end:
+        reach = min(len(groups), 4 * query.k * (len(picked) // query.k + 1))
+        left = [n for n in range(reach) if n not in picked]
+        gains = [(1 - query.diversity) * likeness[n] - query.diversity * max(alike[n, p] for p in picked) for n in left]
+        picked.append(left[int(np.argmax(gains))])
+    page = picked[query.offset : end]
+    passed = [n for n in range(max(page, default=0)) if n not in picked]
+    like = [picked[int(np.argmax([alike[n, p] for p in picked]))] for n in passed]
+    told = [
+        PassedOver(groups[n][0].record.record_id, groups[n][0].distance, groups[p][0].record.record_id)
+        for n, p in zip(passed, like, strict=True)
+    ]
+    return [groups[n] for n in picked], tuple(told)
