@@ -26,12 +26,13 @@ from service.handlers.conversion.search import (
     max_hits,
     min_score_of,
     record_ids_of,
+    region_used,
     to_picture,
     to_ranked,
     to_search_query,
     to_terms,
 )
-from service.handlers.conversion.values import check_count, from_notes, from_region, invalid, most_vectors, within
+from service.handlers.conversion.values import check_count, from_notes, invalid, most_vectors, within
 from service.handlers.request_limits import DEFAULT_CLASSIFY_K, MAX_BATCH_SEARCHES, MAX_CLASSIFY_K, MAX_PICTURES
 from service.metrics import Metrics
 from service.runtime.clock import Stopwatch
@@ -158,8 +159,7 @@ class SearchHandlers:
         searched_s = watch.seconds()
         response = from_answer(answer)
         response.encoder_id, response.encoder_fingerprint = spec.encoder_id, spec.encoder_fingerprint
-        regions = (t.picture.region if t.picture else None for t in terms)
-        response.regions_used.extend(from_region(r) if r else pb.QueryTerm().region for r in regions)
+        response.regions_used.extend(region_used(t) for t in terms)
         response.notes.extend(from_notes(query.notes))
         await add_each(answer.groups, lambda group: add_hits(response, request, group, score), work)
         response.timings.encode_ms = encoded_s * 1000

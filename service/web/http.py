@@ -85,6 +85,7 @@ class HttpServer:
     async def start(self, host: str, port: int, setting: str = "http") -> None:
         """Starts listening. Raises SettingError, about `setting`, if the address cannot be bound."""
         application = web.Application(middlewares=[self._connections.middleware, forget_url])
+        application.on_response_prepare.append(_name_server)
         for path, page in {**self._open_pages.pages(metrics=self._pages.metrics), **self._pages.reading}.items():
             application.router.add_get(path, page)
         for path, door in self._pages.doors.items():
@@ -125,6 +126,10 @@ class _NoMalformedRequests(logging.Filter):
 
 
 _REQUEST_LOG.addFilter(_NoMalformedRequests())
+
+
+async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "afterimage"  # aiohttp would name its version and Python's
 
 
 async def _leave_to_the_call(_: web.Request) -> None:

@@ -523,7 +523,7 @@ class SearchResponse(_message.Message):
     def timings(self) -> Global___SearchTimings: ...
     @_builtins.property
     def regions_used(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Region]:
-        """Per query term, in order: the encoded region."""
+        """Per query term, in order: the encoded region. The whole picture is 0, 0, 1, 1; a record or a vector has no region."""
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from afterimage.v1 import search_service_pb2 as pb
+from afterimage.v1 import types_pb2 as types_pb
 from index import Attributes, DuplicateGroup, Facet, Hit, ScanStrategy, SearchAnswer, SearchQuery
 from service.calls.error_details import to_record_error
 from service.encoder.manifest import ScoreSpec
@@ -18,6 +19,7 @@ from service.handlers.conversion.values import (
     check_most,
     from_attributes,
     from_notes,
+    from_region,
     from_vector,
     invalid,
     number_within,
@@ -120,6 +122,13 @@ def min_score_of(request: pb.SearchRequest | pb.ClassifyRequest) -> float | None
 def record_ids_of(terms: Sequence[QueryTerm]) -> frozenset[str]:
     """Returns the ids of the records among the terms. Such records are no hits of their own search."""
     return frozenset(t.record_id for t in terms if t.record_id)
+
+
+def region_used(term: QueryTerm) -> types_pb.Region:
+    """Returns the message of the part of the picture that is encoded; an empty one for a record or a vector."""
+    if term.picture is None:
+        return types_pb.Region()
+    return from_region(term.picture.region) if term.picture.region else types_pb.Region(right=1.0, bottom=1.0)
 
 
 def to_terms(messages: Sequence[pb.QueryTerm]) -> tuple[QueryTerm, ...]:

@@ -18,6 +18,7 @@ from service.runtime.clock import Clock
 _GRACE_S = 3.0
 _MAX_RATIO, _ALWAYS_ALLOWED = 100, 16 * 1024 * 1024  # of decompressed bytes
 _YIELD_EVERY = 1 << 20
+_LONGEST_PAUSE_S = 86_400.0
 _RANGE = re.compile(rb"bytes 0-(\d{1,18})/(\d{1,18})")
 
 Take = Callable[[bytes], Awaitable[None]]
@@ -104,11 +105,11 @@ def redirect_target(link: Link, location: bytes) -> Link:
 
 
 def retry_after_s(text: str, now_s: float) -> float:
-    """Seconds from a Retry-After header, given in seconds or as a date; 60 if it is invalid."""
-    if text.isdigit() and len(text) < 7:
-        return float(text)
+    """Seconds from a Retry-After header, given in seconds or as a date; at most a day, and 60 if it is invalid."""
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_PAUSE_S)
     with contextlib.suppress(ValueError, TypeError):
-        return max(1.0, email.utils.parsedate_to_datetime(text).timestamp() - now_s)
+        return min(max(1.0, email.utils.parsedate_to_datetime(text).timestamp() - now_s), _LONGEST_PAUSE_S)
     return 60.0
 
 

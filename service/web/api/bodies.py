@@ -35,6 +35,7 @@ class Body:
         self._inflater: Inflater | None = None
         self._lines: deque[bytes] = deque()
         self._rest: list[bytes] = []
+        self.line_number = 0  # of the line that `line` returned last, from 1
 
     def check_coding(self) -> None:
         """Raises ServiceError (MEDIA_TYPE_UNSUPPORTED) if the body has another content coding than gzip."""
@@ -61,10 +62,12 @@ class Body:
         """
         while True:
             while self._lines:
+                self.line_number += 1
                 if line := self._lines.popleft().strip():
                     return line
             chunk = await self._chunk()
             if not chunk:
+                self.line_number += 1
                 rest, self._rest = b"".join(self._rest).strip(), []
                 return rest or None
             self._split(chunk)

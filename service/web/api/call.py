@@ -116,7 +116,13 @@ class HttpCall:
             return parse_binary(self._route.method, raw)
         if self._sent is _Sent.PICTURE:
             return self._reader.from_picture(raw)
-        return await self._reader.from_json(raw)
+        try:
+            return await self._reader.from_json(raw)
+        except ServiceError as error:
+            if not self._body.line_number:
+                raise
+            message = f"line {self._body.line_number} of the stream: {error.message}"
+            raise ServiceError(error.reason, message, field=error.field) from None
 
     async def serialize(self, response: Any) -> bytes:
         """Returns the response in the encoding of the request: JSON or binary; in a stream, a line or an event."""

@@ -16,8 +16,8 @@ from service.errors import ServiceError
 from service.statuses import http_status
 
 JSON_TYPE = "application/json"
-# Of every answer. Without `Server` aiohttp names its version and Python's.
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "afterimage"}
+# Of every answer.
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 @dataclass(frozen=True)

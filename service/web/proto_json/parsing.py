@@ -21,7 +21,8 @@ def parse_text(raw: bytes) -> Any:
     try:
         found = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        message = f"the body is not valid JSON: line {error.lineno}, column {error.colno}"
+        line = f"line {error.lineno}, " if b"\n" in raw.strip() else ""
+        message = f"the body is not valid JSON: {line}column {error.colno}"
         raise ServiceError(Reason.ARGUMENT_INVALID, message) from None
     if _may_repeat_names(raw, found):
         _refuse_repeated_names(raw)

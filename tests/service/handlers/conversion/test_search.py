@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from afterimage.v1 import search_service_pb2 as pb
+from afterimage.v1 import types_pb2 as types_pb
 from service.errors import Reason, ServiceError
-from service.handlers.conversion.search import check_search, max_hits, to_terms
+from service.handlers.conversion.search import check_search, max_hits, region_used, to_terms
 
 GOOD: list[dict[str, Any]] = [
     {"k": 1}, {"k": 1000, "offset": 10_000}, {"k": 100, "group_by": "product_id", "group_size": 100},
@@ -33,6 +34,12 @@ def test_a_request_beyond_a_limit_is_refused_with_the_name_of_the_field(field: s
     with pytest.raises(ServiceError) as caught:
         check_search(pb.SearchRequest(**fields))
     assert (caught.value.reason, caught.value.field) == (Reason.ARGUMENT_INVALID, field)
+
+
+def test_the_region_of_a_whole_picture_is_all_of_it_and_a_vector_has_none() -> None:
+    part = types_pb.Region(left=0.25, top=0.0, right=0.5, bottom=1.0)
+    terms = [pb.QueryTerm(image=b"x"), pb.QueryTerm(image=b"x", region=part), pb.QueryTerm(record_id="1")]
+    assert [region_used(t) for t in to_terms(terms)] == [types_pb.Region(right=1, bottom=1), part, types_pb.Region()]
 
 
 def test_a_response_has_at_most_k_hits_or_k_groups_of_hits() -> None:

@@ -7,12 +7,16 @@ import pytest
 from service.intake.download.response import BodyMeter, retry_after_s
 
 MIB = 1 << 20
+DAY_S = 86_400.0
 
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("0", 0.0), ("30", 30.0), ("999999", 999_999.0), ("9999999", 60.0), ("", 60.0), ("soon", 60.0), ("-5", 60.0)],
-)
+    [
+        ("0", 0.0), ("30", 30.0), ("9999", 9999.0), ("9999999", DAY_S), ("9" * 400, DAY_S), ("", 60.0), ("soon", 60.0),
+        ("-5", 60.0), ("\u0663", 60.0),
+    ],
+)  # fmt: skip
 def test_a_pause_is_as_long_as_is_asked_for_and_a_minute_where_that_is_unclear(header: str, seconds: float) -> None:
     assert retry_after_s(header, 0.0) == seconds
 

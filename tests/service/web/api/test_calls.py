@@ -215,6 +215,20 @@ async def test_streams_go_as_lines_both_ways_and_answer_while_more_comes(http: H
     assert [(r.collection, r.insert_only) for r in http.seen] == [("shoes", True)] * 2
 
 
+async def test_no_answer_tells_the_versions_of_the_server(http: Http) -> None:
+    for path in ("/healthz", "/metrics", "/v1/server", "/v1/nothing", "/v1/openapi.json"):
+        answer = await http.send("GET", path)
+        assert answer.headers["server"] == "afterimage", path
+
+
+async def test_an_error_in_a_stream_names_its_line(http: Http) -> None:
+    for broken, said in ((b'{"records": [}', "line 3 of the stream: the body is not valid JSON: column "),
+                         (b'{"recordss": []}', "line 3 of the stream: ")):  # fmt: skip
+        body = b'{"collection": "shoes"}\n\n' + broken + b"\n"
+        answer = await http.send("POST", IMPORT, {**http.key(), **LINES}, data=body)
+        assert answer.lines[-1]["error"]["message"].startswith(said), answer.body
+
+
 async def test_events_are_sent_to_who_accepts_them(http: Http) -> None:
     answer = await http.send("GET", DUPLICATES, {**http.key(), "accept": "text/event-stream"})
     assert answer.headers["content-type"] == "text/event-stream"
