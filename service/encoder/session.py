@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+# Since 1.32 the library writes an identifier of the machine into the home directory and reports its use to its maker.
+# It asks for this variable once, when it is loaded.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
 
 from service.encoder.contract import Embedding, Modality, UnsupportedModality
 from service.encoder.manifest import Manifest, OutputSpec

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from tests.support.data.pictures import png
 from tests.support.servers.server import Server, start_server
 from tests.support.servers.shell import Shell
 
+ROOT = Path(__file__).parents[3]
 OPENERS = {
     "ClientSession", "from_url", "Sentinel", "insecure_channel", "secure_channel", "open_connection",
     "open_unix_connection", "create_connection", "getaddrinfo", "urlopen", "connect_ex", "HTTPConnection",
@@ -98,6 +102,18 @@ def test_a_server_that_is_given_no_url_connects_to_its_own_redis_alone(recorded:
     assert server.stop() == 0
     lines = set(log.read_text().splitlines())
     assert lines == {f"socket.connect {socket_path((server.data_dir / 'redis').resolve())}"}
+
+
+def test_the_library_that_runs_models_reports_nothing_and_leaves_no_identifier(tmp_path: Path) -> None:
+    """By default it would do both, except where a variable tells that this is CI. Its connections are not Python's."""
+    program = (
+        "from service.encoder.registry import BUILTIN_FOLDER\n"
+        "from service.encoder.session import load_model\n"
+        "load_model(str(next(BUILTIN_FOLDER.glob('*.onnx'))), 1)\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=environment, cwd=ROOT, check=True, timeout=100)
+    assert list(tmp_path.iterdir()) == []
 
 
 def use(client: Client) -> None:
