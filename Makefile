@@ -212,6 +212,10 @@ release-freeze: $(STAMP) ## Note the API and the commands of this version as rel
 release-check: $(STAMP) ## Build, install and use both distributions, and the image (dry run; TAG=v0.1.0 for a release)
 	@$(BIN)/python -m release.check $(if $(TAG),--tag $(TAG))
 
+.PHONY: deploy-check
+deploy-check: $(STAMP) ## Run servers as deploy/ describes: under systemd, with the settings of compose.yaml, from the documents (minutes)
+	@$(BIN)/python -m pytest tests/deploy --timeout 600
+
 .PHONY: client-versions
 client-versions: $(STAMP) ## Use the client under each Python from 3.9 on, with its oldest and newest packages (minutes)
 	@$(BIN)/python -m release.client_versions
