@@ -91,8 +91,8 @@ async def test_requests_without_a_key_are_counted_whatever_their_path(http: Http
     assert statuses <= {404, 429}
     assert http.faces.metrics.connections_closed._value.get()
     assert (await http.send("GET", "/v1/server")).status == 200
-    async with http.session.get(http.faces.http + "/healthz") as answer:
-        assert answer.status == 200
+    async with aiohttp.ClientSession() as other, other.get(http.faces.http + "/healthz") as answer:
+        assert answer.status == 200  # a connection of its own: each may ask now and then
 
 
 async def test_the_target_may_be_a_whole_url(http: Http) -> None:
@@ -230,15 +230,17 @@ async def test_pages_without_a_key_are_counted_and_an_occasional_request_is_alwa
 async def test_whoever_makes_a_connection_for_each_request_without_a_key_is_refused_and_not_once_a_key_is_used(
     http: Http,
 ) -> None:
-    refused = 0
-    for _ in range(620):
+    answered = refused = 0
+    while refused < 5:
+        assert answered < 10_000  # 600 at once, and 20 more each second
         async with connected(http) as (reader, writer):
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             with contextlib.suppress(ConnectionError):
-                refused += not await reader.read()
-                continue
+                if await reader.read():
+                    answered += 1
+                    continue
             refused += 1
-    assert 0 < refused < 40
+    assert answered >= 600
     info = [ServerInfo()]
     await http.faces.grpc("/afterimage.v1.ServerInfoService/GetServerInfo", info, tuple(http.key().items()))
     for _ in range(50):  # the address is known now
