@@ -190,6 +190,10 @@ bench-learning: $(STAMP) ## Measure transformations that a collection can learn;
 npm-clients: $(STAMP) ## Call a server with clients of npm, unchanged: openai and connect (needs node, npm and a registry)
 	@$(BIN)/python -m pytest tests/e2e/http/test_npm_clients.py --timeout 600
 
+.PHONY: js-client
+js-client: $(STAMP) ## Check, pack and install clients/js, and use it against a server (needs node, npm and a registry)
+	@$(BIN)/python -m pytest tests/clients/test_javascript.py -n 0 -s --timeout 900
+
 .PHONY: bench-http
 bench-http: $(STAMP) ## Measure what a search costs a server over HTTP and over gRPC; writes JSON
 	@$(BIN)/python -m bench.http_cost
