@@ -78,6 +78,8 @@ if typing.TYPE_CHECKING:
         UnsupportedFormat,
         WrongKey,
     )
+    from index.types.facets import NumberRange
+    from index.types.ordering import Order, Position, parse_order
     from index.types.query import ScanStrategy, SearchQuery
     from index.types.quota import Allowance, Quota, StorageLimits, Usage
     from index.types.record import (
@@ -136,12 +138,15 @@ __all__ = [
     "LocalVectorIndexes",
     "Manifest",
     "Mark",
+    "NumberRange",
+    "Order",
     "Origin",
     "Outcome",
     "OutcomeUnknown",
     "PassedOver",
     "PictureDigests",
     "PicturePolicy",
+    "Position",
     "Quota",
     "QuotaExceeded",
     "RecordExists",
@@ -190,6 +195,7 @@ __all__ = [
     "number_of",
     "open_listed",
     "open_manifest",
+    "parse_order",
     "purpose_of",
     "raise_number",
     "read_entries",
@@ -235,6 +241,8 @@ _MODULES = {
         "QuotaExceeded", "RecordExists", "RecordNotFound", "SnapshotDamaged", "SnapshotNotFound", "StaleEpoch",
         "StoreDamaged", "StoreUnavailable", "UnsupportedFormat", "WrongKey",
     ),
+    "types.facets": ("NumberRange",),
+    "types.ordering": ("Order", "Position", "parse_order"),
     "types.query": ("ScanStrategy", "SearchQuery"),
     "types.quota": ("Allowance", "Quota", "StorageLimits", "Usage"),
     "types.record": (

@@ -9,6 +9,7 @@ from index.collection.collection_handle import CollectionHandle
 from index.speed.gil_yield import searches
 from index.types.answer import DuplicateGroup, Facet, FilterHints, SearchAnswer
 from index.types.checks import normalised
+from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
 from index.types.record import UNLIMITED_BYTES, RecordPage, StoredRecord
 
@@ -65,6 +66,21 @@ class ReadSide:
         """As `list`; it ends before `max_bytes`, but for a record that alone takes more."""
         with self.handle as loaded:
             return loaded.reading.page(after_row_id, limit, filter_text, vectors=vectors, max_bytes=max_bytes)
+
+    def page_in_order(
+        self,
+        order: Order,
+        after: Position | None,
+        limit: int,
+        filter_text: str = "",
+        *,
+        vectors: bool = False,
+        max_bytes: int = UNLIMITED_BYTES,
+    ) -> tuple[RecordPage, Position | None]:
+        """A page of matching records by an attribute, which begins after a position; and where the next one begins,
+        None after the last. Page after page no record comes twice, unless its attribute changes meanwhile."""
+        with self.handle as loaded:
+            return loaded.reading.page_in_order(order, after, limit, filter_text, vectors=vectors, max_bytes=max_bytes)
 
     def sample(
         self,

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from index.contract import RecordStore, VectorIndex
 from index.types.answer import DuplicateGroup, Hit, SearchAnswer
 from index.types.errors import AnswerTooLarge, InvalidInput
+from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
 from index.types.record import RecordPage, StoredRecord
+
+_READ_BLOCK = 100
 
 
 class Reading:
@@ -58,6 +61,30 @@ class Reading:
             return self._store.page(after_row_id, limit, vectors=vectors, max_bytes=max_bytes)
         row_ids = self._index.select(filter_text).row_ids(after_row_id, limit + 1)
         return self._store.page_of(row_ids, limit, vectors=vectors, max_bytes=max_bytes)
+
+    def page_in_order(
+        self, order: Order, after: Position | None, limit: int, filter_text: str, *, vectors: bool, max_bytes: int
+    ) -> tuple[RecordPage, Position | None]:
+        """Up to `limit` matching records by an attribute, after a position or the first ones; at least one, but else
+        not more than `max_bytes`. And the position of the last one, None where no further ones follow."""
+        positions = self._index.select(filter_text).in_order(order, after, limit + 1)
+        row_ids = [position.row_id for position in positions[:limit]]
+        records: list[StoredRecord] = []
+        total, read, size = 0, 0, _READ_BLOCK
+        while read < len(row_ids):
+            block = row_ids[read : read + size]
+            page = self._store.page_of(sorted(block), len(block), vectors=vectors, max_bytes=max_bytes - total)
+            too_large = bool(records) and total + page.bytes > max_bytes
+            if size > 1 and (page.more or too_large):
+                size = 1  # up to the one that does not fit
+                continue
+            if too_large:
+                break
+            found = {record.row_id: record for record in page.records}
+            records += [found[row_id] for row_id in block if row_id in found]
+            total, read = total + page.bytes, read + len(block)
+        last = positions[read - 1] if read and read < len(positions) else None
+        return RecordPage(records, last is not None, total), last
 
     def sample(
         self, size: int, filter_text: str, excluded_ids: Sequence[str], seed: int, *, vectors: bool, max_bytes: int

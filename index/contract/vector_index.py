@@ -28,6 +28,7 @@ from index.contract.changes import ChangeSink
 from index.contract.record_store import RecordStore
 from index.types.answer import Facet, FilterHints, SearchAnswer
 from index.types.collection import CollectionSpec, CollectionStats
+from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
 from index.types.record import StoredRecord
 
@@ -86,8 +87,12 @@ class Selection(Protocol):
     def hints(self) -> FilterHints:
         """What is odd about the filter: names that no record has, values of another type than the records'."""
 
-    def facet(self, attribute: str) -> Facet:
-        """How many of the rows have each value of an attribute."""
+    def facet(self, text: str) -> Facet:
+        """How many of the rows have each value of an attribute, or a number in each range (`price[0,50]`). Raises
+        InvalidInput."""
+
+    def in_order(self, order: Order, after: Position | None, limit: int) -> list[Position]:
+        """Up to `limit` rows by an attribute, those that come after a position or the first ones."""
 
     def row_ids(self, after: int, limit: int) -> list[int]:
         """Up to `limit` row ids higher than `after`, in order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from index.types.facets import NumberRange
 from index.types.query import ScanStrategy
 from index.types.record import StoredRecord
 
@@ -21,13 +22,14 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Facet:
-    """How many of the allowed records have each value of an attribute, the most frequent first.
+    """How many records have each value of an attribute, the most frequent first, or a number in each range, the lowest
+    first.
 
-    A record counts once for each member of a list. Numbers are not counted. `values`: how many there are in all.
+    A record counts once for each member of a list. Numbers count only in ranges. `values`: how many there are in all.
     """
 
     attribute: str
-    counts: tuple[tuple[str | bool, int], ...]
+    counts: tuple[tuple[str | bool | NumberRange, int], ...]
     values: int
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from index.types.ordering import Order
 from index.types.record import UNLIMITED_BYTES, Vector
 
-DIVERSITY_REACH = 4
+DIVERSITY_REACH, ORDER_REACH = 4, 1000
 
 
 class SearchQuery(NamedTuple):
@@ -19,7 +20,9 @@ class SearchQuery(NamedTuple):
     - `exact`: compare every allowed record, whatever it takes.
     - `diversity`: 0 to 1: how much a hit gives way to one that is less like the hits before it (maximal marginal
       relevance over the best DIVERSITY_REACH times `k`, and as many more for each page).
-    - `facets`: attributes whose values are counted over the allowed records.
+    - `order`: sorts the best ORDER_REACH hits, or groups by their best hit; None: by likeness.
+    - `facets`: attributes whose values are counted, and ranges of numbers such as `price[0,50]`. `facets_over_hits`:
+      over the hits of the page instead of the allowed records.
     - `own_record`: the vector is that of one of the collection's records, not of something from elsewhere.
     - `by_distance`: in the order of distance, whatever the collection has learnt.
     - `composed`: the vector is a sum of several, or weighted otherwise, hence like no record.
@@ -40,7 +43,9 @@ class SearchQuery(NamedTuple):
     include_vectors: bool = False
     exact: bool = False
     diversity: float = 0.0
+    order: Order | None = None
     facets: tuple[str, ...] = ()
+    facets_over_hits: bool = False
     own_record: bool = False
     by_distance: bool = False
     composed: bool = False

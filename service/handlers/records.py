@@ -8,26 +8,32 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from afterimage.v1 import record_service_pb2 as pb
-from index import FilterHints, Outcome, WriteResult
+from index import Collection, FilterHints, Outcome, RecordPage, WriteResult
 from service.audit.chain import Details
 from service.audit.tally import current_tallies
+from service.calls.limits.bulk_share import Work
 from service.calls.limits.large_responses import LargeResponses, add_each
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.ingest import Ingest
+from service.handlers.conversion.ordering import (
+    from_order_token,
+    from_token,
+    to_order,
+    to_order_token,
+    to_token,
+)
 from service.handlers.conversion.values import (
     check_count,
     check_most,
     from_inserted,
     from_record,
     from_results,
-    from_token,
     invalid,
     most_vectors,
     page_size,
     to_patch,
     to_record_input,
-    to_token,
     within,
 )
 from service.handlers.request_limits import MAX_BATCH_RECORDS, MAX_EXCLUDED, MAX_IDS, MAX_SAMPLE
@@ -104,18 +110,29 @@ class RecordHandlers:
         size = page_size(request.page_size)
         _require_export(caller, request.include_vectors)
         collection = await self._engine.collection(caller, request.collection)
-        subject = f"{request.collection}\n{request.filter}"
-        after = from_token(request.page_token, subject)
         vectors, most = request.include_vectors, self._responses.page_bytes
         vector_bytes = 4 * collection.spec.dimension * vectors
         async with self._responses.making(caller.tenant_uid, size, vector_bytes, most) as work:
-            read = work.timed(collection.page)
-            page = await self._read(read, after, size, request.filter, vectors=vectors, max_bytes=most)
-            response = pb.ListRecordsResponse()
+            page, token = await self._page(request, collection, size, work)
+            response = pb.ListRecordsResponse(next_page_token=token)
             await add_each(page.records, lambda r: from_record(r, response.records.add()), work)
-        if page.more:
-            response.next_page_token = to_token(page.records[-1].row_id, subject)
         return response
+
+    async def _page(
+        self, request: pb.ListRecordsRequest, collection: Collection, size: int, work: Work
+    ) -> tuple[RecordPage, str]:
+        """The page of a request, and the token of the next one."""
+        how = {"vectors": request.include_vectors, "max_bytes": self._responses.page_bytes}
+        order, subject = to_order(request.order_by), f"{request.collection}\n{request.filter}"
+        if order is not None:
+            subject = f"{subject}\n{order}"
+            after = from_order_token(request.page_token, subject)
+            read = work.timed(collection.page_in_order)
+            page, last = await self._read(read, order, after, size, request.filter, **how)
+            return page, to_order_token(last, subject) if last is not None else ""
+        start = from_token(request.page_token, subject)
+        page = await self._read(work.timed(collection.page), start, size, request.filter, **how)
+        return page, to_token(page.records[-1].row_id, subject) if page.more else ""
 
     async def SampleRecords(self, request: pb.SampleRecordsRequest, caller: Principal) -> pb.SampleRecordsResponse:
         """Returns records drawn uniformly."""

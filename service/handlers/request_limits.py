@@ -29,6 +29,7 @@ MAX_K: Final = 1000
 MAX_OFFSET: Final = 10_000
 MAX_HITS: Final = 10_000  # of a grouped search
 MAX_DIVERSE: Final = 200  # offset and k together
+MAX_SORTED: Final = 1000  # offset and k together
 MAX_TERMS: Final = 16
 MAX_FACETS: Final = 16
 MAX_EXCLUDED: Final = 1000

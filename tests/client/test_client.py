@@ -15,6 +15,7 @@ from afterimage.client import (
     Client,
     InvalidArgument,
     NewRecord,
+    NumberRange,
     Patch,
     Progress,
     Region,
@@ -206,6 +207,48 @@ def test_diverse_hits_come_with_what_they_passed_over(client: Client) -> None:
     for diversity, offset in ((1.1, 0), (-0.1, 0), (0.5, 198)):
         with pytest.raises(InvalidArgument, match="diversity"):
             client.search("c", query, k=3, offset=offset, diversity=diversity)
+
+
+def test_records_and_hits_are_sorted_by_an_attribute(client: Client) -> None:
+    client.create_collection("c")
+    prices = [5.0, 1.0, 4.0, 1.0, 3.0, 2.0]
+    client.insert(
+        "c",
+        [NewRecord(str(n), vector=[1.0, n / 9] + [0.0] * 446, attributes={"price": p}) for n, p in enumerate(prices)],
+    )
+    client.insert("c", [NewRecord("none", vector=[1.0] + [0.0] * 447)])
+    assert [r.record_id for r in client.records("c", order_by="price")] == ["1", "3", "5", "4", "2", "0", "none"]
+    first, token = client.list_records_page("c", order_by="price desc", page_size=3)
+    second, end = client.list_records_page("c", order_by="price desc", page_size=9, page_token=token)
+    assert [r.record_id for r in (*first, *second)] == ["0", "2", "4", "5", "1", "3", "none"]
+    assert end == ""
+    for wrong in ({"page_token": token}, {"page_token": token, "order_by": "price"}, {"order_by": "price up"},
+                  {"order_by": "Price"}, {"order_by": "price", "page_token": "AAAA"}):  # fmt: skip
+        with pytest.raises(InvalidArgument, match=r"page token|order|Price"):
+            client.list_records_page("c", **wrong)
+    query = Term(vector=[1.0] + [0.0] * 447)
+    hits = [client.search("c", query, k=4, offset=o, order_by="price", min_score=0.0).hits for o in (0, 4)]
+    assert [h.record_id for page in hits for h in page] == ["1", "3", "5", "4", "2", "0", "none"]
+    for wrong in ({"diversity": 0.5}, {"offset": 999}):
+        with pytest.raises(InvalidArgument, match="order_by"):
+            client.search("c", query, k=4, order_by="price", **wrong)  # type: ignore[arg-type]
+
+
+def test_facets_have_ranges_and_count_hits(client: Client) -> None:
+    client.create_collection("c")
+    records = [
+        NewRecord(str(n), vector=[1.0, n / 9] + [0.0] * 446, attributes={"price": n, "n": n < 2}) for n in range(6)
+    ]
+    client.insert("c", records)
+    query = Term(vector=[1.0] + [0.0] * 447)
+    (facet,) = client.search("c", query, facets=["price[0,2,4]"]).facets
+    ends = [(None, 0.0), (0.0, 2.0), (2.0, 4.0), (4.0, None)]
+    assert dict(facet.counts) == dict(zip((NumberRange(*e) for e in ends), (0, 2, 2, 2), strict=True))
+    (over,) = client.search("c", query, k=3, facets=["n"], facet_over="hits").facets
+    assert dict(over.counts) == {True: 2, False: 1}
+    for wrong in ({"facets": ["price[2,1]"]}, {"facet_over": "all"}):
+        with pytest.raises(InvalidArgument):
+            client.search("c", query, **wrong)  # type: ignore[arg-type]
 
 
 def test_a_collection_says_whether_it_may_learn(client: Client) -> None:

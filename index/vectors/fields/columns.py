@@ -8,20 +8,24 @@ What they read may hold slots newer than their view; they intersect it with thei
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import AbstractBitMap, BitMap
 
 from index.speed.roaring_arrays import members
+from index.types.facets import NumberRange
 from index.types.record import Attributes, AttributeValue
 from index.vectors.fields.numeric_field import Numbers
-from index.vectors.fields.operators import Operator
+from index.vectors.fields.operators import OPERATORS, Operator
 from index.vectors.fields.postings import Postings, SlotMap, moved_bitmap
 from index.vectors.fields.product_dictionary import Products
 
+_BELOW = OPERATORS["<"]
 _LENGTH = struct.Struct("<I")
 
 
@@ -119,6 +123,32 @@ class Columns:
         """Slots whose number matches `operator` with `value` on its right side."""
         column = self._columns.get(name)
         return column.numbers.matching(operator, value) if column else BitMap()
+
+    def number_entries(self, name: str) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+        """Slots and their numbers, in no particular order; those of rows that died lately included."""
+        column = self._columns.get(name)
+        return (column or _Column()).numbers.entries()
+
+    def texts(self, name: str) -> list[str]:
+        """String values of the attribute; those of rows that died lately included."""
+        column = self._columns.get(name)
+        return column.strings.values() if column else []
+
+    def single_valued(self, name: str) -> BitMap:
+        """Slots whose value is a number, a string or a boolean, not a list."""
+        column = self._columns.get(name)
+        if column is None:
+            return BitMap()
+        numbers = BitMap(column.numbers.entries()[0])
+        return BitMap.union(numbers, column.strings.matching(lambda _: True), column.true, column.false)
+
+    def range_counts(self, name: str, ranges: Sequence[NumberRange], allowed: AbstractBitMap) -> list[int]:
+        """How many of the allowed slots have a number in each of some ranges that follow one another."""
+        numbers = (self._columns.get(name) or _Column()).numbers
+        below = [numbers.matching(_BELOW, r.low).intersection_cardinality(allowed) for r in ranges if r.low is not None]
+        total = numbers.matching(_BELOW, math.inf).intersection_cardinality(allowed)
+        ends = [0, *below, total]
+        return [high - low for low, high in pairwise(ends)]
 
     def facet(self, name: str, allowed: AbstractBitMap) -> list[tuple[str | bool, int]]:
         """Strings, members of lists and booleans of the attribute, with how many of the allowed slots have them."""

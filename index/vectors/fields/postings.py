@@ -42,6 +42,10 @@ class Postings:
         """Whether any slot has a value."""
         return bool(self._unpacked())
 
+    def values(self) -> list[str]:
+        """All values."""
+        return list(self._unpacked())
+
     def equal(self, value: str) -> BitMap:
         """Slots under this value."""
         held = self._unpacked().get(value)

@@ -80,20 +80,23 @@ class Answering:
         resolved = Query(
             compared, vector, searched, query.k, query.offset, query.max_distance, dropped,
             query.exact or chosen.only is not None, check.ef_factor, query.by_distance, query.composed, query.scale,
-            query.diversity,
+            query.diversity, query.order,
         )  # fmt: skip
         passed: tuple[Passed, ...] = ()
-        if query.group_by_product or query.diversity:
+        if query.group_by_product or query.diversity or query.order is not None:
             page = arranged(resolved, query.group_size if query.group_by_product else None)
-            groups = self._groups(allowed, page, query)
+            shown = np.array([slot for group in page.groups for slot, _ in group], np.int64)
+            groups = self._groups(allowed, shown, page, query)
             path, passed = page.path, page.passed_over
         else:
             slots, _, path, distances = nearest(resolved)
             if path in THROUGH_BASE and check.wants_sample and not query.offset and query.max_distance is None:
                 check.offer(resolved, slots.tolist(), query.k)
             _check_bytes(allowed, slots, query)
+            shown = slots
             groups = tuple(zip(self._hits(allowed, slots, distances.tolist(), query.include_vectors), strict=True))
-        facets = tuple([allowed.facet(name) for name in query.facets])
+        counted = allowed.only(shown.tolist()) if query.facets_over_hits else allowed
+        facets = tuple([counted.facet(name) for name in query.facets])
         way = _as_told(path, allowed)
         told = self._passed_over(allowed, passed) if passed else ()
         return SearchAnswer(
@@ -101,8 +104,9 @@ class Answering:
             len(passed),
         )  # fmt: skip
 
-    def _groups(self, allowed: FilteredRows, page: Page, query: SearchQuery) -> tuple[tuple[Hit, ...], ...]:
-        slots = np.array([slot for group in page.groups for slot, _ in group], np.int64)
+    def _groups(
+        self, allowed: FilteredRows, slots: RowNumbers, page: Page, query: SearchQuery
+    ) -> tuple[tuple[Hit, ...], ...]:
         near = [distance for group in page.groups for _, distance in group]
         _check_bytes(allowed, slots, query)
         hits = iter(self._hits(allowed, slots, near, query.include_vectors))

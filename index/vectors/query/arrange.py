@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from index.types.query import ScanStrategy
+from index.types.ordering import Order, sort_key
+from index.types.query import ORDER_REACH, ScanStrategy
 from index.vectors.query.diversity import diversified
-from index.vectors.query.execute import Query
+from index.vectors.query.execute import Hits, Query
 from index.vectors.query.groups import Member, leading, members_of, nearest_groups
 from index.vectors.query.search import within
 
@@ -29,13 +30,31 @@ class Page(NamedTuple):
 
 def arranged(query: Query, group_size: int | None) -> Page:
     """The part of the order that is wanted. group_size: most members of a group; None: there are no groups."""
-    if not query.diversity:
-        assert group_size is not None  # `search.nearest` is for that
-        return Page(*nearest_groups(query, group_size))
-    diverse = diversified(query, within if group_size is None else leading)
-    slots, distances = diverse.candidates.slots.tolist(), diverse.candidates.distances.tolist()
-    passed = tuple(Passed(slots[one], distances[one], slots[hit]) for one, hit in diverse.passed_over)
-    page = diverse.hits.slots.tolist(), diverse.hits.distances.tolist()
+    first = within if group_size is None else leading
+    if query.diversity:
+        diverse = diversified(query, first)
+        slots, distances = diverse.candidates.slots.tolist(), diverse.candidates.distances.tolist()
+        passed = tuple(Passed(slots[one], distances[one], slots[hit]) for one, hit in diverse.passed_over)
+        return _page(query, diverse.hits, group_size, passed)
+    if query.order is not None:
+        return _page(query, _sorted(query, first(query, ORDER_REACH), query.order), group_size)
+    assert group_size is not None  # `search.nearest` is for that
+    return Page(*nearest_groups(query, group_size))
+
+
+def _sorted(query: Query, hits: Hits, order: Order) -> Hits:
+    """The part that is wanted of the hits in the order of an attribute; equal values in the order of likeness."""
+    values = query.allowed.view.attribute_values(hits.slots.tolist(), order.attribute)
+    keys = [(sort_key(value), position) for position, value in enumerate(values)]
+    known = [(key, position) for key, position in keys if key is not None]
+    known.sort(key=lambda pair: pair[0], reverse=order.descending)
+    places = [position for _, position in known] + [position for key, position in keys if key is None]
+    page = places[query.offset : query.end]
+    return Hits(hits.slots[page], hits.scores[page], hits.path, hits.distances[page])
+
+
+def _page(query: Query, hits: Hits, group_size: int | None, passed: tuple[Passed, ...] = ()) -> Page:
+    slots, distances = hits.slots.tolist(), hits.distances.tolist()
     if group_size is None:
-        return Page([[member] for member in zip(*page, strict=True)], diverse.hits.path, passed)
-    return Page(members_of(query, *page, group_size), diverse.hits.path, passed)
+        return Page([[member] for member in zip(slots, distances, strict=True)], hits.path, passed)
+    return Page(members_of(query, slots, distances, group_size), hits.path, passed)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from index.types.ordering import Order
 from index.types.query import ScanStrategy
 from index.types.record import Vector
 from index.vectors.ann.faiss_index import Bits, RowNumbers, Scores, differing_bits
@@ -32,7 +33,8 @@ class Query(NamedTuple):
     - `by_distance`: in the order of the encoder's own distances, although rows are compared otherwise.
     - `unlike`: the query is unlike the rows. Graph and clusters are made for queries like them, and find less.
     - `scale`: cosines are multiplied by it before distances are computed.
-    - `diversity`: 0 to 1; see `index.vectors.query.diversity`.
+    - `diversity`: 0 to 1; see `index.vectors.query.diversity`. `order`: by an attribute, see
+      `index.vectors.query.arrange`.
     """
 
     vector: Vector
@@ -48,6 +50,7 @@ class Query(NamedTuple):
     unlike: bool = False
     scale: float = 1.0
     diversity: float = 0.0
+    order: Order | None = None
 
     @property
     def end(self) -> int:

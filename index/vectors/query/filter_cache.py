@@ -22,9 +22,12 @@ from pyroaring import AbstractBitMap, BitMap
 
 from index.speed.roaring_arrays import bitmap_bits, members
 from index.types.answer import MOST_FACET_VALUES, Facet, FilterHints
+from index.types.facets import parse_facet
+from index.types.ordering import Order, Position
 from index.types.record import StoredRecord
 from index.vectors.ann.faiss_index import Bits, FlatView
 from index.vectors.query.gathered_rows import Gathered, SignatureRows
+from index.vectors.query.ordered_rows import rows_in_order
 
 if TYPE_CHECKING:
     from index.vectors.segment.view import View
@@ -58,8 +61,12 @@ class FilteredRows:
         """How many."""
         return len(self.rows)
 
-    def facet(self, attribute: str) -> Facet:
-        """How many of the rows have each value of an attribute."""
+    def facet(self, text: str) -> Facet:
+        """How many of the rows have each value of an attribute, or a number in each of its ranges."""
+        attribute, edges = wanted = parse_facet(text)
+        if edges:
+            counted = self.view.columns.range_counts(attribute, wanted.ranges, self.rows)
+            return Facet(attribute, tuple(zip(wanted.ranges, counted, strict=True)), len(counted))
         counts = self.view.columns.facet(attribute, self.rows)
         counts.sort(key=lambda entry: (-entry[1], str(entry[0])))
         return Facet(attribute, tuple(counts[:MOST_FACET_VALUES]), len(counts))
@@ -74,6 +81,10 @@ class FilteredRows:
         """The row ids at some positions of their order, as the positions come."""
         found: list[int] = np.sort(self.view.row_ids[members(self.rows)])[positions].tolist()
         return found
+
+    def in_order(self, order: Order, after: Position | None, limit: int) -> list[Position]:
+        """Up to `limit` rows by an attribute, those that come after a position or the first ones."""
+        return rows_in_order(self.view, self.rows, order, after, limit)
 
     def versions(self) -> list[tuple[int, int]]:
         """Row id and sequence number of each row, in order of row id."""

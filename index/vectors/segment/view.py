@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyroaring import FrozenBitMap
 
 from index.speed.roaring_arrays import bitmap_bits
-from index.types.record import Vector
+from index.types.record import AttributeValue, Vector
 from index.vectors.ann.ann_index import AnnIndex
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.ann.faiss_index import Bits, FlatView, RowNumbers, Scores
@@ -19,7 +19,7 @@ from index.vectors.ann.signatures import Signatures
 from index.vectors.arrays.float16_matrix import Float16Matrix
 from index.vectors.arrays.growing_arrays import SlotTable
 from index.vectors.fields.columns import Columns
-from index.vectors.segment.payloads import Payloads
+from index.vectors.segment.payloads import Payloads, unpack_records
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ class View:
         if self.transform is None:
             return float16.astype(np.float32)
         return self.transform.originals(float16, self.lengths[slots])
+
+    def attribute_values(self, slots: Sequence[int], name: str) -> list[AttributeValue | None]:
+        """An attribute's value of each slot; None where a record has none."""
+        records = unpack_records(self.payloads.records(slots), slots, slots, "")
+        return [record.attributes.get(name) for record in records]
 
     def slots_of(self, row_ids: Iterable[int]) -> list[int]:
         """The live slots of those rows that have one."""

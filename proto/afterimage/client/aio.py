@@ -144,13 +144,18 @@ class AsyncClient:
                 return
 
     async def records(
-        self, collection: str, *, filter: str = "", include_vectors: bool = False
+        self, collection: str, *, filter: str = "", include_vectors: bool = False, order_by: str = ""
     ) -> AsyncIterator[Record]:
-        """Yields all matching records, in order of first insertion."""
+        """Yields all matching records, in order of first insertion, or by an attribute ("price", "price desc")."""
         token = ""
         while True:
             page, token = await self.list_records_page(
-                collection, filter=filter, page_token=token, page_size=1000, include_vectors=include_vectors
+                collection,
+                filter=filter,
+                page_token=token,
+                page_size=1000,
+                include_vectors=include_vectors,
+                order_by=order_by,
             )
             for record in page:
                 yield record

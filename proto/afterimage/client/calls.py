@@ -126,12 +126,16 @@ def get_records(
 
 
 def list_records_page(
-    collection: str, *, filter: str = "", page_token: str = "", page_size: int = 0, include_vectors: bool = False
-) -> Call[tuple[list[Record], str]]:
-    """Returns a page of records and the token of the next page (empty: none)."""
+    collection: str, *, filter: str = "", page_token: str = "", page_size: int = 0, include_vectors: bool = False,
+    order_by: str = "",
+) -> Call[tuple[list[Record], str]]:  # fmt: skip
+    """Returns a page of records and the token of the next page (empty: none).
+
+    order_by: "price" or "price desc"; empty: the order of first insertion.
+    """
     request = records_pb.ListRecordsRequest(
         collection=collection, filter=filter, page_token=page_token, page_size=page_size,
-        include_vectors=include_vectors,
+        include_vectors=include_vectors, order_by=order_by,
     )  # fmt: skip
     return Call(
         "RecordService", "ListRecords", request,

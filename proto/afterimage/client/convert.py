@@ -27,6 +27,7 @@ from afterimage.client.values import (
     HitGroup,
     ImageSource,
     NewRecord,
+    NumberRange,
     PassedOver,
     Patch,
     Picture,
@@ -148,6 +149,13 @@ def to_sample(message: records_pb.SampleRecordsResponse) -> RecordSample:
         tuple(to_record(m) for m in message.records), message.allowed_count, message.seed,
         tuple(message.unknown_attributes), tuple(message.filter_hints),
     )  # fmt: skip
+
+
+def facet_over(name: str) -> search_pb.FacetOver.ValueType:
+    """Returns the enum value for "matching" or "hits"; empty: unspecified. Raises InvalidArgument."""
+    if name not in ("", "matching", "hits"):
+        raise invalid("facet_over", f'facet_over is {name!r}; pass "matching" or "hits"')
+    return search_pb.FacetOver.Value(f"FACET_OVER_{name.upper() or 'UNSPECIFIED'}")
 
 
 def learning(name: str) -> collections_pb.Learning.ValueType:
@@ -302,8 +310,14 @@ def _attributes(source: Mapping[str, types_pb.AttributeValue]) -> dict[str, Attr
 
 
 def _facet(message: search_pb.Facet) -> Facet:
-    counts = {c.bool_value if c.HasField("bool_value") else c.string_value: c.count for c in message.counts}
-    return Facet(message.attribute, counts, message.value_count)
+    return Facet(message.attribute, {_facet_value(c): c.count for c in message.counts}, message.value_count)
+
+
+def _facet_value(message: search_pb.FacetCount) -> str | bool | NumberRange:
+    if message.HasField("range_value"):
+        ends = message.range_value
+        return NumberRange(ends.low if ends.HasField("low") else None, ends.high if ends.HasField("high") else None)
+    return message.bool_value if message.HasField("bool_value") else message.string_value
 
 
 def _hit(message: search_pb.Hit) -> Hit:

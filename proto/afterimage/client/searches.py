@@ -35,6 +35,8 @@ def search(
     include_vectors: bool = False,
     emphasis: Mapping[str, float] | None = None,
     facets: Sequence[str] = (),
+    facet_over: str = "",
+    order_by: str = "",
     exact: bool = False,
     diversity: float = 0.0,
     timeout_s: float | None = None,
@@ -42,7 +44,9 @@ def search(
     """Returns the records nearest to a picture (bytes), a Term, or several weighted Terms.
 
     - only_record_ids: the records to search, up to 1,000, each of which is compared; empty: all.
-    - facets: attributes whose values are counted over the matching records.
+    - facets: attributes whose values are counted, and ranges of numbers such as "price[0,50,100]".
+    - facet_over: "matching" (the default): all records that match the filter; "hits": those of the result.
+    - order_by: "price" or "price desc": sorts the best 1,000 hits, or groups, by an attribute.
     - exact: compare all matching records.
     - diversity: 0 to 1: how much a hit gives way to one that is less like the hits before it.
     - emphasis: weights of named blocks of the encoder's vector, 0 to 100, such as {"colour": 3}; other blocks have
@@ -55,6 +59,7 @@ def search(
         only_record_ids=checked_texts("only_record_ids", only_record_ids),
         include_vectors=include_vectors, max_distance=max_distance, min_score=min_score,
         emphasis=emphasis or {}, facets=checked_texts("facets", facets), exact=exact, diversity=diversity,
+        facet_over=convert.facet_over(facet_over), order_by=order_by,
     )  # fmt: skip
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
 

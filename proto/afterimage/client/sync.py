@@ -142,12 +142,19 @@ class Client:
             if not token:
                 return
 
-    def records(self, collection: str, *, filter: str = "", include_vectors: bool = False) -> Iterator[Record]:
-        """Yields all matching records, in order of first insertion."""
+    def records(
+        self, collection: str, *, filter: str = "", include_vectors: bool = False, order_by: str = ""
+    ) -> Iterator[Record]:
+        """Yields all matching records, in order of first insertion, or by an attribute ("price", "price desc")."""
         token = ""
         while True:
             page, token = self.list_records_page(
-                collection, filter=filter, page_token=token, page_size=1000, include_vectors=include_vectors
+                collection,
+                filter=filter,
+                page_token=token,
+                page_size=1000,
+                include_vectors=include_vectors,
+                order_by=order_by,
             )
             yield from page
             if not token:

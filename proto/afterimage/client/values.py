@@ -245,14 +245,23 @@ class PassedOver:
 
 
 @dataclass(frozen=True)
+class NumberRange:
+    """Numbers from `low` up to but not including `high`. None: without end."""
+
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Facet:
-    """The number of matching records with each value of an attribute, the most frequent first.
+    """The number of records with each value of an attribute, the most frequent first, or in each range, the lowest
+    first.
 
     At most 100 of the `value_count` values.
     """
 
     attribute: str
-    counts: Mapping[str | bool, int]
+    counts: Mapping[str | bool | NumberRange, int]
     value_count: int
 
 

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from afterimage.v1 import types_pb2 as afterimage_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"afterimage/v1/record_service.proto\x12\rafterimage.v1\x1a\x19\x61\x66terimage/v1/types.proto\"\xa9\x02\n\x0bRecordInput\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12>\n\nattributes\x18\x03 \x03(\x0b\x32*.afterimage.v1.RecordInput.AttributesEntry\x12\x0f\n\x05image\x18\x04 \x01(\x0cH\x00\x12\r\n\x03url\x18\x05 \x01(\tH\x00\x12\x10\n\x06vector\x18\x06 \x01(\x0cH\x00\x12%\n\x06region\x18\x07 \x01(\x0b\x32\x15.afterimage.v1.Region\x1aP\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.afterimage.v1.AttributeValue:\x02\x38\x01\x42\x08\n\x06source\"l\n\x14InsertRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12+\n\x07records\x18\x02 \x03(\x0b\x32\x1a.afterimage.v1.RecordInput\x12\x13\n\x0binsert_only\x18\x03 \x01(\x08\"\xb7\x01\n\x0cRecordResult\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12,\n\x07outcome\x18\x02 \x01(\x0e\x32\x1b.afterimage.v1.WriteOutcome\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1a.afterimage.v1.RecordError\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12)\n\x05notes\x18\x05 \x03(\x0b\x32\x1a.afterimage.v1.PictureNote\"E\n\x15InsertRecordsResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.afterimage.v1.RecordResult\"l\n\x14ImportRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12+\n\x07records\x18\x02 \x03(\x0b\x32\x1a.afterimage.v1.RecordInput\x12\x13\n\x0binsert_only\x18\x03 \x01(\x08\"E\n\x15ImportRecordsResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.afterimage.v1.RecordResult\"T\n\x11GetRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrecord_ids\x18\x02 \x03(\t\x12\x17\n\x0finclude_vectors\x18\x03 \x01(\x08\"X\n\x12GetRecordsResponse\x12&\n\x07records\x18\x01 \x03(\x0b\x32\x15.afterimage.v1.Record\x12\x1a\n\x12missing_record_ids\x18\x02 \x03(\t\"x\n\x12ListRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x17\n\x0finclude_vectors\x18\x05 \x01(\x08\"V\n\x13ListRecordsResponse\x12&\n\x07records\x18\x01 \x03(\x0b\x32\x15.afterimage.v1.Record\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x01\n\x14SampleRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x11\n\x04seed\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x1a\n\x12\x65xclude_record_ids\x18\x05 \x03(\t\x12\x17\n\x0finclude_vectors\x18\x06 \x01(\x08\x42\x07\n\x05_seed\"\x96\x01\n\x15SampleRecordsResponse\x12&\n\x07records\x18\x01 \x03(\x0b\x32\x15.afterimage.v1.Record\x12\x15\n\rallowed_count\x18\x02 \x01(\x03\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12\x1a\n\x12unknown_attributes\x18\x04 \x03(\t\x12\x14\n\x0c\x66ilter_hints\x18\x05 \x03(\t\"\xff\x01\n\x0bRecordPatch\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x17\n\nproduct_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x45\n\x0eset_attributes\x18\x03 \x03(\x0b\x32-.afterimage.v1.RecordPatch.SetAttributesEntry\x12\x19\n\x11remove_attributes\x18\x04 \x03(\t\x1aS\n\x12SetAttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.afterimage.v1.AttributeValue:\x02\x38\x01\x42\r\n\x0b_product_id\"W\n\x14UpdateRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12+\n\x07patches\x18\x02 \x03(\x0b\x32\x1a.afterimage.v1.RecordPatch\"E\n\x15UpdateRecordsResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.afterimage.v1.RecordResult\"]\n\x14\x44\x65leteRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrecord_ids\x18\x02 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"\xa7\x01\n\x15\x44\x65leteRecordsResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x08\x12\x19\n\x11sample_record_ids\x18\x03 \x03(\t\x12\x1a\n\x12missing_record_ids\x18\x04 \x03(\t\x12\x1a\n\x12unknown_attributes\x18\x05 \x03(\t\x12\x14\n\x0c\x66ilter_hints\x18\x06 \x03(\t\"9\n\x13\x43ountRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\"^\n\x14\x43ountRecordsResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x1a\n\x12unknown_attributes\x18\x02 \x03(\t\x12\x14\n\x0c\x66ilter_hints\x18\x03 \x03(\t*\x9a\x01\n\x0cWriteOutcome\x12\x1d\n\x19WRITE_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15WRITE_OUTCOME_CREATED\x10\x01\x12\x19\n\x15WRITE_OUTCOME_UPDATED\x10\x02\x12\x1b\n\x17WRITE_OUTCOME_UNCHANGED\x10\x03\x12\x18\n\x14WRITE_OUTCOME_FAILED\x10\x04\x32\xe1\x05\n\rRecordService\x12Z\n\rInsertRecords\x12#.afterimage.v1.InsertRecordsRequest\x1a$.afterimage.v1.InsertRecordsResponse\x12^\n\rImportRecords\x12#.afterimage.v1.ImportRecordsRequest\x1a$.afterimage.v1.ImportRecordsResponse(\x01\x30\x01\x12Q\n\nGetRecords\x12 .afterimage.v1.GetRecordsRequest\x1a!.afterimage.v1.GetRecordsResponse\x12T\n\x0bListRecords\x12!.afterimage.v1.ListRecordsRequest\x1a\".afterimage.v1.ListRecordsResponse\x12Z\n\rSampleRecords\x12#.afterimage.v1.SampleRecordsRequest\x1a$.afterimage.v1.SampleRecordsResponse\x12Z\n\rUpdateRecords\x12#.afterimage.v1.UpdateRecordsRequest\x1a$.afterimage.v1.UpdateRecordsResponse\x12Z\n\rDeleteRecords\x12#.afterimage.v1.DeleteRecordsRequest\x1a$.afterimage.v1.DeleteRecordsResponse\x12W\n\x0c\x43ountRecords\x12\".afterimage.v1.CountRecordsRequest\x1a#.afterimage.v1.CountRecordsResponseBr\n\rafterimage.v1B\x12RecordServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"afterimage/v1/record_service.proto\x12\rafterimage.v1\x1a\x19\x61\x66terimage/v1/types.proto\"\xa9\x02\n\x0bRecordInput\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12>\n\nattributes\x18\x03 \x03(\x0b\x32*.afterimage.v1.RecordInput.AttributesEntry\x12\x0f\n\x05image\x18\x04 \x01(\x0cH\x00\x12\r\n\x03url\x18\x05 \x01(\tH\x00\x12\x10\n\x06vector\x18\x06 \x01(\x0cH\x00\x12%\n\x06region\x18\x07 \x01(\x0b\x32\x15.afterimage.v1.Region\x1aP\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.afterimage.v1.AttributeValue:\x02\x38\x01\x42\x08\n\x06source\"l\n\x14InsertRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12+\n\x07records\x18\x02 \x03(\x0b\x32\x1a.afterimage.v1.RecordInput\x12\x13\n\x0binsert_only\x18\x03 \x01(\x08\"\xb7\x01\n\x0cRecordResult\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12,\n\x07outcome\x18\x02 \x01(\x0e\x32\x1b.afterimage.v1.WriteOutcome\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1a.afterimage.v1.RecordError\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12)\n\x05notes\x18\x05 \x03(\x0b\x32\x1a.afterimage.v1.PictureNote\"E\n\x15InsertRecordsResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.afterimage.v1.RecordResult\"l\n\x14ImportRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12+\n\x07records\x18\x02 \x03(\x0b\x32\x1a.afterimage.v1.RecordInput\x12\x13\n\x0binsert_only\x18\x03 \x01(\x08\"E\n\x15ImportRecordsResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.afterimage.v1.RecordResult\"T\n\x11GetRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrecord_ids\x18\x02 \x03(\t\x12\x17\n\x0finclude_vectors\x18\x03 \x01(\x08\"X\n\x12GetRecordsResponse\x12&\n\x07records\x18\x01 \x03(\x0b\x32\x15.afterimage.v1.Record\x12\x1a\n\x12missing_record_ids\x18\x02 \x03(\t\"\x8a\x01\n\x12ListRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x17\n\x0finclude_vectors\x18\x05 \x01(\x08\x12\x10\n\x08order_by\x18\x06 \x01(\t\"V\n\x13ListRecordsResponse\x12&\n\x07records\x18\x01 \x03(\x0b\x32\x15.afterimage.v1.Record\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x01\n\x14SampleRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x11\n\x04seed\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x1a\n\x12\x65xclude_record_ids\x18\x05 \x03(\t\x12\x17\n\x0finclude_vectors\x18\x06 \x01(\x08\x42\x07\n\x05_seed\"\x96\x01\n\x15SampleRecordsResponse\x12&\n\x07records\x18\x01 \x03(\x0b\x32\x15.afterimage.v1.Record\x12\x15\n\rallowed_count\x18\x02 \x01(\x03\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12\x1a\n\x12unknown_attributes\x18\x04 \x03(\t\x12\x14\n\x0c\x66ilter_hints\x18\x05 \x03(\t\"\xff\x01\n\x0bRecordPatch\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x17\n\nproduct_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x45\n\x0eset_attributes\x18\x03 \x03(\x0b\x32-.afterimage.v1.RecordPatch.SetAttributesEntry\x12\x19\n\x11remove_attributes\x18\x04 \x03(\t\x1aS\n\x12SetAttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.afterimage.v1.AttributeValue:\x02\x38\x01\x42\r\n\x0b_product_id\"W\n\x14UpdateRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12+\n\x07patches\x18\x02 \x03(\x0b\x32\x1a.afterimage.v1.RecordPatch\"E\n\x15UpdateRecordsResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.afterimage.v1.RecordResult\"]\n\x14\x44\x65leteRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrecord_ids\x18\x02 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"\xa7\x01\n\x15\x44\x65leteRecordsResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x08\x12\x19\n\x11sample_record_ids\x18\x03 \x03(\t\x12\x1a\n\x12missing_record_ids\x18\x04 \x03(\t\x12\x1a\n\x12unknown_attributes\x18\x05 \x03(\t\x12\x14\n\x0c\x66ilter_hints\x18\x06 \x03(\t\"9\n\x13\x43ountRecordsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\"^\n\x14\x43ountRecordsResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x1a\n\x12unknown_attributes\x18\x02 \x03(\t\x12\x14\n\x0c\x66ilter_hints\x18\x03 \x03(\t*\x9a\x01\n\x0cWriteOutcome\x12\x1d\n\x19WRITE_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15WRITE_OUTCOME_CREATED\x10\x01\x12\x19\n\x15WRITE_OUTCOME_UPDATED\x10\x02\x12\x1b\n\x17WRITE_OUTCOME_UNCHANGED\x10\x03\x12\x18\n\x14WRITE_OUTCOME_FAILED\x10\x04\x32\xe1\x05\n\rRecordService\x12Z\n\rInsertRecords\x12#.afterimage.v1.InsertRecordsRequest\x1a$.afterimage.v1.InsertRecordsResponse\x12^\n\rImportRecords\x12#.afterimage.v1.ImportRecordsRequest\x1a$.afterimage.v1.ImportRecordsResponse(\x01\x30\x01\x12Q\n\nGetRecords\x12 .afterimage.v1.GetRecordsRequest\x1a!.afterimage.v1.GetRecordsResponse\x12T\n\x0bListRecords\x12!.afterimage.v1.ListRecordsRequest\x1a\".afterimage.v1.ListRecordsResponse\x12Z\n\rSampleRecords\x12#.afterimage.v1.SampleRecordsRequest\x1a$.afterimage.v1.SampleRecordsResponse\x12Z\n\rUpdateRecords\x12#.afterimage.v1.UpdateRecordsRequest\x1a$.afterimage.v1.UpdateRecordsResponse\x12Z\n\rDeleteRecords\x12#.afterimage.v1.DeleteRecordsRequest\x1a$.afterimage.v1.DeleteRecordsResponse\x12W\n\x0c\x43ountRecords\x12\".afterimage.v1.CountRecordsRequest\x1a#.afterimage.v1.CountRecordsResponseBr\n\rafterimage.v1B\x12RecordServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -27,8 +27,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_RECORDINPUT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_RECORDPATCH_SETATTRIBUTESENTRY']._options = None
   _globals['_RECORDPATCH_SETATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_WRITEOUTCOME']._serialized_start=2463
-  _globals['_WRITEOUTCOME']._serialized_end=2617
+  _globals['_WRITEOUTCOME']._serialized_start=2482
+  _globals['_WRITEOUTCOME']._serialized_end=2636
   _globals['_RECORDINPUT']._serialized_start=81
   _globals['_RECORDINPUT']._serialized_end=378
   _globals['_RECORDINPUT_ATTRIBUTESENTRY']._serialized_start=288
@@ -47,30 +47,30 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_GETRECORDSREQUEST']._serialized_end=1012
   _globals['_GETRECORDSRESPONSE']._serialized_start=1014
   _globals['_GETRECORDSRESPONSE']._serialized_end=1102
-  _globals['_LISTRECORDSREQUEST']._serialized_start=1104
-  _globals['_LISTRECORDSREQUEST']._serialized_end=1224
-  _globals['_LISTRECORDSRESPONSE']._serialized_start=1226
-  _globals['_LISTRECORDSRESPONSE']._serialized_end=1312
-  _globals['_SAMPLERECORDSREQUEST']._serialized_start=1315
-  _globals['_SAMPLERECORDSREQUEST']._serialized_end=1469
-  _globals['_SAMPLERECORDSRESPONSE']._serialized_start=1472
-  _globals['_SAMPLERECORDSRESPONSE']._serialized_end=1622
-  _globals['_RECORDPATCH']._serialized_start=1625
-  _globals['_RECORDPATCH']._serialized_end=1880
-  _globals['_RECORDPATCH_SETATTRIBUTESENTRY']._serialized_start=1782
-  _globals['_RECORDPATCH_SETATTRIBUTESENTRY']._serialized_end=1865
-  _globals['_UPDATERECORDSREQUEST']._serialized_start=1882
-  _globals['_UPDATERECORDSREQUEST']._serialized_end=1969
-  _globals['_UPDATERECORDSRESPONSE']._serialized_start=1971
-  _globals['_UPDATERECORDSRESPONSE']._serialized_end=2040
-  _globals['_DELETERECORDSREQUEST']._serialized_start=2042
-  _globals['_DELETERECORDSREQUEST']._serialized_end=2135
-  _globals['_DELETERECORDSRESPONSE']._serialized_start=2138
-  _globals['_DELETERECORDSRESPONSE']._serialized_end=2305
-  _globals['_COUNTRECORDSREQUEST']._serialized_start=2307
-  _globals['_COUNTRECORDSREQUEST']._serialized_end=2364
-  _globals['_COUNTRECORDSRESPONSE']._serialized_start=2366
-  _globals['_COUNTRECORDSRESPONSE']._serialized_end=2460
-  _globals['_RECORDSERVICE']._serialized_start=2620
-  _globals['_RECORDSERVICE']._serialized_end=3357
+  _globals['_LISTRECORDSREQUEST']._serialized_start=1105
+  _globals['_LISTRECORDSREQUEST']._serialized_end=1243
+  _globals['_LISTRECORDSRESPONSE']._serialized_start=1245
+  _globals['_LISTRECORDSRESPONSE']._serialized_end=1331
+  _globals['_SAMPLERECORDSREQUEST']._serialized_start=1334
+  _globals['_SAMPLERECORDSREQUEST']._serialized_end=1488
+  _globals['_SAMPLERECORDSRESPONSE']._serialized_start=1491
+  _globals['_SAMPLERECORDSRESPONSE']._serialized_end=1641
+  _globals['_RECORDPATCH']._serialized_start=1644
+  _globals['_RECORDPATCH']._serialized_end=1899
+  _globals['_RECORDPATCH_SETATTRIBUTESENTRY']._serialized_start=1801
+  _globals['_RECORDPATCH_SETATTRIBUTESENTRY']._serialized_end=1884
+  _globals['_UPDATERECORDSREQUEST']._serialized_start=1901
+  _globals['_UPDATERECORDSREQUEST']._serialized_end=1988
+  _globals['_UPDATERECORDSRESPONSE']._serialized_start=1990
+  _globals['_UPDATERECORDSRESPONSE']._serialized_end=2059
+  _globals['_DELETERECORDSREQUEST']._serialized_start=2061
+  _globals['_DELETERECORDSREQUEST']._serialized_end=2154
+  _globals['_DELETERECORDSRESPONSE']._serialized_start=2157
+  _globals['_DELETERECORDSRESPONSE']._serialized_end=2324
+  _globals['_COUNTRECORDSREQUEST']._serialized_start=2326
+  _globals['_COUNTRECORDSREQUEST']._serialized_end=2383
+  _globals['_COUNTRECORDSRESPONSE']._serialized_start=2385
+  _globals['_COUNTRECORDSRESPONSE']._serialized_end=2479
+  _globals['_RECORDSERVICE']._serialized_start=2639
+  _globals['_RECORDSERVICE']._serialized_end=3376
 # @@protoc_insertion_point(module_scope)

@@ -326,6 +326,7 @@ class ListRecordsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     INCLUDE_VECTORS_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     page_size: _builtins.int
     """1 to 1,000; 0 means 100."""
@@ -335,6 +336,11 @@ class ListRecordsRequest(_message.Message):
     """See docs/filters.md. Must be the same on every page."""
     include_vectors: _builtins.bool
     """Needs the scope `export`. A page then contains at most 16 MiB of vectors."""
+    order_by: _builtins.str
+    """`price`, or `price desc`: the order by an attribute, instead of that of insertion. Numbers come before strings, and
+    strings before booleans. Descending is the reverse. Records without such a value come last in both directions; equal
+    values are in order of insertion. Must be the same on every page.
+    """
     def __init__(
         self,
         *,
@@ -343,10 +349,11 @@ class ListRecordsRequest(_message.Message):
         page_token: _builtins.str = ...,
         filter: _builtins.str = ...,
         include_vectors: _builtins.bool = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "include_vectors", b"include_vectors", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "include_vectors", b"include_vectors", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -359,7 +366,9 @@ class ListRecordsResponse(_message.Message):
     RECORDS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty on the last page. Records written during paging may or may not appear. None appears twice."""
+    """Empty on the last page. Records written during paging may or may not appear. None appears twice, unless the
+    attribute of `order_by` is changed meanwhile.
+    """
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Record]: ...
     def __init__(

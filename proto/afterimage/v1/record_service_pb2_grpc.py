@@ -88,7 +88,7 @@ class RecordServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRecords(self, request, context):
-        """Returns records in order of first insertion, in pages. Safe to retry. Scope: search.
+        """Returns records in order of first insertion, or by an attribute, in pages. Safe to retry. Scope: search.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,7 @@ class RecordServiceStub:
     Safe to retry. Scope: search.
     """
     ListRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.ListRecordsRequest, _record_service_pb2.ListRecordsResponse]
-    """Returns records in order of first insertion, in pages. Safe to retry. Scope: search."""
+    """Returns records in order of first insertion, or by an attribute, in pages. Safe to retry. Scope: search."""
     SampleRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.SampleRecordsRequest, _record_service_pb2.SampleRecordsResponse]
     """Returns up to 1,000 records, drawn uniformly from those that match. Safe to retry. Scope: search."""
     UpdateRecords: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.UpdateRecordsRequest, _record_service_pb2.UpdateRecordsResponse]
@@ -80,7 +80,7 @@ class RecordServiceAsyncStub(RecordServiceStub):
     Safe to retry. Scope: search.
     """
     ListRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.ListRecordsRequest, _record_service_pb2.ListRecordsResponse]  # type: ignore[assignment]
-    """Returns records in order of first insertion, in pages. Safe to retry. Scope: search."""
+    """Returns records in order of first insertion, or by an attribute, in pages. Safe to retry. Scope: search."""
     SampleRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.SampleRecordsRequest, _record_service_pb2.SampleRecordsResponse]  # type: ignore[assignment]
     """Returns up to 1,000 records, drawn uniformly from those that match. Safe to retry. Scope: search."""
     UpdateRecords: _aio.UnaryUnaryMultiCallable[_record_service_pb2.UpdateRecordsRequest, _record_service_pb2.UpdateRecordsResponse]  # type: ignore[assignment]
@@ -133,7 +133,7 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _record_service_pb2.ListRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_record_service_pb2.ListRecordsResponse, _abc.Awaitable[_record_service_pb2.ListRecordsResponse]]:
-        """Returns records in order of first insertion, in pages. Safe to retry. Scope: search."""
+        """Returns records in order of first insertion, or by an attribute, in pages. Safe to retry. Scope: search."""
 
     @_abc_1.abstractmethod
     def SampleRecords(

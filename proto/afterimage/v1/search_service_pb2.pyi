@@ -67,6 +67,30 @@ SEARCH_PATH_SKETCHES: SearchPath.ValueType  # 8
 """The binary signatures of all records were compared, then the vectors of the best candidates."""
 Global___SearchPath: _TypeAlias = SearchPath  # noqa: Y015
 
+class _FacetOver:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FacetOverEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FacetOver.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FACET_OVER_UNSPECIFIED: _FacetOver.ValueType  # 0
+    """As FACET_OVER_MATCHING."""
+    FACET_OVER_MATCHING: _FacetOver.ValueType  # 1
+    """All records that match the filter, near or not."""
+    FACET_OVER_HITS: _FacetOver.ValueType  # 2
+    """The hits of the response."""
+
+class FacetOver(_FacetOver, metaclass=_FacetOverEnumTypeWrapper):
+    """The records that facets count."""
+
+FACET_OVER_UNSPECIFIED: FacetOver.ValueType  # 0
+"""As FACET_OVER_MATCHING."""
+FACET_OVER_MATCHING: FacetOver.ValueType  # 1
+"""All records that match the filter, near or not."""
+FACET_OVER_HITS: FacetOver.ValueType  # 2
+"""The hits of the response."""
+Global___FacetOver: _TypeAlias = FacetOver  # noqa: Y015
+
 class _DuplicateKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -178,6 +202,8 @@ class SearchRequest(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     ONLY_RECORD_IDS_FIELD_NUMBER: _builtins.int
     DIVERSITY_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    FACET_OVER_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     k: _builtins.int
     """Number of hits, or of groups if `group_by` is set: 1 to 1,000."""
@@ -205,6 +231,14 @@ class SearchRequest(_message.Message):
     the most similar hit before it`, of the best 4 `k`; each further page adds as many. `k` must be the same on every
     page. At most 200 hits or groups, those that `offset` skips included.
     """
+    order_by: _builtins.str
+    """`price`, or `price desc`: sorts the best 1,000 hits, or groups by their best hit, by an attribute. Numbers come
+    before strings, and strings before booleans. Descending is the reverse. Hits without such a value come last in both
+    directions; those with equal values are ordered by similarity. `offset` plus `k` is at most 1,000. Not with
+    `diversity`.
+    """
+    facet_over: Global___FacetOver.ValueType
+    """What `facets` count."""
     @_builtins.property
     def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryTerm]:
         """1 to 16 terms. At least one must have a positive weight."""
@@ -225,7 +259,10 @@ class SearchRequest(_message.Message):
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 16 attributes whose values are counted over all records that match the filter, near or not."""
+        """Up to 16 attributes whose values are counted over all records that match the filter, near or not (see `facet_over`).
+        `price[0,50,100]` counts numbers in ranges: below 0, from 0 to below 50, from 50 to below 100, from 100 on. Up to 32
+        edges, which must increase.
+        """
 
     @_builtins.property
     def only_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -253,10 +290,12 @@ class SearchRequest(_message.Message):
         facets: _abc.Iterable[_builtins.str] | None = ...,
         only_record_ids: _abc.Iterable[_builtins.str] | None = ...,
         diversity: _builtins.float = ...,
+        order_by: _builtins.str = ...,
+        facet_over: Global___FacetOver.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "max_distance", b"max_distance", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facets", b"facets", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facet_over", b"facet_over", "facets", b"facets", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "order_by", b"order_by", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
@@ -277,31 +316,66 @@ class FacetCount(_message.Message):
 
     STRING_VALUE_FIELD_NUMBER: _builtins.int
     BOOL_VALUE_FIELD_NUMBER: _builtins.int
+    RANGE_VALUE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     string_value: _builtins.str
     bool_value: _builtins.bool
     count: _builtins.int
+    @_builtins.property
+    def range_value(self) -> Global___NumberRange: ...
     def __init__(
         self,
         *,
         string_value: _builtins.str = ...,
         bool_value: _builtins.bool = ...,
+        range_value: Global___NumberRange | None = ...,
         count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "range_value", b"range_value", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "count", b"count", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "count", b"count", "range_value", b"range_value", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["string_value", "bool_value"]  # noqa: Y015
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["string_value", "bool_value", "range_value"]  # noqa: Y015
     _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
 
 Global___FacetCount: _TypeAlias = FacetCount  # noqa: Y015
 
 @_typing.final
+class NumberRange(_message.Message):
+    """Numbers from `low` up to but not including `high`. An absent end is unbounded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    high: _builtins.float
+    def __init__(
+        self,
+        *,
+        low: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+
+Global___NumberRange: _TypeAlias = NumberRange  # noqa: Y015
+
+@_typing.final
 class Facet(_message.Message):
-    """The values of one attribute over the matching records. A record counts once for each member of a list. Numbers are
-    not counted.
+    """The values of one attribute over the counted records. A record counts once for each member of a list. Numbers are
+    counted in ranges only.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -311,10 +385,10 @@ class Facet(_message.Message):
     VALUE_COUNT_FIELD_NUMBER: _builtins.int
     attribute: _builtins.str
     value_count: _builtins.int
-    """Total number of distinct values."""
+    """Total number of distinct values, or of ranges."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetCount]:
-        """The 100 most frequent values, in descending order."""
+        """The 100 most frequent values, in descending order; or all ranges, in ascending order."""
 
     def __init__(
         self,
@@ -509,13 +583,13 @@ class SearchResponse(_message.Message):
     """Their number."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
-        """Nearest first, unless `diversity` is set. Equal distances are ordered by the time of the last write. Empty if
+        """Nearest first, unless `diversity` or `order_by` is set. Equal distances are ordered by the time of the last write. Empty if
         `group_by` is set.
         """
 
     @_builtins.property
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___HitGroup]:
-        """Ordered by their best hit, nearest first, unless `diversity` is set. Set only if `group_by` is set."""
+        """Ordered by their best hit, nearest first, unless `diversity` or `order_by` is set. Set only if `group_by` is set."""
 
     @_builtins.property
     def index_time(self) -> _timestamp_pb2.Timestamp: ...

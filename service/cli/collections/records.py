@@ -55,10 +55,11 @@ def list_(
     collection: str,
     filter_: FilterOption = "",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number.")] = 100,
+    order_by: Annotated[str, typer.Option(help="Sort by an attribute: price, or price desc.")] = "",
     json: JsonFlag = False,
 ) -> None:
-    """List records. Example: afterimage records list shoes --filter 'price < 50' --limit 20"""
-    found = list(itertools.islice(client.records(collection, filter=filter_), limit))
+    """List records. Example: afterimage records list shoes --filter 'price < 50' --order-by price --limit 20"""
+    found = list(itertools.islice(client.records(collection, filter=filter_, order_by=order_by), limit))
     if json:
         print_json({"records": [_record(r) for r in found]})
     else:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from afterimage.client import Client, Hit, Region, SearchResult, Term
+from afterimage.client import Client, Facet, Hit, NumberRange, Region, SearchResult, Term
 from service.cli.collections.pictures import find_files
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_hints, print_json, print_table
@@ -33,6 +33,11 @@ def search(
     ] = None,
     region: Annotated[str, typer.Option(help="Region of the picture: LEFT,TOP,RIGHT,BOTTOM, each 0 to 1.")] = "",
     diversity: Annotated[float, typer.Option(help="0 to 1: prefer hits that differ from each other.")] = 0.0,
+    order_by: Annotated[str, typer.Option(help="Sort the best 1000 by an attribute: price, or price desc.")] = "",
+    facet: Annotated[
+        list[str] | None, typer.Option(help="Count values: color, or price[0,50,100]; may be repeated.")
+    ] = None,
+    facet_over: Annotated[str, typer.Option(help="What --facet counts: matching or hits.")] = "matching",
     only: Annotated[list[str] | None, typer.Option(help="Search only this record; may be repeated.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) of the hits.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder with pictures named by record id, for --sheet.")] = None,
@@ -50,7 +55,7 @@ def search(
     found = client.search(
         collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
         max_distance=max_distance, min_score=min_score, emphasis=_emphasis(emphasis or []), only_record_ids=only or (),
-        diversity=diversity,
+        diversity=diversity, order_by=order_by, facets=facet or (), facet_over=facet_over,
     )  # fmt: skip
     hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
     if sheet is not None:
@@ -60,6 +65,9 @@ def search(
         return
     rows = [(h.record_id, h.product_id, h.score, h.distance, format_attributes(h.attributes)) for h in hits]
     print_table(["record", "product", "score", "distance", "attributes"], rows, empty="no hits")
+    for counted in found.facets:
+        counts = [(_facet_text(value), count) for value, count in counted.counts.items()]
+        print_table([counted.attribute, "records"], counts, empty=f"no {counted.attribute}")
     print(f"{len(hits)} of {found.allowed_count} in {found.total_ms:.1f} ms ({found.path})")
     if found.passed_over_count:
         print(f"{found.passed_over_count} nearer records gave way to more diverse ones")
@@ -89,6 +97,7 @@ def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
             if found.groups
             else {}
         ),
+        **({"facets": [_facet(f) for f in found.facets]} if found.facets else {}),
         "allowed_count": found.allowed_count,
         "path": found.path,
         "unknown_attributes": found.unknown_attributes,
@@ -104,6 +113,18 @@ def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
         "index_time": found.index_time,
         "timings": {"encode_ms": found.encode_ms, "search_ms": found.search_ms, "total_ms": found.total_ms},
     }
+
+
+def _facet(facet: Facet) -> dict[str, Any]:
+    counts = [{"value": asdict(v) if isinstance(v, NumberRange) else v, "count": c} for v, c in facet.counts.items()]
+    return {"attribute": facet.attribute, "counts": counts, "value_count": facet.value_count}
+
+
+def _facet_text(value: str | bool | NumberRange) -> str:
+    if not isinstance(value, NumberRange):
+        return str(value).lower()
+    low, high = ("" if end is None else f"{end:g}" for end in (value.low, value.high))
+    return f"{low}..{high}"
 
 
 def _hit(hit: Hit) -> dict[str, Any]:

@@ -8,12 +8,13 @@ import numpy as np
 
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
-from index import Attributes, DuplicateGroup, Facet, Hit, ScanStrategy, SearchAnswer, SearchQuery
+from index import Attributes, DuplicateGroup, Facet, Hit, NumberRange, ScanStrategy, SearchAnswer, SearchQuery
 from service.calls.error_details import to_record_error
 from service.encoder.manifest import ScoreSpec
 from service.engine.pictures import Encoded, PictureSource
 from service.engine.query import QueryTerm, distance_limit
 from service.errors import ServiceError
+from service.handlers.conversion.ordering import to_order
 from service.handlers.conversion.values import (
     check_count,
     check_most,
@@ -39,6 +40,7 @@ from service.handlers.request_limits import (
     MAX_OFFSET,
     MAX_ONLY,
     MAX_SCORE,
+    MAX_SORTED,
     MAX_TERMS,
     MAX_WEIGHT,
 )
@@ -69,8 +71,20 @@ def check_search(request: pb.SearchRequest) -> None:
     within("group_size", request.group_size, 0, MAX_GROUP_SIZE)
     if number_within("diversity", request.diversity, 0.0, 1.0) and request.offset + request.k > MAX_DIVERSE:
         raise invalid("diversity", f"with diversity, offset plus k is at most {MAX_DIVERSE}")
+    _check_order(request)
     max_distance_of(request)
     min_score_of(request)
+
+
+def _check_order(request: pb.SearchRequest) -> None:
+    if request.facet_over not in pb.FacetOver.values():
+        raise invalid("facet_over", "unknown value of facet_over")
+    if not request.order_by.strip():
+        return
+    if request.diversity:
+        raise invalid("order_by", "order_by and diversity cannot be combined")
+    if request.offset + request.k > MAX_SORTED:
+        raise invalid("order_by", f"with order_by, offset plus k is at most {MAX_SORTED}")
 
 
 def max_hits(request: pb.SearchRequest) -> int:
@@ -96,7 +110,9 @@ def to_search_query(
         include_vectors=request.include_vectors,
         exact=request.exact,
         diversity=request.diversity,
+        order=to_order(request.order_by),
         facets=tuple(request.facets),
+        facets_over_hits=request.facet_over == pb.FACET_OVER_HITS,
         own_record=all(t.record_id for t in terms),
         by_distance=emphasised,
         composed=len(terms) > 1 or emphasised,
@@ -186,13 +202,16 @@ def add_hits(response: pb.SearchResponse, request: pb.SearchRequest, group: Sequ
 
 
 def _from_facet(facet: Facet) -> pb.Facet:
-    counts = [
-        pb.FacetCount(bool_value=value, count=count)
-        if isinstance(value, bool)
-        else pb.FacetCount(string_value=value, count=count)
-        for value, count in facet.counts
-    ]
-    return pb.Facet(attribute=facet.attribute, counts=counts, value_count=facet.values)
+    message = pb.Facet(attribute=facet.attribute, value_count=facet.values)
+    for value, count in facet.counts:
+        counted = message.counts.add(count=count)
+        if isinstance(value, NumberRange):
+            counted.range_value.CopyFrom(pb.NumberRange(low=value.low, high=value.high))
+        elif isinstance(value, bool):
+            counted.bool_value = value
+        else:
+            counted.string_value = value
+    return message
 
 
 def _write_hit(hit: Hit, score: ScoreSpec, fields: frozenset[str], message: pb.Hit) -> None:

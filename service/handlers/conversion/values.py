@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import struct
-import zlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -212,27 +209,6 @@ def most_vectors(dimension: int) -> int:
 def page_size(requested: int, allowed: PageSize = PAGE) -> int:
     """Returns the page size; 0 means the default. Raises ServiceError (ARGUMENT_INVALID) if it is not allowed."""
     return within("page_size", requested, 0, allowed.largest) or allowed.default
-
-
-def to_token(position: int, context: str) -> str:
-    """Returns a page token for a position, bound to a list by its `context`."""
-    return base64.urlsafe_b64encode(struct.pack("<QI", position, zlib.crc32(context.encode()))).decode()
-
-
-def from_token(token: str, context: str) -> int:
-    """Returns the position of a page token; 0 for an empty one.
-
-    Raises ServiceError (ARGUMENT_INVALID) if the token belongs to another list.
-    """
-    if not token:
-        return 0
-    try:
-        position, check = struct.unpack("<QI", base64.urlsafe_b64decode(token))
-    except (ValueError, struct.error):
-        raise invalid("page_token", "the page token was not created by this server") from None
-    if check != zlib.crc32(context.encode()) or position > 2**62:
-        raise invalid("page_token", "the page token belongs to another list; the filter must be the same on every page")
-    return int(position)
 
 
 def to_policy(value: int, field: str) -> PicturePolicy:

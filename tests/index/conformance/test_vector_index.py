@@ -4,92 +4,29 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from index import (
     AnswerTooLarge,
-    Collection,
-    CollectionCache,
     FilterSyntaxError,
     InvalidInput,
-    LocalVectorIndexes,
     OutcomeUnknown,
     RecordWrite,
     SearchQuery,
     StoreUnavailable,
-    TenantDirectory,
-    Vector,
 )
-from index.contract import Capabilities, IndexSite, RecordStore, VectorIndex, VectorIndexFactory
-from index.storage.layout import DataDirectory
+from index.contract import Capabilities, IndexSite, RecordStore
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec
-from tests.support.data.collections import KEY, SPEC, loaded, record, vector
+from tests.index.conformance.opened import Opened, unit
+from tests.support.data.collections import SPEC, record, vector
 from tests.support.data.filters import random_attributes, random_filter
 from tests.support.data.numpy_index import NumpyIndex, NumpyIndexes
-from tests.support.data.remote_like import Fault, Faults, RemoteIndexes
-
-
-@dataclass
-class Opened:
-    """A collection over the index that is tried. faults: of its calls, where it is elsewhere."""
-
-    root: Path
-    indexes: VectorIndexFactory
-    faults: Faults
-
-    def __post_init__(self) -> None:
-        self.open()
-
-    def open(self) -> None:
-        """Opens everything anew, as after a crash: nothing is closed first."""
-        tenant = TenantDirectory(DataDirectory(self.root).tenant("a" * 32), KEY, CollectionCache(self.indexes))
-        self.tenant = tenant
-        self.collection: Collection = (
-            tenant.collection(SPEC.name) if SPEC.name in tenant.names() else tenant.create(SPEC)
-        )
-
-    @property
-    def index(self) -> VectorIndex:
-        return loaded(self.collection).index
-
-    @property
-    def store(self) -> RecordStore:
-        return loaded(self.collection).store
-
-    def hits(self, query: SearchQuery) -> list[str]:
-        return [h.record.record_id for group in self.index.search(query).groups for h in group]
-
-
-@pytest.fixture(params=["local", "numpy", "remote"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
-    faults = Faults()
-    indexes: dict[str, VectorIndexFactory] = {
-        "local": LocalVectorIndexes(), "numpy": NumpyIndexes(), "remote": RemoteIndexes(NumpyIndexes(), faults),
-    }  # fmt: skip
-    made = Opened(tmp_path, indexes[request.param], faults)
-    yield made
-    made.tenant.close()
-
-
-@pytest.fixture
-def remote(tmp_path: Path) -> Iterator[Opened]:
-    faults = Faults()
-    made = Opened(tmp_path, RemoteIndexes(NumpyIndexes(), faults), faults)
-    yield made
-    made.tenant.close()
-
-
-def unit(seed: int) -> Vector:
-    raw = vector(seed)
-    return np.asarray(raw / np.linalg.norm(raw), np.float32)
+from tests.support.data.remote_like import Fault, Faults
 
 
 def changes(opened: Opened, *numbers: int) -> list[RowChange]:
@@ -270,64 +207,6 @@ def test_groups_come_by_their_best_member(opened: Opened) -> None:
     assert [g[0].distance for g in groups] == sorted(g[0].distance for g in groups)
     assert all(a.distance <= b.distance for g in groups for a, b in pairwise(g))
     assert opened.index.search(query._replace(k=2, offset=2)).groups == groups[2:4]
-
-
-def diverse_gains(query: SearchQuery, vectors: NDArray[np.float64], order: list[int]) -> Iterator[tuple[float, float]]:
-    """For each place, what its hit gains and the most that any candidate does: maximal marginal relevance, in full.
-    vectors: of the candidates, nearest first. order: the candidates' numbers, in the order of the hits."""
-    for place, chosen in enumerate(order):
-        reach, before = 4 * query.k * (place // query.k + 1), order[:place]
-        gains = {
-            n: (1 - query.diversity) * float(vectors[n] @ query.vector)
-            - query.diversity * max((float(vectors[n] @ vectors[b]) for b in before), default=0.0)
-            for n in range(min(reach, len(vectors)))
-            if n not in before
-        }
-        yield gains[chosen], max(gains.values()) if before else gains[0]
-
-
-@pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("seed", range(3))
-def test_diverse_hits_are_those_of_maximal_marginal_relevance(opened: Opened, grouped: bool, seed: int) -> None:
-    chance = np.random.default_rng(seed)
-    centres = chance.standard_normal((8, SPEC.dimension))
-    raw = (centres[chance.integers(0, 8, 150)] + 0.3 * chance.standard_normal((150, SPEC.dimension))).astype(np.float32)
-    raw[140:] = raw[:10]  # some are the same
-    writes = [RecordWrite(str(n), row, f"p{n % 60}" if n % 7 else "") for n, row in enumerate(raw)]
-    opened.collection.upsert(writes)
-    query = SearchQuery(unit(seed), 6, group_by_product=grouped, diversity=(0.2, 0.5, 1.0)[seed], filter="-sale:*")
-    excluded = opened.store.row_ids(["3", "5", "8"])
-    plain = opened.index.search(query._replace(diversity=0.0, k=150), excluded).groups
-    rows = raw.astype(np.float64) / np.linalg.norm(raw.astype(np.float64), axis=1)[:, None]
-    candidates = [int(group[0].record.record_id) for group in plain]
-    order: list[int] = []
-    for page in range(5):
-        answer = opened.index.search(query._replace(offset=6 * page), excluded)
-        order += [candidates.index(int(group[0].record.record_id)) for group in answer.groups]
-        whole = opened.index.search(query._replace(offset=6 * page), excluded)
-        assert whole == answer._replace(index_time_ms=whole.index_time_ms)
-        farthest = max(order[6 * page :])
-        passed = [n for n in range(farthest) if n not in order]
-        assert answer.passed_over_count == len(passed)
-        assert [p.record_id for p in answer.passed_over] == [str(candidates[n]) for n in passed]
-        for one in answer.passed_over:
-            alike = {i: float(rows[int(one.record_id)] @ rows[candidates[i]]) for i in order}
-            assert alike[candidates.index(int(one.similar_to))] > max(alike.values()) - 2e-3
-    assert len(set(order)) == len(order) == 30
-    for gain, most in diverse_gains(query, rows[candidates], order):
-        assert gain > most - 3e-3  # half precision
-    assert opened.index.search(query._replace(diversity=0.0), excluded).passed_over == ()
-
-
-def test_a_diverse_page_of_few_candidates_has_them_all(opened: Opened) -> None:
-    query = SearchQuery(unit(1), 10, diversity=0.7)
-    assert opened.index.search(query).groups == ()
-    opened.collection.upsert([record(n) for n in range(5)])
-    assert sorted(opened.hits(query)) == ["0", "1", "2", "3", "4"]
-    assert opened.hits(query._replace(offset=5)) == []
-    assert opened.hits(query)[0] == opened.hits(query._replace(diversity=0.0))[0]
-    limit = opened.index.search(query._replace(diversity=0.0)).groups[2][0].distance
-    assert len(opened.hits(query._replace(max_distance=limit))) == 3
 
 
 def test_duplicates_cover_every_pair_within_the_distance(opened: Opened) -> None:

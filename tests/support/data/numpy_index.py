@@ -18,10 +18,10 @@ from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.errors import AnswerTooLarge
+from index.types.query import ORDER_REACH, SearchQuery
 from index.types.query import ScanStrategy as Strategy
-from index.types.query import SearchQuery
 from index.types.record import StoredRecord
-from tests.support.data.plain_arrangements import diverse
+from tests.support.data.plain_arrangements import by_attribute, diverse
 from tests.support.data.plain_rows import Rows
 
 VARIABLE = "TEST_VECTOR_INDEX"  # numpy: tests and their servers use this index
@@ -84,13 +84,17 @@ class NumpyIndex:
         order, passed = list(groups.values()), tuple[PassedOver, ...]()
         if query.diversity:
             order, passed = diverse(order, rows, query)
+        elif query.order is not None:
+            order = by_attribute(order[:ORDER_REACH], query.order)
         shown = tuple(tuple(g[:size]) for g in order[query.offset : query.offset + query.k])
         if sum(_size(hit.record) for group in shown for hit in group) > query.max_bytes:
             raise AnswerTooLarge(f"the hits take more than {query.max_bytes} bytes")
+        of_hits = frozenset(hit.record.row_id for group in shown for hit in group)
+        counted = allowed.only(of_hits) if query.facets_over_hits else allowed
         filtered = Strategy.EXACT if allowed is rows else Strategy.EXACT_FILTERED
         return SearchAnswer(
             shown, allowed.count, filtered if allowed.count else Strategy.EMPTY, rows.sequence, rows.time_ms,
-            tuple(allowed.facet(name) for name in query.facets), hints=allowed.hints,
+            tuple(counted.facet(name) for name in query.facets), hints=allowed.hints,
             passed_over=passed[:MOST_PASSED_OVER], passed_over_count=len(passed),
         )  # fmt: skip
 

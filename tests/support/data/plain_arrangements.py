@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from index.types.answer import Hit, PassedOver
+from index.types.ordering import Order
 from index.types.query import SearchQuery
 from tests.support.data.plain_rows import Rows
 
@@ -34,3 +37,15 @@ def diverse(groups: Groups, rows: Rows, query: SearchQuery) -> tuple[Groups, tup
         for n, p in zip(passed, like, strict=True)
     ]
     return [groups[n] for n in picked], tuple(told)
+
+
+def by_attribute(groups: Groups, order: Order) -> Groups:
+    """The groups by an attribute of their first hits; those without a value last."""
+
+    def key(group: list[Hit]) -> tuple[int, Any]:
+        value: Any = group[0].record.attributes.get(order.attribute)
+        kind = next((n for n, types in enumerate(((bool,), (str,), (int, float))) if isinstance(value, types)), None)
+        return (-1, 0) if kind is None else (2 - kind, value)
+
+    with_value = [g for g in groups if key(g)[0] >= 0]
+    return sorted(with_value, key=key, reverse=order.descending) + [g for g in groups if key(g)[0] < 0]

@@ -13,6 +13,8 @@ from pyroaring import BitMap
 
 from index.types.answer import MOST_FACET_VALUES, Facet, FilterHints
 from index.types.errors import InvalidInput
+from index.types.facets import NumberRange, parse_facet
+from index.types.ordering import Order, Position, sort_key
 from index.types.record import StoredRecord
 from index.vectors.fields.columns import Columns
 from index.vectors.filters.hints import hints_of
@@ -46,6 +48,25 @@ def _compare(name: str, held: str | float | bool, literal: Text | float | bool) 
             return held.startswith(literal.value) == (name == "=")
         return bool(_COMPARE[name](held, literal.value))
     return type(held) is type(literal) and bool(_COMPARE[name](held, literal))
+
+
+def _is_in(number: float, wanted: NumberRange) -> bool:
+    return (wanted.low is None or number >= wanted.low) and (wanted.high is None or number < wanted.high)
+
+
+def _begin(whole: list[Position], order: Order, after: Position | None) -> int:
+    """The place of the first one that comes after a position, which need not be there any more."""
+    if after is None:
+        return 0
+    key = sort_key(after.value)
+    for place, one in enumerate(whole):
+        other = sort_key(one.value)
+        if other == key:
+            if one.row_id > after.row_id:
+                return place
+        elif other is None or (key is not None and (other < key if order.descending else other > key)):
+            return place
+    return len(whole)
 
 
 @dataclass(frozen=True)
@@ -83,7 +104,20 @@ class Rows:
         held = {i: r for i, r in self.held.items() if i in row_ids}
         return Rows(held, self.sequence, self.time_ms, self.hints)
 
-    def facet(self, attribute: str) -> Facet:
+    def in_order(self, order: Order, after: Position | None, limit: int) -> list[Position]:
+        by_row = sorted(self.held.items())
+        keys = [(sort_key(r.attributes.get(order.attribute)), i) for i, r in by_row]
+        known = sorted((k for k in keys if k[0]), key=lambda pair: pair[0], reverse=order.descending)  # type: ignore[arg-type,return-value]
+        whole = [Position(k[1], i) for k, i in known if k] + [Position(None, i) for k, i in keys if k is None]
+        return whole[_begin(whole, order, after) :][:limit]
+
+    def facet(self, text: str) -> Facet:
+        attribute, edges = wanted = parse_facet(text)
+        if edges:
+            held = [r.attributes.get(attribute) for r in self.held.values()]
+            numbers = [v for v in held if isinstance(v, float | int) and not isinstance(v, bool)]
+            counted = tuple((r, sum(_is_in(v, r) for v in numbers)) for r in wanted.ranges)
+            return Facet(attribute, counted, len(counted))
         counts: Counter[str | bool] = Counter()
         for record in self.held.values():
             value = record.attributes.get(attribute)

@@ -51,6 +51,13 @@ def test_a_shop_from_first_command_to_last(shell: Shell, photos: Path, tmp_path:
         shell.json("records", "update", "shop", "a", "--set", "price=12.5", "--remove", "color")["outcome"] == "updated"
     )
     assert shell.json("records", "list", "shop", "--filter", "price = 12.5")["records"][0]["record_id"] == "a"
+    dearest = shell.json("records", "list", "shop", "--order-by", "price desc", "--limit", "1")["records"]
+    assert dearest[0]["record_id"] == "img1"
+    sorted_ = ["search", "shop", "--id", "img3", "--order-by", "price", "--facet", "price[15]", "--facet", "in_stock"]
+    by_price = shell.json(*sorted_)
+    assert [h["record_id"] for h in by_price["hits"]][:2] == ["a", "img1"]
+    assert by_price["facets"][0]["counts"][0] == {"value": {"low": None, "high": 15.0}, "count": 1}
+    assert "..15" in shell.run(*sorted_)
     sample = shell.json("records", "sample", "shop", "3", "--seed", "7")
     assert (len(sample["records"]), sample["allowed_count"], sample["seed"]) == (3, 6, 7)
     assert "--seed 7" in shell.run("records", "sample", "shop", "3", "--seed", "7")

@@ -1,0 +1,163 @@
+"""Diversity, facets and orders by an attribute are the same for every vector index, and those of a plain oracle."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index import InvalidInput, Order, RecordWrite, SearchQuery, StoredRecord
+from tests.index.conformance.opened import Opened, unit
+from tests.support.data.collections import SPEC, record
+
+
+def diverse_gains(query: SearchQuery, vectors: NDArray[np.float64], order: list[int]) -> Iterator[tuple[float, float]]:
+    """For each place, what its hit gains and the most that any candidate does: maximal marginal relevance, in full.
+    vectors: of the candidates, nearest first. order: the candidates' numbers, in the order of the hits."""
+    for place, chosen in enumerate(order):
+        reach, before = 4 * query.k * (place // query.k + 1), order[:place]
+        gains = {
+            n: (1 - query.diversity) * float(vectors[n] @ query.vector)
+            - query.diversity * max((float(vectors[n] @ vectors[b]) for b in before), default=0.0)
+            for n in range(min(reach, len(vectors)))
+            if n not in before
+        }
+        yield gains[chosen], max(gains.values()) if before else gains[0]
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_diverse_hits_are_those_of_maximal_marginal_relevance(opened: Opened, grouped: bool, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    centres = chance.standard_normal((8, SPEC.dimension))
+    raw = (centres[chance.integers(0, 8, 150)] + 0.3 * chance.standard_normal((150, SPEC.dimension))).astype(np.float32)
+    raw[140:] = raw[:10]  # some are the same
+    writes = [RecordWrite(str(n), row, f"p{n % 60}" if n % 7 else "") for n, row in enumerate(raw)]
+    opened.collection.upsert(writes)
+    query = SearchQuery(unit(seed), 6, group_by_product=grouped, diversity=(0.2, 0.5, 1.0)[seed], filter="-sale:*")
+    excluded = opened.store.row_ids(["3", "5", "8"])
+    plain = opened.index.search(query._replace(diversity=0.0, k=150), excluded).groups
+    rows = raw.astype(np.float64) / np.linalg.norm(raw.astype(np.float64), axis=1)[:, None]
+    candidates = [int(group[0].record.record_id) for group in plain]
+    order: list[int] = []
+    for page in range(5):
+        answer = opened.index.search(query._replace(offset=6 * page), excluded)
+        order += [candidates.index(int(group[0].record.record_id)) for group in answer.groups]
+        whole = opened.index.search(query._replace(offset=6 * page), excluded)
+        assert whole == answer._replace(index_time_ms=whole.index_time_ms)
+        farthest = max(order[6 * page :])
+        passed = [n for n in range(farthest) if n not in order]
+        assert answer.passed_over_count == len(passed)
+        assert [p.record_id for p in answer.passed_over] == [str(candidates[n]) for n in passed]
+        for one in answer.passed_over:
+            alike = {i: float(rows[int(one.record_id)] @ rows[candidates[i]]) for i in order}
+            assert alike[candidates.index(int(one.similar_to))] > max(alike.values()) - 2e-3
+    assert len(set(order)) == len(order) == 30
+    for gain, most in diverse_gains(query, rows[candidates], order):
+        assert gain > most - 3e-3  # half precision
+    assert opened.index.search(query._replace(diversity=0.0), excluded).passed_over == ()
+
+
+def test_a_diverse_page_of_few_candidates_has_them_all(opened: Opened) -> None:
+    query = SearchQuery(unit(1), 10, diversity=0.7)
+    assert opened.index.search(query).groups == ()
+    opened.collection.upsert([record(n) for n in range(5)])
+    assert sorted(opened.hits(query)) == ["0", "1", "2", "3", "4"]
+    assert opened.hits(query._replace(offset=5)) == []
+    assert opened.hits(query)[0] == opened.hits(query._replace(diversity=0.0))[0]
+    limit = opened.index.search(query._replace(diversity=0.0)).groups[2][0].distance
+    assert len(opened.hits(query._replace(max_distance=limit))) == 3
+
+
+def test_a_facet_counts_numbers_in_ranges(opened: Opened) -> None:
+    prices = [-1.0, 0.0, 9.99, 10.0, 10.0, 49.5, 50.0, 1e9]
+    opened.collection.upsert([record(n, price=price, color="red") for n, price in enumerate(prices)])
+    opened.collection.upsert([record(20, price="10"), record(21, price=True), record(22), record(23, price=10.0)])
+    opened.collection.delete(["4"])
+    facet = opened.index.select('color = "red"').facet("price[0,10,50]")
+    assert facet.counts == (((None, 0), 1), ((0, 10), 2), ((10, 50), 2), ((50, None), 2))
+    assert facet.values == 4
+    assert opened.index.select().facet("price[10]").counts == (((None, 10), 3), ((10, None), 5))
+    assert [count for _, count in opened.index.select().facet("none[1,2]").counts] == [0, 0, 0]
+    for wrong in ("price[", "price]", "price[]", "price[1,1]", "price[2,1]", "price[a]", "price[nan]", "price[1,inf]",
+                  "price[1]x", f"price[{','.join(map(str, range(33)))}]"):  # fmt: skip
+        with pytest.raises(InvalidInput, match=r"facet|edge"):
+            opened.index.select().facet(wrong)
+
+
+def test_facets_count_the_hits_where_that_is_asked_for(opened: Opened) -> None:
+    opened.collection.upsert([record(n, f"p{n % 9}", color=("red", "blue")[n % 2], price=n) for n in range(40)])
+    for query in (
+        SearchQuery(unit(3), 7, 4, facets=("color", "price[20]"), facets_over_hits=True),
+        SearchQuery(unit(3), 4, 0, "", True, 3, facets=("color", "price[20]"), facets_over_hits=True),
+        SearchQuery(unit(3), 5, facets=("color", "price[20]"), facets_over_hits=True, order=Order("price", True)),
+    ):  # fmt: skip
+        answer = opened.index.search(query)
+        shown = [hit.record for group in answer.groups for hit in group]
+        counts = dict(answer.facets[0].counts)
+        assert counts == dict(Counter(r.attributes["color"] for r in shown))
+        low = sum(float(r.attributes["price"]) < 20 for r in shown)  # type: ignore[arg-type]
+        assert [count for _, count in answer.facets[1].counts] == [low, len(shown) - low]
+
+
+VALUES = [3.0, -2.5, 0.0, 7, 7, "b", "a", "a", "\u00e9", True, False, False, ("x", "y"), None]
+
+
+def mixed(opened: Opened, seed: int) -> list[StoredRecord]:
+    """Sixty records with values of any kind, some written anew; in order of row id."""
+    chance = random.Random(seed)
+    for numbers in (range(60), chance.sample(range(60), 15)):
+        values = {n: chance.choice(VALUES) for n in numbers}
+        opened.collection.upsert([record(n, f"p{n % 7}", **({} if v is None else {"v": v})) for n, v in values.items()])
+    opened.collection.delete([str(n) for n in chance.sample(range(60), 5)])
+    return opened.store.page(0, 100, vectors=False).records
+
+
+def order_key(value: object, descending: bool) -> Any:
+    """By kind and value; what has none comes last in both directions."""
+    kind = 2 if isinstance(value, bool) else 0 if isinstance(value, int | float) else 1 if isinstance(value, str) else 3
+    return kind, value if kind < 3 else 0
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_records_come_in_the_order_of_an_attribute_page_by_page(opened: Opened, seed: int, descending: bool) -> None:
+    records = mixed(opened, seed)
+    with_value = [r for r in records if order_key(r.attributes.get("v"), descending)[0] < 3]
+    wanted = sorted(with_value, key=lambda r: order_key(r.attributes.get("v"), descending), reverse=descending)
+    if descending:  # equal values stay in the order of insertion
+        wanted = sorted(with_value, key=lambda r: r.row_id)
+        wanted.sort(key=lambda r: order_key(r.attributes.get("v"), descending), reverse=True)
+    wanted += [r for r in records if r not in with_value]
+    order, after = Order("v", descending), None
+    found: list[str] = []
+    while True:
+        page, after = opened.collection.page_in_order(order, after, 7)
+        found += [r.record_id for r in page.records]
+        if len(found) == 14:  # the record that the next page begins after goes, and the page stays
+            opened.collection.delete([found[-1]])
+        if after is None:
+            break
+    assert found == [r.record_id for r in wanted]
+    small = opened.collection.page_in_order(order, None, 50, max_bytes=1000)
+    assert [r.record_id for r in small[0].records] == [i for i in found if i != found[13]][: len(small[0].records)]
+    assert (0 < len(small[0].records) < 20, small[1] is not None) == (True, True)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_hits_come_in_the_order_of_an_attribute_page_by_page(opened: Opened, grouped: bool, descending: bool) -> None:
+    mixed(opened, 5)
+    query = SearchQuery(unit(9), 200, group_by_product=grouped, group_size=2, filter="NOT v = 7")
+    nearest = [group[0].record for group in opened.index.search(query).groups]
+    known = [r for r in nearest if order_key(r.attributes.get("v"), descending)[0] < 3]
+    known.sort(key=lambda r: order_key(r.attributes.get("v"), descending), reverse=descending)
+    wanted = [r.record_id for r in known] + [r.record_id for r in nearest if r not in known]
+    ordered = query._replace(k=5, order=Order("v", descending))
+    pages = [opened.index.search(ordered._replace(offset=start)).groups for start in range(0, 60, 5)]
+    assert [group[0].record.record_id for page in pages for group in page] == wanted
