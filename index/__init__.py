@@ -53,6 +53,7 @@ if typing.TYPE_CHECKING:
         check_region,
     )
     from index.types.backup import Backup
+    from index.types.boosts import Boost, Decay, NumberFactor, Side
     from index.types.checks import check_record, normalised
     from index.types.collection import CollectionSpec, CollectionStats
     from index.types.companions import Dropped, KeptPicture, Origin, PicturePolicy, SourceMark
@@ -114,6 +115,7 @@ __all__ = [
     "AttributeValue",
     "Attributes",
     "Backup",
+    "Boost",
     "CenteringTransform",
     "Collection",
     "CollectionCache",
@@ -123,6 +125,7 @@ __all__ = [
     "CollectionStats",
     "DataDirectory",
     "DataFault",
+    "Decay",
     "DigestMoved",
     "DirectoryLock",
     "DirectoryLocked",
@@ -138,6 +141,7 @@ __all__ = [
     "LocalVectorIndexes",
     "Manifest",
     "Mark",
+    "NumberFactor",
     "NumberRange",
     "Order",
     "Origin",
@@ -160,6 +164,7 @@ __all__ = [
     "ScanStrategy",
     "SearchAnswer",
     "SearchQuery",
+    "Side",
     "SnapshotDamaged",
     "SnapshotNotFound",
     "SourceBatch",
@@ -241,6 +246,7 @@ _MODULES = {
         "QuotaExceeded", "RecordExists", "RecordNotFound", "SnapshotDamaged", "SnapshotNotFound", "StaleEpoch",
         "StoreDamaged", "StoreUnavailable", "UnsupportedFormat", "WrongKey",
     ),
+    "types.boosts": ("Boost", "Decay", "NumberFactor", "Side"),
     "types.facets": ("NumberRange",),
     "types.ordering": ("Order", "Position", "parse_order"),
     "types.query": ("ScanStrategy", "SearchQuery"),

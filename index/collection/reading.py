@@ -25,6 +25,7 @@ class Reading:
             field for field, can in (
                 ("exact", able.exact), ("composed", able.emphasis), ("by_distance", able.emphasis),
                 ("group_by_product", able.grouping), ("diversity", able.diversity),
+                ("boosts", able.boosts),
             ) if not can
         )  # fmt: skip
 

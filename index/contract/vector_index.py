@@ -43,6 +43,7 @@ class Capabilities:
     - `emphasis`: answers queries that are composed or weighted, and applies `scale` to distances.
     - `grouping`: groups hits by product.
     - `diversity`: gives hits up for others that are less like the hits before them.
+    - `boosts`: adds boosts to the likeness.
     - `saves`: keeps files of its own, so that an opening need not read the whole store.
     """
 
@@ -52,6 +53,7 @@ class Capabilities:
     emphasis: bool = True
     grouping: bool = True
     diversity: bool = True
+    boosts: bool = True
     saves: bool = False
 
 

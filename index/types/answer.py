@@ -14,10 +14,13 @@ MOST_PASSED_OVER = 100
 
 
 class Hit(NamedTuple):
-    """A record and its cosine distance to the query, 0 to 2."""
+    """A record and its cosine distance to the query, 0 to 2. boosts: what each boost of the query adds, before the cap;
+    none where there are none. boost: all together."""
 
     record: StoredRecord
     distance: float
+    boosts: tuple[float, ...] = ()
+    boost: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from index.types.boosts import Boost
 from index.types.ordering import Order
 from index.types.record import UNLIMITED_BYTES, Vector
 
@@ -20,6 +21,8 @@ class SearchQuery(NamedTuple):
     - `exact`: compare every allowed record, whatever it takes.
     - `diversity`: 0 to 1: how much a hit gives way to one that is less like the hits before it (maximal marginal
       relevance over the best DIVERSITY_REACH times `k`, and as many more for each page).
+    - `boosts`: what is added to the likeness of records, and orders them with it; together at most `boost_cap` more or
+      less. Distances stay as they are.
     - `order`: sorts the best ORDER_REACH hits, or groups by their best hit; None: by likeness.
     - `facets`: attributes whose values are counted, and ranges of numbers such as `price[0,50]`. `facets_over_hits`:
       over the hits of the page instead of the allowed records.
@@ -43,6 +46,8 @@ class SearchQuery(NamedTuple):
     include_vectors: bool = False
     exact: bool = False
     diversity: float = 0.0
+    boosts: tuple[Boost, ...] = ()
+    boost_cap: float | None = None
     order: Order | None = None
     facets: tuple[str, ...] = ()
     facets_over_hits: bool = False

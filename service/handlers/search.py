@@ -16,19 +16,17 @@ from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import Encoded
 from service.engine.query import QueryTerm, distance_limit, encode_query
 from service.errors import ServiceError, release_frames
+from service.handlers.conversion.likeness import from_duplicates, from_encoded, to_ranked
 from service.handlers.conversion.search import (
     add_hits,
     check_search,
     from_answer,
-    from_duplicates,
-    from_encoded,
     max_distance_of,
     max_hits,
     min_score_of,
     record_ids_of,
     region_used,
     to_picture,
-    to_ranked,
     to_search_query,
     to_terms,
 )

@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from PIL import Image, ImageDraw
 from afterimage.client import (
     AfterimageError,
     AsyncClient,
+    Boost,
     Client,
     InvalidArgument,
     NewRecord,
@@ -235,6 +237,41 @@ def test_records_and_hits_are_sorted_by_an_attribute(client: Client) -> None:
     for diversity, offset in ((0.5, 0), (0.0, 999)):
         with pytest.raises(InvalidArgument, match="order_by"):
             client.search("c", query, k=4, order_by="price", diversity=diversity, offset=offset)
+
+
+def test_a_hit_says_what_each_boost_adds_and_keeps_its_distance(client: Client) -> None:
+    client.create_collection("c")
+    client.insert("c", [
+        NewRecord(str(n), vector=[1.0, n / 20] + [0.0] * 446, attributes={"sold": n * 100.0, "sale": n == 2})
+        for n in range(12)
+    ])  # fmt: skip
+    query = Term(vector=[1.0] + [0.0] * 447)
+    boosts = [
+        Boost(0.5, attribute="sold", origin=800, scale=400, decay="linear", side="more"),
+        Boost(-0.1, "sale = true"),
+    ]
+    plain = {h.record_id: h for h in client.search("c", query, k=12).hits}
+    found = client.search("c", query, k=12, boosts=boosts).hits
+    assert found[0].record_id == "8"
+    by_id = {h.record_id: h for h in found}
+    assert by_id["2"].boosts == pytest.approx((0.125, -0.1))
+    assert by_id["11"].boosts == pytest.approx((0.5, 0.0))
+    assert {i: (h.distance, h.score) for i, h in by_id.items()} == {i: (h.distance, h.score) for i, h in plain.items()}
+    totals = [1 - h.distance + h.boost for h in found]
+    assert totals == sorted(totals, reverse=True)
+    capped = client.search("c", query, k=12, boosts=boosts, boost_cap=0.05).hits
+    assert max(h.boost for h in capped) == pytest.approx(0.05)
+    refused: list[dict[str, Any]] = [
+        {"boosts": [Boost(0.0, "sale = true")]}, {"boosts": [Boost(1.5, "sale = true")]},
+        {"boosts": [Boost(0.1, "sale =")]},
+        {"boosts": [Boost(0.1)]}, {"boosts": [Boost(0.1, attribute="sold", scale=0.0)]}, {"boosts": [0.1]},
+        {"boosts": [Boost(0.1, attribute="Sold")]}, {"boosts": [Boost(0.1, attribute="sold", decay="steep")]},
+        {"boosts": [Boost(0.1, attribute="sold", origin=math.nan)]}, {"boosts": boosts * 5}, {"boost_cap": 0.0},
+        {"boosts": [Boost(0.1, attribute="sold", offset=-1.0)]}, {"boost_cap": 2.5},
+    ]  # fmt: skip
+    for wrong in refused:
+        with pytest.raises(InvalidArgument):
+            client.search("c", query, k=4, **wrong)
 
 
 def test_facets_have_ranges_and_count_hits(client: Client) -> None:

@@ -18,8 +18,9 @@ from index.vectors.filters.evaluate import allowed_slots
 from index.vectors.filters.hints import hints_of
 from index.vectors.filters.syntax import parse_filter
 from index.vectors.query.arrange import Page, Passed, arranged
+from index.vectors.query.boosts import boosts_of
 from index.vectors.query.execute import THROUGH_BASE, Query
-from index.vectors.query.filter_cache import FilterCache, FilteredRows
+from index.vectors.query.filter_cache import Boosts, FilterCache, FilteredRows
 from index.vectors.query.recall import RecallCheck
 from index.vectors.query.search import nearest
 from index.vectors.segment.payloads import unpack_records
@@ -80,13 +81,13 @@ class Answering:
         resolved = Query(
             compared, vector, searched, query.k, query.offset, query.max_distance, dropped,
             query.exact or chosen.only is not None, check.ef_factor, query.by_distance, query.composed, query.scale,
-            query.diversity, query.order,
+            query.diversity, query.order, self._boosts(view, query),
         )  # fmt: skip
         passed: tuple[Passed, ...] = ()
-        if query.group_by_product or query.diversity or query.order is not None:
+        if query.group_by_product or resolved.is_arranged:
             page = arranged(resolved, query.group_size if query.group_by_product else None)
             shown = np.array([slot for group in page.groups for slot, _ in group], np.int64)
-            groups = self._groups(allowed, shown, page, query)
+            groups = self._groups(allowed, shown, page, query, resolved.boosts)
             path, passed = page.path, page.passed_over
         else:
             slots, _, path, distances = nearest(resolved)
@@ -105,11 +106,16 @@ class Answering:
         )  # fmt: skip
 
     def _groups(
-        self, allowed: FilteredRows, slots: RowNumbers, page: Page, query: SearchQuery
+        self, allowed: FilteredRows, slots: RowNumbers, page: Page, query: SearchQuery, boosts: Boosts | None
     ) -> tuple[tuple[Hit, ...], ...]:
         near = [distance for group in page.groups for _, distance in group]
         _check_bytes(allowed, slots, query)
-        hits = iter(self._hits(allowed, slots, near, query.include_vectors))
+        found = self._hits(allowed, slots, near, query.include_vectors)
+        if boosts is not None:
+            parts, totals = boosts.parts[:, slots].T.tolist(), boosts.totals[slots].tolist()
+            explained = zip(found, parts, totals, strict=True)
+            found = [hit._replace(boosts=tuple(each), boost=total) for hit, each, total in explained]
+        hits = iter(found)
         return tuple([tuple(islice(hits, len(group))) for group in page.groups])
 
     def _passed_over(self, allowed: FilteredRows, passed: tuple[Passed, ...]) -> tuple[PassedOver, ...]:
@@ -119,6 +125,20 @@ class Answering:
         return tuple([
             PassedOver(records[one.slot].record_id, one.distance, records[one.similar_to].record_id) for one in shown
         ])  # fmt: skip
+
+    def _boosts(self, view: View, query: SearchQuery) -> Boosts | None:
+        if not query.boosts:
+            return None
+
+        def make() -> Boosts:
+            matching = [self.allowed(view, boost.filter) for boost in query.boosts]
+            return boosts_of(view, query.boosts, query.boost_cap, matching)
+
+        self.allowed(view, "")  # of this view
+        filters = self._filters
+        if filters is None or filters.view is not view:  # a newer view was searched meanwhile
+            return make()
+        return filters.boosts((query.boosts, query.boost_cap), make)
 
     def _excluding(self, allowed: FilteredRows, row_ids: frozenset[int]) -> tuple[FilteredRows, tuple[int, ...]]:
         """What is searched without some rows: other ones, or the same with a few slots to be dropped from what is
@@ -136,7 +156,7 @@ class Answering:
         if vectors:
             own = allowed.view.originals(at)
             records = [r._replace(vector=v) for r, v in zip(records, own, strict=True)]
-        return [_new(Hit, pair) for pair in zip(records, distances, strict=True)]
+        return [_new(Hit, (record, near, (), 0.0)) for record, near in zip(records, distances, strict=True)]
 
     def _records(self, allowed: FilteredRows, at: RowNumbers, slots: list[int]) -> list[StoredRecord]:
         view, shown = allowed.view, allowed.shown

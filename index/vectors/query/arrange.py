@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from index.types.ordering import Order, sort_key
 from index.types.query import ORDER_REACH, ScanStrategy
+from index.vectors.query.boosts import boosted
 from index.vectors.query.diversity import diversified
 from index.vectors.query.execute import Hits, Query
 from index.vectors.query.groups import Member, leading, members_of, nearest_groups
@@ -30,7 +32,8 @@ class Page(NamedTuple):
 
 def arranged(query: Query, group_size: int | None) -> Page:
     """The part of the order that is wanted. group_size: most members of a group; None: there are no groups."""
-    first = within if group_size is None else leading
+    best = within if query.boosts is None else boosted
+    first = best if group_size is None else partial(leading, best=None if query.boosts is None else boosted)
     if query.diversity:
         diverse = diversified(query, first)
         slots, distances = diverse.candidates.slots.tolist(), diverse.candidates.distances.tolist()
@@ -38,6 +41,10 @@ def arranged(query: Query, group_size: int | None) -> Page:
         return _page(query, diverse.hits, group_size, passed)
     if query.order is not None:
         return _page(query, _sorted(query, first(query, ORDER_REACH), query.order), group_size)
+    if query.boosts is not None:
+        hits, wanted = first(query, query.end), slice(query.offset, query.end)
+        page = Hits(hits.slots[wanted], hits.scores[wanted], hits.path, hits.distances[wanted])
+        return _page(query, page, group_size)
     assert group_size is not None  # `search.nearest` is for that
     return Page(*nearest_groups(query, group_size))
 

@@ -37,6 +37,8 @@ def diversified(query: Query, first: First) -> Diverse:
     candidates = first(query, _reach(query, query.end - 1))
     rows = _rows(query, candidates.slots)
     likeness = _rounded(query.scale * (rows @ query.vector.astype(np.float64)))
+    if query.boosts is not None:
+        likeness += query.boosts.totals[candidates.slots]
     picked = _picked(query, likeness, rows)
     page = picked[query.offset :]
     hits = Hits(candidates.slots[page], candidates.scores[page], candidates.path, candidates.distances[page])

@@ -10,7 +10,7 @@ from index.types.ordering import Order
 from index.types.query import ScanStrategy
 from index.types.record import Vector
 from index.vectors.ann.faiss_index import Bits, RowNumbers, Scores, differing_bits
-from index.vectors.query.filter_cache import FilteredRows
+from index.vectors.query.filter_cache import Boosts, FilteredRows
 from index.vectors.query.gathered_rows import SignatureRows
 from index.vectors.query.plan import FREE_RESULTS, Plan, are_set, exactly
 from index.vectors.query.rerank import FEW_ROWS, compared, promising, relied_on
@@ -34,7 +34,7 @@ class Query(NamedTuple):
     - `unlike`: the query is unlike the rows. Graph and clusters are made for queries like them, and find less.
     - `scale`: cosines are multiplied by it before distances are computed.
     - `diversity`: 0 to 1; see `index.vectors.query.diversity`. `order`: by an attribute, see
-      `index.vectors.query.arrange`.
+      `index.vectors.query.arrange`. `boosts`: of each slot, see `index.vectors.query.boosts`.
     """
 
     vector: Vector
@@ -51,6 +51,12 @@ class Query(NamedTuple):
     scale: float = 1.0
     diversity: float = 0.0
     order: Order | None = None
+    boosts: Boosts | None = None
+
+    @property
+    def is_arranged(self) -> bool:
+        """Whether the order is another than that of likeness."""
+        return bool(self.diversity) or self.order is not None or self.boosts is not None
 
     @property
     def end(self) -> int:

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from pyroaring import AbstractBitMap, BitMap
 
 from index.speed.roaring_arrays import bitmap_bits, members
 from index.types.answer import MOST_FACET_VALUES, Facet, FilterHints
+from index.types.boosts import Boost
 from index.types.facets import parse_facet
 from index.types.ordering import Order, Position
 from index.types.record import StoredRecord
@@ -32,7 +33,7 @@ from index.vectors.query.ordered_rows import rows_in_order
 if TYPE_CHECKING:
     from index.vectors.segment.view import View
 
-_FILTERS = 256
+_FILTERS, _BOOSTS = 256, 4
 _LEAST_COPIED_BYTES, _COPIED_SHARE = 16 << 20, 8
 _SHOWN_BYTES, _MOST_SHOWN = 1024, 4096  # about what a record takes once it is read; of all filters
 _FEW_ROWS = 1024  # of more, reading ten records is a small part of a search
@@ -192,6 +193,16 @@ def copied_budget(view: View) -> int:
     return max(_LEAST_COPIED_BYTES, view.float16.nbytes // _COPIED_SHARE)
 
 
+class Boosts(NamedTuple):
+    """What boosts add, float32. parts: of each boost, shape (boosts, slots). totals: together, shape (slots,)."""
+
+    parts: NDArray[np.float32]
+    totals: NDArray[np.float32]
+
+
+BoostKey = tuple[tuple[Boost, ...], float | None]
+
+
 class FilterCache:
     """What is remembered of the filters that a view was asked with. Any number of threads may call it at once."""
 
@@ -199,6 +210,7 @@ class FilterCache:
         self.view = view
         self.copied_bytes, self.shown = 0, 0  # copies of vectors and signatures; records that are shown again
         self._held: OrderedDict[str, FilteredRows] = OrderedDict()
+        self._boosts: OrderedDict[BoostKey, Boosts] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, filter_text: str, make: Callable[[], FilteredRows]) -> FilteredRows:
@@ -220,6 +232,20 @@ class FilterCache:
                 self.shown = sum(len(a.shown or ()) for a in self._held.values())
         return made
 
+    def boosts(self, key: BoostKey, make: Callable[[], Boosts]) -> Boosts:
+        """What boosts add to each slot, worked out where it is not remembered. Raises what `make` raises."""
+        with self._lock:
+            held = self._boosts.get(key)
+            if held is not None:
+                self._boosts.move_to_end(key)
+                return held
+        made = make()
+        with self._lock:
+            self._boosts[key] = made
+            if len(self._boosts) > _BOOSTS:
+                self._boosts.popitem(last=False)
+        return made
+
     def note(self, copied_bytes: int, shown: int = 0) -> None:
         """Counts a copy of so many bytes, and records that are to be shown again."""
         with self._lock:
@@ -229,7 +255,8 @@ class FilterCache:
     @property
     def bytes(self) -> int:
         """How much memory all that takes."""
-        return self.copied_bytes + self.shown * _SHOWN_BYTES
+        boosts = sum(b.parts.nbytes + b.totals.nbytes for b in list(self._boosts.values()))
+        return self.copied_bytes + self.shown * _SHOWN_BYTES + boosts
 
     def has_room_for(self, more_bytes: int) -> bool:
         """Whether copies of so many further bytes are within the budget. The filters that come first take it, and keep

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from pyroaring import BitMap
 
 from index.types.query import ScanStrategy
+from index.vectors.query.boosts import boosted
 from index.vectors.query.execute import Hits, Query
 from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.search import ends, nearest, ordered, orders_by_distance, with_distances
 
 _AHEAD, _MORE = 4, 4
 
+Best = Callable[[Query, int], Hits]
 Member = tuple[int, float]  # a slot and its cosine distance
 
 
@@ -31,14 +35,15 @@ def members_of(query: Query, slots: list[int], distances: list[float], size: int
     return [_members(query, leader, size) for leader in zip(slots, distances, strict=True)]
 
 
-def leading(query: Query, count: int) -> Hits:
+def leading(query: Query, count: int, best: Best | None = None) -> Hits:
     """The first `count` leaders of the order, or all that are within the distance. A leader is the first slot of a
-    product, or one without a product."""
+    product, or one without a product. best: the first ones of another order than that of likeness."""
     count_wanted = count * _AHEAD
     while True:
-        hits = with_distances(query, ordered(query, count_wanted))
+        hits = best(query, count_wanted) if best else with_distances(query, ordered(query, count_wanted))
         leaders = _leaders(query, hits)
-        if len(leaders) >= count or ends(query, hits):
+        is_all = len(hits.slots) < count_wanted if best else ends(query, hits)
+        if len(leaders) >= count or is_all:
             chosen = leaders[:count]
             return Hits(hits.slots[chosen], hits.scores[chosen], hits.path, hits.distances[chosen])
         count_wanted *= _MORE
@@ -64,5 +69,6 @@ def _members(query: Query, leader: Member, size: int) -> list[Member]:
         return [leader]
     product = BitMap(np.flatnonzero(view.products == code).astype(np.uint32))
     of_product = FilteredRows(view, product & query.allowed.rows, False)
-    hits = nearest(query._replace(allowed=of_product, exact=True, k=size, offset=0))
+    among = query._replace(allowed=of_product, exact=True, k=size, offset=0)
+    hits = nearest(among) if query.boosts is None else boosted(among, size)
     return list(zip(hits.slots.tolist(), hits.distances.tolist(), strict=True))

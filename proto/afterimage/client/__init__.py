@@ -67,6 +67,7 @@ from afterimage.client.training import (
 )
 from afterimage.client.values import (
     AttributeValue,
+    Boost,
     Collection,
     Deletion,
     DuplicateGroup,
@@ -101,8 +102,9 @@ from afterimage.client.values import (
 
 __all__ = [
     "Aborted", "AccessRequest", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "AuditAct",
-    "AuditEntry", "AuditHead", "Client", "Collection", "DataLoss", "DeadlineExceeded", "Deletion", "DuplicateGroup",
-    "EncodedPicture", "Encoder", "ErasureReceipt", "Example", "ExampleResult", "Facet", "FailedPrecondition",
+    "AuditEntry", "AuditHead", "Boost", "Client", "Collection", "DataLoss", "DeadlineExceeded", "Deletion",
+    "DuplicateGroup", "EncodedPicture", "Encoder", "ErasureReceipt", "Example", "ExampleResult", "Facet",
+    "FailedPrecondition",
     "FeedColumn", "FeedItem", "FeedOptions", "FeedPreview", "FeedProblem", "FilterCheck", "Hit", "HitGroup",
     "IndexStats", "InternalError", "InvalidArgument", "Label", "ModelDeletion", "NewExample", "NewRecord",
     "NewSource", "NotFound", "NumberRange", "OwnModel", "PassedOver", "Patch", "PermissionDenied", "Picture",

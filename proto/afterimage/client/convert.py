@@ -323,7 +323,7 @@ def _facet_value(message: search_pb.FacetCount) -> str | bool | NumberRange:
 def _hit(message: search_pb.Hit) -> Hit:
     return Hit(
         message.record_id, message.product_id, message.score, message.distance, _attributes(message.attributes),
-        message.vector,
+        message.vector, message.boost, tuple(message.boosts),
     )  # fmt: skip
 
 

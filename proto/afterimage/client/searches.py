@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from afterimage.client import convert
 from afterimage.client.calls import Call
-from afterimage.client.checks import checked_texts
+from afterimage.client.checks import checked_text, checked_texts
+from afterimage.client.errors import invalid
 from afterimage.client.values import (
+    Boost,
     EncodedPicture,
     ImageSource,
     Label,
@@ -16,6 +18,13 @@ from afterimage.client.values import (
     SearchResult,
 )
 from afterimage.v1 import search_service_pb2 as search_pb
+
+_DECAYS: dict[str, search_pb.Decay.ValueType] = {
+    "gauss": search_pb.DECAY_GAUSS, "exponential": search_pb.DECAY_EXPONENTIAL, "linear": search_pb.DECAY_LINEAR,
+}  # fmt: skip
+_SIDES: dict[str, search_pb.BoostSide.ValueType] = {
+    "both": search_pb.BOOST_SIDE_BOTH, "more": search_pb.BOOST_SIDE_MORE, "less": search_pb.BOOST_SIDE_LESS,
+}  # fmt: skip
 
 
 def search(
@@ -39,6 +48,8 @@ def search(
     order_by: str = "",
     exact: bool = False,
     diversity: float = 0.0,
+    boosts: Sequence[Boost] = (),
+    boost_cap: float | None = None,
     timeout_s: float | None = None,
 ) -> Call[SearchResult]:
     """Returns the records nearest to a picture (bytes), a Term, or several weighted Terms.
@@ -49,6 +60,7 @@ def search(
     - order_by: "price" or "price desc": sorts the best 1,000 hits, or groups, by an attribute.
     - exact: compare all matching records.
     - diversity: 0 to 1: how much a hit gives way to one that is less like the hits before it.
+    - boosts: what is added to the similarity of records, up to 8; all together at most `boost_cap`.
     - emphasis: weights of named blocks of the encoder's vector, 0 to 100, such as {"colour": 3}; other blocks have
       weight 1.
     """
@@ -60,6 +72,7 @@ def search(
         include_vectors=include_vectors, max_distance=max_distance, min_score=min_score,
         emphasis=emphasis or {}, facets=checked_texts("facets", facets), exact=exact, diversity=diversity,
         facet_over=convert.facet_over(facet_over), order_by=order_by,
+        boosts=[_boost(b) for b in boosts], boost_cap=boost_cap,
     )  # fmt: skip
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
 
@@ -95,3 +108,22 @@ def rank(
         pictures=[convert.picture_input(p) for p in pictures],
     )  # fmt: skip
     return Call("SearchService", "Rank", request, lambda r: [convert.to_ranked(m) for m in r.ranked])
+
+
+def _boost(boost: Boost) -> search_pb.Boost:
+    """Returns the message of a boost. Raises InvalidArgument."""
+    if not isinstance(boost, Boost):
+        raise invalid("boosts", f"a boost is of type {type(boost).__name__}; pass Boost(0.1, filter=...)")
+    checked_text("boosts.filter", boost.filter)
+    if bool(boost.filter) == bool(checked_text("boosts.attribute", boost.attribute)):
+        raise invalid("boosts", "a boost needs either a filter or an attribute")
+    if boost.filter:
+        return search_pb.Boost(weight=boost.weight, filter=boost.filter)
+    for field, name, known in (("decay", boost.decay, _DECAYS), ("side", boost.side, _SIDES)):
+        if checked_text(f"boosts.{field}", name) not in known:
+            raise invalid(f"boosts.{field}", f"{field} is {name!r}; pass {', '.join(known)}")
+    number = search_pb.NumberFactor(
+        attribute=boost.attribute, origin=boost.origin, scale=boost.scale, offset=boost.offset,
+        decay=_DECAYS[boost.decay], side=_SIDES[boost.side],
+    )  # fmt: skip
+    return search_pb.Boost(weight=boost.weight, number=number)

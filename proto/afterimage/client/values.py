@@ -186,8 +186,29 @@ class Collection:
 
 
 @dataclass(frozen=True)
+class Boost:
+    """Adds `weight` (-1 to 1) times a factor to the similarity of records: 1 for those that match `filter`, or a factor
+    of 0 to 1 by the number of `attribute`.
+
+    - origin: the number with the factor 1. scale: distance from it at which the factor is 0.5.
+    - offset: numbers within this distance of the origin count as the origin.
+    - decay: "gauss", "exponential" or "linear".
+    - side: "both"; "more": numbers above the origin count as the origin; "less": those below it.
+    """
+
+    weight: float
+    filter: str = ""
+    attribute: str = ""
+    origin: float = 0.0
+    scale: float = 1.0
+    offset: float = 0.0
+    decay: str = "gauss"
+    side: str = "both"
+
+
+@dataclass(frozen=True)
 class Hit:
-    """A record of a search result."""
+    """A record of a search result. boost: what all boosts add to its similarity. boosts: what each adds."""
 
     record_id: str
     product_id: str
@@ -195,6 +216,8 @@ class Hit:
     distance: float
     attributes: Mapping[str, AttributeValue]
     vector: bytes = field(repr=False)
+    boost: float = 0.0
+    boosts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,60 @@ FACET_OVER_HITS: FacetOver.ValueType  # 2
 """The hits of the response."""
 Global___FacetOver: _TypeAlias = FacetOver  # noqa: Y015
 
+class _Decay:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DecayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decay.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DECAY_UNSPECIFIED: _Decay.ValueType  # 0
+    """As DECAY_GAUSS."""
+    DECAY_LINEAR: _Decay.ValueType  # 1
+    """A straight line, which is 0 from twice the scale on."""
+    DECAY_EXPONENTIAL: _Decay.ValueType  # 2
+    """0.5 to the power of distance / scale."""
+    DECAY_GAUSS: _Decay.ValueType  # 3
+    """0.5 to the power of (distance / scale) squared."""
+
+class Decay(_Decay, metaclass=_DecayEnumTypeWrapper):
+    """How a factor falls with the distance of a number from the origin. It is 1 at the origin and 0.5 at the scale."""
+
+DECAY_UNSPECIFIED: Decay.ValueType  # 0
+"""As DECAY_GAUSS."""
+DECAY_LINEAR: Decay.ValueType  # 1
+"""A straight line, which is 0 from twice the scale on."""
+DECAY_EXPONENTIAL: Decay.ValueType  # 2
+"""0.5 to the power of distance / scale."""
+DECAY_GAUSS: Decay.ValueType  # 3
+"""0.5 to the power of (distance / scale) squared."""
+Global___Decay: _TypeAlias = Decay  # noqa: Y015
+
+class _BoostSide:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BoostSideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BoostSide.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BOOST_SIDE_UNSPECIFIED: _BoostSide.ValueType  # 0
+    """As BOOST_SIDE_BOTH."""
+    BOOST_SIDE_BOTH: _BoostSide.ValueType  # 1
+    BOOST_SIDE_MORE: _BoostSide.ValueType  # 2
+    """More is better: numbers above the origin count as the origin, which is a cap."""
+    BOOST_SIDE_LESS: _BoostSide.ValueType  # 3
+    """Less is better: numbers below the origin count as the origin."""
+
+class BoostSide(_BoostSide, metaclass=_BoostSideEnumTypeWrapper):
+    """The side of the origin on which a factor falls."""
+
+BOOST_SIDE_UNSPECIFIED: BoostSide.ValueType  # 0
+"""As BOOST_SIDE_BOTH."""
+BOOST_SIDE_BOTH: BoostSide.ValueType  # 1
+BOOST_SIDE_MORE: BoostSide.ValueType  # 2
+"""More is better: numbers above the origin count as the origin, which is a cap."""
+BOOST_SIDE_LESS: BoostSide.ValueType  # 3
+"""Less is better: numbers below the origin count as the origin."""
+Global___BoostSide: _TypeAlias = BoostSide  # noqa: Y015
+
 class _DuplicateKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -162,6 +216,77 @@ class QueryTerm(_message.Message):
 Global___QueryTerm: _TypeAlias = QueryTerm  # noqa: Y015
 
 @_typing.final
+class NumberFactor(_message.Message):
+    """A factor of 0 to 1 by the number of an attribute; 0 for a record without one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DECAY_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    attribute: _builtins.str
+    origin: _builtins.float
+    """The number with the factor 1."""
+    scale: _builtins.float
+    """Distance from the origin at which the factor is 0.5; above 0."""
+    offset: _builtins.float
+    """Numbers within this distance of the origin count as the origin; from 0."""
+    decay: Global___Decay.ValueType
+    side: Global___BoostSide.ValueType
+    def __init__(
+        self,
+        *,
+        attribute: _builtins.str = ...,
+        origin: _builtins.float = ...,
+        scale: _builtins.float = ...,
+        offset: _builtins.float = ...,
+        decay: Global___Decay.ValueType = ...,
+        side: Global___BoostSide.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "decay", b"decay", "offset", b"offset", "origin", b"origin", "scale", b"scale", "side", b"side"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NumberFactor: _TypeAlias = NumberFactor  # noqa: Y015
+
+@_typing.final
+class Boost(_message.Message):
+    """Adds `weight` times a factor to the similarity (1 - distance, or the learned similarity) of a record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    weight: _builtins.float
+    """-1 to 1, not 0."""
+    filter: _builtins.str
+    """1 for records that match, 0 for others. See docs/filters.md."""
+    @_builtins.property
+    def number(self) -> Global___NumberFactor: ...
+    def __init__(
+        self,
+        *,
+        weight: _builtins.float = ...,
+        filter: _builtins.str = ...,
+        number: Global___NumberFactor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["factor", b"factor", "filter", b"filter", "number", b"number"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["factor", b"factor", "filter", b"filter", "number", b"number", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_factor: _TypeAlias = _typing.Literal["filter", "number"]  # noqa: Y015
+    _WhichOneofArgType_factor: _TypeAlias = _typing.Literal["factor", b"factor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_factor) -> _WhichOneofReturnType_factor | None: ...
+
+Global___Boost: _TypeAlias = Boost  # noqa: Y015
+
+@_typing.final
 class SearchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -204,6 +329,8 @@ class SearchRequest(_message.Message):
     DIVERSITY_FIELD_NUMBER: _builtins.int
     ORDER_BY_FIELD_NUMBER: _builtins.int
     FACET_OVER_FIELD_NUMBER: _builtins.int
+    BOOSTS_FIELD_NUMBER: _builtins.int
+    BOOST_CAP_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     k: _builtins.int
     """Number of hits, or of groups if `group_by` is set: 1 to 1,000."""
@@ -239,6 +366,8 @@ class SearchRequest(_message.Message):
     """
     facet_over: Global___FacetOver.ValueType
     """What `facets` count."""
+    boost_cap: _builtins.float
+    """Maximum that all boosts add or subtract together: above 0, up to 2. If absent, there is none."""
     @_builtins.property
     def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryTerm]:
         """1 to 16 terms. At least one must have a positive weight."""
@@ -270,6 +399,12 @@ class SearchRequest(_message.Message):
         filter, limits and exclusions hold as well. Ids that do not exist are not an error. Empty searches all records.
         """
 
+    @_builtins.property
+    def boosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Boost]:
+        """Up to 8. Each adds to the similarity by which hits, and the best hits of groups, are ordered. `distance`, `score` and
+        the limits remain those of the encoder. The order is exact, within the recall of the search.
+        """
+
     def __init__(
         self,
         *,
@@ -292,15 +427,21 @@ class SearchRequest(_message.Message):
         diversity: _builtins.float = ...,
         order_by: _builtins.str = ...,
         facet_over: Global___FacetOver.ValueType = ...,
+        boosts: _abc.Iterable[Global___Boost] | None = ...,
+        boost_cap: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "max_distance", b"max_distance", "min_score", b"min_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "max_distance", b"max_distance", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_score", b"_min_score", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facet_over", b"facet_over", "facets", b"facets", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "order_by", b"order_by", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "boosts", b"boosts", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facet_over", b"facet_over", "facets", b"facets", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "order_by", b"order_by", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__boost_cap: _TypeAlias = _typing.Literal["boost_cap"]  # noqa: Y015
+    _WhichOneofArgType__boost_cap: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap"]  # noqa: Y015
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
     _WhichOneofReturnType__min_score: _TypeAlias = _typing.Literal["min_score"]  # noqa: Y015
     _WhichOneofArgType__min_score: _TypeAlias = _typing.Literal["_min_score", b"_min_score"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__boost_cap) -> _WhichOneofReturnType__boost_cap | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_distance) -> _WhichOneofReturnType__max_distance | None: ...
     @_typing.overload
@@ -436,6 +577,8 @@ class Hit(_message.Message):
     DISTANCE_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
+    BOOST_FIELD_NUMBER: _builtins.int
+    BOOSTS_FIELD_NUMBER: _builtins.int
     record_id: _builtins.str
     product_id: _builtins.str
     score: _builtins.float
@@ -443,8 +586,14 @@ class Hit(_message.Message):
     distance: _builtins.float
     """Cosine distance, 0 (identical) to 2."""
     vector: _builtins.bytes
+    boost: _builtins.float
+    """What all boosts of the request add to the similarity of this record, after the cap."""
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, _types_pb2.AttributeValue]: ...
+    @_builtins.property
+    def boosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What each boost adds, in the order of the request, before the cap."""
+
     def __init__(
         self,
         *,
@@ -454,10 +603,12 @@ class Hit(_message.Message):
         distance: _builtins.float = ...,
         attributes: _abc.Mapping[_builtins.str, _types_pb2.AttributeValue] | None = ...,
         vector: _builtins.bytes = ...,
+        boost: _builtins.float = ...,
+        boosts: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "distance", b"distance", "product_id", b"product_id", "record_id", b"record_id", "score", b"score", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "boost", b"boost", "boosts", b"boosts", "distance", b"distance", "product_id", b"product_id", "record_id", b"record_id", "score", b"score", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -583,13 +734,13 @@ class SearchResponse(_message.Message):
     """Their number."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
-        """Nearest first, unless `diversity` or `order_by` is set. Equal distances are ordered by the time of the last write. Empty if
+        """Nearest first, unless `diversity`, `order_by` or `boosts` is set. Equal distances are ordered by the time of the last write. Empty if
         `group_by` is set.
         """
 
     @_builtins.property
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___HitGroup]:
-        """Ordered by their best hit, nearest first, unless `diversity` or `order_by` is set. Set only if `group_by` is set."""
+        """Ordered by their best hit, nearest first, unless `diversity`, `order_by` or `boosts` is set. Set only if `group_by` is set."""
 
     @_builtins.property
     def index_time(self) -> _timestamp_pb2.Timestamp: ...

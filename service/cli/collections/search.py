@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from afterimage.client import Client, Facet, Hit, NumberRange, Region, SearchResult, Term
+from afterimage.client import Boost, Client, Facet, Hit, NumberRange, Region, SearchResult, Term
 from service.cli.collections.pictures import find_files
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_hints, print_json, print_table
+
+_DECAYS = ("linear", "exponential", "gauss")
 
 
 @with_client
@@ -33,6 +35,11 @@ def search(
     ] = None,
     region: Annotated[str, typer.Option(help="Region of the picture: LEFT,TOP,RIGHT,BOTTOM, each 0 to 1.")] = "",
     diversity: Annotated[float, typer.Option(help="0 to 1: prefer hits that differ from each other.")] = 0.0,
+    boost: Annotated[
+        list[str] | None,
+        typer.Option(help="WEIGHT FILTER, or WEIGHT NAME:DECAY:ORIGIN:SCALE[:more|less]; may be repeated."),
+    ] = None,
+    boost_cap: Annotated[float | None, typer.Option(help="Maximum of all boosts together.")] = None,
     order_by: Annotated[str, typer.Option(help="Sort the best 1000 by an attribute: price, or price desc.")] = "",
     facet: Annotated[
         list[str] | None, typer.Option(help="Count values: color, or price[0,50,100]; may be repeated.")
@@ -48,6 +55,8 @@ def search(
     Example: afterimage search shoes query.jpg -k 5 --filter 'price < 50' --group-by product_id
 
     With more weight on colour: afterimage search shoes query.jpg --emphasis colour=4
+
+    Popular ones first: afterimage search shoes query.jpg --boost '0.2 sold:linear:1000:500:more'
     """
     if (picture is None) == (not record_id):
         raise CommandError("pass either a picture or --id", code=Exit.USAGE)
@@ -56,6 +65,7 @@ def search(
         collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
         max_distance=max_distance, min_score=min_score, emphasis=_emphasis(emphasis or []), only_record_ids=only or (),
         diversity=diversity, order_by=order_by, facets=facet or (), facet_over=facet_over,
+        boosts=[_boost(b) for b in boost or ()], boost_cap=boost_cap,
     )  # fmt: skip
     hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
     if sheet is not None:
@@ -130,6 +140,8 @@ def _facet_text(value: str | bool | NumberRange) -> str:
 def _hit(hit: Hit) -> dict[str, Any]:
     fields = asdict(hit)
     fields.pop("vector")
+    if not hit.boosts:
+        del fields["boost"], fields["boosts"]
     return fields
 
 
@@ -149,6 +161,22 @@ def _emphasis(options: Sequence[str]) -> dict[str, float]:
         except ValueError:
             raise CommandError(f"--emphasis {option!r}: not BLOCK=WEIGHT", code=Exit.USAGE) from None
     return weights
+
+
+def _boost(option: str) -> Boost:
+    weight, _, rest = option.strip().partition(" ")
+    parts = rest.strip().split(":")
+    try:
+        if len(parts) in (4, 5) and parts[1] in _DECAYS:
+            side = parts[4] if len(parts) == 5 else "both"
+            origin, scale = float(parts[2]), float(parts[3])
+            return Boost(float(weight), attribute=parts[0], origin=origin, scale=scale, decay=parts[1], side=side)
+        if rest.strip():
+            return Boost(float(weight), filter=rest.strip())
+    except ValueError:
+        pass
+    message = "not WEIGHT FILTER, nor WEIGHT NAME:DECAY:ORIGIN:SCALE[:more|less]"
+    raise CommandError(f"--boost {option!r}: {message}", code=Exit.USAGE)
 
 
 def _region(text: str) -> Region | None:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
-from index import Attributes, DuplicateGroup, Facet, Hit, NumberRange, ScanStrategy, SearchAnswer, SearchQuery
-from service.calls.error_details import to_record_error
+from index import Attributes, Facet, Hit, NumberRange, ScanStrategy, SearchAnswer, SearchQuery
 from service.encoder.manifest import ScoreSpec
 from service.engine.pictures import Encoded, PictureSource
 from service.engine.query import QueryTerm, distance_limit
-from service.errors import ServiceError
+from service.handlers.conversion.boosts import boost_cap_of, to_boosts
 from service.handlers.conversion.ordering import to_order
 from service.handlers.conversion.values import (
     check_count,
     check_most,
     from_attributes,
-    from_notes,
     from_region,
     from_vector,
     invalid,
@@ -72,6 +68,7 @@ def check_search(request: pb.SearchRequest) -> None:
     if number_within("diversity", request.diversity, 0.0, 1.0) and request.offset + request.k > MAX_DIVERSE:
         raise invalid("diversity", f"with diversity, offset plus k is at most {MAX_DIVERSE}")
     _check_order(request)
+    boost_cap_of(request)
     max_distance_of(request)
     min_score_of(request)
 
@@ -109,6 +106,8 @@ def to_search_query(
         only_record_ids=frozenset(request.only_record_ids) or None,
         include_vectors=request.include_vectors,
         exact=request.exact,
+        boosts=to_boosts(request.boosts),
+        boost_cap=boost_cap_of(request),
         diversity=request.diversity,
         order=to_order(request.order_by),
         facets=tuple(request.facets),
@@ -218,6 +217,9 @@ def _write_hit(hit: Hit, score: ScoreSpec, fields: frozenset[str], message: pb.H
     record = hit.record
     message.record_id, message.product_id = record.record_id, record.product_id
     message.distance, message.score = hit.distance, score.score(hit.distance)
+    if hit.boosts:
+        message.boost = hit.boost
+        message.boosts.extend(hit.boosts)
     from_attributes(_selected(record.attributes, fields), message.attributes)
     if record.vector is not None:
         message.vector = from_vector(record.vector)
@@ -227,33 +229,3 @@ def _selected(attributes: Attributes, fields: frozenset[str]) -> Attributes:
     if not fields:
         return attributes
     return {n: v for n, v in attributes.items() if n in fields}
-
-
-def from_duplicates(group: DuplicateGroup, near_duplicate_distance: float) -> pb.FindDuplicatesResponse:
-    """Returns the message of a group. near_duplicate_distance: the largest distance of the kind NEAR."""
-    kind = pb.DUPLICATE_KIND_SIMILAR
-    if group.identical:
-        kind = pb.DUPLICATE_KIND_IDENTICAL
-    elif group.max_distance <= near_duplicate_distance:
-        kind = pb.DUPLICATE_KIND_NEAR
-    return pb.FindDuplicatesResponse(
-        kind=kind,
-        record_ids=group.record_ids,
-        max_distance=group.max_distance,
-        identical=[pb.IdenticalRecords(record_ids=same) for same in group.identical_ids],
-    )
-
-
-def from_encoded(encoded: Encoded | ServiceError) -> pb.EncodedPicture:
-    """Returns the message of one encoded picture, or of the error of one that could not be encoded."""
-    if isinstance(encoded, ServiceError):
-        return pb.EncodedPicture(error=to_record_error(encoded))
-    return pb.EncodedPicture(vector=from_vector(encoded.vector), notes=from_notes(encoded.notes))
-
-
-def to_ranked(index: int, query: Encoded, encoded: Encoded | ServiceError, score: ScoreSpec) -> pb.RankedPicture:
-    """Returns the message of one picture compared with the query. index: its position in the request."""
-    if isinstance(encoded, ServiceError):
-        return pb.RankedPicture(index=index, error=to_record_error(encoded))
-    distance = max(0.0, 1.0 - float(np.dot(query.vector, encoded.vector)))
-    return pb.RankedPicture(index=index, distance=distance, score=score.score(distance))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import InvalidInput, Order, RecordWrite, SearchQuery, StoredRecord
+from index import Boost, Decay, InvalidInput, NumberFactor, Order, RecordWrite, SearchQuery, Side, StoredRecord
 from tests.index.conformance.opened import Opened, unit
 from tests.support.data.collections import SPEC, record
 
@@ -161,3 +161,102 @@ def test_hits_come_in_the_order_of_an_attribute_page_by_page(opened: Opened, gro
     ordered = query._replace(k=5, order=Order("v", descending))
     pages = [opened.index.search(ordered._replace(offset=start)).groups for start in range(0, 60, 5)]
     assert [group[0].record.record_id for page in pages for group in page] == wanted
+
+
+def random_boosts(chance: random.Random) -> tuple[Boost, ...]:
+    """Boosts by stock, popularity and brand, of any shape."""
+    made = []
+    for _ in range(chance.randint(1, 3)):
+        weight = chance.choice([0.05, 0.3, 0.9, -0.4])
+        if chance.random() < 0.4:
+            made.append(Boost(weight, chance.choice(['brand = "b1"', "popularity > 50", "NOT brand:*", ""])))
+            continue
+        name, origin = chance.choice([("popularity", 80.0), ("popularity", 20.0), ("none", 1.0), ("brand", 1.0)])
+        decay, side = chance.choice(list(Decay)), chance.choice(list(Side))
+        number = NumberFactor(name, origin, chance.choice([5.0, 40.0]), chance.choice([0.0, 10.0]), decay, side)
+        made.append(Boost(weight, number=number))
+    return tuple(made)
+
+
+def factor(boost: Boost, attributes: Any) -> float:
+    """What the documentation says, for one record."""
+    number = boost.number
+    if number is None:
+        held: dict[str, bool] = {
+            'brand = "b1"': attributes.get("brand") == "b1", "popularity > 50": attributes.get("popularity", 0) > 50,
+            "NOT brand:*": "brand" not in attributes, "": True,
+        }  # fmt: skip
+        return float(held[boost.filter])
+    value = attributes.get(number.attribute)
+    if not isinstance(value, int | float):
+        return 0.0
+    away = value - number.origin
+    if number.side is not Side.BOTH and (away > 0) == (number.side is Side.MORE):
+        return 1.0
+    steps = max(0.0, abs(away) - number.offset) / number.scale
+    if number.decay is Decay.LINEAR:
+        return max(0.0, 1 - steps / 2)
+    return float(2 ** -(steps if number.decay is Decay.EXPONENTIAL else steps**2))
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_boosted_hits_come_by_likeness_plus_boost(opened: Opened, grouped: bool, seed: int) -> None:
+    chance, numbers = random.Random(seed), np.random.default_rng(seed)
+    centres = numbers.standard_normal((10, SPEC.dimension))
+    rows = centres[numbers.integers(0, 10, 400)] + 0.3 * numbers.standard_normal((400, SPEC.dimension))
+    writes = []
+    for n, row in enumerate(rows.astype(np.float32)):
+        attributes: dict[str, Any] = {"popularity": chance.randrange(100)} if chance.random() < 0.9 else {}
+        if chance.random() < 0.7:
+            attributes["brand"] = f"b{chance.randrange(9)}"
+        writes.append(RecordWrite(str(n), row, f"p{n % 150}", attributes))
+    opened.collection.upsert(writes)
+    excluded = opened.store.row_ids(["7", "9", "300"])
+    of_row = rows / np.linalg.norm(rows, axis=1)[:, None]
+    for _ in range(12):
+        boosts, cap = random_boosts(chance), chance.choice([None, None, 0.2])
+        query = SearchQuery(
+            unit(seed), chance.choice([3, 10]), chance.choice([0, 5]), group_by_product=grouped, boosts=boosts,
+            boost_cap=cap, filter=chance.choice(["", "popularity < 70"]), max_distance=chance.choice([None, 1.0]),
+        )  # fmt: skip
+        value, boost_of = {}, {}
+        for write, row in zip(writes, of_row, strict=True):
+            parts = [b.weight * factor(b, write.attributes) for b in boosts]
+            likeness = float(row @ query.vector)
+            if query.filter and not write.attributes.get("popularity", 100) < 70:  # type: ignore[operator]
+                continue
+            if write.record_id in ("7", "9", "300") or (query.max_distance and 1 - likeness > query.max_distance):
+                continue
+            total = sum(parts) if cap is None else max(-cap, min(cap, sum(parts)))
+            value[write.record_id], boost_of[write.record_id] = likeness + total, (parts, total)
+        best: dict[str, str] = {}
+        for i in sorted(value, key=lambda i: -value[i]):
+            best.setdefault(writes[int(i)].product_id if grouped else i, i)
+        wanted = list(best.values())[query.offset : query.offset + query.k]
+        groups = opened.index.search(query, excluded).groups
+        assert len(groups) == len(wanted)
+        for group, right in zip(groups, wanted, strict=True):
+            hit = group[0]
+            assert abs(value[hit.record.record_id] - value[right]) < 3e-3  # half precision
+            parts, total = boost_of[hit.record.record_id]
+            np.testing.assert_allclose(hit.boosts, parts, atol=1e-5)
+            assert abs(hit.boost - total) < 1e-5
+            assert abs(hit.distance - (1 - (value[hit.record.record_id] - total))) < 3e-3
+
+
+def test_boosts_go_with_diversity_orders_and_pages(opened: Opened) -> None:
+    opened.collection.upsert([record(n, f"p{n % 20}", popularity=n) for n in range(80)])
+    more = NumberFactor("popularity", 80.0, 20.0, side=Side.MORE, decay=Decay.LINEAR)
+    query = SearchQuery(unit(3), 8, boosts=(Boost(0.5, number=more),))
+    whole = opened.hits(query._replace(k=80))
+    assert [i for offset in range(0, 80, 8) for i in opened.hits(query._replace(offset=offset))] == whole
+    assert whole != opened.hits(query._replace(k=80, boosts=()))
+    by_popularity = opened.hits(query._replace(order=Order("popularity", True)))
+    assert by_popularity == [str(n) for n in range(79, 71, -1)]
+    for grouped in (False, True):
+        diverse = query._replace(diversity=0.4, group_by_product=grouped)
+        pages = [opened.index.search(diverse._replace(offset=o)).groups for o in (0, 8)]
+        assert pages[0][0][0].record.record_id == whole[0]
+        assert len({g[0].record.record_id for page in pages for g in page}) == 16
+        assert all(g[0].boosts for page in pages for g in page)

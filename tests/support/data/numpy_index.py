@@ -21,7 +21,7 @@ from index.types.errors import AnswerTooLarge
 from index.types.query import ORDER_REACH, SearchQuery
 from index.types.query import ScanStrategy as Strategy
 from index.types.record import StoredRecord
-from tests.support.data.plain_arrangements import by_attribute, diverse
+from tests.support.data.plain_arrangements import boosted, by_attribute, diverse
 from tests.support.data.plain_rows import Rows
 
 VARIABLE = "TEST_VECTOR_INDEX"  # numpy: tests and their servers use this index
@@ -81,6 +81,8 @@ class NumpyIndex:
             vector = np.asarray(allowed.vectors[place], np.float32) if query.include_vectors else None
             groups.setdefault(key, []).append(Hit(record._replace(vector=vector), distance))
         size = query.group_size if query.group_by_product else 1
+        if query.boosts:
+            groups = boosted(groups, query)
         order, passed = list(groups.values()), tuple[PassedOver, ...]()
         if query.diversity:
             order, passed = diverse(order, rows, query)

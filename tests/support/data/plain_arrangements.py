@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from index.types.answer import Hit, PassedOver
+from index.types.boosts import Boost
 from index.types.ordering import Order
 from index.types.query import SearchQuery
-from tests.support.data.plain_rows import Rows
+from index.types.record import StoredRecord
+from index.vectors.filters.syntax import parse_filter
+from tests.support.data.plain_rows import Rows, matches
 
 Groups = list[list[Hit]]
 
@@ -21,6 +25,7 @@ def diverse(groups: Groups, rows: Rows, query: SearchQuery) -> tuple[Groups, tup
     if not groups:
         return groups, ()
     likeness = (query.scale * (vectors @ query.vector.astype(np.float64))).astype(np.float32)
+    likeness += np.array([group[0].boost for group in groups], np.float32)
     alike = (vectors @ vectors.T).astype(np.float32)
     picked = [0]
     end = min(query.offset + query.k, len(groups))
@@ -49,3 +54,35 @@ def by_attribute(groups: Groups, order: Order) -> Groups:
 
     with_value = [g for g in groups if key(g)[0] >= 0]
     return sorted(with_value, key=key, reverse=order.descending) + [g for g in groups if key(g)[0] < 0]
+
+
+def boosted(groups: dict[object, list[Hit]], query: SearchQuery) -> dict[object, list[Hit]]:
+    """The groups and their hits by likeness plus boost, each boost worked out record by record."""
+
+    def explained(hit: Hit) -> Hit:
+        parts = tuple(boost.weight * _factor(boost, hit.record) for boost in query.boosts)
+        cap = math.inf if query.boost_cap is None else query.boost_cap
+        return hit._replace(boosts=parts, boost=max(-cap, min(cap, sum(parts))))
+
+    hits = [(key, explained(hit)) for key, group in groups.items() for hit in group]
+    hits.sort(
+        key=lambda pair: (-round(1 - pair[1].distance + pair[1].boost, 6), pair[1].distance, pair[1].record.sequence)
+    )
+    ordered: dict[object, list[Hit]] = {}
+    for key, hit in hits:
+        ordered.setdefault(key, []).append(hit)
+    return ordered
+
+
+def _factor(boost: Boost, record: StoredRecord) -> float:
+    number = boost.number
+    if number is None:
+        tree = parse_filter(boost.filter)
+        return float(tree is None or matches(tree, record))
+    value = record.attributes.get(number.attribute)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    if (number.side == "more" and value > number.origin) or (number.side == "less" and value < number.origin):
+        return 1.0
+    steps = max(0.0, abs(value - number.origin) - number.offset) / number.scale
+    return {"linear": max(0.0, 1 - steps / 2), "exponential": 0.5**steps, "gauss": 0.5 ** (steps**2)}[number.decay]

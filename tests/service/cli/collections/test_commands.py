@@ -58,6 +58,19 @@ def test_a_shop_from_first_command_to_last(shell: Shell, photos: Path, tmp_path:
     assert [h["record_id"] for h in by_price["hits"]][:2] == ["a", "img1"]
     assert by_price["facets"][0]["counts"][0] == {"value": {"low": None, "high": 15.0}, "count": 1}
     assert "..15" in shell.run(*sorted_)
+    boosted = [
+        "search",
+        "shop",
+        "--id",
+        "img3",
+        "--boost",
+        "0.9 price:linear:20:5:more",
+        "--boost",
+        "0.2 in_stock = true",
+    ]
+    best = shell.json(*boosted)["hits"][0]
+    assert (best["record_id"], [round(b, 3) for b in best["boosts"]]) == ("img1", [0.9, 0.0])
+    assert shell.run("search", "shop", "--id", "img3", "--boost", "much", code=2) == ""
     sample = shell.json("records", "sample", "shop", "3", "--seed", "7")
     assert (len(sample["records"]), sample["allowed_count"], sample["seed"]) == (3, 6, 7)
     assert "--seed 7" in shell.run("records", "sample", "shop", "3", "--seed", "7")
