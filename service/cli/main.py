@@ -29,6 +29,7 @@ _COMMANDS = {
     "erase": "operations.erase.erase",
     "access": "operations.access.access",
     "encoders": "models.encoders.encoders",
+    "backup": "operations.backup.backup",
     "doctor": "operations.doctor.doctor",
 }
 _HELP = (

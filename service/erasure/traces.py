@@ -6,7 +6,6 @@ in object storage.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,9 @@ from index import CenteringTransform, SnapshotDamaged, TenantLayout, Unsupported
 from index.storage import connect, decrypt_file, derive_key, plain_pages
 from service.erasure.needles import VectorPieces
 from service.erasure.shared import Erased, Shared, shared_with
+from service.tenancy.database_keys import purpose_of_database
 
 Objects = Iterable[tuple[str, Callable[[], bytes]]]  # names of objects, and what reads each
-_KEYS = {
-    "records.db": "collection store", "collections.db": "tenant collections", "sync.db": "sync ledger",
-    "audit.db": "audit log", "training.db": "training", "manifest.db": "tenant manifest",
-}  # fmt: skip
-_REVISION = re.compile(r"-\d+(?=\.db$)")  # the database of a kept snapshot after an erasure
 _SHORTEST = 6  # minimum bytes of an id; shorter ones occur everywhere
 _BLOCK_PAGES = 256
 _WINDOW = 8  # bytes that are compared at once
@@ -129,7 +124,7 @@ def _plain(path: Path, data_key: bytes) -> Iterator[bytes]:
     """The content of a file in blocks, decrypted if it is encrypted."""
     if path.name.endswith(("-wal", "-shm")):
         return  # the log is read with its database, and -shm contains only page numbers
-    purpose = "sync staging" if path.parent.name == "staging" else _KEYS.get(_REVISION.sub("", path.name))
+    purpose = purpose_of_database(path)
     if purpose is not None:
         yield from _joined(plain_pages(path, derive_key(data_key, purpose)))
     elif path.suffix == ".enc":

@@ -24,17 +24,11 @@ metrics = "127.0.0.1:50090"
 redis_url = "redis://127.0.0.1:6399/0"
 worker_secret = "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
 strict_forgetting = true
-model_threads = 1
-max_batch_size = 8
-decode_processes = 1
 """
 WORKER = """
 AFTERIMAGE_TARGET=127.0.0.1:50051
 AFTERIMAGE_REDIS_URL=redis://127.0.0.1:6399/0
 AFTERIMAGE_WORKER_SECRET=wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww
-AFTERIMAGE_MODEL_THREADS=1
-AFTERIMAGE_MAX_BATCH_SIZE=8
-AFTERIMAGE_DECODE_PROCESSES=1
 """
 SCRIPT = r"""
 chown root:afterimage /etc/afterimage && chmod 750 /etc/afterimage

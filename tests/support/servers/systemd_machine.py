@@ -41,12 +41,14 @@ for folder in etc opt var; do
   mkdir -p $layer/upper $layer/work
   mount -t overlay overlay -o lowerdir=/$folder,upperdir=$layer/upper,workdir=$layer/work /$folder
 done
-mkdir -p /opt/python /opt/source /opt/packages /opt/afterimage /run/machine
+mkdir -p /opt/python /opt/source /opt/packages /run/machine
 mount --bind "$BASE" /opt/python
 mount --bind "$SOURCE" /opt/source
 mount --bind "$PACKAGES" /opt/packages
-mount --bind "$1/environment" /opt/afterimage
 mount --bind "$1" /run/machine
+cp -a /run/machine/environment /opt/afterimage
+mount -t tmpfs tmpfs /etc/systemd/system
+mount -t tmpfs tmpfs /mnt
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 cp -rT /run/machine/files /
 echo /opt/python/lib >/etc/ld.so.conf.d/000-python.conf # where the interpreter has a libpython, it is found by this
@@ -55,7 +57,7 @@ if [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then
   mkdir -p /sys/fs/cgroup/systemd
   mountpoint -q /sys/fs/cgroup/systemd || mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
 fi
-export container=test SYSTEMD_UNIT_PATH=/run/machine/units SYSTEMD_GENERATOR_PATH=/nowhere
+export container=test SYSTEMD_UNIT_PATH=/etc/systemd/system:/run/machine/units SYSTEMD_GENERATOR_PATH=/nowhere
 exec "$SYSTEMD" --system --unit=machine.target --log-target=console --show-status=no
 """
 _MACHINE_UNITS = {
@@ -64,7 +66,7 @@ _MACHINE_UNITS = {
 DefaultDependencies=no
 [Service]
 Type=oneshot
-TimeoutStartSec=100
+TimeoutStartSec=280
 StandardOutput=append:/run/machine/output
 StandardError=inherit
 ExecStart=/bin/bash -euo pipefail /run/machine/script
@@ -73,7 +75,13 @@ ExecStopPost=/bin/systemctl --force --force poweroff
     **dict.fromkeys(("sysinit.target", "basic.target", "shutdown.target", "network-online.target"),
                     "[Unit]\nDefaultDependencies=no\n"),
 }  # fmt: skip
-_LOG = "[Service]\nStandardOutput=append:/run/machine/log\nStandardError=inherit\n"
+_TIMEOUT_S = 300
+# There is no journal. How a model runs best is not measured, which would take seconds of all cores.
+_LOG = """[Service]
+StandardOutput=append:/run/machine/log
+StandardError=inherit
+Environment=AFTERIMAGE_MODEL_THREADS=1 AFTERIMAGE_MAX_BATCH_SIZE=8 AFTERIMAGE_DECODE_PROCESSES=1
+"""
 
 
 def check_there() -> None:
@@ -86,21 +94,22 @@ def check_there() -> None:
 
 
 def run_on_machine(
-    folder: Path, script: str, files: Mapping[str, str], more_units: Mapping[str, str], timeout_s: float = 110
+    folder: Path, script: str, files: Mapping[str, str], more_units: Mapping[str, str], *, installed: bool = True
 ) -> str:
     """Starts the machine, runs a script with bash on it, and stops it. Returns what the script printed.
 
-    `files`: contents by absolute path. `more_units`: units besides those of the project. `folder`: for what the machine
-    writes.
+    `files`: contents by absolute path. `more_units`: units besides those of the project. `installed`: whether the user
+    and the units of the project are there. `folder`: for what the machine writes.
     Raises AssertionError if the script fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _environment(folder / "environment")
-    users = {name: Path(name).read_text() for name in ("/etc/passwd", "/etc/group")}
-    users["/etc/passwd"] += "afterimage:x:10001:10001::/var/lib/afterimage:/usr/sbin/nologin\n"
-    users["/etc/group"] += "afterimage:x:10001:\n"
-    services = {unit.name: unit.read_text() for unit in UNITS.iterdir()} | dict(more_units)
-    logs = {f"{name}.d/log.conf": _LOG for name in services}  # there is no journal
+    users = {name: Path(name).read_text() for name in ("/etc/passwd", "/etc/group")} if installed else {}
+    if installed:
+        users["/etc/passwd"] += "afterimage:x:10001:10001::/var/lib/afterimage:/usr/sbin/nologin\n"
+        users["/etc/group"] += "afterimage:x:10001:\n"
+    services = {unit.name: unit.read_text() for unit in UNITS.iterdir() if installed} | dict(more_units)
+    logs = {f"{name}.d/log.conf": _LOG for name in {*services, *(unit.name for unit in UNITS.glob("*.service"))}}
     units = services | logs | _MACHINE_UNITS
     contents = {f"units/{n}": text for n, text in units.items()}
     contents |= {f"files{n}": text for n, text in {**users, **files}.items()}
@@ -108,6 +117,7 @@ def run_on_machine(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
+    (folder / "files").mkdir(exist_ok=True)
     (folder / "script").write_text(script + "\necho the script has ended\n")
     (folder / "boot").write_text(_BOOT)
     environment = {
@@ -116,7 +126,7 @@ def run_on_machine(
     }  # fmt: skip
     command = [*_NAMESPACES, "bash", str(folder / "boot"), str(folder)]
     with (folder / "console").open("w") as console:
-        subprocess.run(command, env=environment, stdout=console, stderr=console, timeout=timeout_s, check=False)
+        subprocess.run(command, env=environment, stdout=console, stderr=console, timeout=_TIMEOUT_S, check=False)
     output = folder / "output"
     said = output.read_text() if output.exists() else ""
     assert "the script has ended\n" in said, said[-3000:] + (folder / "console").read_text()[-3000:]

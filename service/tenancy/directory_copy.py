@@ -1,0 +1,236 @@
+"""Copies a whole data directory while a server runs on it.
+
+The databases of a directory belong together: each knows how new others must be. All are therefore copied as they are
+at one moment. A write transaction on each of them holds the server's writers for that moment, in which the write-ahead
+logs are copied and a read transaction begins on each. SQLite moves nothing from a log into its database beyond what a
+reader sees, so the files can then be copied while the server writes on. A copy is a database after a crash at that
+moment.
+
+Files are copied by `cp`, which shares blocks where the file system can. It has to be another process, because POSIX
+drops all locks of a process on a file when it closes any descriptor of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from index import DataDirectory
+from index.storage import (
+    Connection,
+    DatabaseError,
+    checkpoint,
+    connect,
+    derive_key,
+    integrity_problems,
+    sync_directory,
+)
+from service.errors import SettingError
+from service.runtime.child_process import run_command
+from service.runtime.process import raise_open_files
+from service.tenancy.database import TenancyError
+from service.tenancy.database_keys import purpose_of_database
+from service.tenancy.masterkey import MasterKey
+from service.tenancy.registry import TenantRegistry
+
+_REGISTRIES = ("registry.db", "registry-copy.db")
+_SUFFIXES = ("-wal", "-shm", "-journal")
+# What the next start makes anew: the name of the server, too, because the copy may run beside the original.
+_LEFT_OUT = ("LOCK", "NODE", "redis")
+_DERIVED = ("snapshot-", "damaged-", ".writing-")
+_ATTEMPTS = 20
+_BUSY_MS = 500
+_FILES_AT_ONCE = 200
+_CP = ("cp", "--no-dereference", "--preserve=mode,timestamps", "--reflink=auto")
+_LONGEST_COPY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class DirectoryCopy:
+    """What was copied. `left_out`: directories of tenants whose key the registry does not have."""
+
+    databases: int
+    files: int
+    bytes: int
+    left_out: tuple[str, ...]
+
+
+class BackupFailed(Exception):
+    """The directory cannot be copied, or the copy is not whole; the message says why."""
+
+
+def copy_directory(data: DataDirectory, registry: TenantRegistry, master_key: MasterKey, target: Path) -> DirectoryCopy:
+    """Copies everything that cannot be made anew to `target`, which gets its name when the copy is checked and durable.
+
+    Raises SettingError if `target` exists or is inside the data directory, BackupFailed, and OSError.
+    """
+    if target.exists() or target.resolve().is_relative_to(data.root.resolve()):
+        raise SettingError(f"{target} exists, or is inside the data directory; pass the name of a new folder elsewhere")
+    raise_open_files()
+    part = target.with_name(target.name + ".partial")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True, mode=0o700)
+    keys = _Keys(data, registry, master_key)
+    names = _copy_databases(data, keys, part)
+    others = [n for n in _names(data.root) if n.suffix != ".db" and not _is_database_part(n)]
+    _copy_files(data.root, [n for n in others if keys.known(n)], part)
+    _check(part, names, keys)
+    _make_durable(part)
+    part.rename(target)
+    sync_directory(target.parent)
+    copied = [p for p in target.rglob("*") if p.is_file()]
+    return DirectoryCopy(len(names), len(copied), sum(p.stat().st_size for p in copied), keys.unknown_tenants())
+
+
+class _Keys:
+    """Finds the key of each database by its name below the data directory."""
+
+    def __init__(self, data: DataDirectory, registry: TenantRegistry, master_key: MasterKey) -> None:
+        self._data, self._registry = data, registry
+        self._of_registry = master_key.derive("tenant registry")
+        self._of_tenants: dict[str, bytes | None] = {}
+
+    def of(self, name: Path) -> bytes | None:
+        """The key of a database; None if there is none."""
+        if len(name.parts) == 1:
+            return self._of_registry if name.name in _REGISTRIES else None
+        purpose, tenant_key = purpose_of_database(name), self._of_tenant(name)
+        return derive_key(tenant_key, purpose) if purpose and tenant_key else None
+
+    def known(self, name: Path) -> bool:
+        """Whether the file does not belong to a tenant without a key."""
+        return name.parts[0] != "tenants" or self._of_tenant(name) is not None
+
+    def unknown_tenants(self) -> tuple[str, ...]:
+        return tuple(sorted(uid for uid, key in self._of_tenants.items() if key is None))
+
+    def _of_tenant(self, name: Path) -> bytes | None:
+        uid = name.parts[1]
+        if uid not in self._of_tenants:
+            try:
+                self._of_tenants[uid] = self._registry.data_key_for_repair(uid)
+            except TenancyError:
+                self._of_tenants[uid] = None
+        return self._of_tenants[uid]
+
+
+def _names(root: Path) -> list[Path]:
+    """Names of all files below a data directory, without those that are made anew. Symbolic links are not followed."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        here = Path(folder).relative_to(root)
+        folders[:] = [f for f in folders if not f.startswith(_DERIVED) and str(here / f) not in _LEFT_OUT]
+        found += [here / f for f in files if str(here / f) not in _LEFT_OUT]
+    return sorted(found)
+
+
+def _is_database_part(name: Path) -> bool:
+    return any(name.name.endswith(f".db{suffix}") for suffix in _SUFFIXES)
+
+
+def _databases(root: Path, keys: _Keys) -> dict[Path, bytes]:
+    """The databases and their keys."""
+    found = {n: keys.of(n) for n in _names(root) if n.suffix == ".db" and (root / n).stat().st_size}
+    return {n: key for n, key in found.items() if key is not None}
+
+
+def _copy_databases(data: DataDirectory, keys: _Keys, part: Path) -> list[Path]:
+    """Copies all databases as they are at one moment. Returns their names."""
+    reason = ""
+    for _ in range(_ATTEMPTS):
+        try:
+            databases = _databases(data.root, keys)
+            with _held(data.root, databases, part):
+                _copy_files(data.root, list(databases), part)
+            return list(databases)
+        except (DatabaseError, FileNotFoundError, _Changed) as error:  # a writer took longer, or a file has gone
+            reason = f"{type(error).__name__}: {error}"
+            for left in part.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    raise BackupFailed(f"the databases could not be held at one moment ({reason}); try again when less is written")
+
+
+class _Changed(Exception):
+    """Databases were created or removed meanwhile."""
+
+
+@contextlib.contextmanager
+def _held(root: Path, databases: Mapping[Path, bytes], part: Path) -> Iterator[None]:
+    """Inside the block the files of the databases stay as they are at its beginning, and their logs are copied."""
+    with ExitStack() as readers:
+        with ExitStack() as writers:
+            opened = [_connection(root / name, key, readers) for name, key in databases.items()]
+            holding = [_connection(root / name, key, writers) for name, key in databases.items()]
+            for connection in holding:
+                connection.execute("BEGIN IMMEDIATE")
+            now = {n for n in _names(root) if n.suffix == ".db" and (root / n).stat().st_size}
+            if not set(databases) <= now or any(n not in databases for n in now if len(n.parts) > 1 and _may_open(n)):
+                raise _Changed("databases were created or removed")
+            for connection in opened:
+                connection.execute("BEGIN")
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            for name in databases:
+                _copy_log(root / f"{name}-wal", part / f"{name}-wal")
+            for connection in holding:
+                connection.execute("ROLLBACK")
+        yield
+
+
+def _may_open(name: Path) -> bool:
+    return purpose_of_database(name) is not None and name.parts[0] == "tenants"
+
+
+def _connection(path: Path, key: bytes, stack: ExitStack) -> Connection:
+    connection = connect(path, key, create=False)
+    stack.callback(connection.close)
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    return connection
+
+
+def _copy_log(source: Path, target: Path) -> None:
+    if source.exists():
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.copyfile(source, target)
+        target.chmod(0o600)
+
+
+def _copy_files(root: Path, names: Iterable[Path], part: Path) -> None:
+    """Copies files with their folders. Raises FileNotFoundError if one has gone meanwhile."""
+    for folder, group in groupby(sorted(names, key=lambda n: n.parent), key=lambda n: n.parent):
+        (part / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        files = [str(root / name) for name in group]
+        for at in range(0, len(files), _FILES_AT_ONCE):
+            some = files[at : at + _FILES_AT_ONCE]
+            status, _, errors = run_command([*_CP, "-t", str(part / folder), "--", *some], _LONGEST_COPY_S)
+            gone = [f for f in some if status and not os.path.lexists(f)]
+            if gone:
+                raise FileNotFoundError(f"{gone[0]} was removed meanwhile")
+            if status:
+                raise BackupFailed(f"cp: {errors.strip()[:300]}")
+
+
+def _check(part: Path, names: Sequence[Path], keys: _Keys) -> None:
+    """Opens every database of the copy, which completes it from its log, and checks all of its pages."""
+    for name in names:
+        key = keys.of(name)
+        assert key is not None
+        with contextlib.closing(connect(part / name, key, create=False)) as connection:
+            problems = list(integrity_problems(connection))
+            if problems:
+                raise BackupFailed(f"{name} is damaged: {problems[0]}; see `afterimage doctor`")
+            checkpoint(connection)
+
+
+def _make_durable(part: Path) -> None:
+    for folder, _, files in os.walk(part):
+        for name in files:
+            descriptor = os.open(Path(folder) / name, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+        sync_directory(Path(folder))
