@@ -6,13 +6,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from service.encoder.contract import Encoder
-from service.encoder.manifest import Manifest
+from service.encoder.manifest import VECTORS, Manifest
 from service.encoder.session import EncoderSession
 from service.errors import SettingError
 
 # Folder or content of the model, manifest, threads of one run, execution provider.
 Load = Callable[[Path | bytes, Manifest, int, str], Encoder]
-KINDS: Mapping[str, Load] = {"onnx": EncoderSession}
+
+
+def _no_model(source: Path | bytes, manifest: Manifest, threads: int, provider: str) -> Encoder:
+    raise SettingError(f"encoder {manifest.id} has no model: its collections take vectors, not pictures")
+
+
+KINDS: Mapping[str, Load] = {"onnx": EncoderSession, VECTORS: _no_model}
 
 
 def check_kind(manifest: Manifest) -> None:

@@ -20,6 +20,7 @@ from service.errors import SettingError
 MANIFEST_NAME = "encoder.json"
 PREPROCESSING_VERSION = 1
 OWN_PREFIX = "own-"  # of the ids of models of tenants' own
+VECTORS = "vectors"  # the kind of an encoder without a model: vectors are made elsewhere
 Triple = tuple[float, float, float]
 _ADDED_LATER = {
     ("trim", "none"),
@@ -70,7 +71,7 @@ class BlockSpec(_Strict):
 class OutputSpec(_Strict):
     """What the model gives, and how that becomes one vector."""
 
-    name: str
+    name: str = ""
     dimension: Annotated[int, Field(ge=1, le=8192)]
     pooling: Literal["none", "cls", "mean_tokens", "global_average"] = "none"
     blocks: tuple[BlockSpec, ...] = ()
@@ -111,14 +112,14 @@ class ScoreSpec(_Strict):
 
 
 class Manifest(_Strict):
-    """A checked manifest. `folder` is where it was found."""
+    """A checked manifest. Those of kind `vectors` have no model: collections take vectors that were made elsewhere."""
 
     id: str
     version: str
     license: str
-    model: str
-    sha256: str
-    input: InputSpec
+    model: str = ""
+    sha256: str = ""
+    input: InputSpec = InputSpec(name="", size=(8, 8))
     output: OutputSpec
     score: ScoreSpec = ScoreSpec()
     description: str = ""
@@ -134,16 +135,30 @@ class Manifest(_Strict):
     @field_validator("model")
     @classmethod
     def _plain_file(cls, value: str) -> str:
-        if Path(value).name != value or value in (".", ".."):
+        if value and (Path(value).name != value or value in (".", "..")):
             raise ValueError("the model must be a file name without a path, in the folder of the manifest")
         return value
 
     @field_validator("sha256")
     @classmethod
     def _hexadecimal(cls, value: str) -> str:
-        if not re.fullmatch(r"[0-9a-f]{64}", value):
+        if value and not re.fullmatch(r"[0-9a-f]{64}", value):
             raise ValueError("sha256 must be 64 hexadecimal digits")
         return value
+
+    @model_validator(mode="after")
+    def _model_where_there_is_one(self) -> Self:
+        given = [n for n in ("model", "sha256", "input") if getattr(self, n) and n in self.model_fields_set]
+        if self.vectors_only and given:
+            raise ValueError(f"an encoder of kind {VECTORS} has no {', '.join(given)}")
+        if not self.vectors_only and len(given) < 3:
+            raise ValueError("model, sha256 and input are required")
+        return self
+
+    @property
+    def vectors_only(self) -> bool:
+        """Whether it encodes no pictures: its collections take vectors that were made elsewhere."""
+        return self.kind == VECTORS
 
     @property
     def is_own(self) -> bool:
@@ -154,7 +169,7 @@ class Manifest(_Strict):
     def fingerprint(self) -> str:
         """16 hexadecimal digits over the model's bytes and everything that is done before and after it."""
         parts = {
-            "model": self.sha256,
+            "model": f"{VECTORS} {self.id} {self.version}" if self.vectors_only else self.sha256,
             "input": {k: v for k, v in self.input.model_dump().items() if (k, v) not in _ADDED_LATER},
             "output": self.output.model_dump(exclude={"blocks"}),  # names for parts of the same numbers
             "preprocessing": PREPROCESSING_VERSION,
@@ -173,6 +188,8 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"]) or "the file"
         raise SettingError(f"{path}: {where}: {first['msg']} (see docs/formats/encoder-manifest.md)") from error
+    if manifest.vectors_only:
+        return manifest
     found = model_digest(folder / manifest.model)
     if found != manifest.sha256:
         raise SettingError(

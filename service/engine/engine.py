@@ -83,7 +83,8 @@ class Engine:
     async def create_collection(self, principal: Principal, wanted: NewCollection) -> Collection:
         """Makes a collection pinned to an encoder, once that has encoded a picture. Raises ServiceError."""
         manifest = self.encoders.manifest(wanted.encoder_id, principal.tenant_uid)
-        await self.pictures.try_encoder(manifest)
+        if not manifest.vectors_only:
+            await self.pictures.try_encoder(manifest)
         dimension = manifest.output.dimension
         spec = CollectionSpec(
             wanted.name, manifest.id, manifest.fingerprint, dimension, wanted.description, wanted.learning,

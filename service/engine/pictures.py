@@ -106,6 +106,9 @@ class EncodingPipeline:
         A picture that the same tenant is having encoded at the moment, in the same lane, is not encoded again.
         `digest`: of the picture, where the caller has one.
         """
+        if encoder.vectors_only:
+            message = f"the encoder {encoder.id!r} has no model: its collections take vectors, not pictures"
+            raise ServiceError(Reason.ENCODER_UNUSABLE, message)
         with translated_errors():
             check_region(picture.region)
         if picture.image is None:

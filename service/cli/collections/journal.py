@@ -44,3 +44,28 @@ def _mark(file: PictureFile) -> str:
     size, changed_ns = (0, 0) if file.url else (file.path.stat().st_size, file.path.stat().st_mtime_ns)
     said = (file.url or str(file.path.resolve()), size, changed_ns, file.record_id, file.product_id)
     return hashlib.sha256(repr((said, sorted(file.attributes.items()))).encode()).hexdigest()[:32]
+
+
+class ImportPlace:
+    """How far an import of a file has come: a number of rows, kept while the import is not finished."""
+
+    def __init__(self, state: Path, collection: str, target: str, file: Path) -> None:
+        there = file.stat()
+        said = (target, collection, str(file.resolve()), there.st_size, there.st_mtime_ns)
+        self._path = state / "imports" / f"{hashlib.sha256(repr(said).encode()).hexdigest()[:24]}.rows"
+
+    def rows(self) -> int:
+        """Rows from the beginning of the file that are done; 0 if nothing is known."""
+        try:
+            return int(self._path.read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def note(self, rows: int) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part = self._path.with_suffix(".part")
+        part.write_text(str(rows))
+        part.replace(self._path)
+
+    def clear(self) -> None:
+        self._path.unlink(missing_ok=True)

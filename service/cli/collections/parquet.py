@@ -4,6 +4,7 @@ columns."""
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -131,8 +132,9 @@ class ParquetExport:
 class ParquetImport:
     """Reads a file of `ParquetExport`, or one with its columns record_id and vector."""
 
-    def __init__(self, path: Path, key: bytes | None = None) -> None:
-        """`key`: of an encrypted file. Raises CommandError if the file is of another kind, or the key is wrong."""
+    def __init__(self, path: Path, key: bytes | None = None, names: Mapping[str, str] | None = None) -> None:
+        """`key`: of an encrypted file. `names`: columns with other names, by field: record_id, product_id, vector,
+        attributes. Raises CommandError if the file is of another kind, the key is wrong, or a column is missing."""
         secret = create_decryption_properties(key, allow_plaintext_files=True) if key is not None else None
         try:
             self._file = pq.ParquetFile(path, decryption_properties=secret)
@@ -143,10 +145,17 @@ class ParquetImport:
                 raise
             message = f"{path} is encrypted" + (": pass --key-file" if key is None else ", with another key")
             raise CommandError(message, reason="KEY_INVALID") from error
-        names = self._file.schema_arrow.names
-        if missing := {"record_id", "vector"} - set(names):
-            raise CommandError(f"{path} has no column {', '.join(sorted(missing))}", reason="FILE_INVALID")
-        self._columns = [n for n in names if n not in _NOT_READ and not n.startswith("__")]
+        there, given = self._file.schema_arrow.names, dict(names or {})
+        wanted = {"record_id": "record_id", "vector": "vector"} | given
+        if missing := sorted(set(wanted.values()) - set(there)):
+            raise CommandError(
+                f"{path} has no column {', '.join(missing)}; it has {', '.join(there)}: name them with --map "
+                "record_id=COLUMN and --map vector=COLUMN",
+                reason="FILE_INVALID",
+            )
+        taken = set(given) - set(given.values())  # columns that have the name of a field that another column is
+        self._fields = {column: field for field, column in given.items()}
+        self._columns = [n for n in there if n not in _NOT_READ | taken and not n.startswith("__")]
         self.count: int = self._file.metadata.num_rows
 
     @property
@@ -161,12 +170,18 @@ class ParquetImport:
             raise CommandError(message, reason="FILE_INVALID")
         return EncoderCard(**said)
 
-    def records(self) -> Iterator[NewRecord | BadRow]:
-        """The records, in the file's order; a row that is none comes as why."""
+    def records(self, first: int = 1) -> Iterator[NewRecord | BadRow]:
+        """The records, in the file's order, from a row on; a row that is none comes as why."""
         seen: set[str] = set()
-        for number, row in enumerate(_rows(self._file, self._columns), 1):
-            if isinstance(row, str):
-                yield BadRow(number, "", row)
+        for number, found in enumerate(_rows(self._file, self._columns), 1):
+            if isinstance(found, str):
+                if number >= first:
+                    yield BadRow(number, "", found)
+                continue
+            row = {self._fields.get(name, name): value for name, value in found.items()}
+            if number < first:
+                with contextlib.suppress(ValueError):
+                    seen.add(id_text(row["record_id"]))
                 continue
             try:
                 record = _record(row)
@@ -221,11 +236,21 @@ def _id(name: str, value: object) -> str:
 
 
 def _vector(value: object) -> bytes:
+    """A list of numbers; text such as `[1,2.5]`, as pgvector writes it; or bytes of little-endian float32."""
+    if isinstance(value, bytes) and value and not value.lstrip().startswith(b"["):
+        if len(value) % 4:
+            raise ValueError("vector is bytes, but not of float32")
+        return value
+    if isinstance(value, str | bytes):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError("vector is text, but not a list of numbers") from None
     if not isinstance(value, list):
         raise ValueError("vector is missing" if value is None else "vector is not a list of numbers")
     if any(v is None for v in value):
         raise ValueError(f"vector has a null at index {value.index(None)}")
-    if not all(isinstance(v, int | float | Decimal) for v in value):
+    if not all(isinstance(v, int | float | Decimal) and not isinstance(v, bool) for v in value):
         raise ValueError("vector is not a list of numbers")
     return np.asarray(value, "<f4").tobytes()
 

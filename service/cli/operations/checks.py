@@ -131,7 +131,8 @@ def _check_encoders(settings: Settings) -> tuple[str, str]:
 
     registry = encoders_of(settings)
     for manifest in registry.manifests():
-        registry.session(manifest)
+        if not manifest.vectors_only:
+            registry.session(manifest)
     said = ", ".join(f"{m.id} ({m.output.dimension})" for m in registry.manifests()) + " load and run"
     if registry.left_out:
         return "warning", f"{said}; skipped, without encoder.json: {', '.join(map(str, registry.left_out))}"

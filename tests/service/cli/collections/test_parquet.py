@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from afterimage.client import Client, NewRecord
+from service.cli.collections.journal import ImportPlace
 from service.cli.collections.parquet import BadRow, ParquetImport
+from service.cli.output import CommandError
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server
 from tests.support.servers.shell import Shell
@@ -111,3 +113,62 @@ def test_what_the_callers_records_raise_reaches_the_caller(client: Client, troub
 
     with pytest.raises(type(trouble), match=str(trouble)):
         list(client.import_records("c", records()))
+
+
+def test_columns_with_other_names_are_fields_by_a_map(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    payload = pa.array([{"color": "red"}, {"color": "blue"}])
+    columns = {"id": [1, 2], "embedding": [VECTOR, VECTOR], "payload": payload, "vector": [9, 9], "group": ["a", "b"]}
+    pq.write_table(pa.table(columns), path)
+    names = {"record_id": "id", "vector": "embedding", "attributes": "payload", "product_id": "group"}
+    first, _ = ParquetImport(path, names=names).records()
+    assert isinstance(first, NewRecord)
+    assert (first.record_id, first.product_id, first.attributes) == ("1", "a", {"color": "red"})
+    with pytest.raises(CommandError, match=r"has no column nothing, vector; it has id, embedding.*--map vector=COLUMN"):
+        ParquetImport(with_columns(path, id=["1"], embedding=[VECTOR]), names={"record_id": "nothing"})
+
+
+def with_columns(path: Path, **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "bad"),
+    [
+        (["[0.5, 0.25]", "[0.5,x]", "0.5"], 2),
+        ([np.array(VECTOR, "<f4").tobytes(), b"abc", b""], 2),
+        ([np.array(VECTOR, np.float16)] * 3, 0),
+        (pa.array([VECTOR] * 3, pa.list_(pa.float64(), 2)), 0),
+        ([[True, False]] * 3, 3),
+    ],
+    ids=["text", "bytes", "float16", "float64", "booleans"],
+)
+def test_vectors_come_as_lists_text_or_bytes(tmp_path: Path, column: Any, bad: int) -> None:
+    found = read(tmp_path, record_id=["1", "2", "3"], vector=column)
+    assert len([r for r in found if isinstance(r, BadRow)]) == bad
+    if bad < 3:
+        assert isinstance(found[0], NewRecord)
+        assert found[0].vector == np.array(VECTOR, "<f4").tobytes()
+
+
+def test_an_interrupted_import_goes_on_where_it_was(tmp_path: Path, server: Server, tenant_name: str) -> None:
+    shell = Shell(server, tenant_name, tmp_path / "state")
+    path = tmp_path / "t.parquet"
+    vectors = np.random.default_rng(1).normal(size=(30, 448)).astype(np.float32)
+    pq.write_table(pa.table({"id": range(30), "vector": list(vectors)}), path)
+    place = ImportPlace(tmp_path / "state" / "afterimage", "shoes", server.target, path)
+    place.note(20)
+    said = shell.json("import", "shoes", str(path), "--map", "record_id=id")
+    assert (said["skipped"], said["created"]) == (20, 10)
+    assert place.rows() == 0
+    said = shell.json("import", "shoes", str(path), "--map", "record_id=id")
+    assert (said["created"], said["unchanged"]) == (20, 10)
+    place.note(20)
+    said = shell.json("import", "shoes", str(path), "--map", "record_id=id", "--no-resume")
+    assert said["unchanged"] == 30
+    place.note(20)
+    pq.write_table(pa.table({"id": range(31), "vector": [*vectors, vectors[0]]}), path)
+    assert shell.json("import", "shoes", str(path), "--map", "record_id=id")["created"] == 1  # it is another file
+    for wrong in ("id=x", "record_id", "record_id="):
+        assert "pass FIELD=COLUMN" in shell.done("import", "shoes", str(path), "--map", wrong).stderr
