@@ -24,7 +24,7 @@ def written(folder: Path, **changes: object) -> Path:
 
 
 def test_each_id_and_version_has_a_fingerprint_of_its_own(tmp_path: Path) -> None:
-    changes = ({}, {"id": "other"}, {"version": "2"}, {"output": {"dimension": 4}})
+    changes: tuple[dict[str, object], ...] = ({}, {"id": "other"}, {"version": "2"}, {"output": {"dimension": 4}})
     found = [read_manifest(written(tmp_path, **change)).fingerprint for change in changes]
     assert len(set(found)) == len(changes)
     assert read_manifest(written(tmp_path, description="x", license="y")).fingerprint == found[0]
