@@ -19,7 +19,7 @@ from service.web.open_pages import Admits, OpenPages, Page, Vitals
 from service.web.tls import Handshakes
 from service.web.url_caches import forget_url
 
-_LINGER_S, _SHUTDOWN_S = 2.0, 2.0
+_LINGER_S, _SHUTDOWN_S = 10.0, 2.0
 _REQUEST_LOG = logging.getLogger(__name__)
 
 

@@ -270,7 +270,8 @@ def test_a_worker_can_only_work_on_runs_whose_lease_it_holds(
         assert list(said) == []
     assert client.get_run(run_id).state == "queued"
     start_worker(owner, coordinated.url)
-    assert ended(client, run_id).state == "succeeded"
+    run = ended(client, run_id)
+    assert run.state == "succeeded", run
 
 
 def tenant_uid(server: Server) -> str:

@@ -32,6 +32,7 @@ NO_RETRY = RetryPolicy(attempts=1)
 # How a model runs best is measured at the start of the demo's server; each of the others would take seconds of both
 # cores for it.
 NOT_MEASURED = {"AFTERIMAGE_MODEL_THREADS": "1", "AFTERIMAGE_MAX_BATCH_SIZE": "8"}
+PATIENT = {"AFTERIMAGE_MAX_SEARCH_WAIT_S": "60"}  # a search by picture is not refused on a machine that is busy
 ONE_DECODER = {"AFTERIMAGE_DECODE_PROCESSES": "1"}  # each takes half a second of a core to start
 
 
@@ -173,7 +174,7 @@ def start_server(
     with (folder / "server.log").open("a") as log:
         process = start(
             ["serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", *flags],
-            {**clean_environment(), **NOT_MEASURED, **ONE_DECODER, **(environment or {})}, log,
+            {**clean_environment(), **NOT_MEASURED, **PATIENT, **ONE_DECODER, **(environment or {})}, log,
             anew=anew, wrapper=wrapper,
         )  # fmt: skip
     assert process.stdout is not None
