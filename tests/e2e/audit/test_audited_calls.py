@@ -5,63 +5,28 @@ from __future__ import annotations
 import random
 import resource
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from afterimage.client import AuditAct, audit_acts
 from afterimage.v1 import audit_service_pb2
-from service.calls.methods import METHODS
+from tests.e2e.audit.conftest import served
+from tests.support.audit_comparison import AUDITED, DONE, NOT_DONE, PATIENCE_S, acts_after, compare
 from tests.support.audited_calls import CASES, World, call, world
 from tests.support.reliability import FaultResult, told
-from tests.support.servers.server import Server, start_server
+from tests.support.servers.server import Server
 
-DONE = {"done", "found done", "finished"}
-NOT_DONE = {"refused", "nothing", "found not done"}
-INTERVALS = {"records.write", "examples.write", "reads"}  # they are open for minutes
-PATIENCE_S = 60.0
 KILLS = 10
 Report = Callable[[FaultResult], None]
-AUDITED = {path: method.row.audit for path, method in METHODS.items() if method.row.audit is not None}
 CHANGES = sorted(path for path, rule in AUDITED.items() if rule.intent is not None)
 
 
 def test_every_audited_call_has_a_case() -> None:
     assert CASES.keys() == AUDITED.keys()
-
-
-def served(folder: Path) -> Server:
-    """A server that reads feeds from a folder, so that sources need no shop."""
-    feeds = folder / "feeds"
-    (feeds / "acme").mkdir(parents=True, exist_ok=True)
-    return start_server(folder, environment={"AFTERIMAGE_FEEDS_DIR": str(feeds)})
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[World]:
-    """A tenant with the objects of the calls."""
-    server = served(tmp_path)
-    key = server.key("acme")
-    with server.client(key) as client, world(server, "acme", client, key) as made:
-        made.furnish()
-        yield made
-    assert server.stop() == 0
-
-
-def acts_after(world: World, head: int) -> list[AuditAct]:
-    """The entries after a given one, once no act is open."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        acts = audit_acts(world.client.list_audit_entries(head, 1000))
-        if all(a.outcome != "open" or a.action in INTERVALS for a in acts):
-            return acts
-        assert time.monotonic() < deadline, acts
-        threading.Event().wait(0.02)
 
 
 def head_of(world: World, channel: grpc.Channel) -> int:
@@ -81,40 +46,6 @@ def answer(under_way: Any) -> str:
     except grpc.RpcError as error:
         return str(error.code().name)
     return "OK"
-
-
-def compare(
-    world: World, method: str, attempt: tuple[int, Any, str], head: int, *, may_be_unknown: bool = False
-) -> str:
-    """Compares recorded and actual changes. Returns the recorded outcomes.
-
-    A server may see a call after its caller gave up, so that differences are checked again.
-    """
-    deadline = time.monotonic() + PATIENCE_S / 6
-    while True:
-        wrong, outcome = disagreement(world, method, attempt, head, may_be_unknown)
-        if not wrong:
-            return outcome
-        assert time.monotonic() < deadline, wrong
-        threading.Event().wait(0.1)
-
-
-def disagreement(
-    world: World, method: str, attempt: tuple[int, Any, str], head: int, may_be_unknown: bool
-) -> tuple[str, str]:
-    """The difference, empty if there is none, and the recorded outcome."""
-    number, request, code = attempt
-    acts = [a for a in acts_after(world, head) if a.action == AUDITED[method].action]
-    # An outcome alone is of an earlier call, that went on while nobody waited for it.
-    entries = [a for a in acts if AUDITED[method].intent is None or len(a.entries) == 2]
-    done = CASES[method].done
-    was_done = None if done is None else done(world, number, request)
-    outcome = entries[0].outcome if entries else ""
-    allowed = DONE | NOT_DONE | {""} if was_done is None else DONE if was_done else NOT_DONE | {""}
-    agrees = len(entries) <= 1 and (outcome in allowed or (may_be_unknown and outcome == "unknown"))
-    if agrees and (code != "OK" or outcome in DONE):
-        return "", outcome
-    return f"{method} number {number}: {code}, done {was_done}, told {entries}", outcome
 
 
 def with_deadlines(world: World, seconds: list[float], first: int) -> list[str]:
