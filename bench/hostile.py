@@ -1,7 +1,8 @@
 """`make bench-hostile`: the service for a well-behaved tenant during attacks.
 
 The tenant searches by vector from two threads, first alone, then during each attack, which runs in a separate process.
-For each it measures calls per second, p50 and p99, and the server's memory before, at its peak, and some seconds later.
+During attacks on the HTTP port one of the two searches over HTTP. For each it measures calls per second, p50 and p99,
+and the server's memory before, at its peak, and some seconds later.
 All processes share the cores, so that a part of the effect is the attacker's own work.
 """
 
@@ -10,10 +11,14 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import socket
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http.client import HTTPConnection
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +28,9 @@ from rich.console import Console
 from rich.table import Table
 
 from afterimage.client import Client, NewRecord, RetryPolicy, Term
+from afterimage.v1.search_service_pb2 import SearchRequest
 from bench.environment import write_result
-from bench.hostile_attacks import ATTACKS, Attacker, RunningAttack
+from bench.hostile_attacks import NAMES, Attacker, RunningAttack
 from examples.demo import demo_key, running_server
 
 ROWS, THREADS, SECONDS, AFTER_S = 5000, 2, 10.0, 6.0
@@ -47,28 +53,66 @@ def arrangements() -> list[Arrangement]:
     return everywhere + [Arrangement("apart", frozenset(cores[:1]), frozenset(cores[1:2]), True)] * (len(cores) > 1)
 
 
-def searches(client: Client, seconds: float) -> list[float]:
-    """The duration of each search, in milliseconds."""
-    until, taken = time.perf_counter() + seconds, []
+Search = Callable[[bytes], object]
+
+
+def free_address() -> str:
+    """A free port of this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def over_grpc(client: Client) -> Search:
+    """A search by vector with the client."""
+    return lambda vector: client.search("own", Term(vector=vector), k=10)
+
+
+def over_http(http: str, key: str) -> Search:
+    """The same over a connection to the HTTP port."""
+    connection = HTTPConnection(http, timeout=60)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/proto"}
+
+    def search(vector: bytes) -> None:
+        request = SearchRequest(collection="own", k=10)
+        request.query.add(vector=vector)
+        connection.request("POST", "/afterimage.v1.SearchService/Search", request.SerializeToString(), headers)
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()[:500]
+        answer.read()
+
+    return search
+
+
+def searches(each: Sequence[Search], seconds: float) -> list[float]:
+    """The duration of each search, in milliseconds. Each of the functions is called by a thread of its own.
+
+    Raises what a search raised.
+    """
+    until, taken, failures = time.perf_counter() + seconds, list[float](), list[Exception]()
     vectors = np.random.default_rng(1).standard_normal((100, 448)).astype("<f4")
 
-    def search() -> None:
-        number = 0
-        while time.perf_counter() < until:
+    def run(search: Search) -> None:
+        number, started = 0, 0.0
+        while started < until and not failures:  # at least one, however busy the machine is
             started = time.perf_counter()
-            client.search("own", Term(vector=vectors[number % 100].tobytes()), k=10)
+            try:
+                search(vectors[number % 100].tobytes())
+            except Exception as failure:  # raised again in the thread that waits
+                failures.append(failure)
             taken.append((time.perf_counter() - started) * 1000)
             number += 1
 
-    threads = [threading.Thread(target=search) for _ in range(THREADS)]
+    threads = [threading.Thread(target=run, args=(search,)) for search in each]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if failures:
+        raise failures[0]
     return taken
 
 
-def measured(client: Client, process: psutil.Process, seconds: float) -> dict[str, float]:
+def measured(each: Sequence[Search], process: psutil.Process, seconds: float) -> dict[str, float]:
     """Searches for the given time, and the server's peak memory meanwhile."""
     most, over = [process.memory_info().rss], threading.Event()
 
@@ -79,7 +123,7 @@ def measured(client: Client, process: psutil.Process, seconds: float) -> dict[st
     looking = threading.Thread(target=look)
     looking.start()
     before = process.cpu_times()
-    taken = searches(client, seconds)
+    taken = searches(each, seconds)
     after = process.cpu_times()
     over.set()
     looking.join()
@@ -99,25 +143,31 @@ def _filled(client: Client) -> None:
 
 
 def run(folder: Path, seconds: float, arrangement: Arrangement, only: str = "") -> dict[str, Any]:
-    """Runs all attacks in sequence, each beside a measurement without attack."""
+    """Runs all attacks in sequence, each beside a measurement without attack. Raises what a search raised."""
     here, found, spawn = os.sched_getaffinity(0), dict[str, Any](), multiprocessing.get_context("spawn")
+    http = free_address()
     os.sched_setaffinity(0, arrangement.server)  # the server inherits it, and sizes itself by it
     try:
-        with running_server(folder, "127.0.0.1:0", "127.0.0.1:0") as (target, server):
+        with running_server(folder, "127.0.0.1:0", http) as (target, server):
             process, key = psutil.Process(server.pid), demo_key(folder)
-            attacker = Attacker(target, _hostile_key(folder), arrangement.clients, arrangement.gives_way)
+            attacker = Attacker(target, http, _hostile_key(folder), arrangement.clients, arrangement.gives_way)
             os.sched_setaffinity(0, arrangement.clients)
             with Client(target, key, retry=RetryPolicy(1)) as client, Client(target, attacker.key) as other:
                 _filled(client)
                 _filled(other)
-                searches(client, 2)
-                before = measured(client, process, seconds)
-                for number, tried in enumerate(ATTACKS):
-                    if only in ("", tried.__name__):
-                        beside = _beside(client, process, seconds, RunningAttack(attacker, number, spawn))
-                        after = measured(client, process, seconds)
-                        found[tried.__name__] = {"alone": _mean(before, after), **beside}
-                        Console().print(arrangement.name, tried.__name__, found[tried.__name__])
+                tenants = {
+                    False: [over_grpc(client)] * THREADS,
+                    True: [over_grpc(client), *(over_http(http, key) for _ in range(THREADS - 1))],
+                }
+                searches(tenants[False], 2)
+                for over, names in groupby(NAMES, lambda name: name.startswith("http_")):
+                    each, chosen = tenants[over], [name for name in names if only in ("", name)]
+                    before = measured(each, process, seconds) if chosen else {}
+                    for name in chosen:
+                        beside = _beside(each, process, seconds, RunningAttack(attacker, name, spawn))
+                        after = measured(each, process, seconds)
+                        found[name] = {"alone": _mean(before, after), **beside}
+                        Console().print(arrangement.name, name, found[name])
                         before = after
     finally:
         os.sched_setaffinity(0, here)
@@ -130,11 +180,11 @@ def _mean(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
     return {**means, "most_mib": before["most_mib"]}
 
 
-def _beside(client: Client, process: psutil.Process, seconds: float, attack: RunningAttack) -> dict[str, Any]:
+def _beside(each: Sequence[Search], process: psutil.Process, seconds: float, attack: RunningAttack) -> dict[str, Any]:
     time.sleep(3)  # until it has imported what it needs
     calls = attack.calls
     try:
-        beside = measured(client, process, seconds)
+        beside = measured(each, process, seconds)
         calls = attack.calls - calls
     finally:
         attack.stop()
@@ -178,7 +228,7 @@ def main() -> None:
     """Measures, prints and writes bench/results/hostile.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=SECONDS)
-    parser.add_argument("--only", choices=[a.__name__ for a in ATTACKS], help="one attack; nothing is written")
+    parser.add_argument("--only", choices=NAMES, help="one attack; nothing is written")
     options, found = parser.parse_args(), {}
     for arrangement in arrangements():
         with tempfile.TemporaryDirectory() as temporary:

@@ -1,4 +1,4 @@
-"""Attacks for `make bench-hostile`: what a hostile client does again and again, in a process of its own."""
+"""Attacks over gRPC for `make bench-hostile`, and the process in which an attack goes on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 
 from afterimage.v1 import record_service_pb2 as records_pb
+from bench.hostile_http import HTTP_ATTACKS, Site
 
 MIB = 1 << 20
 OPTIONS: list[tuple[str, Any]] = [
@@ -20,7 +21,7 @@ OPTIONS: list[tuple[str, Any]] = [
 WATCH, COUNT = "/grpc.health.v1.Health/Watch", "/afterimage.v1.RecordService/CountRecords"
 IMPORT, LIST = "/afterimage.v1.RecordService/ImportRecords", "/afterimage.v1.RecordService/ListRecords"
 Channels = list[grpc.aio.Channel]
-Attack = Callable[[Channels, str], Awaitable[list[Any]]]
+GrpcAttack = Callable[[Channels, str], Awaitable[list[Any]]]
 
 
 async def keyless_watchers(channels: Channels, _: str) -> list[Any]:
@@ -70,17 +71,19 @@ async def slow_readers(channels: Channels, key: str) -> list[Any]:
     return calls
 
 
-ATTACKS: tuple[Attack, ...] = (
+GRPC_ATTACKS: tuple[GrpcAttack, ...] = (
     keyless_watchers, keyless_calls, keyless_messages, idle_streams, silent_calls, slow_readers,
 )  # fmt: skip
+NAMES: tuple[str, ...] = tuple(attack.__name__ for attack in (*GRPC_ATTACKS, *HTTP_ATTACKS))
 
 
 @dataclass(frozen=True)
 class Attacker:
-    """Who attacks. key: of a tenant of its own. cores: what its process runs on. gives_way: whether it only gets the
-    time that other processes leave."""
+    """Who attacks. target, http: where the server listens. key: of a tenant of its own. cores: what its process runs
+    on. gives_way: whether it only gets the time that other processes leave."""
 
     target: str
+    http: str
     key: str
     cores: frozenset[int]
     gives_way: bool
@@ -89,9 +92,9 @@ class Attacker:
 class RunningAttack:
     """An attack that goes on until it is stopped. calls: how many it has made."""
 
-    def __init__(self, attacker: Attacker, number: int, spawn: SpawnContext) -> None:
+    def __init__(self, attacker: Attacker, name: str, spawn: SpawnContext) -> None:
         self._stop, self._calls = spawn.Event(), spawn.Value("Q", 0)
-        self._process = spawn.Process(target=_attack, args=(attacker, number, self._stop, self._calls))
+        self._process = spawn.Process(target=_attack, args=(attacker, name, self._stop, self._calls))
         self._process.start()
 
     @property
@@ -105,22 +108,32 @@ class RunningAttack:
         self._process.join(60)
 
 
-def _attack(attacker: Attacker, number: int, stop: Any, calls: Any) -> None:
+def _attack(attacker: Attacker, name: str, stop: Any, calls: Any) -> None:
     os.sched_setaffinity(0, attacker.cores)
     if attacker.gives_way:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    asyncio.run(_repeated(attacker, ATTACKS[number], stop, calls))
+    asyncio.run(_repeated(attacker, name, stop, calls))
 
 
-async def _repeated(attacker: Attacker, attack: Attack, stop: Any, calls: Any) -> None:
+async def _repeated(attacker: Attacker, name: str, stop: Any, calls: Any) -> None:
+    over_grpc = next((a for a in GRPC_ATTACKS if a.__name__ == name), None)
+    over_http = next((a for a in HTTP_ATTACKS if a.__name__ == name), None)
+    host, _, port = attacker.http.rpartition(":")
     while not stop.is_set():
-        channels = [grpc.aio.insecure_channel(attacker.target, options=OPTIONS) for _ in range(32)]
-        made = await attack(channels, attacker.key)
-        for call in made:
-            call.cancel()
-        for channel in channels:
-            await channel.close(None)
-        calls.value += len(made)
+        if over_grpc is not None:
+            calls.value += await _over_channels(attacker, over_grpc)
+        elif over_http is not None:
+            calls.value += await over_http(Site(host, int(port), attacker.key))
+
+
+async def _over_channels(attacker: Attacker, attack: GrpcAttack) -> int:
+    channels = [grpc.aio.insecure_channel(attacker.target, options=OPTIONS) for _ in range(32)]
+    made = await attack(channels, attacker.key)
+    for call in made:
+        call.cancel()
+    for channel in channels:
+        await channel.close(None)
+    return len(made)
 
 
 def _bearer(key: str) -> tuple[tuple[str, str], ...]:

@@ -185,12 +185,12 @@ async def test_pings_that_come_faster_cost_their_connection(server: Server) -> N
 LARGE = {f"a{n}": "x" * 1000 for n in range(60)}  # 60 KB in each record
 
 
-def with_large_records(client: Client, count: int) -> None:
-    """A collection "large" of valid records with large attributes."""
-    client.create_collection("large")
+def with_large_records(client: Client, count: int, name: str = "large") -> None:
+    """A collection of valid records with large attributes."""
+    client.create_collection(name)
     vector = bytes([0, 0, 128, 63] * 448)
     records = [NewRecord(str(n), vector=vector, attributes=LARGE) for n in range(count)]
-    assert [r.error for r in client.import_records("large", records)] == [None] * count
+    assert [r.error for r in client.import_records(name, records)] == [None] * count
 
 
 def test_large_records_are_listed_page_by_page_and_what_no_message_can_hold_says_what_to_change(client: Client) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.hostile import arrangements, run
-from bench.hostile_attacks import ATTACKS
+from bench.hostile_attacks import NAMES
 from tests.support.reliability import FaultResult, say
 
 _SECONDS = 5.0
@@ -22,7 +22,7 @@ _MIB_MORE = 1024  # at most, whatever is tried
 @pytest.mark.reliability
 @pytest.mark.timeout(900)
 def test_a_tenant_is_served_beside_each_attack(tmp_path: Path, report_faults: Callable[[FaultResult], None]) -> None:
-    say(f"{len(ATTACKS)} attacks, about {3 * _SECONDS + 12:.0f} s each")
+    say(f"{len(NAMES)} attacks, about {3 * _SECONDS + 12:.0f} s each")
     arrangement = arrangements()[-1]  # on cores of their own, where there are two
     found = run(tmp_path, _SECONDS, arrangement)  # fails where a search does
     for name, told in found.items():
