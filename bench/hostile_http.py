@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
@@ -110,7 +111,7 @@ async def http_slow_readers(site: Site, count: int = 150, seconds: float = 2.0) 
     """Large pages with vectors that nobody reads, with the key of a tenant."""
     path = "/v1/collections/own/records?pageSize=1000&includeVectors=true"
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {site.key}\r\n\r\n".encode()
-    async with _connections(site, count) as opened:
+    async with _connections(site, count, receive_bytes=4096) as opened:
         for _, writer in opened:
             writer.write(request)
         await asyncio.sleep(seconds)
@@ -124,17 +125,31 @@ HTTP_ATTACKS: tuple[Attack, ...] = (
 
 
 @contextlib.asynccontextmanager
-async def _connections(site: Site, count: int) -> AsyncIterator[list[Streams]]:
-    """At most so many connections: some may be refused."""
+async def _connections(site: Site, count: int, receive_bytes: int = 0) -> AsyncIterator[list[Streams]]:
+    """At most so many connections: some may be refused. `receive_bytes`: what the system takes without a reader."""
     opened: list[Streams] = []
     try:
         for _ in range(count):
             with contextlib.suppress(OSError):
-                opened.append(await asyncio.open_connection(site.host, site.port, local_addr=(SOURCE, 0)))
+                opened.append(await _connected(site, receive_bytes))
         yield opened
     finally:
         for _, writer in opened:
             writer.transport.abort()
+
+
+async def _connected(site: Site, receive_bytes: int) -> Streams:
+    connection = socket.socket()
+    if receive_bytes:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    try:
+        connection.bind((SOURCE, 0))
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, (site.host, site.port))
+        return await asyncio.open_connection(sock=connection, limit=1024)
+    except OSError:
+        connection.close()
+        raise
 
 
 async def _answer(streams: Streams, request: bytes) -> None:
