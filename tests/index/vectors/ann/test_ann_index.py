@@ -18,7 +18,7 @@ from index.vectors.ann.ann_build_job import AnnIndexNotBuilt
 from tests.support.data.collections import SPEC, directory, ids, loaded, record, vector
 from tests.support.data.files import flip_byte
 
-ROWS = 4000
+ROWS, FEW = 4000, 2000  # of what the tests share, and of what a test builds for itself
 pytestmark = pytest.mark.xdist_group("ann index")  # one process builds what the tests share
 
 
@@ -26,15 +26,15 @@ pytestmark = pytest.mark.xdist_group("ann index")  # one process builds what the
 def based(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
     """ROWS records with an ANN index; no test changes them."""
     tenant = directory(tmp_path_factory.mktemp("based"))
-    collection = filled(tenant.create(SPEC))
+    collection = filled(tenant.create(SPEC), ROWS)
     assert collection.build_ann_index()
     yield collection
     tenant.close()
 
 
-def filled(collection: Collection) -> Collection:
-    rows = [record(n, f"p{n // 5}", price=n, kind=f"k{n % 7}", left=bool(vector(n)[0] < 0)) for n in range(ROWS)]
-    for start in range(0, ROWS, 500):
+def filled(collection: Collection, count: int = FEW) -> Collection:
+    rows = [record(n, f"p{n // 5}", price=n, kind=f"k{n % 7}", left=bool(vector(n)[0] < 0)) for n in range(count)]
+    for start in range(0, count, 500):
         collection.upsert(rows[start : start + 500])
     return collection
 
@@ -116,29 +116,29 @@ def test_sketches_know_what_is_newer_than_the_base_outlast_a_restart_and_forget_
     tenant = directory(tmp_path)
     collection = filled(tenant.create(SPEC))
     collection.build_ann_index()
-    for start in range(ROWS, 2 * ROWS + 40, 500):
-        collection.upsert([record(n, price=n) for n in range(start, min(start + 500, 2 * ROWS + 40))])
+    for start in range(FEW, 2 * FEW + 40, 500):
+        collection.upsert([record(n, price=n) for n in range(start, min(start + 500, 2 * FEW + 40))])
     view = loaded(collection).index.view
-    assert view.count > len(view.signatures) > ROWS
+    assert view.count > len(view.signatures) > FEW
     share, ways = recall(collection, range(60), "price >= 100")
     assert (share >= 0.98, ways) == (True, {Way.SKETCHES_FILTERED})
-    for n in (100, ROWS + 5, 2 * ROWS + 39):  # of the base, newer with a sketch, without one
+    for n in (100, FEW + 5, 2 * FEW + 39):  # of the base, newer with a sketch, without one
         assert ids(collection, SearchQuery(vector(n), 1, filter="price >= 100")) == [str(n)]
-    collection.delete(["100", str(ROWS + 5)])
+    collection.delete(["100", str(FEW + 5)])
     collection.erase([])
     view = loaded(collection).index.view
-    assert not view.signatures[[100, ROWS + 5]].any()
+    assert not view.signatures[[100, FEW + 5]].any()
     assert view.signatures[101].any()
     before = [ids(collection, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)]
     query = vector(3) / np.linalg.norm(vector(3))
     assert view.ann_index is not None
-    signatures, within = view.signatures[:ROWS].copy(), view.ann_index.signature_encoder.within(query, 0.6)
+    signatures, within = view.signatures[:FEW].copy(), view.ann_index.signature_encoder.within(query, 0.6)
     tenant.close()
     again = directory(tmp_path).collection("things")
     restored = loaded(again).index.view.ann_index
     assert restored is not None
     assert restored.signature_encoder.within(query, 0.6) == within
-    assert np.array_equal(loaded(again).index.view.signatures[:ROWS], signatures)
+    assert np.array_equal(loaded(again).index.view.signatures[:FEW], signatures)
     assert [ids(again, SearchQuery(vector(70_000 + n), 10, filter="price >= 100")) for n in range(30)] == before
     assert again.damaged_snapshots == []
 
@@ -148,12 +148,12 @@ def test_a_base_that_is_extended_or_built_anew_has_the_sketches_of_all_its_rows(
     collection = filled(directory(tmp_path).create(SPEC))
     collection.build_ann_index()
     collection.delete(["7"])
-    collection.upsert([record(n, price=n) for n in range(ROWS, ROWS + 3000)])
+    collection.upsert([record(n, price=n) for n in range(FEW, FEW + 1600)])
     loaded(collection).index.state.rows.sign_newer_rows()
     for anew in (False, True, True):
         assert collection.build_ann_index(anew=anew)
         view = loaded(collection).index.view
-        assert (view.ann_rows, len(view.signatures)) == (ROWS + 3000, ROWS + 3000)
+        assert (view.ann_rows, len(view.signatures)) == (FEW + 1600, FEW + 1600)
         assert view.ann_index is not None
         expected = view.ann_index.signature_encoder.rows(view.float16)
         expected[7] = 0
@@ -169,19 +169,19 @@ def test_few_allowed_rows_are_compared_exactly(based: Collection) -> None:
 def test_what_is_newer_than_the_base_is_found_and_what_is_deleted_is_not(tmp_path: Path) -> None:
     collection = filled(directory(tmp_path).create(SPEC))
     collection.build_ann_index()
-    collection.upsert([record(ROWS + n) for n in range(50)])
+    collection.upsert([record(FEW + n) for n in range(50)])
     collection.delete([str(n) for n in range(200)])
     collection.upsert([record(300 + n).__class__(str(300 + n), vector(9000 + n)) for n in range(20)])
     assert collection.search(SearchQuery(vector(1), 1)).path is Way.GRAPH
     for n in range(50):
-        assert ids(collection, SearchQuery(vector(ROWS + n), 1)) == [str(ROWS + n)]
+        assert ids(collection, SearchQuery(vector(FEW + n), 1)) == [str(FEW + n)]
     assert not {str(n) for n in range(200)} & {
         i for n in range(40) for i in ids(collection, SearchQuery(vector(n), 10))
     }
     assert ids(collection, SearchQuery(vector(9003), 1)) == ["303"]
-    assert loaded(collection).index.view.ann_rows == ROWS
+    assert loaded(collection).index.view.ann_rows == FEW
     assert collection.build_ann_index()
-    assert loaded(collection).index.view.ann_rows == (ROWS + 70) // 8 * 8
+    assert loaded(collection).index.view.ann_rows == (FEW + 70) // 8 * 8
     assert recall(collection, range(50))[0] >= 0.98
 
 
@@ -207,26 +207,26 @@ def test_many_rows_that_are_newer_than_the_base_are_found_by_their_sketches(tmp_
     tenant = directory(tmp_path)
     collection = filled(tenant.create(SPEC))
     assert collection.build_ann_index()
-    newer = [record(n, price=n, kind=f"k{n % 7}") for n in range(ROWS, 3 * ROWS)]
+    newer = [record(n, price=n, kind=f"k{n % 7}") for n in range(FEW, 3 * FEW)]
     for start in range(0, len(newer), 500):
         collection.upsert(newer[start : start + 500])
     view = loaded(collection).index.view
-    assert (view.ann_rows, len(view.signatures) > 3 * ROWS - 520, len(view.signatures) % 8) == (ROWS, True, 0)
-    for filter_text in ("", 'kind = "k3"', f"price > {ROWS}"):
+    assert (view.ann_rows, len(view.signatures) > 3 * FEW - 520, len(view.signatures) % 8) == (FEW, True, 0)
+    for filter_text in ("", 'kind = "k3"', f"price > {FEW}"):
         share, ways = recall(collection, range(60), filter_text)
         assert share >= 0.99
         assert ways <= {Way.GRAPH, Way.GRAPH_FILTERED, Way.CLUSTERS_FILTERED, Way.EXACT_FILTERED}
-    for n in (ROWS, 2 * ROWS + 1, 3 * ROWS - 1):
+    for n in (FEW, 2 * FEW + 1, 3 * FEW - 1):
         assert ids(collection, SearchQuery(vector(n), 1)) == [str(n)]
-    collection.delete([str(2 * ROWS)])
-    assert ids(collection, SearchQuery(vector(2 * ROWS), 1)) != [str(2 * ROWS)]
+    collection.delete([str(2 * FEW)])
+    assert ids(collection, SearchQuery(vector(2 * FEW), 1)) != [str(2 * FEW)]
     assert collection.build_ann_index()  # over all rows
     view = loaded(collection).index.view
-    assert (len(view.signatures), view.ann_rows) == (3 * ROWS, 3 * ROWS)
+    assert (len(view.signatures), view.ann_rows) == (3 * FEW, 3 * FEW)
     assert recall(collection, range(60))[0] >= 0.98
     tenant.close()
     collection = directory(tmp_path).collection("things")
-    assert ids(collection, SearchQuery(vector(ROWS), 1)) == [str(ROWS)]
+    assert ids(collection, SearchQuery(vector(FEW), 1)) == [str(FEW)]
 
 
 def test_groups_and_pages_through_a_base_fit_together(based: Collection) -> None:
@@ -321,7 +321,7 @@ def test_recall_after_a_restart_is_as_before_and_the_base_is_not_built_again(tmp
     tenant.close()
     again = directory(tmp_path).collection("things")
     assert [ids(again, q) for q in queries] == before
-    assert loaded(again).index.view.ann_rows == ROWS
+    assert loaded(again).index.view.ann_rows == FEW
     assert again.damaged_snapshots == []
 
 
@@ -367,23 +367,24 @@ def test_a_builder_that_dies_leaves_the_collection_as_it_was(tmp_path: Path, mon
 
 def test_searches_and_writes_go_on_while_a_base_is_built_and_rows_are_compacted(tmp_path: Path) -> None:
     collection = filled(directory(tmp_path).create(SPEC))
-    collection.delete([str(n) for n in range(0, ROWS, 4)])
+    collection.delete([str(n) for n in range(0, FEW, 4)])
     done = threading.Event()
 
     def read(seed: int) -> int:
         count, n = 0, seed
         while not done.is_set():
-            n = (n + 997) % ROWS
-            answer = collection.search(SearchQuery(vector(n), 5, filter="" if n % 2 else "price < 3000"))
+            n = (n + 997) % FEW
+            answer = collection.search(SearchQuery(vector(n), 5, filter="" if n % 2 else "price < 1500"))
             hits = [h for g in answer.groups for h in g]
-            assert all(int(h.record.record_id) % 4 for h in hits if int(h.record.record_id) < ROWS)
+            assert all(int(h.record.record_id) % 4 for h in hits if int(h.record.record_id) < FEW)
             assert [h.distance for h in hits] == sorted(h.distance for h in hits)
             count += 1
+            done.wait(0.001)  # the builder needs the processor, too
         return count
 
     def write() -> None:
         for n in range(50):
-            collection.upsert([record(ROWS + n, price=1.0)])
+            collection.upsert([record(FEW + n, price=1.0)])
 
     with ThreadPoolExecutor(4) as pool:
         readers = [pool.submit(read, seed) for seed in (1, 2)]
@@ -393,6 +394,6 @@ def test_searches_and_writes_go_on_while_a_base_is_built_and_rows_are_compacted(
         writer.result()
         done.set()
         assert all(r.result() > 0 for r in readers)
-    assert collection.count() == ROWS * 3 // 4 + 50
+    assert collection.count() == FEW * 3 // 4 + 50
     assert collection.stats().tombstones == 0
     assert list(collection.problems()) == []
