@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS ?= tests
-PYTEST_WORKERS ?= 2
+# One more than two cores: tests with a server of their own wait for it a good part of their time.
+PYTEST_WORKERS ?= 3
 LISTEN ?= 127.0.0.1:50061
 HTTP ?= 127.0.0.1:50090
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -59,8 +59,7 @@ def _opencv() -> None:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for all tests of a process. Each test has its own tenants on it."""
-    # Clients of other vendors do not retry, and on a busy machine a search by picture waits.
-    environment = {"AFTERIMAGE_XIMILAR_DOOR": "true", "AFTERIMAGE_MAX_SEARCH_WAIT_S": "30"}
+    environment = {"AFTERIMAGE_XIMILAR_DOOR": "true"}
     running = share(start_server(tmp_path_factory.mktemp("server"), environment=environment, anew=True))
     yield running
     assert running.stop() == 0

@@ -20,7 +20,7 @@ from service.sync.source_calls import SourceCalls
 from service.tenancy.keyring import Principal
 
 APPROVAL_MS = 86_400_000
-_WATCH_EVERY_S = 0.5
+_WATCH_AFTER_S, _WATCH_EVERY_S = 0.05, 0.5  # at first often: many runs end soon
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ class Synchronisation(SyncAccess):
         Raises SHUTTING_DOWN when the server is about to stop.
         """
         seen: RunView | None = None
+        pause_s = _WATCH_AFTER_S
         while True:
             view = await self.run(principal, run_id)
             if view != seen:
@@ -113,7 +114,8 @@ class Synchronisation(SyncAccess):
             seen = view
             if self.closing.is_set():
                 raise ServiceError(Reason.SHUTTING_DOWN, "the server is stopping; watch again", retry_delay_s=1.0)
-            await asyncio.sleep(_WATCH_EVERY_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(1.5 * pause_s, _WATCH_EVERY_S)
 
     async def approve(self, principal: Principal, run_id: str, plan_digest: str) -> Run:
         """Lets a run apply the plan that was shown. Raises RUN_NOT_WAITING or PLAN_MOVED."""

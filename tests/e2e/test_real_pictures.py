@@ -59,7 +59,7 @@ def offline_neighbours(vectors: np.ndarray) -> list[list[int]]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("every", "least"), [(8, 0.55), pytest.param(1, 0.69, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("every", "least"), [(16, 0.5), pytest.param(1, 0.69, marks=pytest.mark.long)])
 def test_each_photograph_is_found_first_and_quality_equals_an_offline_evaluation(
     server: Server, tenant_name: str, every: int, least: float
 ) -> None:
@@ -77,9 +77,10 @@ def test_each_photograph_is_found_first_and_quality_equals_an_offline_evaluation
 
 
 @pytest.mark.timeout(300)
-def test_the_same_holds_for_an_encoder_of_ones_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("every", "least"), [(24, 0.4), pytest.param(10, 0.45, marks=pytest.mark.long)])
+def test_the_same_holds_for_an_encoder_of_ones_own(tmp_path: Path, every: int, least: float) -> None:
     encoders = own_encoder(tmp_path / "encoders")
-    paths, labels = map(list, zip(*clothing()[::10], strict=True))
+    paths, labels = map(list, zip(*clothing()[::every], strict=True))
     server: Server = start_server(tmp_path / "s", "--encoders-dir", str(encoders))
     with server.client(server.key("acme")) as client:
         client.create_collection("clothing", encoder_id="mobilenet-v2")
@@ -89,4 +90,4 @@ def test_the_same_holds_for_an_encoder_of_ones_own(tmp_path: Path) -> None:
     registry = EncoderRegistry(encoders, "mobilenet-v2", ONE_CORE)
     offline = retrieval(offline_neighbours(offline_vectors(registry, "mobilenet-v2", paths)), labels)
     assert served == pytest.approx(offline, abs=0.003)
-    assert served[0] > 0.45
+    assert served[0] > least

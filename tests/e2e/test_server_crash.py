@@ -28,7 +28,7 @@ class Writer:
 
     def run(self, one_more: threading.Semaphore) -> None:
         for step in range(1000):
-            self.in_flight = {f"{self.name}-{step % 7}-{n}": self.first_seed + step * 3 + n for n in range(3)}
+            self.in_flight = {f"{self.name}-{step % 4}-{n}": self.first_seed + step * 3 + n for n in range(3)}
             try:
                 self.client.insert("c", [NewRecord(i, image=png(seed)) for i, seed in self.in_flight.items()])
             except AfterimageError:

@@ -46,7 +46,8 @@ def test_every_command_beside_a_promise_works(tmp_path: Path, monkeypatch: pytes
         client.insert("shoes", [NewRecord(str(n), image=png(n)) for n in range(1040, 1050)])
         client.create_training_set("shoes")
         assert [r.outcome for r in client.add_examples("shoes", [NewExample("1", "boots", image=png(1))])] == ["added"]
-    commands = [c for found, _ in PROMISES.values() for c in found if c.startswith("afterimage ")]
+    every = (command for found, _ in PROMISES.values() for command in found)
+    commands = list(dict.fromkeys(command for command in every if command.startswith("afterimage ")))
     without_server = [c for c in commands if c.startswith("afterimage keys rewrap")]
     for command in commands:
         if command not in without_server:

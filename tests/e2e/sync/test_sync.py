@@ -235,7 +235,7 @@ def test_a_table_that_lost_its_last_line_end_is_taken_for_cut_short(client: Clie
     publish(shop, whole)
     followed(client, shop)
     synced(client)
-    for tenth in range(1, 10):
+    for tenth in (1, 4, 7, 9):
         cut = whole[: len(whole) * tenth // 10].rstrip(b"\n")
         publish(shop, cut)
         run = synced(client)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.support.servers.server import COMMAND, Server, can_be_warm, clean_environment
+from tests.support.servers.server import COMMAND, NOT_MEASURED, ONE_DECODER, Server, can_be_warm, clean_environment
 from tests.support.servers.warm_start import run_warm
 
 
@@ -18,7 +18,7 @@ class Shell:
         """`server`: None for commands that only need `data_dir`."""
         self.data = ["--data-dir", str(server.data_dir if server is not None else data_dir)]
         self._state = state
-        self.environment = {**clean_environment(), "AFTERIMAGE_STATE_DIR": str(state)}
+        self.environment = {**clean_environment(), **NOT_MEASURED, **ONE_DECODER, "AFTERIMAGE_STATE_DIR": str(state)}
         if server is not None:
             self.environment |= {"AFTERIMAGE_TARGET": server.target, "AFTERIMAGE_API_KEY": server.key(tenant)}
 
