@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 MIB = 1 << 20
 SOURCE = "127.0.0.2"
@@ -27,7 +28,7 @@ class Site:
     key: str
 
 
-Attack = Callable[[Site], Awaitable[int]]
+Attack = Callable[[Site], Coroutine[Any, Any, int]]
 
 
 async def http_idle(site: Site, count: int = 800, seconds: float = 2.0) -> int:
