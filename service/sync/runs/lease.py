@@ -23,7 +23,11 @@ class LeaseLost(Exception):
 
 @dataclass
 class Lease:
-    """A run that a worker has taken from the board. `alive` returns whether the worker is still connected."""
+    """A run that a worker has taken from the board.
+
+    - `alive`: returns whether the worker is still connected.
+    - `confirmed`: whether the board has confirmed that the worker holds it. What a remote worker says may be wrong.
+    """
 
     ref: RunRef
     epoch: int
@@ -31,6 +35,7 @@ class Lease:
     alive: Callable[[], bool] = lambda: True
     clock: Clock = SYSTEM_CLOCK
     renewed: float = field(init=False)
+    confirmed: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.renewed = self.clock.elapsed_s()

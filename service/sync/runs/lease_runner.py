@@ -71,7 +71,7 @@ class LeaseRunner:
                 return
             if not await self._parts.board.renew(ref, lease.worker, progress.facts()):
                 return  # the lease has expired
-            lease.renewed = lease.clock.elapsed_s()
+            lease.renewed, lease.confirmed = lease.clock.elapsed_s(), True
             ledger = await asyncio.to_thread(self._parts.ledgers.of, ref.tenant_uid)
             work = asyncio.create_task(self._run(lease, ledger, progress, picture_encoder or self._here))
             try:

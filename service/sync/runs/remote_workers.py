@@ -157,10 +157,12 @@ class RemoteWorkers:
 
     async def _work(self, taken: RunClaim, worker: RemoteWorker) -> None:
         _LOG.info("a worker has taken a run", worker=taken.worker, run_id=taken.ref.run_id)
+        lease = Lease(taken.ref, taken.epoch, taken.worker, worker.alive)
         try:
-            await self._lease_runner.work(Lease(taken.ref, taken.epoch, taken.worker, worker.alive), worker)
+            await self._lease_runner.work(lease, worker)
         except asyncio.CancelledError:
-            await self._requeue(taken)
+            if lease.confirmed:
+                await self._requeue(taken)
             raise
         finally:
             worker.outgoing.put_nowait(None)
