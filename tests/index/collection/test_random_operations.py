@@ -91,8 +91,9 @@ class Model:
         hits = [h for g in answer.groups for h in g]
         assert answer.allowed == len(allowed)
         assert len(hits) == min(k, len(allowed))
-        expected = sorted(1 - float(v @ query / np.linalg.norm(query)) for v, _, _ in allowed.values())[:k]
-        assert [h.distance for h in hits] == pytest.approx(expected, abs=3e-3)
+        vectors = np.array([v for v, _, _ in allowed.values()]).reshape(-1, len(query))
+        expected = np.sort(1 - vectors @ query / np.linalg.norm(query))[:k]
+        assert np.allclose([h.distance for h in hits], expected, rtol=0, atol=3e-3)
         for hit in hits:
             _, product, attributes = allowed[hit.record.record_id]
             assert (hit.record.product_id, dict(hit.record.attributes)) == (product, attributes)

@@ -104,7 +104,7 @@ async def test_a_picture_that_takes_too_long_costs_its_decoder_and_no_other_pict
 
 async def test_a_decoder_that_is_killed_or_stopped_is_replaced_and_no_picture_is_lost() -> None:
     async with decoders(2, timeout_s=20.0) as made:
-        for _ in range(6):  # no picture is under way at two kills: a second one on the same picture is held against it
+        for _ in range(3):  # no picture is under way at two kills: a second one on the same picture is held against it
             work = asyncio.gather(*(tensor_of(made, png(n)) for n in range(10)))
             await asyncio.sleep(0)
             for pid in made.pids:
