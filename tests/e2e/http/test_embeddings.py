@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import openai
 import pytest
 
 from service.tenancy.apikeys import Scope
 from tests.support.data.pictures import encode, noise
 from tests.support.servers.server import Server
+
+if TYPE_CHECKING:  # importing it takes two seconds, which every process that collects the tests would spend
+    import openai
 
 
 def uri(content: bytes) -> str:
@@ -20,11 +23,15 @@ def uri(content: bytes) -> str:
 
 @pytest.fixture
 def vendor(server: Server, tenant_name: str) -> Iterator[openai.OpenAI]:
+    import openai
+
     with openai.OpenAI(base_url=f"http://{server.http}/v1", api_key=server.key(tenant_name), max_retries=0) as made:
         yield made
 
 
 def test_vectors_are_those_of_encode(server: Server, vendor: openai.OpenAI) -> None:
+    import openai
+
     pictures = [encode(noise(seed), "PNG") for seed in (1, 2, 3)]
     (model,) = [m.id for m in vendor.models.list()]
     answer = vendor.embeddings.create(model=model, input=[uri(p) for p in pictures])
@@ -51,6 +58,8 @@ def test_a_hundred_at_once_and_one_of_a_single_pixel(vendor: openai.OpenAI) -> N
 
 
 def test_bad_pictures_texts_and_keys_have_their_stated_errors(server: Server, vendor: openai.OpenAI) -> None:
+    import openai
+
     good, cut = encode(noise(1), "PNG"), encode(noise(2), "PNG")[:200]
     with pytest.raises(openai.BadRequestError) as caught:
         vendor.embeddings.create(model="", input=[uri(good), uri(cut)])
@@ -69,6 +78,8 @@ def test_bad_pictures_texts_and_keys_have_their_stated_errors(server: Server, ve
 
 @pytest.mark.parametrize("missing", [Scope.SEARCH, Scope.EXPORT])
 def test_both_scopes_are_needed(server: Server, tenant_name: str, missing: Scope) -> None:
+    import openai
+
     key = server.key(tenant_name, [scope for scope in Scope if scope is not missing])
     with openai.OpenAI(base_url=f"http://{server.http}/v1", api_key=key, max_retries=0) as client:
         with pytest.raises(openai.PermissionDeniedError) as caught:
