@@ -69,8 +69,10 @@ class Noting(Extension):
     def storing(self, transaction: Transaction, write: RecordWrite, before: Before, store: Store) -> WriteResult:
         if write.product_id == "refused":
             return WriteResult(write.record_id, Outcome.FAILED, error=InvalidInput("product_id", "refused"))
-        done = store()
         execute = transaction.connection.execute
+        found = execute("SELECT row_id FROM records WHERE record_id = ?", (write.record_id,)).fetchone()
+        assert before.row_id == (found[0] if found else 0)
+        done = store()
         (row_id,) = execute("SELECT row_id FROM records WHERE record_id = ?", (write.record_id,)).fetchone()
         execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (row_id, write.product_id))
         return done

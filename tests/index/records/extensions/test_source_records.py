@@ -86,6 +86,8 @@ def test_what_a_run_withdraws_is_gone_from_searches_and_comes_back_as_it_was(col
     after = collection.get(["1"], vectors=True)["1"]
     assert ids(collection, SearchQuery(vector(1), k=1)) == ["1"]
     assert (after.attributes, after.created_ms) == (before.attributes, before.created_ms)
+    assert after.updated_ms >= before.updated_ms
+    assert isinstance(after.updated_ms, int)
     assert after.vector is not None
     assert (after.vector == before.vector).all()
     assert [m.record_id for m in collection.sourced.marks("feed")] == ["1", "2"]

@@ -19,6 +19,8 @@ def shop(collection: Collection) -> Collection:
     [
         ("", (), ()),
         ('color = "red" AND price < 5 AND NOT tags:"old" AND product_id:*', (), ()),
+        ('product_id = p1 AND colour = "red"', ("colour",), ("no record has `colour`; did you mean `color`?",)),
+        ("tags:true", (), ("`tags` holds lists, never what true is",)),
         ('colour = "red"', ("colour",), ("no record has `colour`; did you mean `color`?",)),
         ("colour:* OR NOT (colour = a)", ("colour",), ("no record has `colour`; did you mean `color`?",)),
         ("weight > 5", ("weight",), ("no record has `weight`",)),

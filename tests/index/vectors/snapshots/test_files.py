@@ -2,13 +2,17 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from index import Collection, DataFault, SearchQuery
+from index.contract import IndexSite
+from index.types.errors import SnapshotDamaged
 from index.vectors.snapshots.files import SnapshotFiles
-from tests.support.data.collections import SPEC, directory, ids, loaded, record, vector
+from index.vectors.snapshots.manifest import SnapshotManifests
+from tests.support.data.collections import KEY, SPEC, directory, ids, loaded, record, vector
 from tests.support.data.data_directory import tree
 from tests.support.data.files import all_bytes, flip_byte, shorten
 
@@ -49,6 +53,34 @@ def test_a_start_loads_the_snapshot_and_replays_what_came_after(tmp_path: Path) 
     assert again.stats().records == 59
     assert again.count("price = 1000") == 1
     assert ids(again, SearchQuery(vector(100), k=1)) == ["100"]
+
+
+def test_a_snapshot_that_does_not_say_whose_it_is_must_be_known_to_be_of_the_collection(tmp_path: Path) -> None:
+    newest, _ = filled(tmp_path)
+    site = IndexSite(newest.parent, KEY)
+    manifests = SnapshotManifests(SPEC, site)
+    manifest = json.loads((newest / "manifest.json").read_text())
+    assert manifests.read(newest) == manifest
+    del manifest["collection"], manifest["mac"]
+    (newest / "manifest.json").write_bytes(manifests.signed(manifest))
+    with pytest.raises(SnapshotDamaged, match="belongs to another collection"):
+        manifests.read(newest)
+    known = SnapshotManifests(SPEC, replace(site, trusted=frozenset({manifests.mac(manifest)})))
+    assert known.read(newest)["sequence"] == manifest["sequence"]
+
+
+def test_a_snapshot_is_written_beside_one_whose_manifest_was_damaged_meanwhile(tmp_path: Path) -> None:
+    tenant = directory(tmp_path)
+    collection = tenant.create(SPEC)
+    collection.upsert([record(n) for n in range(5)])
+    collection.snapshot()
+    (next(tmp_path.rglob("snapshot-*")) / "manifest.json").write_text("{}")
+    collection.upsert([record(7)])
+    collection.snapshot()
+    tenant.abandon()
+    again = reopened(tmp_path)
+    assert loaded(again).index.state.snapshot_sequence == 6
+    assert again.stats().records == 6
 
 
 Damage = Callable[[Path], None]
