@@ -24,7 +24,7 @@ from cosmic_ray.work_item import WorkItem
 from bench.environment import write_result
 from bench.mutation.result import RESULT, read_reasons, survivors_of
 from bench.mutation.rooms import ROOT, Room, read_hand_made, read_plan
-from bench.mutation.session import Choice, Session, mutant_of
+from bench.mutation.session import CannotMutate, Choice, Session, mutant_of
 from bench.mutation.tree import Tree
 from bench.mutation.trials import Limits, Outcome, Trials, limits_from
 
@@ -58,7 +58,12 @@ class Run:
                         _say(f"  {name.name}: {_told(session)}")
 
     def _run_one(self, room: Room, session: Session, item: WorkItem) -> None:
-        mutant = mutant_of(item)
+        try:
+            mutant = mutant_of(item)
+        except CannotMutate as failure:
+            session.skip(item)
+            _say(f"  left out: the tool fails at {failure}")
+            return
         outcome = self._outcome(mutant.file, mutant.source, room.tests_of(mutant.file))
         session.note(item, outcome)
         if outcome is not Outcome.FAILED:

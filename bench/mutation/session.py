@@ -98,10 +98,15 @@ class Session:
         why = _TIMED_OUT if outcome is Outcome.TIMED_OUT else None
         self._database.set_result(item.job_id, WorkResult(WorkerOutcome.NORMAL, output=why, test_outcome=noticed))
 
+    def skip(self, item: WorkItem) -> None:
+        """Leaves one out, which then counts as if it had not been made."""
+        self._database.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED))
+
     def counts(self, seed: int | None = None) -> Counts:
         """How far the room is, or one of its samples."""
         chosen = self._chosen if seed is None else self._samples[seed]
-        run = [result for job_id, result in self._database.results if job_id in chosen]
+        results = [result for job_id, result in self._database.results if job_id in chosen]
+        run = [result for result in results if result.worker_outcome is not WorkerOutcome.SKIPPED]
         survived = sum(r.test_outcome is TestOutcome.SURVIVED for r in run)
         timed_out = sum(r.output == _TIMED_OUT for r in run)
         return Counts(self._made, len(run), len(run) - survived - timed_out, survived, timed_out)
@@ -141,11 +146,18 @@ def _name(item: WorkItem) -> str:
     return f"{spec.module_path}:{spec.operator_name}:{spec.operator_args}:{spec.occurrence}"
 
 
+class CannotMutate(Exception):
+    """The tool fails at a mutant that it has listed."""
+
+
 def mutant_of(item: WorkItem) -> Mutant:
-    """What a work item changes."""
+    """What a work item changes. Raises CannotMutate."""
     (spec,) = item.mutations
     source = (ROOT / spec.module_path).read_text()
-    mutated = mutate_code(source, get_operator(spec.operator_name)(**spec.operator_args), spec.occurrence)
+    try:
+        mutated = mutate_code(source, get_operator(spec.operator_name)(**spec.operator_args), spec.occurrence)
+    except AttributeError as error:  # Cosmic Ray fails at `except module.Error`
+        raise CannotMutate(str(spec)) from error
     if mutated is None:
         raise RuntimeError(f"{spec} mutates nothing")
     before, after = _differing(source.splitlines(), mutated.splitlines())
