@@ -245,6 +245,18 @@ def test_boosted_hits_come_by_likeness_plus_boost(opened: Opened, grouped: bool,
             assert abs(hit.distance - (1 - (value[hit.record.record_id] - total))) < 3e-3
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_boost_brings_in_what_is_far_from_the_query(opened: Opened, grouped: bool) -> None:
+    opened.collection.upsert([record(n, f"p{n}", brand="rare" if n % 40 == 0 else "b") for n in range(800)])
+    query = SearchQuery(unit(999), 12, group_by_product=grouped)
+    rare = [i for i in opened.hits(query._replace(k=800)) if int(i) % 40 == 0]
+    rare_first = query._replace(boosts=(Boost(0.9, 'brand = "rare"'), Boost(0.9, 'brand = "rare"')))
+    assert opened.hits(rare_first) == rare[:12]
+    assert opened.hits(rare_first._replace(offset=12, k=8)) == rare[12:]
+    others_last = query._replace(boosts=(Boost(-1.0, 'brand = "b"'), Boost(-1.0, "NOT sale:*")))
+    assert opened.hits(others_last) == rare[:12]
+
+
 def test_boosts_go_with_diversity_orders_and_pages(opened: Opened) -> None:
     opened.collection.upsert([record(n, f"p{n % 20}", popularity=n) for n in range(80)])
     more = NumberFactor("popularity", 80.0, 20.0, side=Side.MORE, decay=Decay.LINEAR)
