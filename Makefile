@@ -203,6 +203,10 @@ bench-http: $(STAMP) ## Measure what a search costs a server over HTTP and over 
 bench-json: $(STAMP) ## Measure JSON against json_format and the binary encoding of protobuf; writes JSON
 	@$(BIN)/python -m bench.json_codec
 
+.PHONY: bench-features
+bench-features: $(STAMP) ## Measure what diversity, boosts, orders, facets and samples cost and find; writes JSON
+	@$(BIN)/python -m bench.search_features
+
 encoder-examples: $(STAMP) ## Draw example searches of the built-in encoder, for docs/encoder.md
 	@$(BIN)/python -m bench.encoders.examples
 
