@@ -209,6 +209,11 @@ def read_batch(request: Any) -> Iterable[tuple[str, str]]:
     return [(search.collection, search.filter) for search in request.searches]
 
 
+def read_two(request: Any) -> Iterable[tuple[str, str]]:
+    """Returns the collections and filters of two reads."""
+    return [(search.collection, search.filter) for search in (request.first, request.second)]
+
+
 def read_details(name: str, reads: Reads, request: Any) -> list[Details]:
     """Returns the details of a read for tenants that record reads: the collection, the method, and the field names of
     the filter."""

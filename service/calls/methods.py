@@ -56,6 +56,7 @@ METHODS: Mapping[str, Method] = by_path(
         search_service_pb2,
         Row("Search", Scope.SEARCH, audit=audit.SEARCH_VECTORS, reads=audit.read_filtered),
         Row("BatchSearch", Scope.SEARCH, audit=audit.BATCH_SEARCH_VECTORS, reads=audit.read_batch),
+        Row("CompareSearches", Scope.SEARCH, reads=audit.read_two),
         Row("FindDuplicates", Scope.SEARCH, deadline=_OPEN, reads=audit.read_filtered),
         Row("Encode", Scope.EXPORT, audit=audit.ENCODE_VECTORS),
         Row("Classify", Scope.SEARCH, reads=audit.read_filtered),

@@ -17,6 +17,7 @@ _COMMANDS = {
     "collections": "collections.collections.collections",
     "insert": "collections.insert.insert",
     "search": "collections.search.search",
+    "compare": "collections.compare.compare",
     "export": "collections.exchange.export",
     "import": "collections.exchange.import_",
     "records": "collections.records.records",

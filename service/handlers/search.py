@@ -16,6 +16,7 @@ from service.engine.faults import as_service_error, translated_errors
 from service.engine.pictures import Encoded
 from service.engine.query import QueryTerm, distance_limit, encode_query
 from service.errors import ServiceError, release_frames
+from service.handlers.conversion.comparison import compared, to_searches
 from service.handlers.conversion.likeness import from_duplicates, from_encoded, to_ranked
 from service.handlers.conversion.search import (
     add_hits,
@@ -71,6 +72,14 @@ class SearchHandlers:
         check_count("searches", len(request.searches), MAX_BATCH_SEARCHES)
         results = await gather_bounded((self._one(s, caller) for s in request.searches), _AT_ONCE)
         return pb.BatchSearchResponse(results=results)
+
+    async def CompareSearches(
+        self, request: pb.CompareSearchesRequest, caller: Principal
+    ) -> pb.CompareSearchesResponse:
+        """Runs two searches and compares their hits."""
+        first, second = to_searches(request)
+        found, other = await gather_bounded((self.Search(s, caller) for s in (first, second)), _AT_ONCE)
+        return compared(request, found, other)
 
     async def FindDuplicates(
         self, request: pb.FindDuplicatesRequest, caller: Principal

@@ -17,6 +17,7 @@ from afterimage.client import (
     Client,
     InvalidArgument,
     NewRecord,
+    NotFound,
     NumberRange,
     Patch,
     Progress,
@@ -24,6 +25,7 @@ from afterimage.client import (
     RetryPolicy,
     Term,
     Unavailable,
+    Variant,
     unpack_vector,
 )
 from afterimage.client.batches import MAX_BYTES, MAX_RECORDS, Outbox, cut
@@ -272,6 +274,29 @@ def test_a_hit_says_what_each_boost_adds_and_keeps_its_distance(client: Client) 
     for wrong in refused:
         with pytest.raises(InvalidArgument):
             client.search("c", query, k=4, **wrong)
+
+
+def test_two_collections_and_two_settings_are_compared(client: Client) -> None:
+    for name, step in (("a", 1), ("b", 2)):
+        client.create_collection(name)
+        rows = [
+            NewRecord(str(n), vector=[1.0, n / 20] + [0.0] * 446, product_id=f"p{n // 4}") for n in range(0, 20, step)
+        ]
+        client.insert(name, rows)
+    query = Term(vector=[1.0] + [0.0] * 447)
+    found = client.compare(query, Variant("a", {"k": 4}), Variant("b", {"k": 4}), relevant_ids=["0", "1", "4"])
+    assert [h.record_id for h in found.first.hits] == ["0", "1", "2", "3"]
+    assert [h.record_id for h in found.second.hits] == ["0", "2", "4", "6"]
+    assert (found.overlap, found.only_first, found.only_second) == (0.5, ("1", "3"), ("4", "6"))
+    assert found.average_overlap == pytest.approx((1 + 1 / 2 + 2 / 3 + 1 / 2) / 4)
+    assert (found.first_precision, found.second_precision) == (0.5, 0.5)
+    same = client.compare(query, Variant("a"), Variant("a", {"exact": True, "group_by": "product_id"}), by_product=True)
+    assert (same.overlap, same.first_precision) == (pytest.approx(3 / 5), None)
+    with pytest.raises(NotFound):
+        client.compare(query, Variant("a"), Variant("none"))
+    for second in ("b", Variant("b", {"k": "5"}), Variant("b", {"kk": 5}), Variant("b", {"include_vectors": True})):
+        with pytest.raises((InvalidArgument, TypeError)):
+            client.compare(query, Variant("a"), second)  # type: ignore[arg-type]
 
 
 def test_facets_have_ranges_and_count_hits(client: Client) -> None:

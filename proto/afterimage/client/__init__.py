@@ -69,6 +69,7 @@ from afterimage.client.values import (
     AttributeValue,
     Boost,
     Collection,
+    Comparison,
     Deletion,
     DuplicateGroup,
     EncodedPicture,
@@ -97,12 +98,14 @@ from afterimage.client.values import (
     Snapshot,
     Term,
     Usage,
+    Variant,
     unpack_vector,
 )
 
 __all__ = [
     "Aborted", "AccessRequest", "AfterimageError", "AlreadyExists", "AsyncClient", "AttributeValue", "AuditAct",
-    "AuditEntry", "AuditHead", "Boost", "Client", "Collection", "DataLoss", "DeadlineExceeded", "Deletion",
+    "AuditEntry", "AuditHead", "Boost", "Client", "Collection", "Comparison", "DataLoss", "DeadlineExceeded",
+    "Deletion",
     "DuplicateGroup", "EncodedPicture", "Encoder", "ErasureReceipt", "Example", "ExampleResult", "Facet",
     "FailedPrecondition",
     "FeedColumn", "FeedItem", "FeedOptions", "FeedPreview", "FeedProblem", "FilterCheck", "Hit", "HitGroup",
@@ -113,5 +116,5 @@ __all__ = [
     "RecordResult", "RecordSample",
     "Region", "ResourceExhausted", "RetryPolicy", "Run", "RunProgress", "SearchResult", "ServerInfo", "SetDeletion",
     "Snapshot", "Source", "SyncFailure", "Term", "Training", "TrainingSet", "Unauthenticated", "Unavailable",
-    "Unimplemented", "Usage", "audit_acts", "unpack_vector",
+    "Unimplemented", "Usage", "Variant", "audit_acts", "unpack_vector",
 ]  # fmt: skip

@@ -78,6 +78,7 @@ class AsyncClient:
     count_records = async_method(calls.count_records)
     check_filter = async_method(calls.check_filter)
     search = async_method(searches.search)
+    compare = async_method(searches.compare)
     encode = async_method(searches.encode)
     classify = async_method(searches.classify)
     rank = async_method(searches.rank)

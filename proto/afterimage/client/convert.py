@@ -19,6 +19,7 @@ from afterimage.client.errors import invalid
 from afterimage.client.values import (
     AttributeValue,
     Collection,
+    Comparison,
     DuplicateGroup,
     EncodedPicture,
     Encoder,
@@ -208,6 +209,16 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         tuple(PassedOver(p.record_id, p.distance, p.similar_to) for p in message.passed_over),
         message.passed_over_count,
     )
+
+
+def to_comparison(message: search_pb.CompareSearchesResponse) -> Comparison:
+    """Returns two results and how they compare."""
+    return Comparison(
+        to_search_result(message.first), to_search_result(message.second), message.overlap, message.average_overlap,
+        tuple(message.only_first), tuple(message.only_second),
+        message.first_precision if message.HasField("first_precision") else None,
+        message.second_precision if message.HasField("second_precision") else None,
+    )  # fmt: skip
 
 
 def to_encoded(message: search_pb.EncodedPicture) -> EncodedPicture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from afterimage.client import convert
 from afterimage.client.calls import Call
@@ -10,12 +11,14 @@ from afterimage.client.checks import checked_text, checked_texts
 from afterimage.client.errors import invalid
 from afterimage.client.values import (
     Boost,
+    Comparison,
     EncodedPicture,
     ImageSource,
     Label,
     Picture,
     RankedPicture,
     SearchResult,
+    Variant,
 )
 from afterimage.v1 import search_service_pb2 as search_pb
 
@@ -75,6 +78,31 @@ def search(
         boosts=[_boost(b) for b in boosts], boost_cap=boost_cap,
     )  # fmt: skip
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
+
+
+def compare(
+    query: convert.Query, first: Variant, second: Variant, *, by_product: bool = False,
+    relevant_ids: Sequence[str] = (),
+) -> Call[Comparison]:  # fmt: skip
+    """Runs two searches with one query, over two collections or with two settings, and compares their hits.
+
+    - by_product: compare products instead of records.
+    - relevant_ids: up to 1,000 relevant records, or products, for the precision of both.
+    """
+    request = search_pb.CompareSearchesRequest(
+        query=convert.query_terms(query), first=_variant(first), second=_variant(second), by_product=by_product,
+        relevant_ids=checked_texts("relevant_ids", relevant_ids),
+    )  # fmt: skip
+    return Call("SearchService", "CompareSearches", request, convert.to_comparison)
+
+
+def _variant(variant: Variant) -> search_pb.SearchRequest:
+    """Returns the request of one side of a comparison. Raises InvalidArgument or TypeError."""
+    if not isinstance(variant, Variant):
+        raise invalid("first", f'a side is of type {type(variant).__name__}; pass Variant("shoes", {{"k": 10}})')
+    options: dict[str, Any] = dict(variant.options)
+    request: search_pb.SearchRequest = search(variant.collection, (), **options).request
+    return request
 
 
 def encode(pictures: Sequence[Picture | ImageSource | str], *, encoder_id: str = "") -> Call[list[EncodedPicture]]:

@@ -78,6 +78,7 @@ class Client:
     count_records = sync_method(calls.count_records)
     check_filter = sync_method(calls.check_filter)
     search = sync_method(searches.search)
+    compare = sync_method(searches.compare)
     encode = sync_method(searches.encode)
     classify = sync_method(searches.classify)
     rank = sync_method(searches.rank)

@@ -289,6 +289,33 @@ class Facet:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One side of a comparison: a collection, and further arguments of `search`, such as {"k": 20}."""
+
+    collection: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The results of two searches with one query.
+
+    - overlap: share of the ids of the longer list that both have. average_overlap: its mean over the first 1, 2, 3, ...
+    - only_first, only_second: ids that only one has.
+    - first_precision, second_precision: share of relevant ids; None if none were given.
+    """
+
+    first: SearchResult
+    second: SearchResult
+    overlap: float
+    average_overlap: float
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+    first_precision: float | None = None
+    second_precision: float | None = None
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A copy of a collection on the server."""
 

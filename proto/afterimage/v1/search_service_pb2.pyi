@@ -872,6 +872,106 @@ class BatchSearchResponse(_message.Message):
 Global___BatchSearchResponse: _TypeAlias = BatchSearchResponse  # noqa: Y015
 
 @_typing.final
+class CompareSearchesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    BY_PRODUCT_FIELD_NUMBER: _builtins.int
+    RELEVANT_IDS_FIELD_NUMBER: _builtins.int
+    by_product: _builtins.bool
+    """Compare products instead of records. A record without a product id stands for itself."""
+    @_builtins.property
+    def first(self) -> Global___SearchRequest:
+        """The two searches. Their `query` is used if it is set, and that of this request otherwise. `include_vectors` must not
+        be set.
+        """
+
+    @_builtins.property
+    def second(self) -> Global___SearchRequest: ...
+    @_builtins.property
+    def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryTerm]:
+        """1 to 16 terms. A term with a `record_id` needs that record in both collections."""
+
+    @_builtins.property
+    def relevant_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 1,000 ids of relevant records or products, for the precision."""
+
+    def __init__(
+        self,
+        *,
+        first: Global___SearchRequest | None = ...,
+        second: Global___SearchRequest | None = ...,
+        query: _abc.Iterable[Global___QueryTerm] | None = ...,
+        by_product: _builtins.bool = ...,
+        relevant_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_product", b"by_product", "first", b"first", "query", b"query", "relevant_ids", b"relevant_ids", "second", b"second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareSearchesRequest: _TypeAlias = CompareSearchesRequest  # noqa: Y015
+
+@_typing.final
+class CompareSearchesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    OVERLAP_FIELD_NUMBER: _builtins.int
+    AVERAGE_OVERLAP_FIELD_NUMBER: _builtins.int
+    ONLY_FIRST_FIELD_NUMBER: _builtins.int
+    ONLY_SECOND_FIELD_NUMBER: _builtins.int
+    FIRST_PRECISION_FIELD_NUMBER: _builtins.int
+    SECOND_PRECISION_FIELD_NUMBER: _builtins.int
+    overlap: _builtins.float
+    """Share of the ids of the longer list that both have, 0 to 1; 1 if both are empty. Of groups, the best hits count."""
+    average_overlap: _builtins.float
+    """Mean of the overlaps of the first 1, 2, 3, ... ids: hits at the top count more."""
+    first_precision: _builtins.float
+    """Share of the ids that are relevant. Absent if `relevant_ids` is empty."""
+    second_precision: _builtins.float
+    @_builtins.property
+    def first(self) -> Global___SearchResponse: ...
+    @_builtins.property
+    def second(self) -> Global___SearchResponse: ...
+    @_builtins.property
+    def only_first(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids that only one of them has, in its order."""
+
+    @_builtins.property
+    def only_second(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        first: Global___SearchResponse | None = ...,
+        second: Global___SearchResponse | None = ...,
+        overlap: _builtins.float = ...,
+        average_overlap: _builtins.float = ...,
+        only_first: _abc.Iterable[_builtins.str] | None = ...,
+        only_second: _abc.Iterable[_builtins.str] | None = ...,
+        first_precision: _builtins.float | None = ...,
+        second_precision: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_precision", b"_first_precision", "_second_precision", b"_second_precision", "first", b"first", "first_precision", b"first_precision", "second", b"second", "second_precision", b"second_precision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_precision", b"_first_precision", "_second_precision", b"_second_precision", "average_overlap", b"average_overlap", "first", b"first", "first_precision", b"first_precision", "only_first", b"only_first", "only_second", b"only_second", "overlap", b"overlap", "second", b"second", "second_precision", b"second_precision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first_precision: _TypeAlias = _typing.Literal["first_precision"]  # noqa: Y015
+    _WhichOneofArgType__first_precision: _TypeAlias = _typing.Literal["_first_precision", b"_first_precision"]  # noqa: Y015
+    _WhichOneofReturnType__second_precision: _TypeAlias = _typing.Literal["second_precision"]  # noqa: Y015
+    _WhichOneofArgType__second_precision: _TypeAlias = _typing.Literal["_second_precision", b"_second_precision"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_precision) -> _WhichOneofReturnType__first_precision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__second_precision) -> _WhichOneofReturnType__second_precision | None: ...
+
+Global___CompareSearchesResponse: _TypeAlias = CompareSearchesResponse  # noqa: Y015
+
+@_typing.final
 class FindDuplicatesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

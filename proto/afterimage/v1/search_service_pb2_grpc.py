@@ -26,6 +26,11 @@ class SearchServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_search__service__pb2.BatchSearchRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_search__service__pb2.BatchSearchResponse.FromString,
                 )
+        self.CompareSearches = channel.unary_unary(
+                '/afterimage.v1.SearchService/CompareSearches',
+                request_serializer=afterimage_dot_v1_dot_search__service__pb2.CompareSearchesRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_search__service__pb2.CompareSearchesResponse.FromString,
+                )
         self.FindDuplicates = channel.unary_stream(
                 '/afterimage.v1.SearchService/FindDuplicates',
                 request_serializer=afterimage_dot_v1_dot_search__service__pb2.FindDuplicatesRequest.SerializeToString,
@@ -62,6 +67,13 @@ class SearchServiceServicer(object):
 
     def BatchSearch(self, request, context):
         """Runs up to 32 searches. Results are in order. A failed search does not fail the others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareSearches(self, request, context):
+        """Runs two searches with one query, over two collections or with two settings, and compares their hits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +121,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.BatchSearch,
                     request_deserializer=afterimage_dot_v1_dot_search__service__pb2.BatchSearchRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_search__service__pb2.BatchSearchResponse.SerializeToString,
+            ),
+            'CompareSearches': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareSearches,
+                    request_deserializer=afterimage_dot_v1_dot_search__service__pb2.CompareSearchesRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_search__service__pb2.CompareSearchesResponse.SerializeToString,
             ),
             'FindDuplicates': grpc.unary_stream_rpc_method_handler(
                     servicer.FindDuplicates,
@@ -173,6 +190,23 @@ class SearchService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/BatchSearch',
             afterimage_dot_v1_dot_search__service__pb2.BatchSearchRequest.SerializeToString,
             afterimage_dot_v1_dot_search__service__pb2.BatchSearchResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def CompareSearches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/CompareSearches',
+            afterimage_dot_v1_dot_search__service__pb2.CompareSearchesRequest.SerializeToString,
+            afterimage_dot_v1_dot_search__service__pb2.CompareSearchesResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -39,6 +39,8 @@ class SearchServiceStub:
     """Finds the records nearest to a query."""
     BatchSearch: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.BatchSearchRequest, _search_service_pb2.BatchSearchResponse]
     """Runs up to 32 searches. Results are in order. A failed search does not fail the others."""
+    CompareSearches: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.CompareSearchesRequest, _search_service_pb2.CompareSearchesResponse]
+    """Runs two searches with one query, over two collections or with two settings, and compares their hits."""
     FindDuplicates: _grpc.UnaryStreamMultiCallable[_search_service_pb2.FindDuplicatesRequest, _search_service_pb2.FindDuplicatesResponse]
     """Streams groups of records that look the same, as they are found, in order of insertion. A group consists of a
     record and later ones near it. Any two records near each other share at least one group. A record near several
@@ -62,6 +64,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Finds the records nearest to a query."""
     BatchSearch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.BatchSearchRequest, _search_service_pb2.BatchSearchResponse]  # type: ignore[assignment]
     """Runs up to 32 searches. Results are in order. A failed search does not fail the others."""
+    CompareSearches: _aio.UnaryUnaryMultiCallable[_search_service_pb2.CompareSearchesRequest, _search_service_pb2.CompareSearchesResponse]  # type: ignore[assignment]
+    """Runs two searches with one query, over two collections or with two settings, and compares their hits."""
     FindDuplicates: _aio.UnaryStreamMultiCallable[_search_service_pb2.FindDuplicatesRequest, _search_service_pb2.FindDuplicatesResponse]  # type: ignore[assignment]
     """Streams groups of records that look the same, as they are found, in order of insertion. A group consists of a
     record and later ones near it. Any two records near each other share at least one group. A record near several
@@ -94,6 +98,14 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.BatchSearchResponse, _abc.Awaitable[_search_service_pb2.BatchSearchResponse]]:
         """Runs up to 32 searches. Results are in order. A failed search does not fail the others."""
+
+    @_abc_1.abstractmethod
+    def CompareSearches(
+        self,
+        request: _search_service_pb2.CompareSearchesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.CompareSearchesResponse, _abc.Awaitable[_search_service_pb2.CompareSearchesResponse]]:
+        """Runs two searches with one query, over two collections or with two settings, and compares their hits."""
 
     @_abc_1.abstractmethod
     def FindDuplicates(

@@ -46,6 +46,7 @@ PATHS: tuple[Path, ...] = (
     Path("RecordService/CountRecords", "GET", f"{_RECORDS}:count"),
     Path("SearchService/Search", "POST", f"{_COLLECTION}:search", pictures="query"),
     Path("SearchService/BatchSearch", "POST", "/v1/search:batch"),
+    Path("SearchService/CompareSearches", "POST", "/v1/search:compare", pictures="query"),
     Path("SearchService/FindDuplicates", "GET", f"{_COLLECTION}:duplicates"),
     Path("SearchService/Encode", "POST", "/v1/encode", pictures="pictures"),
     Path("SearchService/Classify", "POST", f"{_COLLECTION}:classify", pictures="query"),

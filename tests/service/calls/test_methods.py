@@ -59,6 +59,10 @@ def invoke(server: Server, path: str, method: Any, key: str, collection: str, ru
             request.attribute = "a"
     elif method.name == "BatchSearch":
         request.searches.add(collection=collection, k=1).query.add(record_id="1")
+    elif method.name == "CompareSearches":
+        for side in (request.first, request.second):
+            side.collection, side.k = collection, 1
+        request.query.add(record_id="1")
     elif method.name == "SetPicturePolicy":
         request.policy = 1
     elif method.name == "AddExamples":

@@ -71,6 +71,14 @@ def test_a_shop_from_first_command_to_last(shell: Shell, photos: Path, tmp_path:
     best = shell.json(*boosted)["hits"][0]
     assert (best["record_id"], [round(b, 3) for b in best["boosts"]]) == ("img1", [0.9, 0.0])
     assert shell.run("search", "shop", "--id", "img3", "--boost", "much", code=2) == ""
+    judged = tmp_path / "judged.csv"
+    judged.write_text("query,relevant\nimg3,a\nimg3,img1\n")
+    sides = ["compare", "shop", "shop", str(photos / "img3.jpg"), "--id", "a", "-k", "3", "--second"]
+    compared = shell.json(*sides, 'filter=color = "red" OR color = "blue"', "--judged", str(judged))
+    assert [q["query"] for q in compared["queries"]] == ["img3", "a"]
+    assert (compared["queries"][0]["second_precision"], compared["mean"]["second_precision"]) == (1.0, 1.0)
+    assert "mean" in shell.run(*sides, "exact=true")
+    assert shell.run(*sides, "exact=maybe", code=2) == ""
     sample = shell.json("records", "sample", "shop", "3", "--seed", "7")
     assert (len(sample["records"]), sample["allowed_count"], sample["seed"]) == (3, 6, 7)
     assert "--seed 7" in shell.run("records", "sample", "shop", "3", "--seed", "7")
