@@ -13,7 +13,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = (
-    "afterimage",
+    "afterimage-server",
     "grpcio",
     "onnxruntime",
     "faiss-cpu",
