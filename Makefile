@@ -223,7 +223,7 @@ release-check: $(STAMP) ## Build, install and use both distributions, and the im
 
 .PHONY: deploy-check
 deploy-check: $(STAMP) ## Run servers as deploy/ describes: under systemd, with the settings of compose.yaml, from the documents (minutes)
-	@$(BIN)/python -m pytest tests/deploy tests/service/tenancy/test_directory_copy.py --timeout 600
+	@$(BIN)/python -m pytest tests/deploy tests/service/composition/test_directory_copy.py --timeout 600
 
 .PHONY: client-versions
 client-versions: $(STAMP) ## Use the client under each Python from 3.9 on, with its oldest and newest packages (minutes)

@@ -119,7 +119,7 @@ def test_a_damaged_database_ends_the_copy_and_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 def test_parts_of_databases_are_not_files_of_their_own(suffix: str) -> None:
-    from service.tenancy.directory_copy import _is_database_part
+    from service.composition.directory_copy import _is_database_part
 
     assert _is_database_part(Path(f"tenants/x/sync.db{suffix}"))
     assert not _is_database_part(Path("tenants/x/sync.db"))
