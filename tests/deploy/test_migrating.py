@@ -62,7 +62,7 @@ def other_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter with the clients of the other databases."""
     folder = tmp_path_factory.mktemp("others")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--only-binary=:all:", *PACKAGES]
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:", *PACKAGES]
     done = subprocess.run(pip, capture_output=True, text=True, check=False, timeout=500)
     if done.returncode:
         missing("a package registry with clients of other databases", f"pip install {' '.join(PACKAGES)}")
