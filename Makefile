@@ -139,7 +139,7 @@ prose-check: $(STAMP) ## Measure the words per sentence of documents and docstri
 	@$(BIN)/python docs/prose.py
 	@$(BIN)/python -m docs.docstrings
 
-lock: $(STAMP) ## Resolve requirements.lock from pyproject.toml
+lock: $(STAMP) ## Resolve the locks from pyproject.toml: for development, for a server, and for a build
 	@$(BIN)/python -m pip install --quiet uv==0.13.9
 	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 		print(*p["project"]["dependencies"], *p["dependency-groups"]["dev"], sep="\n")' | \
@@ -149,6 +149,9 @@ lock: $(STAMP) ## Resolve requirements.lock from pyproject.toml
 		print(*p["project"]["dependencies"], sep="\n")' | \
 		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 		--constraint requirements.lock - -o requirements-runtime.lock
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+		--constraint requirements.lock - -o release/build.lock
 
 bench-smoke: $(STAMP) ## Measure inserts and searches per second through gRPC; writes JSON
 	@$(BIN)/python -m bench.smoke
@@ -232,6 +235,15 @@ release-check: $(STAMP) ## Build, install and use both distributions, and the im
 .PHONY: deploy-check
 deploy-check: $(STAMP) ## Run servers as deploy/ describes: under systemd, with the settings of compose.yaml, from the documents (minutes)
 	@$(BIN)/python -m pytest tests/deploy tests/service/composition/test_directory_copy.py --timeout 600
+
+.PHONY: image
+image: ## Build the image with docker or podman
+	@$$(command -v docker || command -v podman) build -f deploy/Containerfile \
+		-t afterimage:$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
+
+.PHONY: image-check
+image-check: $(STAMP) ## Build the image with buildah and use it, read-only (needs root, buildah, mmdebstrap; minutes)
+	@$(BIN)/python -m release.image_check
 
 .PHONY: client-versions
 client-versions: $(STAMP) ## Use the client under each Python from 3.9 on, with its oldest and newest packages (minutes)

@@ -84,7 +84,7 @@ def _checked(tag: str) -> list[str]:
     version = version_of(ROOT)
     problems = changelog_problems((ROOT / "CHANGELOG.md").read_text(), version) + frozen_problems(version)
     problems += tag_problems(tag, version) if tag else []
-    _step("lint the Dockerfile", image.lint)
+    _step("lint the Containerfile", image.lint)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         made = _step("build wheels and source distributions", lambda: distributions.build(place))
@@ -94,7 +94,7 @@ def _checked(tag: str) -> list[str]:
         _step("start the server, insert, search", lambda: installation.use_server(programs, place / "run", version))
     if (program := image.builder()) is None:
         problems.append(
-            "THE IMAGE WAS NOT BUILT: no docker, podman or buildah answers here; its Dockerfile was only linted"
+            "THE IMAGE WAS NOT BUILT: no docker or podman answers here; run `make image-check`, which needs buildah"
         )
     else:
         _step("build the image", lambda: image.build(program, version))

@@ -19,6 +19,7 @@ import afterimage_server
 import numpy as np
 
 _TREE = ("service", "index", "afterimage")  # packages of a checkout, which an installation does not need
+_PARQUET = "afterimage_server.service.cli.collections.parquet"
 _NOT_IMPORTED = ("__main__", "afterimage_server.service.encoder.builtin.train")  # the latter needs PyTorch
 
 
@@ -47,8 +48,20 @@ def _import_all() -> int:
     names = [m.name for m in pkgutil.walk_packages(afterimage_server.__path__, "afterimage_server.")]
     wanted = [name for name in names if not name.startswith(_NOT_IMPORTED[1]) and not name.endswith(_NOT_IMPORTED[0])]
     for name in wanted:
-        importlib.import_module(name)
+        if name != _PARQUET:
+            importlib.import_module(name)
+    _needs_an_extra(_PARQUET, "afterimage-server[parquet]")
     return len(wanted)
+
+
+def _needs_an_extra(module: str, extra: str) -> None:
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        if extra in str(error):
+            return
+        raise
+    raise SystemExit(f"{module} works without {extra}: is it still an extra?")
 
 
 def _build_an_ann_index() -> None:

@@ -30,13 +30,15 @@ def test_the_container_of_contributors_has_what_ci_installs() -> None:
     assert settings["postCreateCommand"] == "make install hooks"
 
 
-def test_the_image_installs_what_the_lock_pins_and_both_distributions() -> None:
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    copied = {name for line in re.findall(r"^COPY (?!--)(.+) \S+$", dockerfile, re.MULTILINE) for name in line.split()}
+def test_the_image_installs_what_the_locks_pin_and_nothing_else() -> None:
+    text = (ROOT / "deploy/Containerfile").read_text()
+    copied = {name for line in re.findall(r"^COPY (?!--)(.+) \S+$", text, re.MULTILINE) for name in line.split()}
     allowed = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     assert copied == allowed
     assert all((ROOT / name).exists() for name in copied)
-    assert "--require-hashes -r requirements-runtime.lock" in dockerfile
+    installs = re.findall(r"pip .*?install ((?:.|\\\n)+?)(?=&&|\n[A-Z]|\Z)", text)
+    assert len(installs) == 3
+    assert all("--require-hashes" in install or "--no-index" in install for install in installs), installs
 
 
 def test_the_lock_of_the_server_is_part_of_the_whole_lock() -> None:
@@ -44,3 +46,4 @@ def test_the_lock_of_the_server_is_part_of_the_whole_lock() -> None:
         return set(re.findall(r"^(\S+==\S+)", (ROOT / name).read_text(), re.MULTILINE))
 
     assert pins("requirements-runtime.lock") < pins("requirements.lock")
+    assert pins("release/build.lock") < pins("requirements.lock")

@@ -15,13 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow.parquet.encryption import create_decryption_properties, create_encryption_properties
 
 from afterimage.client import NewRecord, Record
 from service.cli.collections.attribute_values import attributes_of, id_text
 from service.cli.output import CommandError
+
+try:  # a quarter of an installation with it, and of no use to a server
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyarrow.parquet.encryption import create_decryption_properties, create_encryption_properties
+except ImportError:
+    raise CommandError(
+        "Parquet files need the package pyarrow: pip install 'afterimage-server[parquet]', or pip install pyarrow",
+        reason="PACKAGE_MISSING",
+    ) from None
 
 FORMAT = 1
 KEY_BYTES = 32
