@@ -124,7 +124,6 @@ def test_what_the_callers_records_raise_reaches_the_caller(client: Client, troub
         list(client.import_records("c", records()))
 
 
-<<<<<<< HEAD
 def test_columns_with_other_names_are_fields_by_a_map(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     payload = pa.array([{"color": "red"}, {"color": "blue"}])
@@ -182,14 +181,14 @@ def test_an_interrupted_import_goes_on_where_it_was(tmp_path: Path, server: Serv
     assert shell.json("import", "shoes", str(path), "--map", "record_id=id")["created"] == 1  # it is another file
     for wrong in ("id=x", "record_id", "record_id="):
         assert "pass FIELD=COLUMN" in shell.done("import", "shoes", str(path), "--map", wrong).stderr
-=======
+
+
 def test_without_pyarrow_a_command_names_the_extra(tmp_path: Path) -> None:
     table = tmp_path / "t.parquet"
     table.write_bytes(b"PAR1")
-    command = [sys.executable, "-Pc", WITHOUT_PYARROW, table]
+    command = [sys.executable, "-Pc", WITHOUT_PYARROW, str(table)]
     environment = {"AFTERIMAGE_TARGET": "127.0.0.1:1", "AFTERIMAGE_API_KEY": "af_live_none"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, ""), done
     assert "pip install 'afterimage-server[parquet]'" in done.stderr
     assert "Traceback" not in done.stderr
->>>>>>> 21c03a6 (Make Parquet an extra, and the image from a Containerfile)
