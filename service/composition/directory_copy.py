@@ -6,8 +6,8 @@ logs are copied and a read transaction begins on each. SQLite moves nothing from
 reader sees, so the files can then be copied while the server writes on. A copy is a database after a crash at that
 moment.
 
-Files are copied by `cp`, which shares blocks where the file system can. It has to be another process, because POSIX
-drops all locks of a process on a file when it closes any descriptor of it.
+Files are copied by another process, because POSIX drops all locks of a process on a file when it closes any descriptor
+of it. Blocks are shared where the file system can.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -47,7 +48,25 @@ _DERIVED = ("snapshot-", "damaged-", ".writing-")
 _ATTEMPTS = 20
 _BUSY_MS = 500
 _FILES_AT_ONCE = 200
-_CP = ("cp", "--no-dereference", "--preserve=mode,timestamps", "--reflink=auto")
+# Arguments: the folder to copy to, and the files. Needs no other program, which an image may not have.
+_COPIER = """
+import os, shutil, sys
+for source in sys.argv[2:]:
+    copy = os.path.join(sys.argv[1], os.path.basename(source))
+    if os.path.islink(source):
+        os.symlink(os.readlink(source), copy)
+        continue
+    with open(source, "rb") as there, open(copy, "xb") as here:
+        try:
+            while os.copy_file_range(there.fileno(), here.fileno(), 1 << 30):
+                pass
+        except OSError:  # across file systems, on older kernels
+            there.seek(0)
+            here.truncate(0)
+            here.seek(0)
+            shutil.copyfileobj(there, here, 1 << 20)
+    shutil.copystat(source, copy)
+"""
 _LONGEST_COPY_S = 86_400.0
 
 
@@ -207,12 +226,13 @@ def _copy_files(root: Path, names: Iterable[Path], part: Path) -> None:
         files = [str(root / name) for name in group]
         for at in range(0, len(files), _FILES_AT_ONCE):
             some = files[at : at + _FILES_AT_ONCE]
-            status, _, errors = run_command([*_CP, "-t", str(part / folder), "--", *some], _LONGEST_COPY_S)
+            copier = [sys.executable, "-ISc", _COPIER, str(part / folder), *some]
+            status, _, errors = run_command(copier, _LONGEST_COPY_S)
             gone = [f for f in some if status and not os.path.lexists(f)]
             if gone:
                 raise FileNotFoundError(f"{gone[0]} was removed meanwhile")
             if status:
-                raise BackupFailed(f"cp: {errors.strip()[:300]}")
+                raise BackupFailed(f"a file could not be copied: {errors.strip().rpartition(chr(10))[2][:300]}")
 
 
 def _check(part: Path, names: Sequence[Path], keys: _Keys) -> None:

@@ -119,7 +119,8 @@ class Machine:
         self.ports = {port: free_port() for port in ("50051", "50080", "50090", "6379")}
         self._places = {
             "/run/secrets": str(self.secrets), "/var/lib/afterimage": str(data), "http://objects:7070": objects,
-            "0.0.0.0:": "127.0.0.1:", "@redis:": "@127.0.0.1:", "server:50051": "127.0.0.1:50051",
+            "0.0.0.0:": "127.0.0.1:",
+            "python -Ic": f"{sys.executable} -Ic", "@redis:": "@127.0.0.1:", "server:50051": "127.0.0.1:50051",
         }  # fmt: skip
         shutil.copytree(secrets, self.secrets)
         for file in self.secrets.glob("*.toml"):
