@@ -58,7 +58,7 @@ class SearchAnswer(NamedTuple):
     """Hits, nearest first; in groups where asked for (each group nearest first, groups by their best hit).
 
     - `learned`: in the order of the likeness that the collection has learnt; distances are the encoder's all the same.
-    - `passed_over`: for the sake of diversity, the nearest first, at most MOST_PASSED_OVER of the `passed_over_count`.
+    - `passed_over`: for the sake of diversity, the nearest first, at most MOST_PASSED_OVER of the `passed_over_total`.
     """
 
     groups: tuple[tuple[Hit, ...], ...]
@@ -70,7 +70,7 @@ class SearchAnswer(NamedTuple):
     learned: bool = False
     hints: FilterHints = FilterHints()
     passed_over: tuple[PassedOver, ...] = ()
-    passed_over_count: int = 0
+    passed_over_total: int = 0
 
     @property
     def hits(self) -> tuple[Hit, ...]:

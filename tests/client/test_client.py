@@ -206,7 +206,7 @@ def test_diverse_hits_come_with_what_they_passed_over(client: Client) -> None:
     found = client.search("c", query, k=3, diversity=0.5)
     assert [h.record_id for h in found.hits][:2] == ["a0", "b"]
     assert found.hits[1].distance > 0.1
-    assert found.passed_over_count == len(found.passed_over) == 8
+    assert found.passed_over_total == len(found.passed_over) == 8
     assert {p.similar_to for p in found.passed_over} <= {"a0", found.hits[2].record_id}
     for diversity, offset in ((1.1, 0), (-0.1, 0), (0.5, 198)):
         with pytest.raises(InvalidArgument, match="diversity"):

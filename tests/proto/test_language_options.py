@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import FieldDescriptor
 
 BUF = Path(sys.executable).with_name("buf")
 PROTO = Path(__file__).parents[2] / "proto"
@@ -59,6 +60,28 @@ def test_every_class_of_java_has_a_name_of_its_own() -> None:
     folded = [name.lower() for name in names]  # file systems without case know one file of each
     assert len(PROTOS) < len(names)
     assert sorted({name for name in folded if folded.count(name) > 1}) == []
+
+
+def test_no_two_fields_have_one_accessor_in_java() -> None:
+    """`hits` that is repeated has getHitsCount() and getHitsList(), as a field `hits_count` would."""
+    clashes = []
+    for path in PROTOS:
+        file = importlib.import_module(f"afterimage.v1.{path.stem}_pb2").DESCRIPTOR
+        for message in file.message_types_by_name.values():
+            names = {field.name for field in message.fields}
+            for field in message.fields:
+                added = {f"{field.name}_{suffix}" for suffix in java_accessors(field)}
+                clashes += [f"{message.name}.{name}" for name in sorted(added & names)]
+    assert clashes == []
+
+
+def java_accessors(field: FieldDescriptor) -> tuple[str, ...]:
+    """What Java appends to the name of a field for further accessors."""
+    if field.is_repeated:
+        return ("count", "list", "map", "builder", "builder_list", "or_builder", "or_builder_list")
+    if field.message_type is not None:
+        return ("builder", "or_builder")
+    return ("value",) if field.enum_type is not None else ("bytes",) if field.cpp_type == field.CPPTYPE_STRING else ()
 
 
 def test_the_rules_are_only_off_while_the_released_api_has_no_options() -> None:

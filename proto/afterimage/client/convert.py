@@ -207,7 +207,7 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         tuple(message.unknown_attributes),
         tuple(message.filter_hints),
         tuple(PassedOver(p.record_id, p.distance, p.similar_to) for p in message.passed_over),
-        message.passed_over_count,
+        message.passed_over_total,
     )
 
 

@@ -235,7 +235,7 @@ class SearchResult:
     - path: the search strategy.
     - unknown_attributes: names in the filter that no record has.
     - filter_hints: warnings about the filter.
-    - passed_over: with `diversity`, nearer records that gave way; at most 100 of the `passed_over_count`.
+    - passed_over: with `diversity`, nearer records that gave way; at most 100 of the `passed_over_total`.
     """
 
     hits: tuple[Hit, ...]
@@ -255,7 +255,7 @@ class SearchResult:
     unknown_attributes: tuple[str, ...] = ()
     filter_hints: tuple[str, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
-    passed_over_count: int = 0
+    passed_over_total: int = 0
 
 
 @dataclass(frozen=True)

@@ -716,7 +716,7 @@ class SearchResponse(_message.Message):
     UNKNOWN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     FILTER_HINTS_FIELD_NUMBER: _builtins.int
     PASSED_OVER_FIELD_NUMBER: _builtins.int
-    PASSED_OVER_COUNT_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_TOTAL_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
     """Number of live records that match the filter and are among `only_record_ids`, if that is set. Excluded records, and
     records beyond the limits, count as well.
@@ -730,7 +730,7 @@ class SearchResponse(_message.Message):
     """True if the hits are ordered by a similarity that this collection has learned from its own vectors (see
     Collection.learning). `distance` and `score` remain those of the encoder, and may differ slightly in order.
     """
-    passed_over_count: _builtins.int
+    passed_over_total: _builtins.int
     """Their number."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
@@ -791,11 +791,11 @@ class SearchResponse(_message.Message):
         unknown_attributes: _abc.Iterable[_builtins.str] | None = ...,
         filter_hints: _abc.Iterable[_builtins.str] | None = ...,
         passed_over: _abc.Iterable[Global___PassedOver] | None = ...,
-        passed_over_count: _builtins.int = ...,
+        passed_over_total: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["index_time", b"index_time", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "passed_over", b"passed_over", "passed_over_count", b"passed_over_count", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "passed_over", b"passed_over", "passed_over_total", b"passed_over_total", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

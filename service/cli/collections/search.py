@@ -79,8 +79,8 @@ def search(
         counts = [(_facet_text(value), count) for value, count in counted.counts.items()]
         print_table([counted.attribute, "records"], counts, empty=f"no {counted.attribute}")
     print(f"{len(hits)} of {found.allowed_count} in {found.total_ms:.1f} ms ({found.path})")
-    if found.passed_over_count:
-        print(f"{found.passed_over_count} nearer records gave way to more diverse ones")
+    if found.passed_over_total:
+        print(f"{found.passed_over_total} nearer records gave way to more diverse ones")
     print_hints(found.filter_hints)
 
 
@@ -113,7 +113,7 @@ def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
         "unknown_attributes": found.unknown_attributes,
         "filter_hints": found.filter_hints,
         **(
-            {"passed_over": [asdict(p) for p in found.passed_over], "passed_over_count": found.passed_over_count}
+            {"passed_over": [asdict(p) for p in found.passed_over], "passed_over_total": found.passed_over_total}
             if found.passed_over
             else {}
         ),

@@ -187,7 +187,7 @@ def from_answer(answer: SearchAnswer) -> pb.SearchResponse:
         unknown_attributes=answer.hints.unknown_attributes,
         filter_hints=answer.hints.sentences,
         passed_over=[pb.PassedOver(**passed._asdict()) for passed in answer.passed_over],
-        passed_over_count=answer.passed_over_count,
+        passed_over_total=answer.passed_over_total,
     )
 
 

@@ -52,7 +52,7 @@ def test_diverse_hits_are_those_of_maximal_marginal_relevance(opened: Opened, gr
         assert whole == answer._replace(index_time_ms=whole.index_time_ms)
         farthest = max(order[6 * page :])
         passed = [n for n in range(farthest) if n not in order]
-        assert answer.passed_over_count == len(passed)
+        assert answer.passed_over_total == len(passed)
         assert [p.record_id for p in answer.passed_over] == [str(candidates[n]) for n in passed]
         for one in answer.passed_over:
             alike = {i: float(rows[int(one.record_id)] @ rows[candidates[i]]) for i in order}

@@ -97,7 +97,7 @@ class NumpyIndex:
         return SearchAnswer(
             shown, allowed.count, filtered if allowed.count else Strategy.EMPTY, rows.sequence, rows.time_ms,
             tuple(counted.facet(name) for name in query.facets), hints=allowed.hints,
-            passed_over=passed[:MOST_PASSED_OVER], passed_over_count=len(passed),
+            passed_over=passed[:MOST_PASSED_OVER], passed_over_total=len(passed),
         )  # fmt: skip
 
     def select(self, filter_text: str = "") -> Rows:
