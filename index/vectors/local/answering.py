@@ -14,13 +14,13 @@ from index.types.query import ScanStrategy, SearchQuery
 from index.types.record import StoredRecord
 from index.vectors.ann.centering import QueryMean
 from index.vectors.ann.faiss_index import RowNumbers
+from index.vectors.arrange.pages import Page, Passed, arranged
 from index.vectors.filters.evaluate import allowed_slots
 from index.vectors.filters.hints import hints_of
 from index.vectors.filters.syntax import parse_filter
-from index.vectors.query.arrange import Page, Passed, arranged
-from index.vectors.query.boosts import boosts_of
+from index.vectors.query.boost_values import Boosts, boosts_of
 from index.vectors.query.execute import THROUGH_BASE, Query
-from index.vectors.query.filter_cache import Boosts, FilterCache, FilteredRows
+from index.vectors.query.filter_cache import FilterCache, FilteredRows
 from index.vectors.query.recall import RecallCheck
 from index.vectors.query.search import nearest
 from index.vectors.segment.payloads import unpack_records
@@ -131,7 +131,7 @@ class Answering:
             return None
 
         def make() -> Boosts:
-            matching = [self.allowed(view, boost.filter) for boost in query.boosts]
+            matching = [self.allowed(view, boost.filter).rows for boost in query.boosts]
             return boosts_of(view, query.boosts, query.boost_cap, matching)
 
         self.allowed(view, "")  # of this view

@@ -10,7 +10,8 @@ from index.types.ordering import Order
 from index.types.query import ScanStrategy
 from index.types.record import Vector
 from index.vectors.ann.faiss_index import Bits, RowNumbers, Scores, differing_bits
-from index.vectors.query.filter_cache import Boosts, FilteredRows
+from index.vectors.query.boost_values import Boosts
+from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.gathered_rows import SignatureRows
 from index.vectors.query.plan import FREE_RESULTS, Plan, are_set, exactly
 from index.vectors.query.rerank import FEW_ROWS, compared, promising, relied_on
@@ -33,8 +34,7 @@ class Query(NamedTuple):
     - `by_distance`: in the order of the encoder's own distances, although rows are compared otherwise.
     - `unlike`: the query is unlike the rows. Graph and clusters are made for queries like them, and find less.
     - `scale`: cosines are multiplied by it before distances are computed.
-    - `diversity`: 0 to 1; see `index.vectors.query.diversity`. `order`: by an attribute, see
-      `index.vectors.query.arrange`. `boosts`: of each slot, see `index.vectors.query.boosts`.
+    - `diversity`: 0 to 1; `order`: by an attribute; `boosts`: of each slot; None without. See `index.vectors.arrange`.
     """
 
     vector: Vector

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,13 @@ from pyroaring import AbstractBitMap, BitMap
 
 from index.speed.roaring_arrays import bitmap_bits, members
 from index.types.answer import MOST_FACET_VALUES, Facet, FilterHints
-from index.types.boosts import Boost
 from index.types.facets import parse_facet
 from index.types.ordering import Order, Position
 from index.types.record import StoredRecord
 from index.vectors.ann.faiss_index import Bits, FlatView
+from index.vectors.query.boost_values import BoostKey, Boosts
 from index.vectors.query.gathered_rows import Gathered, SignatureRows
-from index.vectors.query.ordered_rows import rows_in_order
+from index.vectors.segment.ordered_rows import rows_in_order
 
 if TYPE_CHECKING:
     from index.vectors.segment.view import View
@@ -191,16 +191,6 @@ class FilteredRows:
 def copied_budget(view: View) -> int:
     """How many bytes of a view's vectors may be held as copies."""
     return max(_LEAST_COPIED_BYTES, view.float16.nbytes // _COPIED_SHARE)
-
-
-class Boosts(NamedTuple):
-    """What boosts add, float32. parts: of each boost, shape (boosts, slots). totals: together, shape (slots,)."""
-
-    parts: NDArray[np.float32]
-    totals: NDArray[np.float32]
-
-
-BoostKey = tuple[tuple[Boost, ...], float | None]
 
 
 class FilterCache:

@@ -8,7 +8,6 @@ import numpy as np
 from pyroaring import BitMap
 
 from index.types.query import ScanStrategy
-from index.vectors.query.boosts import boosted
 from index.vectors.query.execute import Hits, Query
 from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.search import ends, nearest, ordered, orders_by_distance, with_distances
@@ -30,9 +29,11 @@ def nearest_groups(query: Query, size: int) -> tuple[list[list[Member]], ScanStr
     return groups, leaders.path
 
 
-def members_of(query: Query, slots: list[int], distances: list[float], size: int) -> list[list[Member]]:
-    """The groups of leaders, each with up to `size` members, nearest first."""
-    return [_members(query, leader, size) for leader in zip(slots, distances, strict=True)]
+def members_of(
+    query: Query, slots: list[int], distances: list[float], size: int, best: Best | None = None
+) -> list[list[Member]]:
+    """The groups of leaders, each with up to `size` members, nearest first, or the first ones of another order."""
+    return [_members(query, leader, size, best) for leader in zip(slots, distances, strict=True)]
 
 
 def leading(query: Query, count: int, best: Best | None = None) -> Hits:
@@ -62,7 +63,7 @@ def _leaders(query: Query, hits: Hits) -> list[int]:
     return leaders
 
 
-def _members(query: Query, leader: Member, size: int) -> list[Member]:
+def _members(query: Query, leader: Member, size: int, best: Best | None) -> list[Member]:
     view = query.allowed.view
     code = int(view.products[leader[0]])
     if not code or size == 1:
@@ -70,5 +71,5 @@ def _members(query: Query, leader: Member, size: int) -> list[Member]:
     product = BitMap(np.flatnonzero(view.products == code).astype(np.uint32))
     of_product = FilteredRows(view, product & query.allowed.rows, False)
     among = query._replace(allowed=of_product, exact=True, k=size, offset=0)
-    hits = nearest(among) if query.boosts is None else boosted(among, size)
+    hits = best(among, size) if best else nearest(among)
     return list(zip(hits.slots.tolist(), hits.distances.tolist(), strict=True))

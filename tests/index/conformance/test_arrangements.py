@@ -257,6 +257,14 @@ def test_a_boost_brings_in_what_is_far_from_the_query(opened: Opened, grouped: b
     assert opened.hits(others_last) == rare[:12]
 
 
+def test_numbers_at_the_end_of_their_range_have_no_factor(opened: Opened) -> None:
+    opened.collection.upsert([record(n, x=x) for n, x in enumerate((-1.7e308, 1.7e308, 0.0))])
+    for decay in Decay:
+        number = NumberFactor("x", -1.7e308, 1e-300, decay=decay)
+        groups = opened.index.search(SearchQuery(unit(1), 3, boosts=(Boost(0.5, number=number),))).groups
+        assert {g[0].record.record_id: g[0].boost for g in groups} == {"0": 0.5, "1": 0.0, "2": 0.0}
+
+
 def test_boosts_go_with_diversity_orders_and_pages(opened: Opened) -> None:
     opened.collection.upsert([record(n, f"p{n % 20}", popularity=n) for n in range(80)])
     more = NumberFactor("popularity", 80.0, 20.0, side=Side.MORE, decay=Decay.LINEAR)

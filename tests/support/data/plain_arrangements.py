@@ -85,4 +85,4 @@ def _factor(boost: Boost, record: StoredRecord) -> float:
     if (number.side == "more" and value > number.origin) or (number.side == "less" and value < number.origin):
         return 1.0
     steps = max(0.0, abs(value - number.origin) - number.offset) / number.scale
-    return {"linear": max(0.0, 1 - steps / 2), "exponential": 0.5**steps, "gauss": 0.5 ** (steps**2)}[number.decay]
+    return {"linear": max(0.0, 1 - steps / 2), "exponential": 0.5**steps, "gauss": 0.5 ** (steps * steps)}[number.decay]

@@ -1,4 +1,4 @@
-"""Pages in another order than that of likeness alone. Each arrangement is in a module of its own."""
+"""Pages of hits and groups in the order that a query asks for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from index.types.ordering import Order, sort_key
 from index.types.query import ORDER_REACH, ScanStrategy
-from index.vectors.query.boosts import boosted
-from index.vectors.query.diversity import diversified
+from index.vectors.arrange.boosts import boosted
+from index.vectors.arrange.diversity import diversified
 from index.vectors.query.execute import Hits, Query
 from index.vectors.query.groups import Member, leading, members_of, nearest_groups
 from index.vectors.query.search import within
@@ -32,8 +32,8 @@ class Page(NamedTuple):
 
 def arranged(query: Query, group_size: int | None) -> Page:
     """The part of the order that is wanted. group_size: most members of a group; None: there are no groups."""
-    best = within if query.boosts is None else boosted
-    first = best if group_size is None else partial(leading, best=None if query.boosts is None else boosted)
+    best = None if query.boosts is None else boosted
+    first = (best or within) if group_size is None else partial(leading, best=best)
     if query.diversity:
         diverse = diversified(query, first)
         slots, distances = diverse.candidates.slots.tolist(), diverse.candidates.distances.tolist()
@@ -64,4 +64,5 @@ def _page(query: Query, hits: Hits, group_size: int | None, passed: tuple[Passed
     slots, distances = hits.slots.tolist(), hits.distances.tolist()
     if group_size is None:
         return Page([[member] for member in zip(slots, distances, strict=True)], hits.path, passed)
-    return Page(members_of(query, slots, distances, group_size), hits.path, passed)
+    best = None if query.boosts is None else boosted
+    return Page(members_of(query, slots, distances, group_size, best), hits.path, passed)

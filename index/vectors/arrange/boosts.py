@@ -11,44 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.speed.roaring_arrays import members
-from index.types.boosts import Boost, Decay, NumberFactor, Side
 from index.vectors.ann.faiss_index import RowNumbers
 from index.vectors.query.distances import distance_scores
 from index.vectors.query.execute import Hits, Query
-from index.vectors.query.filter_cache import Boosts, FilteredRows
 from index.vectors.query.search import orders_by_distance, within
-from index.vectors.segment.view import View, gather
+from index.vectors.segment.view import gather
 
 _AHEAD, _LEAST, _MORE, _MOST = 4, 64, 4, 2048
 _FEW = 2048  # of so few, comparing each takes no longer than a deeper look
 _DECIMALS, _ROUNDING = 6, 1e-5
-
-
-def boosts_of(view: View, boosts: tuple[Boost, ...], cap: float | None, matching: list[FilteredRows]) -> Boosts:
-    """What each slot of a view gets. matching: the rows that match the filter of each boost; of one with a number, any
-    rows."""
-    parts = np.zeros((len(boosts), view.count), np.float32)
-    for part, boost, rows in zip(parts, boosts, matching, strict=True):
-        if boost.number is None:
-            part[members(rows.rows)] = boost.weight
-        else:
-            slots, values = view.columns.number_entries(boost.number.attribute)
-            known = slots < view.count
-            part[slots[known]] = boost.weight * _factors(boost.number, values[known])
-    total = parts.sum(axis=0)
-    return Boosts(parts, total if cap is None else np.clip(total, -cap, cap))
-
-
-def _factors(number: NumberFactor, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    away = values - number.origin
-    if number.side is Side.MORE:
-        away = np.minimum(away, 0.0)
-    elif number.side is Side.LESS:
-        away = np.maximum(away, 0.0)
-    steps = np.maximum(np.abs(away) - number.offset, 0.0) / number.scale
-    if number.decay is Decay.LINEAR:
-        return np.maximum(1.0 - steps / 2.0, 0.0)
-    return np.exp2(-steps if number.decay is Decay.EXPONENTIAL else -steps * steps)
 
 
 def boosted(query: Query, count: int) -> Hits:
