@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,11 @@ def test_the_environment_of_server_and_worker_is_accepted_as_settings(
             assert loaded.warnings == ()
             assert loaded.settings.strict_forgetting
             assert loaded.settings.worker_secret is not None
+
+
+def test_the_image_is_that_of_this_version_everywhere() -> None:
+    version = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())["project"]["version"]
+    kustomization = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+    assert kustomization["images"] == [{"name": "afterimage", "newTag": version}]
+    compose = yaml.safe_load((FOLDER.parent / "compose.yaml").read_text())["services"]
+    assert {compose[name]["image"] for name in ("server", "worker")} == {f"afterimage:{version}"}
