@@ -12,7 +12,7 @@ import pytest
 
 from afterimage.client import NewSource
 from tests.support.data.pictures import encode, noise, png
-from tests.support.servers.server import Server, start_server
+from tests.support.servers.server import Server, share, start_server
 from tests.support.servers.shop import FETCHING, Shop
 
 COLLECTION, SOURCE = "shoes", "feed"
@@ -40,14 +40,9 @@ class Followed:
 @pytest.fixture(scope="session")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     environment = {**FETCHING, "AFTERIMAGE_MAX_SEARCH_WAIT_S": "30"}
-    server = start_server(tmp_path_factory.mktemp("fetching"), environment=environment)
+    server = share(start_server(tmp_path_factory.mktemp("fetching"), environment=environment))
     yield server
     assert server.stop() == 0
-
-
-@pytest.fixture(autouse=True)
-def _no_leftover_servers() -> None:
-    """The server lives as long as the session."""
 
 
 @pytest.fixture
