@@ -1,0 +1,85 @@
+"""Arrangements of plain and learnt collections, against a full listing of likeness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index import Boost, Collection, NumberFactor, RecordWrite, SearchQuery, Side, Vector
+from index.vectors.ann.centering import CenteringTransform
+from index.vectors.query.execute import Query
+from index.vectors.query.search import within
+from tests.support.data.collections import SPEC, directory, loaded, vector
+
+ROWS = 600
+MORE = NumberFactor("sold", 500.0, 100.0, side=Side.MORE)
+BOOSTS = {
+    "slight": (Boost(0.05, number=MORE),), "rare and strong": (Boost(0.9, 'brand = "b3"'),),
+    "against": (Boost(-0.6, "sold < 300"), Boost(0.2, number=MORE)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["plain", "learnt"])
+def collection(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    """Records of sixty brands; no test changes them."""
+    tenant = directory(Path(tmp_path_factory.mktemp("arranged")))
+    made = tenant.create(SPEC)
+    made.upsert([
+        RecordWrite(str(n), vector(n % 550), f"p{n % 90}", {"brand": f"b{n % 60}", "sold": n * 37 % ROWS})
+        for n in range(ROWS)
+    ])  # fmt: skip
+    if request.param == "learnt":
+        means = 0.3 * np.random.default_rng(2).standard_normal((2, 16)).astype(np.float32)
+        loaded(made).index.learn(CenteringTransform(means[0], means[1]))
+    yield made
+    tenant.close()
+
+
+def unit(seed: int) -> Vector:
+    return np.asarray(vector(seed) / np.linalg.norm(vector(seed)), np.float32)
+
+
+def likeness(collection: Collection, query: SearchQuery) -> dict[str, float]:
+    """Of every record, as the order without boosts has it: learnt where the collection has learnt."""
+    index = loaded(collection).index
+    view, transform = index.view, index.view.transform
+    compared = query.vector
+    if transform is not None and not query.by_distance:
+        compared = transform.query(query.vector, own_record=False)
+    resolved = Query(compared, query.vector, index.select(), ROWS, exact=True, by_distance=query.by_distance,
+                     scale=query.scale)  # fmt: skip
+    hits = within(resolved, ROWS)
+    row_ids = view.row_ids[hits.slots].tolist()
+    records = loaded(collection).store.rows(row_ids)
+    assert len(records) == ROWS
+    return {records[row].record_id: float(score) for row, score in zip(row_ids, hits.scores, strict=True)}
+
+
+@pytest.mark.parametrize("how", [{}, {"by_distance": True, "scale": 1.2}])
+@pytest.mark.parametrize("name", list(BOOSTS))
+def test_boosted_hits_are_the_best_of_all_records(
+    collection: Collection, name: str, how: dict[str, float | bool]
+) -> None:
+    for seed in range(8):
+        query = SearchQuery(unit(1000 + seed), 12, offset=seed % 3 * 4, boosts=BOOSTS[name], **how)  # type: ignore[arg-type]
+        hits = collection.search(query).hits
+        whole = {h.record.record_id: h.boost for h in collection.search(query._replace(k=ROWS, offset=0)).hits}
+        values = {i: alike + whole[i] for i, alike in likeness(collection, query).items()}
+        wanted = sorted(values.values(), reverse=True)[query.offset : query.offset + query.k]
+        np.testing.assert_allclose([values[h.record.record_id] for h in hits], wanted, atol=2e-5)
+        assert [h.record.record_id for h in hits] == list(whole)[query.offset : query.offset + query.k]
+
+
+def test_diverse_pages_begin_with_the_first_hit_and_fit_together(collection: Collection) -> None:
+    for seed in range(8):
+        query = SearchQuery(unit(1000 + seed), 6, diversity=0.4)
+        nearest = collection.search(query._replace(diversity=0.0)).hits
+        pages = [collection.search(query._replace(offset=offset)).hits for offset in (0, 6, 12)]
+        ids = [hit.record.record_id for page in pages for hit in page]
+        assert ids[0] == nearest[0].record.record_id
+        assert len(set(ids)) == 18
+        again = [collection.search(query._replace(offset=offset)).hits for offset in (0, 6, 12)]
+        assert [hit.record.record_id for page in again for hit in page] == ids
