@@ -44,12 +44,12 @@ class ConnectionLimits:
 
 
 class _Connection:
-    __slots__ = ("address", "head_bytes", "limited", "peer", "protocol", "request", "timer", "transport")
+    __slots__ = ("address", "head_bytes", "limited", "lingers", "peer", "protocol", "request", "timer", "transport")
 
     def __init__(self, protocol: asyncio.BaseProtocol, transport: asyncio.Transport) -> None:
         self.protocol, self.transport = protocol, transport
         self.peer = peer_name(*endpoint(transport))
-        self.address, self.limited = address_of(self.peer), True
+        self.address, self.limited, self.lingers = address_of(self.peer), True, False
         self.request: web.Request | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.head_bytes = 0
@@ -142,6 +142,11 @@ class Connections:
         connection = self._open.get(protocol)
         return connection.request if connection is not None else None
 
+    def lingers(self, protocol: asyncio.BaseProtocol) -> bool:
+        """Whether the last request of a connection has its response before the whole body was read."""
+        connection = self._open.get(protocol)
+        return connection is not None and connection.lingers
+
     def received_head(self, protocol: asyncio.BaseProtocol, amount: int) -> None:
         """Holds bytes of a head that is not complete. If there are too many in all, the connection with the most of
         them is closed."""
@@ -173,7 +178,7 @@ class Connections:
         connection = self._open.get(request.protocol)
         if connection is None:
             return await handler(request)
-        connection.request = request
+        connection.request, connection.lingers = request, False
         connection.stop()
         client = self._clients[connection.address]
         client.occupied(connection)
@@ -183,7 +188,7 @@ class Connections:
                 return _head_too_large()
             return await handler(request)
         finally:
-            connection.request = None
+            connection.request, connection.lingers = None, not request.content.is_eof()
             if request.protocol in self._open:
                 known = not connection.limited or self._limits.knows(connection.peer)
                 (client.known if known else client.strangers)[connection] = None

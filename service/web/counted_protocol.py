@@ -14,6 +14,7 @@ from aiohttp import web
 from service.web.connections import MOST_HEAD_BYTES, Connections, head_size
 
 Secure = Callable[[asyncio.Transport, asyncio.Protocol], Awaitable[asyncio.Transport]]
+_MOST_LINGER_BYTES = 1 << 20  # of a body that is read after its response, so that the client sees the response
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -27,6 +28,7 @@ class CountedProtocol(asyncio.Protocol):
         self._handshake: asyncio.Task[None] | None = None
         self._early: list[bytes] | None = []  # None: the inner protocol is connected
         self._ended = self._refused = False
+        self._lingered = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -65,6 +67,9 @@ class CountedProtocol(asyncio.Protocol):
     def _pass_on(self, data: bytes) -> None:
         if self._refused:
             return
+        if self._connections.lingers(self._inner):
+            self._linger(data)
+            return
         waiting, too_long = self._inner._messages, self._connections.too_long(self._inner)  # aiohttp has no other way
         before = len(waiting)
         self._inner.data_received(data)
@@ -76,6 +81,14 @@ class CountedProtocol(asyncio.Protocol):
             self._refuse(_TOO_LARGE)
         else:
             self._connections.received_head(self._inner, len(data))
+
+    def _linger(self, data: bytes) -> None:
+        """Reads a part of a body that nobody wants. It ends soon, however fast the client sends."""
+        self._lingered += len(data)
+        self._inner.data_received(data)
+        if self._lingered > _MOST_LINGER_BYTES and self._transport is not None:
+            self._refused = True
+            self._transport.close()
 
     def _expects_body(self) -> bool:
         """Whether what arrives next belongs to the body of the newest request."""

@@ -43,7 +43,8 @@ class Port:
             if until is not None:
                 await until.wait()
 
-        request: Any = SimpleNamespace(protocol=self.protocols[name], raw_headers=())
+        body = SimpleNamespace(is_eof=lambda: True)
+        request: Any = SimpleNamespace(protocol=self.protocols[name], raw_headers=(), content=body)
         await self.connections.middleware(request, handle)
 
     @property
