@@ -9,7 +9,7 @@ import numpy as np
 from pyroaring import BitMap
 
 from index.types.answer import MOST_PASSED_OVER, Hit, PassedOver, SearchAnswer
-from index.types.errors import AnswerTooLarge
+from index.types.errors import AnswerTooLarge, InvalidInput
 from index.types.query import ScanStrategy, SearchQuery
 from index.types.record import StoredRecord
 from index.vectors.ann.centering import QueryMean
@@ -131,7 +131,11 @@ class Answering:
             return None
 
         def make() -> Boosts:
-            matching = [self.allowed(view, boost.filter).rows for boost in query.boosts]
+            try:
+                matching = [self.allowed(view, boost.filter).rows for boost in query.boosts]
+            except InvalidInput as error:
+                error.field = "boosts.filter"  # not that of the search
+                raise
             return boosts_of(view, query.boosts, query.boost_cap, matching)
 
         self.allowed(view, "")  # of this view

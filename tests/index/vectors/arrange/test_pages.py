@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import Boost, Collection, NumberFactor, RecordWrite, SearchQuery, Side, Vector
+from index import Boost, Collection, FilterSyntaxError, NumberFactor, RecordWrite, SearchQuery, Side, Vector
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.query.execute import Query
 from index.vectors.query.search import within
@@ -83,3 +83,9 @@ def test_diverse_pages_begin_with_the_first_hit_and_fit_together(collection: Col
         assert len(set(ids)) == 18
         again = [collection.search(query._replace(offset=offset)).hits for offset in (0, 6, 12)]
         assert [hit.record.record_id for page in again for hit in page] == ids
+
+
+def test_the_filter_of_a_boost_that_does_not_parse_is_named(collection: Collection) -> None:
+    with pytest.raises(FilterSyntaxError, match="column") as refused:
+        collection.search(SearchQuery(unit(1), 3, boosts=(Boost(0.1, "brand ="),)))
+    assert refused.value.field == "boosts.filter"
