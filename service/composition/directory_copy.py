@@ -6,8 +6,7 @@ logs are copied and a read transaction begins on each. SQLite moves nothing from
 reader sees, so the files can then be copied while the server writes on. A copy is a database after a crash at that
 moment.
 
-Files are copied by another process, because POSIX drops all locks of a process on a file when it closes any descriptor
-of it. Blocks are shared where the file system can.
+`file_copier` copies the files, in another process. Blocks are shared where the file system can.
 """
 
 from __future__ import annotations
@@ -15,11 +14,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from index import DataDirectory
@@ -32,8 +29,8 @@ from index.storage import (
     integrity_problems,
     sync_directory,
 )
+from service.composition.file_copier import BackupFailed, copy_files, make_durable
 from service.errors import SettingError
-from service.runtime.child_process import run_command
 from service.runtime.process import raise_open_files
 from service.tenancy.database import TenancyError
 from service.tenancy.database_keys import purpose_of_database
@@ -47,27 +44,6 @@ _LEFT_OUT = ("LOCK", "NODE", "redis")
 _DERIVED = ("snapshot-", "damaged-", ".writing-")
 _ATTEMPTS = 20
 _BUSY_MS = 500
-_FILES_AT_ONCE = 200
-# Arguments: the folder to copy to, and the files. Needs no other program, which an image may not have.
-_COPIER = """
-import os, shutil, sys
-for source in sys.argv[2:]:
-    copy = os.path.join(sys.argv[1], os.path.basename(source))
-    if os.path.islink(source):
-        os.symlink(os.readlink(source), copy)
-        continue
-    with open(source, "rb") as there, open(copy, "xb") as here:
-        try:
-            while os.copy_file_range(there.fileno(), here.fileno(), 1 << 30):
-                pass
-        except OSError:  # across file systems, on older kernels
-            there.seek(0)
-            here.truncate(0)
-            here.seek(0)
-            shutil.copyfileobj(there, here, 1 << 20)
-    shutil.copystat(source, copy)
-"""
-_LONGEST_COPY_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -78,10 +54,6 @@ class DirectoryCopy:
     files: int
     bytes: int
     left_out: tuple[str, ...]
-
-
-class BackupFailed(Exception):
-    """The directory cannot be copied, or the copy is not whole; the message says why."""
 
 
 def copy_directory(data: DataDirectory, registry: TenantRegistry, master_key: MasterKey, target: Path) -> DirectoryCopy:
@@ -97,10 +69,11 @@ def copy_directory(data: DataDirectory, registry: TenantRegistry, master_key: Ma
     part.mkdir(parents=True, mode=0o700)
     keys = _Keys(data, registry, master_key)
     names = _copy_databases(data, keys, part)
-    others = [n for n in _names(data.root) if n.suffix != ".db" and not _is_database_part(n)]
-    _copy_files(data.root, [n for n in others if keys.known(n)], part)
+    taken = {Path(f"{name}{suffix}") for name in names for suffix in ("", *_SUFFIXES)}
+    others = [n for n in _names(data.root) if n not in taken]
+    copy_files(data.root, [n for n in others if keys.known(n)], part)
     _check(part, names, keys)
-    _make_durable(part)
+    make_durable(part)
     part.rename(target)
     sync_directory(target.parent)
     copied = [p for p in target.rglob("*") if p.is_file()]
@@ -115,16 +88,23 @@ class _Keys:
         self._of_registry = master_key.derive("tenant registry")
         self._of_tenants: dict[str, bytes | None] = {}
 
+    def again(self) -> _Keys:
+        """Forgets which tenants there were."""
+        self._of_tenants.clear()
+        return self
+
     def of(self, name: Path) -> bytes | None:
         """The key of a database; None if there is none."""
         if len(name.parts) == 1:
             return self._of_registry if name.name in _REGISTRIES else None
+        if name.parts[0] != "tenants" or len(name.parts) < 3:
+            return None
         purpose, tenant_key = purpose_of_database(name), self._of_tenant(name)
         return derive_key(tenant_key, purpose) if purpose and tenant_key else None
 
     def known(self, name: Path) -> bool:
         """Whether the file does not belong to a tenant without a key."""
-        return name.parts[0] != "tenants" or self._of_tenant(name) is not None
+        return name.parts[0] != "tenants" or len(name.parts) < 3 or self._of_tenant(name) is not None
 
     def unknown_tenants(self) -> tuple[str, ...]:
         return tuple(sorted(uid for uid, key in self._of_tenants.items() if key is None))
@@ -140,22 +120,24 @@ class _Keys:
 
 
 def _names(root: Path) -> list[Path]:
-    """Names of all files below a data directory, without those that are made anew. Symbolic links are not followed."""
+    """Names of all files below a data directory, without those that are made anew. Symbolic links are not followed, and
+    sockets and pipes are left out."""
     found = []
     for folder, folders, files in os.walk(root):
         here = Path(folder).relative_to(root)
         folders[:] = [f for f in folders if not f.startswith(_DERIVED) and str(here / f) not in _LEFT_OUT]
-        found += [here / f for f in files if str(here / f) not in _LEFT_OUT]
+        found += [here / f for f in files if str(here / f) not in _LEFT_OUT and _is_plain(Path(folder) / f)]
     return sorted(found)
 
 
-def _is_database_part(name: Path) -> bool:
-    return any(name.name.endswith(f".db{suffix}") for suffix in _SUFFIXES)
+def _is_plain(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
 
 
 def _databases(root: Path, keys: _Keys) -> dict[Path, bytes]:
     """The databases and their keys."""
-    found = {n: keys.of(n) for n in _names(root) if n.suffix == ".db" and (root / n).stat().st_size}
+    found = {n: keys.of(n) for n in _names(root) if n.suffix == ".db" and not (root / n).is_symlink()}
+    found = {n: key for n, key in found.items() if (root / n).stat().st_size}
     return {n: key for n, key in found.items() if key is not None}
 
 
@@ -164,9 +146,10 @@ def _copy_databases(data: DataDirectory, keys: _Keys, part: Path) -> list[Path]:
     reason = ""
     for _ in range(_ATTEMPTS):
         try:
-            databases = _databases(data.root, keys)
-            with _held(data.root, databases, part):
-                _copy_files(data.root, list(databases), part)
+            databases = _databases(data.root, keys.again())
+            with _held(data.root, databases, keys, part):
+                if gone := copy_files(data.root, databases, part):
+                    raise _Changed(f"{gone[0]} was removed")
             return list(databases)
         except (DatabaseError, FileNotFoundError, _Changed) as error:  # a writer took longer, or a file has gone
             reason = f"{type(error).__name__}: {error}"
@@ -180,7 +163,7 @@ class _Changed(Exception):
 
 
 @contextlib.contextmanager
-def _held(root: Path, databases: Mapping[Path, bytes], part: Path) -> Iterator[None]:
+def _held(root: Path, databases: Mapping[Path, bytes], keys: _Keys, part: Path) -> Iterator[None]:
     """Inside the block the files of the databases stay as they are at its beginning, and their logs are copied."""
     with ExitStack() as readers:
         with ExitStack() as writers:
@@ -188,8 +171,7 @@ def _held(root: Path, databases: Mapping[Path, bytes], part: Path) -> Iterator[N
             holding = [_connection(root / name, key, writers) for name, key in databases.items()]
             for connection in holding:
                 connection.execute("BEGIN IMMEDIATE")
-            now = {n for n in _names(root) if n.suffix == ".db" and (root / n).stat().st_size}
-            if not set(databases) <= now or any(n not in databases for n in now if len(n.parts) > 1 and _may_open(n)):
+            if _databases(root, keys.again()).keys() != databases.keys():
                 raise _Changed("databases were created or removed")
             for connection in opened:
                 connection.execute("BEGIN")
@@ -199,10 +181,6 @@ def _held(root: Path, databases: Mapping[Path, bytes], part: Path) -> Iterator[N
             for connection in holding:
                 connection.execute("ROLLBACK")
         yield
-
-
-def _may_open(name: Path) -> bool:
-    return purpose_of_database(name) is not None and name.parts[0] == "tenants"
 
 
 def _connection(path: Path, key: bytes, stack: ExitStack) -> Connection:
@@ -219,22 +197,6 @@ def _copy_log(source: Path, target: Path) -> None:
         target.chmod(0o600)
 
 
-def _copy_files(root: Path, names: Iterable[Path], part: Path) -> None:
-    """Copies files with their folders. Raises FileNotFoundError if one has gone meanwhile."""
-    for folder, group in groupby(sorted(names, key=lambda n: n.parent), key=lambda n: n.parent):
-        (part / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-        files = [str(root / name) for name in group]
-        for at in range(0, len(files), _FILES_AT_ONCE):
-            some = files[at : at + _FILES_AT_ONCE]
-            copier = [sys.executable, "-ISc", _COPIER, str(part / folder), *some]
-            status, _, errors = run_command(copier, _LONGEST_COPY_S)
-            gone = [f for f in some if status and not os.path.lexists(f)]
-            if gone:
-                raise FileNotFoundError(f"{gone[0]} was removed meanwhile")
-            if status:
-                raise BackupFailed(f"a file could not be copied: {errors.strip().rpartition(chr(10))[2][:300]}")
-
-
 def _check(part: Path, names: Sequence[Path], keys: _Keys) -> None:
     """Opens every database of the copy, which completes it from its log, and checks all of its pages."""
     for name in names:
@@ -245,12 +207,3 @@ def _check(part: Path, names: Sequence[Path], keys: _Keys) -> None:
             if problems:
                 raise BackupFailed(f"{name} is damaged: {problems[0]}; see `afterimage doctor`")
             checkpoint(connection)
-
-
-def _make_durable(part: Path) -> None:
-    for folder, _, files in os.walk(part):
-        for name in files:
-            descriptor = os.open(Path(folder) / name, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
-        sync_directory(Path(folder))

@@ -27,7 +27,8 @@ def backup(
 
     from index import DataDirectory
     from service.composition.data_directory import master_key_of, open_registry
-    from service.composition.directory_copy import BackupFailed, copy_directory
+    from service.composition.directory_copy import copy_directory
+    from service.composition.file_copier import BackupFailed
 
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}).settings
     with contextlib.closing(open_registry(settings)) as registry:

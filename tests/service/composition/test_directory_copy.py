@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
 from afterimage.client import Client, NewRecord, NewSource
+from service.composition.file_copier import BackupFailed, copy_files
 from service.runtime.clock import Stopwatch
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server, start_server
@@ -117,9 +120,33 @@ def test_a_damaged_database_ends_the_copy_and_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "copy").exists()
 
 
-@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
-def test_parts_of_databases_are_not_files_of_their_own(suffix: str) -> None:
-    from service.composition.directory_copy import _is_database_part
+def test_what_belongs_to_no_tenant_is_copied_or_named_and_links_are_not_followed(tmp_path: Path) -> None:
+    data, unknown = tmp_path / "data", "a" * 32
+    shell = Shell(None, "acme", tmp_path / "state", data_dir=data)
+    shell.run("tenants", "create", "acme", *shell.data)
+    (known,) = (data / "tenants").iterdir()
+    (data / "tenants" / unknown).mkdir()
+    shutil.copy(known / "audit.db", data / "tenants" / unknown)
+    for stray in (data / "note.txt", data / "tenants" / "note.txt", data / "other.db", known / "other.db"):
+        stray.write_text("x")
+    (data / "link").symlink_to("/etc/passwd")
+    os.mkfifo(data / "pipe")
+    done = shell.json("backup", str(tmp_path / "copy"), *shell.data)
+    assert done["left_out"] == [unknown]
+    copied = {str(p.relative_to(tmp_path / "copy")) for p in (tmp_path / "copy").rglob("*") if not p.is_dir()}
+    assert copied == {
+        "registry.db", "registry-copy.db", "note.txt", "tenants/note.txt", "link", "other.db",
+        f"tenants/{known.name}/other.db",
+        f"tenants/{known.name}/audit.db", f"tenants/{known.name}/manifest.db",
+    }  # fmt: skip
+    assert (tmp_path / "copy" / "link").is_symlink()
 
-    assert _is_database_part(Path(f"tenants/x/sync.db{suffix}"))
-    assert not _is_database_part(Path("tenants/x/sync.db"))
+
+def test_a_file_that_is_removed_meanwhile_costs_only_itself(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "there").write_text("x")
+    gone = copy_files(tmp_path / "root", [Path("gone"), Path("there")], tmp_path / "copy")
+    assert gone == [str(tmp_path / "root" / "gone")]
+    assert (tmp_path / "copy" / "there").read_text() == "x"
+    with pytest.raises(BackupFailed, match="FileExistsError"):
+        copy_files(tmp_path / "root", [Path("there")], tmp_path / "copy")
