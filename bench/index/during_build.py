@@ -47,18 +47,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=ROWS)
     rows, found = parser.parse_args().rows, dict[str, dict[str, float]]()
+
+    def note(name: str, told: dict[str, float]) -> None:
+        found[name] = told
+        Console().print(name, told)
+
     with tempfile.TemporaryDirectory() as folder:
         collection = filled(Path(folder), rows)
-        found["alone"] = figures(searches(collection, until=SECONDS))
-        found["during a build in the idle class"] = during_build(collection)[0]
+        note("alone", figures(searches(collection, until=SECONDS)))
+        note("during a build in the idle class", during_build(collection)[0])
         with busy_cores():
-            found["alone, beside busy cores"] = figures(searches(collection, until=SECONDS))
+            note("alone, beside busy cores", figures(searches(collection, until=SECONDS)))
             starving, anew = during_build(collection)
-            found["during a build that starves, beside busy cores"] = starving
-            found["during a build with nice 10, beside busy cores"] = anew
+            note("during a build that starves, beside busy cores", starving)
+            note("during a build with nice 10, beside busy cores", anew)
         collection.abandon()
-    for name, told in found.items():
-        Console().print(name, told)
     print(write_result("index-during-build", {"rows": rows, "cores": os.cpu_count(), "searches": found}))
 
 
