@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from index import DataDirectory
+from index import AfterimageIndexError, DataDirectory
 from index.storage import (
     Connection,
     DatabaseError,
@@ -69,8 +69,7 @@ def copy_directory(data: DataDirectory, registry: TenantRegistry, master_key: Ma
     part.mkdir(parents=True, mode=0o700)
     keys = _Keys(data, registry, master_key)
     names = _copy_databases(data, keys, part)
-    taken = {Path(f"{name}{suffix}") for name in names for suffix in ("", *_SUFFIXES)}
-    others = [n for n in _names(data.root) if n not in taken]
+    others = _other_files(data.root, keys.again(), names)
     copy_files(data.root, [n for n in others if keys.known(n)], part)
     _check(part, names, keys)
     make_durable(part)
@@ -130,6 +129,13 @@ def _names(root: Path) -> list[Path]:
     return sorted(found)
 
 
+def _has_content(path: Path) -> bool:
+    """False where the file has gone meanwhile, too."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size > 0
+    return False
+
+
 def _is_plain(path: Path) -> bool:
     return path.is_symlink() or path.is_file()
 
@@ -137,21 +143,36 @@ def _is_plain(path: Path) -> bool:
 def _databases(root: Path, keys: _Keys) -> dict[Path, bytes]:
     """The databases and their keys."""
     found = {n: keys.of(n) for n in _names(root) if n.suffix == ".db" and not (root / n).is_symlink()}
-    found = {n: key for n, key in found.items() if (root / n).stat().st_size}
+    found = {n: key for n, key in found.items() if _has_content(root / n)}
     return {n: key for n, key in found.items() if key is not None}
+
+
+def _other_files(root: Path, keys: _Keys, databases: Sequence[Path]) -> list[Path]:
+    """What is no database, without the folders of databases that were created after the others had been copied."""
+    taken = {Path(f"{name}{suffix}") for name in databases for suffix in ("", *_SUFFIXES)}
+    late = {n.parent for n in _databases(root, keys) if n not in taken and n.parent.name != "staging"}
+    return [n for n in _names(root) if n not in taken and n.parent not in late and not _is_late(n, keys)]
+
+
+def _is_late(name: Path, keys: _Keys) -> bool:
+    """Whether it is a database, or a part of one, that could be opened but was not there."""
+    base = next((Path(str(name).removesuffix(s)) for s in _SUFFIXES if name.name.endswith(f".db{s}")), name)
+    return base.suffix == ".db" and keys.of(base) is not None
 
 
 def _copy_databases(data: DataDirectory, keys: _Keys, part: Path) -> list[Path]:
     """Copies all databases as they are at one moment. Returns their names."""
     reason = ""
     for _ in range(_ATTEMPTS):
+        databases = _databases(data.root, keys.again())
         try:
-            databases = _databases(data.root, keys.again())
             with _held(data.root, databases, keys, part):
                 if gone := copy_files(data.root, databases, part):
                     raise _Changed(f"{gone[0]} was removed")
             return list(databases)
-        except (DatabaseError, FileNotFoundError, _Changed) as error:  # a writer took longer, or a file has gone
+        except (DatabaseError, FileNotFoundError, AfterimageIndexError, _Changed) as error:
+            if isinstance(error, AfterimageIndexError) and all(_has_content(data.root / n) for n in databases):
+                raise  # it is damaged, and not deleted by a call  # a writer took longer, or a file has gone
             reason = f"{type(error).__name__}: {error}"
             for left in part.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
