@@ -21,11 +21,10 @@ from index.speed.roaring_arrays import members
 from index.types.facets import NumberRange
 from index.types.record import Attributes, AttributeValue
 from index.vectors.fields.numeric_field import Numbers
-from index.vectors.fields.operators import OPERATORS, Operator
+from index.vectors.fields.operators import BELOW, Operator
 from index.vectors.fields.postings import Postings, SlotMap, moved_bitmap
 from index.vectors.fields.product_dictionary import Products
 
-_BELOW = OPERATORS["<"]
 _LENGTH = struct.Struct("<I")
 
 
@@ -145,8 +144,8 @@ class Columns:
     def range_counts(self, name: str, ranges: Sequence[NumberRange], allowed: AbstractBitMap) -> list[int]:
         """How many of the allowed slots have a number in each of some ranges that follow one another."""
         numbers = (self._columns.get(name) or _Column()).numbers
-        below = [numbers.matching(_BELOW, r.low).intersection_cardinality(allowed) for r in ranges if r.low is not None]
-        total = numbers.matching(_BELOW, math.inf).intersection_cardinality(allowed)
+        below = [numbers.matching(BELOW, r.low).intersection_cardinality(allowed) for r in ranges if r.low is not None]
+        total = numbers.matching(BELOW, math.inf).intersection_cardinality(allowed)
         ends = [0, *below, total]
         return [high - low for low, high in pairwise(ends)]
 

@@ -59,4 +59,5 @@ OPERATORS: dict[str, Operator] = {
         Operator(">=", operator.ge, equal=True, greater=True),
     )
 }
+BELOW = OPERATORS["<"]  # of counts below an edge
 EQUAL = OPERATORS["="]
