@@ -147,6 +147,11 @@ class Connections:
         connection = self._open.get(protocol)
         return connection is not None and connection.lingers
 
+    def knows(self, protocol: asyncio.BaseProtocol) -> bool:
+        """Whether a connection has no limits, or a valid key was used on it recently."""
+        connection = self._open.get(protocol)
+        return connection is not None and (not connection.limited or self._limits.knows(connection.peer))
+
     def received_head(self, protocol: asyncio.BaseProtocol, amount: int) -> None:
         """Holds bytes of a head that is not complete. If there are too many in all, the connection with the most of
         them is closed."""
@@ -190,8 +195,7 @@ class Connections:
         finally:
             connection.request, connection.lingers = None, not request.content.is_eof()
             if request.protocol in self._open:
-                known = not connection.limited or self._limits.knows(connection.peer)
-                (client.known if known else client.strangers)[connection] = None
+                (client.known if self.knows(request.protocol) else client.strangers)[connection] = None
                 self._wait(connection, KEEP_ALIVE_S + 1, "")
 
     def _limit_reached(self, connection: _Connection) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from service.web.connections import MOST_HEAD_BYTES, Connections, head_size
 
 Secure = Callable[[asyncio.Transport, asyncio.Protocol], Awaitable[asyncio.Transport]]
-_MOST_LINGER_BYTES = 1 << 20  # of a body that is read after its response, so that the client sees the response
+# Of a body that is read after its response, so that the client sees it. Of strangers: as much as a large photo has.
+_LINGER_BYTES, _STRANGERS_LINGER_BYTES = 30 << 20, 4 << 20
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -29,6 +30,7 @@ class CountedProtocol(asyncio.Protocol):
         self._early: list[bytes] | None = []  # None: the inner protocol is connected
         self._ended = self._refused = False
         self._lingered = 0
+        self._body: StreamReader | None = None  # of the newest request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -67,35 +69,42 @@ class CountedProtocol(asyncio.Protocol):
     def _pass_on(self, data: bytes) -> None:
         if self._refused:
             return
-        if self._connections.lingers(self._inner):
-            self._linger(data)
-            return
-        waiting, too_long = self._inner._messages, self._connections.too_long(self._inner)  # aiohttp has no other way
-        before = len(waiting)
-        self._inner.data_received(data)
-        if len(waiting) > before or self._expects_body():
+        lingers, belongs_to_body = self._connections.lingers(self._inner), self._expects_body()
+        too_long = self._connections.too_long(self._inner)
+        begins = self._feed(data)
+        if lingers and not begins:
+            self._linger(len(data))
+        elif begins or belongs_to_body:
             self._connections.completed_head(self._inner)
+            waiting = self._inner._messages
             if len(waiting) > 1 and sum(head_size(message) for message, _ in waiting) > MOST_HEAD_BYTES:
                 self._refuse()
-        elif too_long:  # not yet the first time, because a body may arrive before its request has begun
+        elif too_long:
             self._refuse(_TOO_LARGE)
         else:
             self._connections.received_head(self._inner, len(data))
 
-    def _linger(self, data: bytes) -> None:
-        """Reads a part of a body that nobody wants. It ends soon, however fast the client sends."""
-        self._lingered += len(data)
+    def _feed(self, data: bytes) -> bool:
+        """Passes data on. Returns whether the head of a request is complete with it."""
+        waiting = self._inner._messages  # aiohttp has no other way
+        before = len(waiting)
         self._inner.data_received(data)
-        if self._lingered > _MOST_LINGER_BYTES and self._transport is not None:
+        if len(waiting) == before:
+            return False
+        self._body, self._lingered = waiting[-1][1], 0
+        return True
+
+    def _linger(self, size: int) -> None:
+        """Counts a part of a body that nobody wants. It ends soon, however fast the client sends."""
+        self._lingered += size
+        most = _LINGER_BYTES if self._connections.knows(self._inner) else _STRANGERS_LINGER_BYTES
+        if self._lingered > most and self._transport is not None:
             self._refused = True
             self._transport.close()
 
     def _expects_body(self) -> bool:
-        """Whether what arrives next belongs to the body of the newest request."""
-        request = self._connections.request(self._inner)
-        waiting = self._inner._messages
-        body = waiting[-1][1] if waiting else request.content if request is not None else None
-        return body is not None and not body.is_eof()
+        """Whether what arrives next belongs to the body of the newest request, also before that has begun."""
+        return self._body is not None and not self._body.is_eof()
 
     def _refuse(self, answer: bytes = b"") -> None:
         self._connections.count_refused_head()

