@@ -65,11 +65,11 @@ def _compared(query: Query, slots: RowNumbers, found: Hits) -> Hits:
     if query.max_distance is None:
         return hits
     near = distances.astype(np.float64) <= query.max_distance
-    return Hits(slots[near], scores[near], found.path, distances[near])
+    return hits.at(near)
 
 
 def _in_order(hits: Hits, totals: NDArray[np.float32], count: int) -> Hits:
     likeness = np.round(hits.scores.astype(np.float64), _DECIMALS)
     values = np.round(hits.scores.astype(np.float64) + totals[hits.slots], _DECIMALS)
     order = np.lexsort((hits.slots, -likeness, -values))[:count]
-    return Hits(hits.slots[order], values[order].astype(np.float32), hits.path, hits.distances[order])
+    return hits._replace(scores=values.astype(np.float32)).at(order)

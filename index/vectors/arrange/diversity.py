@@ -41,8 +41,7 @@ def diversified(query: Query, first: First) -> Diverse:
         likeness += query.boosts.totals[candidates.slots]
     picked = _picked(query, likeness, rows)
     page = picked[query.offset :]
-    hits = Hits(candidates.slots[page], candidates.scores[page], candidates.path, candidates.distances[page])
-    return Diverse(hits, candidates, _passed_over(picked, page, rows))
+    return Diverse(candidates.at(page), candidates, _passed_over(picked, page, rows))
 
 
 def _reach(query: Query, place: int) -> int:

@@ -43,8 +43,7 @@ def arranged(query: Query, group_size: int | None) -> Page:
         return _page(query, _sorted(query, first(query, ORDER_REACH), query.order), group_size)
     if query.boosts is not None:
         hits, wanted = first(query, query.end), slice(query.offset, query.end)
-        page = Hits(hits.slots[wanted], hits.scores[wanted], hits.path, hits.distances[wanted])
-        return _page(query, page, group_size)
+        return _page(query, hits.at(wanted), group_size)
     assert group_size is not None  # `search.nearest` is for that
     return Page(*nearest_groups(query, group_size))
 
@@ -56,8 +55,7 @@ def _sorted(query: Query, hits: Hits, order: Order) -> Hits:
     known = [(key, position) for key, position in keys if key is not None]
     known.sort(key=lambda pair: pair[0], reverse=order.descending)
     places = [position for _, position in known] + [position for key, position in keys if key is None]
-    page = places[query.offset : query.end]
-    return Hits(hits.slots[page], hits.scores[page], hits.path, hits.distances[page])
+    return hits.at(places[query.offset : query.end])
 
 
 def _page(query: Query, hits: Hits, group_size: int | None, passed: tuple[Passed, ...] = ()) -> Page:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.types.ordering import Order
 from index.types.query import ScanStrategy
@@ -64,6 +65,9 @@ class Query(NamedTuple):
         return self.offset + self.k
 
 
+Positions = slice | list[int] | NDArray[np.intp] | NDArray[np.bool_]
+
+
 class Hits(NamedTuple):
     """The first slots of the order, what they are ordered by (the higher the better), the way that they were found,
     and the distances that are told of them, where those were worked out: float32, 0 to 2."""
@@ -72,6 +76,10 @@ class Hits(NamedTuple):
     scores: Scores
     path: ScanStrategy
     distances: Scores = _NOTHING[1]
+
+    def at(self, positions: Positions) -> Hits:
+        """The hits at these positions, in their order. Their distances must have been worked out."""
+        return Hits(self.slots[positions], self.scores[positions], self.path, self.distances[positions])
 
 
 def run(way: Plan, query: Query, count_wanted: int) -> tuple[RowNumbers, Scores, ScanStrategy]:

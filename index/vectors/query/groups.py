@@ -46,7 +46,7 @@ def leading(query: Query, count: int, best: Best | None = None) -> Hits:
         is_all = len(hits.slots) < count_wanted if best else ends(query, hits)
         if len(leaders) >= count or is_all:
             chosen = leaders[:count]
-            return Hits(hits.slots[chosen], hits.scores[chosen], hits.path, hits.distances[chosen])
+            return hits.at(chosen)
         count_wanted *= _MORE
 
 

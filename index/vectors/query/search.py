@@ -39,7 +39,7 @@ def nearest(query: Query) -> Hits:
         return hits
     start = query.offset
     order = np.lexsort((hits.slots[start:], -hits.scores[start:])) + start  # of several looks, one after another
-    return Hits(hits.slots[order], hits.scores[order], hits.path, hits.distances[order])
+    return hits.at(order)
 
 
 def within(query: Query, count: int) -> Hits:
@@ -52,7 +52,7 @@ def within(query: Query, count: int) -> Hits:
         near = hits.distances.astype(np.float64) <= query.max_distance
         if int(np.count_nonzero(near)) >= count or ends(query, hits):
             chosen = np.flatnonzero(near)[:count]
-            return Hits(hits.slots[chosen], hits.scores[chosen], hits.path, hits.distances[chosen])
+            return hits.at(chosen)
         count_wanted = max(count_wanted, TIE_MARGIN) * _MORE
 
 
