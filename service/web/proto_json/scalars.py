@@ -78,11 +78,11 @@ def shortest_float(value: float) -> float | str:
     if not math.isfinite(value):
         return _named(value)
     raw = _FLOAT32.pack(value)
-    for digits in (6, 7, 8):
+    for digits in (6, 7, 8, 9):
         rounded = float(f"{value:.{digits}g}")
         if abs(rounded) <= _FLOAT_MOST and _FLOAT32.pack(rounded) == raw:
             return rounded
-    return float(f"{value:.9g}")
+    return value  # the largest float, which fewer digits round to a larger number that nobody reads
 
 
 def read_base64(value: Any) -> bytes:
