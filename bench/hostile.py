@@ -1,7 +1,8 @@
 """`make bench-hostile`: the service for a well-behaved tenant during attacks.
 
 The tenant searches by vector from two threads, first alone, then during each attack, which runs in a separate process.
-During attacks on the HTTP port one of the two searches over HTTP. For each it measures calls per second, p50 and p99,
+During attacks on the HTTP port one of the two searches over HTTP.
+Attackers have an address of their own. For each it measures calls per second, p50 and p99,
 and the server's memory before, at its peak, and some seconds later.
 All processes share the cores, so that a part of the effect is the attacker's own work.
 """
@@ -60,6 +61,15 @@ def free_address() -> str:
     """A free port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def _strangers() -> str:
+    """The address that attackers over gRPC use, and that the tenant does not; its own where there is no IPv6."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return "127.0.0.1"
+    return "[::1]"
 
 
 def over_grpc(client: Client) -> Search:
@@ -148,9 +158,12 @@ def run(folder: Path, seconds: float, arrangement: Arrangement, only: str = "") 
     http = free_address()
     os.sched_setaffinity(0, arrangement.server)  # the server inherits it, and sizes itself by it
     try:
-        with running_server(folder, "127.0.0.1:0", http) as (target, server):
-            process, key = psutil.Process(server.pid), demo_key(folder)
-            attacker = Attacker(target, http, _hostile_key(folder), arrangement.clients, arrangement.gives_way)
+        with running_server(folder, "localhost:0", http) as (address, server):
+            port = address.rpartition(":")[2]
+            target, process, key = f"127.0.0.1:{port}", psutil.Process(server.pid), demo_key(folder)
+            attacker = Attacker(
+                f"{_strangers()}:{port}", http, _hostile_key(folder), arrangement.clients, arrangement.gives_way
+            )
             os.sched_setaffinity(0, arrangement.clients)
             with Client(target, key, retry=RetryPolicy(1)) as client, Client(target, attacker.key) as other:
                 _filled(client)

@@ -103,9 +103,11 @@ class RunningAttack:
         return int(self._calls.value)
 
     def stop(self) -> None:
-        """Returns once the process has ended."""
+        """Returns once the process has ended. One that waits for a server that ignores it is killed."""
         self._stop.set()
-        self._process.join(60)
+        self._process.join(10)
+        self._process.kill()
+        self._process.join()
 
 
 def _attack(attacker: Attacker, name: str, stop: Any, calls: Any) -> None:

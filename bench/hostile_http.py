@@ -15,6 +15,7 @@ from typing import Any
 
 MIB = 1 << 20
 SOURCE = "127.0.0.2"
+_CONNECT_S = 1.0
 _SEARCH = "/afterimage.v1.SearchService/Search"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -127,12 +128,19 @@ HTTP_ATTACKS: tuple[Attack, ...] = (
 
 @contextlib.asynccontextmanager
 async def _connections(site: Site, count: int, receive_bytes: int = 0) -> AsyncIterator[list[Streams]]:
-    """At most so many connections: some may be refused. `receive_bytes`: what the system takes without a reader."""
+    """At most so many connections: some may be refused, and none more come about once one is not answered.
+
+    `receive_bytes`: what the system takes without a reader.
+    """
     opened: list[Streams] = []
     try:
         for _ in range(count):
-            with contextlib.suppress(OSError):
+            try:
                 opened.append(await _connected(site, receive_bytes))
+            except TimeoutError:
+                break
+            except OSError:
+                continue
         yield opened
     finally:
         for _, writer in opened:
@@ -146,7 +154,8 @@ async def _connected(site: Site, receive_bytes: int) -> Streams:
     try:
         connection.bind((SOURCE, 0))
         connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, (site.host, site.port))
+        async with asyncio.timeout(_CONNECT_S):
+            await asyncio.get_running_loop().sock_connect(connection, (site.host, site.port))
         return await asyncio.open_connection(sock=connection, limit=1024)
     except OSError:
         connection.close()

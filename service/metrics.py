@@ -46,6 +46,9 @@ class Metrics:
     connections_closed = _Metric(
         Counter, "afterimage_connections_closed", "Connections closed since they made too many calls without a key."
     )
+    blocked_addresses = _Metric(
+        Gauge, "afterimage_blocked_addresses", "Addresses that are ignored since they use no key and come without end."
+    )
     http_connections = _Metric(Gauge, "afterimage_http_connections", "Open connections of the HTTP port.")
     http_connections_closed = _Metric(
         Counter, "afterimage_http_connections_closed", "Connections of the HTTP port closed by a limit.", "limit"

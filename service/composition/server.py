@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+import structlog
 from aiohttp.web import Request
 
 from index import CollectionCache, DataDirectory, LocalVectorIndexes, Usage
@@ -14,6 +15,7 @@ from service.calls.admission import CallAdmission, Credentials, Refusals
 from service.calls.gate import Gate
 from service.calls.handlers import bind
 from service.calls.interceptor import CallPipeline, Deadlines, Interceptor
+from service.calls.limits.blocklist import Blocklist, Network
 from service.calls.limits.call_limiter import CallLimiter
 from service.calls.limits.failures import AuthenticationFailures
 from service.calls.limits.keyless import KeylessCalls
@@ -57,6 +59,7 @@ from service.outcomes import StateParts, States
 from service.rpc.server import RpcServer
 from service.rpc.transport.connections import close_connection
 from service.runtime.process import decoder_environment
+from service.runtime.source_filter import drop_sources
 from service.settings.model import Settings
 from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers
@@ -78,6 +81,7 @@ from service.web.open_pages import Page, Vitals
 from service.web.pictures import LinkLimits, PicturePage
 from service.web.ximilar.door import XIMILAR_ROOT, XimilarDoor
 
+_LOG = structlog.get_logger(__name__)
 _LINKS, _REDIS_NAMES = "picture links", "names in redis"
 
 
@@ -104,7 +108,13 @@ def _keyless(metrics: Metrics, settings: Settings) -> tuple[KeylessCalls, Connec
         if connections.close_peer(peer) or close_connection(peer):
             metrics.connections_closed.inc()
 
-    keyless = KeylessCalls(close)
+    def block(networks: Collection[Network]) -> None:
+        metrics.blocked_addresses.set(len(networks))
+        sockets = drop_sources(networks)
+        _LOG.info("ignoring addresses without a key", addresses=len(networks), sockets=sockets)
+
+    blocklist = Blocklist(block, settings.keyless_block_s, settings.http_proxies)
+    keyless = KeylessCalls(close, refused=blocklist.note)
     connections = Connections(connection_limits_of(settings, keyless), metrics)
     return keyless, connections
 

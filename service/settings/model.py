@@ -66,6 +66,10 @@ class Settings(BaseSettings):
         500, description="Maximum number of connections to `http` from one address that is not in http_proxies."
     )
     http_head_timeout_s: Seconds = Field(20.0, description="Timeout for the headers of a request to `http`, seconds.")
+    keyless_block_s: float = Field(
+        10.0, ge=0, le=3600,
+        description="Seconds for which an address is ignored that opens connections without end, but uses no key.",
+    )  # fmt: skip
     ximilar_door: bool = Field(
         False, description="Serve Ximilar's API for similarity search on `http`, below /ximilar/."
     )

@@ -29,9 +29,13 @@ class KeylessCalls:
     quarter of a millisecond each.
     """
 
-    def __init__(self, close: Callable[[str], object], clock: Clock = SYSTEM_CLOCK) -> None:
-        """`close`: closes the connection of a peer, given in gRPC's notation."""
-        self._close, self._clock = close, clock
+    def __init__(
+        self, close: Callable[[str], object], clock: Clock = SYSTEM_CLOCK,
+        refused: Callable[[str], object] = lambda peer: None,
+    ) -> None:  # fmt: skip
+        """`close`: closes the connection of a peer, given in gRPC's notation. `refused`: is told each peer whose
+        connection is closed or not accepted while its address has used no valid key within a minute."""
+        self._close, self._clock, self._refused = close, clock, refused
         self._addresses = AuthenticationFailures(_ADDRESS_PER_S, clock)
         self._new = AuthenticationFailures(_CONNECTIONS_PER_S, clock)
         self._known: OrderedDict[str, float] = OrderedDict()
@@ -42,7 +46,11 @@ class KeylessCalls:
 
         If not, the connection is closed, unless a valid key was used on it recently, as happens behind a proxy.
         """
-        now, connection = self._clock.elapsed_s(), self._connection(peer)
+        now, new = self._clock.elapsed_s(), peer not in self._connections
+        if new and not self.admit_connection(peer):
+            self._close(peer)
+            return False
+        connection = self._connection(peer)
         connection.due = max(connection.due, now)
         if connection.due - now < _FREE_AT_ONCE:
             connection.due += 1.0
@@ -51,16 +59,21 @@ class KeylessCalls:
             return True
         if connection.trusted_until < now:
             self._close(peer)
+            if not self._is_known(peer):
+                self._refused(peer)
         return False
 
     def admit_connection(self, peer: str) -> bool:
         """Counts a new connection, unless its address used a valid key recently. Returns whether to accept it.
 
-        Each connection may make a few calls without a key, so that a client could make a new one for each call.
+        Each connection may make a few calls without a key, so that a client could make a new one for each call. gRPC
+        reports no connection before its first call, which `admit` counts as one.
         """
-        if self._known.get(address_of(peer), 0.0) > self._clock.elapsed_s():
-            return True
-        return not self._new.note(peer)
+        if not self._is_known(peer) and self._new.note(peer):
+            self._refused(peer)
+            return False
+        self._connection(peer)
+        return True
 
     def note_valid_key(self, peer: str) -> None:
         """Records that a call of a connection had a valid key, or opened a valid link."""
@@ -77,6 +90,10 @@ class KeylessCalls:
         """Returns whether a call of a connection had a valid key within the last minute."""
         found = self._connections.get(peer)
         return found is not None and found.trusted_until > self._clock.elapsed_s()
+
+    def _is_known(self, peer: str) -> bool:
+        """Whether a valid key was used from the address of a peer within the last minute."""
+        return self._known.get(address_of(peer), 0.0) > self._clock.elapsed_s()
 
     def _connection(self, peer: str) -> _Connection:
         found = self._connections.pop(peer, None) or _Connection(self._clock.elapsed_s())

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import socket
 from urllib.parse import unquote
 
-_OPEN_FILES = "/proc/self/fd"
+from service.runtime.open_sockets import internet_sockets
 
 
 def close_connection(peer: str) -> bool:
@@ -22,25 +21,13 @@ def close_connection(peer: str) -> bool:
     wanted = _endpoint(peer)
     if wanted is None:
         return False
-    # New connections mostly have the highest numbers.
-    for descriptor in sorted(map(int, os.listdir(_OPEN_FILES)), reverse=True):
-        with contextlib.suppress(OSError), _duplicate(descriptor) as connection:
-            if connection.family in (socket.AF_INET, socket.AF_INET6):
-                host, port = connection.getpeername()[:2]
-                if port == wanted[1] and _address(host) == wanted[0]:
-                    connection.shutdown(socket.SHUT_RDWR)
-                    return True
+    for connection in internet_sockets():
+        with contextlib.suppress(OSError):
+            host, port = connection.getpeername()[:2]
+            if port == wanted[1] and _address(host) == wanted[0]:
+                connection.shutdown(socket.SHUT_RDWR)
+                return True
     return False
-
-
-def _duplicate(descriptor: int) -> socket.socket:
-    """Duplicates the descriptor of a socket. Raises OSError for any other file."""
-    duplicate = os.dup(descriptor)
-    try:
-        return socket.socket(fileno=duplicate)
-    except OSError:
-        os.close(duplicate)
-        raise
 
 
 def _endpoint(peer: str) -> tuple[str, int] | None:

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -34,7 +36,7 @@ from tests.support.servers.server import Server, share, start_server
 SHORT = {
     "AFTERIMAGE_HTTP_HEAD_TIMEOUT_S": "0.7", "AFTERIMAGE_MESSAGE_TIMEOUT_S": "1", "AFTERIMAGE_SEND_TIMEOUT_S": "0.3",
     "AFTERIMAGE_MAX_HTTP_CONNECTIONS_PER_ADDRESS": "100", "AFTERIMAGE_MAX_FAILED_AUTHS_PER_S": "1",
-    "AFTERIMAGE_MAX_IN_FLIGHT_BYTES": str(256 * MIB),
+    "AFTERIMAGE_MAX_IN_FLIGHT_BYTES": str(256 * MIB), "AFTERIMAGE_KEYLESS_BLOCK_S": "0",
 }  # fmt: skip
 MIB_MORE = 250  # at most, during an attack
 FEW = 20  # descriptors and connections of the tenant, and of what a server opens by itself
@@ -109,3 +111,19 @@ async def test_tenants_and_health_are_served_and_what_was_held_is_freed(attacked
     async with asyncio.timeout(30):
         while process.num_fds() > files + FEW or value(attacked, "in_flight_bytes"):
             await asyncio.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="socket filters are a part of Linux")
+async def test_an_address_that_comes_again_and_again_without_a_key_is_ignored(tmp_path: Path) -> None:
+    running = start_server(tmp_path, environment={"AFTERIMAGE_KEYLESS_BLOCK_S": "600"})
+    with running.client(running.key("good")) as client:
+        client.create_collection("own")
+    host, _, port = running.http.rpartition(":")
+    site = Site(host, int(port), "")
+    async with asyncio.timeout(90):
+        while not await asyncio.to_thread(value, running, "blocked_addresses"):
+            await http_wrong_keys(site, count=100)
+    assert await http_idle(site, count=1, seconds=0) == 0  # its connections do not come about
+    assert await asyncio.to_thread(served, running)  # those of others do
+    assert await health(running.target)
+    assert running.stop() == 0
