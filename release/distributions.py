@@ -19,6 +19,9 @@ NEEDED = {
     "afterimage-server": (
         "afterimage_server/__main__.py", "afterimage_server/py.typed", "afterimage_server/index/__init__.py",
         "afterimage_server/index/vectors/filters/grammar.lark", "afterimage_server/service/web/api/openapi.json",
+        "afterimage_server/service/web/console/page/index.html",
+        "afterimage_server/service/web/console/vendor/preact.js",
+        "afterimage_server/service/web/console/vendor/LICENSE-preact",
         "afterimage_server/service/encoder/builtin/encoder.onnx", "afterimage_server/afterimage/client/aio.py",
     ),
     "afterimage-client": ("afterimage/py.typed", "afterimage/client/aio.py", "afterimage/v1/search_service_pb2.py"),

@@ -59,7 +59,7 @@ def _opencv() -> None:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for all tests of a process. Each test has its own tenants on it."""
-    environment = {"AFTERIMAGE_XIMILAR_DOOR": "true"}
+    environment = {"AFTERIMAGE_XIMILAR_DOOR": "true", "AFTERIMAGE_CONSOLE_PICTURE_HOSTS": "pictures.example"}
     running = share(start_server(tmp_path_factory.mktemp("server"), environment=environment, anew=True))
     yield running
     assert running.stop() == 0

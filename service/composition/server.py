@@ -75,6 +75,7 @@ from service.training.training_job import TrainerParts
 from service.web.api.callers import Callers
 from service.web.api.door import ApiDoor
 from service.web.connections import Connections
+from service.web.console.pages import ConsolePages
 from service.web.embeddings.calls import call_finder
 from service.web.http import HttpPlace, HttpServer, Pages
 from service.web.open_pages import Page, Vitals
@@ -179,6 +180,8 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     def admits(request: Request) -> bool:
         return keyless.admit(callers.peer(request))
 
+    if settings.console_on:
+        reading |= ConsolePages(callers, admits, settings.console_picture_origins).pages()
     pages = Pages(reading, doors, api.handle, not settings.metrics, admits, connections, of_http)
     vitals = Vitals(metrics, health.readiness, lambda: refresh_gauges(engine, metrics))
     http, monitoring = HttpServer(vitals, place, pages), HttpServer(vitals, HttpPlace())

@@ -13,6 +13,11 @@ from service.settings.model import Settings
 
 _SENTINEL_SCHEMES = ("sentinel", "sentinel+tls")
 _REDIS_SCHEMES = ("redis", "rediss", "unix", *_SENTINEL_SCHEMES)
+# Part of a policy for browsers, so nothing else may be in it. Plain HTTP only from this machine.
+_PICTURE_HOST = re.compile(
+    r"(https://)?(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1)(:([0-9]{1,5}|\*))?",
+    re.IGNORECASE | re.ASCII,
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -62,6 +67,11 @@ def check_settings(settings: Settings) -> None:
 
 
 def _check_http(settings: Settings) -> None:
+    if settings.console and not settings.http:
+        raise SettingError.about("console", "needs http, the address that it is served on")
+    for place in settings.console_picture_hosts:
+        if not _PICTURE_HOST.fullmatch(place):
+            raise SettingError.about("console_picture_hosts", f"{place!r} is no host such as cdn.shop.example")
     if settings.metrics:
         split_address(settings.metrics, "metrics")
     if settings.http_tls and settings.tls_cert is None:

@@ -73,6 +73,12 @@ class Settings(BaseSettings):
     ximilar_door: bool = Field(
         False, description="Serve Ximilar's API for similarity search on `http`, below /ximilar/."
     )
+    console: bool | None = Field(
+        None, description="Serve the console, a page for browsers, at / of `http`. Unset: if `http` is on loopback."
+    )
+    console_picture_hosts: Names = Field(
+        (), description="Hosts that the console may show pictures from, of collections that keep URLs."
+    )
     tls_cert: Path | None = Field(
         None, description="Server certificate chain, PEM. Required unless listen is loopback."
     )
@@ -174,6 +180,18 @@ class Settings(BaseSettings):
         if self.http_tls is not None or not self.http or self.tls_cert is None:
             return bool(self.http_tls)
         return not self.http_proxies and not is_loopback(split_address(self.http, "http")[0])
+
+    @property
+    def console_on(self) -> bool:
+        """Whether `http` serves the console."""
+        if self.console is not None or not self.http:
+            return bool(self.console)
+        return is_loopback(split_address(self.http, "http")[0])
+
+    @property
+    def console_picture_origins(self) -> tuple[str, ...]:
+        """`console_picture_hosts` as origins; https is the default."""
+        return tuple(host if "://" in host else f"https://{host}" for host in self.console_picture_hosts)
 
     @property
     def index_bytes(self) -> int:

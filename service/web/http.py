@@ -47,7 +47,7 @@ class HttpPlace:
 class Pages:
     """What the port serves besides health.
 
-    - `reading`: pages by path, which need no client certificate.
+    - `reading`: pages by path, which need no key.
     - `doors`: receive all requests below a path.
     - `api`: receives all other requests; None: they are 404.
     - `metrics`: whether `/metrics` is served.

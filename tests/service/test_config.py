@@ -47,6 +47,11 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ({"log_level": "loud"}, "log_level"),
         ({"http_public_url": "https://x.example"}, "needs http"),
         ({"ximilar_door": "true"}, "needs http"),
+        ({"console": True}, "console: needs http"),
+        ({"console_picture_hosts": "a.example;script-src *"}, "'a.example;script-src' is no host"),
+        ({"console_picture_hosts": '["x; script-src *"]'}, "is no host"),
+        ({"console_picture_hosts": "http://a.example"}, "is no host"),
+        ({"console_picture_hosts": "*"}, "is no host"),
         ({"http": "127.0.0.1:1", "http_public_url": "http://x.example"}, "must be https"),
         ({"object_store": "gs://bucket"}, "s3://bucket"),
         ({"object_store": "s3://b", "object_store_endpoint": "x"}, "object_store_endpoint"),
@@ -56,6 +61,28 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
 def test_a_setting_that_cannot_be_used_is_named_with_its_remedy(flags: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingError, match=said):
         load_settings(flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "served"),
+    [
+        ({}, False),
+        ({"http": "127.0.0.1:80"}, True),
+        ({"http": "localhost:80"}, True),
+        ({"http": "127.0.0.1:80", "console": False}, False),
+        ({"http": "0.0.0.0:80", "http_proxies": "10.0.0.0/8"}, False),
+        ({"http": "0.0.0.0:80", "http_proxies": "10.0.0.0/8", "console": True}, True),
+    ],
+)
+def test_the_console_is_served_on_loopback_and_elsewhere_if_it_is_wanted(flags: dict[str, Any], served: bool) -> None:
+    assert load_settings(flags).settings.console_on == served
+
+
+def test_hosts_of_pictures_are_origins_of_https_unless_they_say_otherwise() -> None:
+    given = "cdn.shop.example,*.shop.example:8443,https://a.example,http://127.0.0.1:*"
+    assert load_settings({"console_picture_hosts": given}).settings.console_picture_origins == (
+        "https://cdn.shop.example", "https://*.shop.example:8443", "https://a.example", "http://127.0.0.1:*",
+    )  # fmt: skip
 
 
 def test_a_config_file_that_is_missing_or_broken_is_named(tmp_path: Path) -> None:

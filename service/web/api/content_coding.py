@@ -68,7 +68,7 @@ def compress(response: web.Response, request: web.Request) -> None:
     if not isinstance(response.body, bytes) or len(response.body) < _LEAST_BYTES:
         return
     response.headers["Vary"] = "Accept-Encoding"
-    if "Authorization" in request.headers and _accepts_gzip(request):
+    if "Authorization" in request.headers and accepts_gzip(request):
         response.enable_compression(web.ContentCoding.gzip)
 
 
@@ -77,7 +77,8 @@ def json_response(body: bytes, headers: dict[str, str]) -> web.Response:
     return web.Response(body=body, headers=headers, zlib_executor_size=_ON_LOOP_BYTES)
 
 
-def _accepts_gzip(request: web.Request) -> bool:
+def accepts_gzip(request: web.Request) -> bool:
+    """Whether the client of a request accepts a response in gzip."""
     weights: dict[str, float] = {}
     for part in ",".join(request.headers.getall("Accept-Encoding", [])).split(","):
         if found := _ACCEPTED.fullmatch(part):

@@ -1,0 +1,33 @@
+// All screens. To add one, write its module in `screens` and add its row here; docs/console.md has an example.
+import { Collections } from "./screens/collections.js";
+
+/**
+ * @typedef {object} Screen
+ * @property {string} path parts of the address; `:name` is a variable
+ * @property {string} title
+ * @property {"bar" | "tab" | ""} shown in the bar, among the tabs of a collection, or nowhere
+ * @property {string} scope that a key needs to see it; empty: any key
+ * @property {(props: import("./core/app.js").ScreenProps) => any} view
+ */
+
+/** In the order of bar and tabs. @type {Screen[]} */
+export const SCREENS = [
+  { path: "collections", title: "Collections", shown: "bar", scope: "", view: Collections },
+];
+
+/**
+ * The screen of a path, and the values of its variables.
+ * @param {string[]} path
+ * @returns {{ screen: Screen, params: Record<string, string> } | undefined}
+ */
+export function findScreen(path) {
+  for (const screen of SCREENS) {
+    const parts = screen.path.split("/");
+    if (parts.length !== path.length) continue;
+    if (parts.every((part, place) => part.startsWith(":") || part === path[place])) {
+      const pairs = parts.map((part, place) => [part.slice(1), path[place] ?? ""]);
+      return { screen, params: Object.fromEntries(pairs.filter((_, place) => parts[place]?.startsWith(":"))) };
+    }
+  }
+  return undefined;
+}
