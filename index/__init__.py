@@ -31,7 +31,7 @@ if typing.TYPE_CHECKING:
     from index.manifest.manifest import Manifest, State, Thing
     from index.manifest.opening import open_manifest
     from index.records.backup_manifest import read_manifest
-    from index.records.extensions.registered import PictureDigests, SourceRecords, lost_by
+    from index.records.extensions.registered import FeedbackBook, PictureDigests, SourceRecords, lost_by
     from index.records.queries import read_learnt
     from index.speed.malloc_trim import trim_heap
     from index.storage.layout import DataDirectory, TenantLayout, new_uid
@@ -80,6 +80,7 @@ if typing.TYPE_CHECKING:
         WrongKey,
     )
     from index.types.facets import NumberRange
+    from index.types.feedback import FeedbackSums, Moments
     from index.types.ordering import Order, Position, parse_order
     from index.types.query import ScanStrategy, SearchQuery
     from index.types.quota import Allowance, Quota, StorageLimits, Usage
@@ -133,6 +134,8 @@ __all__ = [
     "DuplicateGroup",
     "Facet",
     "Failure",
+    "FeedbackBook",
+    "FeedbackSums",
     "FilterHints",
     "FilterSyntaxError",
     "Hit",
@@ -141,6 +144,7 @@ __all__ = [
     "LocalVectorIndexes",
     "Manifest",
     "Mark",
+    "Moments",
     "NumberFactor",
     "NumberRange",
     "Order",
@@ -222,7 +226,7 @@ _MODULES = {
     "manifest.manifest": ("Manifest", "State", "Thing"),
     "manifest.opening": ("open_manifest",),
     "records.backup_manifest": ("read_manifest",),
-    "records.extensions.registered": ("PictureDigests", "SourceRecords", "lost_by"),
+    "records.extensions.registered": ("FeedbackBook", "PictureDigests", "SourceRecords", "lost_by"),
     "records.queries": ("read_learnt",),
     "speed.malloc_trim": ("trim_heap",),
     "storage.layout": ("DataDirectory", "TenantLayout", "new_uid"),
@@ -248,6 +252,7 @@ _MODULES = {
     ),
     "types.boosts": ("Boost", "Decay", "NumberFactor", "Side"),
     "types.facets": ("NumberRange",),
+    "types.feedback": ("FeedbackSums", "Moments"),
     "types.ordering": ("Order", "Position", "parse_order"),
     "types.query": ("ScanStrategy", "SearchQuery"),
     "types.quota": ("Allowance", "Quota", "StorageLimits", "Usage"),

@@ -7,9 +7,12 @@ a conformance suite in `tests/index/conformance`. What an implementation does in
 from index.contract.backups import BackupSet
 from index.contract.changes import ChangeSink, StagedChanges
 from index.contract.companions import (
+    FEEDBACK,
     PICTURES,
     SOURCES,
     Companion,
+    FeedbackReads,
+    FeedbackWrites,
     PictureReads,
     PictureWrites,
     SourceReads,
@@ -32,6 +35,7 @@ from index.contract.vector_index import (
 )
 
 __all__ = [
+    "FEEDBACK",
     "PICTURES",
     "SOURCES",
     "BackupSet",
@@ -39,6 +43,8 @@ __all__ = [
     "ChangeSink",
     "ColdRecords",
     "Companion",
+    "FeedbackReads",
+    "FeedbackWrites",
     "IndexSite",
     "PictureReads",
     "PictureWrites",

@@ -1,4 +1,5 @@
-"""What a store keeps beside its records, in the same transactions: kept pictures, and sources of a synchronisation.
+"""What a store keeps beside its records, in the same transactions: kept pictures, sources of a synchronisation, and
+people's feedback.
 
 `RecordStore.companion` and `RecordTransaction.companion` hand out the two halves of a companion: its reads, and its
 writes within a transaction. Order, durability, visibility and errors are those of the store.
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from index.types.companions import Copies, Dropped, KeptPicture, Origin, PicturePolicy
+from index.types.feedback import FeedbackSums
 from index.types.record import WriteResult
 from index.types.sources import Failure, Mark, SourceBatch
 
@@ -112,5 +114,23 @@ class SourceWrites(Protocol):
         """Drops the counts of a run that has ended."""
 
 
+class FeedbackReads(Protocol):
+    """What is kept of people's feedback."""
+
+    def sums(self) -> FeedbackSums | None:
+        """The sums over all feedback; None where there is none."""
+
+
+class FeedbackWrites(Protocol):
+    """Changes of the sums."""
+
+    def add(self, sums: FeedbackSums) -> None:
+        """Adds the sums of one call."""
+
+    def clear(self) -> int:
+        """Deletes the sums. Returns how many judged records they were of."""
+
+
 PICTURES: Companion[PictureReads, PictureWrites] = Companion("pictures")
 SOURCES: Companion[SourceReads, SourceWrites] = Companion("sources")
+FEEDBACK: Companion[FeedbackReads, FeedbackWrites] = Companion("feedback")

@@ -10,7 +10,7 @@ from index.storage.sqlite import Connection
 from index.types.collection import CollectionSpec
 from index.types.companions import PicturePolicy
 
-CHANGEABLE = ("description", "learning", "picture_policy", "policy_version", "partial")
+CHANGEABLE = ("description", "learning", "picture_policy", "policy_version", "partial", "feedback")
 COLUMNS = ", ".join(("uid", "home", "name", "encoder_id", "encoder_fingerprint", "dimension", *CHANGEABLE))
 MIGRATIONS = (
     """
@@ -37,6 +37,9 @@ MIGRATIONS = (
     """
     ALTER TABLE collections ADD COLUMN partial INTEGER NOT NULL DEFAULT 0
     """,
+    """
+    ALTER TABLE collections ADD COLUMN feedback INTEGER NOT NULL DEFAULT 0
+    """,
 )
 
 
@@ -54,10 +57,10 @@ def read_entries(connection: Connection) -> list[Entry]:
     return [_entry(row) for row in connection.execute(f"SELECT {COLUMNS} FROM collections")]  # noqa: S608
 
 
-def changeable_values(spec: CollectionSpec) -> tuple[str, int, str, int, int]:
+def changeable_values(spec: CollectionSpec) -> tuple[str, int, str, int, int, int]:
     """The values of the columns that can be changed."""
     policy = spec.picture_policy.value
-    return spec.description, int(spec.learning), policy, spec.policy_version, int(spec.partial)
+    return spec.description, int(spec.learning), policy, spec.policy_version, int(spec.partial), int(spec.feedback)
 
 
 def records_name(uid: str) -> str:
@@ -78,9 +81,9 @@ def entry_of(uid: str, details: Mapping[str, Any]) -> Entry:
 
 
 def _entry(row: Any) -> Entry:
-    uid, home, name, encoder_id, fingerprint, dimension, description, learning, policy, version, partial = row
+    uid, home, name, encoder_id, fingerprint, dimension, description, learning, policy, version, *flags = row
     spec = CollectionSpec(
         name, encoder_id, fingerprint, dimension, description, bool(learning), PicturePolicy(policy), version,
-        bool(partial),
+        *map(bool, flags),
     )  # fmt: skip
     return Entry(uid, home, spec)

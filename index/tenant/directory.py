@@ -123,10 +123,11 @@ class TenantDirectory(TenantCompanions[Collection]):
         self._catalog.forget_deserted(home)
 
     def change(
-        self, name: str, *, description: str | None = None, learning: bool | None = None, partial: bool | None = None
-    ) -> Collection:
-        """Changes a collection's description, whether it learns, and whether truncated input is used.
-        Raises InvalidInput or CollectionNotFound."""
+        self, name: str, *, description: str | None = None, learning: bool | None = None, partial: bool | None = None,
+        feedback: bool | None = None,
+    ) -> Collection:  # fmt: skip
+        """Changes a collection's description, whether it learns, whether truncated input is used, and whether feedback
+        is kept. Raises InvalidInput or CollectionNotFound."""
         if description is not None:
             check_description(description)
         with self._lock:
@@ -137,6 +138,7 @@ class TenantDirectory(TenantCompanions[Collection]):
                 description=before.description if description is None else description,
                 learning=before.learning if learning is None else learning,
                 partial=before.partial if partial is None else partial,
+                feedback=before.feedback if feedback is None else feedback,
             )
             self._change(collection, spec)
             return collection

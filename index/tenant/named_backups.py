@@ -52,7 +52,7 @@ class NamedBackups:
         if source is not None:
             if erased_from(source):  # the file that was checked may be another one now
                 snapshot, database = kept.checked(snapshot_id)
-            spec = replace(spec, partial=source.spec.partial)
+            spec = replace(spec, partial=source.spec.partial, feedback=source.spec.feedback)
             for extension in EXTENSIONS:
                 spec = extension.restored(spec, source.spec)
         return database, spec

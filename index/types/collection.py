@@ -9,7 +9,8 @@ from index.types.companions import PicturePolicy
 
 @dataclass(frozen=True)
 class CollectionSpec:
-    """What a collection is. Only description, learning, partial and the picture policy can be changed later.
+    """What a collection is. Only description, learning, partial, feedback and the picture policy can be changed
+    later.
 
     - `name`: [a-z0-9][a-z0-9_-]{0,62}, unique within the tenant.
     - `encoder_id`, `encoder_fingerprint`: the encoder that made, and will make, all its vectors.
@@ -18,6 +19,7 @@ class CollectionSpec:
       finds more (see index/vectors/ann/centering.py).
     - `picture_policy`: what its owner wants kept of pictures. `policy_version`: grows with each change of it.
     - `partial`: truncated pictures are used as far as they go.
+    - `feedback`: sums of people's feedback are kept.
     """
 
     name: str
@@ -29,6 +31,7 @@ class CollectionSpec:
     picture_policy: PicturePolicy = PicturePolicy.DISCARD
     policy_version: int = 1
     partial: bool = False
+    feedback: bool = False
 
     @property
     def may_have_copies(self) -> bool:

@@ -137,6 +137,9 @@ DELETE_RECORDS = _forced(
     _named("collection"),
     lambda q, r: {"collection": q.collection, "records": r.record_count},
 )
+CLEAR_FEEDBACK = _change(
+    "feedback.clear", _named("collection"), lambda q, r: {"collection": q.collection, "judged": r.count}
+)
 LIST_VECTORS = _handed_out("vectors.return", _listed)
 SEARCH_VECTORS = _handed_out("vectors.return", _searched)
 BATCH_SEARCH_VECTORS = _handed_out("vectors.return", _searched_many)

@@ -61,6 +61,9 @@ METHODS: Mapping[str, Method] = by_path(
         Row("Encode", Scope.EXPORT, audit=audit.ENCODE_VECTORS),
         Row("Classify", Scope.SEARCH, reads=audit.read_filtered),
         Row("Rank", Scope.SEARCH),
+        Row("AddFeedback", Scope.SEARCH, _NOT_IDEMPOTENT),
+        Row("GetFeedback", Scope.ADMIN),
+        Row("ClearFeedback", Scope.DELETE, _IDEMPOTENT, audit=audit.CLEAR_FEEDBACK),
     ),
     methods_of(server_info_service_pb2, Row("GetServerInfo", Caller.ANY_KEY)),
     methods_of(

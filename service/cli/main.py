@@ -18,6 +18,7 @@ _COMMANDS = {
     "insert": "collections.insert.insert",
     "search": "collections.search.search",
     "compare": "collections.compare.compare",
+    "feedback": "collections.feedback.feedback",
     "export": "collections.exchange.export",
     "import": "collections.exchange.import_",
     "records": "collections.records.records",

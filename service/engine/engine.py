@@ -33,6 +33,7 @@ class NewCollection:
     learning: bool = True
     picture_policy: PicturePolicy = PicturePolicy.DISCARD
     partial: bool = False
+    feedback: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Engine:
         dimension = manifest.output.dimension
         spec = CollectionSpec(
             wanted.name, manifest.id, manifest.fingerprint, dimension, wanted.description, wanted.learning,
-            wanted.picture_policy, partial=wanted.partial,
+            wanted.picture_policy, partial=wanted.partial, feedback=wanted.feedback,
         )  # fmt: skip
         directory = await self.directory(principal)
         with translated_errors():

@@ -14,25 +14,43 @@ from service.engine.emphasis import emphasised
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.pictures import Encoded, PictureSource
+from service.engine.search_ids import from_search_id
 from service.errors import Reason, ServiceError
 from service.tenancy.keyring import Principal
 
 
 @dataclass(frozen=True)
 class QueryTerm:
-    """One part of a query. Exactly one of `picture`, `record_id` and `vector` is set."""
+    """One part of a query. Exactly one of `picture`, `record_id`, `vector` and `search_id` is set.
+
+    composed: the vector is the sum of several.
+    """
 
     weight: float = 1.0
     picture: PictureSource | None = None
     record_id: str = ""
     vector: Vector | None = None
+    search_id: str = ""
+    composed: bool = False
+
+
+def opened(collection: Collection, terms: Sequence[QueryTerm]) -> tuple[QueryTerm, ...]:
+    """The terms with the vectors of search ids. Raises ServiceError (ARGUMENT_INVALID)."""
+
+    def one(term: QueryTerm) -> QueryTerm:
+        if not term.search_id:
+            return term
+        vector, composed = from_search_id(collection, term.search_id)
+        return QueryTerm(term.weight, vector=vector, composed=composed)
+
+    return tuple(one(term) for term in terms)
 
 
 async def encode_query(
     engine: Engine, principal: Principal, collection: Collection, terms: Sequence[QueryTerm],
     emphasis: Mapping[str, float],
 ) -> Encoded:  # fmt: skip
-    """Encodes the terms and adds them by weight. emphasis: weights of named blocks of the vector.
+    """Encodes the terms, which `opened` returned, and adds them by weight. emphasis: weights of named blocks.
 
     Raises ServiceError if a picture cannot be encoded, a record does not exist (RECORD_NOT_FOUND), or the terms cancel
     each other out (ARGUMENT_INVALID).

@@ -27,7 +27,15 @@ class CollectionHandlers:
         learning = _LEARNING[wanted.learning] is not False
         made = await self._engine.create_collection(
             caller,
-            NewCollection(wanted.name, wanted.encoder_id, wanted.description, learning, policy, wanted.partial),
+            NewCollection(
+                wanted.name,
+                wanted.encoder_id,
+                wanted.description,
+                learning,
+                policy,
+                wanted.partial,
+                wanted.keep_feedback,
+            ),
         )
         return pb.CreateCollectionResponse(collection=await self._message(made))
 
@@ -50,14 +58,17 @@ class CollectionHandlers:
     async def UpdateCollection(
         self, request: pb.UpdateCollectionRequest, caller: Principal
     ) -> pb.UpdateCollectionResponse:
-        """Changes the description, learning, or the use of truncated pictures."""
+        """Changes the description, learning, the use of truncated pictures, or whether feedback is kept."""
         description = request.description if request.HasField("description") else None
         learning = _LEARNING[request.learning]
         partial = request.partial if request.HasField("partial") else None
+        feedback = request.keep_feedback if request.HasField("keep_feedback") else None
         directory = await self._engine.directory(caller)
         with translated_errors():
             found = await self._engine.workers.write(
-                lambda: directory.change(request.name, description=description, learning=learning, partial=partial)
+                lambda: directory.change(
+                    request.name, description=description, learning=learning, partial=partial, feedback=feedback
+                )
             )
         return pb.UpdateCollectionResponse(collection=await self._message(found))
 
@@ -94,6 +105,7 @@ def _to_message(spec: CollectionSpec, stats: CollectionStats) -> pb.Collection:
         learning=pb.LEARNING_AUTO if spec.learning else pb.LEARNING_OFF,
         learned=stats.learned,
         partial=spec.partial,
+        keep_feedback=spec.feedback,
         record_count=stats.records,
         tombstone_count=stats.tombstones,
         sequence=stats.sequence,

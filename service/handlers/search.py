@@ -11,17 +11,22 @@ from service.calls.limits.bulk_share import Work
 from service.calls.limits.large_responses import LargeResponses, add_each
 from service.encoder.manifest import Manifest
 from service.engine.classification import is_undecided, labels_of
+from service.engine.emphasis import emphasised
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
+from service.engine.feedback import moved
 from service.engine.pictures import Encoded
-from service.engine.query import QueryTerm, distance_limit, encode_query
+from service.engine.query import QueryTerm, distance_limit, encode_query, opened
+from service.engine.search_ids import to_search_id
 from service.errors import ServiceError, release_frames
 from service.handlers.conversion.comparison import compared, to_searches
+from service.handlers.conversion.feedback import to_refinement
 from service.handlers.conversion.likeness import from_duplicates, from_encoded, to_ranked
 from service.handlers.conversion.search import (
     add_hits,
     check_search,
     from_answer,
+    is_composed,
     max_distance_of,
     max_hits,
     min_score_of,
@@ -32,6 +37,7 @@ from service.handlers.conversion.search import (
     to_terms,
 )
 from service.handlers.conversion.values import check_count, from_notes, invalid, most_vectors, within
+from service.handlers.judgements import JudgementHandlers
 from service.handlers.request_limits import DEFAULT_CLASSIFY_K, MAX_BATCH_SEARCHES, MAX_CLASSIFY_K, MAX_PICTURES
 from service.metrics import Metrics
 from service.runtime.clock import Stopwatch
@@ -45,7 +51,7 @@ _READ_FOR_FIELDS = 4  # attributes that `fields` leaves out are read, but not se
 _AT_ONCE = 8  # searches or pictures of one call that run at a time
 
 
-class SearchHandlers:
+class SearchHandlers(JudgementHandlers):
     """Documented in search_service.proto."""
 
     def __init__(self, engine: Engine, metrics: Metrics, responses: LargeResponses) -> None:
@@ -112,6 +118,7 @@ class SearchHandlers:
         terms = to_terms(request.query)
         k, min_score = within("k", request.k, 0, MAX_CLASSIFY_K) or DEFAULT_CLASSIFY_K, min_score_of(request)
         collection = await self._engine.collection(caller, request.collection)
+        terms = opened(collection, terms)
         query = await encode_query(self._engine, caller, collection, terms, {})
         score = self._engine.score_of(collection)
         answer = await self._answer(
@@ -123,7 +130,7 @@ class SearchHandlers:
                 max_distance=distance_limit(None, min_score, score),
                 exclude_record_ids=record_ids_of(terms),
                 own_record=all(t.record_id for t in terms),
-                composed=len(terms) > 1,
+                composed=is_composed(terms),
             ),
         )
         labels = labels_of(answer, request.attribute, score)
@@ -155,9 +162,12 @@ class SearchHandlers:
     async def _search(
         self, request: pb.SearchRequest, terms: tuple[QueryTerm, ...], caller: Principal, work: Work
     ) -> pb.SearchResponse:
-        watch = Stopwatch()
+        watch, judged = Stopwatch(), to_refinement(request)
         collection = await self._engine.collection(caller, request.collection)
-        query = await encode_query(self._engine, caller, collection, terms, dict(request.emphasis))
+        terms = opened(collection, terms)
+        asked = await encode_query(self._engine, caller, collection, terms, {})
+        refined = await moved(self._engine, collection, asked.vector, judged)
+        query = emphasised(refined, self._engine.blocks_of(collection), dict(request.emphasis))
         encoded_s = watch.seconds()
         score, spec = self._engine.score_of(collection), collection.spec
         max_bytes = self._responses.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
@@ -167,7 +177,9 @@ class SearchHandlers:
         response = from_answer(answer)
         response.encoder_id, response.encoder_fingerprint = spec.encoder_id, spec.encoder_fingerprint
         response.regions_used.extend(region_used(t) for t in terms)
-        response.notes.extend(from_notes(query.notes))
+        response.notes.extend(from_notes(asked.notes))
+        if request.with_search_id:
+            response.search_id = to_search_id(collection, asked.vector, composed=is_composed(terms))
         await add_each(answer.groups, lambda group: add_hits(response, request, group, score), work)
         response.timings.encode_ms = encoded_s * 1000
         response.timings.search_ms = (searched_s - encoded_s) * 1000

@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from afterimage.client import Client, NewExample, NewRecord, NewSource, NotFound
+from afterimage.client import Client, NewExample, NewRecord, NewSource, NotFound, Term
 from afterimage.v1 import (
     access_service_pb2,
     admin_service_pb2,
@@ -162,6 +162,14 @@ def _holds(world: World, record_id: str) -> bool:
     return bool(world.client.get_records("shared", [record_id])[0])
 
 
+def _judged(world: World, number: int) -> str:
+    name = f"judged{number}"
+    world.client.create_collection(name, keep_feedback=True)
+    world.client.insert(name, [NewRecord("r", vector=[1.0] + [0.0] * (DIMENSION - 1))])
+    world.client.add_feedback(name, Term(record_id="r"), liked=["r"])
+    return name
+
+
 def _snapshots(world: World, collection: str) -> list[str]:
     return [s.snapshot_id for s in world.client.list_snapshots(collection)]
 
@@ -260,6 +268,10 @@ _CASES: dict[str, Case] = {
     ),
     "SearchService/Encode": Case(
         lambda w, n: search_service_pb2.EncodeRequest(pictures=[search_service_pb2.PictureInput(image=png(n % 50))])
+    ),
+    "SearchService/ClearFeedback": Case(
+        lambda w, n: search_service_pb2.ClearFeedbackRequest(collection=_judged(w, n)),
+        lambda w, n, q: not w.client.get_feedback(q.collection).liked.count,
     ),
     "PictureService/GetPictureLink": Case(
         lambda w, n: picture_service_pb2.GetPictureLinkRequest(collection="copies", record_id="1")

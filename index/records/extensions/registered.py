@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from index.contract import SOURCES
+from index.records.extensions.feedback import Feedback, FeedbackBook
 from index.records.extensions.hook import CollectionAccess, Extensions
 from index.records.extensions.kept_pictures import lost_by
 from index.records.extensions.picture_book import PictureBook
@@ -18,13 +19,14 @@ from index.records.extensions.pictures import Pictures
 from index.records.extensions.source_records import SourceRecords
 from index.records.extensions.sources import Sources
 from index.records.sqlite_stores import SqliteRecordStores
+from index.storage.crypto import derive_key
 from index.types.collection import CollectionSpec
 from index.types.companions import Dropped, Origin, PicturePolicy
 from index.types.record import Region
 
-__all__ = ["EXTENSIONS", "PictureBook", "PictureDigests", "SourceRecords", "lost_by", "record_stores"]
+__all__ = ["EXTENSIONS", "FeedbackBook", "PictureBook", "PictureDigests", "SourceRecords", "lost_by", "record_stores"]
 T = TypeVar("T")
-EXTENSIONS = Extensions(Sources(), Pictures())
+EXTENSIONS = Extensions(Sources(), Pictures(), Feedback())
 
 
 def record_stores() -> SqliteRecordStores:
@@ -37,12 +39,17 @@ class CollectionCompanions:
 
     def __init__(self, access: CollectionAccess, key: bytes) -> None:
         """key: the tenant's data key, 32 bytes."""
-        self._access, self._digest_key = access, digest_key(key)
+        self._access, self._digest_key, self._key = access, digest_key(key), key
 
     @property
     def pictures(self) -> PictureBook:
         """What is kept of pictures."""
         return PictureBook(self._access)
+
+    @property
+    def feedback(self) -> FeedbackBook:
+        """Sums of people's feedback."""
+        return FeedbackBook(self._access)
 
     @property
     def sourced(self) -> SourceRecords:
@@ -57,6 +64,10 @@ class CollectionCompanions:
     def content_digest(self, picture: bytes, region: Region | None) -> bytes:
         """A keyed digest of a picture and its region: equal for equal input, meaningless without the tenant's key."""
         return self.picture_digests.of(picture, region)
+
+    def derived_key(self, purpose: str) -> bytes:
+        """A key of the tenant for one purpose, 32 bytes. It is the same for all of the tenant's collections."""
+        return derive_key(self._key, purpose)
 
     def origins(self, record_ids: Sequence[str]) -> dict[str, Origin]:
         """Where the pictures of those records that were fetched came from."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import grpc
 
-from afterimage.client import admin, calls, catalogues, kept, oversight, searches, training
+from afterimage.client import admin, calls, catalogues, judgements, kept, oversight, searches, training
 from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
@@ -82,6 +82,9 @@ class AsyncClient:
     encode = async_method(searches.encode)
     classify = async_method(searches.classify)
     rank = async_method(searches.rank)
+    add_feedback = async_method(judgements.add_feedback)
+    get_feedback = async_method(judgements.get_feedback)
+    clear_feedback = async_method(judgements.clear_feedback)
     server_info = async_method(calls.server_info)
     create_snapshot = async_method(admin.create_snapshot)
     list_snapshots = async_method(admin.list_snapshots)

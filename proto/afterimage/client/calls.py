@@ -44,7 +44,7 @@ class Call(Generic[T]):
 
 def create_collection(
     name: str, *, encoder_id: str = "", description: str = "", picture_policy: str = "DISCARD", learning: str = "auto",
-    partial: bool = False,
+    partial: bool = False, keep_feedback: bool = False,
 ) -> Call[Collection]:  # fmt: skip
     """Creates an empty collection, pinned to one encoder.
 
@@ -52,9 +52,10 @@ def create_collection(
     - picture_policy: DISCARD, REFERENCE or ENCRYPTED_COPY.
     - learning: "auto" or "off".
     - partial: accept truncated pictures, with a note.
+    - keep_feedback: keep the sums of `add_feedback`.
     """
     wanted = collections_pb.Collection(
-        name=name, encoder_id=encoder_id, description=description, partial=partial,
+        name=name, encoder_id=encoder_id, description=description, partial=partial, keep_feedback=keep_feedback,
         picture_policy=convert.to_policy(picture_policy), learning=convert.learning(learning),
     )  # fmt: skip
     request = collections_pb.CreateCollectionRequest(collection=wanted)
@@ -77,12 +78,15 @@ def list_collections_page(page_token: str = "", page_size: int = 0) -> Call[tupl
 
 
 def update_collection(
-    name: str, *, description: str | None = None, learning: str = "", partial: bool | None = None
-) -> Call[Collection]:
-    """Changes the description, learning ("auto" or "off"), or the use of truncated pictures. None: unchanged."""
+    name: str, *, description: str | None = None, learning: str = "", partial: bool | None = None,
+    keep_feedback: bool | None = None,
+) -> Call[Collection]:  # fmt: skip
+    """Changes the description, learning ("auto" or "off"), the use of truncated pictures, or whether the sums of
+    `add_feedback` are kept. None: unchanged."""
     request = collections_pb.UpdateCollectionRequest(
-        name=name, description=description, learning=convert.learning(learning), partial=partial
-    )
+        name=name, description=description, learning=convert.learning(learning), partial=partial,
+        keep_feedback=keep_feedback,
+    )  # fmt: skip
     return Call("CollectionService", "UpdateCollection", request, _collection)
 
 

@@ -184,6 +184,7 @@ def to_collection(message: collections_pb.Collection) -> Collection:
         from_policy(message.picture_policy),
         message.policy_version,
         message.partial,
+        message.keep_feedback,
     )
 
 
@@ -208,6 +209,7 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         tuple(message.filter_hints),
         tuple(PassedOver(p.record_id, p.distance, p.similar_to) for p in message.passed_over),
         message.passed_over_total,
+        message.search_id,
     )
 
 
@@ -270,11 +272,14 @@ def _query_term(term: Term) -> search_pb.QueryTerm:
     if isinstance(term.weight, bool) or not isinstance(term.weight, Real):
         raise invalid("query.weight", f"weight is of type {type(term.weight).__name__}; use a number")
     message = search_pb.QueryTerm(weight=float(term.weight))
-    checked_sources({"image": term.image, "url": term.url, "record_id": term.record_id, "vector": term.vector})
-    if term.region is not None and (term.record_id or term.vector is not None):
+    sources = {"image": term.image, "url": term.url, "record_id": term.record_id, "vector": term.vector}
+    checked_sources({**sources, "search_id": term.search_id})
+    if term.region is not None and (term.record_id or term.search_id or term.vector is not None):
         raise invalid("query.region", "a region can only be set with a picture, as image or url")
     if term.record_id:
         message.record_id = checked_text("record_id", term.record_id)
+    elif term.search_id:
+        message.search_id = checked_text("search_id", term.search_id)
     else:
         _fill_source(message, term)
     return message

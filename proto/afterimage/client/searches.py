@@ -9,6 +9,7 @@ from afterimage.client import convert
 from afterimage.client.calls import Call
 from afterimage.client.checks import checked_text, checked_texts
 from afterimage.client.errors import invalid
+from afterimage.client.judgements import Feedback, feedback_message
 from afterimage.client.values import (
     Boost,
     Comparison,
@@ -53,6 +54,8 @@ def search(
     diversity: float = 0.0,
     boosts: Sequence[Boost] = (),
     boost_cap: float | None = None,
+    feedback: Feedback | None = None,
+    with_search_id: bool = False,
     timeout_s: float | None = None,
 ) -> Call[SearchResult]:
     """Returns the records nearest to a picture (bytes), a Term, or several weighted Terms.
@@ -66,6 +69,8 @@ def search(
     - boosts: what is added to the similarity of records, up to 8; all together at most `boost_cap`.
     - emphasis: weights of named blocks of the encoder's vector, 0 to 100, such as {"colour": 3}; other blocks have
       weight 1.
+    - feedback: what was liked and disliked of earlier hits.
+    - with_search_id: return a `search_id`, which stands for the query in the next rounds.
     """
     request = search_pb.SearchRequest(
         collection=collection, query=convert.query_terms(query), k=k, offset=offset, filter=filter,
@@ -75,7 +80,8 @@ def search(
         include_vectors=include_vectors, max_distance=max_distance, min_score=min_score,
         emphasis=emphasis or {}, facets=checked_texts("facets", facets), exact=exact, diversity=diversity,
         facet_over=convert.facet_over(facet_over), order_by=order_by,
-        boosts=[_boost(b) for b in boosts], boost_cap=boost_cap,
+        boosts=[_boost(b) for b in boosts], boost_cap=boost_cap, with_search_id=with_search_id,
+        feedback=None if feedback is None else feedback_message(feedback),
     )  # fmt: skip
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import grpc
 
-from afterimage.client import admin, calls, catalogues, kept, oversight, searches, training
+from afterimage.client import admin, calls, catalogues, judgements, kept, oversight, searches, training
 from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
@@ -82,6 +82,9 @@ class Client:
     encode = sync_method(searches.encode)
     classify = sync_method(searches.classify)
     rank = sync_method(searches.rank)
+    add_feedback = sync_method(judgements.add_feedback)
+    get_feedback = sync_method(judgements.get_feedback)
+    clear_feedback = sync_method(judgements.clear_feedback)
     server_info = sync_method(calls.server_info)
     create_snapshot = sync_method(admin.create_snapshot)
     list_snapshots = sync_method(admin.list_snapshots)

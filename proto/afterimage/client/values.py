@@ -82,8 +82,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Term:
-    """One part of a query, with exactly one of image, url, record_id and vector. A negative weight searches away from
-    it."""
+    """One part of a query, with exactly one of image, url, record_id, vector and search_id. A negative weight searches
+    away from it.
+
+    search_id: of an earlier `SearchResult`, instead of its picture.
+    """
 
     image: ImageSource | None = field(default=None, repr=False)
     url: str = ""
@@ -91,6 +94,7 @@ class Term:
     vector: bytes | Sequence[float] | None = field(default=None, repr=False)
     region: Region | None = None
     weight: float = 1.0
+    search_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,7 @@ class Collection:
     picture_policy: str
     policy_version: int
     partial: bool = False
+    keep_feedback: bool = False
 
 
 @dataclass(frozen=True)
@@ -236,6 +241,7 @@ class SearchResult:
     - unknown_attributes: names in the filter that no record has.
     - filter_hints: warnings about the filter.
     - passed_over: with `diversity`, nearer records that gave way; at most 100 of the `passed_over_total`.
+    - search_id: with `with_search_id`, stands for the query in a `Term` for an hour.
     """
 
     hits: tuple[Hit, ...]
@@ -256,6 +262,7 @@ class SearchResult:
     filter_hints: tuple[str, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
     passed_over_total: int = 0
+    search_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&afterimage/v1/collection_service.proto\x12\rafterimage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x03\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nencoder_id\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x05 \x01(\t\x12\x34\n\x0epicture_policy\x18\x06 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy\x12\x14\n\x0crecord_count\x18\x07 \x01(\x03\x12\x17\n\x0ftombstone_count\x18\x08 \x01(\x03\x12\x10\n\x08sequence\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nindex_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08learning\x18\x0c \x01(\x0e\x32\x17.afterimage.v1.Learning\x12\x0f\n\x07learned\x18\r \x01(\x08\x12\x16\n\x0epolicy_version\x18\x0e \x01(\x05\x12\x0f\n\x07partial\x18\x0f \x01(\x08\"H\n\x17\x43reateCollectionRequest\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"I\n\x18\x43reateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x15GetCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x17ListCollectionsResponse\x12.\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x19.afterimage.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9e\x01\n\x17UpdateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12)\n\x08learning\x18\x03 \x01(\x0e\x32\x17.afterimage.v1.Learning\x12\x14\n\x07partial\x18\x04 \x01(\x08H\x01\x88\x01\x01\x42\x0e\n\x0c_descriptionB\n\n\x08_partial\"I\n\x18UpdateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"N\n\x17\x44\x65leteCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x16\n\x0ewith_snapshots\x18\x03 \x01(\x08\"Y\n\x18\x44\x65leteCollectionResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x08\x12\x16\n\x0esnapshot_count\x18\x03 \x01(\x03*\x8c\x01\n\rPicturePolicy\x12\x1e\n\x1aPICTURE_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16PICTURE_POLICY_DISCARD\x10\x01\x12\x1c\n\x18PICTURE_POLICY_REFERENCE\x10\x02\x12!\n\x1dPICTURE_POLICY_ENCRYPTED_COPY\x10\x03*I\n\x08Learning\x12\x18\n\x14LEARNING_UNSPECIFIED\x10\x00\x12\x11\n\rLEARNING_AUTO\x10\x01\x12\x10\n\x0cLEARNING_OFF\x10\x02\x32\x80\x04\n\x11\x43ollectionService\x12\x63\n\x10\x43reateCollection\x12&.afterimage.v1.CreateCollectionRequest\x1a\'.afterimage.v1.CreateCollectionResponse\x12Z\n\rGetCollection\x12#.afterimage.v1.GetCollectionRequest\x1a$.afterimage.v1.GetCollectionResponse\x12`\n\x0fListCollections\x12%.afterimage.v1.ListCollectionsRequest\x1a&.afterimage.v1.ListCollectionsResponse\x12\x63\n\x10UpdateCollection\x12&.afterimage.v1.UpdateCollectionRequest\x1a\'.afterimage.v1.UpdateCollectionResponse\x12\x63\n\x10\x44\x65leteCollection\x12&.afterimage.v1.DeleteCollectionRequest\x1a\'.afterimage.v1.DeleteCollectionResponseBv\n\rafterimage.v1B\x16\x43ollectionServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&afterimage/v1/collection_service.proto\x12\rafterimage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x03\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nencoder_id\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x05 \x01(\t\x12\x34\n\x0epicture_policy\x18\x06 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy\x12\x14\n\x0crecord_count\x18\x07 \x01(\x03\x12\x17\n\x0ftombstone_count\x18\x08 \x01(\x03\x12\x10\n\x08sequence\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nindex_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08learning\x18\x0c \x01(\x0e\x32\x17.afterimage.v1.Learning\x12\x0f\n\x07learned\x18\r \x01(\x08\x12\x16\n\x0epolicy_version\x18\x0e \x01(\x05\x12\x0f\n\x07partial\x18\x0f \x01(\x08\x12\x15\n\rkeep_feedback\x18\x10 \x01(\x08\"H\n\x17\x43reateCollectionRequest\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"I\n\x18\x43reateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x15GetCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x17ListCollectionsResponse\x12.\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x19.afterimage.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcc\x01\n\x17UpdateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12)\n\x08learning\x18\x03 \x01(\x0e\x32\x17.afterimage.v1.Learning\x12\x14\n\x07partial\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12\x1a\n\rkeep_feedback\x18\x05 \x01(\x08H\x02\x88\x01\x01\x42\x0e\n\x0c_descriptionB\n\n\x08_partialB\x10\n\x0e_keep_feedback\"I\n\x18UpdateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"N\n\x17\x44\x65leteCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x16\n\x0ewith_snapshots\x18\x03 \x01(\x08\"Y\n\x18\x44\x65leteCollectionResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x08\x12\x16\n\x0esnapshot_count\x18\x03 \x01(\x03*\x8c\x01\n\rPicturePolicy\x12\x1e\n\x1aPICTURE_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16PICTURE_POLICY_DISCARD\x10\x01\x12\x1c\n\x18PICTURE_POLICY_REFERENCE\x10\x02\x12!\n\x1dPICTURE_POLICY_ENCRYPTED_COPY\x10\x03*I\n\x08Learning\x12\x18\n\x14LEARNING_UNSPECIFIED\x10\x00\x12\x11\n\rLEARNING_AUTO\x10\x01\x12\x10\n\x0cLEARNING_OFF\x10\x02\x32\x80\x04\n\x11\x43ollectionService\x12\x63\n\x10\x43reateCollection\x12&.afterimage.v1.CreateCollectionRequest\x1a\'.afterimage.v1.CreateCollectionResponse\x12Z\n\rGetCollection\x12#.afterimage.v1.GetCollectionRequest\x1a$.afterimage.v1.GetCollectionResponse\x12`\n\x0fListCollections\x12%.afterimage.v1.ListCollectionsRequest\x1a&.afterimage.v1.ListCollectionsResponse\x12\x63\n\x10UpdateCollection\x12&.afterimage.v1.UpdateCollectionRequest\x1a\'.afterimage.v1.UpdateCollectionResponse\x12\x63\n\x10\x44\x65leteCollection\x12&.afterimage.v1.DeleteCollectionRequest\x1a\'.afterimage.v1.DeleteCollectionResponseBv\n\rafterimage.v1B\x16\x43ollectionServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -23,32 +23,32 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'afterimage.v1.collection_se
 if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\rafterimage.v1B\026CollectionServiceProtoP\001Z\032afterimage/v1;afterimagev1\252\002\rAfterimage.V1\312\002\rAfterimage\\V1\352\002\016Afterimage::V1'
-  _globals['_PICTUREPOLICY']._serialized_start=1357
-  _globals['_PICTUREPOLICY']._serialized_end=1497
-  _globals['_LEARNING']._serialized_start=1499
-  _globals['_LEARNING']._serialized_end=1572
+  _globals['_PICTUREPOLICY']._serialized_start=1426
+  _globals['_PICTUREPOLICY']._serialized_end=1566
+  _globals['_LEARNING']._serialized_start=1568
+  _globals['_LEARNING']._serialized_end=1641
   _globals['_COLLECTION']._serialized_start=91
-  _globals['_COLLECTION']._serialized_end=523
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=525
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=597
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=599
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=672
-  _globals['_GETCOLLECTIONREQUEST']._serialized_start=674
-  _globals['_GETCOLLECTIONREQUEST']._serialized_end=710
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=712
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=782
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=784
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=847
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=849
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=947
-  _globals['_UPDATECOLLECTIONREQUEST']._serialized_start=950
-  _globals['_UPDATECOLLECTIONREQUEST']._serialized_end=1108
-  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_start=1110
-  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_end=1183
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1185
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1263
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=1265
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=1354
-  _globals['_COLLECTIONSERVICE']._serialized_start=1575
-  _globals['_COLLECTIONSERVICE']._serialized_end=2087
+  _globals['_COLLECTION']._serialized_end=546
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=548
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=620
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=622
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=695
+  _globals['_GETCOLLECTIONREQUEST']._serialized_start=697
+  _globals['_GETCOLLECTIONREQUEST']._serialized_end=733
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=735
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=805
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=807
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=870
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=872
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=970
+  _globals['_UPDATECOLLECTIONREQUEST']._serialized_start=973
+  _globals['_UPDATECOLLECTIONREQUEST']._serialized_end=1177
+  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_start=1179
+  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_end=1252
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1254
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1332
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=1334
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=1423
+  _globals['_COLLECTIONSERVICE']._serialized_start=1644
+  _globals['_COLLECTIONSERVICE']._serialized_end=2156
 # @@protoc_insertion_point(module_scope)

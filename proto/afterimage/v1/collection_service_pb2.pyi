@@ -87,6 +87,7 @@ class Collection(_message.Message):
     LEARNED_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
+    KEEP_FEEDBACK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Matches [a-z0-9][a-z0-9_-]{0,62}; unique within the tenant."""
     description: _builtins.str
@@ -113,6 +114,8 @@ class Collection(_message.Message):
     """Increases with each change of the picture policy. Output only."""
     partial: _builtins.bool
     """Accept truncated pictures, with a note. Otherwise they are rejected."""
+    keep_feedback: _builtins.bool
+    """Keep the sums of AddFeedback. Off by default."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -137,10 +140,11 @@ class Collection(_message.Message):
         learned: _builtins.bool = ...,
         policy_version: _builtins.int = ...,
         partial: _builtins.bool = ...,
+        keep_feedback: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index_time", b"index_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "index_time", b"index_time", "learned", b"learned", "learning", b"learning", "name", b"name", "partial", b"partial", "picture_policy", b"picture_policy", "policy_version", b"policy_version", "record_count", b"record_count", "sequence", b"sequence", "tombstone_count", b"tombstone_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "index_time", b"index_time", "keep_feedback", b"keep_feedback", "learned", b"learned", "learning", b"learning", "name", b"name", "partial", b"partial", "picture_policy", b"picture_policy", "policy_version", b"policy_version", "record_count", b"record_count", "sequence", b"sequence", "tombstone_count", b"tombstone_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -283,6 +287,7 @@ class UpdateCollectionRequest(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     LEARNING_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
+    KEEP_FEEDBACK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     description: _builtins.str
     """If absent, the description is unchanged."""
@@ -290,6 +295,8 @@ class UpdateCollectionRequest(_message.Message):
     """If unspecified, it is unchanged."""
     partial: _builtins.bool
     """If absent, it is unchanged."""
+    keep_feedback: _builtins.bool
+    """If absent, it is unchanged. False keeps the present sums; ClearFeedback deletes them."""
     def __init__(
         self,
         *,
@@ -297,17 +304,22 @@ class UpdateCollectionRequest(_message.Message):
         description: _builtins.str | None = ...,
         learning: Global___Learning.ValueType = ...,
         partial: _builtins.bool | None = ...,
+        keep_feedback: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_partial", b"_partial", "description", b"description", "partial", b"partial"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_keep_feedback", b"_keep_feedback", "_partial", b"_partial", "description", b"description", "keep_feedback", b"keep_feedback", "partial", b"partial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_partial", b"_partial", "description", b"description", "learning", b"learning", "name", b"name", "partial", b"partial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_keep_feedback", b"_keep_feedback", "_partial", b"_partial", "description", b"description", "keep_feedback", b"keep_feedback", "learning", b"learning", "name", b"name", "partial", b"partial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
     _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
+    _WhichOneofReturnType__keep_feedback: _TypeAlias = _typing.Literal["keep_feedback"]  # noqa: Y015
+    _WhichOneofArgType__keep_feedback: _TypeAlias = _typing.Literal["_keep_feedback", b"_keep_feedback"]  # noqa: Y015
     _WhichOneofReturnType__partial: _TypeAlias = _typing.Literal["partial"]  # noqa: Y015
     _WhichOneofArgType__partial: _TypeAlias = _typing.Literal["_partial", b"_partial"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__keep_feedback) -> _WhichOneofReturnType__keep_feedback | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__partial) -> _WhichOneofReturnType__partial | None: ...
 

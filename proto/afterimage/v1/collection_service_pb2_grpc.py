@@ -69,7 +69,8 @@ class CollectionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateCollection(self, request, context):
-        """Changes the description, learning, or the handling of truncated pictures. The encoder cannot be changed.
+        """Changes the description, learning, the handling of truncated pictures, or whether feedback is kept. The encoder
+        cannot be changed.
         PictureService changes the picture policy. Idempotent. Scope: insert.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

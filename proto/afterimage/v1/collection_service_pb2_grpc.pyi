@@ -42,7 +42,8 @@ class CollectionServiceStub:
     ListCollections: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]
     """Returns the collections of the tenant, ordered by name. Safe to retry. Scope: any."""
     UpdateCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.UpdateCollectionRequest, _collection_service_pb2.UpdateCollectionResponse]
-    """Changes the description, learning, or the handling of truncated pictures. The encoder cannot be changed.
+    """Changes the description, learning, the handling of truncated pictures, or whether feedback is kept. The encoder
+    cannot be changed.
     PictureService changes the picture policy. Idempotent. Scope: insert.
     """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteCollectionRequest, _collection_service_pb2.DeleteCollectionResponse]
@@ -64,7 +65,8 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     ListCollections: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Returns the collections of the tenant, ordered by name. Safe to retry. Scope: any."""
     UpdateCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.UpdateCollectionRequest, _collection_service_pb2.UpdateCollectionResponse]  # type: ignore[assignment]
-    """Changes the description, learning, or the handling of truncated pictures. The encoder cannot be changed.
+    """Changes the description, learning, the handling of truncated pictures, or whether feedback is kept. The encoder
+    cannot be changed.
     PictureService changes the picture policy. Idempotent. Scope: insert.
     """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteCollectionRequest, _collection_service_pb2.DeleteCollectionResponse]  # type: ignore[assignment]
@@ -107,7 +109,8 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collection_service_pb2.UpdateCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collection_service_pb2.UpdateCollectionResponse, _abc.Awaitable[_collection_service_pb2.UpdateCollectionResponse]]:
-        """Changes the description, learning, or the handling of truncated pictures. The encoder cannot be changed.
+        """Changes the description, learning, the handling of truncated pictures, or whether feedback is kept. The encoder
+        cannot be changed.
         PictureService changes the picture policy. Idempotent. Scope: insert.
         """
 

@@ -181,6 +181,7 @@ class QueryTerm(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     RECORD_ID_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
+    SEARCH_ID_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
@@ -189,6 +190,8 @@ class QueryTerm(_message.Message):
     """A record of the same collection. It is excluded from the hits."""
     vector: _builtins.bytes
     """Little-endian float32 of the collection's dimension."""
+    search_id: _builtins.str
+    """The `search_id` of an earlier response, instead of the picture of that search."""
     weight: _builtins.float
     """0 means 1. A negative weight searches away from the term. The query is the weighted sum of the normalized vectors."""
     @_builtins.property
@@ -202,14 +205,15 @@ class QueryTerm(_message.Message):
         url: _builtins.str = ...,
         record_id: _builtins.str = ...,
         vector: _builtins.bytes = ...,
+        search_id: _builtins.str = ...,
         region: _types_pb2.Region | None = ...,
         weight: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "record_id", b"record_id", "region", b"region", "source", b"source", "url", b"url", "vector", b"vector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "record_id", b"record_id", "region", b"region", "search_id", b"search_id", "source", b"source", "url", b"url", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "record_id", b"record_id", "region", b"region", "source", b"source", "url", b"url", "vector", b"vector", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "record_id", b"record_id", "region", b"region", "search_id", b"search_id", "source", b"source", "url", b"url", "vector", b"vector", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["image", "url", "record_id", "vector"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["image", "url", "record_id", "vector", "search_id"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
@@ -287,6 +291,54 @@ class Boost(_message.Message):
 Global___Boost: _TypeAlias = Boost  # noqa: Y015
 
 @_typing.final
+class Feedback(_message.Message):
+    """What a person thought of the hits of earlier rounds. The query moves towards the liked records and away from the
+    disliked ones: `query + liked_weight * mean(liked) - disliked_weight * mean(disliked)`. All of these records are
+    excluded from the hits. Ids that do not exist are not an error. Nothing of it is stored.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIKED_RECORD_IDS_FIELD_NUMBER: _builtins.int
+    DISLIKED_RECORD_IDS_FIELD_NUMBER: _builtins.int
+    LIKED_WEIGHT_FIELD_NUMBER: _builtins.int
+    DISLIKED_WEIGHT_FIELD_NUMBER: _builtins.int
+    liked_weight: _builtins.float
+    """0 to 10. If absent, 0.75."""
+    disliked_weight: _builtins.float
+    """0 to 10. If absent, 0.25."""
+    @_builtins.property
+    def liked_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of all rounds, up to 100."""
+
+    @_builtins.property
+    def disliked_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of all rounds, up to 100."""
+
+    def __init__(
+        self,
+        *,
+        liked_record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        disliked_record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        liked_weight: _builtins.float | None = ...,
+        disliked_weight: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_disliked_weight", b"_disliked_weight", "_liked_weight", b"_liked_weight", "disliked_weight", b"disliked_weight", "liked_weight", b"liked_weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disliked_weight", b"_disliked_weight", "_liked_weight", b"_liked_weight", "disliked_record_ids", b"disliked_record_ids", "disliked_weight", b"disliked_weight", "liked_record_ids", b"liked_record_ids", "liked_weight", b"liked_weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__disliked_weight: _TypeAlias = _typing.Literal["disliked_weight"]  # noqa: Y015
+    _WhichOneofArgType__disliked_weight: _TypeAlias = _typing.Literal["_disliked_weight", b"_disliked_weight"]  # noqa: Y015
+    _WhichOneofReturnType__liked_weight: _TypeAlias = _typing.Literal["liked_weight"]  # noqa: Y015
+    _WhichOneofArgType__liked_weight: _TypeAlias = _typing.Literal["_liked_weight", b"_liked_weight"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__disliked_weight) -> _WhichOneofReturnType__disliked_weight | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__liked_weight) -> _WhichOneofReturnType__liked_weight | None: ...
+
+Global___Feedback: _TypeAlias = Feedback  # noqa: Y015
+
+@_typing.final
 class SearchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -331,6 +383,8 @@ class SearchRequest(_message.Message):
     FACET_OVER_FIELD_NUMBER: _builtins.int
     BOOSTS_FIELD_NUMBER: _builtins.int
     BOOST_CAP_FIELD_NUMBER: _builtins.int
+    FEEDBACK_FIELD_NUMBER: _builtins.int
+    WITH_SEARCH_ID_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     k: _builtins.int
     """Number of hits, or of groups if `group_by` is set: 1 to 1,000."""
@@ -368,6 +422,8 @@ class SearchRequest(_message.Message):
     """What `facets` count."""
     boost_cap: _builtins.float
     """Maximum that all boosts add or subtract together: above 0, up to 2. If absent, there is none."""
+    with_search_id: _builtins.bool
+    """Return `search_id`."""
     @_builtins.property
     def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryTerm]:
         """1 to 16 terms. At least one must have a positive weight."""
@@ -405,6 +461,10 @@ class SearchRequest(_message.Message):
         the limits remain those of the encoder. The order is exact, within the recall of the search.
         """
 
+    @_builtins.property
+    def feedback(self) -> Global___Feedback:
+        """"More like this, less like that": what was liked and disliked so far."""
+
     def __init__(
         self,
         *,
@@ -429,10 +489,12 @@ class SearchRequest(_message.Message):
         facet_over: Global___FacetOver.ValueType = ...,
         boosts: _abc.Iterable[Global___Boost] | None = ...,
         boost_cap: _builtins.float | None = ...,
+        feedback: Global___Feedback | None = ...,
+        with_search_id: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "max_distance", b"max_distance", "min_score", b"min_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "feedback", b"feedback", "max_distance", b"max_distance", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "boosts", b"boosts", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facet_over", b"facet_over", "facets", b"facets", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "order_by", b"order_by", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "boosts", b"boosts", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facet_over", b"facet_over", "facets", b"facets", "feedback", b"feedback", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "order_by", b"order_by", "query", b"query", "with_search_id", b"with_search_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__boost_cap: _TypeAlias = _typing.Literal["boost_cap"]  # noqa: Y015
     _WhichOneofArgType__boost_cap: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap"]  # noqa: Y015
@@ -717,6 +779,7 @@ class SearchResponse(_message.Message):
     FILTER_HINTS_FIELD_NUMBER: _builtins.int
     PASSED_OVER_FIELD_NUMBER: _builtins.int
     PASSED_OVER_TOTAL_FIELD_NUMBER: _builtins.int
+    SEARCH_ID_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
     """Number of live records that match the filter and are among `only_record_ids`, if that is set. Excluded records, and
     records beyond the limits, count as well.
@@ -732,6 +795,12 @@ class SearchResponse(_message.Message):
     """
     passed_over_total: _builtins.int
     """Their number."""
+    search_id: _builtins.str
+    """Only with `with_search_id`: stands for the terms of this search, without emphasis and feedback, in a QueryTerm of
+    the tenant's next calls on collections with the same encoder. So the next round of a session need not send the
+    picture again. Valid for an hour. The server keeps nothing: the id holds the query vector, sealed with the tenant's
+    key.
+    """
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """Nearest first, unless `diversity`, `order_by` or `boosts` is set. Equal distances are ordered by the time of the last write. Empty if
@@ -792,10 +861,11 @@ class SearchResponse(_message.Message):
         filter_hints: _abc.Iterable[_builtins.str] | None = ...,
         passed_over: _abc.Iterable[Global___PassedOver] | None = ...,
         passed_over_total: _builtins.int = ...,
+        search_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["index_time", b"index_time", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "passed_over", b"passed_over", "passed_over_total", b"passed_over_total", "path", b"path", "regions_used", b"regions_used", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "passed_over", b"passed_over", "passed_over_total", b"passed_over_total", "path", b"path", "regions_used", b"regions_used", "search_id", b"search_id", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1343,3 +1413,199 @@ class RankResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RankResponse: _TypeAlias = RankResponse  # noqa: Y015
+
+@_typing.final
+class AddFeedbackRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    LIKED_RECORD_IDS_FIELD_NUMBER: _builtins.int
+    DISLIKED_RECORD_IDS_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    @_builtins.property
+    def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryTerm]:
+        """The query whose hits were judged: 1 to 16 terms, such as a `search_id` or a `record_id`."""
+
+    @_builtins.property
+    def liked_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 100. Ids that do not exist are returned in `missing_record_ids`."""
+
+    @_builtins.property
+    def disliked_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 100; together at least one."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        query: _abc.Iterable[Global___QueryTerm] | None = ...,
+        liked_record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        disliked_record_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "disliked_record_ids", b"disliked_record_ids", "liked_record_ids", b"liked_record_ids", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddFeedbackRequest: _TypeAlias = AddFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class AddFeedbackResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEPT_FIELD_NUMBER: _builtins.int
+    MISSING_RECORD_IDS_FIELD_NUMBER: _builtins.int
+    kept: _builtins.bool
+    """False if the collection keeps no feedback, or if none of the records exists. Then nothing was stored."""
+    @_builtins.property
+    def missing_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        kept: _builtins.bool = ...,
+        missing_record_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "missing_record_ids", b"missing_record_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddFeedbackResponse: _TypeAlias = AddFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class GetFeedbackRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFeedbackRequest: _TypeAlias = GetFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class FeedbackSums(_message.Message):
+    """Sums over observations. An observation is one number for each block."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Per block."""
+
+    @_builtins.property
+    def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Products of each two blocks, row by row."""
+
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        totals: _abc.Iterable[_builtins.float] | None = ...,
+        products: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "products", b"products", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeedbackSums: _TypeAlias = FeedbackSums  # noqa: Y015
+
+@_typing.final
+class GetFeedbackResponse(_message.Message):
+    """The similarity of a query and a record in a block is the dot product of these parts of their vectors. The sum over all
+    blocks is the cosine.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    LIKED_FIELD_NUMBER: _builtins.int
+    DISLIKED_FIELD_NUMBER: _builtins.int
+    CONTRAST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the encoder's blocks; one empty name for the whole vector if it has none."""
+
+    @_builtins.property
+    def liked(self) -> Global___FeedbackSums:
+        """Similarities of queries and liked records."""
+
+    @_builtins.property
+    def disliked(self) -> Global___FeedbackSums:
+        """Similarities of queries and disliked records."""
+
+    @_builtins.property
+    def contrast(self) -> Global___FeedbackSums:
+        """Per call with both: the mean of the liked minus the mean of the disliked records."""
+
+    def __init__(
+        self,
+        *,
+        blocks: _abc.Iterable[_builtins.str] | None = ...,
+        liked: Global___FeedbackSums | None = ...,
+        disliked: Global___FeedbackSums | None = ...,
+        contrast: Global___FeedbackSums | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contrast", b"contrast", "disliked", b"disliked", "liked", b"liked"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "contrast", b"contrast", "disliked", b"disliked", "liked", b"liked"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFeedbackResponse: _TypeAlias = GetFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class ClearFeedbackRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClearFeedbackRequest: _TypeAlias = ClearFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class ClearFeedbackResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Number of judged records, liked and disliked, whose sums were deleted."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClearFeedbackResponse: _TypeAlias = ClearFeedbackResponse  # noqa: Y015

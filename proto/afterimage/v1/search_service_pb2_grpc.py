@@ -6,8 +6,8 @@ from afterimage.v1 import search_service_pb2 as afterimage_dot_v1_dot_search__se
 
 
 class SearchServiceStub(object):
-    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
-    Scope: search.
+    """Similarity search, and what people say of its results. Query pictures are encoded and deleted. The calls are safe to
+    retry and have no side effects, unless their comment says otherwise. Scope: search, unless the comment names another.
     """
 
     def __init__(self, channel):
@@ -51,11 +51,26 @@ class SearchServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_search__service__pb2.RankRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_search__service__pb2.RankResponse.FromString,
                 )
+        self.AddFeedback = channel.unary_unary(
+                '/afterimage.v1.SearchService/AddFeedback',
+                request_serializer=afterimage_dot_v1_dot_search__service__pb2.AddFeedbackRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_search__service__pb2.AddFeedbackResponse.FromString,
+                )
+        self.GetFeedback = channel.unary_unary(
+                '/afterimage.v1.SearchService/GetFeedback',
+                request_serializer=afterimage_dot_v1_dot_search__service__pb2.GetFeedbackRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_search__service__pb2.GetFeedbackResponse.FromString,
+                )
+        self.ClearFeedback = channel.unary_unary(
+                '/afterimage.v1.SearchService/ClearFeedback',
+                request_serializer=afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackResponse.FromString,
+                )
 
 
 class SearchServiceServicer(object):
-    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
-    Scope: search.
+    """Similarity search, and what people say of its results. Query pictures are encoded and deleted. The calls are safe to
+    retry and have no side effects, unless their comment says otherwise. Scope: search, unless the comment names another.
     """
 
     def Search(self, request, context):
@@ -109,6 +124,29 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddFeedback(self, request, context):
+        """Adds which hits of a query were liked and disliked to the sums of a collection, if its owner has turned that on
+        (Collection.keep_feedback). Only sums are stored: no query, no id, nothing of a picture. A repetition counts twice.
+        For "more like this" in the next search of a session, see SearchRequest.feedback.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFeedback(self, request, context):
+        """Returns the sums of AddFeedback. Scope: admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClearFeedback(self, request, context):
+        """Deletes the sums of AddFeedback. Idempotent. Scope: delete.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -147,6 +185,21 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     request_deserializer=afterimage_dot_v1_dot_search__service__pb2.RankRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_search__service__pb2.RankResponse.SerializeToString,
             ),
+            'AddFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddFeedback,
+                    request_deserializer=afterimage_dot_v1_dot_search__service__pb2.AddFeedbackRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_search__service__pb2.AddFeedbackResponse.SerializeToString,
+            ),
+            'GetFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFeedback,
+                    request_deserializer=afterimage_dot_v1_dot_search__service__pb2.GetFeedbackRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_search__service__pb2.GetFeedbackResponse.SerializeToString,
+            ),
+            'ClearFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearFeedback,
+                    request_deserializer=afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'afterimage.v1.SearchService', rpc_method_handlers)
@@ -155,8 +208,8 @@ def add_SearchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SearchService(object):
-    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
-    Scope: search.
+    """Similarity search, and what people say of its results. Query pictures are encoded and deleted. The calls are safe to
+    retry and have no side effects, unless their comment says otherwise. Scope: search, unless the comment names another.
     """
 
     @staticmethod
@@ -275,5 +328,56 @@ class SearchService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/Rank',
             afterimage_dot_v1_dot_search__service__pb2.RankRequest.SerializeToString,
             afterimage_dot_v1_dot_search__service__pb2.RankResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def AddFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/AddFeedback',
+            afterimage_dot_v1_dot_search__service__pb2.AddFeedbackRequest.SerializeToString,
+            afterimage_dot_v1_dot_search__service__pb2.AddFeedbackResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/GetFeedback',
+            afterimage_dot_v1_dot_search__service__pb2.GetFeedbackRequest.SerializeToString,
+            afterimage_dot_v1_dot_search__service__pb2.GetFeedbackResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ClearFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/ClearFeedback',
+            afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackRequest.SerializeToString,
+            afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SearchServiceStub:
-    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
-    Scope: search.
+    """Similarity search, and what people say of its results. Query pictures are encoded and deleted. The calls are safe to
+    retry and have no side effects, unless their comment says otherwise. Scope: search, unless the comment names another.
     """
 
     @_typing.overload
@@ -52,11 +52,20 @@ class SearchServiceStub:
     """Predicts the value of an attribute for a picture by a vote of its nearest records."""
     Rank: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.RankRequest, _search_service_pb2.RankResponse]
     """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing."""
+    AddFeedback: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.AddFeedbackRequest, _search_service_pb2.AddFeedbackResponse]
+    """Adds which hits of a query were liked and disliked to the sums of a collection, if its owner has turned that on
+    (Collection.keep_feedback). Only sums are stored: no query, no id, nothing of a picture. A repetition counts twice.
+    For "more like this" in the next search of a session, see SearchRequest.feedback.
+    """
+    GetFeedback: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.GetFeedbackRequest, _search_service_pb2.GetFeedbackResponse]
+    """Returns the sums of AddFeedback. Scope: admin."""
+    ClearFeedback: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ClearFeedbackRequest, _search_service_pb2.ClearFeedbackResponse]
+    """Deletes the sums of AddFeedback. Idempotent. Scope: delete."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
-    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
-    Scope: search.
+    """Similarity search, and what people say of its results. Query pictures are encoded and deleted. The calls are safe to
+    retry and have no side effects, unless their comment says otherwise. Scope: search, unless the comment names another.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -77,10 +86,19 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Predicts the value of an attribute for a picture by a vote of its nearest records."""
     Rank: _aio.UnaryUnaryMultiCallable[_search_service_pb2.RankRequest, _search_service_pb2.RankResponse]  # type: ignore[assignment]
     """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing."""
+    AddFeedback: _aio.UnaryUnaryMultiCallable[_search_service_pb2.AddFeedbackRequest, _search_service_pb2.AddFeedbackResponse]  # type: ignore[assignment]
+    """Adds which hits of a query were liked and disliked to the sums of a collection, if its owner has turned that on
+    (Collection.keep_feedback). Only sums are stored: no query, no id, nothing of a picture. A repetition counts twice.
+    For "more like this" in the next search of a session, see SearchRequest.feedback.
+    """
+    GetFeedback: _aio.UnaryUnaryMultiCallable[_search_service_pb2.GetFeedbackRequest, _search_service_pb2.GetFeedbackResponse]  # type: ignore[assignment]
+    """Returns the sums of AddFeedback. Scope: admin."""
+    ClearFeedback: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ClearFeedbackRequest, _search_service_pb2.ClearFeedbackResponse]  # type: ignore[assignment]
+    """Deletes the sums of AddFeedback. Idempotent. Scope: delete."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Similarity search. Query pictures are encoded and deleted. The calls have no side effects and are safe to retry.
-    Scope: search.
+    """Similarity search, and what people say of its results. Query pictures are encoded and deleted. The calls are safe to
+    retry and have no side effects, unless their comment says otherwise. Scope: search, unless the comment names another.
     """
 
     @_abc_1.abstractmethod
@@ -141,5 +159,32 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.RankResponse, _abc.Awaitable[_search_service_pb2.RankResponse]]:
         """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing."""
+
+    @_abc_1.abstractmethod
+    def AddFeedback(
+        self,
+        request: _search_service_pb2.AddFeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.AddFeedbackResponse, _abc.Awaitable[_search_service_pb2.AddFeedbackResponse]]:
+        """Adds which hits of a query were liked and disliked to the sums of a collection, if its owner has turned that on
+        (Collection.keep_feedback). Only sums are stored: no query, no id, nothing of a picture. A repetition counts twice.
+        For "more like this" in the next search of a session, see SearchRequest.feedback.
+        """
+
+    @_abc_1.abstractmethod
+    def GetFeedback(
+        self,
+        request: _search_service_pb2.GetFeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.GetFeedbackResponse, _abc.Awaitable[_search_service_pb2.GetFeedbackResponse]]:
+        """Returns the sums of AddFeedback. Scope: admin."""
+
+    @_abc_1.abstractmethod
+    def ClearFeedback(
+        self,
+        request: _search_service_pb2.ClearFeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ClearFeedbackResponse, _abc.Awaitable[_search_service_pb2.ClearFeedbackResponse]]:
+        """Deletes the sums of AddFeedback. Idempotent. Scope: delete."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

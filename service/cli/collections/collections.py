@@ -27,12 +27,18 @@ def create(
     description: Annotated[str, typer.Option(help="Description.")] = "",
     pictures: Annotated[str, typer.Option(help="Picture policy: discard, reference or encrypted_copy.")] = "discard",
     partial: Annotated[bool, typer.Option("--partial", help="Accept truncated pictures, with a note.")] = False,
+    feedback: Annotated[bool, typer.Option("--feedback", help="Keep sums of likes and dislikes.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Create a collection. Example: afterimage collections create shoes"""
     policy = _policy(pictures)
     made = client.create_collection(
-        name, encoder_id=encoder, description=description, picture_policy=policy, partial=partial
+        name,
+        encoder_id=encoder,
+        description=description,
+        picture_policy=policy,
+        partial=partial,
+        keep_feedback=feedback,
     )
     if json:
         print_json(asdict(made))
@@ -77,15 +83,20 @@ def update(
     partial: Annotated[
         bool | None, typer.Option("--partial/--no-partial", help="Accept truncated pictures, with a note.")
     ] = None,
+    feedback: Annotated[
+        bool | None, typer.Option("--feedback/--no-feedback", help="Keep sums of likes and dislikes.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Change the description, learned centring, or the handling of truncated pictures.
+    """Change the description, learned centring, the handling of truncated pictures, or whether feedback is kept.
 
     Example: afterimage collections update shoes --description "All shoes" --learning off
     """
     if learning not in ("", "auto", "off"):
         raise CommandError("--learning must be auto or off", code=Exit.USAGE)
-    found = client.update_collection(name, description=description, learning=learning, partial=partial)
+    found = client.update_collection(
+        name, description=description, learning=learning, partial=partial, keep_feedback=feedback
+    )
     print_json(asdict(found)) if json else print(f"Updated collection {name}.")
 
 

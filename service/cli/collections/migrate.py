@@ -102,6 +102,7 @@ def _target(client: Client, name: str, target: str, encoder: str) -> bool:
             description=like.description,
             picture_policy=like.picture_policy,
             partial=like.partial,
+            keep_feedback=like.keep_feedback,
         )
         if like.learning == "off":
             client.update_collection(target, learning="off")

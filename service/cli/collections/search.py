@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from afterimage.client import Boost, Client, Facet, Hit, NumberRange, Region, SearchResult, Term
+from afterimage.client import Boost, Client, Facet, Feedback, Hit, NumberRange, Region, SearchResult, Term
 from service.cli.collections.pictures import find_files
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_hints, print_json, print_table
@@ -46,6 +46,8 @@ def search(
     ] = None,
     facet_over: Annotated[str, typer.Option(help="What --facet counts: matching or hits.")] = "matching",
     only: Annotated[list[str] | None, typer.Option(help="Search only this record; may be repeated.")] = None,
+    like: Annotated[list[str] | None, typer.Option(help="More like this record; may be repeated.")] = None,
+    dislike: Annotated[list[str] | None, typer.Option(help="Less like this record; may be repeated.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) of the hits.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder with pictures named by record id, for --sheet.")] = None,
     json: JsonFlag = False,
@@ -66,6 +68,7 @@ def search(
         max_distance=max_distance, min_score=min_score, emphasis=_emphasis(emphasis or []), only_record_ids=only or (),
         diversity=diversity, order_by=order_by, facets=facet or (), facet_over=facet_over,
         boosts=[_boost(b) for b in boost or ()], boost_cap=boost_cap,
+        feedback=Feedback(tuple(like or ()), tuple(dislike or ())) if like or dislike else None,
     )  # fmt: skip
     hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
     if sheet is not None:

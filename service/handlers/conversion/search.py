@@ -102,7 +102,7 @@ def to_search_query(
         group_by_product=bool(request.group_by),
         group_size=request.group_size or 1,
         max_distance=distance_limit(max_distance_of(request), min_score_of(request), score),
-        exclude_record_ids=frozenset(request.exclude_record_ids) | record_ids_of(terms),
+        exclude_record_ids=frozenset(request.exclude_record_ids) | record_ids_of(terms) | _judged_ids(request),
         only_record_ids=frozenset(request.only_record_ids) or None,
         include_vectors=request.include_vectors,
         exact=request.exact,
@@ -114,7 +114,7 @@ def to_search_query(
         facets_over_hits=request.facet_over == pb.FACET_OVER_HITS,
         own_record=all(t.record_id for t in terms),
         by_distance=emphasised,
-        composed=len(terms) > 1 or emphasised,
+        composed=is_composed(terms) or emphasised or bool(_judged_ids(request)),
         scale=query.scale,
         max_bytes=max_bytes,
     )
@@ -139,8 +139,17 @@ def record_ids_of(terms: Sequence[QueryTerm]) -> frozenset[str]:
     return frozenset(t.record_id for t in terms if t.record_id)
 
 
+def is_composed(terms: Sequence[QueryTerm]) -> bool:
+    """Returns whether the vector of the query is the sum of several."""
+    return len(terms) > 1 or any(t.composed for t in terms)
+
+
+def _judged_ids(request: pb.SearchRequest) -> frozenset[str]:
+    return frozenset((*request.feedback.liked_record_ids, *request.feedback.disliked_record_ids))
+
+
 def region_used(term: QueryTerm) -> types_pb.Region:
-    """Returns the message of the part of the picture that is encoded; an empty one for a record or a vector."""
+    """Returns the message of the part of the picture that is encoded; an empty one for other terms."""
     if term.picture is None:
         return types_pb.Region()
     return from_region(term.picture.region) if term.picture.region else types_pb.Region(right=1.0, bottom=1.0)
@@ -166,7 +175,9 @@ def _to_term(message: pb.QueryTerm) -> QueryTerm:
         return QueryTerm(weight, record_id=message.record_id)
     if kind == "vector":
         return QueryTerm(weight, vector=to_vector("query.vector", message.vector))
-    raise invalid("query", "a term needs an image, a url, a record_id or a vector")
+    if kind == "search_id" and message.search_id:
+        return QueryTerm(weight, search_id=message.search_id)
+    raise invalid("query", "a term needs an image, a url, a record_id, a vector or a search_id")
 
 
 def to_picture(message: pb.QueryTerm | pb.PictureInput) -> PictureSource:

@@ -57,6 +57,9 @@ def invoke(server: Server, path: str, method: Any, key: str, collection: str, ru
         request.k = 1
         if method.name == "Classify":
             request.attribute = "a"
+    elif method.name == "AddFeedback":
+        request.query.add(record_id="1")
+        request.liked_record_ids.append("1")
     elif method.name == "BatchSearch":
         request.searches.add(collection=collection, k=1).query.add(record_id="1")
     elif method.name == "CompareSearches":

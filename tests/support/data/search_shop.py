@@ -104,6 +104,8 @@ def kinds_of(request: pb.SearchRequest) -> list[str]:
         "picture": any(t.image or t.url for t in request.query),
         "picture by url": any(t.url for t in request.query),
         "region": any(t.HasField("region") for t in request.query),
+        "search id": any(t.search_id for t in request.query),
+        "feedback": request.HasField("feedback"),
     }
     return ["all", *(kind for kind, holds in kinds.items() if holds)]
 
@@ -113,6 +115,7 @@ class SearchShop:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.chance, self.numbers = random.Random(seed), np.random.default_rng(seed)
+        self.judging = random.Random(seed)
         self._settings = Settings(
             data_dir=folder / "data", master_key_file=folder / "key", model_threads=1, max_batch_size=8,
             decode_processes=1, fetch_networks=("127.0.0.1/32",), fetch_rate_per_host=1000.0,
@@ -320,7 +323,31 @@ class SearchShop:
         if chance.random() < 0.15:
             request.facets.extend(chance.sample(["color", "tags", "sale", "mixed", "price", "nothing"], 2))
         request.exact = chance.random() < 0.15
+        if not named and self.judging.random() < 0.05:
+            vectors = [self._as_search_id(request, vectors)]
+        if self.judging.random() < 0.1:
+            self._judge(request.feedback, named)
         return Asked(request, vectors, matches, frozenset(request.exclude_record_ids) | named)
+
+    def _as_search_id(self, request: pb.SearchRequest, vectors: list[Any]) -> NDArray[np.float32]:
+        """Puts the id of a search with the same terms in their place. Returns the vector of these."""
+        total = sum((t.weight or 1.0) * v / np.linalg.norm(v) for t, v in zip(request.query, vectors, strict=True))
+        first = pb.SearchRequest(collection="c", query=request.query, k=1, with_search_id=True)
+        search_id = self._run(self._handlers.Search(first, self.principal)).search_id
+        del request.query[:]
+        request.query.add(search_id=search_id)
+        return np.asarray(total, np.float32)
+
+    def _judge(self, feedback: pb.Feedback, named: set[str]) -> None:
+        """Some records are liked, others disliked."""
+        some = self.judging.sample(list(self.held), self.judging.randrange(1, 7))
+        liked = self.judging.randrange(len(some) + 1)
+        feedback.liked_record_ids.extend([*some[:liked], "no such record"])
+        feedback.disliked_record_ids.extend(some[liked:])
+        if self.judging.random() < 0.5:
+            feedback.liked_weight = self.judging.choice([0.0, 0.5, 3.0])
+            feedback.disliked_weight = self.judging.choice([0.0, 0.5])
+        named.update(some)
 
     def _term(self, term: pb.QueryTerm, named: set[str]) -> NDArray[np.float32]:
         kind = self.chance.random()
