@@ -137,7 +137,7 @@ def test_the_salt_of_a_database_is_its_beginning(manifest: Manifest, path: Path)
     assert salt_of(path.with_name("nothing")) == b""
 
 
-SPEC = CollectionSpec("shoes", "builtin", "f" * 16, 512, "of leather", False, PicturePolicy.REFERENCE, 3, True)
+SPEC = CollectionSpec("shoes", "builtin", "f" * 16, 512, "of leather", False, PicturePolicy.REFERENCE, 3, True, True)
 
 
 def test_the_details_of_a_collection_survive_json() -> None:
@@ -159,11 +159,10 @@ def test_a_list_of_collections_of_each_format_is_read(tmp_path: Path) -> None:
     spec = CollectionSpec("shoes", "builtin", "ffff", 512, "of leather", True, PicturePolicy.DISCARD, 1, False)
     assert read_entries(first) == [Entry("uid", "uid", spec)]
     marks = ", ".join("?" * len(COLUMNS.split(",")))
-    row = ("u2", "h2", "hats", "builtin", "ffff", 512, "", 0, "REFERENCE", 3, 1)
+    row = ("u2", "h2", "hats", "builtin", "ffff", 512, "", 0, "REFERENCE", 3, 1, 1)
     first.execute(f"INSERT INTO collections ({COLUMNS}, created_ms) VALUES ({marks}, 1)", row)
-    assert {e.uid: (e.home, e.spec.learning, e.spec.partial) for e in read_entries(first)} == {
-        "uid": ("uid", True, False), "u2": ("h2", False, True),
-    }  # fmt: skip
+    found = {e.uid: (e.home, e.spec.learning, e.spec.partial, e.spec.feedback) for e in read_entries(first)}
+    assert found == {"uid": ("uid", True, False, False), "u2": ("h2", False, True, True)}
     with pytest.raises(DatabaseError):
         first.execute("INSERT INTO collections (name, uid) VALUES ('shoes', 'other')")
     first.close()

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from index import FeedbackSums, Quota, StorageLimits, TenantDirectory
 from index.storage.layout import DataDirectory
@@ -116,13 +115,3 @@ def test_sums_take_nothing_of_the_quota(tmp_path: Path) -> None:
     collection = directory(tmp_path, limits=StorageLimits(lambda: Quota(bytes=1))).create(KEEPING)
     assert collection.feedback.add(FeedbackSums.over(BLOCKS, *some(1, 2, 1)))
     assert collection.usage().bytes == 0
-
-
-@pytest.mark.parametrize("column", ["feedback"])
-def test_a_list_of_collections_from_before_keeps_no_feedback(tmp_path: Path, column: str) -> None:
-    from index.manifest.entries import CHANGEABLE, entry_of
-
-    details = {"home": "h", "spec": {"name": "n", "encoder_id": "e", "encoder_fingerprint": "f", "dimension": 3,
-                                     "picture_policy": "DISCARD"}}  # fmt: skip
-    assert column in CHANGEABLE
-    assert entry_of("u", details).spec.feedback is False
